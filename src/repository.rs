@@ -1,0 +1,3 @@
+//! The Git repository a person works in: facts, remote operations, fixes.
+
+pub mod git;

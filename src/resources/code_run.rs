@@ -1,0 +1,64 @@
+//! `CodeRun`: an agent implements one task.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{RunSpec, RunStatus};
+
+/// An implementation run: the agent implements one task on a branch of its own.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "orchestrator.io",
+    version = "v1",
+    kind = "CodeRun",
+    namespaced,
+    status = "RunStatus",
+    shortname = "fcr",
+    category = "flightdeck",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Task","type":"string","jsonPath":".spec.taskId"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Stage","type":"string","jsonPath":".status.stage"}"#,
+    printcolumn = r#"{"name":"Branch","type":"string","jsonPath":".status.branch"}"#,
+    printcolumn = r#"{"name":"PR","type":"string","jsonPath":".status.pullRequestUrl","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeRunSpec {
+    /// The task to implement.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    )]
+    pub task_id: String,
+    /// The service the task belongs to: names the workspace. A DNS label.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    )]
+    pub service: String,
+    /// Repository that holds the task's documents, when it is not the one being changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub docs_repository_url: Option<String>,
+    /// Directory of the Task Master project within the docs repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub docs_project_directory: Option<String>,
+    /// Branch of the docs repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub docs_branch: Option<String>,
+    /// Continue the agent's previous session instead of starting a new one.
+    #[serde(default)]
+    pub continue_session: bool,
+    /// Replace the agent's memory file from an earlier attempt.
+    #[serde(default)]
+    pub overwrite_memory: bool,
+    /// What every run has.
+    #[serde(flatten)]
+    pub run: RunSpec,
+}

@@ -1,0 +1,42 @@
+//! `DocsRun`: an agent writes the four documents of each task.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{RunSpec, RunStatus};
+
+/// A documentation run: the agent writes `task.md`, `prompt.md`, `design-spec.md` and `acceptance-criteria.md` for each task.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "orchestrator.io",
+    version = "v1",
+    kind = "DocsRun",
+    namespaced,
+    status = "RunStatus",
+    shortname = "fdr",
+    category = "flightdeck",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Stage","type":"string","jsonPath":".status.stage"}"#,
+    printcolumn = r#"{"name":"Branch","type":"string","jsonPath":".status.branch"}"#,
+    printcolumn = r#"{"name":"PR","type":"string","jsonPath":".status.pullRequestUrl","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DocsRunSpec {
+    /// Top-level task ids to document. Always written out; an empty list never means "all".
+    #[schemars(
+        length(min = 1, max = 500),
+        inner(
+            length(min = 1, max = 63),
+            regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+        )
+    )]
+    pub task_ids: Vec<String>,
+    /// What every run has.
+    #[serde(flatten)]
+    pub run: RunSpec,
+}

@@ -1,0 +1,16 @@
+//! The domain: what a run is, what its stages are called, how things are named. Pure: no tokio, no client, no clock.
+
+mod kind;
+mod manifest;
+pub mod naming;
+mod phase;
+mod report;
+mod run;
+mod stage;
+
+pub use kind::{DOCUMENTS, RunKind, documents_directory};
+pub use manifest::{ForgeTarget, MANIFEST_FILE, RunManifest, env};
+pub use phase::Phase;
+pub use report::{REPORT_LIMIT, StageReport, reason};
+pub use run::{CodeDetails, Run};
+pub use stage::Stage;

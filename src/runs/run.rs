@@ -1,0 +1,171 @@
+//! A run of either kind, as the rest of the program sees it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{DOCUMENTS, Phase, RunKind, Stage, documents_directory, naming};
+use crate::resources::{CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, RunSpec, RunStatus};
+
+/// What only a code run has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CodeDetails {
+    pub service: String,
+    pub docs_repository_url: Option<String>,
+    pub docs_project_directory: Option<String>,
+    pub docs_branch: Option<String>,
+    pub continue_session: bool,
+    pub overwrite_memory: bool,
+}
+
+/// A `DocsRun` or a `CodeRun`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub kind: RunKind,
+    pub metadata: ObjectMeta,
+    /// Top-level task ids; exactly one for a code run.
+    pub tasks: Vec<String>,
+    pub spec: RunSpec,
+    /// Present on code runs only.
+    pub code: Option<CodeDetails>,
+    pub status: RunStatus,
+}
+
+impl Run {
+    /// Name of the object; empty before it has one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Namespace of the object; empty before it has one.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Uid the server gave the object; empty before it was created.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// A label's value.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The phase in the status.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::parse(self.status.phase.as_deref())
+    }
+
+    /// The stage in the status.
+    #[must_use]
+    pub fn stage(&self) -> Option<Stage> {
+        self.status.stage.as_deref().and_then(Stage::parse)
+    }
+
+    /// Whether the current `contextVersion` has been stopped by a person.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.spec.cancel_version >= self.spec.context_version
+    }
+
+    /// The branch the work goes to: what the status resolved, else what the spec says, else the default of the kind.
+    #[must_use]
+    pub fn branch(&self) -> String {
+        self.status
+            .branch
+            .clone()
+            .or_else(|| self.spec.target_branch.clone())
+            .unwrap_or_else(|| {
+                naming::target_branch(
+                    self.kind,
+                    self.name(),
+                    self.tasks.first().map_or("", String::as_str),
+                )
+            })
+    }
+
+    /// Paths of the documents a docs run must write, from the repository root.
+    #[must_use]
+    pub fn expected_documents(&self) -> Vec<String> {
+        if self.kind == RunKind::Code {
+            return Vec::new();
+        }
+        let prefix = naming::directory_prefix(&self.spec.working_directory);
+        let of_task = |id: &String| {
+            let directory = documents_directory(&self.spec.tag, id);
+            DOCUMENTS.map(|file| format!("{prefix}{directory}/{file}"))
+        };
+        self.tasks.iter().flat_map(of_task).collect()
+    }
+
+    /// The custom resource, for creating it or rendering it as YAML.
+    #[must_use]
+    pub fn into_docs_run(self) -> Option<DocsRun> {
+        (self.kind == RunKind::Docs).then(|| DocsRun {
+            metadata: self.metadata,
+            spec: DocsRunSpec {
+                task_ids: self.tasks,
+                run: self.spec,
+            },
+            status: None,
+        })
+    }
+
+    /// The custom resource, for creating it or rendering it as YAML.
+    #[must_use]
+    pub fn into_code_run(self) -> Option<CodeRun> {
+        let code = self.code?;
+        Some(CodeRun {
+            metadata: self.metadata,
+            spec: CodeRunSpec {
+                task_id: self.tasks.into_iter().next().unwrap_or_default(),
+                service: code.service,
+                docs_repository_url: code.docs_repository_url,
+                docs_project_directory: code.docs_project_directory,
+                docs_branch: code.docs_branch,
+                continue_session: code.continue_session,
+                overwrite_memory: code.overwrite_memory,
+                run: self.spec,
+            },
+            status: None,
+        })
+    }
+}
+
+impl From<DocsRun> for Run {
+    fn from(object: DocsRun) -> Self {
+        Self {
+            kind: RunKind::Docs,
+            metadata: object.metadata,
+            tasks: object.spec.task_ids,
+            spec: object.spec.run,
+            code: None,
+            status: object.status.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<CodeRun> for Run {
+    fn from(object: CodeRun) -> Self {
+        let spec = object.spec;
+        Self {
+            kind: RunKind::Code,
+            metadata: object.metadata,
+            tasks: vec![spec.task_id],
+            spec: spec.run,
+            code: Some(CodeDetails {
+                service: spec.service,
+                docs_repository_url: spec.docs_repository_url,
+                docs_project_directory: spec.docs_project_directory,
+                docs_branch: spec.docs_branch,
+                continue_session: spec.continue_session,
+                overwrite_memory: spec.overwrite_memory,
+            }),
+            status: object.status.unwrap_or_default(),
+        }
+    }
+}

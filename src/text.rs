@@ -1,0 +1,207 @@
+//! Words on a screen: making remote text harmless, cutting names, spelling ages.
+
+use std::borrow::Cow;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// Most combining marks kept on one character: more is a flood meant to cover its neighbours.
+const MARKS_PER_CHARACTER: usize = 8;
+
+/// `text` on one line, with every character that could move the cursor, set the title, write the clipboard or reverse
+/// the reading order replaced by a visible one. Everything that comes from outside this program passes through here
+/// (or, for text of several lines, through it line by line) before it is shown.
+#[must_use]
+pub fn sanitize(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for grapheme in text.graphemes(true) {
+        let mut marks = 0;
+        for c in grapheme.chars() {
+            match c {
+                '\t' => out.push_str("    "),
+                '\r' | '\n' if grapheme == "\r\n" => {
+                    if c == '\n' {
+                        out.push('\u{23ce}');
+                    }
+                }
+                '\n' => out.push('\u{23ce}'),
+                '\u{0}'..='\u{1f}' => {
+                    out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'));
+                }
+                '\u{7f}' => out.push('\u{2421}'),
+                c if is_dangerous(c) => out.push('\u{fffd}'),
+                c if UnicodeWidthStr::width(c.encode_utf8(&mut [0; 4]) as &str) == 0 => {
+                    marks += 1;
+                    if marks <= MARKS_PER_CHARACTER {
+                        out.push(c);
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// C1 controls, bidirectional controls, invisible and line-breaking characters, tags, and noncharacters.
+const fn is_dangerous(c: char) -> bool {
+    matches!(c,
+        '\u{80}'..='\u{9f}'
+        | '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Columns `text` takes on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// `text` in at most `columns`, cut at the end with an ellipsis.
+#[must_use]
+pub fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    if columns == 0 {
+        return Cow::Borrowed("");
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        let w = width(grapheme);
+        if used + w > columns - 1 {
+            break;
+        }
+        used += w;
+        out.push_str(grapheme);
+    }
+    out.push('…');
+    Cow::Owned(out)
+}
+
+/// `text` in at most `columns`, cut in the middle, so that what tells names apart (their ends) stays.
+#[must_use]
+pub fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    if columns < 3 {
+        return cut_end(text, columns);
+    }
+    let graphemes: Vec<&str> = text.graphemes(true).collect();
+    let (front_room, back_room) = ((columns - 1).div_ceil(2), (columns - 1) / 2);
+    let take = |items: &mut dyn Iterator<Item = &&str>, room: usize| {
+        let mut used = 0;
+        let mut count = 0;
+        for item in items {
+            used += width(item);
+            if used > room {
+                break;
+            }
+            count += 1;
+        }
+        count
+    };
+    let front = take(&mut graphemes.iter(), front_room);
+    let back = take(&mut graphemes[front..].iter().rev(), back_room);
+    Cow::Owned(format!(
+        "{}…{}",
+        graphemes[..front].concat(),
+        graphemes[graphemes.len() - back..].concat()
+    ))
+}
+
+/// A duration as people say it in two or three columns: `41s 12m 3h 2d`.
+#[must_use]
+pub fn age(seconds: i64) -> String {
+    match seconds.max(0) {
+        s @ 0..=59 => format!("{s}s"),
+        s @ 60..=3_599 => format!("{}m", s / 60),
+        s @ 3_600..=86_399 => format!("{}h", s / 3_600),
+        s => format!("{}d", s / 86_400),
+    }
+}
+
+/// A duration with its smaller unit: `4s 2m41s 1h03m`.
+#[must_use]
+pub fn duration(seconds: i64) -> String {
+    match seconds.max(0) {
+        s @ 0..=59 => format!("{s}s"),
+        s @ 60..=3_599 => format!("{}m{:02}s", s / 60, s % 60),
+        s => format!("{}h{:02}m", s / 3_600, s % 3_600 / 60),
+    }
+}
+
+/// `1 commit`, `3 commits`.
+#[must_use]
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hostile_text_becomes_visible() {
+        for (text, shown) in [
+            ("plain", "plain"),
+            ("\u{1b}]52;c;AAAA\u{7}", "␛]52;c;AAAA␇"),
+            ("a\u{9b}31mb", "a\u{fffd}31mb"),
+            ("abc\u{202e}fed", "abc\u{fffd}fed"),
+            ("one\r\ntwo\nthree", "one⏎two⏎three"),
+            ("tab\there", "tab    here"),
+            ("日本 é", "日本 é"),
+        ] {
+            assert_eq!(sanitize(text), shown);
+        }
+        assert!(width(&sanitize(&format!("e{}", "\u{301}".repeat(500)))) <= 1);
+    }
+
+    #[test]
+    fn names_are_cut_in_the_middle() {
+        for (text, columns, cut) in [
+            ("docs-checkout-7f3a", 18, "docs-checkout-7f3a"),
+            ("docs-checkout-7f3a", 11, "docs-…-7f3a"),
+            ("abc", 2, "a…"),
+        ] {
+            assert_eq!(cut_middle(text, columns), cut);
+        }
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let ages = [-5, 41, 59, 60, 3_599, 3_600, 86_399, 86_400].map(age);
+        assert_eq!(ages, ["0s", "41s", "59s", "1m", "59m", "1h", "23h", "1d"]);
+        assert_eq!([4, 161, 3_780].map(duration), ["4s", "2m41s", "1h03m"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_control_character_ever_comes_out(text in any::<String>()) {
+            let shown = sanitize(&text);
+            prop_assert!(!shown.chars().any(|c| c.is_control() || is_dangerous(c)));
+        }
+
+        #[test]
+        fn cutting_never_exceeds_the_room(text in any::<String>(), columns in 0usize..40) {
+            let text = sanitize(&text);
+            prop_assert!(width(&cut_end(&text, columns)) <= columns);
+            prop_assert!(width(&cut_middle(&text, columns)) <= columns);
+        }
+    }
+}

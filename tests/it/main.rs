@@ -1,0 +1,3 @@
+//! The integration tests, one binary: a file for each thing a user would be hurt by.
+
+mod layers;
