@@ -1,0 +1,231 @@
+//! A session as an agent streams it, and lines that are not what they should be.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SESSION: &[&str] = &[
+    "Cloning is done; starting the agent",
+    r#"{"type":"system","subtype":"init","session_id":"0f2c6c1e-91f4","model":"opus","cwd":"/w/runs/docs-1/repo","tools":["Read"]}"#,
+    r#"{"type":"assistant","session_id":"s","message":{"id":"m1","role":"assistant","content":[{"type":"text","text":"I read the plan.\n\nThen I write."}],"usage":{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":100,"cache_creation_input_tokens":20}}}"#,
+    r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"tool_use","id":"t1","name":"Read","input":{"file_path":"/w/runs/docs-1/repo/.taskmaster/tasks/tasks.json"}}],"usage":{"input_tokens":10,"output_tokens":9,"cache_read_input_tokens":100,"cache_creation_input_tokens":20}}}"#,
+    r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","content":"one\ntwo\nthree"}]}}"#,
+    r#"{"type":"assistant","message":{"id":"m2","content":[{"type":"tool_use","id":"t2","name":"Write","input":{"file_path":"/w/runs/docs-1/repo/.taskmaster/docs/task-2/task.md","content":"a\nb"}}],"usage":{"input_tokens":1,"output_tokens":2,"cache_read_input_tokens":130}}}"#,
+    r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t2","content":[{"type":"text","text":"created"}]}]}}"#,
+    r#"{"type":"assistant","message":{"id":"m3","content":[{"type":"tool_use","id":"t3","name":"Write","input":{"file_path":"/w/runs/docs-1/repo/.taskmaster/docs/task-2/prompt.md","content":"x"}}]}}"#,
+    r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t3","is_error":true,"content":"no space left"}]}}"#,
+    r#"{"type":"assistant","message":{"id":"m4","content":[{"type":"tool_use","id":"t4","name":"Edit","input":{"file_path":".taskmaster/docs/task-2/task.md","old_string":"a","new_string":"b\nc"}}]}}"#,
+    r#"{"type":"assistant","message":{"id":"m4","content":[{"type":"tool_use","id":"t5","name":"Write","input":{"file_path":"/w/notes.md","content":""}}]}}"#,
+    r#"{"type":"rate_limit_event","rate_limit_info":{"status":"allowed_warning","resetsAt":1790000000}}"#,
+    r#"{"type":"result","subtype":"success","is_error":false,"duration_ms":161000,"num_turns":14,"total_cost_usd":0.4213,"session_id":"0f2c6c1e-91f4","result":"done","usage":{"input_tokens":100,"output_tokens":900,"cache_read_input_tokens":40000,"cache_creation_input_tokens":0},"modelUsage":{"opus":{"contextWindow":200000}}}"#,
+];
+
+fn folded(lines: &[&str]) -> Transcript {
+    let mut transcript = Transcript::default();
+    for line in lines {
+        transcript.add(None, line);
+    }
+    transcript
+}
+
+#[test]
+fn documents_count_once_and_only_when_they_were_written() {
+    let transcript = folded(SESSION);
+    let documents: Vec<&String> = transcript.documents().iter().collect();
+    assert_eq!(documents, [".taskmaster/docs/task-2/task.md"]);
+    assert_eq!((transcript.tool_calls, transcript.tool_errors), (5, 1));
+}
+
+#[test]
+fn the_result_has_the_last_word_on_what_was_used() {
+    let transcript = folded(SESSION);
+    let usage = transcript.usage();
+    assert_eq!(transcript.session.as_deref(), Some("0f2c6c1e-91f4"));
+    assert_eq!(
+        (usage.turns, usage.cost_micro_usd, usage.input_tokens),
+        (14, 421_300, 100)
+    );
+    let outcome = transcript.outcome.unwrap();
+    assert_eq!(
+        (outcome.duration_ms, outcome.context_window),
+        (Some(161_000), Some(200_000))
+    );
+}
+
+#[test]
+fn the_lines_of_one_message_use_its_tokens_once() {
+    let transcript = folded(&SESSION[..6]);
+    let usage = transcript.usage();
+    assert_eq!(
+        (
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_tokens
+        ),
+        (31, 11, 230)
+    );
+    assert_eq!((usage.turns, transcript.context_tokens), (2, 131));
+}
+
+#[test]
+fn a_session_that_goes_on_adds_to_what_was_used() {
+    let mut transcript = folded(SESSION);
+    for line in SESSION {
+        transcript.add(None, line);
+    }
+    assert_eq!(transcript.usage().cost_micro_usd, 842_600);
+}
+
+#[test]
+fn a_person_reads_what_the_agent_does() {
+    let shown: Vec<String> = SESSION
+        .iter()
+        .flat_map(|line| readable(line))
+        .map(|line| line.to_string())
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Cloning is done; starting the agent",
+            "● session  0f2c6c1e  opus",
+            "I read the plan.",
+            "",
+            "Then I write.",
+            "▸ Read   .taskmaster/tasks/tasks.json",
+            "  3 lines",
+            "▸ Write  docs/task-2/task.md  +2",
+            "▸ Write  docs/task-2/prompt.md  +1",
+            "  ✗ no space left",
+            "▸ Edit   docs/task-2/task.md  +2 -1",
+            "▸ Write  /w/notes.md  +0",
+            "✗ rate limit: allowed_warning",
+            "✓ finished · 14 turns · 41k tokens · $0.42 · 2m41s",
+        ]
+    );
+}
+
+#[test]
+fn tools_are_summed_up_by_what_they_are_about() {
+    for (name, input, summary) in [
+        (
+            "Bash",
+            r#"{"command":"cargo test\ncargo fmt"}"#,
+            "cargo test …",
+        ),
+        (
+            "Grep",
+            r#"{"pattern":"fn main","path":"/w/src"}"#,
+            "fn main",
+        ),
+        (
+            "Task",
+            r#"{"prompt":"long","description":"look around"}"#,
+            "look around",
+        ),
+        (
+            "TodoWrite",
+            r#"{"todos":[{"status":"completed"},{"status":"pending"}]}"#,
+            "1 of 2 done",
+        ),
+        (
+            "WebFetch",
+            r#"{"url":"https://example.com"}"#,
+            "https://example.com",
+        ),
+        ("mcp__x", r#"{"n":1,"what":"this"}"#, "this"),
+        ("Read", "null", ""),
+    ] {
+        let input = serde_json::from_str(input).unwrap();
+        assert_eq!(ToolUse::new("1", name, &input).summary, summary, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_kept_and_reading_goes_on() {
+    for (line, event) in [
+        ("", Event::Plain(String::new())),
+        ("{\"type\":", Event::Plain("{\"type\":".into())),
+        (
+            "{\"no\":\"type\"}",
+            Event::Plain("{\"no\":\"type\"}".into()),
+        ),
+        ("[1]", Event::Plain("[1]".into())),
+        (r#"{"type":"newer"}"#, Event::Other("newer".into())),
+        (r#"{"type":"assistant"}"#, Event::Other("assistant".into())),
+        (
+            r#"{"type":"system","subtype":"compact_boundary"}"#,
+            Event::Other("system compact_boundary".into()),
+        ),
+        (
+            r#"{"type":"user","message":{"content":"hello"}}"#,
+            Event::Prompt("hello".into()),
+        ),
+    ] {
+        let events: Vec<Event> = entries(line).into_iter().map(|entry| entry.event).collect();
+        assert_eq!(events, [event], "{line}");
+    }
+}
+
+#[test]
+fn a_sub_agent_is_known_by_the_call_that_started_it() {
+    let line = r#"{"type":"assistant","parent_tool_use_id":"t9","message":{"id":"m","content":[{"type":"text","text":"x"}]}}"#;
+    assert_eq!(entries(line)[0].parent.as_deref(), Some("t9"));
+}
+
+#[test]
+fn odd_numbers_are_not_believed() {
+    let line = r#"{"type":"result","num_turns":-1,"total_cost_usd":1e300,"usage":{"input_tokens":1e300,"output_tokens":"x"}}"#;
+    let mut transcript = Transcript::default();
+    for _ in 0..3 {
+        transcript.add(None, line);
+    }
+    let usage = transcript.usage();
+    assert_eq!((usage.turns, usage.output_tokens), (0, 0));
+    assert_eq!(usage.cost_micro_usd, i64::MAX);
+}
+
+/// Lines made of the words of the stream, put together wrongly.
+fn crooked_line() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "\"type\"",
+        "\"assistant\"",
+        "\"user\"",
+        "\"result\"",
+        "\"message\"",
+        "\"content\"",
+        "\"tool_use\"",
+        "\"input\"",
+        "\"usage\"",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "1e999",
+        "null",
+        "\"\\ud800\"",
+        "\u{1b}[2J",
+    ]);
+    prop::collection::vec(word, 0..40).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_line_breaks_reading(line in prop_oneof![any::<String>(), crooked_line()]) {
+        let mut transcript = Transcript::default();
+        transcript.add(None, &line);
+        for line in readable(&line) {
+            prop_assert!(!line.text.chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn every_field_may_be_anything(field in "[a-z_]{1,12}", value in any::<f64>(), cut in 0usize..600) {
+        for line in SESSION {
+            let changed = line.replace("\"content\"", &format!("\"{field}\":{value},\"content\""));
+            let cut: String = changed.chars().take(cut).collect();
+            folded(&[&changed, &cut]);
+        }
+    }
+}
