@@ -1,1 +1,20 @@
-//! (being built)
+//! What a person or a program can ask for. One struct a verb: the command line's arguments, the console's form and the
+//! thing that runs are the same value.
+
+mod clean;
+mod context;
+mod delete;
+mod error;
+mod launch;
+mod retry;
+mod stop;
+mod wait;
+
+pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule};
+pub use context::Context;
+pub use delete::{Delete, Deleted};
+pub use error::VerbError;
+pub use launch::{Launch, Subject};
+pub use retry::{AddContext, Retry};
+pub use stop::Stop;
+pub use wait::{Wait, exit_code};

@@ -1,0 +1,150 @@
+//! What every verb is given: a cluster, a namespace, the settings.
+
+use std::sync::Arc;
+
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::VerbError;
+use crate::{
+    resources::{CodeRun, DocsRun},
+    runs::{Run, RunKind, naming},
+    settings::Settings,
+};
+
+/// What every verb is given. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    pub client: Client,
+    pub namespace: String,
+    pub settings: Arc<Settings>,
+}
+
+impl Context {
+    /// The untyped API of a kind: patches through it keep fields that this version does not know.
+    #[must_use]
+    pub fn api(&self, kind: RunKind) -> Api<DynamicObject> {
+        let resource = match kind {
+            RunKind::Docs => ApiResource::erase::<DocsRun>(&()),
+            RunKind::Code => ApiResource::erase::<CodeRun>(&()),
+        };
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
+    /// Every run of the namespace; with `repository` (a value of [`naming::repository_label`]) only that repository's.
+    pub async fn runs(&self, repository: Option<&str>) -> Result<Vec<Run>, VerbError> {
+        let mut params = ListParams::default().limit(500);
+        if let Some(label) = repository {
+            params = params.labels(&format!("{}={label}", naming::LABEL_REPOSITORY));
+        }
+        let mut runs = Vec::new();
+        for kind in RunKind::ALL {
+            let mut page = params.clone();
+            loop {
+                let list = self
+                    .api(kind)
+                    .list(&page)
+                    .await
+                    .map_err(VerbError::cluster(format!("listing {kind} runs")))?;
+                let token = list
+                    .metadata
+                    .continue_
+                    .clone()
+                    .filter(|token| !token.is_empty());
+                runs.extend(list.items.iter().filter_map(|object| parse(kind, object)));
+                match token {
+                    Some(token) => page = page.continue_token(&token),
+                    None => break,
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// The run of that name, of either kind.
+    pub async fn run(&self, name: &str) -> Result<Run, VerbError> {
+        Ok(self.run_and_object(name).await?.0)
+    }
+
+    /// The run of that name, and the object as the server has it.
+    pub async fn run_and_object(&self, name: &str) -> Result<(Run, Value), VerbError> {
+        for kind in RunKind::ALL {
+            let found = self
+                .api(kind)
+                .get_opt(name)
+                .await
+                .map_err(VerbError::cluster(format!("reading {kind} run {name}")))?;
+            if let Some(object) = found {
+                let run = parse(kind, &object).ok_or_else(|| {
+                    VerbError::Failed(format!(
+                        "{} {name} is not of the shape this version knows",
+                        kind.resource()
+                    ))
+                })?;
+                let value = serde_json::to_value(&object).unwrap_or_default();
+                return Ok((run, value));
+            }
+        }
+        Err(VerbError::NotFound(format!(
+            "no run {name} in namespace {}",
+            self.namespace
+        )))
+    }
+
+    /// Changes the spec of exactly the run that was read: another run of that name, or a version somebody changed since,
+    /// is a conflict.
+    pub async fn change_spec(&self, run: &Run, doing: &str, spec: Value) -> Result<(), VerbError> {
+        let doing = format!("{doing} {}", run.name());
+        let patch = json!({
+            "metadata": { "uid": run.uid(), "resourceVersion": run.metadata.resource_version },
+            "spec": spec,
+        });
+        let params = PatchParams {
+            field_manager: Some(naming::MANAGER.into()),
+            ..PatchParams::default()
+        };
+        self.api(run.kind)
+            .patch(run.name(), &params, &Patch::Merge(patch))
+            .await
+            .map_err(VerbError::cluster(doing))?;
+        Ok(())
+    }
+
+    /// Creates the custom resource of `run`.
+    pub async fn create(&self, run: Run, dry_run: bool) -> Result<Run, VerbError> {
+        let (kind, name) = (run.kind, run.name().to_owned());
+        let value = match kind {
+            RunKind::Docs => serde_json::to_value(run.into_docs_run()),
+            RunKind::Code => serde_json::to_value(run.into_code_run()),
+        };
+        let object: DynamicObject = value
+            .and_then(serde_json::from_value)
+            .map_err(|error| VerbError::Failed(format!("run {name}: {error}")))?;
+        let params = PostParams {
+            dry_run,
+            field_manager: Some(naming::MANAGER.into()),
+        };
+        let created = self
+            .api(kind)
+            .create(&params, &object)
+            .await
+            .map_err(VerbError::cluster(format!("launching {name}")))?;
+        parse(kind, &created).ok_or_else(|| {
+            VerbError::Failed(format!(
+                "run {}: the server's answer is no run",
+                created.name_any()
+            ))
+        })
+    }
+}
+
+/// The run in an object; `None` when it is malformed, which never blinds a list.
+fn parse(kind: RunKind, object: &DynamicObject) -> Option<Run> {
+    match kind {
+        RunKind::Docs => object.clone().try_parse::<DocsRun>().ok().map(Run::from),
+        RunKind::Code => object.clone().try_parse::<CodeRun>().ok().map(Run::from),
+    }
+}

@@ -1,0 +1,36 @@
+//! `stop`: ends a run's current attempt; its log stays.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Context, VerbError};
+
+/// Ends the current attempt of a run.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+pub struct Stop {
+    /// Name of the run.
+    pub name: String,
+}
+
+impl Stop {
+    /// Asks for the stop; the controller carries it out.
+    pub async fn run(&self, context: &Context) -> Result<(), VerbError> {
+        let run = context.run(&self.name).await?;
+        if run.phase().finished()
+            && run.status.observed_context_version == Some(run.spec.context_version)
+        {
+            return Err(VerbError::Conflict(format!(
+                "run {} has ended already ({})",
+                self.name,
+                run.phase().as_str()
+            )));
+        }
+        context
+            .change_spec(
+                &run,
+                "stopping",
+                json!({ "cancelVersion": run.spec.context_version }),
+            )
+            .await
+    }
+}
