@@ -1,1 +1,5 @@
-//! (being built)
+//! The controller: makes what a run asks for (files, workspace, one Job a stage) and reports what became of it.
+
+mod crds;
+
+pub use crds::{InstallError, crds, install_crds};
