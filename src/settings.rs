@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
+mod paths;
+
+pub use paths::Paths;
+
 use crate::runs::{ForgeTarget, RunKind, naming};
 
 /// The documented defaults, as shipped.

@@ -12,7 +12,7 @@ fn corpus(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("SKIPPED {test}: {} does not exist", folder.display());
+    crate::support::skipped(test, &format!("{} does not exist", folder.display()));
     None
 }
 

@@ -102,7 +102,7 @@ fn used_rooms(source: &str) -> Vec<String> {
                         '}' => depth -= 1,
                         ',' if depth == 1 => head = true,
                         c if depth == 1 && head && (c.is_alphanumeric() || c == '_') => {
-                            word.push(c)
+                            word.push(c);
                         }
                         c if depth == 1 && !c.is_whitespace() => head = false,
                         _ => {}

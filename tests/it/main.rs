@@ -1,4 +1,12 @@
 //! The integration tests, one binary: a file for each thing a user would be hurt by.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
+
 mod corpus;
 mod layers;
+mod support;

@@ -1,0 +1,235 @@
+//! The sample project: a repository with a plan, a feature branch, and a bare repository as its `origin`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    repository::git::{Git, GitError},
+    settings::Paths,
+};
+
+/// Marks a folder as ours to reuse.
+const MARKER: &str = ".flightdeck-demo";
+/// The branch one is on.
+const BRANCH: &str = "feature/taskboard";
+
+/// Files of the first commit, on `main`.
+const FILES: &[(&str, &str)] = &[
+    ("README.md", include_str!("sample/README.md")),
+    ("Cargo.toml", include_str!("sample/Cargo.toml.txt")),
+    ("src/main.rs", include_str!("sample/main.rs.txt")),
+    (".gitignore", "/target\n"),
+];
+
+/// Files of the second commit, on the feature branch.
+const PLAN: &[(&str, &str)] = &[
+    (
+        ".taskmaster/tasks/tasks.json",
+        include_str!("sample/tasks.json"),
+    ),
+    (".taskmaster/docs/prd.md", include_str!("sample/prd.md")),
+    (
+        ".taskmaster/state.json",
+        "{\n  \"currentTag\": \"master\",\n  \"branchTagMapping\": {},\n  \"migrationNoticeShown\": true\n}\n",
+    ),
+];
+
+/// A folder that holds a demo: everything about it, state included.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The folder; removing it removes every trace.
+    pub directory: PathBuf,
+    /// The repository one works in.
+    pub repository: PathBuf,
+    /// The bare repository that is its `origin`.
+    pub origin: PathBuf,
+    /// Settings and state, below the folder.
+    pub paths: Paths,
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    #[error("{0} holds something else; name an empty folder with --dir")]
+    Foreign(PathBuf),
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl Project {
+    /// Makes the project below `directory`, or takes up the one that is there.
+    pub async fn open(directory: &Path) -> Result<Self, ProjectError> {
+        make_directory(directory)?;
+        let directory = fs::canonicalize(directory).map_err(at(directory))?;
+        let project = Self {
+            repository: directory.join("taskboard"),
+            origin: directory.join("origin.git"),
+            paths: Paths::below(&directory),
+            directory,
+        };
+        let marker = project.directory.join(MARKER);
+        if !marker.exists() {
+            let mut entries = fs::read_dir(&project.directory).map_err(at(&project.directory))?;
+            if entries.next().is_some() {
+                return Err(ProjectError::Foreign(project.directory));
+            }
+            project.make().await?;
+            // Last: a demo that was interrupted while it was made is not taken for a whole one.
+            write(
+                &marker,
+                "Made by flightdeck demo. Remove this folder and every trace is gone.\n",
+            )?;
+        }
+        Ok(project)
+    }
+
+    async fn make(&self) -> Result<(), ProjectError> {
+        make_directory(&self.repository)?;
+        let git = || Git::new(&self.repository).isolated();
+        Git::new(&self.directory)
+            .isolated()
+            .args(["init", "--quiet", "--bare", "--initial-branch=main"])
+            .arg(&self.origin)
+            .run()
+            .await?;
+        git()
+            .args(["init", "--quiet", "--initial-branch=main"])
+            .run()
+            .await?;
+        // Of the repository alone: the person's own identity may be missing, and stays out of a sample.
+        git()
+            .args(["config", "user.name", "Flightdeck demo"])
+            .run()
+            .await?;
+        git()
+            .args(["config", "user.email", "demo@flightdeck.invalid"])
+            .run()
+            .await?;
+        git()
+            .args(["config", "commit.gpgSign", "false"])
+            .run()
+            .await?;
+        git()
+            .args(["remote", "add", "origin"])
+            .arg(&self.origin)
+            .run()
+            .await?;
+        self.commit(FILES, "Start the task-management service")
+            .await?;
+        git()
+            .args(["push", "--quiet", "--set-upstream", "origin", "main"])
+            .run()
+            .await?;
+        git()
+            .args(["remote", "set-head", "origin", "main"])
+            .run()
+            .await?;
+        git()
+            .args(["switch", "--quiet", "--create", BRANCH])
+            .run()
+            .await?;
+        self.commit(PLAN, "Plan the task-management service")
+            .await?;
+        git()
+            .args(["push", "--quiet", "--set-upstream", "origin", BRANCH])
+            .run()
+            .await?;
+        Ok(())
+    }
+
+    async fn commit(&self, files: &[(&str, &str)], message: &str) -> Result<(), ProjectError> {
+        let git = || Git::new(&self.repository).isolated();
+        for (path, content) in files {
+            let path = self.repository.join(path);
+            if let Some(parent) = path.parent() {
+                make_directory(parent)?;
+            }
+            write(&path, content)?;
+        }
+        git()
+            .args(["add", "--"])
+            .args(files.iter().map(|(path, _)| path))
+            .run()
+            .await?;
+        git()
+            .args(["commit", "--quiet", "-m", message])
+            .run()
+            .await?;
+        Ok(())
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ProjectError {
+    move |source| ProjectError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), ProjectError> {
+    fs::create_dir_all(path).map_err(at(path))
+}
+
+fn write(path: &Path, content: &str) -> Result<(), ProjectError> {
+    fs::write(path, content).map_err(at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_demo_is_made_once_and_then_taken_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Project::open(&directory.path().join("demo")).await.unwrap();
+        fs::write(first.repository.join("mine.txt"), "kept").unwrap();
+        let again = Project::open(&directory.path().join("demo")).await.unwrap();
+        assert!(again.repository.join("mine.txt").exists());
+        let refs = Git::new(&again.origin)
+            .isolated()
+            .args(["for-each-ref", "--format=%(refname)"])
+            .run()
+            .await
+            .unwrap();
+        assert_eq!(refs.text(), "refs/heads/feature/taskboard\nrefs/heads/main");
+        let status = Git::new(&again.repository)
+            .isolated()
+            .args(["status", "--porcelain=v2", "--branch"])
+            .run()
+            .await
+            .unwrap();
+        assert!(
+            status.text().contains("branch.ab +0 -0"),
+            "{}",
+            status.text()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_something_else_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("thesis.tex"), "years of work").unwrap();
+        assert!(matches!(
+            Project::open(directory.path()).await,
+            Err(ProjectError::Foreign(_))
+        ));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_sample_plan_is_what_the_demo_promises() {
+        let (_, plan) = PLAN[0];
+        let plan: serde_json::Value = serde_json::from_str(plan).unwrap();
+        let tasks = plan["master"]["tasks"].as_array().unwrap();
+        assert_eq!(tasks.len(), 12);
+        assert!(
+            tasks
+                .iter()
+                .all(|task| !task["subtasks"].as_array().unwrap().is_empty())
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! What several stories share.
+
+use std::io::Write;
+
+/// Says that a test cannot run here, past the test runner's capture, so that `.ci/run` can list it.
+pub fn skipped(test: &str, why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED {test}: {why}").unwrap();
+}
