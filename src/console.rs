@@ -1,3 +1,4 @@
 //! (being built)
 
 pub mod theme;
+pub mod widgets;

@@ -1,0 +1,581 @@
+//! Text of any length, perhaps still growing: a log, a diff, a document.
+//!
+//! The view keeps its place by the number of a line, so that nothing moves under the eye when lines arrive or fall out.
+//! Searching and filtering run in slices ([`TextView::work`]); drawing costs what is on the screen. It knows no clock,
+//! no file and no clipboard: what is to be copied or saved is handed back as text.
+
+mod draw;
+pub mod lay;
+pub mod lens;
+mod place;
+mod scan;
+mod store;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+pub use draw::draw;
+pub use lens::{Lens, Piece, Plain, Row, ansi};
+pub use place::Place;
+pub use scan::Pattern;
+use scan::{Answer, Scan, Wanted};
+pub use store::{Line, LineId, Store};
+
+/// Bytes of lines kept in memory unless the owner says otherwise.
+pub const LIMIT: usize = 160 * 1024 * 1024;
+
+/// Bytes that [`TextView::work`] looks at in one go: a few milliseconds.
+const SLICE: usize = 2 * 1024 * 1024;
+
+/// What is shown of a line's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stamps {
+    #[default]
+    None,
+    /// `14:01:52`
+    Clock,
+    /// Since the first line: `+2m41s`.
+    Elapsed,
+}
+
+/// What is being typed below the text.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    kind: PromptKind,
+    text: String,
+    /// Where the person was when they began to type: what Escape goes back to.
+    origin: Place,
+    following: bool,
+    before: String,
+}
+
+/// What a prompt asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    Search,
+    Filter,
+}
+
+impl Prompt {
+    /// Search or filter.
+    #[must_use]
+    pub const fn kind(&self) -> PromptKind {
+        self.kind
+    }
+
+    /// As typed so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// How the view stands, for the border of its panel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub following: bool,
+    /// Lines that pass the filter, of all.
+    pub filtered: Option<(usize, usize)>,
+    /// Which match the view stands on (from 1), of how many, and whether all lines have been looked at.
+    pub matched: Option<(usize, usize, bool)>,
+    /// Lines that fell out of memory.
+    pub fallen: u64,
+    pub marks: usize,
+}
+
+/// A jump that waits for a scan.
+#[derive(Clone, Copy, Debug)]
+enum Jump {
+    Match { forward: bool, from: LineId },
+    Error { from: LineId },
+}
+
+/// The view's model.
+#[derive(Clone, Debug)]
+pub struct TextView {
+    store: Store,
+    lens: Arc<dyn Lens>,
+    place: Place,
+    /// Whether the end of the text is kept in view.
+    follow: bool,
+    /// Whether more may come, so that following means something.
+    live: bool,
+    wrap: bool,
+    stamps: Stamps,
+    utc_offset: i64,
+    left: usize,
+    size: (usize, usize),
+    marks: BTreeSet<LineId>,
+    hidden: u64,
+    filter_text: String,
+    filter: Option<Scan>,
+    search: Option<Scan>,
+    errors: Option<Scan>,
+    /// The line the last jump went to.
+    current: Option<LineId>,
+    jump: Option<Jump>,
+    prompt: Option<Prompt>,
+}
+
+impl Default for TextView {
+    fn default() -> Self {
+        Self::new(Arc::new(Plain), LIMIT)
+    }
+}
+
+impl TextView {
+    /// An empty view that keeps about `limit` bytes of lines.
+    #[must_use]
+    pub fn new(lens: Arc<dyn Lens>, limit: usize) -> Self {
+        Self {
+            store: Store::new(limit),
+            lens,
+            place: Place::default(),
+            follow: false,
+            live: false,
+            wrap: false,
+            stamps: Stamps::None,
+            utc_offset: 0,
+            left: 0,
+            size: (80, 24),
+            marks: BTreeSet::new(),
+            hidden: 0,
+            filter_text: String::new(),
+            filter: None,
+            search: None,
+            errors: None,
+            current: None,
+            jump: None,
+            prompt: None,
+        }
+    }
+
+    /// A view of a finished text.
+    #[must_use]
+    pub fn of(text: &str, lens: Arc<dyn Lens>) -> Self {
+        let mut view = Self::new(lens, LIMIT);
+        for line in text.lines() {
+            view.push(line, None, 0);
+        }
+        view
+    }
+
+    /// The same, wrapping long lines.
+    #[must_use]
+    pub const fn wrapping(mut self) -> Self {
+        self.wrap = true;
+        self
+    }
+
+    /// The same, following a text that still grows.
+    #[must_use]
+    pub const fn following(mut self) -> Self {
+        self.live = true;
+        self.follow = true;
+        self
+    }
+
+    /// Adds one line. Call [`Self::work`] when a batch has been added.
+    pub fn push(&mut self, text: &str, at: Option<i64>, tag: u16) {
+        self.store.push(text, at, tag);
+    }
+
+    /// Puts another text in the place of this one, staying where the person was as far as it is still there.
+    pub fn replace(&mut self, lines: impl IntoIterator<Item = (String, u16)>) {
+        let mut store = Store::new(LIMIT);
+        for (text, tag) in lines {
+            store.push(&text, None, tag);
+        }
+        self.store = store;
+        self.marks.clear();
+        self.current = None;
+        self.restart();
+        self.settle();
+    }
+
+    /// Reads the lines in another way, staying at the same line.
+    pub fn set_lens(&mut self, lens: Arc<dyn Lens>) {
+        self.lens = lens;
+        self.place.part = 0;
+        self.restart();
+        self.settle();
+    }
+
+    /// Begins every scan anew, since lines or their reading changed.
+    fn restart(&mut self) {
+        let anchor = self.anchor();
+        for scan in [&mut self.filter, &mut self.search, &mut self.errors] {
+            if let Some(old) = scan.take() {
+                *scan = Some(Scan::new(old.wanted().clone(), anchor));
+            }
+        }
+        self.work();
+    }
+
+    fn anchor(&self) -> LineId {
+        let at = if self.follow {
+            self.store.next().saturating_sub(1_000)
+        } else {
+            self.place.line
+        };
+        at.clamp(self.store.first(), self.store.next())
+    }
+
+    /// Goes on with whatever is being looked for, for a few milliseconds. True while there is more to do: the owner then
+    /// calls again after the next frame. Call it also after new lines.
+    pub fn work(&mut self) -> bool {
+        let (store, lens) = (&self.store, self.lens.as_ref());
+        let scans = [&mut self.filter, &mut self.search, &mut self.errors];
+        let mut through = true;
+        for scan in scans.into_iter().flatten() {
+            through &= scan.step(store, lens, SLICE);
+        }
+        self.try_jump();
+        if self.place.line < self.store.first() {
+            self.place = Place {
+                line: self.store.first(),
+                part: 0,
+            };
+        }
+        !through
+    }
+
+    fn try_jump(&mut self) {
+        let answer = match (self.jump, &self.search, &self.errors) {
+            (
+                Some(Jump::Match {
+                    forward: true,
+                    from,
+                }),
+                Some(scan),
+                _,
+            )
+            | (Some(Jump::Error { from }), _, Some(scan)) => scan.following(from, &self.store),
+            (
+                Some(Jump::Match {
+                    forward: false,
+                    from,
+                }),
+                Some(scan),
+                _,
+            ) => scan.preceding(from, &self.store),
+            _ => return,
+        };
+        if answer != Answer::NotYet {
+            self.jump = None;
+        }
+        if let Answer::At(line) = answer {
+            self.current = Some(line);
+            self.reveal(line);
+        }
+    }
+
+    /// Tells the view how many columns and rows it has, in all.
+    pub fn resize(&mut self, width: u16, height: u16) {
+        self.size = (usize::from(width), usize::from(height));
+        self.settle();
+    }
+
+    /// Times are shown in this zone: seconds east of Greenwich.
+    pub const fn set_utc_offset(&mut self, seconds: i64) {
+        self.utc_offset = seconds;
+    }
+
+    /// Whether more may come.
+    pub const fn set_live(&mut self, live: bool) {
+        self.live = live;
+        self.follow &= live;
+    }
+
+    /// Keeps the end in view, or stops doing so.
+    pub fn toggle_follow(&mut self) {
+        if self.follow {
+            self.place = self.top();
+        }
+        self.follow = !self.follow && self.live;
+        if self.follow {
+            self.current = None;
+        } else {
+            self.settle();
+        }
+    }
+
+    pub fn toggle_wrap(&mut self) {
+        self.wrap = !self.wrap;
+        self.left = 0;
+        self.place.part = 0;
+        self.settle();
+    }
+
+    /// No times, times of day, times since the first line.
+    pub const fn cycle_stamps(&mut self) {
+        self.stamps = match self.stamps {
+            Stamps::None => Stamps::Clock,
+            Stamps::Clock => Stamps::Elapsed,
+            Stamps::Elapsed => Stamps::None,
+        };
+    }
+
+    /// Shows or hides the lines of a tag below 64.
+    pub fn toggle_tag(&mut self, tag: u16) {
+        self.hidden ^= 1u64.checked_shl(u32::from(tag)).unwrap_or_default();
+        self.refilter();
+    }
+
+    /// Whether the lines of a tag are hidden.
+    #[must_use]
+    pub const fn hides(&self, tag: u16) -> bool {
+        tag < 64 && self.hidden & (1 << tag) != 0
+    }
+
+    /// Draws a rule below the last line on the screen, or takes it away.
+    pub fn toggle_mark(&mut self) {
+        if let Some(line) = self.last_shown().filter(|line| !self.marks.remove(line)) {
+            self.marks.insert(line);
+        }
+    }
+
+    fn refilter(&mut self) {
+        let terms = scan::terms(&self.filter_text);
+        let hidden = self.hidden;
+        self.filter = (!terms.is_empty() || hidden != 0)
+            .then(|| Scan::new(Wanted::Filter { terms, hidden }, self.anchor()));
+        self.work();
+        self.settle();
+    }
+
+    fn look_for(&mut self, text: &str, from: LineId) {
+        self.current = None;
+        self.jump = None;
+        self.search = Pattern::new(text).map(|pattern| Scan::new(Wanted::Pattern(pattern), from));
+        if self.search.is_some() {
+            self.jump = Some(Jump::Match {
+                forward: true,
+                from,
+            });
+        }
+        self.work();
+    }
+
+    /// Opens the prompt for a search or a filter.
+    pub fn ask(&mut self, kind: PromptKind) {
+        let before = match kind {
+            PromptKind::Search => self
+                .pattern()
+                .map_or_else(String::new, |pattern| pattern.text().to_owned()),
+            PromptKind::Filter => self.filter_text.clone(),
+        };
+        let text = if kind == PromptKind::Filter {
+            before.clone()
+        } else {
+            String::new()
+        };
+        self.prompt = Some(Prompt {
+            kind,
+            text,
+            origin: self.top(),
+            following: self.follow,
+            before,
+        });
+    }
+
+    /// What is being typed, if anything is.
+    #[must_use]
+    pub const fn prompt(&self) -> Option<&Prompt> {
+        self.prompt.as_ref()
+    }
+
+    /// Changes what is typed; the view answers at once.
+    pub fn edit(&mut self, change: impl FnOnce(&mut String)) {
+        let Some(prompt) = &mut self.prompt else {
+            return;
+        };
+        change(&mut prompt.text);
+        let (kind, text, origin, following) = (
+            prompt.kind,
+            prompt.text.clone(),
+            prompt.origin,
+            prompt.following,
+        );
+        match kind {
+            PromptKind::Search => {
+                self.place = origin;
+                self.follow = following && text.is_empty();
+                self.look_for(&text, origin.line);
+            }
+            PromptKind::Filter => {
+                self.filter_text = text;
+                self.refilter();
+            }
+        }
+    }
+
+    /// Ends the prompt: keeps what was typed, or goes back to how things were.
+    pub fn answer(&mut self, keep: bool) {
+        let Some(prompt) = self.prompt.take() else {
+            return;
+        };
+        let unchanged = prompt.kind == PromptKind::Search && prompt.text.is_empty();
+        if keep && !unchanged {
+            return;
+        }
+        match prompt.kind {
+            PromptKind::Search => {
+                // Escape ends the search; Enter on nothing goes on with the last one.
+                let text = if keep { prompt.before } else { String::new() };
+                self.place = prompt.origin;
+                self.follow = prompt.following;
+                self.search = Pattern::new(&text)
+                    .map(|pattern| Scan::new(Wanted::Pattern(pattern), prompt.origin.line));
+                self.current = None;
+                self.jump = None;
+                self.work();
+            }
+            PromptKind::Filter => {
+                self.filter_text = prompt.before;
+                self.refilter();
+            }
+        }
+    }
+
+    /// Takes back search and filter, one at a time. False when there was neither: Escape may then mean something else.
+    pub fn clear(&mut self) -> bool {
+        if self.search.take().is_some() {
+            self.current = None;
+            self.jump = None;
+            return true;
+        }
+        if self.filter_text.is_empty() {
+            return false;
+        }
+        self.filter_text.clear();
+        self.refilter();
+        true
+    }
+
+    /// Goes to the next match, or the one before.
+    pub fn next_match(&mut self, forward: bool) {
+        if self.search.is_none() {
+            return;
+        }
+        let here = self
+            .current
+            .filter(|line| self.shows(*line))
+            .unwrap_or_else(|| self.top().line);
+        let from = if forward && self.current == Some(here) {
+            here + 1
+        } else {
+            here
+        };
+        self.leave_end();
+        self.jump = Some(Jump::Match { forward, from });
+        self.work();
+    }
+
+    /// Goes to the next line that is an error.
+    pub fn next_error(&mut self) {
+        let here = self.current.filter(|line| self.shows(*line));
+        let from = here.map_or_else(|| self.top().line, |line| line + 1);
+        let anchor = self.anchor();
+        self.errors
+            .get_or_insert_with(|| Scan::new(Wanted::Error, anchor));
+        self.leave_end();
+        self.jump = Some(Jump::Error { from });
+        self.work();
+    }
+
+    /// Scrolls to the right, or to the left when `columns` is negative.
+    pub const fn shift(&mut self, columns: isize) {
+        if !self.wrap {
+            self.left = self.left.saturating_add_signed(columns);
+        }
+    }
+
+    /// The pattern being searched for.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&Pattern> {
+        match self.search.as_ref()?.wanted() {
+            Wanted::Pattern(pattern) => Some(pattern),
+            _ => None,
+        }
+    }
+
+    /// How the view stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let all = (self.store.next() - self.store.first()) as usize;
+        let matched = self.search.as_ref().map(|scan| {
+            let at = self
+                .current
+                .filter(|line| scan.has(*line))
+                .map_or(0, |line| scan.rank(line) + 1);
+            (at, scan.count(), scan.done(&self.store))
+        });
+        Standing {
+            following: self.follow,
+            filtered: self.filter.as_ref().map(|scan| (scan.count(), all)),
+            matched,
+            fallen: self.store.first(),
+            marks: self.marks.len(),
+        }
+    }
+
+    /// The standing in a few words: `following`, `filtered 3/12`, `match 2/7`. Empty when there is nothing to say.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let standing = self.standing();
+        let mut words = Vec::new();
+        if let Some((at, count, done)) = standing.matched {
+            let more = if done { "" } else { "+" };
+            words.push(match (at, count) {
+                (0, 0) if done => "no match".to_owned(),
+                (0, count) => format!(
+                    "{}{more}",
+                    crate::text::count(count, "match").replace("matchs", "matches")
+                ),
+                (at, count) => format!("match {at}/{count}{more}"),
+            });
+        }
+        if let Some((shown, all)) = standing.filtered {
+            words.push(format!("filtered {shown}/{all}"));
+        }
+        if standing.following {
+            words.push("following".into());
+        } else if self.live {
+            words.push("paused".into());
+        }
+        words.join(" · ")
+    }
+
+    /// Whether there is no line at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.store.next() == 0
+    }
+
+    /// The lines themselves.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What is on the screen, as text: what `c` copies.
+    #[must_use]
+    pub fn shown_text(&self) -> String {
+        let rows = self.visible();
+        let lines: Vec<_> = rows
+            .iter()
+            .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
+            .collect();
+        lines.join("\n")
+    }
+
+    /// Every line as it came, the filtered ones when there is a filter: what `Ctrl-S` saves.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.store
+            .from(0)
+            .filter(|line| self.filter.as_ref().is_none_or(|scan| scan.has(line.id)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

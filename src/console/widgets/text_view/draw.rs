@@ -1,0 +1,43 @@
+//! Drawing a text view: its visible rows, and below them what is being typed.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{PromptKind, TextView};
+use crate::console::theme::{Scope, Theme};
+
+/// Draws `view` into `area`, which has the size the view was last told.
+pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    for (row, y) in view.visible().iter().zip(area.top()..area.bottom()) {
+        let mut x = area.left();
+        for (text, scope) in &row.spans {
+            let room = usize::from(area.right().saturating_sub(x));
+            (x, _) = buffer.set_stringn(x, y, text, room, theme.style(*scope));
+        }
+    }
+    if let Some(prompt) = view.prompt().filter(|_| area.height > 0) {
+        let y = area.bottom() - 1;
+        let sign = match prompt.kind() {
+            PromptKind::Search => "/",
+            PromptKind::Filter => "&",
+        };
+        let state = view.state();
+        let room = usize::from(area.width).saturating_sub(3);
+        let typed = crate::text::sanitize(prompt.text());
+        let hint = match prompt.kind() {
+            _ if !prompt.text().is_empty() => state.as_str(),
+            PromptKind::Search => "search: Enter keeps, Esc goes back",
+            PromptKind::Filter => "keep lines with …   ! without   a & b both",
+        };
+        let (x, _) = buffer.set_stringn(area.left(), y, sign, 1, theme.style(Scope::Accent));
+        let (x, _) = buffer.set_stringn(x, y, &typed, room, theme.style(Scope::Input));
+        let (x, _) = buffer.set_stringn(x, y, "▏", 1, theme.style(Scope::Accent));
+        let room = usize::from(area.right().saturating_sub(x + 1));
+        buffer.set_stringn(
+            x + 1,
+            y,
+            crate::text::cut_end(hint, room),
+            room,
+            theme.style(Scope::InputPlaceholder),
+        );
+    }
+}

@@ -1,0 +1,338 @@
+//! Where a text view stands: a line and a part of it, not a row of the screen; and moving from there.
+
+use super::{
+    Line, LineId, Stamps, TextView,
+    lay::{Frame, Spans, lay},
+};
+use crate::console::theme::Scope;
+
+/// The top of what is shown: a line by its number, and which of its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: LineId,
+    pub part: usize,
+}
+
+/// One row of the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub place: Place,
+    pub spans: Spans,
+}
+
+/// Columns of a time and the blank after it.
+const STAMP: usize = 9;
+
+impl TextView {
+    /// The first line at or after `id` that the filter lets through.
+    fn at_or_after(&self, id: LineId) -> Option<LineId> {
+        let id = id.max(self.store.first());
+        match &self.filter {
+            Some(scan) => scan.at_or_after(id),
+            None => (id < self.store.next()).then_some(id),
+        }
+    }
+
+    /// The last line before `id` that the filter lets through.
+    fn before(&self, id: LineId) -> Option<LineId> {
+        match &self.filter {
+            Some(scan) => scan.before(id).filter(|line| *line >= self.store.first()),
+            None => id
+                .min(self.store.next())
+                .checked_sub(1)
+                .filter(|line| *line >= self.store.first()),
+        }
+    }
+
+    /// Rows of the screen that one line takes.
+    pub(super) fn rows_of(&self, id: LineId) -> Vec<Spans> {
+        let Some(line) = self.store.get(id) else {
+            return Vec::new();
+        };
+        let stamp = self.stamp(&line);
+        let gutter = self.lens.gutter(&line);
+        let edge = if stamp.is_some() { STAMP } else { 0 }
+            + gutter
+                .as_ref()
+                .map_or(0, |(text, _)| crate::text::width(text));
+        let width = self.size.0.saturating_sub(edge).max(4);
+        let scope = if self.current == Some(id) {
+            Scope::MatchCurrent
+        } else {
+            Scope::Match
+        };
+        let frame = Frame {
+            width,
+            wrap: self.wrap,
+            left: self.left,
+            mark: self.pattern().map(|pattern| (pattern, scope)),
+        };
+        let mut out = Vec::new();
+        for row in self.lens.rows(&line, width) {
+            for mut spans in lay(&row, frame) {
+                if edge > 0 {
+                    let mut whole = Spans::with_capacity(spans.len() + 2);
+                    if out.is_empty() {
+                        whole.extend(stamp.clone());
+                        whole.extend(
+                            gutter
+                                .as_ref()
+                                .map(|(text, scope)| (text.clone().into_owned(), *scope)),
+                        );
+                    } else {
+                        whole.push((" ".repeat(edge), Scope::Text));
+                    }
+                    whole.append(&mut spans);
+                    spans = whole;
+                }
+                out.push(spans);
+            }
+        }
+        if self.marks.contains(&id) {
+            out.push(vec![("─".repeat(self.size.0), Scope::LogMark)]);
+        }
+        out
+    }
+
+    fn stamp(&self, line: &Line<'_>) -> Option<(String, Scope)> {
+        let words = match (self.stamps, line.at) {
+            (Stamps::None, _) => return None,
+            (_, None) => String::new(),
+            (Stamps::Clock, Some(at)) => {
+                let seconds = (at.div_euclid(1_000_000) + self.utc_offset).rem_euclid(86_400);
+                format!(
+                    "{:02}:{:02}:{:02}",
+                    seconds / 3_600,
+                    seconds / 60 % 60,
+                    seconds % 60
+                )
+            }
+            (Stamps::Elapsed, Some(at)) => {
+                let start = self
+                    .store
+                    .get(self.store.first())
+                    .and_then(|line| line.at)
+                    .unwrap_or(at);
+                format!(
+                    "+{}",
+                    crate::text::duration((at - start).div_euclid(1_000_000))
+                )
+            }
+        };
+        Some((
+            format!("{words:<width$} ", width = STAMP - 1),
+            Scope::LogTimestamp,
+        ))
+    }
+
+    /// Rows there are for text: the prompt takes one.
+    pub(super) const fn height(&self) -> usize {
+        self.size
+            .1
+            .saturating_sub(if self.prompt.is_some() { 1 } else { 0 })
+    }
+
+    /// The place whose row is the first one shown when the end is in view.
+    fn end_top(&self) -> Place {
+        let height = self.height();
+        let (mut left, mut at) = (height, self.store.next());
+        let mut place = Place {
+            line: self.at_or_after(0).unwrap_or_default(),
+            part: 0,
+        };
+        while left > 0 {
+            let Some(line) = self.before(at) else {
+                return place;
+            };
+            let rows = self.rows_of(line).len();
+            place = Place {
+                line,
+                part: rows.saturating_sub(left),
+            };
+            left = left.saturating_sub(rows);
+            at = line;
+        }
+        place
+    }
+
+    /// The first place on the screen.
+    #[must_use]
+    pub fn top(&self) -> Place {
+        if self.follow {
+            self.end_top()
+        } else {
+            self.place
+        }
+    }
+
+    /// The rows on the screen.
+    #[must_use]
+    pub fn visible(&self) -> Vec<Shown> {
+        let height = self.height();
+        let top = self.top();
+        let mut shown = Vec::with_capacity(height);
+        let mut next = self.at_or_after(top.line);
+        if self.store.first() > 0
+            && top.part == 0
+            && next.is_some()
+            && self.before(next.unwrap_or_default()).is_none()
+        {
+            let words = format!(
+                "{} earlier lines are no longer in memory",
+                self.store.first()
+            );
+            shown.push(Shown {
+                place: top,
+                spans: vec![(
+                    crate::text::cut_end(&words, self.size.0).into_owned(),
+                    Scope::LogNotice,
+                )],
+            });
+        }
+        while let Some(line) = next.filter(|_| shown.len() < height) {
+            let rows = self.rows_of(line);
+            let skip = if line == top.line {
+                top.part.min(rows.len().saturating_sub(1))
+            } else {
+                0
+            };
+            let rows = rows.into_iter().enumerate().skip(skip);
+            shown.extend(rows.map(|(part, spans)| Shown {
+                place: Place { line, part },
+                spans,
+            }));
+            next = self.at_or_after(line + 1);
+        }
+        shown.truncate(height);
+        shown
+    }
+
+    /// Whether any row of a line is on the screen.
+    pub(super) fn shows(&self, line: LineId) -> bool {
+        self.visible().iter().any(|row| row.place.line == line)
+    }
+
+    pub(super) fn last_shown(&self) -> Option<LineId> {
+        self.visible().last().map(|row| row.place.line)
+    }
+
+    /// Stops following without moving.
+    pub(super) fn leave_end(&mut self) {
+        if self.follow {
+            self.place = self.end_top();
+            self.follow = false;
+        }
+    }
+
+    /// Scrolls until a line is on the screen, a third from the top; not at all when it is there already.
+    pub(super) fn reveal(&mut self, line: LineId) {
+        self.leave_end();
+        if self.shows(line) {
+            return;
+        }
+        self.place = Place { line, part: 0 };
+        self.up(self.height() / 3);
+        self.settle();
+    }
+
+    /// Moves by rows: down, or up when negative. Reaching the end of a text that still grows is following it.
+    pub fn scroll(&mut self, rows: isize) {
+        if rows < 0 {
+            self.leave_end();
+            self.up(rows.unsigned_abs());
+        } else if !self.follow {
+            self.down(rows.unsigned_abs());
+            let end = self.end_top();
+            if self.place >= end {
+                self.place = end;
+                self.follow = self.live;
+            }
+        }
+    }
+
+    /// Moves by a part of the screen: `(1, 2)` is half of it down, `(-1, 1)` all of it up.
+    pub fn page(&mut self, (numerator, denominator): (isize, isize)) {
+        let rows = (self.height() as isize * numerator / denominator.max(1))
+            .abs()
+            .max(1);
+        self.scroll(rows * numerator.signum());
+    }
+
+    /// Goes to the first line.
+    pub fn to_start(&mut self) {
+        self.follow = false;
+        self.place = Place {
+            line: self.at_or_after(0).unwrap_or_default(),
+            part: 0,
+        };
+    }
+
+    /// Goes to the last line, and stays there while more comes.
+    pub fn to_end(&mut self) {
+        self.place = self.end_top();
+        self.follow = self.live;
+    }
+
+    fn down(&mut self, mut rows: usize) {
+        while rows > 0 {
+            let here = self.rows_of(self.place.line).len();
+            let left = here.saturating_sub(self.place.part + 1);
+            if rows <= left {
+                self.place.part += rows;
+                return;
+            }
+            let Some(next) = self.at_or_after(self.place.line + 1) else {
+                self.place.part = here.saturating_sub(1);
+                return;
+            };
+            // A line of no rows costs no step.
+            rows -= (left + 1).min(rows) * usize::from(here > 0);
+            self.place = Place {
+                line: next,
+                part: 0,
+            };
+        }
+    }
+
+    fn up(&mut self, mut rows: usize) {
+        while rows > 0 {
+            if rows <= self.place.part {
+                self.place.part -= rows;
+                return;
+            }
+            let Some(line) = self.before(self.place.line) else {
+                self.place.part = 0;
+                return;
+            };
+            rows -= self.place.part;
+            let there = self.rows_of(line).len();
+            self.place = Place { line, part: there };
+        }
+    }
+
+    /// Brings the place back to one that exists and fills the screen, after the text, the filter or the size changed.
+    pub(super) fn settle(&mut self) {
+        if self.follow {
+            return;
+        }
+        let line = self
+            .at_or_after(self.place.line)
+            .or_else(|| self.before(self.place.line));
+        match line {
+            Some(line) if line == self.place.line => {
+                self.place.part = self
+                    .place
+                    .part
+                    .min(self.rows_of(line).len().saturating_sub(1));
+            }
+            Some(line) => self.place = Place { line, part: 0 },
+            None => {
+                self.place = Place {
+                    line: self.store.first(),
+                    part: 0,
+                }
+            }
+        }
+        self.place = self.place.min(self.end_top());
+    }
+}

@@ -1,0 +1,352 @@
+//! What a person would be hurt by: a text that moves under the eye, a search that loses its place, a screen too wide.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{lens::Lens, *};
+use crate::console::theme::Scope;
+
+fn view(lines: usize) -> TextView {
+    let mut view = TextView::default();
+    for index in 0..lines {
+        view.push(&format!("line {index}"), Some(index as i64 * 1_000_000), 0);
+    }
+    view.resize(40, 5);
+    view
+}
+
+fn shown(view: &TextView) -> Vec<String> {
+    view.visible()
+        .iter()
+        .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
+        .collect()
+}
+
+fn ends(view: &TextView) -> (String, String) {
+    let rows = shown(view);
+    (
+        rows.first().cloned().unwrap_or_default(),
+        rows.last().cloned().unwrap_or_default(),
+    )
+}
+
+fn type_into(view: &mut TextView, text: &str) {
+    for c in text.chars() {
+        view.edit(|typed| typed.push(c));
+    }
+}
+
+fn finish(view: &mut TextView) {
+    while view.work() {}
+}
+
+#[test]
+fn following_keeps_the_end_in_view_and_scrolling_back_leaves_it() {
+    let mut view = view(10).following();
+    assert_eq!(ends(&view), ("line 5".into(), "line 9".into()));
+    view.push("line 10", None, 0);
+    assert_eq!(ends(&view), ("line 6".into(), "line 10".into()));
+    view.scroll(-2);
+    assert_eq!(ends(&view), ("line 4".into(), "line 8".into()));
+    view.push("line 11", None, 0);
+    assert_eq!(
+        ends(&view),
+        ("line 4".into(), "line 8".into()),
+        "nothing moves under the eye"
+    );
+    view.scroll(100);
+    assert!(view.standing().following, "reaching the end is following");
+}
+
+#[test]
+fn a_finished_text_is_never_followed() {
+    let mut view = view(10);
+    view.to_end();
+    assert_eq!(ends(&view), ("line 5".into(), "line 9".into()));
+    view.toggle_follow();
+    assert!(!view.standing().following);
+    view.to_start();
+    assert_eq!(ends(&view).0, "line 0");
+}
+
+#[test]
+fn pages_stop_at_the_ends() {
+    let mut view = view(12);
+    view.page((1, 1));
+    assert_eq!(ends(&view).0, "line 5");
+    view.page((1, 1));
+    view.page((1, 1));
+    assert_eq!(ends(&view).1, "line 11");
+    view.page((-1, 2));
+    assert_eq!(ends(&view).0, "line 5");
+    view.scroll(-100);
+    assert_eq!(ends(&view).0, "line 0");
+}
+
+#[test]
+fn the_place_stays_when_old_lines_fall_out_and_what_fell_is_said() {
+    let mut view = TextView::new(Arc::new(Plain), 200_000);
+    view.resize(80, 5);
+    let line = "x".repeat(100);
+    for _ in 0..1_000 {
+        view.push(&line, None, 0);
+    }
+    view.to_end();
+    let before = view.top();
+    for _ in 0..500 {
+        view.push(&line, None, 0);
+    }
+    view.work();
+    assert_eq!(view.top(), before);
+    for _ in 0..5_000 {
+        view.push(&line, None, 0);
+    }
+    view.work();
+    assert_eq!(
+        view.top().line,
+        view.store().first(),
+        "what was shown is gone: the oldest line there is comes next"
+    );
+    assert!(
+        shown(&view)[0].ends_with("earlier lines are no longer in memory"),
+        "{:?}",
+        shown(&view)
+    );
+}
+
+#[test]
+fn a_search_keeps_context_and_goes_around() {
+    let mut view = view(100);
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "9$");
+    finish(&mut view);
+    assert!(
+        shown(&view).contains(&"line 9".to_owned()),
+        "{:?}",
+        shown(&view)
+    );
+    assert!(
+        shown(&view).contains(&"line 8".to_owned()),
+        "the lines around it are there"
+    );
+    view.answer(true);
+    assert_eq!(view.state(), "match 1/10");
+    view.next_match(true);
+    assert_eq!(view.state(), "match 2/10");
+    view.next_match(false);
+    view.next_match(false);
+    assert_eq!(view.state(), "match 10/10");
+    assert!(view.clear());
+    assert_eq!(view.state(), "");
+    assert!(!view.clear());
+}
+
+#[test]
+fn leaving_a_search_goes_back_to_where_one_was() {
+    let mut view = view(100).following();
+    let before = shown(&view)[1..].to_vec();
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "line 3");
+    finish(&mut view);
+    assert!(!view.standing().following);
+    view.answer(false);
+    assert!(view.standing().following);
+    assert_eq!(shown(&view)[1..], before);
+    assert_eq!(view.pattern(), None);
+}
+
+#[test]
+fn enter_on_an_empty_search_goes_on_with_the_last_one() {
+    let mut view = view(100);
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "7");
+    view.answer(true);
+    view.ask(PromptKind::Search);
+    view.answer(true);
+    finish(&mut view);
+    assert_eq!(view.pattern().map(Pattern::text), Some("7"));
+}
+
+#[test]
+fn a_filter_narrows_and_gives_everything_back() {
+    let mut view = view(100);
+    view.ask(PromptKind::Filter);
+    type_into(&mut view, "5 & !line 5");
+    finish(&mut view);
+    assert_eq!(shown(&view), ["line 15", "line 25", "line 35", "line 45"]);
+    view.answer(true);
+    assert_eq!(
+        shown(&view),
+        ["line 15", "line 25", "line 35", "line 45", "line 65"]
+    );
+    assert_eq!(view.state(), "filtered 8/100");
+    view.push("line 105", None, 0);
+    view.work();
+    assert_eq!(view.lines().count(), 9, "new lines pass the filter too");
+    view.ask(PromptKind::Filter);
+    view.edit(String::clear);
+    view.answer(true);
+    assert_eq!(view.lines().count(), 101);
+}
+
+#[test]
+fn hidden_sources_are_left_out() {
+    let mut view = TextView::default();
+    for index in 0..6u16 {
+        view.push(&format!("line {index}"), None, index % 2);
+    }
+    view.resize(40, 5);
+    view.toggle_tag(1);
+    assert!(view.hides(1));
+    assert_eq!(shown(&view), ["line 0", "line 2", "line 4"]);
+    view.toggle_tag(1);
+    assert_eq!(shown(&view).len(), 5);
+}
+
+#[test]
+fn errors_are_found_one_after_the_other() {
+    let mut view = view(50);
+    view.push("error: first", None, 0);
+    for index in 0..50 {
+        view.push(&format!("more {index}"), None, 0);
+    }
+    view.push("it failed again", None, 0);
+    view.next_error();
+    finish(&mut view);
+    assert!(shown(&view).contains(&"error: first".to_owned()));
+    view.next_error();
+    assert!(shown(&view).contains(&"it failed again".to_owned()));
+    view.next_error();
+    assert!(
+        shown(&view).contains(&"error: first".to_owned()),
+        "around the end"
+    );
+}
+
+#[test]
+fn wrapped_lines_scroll_row_by_row() {
+    let mut view = TextView::default();
+    view.push(&"word ".repeat(30), None, 0);
+    view.push("end", None, 0);
+    view.resize(20, 3);
+    assert_eq!(shown(&view).len(), 2);
+    view.toggle_wrap();
+    assert_eq!(shown(&view).len(), 3);
+    view.scroll(1);
+    assert_eq!(view.top(), Place { line: 0, part: 1 });
+    view.to_end();
+    assert_eq!(ends(&view).1, "end");
+    view.resize(40, 3);
+    assert_eq!(shown(&view).len(), 3, "a wider screen is filled again");
+}
+
+#[test]
+fn times_stand_before_the_lines() {
+    let mut view = view(3);
+    view.cycle_stamps();
+    assert_eq!(shown(&view)[2], "00:00:02 line 2");
+    view.set_utc_offset(3_600);
+    assert_eq!(shown(&view)[2], "01:00:02 line 2");
+    view.cycle_stamps();
+    assert_eq!(shown(&view)[2], "+2s      line 2");
+}
+
+#[test]
+fn a_mark_is_a_rule_below_what_is_shown() {
+    let mut view = view(3);
+    view.toggle_mark();
+    assert_eq!(shown(&view)[3], "─".repeat(40));
+    assert_eq!(view.standing().marks, 1);
+    view.toggle_mark();
+    assert_eq!(shown(&view).len(), 3);
+}
+
+#[test]
+fn columns_scroll_only_without_wrapping() {
+    let mut view = TextView::default();
+    view.push("abcdefghijklmnop", None, 0);
+    view.resize(8, 2);
+    view.shift(4);
+    assert_eq!(shown(&view), ["efghijk…"]);
+    view.shift(-9);
+    view.toggle_wrap();
+    view.shift(4);
+    assert_eq!(shown(&view), ["abcdefgh", "ijklmnop"]);
+}
+
+/// Leaves out every line that is not even, and doubles those that are.
+#[derive(Debug)]
+struct Odd;
+
+impl Lens for Odd {
+    fn rows<'a>(&self, line: &Line<'a>, _width: usize) -> Vec<Row<'a>> {
+        if line.id.is_multiple_of(2) {
+            vec![
+                Row::new(line.text, Scope::Text),
+                Row::new("again", Scope::Muted),
+            ]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn plain<'a>(&self, line: &Line<'a>) -> Cow<'a, str> {
+        Cow::Borrowed(line.text)
+    }
+}
+
+#[test]
+fn a_lens_may_leave_lines_out_and_make_several_rows_of_one() {
+    let mut view = view(20);
+    view.set_lens(Arc::new(Odd));
+    assert_eq!(
+        shown(&view),
+        ["line 0", "again", "line 2", "again", "line 4"]
+    );
+    view.scroll(3);
+    assert_eq!(shown(&view)[0], "again");
+    assert_eq!(view.top(), Place { line: 2, part: 1 });
+    view.scroll(-3);
+    assert_eq!(view.top(), Place { line: 0, part: 0 });
+    view.to_end();
+    assert_eq!(ends(&view).1, "again");
+}
+
+#[test]
+fn an_empty_view_can_be_asked_anything() {
+    let mut view = TextView::default().following();
+    view.resize(0, 0);
+    view.scroll(5);
+    view.scroll(-5);
+    view.page((1, 2));
+    view.next_error();
+    view.next_match(true);
+    view.toggle_mark();
+    view.toggle_follow();
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "(");
+    view.answer(true);
+    assert!(shown(&view).is_empty());
+    assert_eq!(view.state(), "no match · paused");
+}
+
+#[test]
+fn hostile_lines_are_shown_and_not_obeyed() {
+    let mut view = TextView::default();
+    view.push("a\u{1b}[2J\u{7}\u{202e}b", None, 0);
+    assert_eq!(shown(&view), ["a␛[2J␇\u{fffd}b"]);
+}
+
+#[test]
+fn a_long_search_is_done_in_slices_and_draws_in_between() {
+    let mut view = view(0);
+    for index in 0..60_000 {
+        view.push(&format!("{index} {}", "x".repeat(90)), None, 0);
+    }
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "^59999 ");
+    assert!(view.work(), "one slice is not enough");
+    assert_eq!(shown(&view).len(), 4);
+    finish(&mut view);
+    assert_eq!(view.state(), "match 1/1");
+    assert!(shown(&view).iter().any(|row| row.starts_with("59999 ")));
+}
