@@ -102,37 +102,32 @@ impl Run {
         self.tasks.iter().flat_map(of_task).collect()
     }
 
-    /// The custom resource, for creating it or rendering it as YAML.
+    /// The custom resource without its status, for creating it or showing it.
     #[must_use]
-    pub fn into_docs_run(self) -> Option<DocsRun> {
-        (self.kind == RunKind::Docs).then(|| DocsRun {
-            metadata: self.metadata,
-            spec: DocsRunSpec {
-                task_ids: self.tasks,
-                run: self.spec,
-            },
-            status: None,
-        })
-    }
-
-    /// The custom resource, for creating it or rendering it as YAML.
-    #[must_use]
-    pub fn into_code_run(self) -> Option<CodeRun> {
-        let code = self.code?;
-        Some(CodeRun {
-            metadata: self.metadata,
-            spec: CodeRunSpec {
-                task_id: self.tasks.into_iter().next().unwrap_or_default(),
-                service: code.service,
-                docs_repository_url: code.docs_repository_url,
-                docs_project_directory: code.docs_project_directory,
-                docs_branch: code.docs_branch,
-                continue_session: code.continue_session,
-                overwrite_memory: code.overwrite_memory,
-                run: self.spec,
-            },
-            status: None,
-        })
+    pub fn into_resource(self) -> serde_json::Value {
+        let object = match self.code {
+            None => serde_json::to_value(DocsRun {
+                metadata: self.metadata,
+                spec: DocsRunSpec { task_ids: self.tasks, run: self.spec },
+                status: None,
+            }),
+            Some(code) => serde_json::to_value(CodeRun {
+                metadata: self.metadata,
+                spec: CodeRunSpec {
+                    task_id: self.tasks.into_iter().next().unwrap_or_default(),
+                    service: code.service,
+                    docs_repository_url: code.docs_repository_url,
+                    docs_project_directory: code.docs_project_directory,
+                    docs_branch: code.docs_branch,
+                    continue_session: code.continue_session,
+                    overwrite_memory: code.overwrite_memory,
+                    run: self.spec,
+                },
+                status: None,
+            }),
+        };
+        // Both types hold only strings, numbers and lists of them: nothing that JSON cannot say.
+        object.unwrap_or_default()
     }
 }
 

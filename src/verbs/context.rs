@@ -116,12 +116,7 @@ impl Context {
     /// Creates the custom resource of `run`.
     pub async fn create(&self, run: Run, dry_run: bool) -> Result<Run, VerbError> {
         let (kind, name) = (run.kind, run.name().to_owned());
-        let value = match kind {
-            RunKind::Docs => serde_json::to_value(run.into_docs_run()),
-            RunKind::Code => serde_json::to_value(run.into_code_run()),
-        };
-        let object: DynamicObject = value
-            .and_then(serde_json::from_value)
+        let object: DynamicObject = serde_json::from_value(run.into_resource())
             .map_err(|error| VerbError::Failed(format!("run {name}: {error}")))?;
         let params = PostParams {
             dry_run,
