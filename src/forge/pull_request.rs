@@ -1,0 +1,100 @@
+//! A pull request: what is asked for, and what the forge says of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The pull request that shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullRequestSpec {
+    /// The branch it comes from, without `owner:`.
+    pub head: String,
+    /// The branch it goes to.
+    pub base: String,
+    pub title: String,
+    pub body: String,
+    pub draft: bool,
+    pub labels: Vec<String>,
+    /// Users, or teams as `organisation/team`. A plain name that is no user is tried as a team.
+    pub reviewers: Vec<String>,
+}
+
+impl PullRequestSpec {
+    /// Takes the options in the form of `docs-pr-config`: comma-separated lists, booleans as strings.
+    #[must_use]
+    pub fn with_options(mut self, options: &BTreeMap<String, String>) -> Self {
+        let list = |key: &str| -> Vec<String> {
+            let words = options.get(key).map(String::as_str).unwrap_or_default();
+            words
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        self.labels = list("labels");
+        self.reviewers = list("reviewers");
+        self.draft = options
+            .get("draft")
+            .is_some_and(|word| word.trim().eq_ignore_ascii_case("true"));
+        self
+    }
+}
+
+/// Where a pull request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullState {
+    Open,
+    Closed,
+    Merged,
+}
+
+/// A pull request as the forge shows it. Texts are remote: sanitise before showing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullRequest {
+    pub number: i64,
+    /// Its page for people.
+    pub url: String,
+    pub title: String,
+    pub state: PullState,
+    pub draft: bool,
+    pub base: String,
+    pub head: String,
+    /// The commit at the head.
+    pub head_commit: String,
+    /// What was asked for beside the pull request and could not be done, as sentences: it is there all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl PullRequest {
+    /// Reads the forge's form; `None` when it is not one.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        let text = |value: &Value, pointer: &str| {
+            value
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let is = |key: &str| value.get(key).and_then(Value::as_bool) == Some(true);
+        let merged = is("merged") || value.get("merged_at").is_some_and(Value::is_string);
+        Some(Self {
+            number: value.get("number")?.as_i64()?,
+            url: text(value, "/html_url")?,
+            title: text(value, "/title").unwrap_or_default(),
+            state: match value.get("state").and_then(Value::as_str) {
+                _ if merged => PullState::Merged,
+                Some("closed") => PullState::Closed,
+                _ => PullState::Open,
+            },
+            draft: is("draft"),
+            base: text(value, "/base/ref")?,
+            head: text(value, "/head/ref")?,
+            head_commit: text(value, "/head/sha").unwrap_or_default(),
+            notes: Vec::new(),
+        })
+    }
+}
