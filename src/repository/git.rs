@@ -144,6 +144,13 @@ impl Git {
         self
     }
 
+    /// Withholds variables of this process: a program that git starts must not see what it does not need.
+    #[must_use]
+    pub fn without(mut self, names: &[&'static str]) -> Self {
+        self.removed.extend(names);
+        self
+    }
+
     /// Text for its standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {

@@ -9,4 +9,5 @@
 
 mod corpus;
 mod layers;
+mod stages;
 mod support;

@@ -1,0 +1,164 @@
+//! The agent's checkout: its memory laid beside the commit, without touching what is the repository's; its removal.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{error::StageError, remote::local, say};
+
+/// The agent's memory among the run's files.
+const MEMORY: &str = "CLAUDE.md";
+/// Where it may go in the project, the first that the repository does not use itself winning. Everything else the agent is
+/// given it reads from the run's files.
+const MEMORY_PLACES: [&str; 2] = ["CLAUDE.md", "CLAUDE.local.md"];
+
+/// Lays the memory into the checkout, outside the commit; `kept` stands in for the run's own file.
+pub async fn lay_memory(
+    run_files: &Path,
+    checkout: &Path,
+    prefix: &str,
+    kept: Option<Vec<u8>>,
+) -> Result<(), StageError> {
+    let source = run_files.join(MEMORY);
+    if !source.is_file() {
+        return Ok(());
+    }
+    let mut free = None;
+    for place in MEMORY_PLACES {
+        let path = format!("{prefix}{place}");
+        if !tracked(checkout, &path).await? && !behind_link(checkout, &path) {
+            free = Some(path);
+            break;
+        }
+    }
+    let Some(path) = free else {
+        say(format!(
+            "The repository has its own {}: the run's is not laid.",
+            MEMORY_PLACES.join(" and ")
+        ));
+        return Ok(());
+    };
+    let content = match kept {
+        Some(kept) => kept,
+        None => fs::read(&source).map_err(StageError::file("read", source))?,
+    };
+    write_file(&checkout.join(&path), &content)?;
+    write_file(
+        &checkout.join(".git/info/exclude"),
+        exclude_line(&path).as_bytes(),
+    )?;
+    say(format!("Laid {path} outside the commit."));
+    Ok(())
+}
+
+/// The memory an earlier attempt left in its checkout: the file laid there, as it is now.
+pub fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
+    for place in MEMORY_PLACES {
+        let path = format!("{prefix}{place}");
+        let file = checkout.join(&path);
+        let plain = file.symlink_metadata().is_ok_and(|data| data.is_file());
+        if plain && !behind_link(checkout, &path) && excluded(checkout, &path) {
+            return fs::read(file).ok();
+        }
+    }
+    None
+}
+
+/// Whether [`lay_memory`] put the file there. Asks no git: the checkout has been an agent's.
+fn excluded(checkout: &Path, path: &str) -> bool {
+    let line = exclude_line(path);
+    fs::read_to_string(checkout.join(".git/info/exclude"))
+        .is_ok_and(|lines| lines.lines().any(|excluded| excluded == line.trim_end()))
+}
+
+/// Removes a directory whatever its permissions: package managers like to make theirs read-only.
+pub fn clear(directory: &Path) -> Result<(), StageError> {
+    fn open_up(directory: &Path) -> io::Result<()> {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open_up(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+    let removed = match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(directory).and_then(|()| fs::remove_dir_all(directory))
+        }
+        other => other,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StageError::file("remove", directory)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the commit has something at `path`, or below it.
+async fn tracked(checkout: &Path, path: &str) -> Result<bool, StageError> {
+    let listed = local(checkout)
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .args(["ls-files", "-z", "--", path])
+        .run()
+        .await?;
+    Ok(!listed.stdout.is_empty())
+}
+
+/// Whether a link of the repository stands on the way to `path`: writing there would leave the checkout.
+fn behind_link(checkout: &Path, path: &str) -> bool {
+    let mut at = PathBuf::from(checkout);
+    Path::new(path).components().any(|part| {
+        at.push(part);
+        at.symlink_metadata().is_ok_and(|data| data.is_symlink())
+    })
+}
+
+/// A line of `.git/info/exclude` that matches exactly `path`.
+fn exclude_line(path: &str) -> String {
+    let mut line = String::from("/");
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\' | ' ') {
+            line.push('\\');
+        }
+        line.push(c);
+    }
+    line.push('\n');
+    line
+}
+
+fn write_file(path: &Path, content: &[u8]) -> Result<(), StageError> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(StageError::file("make", parent))?;
+    }
+    fs::write(path, content).map_err(StageError::file("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exclude_line_means_its_path_and_nothing_else() {
+        assert_eq!(exclude_line("CLAUDE.md"), "/CLAUDE.md\n");
+        assert_eq!(exclude_line("a b/[x]*.md"), "/a\\ b/\\[x]\\*.md\n");
+    }
+
+    #[test]
+    fn a_read_only_tree_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = root.path().join("tree");
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::write(tree.join("a/b/file"), "x").unwrap();
+        for directory in ["a/b", "a"] {
+            fs::set_permissions(tree.join(directory), fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        clear(&tree).unwrap();
+        assert!(!tree.exists());
+        clear(&tree).unwrap();
+    }
+}

@@ -1,0 +1,95 @@
+//! `publish collect`: takes the agent's commits out of its checkout as a bundle. Holds no credential.
+//!
+//! The checkout is another's: its configuration may name programs and other remotes. Nothing here needs the network, a
+//! work tree or the index, and nothing found here is believed: `publish push` judges the bundle as data.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::StageError,
+    lay::BASE,
+    place::{Place, read_json, write_json},
+    remote::local,
+    say,
+};
+use crate::{
+    repository::git::Git,
+    runs::{StageReport, reason},
+    text,
+};
+
+/// The bundle, in the handover; absent when there are no commits.
+pub const BUNDLE: &str = "work.bundle";
+/// [`Collected`], in the handover.
+pub const COLLECTED: &str = "collect.json";
+
+/// What the agent left, by its own account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// The commit the agent started from.
+    pub base: String,
+    /// The commit the agent ended on; the same as `base` when it committed nothing.
+    pub head: String,
+}
+
+pub async fn run(place: Place) -> Result<StageReport, StageError> {
+    let handover = place.handover()?;
+    let checkout = place.checkout()?;
+    let base: String = read_json(&place.run_directory()?.join(BASE))?;
+    let careful = || careful(local(&checkout));
+
+    let head = careful()
+        .args(["rev-parse", "--verify", "HEAD^{commit}"])
+        .run()
+        .await
+        .map_err(|error| {
+            StageError::ended(
+                reason::AGENT_FAILED,
+                format!("the agent left no commit in its checkout: {error}"),
+            )
+        })?
+        .text();
+    let range = format!("{base}..HEAD");
+    let count = careful()
+        .args(["rev-list", "--count", &range, "--"])
+        .run()
+        .await
+        .map_err(|error| {
+            StageError::ended(
+                reason::AGENT_FAILED,
+                format!(
+                    "the agent's checkout no longer holds {base}, which it started from: {error}"
+                ),
+            )
+        })?
+        .text();
+    let commits: usize = count.parse().unwrap_or_default();
+    let bundle = handover.join(BUNDLE);
+    if commits == 0 {
+        say("The agent committed nothing.");
+    } else {
+        careful()
+            .args(["bundle", "create", "--quiet"])
+            .arg(&bundle)
+            .arg(&range)
+            .run()
+            .await?;
+        let bytes = fs::metadata(&bundle).map_or(0, |data| data.len());
+        say(format!(
+            "Bundled {}, {bytes} bytes, up to {head}.",
+            text::count(commits, "commit")
+        ));
+    }
+    write_json(&handover.join(COLLECTED), &Collected { base, head })?;
+    Ok(StageReport::default())
+}
+
+/// Git that asks no remote for missing objects, whatever the repository's configuration says.
+fn careful(git: Git) -> Git {
+    git.env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .config("core.sshCommand", "false")
+        .config("core.commitGraph", "false")
+}

@@ -1,0 +1,100 @@
+//! `prep lay`: makes the agent's workspace from the clone in the handover. Holds no credential.
+
+use std::{fs, path::Path};
+
+use super::{
+    checkout,
+    clone::{REPORT, REPOSITORY},
+    error::StageError,
+    place::{Place, read_json, write_json},
+    remote::local,
+    say,
+};
+use crate::runs::{RunManifest, StageReport, naming};
+
+/// Name the agent's commits bear.
+const AGENT_NAME: &str = "Flightdeck agent";
+/// The commit the checkout was made from, on the workspace.
+pub const BASE: &str = "base.json";
+
+/// E-mail address the agent's commits bear. It names the run, so that a branch can be told to be this run's own work.
+pub fn agent_email(run: &str) -> String {
+    format!("no-reply+{run}@flightdeck.dev")
+}
+
+pub async fn run(place: Place) -> Result<StageReport, StageError> {
+    let manifest = &place.manifest;
+    let directory = place.run_directory()?;
+    let report: StageReport = read_json(&place.handover()?.join(REPORT))?;
+    let commit = report.commit.clone().unwrap_or_default();
+    let home = place.home()?;
+    // The first write to the volume: say its name when it cannot be written.
+    fs::create_dir_all(&home).map_err(StageError::file("write to the workspace at", home))?;
+
+    let repo = place.checkout()?;
+    let prefix = naming::directory_prefix(&manifest.working_directory);
+    if manifest.context_version > 1 && manifest.continue_session && repo.join(".git").is_dir() {
+        say("Continuing in the checkout of the earlier attempt.");
+    } else {
+        let memory = if manifest.overwrite_memory {
+            None
+        } else {
+            checkout::memory_of(&repo, &prefix)
+        };
+        checkout::clear(&repo)?;
+        check_out(
+            &place.handover()?.join(REPOSITORY),
+            &repo,
+            manifest,
+            &commit,
+        )
+        .await?;
+        place.project()?;
+        checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
+        write_json(&directory.join(BASE), &commit)?;
+        say(format!(
+            "Checked out {commit} as branch {}.",
+            manifest.target_branch
+        ));
+    }
+    Ok(report)
+}
+
+/// A checkout with nothing to push to, whose commits bear the agent's name.
+async fn check_out(
+    from: &Path,
+    to: &Path,
+    manifest: &RunManifest,
+    commit: &str,
+) -> Result<(), StageError> {
+    let parent = to.parent().unwrap_or(to);
+    local(parent)
+        .args([
+            "clone",
+            "--quiet",
+            "--no-checkout",
+            "--no-tags",
+            "--template=",
+        ])
+        .arg("--single-branch")
+        .arg(format!("--branch={}", manifest.source_branch))
+        .arg("--")
+        .args([from, to])
+        .run()
+        .await?;
+    let branch = format!("refs/heads/{}", manifest.target_branch);
+    let email = agent_email(&manifest.run);
+    let steps: &[&[&str]] = &[
+        &["update-ref", &branch, commit],
+        &["symbolic-ref", "HEAD", &branch],
+        &["reset", "--quiet", "--hard"],
+        &["remote", "remove", "origin"],
+        &["config", "user.name", AGENT_NAME],
+        &["config", "user.email", &email],
+        &["config", "commit.gpgSign", "false"],
+    ];
+    for step in steps {
+        local(to).args(*step).run().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! `publish push`: judges the agent's commits and pushes them. Holds the Git credential, never sees the workspace.
+//!
+//! It works in a bare repository of its own, made from the remote in the manifest and from the bundle, which is data.
+
+use std::path::Path;
+
+use super::{
+    changes,
+    collect::{BUNDLE, COLLECTED, Collected},
+    error::StageError,
+    judge::{self, Verdict},
+    lay::agent_email,
+    place::{Place, read_json},
+    remote::{self, Problem, Remote, local},
+    say,
+};
+use crate::{
+    repository::git::GitError,
+    resources::Documents,
+    runs::{RunManifest, StageReport, reason},
+    text,
+};
+
+/// The source branch as the remote has it now.
+const SOURCE: &str = "refs/flightdeck/source";
+/// What the agent ended on.
+const HEAD: &str = "refs/flightdeck/head";
+/// The target branch as the remote has it now.
+const TARGET: &str = "refs/flightdeck/target";
+
+pub async fn run(place: Place) -> Result<StageReport, StageError> {
+    let manifest = &place.manifest;
+    let handover = place.handover()?;
+    let collected: Collected = read_json(&handover.join(COLLECTED))?;
+    let own = tempfile::tempdir_in(handover).map_err(StageError::file("write to", handover))?;
+    let repository = own.path();
+    let remote = Remote::new(manifest, remote::token());
+
+    let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
+    let documents = documents_in(repository, manifest, &work.head).await?;
+    let verdict = judge::judge(manifest, &work.changes, documents.as_ref());
+    if let Some(documents) = &documents {
+        say(format!(
+            "{} of {} documents are written.",
+            documents.written, documents.expected
+        ));
+    }
+    say(format!(
+        "The agent changed {}.",
+        text::count(work.changes.len(), "path")
+    ));
+    let report = StageReport {
+        documents,
+        ..StageReport::default()
+    };
+    match verdict {
+        Verdict::Refuse { reason, message } => Err(ended(reason, message, report)),
+        Verdict::AlreadyDone(message) => {
+            say(&message);
+            Ok(StageReport {
+                message: Some(message),
+                ..report
+            })
+        }
+        Verdict::Incomplete(message) => {
+            let report = push(manifest, &remote, repository, &work.head, report).await?;
+            Err(ended(reason::INCOMPLETE, message, report))
+        }
+        Verdict::Publish => {
+            let report = push(manifest, &remote, repository, &work.head, report).await?;
+            super::pull_request::open(&place, report)
+        }
+    }
+}
+
+fn ended(reason: &'static str, message: String, report: StageReport) -> StageError {
+    StageError::Ended {
+        reason,
+        message,
+        report: Box::new(report),
+    }
+}
+
+/// The agent's work, in our own repository.
+struct Work {
+    head: String,
+    changes: Vec<changes::Change>,
+}
+
+async fn fetch_work(
+    manifest: &RunManifest,
+    remote: &Remote,
+    repository: &Path,
+    handover: &Path,
+    collected: &Collected,
+) -> Result<Work, StageError> {
+    local(repository)
+        .args(["init", "--quiet", "--bare", "--template=", "."])
+        .run()
+        .await?;
+    let source = format!("+refs/heads/{}:{SOURCE}", manifest.source_branch);
+    remote
+        .talk(repository, |git| {
+            git.args(["fetch", "--quiet", "--no-tags", "--"])
+                .args([&remote.url, &source])
+        })
+        .await
+        .map_err(|error| error.ended(reason::PUSH_FAILED))?;
+
+    if collected.head == collected.base {
+        let head = resolve(repository, SOURCE).await?;
+        return Ok(Work {
+            head,
+            changes: Vec::new(),
+        });
+    }
+    let bundle = handover.join(BUNDLE);
+    local(repository)
+        .config("fetch.fsckObjects", "true")
+        .args(["fetch", "--quiet", "--no-tags", "--"])
+        .arg(&bundle)
+        .arg(format!("+HEAD:{HEAD}"))
+        .run()
+        .await
+        .map_err(|error| unusable(manifest, collected, &error))?;
+    let head = resolve(repository, HEAD).await?;
+    // What the agent started from is found here, never taken from its word.
+    let base = local(repository)
+        .args(["merge-base", SOURCE, HEAD])
+        .run()
+        .await
+        .map_err(|_| {
+            StageError::ended(
+                reason::OUTSIDE_TASK,
+                format!(
+                    "nothing was pushed: the agent's commits do not continue {}",
+                    manifest.source_branch
+                ),
+            )
+        })?
+        .text();
+    let raw = local(repository)
+        .args([
+            "diff-tree",
+            "-r",
+            "-z",
+            "--raw",
+            "--no-renames",
+            &base,
+            &head,
+        ])
+        .run()
+        .await?
+        .stdout;
+    Ok(Work {
+        head,
+        changes: changes::parse(&raw),
+    })
+}
+
+fn unusable(manifest: &RunManifest, collected: &Collected, error: &GitError) -> StageError {
+    let message = if error.stderr().contains("lacks these prerequisite commits") {
+        format!(
+            "{} no longer holds the commit {} that the agent started from; retry the run from its new state",
+            manifest.source_branch, collected.base
+        )
+    } else {
+        format!("nothing was pushed: the agent's commits cannot be read: {error}")
+    };
+    StageError::ended(reason::PUSH_FAILED, message)
+}
+
+async fn resolve(repository: &Path, name: &str) -> Result<String, StageError> {
+    let resolved = local(repository)
+        .args(["rev-parse", "--verify", &format!("{name}^{{commit}}")])
+        .run()
+        .await?;
+    Ok(resolved.text())
+}
+
+async fn documents_in(
+    repository: &Path,
+    manifest: &RunManifest,
+    commit: &str,
+) -> Result<Option<Documents>, StageError> {
+    let expected = judge::expected_documents(manifest);
+    if expected.is_empty() {
+        return Ok(None);
+    }
+    let listing = local(repository)
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .args(["ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--"])
+        .args(&expected)
+        .run()
+        .await?;
+    Ok(judge::count(
+        &expected,
+        &changes::filled_files(&listing.stdout),
+    ))
+}
+
+/// Pushes `head`, by its id, to the target branch.
+async fn push(
+    manifest: &RunManifest,
+    remote: &Remote,
+    repository: &Path,
+    head: &str,
+    report: StageReport,
+) -> Result<StageReport, StageError> {
+    let branch = &manifest.target_branch;
+    let standing = standing(manifest, remote, repository, head).await?;
+    let lease = match &standing {
+        Standing::Same => None,
+        Standing::Absent => Some(format!("--force-with-lease=refs/heads/{branch}:")),
+        Standing::Behind(tip) | Standing::Earlier(tip) => {
+            Some(format!("--force-with-lease=refs/heads/{branch}:{tip}"))
+        }
+        Standing::Foreign(tip) => {
+            return Err(ended(
+                reason::PUSH_FAILED,
+                format!(
+                    "{} has a branch {branch} at {tip} with work that is not this run's; choose another target branch, or delete that one",
+                    remote.shown()
+                ),
+                report,
+            ));
+        }
+    };
+    if let Some(lease) = lease {
+        remote
+            .talk(repository, |git| {
+                git.args(["push", "--quiet", "--porcelain", &lease, "--", &remote.url])
+                    .arg(format!("{head}:refs/heads/{branch}"))
+            })
+            .await
+            .map_err(|error| ended(reason::PUSH_FAILED, error.message, report.clone()))?;
+    }
+    say(format!("Pushed {head} to {} as {branch}.", remote.shown()));
+    Ok(StageReport {
+        commit: Some(head.to_owned()),
+        branch: Some(branch.clone()),
+        ..report
+    })
+}
+
+/// How the target branch at the remote stands to what is to be pushed.
+enum Standing {
+    Absent,
+    /// There already: an earlier try of this stage got this far.
+    Same,
+    /// A fast-forward brings it here.
+    Behind(String),
+    /// An earlier attempt of this run, which this one replaces.
+    Earlier(String),
+    /// Somebody else's work.
+    Foreign(String),
+}
+
+async fn standing(
+    manifest: &RunManifest,
+    remote: &Remote,
+    repository: &Path,
+    head: &str,
+) -> Result<Standing, StageError> {
+    let target = format!("+refs/heads/{}:{TARGET}", manifest.target_branch);
+    let fetched = remote
+        .talk(repository, |git| {
+            git.args(["fetch", "--quiet", "--no-tags", "--"])
+                .args([&remote.url, &target])
+        })
+        .await;
+    match fetched {
+        Err(error) if error.problem == Problem::NoBranch => return Ok(Standing::Absent),
+        Err(error) => return Err(error.ended(reason::PUSH_FAILED)),
+        Ok(_) => {}
+    }
+    let tip = resolve(repository, TARGET).await?;
+    if tip == head {
+        return Ok(Standing::Same);
+    }
+    let ancestor = local(repository)
+        .args(["merge-base", "--is-ancestor", &tip, head])
+        .run()
+        .await
+        .is_ok();
+    if ancestor {
+        return Ok(Standing::Behind(tip));
+    }
+    // A person may have committed on top of an earlier attempt: that is never overwritten.
+    let committers = local(repository)
+        .args(["log", "--format=%ce", &tip, "--not", SOURCE, "--"])
+        .run()
+        .await?
+        .text();
+    let email = agent_email(&manifest.run);
+    if committers.lines().all(|committer| committer == email) {
+        Ok(Standing::Earlier(tip))
+    } else {
+        Ok(Standing::Foreign(tip))
+    }
+}

@@ -1,0 +1,326 @@
+//! The stages of a run, each as the process a pod runs, against real repositories.
+
+mod bench;
+
+use bench::{Bench, PLAN};
+use flightdeck::runs::reason;
+
+#[test]
+fn a_docs_run_goes_from_clone_to_pushed_branch() {
+    let bench = Bench::new();
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let documents = ended.report.documents.unwrap();
+    assert_eq!((documents.expected, documents.written), (8, 8));
+    assert_eq!(ended.report.branch.as_deref(), Some("docs/run-1"));
+    assert_eq!(
+        ended.report.pull_request_reason.as_deref(),
+        Some(reason::NO_FORGE)
+    );
+    let tip = bench.origin(&["rev-parse", "docs/run-1"]);
+    assert_eq!(ended.report.commit.as_deref(), Some(tip.as_str()));
+    // One commit a task, on top of what was cloned, by the agent.
+    let log = bench.origin(&["log", "--format=%an %s", "feature/shop..docs/run-1"]);
+    assert_eq!(
+        log,
+        "Flightdeck agent docs(task-2): Define protobufs\nFlightdeck agent docs(task-1): Setup repository"
+    );
+    let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
+    assert_eq!(files.lines().count(), 8, "{files}");
+    let document = bench.origin(&["show", "docs/run-1:.taskmaster/docs/task-1/task.md"]);
+    assert!(document.contains("Create the workspace."), "{document}");
+}
+
+#[test]
+fn prep_reports_what_it_cloned_and_the_agent_what_it_used() {
+    let bench = Bench::new();
+    let head = bench.origin(&["rev-parse", "feature/shop"]);
+    for stage in ["prep clone", "prep lay"] {
+        let prep = bench.stage(stage);
+        assert_eq!(prep.code, 0, "{}", prep.log);
+        assert_eq!(prep.report.commit.as_deref(), Some(head.as_str()));
+        assert_eq!(prep.report.tasks, Some(3));
+        assert_eq!(
+            prep.report.tasks_verified.as_deref(),
+            Some(reason::VERIFIED)
+        );
+        assert_eq!(prep.report.tasks_blob, Some(bench.blob.clone()));
+    }
+    let agent = bench.stage("agent");
+    assert_eq!(agent.code, 0, "{}", agent.log);
+    assert_eq!(agent.report.session_id.as_deref(), Some("template-run-1"));
+    assert!(agent.report.usage.unwrap().turns > 8);
+    let last = agent.log.lines().last().unwrap();
+    assert!(last.contains(r#""subtype":"success""#), "{last}");
+}
+
+#[test]
+fn tasks_that_changed_on_the_branch_after_the_launch_stop_prep_naming_both_sides() {
+    let bench = Bench::new();
+    let old = bench.commit.clone();
+    let new = bench.push(
+        ".taskmaster/tasks/tasks.json",
+        &PLAN.replace("Setup repository", "Initialize Express"),
+    );
+    let prep = bench.stage("prep clone");
+    assert_eq!(prep.code, 65, "{}", prep.log);
+    assert_eq!(prep.report.reason.as_deref(), Some(reason::TASKS_MISMATCH));
+    let message = prep.report.message.unwrap();
+    let blob = bench.origin(&["rev-parse", "feature/shop:.taskmaster/tasks/tasks.json"]);
+    for word in [&bench.blob, &blob, &old, &new] {
+        assert!(message.contains(word.as_str()), "{message}");
+    }
+    assert!(prep.log.contains(&message), "the log says it too");
+}
+
+#[test]
+fn later_commits_that_leave_the_tasks_alone_are_fine() {
+    let bench = Bench::new();
+    let new = bench.push("README.md", "new");
+    let prep = bench.stage("prep clone");
+    assert_eq!(
+        (prep.code, prep.report.commit),
+        (0, Some(new)),
+        "{}",
+        prep.log
+    );
+}
+
+#[test]
+fn documents_come_from_the_commit_and_never_from_the_disk() {
+    let bench = Bench::new();
+    bench.write(
+        ".taskmaster/tasks/tasks.json",
+        &PLAN.replace("Create the workspace.", "INVENTED"),
+    );
+    assert_eq!(bench.run().code, 0);
+    let document = bench.origin(&["show", "docs/run-1:.taskmaster/docs/task-1/task.md"]);
+    assert!(!document.contains("INVENTED") && document.contains("Create the workspace."));
+}
+
+#[test]
+fn a_project_in_a_subfolder_is_read_there_although_the_root_has_a_plan_too() {
+    let mut bench = Bench::new();
+    let plan = PLAN.replace("Create the workspace.", "In the subfolder.");
+    bench.push("apps/web/.taskmaster/tasks/tasks.json", &plan);
+    bench.claim("apps/web/.taskmaster/tasks/tasks.json");
+    bench.manifest.working_directory = "apps/web".into();
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let document = bench.origin(&[
+        "show",
+        "docs/run-1:apps/web/.taskmaster/docs/task-1/task.md",
+    ]);
+    assert!(document.contains("In the subfolder."));
+}
+
+#[test]
+fn a_code_run_publishes_what_its_agent_left_uncommitted_too() {
+    let mut bench = Bench::new();
+    bench.manifest.kind = flightdeck::runs::RunKind::Code;
+    bench.manifest.task_ids = vec!["1".into()];
+    bench.agent("mkdir -p src && echo code > src/lib.rs && flightdeck agent template");
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
+    assert_eq!(files, "docs/flightdeck/task-1.md\nsrc/lib.rs");
+}
+
+#[test]
+fn nothing_the_run_brings_along_is_ever_committed_and_a_tracked_file_is_never_replaced() {
+    let mut bench = Bench::new();
+    bench.manifest.kind = flightdeck::runs::RunKind::Code;
+    bench.manifest.task_ids = vec!["1".into()];
+    bench.push("CLAUDE.md", "the repository's own");
+    bench.run_file("CLAUDE.md", "the run's");
+    bench.agent("cat CLAUDE.md CLAUDE.local.md && git status --porcelain && echo > new");
+    let agent = bench.run_until("agent");
+    assert_eq!(agent.code, 0, "{}", agent.log);
+    assert!(
+        agent.log.starts_with("the repository's ownthe run's"),
+        "{}",
+        agent.log
+    );
+    bench.stage("publish collect");
+    bench.stage("publish push");
+    let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
+    assert_eq!(files, "new");
+}
+
+#[test]
+fn an_agent_that_writes_nothing_publishes_nothing() {
+    let bench = Bench::new();
+    bench.agent("true");
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason.as_deref()),
+        (1, Some(reason::NO_CHANGES))
+    );
+    assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
+}
+
+#[test]
+fn a_run_that_finds_every_document_written_succeeds_without_a_push() {
+    let bench = Bench::new();
+    assert_eq!(bench.run().code, 0);
+    bench.origin(&["update-ref", "refs/heads/feature/shop", "docs/run-1"]);
+    bench.origin(&["branch", "-D", "docs/run-1"]);
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason),
+        (0, None),
+        "{}",
+        ended.log
+    );
+    assert!(ended.report.message.unwrap().contains("already"));
+    assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
+}
+
+#[test]
+fn documents_that_are_missing_or_empty_keep_the_branch_but_not_the_success() {
+    let bench = Bench::new();
+    bench.agent("mkdir -p .taskmaster/docs/task-1 && cd .taskmaster/docs/task-1 && echo x > task.md && : > prompt.md");
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason.as_deref()),
+        (1, Some(reason::INCOMPLETE))
+    );
+    let documents = ended.report.documents.unwrap();
+    assert_eq!((documents.expected, documents.written), (8, 1));
+    assert!(
+        documents
+            .missing
+            .contains(&".taskmaster/docs/task-1/prompt.md".to_owned())
+    );
+    assert_eq!(
+        ended.report.commit,
+        Some(bench.origin(&["rev-parse", "docs/run-1"]))
+    );
+}
+
+#[test]
+fn a_retry_replaces_what_the_run_pushed_before() {
+    let mut bench = Bench::new();
+    bench.agent("mkdir -p .taskmaster/docs/task-1 && echo x > .taskmaster/docs/task-1/task.md");
+    assert_eq!(
+        bench.run().report.reason.as_deref(),
+        Some(reason::INCOMPLETE)
+    );
+    bench.manifest.context_version = 2;
+    bench.agent("flightdeck agent template");
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert_eq!(
+        ended.report.commit,
+        Some(bench.origin(&["rev-parse", "docs/run-1"]))
+    );
+}
+
+#[test]
+fn a_branch_with_somebody_elses_work_is_never_overwritten() {
+    let bench = Bench::new();
+    bench.git(&["checkout", "-qb", "docs/run-1"]);
+    bench.write("mine.txt", "a person's");
+    bench.git(&["add", "."]);
+    bench.git(&["commit", "-qm", "mine"]);
+    bench.git(&["push", "-q", "origin", "docs/run-1"]);
+    let before = bench.origin(&["rev-parse", "docs/run-1"]);
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason.as_deref()),
+        (1, Some(reason::PUSH_FAILED))
+    );
+    assert!(ended.report.message.unwrap().contains("not this run's"));
+    assert_eq!(bench.origin(&["rev-parse", "docs/run-1"]), before);
+}
+
+#[test]
+fn pushing_twice_is_pushing_once() {
+    let bench = Bench::new();
+    let first = bench.run();
+    let again = bench.stage("publish push");
+    assert_eq!(
+        (again.code, again.report),
+        (0, first.report),
+        "{}",
+        again.log
+    );
+}
+
+#[test]
+fn an_agent_that_fails_says_how_and_its_session_is_kept() {
+    let bench = Bench::new();
+    bench.agent(r#"echo '{"type":"system","subtype":"init","session_id":"s-9"}'; exit 7"#);
+    let agent = bench.run_until("agent");
+    assert_eq!(
+        (agent.code, agent.report.reason.as_deref()),
+        (1, Some(reason::AGENT_FAILED))
+    );
+    assert!(agent.report.message.unwrap().contains("exit code 7"));
+    assert_eq!(agent.report.session_id.as_deref(), Some("s-9"));
+}
+
+#[test]
+fn an_agent_that_is_stopped_ends_with_its_children_and_still_reports() {
+    let bench = Bench::new();
+    bench.run_until("prep lay");
+    bench.agent("sleep 600 & echo '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}'; wait");
+    let mut agent = bench.start("agent");
+    let line = agent.first_line();
+    assert!(line.contains("s-1"), "{line}");
+    agent.terminate();
+    let ended = agent.end();
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    assert!(ended.report.message.unwrap().contains("stopped"));
+    assert_eq!(ended.report.session_id.as_deref(), Some("s-1"));
+}
+
+#[test]
+fn a_background_process_of_the_agent_does_not_keep_the_stage_alive() {
+    let bench = Bench::new();
+    bench.agent("sleep 600 & flightdeck agent template");
+    let ended = bench.run_until("agent");
+    assert_eq!(ended.code, 0, "{}", ended.log);
+}
+
+#[test]
+fn a_remote_that_is_not_there_or_a_branch_that_is_not_pushed_is_said_in_a_sentence() {
+    let mut bench = Bench::new();
+    bench.manifest.source_branch = "feature/none".into();
+    let prep = bench.stage("prep clone");
+    assert_eq!(
+        (prep.code, prep.report.reason.as_deref()),
+        (1, Some(reason::CLONE_FAILED))
+    );
+    assert!(
+        prep.report
+            .message
+            .unwrap()
+            .contains("does not have the branch")
+    );
+    bench.manifest.repository_url = bench.path("nowhere.git").display().to_string();
+    let prep = bench.stage("prep clone");
+    let message = prep.report.message.unwrap();
+    assert!(
+        message.contains("was not found") && !message.contains('\n'),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_branch_named_like_a_command_is_only_a_strange_branch() {
+    let mut bench = Bench::new();
+    let strange = "$(touch${IFS}pwned)`touch${IFS}pwned`;touch${IFS}pwned";
+    bench.git(&[
+        "push",
+        "-q",
+        "origin",
+        &format!("feature/shop:refs/heads/{strange}"),
+    ]);
+    bench.manifest.source_branch = strange.into();
+    bench.manifest.target_branch = format!("docs/{strange}");
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert_eq!(ended.report.branch, Some(format!("docs/{strange}")));
+    assert!(!bench.anywhere("pwned"));
+}

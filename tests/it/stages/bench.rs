@@ -1,0 +1,308 @@
+//! A repository with a plan, its bare origin, and the directories of a run's pods.
+
+use std::{
+    cell::RefCell,
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use flightdeck::{
+    resources::TasksRevision,
+    runs::{RunKind, RunManifest, StageReport},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+/// Three tasks, of which the run documents two.
+pub const PLAN: &str = r#"{"master":{"tasks":[
+  {"id":1,"title":"Setup repository","description":"Create the workspace.","status":"done","testStrategy":"It builds."},
+  {"id":2,"title":"Define protobufs","description":"Messages.","status":"pending","dependencies":[1]},
+  {"id":3,"title":"Server","status":"pending","dependencies":[2]}
+]}}"#;
+
+const STAGES: [&str; 5] = [
+    "prep clone",
+    "prep lay",
+    "agent",
+    "publish collect",
+    "publish push",
+];
+
+pub struct Bench {
+    root: TempDir,
+    pub manifest: RunManifest,
+    /// What the launch verified.
+    pub blob: String,
+    pub commit: String,
+    /// Environment of the containers that hold the Git credential.
+    pub credential: Vec<(String, String)>,
+    handovers: RefCell<usize>,
+}
+
+/// A container that ended.
+pub struct Ended {
+    pub code: i32,
+    pub log: String,
+    pub report: StageReport,
+}
+
+/// A container that runs.
+pub struct Running {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    log: String,
+    message: PathBuf,
+}
+
+impl Bench {
+    /// The plan pushed on `feature/shop`, and a docs run of the tasks 1 and 2 launched from there.
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for directory in ["project", "person", "run-files", "workspace"] {
+            fs::create_dir(at(directory)).unwrap();
+        }
+        let origin = at("origin.git");
+        let mut bench = Self {
+            manifest: manifest(&origin),
+            root,
+            blob: String::new(),
+            commit: String::new(),
+            credential: Vec::new(),
+            handovers: RefCell::new(0),
+        };
+        bench.git(&["init", "-q", "--bare", origin.to_str().unwrap()]);
+        bench.git(&["init", "-q", "-b", "feature/shop"]);
+        bench.git(&["remote", "add", "origin", origin.to_str().unwrap()]);
+        bench.commit = bench.push(".taskmaster/tasks/tasks.json", PLAN);
+        bench.claim(".taskmaster/tasks/tasks.json");
+        bench.agent("flightdeck agent template");
+        bench
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// What the launch claims of the plan at `path`.
+    pub fn claim(&mut self, path: &str) {
+        self.blob = self.git(&["rev-parse", &format!("HEAD:{path}")]);
+        self.manifest.tasks_revision = Some(TasksRevision {
+            path: path.into(),
+            blob: self.blob.clone(),
+            commit: self.git(&["rev-parse", "HEAD"]),
+        });
+    }
+
+    /// Git in the person's own clone.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.path("project"), arguments)
+    }
+
+    /// Git in the origin.
+    pub fn origin(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.path("origin.git"), arguments)
+    }
+
+    fn git_in(&self, directory: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new("git");
+        self.surroundings(&mut command);
+        command.args([
+            "-c",
+            "user.name=Person",
+            "-c",
+            "user.email=person@example.com",
+        ]);
+        let ended = command
+            .args(arguments)
+            .current_dir(directory)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "git {arguments:?}: {said}");
+        String::from_utf8_lossy(&ended.stdout).trim_end().to_owned()
+    }
+
+    /// Writes a file of the person's clone.
+    pub fn write(&self, path: &str, content: &str) {
+        let path = self.path("project").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Commits and pushes a file; gives the commit.
+    pub fn push(&self, path: &str, content: &str) -> String {
+        self.write(path, content);
+        self.git(&["add", "."]);
+        self.git(&["commit", "-qm", path]);
+        self.git(&["push", "-q", "origin", "feature/shop"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// What the agent does.
+    pub fn agent(&self, script: &str) {
+        self.run_file("agent.sh", script);
+    }
+
+    pub fn run_file(&self, name: &str, content: &str) {
+        fs::write(self.path("run-files").join(name), content).unwrap();
+    }
+
+    /// Every stage in order, up to the first that fails.
+    pub fn run(&self) -> Ended {
+        self.run_until("publish push")
+    }
+
+    /// Every stage in order up to `last`, or to the first that fails.
+    pub fn run_until(&self, last: &str) -> Ended {
+        let mut log = String::new();
+        for stage in STAGES {
+            let ended = self.stage(stage);
+            log.push_str(&ended.log);
+            if ended.code != 0 || stage == last {
+                return Ended {
+                    log: if stage == last { ended.log } else { log },
+                    ..ended
+                };
+            }
+        }
+        panic!("no stage is called {last}");
+    }
+
+    /// One container to its end.
+    pub fn stage(&self, name: &str) -> Ended {
+        self.start(name).end()
+    }
+
+    /// Starts one container with exactly what its pod gives it.
+    pub fn start(&self, name: &str) -> Running {
+        let files = self.path("run-files");
+        fs::write(
+            files.join("run.json"),
+            serde_json::to_vec(&self.manifest).unwrap(),
+        )
+        .unwrap();
+        let message = self.path("termination-message");
+        fs::write(&message, "").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flightdeck"));
+        self.surroundings(&mut command);
+        command
+            .arg("stage")
+            .args(name.split(' '))
+            .current_dir(self.root.path())
+            .env("RUN_FILES", files)
+            .env("TERMINATION_MESSAGE_PATH", &message)
+            .stdout(Stdio::piped());
+        if ["prep clone", "publish collect"].contains(&name) {
+            *self.handovers.borrow_mut() += 1;
+        }
+        let handover = self.path(&format!("handover-{}", self.handovers.borrow()));
+        fs::create_dir_all(&handover).unwrap();
+        if name != "agent" {
+            command.env("HANDOVER", handover);
+        }
+        if ["prep clone", "publish push"].contains(&name) {
+            command.envs(self.credential.iter().cloned());
+        } else {
+            command.env("WORKSPACE", self.path("workspace"));
+        }
+        let mut child = command.spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Running {
+            child,
+            output,
+            log: String::new(),
+            message,
+        }
+    }
+
+    /// The machine's own configuration cut off, and this very binary first on the path.
+    fn surroundings(&self, command: &mut Command) {
+        let program = Path::new(env!("CARGO_BIN_EXE_flightdeck"));
+        let path = std::env::var("PATH").unwrap();
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:{path}", program.parent().unwrap().display()),
+            )
+            .env("HOME", self.path("person"))
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+    }
+
+    /// Whether a file of that name is anywhere below the bench.
+    pub fn anywhere(&self, name: &str) -> bool {
+        fn look(directory: &Path, name: &str) -> bool {
+            let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+            let mut entries = entries.map(|entry| (entry.path(), entry.file_name()));
+            entries.any(|(path, own)| {
+                own == *name || (path.is_dir() && !path.is_symlink() && look(&path, name))
+            })
+        }
+        look(self.root.path(), name)
+    }
+}
+
+impl Running {
+    /// The first line of its log.
+    pub fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        self.log.push_str(&line);
+        line
+    }
+
+    /// What a kubelet does at the deadline.
+    pub fn terminate(&self) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
+    }
+
+    pub fn end(mut self) -> Ended {
+        let mut rest = Vec::new();
+        self.output.read_to_end(&mut rest).unwrap();
+        self.log.push_str(&String::from_utf8_lossy(&rest));
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let message = fs::read_to_string(&self.message).unwrap();
+        assert!(!message.is_empty(), "no report; the log: {}", self.log);
+        Ended {
+            code,
+            log: self.log,
+            report: StageReport::parse(&message),
+        }
+    }
+}
+
+fn manifest(origin: &Path) -> RunManifest {
+    RunManifest {
+        kind: RunKind::Docs,
+        run: "run-1".into(),
+        uid: "0f2c6c1e".into(),
+        namespace: "default".into(),
+        context_version: 1,
+        repository_url: origin.display().to_string(),
+        source_branch: "feature/shop".into(),
+        target_branch: "docs/run-1".into(),
+        working_directory: ".".into(),
+        tag: "master".into(),
+        task_ids: vec!["1".into(), "2".into()],
+        tasks_revision: None,
+        overwrite: false,
+        agent: "template".into(),
+        model: String::new(),
+        max_turns: None,
+        budget_usd: None,
+        prompt_modification: None,
+        service: None,
+        continue_session: false,
+        overwrite_memory: false,
+        forge: None,
+        pull_request: std::collections::BTreeMap::new(),
+        publish_incomplete: false,
+    }
+}
