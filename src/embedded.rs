@@ -1,1 +1,129 @@
-//! (being built)
+//! The embedded cluster: a small Kubernetes API server for one machine, in this process.
+//!
+//! It knows no kind of ours, only those that CustomResourceDefinitions add to it, and imports no other room of the crate.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `service`, `route`, `discovery` | HTTP requests to calls, and what there is to call |
+//! | `write`, `builtin`, `definitions`, `schema` | what a write means, decided on the newest state |
+//! | `read`, `watch`, `select` | lists and watches |
+//! | `patch`, `events` | how bodies become objects |
+//! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
+//! | `kinds`, `object`, `failure` | the words the others speak in |
+
+mod builtin;
+mod definitions;
+mod discovery;
+mod events;
+mod failure;
+mod kinds;
+mod object;
+mod patch;
+mod read;
+mod route;
+mod schema;
+mod select;
+mod service;
+mod store;
+mod watch;
+mod write;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde_json::json;
+
+pub use failure::Failure;
+pub use service::{ResponseBody, Service};
+pub use store::DiskError;
+
+use kinds::NAMESPACES;
+use object::Key;
+use store::Store;
+
+/// The namespaces every cluster has.
+const USUAL_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Where everything is kept: objects, logs, volumes.
+    pub directory: PathBuf,
+    /// This program: what a container's shim, and `flightdeck` in a container's command, is.
+    pub program: PathBuf,
+    /// Containers that may run at the same time.
+    pub max_containers: usize,
+    /// Environment of this process that containers may be given parts of.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Why a cluster cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("cannot set up the embedded cluster: {0}")]
+    SetUp(#[from] Failure),
+}
+
+/// A running cluster.
+pub struct Cluster {
+    store: Store,
+    service: Service,
+}
+
+impl Cluster {
+    /// Opens the cluster of a directory, or makes a new one there.
+    pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
+        let (store, _changes) = Store::open(&options.directory)?;
+        let service = Service::new(store.clone());
+        make_usual_namespaces(&store).await?;
+        Ok(Self { store, service })
+    }
+
+    /// A client that calls this cluster without a network.
+    pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.service(), "default")
+    }
+
+    /// The API itself.
+    pub fn service(&self) -> Service {
+        self.service.clone()
+    }
+
+    /// Ends everything this cluster does in this process; what was acknowledged is on disk.
+    pub async fn shutdown(self) {
+        let store = self.store.clone();
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("the embedded store did not close");
+        }
+    }
+}
+
+async fn make_usual_namespaces(store: &Store) -> Result<(), Failure> {
+    store
+        .write(false, |transaction| {
+            let Some(kind) = transaction.registry().of_resource(NAMESPACES).cloned() else {
+                return Ok(());
+            };
+            for name in USUAL_NAMESPACES {
+                if transaction
+                    .get(&kind.resource, &Key::new("", name))
+                    .is_none()
+                {
+                    let body = json!({"metadata": {"name": name}});
+                    write::create(
+                        transaction,
+                        &kind,
+                        "",
+                        body,
+                        &write::WriteOptions::default(),
+                    )?;
+                }
+            }
+            Ok(())
+        })
+        .await
+}

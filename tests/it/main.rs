@@ -8,6 +8,7 @@
 )]
 
 mod corpus;
+mod embedded_api;
 mod layers;
 mod stages;
 mod support;

@@ -1,0 +1,174 @@
+//! CustomResourceDefinitions: which kinds they serve, what is wrong with them, and the status they get.
+//!
+//! Pure.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    failure::Cause,
+    kinds::{Kind, View},
+    object::{child_mut, list, map_mut, text},
+    schema::Schema,
+};
+
+/// Holds a definition until its objects are gone.
+pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// The kinds a definition serves: one for each served version.
+pub fn kinds(definition: &Value) -> Vec<Kind> {
+    let names = &definition["spec"]["names"];
+    let group = text(definition, "/spec/group");
+    let kind = text(names, "/kind");
+    let plural = text(names, "/plural");
+    let strings = |pointer: &str| -> Vec<String> {
+        list(names, pointer)
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let or = |pointer: &str, default: String| match text(names, pointer) {
+        "" => default,
+        name => name.to_owned(),
+    };
+    list(definition, "/spec/versions")
+        .iter()
+        .filter(|version| version["served"] == true)
+        .map(|version| Kind {
+            group: group.to_owned(),
+            version: text(version, "/name").to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+            singular: or("/singular", kind.to_lowercase()),
+            list_kind: or("/listKind", format!("{kind}List")),
+            short_names: strings("/shortNames"),
+            categories: strings("/categories"),
+            namespaced: text(definition, "/spec/scope") == "Namespaced",
+            status: version.pointer("/subresources/status").is_some(),
+            generation: true,
+            resource: format!("{plural}.{group}").into(),
+            view: View::Stored,
+            schema: Some(Arc::new(Schema::read(
+                &version["schema"]["openAPIV3Schema"],
+            ))),
+            selectable: list(version, "/selectableFields")
+                .iter()
+                .map(|field| text(field, "/jsonPath").trim_start_matches('.').to_owned())
+                .collect(),
+        })
+        .collect()
+}
+
+/// What is wrong with a definition.
+pub fn validate(definition: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for field in ["group", "scope"] {
+        if text(definition, &format!("/spec/{field}")).is_empty() {
+            causes.push(Cause::required(format!("spec.{field}")));
+        }
+    }
+    for field in ["kind", "plural"] {
+        if text(definition, &format!("/spec/names/{field}")).is_empty() {
+            causes.push(Cause::required(format!("spec.names.{field}")));
+        }
+    }
+    let expected = format!(
+        "{}.{}",
+        text(definition, "/spec/names/plural"),
+        text(definition, "/spec/group")
+    );
+    if text(definition, "/metadata/name") != expected {
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &definition["metadata"]["name"],
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
+    }
+    let versions = list(definition, "/spec/versions");
+    let stored = versions.iter().filter(|version| version["storage"] == true);
+    if stored.count() != 1 {
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &definition["spec"]["versions"],
+            "must have exactly one version marked as storage version",
+        ));
+    }
+    for (index, version) in versions.iter().enumerate() {
+        let at = format!("spec.versions[{index}].schema.openAPIV3Schema");
+        let Some(schema) = version.pointer("/schema/openAPIV3Schema") else {
+            causes.push(Cause::required(at));
+            continue;
+        };
+        if schema["type"] != "object" {
+            causes.push(Cause::invalid(
+                format!("{at}.type"),
+                &schema["type"],
+                "must be object at the root",
+            ));
+        }
+        let mut bad = Vec::new();
+        Schema::read(schema).bad_patterns(&at, &mut bad);
+        causes.extend(bad.into_iter().map(|(at, pattern)| {
+            Cause::invalid(
+                format!("{at}.pattern"),
+                &Value::from(pattern),
+                "must be a valid regular expression",
+            )
+        }));
+    }
+    causes
+}
+
+/// Fills in what may be left out, and the status of a definition that is served.
+pub fn complete(definition: &mut Value, now: &str) {
+    let kind = text(definition, "/spec/names/kind").to_owned();
+    let names = child_mut(
+        map_mut(definition).entry("spec").or_insert(Value::Null),
+        "names",
+    );
+    names
+        .entry("singular")
+        .or_insert_with(|| kind.to_lowercase().into());
+    names
+        .entry("listKind")
+        .or_insert_with(|| format!("{kind}List").into());
+    child_mut(definition, "spec")
+        .entry("conversion")
+        .or_insert_with(|| json!({"strategy": "None"}));
+    let stored: Vec<Value> = list(definition, "/spec/versions")
+        .iter()
+        .filter(|version| version["storage"] == true)
+        .map(|version| version["name"].clone())
+        .collect();
+    let since = |condition: &str| {
+        list(definition, "/status/conditions")
+            .iter()
+            .find(|known| known["type"] == condition && known["status"] == "True")
+            .map_or_else(
+                || now.to_owned(),
+                |known| text(known, "/lastTransitionTime").to_owned(),
+            )
+    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since(kind)});
+    let mut conditions = vec![
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition(
+            "Established",
+            "InitialNamesAccepted",
+            "the initial names have been accepted",
+        ),
+    ];
+    conditions.extend(
+        list(definition, "/status/conditions")
+            .iter()
+            .filter(|known| known["type"] != "NamesAccepted" && known["type"] != "Established")
+            .cloned(),
+    );
+    definition["status"] = json!({
+        "acceptedNames": definition["spec"]["names"],
+        "conditions": conditions,
+        "storedVersions": stored,
+    });
+}

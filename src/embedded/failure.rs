@@ -1,0 +1,265 @@
+//! What the API answers when it does not do what was asked: the Kubernetes `Status` object.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+
+/// A refused request. Becomes a `Status` body with the same code.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// HTTP status code.
+    pub code: u16,
+    /// Machine-readable reason, as Kubernetes spells it.
+    pub reason: &'static str,
+    /// One sentence for a person.
+    pub message: String,
+    /// `StatusDetails`, when there is something to add.
+    pub details: Option<Value>,
+}
+
+/// One thing that is wrong with an object, with the place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// `FieldValueInvalid`, `FieldValueRequired`, ...
+    pub reason: &'static str,
+    /// `spec.taskIds[0]`.
+    pub field: String,
+    /// What is wrong there, without the field's name.
+    pub message: String,
+}
+
+impl Cause {
+    /// A value that is not allowed where it stands.
+    pub fn invalid(field: impl Into<String>, value: &Value, message: impl AsRef<str>) -> Self {
+        Self {
+            reason: "FieldValueInvalid",
+            field: field.into(),
+            message: format!("Invalid value: {value}: {}", message.as_ref()),
+        }
+    }
+
+    /// A value that must be there.
+    pub fn required(field: impl Into<String>) -> Self {
+        Self {
+            reason: "FieldValueRequired",
+            field: field.into(),
+            message: "Required value".to_owned(),
+        }
+    }
+
+    /// A change or value that is never allowed.
+    pub fn forbidden(field: impl Into<String>, message: impl AsRef<str>) -> Self {
+        Self {
+            reason: "FieldValueForbidden",
+            field: field.into(),
+            message: format!("Forbidden: {}", message.as_ref()),
+        }
+    }
+}
+
+impl Failure {
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.as_u16(),
+            reason,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    fn about(mut self, kind: &Kind, name: &str) -> Self {
+        self.details = Some(json!({"name": name, "group": kind.group, "kind": kind.plural}));
+        self
+    }
+
+    /// The path is nothing this server serves.
+    pub fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
+
+    /// The object is not there.
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", kind.qualified());
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).about(kind, name)
+    }
+
+    /// An object of this name is there already.
+    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", kind.qualified());
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).about(kind, name)
+    }
+
+    /// The object changed since the writer read it, or a precondition does not hold.
+    pub fn conflict(kind: &Kind, name: &str, why: impl AsRef<str>) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {}",
+            kind.qualified(),
+            why.as_ref()
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
+    }
+
+    /// Fields that another manager owns (server-side apply without force). `fields` are (manager, path).
+    pub fn apply_conflict(fields: &[(String, String)]) -> Self {
+        let plural = if fields.len() == 1 { "" } else { "s" };
+        let list: Vec<String> = fields
+            .iter()
+            .map(|(manager, path)| format!("conflict with {manager:?}: {path}"))
+            .collect();
+        let causes: Vec<Value> = fields
+            .iter()
+            .map(|(manager, path)| {
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager:?}"), "field": path})
+            })
+            .collect();
+        let message = format!(
+            "Apply failed with {} conflict{plural}: {}",
+            fields.len(),
+            list.join(", ")
+        );
+        let mut failure = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        failure.details = Some(json!({"causes": causes}));
+        failure
+    }
+
+    /// The object breaks its schema or a rule of its kind.
+    pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        let sentences: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
+        let list = match sentences.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let mut message = format!("{} {name:?} is invalid", kind.qualified_kind());
+        if !list.is_empty() {
+            message = format!("{message}: {list}");
+        }
+        let causes: Vec<Value> = causes
+            .iter()
+            .map(
+                |cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}),
+            )
+            .collect();
+        let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.details =
+            Some(json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes}));
+        failure
+    }
+
+    /// A patch that cannot be carried out on the object as it is.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// The request itself makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// Not allowed, whoever asks.
+    pub fn forbidden(kind: &Kind, name: &str, why: impl AsRef<str>) -> Self {
+        let message = format!(
+            "{} {name:?} is forbidden: {}",
+            kind.qualified(),
+            why.as_ref()
+        );
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(kind, name)
+    }
+
+    /// No token, or a wrong one.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// The resource version asked for is no longer (or not yet) known: list again.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// The verb is not served on this path.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+    }
+
+    /// The body's type is none of `accepted`.
+    pub fn unsupported_media_type(accepted: &[&str]) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {}",
+                accepted.join(", ")
+            ),
+        )
+    }
+
+    /// The body is larger than an object may be.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            format!("Request entity too large: limit is {limit}"),
+        )
+    }
+
+    /// Something on this machine failed; the request may be tried again.
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            format!("Internal error occurred: {message}"),
+        )
+    }
+
+    /// Any code with the reason Kubernetes gives it, for planted faults and rare answers.
+    pub fn with_code(code: u16, message: impl Into<String>) -> Self {
+        let reason = match code {
+            400 => "BadRequest",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "NotFound",
+            409 => "Conflict",
+            410 => "Expired",
+            422 => "Invalid",
+            429 => "TooManyRequests",
+            503 => "ServiceUnavailable",
+            504 => "Timeout",
+            _ => "InternalError",
+        };
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: (code == 429).then(|| json!({"retryAfterSeconds": 1})),
+        }
+    }
+
+    /// The `Status` object.
+    pub fn to_status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+        });
+        if let Some(details) = &self.details {
+            status["details"] = details.clone();
+        }
+        status["code"] = self.code.into();
+        status
+    }
+}

@@ -1,0 +1,244 @@
+//! The kinds the embedded API serves: a table of the built-in ones, and those that CustomResourceDefinitions add.
+//!
+//! Knows names and shapes, no behaviour.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::schema::Schema;
+
+/// Where objects of a kind are kept: `configmaps`, `docsruns.orchestrator.io`. Two kinds may share one place.
+pub type ResourceId = Arc<str>;
+
+/// How an object is shown to who asks for this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// As it is stored.
+    Stored,
+    /// A core/v1 event, shown and written as events.k8s.io/v1.
+    EventsV1,
+}
+
+/// One kind in one version.
+#[derive(Debug)]
+pub struct Kind {
+    /// API group; empty for the core group.
+    pub group: String,
+    pub version: String,
+    /// `DocsRun`
+    pub kind: String,
+    /// `docsruns`
+    pub plural: String,
+    pub singular: String,
+    pub list_kind: String,
+    pub short_names: Vec<String>,
+    pub categories: Vec<String>,
+    pub namespaced: bool,
+    /// Served with a `/status` subresource.
+    pub status: bool,
+    /// `metadata.generation` counts changes of the spec.
+    pub generation: bool,
+    pub resource: ResourceId,
+    pub view: View,
+    /// Of a custom resource; built-in kinds have their rules in code.
+    pub schema: Option<Arc<Schema>>,
+    /// Fields besides name and namespace that a field selector may name, as dotted paths.
+    pub selectable: Vec<String>,
+}
+
+impl Kind {
+    /// `batch/v1`, or `v1` for the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `jobs.batch`, as error messages name it.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// `Job.batch`, as validation messages name it.
+    pub fn qualified_kind(&self) -> String {
+        if self.group.is_empty() {
+            self.kind.clone()
+        } else {
+            format!("{}.{}", self.kind, self.group)
+        }
+    }
+
+    /// Whether objects of it come from a CustomResourceDefinition.
+    pub fn is_custom(&self) -> bool {
+        self.schema.is_some()
+    }
+}
+
+struct Builtin {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    short: &'static [&'static str],
+    namespaced: bool,
+    status: bool,
+    generation: bool,
+    selectable: &'static [&'static str],
+}
+
+/// Resource of pods.
+pub const PODS: &str = "pods";
+/// Resource of namespaces.
+pub const NAMESPACES: &str = "namespaces";
+/// Resource of CustomResourceDefinitions.
+pub const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+/// Resource of jobs.
+pub const JOBS: &str = "jobs.batch";
+/// Resource of leases.
+pub const LEASES: &str = "leases.coordination.k8s.io";
+
+const EVENT_FIELDS: &[&str] = &[
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
+
+#[rustfmt::skip]
+const BUILTIN: &[Builtin] = &[
+    Builtin { group: "", version: "v1", kind: "Namespace", plural: "namespaces", short: &["ns"], namespaced: false, status: true, generation: false, selectable: &["status.phase"] },
+    Builtin { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", short: &["cm"], namespaced: true, status: false, generation: false, selectable: &[] },
+    Builtin { group: "", version: "v1", kind: "Secret", plural: "secrets", short: &[], namespaced: true, status: false, generation: false, selectable: &["type"] },
+    Builtin { group: "", version: "v1", kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", short: &["pvc"], namespaced: true, status: true, generation: false, selectable: &[] },
+    Builtin { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, status: true, generation: true, selectable: &["spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"] },
+    Builtin { group: "", version: "v1", kind: "Event", plural: "events", short: &["ev"], namespaced: true, status: false, generation: false, selectable: EVENT_FIELDS },
+    Builtin { group: "events.k8s.io", version: "v1", kind: "Event", plural: "events", short: &["ev"], namespaced: true, status: false, generation: false, selectable: EVENT_FIELDS },
+    Builtin { group: "batch", version: "v1", kind: "Job", plural: "jobs", short: &[], namespaced: true, status: true, generation: true, selectable: &["status.successful"] },
+    Builtin { group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases", short: &[], namespaced: true, status: false, generation: false, selectable: &[] },
+    Builtin { group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition", plural: "customresourcedefinitions", short: &["crd", "crds"], namespaced: false, status: true, generation: true, selectable: &[] },
+];
+
+impl Builtin {
+    fn kind(&self) -> Kind {
+        let events_v1 = self.group == "events.k8s.io";
+        let resource = if self.group.is_empty() || events_v1 {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        };
+        Kind {
+            group: self.group.to_owned(),
+            version: self.version.to_owned(),
+            kind: self.kind.to_owned(),
+            plural: self.plural.to_owned(),
+            singular: self.kind.to_lowercase(),
+            list_kind: format!("{}List", self.kind),
+            short_names: self.short.iter().map(|&name| name.to_owned()).collect(),
+            categories: if matches!(self.plural, "pods" | "jobs") {
+                vec!["all".to_owned()]
+            } else {
+                Vec::new()
+            },
+            namespaced: self.namespaced,
+            status: self.status,
+            generation: self.generation,
+            resource: resource.into(),
+            view: if events_v1 {
+                View::EventsV1
+            } else {
+                View::Stored
+            },
+            schema: None,
+            selectable: self
+                .selectable
+                .iter()
+                .map(|&field| field.to_owned())
+                .collect(),
+        }
+    }
+}
+
+/// Every kind served at one moment.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    kinds: Vec<Arc<Kind>>,
+    by_path: HashMap<(String, String, String), Arc<Kind>>,
+}
+
+impl Registry {
+    /// The built-in kinds with `custom` beside them.
+    pub fn new(custom: impl IntoIterator<Item = Kind>) -> Self {
+        let kinds: Vec<Arc<Kind>> = BUILTIN
+            .iter()
+            .map(Builtin::kind)
+            .chain(custom)
+            .map(Arc::new)
+            .collect();
+        let by_path = kinds
+            .iter()
+            .map(|kind| {
+                let path = (
+                    kind.group.clone(),
+                    kind.version.clone(),
+                    kind.plural.clone(),
+                );
+                (path, Arc::clone(kind))
+            })
+            .collect();
+        Self { kinds, by_path }
+    }
+
+    /// The kind served at a path.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
+        self.by_path
+            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// Every kind, built-in ones first.
+    pub fn kinds(&self) -> &[Arc<Kind>] {
+        &self.kinds
+    }
+
+    /// A kind that shows what `resource` holds as it is stored.
+    pub fn of_resource(&self, resource: &str) -> Option<&Arc<Kind>> {
+        self.kinds
+            .iter()
+            .find(|kind| &*kind.resource == resource && kind.view == View::Stored)
+    }
+
+    /// The kind an object or owner reference names.
+    pub fn of_object(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
+        self.kinds
+            .iter()
+            .find(|known| known.kind == kind && known.api_version() == api_version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_event_kinds_share_one_place() {
+        let registry = Registry::new([]);
+        let core = registry.find("", "v1", "events").unwrap();
+        let new = registry.find("events.k8s.io", "v1", "events").unwrap();
+        assert_eq!(core.resource, new.resource);
+        assert_eq!(
+            registry.of_resource(&new.resource).unwrap().api_version(),
+            "v1"
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! JSON patch, merge patch and strategic merge patch. Pure.
+
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+
+/// How the body of a PATCH is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchType {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+impl PatchType {
+    /// By the content type of the request.
+    pub fn from_content_type(content_type: &str) -> Option<Self> {
+        match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/json-patch+json" => Some(Self::Json),
+            "application/merge-patch+json" => Some(Self::Merge),
+            "application/strategic-merge-patch+json" => Some(Self::Strategic),
+            "application/apply-patch+yaml" | "application/apply-patch+json" => Some(Self::Apply),
+            _ => None,
+        }
+    }
+}
+
+/// Carries out a JSON patch (RFC 6902). A failed `test` refuses the whole patch.
+pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
+    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+        .map_err(|error| Failure::bad_request(format!("the body is no JSON patch: {error}")))?;
+    json_patch::patch(target, &operations).map_err(|error| {
+        Failure::unprocessable(format!(
+            "the server rejected our request due to an error in our request: {error}"
+        ))
+    })
+}
+
+/// Carries out a merge patch (RFC 7386).
+pub fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(map) = target else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            map.shift_remove(key);
+        } else {
+            merge(map.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// The fields by which items of a list of a built-in kind are known, for strategic merge and server-side apply.
+/// `None`: the list is one value. An empty slice: a set of plain values.
+pub fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> {
+    Some(match (parent, field) {
+        ("metadata", "finalizers") => &[],
+        (_, "ownerReferences") => &["uid"],
+        (
+            _,
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "env"
+            | "volumes"
+            | "imagePullSecrets",
+        ) => &["name"],
+        (_, "volumeMounts") => &["mountPath"],
+        (_, "volumeDevices") => &["devicePath"],
+        (_, "ports") => &["containerPort"],
+        (_, "conditions") => &["type"],
+        (_, "hostAliases" | "podIPs" | "hostIPs") => &["ip"],
+        (_, "topologySpreadConstraints") => &["topologyKey"],
+        _ => return None,
+    })
+}
+
+/// Carries out a strategic merge patch on an object of a built-in kind.
+pub fn strategic(target: &mut Value, patch: &Value) -> Result<(), Failure> {
+    strategic_at(target, patch, "")
+}
+
+fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), Failure> {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return Ok(());
+    };
+    match patch.get("$patch").and_then(Value::as_str) {
+        Some("replace") => {
+            let mut whole = patch.clone();
+            whole.shift_remove("$patch");
+            *target = Value::Object(whole);
+            return Ok(());
+        }
+        Some("delete") => {
+            *target = Value::Object(Map::new());
+            return Ok(());
+        }
+        Some("merge") | None => {}
+        Some(other) => {
+            return Err(Failure::bad_request(format!(
+                "unknown $patch directive {other:?}"
+            )));
+        }
+    }
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(map) = target else {
+        return Ok(());
+    };
+    for (key, value) in patch {
+        if key == "$patch" || key.starts_with("$setElementOrder/") || key == "$retainKeys" {
+            continue;
+        }
+        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
+            if let (Some(Value::Array(items)), Value::Array(gone)) = (map.get_mut(list), value) {
+                items.retain(|item| !gone.contains(item));
+            }
+            continue;
+        }
+        if value.is_null() {
+            map.shift_remove(key);
+            continue;
+        }
+        let child = map.entry(key.clone()).or_insert(Value::Null);
+        match (value, merge_keys(field, key)) {
+            (Value::Array(items), Some(keys)) => strategic_list(child, items, keys, key)?,
+            _ => strategic_at(child, value, key)?,
+        }
+    }
+    if let Some(Value::Array(kept)) = patch.get("$retainKeys") {
+        map.retain(|key, _| kept.iter().any(|name| name == key));
+    }
+    Ok(())
+}
+
+fn strategic_list(
+    target: &mut Value,
+    items: &[Value],
+    keys: &[&str],
+    field: &str,
+) -> Result<(), Failure> {
+    let whole = items.iter().any(|item| item["$patch"] == "replace");
+    if !target.is_array() || whole {
+        *target = Value::Array(Vec::new());
+    }
+    let Value::Array(current) = target else {
+        return Ok(());
+    };
+    for item in items {
+        if keys.is_empty() {
+            if !current.contains(item) {
+                current.push(item.clone());
+            }
+            continue;
+        }
+        if item["$patch"] == "replace" {
+            continue;
+        }
+        if let Some(key) = keys.iter().find(|key| item.get(**key).is_none()) {
+            return Err(Failure::bad_request(format!(
+                "an item of {field} in the patch has no {key:?}, by which items are merged"
+            )));
+        }
+        let same = |other: &Value| keys.iter().all(|key| other.get(key) == item.get(key));
+        let at = current.iter().position(same);
+        match (item["$patch"] == "delete", at) {
+            (true, Some(at)) => {
+                current.remove(at);
+            }
+            (true, None) => {}
+            (false, Some(at)) => strategic_at(&mut current[at], item, field)?,
+            (false, None) => {
+                let mut new = Value::Null;
+                strategic_at(&mut new, item, field)?;
+                current.push(new);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn merge_patches_follow_the_rfc() {
+        for (before, patch, after) in [
+            (
+                json!({"a": 1, "b": {"c": 2}}),
+                json!({"a": null, "b": {"d": 3}}),
+                json!({"b": {"c": 2, "d": 3}}),
+            ),
+            (json!({"a": [1, 2]}), json!({"a": [3]}), json!({"a": [3]})),
+            (
+                json!({}),
+                json!({"a": {"b": {"c": null}}}),
+                json!({"a": {"b": {}}}),
+            ),
+            (
+                json!({"a": "x"}),
+                json!({"a": {"b": 1}}),
+                json!({"a": {"b": 1}}),
+            ),
+        ] {
+            let mut value = before;
+            merge(&mut value, &patch);
+            assert_eq!(value, after);
+        }
+    }
+
+    #[test]
+    fn strategic_patches_merge_lists_by_key() {
+        let before = json!({"metadata": {"finalizers": ["a"]}, "spec": {"containers": [{"name": "x", "image": "1", "args": ["p"]}, {"name": "y"}]}});
+        for (patch, after) in [
+            (
+                json!({"spec": {"containers": [{"name": "x", "image": "2"}]}}),
+                json!({"metadata": {"finalizers": ["a"]}, "spec": {"containers": [{"name": "x", "image": "2", "args": ["p"]}, {"name": "y"}]}}),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "y", "$patch": "delete"}]}}),
+                json!({"metadata": {"finalizers": ["a"]}, "spec": {"containers": [{"name": "x", "image": "1", "args": ["p"]}]}}),
+            ),
+            (
+                json!({"metadata": {"finalizers": ["b"], "$deleteFromPrimitiveList/finalizers": ["a"]}, "spec": null}),
+                json!({"metadata": {"finalizers": ["b"]}}),
+            ),
+            (
+                json!({"spec": {"$patch": "replace", "other": 1}}),
+                json!({"metadata": {"finalizers": ["a"]}, "spec": {"other": 1}}),
+            ),
+        ] {
+            let mut value = before.clone();
+            strategic(&mut value, &patch).unwrap();
+            assert_eq!(value, after, "{patch}");
+        }
+        let mut value = before.clone();
+        let refused = strategic(
+            &mut value,
+            &json!({"spec": {"containers": [{"image": "2"}]}}),
+        );
+        assert_eq!(refused.unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn a_failed_test_refuses_the_whole_json_patch() {
+        let mut value = json!({"metadata": {"uid": "1"}});
+        let refused = json(
+            &mut value,
+            &json!([{"op": "add", "path": "/a", "value": 1}, {"op": "test", "path": "/metadata/uid", "value": "2"}]),
+        );
+        assert_eq!(refused.unwrap_err().code, 422);
+        assert_eq!(value, json!({"metadata": {"uid": "1"}}));
+        json(
+            &mut value,
+            &json!([{"op": "test", "path": "/metadata/uid", "value": "1"}, {"op": "add", "path": "/a", "value": 1}]),
+        )
+        .unwrap();
+        assert_eq!(value["a"], 1);
+    }
+}

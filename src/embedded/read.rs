@@ -1,0 +1,179 @@
+//! Lists: a page of the objects as they were at one revision, as bytes that were made when they were written.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    failure::Failure,
+    kinds::{Kind, View},
+    object::{Key, Object},
+    select::Selector,
+    store::State,
+    write,
+};
+
+/// In which form objects are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Whole,
+    /// `PartialObjectMetadata`: metadata alone.
+    Metadata,
+}
+
+impl Form {
+    /// By the `Accept` header; the first form this server has wins.
+    pub fn from_accept(accept: &str) -> Self {
+        let metadata = accept
+            .split(',')
+            .map(str::trim)
+            .find(|part| part.starts_with("application/json") || part.starts_with("*/*"))
+            .is_some_and(|part| part.contains("as=PartialObjectMetadata"));
+        if metadata {
+            Self::Metadata
+        } else {
+            Self::Whole
+        }
+    }
+}
+
+/// Which objects, in which form.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Empty: every namespace.
+    pub namespace: String,
+    pub selector: Selector,
+    pub form: Form,
+}
+
+impl Scope {
+    /// Whether an object belongs to it.
+    pub fn has(&self, object: &Object) -> bool {
+        (self.namespace.is_empty() || object.key.namespace == self.namespace)
+            && (self.selector.is_empty() || self.selector.matches(&object.key, &object.value))
+    }
+}
+
+/// Appends an object as `kind` shows it.
+pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Form, object: &Object) {
+    let own_version = || object.value["apiVersion"] == kind.api_version();
+    if form == Form::Whole && kind.view == View::Stored && (!kind.is_custom() || own_version()) {
+        out.extend_from_slice(&object.json);
+        return;
+    }
+    let value = match form {
+        Form::Whole => write::shown(kind, &object.value),
+        Form::Metadata => json!({
+            "kind": "PartialObjectMetadata",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": object.value["metadata"],
+        }),
+    };
+    out.extend_from_slice(value.to_string().as_bytes());
+}
+
+/// Where a list that was cut goes on.
+#[derive(Serialize, Deserialize)]
+struct Continue {
+    revision: u64,
+    namespace: String,
+    name: String,
+}
+
+fn gone(revision: u64) -> Failure {
+    Failure::expired(format!(
+        "The provided continue parameter is too old to display a consistent list result: resource version {revision} is no longer known"
+    ))
+}
+
+/// One page: the body of the list.
+pub fn list(
+    state: &State,
+    kind: &Kind,
+    scope: &Scope,
+    limit: Option<usize>,
+    token: &str,
+) -> Result<Vec<u8>, Failure> {
+    let token: Option<Continue> = if token.is_empty() {
+        None
+    } else {
+        let parsed = BASE64_URL_SAFE_NO_PAD
+            .decode(token)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        Some(parsed.ok_or_else(|| Failure::bad_request("continue key is not valid"))?)
+    };
+    let revision = token
+        .as_ref()
+        .map_or(state.revision(), |token| token.revision);
+    let after = token.map(|token| Key::new(token.namespace, token.name));
+    let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let mut page: Vec<&Object> = Vec::new();
+    let mut more = false;
+    if let Some(collection) = state.collection(&kind.resource) {
+        let then = collection.before(revision).ok_or_else(|| gone(revision))?;
+        let now = collection
+            .range(&scope.namespace, after.as_ref())
+            .filter(|object| then.is_empty() || !then.contains_key(&object.key));
+        let mut all: Vec<&Object> = Vec::new();
+        if then.is_empty() {
+            // One more than the page shows whether there is more.
+            all.extend(
+                now.map(AsRef::as_ref)
+                    .filter(|object| scope.has(object))
+                    .take(limit.saturating_add(1)),
+            );
+        } else {
+            let old = then.iter().filter_map(|(key, object)| {
+                let object = (*object)?;
+                after
+                    .as_ref()
+                    .is_none_or(|after| *key > after)
+                    .then_some(object)
+            });
+            all.extend(
+                now.chain(old)
+                    .map(AsRef::as_ref)
+                    .filter(|object| scope.has(object)),
+            );
+            all.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        more = all.len() > limit;
+        all.truncate(limit);
+        page = all;
+    }
+
+    let mut metadata = json!({"resourceVersion": revision.to_string()});
+    if more && let Some(last) = page.last() {
+        let token = Continue {
+            revision,
+            namespace: last.key.namespace.clone(),
+            name: last.key.name.clone(),
+        };
+        let json = serde_json::to_vec(&token).map_err(Failure::internal)?;
+        metadata["continue"] = BASE64_URL_SAFE_NO_PAD.encode(json).into();
+    }
+    let (list_kind, api_version) = match scope.form {
+        Form::Whole => (kind.list_kind.clone(), kind.api_version()),
+        Form::Metadata => (
+            "PartialObjectMetadataList".to_owned(),
+            "meta.k8s.io/v1".to_owned(),
+        ),
+    };
+    let size: usize = page.iter().map(|object| object.json.len() + 1).sum();
+    let mut out = Vec::with_capacity(size + 256);
+    let head = format!(
+        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[",
+        Value::from(list_kind),
+        Value::from(api_version)
+    );
+    out.extend_from_slice(head.as_bytes());
+    for (index, object) in page.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        append(&mut out, kind, scope.form, object);
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out)
+}

@@ -1,0 +1,176 @@
+//! What a path and a query ask for. Pure.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Query;
+use http::Uri;
+
+use super::failure::Failure;
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Version,
+    Health,
+    /// `/api`
+    Core,
+    /// `/apis`
+    Groups,
+    /// `/apis/batch`
+    Group(String),
+    /// `/api/v1`, `/apis/batch/v1`
+    GroupVersion(String, String),
+    Resource(ResourcePath),
+}
+
+/// A path below a group and version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourcePath {
+    pub group: String,
+    pub version: String,
+    /// Empty: cluster-scoped, or all namespaces.
+    pub namespace: String,
+    pub plural: String,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+}
+
+impl Target {
+    /// Reads a path; `None` when nothing is ever served there.
+    pub fn parse(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let owned = |text: &str| text.to_owned();
+        Some(match parts.as_slice() {
+            ["version"] => Self::Version,
+            ["healthz" | "livez" | "readyz", ..] => Self::Health,
+            ["api"] => Self::Core,
+            ["apis"] => Self::Groups,
+            ["apis", group] => Self::Group(owned(group)),
+            ["api", version] => Self::GroupVersion(String::new(), owned(version)),
+            ["apis", group, version] => Self::GroupVersion(owned(group), owned(version)),
+            ["api", version, rest @ ..] => Self::Resource(resource("", version, rest)?),
+            ["apis", group, version, rest @ ..] => Self::Resource(resource(group, version, rest)?),
+            _ => return None,
+        })
+    }
+}
+
+fn resource(group: &str, version: &str, rest: &[&str]) -> Option<ResourcePath> {
+    let (namespace, rest) = match rest {
+        ["namespaces", _, "status" | "finalize"] => ("", rest),
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+        rest => ("", rest),
+    };
+    let (plural, name, subresource) = match rest {
+        [plural] => (plural, None, None),
+        [plural, name] => (plural, Some(name), None),
+        [plural, name, subresource] => (plural, Some(name), Some(subresource)),
+        _ => return None,
+    };
+    Some(ResourcePath {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        namespace: namespace.to_owned(),
+        plural: (*plural).to_owned(),
+        name: name.map(|&name| name.to_owned()),
+        subresource: subresource.map(|&name| name.to_owned()),
+    })
+}
+
+/// The parameters of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Params(BTreeMap<String, String>);
+
+impl Params {
+    /// Reads the query; a parameter given twice counts once.
+    pub fn parse(uri: &Uri) -> Result<Self, Failure> {
+        Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map(|Query(pairs)| Self(pairs.into_iter().collect()))
+            .map_err(|error| Failure::bad_request(format!("cannot read the query: {error}")))
+    }
+
+    /// A parameter, "" when it was not given.
+    pub fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// A switch: given, and not false.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0
+            .get(name)
+            .is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
+    }
+
+    /// A number, when one was given.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
+        match self.text(name) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                Failure::bad_request(format!("{name} is {text:?}, which is no such number"))
+            }),
+        }
+    }
+
+    /// `dryRun=All`; any other value is refused.
+    pub fn dry_run(&self) -> Result<bool, Failure> {
+        match self.text("dryRun") {
+            "" => Ok(false),
+            "All" => Ok(true),
+            other => Err(Failure::bad_request(format!(
+                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_as_kubernetes_lays_them_out() {
+        for (path, expected) in [
+            ("/api/v1/pods", Some(("", "v1", "", "pods", None, None))),
+            (
+                "/api/v1/namespaces",
+                Some(("", "v1", "", "namespaces", None, None)),
+            ),
+            (
+                "/api/v1/namespaces/a",
+                Some(("", "v1", "", "namespaces", Some("a"), None)),
+            ),
+            (
+                "/api/v1/namespaces/a/status",
+                Some(("", "v1", "", "namespaces", Some("a"), Some("status"))),
+            ),
+            (
+                "/api/v1/namespaces/a/pods/p/log",
+                Some(("", "v1", "a", "pods", Some("p"), Some("log"))),
+            ),
+            (
+                "/apis/o.io/v1/namespaces/a/docsruns",
+                Some(("o.io", "v1", "a", "docsruns", None, None)),
+            ),
+            ("/apis/o.io/v1/docsruns/x/y/z", None),
+            ("/nothing", None),
+        ] {
+            let found = Target::parse(path).map(|target| match target {
+                Target::Resource(path) => path,
+                other => panic!("{other:?}"),
+            });
+            let found = found.as_ref().map(|path| {
+                (
+                    path.group.as_str(),
+                    path.version.as_str(),
+                    path.namespace.as_str(),
+                    path.plural.as_str(),
+                    path.name.as_deref(),
+                    path.subresource.as_deref(),
+                )
+            });
+            assert_eq!(found, expected, "{path}");
+        }
+        assert_eq!(Target::parse("/apis"), Some(Target::Groups));
+        assert_eq!(Target::parse("/readyz"), Some(Target::Health));
+    }
+}

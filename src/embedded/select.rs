@@ -1,0 +1,233 @@
+//! Label and field selectors. Pure.
+
+use serde_json::Value;
+
+use super::{
+    failure::Failure,
+    kinds::{Kind, View},
+    object::Key,
+};
+
+/// What a list or a watch is limited to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    labels: Vec<Requirement>,
+    fields: Vec<(String, bool, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Requirement {
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
+    Exists(String),
+    Absent(String),
+}
+
+impl Selector {
+    /// Reads `labelSelector` and `fieldSelector` as a query spells them.
+    pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            labels: parse_labels(labels)?,
+            fields: parse_fields(kind, fields)?,
+        })
+    }
+
+    /// Whether everything is selected.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// The one name that can be selected, if the selector says so.
+    pub fn name(&self) -> Option<&str> {
+        self.fields
+            .iter()
+            .find(|(field, equal, _)| *equal && field == "metadata.name")
+            .map(|(_, _, name)| name.as_str())
+    }
+
+    /// Whether an object (in its stored form) is selected.
+    pub fn matches(&self, key: &Key, value: &Value) -> bool {
+        let labels = &value["metadata"]["labels"];
+        let label = |name: &str| labels.get(name).and_then(Value::as_str);
+        self.labels.iter().all(|requirement| match requirement {
+            Requirement::In(name, values) => {
+                label(name).is_some_and(|value| values.iter().any(|one| one == value))
+            }
+            Requirement::NotIn(name, values) => {
+                label(name).is_none_or(|value| values.iter().all(|one| one != value))
+            }
+            Requirement::Exists(name) => label(name).is_some(),
+            Requirement::Absent(name) => label(name).is_none(),
+        }) && self
+            .fields
+            .iter()
+            .all(|(field, equal, wanted)| (field_of(key, value, field) == *wanted) == *equal)
+    }
+}
+
+/// A field as a selector sees it: text, "" when it is not there.
+fn field_of(key: &Key, value: &Value, field: &str) -> String {
+    match field {
+        "metadata.name" => return key.name.clone(),
+        "metadata.namespace" => return key.namespace.clone(),
+        _ => {}
+    }
+    let found = match field {
+        "source" => value
+            .pointer("/source/component")
+            .or_else(|| value.get("reportingComponent")),
+        field => field.split('.').try_fold(value, |at, part| at.get(part)),
+    };
+    match found {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>, Failure> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
+                (field, false, value)
+            } else if let Some((field, value)) = part.split_once("==") {
+                (field, true, value)
+            } else if let Some((field, value)) = part.split_once('=') {
+                (field, true, value)
+            } else {
+                return Err(Failure::bad_request(format!(
+                    "invalid field selector: {part:?} has no \"=\""
+                )));
+            };
+            let field = stored_field(kind, field.trim());
+            let known = matches!(field.as_str(), "metadata.name" | "metadata.namespace")
+                || kind.selectable.contains(&field);
+            if !known {
+                return Err(Failure::bad_request(format!(
+                    "field label not supported: {field}"
+                )));
+            }
+            Ok((field, equal, value.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// The stored name of a field of a view.
+fn stored_field(kind: &Kind, field: &str) -> String {
+    if kind.view == View::EventsV1 {
+        if let Some(rest) = field.strip_prefix("regarding.") {
+            return format!("involvedObject.{rest}");
+        }
+        if field == "reportingController" {
+            return "reportingComponent".to_owned();
+        }
+    }
+    field.to_owned()
+}
+
+fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
+    let mut parts = Vec::new();
+    let mut depth = 0;
+    let mut start = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+        .into_iter()
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(parse_label)
+        .collect()
+}
+
+fn parse_label(part: &str) -> Result<Requirement, Failure> {
+    let wrong = || Failure::bad_request(format!("unable to parse requirement: {part:?}"));
+    if let Some((head, values)) = part.split_once('(') {
+        let values = values.trim_end().strip_suffix(')').ok_or_else(wrong)?;
+        let values = values.split(',').map(|one| one.trim().to_owned()).collect();
+        let mut words = head.split_whitespace();
+        let name = label_name(words.next().unwrap_or_default()).ok_or_else(wrong)?;
+        return match (words.next(), words.next()) {
+            (Some("in"), None) => Ok(Requirement::In(name, values)),
+            (Some("notin"), None) => Ok(Requirement::NotIn(name, values)),
+            _ => Err(wrong()),
+        };
+    }
+    let pair = |(name, value): (&str, &str)| {
+        Some((label_name(name.trim())?, vec![value.trim().to_owned()]))
+    };
+    if let Some(split) = part.split_once("!=") {
+        let (name, values) = pair(split).ok_or_else(wrong)?;
+        return Ok(Requirement::NotIn(name, values));
+    }
+    if let Some(split) = part.split_once("==").or_else(|| part.split_once('=')) {
+        let (name, values) = pair(split).ok_or_else(wrong)?;
+        return Ok(Requirement::In(name, values));
+    }
+    if let Some(name) = part.strip_prefix('!') {
+        return Ok(Requirement::Absent(
+            label_name(name.trim()).ok_or_else(wrong)?,
+        ));
+    }
+    Ok(Requirement::Exists(label_name(part).ok_or_else(wrong)?))
+}
+
+fn label_name(name: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    (!name.is_empty() && name.chars().all(allowed)).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::kinds::Registry, *};
+
+    fn selected(labels: &str, fields: &str) -> Result<bool, u16> {
+        let registry = Registry::new([]);
+        let kind = registry.find("", "v1", "pods").unwrap();
+        let selector = Selector::parse(kind, labels, fields).map_err(|failure| failure.code)?;
+        let pod = json!({
+            "metadata": {"labels": {"app": "a", "tier": "web"}},
+            "spec": {"nodeName": "here"}, "status": {"phase": "Running"}
+        });
+        Ok(selector.matches(&Key::new("ns", "p"), &pod))
+    }
+
+    #[test]
+    fn selectors_choose_as_kubernetes_does() {
+        for (labels, fields, expected) in [
+            ("", "", Ok(true)),
+            ("app=a", "", Ok(true)),
+            ("app==a,tier!=db", "", Ok(true)),
+            ("app=b", "", Ok(false)),
+            ("app in (a, b)", "", Ok(true)),
+            ("app notin (a,b),tier", "", Ok(false)),
+            ("absent notin (a)", "", Ok(true)),
+            ("!absent", "", Ok(true)),
+            ("!app", "", Ok(false)),
+            ("absent!=x", "", Ok(true)),
+            ("batch.kubernetes.io/job-name=x", "", Ok(false)),
+            ("app in (a", "", Err(400)),
+            ("a b", "", Err(400)),
+            ("", "metadata.name=p,metadata.namespace=ns", Ok(true)),
+            ("", "status.phase!=Running", Ok(false)),
+            ("", "spec.nodeName=", Ok(false)),
+            ("", "spec.containers=x", Err(400)),
+            ("", "metadata.name", Err(400)),
+        ] {
+            assert_eq!(selected(labels, fields), expected, "{labels} {fields}");
+        }
+    }
+}
