@@ -1,0 +1,136 @@
+//! Temporary repositories for tests, with the machine's own git configuration kept out of the way.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use super::git::Git;
+
+/// A plan of one task.
+pub(crate) const PLAN: &str = r#"{"master": {"tasks": [{"id": 1, "title": "Set up", "description": "d", "status": "pending", "priority": "high", "dependencies": []}]}}"#;
+/// Where the plan of a project is.
+pub(crate) const PLAN_PATH: &str = ".taskmaster/tasks/tasks.json";
+
+/// A work tree on branch `feature/x`, and the bare repository that is its `origin`.
+pub(crate) struct Fixture {
+    /// Keeps the folder alive.
+    pub(crate) directory: TempDir,
+    pub(crate) root: PathBuf,
+    pub(crate) origin: PathBuf,
+}
+
+impl Fixture {
+    /// No commit, no remote.
+    pub(crate) async fn empty() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().canonicalize().unwrap();
+        let fixture = Self {
+            root: top.join("work"),
+            origin: top.join("origin.git"),
+            directory,
+        };
+        fs::create_dir(&fixture.root).unwrap();
+        fixture.git(&["init", "-q", "-b", "feature/x"]).await;
+        configure(&fixture.root).await;
+        fixture
+    }
+
+    /// The plan committed, pushed and followed.
+    pub(crate) async fn pushed() -> Self {
+        let fixture = Self::empty().await;
+        fixture.write(PLAN_PATH, PLAN);
+        fixture.commit("The plan").await;
+        let origin = fixture.origin.clone();
+        run(
+            fixture.directory.path(),
+            &[
+                "init",
+                "-q",
+                "--bare",
+                "-b",
+                "main",
+                origin.to_str().unwrap(),
+            ],
+        )
+        .await;
+        fixture
+            .git(&["remote", "add", "origin", origin.to_str().unwrap()])
+            .await;
+        fixture
+            .git(&["push", "-q", "-u", "origin", "feature/x"])
+            .await;
+        fixture
+    }
+
+    /// Another person's clone of the origin, on the same branch.
+    pub(crate) async fn colleague(&self) -> PathBuf {
+        let place = self.directory.path().join("colleague");
+        run(
+            self.directory.path(),
+            &[
+                "clone",
+                "-q",
+                "-b",
+                "feature/x",
+                self.origin.to_str().unwrap(),
+                place.to_str().unwrap(),
+            ],
+        )
+        .await;
+        configure(&place).await;
+        place
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        write(&self.root, path, text);
+    }
+
+    pub(crate) async fn commit(&self, message: &str) {
+        commit(&self.root, message).await;
+    }
+
+    pub(crate) async fn git(&self, arguments: &[&str]) -> String {
+        run(&self.root, arguments).await
+    }
+}
+
+/// What the machine might have set, set to what a fresh git has.
+async fn configure(directory: &Path) {
+    for (key, value) in [
+        ("user.name", "Ada"),
+        ("user.email", "ada@example.com"),
+        ("commit.gpgsign", "false"),
+        ("core.autocrlf", "false"),
+        ("core.excludesFile", "/dev/null"),
+        ("core.hooksPath", ".git/hooks"),
+        ("push.default", "simple"),
+        ("push.autoSetupRemote", "false"),
+        ("pull.rebase", "false"),
+    ] {
+        run(directory, &["config", key, value]).await;
+    }
+}
+
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+pub(crate) async fn commit(root: &Path, message: &str) {
+    run(root, &["add", "-A"]).await;
+    run(root, &["commit", "-q", "-m", message]).await;
+}
+
+pub(crate) async fn run(directory: &Path, arguments: &[&str]) -> String {
+    Git::new(directory)
+        .isolated()
+        .args(arguments)
+        .run()
+        .await
+        .unwrap()
+        .text()
+}
