@@ -108,7 +108,10 @@ impl Run {
         let object = match self.code {
             None => serde_json::to_value(DocsRun {
                 metadata: self.metadata,
-                spec: DocsRunSpec { task_ids: self.tasks, run: self.spec },
+                spec: DocsRunSpec {
+                    task_ids: self.tasks,
+                    run: self.spec,
+                },
                 status: None,
             }),
             Some(code) => serde_json::to_value(CodeRun {
