@@ -4,6 +4,7 @@ pub mod address;
 mod facts;
 pub mod git;
 mod read;
+mod remote;
 mod status;
 
 #[cfg(test)]
@@ -14,3 +15,4 @@ pub use facts::{
     Remote,
 };
 pub use read::read;
+pub use remote::{RemoteAnswer, RemoteError, ask, blob};

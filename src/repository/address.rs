@@ -19,6 +19,13 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
+/// A message with every address in it shown without credentials.
+#[must_use]
+pub fn without_credentials_in(message: &str) -> String {
+    let words = message.split_inclusive([' ', '\'', '"', '\n']);
+    words.map(without_credentials).collect()
+}
+
 /// What a run clones: no credentials, and a path of this machine made absolute from `root`, as git reads it.
 #[must_use]
 pub fn clonable(url: &str, root: &Path) -> String {
@@ -99,6 +106,10 @@ mod tests {
             ),
         ] {
             assert_eq!(without_credentials(url), shown);
+            assert_eq!(
+                without_credentials_in(&format!("cannot get '{url}': no")),
+                format!("cannot get '{shown}': no")
+            );
         }
     }
 

@@ -1,0 +1,410 @@
+//! Asks the remote itself: what its branch is at now, and which plan a run would clone from it.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    address,
+    facts::Facts,
+    git::{Git, GitError},
+};
+
+/// How long a remote may take to say what it has.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long a branch may take to come over.
+const TRANSFER: Duration = Duration::from_secs(120);
+
+/// What a remote said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteAnswer {
+    /// Commit of the branch a run clones; `None` when the remote has no such branch.
+    pub commit: Option<String>,
+    /// Object id of the plan in that commit; `None` when it has none.
+    pub plan_blob: Option<String>,
+    /// Commits of HEAD that are not there.
+    pub ahead: usize,
+    /// Commits there that are not in HEAD.
+    pub behind: usize,
+    /// The branch the remote calls its default.
+    pub default_branch: Option<String>,
+    /// When it answered.
+    pub asked: Timestamp,
+}
+
+/// What went wrong between here and a remote. `place` is its address without credentials.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    #[error("the repository has no remote")]
+    NoRemote,
+    #[error("{place} refuses your credentials: {said}")]
+    Auth { place: String, said: String },
+    #[error("{place}: its host key is not known or has changed: {said}")]
+    HostKey { place: String, said: String },
+    #[error("{place} does not exist, or your credentials may not see it")]
+    NotFound { place: String },
+    #[error("{place} cannot be reached: {said}")]
+    Network { place: String, said: String },
+    #[error("{place} did not answer within {seconds} s")]
+    Timeout { place: String, seconds: u64 },
+    #[error("{place}: {said}")]
+    Other { place: String, said: String },
+}
+
+impl RemoteError {
+    /// Tells a failed call to the remote at `place` apart by what git printed.
+    pub(crate) fn new(place: &str, error: &GitError) -> Self {
+        let place = place.to_owned();
+        if let GitError::Timeout { seconds, .. } = error {
+            return Self::Timeout {
+                place,
+                seconds: *seconds,
+            };
+        }
+        let stderr = error.stderr();
+        let said = last_words(error);
+        let has = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
+        if has(&["Host key verification failed"]) {
+            Self::HostKey { place, said }
+        } else if has(&[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "Permission denied (",
+            "Invalid username or",
+            "returned error: 401",
+            "returned error: 403",
+        ]) {
+            Self::Auth { place, said }
+        } else if has(&[
+            "epository not found",
+            "does not appear to be a git repository",
+            "returned error: 404",
+            "No such file or directory",
+            "not found",
+        ]) {
+            Self::NotFound { place }
+        } else if has(&[
+            "Could not resolve host",
+            "Couldn't resolve host",
+            "Temporary failure in name resolution",
+            "Name or service not known",
+            "Connection refused",
+            "Connection timed out",
+            "Connection reset",
+            "Operation timed out",
+            "Network is unreachable",
+            "No route to host",
+            "Failed to connect",
+            "Couldn't connect",
+            "hung up unexpectedly",
+        ]) {
+            Self::Network { place, said }
+        } else {
+            Self::Other { place, said }
+        }
+    }
+}
+
+/// The line of an error that says why, on one line, without credentials.
+pub(crate) fn last_words(error: &GitError) -> String {
+    let stderr = error.stderr();
+    let telling = stderr.lines().map(str::trim).filter(|line| {
+        line.starts_with("fatal:") || line.starts_with("error:") || line.starts_with("remote:")
+    });
+    // The first fatal line names the cause; what follows it is advice.
+    let line = telling
+        .clone()
+        .find(|line| line.starts_with("fatal:"))
+        .or_else(|| telling.last());
+    let line = line.map_or_else(|| error.to_string(), str::to_owned);
+    let line = line
+        .trim_start_matches("fatal: ")
+        .trim_start_matches("error: ");
+    address::without_credentials_in(line)
+}
+
+/// A git command in `root` that may talk to a remote and will never ask a person anything: no terminal prompt, and SSH and
+/// credential helpers are answered with a refusal unless the person has a program for such questions.
+pub(crate) fn git(root: &Path) -> Git {
+    let git = Git::new(root);
+    if std::env::var_os("SSH_ASKPASS").is_some() {
+        return git.env("SSH_ASKPASS_REQUIRE", "prefer");
+    }
+    git.env("SSH_ASKPASS", "false")
+        .env("SSH_ASKPASS_REQUIRE", "force")
+}
+
+/// Asks the remote what its branch is at, and fetches that branch into its tracking ref when it moved, so that what it holds can be
+/// read. Nothing else of the repository changes.
+///
+/// # Errors
+/// When there is no remote, or it gives no answer.
+pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
+    let remote = facts.remote.as_ref().ok_or(RemoteError::NoRemote)?;
+    let failed = |error: GitError| RemoteError::new(&remote.clone_url, &error);
+    let branch_ref = remote
+        .branch
+        .as_ref()
+        .map(|branch| format!("refs/heads/{branch}"));
+    let listed = git(&facts.root)
+        .args(["ls-remote", "--symref", "--", &remote.name, "HEAD"])
+        .args(&branch_ref)
+        .patience(ANSWER)
+        .run()
+        .await
+        .map_err(failed)?
+        .text();
+    let asked = Timestamp::now();
+    let (commit, default_branch) = read_listing(&listed, branch_ref.as_deref());
+    let mut answer = RemoteAnswer {
+        commit,
+        plan_blob: None,
+        ahead: 0,
+        behind: 0,
+        default_branch,
+        asked,
+    };
+    let (Some(commit), Some(branch_ref), Some(tracking)) =
+        (&answer.commit, branch_ref, &remote.tracking_ref)
+    else {
+        return Ok(answer);
+    };
+    if let Some(known) = remote
+        .known
+        .as_ref()
+        .filter(|known| known.commit == *commit)
+    {
+        answer.plan_blob.clone_from(&known.plan_blob);
+        (answer.ahead, answer.behind) = (known.ahead, known.behind);
+        return Ok(answer);
+    }
+    git(&facts.root)
+        .args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--",
+            &remote.name,
+        ])
+        .arg(format!("+{branch_ref}:{tracking}"))
+        .patience(TRANSFER)
+        .run()
+        .await
+        .map_err(failed)?;
+    // It may have moved once more in between: what was fetched is what is described.
+    let commit = rev_parse(&facts.root, &format!("{tracking}^{{commit}}")).await;
+    if let Some(commit) = &commit {
+        if let Some(plan) = &facts.plan.relative {
+            answer.plan_blob = rev_parse(&facts.root, &format!("{commit}:{plan}")).await;
+        }
+        (answer.ahead, answer.behind) = ahead_behind(&facts.root, commit).await;
+    }
+    answer.commit = commit.or(answer.commit);
+    Ok(answer)
+}
+
+/// Commit of the branch, and default branch, of what `ls-remote --symref` printed.
+fn read_listing(listing: &str, branch_ref: Option<&str>) -> (Option<String>, Option<String>) {
+    let (mut commit, mut default_branch) = (None, None);
+    for line in listing.lines() {
+        let Some((left, name)) = line.split_once('\t') else {
+            continue;
+        };
+        if let Some(target) = left.strip_prefix("ref: ") {
+            default_branch = target.strip_prefix("refs/heads/").map(str::to_owned);
+        } else if Some(name) == branch_ref {
+            // ls-remote matches the ends of names: only this very one counts.
+            commit = Some(left.to_owned());
+        }
+    }
+    (commit, default_branch)
+}
+
+async fn rev_parse(root: &Path, what: &str) -> Option<String> {
+    let output = Git::new(root)
+        .args(["rev-parse", "--verify", "--quiet", "--end-of-options", what])
+        .run()
+        .await
+        .ok()?;
+    Some(output.text()).filter(|id| !id.is_empty())
+}
+
+/// How many commits HEAD has that `commit` has not, and the other way round; zeros without a HEAD.
+pub(crate) async fn ahead_behind(root: &Path, commit: &str) -> (usize, usize) {
+    let counted = Git::new(root)
+        .args([
+            "rev-list",
+            "--left-right",
+            "--count",
+            &format!("HEAD...{commit}"),
+            "--",
+        ])
+        .run()
+        .await;
+    let text = counted.map(|output| output.text()).unwrap_or_default();
+    let mut counts = text
+        .split_whitespace()
+        .map(|count| count.parse().unwrap_or_default());
+    (
+        counts.next().unwrap_or_default(),
+        counts.next().unwrap_or_default(),
+    )
+}
+
+/// The bytes of a blob; `None` when the repository has no such object.
+pub async fn blob(root: &Path, id: &str) -> Option<Vec<u8>> {
+    let output = Git::new(root)
+        .args(["cat-file", "blob", id])
+        .run()
+        .await
+        .ok()?;
+    Some(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::{
+        fixture::{self, Fixture, PLAN, PLAN_PATH},
+        read,
+    };
+
+    #[tokio::test]
+    async fn a_remote_that_moved_is_fetched_and_described() {
+        let fixture = Fixture::pushed().await;
+        let colleague = fixture.colleague().await;
+        fixture::write(
+            &colleague,
+            PLAN_PATH,
+            &PLAN.replace("Set up", "Initialize Express"),
+        );
+        fixture::commit(&colleague, "Another plan").await;
+        fixture::run(&colleague, &["push", "-q"]).await;
+        fixture.write("mine", "x");
+        fixture.commit("Mine").await;
+
+        let facts = read(&fixture.root).await.unwrap();
+        let answer = ask(&facts).await.unwrap();
+        assert_eq!((answer.ahead, answer.behind), (1, 1));
+        assert_ne!(answer.plan_blob, facts.plan.disk_blob);
+        assert_eq!(answer.default_branch.as_deref(), None);
+        let theirs = blob(&fixture.root, answer.plan_blob.as_deref().unwrap())
+            .await
+            .unwrap();
+        assert!(
+            String::from_utf8(theirs)
+                .unwrap()
+                .contains("Initialize Express")
+        );
+        // The last known state is the one just learnt, and asking again changes nothing.
+        let known = read(&fixture.root)
+            .await
+            .unwrap()
+            .remote
+            .unwrap()
+            .known
+            .unwrap();
+        assert_eq!(
+            (known.behind, Some(&known.commit)),
+            (1, answer.commit.as_ref())
+        );
+        let again = ask(&read(&fixture.root).await.unwrap()).await.unwrap();
+        assert_eq!(
+            RemoteAnswer {
+                asked: answer.asked,
+                ..again
+            },
+            answer
+        );
+    }
+
+    #[tokio::test]
+    async fn a_branch_the_remote_lacks_is_no_error() {
+        let fixture = Fixture::pushed().await;
+        fixture
+            .git(&[
+                "push",
+                "-q",
+                "origin",
+                "HEAD:refs/heads/main",
+                "HEAD:refs/heads/not/feature/y",
+            ])
+            .await;
+        fixture.git(&["checkout", "-q", "-b", "feature/y"]).await;
+        let answer = ask(&read(&fixture.root).await.unwrap()).await.unwrap();
+        assert_eq!(
+            (answer.commit, answer.default_branch.as_deref()),
+            (None, Some("main"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_remote_that_is_not_there_is_named() {
+        let fixture = Fixture::pushed().await;
+        fixture
+            .git(&["remote", "set-url", "origin", "../nowhere.git"])
+            .await;
+        let error = ask(&read(&fixture.root).await.unwrap()).await.unwrap_err();
+        assert!(
+            matches!(&error, RemoteError::NotFound { place } if place.ends_with("/nowhere.git")),
+            "{error}"
+        );
+        fixture
+            .git(&["remote", "set-url", "origin", "http://127.0.0.1:9/x"])
+            .await;
+        let error = ask(&read(&fixture.root).await.unwrap()).await.unwrap_err();
+        assert!(matches!(error, RemoteError::Network { .. }), "{error}");
+    }
+
+    #[test]
+    fn troubles_are_told_apart_by_what_git_printed() {
+        for (stderr, expected) in [
+            (
+                "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+                "Auth",
+            ),
+            (
+                "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                "Auth",
+            ),
+            (
+                "fatal: unable to access 'https://u:secret@x/': The requested URL returned error: 403",
+                "Auth",
+            ),
+            (
+                "remote: Repository not found.\nfatal: repository 'https://github.com/a/b/' not found",
+                "NotFound",
+            ),
+            (
+                "fatal: unable to access 'https://x/': Could not resolve host: x",
+                "Network",
+            ),
+            (
+                "ssh: connect to host x port 22: Connection refused\nfatal: Could not read from remote repository.",
+                "Network",
+            ),
+            (
+                "Host key verification failed.\nfatal: Could not read from remote repository.",
+                "HostKey",
+            ),
+            ("fatal: protocol error", "Other"),
+        ] {
+            let error = RemoteError::new(
+                "x",
+                &GitError::Failed {
+                    command: String::new(),
+                    code: Some(128),
+                    stderr: stderr.into(),
+                },
+            );
+            assert!(
+                format!("{error:?}").starts_with(expected),
+                "{stderr}: {error:?}"
+            );
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+}
