@@ -9,14 +9,17 @@
 //! | `read`, `watch`, `select` | lists and watches |
 //! | `patch`, `events` | how bodies become objects |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
+//! | `attempt`, `shim`, `log` | one try at running a container: its directory, the process over it, its output |
 //! | `kinds`, `object`, `failure` | the words the others speak in |
 
+pub mod attempt;
 mod builtin;
 mod definitions;
 mod discovery;
 mod events;
 mod failure;
 mod kinds;
+pub mod log;
 mod object;
 mod patch;
 mod read;
@@ -24,6 +27,7 @@ mod route;
 mod schema;
 mod select;
 mod service;
+pub mod shim;
 mod store;
 mod watch;
 mod write;

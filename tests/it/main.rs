@@ -10,5 +10,6 @@
 mod corpus;
 mod embedded_api;
 mod layers;
+mod shim;
 mod stages;
 mod support;

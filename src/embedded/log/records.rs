@@ -1,0 +1,311 @@
+//! Reads the records of a log file and puts the pieces of a line together again. Pure.
+
+use jiff::Timestamp;
+
+/// Most bytes of one stream held back while a line of the other is unfinished.
+const HELD: usize = 1024 * 1024;
+
+/// One record: `<time> <stream> F|P <bytes>`.
+struct Record<'a> {
+    time: &'a [u8],
+    stream: &'a [u8],
+    whole: bool,
+    body: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut parts = line.splitn(4, |byte| *byte == b' ');
+        let (time, stream) = (parts.next()?, parts.next()?);
+        let whole = parts.next()? == b"F";
+        Some(Self {
+            time,
+            stream,
+            whole,
+            body: parts.next()?,
+        })
+    }
+}
+
+/// What of a log is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Lines before this moment are left out.
+    pub since: Option<Timestamp>,
+    /// Each line opens with its time.
+    pub timestamps: bool,
+    /// No more than this many bytes.
+    pub limit: Option<u64>,
+}
+
+/// Turns the bytes of a log file into the bytes the container wrote.
+#[derive(Debug)]
+pub struct Reader {
+    since: Option<String>,
+    timestamps: bool,
+    room: Option<u64>,
+    /// The start of a record whose end has not been read.
+    carry: Vec<u8>,
+    open: Option<Open>,
+    /// Whole records of the other stream that came in the middle of the open line.
+    held: Vec<u8>,
+}
+
+/// A line of which only pieces have been read.
+#[derive(Debug)]
+struct Open {
+    stream: Vec<u8>,
+    wanted: bool,
+}
+
+impl Reader {
+    #[must_use]
+    pub fn new(selection: &Selection) -> Self {
+        Self {
+            since: selection.since.map(|since| format!("{since:.9}")),
+            timestamps: selection.timestamps,
+            room: selection.limit,
+            carry: Vec::new(),
+            open: None,
+            held: Vec::new(),
+        }
+    }
+
+    /// Whether the limit has been reached.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.room == Some(0)
+    }
+
+    /// Takes in more of the file; the container's bytes go to `out`.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            if self.carry.is_empty() {
+                self.record(&rest[..end], out);
+            } else {
+                let mut line = std::mem::take(&mut self.carry);
+                line.extend_from_slice(&rest[..end]);
+                self.record(&line, out);
+            }
+            rest = &rest[end + 1..];
+        }
+        self.carry.extend_from_slice(rest);
+    }
+
+    /// The file has ended: an unfinished line goes out as it is.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        while !self.held.is_empty() {
+            self.give_up(out);
+        }
+    }
+
+    fn record(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let Some(record) = Record::parse(line) else {
+            return;
+        };
+        let (wanted, opening) = match &self.open {
+            Some(open) if open.stream == record.stream => (open.wanted, false),
+            Some(_) if self.held.len() + line.len() < HELD => {
+                self.held.extend_from_slice(line);
+                self.held.push(b'\n');
+                return;
+            }
+            Some(_) => {
+                self.give_up(out);
+                return self.record(line, out);
+            }
+            None => {
+                let late = |since: &String| record.time >= since.as_bytes();
+                (self.since.as_ref().is_none_or(late), true)
+            }
+        };
+        if wanted {
+            if opening && self.timestamps {
+                self.emit(record.time, out);
+                self.emit(b" ", out);
+            }
+            self.emit(record.body, out);
+            if record.whole {
+                self.emit(b"\n", out);
+            }
+        }
+        if record.whole {
+            self.open = None;
+            self.release(out);
+        } else if opening {
+            self.open = Some(Open {
+                stream: record.stream.to_vec(),
+                wanted,
+            });
+        }
+    }
+
+    /// The open line will not be finished in time: what waits behind it gets a line of its own.
+    fn give_up(&mut self, out: &mut Vec<u8>) {
+        if self.open.take().is_some_and(|open| open.wanted) {
+            self.emit(b"\n", out);
+        }
+        self.release(out);
+    }
+
+    fn release(&mut self, out: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.held);
+        for line in held.split(|byte| *byte == b'\n') {
+            self.record(line, out);
+        }
+    }
+
+    fn emit(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let take = match &mut self.room {
+            None => bytes.len(),
+            Some(room) => {
+                let take = bytes
+                    .len()
+                    .min(usize::try_from(*room).unwrap_or(usize::MAX));
+                *room -= take as u64;
+                take
+            }
+        };
+        out.extend_from_slice(&bytes[..take]);
+    }
+}
+
+/// Where the last `lines` lines begin in `window`, the end of a log file (`whole`: all of it). `None`: look further back.
+#[must_use]
+pub fn tail(window: &[u8], whole: bool, lines: u64) -> Option<usize> {
+    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    let first = if whole {
+        0
+    } else {
+        window.iter().position(|byte| *byte == b'\n')? + 1
+    };
+    let mut starts = Vec::new();
+    let mut open: Vec<&[u8]> = Vec::new();
+    let mut at = first;
+    for line in window[first..].split_inclusive(|byte| *byte == b'\n') {
+        if let Some(record) = Record::parse(line) {
+            let known = open.iter().position(|stream| *stream == record.stream);
+            if known.is_none() {
+                starts.push(at);
+            }
+            match (known, record.whole) {
+                (Some(index), true) => {
+                    open.remove(index);
+                }
+                (None, false) => open.push(record.stream),
+                _ => {}
+            }
+        }
+        at += line.len();
+    }
+    if lines == 0 {
+        Some(window.len())
+    } else if starts.len() > lines {
+        Some(starts[starts.len() - lines])
+    } else {
+        whole.then_some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "2026-01-01T00:00:01.000000000Z stdout F one\n\
+                       2026-01-01T00:00:02.000000000Z stdout P tw\n\
+                       2026-01-01T00:00:02.500000000Z stderr F oh\n\
+                       2026-01-01T00:00:03.000000000Z stdout F o\n\
+                       2026-01-01T00:00:04.000000000Z stdout P thr";
+
+    fn read(log: &str, selection: &Selection, step: usize) -> String {
+        let (mut reader, mut out) = (Reader::new(selection), Vec::new());
+        for chunk in log.as_bytes().chunks(step) {
+            reader.push(chunk, &mut out);
+        }
+        reader.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn pieces_become_lines_and_streams_never_cut_into_each_other() {
+        let log = format!("{LOG}\n");
+        for step in [1, 7, 1000] {
+            assert_eq!(
+                read(&log, &Selection::default(), step),
+                "one\ntwo\noh\nthr",
+                "in steps of {step}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_still_being_written_waits() {
+        assert_eq!(read(LOG, &Selection::default(), 9), "one\ntwo\noh\n");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_what_comes() {
+        let log = format!("{LOG}\n");
+        let since = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let plain = Selection::default();
+        for (selection, expected) in [
+            (
+                Selection {
+                    since: since("2026-01-01T00:00:02.1Z"),
+                    ..plain.clone()
+                },
+                "oh\nthr",
+            ),
+            (
+                Selection {
+                    limit: Some(6),
+                    ..plain.clone()
+                },
+                "one\ntw",
+            ),
+            (
+                Selection {
+                    timestamps: true,
+                    since: since("2026-01-01T00:00:02Z"),
+                    ..plain
+                },
+                "2026-01-01T00:00:02.000000000Z two\n2026-01-01T00:00:02.500000000Z oh\n\
+                 2026-01-01T00:00:04.000000000Z thr",
+            ),
+        ] {
+            assert_eq!(read(&log, &selection, 11), expected);
+        }
+    }
+
+    #[test]
+    fn an_endless_line_does_not_hold_the_other_stream_for_ever() {
+        let line = format!("T stderr F {}\n", "e".repeat(1024));
+        let log = format!("T stdout P begun\n{}", line.repeat(HELD / 1024 + 2));
+        let (mut reader, mut out) = (Reader::new(&Selection::default()), Vec::new());
+        reader.push(log.as_bytes(), &mut out);
+        assert!(out.starts_with(b"begun\neee"));
+    }
+
+    #[test]
+    fn the_last_lines_are_found_from_the_end() {
+        let log = format!("{LOG}\n");
+        let at = |text: &str| log.find(text).unwrap();
+        for (lines, expected) in [
+            (0, log.len()),
+            (1, at("2026-01-01T00:00:04")),
+            (2, at("2026-01-01T00:00:02.5")),
+            (3, at("2026-01-01T00:00:02.0")),
+            (4, 0),
+            (99, 0),
+        ] {
+            assert_eq!(tail(log.as_bytes(), true, lines), Some(expected), "{lines}");
+        }
+        let window = &log.as_bytes()[50..];
+        assert_eq!(
+            tail(window, false, 1).map(|at| at + 50),
+            Some(at("2026-01-01T00:00:04"))
+        );
+        assert_eq!(tail(window, false, 4), None);
+    }
+}

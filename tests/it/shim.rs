@@ -1,0 +1,309 @@
+//! Containers under their shim: whatever the process does, its output and its end are on record, and nothing of it stays.
+
+use std::{
+    io::Read,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use flightdeck::embedded::{
+    attempt::{Attempt, Ended, Spec},
+    log::{self, Changes, LogOptions, Selection},
+};
+use futures::{StreamExt, TryStreamExt};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Container {
+    attempt: Attempt,
+    shim: Child,
+    _directory: TempDir,
+}
+
+fn attempt() -> (TempDir, Attempt) {
+    let directory = TempDir::new().unwrap();
+    let attempt = Attempt::new(directory.path());
+    std::fs::write(attempt.log_path(), "").unwrap();
+    (directory, attempt)
+}
+
+fn start(command: &[&str], grace_seconds: u64) -> Container {
+    let (directory, attempt) = attempt();
+    let spec = Spec {
+        command: command.iter().map(ToString::to_string).collect(),
+        working_directory: directory.path().to_owned(),
+        grace_seconds,
+    };
+    attempt.write_spec(&spec).unwrap();
+    let mut shim = shim(&attempt);
+    let _ = shim.stdout.take().unwrap().read(&mut [0]);
+    Container {
+        attempt,
+        shim,
+        _directory: directory,
+    }
+}
+
+fn shim(attempt: &Attempt) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+        .args(["shim", "--spec"])
+        .arg(attempt.spec_path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn shell(script: &str) -> Container {
+    start(&["sh", "-c", script], 30)
+}
+
+/// `look` until it says yes: for what no notice can be had of.
+fn eventually(what: &str, mut look: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !look() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Container {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.shim.id() as i32), signal).unwrap();
+    }
+
+    fn end(&mut self) -> Ended {
+        let (told, end) = mpsc::channel();
+        let attempt = self.attempt.clone();
+        std::thread::spawn(move || told.send(attempt.lock()));
+        end.recv_timeout(PATIENCE)
+            .expect("the shim ends")
+            .expect("the lock can be had");
+        self.shim.wait().unwrap();
+        self.attempt.ended().expect("the end is on record")
+    }
+
+    fn output(&self) -> Vec<u8> {
+        let options = LogOptions::default();
+        runtime().block_on(read(&self.attempt, options))
+    }
+
+    fn wait_for_output(&self, text: &str) {
+        eventually(&format!("{text:?} in the log"), || {
+            String::from_utf8_lossy(&std::fs::read(self.attempt.log_path()).unwrap()).contains(text)
+        });
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn read(attempt: &Attempt, options: LogOptions) -> Vec<u8> {
+    let changes = Changes::new().unwrap();
+    let stream = log::stream(attempt.clone(), options, &changes)
+        .await
+        .unwrap();
+    let chunks: Vec<_> = tokio::time::timeout(PATIENCE, stream.try_collect())
+        .await
+        .expect("the log ends")
+        .unwrap();
+    chunks.concat()
+}
+
+/// Whether a process of this id runs; one that only waits to be reaped does not.
+fn is_alive(process: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat"))
+        .is_ok_and(|stat| !stat[stat.rfind(')').unwrap()..].starts_with(") Z"))
+}
+
+#[test]
+fn output_and_exit_code_are_on_record() {
+    let mut container = shell("echo one; echo two >&2; printf 'no end'; exit 7");
+    let ended = container.end();
+    assert_eq!((ended.exit_code, ended.signal), (7, None));
+    assert!(ended.started_at.unwrap() <= ended.finished_at);
+    let output = String::from_utf8(container.output()).unwrap();
+    for text in ["one\n", "two\n", "no end"] {
+        assert!(output.contains(text), "{text:?} in {output:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_kept() {
+    let mut container = shell(r"printf 'a\000\377\033[2J\r\nb'");
+    container.end();
+    assert_eq!(container.output(), b"a\0\xff\x1b[2J\r\nb");
+}
+
+#[test]
+fn a_line_of_five_mebibytes_comes_back_as_one() {
+    let mut container = shell("head -c 5242880 /dev/zero | tr '\\0' x; echo; echo after");
+    container.end();
+    let output = container.output();
+    assert_eq!(output.len(), 5_242_880 + 1 + 6);
+    assert!(output.ends_with(b"x\nafter\n"));
+    let tail = runtime().block_on(read(
+        &container.attempt,
+        LogOptions {
+            tail: Some(2),
+            ..LogOptions::default()
+        },
+    ));
+    assert_eq!(tail.len(), output.len());
+}
+
+#[test]
+fn a_hundred_thousand_lines_all_arrive_in_order() {
+    let mut container = shell("seq 1 100000");
+    container.end();
+    let expected: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    assert!(container.output() == expected.as_bytes());
+}
+
+#[test]
+fn a_command_that_is_not_there_is_named() {
+    let mut container = start(&["no-such-program-anywhere"], 30);
+    let ended = container.end();
+    assert_eq!(ended.reason.as_deref(), Some("StartError"));
+    assert!(
+        ended.message.unwrap().contains("no-such-program-anywhere"),
+        "the program is named"
+    );
+}
+
+#[test]
+fn a_container_that_ignores_being_stopped_is_killed_after_the_grace() {
+    let mut container = start(
+        &[
+            "sh",
+            "-c",
+            "trap '' TERM; echo ready; while :; do read -r x; sleep 60 & wait; done",
+        ],
+        1,
+    );
+    container.wait_for_output("ready");
+    let asked = Instant::now();
+    container.signal(Signal::SIGTERM);
+    let ended = container.end();
+    assert_eq!((ended.exit_code, ended.signal), (137, Some(9)));
+    assert!(asked.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_container_that_is_asked_to_stop_can_have_its_last_word() {
+    let mut container = shell("trap 'echo bye; exit 3' TERM; echo ready; sleep 60 & wait");
+    container.wait_for_output("ready");
+    container.signal(Signal::SIGTERM);
+    assert_eq!(container.end().exit_code, 3);
+    assert!(container.output().ends_with(b"bye\n"));
+}
+
+#[test]
+fn a_container_can_be_killed_at_once() {
+    let mut container = shell("trap '' TERM; echo ready; sleep 600");
+    container.wait_for_output("ready");
+    container.signal(Signal::SIGTERM);
+    container.signal(Signal::SIGUSR1);
+    assert_eq!(container.end().signal, Some(9));
+}
+
+#[test]
+fn nothing_of_a_container_outlives_it() {
+    let mut container = shell(
+        "sleep 600 & echo group $!; \
+         setsid sh -c 'echo escaped $$; exec sleep 600' & \
+         (sh -c 'sh -c \"echo forked \\$\\$; exec sleep 600\" &'); \
+         while [ ! -e go ]; do sleep 0.01; done",
+    );
+    for text in ["group", "escaped", "forked"] {
+        container.wait_for_output(text);
+    }
+    let output = String::from_utf8(container.output()).unwrap();
+    let processes: Vec<i32> = output
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!(processes.len(), 3);
+    assert!(processes.iter().all(|process| is_alive(*process)));
+    std::fs::write(container.attempt.directory().join("go"), "").unwrap();
+    assert_eq!(container.end().exit_code, 0);
+    for process in processes {
+        assert!(!is_alive(process), "{process} in {output}");
+    }
+}
+
+#[test]
+fn an_attempt_is_never_started_twice() {
+    let mut container = shell("echo once; sleep 600");
+    container.wait_for_output("once");
+    assert!(shim(&container.attempt).wait().unwrap().success());
+    container.signal(Signal::SIGUSR1);
+    container.end();
+    assert!(shim(&container.attempt).wait().unwrap().success());
+    assert_eq!(container.output(), b"once\n");
+}
+
+#[test]
+fn a_follower_sees_each_line_as_it_comes_and_ends_with_the_container() {
+    let mut container = shell("echo first; while [ ! -e go ]; do sleep 0.01; done; printf last");
+    let options = LogOptions {
+        follow: true,
+        selection: Selection {
+            timestamps: true,
+            ..Selection::default()
+        },
+        ..LogOptions::default()
+    };
+    let text = runtime().block_on(async {
+        let changes = Changes::new().unwrap();
+        let stream = log::stream(container.attempt.clone(), options, &changes)
+            .await
+            .unwrap();
+        let mut stream = std::pin::pin!(stream);
+        let mut text = Vec::new();
+        while let Some(chunk) = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap() {
+            text.extend_from_slice(&chunk.unwrap());
+            if text.ends_with(b"first\n") {
+                std::fs::write(container.attempt.directory().join("go"), "").unwrap();
+            }
+        }
+        String::from_utf8(text).unwrap()
+    });
+    let times: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once(' ').unwrap().0)
+        .collect();
+    assert!(text.ends_with(" last"), "{text}");
+    assert!(times.len() == 2 && times[0] < times[1], "{text}");
+    assert_eq!(container.end().exit_code, 0);
+}
+
+#[test]
+fn followers_come_and_go_while_the_log_is_written() {
+    let mut container = shell("while [ ! -e go ]; do echo line; done");
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    runtime().block_on(async {
+        let changes = Changes::new().unwrap();
+        for _ in 0..200 {
+            let stream = log::stream(container.attempt.clone(), options.clone(), &changes).await;
+            let mut stream = std::pin::pin!(stream.unwrap());
+            let chunk = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
+            assert!(chunk.unwrap().unwrap().starts_with(b"line\n"));
+        }
+    });
+    std::fs::write(container.attempt.directory().join("go"), "").unwrap();
+    assert_eq!(container.end().exit_code, 0);
+}
