@@ -20,8 +20,8 @@ impl Secret {
             .find_map(|name| Self::new(&lookup(name)?))
     }
 
-    /// The token itself, for the one place that sends it.
-    pub(super) fn expose(&self) -> &str {
+    /// The token itself, for the places that send it.
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -1,15 +1,26 @@
 //! The pull request of a branch that was pushed.
 
-use super::{error::StageError, place::Place, say};
-use crate::runs::{StageReport, reason};
+use std::fs;
 
-/// Opens the pull request of what `report` says was pushed, or finds it again.
-pub fn open(place: &Place, report: StageReport) -> Result<StageReport, StageError> {
-    let manifest = &place.manifest;
-    let Some(_forge) = &manifest.forge else {
+use super::{error::StageError, place::Place, remote, say};
+use crate::{
+    forge::{Forge, ForgeError, PullRequest, PullRequestSpec},
+    runs::{ForgeTarget, StageReport, reason},
+};
+
+/// Title and body among the run's files.
+const TITLE: &str = "pr-title";
+const BODY: &str = "pr-body.md";
+
+/// Makes the pull request of the branch in `report`, or finds it and brings it up to date.
+///
+/// # Errors
+/// When the forge refuses: the branch stays pushed, but a run without its pull request is no success.
+pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, StageError> {
+    let branch = &place.manifest.target_branch;
+    let Some(target) = &place.manifest.forge else {
         let message = format!(
-            "the remote is no forge, so there is no pull request; the work is on the branch {}",
-            manifest.target_branch
+            "the remote is no known forge, so there is no pull request; the work is on the branch {branch}"
         );
         say(&message);
         return Ok(StageReport {
@@ -18,15 +29,44 @@ pub fn open(place: &Place, report: StageReport) -> Result<StageReport, StageErro
             ..report
         });
     };
-    Err(StageError::Ended {
-        reason: reason::PULL_REQUEST_FAILED,
-        message: format!(
-            "the branch {} is pushed, but this version makes no pull requests",
-            manifest.target_branch
-        ),
-        report: Box::new(StageReport {
-            pull_request_reason: Some(reason::PULL_REQUEST_FAILED.to_owned()),
-            ..report
+    match ensure(place, target).await {
+        Ok(made) => {
+            say(format!("Pull request #{}: {}", made.number, made.url));
+            made.notes.iter().for_each(say);
+            Ok(StageReport {
+                message: (!made.notes.is_empty()).then(|| made.notes.join(" ")),
+                pull_request_url: Some(made.url),
+                pull_request_number: Some(made.number),
+                ..report
+            })
+        }
+        Err(error) => Err(StageError::Ended {
+            reason: reason::PULL_REQUEST_FAILED,
+            message: format!("the branch {branch} is pushed, but it has no pull request: {error}"),
+            report: Box::new(StageReport {
+                pull_request_reason: Some(reason::PULL_REQUEST_FAILED.to_owned()),
+                ..report
+            }),
         }),
-    })
+    }
+}
+
+async fn ensure(place: &Place, target: &ForgeTarget) -> Result<PullRequest, ForgeError> {
+    let manifest = &place.manifest;
+    let text = |name: &str| fs::read_to_string(place.run_files.join(name)).unwrap_or_default();
+    let title = text(TITLE);
+    let title = title.lines().map(str::trim).find(|line| !line.is_empty());
+    let spec = PullRequestSpec {
+        head: manifest.target_branch.clone(),
+        base: manifest.source_branch.clone(),
+        title: title.unwrap_or(&manifest.run).to_owned(),
+        body: text(BODY),
+        ..PullRequestSpec::default()
+    };
+    // One line a call, for an audit; a call never holds the token.
+    let audit = |call: &_| say(serde_json::to_string(call).unwrap_or_default());
+    Forge::new(target, remote::token())?
+        .audited(audit)
+        .ensure_pull_request(&spec.with_options(&manifest.pull_request))
+        .await
 }

@@ -11,6 +11,7 @@ use super::{
     judge::{self, Verdict},
     lay::agent_email,
     place::{Place, read_json},
+    pull_request,
     remote::{self, Problem, Remote, local},
     say,
 };
@@ -68,7 +69,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         }
         Verdict::Publish => {
             let report = push(manifest, &remote, repository, &work.head, report).await?;
-            super::pull_request::open(&place, report)
+            pull_request::open(&place, report).await
         }
     }
 }

@@ -7,11 +7,12 @@ use std::{path::Path, time::Duration};
 
 use super::{error::StageError, say};
 use crate::{
+    forge::Secret,
     repository::git::{Git, GitError, Output},
     runs::RunManifest,
 };
 
-/// Variables a token may come in, the first that is set winning.
+/// Variables a token may come in: withheld from every git that is not given it on purpose.
 const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 /// What the credential helper reads.
 const HELPER_TOKEN: &str = "FLIGHTDECK_GIT_TOKEN";
@@ -20,10 +21,8 @@ const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=x-access-toke
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The Git token of this container, if it has one.
-pub fn token() -> Option<String> {
-    TOKENS
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+pub fn token() -> Option<Secret> {
+    Secret::from_environment(|name| std::env::var(name).ok())
 }
 
 /// Git for work within this container: no configuration but ours, no hook, no token.
@@ -33,7 +32,6 @@ pub fn local(directory: &Path) -> Git {
 
 fn quiet(git: Git) -> Git {
     git.without(&TOKENS)
-        .config("core.hooksPath", "/dev/null")
         .config("core.fsmonitor", "false")
         .config("gc.auto", "0")
         .config("maintenance.auto", "false")
@@ -45,13 +43,14 @@ pub struct Remote {
     pub url: String,
     /// The URL without a user or password in it.
     shown: String,
-    token: Option<(String, String)>,
+    /// With the origin it is bound to.
+    token: Option<(String, Secret)>,
 }
 
 impl Remote {
     /// The remote of `manifest`. The token is offered only to a host that the settings name as a forge, over HTTP; every
     /// other remote is reached with the configuration of the account this runs as.
-    pub fn new(manifest: &RunManifest, token: Option<String>) -> Self {
+    pub fn new(manifest: &RunManifest, token: Option<Secret>) -> Self {
         let url = manifest.repository_url.clone();
         let origin = http_origin(&url).filter(|_| manifest.forge.is_some());
         Self {
@@ -70,10 +69,10 @@ impl Remote {
     fn git(&self, directory: &Path) -> Git {
         let git = Git::new(directory);
         match &self.token {
-            None => quiet(git),
+            None => quiet(git).config("core.hooksPath", "/dev/null"),
             Some((origin, token)) => quiet(git.isolated())
                 .config(&format!("credential.{origin}.helper"), HELPER)
-                .env(HELPER_TOKEN, token)
+                .env(HELPER_TOKEN, token.expose())
                 .without(&["GIT_ASKPASS", "SSH_ASKPASS"]),
         }
     }

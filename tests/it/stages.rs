@@ -1,6 +1,8 @@
 //! The stages of a run, each as the process a pod runs, against real repositories.
 
 mod bench;
+mod hostile;
+mod pull_requests;
 
 use bench::{Bench, PLAN};
 use flightdeck::runs::reason;

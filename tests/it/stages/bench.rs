@@ -89,6 +89,16 @@ impl Bench {
         self.root.path().join(name)
     }
 
+    /// The agent's checkout.
+    pub fn checkout(&self) -> PathBuf {
+        self.path("workspace/runs/run-1/repo")
+    }
+
+    /// What `publish collect` handed to `publish push`.
+    pub fn handover(&self) -> PathBuf {
+        self.path(&format!("handover-{}", self.handovers.borrow()))
+    }
+
     /// What the launch claims of the plan at `path`.
     pub fn claim(&mut self, path: &str) {
         self.blob = self.git(&["rev-parse", &format!("HEAD:{path}")]);
@@ -201,7 +211,7 @@ impl Bench {
         if ["prep clone", "publish collect"].contains(&name) {
             *self.handovers.borrow_mut() += 1;
         }
-        let handover = self.path(&format!("handover-{}", self.handovers.borrow()));
+        let handover = self.handover();
         fs::create_dir_all(&handover).unwrap();
         if name != "agent" {
             command.env("HANDOVER", handover);
@@ -237,14 +247,17 @@ impl Bench {
 
     /// Whether a file of that name is anywhere below the bench.
     pub fn anywhere(&self, name: &str) -> bool {
-        fn look(directory: &Path, name: &str) -> bool {
-            let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
-            let mut entries = entries.map(|entry| (entry.path(), entry.file_name()));
-            entries.any(|(path, own)| {
-                own == *name || (path.is_dir() && !path.is_symlink() && look(&path, name))
-            })
-        }
-        look(self.root.path(), name)
+        any_file(self.root.path(), &|path| path.ends_with(name))
+    }
+
+    /// Whether any file below the bench holds that text.
+    pub fn contains(&self, text: &str) -> bool {
+        any_file(self.root.path(), &|path| {
+            let bytes = fs::read(path).unwrap_or_default();
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        })
     }
 }
 
@@ -276,6 +289,14 @@ impl Running {
             report: StageReport::parse(&message),
         }
     }
+}
+
+fn any_file(directory: &Path, is: &dyn Fn(&Path) -> bool) -> bool {
+    let mut entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    entries.any(|entry| {
+        let path = entry.path();
+        is(&path) || (path.is_dir() && !path.is_symlink() && any_file(&path, is))
+    })
 }
 
 fn manifest(origin: &Path) -> RunManifest {

