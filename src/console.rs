@@ -1,4 +1,230 @@
-//! (being built)
+//! The console: the full-screen terminal program.
+//!
+//! ```text
+//!  keys, mouse, resize --+                                       +-> lane "logs"   (a newer effect aborts the older)
+//!  cluster deltas -------+-> Msg -> update(&mut Model) -> Effects +-> lane "preflight" ...
+//!  tick (carries now) ---+             |                         +-> detached: launch, stop, delete ...
+//!  finished effects -----+             +-> view(&Model, &Theme, Rect) -> frame         |
+//!         ^                                                                            |
+//!         +------------------------------- Msg::Done(outcome) <------------------------+
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`msg`], [`model`], [`world`], [`update`], [`effect`] | what can happen, what is known, what follows: pure |
+//! | [`layout`], [`view`], [`draw`], [`theme`], [`glyphs`] | the screen from the model: pure |
+//! | [`command`], [`keymap`] | what can be asked for, and by which key |
+//! | [`panels`], [`overlays`], [`widgets`] | the four panels, what lies over them, what they are made of |
+//! | [`list`], [`field`], [`filter`] | state of lists, of a line being typed, of filters |
+//! | [`perform`], [`terminal`] | the rim: does the effects, owns the terminal |
 
+pub mod command;
+pub mod draw;
+pub mod effect;
+pub mod field;
+pub mod filter;
+pub mod glyphs;
+#[doc(hidden)]
+pub mod harness;
+pub mod keymap;
+pub mod layout;
+pub mod list;
+pub mod model;
+pub mod msg;
+pub mod overlays;
+pub mod panels;
+pub mod perform;
+pub mod terminal;
 pub mod theme;
+pub mod update;
+pub mod view;
 pub mod widgets;
+pub mod world;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
+use jiff::Timestamp;
+use ratatui::{Terminal, backend::Backend, layout::Size};
+use tokio::{sync::mpsc, time::Instant};
+
+use crossterm::event::{Event, KeyEventKind};
+
+use self::{
+    effect::{Effect, Effects},
+    keymap::Keymap,
+    model::Model,
+    msg::Msg,
+    perform::Performer,
+    theme::Theme,
+    update::update,
+    world::Target,
+};
+use crate::settings::Settings;
+
+/// What the console is started with.
+pub struct ConsoleOptions {
+    /// Where to look for the repository.
+    pub start: PathBuf,
+    /// How a cluster is reached; awaited after the first frame.
+    pub connection: BoxFuture<'static, Result<Connected, String>>,
+    pub settings: Arc<Settings>,
+    pub keymap: Arc<Keymap>,
+    pub theme: Theme,
+    /// Where the ledger is kept; `None` keeps none.
+    pub ledger: Option<PathBuf>,
+}
+
+/// A cluster that answers.
+pub struct Connected {
+    pub client: kube::Client,
+    pub target: Target,
+}
+
+/// Why the console could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    #[error("{0}")]
+    NoTerminal(&'static str),
+    #[error("the terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// What the console needs of the place it runs in: the real terminal, or a test.
+pub trait Host {
+    /// Keys, clicks, sizes. Asked for again after [`Self::resume`].
+    fn input(&mut self) -> BoxStream<'static, io::Result<Event>>;
+    /// Gives the terminal back to the shell and stops this process until it is continued.
+    fn suspend(&mut self) -> io::Result<()>;
+    /// Called after each frame.
+    fn drawn(&mut self) {}
+}
+
+/// Messages that may wait; whoever sends more waits.
+const CHANNEL: usize = 1024;
+/// Messages taken in before the next frame.
+const BATCH: usize = 4096;
+/// Shortest time between frames.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// Runs the console in the terminal of this process until the person quits.
+///
+/// # Errors
+/// When there is no terminal that can show it, or when it breaks.
+pub async fn run(options: ConsoleOptions) -> Result<(), ConsoleError> {
+    terminal::check(|name| std::env::var(name).ok())?;
+    let mouse = options.settings.ui.mouse;
+    let (mut screen, mut host) = terminal::open(mouse)?;
+    drive(options, &mut screen, &mut host).await
+}
+
+/// Runs the console on any backend.
+///
+/// # Errors
+/// When the backend breaks.
+pub async fn drive<B: Backend<Error = io::Error>>(
+    options: ConsoleOptions,
+    screen: &mut Terminal<B>,
+    host: &mut impl Host,
+) -> Result<(), ConsoleError> {
+    let (sender, mut messages) = mpsc::channel(CHANNEL);
+    let size: Size = screen.size()?;
+    let theme = options.theme.clone();
+    let mut model = Model::new(
+        options.settings.clone(),
+        options.keymap.clone(),
+        size,
+        Timestamp::now(),
+    );
+    draw_frame(&model, &theme, screen, host)?;
+    let mut drawn = Instant::now();
+    let mut performer = Performer::start(options, sender);
+    performer.perform(update::begin(&model));
+    let mut input = host.input();
+    let mut redraw = false;
+    loop {
+        let wake = wake(&model, redraw, drawn);
+        let first = tokio::select! {
+            biased;
+            event = input.next() => match event {
+                Some(event) => message(event?),
+                // Nobody can press a key any more.
+                None => return Ok(()),
+            },
+            message = messages.recv() => message,
+            () = wake => None,
+        };
+        let mut effects = update(&mut model, Msg::Tick(Timestamp::now()));
+        redraw |= effects.redraw;
+        let mut batch = first;
+        let mut taken = 0;
+        while let Some(msg) = batch.take() {
+            let Effects {
+                mut list,
+                redraw: visible,
+            } = update(&mut model, msg);
+            effects.list.append(&mut list);
+            redraw |= visible;
+            taken += 1;
+            if taken < BATCH {
+                batch = messages.try_recv().ok();
+            }
+        }
+        for effect in std::mem::take(&mut effects.list) {
+            match effect {
+                Effect::Quit => return Ok(()),
+                Effect::Suspend => {
+                    drop(input);
+                    host.suspend()?;
+                    screen.clear()?;
+                    input = host.input();
+                    redraw = true;
+                }
+                effect => performer.perform([effect]),
+            }
+        }
+        if redraw && drawn.elapsed() >= FRAME {
+            draw_frame(&model, &theme, screen, host)?;
+            drawn = Instant::now();
+            redraw = false;
+        }
+    }
+}
+
+/// Resolves when a frame is due or something visible changes by itself; never, when the screen can rest.
+async fn wake(model: &Model, redraw: bool, drawn: Instant) {
+    if redraw {
+        tokio::time::sleep_until(drawn + FRAME).await;
+    } else if let Some(at) = model.next_wake() {
+        let wait = at.duration_since(Timestamp::now());
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+    } else {
+        std::future::pending().await
+    }
+}
+
+fn message(event: Event) -> Option<Msg> {
+    Some(match event {
+        Event::Key(key) if key.kind == KeyEventKind::Release => return None,
+        Event::Key(key) => Msg::Key(key),
+        Event::Mouse(mouse) => Msg::Mouse(mouse),
+        Event::Paste(text) => Msg::Paste(text),
+        Event::Resize(width, height) => Msg::Resize(width, height),
+        Event::FocusGained => Msg::Focus(true),
+        Event::FocusLost => Msg::Focus(false),
+    })
+}
+
+fn draw_frame<B: Backend<Error = io::Error>>(
+    model: &Model,
+    theme: &Theme,
+    screen: &mut Terminal<B>,
+    host: &mut impl Host,
+) -> io::Result<()> {
+    screen.draw(|frame| {
+        let area = frame.area();
+        view::view(model, theme, area, frame.buffer_mut());
+    })?;
+    host.drawn();
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! A line of text being typed.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Text and a cursor in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Field {
+    text: String,
+    /// Byte offset, always between two graphemes.
+    cursor: usize,
+}
+
+impl Field {
+    /// A field with text, the cursor behind it.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            cursor: text.len(),
+            text,
+        }
+    }
+
+    /// What has been typed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What stands before the cursor and what behind it.
+    pub fn split(&self) -> (&str, &str) {
+        self.text.split_at(self.cursor)
+    }
+
+    /// Whether a key belongs to a field at all: letters, Ctrl chords and what moves within a line do; Enter, Esc, Tab,
+    /// the keys that move between lines and function keys do not.
+    pub const fn takes(key: KeyEvent) -> bool {
+        matches!(
+            key.code,
+            KeyCode::Char(_)
+                | KeyCode::Backspace
+                | KeyCode::Delete
+                | KeyCode::Left
+                | KeyCode::Right
+                | KeyCode::Home
+                | KeyCode::End
+        )
+    }
+
+    /// Puts text at the cursor; line breaks become spaces.
+    pub fn insert(&mut self, text: &str) {
+        let line: String = text
+            .trim_end_matches(['\n', '\r'])
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        self.text.insert_str(self.cursor, &line);
+        self.cursor += line.len();
+    }
+
+    /// Obeys a key; `true` when the text changed.
+    pub fn key(&mut self, key: KeyEvent) -> bool {
+        let before = self.text.len();
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Char('w') if control => self.delete_back(self.word_start()),
+            KeyCode::Backspace if control || alt => self.delete_back(self.word_start()),
+            KeyCode::Char('u') if control => self.delete_back(0),
+            KeyCode::Char('k') if control => self.text.truncate(self.cursor),
+            KeyCode::Char('h') if control => self.delete_back(self.before()),
+            KeyCode::Char('d') if control => self.delete_next(),
+            KeyCode::Char('a') if control => self.cursor = 0,
+            KeyCode::Char('e') if control => self.cursor = self.text.len(),
+            KeyCode::Char('b') if control => self.cursor = self.before(),
+            KeyCode::Char('f') if control => self.cursor = self.after(),
+            KeyCode::Char(c) if !control && !alt => {
+                let mut bytes = [0; 4];
+                self.insert(c.encode_utf8(&mut bytes));
+            }
+            KeyCode::Backspace => self.delete_back(self.before()),
+            KeyCode::Delete => self.delete_next(),
+            KeyCode::Left => self.cursor = self.before(),
+            KeyCode::Right => self.cursor = self.after(),
+            KeyCode::Home => self.cursor = 0,
+            KeyCode::End => self.cursor = self.text.len(),
+            _ => {}
+        }
+        self.text.len() != before
+    }
+
+    fn before(&self) -> usize {
+        let mut graphemes = self.text[..self.cursor].grapheme_indices(true);
+        graphemes.next_back().map_or(0, |(at, _)| at)
+    }
+
+    fn after(&self) -> usize {
+        let mut graphemes = self.text[self.cursor..].graphemes(true);
+        self.cursor + graphemes.next().map_or(0, str::len)
+    }
+
+    fn word_start(&self) -> usize {
+        let before = self.text[..self.cursor].trim_end();
+        before
+            .char_indices()
+            .rev()
+            .find(|(_, c)| c.is_whitespace())
+            .map_or(0, |(at, c)| at + c.len_utf8())
+    }
+
+    fn delete_back(&mut self, start: usize) {
+        self.text.replace_range(start..self.cursor, "");
+        self.cursor = start;
+    }
+
+    fn delete_next(&mut self) {
+        let end = self.after();
+        self.text.replace_range(self.cursor..end, "");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(keys: &str) -> Field {
+        let mut field = Field::default();
+        for key in keys.split(' ') {
+            let chord: super::super::keymap::Chord = key.parse().unwrap();
+            field.key(chord.into());
+        }
+        field
+    }
+
+    #[test]
+    fn a_line_is_edited_as_in_a_shell() {
+        for (keys, text) in [
+            ("a b c left backspace", "ac"),
+            ("a space b c ctrl-w", "a "),
+            ("a b ctrl-a x ctrl-e y", "xaby"),
+            ("a b left ctrl-u", "b"),
+            ("a b left ctrl-k", "a"),
+            ("a b home delete", "b"),
+            ("left right backspace delete ctrl-w", ""),
+        ] {
+            assert_eq!(typed(keys).text(), text, "{keys}");
+        }
+    }
+
+    #[test]
+    fn pasted_lines_become_one_and_marks_stay_with_their_letter() {
+        let mut field = Field::new("e\u{301}");
+        field.insert("a\nb\u{1b}c\n");
+        assert_eq!(field.text(), "e\u{301}a b c");
+        let mut field = Field::new("e\u{301}");
+        field.key(KeyEvent::from(KeyCode::Backspace));
+        assert_eq!(field.text(), "");
+    }
+}

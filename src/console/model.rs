@@ -1,0 +1,309 @@
+//! The console's whole state: the [`World`] outside, and what the person has done with it. Written only by
+//! [`super::update`].
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ratatui::layout::Size;
+
+use super::{
+    command::Context,
+    glyphs::Glyphs,
+    keymap::{Chord, Keymap},
+    layout::{self, Areas},
+    overlays::Overlay,
+    panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
+    world::{Entry, Level, RunId, World},
+};
+use crate::{runs::Phase, settings::Settings};
+
+/// The four panels, by the digit that focuses them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PanelId {
+    #[default]
+    Tasks,
+    Runs,
+    Preflight,
+    Detail,
+}
+
+impl PanelId {
+    /// In the order of their digits.
+    pub const ALL: [Self; 4] = [Self::Tasks, Self::Runs, Self::Preflight, Self::Detail];
+    /// Those that list something.
+    pub const LISTS: [Self; 3] = [Self::Tasks, Self::Runs, Self::Preflight];
+
+    /// Its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Tasks => "Tasks",
+            Self::Runs => "Runs",
+            Self::Preflight => "Pre-flight",
+            Self::Detail => "Detail",
+        }
+    }
+}
+
+/// Everything the console knows.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// As of the last message; the only clock.
+    pub now: Timestamp,
+    pub size: Size,
+    pub world: World,
+    pub settings: Arc<Settings>,
+    pub keymap: Arc<Keymap>,
+    pub glyphs: Glyphs,
+    pub focus: PanelId,
+    /// The list that has, or last had, the focus.
+    pub list: PanelId,
+    pub zoomed: bool,
+    /// Share of the lists in percent, on a wide screen.
+    pub split: u16,
+    pub tasks: Tasks,
+    pub runs: RunsPanel,
+    pub preflight: Preflight,
+    pub detail: Detail,
+    /// The last one is on top.
+    pub overlays: Vec<Overlay>,
+    pub toasts: Vec<Toast>,
+    /// The beginning of a sequence of keys.
+    pub pending: Vec<Chord>,
+    /// Name of the run that was launched and has not been seen yet.
+    pub awaited: Option<String>,
+    /// Ctrl-C was pressed once.
+    pub interrupted: bool,
+    /// The terminal has the focus.
+    pub watched: bool,
+}
+
+/// A passing remark, bottom right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    pub level: Level,
+    pub text: String,
+    pub until: Timestamp,
+}
+
+/// Most toasts on screen.
+const TOASTS: usize = 3;
+/// Seconds a toast stays.
+const TOAST_SECONDS: i64 = 6;
+
+impl Model {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, keymap: Arc<Keymap>, size: Size, now: Timestamp) -> Self {
+        let mut model = Self {
+            now,
+            size,
+            world: World::default(),
+            glyphs: Glyphs::named(&settings.ui.glyphs),
+            settings,
+            keymap,
+            focus: PanelId::Tasks,
+            list: PanelId::Tasks,
+            zoomed: false,
+            split: 42,
+            tasks: Tasks::default(),
+            runs: RunsPanel::default(),
+            preflight: Preflight::default(),
+            detail: Detail::default(),
+            overlays: Vec::new(),
+            toasts: Vec::new(),
+            pending: Vec::new(),
+            awaited: None,
+            interrupted: false,
+            watched: true,
+        };
+        model.fit();
+        model
+    }
+
+    /// The screen cut up; `None` when it is too small.
+    #[must_use]
+    pub fn areas(&self) -> Option<Areas> {
+        layout::areas(self.size, self.focus, self.zoomed, self.split)
+    }
+
+    /// Tells the lists how many rows they have.
+    pub fn fit(&mut self) {
+        if let Some(areas) = self.areas() {
+            let height = |panel| usize::from(areas.panel(panel).inner.height);
+            self.tasks.list.set_height(height(PanelId::Tasks));
+            self.runs.list.set_height(height(PanelId::Runs));
+            self.preflight.list.set_height(height(PanelId::Preflight));
+        }
+    }
+
+    /// Gives a panel the focus.
+    pub fn focus_on(&mut self, panel: PanelId) {
+        self.focus = panel;
+        if panel != PanelId::Detail {
+            self.list = panel;
+        }
+        self.fit();
+    }
+
+    /// Says something in passing.
+    pub fn toast(&mut self, level: Level, text: impl Into<String>) {
+        let seconds = if level == Level::Fail {
+            2 * TOAST_SECONDS
+        } else {
+            TOAST_SECONDS
+        };
+        let text = text.into();
+        self.toasts.retain(|toast| toast.text != text);
+        self.toasts.push(Toast {
+            level,
+            text,
+            until: self.now + jiff::SignedDuration::from_secs(seconds),
+        });
+        let surplus = self.toasts.len().saturating_sub(TOASTS);
+        self.toasts.drain(..surplus);
+    }
+
+    /// Whether a line is being typed in the focused panel.
+    #[must_use]
+    pub const fn typing(&self) -> bool {
+        match self.focus {
+            PanelId::Tasks => self.tasks.filter.open,
+            PanelId::Runs => self.runs.filter.open,
+            PanelId::Preflight => false,
+            PanelId::Detail => self.detail.typing(),
+        }
+    }
+
+    /// The next moment at which something visible changes by itself: a spinner or an age of a run under way, the end of a
+    /// toast. `None` when the screen can rest.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let toast = self.toasts.iter().map(|toast| toast.until).min();
+        let visible = self
+            .areas()
+            .is_some_and(|areas| !areas.panel(PanelId::Runs).inner.is_empty());
+        let rows = self.runs.list.rows();
+        let shown = if visible {
+            &rows[self.runs.list.visible()]
+        } else {
+            &[]
+        };
+        let moving = shown
+            .iter()
+            .filter_map(|id| self.world.runs.get(id))
+            .any(Entry::active);
+        let detail = self.detail.run().and_then(|id| self.world.runs.get(id));
+        let moving = moving || detail.is_some_and(Entry::active);
+        // Nobody looks at a terminal without the focus that closely.
+        let step = if self.watched { 100 } else { 1_000 };
+        let spinner = moving.then(|| self.now + jiff::SignedDuration::from_millis(step));
+        toast.into_iter().chain(spinner).min()
+    }
+
+    /// Where a key means something now, innermost first.
+    #[must_use]
+    pub fn contexts(&self) -> Vec<Context> {
+        if let Some(overlay) = self.overlays.last() {
+            return overlay.contexts();
+        }
+        if self.typing() {
+            return vec![Context::Overlay];
+        }
+        match self.focus {
+            PanelId::Tasks => vec![Context::Tasks, Context::List, Context::Global],
+            PanelId::Runs => vec![Context::Runs, Context::List, Context::Global],
+            PanelId::Preflight => vec![Context::Preflight, Context::List, Context::Global],
+            PanelId::Detail => {
+                let mut contexts = self.detail.contexts();
+                contexts.push(Context::Global);
+                contexts
+            }
+        }
+    }
+
+    /// The run that a command would act on: the selected one, or the one whose details have the focus.
+    #[must_use]
+    pub fn current_run(&self) -> Option<(&RunId, &Entry)> {
+        let id = match self.focus {
+            PanelId::Runs => self.runs.list.selected()?,
+            PanelId::Detail => self.detail.run()?,
+            PanelId::Tasks | PanelId::Preflight => return None,
+        };
+        Some((id, self.world.runs.get(id)?))
+    }
+
+    fn run_is(&self, test: impl Fn(&Entry) -> bool) -> bool {
+        self.current_run().is_some_and(|(_, entry)| test(entry))
+    }
+
+    /// The selected task is one.
+    pub fn has_task(&self) -> bool {
+        self.tasks.list.selected().is_some()
+    }
+
+    /// The selected task has subtasks.
+    pub fn has_subtasks(&self) -> bool {
+        let task = self.tasks.list.selected();
+        task.zip(self.world.plan.get())
+            .and_then(|(id, plan)| plan.task(id))
+            .is_some_and(|task| !task.subtasks.is_empty())
+    }
+
+    /// There is a run to act on.
+    pub fn has_run(&self) -> bool {
+        self.current_run().is_some()
+    }
+
+    /// There is a check to act on.
+    pub fn has_check(&self) -> bool {
+        self.preflight.list.selected().is_some()
+    }
+
+    /// There are tasks to run.
+    pub fn can_launch(&self) -> bool {
+        self.world
+            .plan
+            .get()
+            .is_some_and(|plan| !plan.tasks().is_empty())
+    }
+
+    /// The run has a pull request.
+    pub fn has_pull_request(&self) -> bool {
+        self.run_is(|entry| entry.run.status.pull_request_url.is_some())
+    }
+
+    /// The run left something on a branch.
+    pub fn can_merge(&self) -> bool {
+        self.run_is(Entry::pushed)
+    }
+
+    /// The run has not ended.
+    pub fn can_stop(&self) -> bool {
+        self.run_is(|entry| entry.active() && !entry.run.cancelled())
+    }
+
+    /// The run has ended, and not well.
+    pub fn can_retry(&self) -> bool {
+        self.run_is(|entry| {
+            !entry.removed && matches!(entry.run.phase(), Phase::Failed | Phase::Cancelled)
+        })
+    }
+
+    /// The run can be deleted.
+    pub fn can_delete(&self) -> bool {
+        self.run_is(|entry| !entry.removed)
+    }
+
+    /// There are runs.
+    pub fn can_clean(&self) -> bool {
+        !self.runs.list.rows().is_empty()
+    }
+
+    /// Seconds from `at` (RFC 3339) until now; `None` when it is no time.
+    #[must_use]
+    pub fn since(&self, at: &str) -> Option<i64> {
+        let at: Timestamp = at.parse().ok()?;
+        Some(self.now.duration_since(at).as_secs())
+    }
+}

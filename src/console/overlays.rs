@@ -1,0 +1,140 @@
+//! What lies over the panels: a stack, the topmost one has the keys, Esc closes it.
+
+mod confirm;
+mod picker;
+mod reader;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    widgets::{Clear, Widget},
+};
+
+pub use confirm::Confirm;
+pub use picker::{Choice, Picker, palette};
+pub use reader::{Reader, help};
+
+use super::{
+    command::{Command, Context},
+    draw,
+    effect::{Effect, Effects},
+    field::Field,
+    layout::PanelArea,
+    model::Model,
+    theme::{Scope, Theme},
+};
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Overlay {
+    Confirm(Confirm),
+    Picker(Picker),
+    Reader(Reader),
+}
+
+impl Overlay {
+    /// Asks whether to leave.
+    pub fn quit() -> Self {
+        Self::Confirm(Confirm {
+            title: "Quit".into(),
+            sentence: "Quit Flightdeck? Runs go on without it. Ctrl-C again quits at once.".into(),
+            yes: "Quit".into(),
+            effects: vec![Effect::Quit],
+            chosen: true,
+            ..Confirm::default()
+        })
+    }
+
+    /// Where a key means something while it is on top, innermost first.
+    pub fn contexts(&self) -> Vec<Context> {
+        match self {
+            Self::Confirm(_) => vec![Context::Confirm, Context::Overlay],
+            Self::Picker(_) | Self::Reader(_) => vec![Context::Overlay],
+        }
+    }
+
+    /// The field being typed into.
+    pub const fn open_field(&mut self) -> Option<&mut Field> {
+        match self {
+            Self::Picker(picker) => Some(&mut picker.field),
+            Self::Confirm(_) | Self::Reader(_) => None,
+        }
+    }
+
+    /// The text in its field has changed.
+    pub fn typed(&mut self) {
+        match self {
+            Self::Picker(picker) => picker.refresh(),
+            Self::Confirm(_) | Self::Reader(_) => {}
+        }
+    }
+
+    /// Draws it in the middle of the screen.
+    pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        match self {
+            Self::Confirm(confirm) => confirm.view(model, theme, screen, buffer),
+            Self::Picker(picker) => picker.view(model, theme, screen, buffer),
+            Self::Reader(reader) => reader.view(model, theme, screen, buffer),
+        }
+    }
+}
+
+/// Obeys a command on the topmost overlay.
+pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
+    match command {
+        Command::Cancel | Command::No => {
+            model.overlays.pop();
+            return;
+        }
+        Command::Interrupt if model.interrupted => {
+            effects.push(Effect::Quit);
+            return;
+        }
+        _ => {}
+    }
+    match model.overlays.last_mut() {
+        Some(Overlay::Confirm(_)) => confirm::command(model, command, effects),
+        Some(Overlay::Picker(_)) => picker::command(model, command, effects),
+        Some(Overlay::Reader(reader)) => reader.command(command),
+        None => {}
+    }
+}
+
+/// A box of that size in the middle of the screen, cleared and framed; returns what is inside.
+fn window(
+    screen: Rect,
+    width: u16,
+    height: u16,
+    title: &str,
+    danger: bool,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) -> Rect {
+    let width = width.min(screen.width.saturating_sub(4));
+    let height = height.min(screen.height.saturating_sub(2));
+    let outer = Rect::new(
+        screen.x + (screen.width - width) / 2,
+        screen.y + (screen.height - height) / 2,
+        width,
+        height,
+    );
+    Clear.render(outer, buffer);
+    buffer.set_style(outer, theme.style(Scope::Text));
+    let border = if danger {
+        Scope::BorderDanger
+    } else {
+        Scope::BorderFocused
+    };
+    let area = PanelArea::closed(outer);
+    draw::border(buffer, area, theme.style(border), ("╭", "╮"));
+    let name = Rect::new(outer.x + 1, outer.y, outer.width - 2, 1);
+    draw::RowPen::new(buffer, name)
+        .left(" ", theme.style(border))
+        .left(title, theme.style(Scope::TitleFocused))
+        .left(" ", theme.style(border));
+    Rect {
+        x: area.inner.x + 1,
+        width: area.inner.width.saturating_sub(2),
+        ..area.inner
+    }
+}

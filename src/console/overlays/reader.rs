@@ -1,0 +1,96 @@
+//! Lines to read: help, an explanation, an error in full.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use crate::console::{
+    command::{COMMANDS, Command, Context},
+    draw::RowPen,
+    model::Model,
+    theme::{Scope, Theme},
+};
+
+use super::Overlay;
+
+/// One line, in pieces with what they mean; a piece may have a width of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line(pub Vec<(String, Scope, Option<usize>)>);
+
+/// A text to scroll in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reader {
+    pub title: String,
+    pub lines: Vec<Line>,
+    pub scroll: usize,
+}
+
+/// Columns of the widest window.
+const WIDTH: u16 = 84;
+/// Lines a page moves; the window is never smaller than this on a screen that is large enough.
+const PAGE: usize = 10;
+
+impl Reader {
+    /// Obeys a movement.
+    pub fn command(&mut self, command: Command) {
+        let last = self.lines.len().saturating_sub(1);
+        self.scroll = match command {
+            Command::Up => self.scroll.saturating_sub(1),
+            Command::Down => self.scroll + 1,
+            Command::PageUp => self.scroll.saturating_sub(PAGE),
+            Command::PageDown => self.scroll + PAGE,
+            Command::Top => 0,
+            Command::Bottom => last,
+            _ => self.scroll,
+        }
+        .min(last);
+    }
+
+    /// Draws it.
+    pub fn view(&self, _model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let height = (self.lines.len() as u16).saturating_add(2);
+        let area = super::window(screen, WIDTH, height, &self.title, false, theme, buffer);
+        let end = self.lines.len().saturating_sub(area.height.into());
+        let first = self.scroll.min(end);
+        for (line, row) in self.lines.iter().skip(first).zip(area.rows()) {
+            let mut pen = RowPen::new(buffer, row);
+            for (words, scope, width) in &line.0 {
+                match width {
+                    Some(width) => pen.column(words, *width, theme.style(*scope)),
+                    None => pen.left(words, theme.style(*scope)),
+                };
+            }
+        }
+        if first < end {
+            let more = format!(" {} more ", end - first);
+            let row = Rect::new(area.x, area.bottom(), area.width, 1);
+            RowPen::new(buffer, row).right(&more, theme.style(Scope::Muted));
+        }
+    }
+}
+
+/// Every key that means something where the focus is, then those of everywhere else.
+pub fn help(model: &Model) -> Overlay {
+    let here = model.contexts();
+    let there = Context::ALL
+        .into_iter()
+        .filter(|context| !here.contains(context));
+    let mut lines = Vec::new();
+    for context in here.iter().copied().chain(there) {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(Line(vec![(context.title().into(), Scope::Strong, None)]));
+        for row in COMMANDS.iter().filter(|row| row.context == context) {
+            let keys = model.keymap.keys(context, row.command).join(" ");
+            lines.push(Line(vec![
+                (keys, Scope::Key, Some(16)),
+                (" ".into(), Scope::Text, None),
+                (row.doc.into(), Scope::Text, None),
+            ]));
+        }
+    }
+    Overlay::Reader(Reader {
+        title: "Keys".into(),
+        lines,
+        scroll: 0,
+    })
+}

@@ -1,0 +1,117 @@
+//! The terminal: entered once, left on every way out: end, panic, signal, suspension.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+
+use crossterm::{
+    cursor,
+    event::{
+        DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
+        EnableFocusChange, EnableMouseCapture, Event, EventStream,
+    },
+    execute,
+    terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+};
+use futures::{StreamExt, stream::BoxStream};
+use nix::sys::signal::{Signal, raise};
+use ratatui::{Terminal, backend::CrosstermBackend};
+
+use super::{ConsoleError, Host};
+
+/// Whether there is a terminal that can show a full screen; `get` looks up a variable.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<(), ConsoleError> {
+    if get("TERM").as_deref() == Some("dumb") {
+        return Err(ConsoleError::NoTerminal(
+            "this terminal (TERM=dumb) cannot show the console; the commands work everywhere: flightdeck --help",
+        ));
+    }
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(ConsoleError::NoTerminal(
+            "the console needs a terminal for input and output; the commands need none: flightdeck --help",
+        ));
+    }
+    Ok(())
+}
+
+/// The terminal of this process. Dropping it gives the terminal back.
+pub struct Tty {
+    mouse: bool,
+}
+
+/// Enters the full screen.
+///
+/// # Errors
+/// When the terminal refuses.
+pub fn open(mouse: bool) -> Result<(Terminal<CrosstermBackend<Stdout>>, Tty), ConsoleError> {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        leave();
+        previous(panic);
+    }));
+    enter(mouse)?;
+    let host = Tty { mouse };
+    let screen = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+    Ok((screen, host))
+}
+
+fn enter(mouse: bool) -> io::Result<()> {
+    enable_raw_mode()?;
+    let mut out = io::stdout();
+    execute!(
+        out,
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange,
+        cursor::Hide
+    )?;
+    if mouse {
+        execute!(out, EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+/// Gives the terminal back; safe to call twice, and when half of it fails the other half is still done.
+fn leave() {
+    let mut out = io::stdout();
+    let _ = execute!(
+        out,
+        DisableMouseCapture,
+        DisableFocusChange,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
+    let _ = disable_raw_mode();
+    let _ = out.flush();
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+impl Host for Tty {
+    fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
+        EventStream::new().boxed()
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        leave();
+        raise(Signal::SIGTSTP).map_err(io::Error::from)?;
+        enter(self.mouse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_cannot_show_it_is_told_what_can_be_done() {
+        let error = check(|_| Some("dumb".into())).unwrap_err();
+        assert!(error.to_string().contains("flightdeck --help"), "{error}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The only writer of the model: a message in, effects out. Pure, synchronous and total.
+
+mod keys;
+mod outcome;
+
+use jiff::Timestamp;
+
+pub use keys::command;
+
+use super::{
+    effect::{Effect, Effects},
+    model::{Model, PanelId},
+    msg::Msg,
+    panels::detail::{self, Subject},
+    world::Delta,
+};
+use crate::runs::RunKind;
+
+/// Takes a message in and says what is to be done about it.
+pub fn update(model: &mut Model, msg: Msg) -> Effects {
+    let mut effects = Effects {
+        list: Vec::new(),
+        redraw: true,
+    };
+    match msg {
+        Msg::Tick(now) => effects.redraw = tick(model, now),
+        Msg::Key(key) => keys::key(model, key, &mut effects),
+        Msg::Mouse(mouse) => effects.redraw = keys::mouse(model, mouse, &mut effects),
+        Msg::Paste(text) => keys::paste(model, &text, &mut effects),
+        Msg::Resize(width, height) => {
+            model.size = ratatui::layout::Size::new(width, height);
+            model.fit();
+        }
+        Msg::Focus(watched) => {
+            model.watched = watched;
+            effects.redraw = false;
+        }
+        Msg::World(delta) => world(model, delta, &mut effects),
+        Msg::Detail(news) => detail::news(model, news, &mut effects),
+        Msg::Done(outcome) => outcome::done(model, outcome, &mut effects),
+    }
+    follow_selection(model, &mut effects);
+    effects
+}
+
+/// What is wanted before anything is known.
+pub fn begin(_model: &Model) -> Vec<Effect> {
+    vec![Effect::ReadRepository]
+}
+
+/// Moves the clock; `true` when something visible moved with it.
+fn tick(model: &mut Model, now: Timestamp) -> bool {
+    let due = model.next_wake();
+    model.now = now;
+    let before = model.toasts.len();
+    model.toasts.retain(|toast| toast.until > now);
+    before != model.toasts.len() || due.is_some_and(|due| now >= due)
+}
+
+fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
+    let (plan, runs, checks) = match &delta {
+        Delta::Plan(_) => (true, false, false),
+        Delta::Run(_) if model.world.runs.receiving() => {
+            model.world.apply(delta);
+            effects.redraw = false;
+            return;
+        }
+        Delta::Run(_)
+        | Delta::ListEnded
+        | Delta::Deleted(_)
+        | Delta::Remembered(_)
+        | Delta::Repository(_) => (false, true, false),
+        Delta::Checks(_) => (false, false, true),
+        _ => (false, false, false),
+    };
+    if matches!(delta, Delta::Repository(_)) {
+        effects.push(Effect::Check {
+            kind: RunKind::Docs,
+            tasks: model.tasks.chosen(),
+            ask: false,
+        });
+    }
+    model.world.apply(delta);
+    if plan {
+        model.tasks.refresh(&model.world.plan);
+    }
+    if runs {
+        model.runs.refresh(&model.world);
+        model.tasks.refresh_runs(&model.world.runs);
+        outcome::welcome(model, effects);
+    }
+    if checks {
+        model.preflight.refresh(&model.world.checks);
+    }
+}
+
+/// Lets the details follow what is selected in the list that has, or last had, the focus.
+fn follow_selection(model: &mut Model, effects: &mut Effects) {
+    let subject = match model.list {
+        PanelId::Runs => model.runs.list.selected().cloned().map(Subject::Run),
+        _ => model.tasks.list.selected().cloned().map(Subject::Task),
+    };
+    if subject != model.detail.subject {
+        detail::show(model, subject, effects);
+        effects.redraw = true;
+    }
+}

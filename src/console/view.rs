@@ -1,0 +1,237 @@
+//! The whole screen from the model: header, panels, footer, what lies over them. Pure; nothing is remembered here.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{
+    command::{COMMANDS, Context},
+    draw::{self, RowPen},
+    layout::{Areas, SMALLEST},
+    model::{Model, PanelId},
+    panels,
+    theme::{Scope, Theme},
+    world::{Cluster, Level},
+};
+use crate::text;
+
+/// Most hints in the footer.
+const HINTS: usize = 8;
+
+/// Draws everything.
+pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+    buffer.set_style(screen, theme.style(Scope::Text));
+    let Some(areas) = model.areas() else {
+        too_small(theme, screen, buffer);
+        return;
+    };
+    header(model, theme, areas.header, buffer);
+    body(model, theme, &areas, buffer);
+    footer(model, theme, areas.footer, buffer);
+    for overlay in &model.overlays {
+        overlay.view(model, theme, screen, buffer);
+    }
+    toasts(model, theme, &areas, buffer);
+}
+
+fn too_small(theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+    let sentence = format!(
+        "Flightdeck needs {} columns and {} rows; this terminal has {} and {}.",
+        SMALLEST.width, SMALLEST.height, screen.width, screen.height
+    );
+    draw::paragraph(buffer, screen, &sentence, theme.style(Scope::Muted));
+}
+
+fn body(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
+    // The focused panel last: its lines lie over those it shares.
+    let others = PanelId::ALL
+        .into_iter()
+        .filter(|panel| *panel != model.focus);
+    for panel in others.chain([model.focus]) {
+        let area = areas.panel(panel);
+        if area.outer.is_empty() {
+            continue;
+        }
+        let focused = panel == model.focus;
+        let title = panels::title(model, panel);
+        draw::frame(buffer, theme, area, &title, focused);
+        if !area.inner.is_empty() {
+            panels::view(model, theme, panel, area.inner, buffer);
+        }
+    }
+}
+
+fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let real = model
+        .world
+        .cluster
+        .target()
+        .is_some_and(|target| !target.embedded);
+    let base = theme.style(if real {
+        Scope::HeaderCluster
+    } else {
+        Scope::Header
+    });
+    buffer.set_style(area, base);
+    // On a coloured header the header's own colour is the only one that can be read.
+    let style = |scope| {
+        if real {
+            base
+        } else {
+            base.patch(foreground(theme, scope))
+        }
+    };
+    let words = area.width >= 100;
+    let mut pen = RowPen::new(buffer, area);
+    pen.space(1).right_space(1);
+    let (target, scope) = target(model, words);
+    pen.right(&target, style(scope)).right_space(2);
+    pen.left("flightdeck", style(Scope::Strong)).space(2);
+    let Some(repository) = model.world.repository.get() else {
+        let reason = model
+            .world
+            .repository
+            .error()
+            .unwrap_or("reading the repository ...");
+        pen.left(&text::sanitize(reason), style(Scope::Muted));
+        return;
+    };
+    let room = pen.room();
+    pen.left(
+        &text::cut_middle(&text::sanitize(&repository.name), room / 4),
+        style(Scope::Text),
+    );
+    match &repository.branch {
+        Some(branch) => {
+            let branch = text::sanitize(branch);
+            pen.space(2)
+                .left(&text::cut_middle(&branch, room / 3), style(Scope::Accent));
+        }
+        None => {
+            pen.space(2).left("no branch", style(Scope::Bad));
+        }
+    }
+    let mut distance = Vec::new();
+    for (count, word, sign) in [
+        (repository.ahead, "ahead", "↑"),
+        (repository.behind, "behind", "↓"),
+        (repository.changed, "changed", "~"),
+    ] {
+        if count > 0 {
+            distance.push(if words {
+                format!("{count} {word}")
+            } else {
+                format!("{sign}{count}")
+            });
+        }
+    }
+    if !distance.is_empty() {
+        let gap = if words { ", " } else { " " };
+        pen.space(2).left(&distance.join(gap), style(Scope::Warn));
+    }
+    if let Some(pushed) = repository.tasks_pushed {
+        let (sign, scope) = if pushed {
+            ("=", Scope::Good)
+        } else {
+            ("≠", Scope::Bad)
+        };
+        let name = if words { "tasks.json" } else { "tasks" };
+        pen.space(2).left(
+            &format!("{name} {sign} {}", text::sanitize(&repository.remote)),
+            style(scope),
+        );
+    }
+}
+
+fn foreground(theme: &Theme, scope: Scope) -> ratatui::style::Style {
+    let mut style = theme.style(scope);
+    style.bg = None;
+    style
+}
+
+fn target(model: &Model, words: bool) -> (String, Scope) {
+    let (target, state, scope) = match &model.world.cluster {
+        Cluster::Connecting => return ("connecting ...".into(), Scope::Muted),
+        Cluster::Failed(_) => return ("no cluster".into(), Scope::Bad),
+        Cluster::Connected(target) => (target, "", Scope::Muted),
+        Cluster::Lost(target, _) => (target, " (reconnecting)", Scope::Warn),
+    };
+    let label = text::sanitize(&target.label);
+    let namespace = text::sanitize(&target.namespace);
+    if words {
+        (format!("target {label}/{namespace}{state}"), scope)
+    } else {
+        (format!("{label}{state}"), scope)
+    }
+}
+
+fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut pen = RowPen::new(buffer, area);
+    pen.space(1);
+    if !model.pending.is_empty() {
+        let keys: Vec<String> = model.pending.iter().map(ToString::to_string).collect();
+        pen.left(&keys.join(" "), theme.style(Scope::Key))
+            .left(" ...", theme.style(Scope::Muted));
+        return;
+    }
+    let contexts = model.contexts();
+    let mut shown: Vec<(String, &str)> = Vec::new();
+    let mut always: Vec<(String, &str)> = Vec::new();
+    for context in &contexts {
+        for row in COMMANDS
+            .iter()
+            .filter(|row| row.context == *context && !row.hint.is_empty())
+        {
+            let Some(key) = model.keymap.key_for(&[*context], row.command) else {
+                continue;
+            };
+            if *context == Context::Global {
+                always.push((key, row.hint));
+            } else if (row.applies)(model) && !shown.iter().any(|(_, hint)| *hint == row.hint) {
+                shown.push((key, row.hint));
+            }
+        }
+    }
+    shown.truncate(HINTS - always.len().min(HINTS));
+    let hints = shown.iter().chain(&always);
+    draw::hints(
+        &mut pen,
+        theme,
+        hints.map(|(key, hint)| (key.as_str(), *hint)),
+    );
+}
+
+fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
+    // Bottom right; one row higher while a line is typed at the bottom of a panel.
+    let mut y = areas
+        .footer
+        .y
+        .saturating_sub(if model.typing() { 3 } else { 2 });
+    for toast in model.toasts.iter().rev() {
+        let room = usize::from(areas.footer.width) * 2 / 3;
+        let words = text::sanitize(&toast.text);
+        let words = text::cut_end(&words, room);
+        let width = text::width(&words) as u16 + 4;
+        let area = Rect::new(areas.footer.right().saturating_sub(width + 1), y, width, 1);
+        let scope = match toast.level {
+            Level::Pass => Scope::Good,
+            Level::Warn => Scope::Warn,
+            Level::Fail => Scope::Bad,
+        };
+        buffer.set_string(
+            area.x,
+            y,
+            " ".repeat(width.into()),
+            theme.style(Scope::Text),
+        );
+        RowPen::new(buffer, area)
+            .space(1)
+            .left(model.glyphs.level(toast.level), theme.style(scope))
+            .space(1)
+            .left(&words, theme.style(Scope::Text));
+        buffer.set_style(area, {
+            let mut style = ratatui::style::Style::new();
+            style.bg = theme.style(Scope::Selection).bg;
+            style
+        });
+        y = y.saturating_sub(1);
+    }
+}
