@@ -7,17 +7,19 @@
 //! | `service`, `route`, `discovery` | HTTP requests to calls, and what there is to call |
 //! | `write`, `builtin`, `definitions`, `schema` | what a write means, decided on the newest state |
 //! | `read`, `watch`, `select` | lists and watches |
-//! | `patch`, `events` | how bodies become objects |
+//! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
 //! | `attempt`, `shim`, `log` | one try at running a container: its directory, the process over it, its output |
 //! | `kinds`, `object`, `failure` | the words the others speak in |
 
+mod apply;
 pub mod attempt;
 mod builtin;
 mod definitions;
 mod discovery;
 mod events;
 mod failure;
+mod fields;
 mod kinds;
 pub mod log;
 mod object;

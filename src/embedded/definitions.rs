@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     failure::Cause,
-    kinds::{Kind, View},
+    kinds::{Kind, View, api_version},
     object::{child_mut, list, map_mut, text},
     schema::Schema,
 };
@@ -39,6 +39,7 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
         .map(|version| Kind {
             group: group.to_owned(),
             version: text(version, "/name").to_owned(),
+            api_version: api_version(group, text(version, "/name")),
             kind: kind.to_owned(),
             plural: plural.to_owned(),
             singular: or("/singular", kind.to_lowercase()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::kinds::{Kind, Registry};
+use super::kinds::{Kind, Registry, api_version};
 
 const VERBS: [&str; 8] = [
     "create",
@@ -109,11 +109,7 @@ pub fn resource_list(registry: &Registry, group: &str, version: &str) -> Option<
             "name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind, "verbs": ["create"],
         }));
     }
-    let group_version = if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    };
+    let group_version = api_version(group, version);
     (!resources.is_empty()).then(|| {
         json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources})
     })

@@ -24,6 +24,8 @@ pub struct Kind {
     /// API group; empty for the core group.
     pub group: String,
     pub version: String,
+    /// `batch/v1`, or `v1` for the core group.
+    pub api_version: String,
     /// `DocsRun`
     pub kind: String,
     /// `docsruns`
@@ -45,16 +47,16 @@ pub struct Kind {
     pub selectable: Vec<String>,
 }
 
-impl Kind {
-    /// `batch/v1`, or `v1` for the core group.
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+/// `batch/v1`, or `v1` for the core group.
+pub fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
     }
+}
 
+impl Kind {
     /// `jobs.batch`, as error messages name it.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() {
@@ -141,6 +143,7 @@ impl Builtin {
         Kind {
             group: self.group.to_owned(),
             version: self.version.to_owned(),
+            api_version: api_version(self.group, self.version),
             kind: self.kind.to_owned(),
             plural: self.plural.to_owned(),
             singular: self.kind.to_lowercase(),
@@ -222,7 +225,7 @@ impl Registry {
     pub fn of_object(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
         self.kinds
             .iter()
-            .find(|known| known.kind == kind && known.api_version() == api_version)
+            .find(|known| known.kind == kind && known.api_version == api_version)
     }
 }
 
@@ -237,7 +240,7 @@ mod tests {
         let new = registry.find("events.k8s.io", "v1", "events").unwrap();
         assert_eq!(core.resource, new.resource);
         assert_eq!(
-            registry.of_resource(&new.resource).unwrap().api_version(),
+            registry.of_resource(&new.resource).unwrap().api_version,
             "v1"
         );
     }

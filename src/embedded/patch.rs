@@ -10,7 +10,6 @@ pub enum PatchType {
     Json,
     Merge,
     Strategic,
-    Apply,
 }
 
 impl PatchType {
@@ -20,10 +19,23 @@ impl PatchType {
             "application/json-patch+json" => Some(Self::Json),
             "application/merge-patch+json" => Some(Self::Merge),
             "application/strategic-merge-patch+json" => Some(Self::Strategic),
-            "application/apply-patch+yaml" | "application/apply-patch+json" => Some(Self::Apply),
             _ => None,
         }
     }
+}
+
+/// Carries out a patch that is no applied configuration.
+pub fn carry_out(
+    patch_type: PatchType,
+    mut target: Value,
+    patch: &Value,
+) -> Result<Value, Failure> {
+    match patch_type {
+        PatchType::Json => json(&mut target, patch)?,
+        PatchType::Strategic => strategic(&mut target, patch)?,
+        PatchType::Merge => merge(&mut target, patch),
+    }
+    Ok(target)
 }
 
 /// Carries out a JSON patch (RFC 6902). A failed `test` refuses the whole patch.

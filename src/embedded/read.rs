@@ -56,7 +56,7 @@ impl Scope {
 
 /// Appends an object as `kind` shows it.
 pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Form, object: &Object) {
-    let own_version = || object.value["apiVersion"] == kind.api_version();
+    let own_version = || object.value["apiVersion"] == kind.api_version;
     if form == Form::Whole && kind.view == View::Stored && (!kind.is_custom() || own_version()) {
         out.extend_from_slice(&object.json);
         return;
@@ -154,7 +154,7 @@ pub fn list(
         metadata["continue"] = BASE64_URL_SAFE_NO_PAD.encode(json).into();
     }
     let (list_kind, api_version) = match scope.form {
-        Form::Whole => (kind.list_kind.clone(), kind.api_version()),
+        Form::Whole => (kind.list_kind.clone(), kind.api_version.clone()),
         Form::Metadata => (
             "PartialObjectMetadataList".to_owned(),
             "meta.k8s.io/v1".to_owned(),

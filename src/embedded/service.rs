@@ -22,17 +22,20 @@ use super::{
     failure::Failure,
     kinds::{Kind, Registry},
     object::Key,
-    patch::{self, PatchType},
+    patch::PatchType,
     read::{self, Form, Scope},
     route::{Params, ResourcePath, Target},
     select::Selector,
     store::Store,
     watch::{self, WatchOptions},
-    write::{self, DeleteOptions, Deleted, Mode, WriteOptions},
+    write::{self, DeleteOptions, Deleted, Edit, WriteOptions},
 };
 
 /// The largest body of a request, in bytes.
 const LARGEST_BODY: usize = 3 << 20;
+
+/// Media type of server-side apply, in its forms.
+const APPLY: &str = "application/apply-patch+";
 
 /// The body of every response.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -414,8 +417,7 @@ impl Service {
         status: bool,
     ) -> Result<Response<ResponseBody>, Failure> {
         let body = parse_body(&call.headers, &call.body)?;
-        self.change(call, name, status, Mode::Put, move |_, _| Ok(body))
-            .await
+        self.change(call, name, status, Edit::Put(body)).await
     }
 
     async fn patch(
@@ -424,40 +426,29 @@ impl Service {
         name: String,
         status: bool,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let accepted: &[&str] = if call.kind.is_custom() {
-            &[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/apply-patch+yaml",
-            ]
-        } else {
-            &[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-                "application/apply-patch+yaml",
-            ]
-        };
-        let refused = || Failure::unsupported_media_type(accepted);
-        let patch_type =
-            PatchType::from_content_type(header_text(&call.headers, header::CONTENT_TYPE))
-                .ok_or_else(refused)?;
-        if patch_type == PatchType::Strategic && call.kind.is_custom()
-            || patch_type == PatchType::Apply
-        {
-            return Err(refused());
-        }
-        let body = parse_body(&call.headers, &call.body)?;
-        self.change(call, name, status, Mode::Patch, move |_, current| {
-            let mut value = current.clone();
-            match patch_type {
-                PatchType::Json => patch::json(&mut value, &body)?,
-                PatchType::Strategic => patch::strategic(&mut value, &body)?,
-                PatchType::Merge | PatchType::Apply => patch::merge(&mut value, &body),
+        let media_type = header_text(&call.headers, header::CONTENT_TYPE);
+        let edit = if media_type.starts_with(APPLY) {
+            Edit::Apply {
+                config: parse_body(&call.headers, &call.body)?,
+                force: call.params.flag("force"),
             }
-            Ok(value)
-        })
-        .await
+        } else {
+            let patch_type = PatchType::from_content_type(media_type)
+                .filter(|kind| *kind != PatchType::Strategic || !call.kind.is_custom());
+            let Some(patch_type) = patch_type else {
+                let mut accepted = vec![
+                    "application/json-patch+json",
+                    "application/merge-patch+json",
+                ];
+                if !call.kind.is_custom() {
+                    accepted.push("application/strategic-merge-patch+json");
+                }
+                accepted.push("application/apply-patch+yaml");
+                return Err(Failure::unsupported_media_type(&accepted));
+            };
+            Edit::Patch(patch_type, parse_body(&call.headers, &call.body)?)
+        };
+        self.change(call, name, status, edit).await
     }
 
     async fn change(
@@ -465,27 +456,31 @@ impl Service {
         call: Call,
         name: String,
         status: bool,
-        mode: Mode,
-        decide: impl FnOnce(&Kind, &Value) -> Result<Value, Failure> + Send + 'static,
+        edit: Edit,
     ) -> Result<Response<ResponseBody>, Failure> {
         let dry_run = call.params.dry_run()?;
-        let options = call.write_options();
+        let mut options = call.write_options();
+        if matches!(edit, Edit::Apply { .. }) {
+            call.params
+                .text("fieldManager")
+                .clone_into(&mut options.manager);
+        }
         let (kind, key) = (Arc::clone(&call.kind), call.key(&name));
         let object = self
             .store
             .write(dry_run, move |transaction| {
-                write::change(
-                    transaction,
-                    &kind,
-                    &key,
-                    status,
-                    mode,
-                    &options,
-                    |current| decide(&kind, current),
-                )
+                let before = transaction.get(&kind.resource, &key).is_some();
+                let object = write::change(transaction, &kind, &key, status, edit, &options)?;
+                Ok((before, object))
             })
             .await?;
-        Ok(call.object(StatusCode::OK, &object))
+        let (before, object) = object;
+        let code = if before {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
+        Ok(call.object(code, &object))
     }
 
     async fn delete(&self, call: Call, name: String) -> Result<Response<ResponseBody>, Failure> {

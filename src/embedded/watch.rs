@@ -186,7 +186,7 @@ fn raw_line(out: &mut Vec<u8>, what: &str, object: &Value) {
 fn bookmark(out: &mut Vec<u8>, kind: &Kind, revision: u64, initial: bool) {
     let mut object = json!({
         "kind": kind.kind,
-        "apiVersion": kind.api_version(),
+        "apiVersion": kind.api_version,
         "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
     });
     if initial {

@@ -7,12 +7,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
+    apply::{Managers, Writer},
     builtin, events,
     failure::{Cause, Failure},
+    fields::Shape,
     kinds::{JOBS, Kind, LEASES, NAMESPACES, PODS, View},
     object::{
         Key, Object, add_finalizer, finalizers, map_mut, metadata_mut, remove_finalizer, text,
     },
+    patch::{self, PatchType},
     store::Transaction,
 };
 
@@ -28,6 +31,17 @@ pub struct WriteOptions {
     pub manager: String,
     /// Refuse fields the schema does not know, instead of dropping them.
     pub strict: bool,
+}
+
+impl WriteOptions {
+    fn writer<'a>(&'a self, kind: &'a Kind, status: bool, now: &'a str) -> Writer<'a> {
+        Writer {
+            manager: &self.manager,
+            api_version: &kind.api_version,
+            now,
+            status,
+        }
+    }
 }
 
 /// What a deletion is told.
@@ -91,10 +105,11 @@ impl DeleteOptions {
 }
 
 /// How the current object becomes the new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Put,
-    Patch,
+#[derive(Clone, Debug)]
+pub enum Edit {
+    Put(Value),
+    Patch(PatchType, Value),
+    Apply { config: Value, force: bool },
 }
 
 /// Now, as Kubernetes writes times.
@@ -109,7 +124,7 @@ pub fn shown(kind: &Kind, stored: &Value) -> Value {
         View::EventsV1 => events::to_v1(stored),
     };
     if kind.is_custom() {
-        map_mut(&mut value).insert("apiVersion".into(), kind.api_version().into());
+        map_mut(&mut value).insert("apiVersion".into(), kind.api_version.clone().into());
     }
     value
 }
@@ -127,10 +142,10 @@ fn check_body(kind: &Kind, body: &mut Value) -> Result<(), Failure> {
     if !body.is_object() {
         return Err(Failure::bad_request("the body must be an object"));
     }
-    let api_version = kind.api_version();
+    let api_version = kind.api_version.as_str();
     let sent = (text(body, "/apiVersion"), text(body, "/kind"));
     let fits = |sent: &str, own: &str| sent.is_empty() || sent == own;
-    if !fits(sent.0, &api_version) || !fits(sent.1, &kind.kind) {
+    if !fits(sent.0, api_version) || !fits(sent.1, &kind.kind) {
         return Err(Failure::bad_request(format!(
             "the body is a {} of {}, but the path is of {} of {api_version}",
             sent.1, sent.0, kind.kind
@@ -158,7 +173,19 @@ pub fn create(
     options: &WriteOptions,
 ) -> Result<Arc<Object>, Failure> {
     check_body(kind, &mut body)?;
-    let mut value = stored(kind, body);
+    let value = stored(kind, body);
+    create_owned(transaction, kind, namespace, value, options, None)
+}
+
+/// Adds an object in its stored form; without `managers`, the writer owns all of it.
+fn create_owned(
+    transaction: &mut Transaction<'_>,
+    kind: &Kind,
+    namespace: &str,
+    mut value: Value,
+    options: &WriteOptions,
+    managers: Option<Managers>,
+) -> Result<Arc<Object>, Failure> {
     let key = name_new(kind, namespace, &mut value)?;
     check_namespace(transaction, kind, &key)?;
     if transaction.get(&kind.resource, &key).is_some() {
@@ -192,10 +219,16 @@ pub fn create(
         map_mut(&mut value).shift_remove("status");
     }
     check_types(kind, &value)?;
-    let value = settle(kind, value, None, options, &key.name)?;
-    let mut value = value;
+    let mut value = settle(kind, value, None, options, &key.name)?;
     builtin::complete_new(kind, &mut value, &now);
     refuse(kind, &key.name, builtin::validate(kind, &value, None))?;
+    let managers = managers.unwrap_or_else(|| {
+        let mut managers = Managers::default();
+        let writer = options.writer(kind, false, &now);
+        managers.update(&writer, &Value::Null, &value, Shape::of(kind));
+        managers
+    });
+    managers.write(&mut value);
     Ok(transaction.put(&kind.resource, key, value))
 }
 
@@ -345,25 +378,50 @@ fn settle(
     Ok(value)
 }
 
-/// Replaces an object by what `decide` makes of it (as `kind` shows it). With `status`, only the status counts;
-/// without, everything but the status.
+/// Edits an object as `kind` shows it. With `status`, only the status counts; without, everything but the status.
+/// Applying makes an object that is not there.
 pub fn change(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,
     status: bool,
-    mode: Mode,
+    edit: Edit,
     options: &WriteOptions,
-    decide: impl FnOnce(&Value) -> Result<Value, Failure>,
 ) -> Result<Arc<Object>, Failure> {
-    let current = transaction
-        .get(&kind.resource, key)
-        .ok_or_else(|| Failure::not_found(kind, &key.name))?;
+    let now = now();
+    let writer = options.writer(kind, status, &now);
+    let Some(current) = transaction.get(&kind.resource, key) else {
+        return match edit {
+            Edit::Apply { config, .. } if !status => {
+                create_applied(transaction, kind, key, config, options)
+            }
+            _ => Err(Failure::not_found(kind, &key.name)),
+        };
+    };
     let old = &current.value;
-    let mut sent = decide(&shown(kind, old))?;
-    check_body(kind, &mut sent)?;
-    let mut new = stored(kind, sent);
-    check_identity(kind, key, old, &new, status, mode)?;
+    let mut managers = Managers::read(old);
+    let applies = matches!(edit, Edit::Apply { .. });
+    let put = matches!(edit, Edit::Put(_));
+    let mut sent = match edit {
+        Edit::Put(body) => body,
+        Edit::Patch(patch_type, patch) => patch::carry_out(patch_type, shown(kind, old), &patch)?,
+        Edit::Apply { mut config, force } => {
+            check_config(kind, &mut config, options)?;
+            let config = stored(kind, config);
+            let live = stored(kind, shown(kind, old));
+            managers.apply(&writer, &live, &config, Shape::of(kind), force)?
+        }
+    };
+    if !applies {
+        check_body(kind, &mut sent)?;
+        sent = stored(kind, sent);
+    }
+    let mut new = sent;
+    check_identity(kind, key, old, &new, status, put)?;
+    if !applies && new["metadata"].get("managedFields").is_some() {
+        // Who edits them says what they are; who leaves them out leaves them as they are.
+        managers = Managers::read(&new);
+    }
     keep_system_metadata(&mut new, old);
     if status {
         let sent_status = new.get("status").cloned();
@@ -380,14 +438,86 @@ pub fn change(
     }
     check_types(kind, &new)?;
     let mut new = settle(kind, new, Some(old), options, &key.name)?;
-    builtin::complete(kind, &mut new, &now());
+    builtin::complete(kind, &mut new, &now);
     refuse(kind, &key.name, builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
+    if !applies {
+        managers.update(&writer, old, &new, Shape::of(kind));
+    }
+    managers.write(&mut new);
     if new == *old {
         return Ok(current);
     }
     count_generation(kind, &mut new, old);
     replace(transaction, kind, key, new)
+}
+
+/// What every applied configuration must be.
+fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Result<(), Failure> {
+    if options.manager.is_empty() {
+        let cause = Cause {
+            message: "Required value: is required for apply patch".to_owned(),
+            ..Cause::required("fieldManager")
+        };
+        return Err(Failure::unprocessable(format!(
+            "{}: {}",
+            cause.field, cause.message
+        )));
+    }
+    if config["metadata"]
+        .get("managedFields")
+        .is_some_and(|fields| *fields != json!([]))
+    {
+        return Err(Failure::bad_request("metadata.managedFields must be nil"));
+    }
+    check_body(kind, config)?;
+    if let Some(schema) = &kind.schema {
+        let mut unknown = Vec::new();
+        schema.prune(config, true, "", &mut unknown);
+        if let Some(field) = unknown.first() {
+            return Err(Failure::bad_request(format!(
+                "failed to create typed patch object: .{field}: field not declared in schema"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn create_applied(
+    transaction: &mut Transaction<'_>,
+    kind: &Kind,
+    key: &Key,
+    mut config: Value,
+    options: &WriteOptions,
+) -> Result<Arc<Object>, Failure> {
+    check_config(kind, &mut config, options)?;
+    let version = text(&config, "/metadata/resourceVersion");
+    let uid = text(&config, "/metadata/uid");
+    if !version.is_empty() || !uid.is_empty() {
+        let why = "the object is not there, and a uid or resourceVersion was asked for";
+        return Err(Failure::conflict(kind, &key.name, why));
+    }
+    let name = text(&config, "/metadata/name");
+    if !name.is_empty() && name != key.name {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            key.name
+        )));
+    }
+    metadata_mut(&mut config).insert("name".into(), key.name.clone().into());
+    let now = now();
+    let mut managers = Managers::default();
+    let writer = options.writer(kind, false, &now);
+    let config = stored(kind, config);
+    managers.apply(&writer, &json!({}), &config, Shape::of(kind), true)?;
+    create_owned(
+        transaction,
+        kind,
+        &key.namespace,
+        config,
+        options,
+        Some(managers),
+    )
 }
 
 fn check_identity(
@@ -396,10 +526,10 @@ fn check_identity(
     old: &Value,
     new: &Value,
     status: bool,
-    mode: Mode,
+    put: bool,
 ) -> Result<(), Failure> {
     let name = text(new, "/metadata/name");
-    if name != key.name && !(name.is_empty() && mode == Mode::Put) {
+    if name != key.name && !name.is_empty() {
         return Err(Failure::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             key.name
@@ -415,7 +545,7 @@ fn check_identity(
     let uid = text(new, "/metadata/uid");
     let own = text(old, "/metadata/uid");
     if !uid.is_empty() && uid != own {
-        if mode == Mode::Put {
+        if put {
             let why = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"
             );
@@ -428,7 +558,7 @@ fn check_identity(
         }
     }
     let version = text(new, "/metadata/resourceVersion");
-    if version.is_empty() && mode == Mode::Put && (kind.is_custom() || &*kind.resource == LEASES) {
+    if version.is_empty() && put && (kind.is_custom() || &*kind.resource == LEASES) {
         let cause = Cause::invalid(
             "metadata.resourceVersion",
             &json!(0),

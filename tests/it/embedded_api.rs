@@ -338,3 +338,46 @@ async fn nothing_is_made_in_a_namespace_that_is_not_there() {
     );
     cluster.shutdown().await;
 }
+
+#[tokio::test]
+async fn managers_apply_their_own_fields_and_conditions() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    let runs = apply_definition(&cluster.client()).await;
+    let mut config = serde_json::to_value(docs_run("r")).unwrap();
+    let one = PatchParams::apply("one");
+    runs.patch("r", &one, &Patch::Apply(&config)).await.unwrap();
+    let same = runs.patch("r", &one, &Patch::Apply(&config)).await.unwrap();
+    assert_eq!(same.metadata.generation, Some(1));
+
+    config["spec"]["model"] = "other".into();
+    let two = PatchParams::apply("two");
+    let refused = runs.patch("r", &two, &Patch::Apply(&config)).await;
+    assert_eq!(code(&refused.unwrap_err()), (409, "Conflict"));
+    let forced = runs
+        .patch("r", &two.clone().force(), &Patch::Apply(&config))
+        .await
+        .unwrap();
+    assert_eq!(forced.spec.run.model, "other");
+
+    let phase = |phase: &str| json!({"apiVersion": "orchestrator.io/v1", "kind": "DocsRun", "status": {"phase": phase}});
+    let after = runs
+        .patch_status("r", &one, &Patch::Apply(phase("Running")))
+        .await
+        .unwrap();
+    let version = after.resource_version();
+    let again = runs
+        .patch_status("r", &one, &Patch::Apply(phase("Running")))
+        .await
+        .unwrap();
+    assert_eq!(
+        again.resource_version(),
+        version,
+        "nothing changed, nothing is written"
+    );
+    let missing = runs
+        .patch_status("x", &one, &Patch::Apply(phase("Running")))
+        .await;
+    assert_eq!(code(&missing.unwrap_err()), (404, "NotFound"));
+    cluster.shutdown().await;
+}

@@ -1,0 +1,330 @@
+//! Field managers and server-side apply: who owns what after a write, and what an applied configuration makes of the
+//! live object. Pure.
+
+use serde_json::{Value, json};
+
+use super::{
+    failure::Failure,
+    fields::{self, FieldSet, Shape},
+    object::{list, metadata_mut, text},
+};
+
+/// One entry of `metadata.managedFields`.
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    manager: String,
+    /// Written by server-side apply.
+    applied: bool,
+    /// The subresource it was written through.
+    status: bool,
+    api_version: String,
+    time: String,
+    fields: FieldSet,
+}
+
+/// Who owns which fields of one object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Managers(Vec<Entry>);
+
+/// Who writes, how and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    pub manager: &'a str,
+    pub api_version: &'a str,
+    pub now: &'a str,
+    /// Through the status subresource.
+    pub status: bool,
+}
+
+impl Managers {
+    /// Reads them from an object.
+    pub fn read(object: &Value) -> Self {
+        let entries = list(object, "/metadata/managedFields")
+            .iter()
+            .filter(|entry| entry["fieldsV1"].is_object())
+            .map(|entry| Entry {
+                manager: text(entry, "/manager").to_owned(),
+                applied: text(entry, "/operation") == "Apply",
+                status: text(entry, "/subresource") == "status",
+                api_version: text(entry, "/apiVersion").to_owned(),
+                time: text(entry, "/time").to_owned(),
+                fields: fields::from_json(&entry["fieldsV1"]),
+            })
+            .collect();
+        Self(entries)
+    }
+
+    /// Writes them into an object.
+    pub fn write(&self, object: &mut Value) {
+        let entries: Vec<Value> = self
+            .0
+            .iter()
+            .filter(|entry| !entry.fields.is_empty())
+            .map(|entry| {
+                let mut json = json!({
+                    "manager": entry.manager,
+                    "operation": if entry.applied { "Apply" } else { "Update" },
+                    "apiVersion": entry.api_version,
+                    "time": entry.time,
+                    "fieldsType": "FieldsV1",
+                    "fieldsV1": fields::to_json(&entry.fields),
+                });
+                if entry.status {
+                    json["subresource"] = "status".into();
+                }
+                json
+            })
+            .collect();
+        let metadata = metadata_mut(object);
+        if entries.is_empty() {
+            metadata.shift_remove("managedFields");
+        } else {
+            metadata.insert("managedFields".into(), entries.into());
+        }
+    }
+
+    fn entry(&mut self, writer: &Writer<'_>, applied: bool) -> &mut Entry {
+        let same = |entry: &Entry| {
+            entry.manager == writer.manager
+                && entry.applied == applied
+                && entry.status == writer.status
+        };
+        let at = self.0.iter().position(same).unwrap_or_else(|| {
+            self.0.push(Entry {
+                manager: writer.manager.to_owned(),
+                applied,
+                status: writer.status,
+                api_version: String::new(),
+                time: String::new(),
+                fields: FieldSet::new(),
+            });
+            self.0.len() - 1
+        });
+        let entry = &mut self.0[at];
+        writer.api_version.clone_into(&mut entry.api_version);
+        entry
+    }
+
+    /// After a plain write: the writer owns what it changed, nobody else does, and what is gone is owned by nobody.
+    pub fn update(&mut self, writer: &Writer<'_>, old: &Value, new: &Value, shape: Shape<'_>) {
+        let before = fields::leaves(old, shape);
+        let after = fields::leaves(new, shape);
+        let changed: FieldSet = after
+            .iter()
+            .filter(|(path, value)| {
+                fields::is_owned(path, writer.status) && before.get(*path) != Some(*value)
+            })
+            .map(|(path, _)| path.clone())
+            .collect();
+        for entry in &mut self.0 {
+            entry.fields.retain(|path| {
+                !changed.contains(path) && (after.contains_key(path) || !before.contains_key(path))
+            });
+        }
+        if !changed.is_empty() {
+            let entry = self.entry(writer, false);
+            entry.fields.extend(changed);
+            writer.now.clone_into(&mut entry.time);
+        }
+        self.0.retain(|entry| !entry.fields.is_empty());
+    }
+
+    /// Applies a configuration to `live`: the merged object. Without `force`, a field that another manager owns with
+    /// another value refuses everything.
+    pub fn apply(
+        &mut self,
+        writer: &Writer<'_>,
+        live: &Value,
+        config: &Value,
+        shape: Shape<'_>,
+        force: bool,
+    ) -> Result<Value, Failure> {
+        let current = fields::leaves(live, shape);
+        let wanted: Vec<_> = fields::leaves(config, shape)
+            .into_iter()
+            .filter(|(path, _)| fields::is_owned(path, writer.status))
+            .collect();
+        let own = |entry: &Entry| {
+            entry.manager == writer.manager && entry.applied && entry.status == writer.status
+        };
+        let mut conflicts = Vec::new();
+        for (path, value) in &wanted {
+            if current.get(path) == Some(value) {
+                continue;
+            }
+            for entry in self.0.iter_mut().filter(|entry| !own(entry)) {
+                if !entry.fields.contains(path) {
+                    continue;
+                }
+                if force {
+                    entry.fields.remove(path);
+                } else {
+                    conflicts.push((entry.manager.clone(), fields::spell(path)));
+                }
+            }
+        }
+        if !conflicts.is_empty() {
+            return Err(Failure::apply_conflict(&conflicts));
+        }
+
+        let mut merged = live.clone();
+        fields::merge(&mut merged, config, shape);
+        let wanted: FieldSet = wanted.into_iter().map(|(path, _)| path).collect();
+        let given_up: Vec<_> = self
+            .0
+            .iter()
+            .filter(|entry| own(entry))
+            .flat_map(|entry| entry.fields.difference(&wanted))
+            .cloned()
+            .collect();
+        // An item goes as a whole, before its keys, and only when nobody else owns anything in it.
+        for path in &given_up {
+            let others = |entry: &&Entry| !own(entry);
+            let kept = self
+                .0
+                .iter()
+                .filter(others)
+                .any(|entry| entry.fields.iter().any(|other| other.starts_with(path)));
+            let is_parent = wanted.iter().any(|other| other.starts_with(path));
+            if !kept && !is_parent {
+                fields::remove(&mut merged, path);
+            }
+        }
+
+        let entry = self.entry(writer, true);
+        if entry.fields != wanted {
+            entry.fields = wanted;
+            writer.now.clone_into(&mut entry.time);
+        }
+        self.0.retain(|entry| !entry.fields.is_empty());
+        Ok(merged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape<'static> = Shape::Root(None);
+
+    fn writer(manager: &str) -> Writer<'_> {
+        Writer {
+            manager,
+            api_version: "v1",
+            now: "t",
+            status: false,
+        }
+    }
+
+    #[test]
+    fn a_manager_that_stops_asking_for_a_field_loses_it_and_others_keep_theirs() {
+        let mut managers = Managers::default();
+        let one = json!({"data": {"a": "1", "b": "1"}});
+        let live = managers
+            .apply(&writer("one"), &json!({}), &one, SHAPE, false)
+            .unwrap();
+        let two = json!({"data": {"b": "1", "c": "2"}});
+        let live = managers
+            .apply(&writer("two"), &live, &two, SHAPE, false)
+            .unwrap();
+        assert_eq!(live, json!({"data": {"a": "1", "b": "1", "c": "2"}}));
+        let live = managers
+            .apply(&writer("one"), &live, &json!({"data": {}}), SHAPE, false)
+            .unwrap();
+        assert_eq!(live, json!({"data": {"b": "1", "c": "2"}}));
+    }
+
+    #[test]
+    fn another_value_for_an_owned_field_needs_force() {
+        let mut managers = Managers::default();
+        let config = json!({"data": {"a": "1"}});
+        let live = managers
+            .apply(&writer("one"), &json!({}), &config, SHAPE, false)
+            .unwrap();
+        let other = json!({"data": {"a": "2"}});
+        let refused = managers
+            .clone()
+            .apply(&writer("two"), &live, &other, SHAPE, false)
+            .unwrap_err();
+        assert_eq!((refused.code, refused.reason), (409, "Conflict"));
+        assert_eq!(
+            refused.message,
+            "Apply failed with 1 conflict: conflict with \"one\": .data.a"
+        );
+        let live = managers
+            .apply(&writer("two"), &live, &other, SHAPE, true)
+            .unwrap();
+        assert_eq!(live, other);
+        // The first has lost it: what it no longer owns it does not take away.
+        let live = managers
+            .apply(&writer("one"), &live, &json!({"data": {}}), SHAPE, false)
+            .unwrap();
+        assert_eq!(live, other);
+    }
+
+    #[test]
+    fn a_plain_write_takes_what_it_changes() {
+        let mut managers = Managers::default();
+        let config = json!({"data": {"a": "1", "b": "1"}});
+        let live = managers
+            .apply(&writer("one"), &json!({}), &config, SHAPE, false)
+            .unwrap();
+        let edited = json!({"data": {"a": "2"}});
+        managers.update(&writer("edit"), &live, &edited, SHAPE);
+        let refused = managers.apply(&writer("one"), &edited, &config, SHAPE, false);
+        assert!(refused.unwrap_err().message.contains("\"edit\": .data.a"));
+        let mut object = edited.clone();
+        managers.write(&mut object);
+        assert_eq!(Managers::read(&object), managers);
+        assert_eq!(
+            object["metadata"]["managedFields"][0]["fieldsV1"],
+            json!({"f:data": {"f:a": {}}}),
+            "the first keeps nothing: one field was changed, one removed"
+        );
+    }
+
+    #[test]
+    fn list_items_are_owned_by_their_keys() {
+        let mut managers = Managers::default();
+        let item = |kind: &str, status: &str| json!({"type": kind, "status": status});
+        let status = Writer {
+            status: true,
+            ..writer("one")
+        };
+        let live = managers
+            .apply(
+                &status,
+                &json!({}),
+                &json!({"status": {"conditions": [item("A", "True"), item("B", "True")]}}),
+                SHAPE,
+                false,
+            )
+            .unwrap();
+        let other = Writer {
+            manager: "two",
+            ..status
+        };
+        let live = managers
+            .apply(
+                &other,
+                &live,
+                &json!({"status": {"conditions": [item("C", "True")]}}),
+                SHAPE,
+                false,
+            )
+            .unwrap();
+        let live = managers
+            .apply(
+                &status,
+                &live,
+                &json!({"status": {"conditions": [item("B", "False")]}}),
+                SHAPE,
+                false,
+            )
+            .unwrap();
+        assert_eq!(
+            live,
+            json!({"status": {"conditions": [item("B", "False"), item("C", "True")]}})
+        );
+    }
+}
