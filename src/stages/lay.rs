@@ -8,7 +8,7 @@ use super::{
     error::StageError,
     place::{Place, read_json, write_json},
     remote::local,
-    say,
+    say, verify,
 };
 use crate::runs::{RunManifest, StageReport, naming};
 
@@ -33,31 +33,62 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
 
     let repo = place.checkout()?;
     let prefix = naming::directory_prefix(&manifest.working_directory);
-    if manifest.context_version > 1 && manifest.continue_session && repo.join(".git").is_dir() {
-        say("Continuing in the checkout of the earlier attempt.");
-    } else {
-        let memory = if manifest.overwrite_memory {
-            None
-        } else {
-            checkout::memory_of(&repo, &prefix)
-        };
-        checkout::clear(&repo)?;
-        check_out(
-            &place.handover()?.join(REPOSITORY),
-            &repo,
-            manifest,
-            &commit,
-        )
-        .await?;
-        place.project()?;
-        checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
-        write_json(&directory.join(BASE), &commit)?;
+    if let Some(base) = earlier_base(&place, &report).await? {
         say(format!(
-            "Checked out {commit} as branch {}.",
-            manifest.target_branch
+            "Continuing in the checkout of the earlier attempt, which began at {base}."
         ));
+        return Ok(StageReport {
+            commit: Some(base),
+            ..report
+        });
     }
+    let memory = if manifest.overwrite_memory {
+        None
+    } else {
+        checkout::memory_of(&repo, &prefix)
+    };
+    checkout::clear(&repo)?;
+    check_out(
+        &place.handover()?.join(REPOSITORY),
+        &repo,
+        manifest,
+        &commit,
+    )
+    .await?;
+    place.project()?;
+    checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
+    write_json(&directory.join(BASE), &commit)?;
+    say(format!(
+        "Checked out {commit} as branch {}.",
+        manifest.target_branch
+    ));
     Ok(report)
+}
+
+/// The commit an earlier attempt began at, when this one is to go on in its checkout: only while the tasks there are the
+/// very ones that were verified now. The clone is asked, since the checkout has been an agent's.
+async fn earlier_base(place: &Place, report: &StageReport) -> Result<Option<String>, StageError> {
+    let manifest = &place.manifest;
+    let asked = manifest.context_version > 1 && manifest.continue_session;
+    if !asked || !place.checkout()?.join(".git").is_dir() {
+        return Ok(None);
+    }
+    let Ok(base) = read_json::<String>(&place.run_directory()?.join(BASE)) else {
+        return Ok(None);
+    };
+    let clone = place.handover()?.join(REPOSITORY);
+    for path in verify::candidates(manifest) {
+        let blob = local(&clone)
+            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .arg(format!("{base}:{path}"))
+            .run()
+            .await;
+        if blob.is_ok_and(|blob| Some(blob.text()) == report.tasks_blob) {
+            return Ok(Some(base));
+        }
+    }
+    say("The tasks changed since the earlier attempt, so its checkout is made anew.");
+    Ok(None)
 }
 
 /// A checkout with nothing to push to, whose commits bear the agent's name.

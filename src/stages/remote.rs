@@ -110,6 +110,9 @@ impl Remote {
         };
         let place = &self.shown;
         let message = match problem {
+            Problem::Auth if self.token.is_none() && http_origin(&self.url).is_some() => format!(
+                "{place} asks for a credential and none was given ({said}); a token is sent only to a host among [forge] hosts of the settings, else log in with your own git"
+            ),
             Problem::Auth => format!(
                 "{place} refused the credential ({said}); check the token of the run's githubUser, or your own git login on the embedded cluster"
             ),

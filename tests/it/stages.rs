@@ -1,6 +1,7 @@
 //! The stages of a run, each as the process a pod runs, against real repositories.
 
 mod bench;
+mod credentials;
 mod hostile;
 mod pull_requests;
 
@@ -147,6 +148,48 @@ fn nothing_the_run_brings_along_is_ever_committed_and_a_tracked_file_is_never_re
     bench.stage("publish push");
     let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
     assert_eq!(files, "new");
+}
+
+#[test]
+fn a_retry_starts_afresh_but_keeps_home_and_memory_unless_told_otherwise() {
+    let mut bench = Bench::new();
+    bench.run_file("CLAUDE.md", "told");
+    bench.agent("echo learnt >> CLAUDE.md; echo x > \"$HOME/session\"; echo > scratch");
+    bench.run_until("agent");
+    bench.manifest.context_version = 2;
+    bench.agent("cat CLAUDE.md; test -f \"$HOME/session\" && test ! -e scratch");
+    let kept = bench.run_until("agent");
+    assert_eq!(kept.code, 0, "{}", kept.log);
+    assert!(kept.log.starts_with("toldlearnt"), "{}", kept.log);
+    bench.manifest.overwrite_memory = true;
+    bench.agent("cat CLAUDE.md");
+    let anew = bench.run_until("agent");
+    assert_eq!(anew.log, "told");
+}
+
+#[test]
+fn a_continued_session_goes_on_in_its_checkout_while_its_tasks_are_the_verified_ones() {
+    let mut bench = Bench::new();
+    bench.agent("test -z \"$FD_CONTINUE\"; echo > scratch");
+    assert_eq!(bench.run_until("agent").code, 0);
+    bench.manifest.context_version = 2;
+    bench.manifest.continue_session = true;
+    bench.agent("test \"$FD_CONTINUE\" = 1 && test -e scratch");
+    let first = bench.commit.clone();
+    bench.push("README.md", "later work");
+    let lay = bench.run_until("prep lay");
+    assert_eq!(lay.report.commit, Some(first), "{}", lay.log);
+    let agent = bench.stage("agent");
+    assert_eq!(agent.code, 0, "{}", agent.log);
+
+    bench.push(
+        ".taskmaster/tasks/tasks.json",
+        &PLAN.replace("Messages.", "Others."),
+    );
+    bench.claim(".taskmaster/tasks/tasks.json");
+    bench.agent("test ! -e scratch && grep Others .taskmaster/tasks/tasks.json");
+    let agent = bench.run_until("agent");
+    assert_eq!(agent.code, 0, "{}", agent.log);
 }
 
 #[test]
