@@ -1,0 +1,178 @@
+use super::*;
+use crate::{
+    resources::{RunSpec, RunStatus, SecretEnv},
+    runs::{CodeDetails, RunKind},
+};
+
+fn run() -> Run {
+    Run {
+        kind: RunKind::Code,
+        metadata: ObjectMeta {
+            name: Some("code-1-3c1d".into()),
+            namespace: Some("default".into()),
+            uid: Some("0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f".into()),
+            ..ObjectMeta::default()
+        },
+        tasks: vec!["1".into()],
+        spec: RunSpec {
+            repository_url: "https://github.com/acme/shop.git".into(),
+            github_user: Some("octocat".into()),
+            env: [("RUST_LOG".to_owned(), "debug".to_owned())].into(),
+            env_from_secrets: vec![SecretEnv {
+                name: "DATABASE_URL".into(),
+                secret_name: "shop".into(),
+                secret_key: "url".into(),
+            }],
+            ..RunSpec::default()
+        },
+        code: Some(CodeDetails {
+            service: "shop".into(),
+            ..CodeDetails::default()
+        }),
+        status: RunStatus::default(),
+    }
+}
+
+fn pod_of(stage: Stage) -> PodSpec {
+    let job = job(&run(), stage, 1, 1, &Settings::shipped());
+    job.spec.unwrap().template.spec.unwrap()
+}
+
+fn containers(stage: Stage) -> Vec<Container> {
+    let pod = pod_of(stage);
+    let init = pod.init_containers.unwrap_or_default();
+    init.into_iter().chain(pod.containers).collect()
+}
+
+fn has(container: &Container, variable: &str) -> bool {
+    let environment = container.env.as_deref().unwrap_or_default();
+    environment.iter().any(|entry| entry.name == variable)
+}
+
+#[test]
+fn no_container_holds_both_the_git_credential_and_the_workspace() {
+    let mut table = Vec::new();
+    for container in Stage::ALL.into_iter().flat_map(containers) {
+        let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+        let workspace = mounts.iter().find(|mount| mount.name == "workspace");
+        let words = [
+            has(&container, "GITHUB_TOKEN").then_some("git"),
+            has(&container, "ANTHROPIC_API_KEY").then_some("model"),
+            (has(&container, "RUST_LOG") || has(&container, "DATABASE_URL")).then_some("env"),
+            workspace.map(|mount| {
+                if mount.read_only == Some(true) {
+                    "reads"
+                } else {
+                    "writes"
+                }
+            }),
+        ];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
+        table.push(format!("{}: {}", container.name, words.join(" ")));
+    }
+    assert_eq!(
+        table,
+        [
+            "clone: git",
+            "lay: writes",
+            "agent: model env writes",
+            "collect: reads",
+            "push: git",
+        ]
+    );
+}
+
+#[test]
+fn only_a_container_that_talks_to_the_remote_may_take_from_the_persons_environment() {
+    let of = |stage| {
+        let job = job(&run(), stage, 1, 1, &Settings::shipped());
+        let template = job.spec.unwrap().template.metadata.unwrap();
+        template.annotations.unwrap()[naming::ANNOTATION_INHERIT_ENV].clone()
+    };
+    assert!(of(Stage::Prep).starts_with("clone=SSH_AUTH_SOCK,") && !of(Stage::Prep).contains(';'));
+    assert!(
+        of(Stage::Publish).starts_with("push=SSH_AUTH_SOCK,") && !of(Stage::Publish).contains(';')
+    );
+    assert_eq!(
+        of(Stage::Agent),
+        "agent=ANTHROPIC_API_KEY,CLAUDE_CODE_OAUTH_TOKEN"
+    );
+}
+
+#[test]
+fn the_pods_deadline_keeps_the_log_and_the_jobs_is_the_last_resort() {
+    let mut run = run();
+    run.spec.deadline_seconds = Some(60);
+    let spec = job(&run, Stage::Agent, 1, 1, &Settings::shipped())
+        .spec
+        .unwrap();
+    let pod = spec.template.spec.unwrap();
+    assert_eq!(pod.active_deadline_seconds, Some(60));
+    assert_eq!(spec.active_deadline_seconds, Some(60 + PENDING_ALLOWANCE));
+    assert_eq!(
+        (spec.backoff_limit, pod.restart_policy.as_deref()),
+        (Some(0), Some("Never"))
+    );
+    assert_eq!(spec.ttl_seconds_after_finished, None);
+}
+
+#[test]
+fn every_container_passes_a_restricted_namespace_with_a_quota() {
+    for stage in Stage::ALL {
+        let pod = pod_of(stage);
+        let context = pod.security_context.unwrap();
+        assert_eq!(context.run_as_non_root, Some(true));
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        for container in containers(stage) {
+            let security = container.security_context.unwrap();
+            assert_eq!(security.allow_privilege_escalation, Some(false));
+            assert_eq!(
+                security.capabilities.unwrap().drop,
+                Some(vec!["ALL".to_owned()])
+            );
+            let resources = container.resources.unwrap();
+            for list in [resources.requests.unwrap(), resources.limits.unwrap()] {
+                assert!(list.contains_key("cpu") && list.contains_key("memory"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_runs_own_environment_wins_over_the_settings_and_is_said_once() {
+    let mut run = run();
+    run.spec
+        .env
+        .insert("DISABLE_AUTOUPDATER".into(), "0".into());
+    let job = job(&run, Stage::Agent, 1, 1, &Settings::shipped());
+    let pod = job.spec.unwrap().template.spec.unwrap();
+    let environment = pod.containers[0].env.clone().unwrap();
+    let values: Vec<_> = environment
+        .iter()
+        .filter(|entry| entry.name == "DISABLE_AUTOUPDATER")
+        .map(|entry| entry.value.as_deref())
+        .collect();
+    assert_eq!(values, [Some("0")]);
+}
+
+#[test]
+fn names_that_steer_programs_are_refused() {
+    for name in [
+        "PATH",
+        "HOME",
+        "LD_PRELOAD",
+        "GIT_SSH_COMMAND",
+        "FLIGHTDECK_X",
+        "FD_PROMPT_FILE",
+        "WORKSPACE",
+    ] {
+        let mut run = run();
+        run.spec.env.insert(name.into(), "x".into());
+        let refused = refused_environment(&run, &Settings::shipped());
+        assert!(
+            refused.is_some_and(|message| message.contains(name)),
+            "{name}"
+        );
+    }
+    assert_eq!(refused_environment(&run(), &Settings::shipped()), None);
+}

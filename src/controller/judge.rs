@@ -1,0 +1,344 @@
+//! What a Job and its pod say, in one word: starting, waiting for something, running, or ended and how.
+//!
+//! Pure. Everything read here was written by a kubelet, a scheduler or a stage; the agent's stage is believed least.
+
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Container, ContainerStatus, Event, Pod},
+};
+
+use crate::{
+    runs::{Stage, StageReport, reason},
+    text,
+};
+
+/// The pod is gone, and nothing says how it ended.
+pub const POD_LOST: &str = "PodLost";
+/// A container was killed for its memory.
+pub const OUT_OF_MEMORY: &str = "OutOfMemory";
+/// Longest message taken from outside, in characters.
+const MESSAGE_LIMIT: usize = 1000;
+
+/// Where one attempt stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobState {
+    /// On its way, nothing wrong yet.
+    Starting,
+    /// It cannot go on; a person may have to do something.
+    Waiting { reason: String, message: String },
+    /// A container runs.
+    Running,
+    /// Final: its pod has stopped.
+    Ended(Box<Ending>),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ending {
+    /// Reason and sentence; `None` when it succeeded.
+    pub failure: Option<(String, String)>,
+    pub exit_code: Option<i32>,
+    /// What the stage said of itself, put together from its containers.
+    pub report: StageReport,
+}
+
+/// Reads the Job, the newest of its pods, and the events about either.
+#[must_use]
+pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> JobState {
+    let status = job.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let condition = |kind: &str| {
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == kind && condition.status == "True")
+    };
+    // FailureTarget and SuccessCriteriaMet come first, while pods still stop: only these two are final.
+    if status.terminating.unwrap_or(0) == 0 {
+        if condition("Complete").is_some() {
+            return JobState::Ended(Box::new(succeeded(pod)));
+        }
+        if let Some(failed) = condition("Failed") {
+            let by_deadline = failed.reason.as_deref() == Some(reason::DEADLINE_EXCEEDED);
+            return JobState::Ended(Box::new(failure(stage, pod, by_deadline)));
+        }
+    }
+    let Some(pod) = pod else {
+        return latest(events, &["FailedCreate"]).map_or(JobState::Starting, |event| {
+            JobState::Waiting {
+                reason: "FailedCreate".into(),
+                message: one_line(event.message.as_deref().unwrap_or_default()),
+            }
+        });
+    };
+    if let Some(waiting) = waiting(pod, events) {
+        return waiting;
+    }
+    let runs = statuses(pod).any(|status| {
+        let state = status.state.as_ref();
+        state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    });
+    if runs {
+        JobState::Running
+    } else {
+        JobState::Starting
+    }
+}
+
+/// Whether the Job has ended and all its pods have stopped.
+#[must_use]
+pub fn is_final(job: &Job) -> bool {
+    matches!(judge(Stage::Prep, job, None, &[]), JobState::Ended(_))
+}
+
+/// Whether the pod has stopped for good.
+#[must_use]
+pub fn is_over(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether a node has taken the pod: only then does its own deadline count, and only then is there a log to keep.
+#[must_use]
+pub fn has_started(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| status.start_time.is_some())
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    let main = status.and_then(|status| status.container_statuses.as_ref());
+    init.into_iter().chain(main).flatten()
+}
+
+/// The reports of the pod's containers as one: what a later container says wins.
+fn report(pod: Option<&Pod>) -> StageReport {
+    let mut whole = serde_json::Map::new();
+    for status in pod.into_iter().flat_map(statuses) {
+        let ended = status
+            .state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref());
+        let message = ended.and_then(|ended| ended.message.as_deref());
+        let part = StageReport::parse(message.unwrap_or_default());
+        if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(part) {
+            whole.extend(fields);
+        }
+    }
+    serde_json::from_value(whole.into()).unwrap_or_default()
+}
+
+fn succeeded(pod: Option<&Pod>) -> Ending {
+    Ending {
+        failure: None,
+        exit_code: pod.map(|_| 0),
+        report: report(pod),
+    }
+}
+
+fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> Ending {
+    let report = report(pod);
+    let failed = pod.into_iter().flat_map(statuses).find_map(|status| {
+        let ended = status.state.as_ref()?.terminated.as_ref()?;
+        (ended.exit_code != 0).then_some((status.name.as_str(), ended))
+    });
+    let exit_code = failed.map(|(_, ended)| ended.exit_code);
+    let pod_deadline = pod
+        .and_then(|pod| pod.status.as_ref()?.reason.as_deref())
+        .is_some_and(|word| word == reason::DEADLINE_EXCEEDED);
+    let (reason, message) = if pod_deadline {
+        (
+            reason::DEADLINE_EXCEEDED.to_owned(),
+            format!(
+                "the {stage} stage was ended by its deadline; raise deadlineSeconds to give it longer"
+            ),
+        )
+    } else if job_deadline {
+        (
+            reason::DEADLINE_EXCEEDED.to_owned(),
+            format!(
+                "the {stage} stage did not get as far as running in its time; its Job was ended by its deadline"
+            ),
+        )
+    } else if let Some(reason) = report
+        .reason
+        .as_deref()
+        .and_then(|word| believed(stage, word))
+    {
+        let message = report.message.as_deref().unwrap_or_default();
+        (reason.to_owned(), one_line(message))
+    } else if let Some((container, ended)) = failed {
+        if ended.reason.as_deref() == Some("OOMKilled") {
+            (
+                OUT_OF_MEMORY.to_owned(),
+                format!(
+                    "the container {container} of the {stage} stage needed more memory than its limit"
+                ),
+            )
+        } else {
+            let cause = match (ended.signal, ended.reason.as_deref()) {
+                (Some(signal), _) if signal > 0 => format!("was ended by signal {signal}"),
+                (_, Some(word)) if word != "Error" && !word.is_empty() => {
+                    format!("ended with exit code {} ({word})", ended.exit_code)
+                }
+                _ => format!("ended with exit code {}", ended.exit_code),
+            };
+            let said = report
+                .message
+                .as_deref()
+                .or(ended.message.as_deref())
+                .map(one_line);
+            let said = said.filter(|said| !said.is_empty() && !said.starts_with('{'));
+            (
+                usual(stage).to_owned(),
+                match said {
+                    Some(said) => {
+                        format!("the container {container} of the {stage} stage {cause}: {said}")
+                    }
+                    None => format!(
+                        "the container {container} of the {stage} stage {cause}; its log says more"
+                    ),
+                },
+            )
+        }
+    } else {
+        (
+            POD_LOST.to_owned(),
+            format!("the pod of the {stage} stage was deleted or evicted before its end was seen"),
+        )
+    };
+    Ending {
+        failure: Some((reason, message)),
+        exit_code,
+        report,
+    }
+}
+
+/// The reason a stage gives, where it may give that one. An agent can write what it likes into its report.
+fn believed(stage: Stage, word: &str) -> Option<&str> {
+    let camel_case = word.len() <= 64
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.chars().all(|c| c.is_ascii_alphanumeric());
+    let allowed = match stage {
+        Stage::Agent => [reason::AGENT_FAILED, reason::BUDGET_EXCEEDED].contains(&word),
+        Stage::Prep | Stage::Publish => camel_case,
+    };
+    allowed.then_some(word)
+}
+
+const fn usual(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Prep => reason::CLONE_FAILED,
+        Stage::Agent => reason::AGENT_FAILED,
+        Stage::Publish => reason::PUSH_FAILED,
+    }
+}
+
+/// What keeps the pod from running, if something does that does not pass by itself within moments.
+fn waiting(pod: &Pod, events: &[Event]) -> Option<JobState> {
+    for status in statuses(pod) {
+        let Some(waiting) = status
+            .state
+            .as_ref()
+            .and_then(|state| state.waiting.as_ref())
+        else {
+            continue;
+        };
+        let word = waiting.reason.as_deref().unwrap_or_default();
+        if matches!(word, "" | "ContainerCreating" | "PodInitializing") {
+            continue;
+        }
+        let mut message = one_line(waiting.message.as_deref().unwrap_or_default());
+        if word == "CreateContainerConfigError" {
+            if let Some((secret, key)) = secret_of(pod, &status.name, &message) {
+                message = format!("the Secret {secret} with the key {key} is needed: {message}");
+            }
+        } else if matches!(
+            word,
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName"
+        ) {
+            message = format!("the image {} cannot be pulled: {message}", status.image);
+        }
+        if message.is_empty() {
+            message = format!("the container {} is waiting: {word}", status.name);
+        }
+        return Some(JobState::Waiting {
+            reason: word.to_owned(),
+            message,
+        });
+    }
+    let conditions = pod
+        .status
+        .as_ref()?
+        .conditions
+        .as_deref()
+        .unwrap_or_default();
+    let scheduled = conditions
+        .iter()
+        .find(|condition| condition.type_ == "PodScheduled");
+    if let Some(scheduled) = scheduled.filter(|condition| condition.status == "False") {
+        return Some(JobState::Waiting {
+            reason: scheduled
+                .reason
+                .clone()
+                .unwrap_or_else(|| "Unschedulable".into()),
+            message: format!(
+                "no node takes the pod: {}",
+                one_line(scheduled.message.as_deref().unwrap_or_default())
+            ),
+        });
+    }
+    let begun = statuses(pod).any(|status| {
+        let state = status.state.as_ref();
+        state.is_some_and(|state| state.waiting.is_none())
+    });
+    let event = latest(events, &["FailedMount"]).filter(|_| !begun)?;
+    Some(JobState::Waiting {
+        reason: "FailedMount".into(),
+        message: one_line(event.message.as_deref().unwrap_or_default()),
+    })
+}
+
+/// Secret and key that a container's environment names and the kubelet's sentence is about; the sentence leaves the key out.
+fn secret_of<'a>(pod: &'a Pod, container: &str, message: &str) -> Option<(&'a str, &'a str)> {
+    let spec = pod.spec.as_ref()?;
+    let all = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let named = |wanted: &&Container| wanted.name == container;
+    let environment = all.into_iter().find(named)?.env.as_deref()?;
+    environment.iter().find_map(|variable| {
+        let secret = variable.value_from.as_ref()?.secret_key_ref.as_ref()?;
+        let quoted = message.contains(&format!("\"{}\"", secret.name))
+            || message.ends_with(&format!("/{}", secret.name));
+        quoted.then_some((secret.name.as_str(), secret.key.as_str()))
+    })
+}
+
+fn latest<'a>(events: &'a [Event], reasons: &[&str]) -> Option<&'a Event> {
+    let wanted = events.iter().filter(|event| {
+        let reason = event.reason.as_deref();
+        reason.is_some_and(|reason| reasons.contains(&reason))
+    });
+    wanted.max_by_key(|event| {
+        let last = event.last_timestamp.as_ref().map(|time| time.0);
+        last.or_else(|| event.event_time.as_ref().map(|time| time.0))
+    })
+}
+
+/// Text from outside as one bounded line: conditions refuse line breaks, and screens refuse control sequences.
+#[must_use]
+pub fn one_line(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let line = words.join(" ");
+    let line = text::sanitize(&line);
+    if line.chars().count() <= MESSAGE_LIMIT {
+        return line.into_owned();
+    }
+    line.chars().take(MESSAGE_LIMIT - 1).chain(['…']).collect()
+}
