@@ -1,10 +1,29 @@
 //! The controller: makes what a run asks for (files, workspace, one Job a stage) and reports what became of it.
+//!
+//! A reconciliation has three steps: `observe` reads everything, `plan` decides (pure), `apply` writes. The run's story is in
+//! its status; names are deterministic; every write is bound to the object it was decided for. So a controller may stop
+//! between any two writes, and two of them may run: the cluster comes to the same end.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `run` | what wakes a reconciliation |
+//! | `observe`, `observed` | what is read, and the value it becomes |
+//! | `plan`, `judge` | what to do, and what a Job and its pod say |
+//! | `objects`, `jobs` | what is made |
+//! | `apply`, `error` | how it is written, and what can go wrong |
+//! | `crds` | the definitions of both kinds |
 
+mod apply;
 mod crds;
+mod error;
 mod jobs;
 mod judge;
 mod objects;
+mod observe;
 mod observed;
 mod plan;
+mod run;
 
 pub use crds::{InstallError, crds, install_crds};
+pub use objects::{ANNOTATION_HOLDER, workspace_name};
+pub use run::{ControllerConfig, run};

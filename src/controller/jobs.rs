@@ -296,10 +296,10 @@ pub fn refused_environment(run: &Run, settings: &Settings) -> Option<String> {
                 None => secret.name == name,
             })
     };
-    let named = secrets.iter().find(|secret| is_git(&secret.secret_name))?;
+    let git = secrets.iter().find(|secret| is_git(&secret.secret_name))?;
     Some(format!(
         "the Secret {} holds a Git credential, which an agent never gets; take {} out of envFromSecrets",
-        named.secret_name, named.name
+        git.secret_name, git.name
     ))
 }
 

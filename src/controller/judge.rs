@@ -73,10 +73,9 @@ pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> Jo
     if let Some(waiting) = waiting(pod, events) {
         return waiting;
     }
-    let runs = statuses(pod).any(|status| {
-        let state = status.state.as_ref();
-        state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-    });
+    let runs = statuses(pod)
+        .filter_map(|status| status.state.as_ref())
+        .any(|container| container.running.is_some() || container.terminated.is_some());
     if runs {
         JobState::Running
     } else {

@@ -38,13 +38,22 @@ pub fn labels(run: &Run) -> BTreeMap<String, String> {
     [
         (naming::LABEL_MANAGED_BY, naming::MANAGER.to_owned()),
         ("app.kubernetes.io/name", "flightdeck-run".to_owned()),
-        ("app.kubernetes.io/instance", naming::slug(run.name(), 63)),
-        (naming::LABEL_RUN, naming::slug(run.name(), 63)),
+        ("app.kubernetes.io/instance", label_of(run.name())),
+        (naming::LABEL_RUN, label_of(run.name())),
         (naming::LABEL_RUN_UID, run.uid().to_owned()),
         (naming::LABEL_KIND, run.kind.to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
+}
+
+/// A name as a label's value: itself while it fits.
+fn label_of(name: &str) -> String {
+    if name.len() <= 63 {
+        name.to_owned()
+    } else {
+        naming::slug(name, 63)
+    }
 }
 
 /// The run as the controller of what it owns. `blockOwnerDeletion` is left out: it would ask for a right on finalizers.

@@ -28,6 +28,7 @@ use crate::{
     runs::{Phase, Stage, naming, reason},
 };
 use status::Draft;
+pub use status::rfc3339;
 
 /// Reasons of the controller's own, beside those of [`reason`] and [`judge`].
 pub mod why {
@@ -147,7 +148,7 @@ fn advance(draft: &mut Draft) {
     if published {
         draft.succeed();
     } else if cancelled {
-        draft.end(Phase::Cancelled, why::CANCELLED, "stopped, as asked");
+        draft.end(&Phase::Cancelled, why::CANCELLED, "stopped, as asked");
     } else if let Some(failed) = last.as_ref().filter(|last| last.reason.is_some()) {
         repeat_or_fail(draft, failed);
     } else {
@@ -163,10 +164,10 @@ fn follow(draft: &mut Draft, attempt: &Attempt, state: &JobState) {
     // Whoever took the finalizer away may not have known what runs here.
     draft.ensure_finalizer();
     match state {
-        JobState::Running => draft.say(Phase::Running, None, ""),
+        JobState::Running => draft.say(&Phase::Running, None, ""),
         JobState::Waiting { reason, message } => {
             let new = draft.observed.run.status.reason.as_deref() != Some(reason);
-            draft.say(Phase::Pending, Some(reason), message);
+            draft.say(&Phase::Pending, Some(reason), message);
             if new {
                 draft.warn(reason, message);
             }
@@ -177,7 +178,7 @@ fn follow(draft: &mut Draft, attempt: &Attempt, state: &JobState) {
                 "waiting for the pod of the {} stage to start",
                 attempt.stage
             );
-            draft.say(Phase::Pending, None, &message);
+            draft.say(&Phase::Pending, None, &message);
             draft.wake(LOOK_FOR_EVENTS);
         }
     }
@@ -192,7 +193,7 @@ fn stop(draft: &mut Draft, attempt: &Attempt) {
     } else {
         Phase::Pending
     };
-    draft.say(phase, Some(why::STOPPING), "stopping, as asked");
+    draft.say(&phase, Some(why::STOPPING), "stopping, as asked");
     let observed = draft.observed;
     let Some(job) = observed.job(&attempt.job_name) else {
         return;
@@ -232,7 +233,7 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
     let failures = i32::try_from(failures).unwrap_or(i32::MAX);
     if failures > retries(stage, &why, draft.observed.run.spec.retries) {
         let message = draft.failure_message(stage);
-        draft.end(Phase::Failed, &why, &message);
+        draft.end(&Phase::Failed, &why, &message);
         return;
     }
     // A Job that somebody deleted did not fail: nothing is gained by waiting.
@@ -248,7 +249,7 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
     let passed = ended.map_or(pause, |at| draft.observed.now.as_second() - at.as_second());
     if passed < pause {
         let message = format!("the {stage} stage ended with {why}; it is tried again in a moment");
-        draft.say(Phase::Pending, Some(why::BACK_OFF), &message);
+        draft.say(&Phase::Pending, Some(why::BACK_OFF), &message);
         draft.wake((pause - passed).unsigned_abs());
     } else {
         start(draft, stage);
@@ -272,7 +273,7 @@ fn start(draft: &mut Draft, stage: Stage) {
     draft.status.stage = Some(stage.to_string());
     if draft.observed.run.spec.suspend {
         draft.say(
-            Phase::Pending,
+            &Phase::Pending,
             Some(why::SUSPENDED),
             "suspended; it goes on when suspend is taken away",
         );
@@ -301,10 +302,11 @@ fn start(draft: &mut Draft, stage: Stage) {
     draft.act(Action::CreateJob(Box::new(job)));
     draft.at(&attempt);
     draft.status.attempts.push(attempt);
-    draft
-        .status
-        .started_at
-        .get_or_insert(status::rfc3339(observed.now));
-    draft.say(Phase::Pending, None, &format!("starting the {stage} stage"));
+    draft.status.started_at.get_or_insert(rfc3339(observed.now));
+    draft.say(
+        &Phase::Pending,
+        None,
+        &format!("starting the {stage} stage"),
+    );
     draft.note("StageStarted", &format!("the {stage} stage has begun"));
 }

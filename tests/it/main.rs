@@ -7,6 +7,7 @@
     clippy::print_stdout
 )]
 
+mod controller;
 mod corpus;
 mod embedded_api;
 mod layers;

@@ -37,7 +37,7 @@ pub fn configuration(draft: &mut Draft) -> bool {
 
 fn refuse(draft: &mut Draft, reason: &str, message: &str) -> bool {
     draft.set("ConfigReady", ConditionStatus::False, reason, message);
-    draft.end(Phase::Failed, reason, message);
+    draft.end(&Phase::Failed, reason, message);
     false
 }
 
@@ -57,7 +57,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
                 why::WORKSPACE_LOST,
                 &message,
             );
-            draft.end(Phase::Failed, why::WORKSPACE_LOST, &message);
+            draft.end(&Phase::Failed, why::WORKSPACE_LOST, &message);
             return false;
         }
         if let Some(ahead) = &observed.ahead {
@@ -78,7 +78,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
             why::FOREIGN,
             &message,
         );
-        draft.end(Phase::Failed, why::FOREIGN, &message);
+        draft.end(&Phase::Failed, why::FOREIGN, &message);
         return false;
     }
     if claim.metadata.deletion_timestamp.is_some() {
@@ -116,7 +116,7 @@ fn queue(draft: &mut Draft, name: &str, holder: &str) -> bool {
 fn wait(draft: &mut Draft, reason: &str, message: &str) -> bool {
     let new = draft.observed.run.status.reason.as_deref() != Some(reason);
     draft.set("WorkspaceReady", ConditionStatus::False, reason, message);
-    draft.say(Phase::Pending, Some(reason), message);
+    draft.say(&Phase::Pending, Some(reason), message);
     if new {
         draft.warn(reason, message);
     }

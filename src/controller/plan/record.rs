@@ -72,11 +72,9 @@ pub fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
         let Some(stage) = Stage::parse(&attempt.stage) else {
             continue;
         };
-        let state = look(draft, &mut attempt, stage);
-        if let JobState::Ended(ending) = &state {
-            close(draft, &mut attempt, stage, ending);
-        } else {
-            under_way = Some((attempt.clone(), state));
+        match look(draft, &mut attempt, stage) {
+            JobState::Ended(ending) => close(draft, &mut attempt, stage, &ending),
+            going => under_way = Some((attempt.clone(), going)),
         }
         draft.status.attempts[at] = attempt;
     }

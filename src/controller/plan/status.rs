@@ -158,7 +158,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Phase, reason and sentence of a run that goes on.
-    pub fn say(&mut self, phase: Phase, reason: Option<&str>, message: &str) {
+    pub fn say(&mut self, phase: &Phase, reason: Option<&str>, message: &str) {
         self.status.phase = Some(phase.as_str().to_owned());
         self.status.reason = reason.map(str::to_owned);
         self.status.message = Some(one_line(message)).filter(|message| !message.is_empty());
@@ -168,14 +168,14 @@ impl<'a> Draft<'a> {
     }
 
     /// The run, or this version of it, is over.
-    pub fn end(&mut self, phase: Phase, reason: &str, message: &str) {
-        let good = phase == Phase::Succeeded;
-        self.say(phase.clone(), Some(reason), message);
+    pub fn end(&mut self, phase: &Phase, reason: &str, message: &str) {
+        let good = *phase == Phase::Succeeded;
+        self.say(phase, Some(reason), message);
         self.status.finished_at = Some(self.now());
         self.status.work_completed = Some(good);
         self.set("Finished", ConditionStatus::True, phase.as_str(), message);
         self.set("Ready", good.into(), reason, message);
-        self.push_note(phase == Phase::Failed, reason, message);
+        self.push_note(*phase == Phase::Failed, reason, message);
         // What follows an end (releasing, tidying) rests on the end being recorded, so it is a plan of its own.
         self.wake(0);
     }
@@ -189,7 +189,7 @@ impl<'a> Draft<'a> {
             (None, Some(said)) => said,
             (None, None) => format!("pushed to {branch}"),
         };
-        self.end(Phase::Succeeded, why::SUCCEEDED, &message);
+        self.end(&Phase::Succeeded, why::SUCCEEDED, &message);
     }
 
     /// The sentence about why there is no pull request, as the condition has it.

@@ -1,0 +1,324 @@
+//! Carries a plan out: in order, each write safe to repeat and bound to the object it was decided for; stops at the first error.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, ObjectReference, PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use kube_runtime::events::{Event, EventType, Recorder};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    error::{Error, named},
+    jobs, objects,
+    observe::{RunResource, read_run},
+    observed::{Observed, active_version},
+    plan::{Action, Note, Plan},
+};
+use crate::{
+    resources::{GROUP, VERSION},
+    runs::{Run, Stage, naming},
+};
+
+/// Carries out `plan` for the run it was made for.
+pub async fn apply<K: RunResource>(
+    client: &Client,
+    recorder: &Recorder,
+    observed: &Observed,
+    plan: Plan,
+) -> Result<(), Error> {
+    let run = &observed.run;
+    let writer = Writer::<K> {
+        client,
+        run,
+        runs: Api::namespaced(client.clone(), run.namespace()),
+    };
+    let mut revision = run.metadata.resource_version.clone().unwrap_or_default();
+    for action in plan.actions {
+        writer.act(action, &mut revision).await?;
+    }
+    if let Some(status) = plan.status {
+        let body = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": run.kind.resource(),
+            "metadata": { "name": run.name(), "uid": run.uid(), "resourceVersion": revision },
+            "status": status,
+        });
+        let force = PatchParams::apply(naming::MANAGER).force();
+        writer
+            .runs
+            .patch_status(run.name(), &force, &Patch::Apply(&body))
+            .await
+            .map_err(Error::cluster(format!(
+                "write the status of {}",
+                run.name()
+            )))?;
+    }
+    for note in &plan.notes {
+        publish(recorder, run, note).await;
+    }
+    Ok(())
+}
+
+/// Writes an Event about the run. One that is lost is no reason to stop.
+pub async fn publish(recorder: &Recorder, run: &Run, note: &Note) {
+    let event = Event {
+        type_: if note.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: note.reason.clone(),
+        note: Some(note.message.clone()).filter(|message| !message.is_empty()),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
+    let about = ObjectReference {
+        api_version: Some(format!("{GROUP}/{VERSION}")),
+        kind: Some(run.kind.resource().to_owned()),
+        namespace: Some(run.namespace().to_owned()),
+        name: Some(run.name().to_owned()),
+        uid: Some(run.uid().to_owned()),
+        ..ObjectReference::default()
+    };
+    if let Err(error) = recorder.publish(&event, &about).await {
+        tracing::warn!(run = run.name(), reason = note.reason, %error, "an Event was lost");
+    }
+}
+
+struct Writer<'a, K> {
+    client: &'a Client,
+    run: &'a Run,
+    /// Untyped beyond its metadata, so that fields of a newer version are never lost on the way.
+    runs: Api<kube::core::PartialObjectMeta<K>>,
+}
+
+impl<K: RunResource> Writer<'_, K> {
+    fn api<T>(&self) -> Api<T>
+    where
+        T: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), self.run.namespace())
+    }
+
+    async fn act(&self, action: Action, revision: &mut String) -> Result<(), Error> {
+        let name = self.run.name();
+        match action {
+            Action::AddFinalizer => {
+                let mut finalizers = self.run.metadata.finalizers.clone().unwrap_or_default();
+                finalizers.push(naming::FINALIZER.into());
+                self.set_finalizers(&finalizers, revision).await
+            }
+            Action::RemoveFinalizer => {
+                let mut finalizers = self.run.metadata.finalizers.clone().unwrap_or_default();
+                finalizers.retain(|finalizer| finalizer != naming::FINALIZER);
+                ignore_missing(self.set_finalizers(&finalizers, revision).await)
+            }
+            Action::CreateConfigMap(map) => self.create::<ConfigMap>(&map).await,
+            Action::CreateWorkspace(claim) => {
+                // A shared claim that another run made meanwhile is that run's for now.
+                let made = self.api().create(&PostParams::default(), &*claim).await;
+                made.map(drop)
+                    .map_err(Error::cluster(format!("create the {}", named(&*claim))))
+            }
+            Action::HoldWorkspace {
+                claim,
+                resource_version,
+            } => {
+                let holder = objects::holder_value(self.run);
+                self.annotate(&claim, &resource_version, json!(holder))
+                    .await
+            }
+            Action::ReleaseWorkspace {
+                claim,
+                resource_version,
+            } => ignore_missing(self.annotate(&claim, &resource_version, Value::Null).await),
+            Action::CreateJob(job) => {
+                if job
+                    .labels()
+                    .get(naming::LABEL_STAGE)
+                    .is_some_and(|stage| stage == Stage::Agent.as_str())
+                {
+                    self.still_wanted().await?;
+                }
+                self.create::<Job>(&job).await
+            }
+            Action::DeleteJob { name, uid } => self.delete::<Job>(&name, uid).await,
+            Action::StopPod { name, uid } => {
+                let body = json!({
+                    "metadata": { "uid": uid },
+                    "spec": { "activeDeadlineSeconds": 1 },
+                });
+                ignore_missing(self.merge::<Pod>(&name, &body, "stop the pod").await)
+            }
+            Action::ExpireJob { name } => {
+                let body = json!({ "spec": { "ttlSecondsAfterFinished": jobs::JOB_TTL } });
+                ignore_missing(
+                    self.merge::<Job>(&name, &body, "let the cluster remove the Job")
+                        .await,
+                )
+            }
+            Action::DeleteRun => {
+                let parameters = delete_parameters(self.run.uid().to_owned());
+                let deleted = self.runs.delete(name, &parameters).await;
+                let deleted = deleted
+                    .map(drop)
+                    .map_err(Error::cluster(format!("delete the run {name}")));
+                ignore_missing(deleted)
+            }
+        }
+    }
+
+    async fn set_finalizers(
+        &self,
+        finalizers: &[String],
+        revision: &mut String,
+    ) -> Result<(), Error> {
+        let name = self.run.name();
+        let body = json!({ "metadata": {
+            "uid": self.run.uid(),
+            "resourceVersion": *revision,
+            "finalizers": finalizers,
+        }});
+        let written = self
+            .runs
+            .patch(name, &parameters(), &Patch::Merge(&body))
+            .await
+            .map_err(Error::cluster(format!("change the finalizers of {name}")))?;
+        *revision = written.resource_version().unwrap_or_default();
+        Ok(())
+    }
+
+    /// Creates an object of the run. That it exists already is fine if it is this run's.
+    async fn create<T>(&self, object: &T) -> Result<(), Error>
+    where
+        T: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let api: Api<T> = self.api();
+        let parameters = PostParams {
+            field_manager: Some(naming::MANAGER.into()),
+            ..PostParams::default()
+        };
+        match api.create(&parameters, object).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+                let name = object.name_any();
+                let existing = api
+                    .get_metadata(&name)
+                    .await
+                    .map_err(Error::cluster(format!("read the {}", named(object))))?;
+                if objects::owned_by(&existing.metadata, self.run.uid()) {
+                    Ok(())
+                } else {
+                    let kind = T::kind(&()).into_owned();
+                    Err(Error::Foreign { kind, name })
+                }
+            }
+            Err(error) => Err(Error::cluster(format!("create the {}", named(object)))(
+                error,
+            )),
+        }
+    }
+
+    async fn delete<T>(&self, name: &str, uid: String) -> Result<(), Error>
+    where
+        T: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api: Api<T> = self.api();
+        let deleted = api.delete(name, &delete_parameters(uid)).await;
+        let what = format!("delete the {} {name}", T::kind(&()));
+        ignore_missing(deleted.map(drop).map_err(Error::cluster(what)))
+    }
+
+    async fn merge<T>(&self, name: &str, body: &Value, what: &str) -> Result<(), Error>
+    where
+        T: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api: Api<T> = self.api();
+        let patched = api.patch(name, &parameters(), &Patch::Merge(body)).await;
+        patched
+            .map(drop)
+            .map_err(Error::cluster(format!("{what} {name}")))
+    }
+
+    async fn annotate(
+        &self,
+        claim: &str,
+        resource_version: &str,
+        holder: Value,
+    ) -> Result<(), Error> {
+        let body = json!({ "metadata": {
+            "resourceVersion": resource_version,
+            "annotations": { objects::ANNOTATION_HOLDER: holder },
+        }});
+        self.merge::<PersistentVolumeClaim>(claim, &body, "change the holder of the workspace")
+            .await
+    }
+
+    /// The agent costs money, so the run is read once more right before: it must be the same, and still wanted.
+    async fn still_wanted(&self) -> Result<(), Error> {
+        let now = read_run::<K>(self.client, self.run.namespace(), self.run.name()).await?;
+        let version = active_version(self.run);
+        let wanted = now.is_some_and(|now| {
+            now.uid() == self.run.uid()
+                && now.metadata.deletion_timestamp.is_none()
+                && now.spec.cancel_version < version
+                && !now.spec.suspend
+        });
+        if wanted {
+            Ok(())
+        } else {
+            Err(Error::Superseded)
+        }
+    }
+}
+
+fn parameters() -> PatchParams {
+    PatchParams {
+        field_manager: Some(naming::MANAGER.into()),
+        ..PatchParams::default()
+    }
+}
+
+/// In the background, with what it owns, and only the object that was meant.
+fn delete_parameters(uid: String) -> DeleteParams {
+    DeleteParams::background().preconditions(Preconditions {
+        uid: Some(uid),
+        resource_version: None,
+    })
+}
+
+/// What was to be changed is gone: there is nothing left to do about it.
+fn ignore_missing(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::Cluster { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 404) => {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// The note of a reconciliation that the cluster refused.
+pub fn refusal(error: &Error) -> Note {
+    Note {
+        warning: true,
+        reason: error.category().as_str().to_owned(),
+        message: super::judge::one_line(&error.to_string()),
+    }
+}

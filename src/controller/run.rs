@@ -1,0 +1,248 @@
+//! The loop: what wakes a reconciliation, and the three steps of one (observe, plan, apply).
+
+use std::{hash::Hash, hash::Hasher, sync::Arc};
+
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        batch::v1::Job,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
+    },
+};
+use kube::{Api, Client, Resource, ResourceExt, core::DeserializeGuard};
+use kube_runtime::{
+    Config, WatchStreamExt, applier,
+    controller::{Action, ReconcileRequest, trigger_self, trigger_with},
+    events::{Recorder, Reporter},
+    reflector::{self, ObjectRef, Store},
+    watcher,
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    apply::{self, publish},
+    error::{Category, Error},
+    observe::{RunResource, observe},
+    plan::{plan, why},
+};
+use crate::{
+    resources::{CodeRun, DocsRun},
+    runs::{Run, RunKind, naming},
+    settings::Settings,
+    templates::Templates,
+};
+
+/// Runs reconciled at the same time, of each kind.
+const CONCURRENCY: u16 = 8;
+
+/// What a controller is told.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    pub settings: Arc<Settings>,
+    /// The namespace whose runs it looks after.
+    pub namespace: String,
+    /// Version of this program, as Events name their reporter.
+    pub version: &'static str,
+    /// Templates of the runs' files.
+    pub templates: Arc<Templates>,
+}
+
+impl ControllerConfig {
+    /// A controller with the shipped templates.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, namespace: &str, version: &'static str) -> Self {
+        Self {
+            settings,
+            namespace: namespace.to_owned(),
+            version,
+            templates: Arc::default(),
+        }
+    }
+}
+
+struct Context {
+    client: Client,
+    recorder: Recorder,
+    config: ControllerConfig,
+}
+
+/// Looks after the runs of a namespace until `shutdown`, then finishes what it is at and returns.
+///
+/// Needs the definitions to be installed ([`super::install_crds`]). Errors are retried; they end up in the log and, when the
+/// cluster refuses something for good, in an Event of the run.
+pub async fn run(
+    client: Client,
+    config: ControllerConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let reporter = Reporter {
+        controller: naming::MANAGER.into(),
+        instance: Some(config.version.to_owned()),
+    };
+    let context = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        config,
+    });
+    let stop = tokio_util::sync::CancellationToken::new();
+    let both = async {
+        tokio::join!(
+            reconcile_kind::<DocsRun>(&context, RunKind::Docs, stop.child_token()),
+            reconcile_kind::<CodeRun>(&context, RunKind::Code, stop.child_token()),
+        )
+    };
+    let shutdown = async {
+        shutdown.await;
+        stop.cancel();
+    };
+    tokio::join!(both, shutdown);
+}
+
+async fn reconcile_kind<K: RunResource>(
+    context: &Arc<Context>,
+    kind: RunKind,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let namespace = context.config.namespace.as_str();
+    let runs: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
+    let (store, writer) = reflector::store();
+    let changed = reflector::reflector(writer, watcher::watcher(runs, watcher::Config::default()))
+        .default_backoff()
+        .touched_objects()
+        .predicate_filter(
+            what_a_person_changed,
+            kube_runtime::PredicateConfig::default(),
+        );
+    let mut triggers = vec![
+        trigger_self(changed, ()).boxed(),
+        owned::<K, Job>(context, kind, store.clone()).boxed(),
+        owned::<K, Pod>(context, kind, store.clone()).boxed(),
+        owned::<K, ConfigMap>(context, kind, store.clone()).boxed(),
+        owned::<K, PersistentVolumeClaim>(context, kind, store.clone()).boxed(),
+    ];
+    if kind == RunKind::Code {
+        triggers.push(waiting_for::<K>(context, store.clone()).boxed());
+    }
+    let queue = stream::select_all(triggers).take_until(stop.cancelled_owned());
+    applier(
+        |object, context| Box::pin(reconcile::<K>(object, context)),
+        |object: Arc<DeserializeGuard<K>>, error: &Error, _| {
+            tracing::warn!(run = object.name_any(), category = error.category().as_str(), %error, "will try again");
+            Action::requeue(error.retry_after())
+        },
+        Arc::clone(context),
+        store,
+        queue,
+        Config::default().concurrency(CONCURRENCY),
+    )
+    .for_each(|outcome| async {
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a reconciliation did not come about");
+        }
+    })
+    .await;
+}
+
+/// A run's own status is no reason to look at it again; what people and the API server change in it is.
+fn what_a_person_changed<K: Resource>(object: &K) -> Option<u64> {
+    let meta = object.meta();
+    let mut hasher = std::hash::DefaultHasher::new();
+    meta.generation?.hash(&mut hasher);
+    meta.deletion_timestamp.is_some().hash(&mut hasher);
+    meta.finalizers.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Changes of objects labelled as a run's wake that run.
+fn owned<K: RunResource, T>(
+    context: &Context,
+    kind: RunKind,
+    store: Store<DeserializeGuard<K>>,
+) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> + use<K, T>
+where
+    T: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let namespace = context.config.namespace.clone();
+    let api: Api<T> = Api::namespaced(context.client.clone(), &namespace);
+    let ours = format!(
+        "{}={},{}={kind}",
+        naming::LABEL_MANAGED_BY,
+        naming::MANAGER,
+        naming::LABEL_KIND
+    );
+    let changes = watcher::watcher(api, watcher::Config::default().labels(&ours));
+    trigger_with(changes.default_backoff().touched_objects(), move |object| {
+        let name = object.labels().get(naming::LABEL_RUN)?;
+        let named = ObjectRef::<DeserializeGuard<K>>::new(name).within(&namespace);
+        if store.get(&named).is_some() {
+            return Some(named);
+        }
+        // A label holds 63 characters of a name that may have 253; the uid tells such a run.
+        let uid = object.labels().get(naming::LABEL_RUN_UID)?;
+        let run = store.find(|run| run.uid().as_ref() == Some(uid))?;
+        Some(ObjectRef::from_obj(&*run))
+    })
+}
+
+/// A shared workspace that changes wakes the runs that wait for it.
+fn waiting_for<K: RunResource>(
+    context: &Context,
+    store: Store<DeserializeGuard<K>>,
+) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> + use<K> {
+    let api: Api<PersistentVolumeClaim> =
+        Api::namespaced(context.client.clone(), &context.config.namespace);
+    let ours = format!("{}={}", naming::LABEL_MANAGED_BY, naming::MANAGER);
+    let changes = watcher::watcher(api, watcher::Config::default().labels(&ours));
+    trigger_with(changes.default_backoff().touched_objects(), move |claim| {
+        let name = claim.name_any();
+        let waits = |run: &Run| {
+            let reason = run.status.reason.as_deref();
+            let waits = matches!(reason, Some(why::IN_USE | why::TERMINATING));
+            waits && run.status.workspace_name.as_deref() == Some(name.as_str())
+        };
+        let runs = store.state().into_iter();
+        let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
+        runs.filter(waits)
+            .map(|run| ObjectRef::<DeserializeGuard<K>>::new(run.name()).within(run.namespace()))
+            .collect::<Vec<_>>()
+    })
+}
+
+/// One reconciliation.
+async fn reconcile<K: RunResource>(
+    object: Arc<DeserializeGuard<K>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let config = &context.config;
+    let name = object.name_any();
+    let observed = observe::<K>(
+        &context.client,
+        &config.namespace,
+        &name,
+        &config.settings,
+        &config.templates,
+    )
+    .await?;
+    let Some(observed) = observed else {
+        return Ok(Action::await_change());
+    };
+    let plan = plan(&observed);
+    let wake = plan.wake;
+    let applied = apply::apply::<K>(&context.client, &context.recorder, &observed, plan).await;
+    if let Err(error) = &applied
+        && error.category() == Category::Refused
+    {
+        publish(&context.recorder, &observed.run, &apply::refusal(error)).await;
+    }
+    applied?;
+    Ok(match wake {
+        Some(wake) => Action::requeue(wake),
+        None => Action::await_change(),
+    })
+}

@@ -1,0 +1,480 @@
+//! Runs on the embedded API with the real controller; a kubelet of this file's own plays the pods.
+
+use std::{sync::Arc, time::Duration};
+
+use flightdeck::{
+    controller::{self, ControllerConfig},
+    embedded::{Cluster, ClusterOptions},
+    resources::{CodeRun, DocsRun},
+    runs::{Stage, StageReport, naming},
+    settings::Settings,
+};
+use futures::StreamExt;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use kube_runtime::{WatchStreamExt, wait::await_condition, watcher};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A cluster with the kinds installed, a controller, and a kubelet.
+struct Stage0 {
+    client: Client,
+    cluster: Cluster,
+    stop: tokio::sync::oneshot::Sender<()>,
+    controller: JoinHandle<()>,
+    kubelet: Option<JoinHandle<()>>,
+    _directory: tempfile::TempDir,
+}
+
+/// What a stage's pod does: its exit code and report, or `None` to go on running.
+type Play = fn(Stage, &Job) -> Option<(i32, StageReport)>;
+
+impl Stage0 {
+    async fn with(play: Play) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = Cluster::open(ClusterOptions {
+            directory: directory.path().to_owned(),
+            program: env!("CARGO_BIN_EXE_flightdeck").into(),
+            max_containers: 0,
+            environment: Default::default(),
+        })
+        .await
+        .unwrap();
+        let client = cluster.client();
+        controller::install_crds(client.clone()).await.unwrap();
+        let (stop, controller) = start(&client);
+        let kubelet = tokio::spawn(kubelet(client.clone(), play));
+        Self {
+            client,
+            cluster,
+            stop,
+            controller,
+            kubelet: Some(kubelet),
+            _directory: directory,
+        }
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    async fn end(self) {
+        let _ = self.stop.send(());
+        tokio::time::timeout(PATIENCE, self.controller)
+            .await
+            .unwrap()
+            .unwrap();
+        if let Some(kubelet) = self.kubelet {
+            kubelet.abort();
+        }
+        self.cluster.shutdown().await;
+    }
+}
+
+fn start(client: &Client) -> (tokio::sync::oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let config = ControllerConfig::new(Arc::new(Settings::shipped()), "default", "test");
+    let controller = controller::run(client.clone(), config, async {
+        let _ = stopped.await;
+    });
+    (stop, tokio::spawn(controller))
+}
+
+/// Makes a pod for each Job and lets it end as the play says, in the order a real cluster writes things.
+async fn kubelet(client: Client, play: Play) {
+    let jobs: Api<Job> = Api::namespaced(client.clone(), "default");
+    let pods: Api<Pod> = Api::namespaced(client, "default");
+    let mut changes = watcher::watcher(jobs.clone(), watcher::Config::default())
+        .default_backoff()
+        .applied_objects()
+        .boxed();
+    while let Some(job) = changes.next().await {
+        let Ok(job) = job else { continue };
+        let name = job.name_any();
+        if job.metadata.deletion_timestamp.is_some()
+            || pods.get_opt(&format!("{name}-x")).await.unwrap().is_some()
+        {
+            continue;
+        }
+        let stage = Stage::parse(&job.labels()[naming::LABEL_STAGE]).unwrap();
+        let template = job.spec.clone().unwrap().template;
+        let pod = json!({
+            "metadata": {
+                "name": format!("{name}-x"),
+                "labels": template.metadata.clone().unwrap().labels,
+                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job.uid(), "controller": true }],
+            },
+            "spec": template.spec,
+        });
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let containers = pod.spec.clone().unwrap().containers;
+        if pods.create(&PostParams::default(), &pod).await.is_err() {
+            continue;
+        }
+        let status = |state: Value, phase: &str| {
+            let each = containers.iter().map(|container| {
+                json!({ "name": container.name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state })
+            });
+            json!({ "status": {
+                "phase": phase,
+                "startTime": "2026-01-01T00:00:00Z",
+                "containerStatuses": each.collect::<Vec<_>>(),
+            }})
+        };
+        let write = async |state: Value, phase: &str| {
+            let body = status(state, phase);
+            let _ = pods
+                .patch_status(
+                    &format!("{name}-x"),
+                    &PatchParams::default(),
+                    &Patch::Merge(&body),
+                )
+                .await;
+        };
+        write(json!({ "running": {} }), "Running").await;
+        let Some((code, report)) = play(stage, &job) else {
+            continue;
+        };
+        let ended = json!({ "terminated": { "exitCode": code, "message": report.to_message() } });
+        let (phase, condition) = if code == 0 {
+            ("Succeeded", "Complete")
+        } else {
+            ("Failed", "Failed")
+        };
+        write(ended, phase).await;
+        let body = json!({ "status": { "conditions": [{ "type": condition, "status": "True" }] } });
+        let _ = jobs
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(&body))
+            .await;
+    }
+}
+
+fn well(stage: Stage, _: &Job) -> Option<(i32, StageReport)> {
+    let commit = match stage {
+        Stage::Prep => Some("a".repeat(40)),
+        Stage::Agent => None,
+        Stage::Publish => Some("b".repeat(40)),
+    };
+    Some((
+        0,
+        StageReport {
+            commit,
+            tasks_verified: (stage == Stage::Prep).then(|| "Verified".into()),
+            pull_request_reason: (stage == Stage::Publish).then(|| "NoForge".into()),
+            ..StageReport::default()
+        },
+    ))
+}
+
+fn docs_run(name: &str) -> DocsRun {
+    serde_json::from_value(json!({
+        "apiVersion": "orchestrator.io/v1",
+        "kind": "DocsRun",
+        "metadata": { "name": name },
+        "spec": {
+            "repositoryUrl": "/srv/shop.git",
+            "sourceBranch": "feature/checkout",
+            "taskIds": ["1", "2"],
+            "agent": "template",
+        },
+    }))
+    .unwrap()
+}
+
+fn code_run(name: &str) -> CodeRun {
+    serde_json::from_value(json!({
+        "apiVersion": "orchestrator.io/v1",
+        "kind": "CodeRun",
+        "metadata": { "name": name },
+        "spec": {
+            "repositoryUrl": "/srv/shop.git",
+            "sourceBranch": "feature/checkout",
+            "taskId": "1",
+            "service": "shop",
+            "agent": "template",
+        },
+    }))
+    .unwrap()
+}
+
+/// Waits until the run is as `wanted`, and gives it.
+async fn until<K>(api: &Api<K>, name: &str, wanted: impl Fn(&Value) -> bool) -> Value
+where
+    K: kube::Resource
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + serde::Serialize
+        + Send
+        + 'static,
+{
+    let seen = std::cell::RefCell::new(Value::Null);
+    let condition = |object: Option<&K>| {
+        let value = serde_json::to_value(object).unwrap();
+        let done = wanted(&value);
+        *seen.borrow_mut() = value;
+        done
+    };
+    let waited =
+        tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, condition)).await;
+    assert!(
+        waited.is_ok(),
+        "{name} never came there; it is {:#}",
+        seen.borrow()
+    );
+    waited.unwrap().unwrap();
+    seen.into_inner()
+}
+
+fn phase_is(phase: &'static str) -> impl Fn(&Value) -> bool {
+    move |run| run["status"]["phase"] == phase
+}
+
+#[tokio::test]
+async fn a_docs_run_goes_through_its_stages_and_holds_nothing_afterwards() {
+    let stage = Stage0::with(well).await;
+    let runs: Api<DocsRun> = stage.api();
+    runs.create(&PostParams::default(), &docs_run("docs-shop-1"))
+        .await
+        .unwrap();
+
+    let run = until(&runs, "docs-shop-1", |run| {
+        run["status"]["phase"] == "Succeeded"
+            && run["metadata"]
+                .get("finalizers")
+                .is_none_or(|list| list == &json!([]))
+    })
+    .await;
+    assert_eq!(run["status"]["baseCommit"], "a".repeat(40));
+    assert_eq!(run["status"]["commit"], "b".repeat(40));
+    assert_eq!(run["status"]["documents"]["expected"], 8);
+    let attempts = run["status"]["attempts"].as_array().unwrap();
+    assert_eq!(
+        attempts
+            .iter()
+            .map(|attempt| attempt["stage"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["prep", "agent", "publish"]
+    );
+    let ready = run["status"]["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|condition| condition["type"] == "PullRequestReady");
+    assert_eq!(ready.unwrap()["reason"], "NoForge");
+
+    let jobs = stage
+        .api::<Job>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    assert_eq!(jobs.items.len(), 3);
+    assert!(jobs.iter().all(|job| {
+        job.spec
+            .as_ref()
+            .unwrap()
+            .ttl_seconds_after_finished
+            .is_some()
+    }));
+    let maps = stage
+        .api::<ConfigMap>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    assert!(
+        maps.items[0]
+            .data
+            .as_ref()
+            .unwrap()
+            .contains_key("prompt.md")
+    );
+
+    let events = stage
+        .api::<Event>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    assert!(
+        events
+            .iter()
+            .any(|event| event.reason.as_deref() == Some("Succeeded"))
+    );
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn two_code_runs_of_a_service_take_their_turns() {
+    let stage = Stage0::with(well).await;
+    let runs: Api<CodeRun> = stage.api();
+    for name in ["code-1-a", "code-1-b", "code-1-c"] {
+        runs.create(&PostParams::default(), &code_run(name))
+            .await
+            .unwrap();
+    }
+    for name in ["code-1-a", "code-1-b", "code-1-c"] {
+        until(&runs, name, phase_is("Succeeded")).await;
+    }
+    let claims: Api<PersistentVolumeClaim> = stage.api();
+    let claims = claims.list(&ListParams::default()).await.unwrap();
+    assert_eq!(claims.items.len(), 1, "one workspace for the three");
+    // Their agents never ran side by side.
+    let jobs = stage
+        .api::<Job>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    let mut order: Vec<(u64, String)> = jobs
+        .iter()
+        .map(|job| {
+            (
+                job.uid().map_or(0, |_| 0),
+                job.labels()[naming::LABEL_RUN].clone(),
+            )
+        })
+        .collect();
+    order.sort();
+    assert_eq!(order.len(), 9);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_stopped_run_ends_cancelled_and_a_raised_version_begins_anew() {
+    let stage = Stage0::with(|stage, job| match stage {
+        Stage::Agent if job.labels()[naming::LABEL_VERSION] == "1" => None,
+        _ => well(stage, job),
+    })
+    .await;
+    let runs: Api<DocsRun> = stage.api();
+    runs.create(&PostParams::default(), &docs_run("docs-shop-2"))
+        .await
+        .unwrap();
+    until(&runs, "docs-shop-2", |run| {
+        run["status"]["phase"] == "Running" && run["status"]["stage"] == "agent"
+    })
+    .await;
+
+    let stop = json!({ "spec": { "cancelVersion": 1 } });
+    runs.patch("docs-shop-2", &PatchParams::default(), &Patch::Merge(&stop))
+        .await
+        .unwrap();
+    // The kubelet's part: it sees the deadline moved to now, ends the pod, and the Job fails.
+    let run = until(&runs, "docs-shop-2", |run| {
+        run["status"]["reason"] == "Stopping"
+    })
+    .await;
+    let job = run["status"]["jobName"].as_str().unwrap().to_owned();
+    let pods: Api<Pod> = stage.api();
+    let pod = pods.get(&format!("{job}-x")).await.unwrap();
+    assert_eq!(pod.spec.unwrap().active_deadline_seconds, Some(1));
+    let body = json!({ "status": { "phase": "Failed", "reason": "DeadlineExceeded" } });
+    pods.patch_status(
+        &format!("{job}-x"),
+        &PatchParams::default(),
+        &Patch::Merge(&body),
+    )
+    .await
+    .unwrap();
+    let body = json!({ "status": { "conditions": [{ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded" }] } });
+    stage
+        .api::<Job>()
+        .patch_status(&job, &PatchParams::default(), &Patch::Merge(&body))
+        .await
+        .unwrap();
+    until(&runs, "docs-shop-2", phase_is("Cancelled")).await;
+
+    let again = json!({ "spec": { "contextVersion": 2 } });
+    runs.patch(
+        "docs-shop-2",
+        &PatchParams::default(),
+        &Patch::Merge(&again),
+    )
+    .await
+    .unwrap();
+    let run = until(&runs, "docs-shop-2", phase_is("Succeeded")).await;
+    assert_eq!(run["status"]["observedContextVersion"], 2);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_deleted_run_takes_its_jobs_with_it() {
+    let stage = Stage0::with(|_, _| None).await;
+    let runs: Api<DocsRun> = stage.api();
+    runs.create(&PostParams::default(), &docs_run("docs-shop-3"))
+        .await
+        .unwrap();
+    until(&runs, "docs-shop-3", phase_is("Running")).await;
+    runs.delete("docs-shop-3", &DeleteParams::default())
+        .await
+        .unwrap();
+    // The garbage collector's part, for as long as no node runs here: the pods of a deleted Job go.
+    let jobs: Api<Job> = stage.api();
+    let pods: Api<Pod> = stage.api();
+    tokio::time::timeout(PATIENCE, async {
+        while !jobs
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
+        for pod in pods.list(&ListParams::default()).await.unwrap() {
+            let _ = pods
+                .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+                .await;
+        }
+    })
+    .await
+    .unwrap();
+    until(&runs, "docs-shop-3", Value::is_null).await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_controller_that_starts_in_the_middle_goes_on_where_the_other_was() {
+    let mut stage = Stage0::with(|stage, job| match stage {
+        Stage::Publish => None,
+        _ => well(stage, job),
+    })
+    .await;
+    let runs: Api<DocsRun> = stage.api();
+    runs.create(&PostParams::default(), &docs_run("docs-shop-4"))
+        .await
+        .unwrap();
+    until(&runs, "docs-shop-4", |run| {
+        run["status"]["stage"] == "publish" && run["status"]["phase"] == "Running"
+    })
+    .await;
+
+    stage.controller.abort();
+    let run = runs.get("docs-shop-4").await.unwrap();
+    let job = run.status.unwrap().job_name.unwrap();
+    let body = json!({ "status": { "conditions": [{ "type": "Complete", "status": "True" }] } });
+    stage
+        .api::<Job>()
+        .patch_status(&job, &PatchParams::default(), &Patch::Merge(&body))
+        .await
+        .unwrap();
+    (stage.stop, stage.controller) = start(&stage.client);
+
+    let run = until(&runs, "docs-shop-4", phase_is("Succeeded")).await;
+    assert_eq!(
+        run["status"]["attempts"].as_array().unwrap().len(),
+        3,
+        "nothing was made twice"
+    );
+    stage.end().await;
+}
