@@ -1,6 +1,6 @@
 //! A cluster as a value: what the plan asks for happens in it, and what a kubelet would do is told to it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -137,7 +137,7 @@ impl World {
 
     pub fn with_files(mut self) -> Self {
         let run = &self.observed.run;
-        let map = objects::config_map(run, active_version(run), Default::default());
+        let map = objects::config_map(run, active_version(run), BTreeMap::default());
         self.observed.config_map = Some(map);
         self
     }
@@ -433,7 +433,7 @@ impl World {
         let mut left = limit.unwrap_or(usize::MAX);
         let total = plan.actions.len() + usize::from(plan.status.is_some());
         for action in plan.actions {
-            writes.push(self.line(&action));
+            writes.push(Self::line(&action));
             if left > 0 {
                 left -= 1;
                 self.carry_out(action);
@@ -463,7 +463,7 @@ impl World {
         (total, parts.join(" | ").trim_start().to_owned())
     }
 
-    fn line(&self, action: &Action) -> String {
+    fn line(action: &Action) -> String {
         let short = |name: &str| {
             let marks = name.split("-0f2c6c1e-").nth(1);
             marks.unwrap_or(name).to_owned()
