@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `service`, `route`, `discovery` | HTTP requests to calls, and what there is to call |
 //! | `write`, `builtin`, `definitions`, `schema` | what a write means, decided on the newest state |
+//! | `collect` | what deletions bring about |
 //! | `read`, `watch`, `select` | lists and watches |
 //! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
@@ -15,6 +16,7 @@
 mod apply;
 pub mod attempt;
 mod builtin;
+mod collect;
 mod definitions;
 mod discovery;
 mod events;
@@ -37,6 +39,7 @@ mod write;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 pub use failure::Failure;
 pub use service::{ResponseBody, Service};
@@ -75,15 +78,21 @@ pub enum OpenError {
 pub struct Cluster {
     store: Store,
     service: Service,
+    collector: JoinHandle<()>,
 }
 
 impl Cluster {
     /// Opens the cluster of a directory, or makes a new one there.
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
-        let (store, _changes) = Store::open(&options.directory)?;
+        let (store, changes) = Store::open(&options.directory)?;
         let service = Service::new(store.clone());
         make_usual_namespaces(&store).await?;
-        Ok(Self { store, service })
+        let collector = tokio::spawn(collect::run(store.clone(), changes));
+        Ok(Self {
+            store,
+            service,
+            collector,
+        })
     }
 
     /// A client that calls this cluster without a network.
@@ -98,6 +107,7 @@ impl Cluster {
 
     /// Ends everything this cluster does in this process; what was acknowledged is on disk.
     pub async fn shutdown(self) {
+        self.collector.abort();
         let store = self.store.clone();
         if tokio::task::spawn_blocking(move || store.close())
             .await

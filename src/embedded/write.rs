@@ -642,7 +642,7 @@ fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
 }
 
 /// Writes an object; one whose deletion has begun and that nothing holds any more goes.
-fn replace(
+pub fn replace(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,

@@ -381,3 +381,194 @@ async fn managers_apply_their_own_fields_and_conditions() {
     assert_eq!(code(&missing.unwrap_err()), (404, "NotFound"));
     cluster.shutdown().await;
 }
+
+/// Waits until an object is gone.
+async fn gone<K>(api: &Api<K>, name: &str)
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+{
+    let waiting = kube::runtime::wait::await_condition(api.clone(), name, |object: Option<&K>| {
+        object.is_none()
+    });
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .expect("it is still there")
+        .unwrap();
+}
+
+fn owned(name: &str, owner: &DocsRun, blocks: bool) -> ConfigMap {
+    let mut map = config_map(name, "a");
+    let mut reference = kube::Resource::controller_owner_ref(owner, &()).unwrap();
+    reference.block_owner_deletion = Some(blocks);
+    map.metadata.owner_references = Some(vec![reference]);
+    map
+}
+
+#[tokio::test]
+async fn dependents_go_with_their_owner_or_are_let_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    let runs = apply_definition(&cluster.client()).await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+    let post = PostParams::default();
+
+    let run = runs.create(&post, &docs_run("background")).await.unwrap();
+    maps.create(&post, &owned("b", &run, false)).await.unwrap();
+    runs.delete("background", &DeleteParams::background())
+        .await
+        .unwrap();
+    gone(&maps, "b").await;
+
+    // An owner that is gone already, of the same name but another uid.
+    runs.create(&post, &docs_run("background")).await.unwrap();
+    maps.create(&post, &owned("late", &run, false))
+        .await
+        .unwrap();
+    gone(&maps, "late").await;
+
+    let run = runs.create(&post, &docs_run("orphan")).await.unwrap();
+    maps.create(&post, &owned("o", &run, false)).await.unwrap();
+    runs.delete("orphan", &DeleteParams::orphan())
+        .await
+        .unwrap();
+    gone(&runs, "orphan").await;
+    assert_eq!(maps.get("o").await.unwrap().owner_references(), []);
+
+    let run = runs.create(&post, &docs_run("foreground")).await.unwrap();
+    let mut held = owned("f", &run, true);
+    held.metadata.finalizers = Some(vec!["example.org/hold".into()]);
+    maps.create(&post, &held).await.unwrap();
+    runs.delete("foreground", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    let deleting =
+        kube::runtime::wait::await_condition(maps.clone(), "f", |map: Option<&ConfigMap>| {
+            map.is_some_and(|map| map.metadata.deletion_timestamp.is_some())
+        });
+    tokio::time::timeout(PATIENCE, deleting)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(runs.get("foreground").await.is_ok(), "it waits");
+    let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    maps.patch("f", &PatchParams::default(), &release)
+        .await
+        .unwrap();
+    gone(&runs, "foreground").await;
+    gone(&maps, "f").await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_finalizer_holds_an_object_until_its_controller_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+    maps.create(&PostParams::default(), &config_map("m", "a"))
+        .await
+        .unwrap();
+    let reconcile = async |expected: &str| {
+        let map = std::sync::Arc::new(maps.get("m").await.unwrap());
+        kube::runtime::finalizer(&maps, "example.org/f", map, async |event| {
+            let seen = match event {
+                kube::runtime::finalizer::Event::Apply(_) => "apply",
+                kube::runtime::finalizer::Event::Cleanup(_) => "cleanup",
+            };
+            assert_eq!(seen, expected);
+            Ok::<_, std::io::Error>(kube::runtime::controller::Action::await_change())
+        })
+        .await
+        .unwrap();
+    };
+    reconcile("apply").await;
+    assert_eq!(maps.get("m").await.unwrap().finalizers(), ["example.org/f"]);
+    reconcile("apply").await;
+    maps.delete("m", &DeleteParams::default()).await.unwrap();
+    let late =
+        Patch::Merge(json!({"metadata": {"finalizers": ["example.org/f", "example.org/late"]}}));
+    let refused = maps.patch("m", &PatchParams::default(), &late).await;
+    assert_eq!(code(&refused.unwrap_err()), (422, "Invalid"));
+    reconcile("cleanup").await;
+    gone(&maps, "m").await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_namespace_and_a_definition_take_what_they_hold_with_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    apply_definition(&cluster.client()).await;
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
+    let post = PostParams::default();
+    namespaces.create(&post, &namespace).await.unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client(), "team");
+    let runs: Api<DocsRun> = Api::namespaced(cluster.client(), "team");
+    let mut held = config_map("m", "a");
+    held.metadata.finalizers = Some(vec!["example.org/hold".into()]);
+    maps.create(&post, &held).await.unwrap();
+    runs.create(&post, &docs_run("r")).await.unwrap();
+    namespaces
+        .delete("team", &DeleteParams::default())
+        .await
+        .unwrap();
+    gone(&runs, "r").await;
+    let refused = maps.create(&post, &config_map("n", "a")).await;
+    assert_eq!(code(&refused.unwrap_err()), (403, "Forbidden"));
+    let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    maps.patch("m", &PatchParams::default(), &release)
+        .await
+        .unwrap();
+    gone(&namespaces, "team").await;
+
+    let runs: Api<DocsRun> = Api::default_namespaced(cluster.client());
+    runs.create(&post, &docs_run("r")).await.unwrap();
+    let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client());
+    let name = DocsRun::crd_name();
+    definitions
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+    gone(&definitions, name).await;
+    assert_eq!(
+        code(&runs.list(&ListParams::default()).await.unwrap_err()).0,
+        404
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn deleting_a_job_without_a_word_about_its_pods_orphans_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    let jobs: Api<Job> = Api::default_namespaced(cluster.client());
+    let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+    let job: Job = serde_json::from_value(json!({
+        "metadata": {"name": "j"},
+        "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}
+    }))
+    .unwrap();
+    let post = PostParams::default();
+    for (params, orphans) in [
+        (DeleteParams::default(), true),
+        (DeleteParams::background(), false),
+    ] {
+        let made = jobs.create(&post, &job).await.unwrap();
+        let mut child = config_map("child", "a");
+        child.metadata.owner_references = Some(vec![
+            kube::Resource::controller_owner_ref(&made, &()).unwrap(),
+        ]);
+        maps.create(&post, &child).await.unwrap();
+        jobs.delete("j", &params).await.unwrap();
+        gone(&jobs, "j").await;
+        if orphans {
+            assert_eq!(maps.get("child").await.unwrap().owner_references(), []);
+            maps.delete("child", &DeleteParams::default())
+                .await
+                .unwrap();
+        } else {
+            gone(&maps, "child").await;
+        }
+    }
+    cluster.shutdown().await;
+}
