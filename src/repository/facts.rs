@@ -111,8 +111,8 @@ pub struct Remote {
     pub branch: Option<String>,
     /// Where the last known state of that branch is kept: `refs/remotes/origin/feature/x`.
     pub tracking_ref: Option<String>,
-    /// Whether the branch one is on follows that branch (`push -u` has been done).
-    pub followed: bool,
+    /// The branch there that the branch one is on follows (its upstream); usually `branch`, once `push -u` has been done.
+    pub follows: Option<String>,
     /// The last known state; `None` when it was never seen there.
     pub known: Option<Known>,
     /// When anything was last fetched here; `None` when nothing ever was.
@@ -142,6 +142,8 @@ pub struct Known {
     pub ahead: usize,
     /// Commits there that are not here.
     pub behind: usize,
+    /// When git wrote this state down; `None` when that is not to be found out.
+    pub seen: Option<Timestamp>,
 }
 
 /// The task file in use.

@@ -254,7 +254,7 @@ fn remote(
         Some((_, there)) if pushes_to_followed => there.clone(),
         _ => branch.to_owned(),
     });
-    let followed = follows.is_some_and(|(_, follows)| Some(&follows) == there.as_ref());
+    let follows = follows.map(|(_, there)| there);
     let tracking_ref = there.as_ref().map(|branch| {
         let source = format!("refs/heads/{branch}");
         remote
@@ -284,6 +284,10 @@ fn remote(
             plan_blob: plan.and_then(|plan| blob_at(repository, commit, plan)),
             ahead,
             behind,
+            seen: written([
+                repository.commondir().join("logs").join(reference),
+                repository.commondir().join(reference),
+            ]),
         })
     });
     let default_branch = repository
@@ -297,12 +301,16 @@ fn remote(
                     .to_owned(),
             )
         });
-    let fetched = fetched(repository, tracking_ref.as_deref());
+    let fetched = written([
+        repository.path().join("FETCH_HEAD"),
+        repository.commondir().join("FETCH_HEAD"),
+    ])
+    .max(known.as_ref().and_then(|known| known.seen));
     let remote = Remote {
         clone_url: address::clonable(fetch_url, root),
         push_url: address::clonable(push_url, root),
         branch: there,
-        followed,
+        follows,
         known,
         tracking_ref,
         fetched,
@@ -312,16 +320,8 @@ fn remote(
     (Some(remote), names)
 }
 
-/// When git last wrote down what a remote has.
-fn fetched(repository: &Repository, tracking_ref: Option<&str>) -> Option<Timestamp> {
-    let mut files: Vec<PathBuf> = vec![
-        repository.path().join("FETCH_HEAD"),
-        repository.commondir().join("FETCH_HEAD"),
-    ];
-    if let Some(reference) = tracking_ref {
-        files.push(repository.commondir().join("logs").join(reference));
-        files.push(repository.commondir().join(reference));
-    }
+/// When the latest of some files was written.
+fn written<const N: usize>(files: [PathBuf; N]) -> Option<Timestamp> {
     let written = |file: &PathBuf| std::fs::metadata(file).ok()?.modified().ok();
     let latest: Option<SystemTime> = files.iter().filter_map(written).max();
     Timestamp::try_from(latest?).ok()

@@ -20,12 +20,6 @@ const TRANSFER: Duration = Duration::from_secs(120);
 pub struct RemoteAnswer {
     /// Commit of the branch a run clones; `None` when the remote has no such branch.
     pub commit: Option<String>,
-    /// Object id of the plan in that commit; `None` when it has none.
-    pub plan_blob: Option<String>,
-    /// Commits of HEAD that are not there.
-    pub ahead: usize,
-    /// Commits there that are not in HEAD.
-    pub behind: usize,
     /// The branch the remote calls its default.
     pub default_branch: Option<String>,
     /// When it answered.
@@ -108,16 +102,14 @@ impl RemoteError {
 
 /// The line of an error that says why, on one line, without credentials.
 pub(crate) fn last_words(error: &GitError) -> String {
-    let stderr = error.stderr();
-    let telling = stderr.lines().map(str::trim).filter(|line| {
-        line.starts_with("fatal:") || line.starts_with("error:") || line.starts_with("remote:")
-    });
-    // The first fatal line names the cause; what follows it is advice.
-    let line = telling
-        .clone()
-        .find(|line| line.starts_with("fatal:"))
-        .or_else(|| telling.last());
-    let line = line.map_or_else(|| error.to_string(), str::to_owned);
+    let lines = || error.stderr().lines().map(str::trim);
+    // The first fatal line names the cause and what follows it is advice; but over SSH the cause was printed before it.
+    let fatal = lines()
+        .find(|line| line.starts_with("fatal:") && !line.contains("Could not read from remote"));
+    let line = fatal
+        .or_else(|| lines().find(|line| line.starts_with("error:")))
+        .or_else(|| lines().find(|line| !line.is_empty()))
+        .map_or_else(|| error.to_string(), str::to_owned);
     let line = line
         .trim_start_matches("fatal: ")
         .trim_start_matches("error: ");
@@ -136,7 +128,7 @@ pub(crate) fn git(root: &Path) -> Git {
 }
 
 /// Asks the remote what its branch is at, and fetches that branch into its tracking ref when it moved, so that what it holds can be
-/// read. Nothing else of the repository changes.
+/// read: [`Remote::known`](super::Remote::known) says so once the facts are read again. Nothing else of the repository changes.
 ///
 /// # Errors
 /// When there is no remote, or it gives no answer.
@@ -157,11 +149,8 @@ pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
         .text();
     let asked = Timestamp::now();
     let (commit, default_branch) = read_listing(&listed, branch_ref.as_deref());
-    let mut answer = RemoteAnswer {
+    let answer = RemoteAnswer {
         commit,
-        plan_blob: None,
-        ahead: 0,
-        behind: 0,
         default_branch,
         asked,
     };
@@ -170,39 +159,27 @@ pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
     else {
         return Ok(answer);
     };
-    if let Some(known) = remote
+    if remote
         .known
         .as_ref()
-        .filter(|known| known.commit == *commit)
+        .is_none_or(|known| known.commit != *commit)
     {
-        answer.plan_blob.clone_from(&known.plan_blob);
-        (answer.ahead, answer.behind) = (known.ahead, known.behind);
-        return Ok(answer);
+        git(&facts.root)
+            .args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-recurse-submodules",
+                "--no-write-fetch-head",
+                "--",
+                &remote.name,
+            ])
+            .arg(format!("+{branch_ref}:{tracking}"))
+            .patience(TRANSFER)
+            .run()
+            .await
+            .map_err(failed)?;
     }
-    git(&facts.root)
-        .args([
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-recurse-submodules",
-            "--no-write-fetch-head",
-            "--",
-            &remote.name,
-        ])
-        .arg(format!("+{branch_ref}:{tracking}"))
-        .patience(TRANSFER)
-        .run()
-        .await
-        .map_err(failed)?;
-    // It may have moved once more in between: what was fetched is what is described.
-    let commit = rev_parse(&facts.root, &format!("{tracking}^{{commit}}")).await;
-    if let Some(commit) = &commit {
-        if let Some(plan) = &facts.plan.relative {
-            answer.plan_blob = rev_parse(&facts.root, &format!("{commit}:{plan}")).await;
-        }
-        (answer.ahead, answer.behind) = ahead_behind(&facts.root, commit).await;
-    }
-    answer.commit = commit.or(answer.commit);
     Ok(answer)
 }
 
@@ -221,37 +198,6 @@ fn read_listing(listing: &str, branch_ref: Option<&str>) -> (Option<String>, Opt
         }
     }
     (commit, default_branch)
-}
-
-async fn rev_parse(root: &Path, what: &str) -> Option<String> {
-    let output = Git::new(root)
-        .args(["rev-parse", "--verify", "--quiet", "--end-of-options", what])
-        .run()
-        .await
-        .ok()?;
-    Some(output.text()).filter(|id| !id.is_empty())
-}
-
-/// How many commits HEAD has that `commit` has not, and the other way round; zeros without a HEAD.
-pub(crate) async fn ahead_behind(root: &Path, commit: &str) -> (usize, usize) {
-    let counted = Git::new(root)
-        .args([
-            "rev-list",
-            "--left-right",
-            "--count",
-            &format!("HEAD...{commit}"),
-            "--",
-        ])
-        .run()
-        .await;
-    let text = counted.map(|output| output.text()).unwrap_or_default();
-    let mut counts = text
-        .split_whitespace()
-        .map(|count| count.parse().unwrap_or_default());
-    (
-        counts.next().unwrap_or_default(),
-        counts.next().unwrap_or_default(),
-    )
 }
 
 /// The bytes of a blob; `None` when the repository has no such object.
@@ -286,38 +232,31 @@ mod tests {
         fixture.write("mine", "x");
         fixture.commit("Mine").await;
 
+        let before = read(&fixture.root).await.unwrap();
+        assert_eq!(
+            before
+                .remote
+                .as_ref()
+                .unwrap()
+                .known
+                .as_ref()
+                .unwrap()
+                .behind,
+            0
+        );
+        let answer = ask(&before).await.unwrap();
         let facts = read(&fixture.root).await.unwrap();
-        let answer = ask(&facts).await.unwrap();
-        assert_eq!((answer.ahead, answer.behind), (1, 1));
-        assert_ne!(answer.plan_blob, facts.plan.disk_blob);
-        assert_eq!(answer.default_branch.as_deref(), None);
-        let theirs = blob(&fixture.root, answer.plan_blob.as_deref().unwrap())
+        let known = facts.remote.unwrap().known.unwrap();
+        assert_eq!(answer.commit.as_ref(), Some(&known.commit));
+        assert_eq!((known.ahead, known.behind), (1, 1));
+        assert_ne!(known.plan_blob, facts.plan.disk_blob);
+        let theirs = blob(&fixture.root, known.plan_blob.as_deref().unwrap())
             .await
             .unwrap();
         assert!(
             String::from_utf8(theirs)
                 .unwrap()
                 .contains("Initialize Express")
-        );
-        // The last known state is the one just learnt, and asking again changes nothing.
-        let known = read(&fixture.root)
-            .await
-            .unwrap()
-            .remote
-            .unwrap()
-            .known
-            .unwrap();
-        assert_eq!(
-            (known.behind, Some(&known.commit)),
-            (1, answer.commit.as_ref())
-        );
-        let again = ask(&read(&fixture.root).await.unwrap()).await.unwrap();
-        assert_eq!(
-            RemoteAnswer {
-                asked: answer.asked,
-                ..again
-            },
-            answer
         );
     }
 

@@ -24,7 +24,8 @@ async fn a_pushed_plan_is_the_same_everywhere() {
     assert_eq!(facts.working_directory, ".");
     assert_eq!(remote.place(), "origin/feature/x");
     assert_eq!(remote.clone_url, fixture.origin.to_str().unwrap());
-    assert!(remote.followed && remote.fetched.is_some());
+    assert_eq!(remote.follows, remote.branch);
+    assert!(remote.fetched.is_some());
     assert_eq!(facts.commit(), Some(known.commit.as_str()));
     assert_eq!((known.ahead, known.behind), (0, 0));
     assert!(facts.plan.disk_blob.is_some());
@@ -156,8 +157,8 @@ async fn a_linked_work_tree_has_its_own_head_and_the_shared_remote() {
     assert_ne!(facts.git_dir, facts.common_dir);
     let remote = facts.remote.unwrap();
     assert_eq!(
-        (remote.place().as_str(), remote.followed, remote.known),
-        ("origin/feature/y", false, None)
+        (remote.place().as_str(), remote.follows, remote.known),
+        ("origin/feature/y", None, None)
     );
     assert!(facts.plan.disk_blob.is_some() && facts.plan.disk_blob == facts.plan.head_blob);
 }
@@ -177,15 +178,15 @@ async fn a_branch_made_from_another_is_cloned_under_its_own_name() {
         .await;
     let remote = read(&fixture.root).await.unwrap().remote.unwrap();
     assert_eq!(
-        (remote.branch.as_deref(), remote.followed),
-        (Some("mine"), false)
+        (remote.branch.as_deref(), remote.follows.as_deref()),
+        (Some("mine"), Some("feature/x"))
     );
 
     fixture.git(&["config", "push.default", "upstream"]).await;
     let remote = read(&fixture.root).await.unwrap().remote.unwrap();
     assert_eq!(
-        (remote.branch.as_deref(), remote.followed),
-        (Some("feature/x"), true)
+        (remote.branch.as_deref(), remote.follows.as_deref()),
+        (Some("feature/x"), Some("feature/x"))
     );
 }
 
