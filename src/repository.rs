@@ -16,3 +16,4 @@ pub use facts::{
 };
 pub use read::read;
 pub use remote::{RemoteAnswer, RemoteError, ask, blob};
+pub(crate) use remote::{git as network_git, last_words};

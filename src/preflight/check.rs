@@ -1,0 +1,49 @@
+//! The checks, in the order they are shown.
+
+mod agent;
+mod base;
+mod branch;
+mod docs_ready;
+mod duplicate;
+mod identity;
+mod remote;
+mod repo;
+mod sync;
+mod task_ready;
+mod tasks_committed;
+mod tasks_file;
+mod tasks_pushed;
+mod upstream;
+
+use super::{Facts, Verdict};
+
+/// One question about a launch.
+pub trait Check: Sync {
+    /// Stable name, for `--override`, scripts and records.
+    fn id(&self) -> &'static str;
+    /// For people, in a few words.
+    fn title(&self) -> &'static str;
+    /// The answer; `None` when the facts it needs are not known, or another check says it already.
+    fn check(&self, facts: &Facts) -> Option<Verdict>;
+}
+
+/// Every check.
+pub static CHECKS: &[&dyn Check] = &[
+    &repo::Repo,
+    &branch::Branch,
+    &remote::Remote,
+    &upstream::Upstream,
+    &tasks_file::TasksFile,
+    &tasks_committed::TasksCommitted,
+    &tasks_pushed::TasksPushed,
+    &sync::Sync,
+    &base::Base,
+    &docs_ready::DocsReady,
+    &task_ready::TaskReady,
+    &duplicate::Duplicate,
+    &agent::Agent,
+    &identity::Identity,
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! `agent`: what does the work is there.
+
+use super::{Check, Facts, Verdict};
+
+pub(super) struct Agent;
+
+impl Check for Agent {
+    fn id(&self) -> &'static str {
+        "agent"
+    }
+
+    fn title(&self) -> &'static str {
+        "Agent"
+    }
+
+    fn check(&self, facts: &Facts) -> Option<Verdict> {
+        let agent = facts.agent.as_ref()?;
+        Some(match &agent.found {
+            Ok(place) => Verdict::pass(format!("{} is {place}", agent.name)),
+            Err(why) => Verdict::fail(format!("{}: {why}", agent.name)).because(
+                "Install it, choose another agent, or set it in the configuration under [agents].",
+            ),
+        })
+    }
+}

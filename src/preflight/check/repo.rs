@@ -1,0 +1,29 @@
+//! `repo`: inside a git work tree.
+
+use super::{Check, Facts, Verdict};
+
+pub(super) struct Repo;
+
+impl Check for Repo {
+    fn id(&self) -> &'static str {
+        "repo"
+    }
+
+    fn title(&self) -> &'static str {
+        "Repository"
+    }
+
+    fn check(&self, facts: &Facts) -> Option<Verdict> {
+        Some(match &facts.repository {
+            Ok(repository) => {
+                let directory = match repository.working_directory.as_str() {
+                    "." => String::new(),
+                    directory => format!(", project in {directory}"),
+                };
+                Verdict::pass(format!("{}{directory}", repository.root.display()))
+            }
+            Err(error) => Verdict::fail(error.to_string())
+                .because("A run clones a git repository; start Flightdeck inside one, or name it with --repo."),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! `tasks-file`: there is a plan, it can be read, it has the tasks, and git does not ignore it.
+
+use super::{Check, Facts, Verdict};
+use crate::{tasks::PLACES, text};
+
+pub(super) struct TasksFile;
+
+impl Check for TasksFile {
+    fn id(&self) -> &'static str {
+        "tasks-file"
+    }
+
+    fn title(&self) -> &'static str {
+        "Task file"
+    }
+
+    fn check(&self, facts: &Facts) -> Option<Verdict> {
+        let repository = facts.repository()?;
+        let others: Vec<String> = repository
+            .plan
+            .others
+            .iter()
+            .map(|path| {
+                repository
+                    .relative(path)
+                    .unwrap_or_else(|| path.display().to_string())
+            })
+            .collect();
+        let (Some(path), Some(plan)) = (&repository.plan.relative, &facts.plan) else {
+            let elsewhere = if others.is_empty() {
+                String::new()
+            } else {
+                format!("; there is {}", others.join(", "))
+            };
+            return Some(
+                Verdict::fail(format!("no {} up to the repository's root{elsewhere}", PLACES[0]))
+                    .because("Task Master writes the plan there: task-master init, then task-master parse-prd."),
+            );
+        };
+        let file = match plan {
+            Ok(file) => file,
+            Err(error) => return Some(Verdict::fail(format!("{path}: {error}"))),
+        };
+        if repository.plan.ignored {
+            return Some(
+                Verdict::fail(format!("git ignores {path}"))
+                    .because("A run would clone a repository without it. Take it out of .gitignore, then commit it."),
+            );
+        }
+        let Some(tag) = file.tag(&facts.tag).filter(|tag| !tag.tasks.is_empty()) else {
+            let tags: Vec<String> = file
+                .tags
+                .iter()
+                .map(|tag| format!("{} ({})", tag.name, tag.tasks.len()))
+                .collect();
+            let has = if tags.is_empty() {
+                "no tag at all".into()
+            } else {
+                tags.join(", ")
+            };
+            return Some(Verdict::fail(format!(
+                "{path} has no tasks in tag {}; it has {has}",
+                facts.tag
+            )));
+        };
+        if let Some(missing) = facts.tasks.iter().find(|id| tag.task(id).is_none()) {
+            return Some(Verdict::fail(format!(
+                "{path} has no task {missing} in tag {}",
+                tag.name
+            )));
+        }
+        if !others.is_empty() {
+            return Some(
+                Verdict::warn(format!("{path} is in use, not {}", others.join(", "))).because(
+                    "The nearest plan wins. Start in another directory to use another one.",
+                ),
+            );
+        }
+        let findings = match file.findings.len() {
+            0 => String::new(),
+            count => format!("; {} to look at", text::count(count, "finding")),
+        };
+        Some(Verdict::pass(format!(
+            "{path} has {} in {}{findings}",
+            text::count(tag.tasks.len(), "task"),
+            tag.name
+        )))
+    }
+}

@@ -1,0 +1,180 @@
+//! Gathers the facts: the repository, the plan, and the remote when it is to be asked.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    Facts, There,
+    facts::{ActiveRun, AgentFacts},
+};
+use crate::{
+    repository::{self, RemoteAnswer, RemoteError, git::Git},
+    runs::{RunKind, documents_directory, naming},
+    tasks::{self, DocumentSet, TaskFile},
+};
+
+/// Whether to ask the remote.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Asks it: before every launch.
+    Now,
+    /// Does not: what it said last, and what was last fetched, is what is known.
+    Last(Option<Result<RemoteAnswer, RemoteError>>),
+}
+
+/// What to gather facts for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Directory to start from.
+    pub start: PathBuf,
+    pub kind: RunKind,
+    /// Ids of the chosen tasks; may be empty.
+    pub tasks: Vec<String>,
+    /// `None` for the tag in use.
+    pub tag: Option<String>,
+    pub ask: Ask,
+    pub embedded: bool,
+    pub active_runs: Option<Vec<ActiveRun>>,
+    pub agent: Option<AgentFacts>,
+}
+
+impl Request {
+    /// A request that asks nobody and knows nothing of cluster and agent.
+    #[must_use]
+    pub const fn new(start: PathBuf, kind: RunKind) -> Self {
+        Self {
+            start,
+            kind,
+            tasks: Vec::new(),
+            tag: None,
+            ask: Ask::Last(None),
+            embedded: true,
+            active_runs: None,
+            agent: None,
+        }
+    }
+}
+
+/// Gathers the facts. What cannot be found out is in them as an error or as unknown.
+pub async fn gather(request: Request) -> Facts {
+    let mut repository = repository::read(&request.start).await;
+    let remote = match (&repository, request.ask) {
+        (Ok(known), Ask::Now) if known.remote.is_some() => {
+            let answer = repository::ask(known).await;
+            if moved(known, &answer) {
+                repository = repository::read(&request.start).await;
+            }
+            Some(answer)
+        }
+        (_, Ask::Now) => None,
+        (_, Ask::Last(answer)) => answer,
+    };
+    let tag = match request.tag {
+        Some(tag) => tag,
+        None => current_tag(repository.as_ref().ok()).await,
+    };
+    let plan = match repository
+        .as_ref()
+        .ok()
+        .and_then(|facts| facts.plan.bytes.clone())
+    {
+        Some(bytes) => parse(bytes).await,
+        None => None,
+    };
+    let mut facts = Facts {
+        repository,
+        remote,
+        plan,
+        their_plan: None,
+        tag,
+        kind: request.kind,
+        tasks: request.tasks,
+        documents: None,
+        embedded: request.embedded,
+        active_runs: request.active_runs,
+        agent: request.agent,
+        now: Timestamp::now(),
+    };
+    facts.their_plan = their_plan(&facts).await;
+    facts.documents = documents(&facts).await;
+    facts
+}
+
+/// Whether the remote's branch is not at the commit the facts know.
+fn moved(facts: &repository::Facts, answer: &Result<RemoteAnswer, RemoteError>) -> bool {
+    let Ok(RemoteAnswer {
+        commit: Some(commit),
+        ..
+    }) = answer
+    else {
+        return false;
+    };
+    let known = facts
+        .remote
+        .as_ref()
+        .and_then(|remote| remote.known.as_ref());
+    known.is_none_or(|known| known.commit != *commit)
+}
+
+async fn current_tag(facts: Option<&repository::Facts>) -> String {
+    let state = match facts {
+        Some(facts) => tokio::fs::read(facts.project.join(".taskmaster/state.json"))
+            .await
+            .ok(),
+        None => None,
+    };
+    tasks::current_tag(state.as_deref())
+}
+
+/// Parses a plan off the async threads: some are of several megabytes.
+async fn parse(bytes: Arc<[u8]>) -> Option<Result<TaskFile, tasks::ReadError>> {
+    tokio::task::spawn_blocking(move || tasks::read(&bytes))
+        .await
+        .ok()
+}
+
+/// The plan at the remote's branch head, where it is not the one on disk.
+async fn their_plan(facts: &Facts) -> Option<Result<TaskFile, tasks::ReadError>> {
+    let repository = facts.repository()?;
+    let There::Known(known) = facts.there() else {
+        return None;
+    };
+    let blob = known.plan_blob.as_ref()?;
+    if Some(blob) == repository.plan.disk_blob.as_ref() {
+        return None;
+    }
+    let bytes = repository::blob(&repository.root, blob).await?;
+    parse(bytes.into()).await
+}
+
+/// The documents of the task of a code run, as the remote's branch has them.
+async fn documents(facts: &Facts) -> Option<DocumentSet> {
+    let repository = facts.repository()?;
+    let (RunKind::Code, [task], There::Known(known)) =
+        (facts.kind, facts.tasks.as_slice(), facts.there())
+    else {
+        return None;
+    };
+    let prefix = naming::directory_prefix(&repository.working_directory);
+    let folder = format!("{prefix}{}/", documents_directory(&facts.tag, task));
+    let listing = Git::new(&repository.root)
+        .args([
+            "--literal-pathspecs",
+            "ls-tree",
+            "--name-only",
+            "--full-tree",
+            "-z",
+            &known.commit,
+            "--",
+            &folder,
+        ])
+        .run()
+        .await
+        .ok()?;
+    let text = String::from_utf8_lossy(&listing.stdout).into_owned();
+    Some(DocumentSet::from_listing(
+        text.split('\0')
+            .filter_map(|path| path.strip_prefix(&folder)),
+    ))
+}
