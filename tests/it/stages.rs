@@ -170,10 +170,13 @@ fn a_retry_starts_afresh_but_keeps_home_and_memory_unless_told_otherwise() {
 #[test]
 fn a_continued_session_goes_on_in_its_checkout_while_its_tasks_are_the_verified_ones() {
     let mut bench = Bench::new();
-    bench.agent("test -z \"$FD_CONTINUE\"; echo > scratch");
+    bench.manifest.continue_session = true;
+    let session = r#"echo '{"type":"system","subtype":"init","session_id":"s-1"}'"#;
+    bench.agent(&format!(
+        "test -z \"$FD_CONTINUE\" && echo > scratch && {session}"
+    ));
     assert_eq!(bench.run_until("agent").code, 0);
     bench.manifest.context_version = 2;
-    bench.manifest.continue_session = true;
     bench.agent("test \"$FD_CONTINUE\" = 1 && test -e scratch");
     let first = bench.commit.clone();
     bench.push("README.md", "later work");

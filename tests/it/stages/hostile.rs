@@ -245,6 +245,24 @@ fn what_collect_hands_over_is_not_believed() {
 }
 
 #[test]
+fn a_base_that_an_agent_rewrote_is_no_option_of_git() {
+    let bench = Bench::new();
+    bench.agent("flightdeck agent template; echo '\"--help\"' > ../base.json");
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason.as_deref()),
+        (1, Some(reason::AGENT_FAILED))
+    );
+    assert!(
+        ended
+            .report
+            .message
+            .unwrap()
+            .contains("which commit the agent started from")
+    );
+}
+
+#[test]
 fn an_agent_cannot_report_in_the_name_of_its_stage() {
     let bench = Bench::new();
     bench.agent(r#"echo '{"commit":"forged","branch":"main"}' > "$TERMINATION_MESSAGE_PATH""#);
