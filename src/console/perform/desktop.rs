@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    os::unix::process::CommandExt,
     process::{Command, Stdio},
 };
 
@@ -26,7 +27,6 @@ pub(super) fn browse(url: &str, get: impl Fn(&str) -> Option<String>) -> Result<
     });
     // Several browsers may be listed; the first one is asked.
     let program = program.split(':').next().unwrap_or(&program).to_owned();
-    use std::os::unix::process::CommandExt;
     Command::new(&program)
         .arg(url)
         .stdin(Stdio::null())
