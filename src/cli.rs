@@ -1,1 +1,265 @@
-//! (being built)
+//! The command line: what can be typed, and the verbs that print and exit. Front ends of their own (the console, the
+//! demo, the background server, the stages) are started by `main`.
+
+mod output;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use output::Format;
+
+use crate::verbs::{AddContext, Clean, Delete, Launch, Retry, Stop};
+
+/// An operations console for AI coding-agent runs.
+///
+/// Without a command it opens the console on the repository of the working directory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flightdeck",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = false
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Where to work, and on what.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The repository, or a folder inside it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    pub repo: PathBuf,
+    /// A context of your kubeconfig instead of the embedded cluster.
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// Namespace. Default: the context's, else `default`.
+    #[arg(long, short, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Theme of the console.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// Keep configuration and state below this folder instead of the usual places.
+    #[arg(long, global = true, value_name = "DIR", hide = true)]
+    pub home: Option<PathBuf>,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open the console (the same as no command).
+    Console,
+    /// Try everything on a sample project: no cluster, no key, no network.
+    Demo(Demo),
+    /// Launch a run.
+    #[command(subcommand)]
+    Run(Run),
+    /// Look at runs and change them.
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Find runs nobody needs any more, and delete them.
+    Clean(CleanArguments),
+    /// Ask whether what a pod would clone is what you are looking at.
+    Preflight(Preflight),
+    /// The embedded cluster.
+    #[command(subcommand)]
+    Embedded(Embedded),
+    /// Print every path this program uses.
+    Info {
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// A stage of a run, inside its pod.
+    #[command(hide = true)]
+    Stage { words: Vec<String> },
+    /// An agent that is part of this program, inside its pod.
+    #[command(hide = true)]
+    Agent { name: String },
+    /// The process above a container of the embedded cluster.
+    #[command(hide = true)]
+    Shim {
+        #[arg(long)]
+        spec: PathBuf,
+    },
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Folder that holds all of it; made when missing, taken up when there. Default: `demo` in the state directory.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// No terminal: document every task, print a summary, leave no process behind.
+    #[arg(long)]
+    pub headless: bool,
+    /// Serve a stand-in for GitHub on loopback and make real pull requests on it.
+    #[arg(long)]
+    pub forge: bool,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `run docs|code`
+#[derive(Debug, Subcommand)]
+pub enum Run {
+    /// An agent writes the four documents of each task.
+    Docs(RunArguments),
+    /// An agent implements one task.
+    Code(RunArguments),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub launch: Launch,
+    /// Print the resource instead of creating it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait for the end, and exit by it: 0 succeeded, 1 failed, 4 cancelled.
+    #[arg(long)]
+    pub wait: bool,
+    /// Print the log as it comes.
+    #[arg(long)]
+    pub follow: bool,
+    /// Give up waiting after this many seconds (exit code 124; the run goes on).
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub timeout: Option<u64>,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `runs ...`
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// The runs of this repository.
+    List {
+        /// Runs of every repository.
+        #[arg(long, short = 'A')]
+        all: bool,
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// One run, whole.
+    Get {
+        name: String,
+        #[arg(long, short, value_enum, default_value_t = Format::Yaml)]
+        output: Format,
+    },
+    /// The log of a run, every stage of it.
+    Logs {
+        name: String,
+        /// Go on until the run has ended.
+        #[arg(long, short)]
+        follow: bool,
+        /// The agent's JSON as it came.
+        #[arg(long)]
+        raw: bool,
+    },
+    /// End the current attempt; its log stays.
+    Stop(Stop),
+    /// Start a new attempt.
+    Retry(Retry),
+    /// Tell the agent something it did not know, and start a new attempt.
+    Context(AddContext),
+    /// Remove a run and everything it owned; its record stays.
+    Delete(Delete),
+    /// Bring the branch of a run into the current one.
+    Merge {
+        name: String,
+        /// Do it; without this the plan is printed.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `clean`
+#[derive(Debug, Args)]
+pub struct CleanArguments {
+    #[command(flatten)]
+    pub clean: Clean,
+    /// Runs of every repository, not only this one.
+    #[arg(long, short = 'A')]
+    pub all: bool,
+    /// Delete without asking.
+    #[arg(long)]
+    pub yes: bool,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `preflight`
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// docs or code.
+    #[arg(long, default_value = "docs", value_parser = kind)]
+    pub kind: crate::runs::RunKind,
+    /// The task of a code run.
+    #[arg(long = "task", value_name = "ID")]
+    pub tasks: Vec<String>,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `embedded ...`
+#[derive(Debug, Subcommand)]
+pub enum Embedded {
+    /// Run the background server in the foreground.
+    Serve {
+        /// Leave the terminal's session, as the console starts it.
+        #[arg(long, hide = true)]
+        detach: bool,
+    },
+    /// Whether it runs, and where.
+    Status,
+    /// End it. Containers that are running go on and are found again at the next start.
+    Stop,
+    /// The kubeconfig for kubectl.
+    Kubeconfig {
+        /// Print its path instead of its content.
+        #[arg(long)]
+        path: bool,
+    },
+}
+
+fn kind(word: &str) -> Result<crate::runs::RunKind, String> {
+    serde_json::from_value(word.into()).map_err(|_| "docs or code".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_readme_types_is_understood() {
+        for line in [
+            "flightdeck",
+            "flightdeck demo --headless -o json",
+            "flightdeck demo --forge --dir /tmp/x",
+            "flightdeck run docs --task 1 --agent template --wait --follow",
+            "flightdeck run code --task 2 --agent template --budget 2.50",
+            "flightdeck runs logs docs-x --follow",
+            "flightdeck clean --older 3d --yes",
+            "flightdeck embedded kubeconfig --path",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+}

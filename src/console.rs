@@ -154,25 +154,23 @@ pub async fn drive<B: Backend<Error = io::Error>>(
             message = messages.recv() => message,
             () = wake => None,
         };
-        let mut wanted = Vec::new();
-        let mut take = |msg| {
+        let mut effects = update(&mut model, Msg::Tick(Timestamp::now()));
+        redraw |= effects.redraw;
+        let mut batch = first;
+        let mut taken = 0;
+        while let Some(msg) = batch.take() {
             let Effects {
-                list,
+                mut list,
                 redraw: visible,
             } = update(&mut model, msg);
-            wanted.extend(list);
+            effects.list.append(&mut list);
             redraw |= visible;
-        };
-        if let Some(msg) = first {
-            take(msg);
-            for _ in 1..BATCH {
-                let Ok(msg) = messages.try_recv() else { break };
-                take(msg);
+            taken += 1;
+            if taken < BATCH {
+                batch = messages.try_recv().ok();
             }
         }
-        // Last, so that the lists have followed the world before they are drawn.
-        take(Msg::Tick(Timestamp::now()));
-        for effect in wanted {
+        for effect in std::mem::take(&mut effects.list) {
             match effect {
                 Effect::Quit => return Ok(()),
                 Effect::Suspend => {

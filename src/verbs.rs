@@ -8,13 +8,15 @@ mod error;
 mod launch;
 mod retry;
 mod stop;
+mod subject;
 mod wait;
 
 pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule};
 pub use context::Context;
 pub use delete::{Delete, Deleted};
 pub use error::VerbError;
-pub use launch::{Launch, Subject};
+pub use launch::{Launch, duplicate};
 pub use retry::{AddContext, Retry};
 pub use stop::Stop;
+pub use subject::Subject;
 pub use wait::{Wait, exit_code};

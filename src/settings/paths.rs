@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 /// Every path the program uses by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
+    /// The one folder that holds everything, where there is one.
+    pub home: Option<PathBuf>,
     /// The person's settings.
     pub config: PathBuf,
     /// The person's key bindings.
@@ -45,11 +47,15 @@ impl Paths {
     /// Everything below one folder, so that removing it removes every trace.
     #[must_use]
     pub fn below(directory: &Path) -> Self {
-        Self::new(&directory.join("config"), directory.join("state"))
+        Self {
+            home: Some(directory.to_owned()),
+            ..Self::new(&directory.join("config"), directory.join("state"))
+        }
     }
 
     fn new(config: &Path, state: PathBuf) -> Self {
         Self {
+            home: None,
             config: config.join("config.toml"),
             keymap: config.join("keymap.toml"),
             templates: config.join("templates"),

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StageError,
-    place::{Place, write_json},
+    lay::BASE,
+    place::{Place, read_json, write_json},
     remote::local,
     say,
 };
@@ -36,12 +37,7 @@ pub struct Collected {
 pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let handover = place.handover()?;
     let checkout = place.checkout()?;
-    let base = place.base().ok_or_else(|| {
-        StageError::ended(
-            reason::AGENT_FAILED,
-            "the workspace no longer says which commit the agent started from",
-        )
-    })?;
+    let base: String = read_json(&place.run_directory()?.join(BASE))?;
     let careful = || careful(local(&checkout));
 
     let head = careful()

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, VerbError};
+use super::{Context, Subject, VerbError};
 use crate::{
-    resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, TasksRevision, ToolPreset},
+    resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset},
     runs::{CodeDetails, Run, RunKind, naming},
     settings::Settings,
 };
@@ -93,26 +93,6 @@ impl Launch {
             reason: None,
         }
     }
-}
-
-/// What a launch is about: the repository as pre-flight found it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
-    /// What the pod clones.
-    pub repository_url: String,
-    /// The branch one is on.
-    pub branch: String,
-    /// Of the Task Master project, from the repository root.
-    pub working_directory: String,
-    pub tag: String,
-    /// Every top-level task: its id, and whether its four documents exist.
-    pub tasks: Vec<(String, bool)>,
-    /// What `tasks-pushed` verified.
-    pub revision: Option<TasksRevision>,
-    /// Checks that fail: `(id, sentence)`.
-    pub refused: Vec<(String, String)>,
-    /// Who launches.
-    pub person: String,
 }
 
 impl Launch {

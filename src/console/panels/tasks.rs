@@ -34,6 +34,8 @@ pub struct Tasks {
     pub order: Order,
     /// The newest run of each task.
     pub last_run: HashMap<TaskId, RunId>,
+    /// Tasks that can be begun, counted once per change.
+    pub ready: usize,
 }
 
 /// Order of the list.
@@ -75,6 +77,7 @@ impl Tasks {
             self.list.set_rows(Vec::new());
             return;
         };
+        self.ready = plan.ready();
         let mut test = self.filter.test(COLUMNS);
         let mut keeps = |id: &str, task: &Task| {
             test.keeps(&[
@@ -89,7 +92,7 @@ impl Tasks {
             Order::File => {}
             Order::Priority => tasks.sort_by_key(|task| priority_rank(&task.priority)),
             Order::Status => tasks.sort_by_key(|task| status_rank(&task.status)),
-            Order::Documents => tasks.sort_by_key(|task| plan.documents(&task.id).count()),
+            Order::Documents => tasks.sort_by_key(|task| plan.documents_of(&task.id)),
         }
         let filtered = !self.filter.is_empty();
         let mut rows = Vec::with_capacity(tasks.len());
@@ -195,7 +198,7 @@ pub fn title(model: &Model) -> Title {
     let total = plan.tasks().len();
     let mut state = super::list_state(&model.tasks.list, &model.tasks.filter, total);
     if state.is_empty() {
-        let counts = format!("{total} · {} ready", plan.ready);
+        let counts = format!("{total} · {} ready", model.tasks.ready);
         state.push((counts, Scope::Muted));
         if !plan.file.findings.is_empty() {
             let findings = text::count(plan.file.findings.len(), "finding");
@@ -303,7 +306,7 @@ impl Drawing<'_> {
             self.run_mark(id, &mut pen);
         }
         self.waits(id, task, &mut pen);
-        if self.plan.next.as_ref().is_some_and(|(next, _)| next == id) && pen.room() > 24 {
+        if self.plan.next.as_deref() == Some(id) && pen.room() > 24 {
             pen.right_space(1).right(glyphs.next, style(Scope::Accent));
         }
         pen.right_space(1);
@@ -320,7 +323,7 @@ impl Drawing<'_> {
     }
 
     fn documents(&self, id: &str, pen: &mut RowPen<'_>) {
-        let written = self.plan.documents(id).count();
+        let written = self.plan.documents_of(id);
         let scope = match written {
             4 => Scope::Good,
             0 => Scope::Faint,
@@ -349,15 +352,16 @@ impl Drawing<'_> {
         if !matches!(task.status, Status::Pending | Status::Blocked) {
             return;
         }
-        let [first, rest @ ..] = self.plan.waits(id) else {
+        let mut waits = self.plan.waits_for(id);
+        let Some(first) = waits.next() else {
             return;
         };
-        let rest = match rest.len() {
+        let rest = match waits.count() {
             0 => String::new(),
             more => format!("+{more}"),
         };
         let sign = self.model.glyphs.blocked;
-        let words = format!("{sign} {}{rest}", text::sanitize(&first.on));
+        let words = format!("{sign} {}{rest}", text::sanitize(&first));
         pen.right_space(1)
             .right(&words, self.theme.style(Scope::TaskBlocked));
     }
