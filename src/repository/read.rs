@@ -284,7 +284,7 @@ fn remote(
             plan_blob: plan.and_then(|plan| blob_at(repository, commit, plan)),
             ahead,
             behind,
-            seen: written([
+            seen: written(&[
                 repository.commondir().join("logs").join(reference),
                 repository.commondir().join(reference),
             ]),
@@ -301,7 +301,7 @@ fn remote(
                     .to_owned(),
             )
         });
-    let fetched = written([
+    let fetched = written(&[
         repository.path().join("FETCH_HEAD"),
         repository.commondir().join("FETCH_HEAD"),
     ])
@@ -321,7 +321,7 @@ fn remote(
 }
 
 /// When the latest of some files was written.
-fn written<const N: usize>(files: [PathBuf; N]) -> Option<Timestamp> {
+fn written<const N: usize>(files: &[PathBuf; N]) -> Option<Timestamp> {
     let written = |file: &PathBuf| std::fs::metadata(file).ok()?.modified().ok();
     let latest: Option<SystemTime> = files.iter().filter_map(written).max();
     Timestamp::try_from(latest?).ok()

@@ -37,8 +37,8 @@ fn differ(facts: &mut Facts, path: &str, how: Difference) {
     });
 }
 
-fn other() -> Option<String> {
-    Some("b".repeat(40))
+fn other() -> String {
+    "b".repeat(40)
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn tasks_pushed() {
                 "the remote has an older plan",
                 |f| {
                     there(f, |k| {
-                        k.plan_blob = other();
+                        k.plan_blob = Some(other());
                         k.ahead = 1;
                     });
                     f.their_plan = Some(plan(&["Initialize Express"]));
@@ -321,7 +321,7 @@ fn tasks_pushed() {
                 "the remote has a newer plan",
                 |f| {
                     there(f, |k| {
-                        k.plan_blob = other();
+                        k.plan_blob = Some(other());
                         k.behind = 2;
                     });
                     f.their_plan = Some(plan(&["Setup repository"]));
@@ -332,7 +332,7 @@ fn tasks_pushed() {
                 "both have changes",
                 |f| {
                     there(f, |k| {
-                        k.plan_blob = other();
+                        k.plan_blob = Some(other());
                         k.behind = 1;
                         k.ahead = 1;
                     });
@@ -353,7 +353,7 @@ fn tasks_pushed() {
             (
                 "edited after the push",
                 |f| {
-                    repository(f).plan.disk_blob = other();
+                    repository(f).plan.disk_blob = Some(other());
                     let mut old = plan(&["Setup repository", "Define protobufs"]).unwrap();
                     old.tags[0].tasks[1].status = Status::Done;
                     f.their_plan = Some(Ok(old));
@@ -363,7 +363,7 @@ fn tasks_pushed() {
             (
                 "edited, and behind with the same plan",
                 |f| {
-                    repository(f).plan.disk_blob = other();
+                    repository(f).plan.disk_blob = Some(other());
                     there(f, |k| k.behind = 1);
                 },
                 "Fail .taskmaster/tasks/tasks.json on origin/feature/x is not your file [pull]",
@@ -371,7 +371,7 @@ fn tasks_pushed() {
             (
                 "edited, and behind with another plan",
                 |f| {
-                    repository(f).plan.disk_blob = other();
+                    repository(f).plan.disk_blob = Some(other());
                     there(f, |k| {
                         k.behind = 1;
                         k.plan_blob = Some("d".repeat(40));
@@ -400,7 +400,7 @@ fn tasks_pushed() {
                 "theirs is broken",
                 |f| {
                     there(f, |k| {
-                        k.plan_blob = other();
+                        k.plan_blob = Some(other());
                         k.ahead = 1;
                     });
                     f.their_plan = Some(tasks::read(b""));
@@ -419,7 +419,7 @@ fn an_equal_id_passes_whatever_else_differs() {
     let passed = verdict("tasks-pushed", |facts| {
         there(facts, |known| (known.ahead, known.behind) = (3, 4));
         differ(facts, "src/main.rs", Difference::Changed);
-        repository(facts).plan.head_blob = other();
+        repository(facts).plan.head_blob = Some(other());
         repository(facts).plan.disk_blob = Some(blob());
     });
     assert!(passed.starts_with("Pass"), "{passed}");
