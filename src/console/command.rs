@@ -201,7 +201,7 @@ pub enum Command {
     Timestamps,
     Raw,
     Since,
-    PreviousContainer,
+    Stages,
     NextError,
     Save,
     Accept,
@@ -275,7 +275,7 @@ commands! {
     Timestamps "timestamps" Text "" "Show each line's time.";
     Raw "raw" Text "raw" "Show the bytes as they came, or what they say.";
     Since "since" Text "" "Show only what is younger than a time.";
-    PreviousContainer "previous-container" Text "" "Show the container before the last restart.";
+    Stages "stages" Text "" "Show one stage of the run after the other, or all.";
     Mark "mark" Text "" "Draw a line under what has been seen.";
     NextError "next-error" Text "" "To the next error.";
     Save "save" Text "" "Save to a file.";
@@ -291,6 +291,7 @@ commands! {
     PageDown "page-down" Text "" "A page down.";
 
     Open "open" Detail "" "Unfold what is under the cursor, or follow it.";
+    Raw "raw" Detail "" "Show how a file differs from what would be rendered now.";
     Copy "copy" Detail "" "Copy the line.";
     NextTab "next-tab" Detail "" "To the next tab.";
     PreviousTab "previous-tab" Detail "" "To the previous tab.";

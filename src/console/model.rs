@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use ratatui::layout::Size;
 
 use super::{
@@ -50,6 +50,8 @@ impl PanelId {
 pub struct Model {
     /// As of the last message; the only clock.
     pub now: Timestamp,
+    /// In which times of day are shown.
+    pub zone: TimeZone,
     pub size: Size,
     pub world: World,
     pub settings: Arc<Settings>,
@@ -97,6 +99,7 @@ impl Model {
     pub fn new(settings: Arc<Settings>, keymap: Arc<Keymap>, size: Size, now: Timestamp) -> Self {
         let mut model = Self {
             now,
+            zone: TimeZone::UTC,
             size,
             world: World::default(),
             glyphs: Glyphs::named(&settings.ui.glyphs),
@@ -134,6 +137,7 @@ impl Model {
             self.tasks.list.set_height(height(PanelId::Tasks));
             self.runs.list.set_height(height(PanelId::Runs));
             self.preflight.list.set_height(height(PanelId::Preflight));
+            self.detail.fit(areas.panel(PanelId::Detail).inner);
         }
     }
 

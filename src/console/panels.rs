@@ -107,7 +107,13 @@ fn filter_line(filter: &Filter, theme: &Theme, area: Rect, buffer: &mut Buffer) 
 }
 
 /// Lays the selection and the marks over a row that is drawn.
-pub fn emphasis(theme: &Theme, buffer: &mut Buffer, row: Rect, selected: bool, focused: bool) {
+pub(super) fn emphasis(
+    theme: &Theme,
+    buffer: &mut Buffer,
+    row: Rect,
+    selected: bool,
+    focused: bool,
+) {
     if selected {
         let scope = if focused {
             Scope::Selection
@@ -123,7 +129,7 @@ pub fn emphasis(theme: &Theme, buffer: &mut Buffer, row: Rect, selected: bool, f
 }
 
 /// An empty state: a sentence, and the keys that lead on.
-fn empty(
+pub(super) fn empty(
     model: &Model,
     theme: &Theme,
     area: Rect,

@@ -72,7 +72,7 @@ impl Performer {
                 add.run(&context).await?;
                 Ok(Outcome::Retried(add.name))
             }),
-            Effect::Detail(want) => match want {},
+            Effect::Detail(_) => {}
             Effect::ReadRepository
             | Effect::Check { .. }
             | Effect::Launch(_)

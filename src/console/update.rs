@@ -92,6 +92,7 @@ fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
     if checks {
         model.preflight.refresh(&model.world.checks);
     }
+    detail::refresh(model, effects);
 }
 
 /// Lets the details follow what is selected in the list that has, or last had, the focus.

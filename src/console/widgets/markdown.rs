@@ -21,8 +21,8 @@ pub mod tag {
     pub const MUTED: u16 = 7;
     /// A label and a value, parted by a tab; never made from a document.
     pub const FIELD: u16 = 8;
-    /// Text that stays as it is; never made from a document.
-    pub const VERBATIM: u16 = 9;
+    /// Where another document begins, by its name; never made from a document.
+    pub const DOCUMENT: u16 = 9;
 }
 
 /// Columns that the label of a [`tag::FIELD`] takes.
@@ -133,6 +133,18 @@ fn cells(line: &str) -> Vec<String> {
         .split('|')
         .map(|cell| cell.trim().to_owned())
         .collect()
+}
+
+/// The lines of a table, its columns aligned; the first row is its head.
+#[must_use]
+pub fn table(mut rows: Vec<Vec<String>>) -> Vec<(String, u16)> {
+    if let Some(head) = rows.first() {
+        let rule = vec!["---".to_owned(); head.len()];
+        rows.insert(1, rule);
+    }
+    let mut out = Vec::new();
+    flush(&mut rows, &mut out);
+    out
 }
 
 /// Puts a table down with its columns aligned.
@@ -260,7 +272,15 @@ impl Lens for Markdown {
                 ];
             }
             tag::MUTED => Row::new(text, Scope::Muted),
-            tag::VERBATIM => Row::new(text, Scope::Text),
+            tag::DOCUMENT => {
+                let name = text::cut_middle(text, width.saturating_sub(4)).into_owned();
+                let rule = "─".repeat(width.saturating_sub(text::width(&name) + 4));
+                Row::of(vec![
+                    ("── ".into(), Scope::Faint),
+                    (name.into(), Scope::DiffFile),
+                    (format!(" {rule}").into(), Scope::Faint),
+                ])
+            }
             tag::FIELD => {
                 let (label, value) = text.split_once('\t').unwrap_or(("", text));
                 let label = format!("{:<LABEL$}", text::sanitize(label));

@@ -5,7 +5,7 @@ use super::text_view::{Lens, Line, Piece, Row};
 use crate::console::theme::Scope;
 
 /// What a text is written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Syntax {
     #[default]
     Plain,

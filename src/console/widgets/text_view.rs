@@ -14,7 +14,7 @@ mod store;
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use draw::draw;
-pub use lens::{Lens, Piece, Plain, Row, ansi};
+pub use lens::{Lens, Piece, Plain, Row, ansi, looks_like_an_error};
 pub use place::Place;
 pub use scan::Pattern;
 use scan::{Answer, Scan, Wanted};
@@ -103,6 +103,8 @@ pub struct TextView {
     stamps: Stamps,
     utc_offset: i64,
     left: usize,
+    /// Only lines of the last so many seconds.
+    since: Option<i64>,
     size: (usize, usize),
     marks: BTreeSet<LineId>,
     hidden: u64,
@@ -136,6 +138,7 @@ impl TextView {
             stamps: Stamps::None,
             utc_offset: 0,
             left: 0,
+            since: None,
             size: (80, 24),
             marks: BTreeSet::new(),
             hidden: 0,
@@ -269,6 +272,12 @@ impl TextView {
         }
     }
 
+    /// Columns and rows the view was last told.
+    #[must_use]
+    pub const fn size(&self) -> (u16, u16) {
+        (self.size.0 as u16, self.size.1 as u16)
+    }
+
     /// Tells the view how many columns and rows it has, in all.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.size = (usize::from(width), usize::from(height));
@@ -299,8 +308,14 @@ impl TextView {
         }
     }
 
+    /// Wraps long lines, or cuts them.
     pub fn toggle_wrap(&mut self) {
-        self.wrap = !self.wrap;
+        self.set_wrap(!self.wrap);
+    }
+
+    /// The same, said outright.
+    pub fn set_wrap(&mut self, wrap: bool) {
+        self.wrap = wrap;
         self.left = 0;
         self.place.part = 0;
         self.settle();
@@ -313,6 +328,16 @@ impl TextView {
             Stamps::Clock => Stamps::Elapsed,
             Stamps::Elapsed => Stamps::None,
         };
+    }
+
+    /// All lines, those of the last minute, of the last five, fifteen, sixty.
+    pub fn cycle_since(&mut self) {
+        let spans = [60, 300, 900, 3_600];
+        self.since = match self.since {
+            None => spans.first().copied(),
+            Some(now) => spans.into_iter().find(|other| *other > now),
+        };
+        self.settle();
     }
 
     /// Shows or hides the lines of a tag below 64.
@@ -538,12 +563,21 @@ impl TextView {
         if let Some((shown, all)) = standing.filtered {
             words.push(format!("filtered {shown}/{all}"));
         }
+        if let Some(since) = self.since {
+            words.push(format!("last {}", crate::text::age(since)));
+        }
         if standing.following {
             words.push("following".into());
         } else if self.live {
             words.push("paused".into());
         }
         words.join(" · ")
+    }
+
+    /// The line that the last jump went to.
+    #[must_use]
+    pub const fn current(&self) -> Option<LineId> {
+        self.current
     }
 
     /// Whether there is no line at all.

@@ -24,9 +24,18 @@ pub struct Shown {
 const STAMP: usize = 9;
 
 impl TextView {
+    /// The oldest line that may be shown.
+    fn floor(&self) -> LineId {
+        let newest = || self.store.get(self.store.next().checked_sub(1)?)?.at;
+        match self.since.zip(newest()) {
+            Some((seconds, newest)) => self.store.since(newest - seconds * 1_000_000),
+            None => self.store.first(),
+        }
+    }
+
     /// The first line at or after `id` that the filter lets through.
     fn at_or_after(&self, id: LineId) -> Option<LineId> {
-        let id = id.max(self.store.first());
+        let id = id.max(self.floor());
         match &self.filter {
             Some(scan) => scan.at_or_after(id),
             None => (id < self.store.next()).then_some(id),
@@ -36,11 +45,11 @@ impl TextView {
     /// The last line before `id` that the filter lets through.
     fn before(&self, id: LineId) -> Option<LineId> {
         match &self.filter {
-            Some(scan) => scan.before(id).filter(|line| *line >= self.store.first()),
+            Some(scan) => scan.before(id).filter(|line| *line >= self.floor()),
             None => id
                 .min(self.store.next())
                 .checked_sub(1)
-                .filter(|line| *line >= self.store.first()),
+                .filter(|line| *line >= self.floor()),
         }
     }
 

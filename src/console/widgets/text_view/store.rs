@@ -143,6 +143,19 @@ impl Store {
         segment.line((id - segment.first) as usize)
     }
 
+    /// The first line that is not older than `at`, going back from the newest; lines without a time count as their neighbours.
+    #[must_use]
+    pub fn since(&self, at: i64) -> LineId {
+        let old = |time: &i64| *time != i64::MIN && *time < at;
+        let mut segments = self.segments.iter().rev();
+        let reaches = segments.find(|segment| segment.times.first().is_some_and(old));
+        let Some(segment) = reaches else {
+            return self.first();
+        };
+        let last = segment.times.iter().rposition(old);
+        segment.first + last.map_or(0, |last| last as u64 + 1)
+    }
+
     /// Lines from `from` on, in order.
     pub fn from(&self, from: LineId) -> impl Iterator<Item = Line<'_>> {
         let start = self

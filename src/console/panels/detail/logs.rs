@@ -1,0 +1,401 @@
+//! The Logs tab: every line of a run, from whichever stage, attempt and container it comes.
+//!
+//! Lines are kept as they came; what a person reads of an agent's JSON lines is worked out as they are drawn.
+
+use std::{borrow::Cow, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    console::{
+        theme::Scope,
+        widgets::text_view::{LIMIT, Lens, Line, Piece, Row, TextView, ansi, looks_like_an_error},
+    },
+    runs::Stage,
+    transcript::{LineKind, Transcript, readable},
+};
+
+/// Where a line comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub stage: Stage,
+    /// Counts from 1.
+    pub attempt: i32,
+    pub container: String,
+}
+
+impl Source {
+    /// What stands before its lines: the container, and which attempt when it is not the first.
+    fn label(&self) -> String {
+        let name = crate::text::sanitize(&self.container);
+        if self.attempt > 1 {
+            format!("{name}#{}", self.attempt)
+        } else {
+            name.into_owned()
+        }
+    }
+}
+
+/// One line of a log, or a remark of ours between lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    pub at: Timestamp,
+    /// `None` for a remark.
+    pub source: Option<Source>,
+    pub text: String,
+}
+
+/// Tag of remarks. Sources are tagged by their place in the list, up to this.
+const REMARK: u16 = 63;
+
+/// Which stages are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    #[default]
+    All,
+    Only(Stage),
+}
+
+/// State of the tab.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    pub view: TextView,
+    sources: Vec<Source>,
+    raw: bool,
+    pub shown: Shown,
+    /// What the agent's lines add up to.
+    pub transcript: Transcript,
+    /// Everything there is has arrived.
+    pub ended: bool,
+    /// Why no more will come.
+    pub trouble: Option<String>,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        let mut logs = Self {
+            view: TextView::new(Arc::new(LogLens::default()), LIMIT).following(),
+            sources: Vec::new(),
+            raw: false,
+            shown: Shown::All,
+            transcript: Transcript::default(),
+            ended: false,
+            trouble: None,
+        };
+        logs.view.cycle_stamps();
+        logs
+    }
+}
+
+impl Logs {
+    /// Takes lines in, in the order they were written.
+    pub fn add(&mut self, items: &[Item]) {
+        let known = self.sources.len();
+        for item in items {
+            let at = Some(item.at.as_microsecond());
+            let Some(source) = &item.source else {
+                self.view.push(&item.text, at, REMARK);
+                continue;
+            };
+            if source.stage == Stage::Agent {
+                self.transcript.add(Some(item.at), &item.text);
+            }
+            let tag = self.tag(source);
+            self.view.push(&item.text, at, tag);
+        }
+        if self.sources.len() > known {
+            self.look();
+            self.hide();
+        }
+        self.view.work();
+    }
+
+    fn tag(&mut self, source: &Source) -> u16 {
+        // The last line's source is mostly this one's too.
+        let found = self.sources.iter().rposition(|known| known == source);
+        let index = found.unwrap_or_else(|| {
+            self.sources.push(source.clone());
+            self.sources.len() - 1
+        });
+        (index as u16).min(REMARK - 1)
+    }
+
+    /// Says that nothing more will come, and why when that is not how it should be.
+    pub fn end(&mut self, why: Option<String>) {
+        self.ended = true;
+        self.trouble = why;
+        self.view.set_live(false);
+    }
+
+    /// The bytes as they came, or what they say.
+    pub fn toggle_raw(&mut self) {
+        self.raw = !self.raw;
+        self.look();
+    }
+
+    /// Whether the bytes are shown as they came.
+    pub const fn raw(&self) -> bool {
+        self.raw
+    }
+
+    fn look(&mut self) {
+        self.view
+            .set_lens(Arc::new(LogLens::new(self.raw, &self.sources)));
+    }
+
+    /// All stages, then one after the other of those that have said something.
+    pub fn cycle_stages(&mut self) {
+        let mut stages: Vec<Stage> = self.sources.iter().map(|source| source.stage).collect();
+        stages.sort_unstable();
+        stages.dedup();
+        let next = match self.shown {
+            Shown::All => stages.first(),
+            Shown::Only(stage) => stages.iter().find(|other| **other > stage),
+        };
+        self.shown = next.map_or(Shown::All, |stage| Shown::Only(*stage));
+        self.hide();
+    }
+
+    fn hide(&mut self) {
+        for (index, source) in self.sources.iter().enumerate().take(usize::from(REMARK)) {
+            let hidden = matches!(self.shown, Shown::Only(stage) if stage != source.stage);
+            if hidden != self.view.hides(index as u16) {
+                self.view.toggle_tag(index as u16);
+            }
+        }
+    }
+}
+
+/// How log lines are read.
+#[derive(Debug, Default)]
+struct LogLens {
+    raw: bool,
+    /// What stands before the lines of each source, all of one width.
+    labels: Vec<(String, Scope)>,
+    width: usize,
+}
+
+impl LogLens {
+    fn new(raw: bool, sources: &[Source]) -> Self {
+        let labels: Vec<String> = sources.iter().map(Source::label).collect();
+        let width = labels
+            .iter()
+            .map(|label| crate::text::width(label))
+            .max()
+            .unwrap_or(0);
+        let labels = labels.into_iter().zip(sources).map(|(label, source)| {
+            let blanks = " ".repeat(width + 1 - crate::text::width(&label));
+            (
+                format!("{label}{blanks}"),
+                Scope::log_source(source.stage as usize),
+            )
+        });
+        Self {
+            raw,
+            labels: labels.collect(),
+            width,
+        }
+    }
+
+    /// Whether the line is one of the agent's JSON ones, to be told in words.
+    fn told(&self, line: &Line<'_>) -> bool {
+        !self.raw && line.text.starts_with('{')
+    }
+}
+
+impl Lens for LogLens {
+    fn rows<'a>(&self, line: &Line<'a>, _width: usize) -> Vec<Row<'a>> {
+        if line.tag == REMARK {
+            return vec![
+                Row::of(vec![
+                    ("· ".into(), Scope::Faint),
+                    (line.text.into(), Scope::LogNotice),
+                ])
+                .hanging(2),
+            ];
+        }
+        if !self.told(line) {
+            let scope = if !self.raw && looks_like_an_error(line.text) {
+                Scope::LogError
+            } else {
+                Scope::Log
+            };
+            return vec![Row::of(ansi(line.text, scope))];
+        }
+        let told = readable(line.text).into_iter().map(|said| {
+            let mark = said.kind.mark();
+            let mut pieces: Vec<Piece<'a>> = vec![(mark.into(), scope_of(said.kind, true))];
+            if said.kind == LineKind::Tool {
+                let (name, what) = said
+                    .text
+                    .split_at(said.text.find(' ').unwrap_or(said.text.len()));
+                pieces.push((name.to_owned().into(), Scope::AgentTool));
+                pieces.push((what.to_owned().into(), Scope::Log));
+            } else {
+                pieces.push((said.text.into(), scope_of(said.kind, false)));
+            }
+            Row::of(pieces).hanging(crate::text::width(mark))
+        });
+        told.collect()
+    }
+
+    fn plain<'a>(&self, line: &Line<'a>) -> Cow<'a, str> {
+        if !self.told(line) {
+            return Cow::Borrowed(line.text);
+        }
+        let said: Vec<String> = readable(line.text)
+            .into_iter()
+            .map(|said| said.text)
+            .collect();
+        Cow::Owned(said.join("\n"))
+    }
+
+    fn gutter(&self, line: &Line<'_>) -> Option<Piece<'static>> {
+        if self.width == 0 {
+            return None;
+        }
+        let blank = || (" ".repeat(self.width + 1), Scope::Faint);
+        let (label, scope) = self
+            .labels
+            .get(usize::from(line.tag))
+            .cloned()
+            .unwrap_or_else(blank);
+        Some((label.into(), scope))
+    }
+
+    fn is_error(&self, line: &Line<'_>) -> bool {
+        if !line.text.starts_with('{') {
+            return looks_like_an_error(line.text);
+        }
+        // A line without these words is taken for harmless unread.
+        let suspicious = line.text.contains("\"is_error\":true")
+            || line.text.contains("\"is_error\": true")
+            || line.text.contains("rror_");
+        suspicious
+            && readable(line.text)
+                .iter()
+                .any(|said| matches!(said.kind, LineKind::ToolError | LineKind::Failure))
+    }
+
+    fn weight(&self) -> usize {
+        if self.raw { 1 } else { 6 }
+    }
+}
+
+const fn scope_of(kind: LineKind, mark: bool) -> Scope {
+    match kind {
+        LineKind::Plain => Scope::Log,
+        LineKind::Text => Scope::Agent,
+        LineKind::Session | LineKind::Quiet | LineKind::Prompt => Scope::Muted,
+        LineKind::Thinking => Scope::AgentThinking,
+        LineKind::Tool => Scope::AgentTool,
+        LineKind::ToolResult => Scope::AgentResult,
+        LineKind::ToolError => Scope::AgentError,
+        LineKind::Success if mark => Scope::Good,
+        LineKind::Success => Scope::Strong,
+        LineKind::Failure => Scope::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::widgets::text_view::lay;
+
+    fn item(second: i64, source: Option<(Stage, &str)>, text: &str) -> Item {
+        Item {
+            at: Timestamp::from_second(second).unwrap(),
+            source: source.map(|(stage, container)| Source {
+                stage,
+                attempt: 1,
+                container: container.into(),
+            }),
+            text: text.into(),
+        }
+    }
+
+    fn shown(logs: &Logs) -> Vec<String> {
+        logs.view
+            .visible()
+            .iter()
+            .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
+            .collect()
+    }
+
+    fn run() -> Logs {
+        let mut logs = Logs::default();
+        logs.view.resize(80, 10);
+        logs.add(&[
+            item(1, Some((Stage::Prep, "clone")), "cloning feature/checkout"),
+            item(2, Some((Stage::Agent, "agent")), r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"Hello"},{"type":"tool_use","id":"t1","name":"Write","input":{"file_path":"a.md","content":"x\ny\n"}}]}}"#),
+            item(3, None, "reconnected, 0 lost"),
+            item(4, Some((Stage::Agent, "agent")), r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","is_error":true,"content":"disk full"}]}}"#),
+        ]);
+        logs
+    }
+
+    #[test]
+    fn lines_are_told_in_words_with_where_they_come_from() {
+        let told = shown(&run());
+        assert_eq!(told[0], "00:00:01 clone cloning feature/checkout");
+        assert_eq!(told[1], "00:00:02 agent Hello");
+        assert!(told[2].starts_with("               ▸ Write"), "{told:?}");
+        assert_eq!(told[3], "00:00:03       · reconnected, 0 lost");
+        assert!(told[4].ends_with("✗ disk full"), "{told:?}");
+    }
+
+    #[test]
+    fn the_bytes_are_one_key_away() {
+        let mut logs = run();
+        logs.toggle_raw();
+        assert!(shown(&logs)[1].contains(r#"{"type":"assistant""#));
+        assert_eq!(shown(&logs).len(), 4);
+    }
+
+    #[test]
+    fn a_search_looks_at_what_is_read() {
+        let mut logs = run();
+        logs.view
+            .ask(crate::console::widgets::text_view::PromptKind::Search);
+        logs.view.edit(|typed| typed.push_str("assistant"));
+        assert_eq!(logs.view.state(), "no match · paused");
+        logs.toggle_raw();
+        assert!(
+            logs.view.state().starts_with("1 match"),
+            "{}",
+            logs.view.state()
+        );
+    }
+
+    #[test]
+    fn stages_are_shown_one_by_one() {
+        let mut logs = run();
+        logs.cycle_stages();
+        assert_eq!(logs.shown, Shown::Only(Stage::Prep));
+        assert_eq!(
+            shown(&logs),
+            [
+                "00:00:01 clone cloning feature/checkout",
+                "00:00:03       · reconnected, 0 lost"
+            ]
+        );
+        logs.cycle_stages();
+        assert_eq!(logs.shown, Shown::Only(Stage::Agent));
+        logs.cycle_stages();
+        assert_eq!(shown(&logs).len(), 5);
+    }
+
+    #[test]
+    fn the_next_error_is_found_in_an_agents_answer() {
+        let mut logs = run();
+        logs.view.next_error();
+        while logs.view.work() {}
+        assert_eq!(logs.view.current(), Some(3));
+    }
+
+    #[test]
+    fn what_the_agent_does_adds_up() {
+        assert_eq!(run().transcript.tool_calls, 1);
+        assert_eq!(run().transcript.tool_errors, 1);
+    }
+}

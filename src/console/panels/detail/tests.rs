@@ -1,0 +1,318 @@
+//! The panel as a person meets it: by keys, through `update`.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    console::{
+        harness::Harness,
+        model::PanelId,
+        msg::Msg,
+        world::{Delta, Plan, Repository, Target},
+    },
+    resources::{Attempt, DocsRun, DocsRunSpec, RunStatus},
+    runs::Stage,
+};
+
+const PLAN: &str = r#"{"master":{"tasks":[
+    {"id":1,"title":"Setup repository","status":"done","priority":"high","details":"Use **cargo**.","testStrategy":"It builds.","dependencies":[],
+     "subtasks":[{"id":1,"title":"Workspace","status":"done","dependencies":[]}]},
+    {"id":2,"title":"Define protobufs","status":"pending","priority":"medium","details":"Services.","dependencies":[1,9]}
+]}}"#;
+
+fn run(uid: &str, status: RunStatus) -> Run {
+    let spec = DocsRunSpec {
+        task_ids: vec!["1".into(), "2".into()],
+        ..DocsRunSpec::default()
+    };
+    let mut run = Run::from(DocsRun::new(&format!("docs-{uid}"), spec));
+    run.metadata.uid = Some(uid.into());
+    run.metadata.resource_version = Some("5".into());
+    run.spec.agent = "template".into();
+    run.spec.source_branch = "feature/x".into();
+    run.status = status;
+    run
+}
+
+fn given(runs: Vec<Run>) -> Harness {
+    let mut console = Harness::new(140, 40);
+    let plan = Plan::new(
+        PathBuf::from("/work/shop/.taskmaster/tasks/tasks.json"),
+        crate::tasks::read(PLAN.as_bytes()).unwrap(),
+        "master".into(),
+        BTreeMap::from([("1".into(), [true, false, false, false])]),
+        None,
+    );
+    let repository = Repository {
+        root: "/work/shop".into(),
+        name: "acme/shop".into(),
+        branch: Some("feature/x".into()),
+        url: Some("/srv/origin.git".into()),
+        ..Repository::default()
+    };
+    let target = Target {
+        label: "embedded".into(),
+        namespace: "default".into(),
+        embedded: true,
+    };
+    console.world([
+        Delta::Cluster(Ok(target)),
+        Delta::Repository(Ok(repository)),
+        Delta::Plan(Ok(Arc::new(plan))),
+        Delta::ListBegun,
+    ]);
+    console.world(
+        runs.into_iter()
+            .map(|run| Delta::Run(Box::new(run)))
+            .chain([Delta::ListEnded]),
+    );
+    console
+}
+
+fn wants(console: &mut Harness) -> Vec<Want> {
+    let effects = console.effects().into_iter();
+    effects
+        .filter_map(|effect| {
+            if let Effect::Detail(want) = effect {
+                Some(want)
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+fn line(second: i64, text: &str) -> Item {
+    Item {
+        at: Timestamp::from_second(1_900_000_000 + second).unwrap(),
+        source: Some(Source {
+            stage: Stage::Agent,
+            attempt: 1,
+            container: "agent".into(),
+        }),
+        text: text.into(),
+    }
+}
+
+#[test]
+fn a_task_is_told_with_what_it_waits_for_and_what_was_written() {
+    let mut console = given(vec![]);
+    let directory = PathBuf::from("/work/shop/.taskmaster/docs/task-1");
+    assert_eq!(wants(&mut console), [Want::Documents(directory.clone())]);
+    console.send(Msg::Detail(News::Documents(
+        directory,
+        vec![("task.md".into(), "# Overview\nwritten".into())],
+    )));
+    let screen = console.screen();
+    for words in [
+        "1  Setup repository",
+        "Use cargo.",
+        "Test strategy",
+        "1.1  Workspace",
+        "── task.md ─",
+        "written",
+    ] {
+        assert!(screen.contains(words), "{words}\n{screen}");
+    }
+    console.press("j");
+    let screen = console.screen();
+    assert!(screen.contains("2  Define protobufs"), "{screen}");
+    assert!(screen.contains("9  which is not in the plan"), "{screen}");
+}
+
+#[test]
+fn the_files_of_a_run_are_seen_before_it_is_launched() {
+    let mut console = given(vec![]);
+    console.press("4 ]");
+    let screen = console.screen();
+    for words in [
+        "prompt.md",
+        "run.json",
+        "settings.local.json",
+        "as they would be",
+    ] {
+        assert!(screen.contains(words), "{words}\n{screen}");
+    }
+    let before = console.screen();
+    console.press("j");
+    assert_ne!(console.screen(), before, "another file is shown");
+    console.press("enter");
+    assert_eq!(console.model.detail.contexts()[0], Context::Text);
+    console.press("esc");
+    assert_eq!(console.model.detail.contexts()[0], Context::Detail);
+}
+
+#[test]
+fn live_files_are_held_against_what_would_be_rendered_now() {
+    let status = RunStatus {
+        config_map_name: Some("docs-a-files".into()),
+        phase: Some("Running".into()),
+        ..RunStatus::default()
+    };
+    let mut console = given(vec![run("a", status)]);
+    console.press("2 4 [");
+    assert_eq!(console.model.detail.tab(), Tab::Preview);
+    let asked = wants(&mut console);
+    assert!(
+        asked.contains(&Want::Files {
+            run: "a".into(),
+            config_map: "docs-a-files".into()
+        }),
+        "{asked:?}"
+    );
+    let mut files = files_of(&run("a", RunStatus::default()), &console.model.settings).unwrap();
+    files.insert("prompt.md".into(), "something else\n".into());
+    console.send(Msg::Detail(News::Files("a".into(), Ok(files))));
+    let screen = console.screen();
+    assert!(
+        screen.contains("something else") && screen.contains('≠'),
+        "{screen}"
+    );
+    console.press("J");
+    assert!(
+        console.screen().contains("-something else"),
+        "{}",
+        console.screen()
+    );
+}
+
+#[test]
+fn a_log_is_followed_searched_and_left_again() {
+    let mut console = given(vec![run(
+        "a",
+        RunStatus {
+            phase: Some("Running".into()),
+            ..RunStatus::default()
+        },
+    )]);
+    console.press("2");
+    assert_eq!(
+        wants(&mut console).last(),
+        Some(&Want::Log {
+            run: "a".into(),
+            name: "docs-a".into()
+        })
+    );
+    let items = (0..100).map(|n| line(n, &format!("saying {n}"))).collect();
+    console.send(Msg::Detail(News::Log("a".into(), items)));
+    assert!(console.screen().contains("saying 99") && console.screen().contains("following"));
+    console.press("4 /").type_text("saying 7");
+    assert!(
+        console.screen().contains("match 2/11"),
+        "{}",
+        console.screen()
+    );
+    console.press("enter n");
+    assert!(
+        console.screen().contains("match 3/11"),
+        "{}",
+        console.screen()
+    );
+    console.press("esc esc");
+    assert_eq!(console.model.focus, PanelId::Runs);
+    console.send(Msg::Detail(News::LogEnded("a".into(), None)));
+    assert!(wants(&mut console).is_empty(), "nothing is asked for twice");
+}
+
+#[test]
+fn news_of_what_is_no_longer_shown_is_dropped() {
+    let mut console = given(vec![run("a", RunStatus::default())]);
+    console.press("2");
+    console.send(Msg::Detail(News::Log(
+        "b".into(),
+        vec![line(0, "not mine")],
+    )));
+    assert!(!console.screen().contains("not mine"));
+}
+
+#[test]
+fn the_stages_of_a_run_stand_in_one_line() {
+    let attempt = |stage: &str, began: i64, ended: Option<(i64, i32)>| Attempt {
+        stage: stage.into(),
+        context_version: 1,
+        attempt: 1,
+        started_at: Timestamp::from_second(began).ok().map(|at| at.to_string()),
+        finished_at: ended
+            .and_then(|(at, _)| Timestamp::from_second(at).ok())
+            .map(|at| at.to_string()),
+        exit_code: ended.map(|(_, code)| code),
+        ..Attempt::default()
+    };
+    let status = RunStatus {
+        phase: Some("Running".into()),
+        stage: Some("agent".into()),
+        attempts: vec![
+            attempt("prep", 1_899_999_835, Some((1_899_999_839, 0))),
+            attempt("agent", 1_899_999_839, None),
+        ],
+        ..RunStatus::default()
+    };
+    let mut console = given(vec![run("a", status)]);
+    console.press("2");
+    let screen = console.screen();
+    assert!(
+        screen.contains("prep ✓ 4s ─ agent ▶ 2m41s ─ publish ·"),
+        "{screen}"
+    );
+    assert!(screen.contains("documents 0/8"), "{screen}");
+}
+
+#[test]
+fn every_empty_tab_says_what_is_missing() {
+    let mut console = given(vec![run(
+        "a",
+        RunStatus {
+            phase: Some("Running".into()),
+            ..RunStatus::default()
+        },
+    )]);
+    console.press("2 4");
+    for (tab, words) in [
+        (Tab::Timeline, "The agent has not begun"),
+        (Tab::Diff, "has not pushed anything yet"),
+        (Tab::PullRequest, "opened when the run is published"),
+        (Tab::Events, "asking the cluster"),
+        (Tab::Yaml, "kind: DocsRun"),
+    ] {
+        console.press("]");
+        assert_eq!(console.model.detail.tab(), tab);
+        let screen = console.screen();
+        assert!(screen.contains(words), "{tab:?}\n{screen}");
+    }
+}
+
+#[test]
+fn a_search_through_very_many_lines_lets_keys_come_in_between() {
+    let mut console = given(vec![run(
+        "a",
+        RunStatus {
+            phase: Some("Running".into()),
+            ..RunStatus::default()
+        },
+    )]);
+    console.press("2 4");
+    let items = (0..40_000)
+        .map(|n| line(n, &format!("{n} {}", "x".repeat(80))))
+        .collect();
+    console.send(Msg::Detail(News::Log("a".into(), items)));
+    console.press("g /").type_text("39999");
+    let asked = wants(&mut console);
+    assert_eq!(
+        asked.iter().filter(|want| **want == Want::GoOn).count(),
+        1,
+        "one slice is under way at a time"
+    );
+    for _ in 0..200 {
+        console.send(Msg::Detail(News::GoOn));
+        if wants(&mut console).is_empty() {
+            break;
+        }
+    }
+    assert!(
+        console.screen().contains("match 1/1"),
+        "{}",
+        console.screen()
+    );
+}
