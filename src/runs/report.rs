@@ -17,6 +17,8 @@ pub mod reason {
     pub const OUTSIDE_TASK: &str = "OutsideTask";
     pub const INCOMPLETE: &str = "Incomplete";
     pub const NO_CHANGES: &str = "NoChanges";
+    /// The source branch no longer holds what the agent started from: only a new attempt from the start helps.
+    pub const BASE_MOVED: &str = "BaseMoved";
     pub const PUSH_FAILED: &str = "PushFailed";
     pub const PULL_REQUEST_FAILED: &str = "PullRequestFailed";
     pub const NO_FORGE: &str = "NoForge";

@@ -160,15 +160,17 @@ async fn fetch_work(
 }
 
 fn unusable(manifest: &RunManifest, collected: &Collected, error: &GitError) -> StageError {
-    let message = if error.stderr().contains("lacks these prerequisite commits") {
-        format!(
+    if error.stderr().contains("lacks these prerequisite commits") {
+        let message = format!(
             "{} no longer holds the commit {} that the agent started from; retry the run from its new state",
             manifest.source_branch, collected.base
-        )
-    } else {
-        format!("nothing was pushed: the agent's commits cannot be read: {error}")
-    };
-    StageError::ended(reason::PUSH_FAILED, message)
+        );
+        return StageError::ended(reason::BASE_MOVED, message);
+    }
+    StageError::ended(
+        reason::AGENT_FAILED,
+        format!("nothing was pushed: the agent's commits cannot be read: {error}"),
+    )
 }
 
 async fn resolve(repository: &Path, name: &str) -> Result<String, StageError> {

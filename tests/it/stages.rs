@@ -196,6 +196,18 @@ fn a_continued_session_goes_on_in_its_checkout_while_its_tasks_are_the_verified_
 }
 
 #[test]
+fn a_project_behind_a_link_keeps_its_tracked_memory() {
+    let mut bench = Bench::new();
+    std::os::unix::fs::symlink("web", bench.path("project/app")).unwrap();
+    bench.push("web/CLAUDE.md", "the repository's own");
+    bench.manifest.working_directory = "app".into();
+    bench.run_file("CLAUDE.md", "the run's");
+    bench.agent("cat CLAUDE.md; git status --porcelain");
+    let agent = bench.run_until("agent");
+    assert_eq!(agent.log, "the repository's own");
+}
+
+#[test]
 fn an_agent_that_writes_nothing_publishes_nothing() {
     let bench = Bench::new();
     bench.agent("true");
@@ -280,6 +292,23 @@ fn a_branch_with_somebody_elses_work_is_never_overwritten() {
     );
     assert!(ended.report.message.unwrap().contains("not this run's"));
     assert_eq!(bench.origin(&["rev-parse", "docs/run-1"]), before);
+}
+
+#[test]
+fn a_source_branch_that_was_rewritten_meanwhile_is_said_and_nothing_is_pushed() {
+    let bench = Bench::new();
+    bench.run_until("publish collect");
+    bench.git(&["commit", "-q", "--amend", "-m", "rewritten"]);
+    bench.git(&["push", "-qf", "origin", "feature/shop"]);
+    let push = bench.stage("publish push");
+    assert_eq!(
+        (push.code, push.report.reason.as_deref()),
+        (1, Some(reason::BASE_MOVED)),
+        "{}",
+        push.log
+    );
+    assert!(push.report.message.unwrap().contains(&bench.commit));
+    assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
 }
 
 #[test]

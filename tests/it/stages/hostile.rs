@@ -223,17 +223,17 @@ fn what_collect_hands_over_is_not_believed() {
     bench.run_until("publish collect");
     let collected = bench.handover().join("collect.json");
     let honest = fs::read_to_string(&collected).unwrap();
-    for (name, content) in [
-        ("work.bundle", "not a bundle"),
-        ("collect.json", "{}"),
-        ("collect.json", "[]"),
+    for (name, content, expected) in [
+        ("work.bundle", "not a bundle", reason::AGENT_FAILED),
+        ("collect.json", "{}", reason::PUSH_FAILED),
+        ("collect.json", "[]", reason::PUSH_FAILED),
     ] {
         let path = bench.handover().join(name);
         let kept = fs::read(&path).unwrap();
         fs::write(&path, content).unwrap();
         let push = bench.stage("publish push");
         assert_eq!(push.code, 1, "{name} {content}: {}", push.log);
-        assert_eq!(push.report.reason.as_deref(), Some(reason::PUSH_FAILED));
+        assert_eq!(push.report.reason.as_deref(), Some(expected), "{name}");
         fs::write(&path, kept).unwrap();
     }
     assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
@@ -260,6 +260,21 @@ fn a_base_that_an_agent_rewrote_is_no_option_of_git() {
             .unwrap()
             .contains("which commit the agent started from")
     );
+}
+
+#[test]
+fn a_memory_that_an_agent_made_a_link_is_not_carried_into_the_next_attempt() {
+    let mut bench = Bench::new();
+    bench.run_file("CLAUDE.md", "the run's");
+    fs::write(bench.path("secret"), "a secret of the account").unwrap();
+    bench.agent(&format!(
+        "ln -sf '{}' CLAUDE.md",
+        bench.path("secret").display()
+    ));
+    bench.run_until("agent");
+    bench.manifest.context_version = 2;
+    bench.agent("cat CLAUDE.md");
+    assert_eq!(bench.run_until("agent").log, "the run's");
 }
 
 #[test]
