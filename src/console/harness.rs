@@ -48,7 +48,7 @@ impl Harness {
         for delta in deltas {
             self.send(Msg::World(delta));
         }
-        self
+        self.send(Msg::Tick(self.model.now))
     }
 
     /// Presses keys, written as in the keymap file and separated by spaces.

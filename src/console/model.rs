@@ -78,6 +78,16 @@ pub struct Model {
     pub interrupted: bool,
     /// The terminal has the focus.
     pub watched: bool,
+    /// Lists that no longer show what the world is.
+    pub stale: Stale,
+}
+
+/// What is to be derived anew before anybody looks: many changes at once cost one derivation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    pub tasks: bool,
+    pub runs: bool,
+    pub checks: bool,
 }
 
 /// A passing remark, bottom right.
@@ -119,6 +129,7 @@ impl Model {
             awaited: None,
             interrupted: false,
             watched: true,
+            stale: Stale::default(),
         };
         model.fit();
         model
@@ -201,7 +212,8 @@ impl Model {
         let moving = moving || detail.is_some_and(Entry::active);
         // Nobody looks at a terminal without the focus that closely.
         let step = if self.watched { 100 } else { 1_000 };
-        let spinner = moving.then(|| self.now + jiff::SignedDuration::from_millis(step));
+        let next = (self.now.as_millisecond().div_euclid(step) + 1) * step;
+        let spinner = Timestamp::from_millisecond(next).ok().filter(|_| moving);
         toast.into_iter().chain(spinner).min()
     }
 

@@ -1,6 +1,15 @@
 //! Does the effects. The only place where the console spawns: it owns every task, and they end with it.
 
-use tokio::{sync::mpsc, task::JoinSet};
+mod desktop;
+mod repository;
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use futures::{StreamExt, pin_mut};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+};
 
 use super::{
     ConsoleOptions,
@@ -8,54 +17,89 @@ use super::{
     msg::Msg,
     world::Delta,
 };
-use crate::verbs;
+use crate::{cluster, verbs, verbs::VerbError};
+
+/// A kind of work of which only the newest matters: a new one aborts the one under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Lane {
+    Repository,
+}
 
 /// Does effects in the background and reports by messages.
 pub struct Performer {
+    start: PathBuf,
     sender: mpsc::Sender<Msg>,
     tasks: JoinSet<()>,
-    connected: tokio::sync::watch::Receiver<Option<verbs::Context>>,
+    lanes: HashMap<Lane, AbortHandle>,
+    connection: watch::Receiver<Connection>,
+}
+
+/// How far the connection is.
+#[derive(Clone)]
+enum Connection {
+    Waiting,
+    Ready(Arc<verbs::Context>),
+    Failed(String),
 }
 
 impl Performer {
     /// Begins to connect.
     pub fn start(options: ConsoleOptions, sender: mpsc::Sender<Msg>) -> Self {
-        let (announce, connected) = tokio::sync::watch::channel(None);
+        let (announce, connection) = watch::channel(Connection::Waiting);
         let mut tasks = JoinSet::new();
         let report = sender.clone();
+        let start = options.start.clone();
         tasks.spawn(async move {
-            let delta = match options.connection.await {
-                Ok(connected) => {
-                    announce.send_replace(Some(verbs::Context {
-                        client: connected.client,
-                        namespace: connected.target.namespace.clone(),
-                        settings: options.settings,
-                    }));
-                    Ok(connected.target)
+            let connected = match options.connection.await {
+                Ok(connected) => connected,
+                Err(reason) => {
+                    announce.send_replace(Connection::Failed(reason.clone()));
+                    send(&report, Msg::World(Delta::Cluster(Err(reason)))).await;
+                    return;
                 }
-                Err(reason) => Err(reason),
             };
-            send(&report, Msg::World(Delta::Cluster(delta))).await;
+            let context = verbs::Context {
+                client: connected.client,
+                namespace: connected.target.namespace.clone(),
+                settings: options.settings,
+            };
+            send(&report, Msg::World(Delta::Cluster(Ok(connected.target)))).await;
+            let deltas = cluster::watch_runs(&context.client, &context.namespace);
+            announce.send_replace(Connection::Ready(Arc::new(context)));
+            pin_mut!(deltas);
+            while let Some(delta) = deltas.next().await {
+                send(&report, Msg::World(Delta::Watch(Box::new(delta)))).await;
+            }
         });
         Self {
+            start,
             sender,
             tasks,
-            connected,
+            lanes: HashMap::new(),
+            connection,
         }
     }
 
     /// Does these.
     pub fn perform(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        while self.tasks.try_join_next().is_some() {}
         for effect in effects {
             self.one(effect);
         }
-        while self.tasks.try_join_next().is_some() {}
     }
 
     fn one(&mut self, effect: Effect) {
         match effect {
             // The loop itself leaves and suspends.
             Effect::Quit | Effect::Suspend => {}
+            Effect::ReadRepository => {
+                let (start, sender) = (self.start.clone(), self.sender.clone());
+                self.lane(Lane::Repository, async move {
+                    let (repository, plan) = repository::read(&start).await;
+                    send(&sender, Msg::World(Delta::Plan(plan))).await;
+                    send(&sender, Msg::World(Delta::Repository(repository))).await;
+                });
+            }
             Effect::Stop(stop) => self.verb(async move |context| {
                 stop.run(&context).await?;
                 Ok(Outcome::Stopped(stop.name))
@@ -72,35 +116,64 @@ impl Performer {
                 add.run(&context).await?;
                 Ok(Outcome::Retried(add.name))
             }),
-            Effect::Detail(_) => {}
-            Effect::ReadRepository
-            | Effect::Check { .. }
-            | Effect::Launch(_)
-            | Effect::Browse(_)
-            | Effect::Copy(_) => {}
+            Effect::Browse(url) => {
+                let done = desktop::browse(&url, |name| std::env::var(name).ok());
+                self.report(done.map(|()| None));
+            }
+            Effect::Copy(text) => {
+                let done = desktop::copy(&text, std::io::stdout());
+                self.report(done.map(|()| Some(Outcome::Copied(text))));
+            }
+            Effect::Detail(_) | Effect::Check { .. } | Effect::Launch(_) => {}
+        }
+    }
+
+    fn lane(&mut self, lane: Lane, work: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.tasks.spawn(work);
+        if let Some(older) = self.lanes.insert(lane, handle) {
+            older.abort();
+        }
+    }
+
+    fn report(&mut self, done: Result<Option<Outcome>, String>) {
+        let outcome = done.unwrap_or_else(|sentence| Some(Outcome::Failed(sentence)));
+        if let Some(outcome) = outcome {
+            let sender = self.sender.clone();
+            self.tasks
+                .spawn(async move { send(&sender, Msg::Done(outcome)).await });
         }
     }
 
     /// A verb on the cluster; it waits for the connection.
-    fn verb<F>(&mut self, run: impl FnOnce(verbs::Context) -> F + Send + 'static)
+    fn verb<F>(&mut self, run: impl FnOnce(Arc<verbs::Context>) -> F + Send + 'static)
     where
-        F: Future<Output = Result<Outcome, verbs::VerbError>> + Send + 'static,
+        F: Future<Output = Result<Outcome, VerbError>> + Send + 'static,
     {
-        let mut connected = self.connected.clone();
+        let connection = self.connection.clone();
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
-            let context = match connected.wait_for(Option::is_some).await {
-                Ok(context) => context.clone(),
-                Err(_) => None,
-            };
-            let outcome = match context {
-                Some(context) => run(context)
+            let outcome = match connected(connection).await {
+                Ok(context) => run(context)
                     .await
                     .unwrap_or_else(|error| Outcome::Failed(error.to_string())),
-                None => Outcome::Failed("there is no cluster to do this on".into()),
+                Err(sentence) => Outcome::Failed(sentence),
             };
             send(&sender, Msg::Done(outcome)).await;
         });
+    }
+}
+
+/// The connection as soon as it stands.
+async fn connected(
+    mut connection: watch::Receiver<Connection>,
+) -> Result<Arc<verbs::Context>, String> {
+    let settled = connection
+        .wait_for(|connection| !matches!(connection, Connection::Waiting))
+        .await;
+    match settled.as_deref() {
+        Ok(Connection::Ready(context)) => Ok(context.clone()),
+        Ok(Connection::Failed(reason)) => Err(reason.clone()),
+        Ok(Connection::Waiting) | Err(_) => Err("there is no cluster to do this on".into()),
     }
 }
 

@@ -22,6 +22,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
         list: Vec::new(),
         redraw: true,
     };
+    // What came from outside is taken in as it comes; the lists follow before anybody looks at them.
+    if !matches!(msg, Msg::World(_)) {
+        settle(model, &mut effects);
+    }
     match msg {
         Msg::Tick(now) => effects.redraw = tick(model, now),
         Msg::Key(key) => keys::key(model, key, &mut effects),
@@ -58,38 +62,35 @@ fn tick(model: &mut Model, now: Timestamp) -> bool {
 }
 
 fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
-    let (plan, runs, checks) = match &delta {
-        Delta::Plan(_) => (true, false, false),
-        Delta::Run(_) if model.world.runs.receiving() => {
-            model.world.apply(delta);
-            effects.redraw = false;
-            return;
+    match &delta {
+        Delta::Plan(_) => model.stale.tasks = true,
+        Delta::Checks(_) => model.stale.checks = true,
+        Delta::Watch(_) | Delta::Remembered(_) => model.stale.runs = true,
+        Delta::Repository(_) => {
+            model.stale.runs = true;
+            effects.push(Effect::Check {
+                kind: RunKind::Docs,
+                tasks: model.tasks.chosen(),
+                ask: false,
+            });
         }
-        Delta::Run(_)
-        | Delta::ListEnded
-        | Delta::Deleted(_)
-        | Delta::Remembered(_)
-        | Delta::Repository(_) => (false, true, false),
-        Delta::Checks(_) => (false, false, true),
-        _ => (false, false, false),
-    };
-    if matches!(delta, Delta::Repository(_)) {
-        effects.push(Effect::Check {
-            kind: RunKind::Docs,
-            tasks: model.tasks.chosen(),
-            ask: false,
-        });
+        _ => {}
     }
     model.world.apply(delta);
-    if plan {
+}
+
+/// Derives the lists anew that the world has outrun.
+fn settle(model: &mut Model, effects: &mut Effects) {
+    let stale = std::mem::take(&mut model.stale);
+    if stale.tasks {
         model.tasks.refresh(&model.world.plan);
     }
-    if runs {
+    if stale.runs {
         model.runs.refresh(&model.world);
         model.tasks.refresh_runs(&model.world.runs);
         outcome::welcome(model, effects);
     }
-    if checks {
+    if stale.checks {
         model.preflight.refresh(&model.world.checks);
     }
     detail::refresh(model, effects);

@@ -164,11 +164,11 @@ fn target(model: &Model, words: bool) -> (String, Scope) {
 }
 
 fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut pen = RowPen::new(buffer, area);
-    pen.space(1);
     if !model.pending.is_empty() {
         let keys: Vec<String> = model.pending.iter().map(ToString::to_string).collect();
-        pen.left(&keys.join(" "), theme.style(Scope::Key))
+        RowPen::new(buffer, area)
+            .space(1)
+            .left(&keys.join(" "), theme.style(Scope::Key))
             .left(" ...", theme.style(Scope::Muted));
         return;
     }
@@ -191,12 +191,24 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         }
     }
     shown.truncate(HINTS - always.len().min(HINTS));
-    let hints = shown.iter().chain(&always);
-    draw::hints(
-        &mut pen,
-        theme,
-        hints.map(|(key, hint)| (key.as_str(), *hint)),
-    );
+    // What always helps keeps its place at the right, whatever else there is to say.
+    let width = |(key, hint): &(String, &str)| text::width(key) + text::width(hint) + 3;
+    let kept = always.iter().map(width).sum::<usize>() as u16;
+    let right = Rect {
+        x: area.right().saturating_sub(kept),
+        width: kept.min(area.width),
+        ..area
+    };
+    let left = Rect {
+        x: area.x + 1,
+        width: area.width.saturating_sub(kept + 1),
+        ..area
+    };
+    for (part, hints) in [(left, &shown), (right, &always)] {
+        let mut pen = RowPen::new(buffer, part);
+        let hints = hints.iter().map(|(key, hint)| (key.as_str(), *hint));
+        draw::hints(&mut pen, theme, hints);
+    }
 }
 
 fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {

@@ -2,18 +2,24 @@
 //!
 //! Nothing here is derived from what a person does; that is [`super::model`].
 
+mod owned;
+mod plan;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
 };
 
 use jiff::Timestamp;
 
+pub use owned::Owned;
+pub use plan::Plan;
+
 use crate::{
+    cluster::{Kind, Object, WorldDelta},
     resources::Usage,
-    runs::{Phase, Run, naming},
-    tasks::{Status, Task, TaskFile},
+    runs::{Phase, Run, RunKind, naming},
 };
 
 /// Identity of a run: the uid the server gave it.
@@ -29,6 +35,7 @@ pub struct World {
     pub plan: Loaded<Arc<Plan>>,
     pub checks: Checks,
     pub runs: Runs,
+    pub owned: Owned,
 }
 
 /// Something that is read in the background.
@@ -106,6 +113,7 @@ pub struct Target {
 /// What the header says of the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repository {
+    /// Top of the work tree.
     pub root: PathBuf,
     /// `owner/name`, or the folder's name.
     pub name: String,
@@ -119,112 +127,8 @@ pub struct Repository {
     pub remote: String,
     /// Whether `tasks.json` on disk is the remote branch's; `None` when that is not known.
     pub tasks_pushed: Option<bool>,
-    /// The remote's address as a pod would clone it.
-    pub url: Option<String>,
     /// Value of the label that this repository's runs bear.
     pub label: Option<String>,
-}
-
-/// The task file with what surrounds it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Of `tasks.json`.
-    pub path: PathBuf,
-    pub file: TaskFile,
-    /// The current tag.
-    pub tag: String,
-    /// Per task of the tag, which of the four documents exist.
-    pub documents: BTreeMap<TaskId, [bool; 4]>,
-    /// What to do next, as Task Master answers.
-    pub next: Option<TaskId>,
-    /// Where a task is: its place in the tag, and that of the subtask.
-    index: HashMap<TaskId, (usize, Option<usize>)>,
-}
-
-impl Plan {
-    /// A plan, indexed. Of tasks that share an id the first one is found.
-    pub fn new(
-        path: PathBuf,
-        file: TaskFile,
-        tag: String,
-        documents: BTreeMap<TaskId, [bool; 4]>,
-        next: Option<TaskId>,
-    ) -> Self {
-        let mut index = HashMap::new();
-        for (at, task) in file
-            .tag(&tag)
-            .iter()
-            .flat_map(|tag| tag.tasks.iter().enumerate())
-        {
-            index.entry(task.id.clone()).or_insert((at, None));
-            for (below, subtask) in task.subtasks.iter().enumerate() {
-                let id = format!("{}.{}", task.id, subtask.id);
-                index.entry(id).or_insert((at, Some(below)));
-            }
-        }
-        Self {
-            path,
-            file,
-            tag,
-            documents,
-            next,
-            index,
-        }
-    }
-
-    /// The tasks of the current tag.
-    pub fn tasks(&self) -> &[Task] {
-        self.file.tag(&self.tag).map_or(&[], |tag| &tag.tasks)
-    }
-
-    /// How many of a task's four documents exist.
-    pub fn documents_of(&self, task: &str) -> usize {
-        let present = self.documents.get(task);
-        present.map_or(0, |files| files.iter().filter(|file| **file).count())
-    }
-
-    /// The task, or the subtask, of that id.
-    pub fn task(&self, id: &str) -> Option<&Task> {
-        let (at, below) = self.index.get(id)?;
-        let task = self.tasks().get(*at)?;
-        below.map_or(Some(task), |below| task.subtasks.get(below))
-    }
-
-    /// Dependencies of a task that are neither done nor cancelled, or that do not exist. A subtask's plain number means
-    /// its sibling.
-    pub fn waits_for<'p>(&'p self, id: &'p str) -> impl Iterator<Item = String> + 'p {
-        let parent = id.split_once('.').map(|(parent, _)| parent);
-        let dependencies = self.task(id).map_or(&[][..], |task| &task.dependencies);
-        dependencies.iter().filter_map(move |dependency| {
-            let sibling = parent.map(|parent| format!("{parent}.{dependency}"));
-            let name = match sibling {
-                Some(sibling) if self.index.contains_key(&sibling) => sibling,
-                _ => dependency.clone(),
-            };
-            let finished = self
-                .task(&name)
-                .is_some_and(|task| matches!(task.status, Status::Done | Status::Cancelled));
-            (!finished).then_some(name)
-        })
-    }
-
-    /// Tasks that could be begun now.
-    pub fn ready(&self) -> usize {
-        let open = |task: &&Task| task.status == Status::Pending;
-        self.tasks()
-            .iter()
-            .filter(open)
-            .filter(|task| self.waits_for(&task.id).next().is_none())
-            .count()
-    }
-
-    /// Tasks with documents missing.
-    pub fn undocumented(&self) -> impl Iterator<Item = &TaskId> {
-        self.tasks()
-            .iter()
-            .map(|task| &task.id)
-            .filter(|id| self.documents_of(id) < 4)
-    }
 }
 
 /// The pre-flight checks.
@@ -273,10 +177,8 @@ pub enum Level {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Runs {
     by_id: HashMap<RunId, Entry>,
-    /// A list being received: it takes the old one's place when it is whole.
-    staged: Option<HashMap<RunId, Entry>>,
-    /// The first list has come.
-    pub complete: bool,
+    /// Kinds of run whose first list has come.
+    listed: BTreeSet<Kind>,
 }
 
 /// A run with what is known beside it.
@@ -374,9 +276,11 @@ impl Runs {
         self.by_id.iter()
     }
 
-    /// Whether a list is being received.
-    pub const fn receiving(&self) -> bool {
-        self.staged.is_some()
+    /// Whether the first list of each kind has come.
+    pub fn complete(&self) -> bool {
+        [Kind::DocsRun, Kind::CodeRun]
+            .iter()
+            .all(|kind| self.listed.contains(kind))
     }
 
     /// When a run was created.
@@ -392,15 +296,13 @@ impl Runs {
     }
 
     fn put(&mut self, run: Run) {
-        let id = run.uid().to_owned();
-        let map = self.staged.as_mut().unwrap_or(&mut self.by_id);
-        match map.get_mut(&id) {
+        match self.by_id.get_mut(run.uid()) {
             Some(entry) => {
                 entry.run = run;
                 entry.removed = false;
             }
             None => {
-                map.insert(id, Entry::new(run));
+                self.by_id.insert(run.uid().to_owned(), Entry::new(run));
             }
         }
     }
@@ -411,18 +313,12 @@ impl Runs {
 pub enum Delta {
     /// The connection stands, or could not be made.
     Cluster(Result<Target, String>),
-    /// The connection broke; it is being made again.
-    Disconnected(String),
     Repository(Result<Repository, String>),
     Plan(Result<Arc<Plan>, String>),
     Checking,
     Checks(Vec<Check>),
-    /// A list begins; what is known stays until it is whole.
-    ListBegun,
-    Run(Box<Run>),
-    ListEnded,
-    Deleted(RunId),
-    Trouble(RunId, Option<String>),
+    /// The cluster's objects changed.
+    Watch(Box<WorldDelta>),
     Progress(RunId, Progress),
     /// A run that only the ledger remembers.
     Remembered(Box<Run>),
@@ -434,11 +330,6 @@ impl World {
         match delta {
             Delta::Cluster(Ok(target)) => self.cluster = Cluster::Connected(target),
             Delta::Cluster(Err(reason)) => self.cluster = Cluster::Failed(reason),
-            Delta::Disconnected(reason) => {
-                if let Some(target) = self.cluster.target() {
-                    self.cluster = Cluster::Lost(target.clone(), reason);
-                }
-            }
             Delta::Repository(result) => self.repository.update(result),
             Delta::Plan(result) => self.plan.update(result),
             Delta::Checking => self.checks.running = true,
@@ -448,37 +339,7 @@ impl World {
                     running: false,
                 };
             }
-            Delta::ListBegun => self.runs.staged = Some(HashMap::new()),
-            Delta::Run(run) => self.runs.put(*run),
-            Delta::ListEnded => {
-                if let Some(mut staged) = self.runs.staged.take() {
-                    for (id, mut old) in std::mem::take(&mut self.runs.by_id) {
-                        match staged.get_mut(&id) {
-                            Some(entry) => {
-                                entry.trouble = old.trouble.take();
-                                entry.progress = old.progress;
-                            }
-                            None if old.removed => {
-                                staged.insert(id, old);
-                            }
-                            None => {}
-                        }
-                    }
-                    self.runs.by_id = staged;
-                }
-                self.runs.complete = true;
-            }
-            Delta::Deleted(id) => {
-                self.runs.by_id.remove(&id);
-                if let Some(staged) = &mut self.runs.staged {
-                    staged.remove(&id);
-                }
-            }
-            Delta::Trouble(id, trouble) => {
-                if let Some(entry) = self.runs.by_id.get_mut(&id) {
-                    entry.trouble = trouble;
-                }
-            }
+            Delta::Watch(delta) => self.watched(*delta),
             Delta::Progress(id, progress) => {
                 if let Some(entry) = self.runs.by_id.get_mut(&id) {
                     entry.progress = progress;
@@ -494,6 +355,94 @@ impl World {
             }
         }
     }
+
+    fn watched(&mut self, delta: WorldDelta) {
+        match delta {
+            WorldDelta::Listed(kind, objects) => {
+                let kept: HashSet<&str> = objects.iter().map(Object::uid).collect();
+                match kind {
+                    Kind::DocsRun | Kind::CodeRun => {
+                        let run_kind = if kind == Kind::DocsRun {
+                            RunKind::Docs
+                        } else {
+                            RunKind::Code
+                        };
+                        self.runs.listed.insert(kind);
+                        self.runs.by_id.retain(|id, entry| {
+                            entry.removed
+                                || entry.run.kind != run_kind
+                                || kept.contains(id.as_str())
+                        });
+                    }
+                    Kind::Job => self.owned.jobs.retain(|id, _| kept.contains(id.as_str())),
+                    Kind::Pod => self.owned.pods.retain(|id, _| kept.contains(id.as_str())),
+                    Kind::Event => self.owned.events.retain(|id, _| kept.contains(id.as_str())),
+                }
+                for object in objects {
+                    self.put(object);
+                }
+                self.find_troubles();
+            }
+            WorldDelta::Applied(object) => {
+                let pod = object.kind() == Kind::Pod;
+                self.put(object);
+                if pod {
+                    self.find_troubles();
+                }
+            }
+            WorldDelta::Deleted { kind, uid, .. } => match kind {
+                Kind::DocsRun | Kind::CodeRun => {
+                    self.runs.by_id.remove(&uid);
+                }
+                Kind::Job => {
+                    self.owned.jobs.remove(&uid);
+                }
+                Kind::Pod => {
+                    self.owned.pods.remove(&uid);
+                    self.find_troubles();
+                }
+                Kind::Event => {
+                    self.owned.events.remove(&uid);
+                }
+            },
+            WorldDelta::Disconnected { reason, .. } => {
+                if let Cluster::Connected(target) = &self.cluster {
+                    self.cluster = Cluster::Lost(target.clone(), reason);
+                }
+            }
+            WorldDelta::Connected(_) => {
+                if let Cluster::Lost(target, _) = &self.cluster {
+                    self.cluster = Cluster::Connected(target.clone());
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, object: Object) {
+        let uid = object.uid().to_owned();
+        match object {
+            Object::Run(run) => self.runs.put(*run),
+            Object::Job(job) => {
+                self.owned.jobs.insert(uid, job);
+            }
+            Object::Pod(pod) => {
+                self.owned.pods.insert(uid, pod);
+            }
+            Object::Event(event) => {
+                self.owned.events.insert(uid, event);
+            }
+            // Said by the stream's log; nothing here can show it.
+            Object::Unreadable { .. } => {}
+        }
+    }
+
+    /// Looks again why nothing moves, in every run.
+    fn find_troubles(&mut self) {
+        let mut troubles = self.owned.troubles();
+        for (id, entry) in &mut self.runs.by_id {
+            entry.trouble = troubles.remove(id);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -507,31 +456,45 @@ mod tests {
         Box::new(run)
     }
 
+    fn listed(uids: &[&str]) -> Delta {
+        let objects = uids.iter().map(|uid| Object::Run(run(uid))).collect();
+        Delta::Watch(Box::new(WorldDelta::Listed(Kind::DocsRun, objects)))
+    }
+
     #[test]
-    fn nothing_flashes_empty_while_a_list_is_received_again() {
+    fn a_list_takes_the_place_of_the_old_one_and_keeps_what_the_ledger_remembers() {
         let mut world = World::default();
-        for delta in [
-            Delta::ListBegun,
-            Delta::Run(run("a")),
-            Delta::Run(run("b")),
-            Delta::ListEnded,
-            Delta::Trouble("b".into(), Some("waits".into())),
-            Delta::ListBegun,
-            Delta::Run(run("b")),
-        ] {
-            world.apply(delta);
-        }
-        assert!(
-            world.runs.get("a").is_some(),
-            "the old list stays until the new one is whole"
-        );
-        world.apply(Delta::ListEnded);
-        assert!(world.runs.get("a").is_none());
-        let kept = world
-            .runs
-            .get("b")
-            .and_then(|entry| entry.trouble.as_deref());
-        assert_eq!(kept, Some("waits"));
+        world.apply(Delta::Remembered(run("old")));
+        world.apply(listed(&["a", "b"]));
+        world.apply(Delta::Progress(
+            "b".into(),
+            Progress {
+                documents: 3,
+                ..Progress::default()
+            },
+        ));
+        world.apply(listed(&["b", "c"]));
+        let mut known: Vec<&str> = world.runs.iter().map(|(id, _)| id.as_str()).collect();
+        known.sort_unstable();
+        assert_eq!(known, ["b", "c", "old"]);
+        assert_eq!(world.runs.get("b").unwrap().progress.documents, 3);
+        assert!(!world.runs.complete(), "code runs have not been listed");
+    }
+
+    #[test]
+    fn an_outage_is_shown_until_the_watch_stands_again_and_nothing_is_forgotten() {
+        let mut world = World::default();
+        world.apply(Delta::Cluster(Ok(Target::default())));
+        world.apply(listed(&["a"]));
+        let lost = WorldDelta::Disconnected {
+            kind: Kind::Pod,
+            reason: "gone".into(),
+        };
+        world.apply(Delta::Watch(Box::new(lost)));
+        assert!(matches!(world.cluster, Cluster::Lost(..)));
+        assert!(world.runs.get("a").is_some());
+        world.apply(Delta::Watch(Box::new(WorldDelta::Connected(Kind::Pod))));
+        assert!(matches!(world.cluster, Cluster::Connected(_)));
     }
 
     #[test]

@@ -21,7 +21,11 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{error::StageError, place::Place, say};
+use super::{
+    error::StageError,
+    place::{Place, write_json},
+    say,
+};
 use crate::{
     runs::{RunManifest, StageReport},
     transcript::Transcript,
@@ -29,6 +33,8 @@ use crate::{
 
 /// How the agent is started, among the run's files.
 const SCRIPT: &str = "agent.sh";
+/// Id of the agent's last session, in the run's folder: there is one to continue.
+const SESSION: &str = "session.json";
 /// How long the agent may tidy up after SIGTERM; the pod's own grace is 30 s, and our report comes after.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long to wait for the next piece of output once the agent and its group have ended: a process that escaped the group
@@ -79,6 +85,9 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     }
     let status = status.map_err(StageError::file("wait for", &script))?;
     reader.finish();
+    if let Some(session) = &reader.transcript.session {
+        write_json(&place.run_directory()?.join(SESSION), session)?;
+    }
     if let Err(error) = leftovers::commit(&place).await {
         say(format!("What the agent left uncommitted stays so: {error}"));
     }
@@ -130,7 +139,7 @@ fn environment(place: &Place) -> Result<Vec<(&'static str, String)>, StageError>
     let manifest: &RunManifest = &place.manifest;
     let shown = |path: &Path| path.display().to_string();
     let flag = |on: bool| if on { "1" } else { "" }.to_owned();
-    let continued = manifest.continue_session && manifest.context_version > 1;
+    let earlier = place.run_directory()?.join(SESSION).is_file();
     Ok(vec![
         ("FD_KIND", manifest.kind.to_string()),
         ("FD_RUN", manifest.run.clone()),
@@ -153,7 +162,7 @@ fn environment(place: &Place) -> Result<Vec<(&'static str, String)>, StageError>
         ("FD_RUN_FILES", shown(&place.run_files)),
         ("FD_PROMPT_FILE", shown(&place.run_files.join("prompt.md"))),
         ("FD_OVERWRITE", flag(manifest.overwrite)),
-        ("FD_CONTINUE", flag(continued)),
+        ("FD_CONTINUE", flag(earlier && manifest.continue_session)),
         ("CLAUDE_PROJECT_DIR", shown(&place.checkout()?)),
         ("HOME", shown(&place.home()?)),
     ])

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StageError,
-    lay::BASE,
-    place::{Place, read_json, write_json},
+    place::{Place, write_json},
     remote::local,
     say,
 };
@@ -37,7 +36,12 @@ pub struct Collected {
 pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let handover = place.handover()?;
     let checkout = place.checkout()?;
-    let base: String = read_json(&place.run_directory()?.join(BASE))?;
+    let base = place.base().ok_or_else(|| {
+        StageError::ended(
+            reason::AGENT_FAILED,
+            "the workspace no longer says which commit the agent started from",
+        )
+    })?;
     let careful = || careful(local(&checkout));
 
     let head = careful()

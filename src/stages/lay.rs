@@ -6,7 +6,7 @@ use super::{
     checkout,
     clone::{REPORT, REPOSITORY},
     error::StageError,
-    place::{Place, read_json, write_json},
+    place::{Place, read_json},
     remote::local,
     say, verify,
 };
@@ -14,8 +14,6 @@ use crate::runs::{RunManifest, StageReport, naming};
 
 /// Name the agent's commits bear.
 const AGENT_NAME: &str = "Flightdeck agent";
-/// The commit the checkout was made from, on the workspace.
-pub const BASE: &str = "base.json";
 
 /// E-mail address the agent's commits bear. It names the run, so that a branch can be told to be this run's own work.
 pub fn agent_email(run: &str) -> String {
@@ -24,7 +22,6 @@ pub fn agent_email(run: &str) -> String {
 
 pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let manifest = &place.manifest;
-    let directory = place.run_directory()?;
     let report: StageReport = read_json(&place.handover()?.join(REPORT))?;
     let commit = report.commit.clone().unwrap_or_default();
     let home = place.home()?;
@@ -57,7 +54,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     .await?;
     place.project()?;
     checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
-    write_json(&directory.join(BASE), &commit)?;
+    place.set_base(&commit)?;
     say(format!(
         "Checked out {commit} as branch {}.",
         manifest.target_branch
@@ -73,13 +70,13 @@ async fn earlier_base(place: &Place, report: &StageReport) -> Result<Option<Stri
     if !asked || !place.checkout()?.join(".git").is_dir() {
         return Ok(None);
     }
-    let Ok(base) = read_json::<String>(&place.run_directory()?.join(BASE)) else {
+    let Some(base) = place.base() else {
         return Ok(None);
     };
     let clone = place.handover()?.join(REPOSITORY);
     for path in verify::candidates(manifest) {
         let blob = local(&clone)
-            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .args(["rev-parse", "--verify", "--quiet"])
             .arg(format!("{base}:{path}"))
             .run()
             .await;

@@ -11,6 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::error::StageError;
 use crate::runs::{MANIFEST_FILE, RunManifest, env, naming};
 
+/// The commit the checkout was made from, in the run's folder.
+const BASE: &str = "base.json";
+
 /// The surroundings of a container.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -64,6 +67,19 @@ impl Place {
     /// The agent's checkout.
     pub fn checkout(&self) -> Result<PathBuf, StageError> {
         Ok(self.run_directory()?.join("repo"))
+    }
+
+    /// The commit the agent's checkout was made from, when there is one. The file lies where an agent can write: whatever is
+    /// no object id is nothing.
+    pub fn base(&self) -> Option<String> {
+        let base: String = read_json(&self.run_directory().ok()?.join(BASE)).ok()?;
+        let hex = base.len() >= 40 && base.bytes().all(|byte| byte.is_ascii_hexdigit());
+        hex.then_some(base)
+    }
+
+    /// Remembers the commit the agent's checkout was made from.
+    pub fn set_base(&self, commit: &str) -> Result<(), StageError> {
+        write_json(&self.run_directory()?.join(BASE), &commit)
     }
 
     /// The agent's `HOME`, outside its checkout, so that a session can be continued.

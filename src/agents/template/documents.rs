@@ -35,7 +35,7 @@ fn task_md(tag: &Tag, task: &Task) -> String {
     section(&mut out, "Context", &context(tag, task));
     section(&mut out, "Implementation guidance", &task.details);
     if !task.subtasks.is_empty() {
-        section(&mut out, "Subtasks", "");
+        part(&mut out, "Subtasks");
         for subtask in &task.subtasks {
             let _ = writeln!(
                 out,
@@ -66,7 +66,7 @@ fn prompt_md(tag: &Tag, task: &Task) -> String {
     );
     section(&mut out, "Goal", &task.description);
     section(&mut out, "Before you start", &before(tag, task));
-    section(&mut out, "Steps", "");
+    part(&mut out, "Steps");
     let mut steps = Vec::new();
     if task.subtasks.is_empty() {
         steps.push(format!(
@@ -105,10 +105,17 @@ fn design_md(tag: &Tag, task: &Task) -> String {
     section(&mut out, "Purpose", &task.description);
     section(&mut out, "Design", &task.details);
     if !task.subtasks.is_empty() {
-        section(&mut out, "Parts", "");
+        part(&mut out, "Parts");
         out.push_str("| part | what it does | needs |\n|---|---|---|\n");
         for subtask in &task.subtasks {
-            let needs = subtask.dependencies.join(", ");
+            let absolute = |id: &String| {
+                if id.contains('.') {
+                    id.clone()
+                } else {
+                    format!("{}.{id}", task.id)
+                }
+            };
+            let needs: Vec<_> = subtask.dependencies.iter().map(absolute).collect();
             let _ = writeln!(
                 out,
                 "| {}.{} {} | {} | {} |",
@@ -116,7 +123,11 @@ fn design_md(tag: &Tag, task: &Task) -> String {
                 subtask.id,
                 cell(&subtask.title),
                 cell(&subtask.description),
-                if needs.is_empty() { "-" } else { &needs }
+                if needs.is_empty() {
+                    "-".to_owned()
+                } else {
+                    needs.join(", ")
+                }
             );
         }
         out.push('\n');
@@ -129,7 +140,7 @@ fn design_md(tag: &Tag, task: &Task) -> String {
 
 fn acceptance_md(task: &Task) -> String {
     let mut out = heading("Acceptance criteria of task", task);
-    section(&mut out, "The work", "");
+    part(&mut out, "The work");
     if task.subtasks.is_empty() {
         let _ = writeln!(out, "- [ ] {}", line(or_silent(&task.description)));
     }
@@ -143,7 +154,7 @@ fn acceptance_md(task: &Task) -> String {
         );
     }
     out.push('\n');
-    section(&mut out, "The tests", "");
+    part(&mut out, "The tests");
     let criteria = sentences(&task.test_strategy);
     if criteria.is_empty() {
         let _ = writeln!(out, "{SILENT}");
@@ -167,7 +178,7 @@ pub fn checklist(task: &Task) -> String {
         "The offline agent writes no code. This is what the plan asks for, to be worked through by whoever takes over.\n\n",
     );
     section(&mut out, "Goal", &task.description);
-    section(&mut out, "To do", "");
+    part(&mut out, "To do");
     if task.subtasks.is_empty() {
         let _ = writeln!(out, "- [ ] {}", line(&task.title));
     }
@@ -197,20 +208,15 @@ fn heading(what: &str, task: &Task) -> String {
     format!("# {what} {}: {}\n\n", task.id, line(&task.title))
 }
 
-/// A heading with its text; without text for one whose content follows.
-fn section(out: &mut String, title: &str, text: &str) {
+/// The heading of a part.
+fn part(out: &mut String, title: &str) {
     let _ = writeln!(out, "## {title}\n");
-    let follows = [
-        "Subtasks",
-        "Steps",
-        "Parts",
-        "The work",
-        "The tests",
-        "To do",
-    ];
-    if !follows.contains(&title) {
-        let _ = writeln!(out, "{}\n", or_silent(text));
-    }
+}
+
+/// A part that is one text.
+fn section(out: &mut String, title: &str, text: &str) {
+    part(out, title);
+    let _ = writeln!(out, "{}\n", or_silent(text));
 }
 
 fn or_silent(text: &str) -> &str {
@@ -369,7 +375,7 @@ mod tests {
             ),
             (
                 "design-spec.md",
-                &["| 2.2 Services |  | 1 |", "- Task 3, Server"],
+                &["| 2.2 Services |  | 2.1 |", "- Task 3, Server"],
             ),
             (
                 "acceptance-criteria.md",

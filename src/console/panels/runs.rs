@@ -203,7 +203,7 @@ fn nothing(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         }
         Cluster::Failed(reason) => (reason, &[(Command::Refresh, "try again")]),
         Cluster::Connecting => ("Connecting ...", &[]),
-        _ if !model.world.runs.complete => ("Listing the runs ...", &[]),
+        _ if !model.world.runs.complete() => ("Listing the runs ...", &[]),
         _ => (
             "No runs yet. An agent can write the documents of your tasks.",
             &[(Command::New, "launch one"), (Command::Help, "all keys")],

@@ -34,8 +34,6 @@ pub struct Tasks {
     pub order: Order,
     /// The newest run of each task.
     pub last_run: HashMap<TaskId, RunId>,
-    /// Tasks that can be begun, counted once per change.
-    pub ready: usize,
 }
 
 /// Order of the list.
@@ -77,7 +75,6 @@ impl Tasks {
             self.list.set_rows(Vec::new());
             return;
         };
-        self.ready = plan.ready();
         let mut test = self.filter.test(COLUMNS);
         let mut keeps = |id: &str, task: &Task| {
             test.keeps(&[
@@ -92,7 +89,7 @@ impl Tasks {
             Order::File => {}
             Order::Priority => tasks.sort_by_key(|task| priority_rank(&task.priority)),
             Order::Status => tasks.sort_by_key(|task| status_rank(&task.status)),
-            Order::Documents => tasks.sort_by_key(|task| plan.documents_of(&task.id)),
+            Order::Documents => tasks.sort_by_key(|task| plan.documents(&task.id).count()),
         }
         let filtered = !self.filter.is_empty();
         let mut rows = Vec::with_capacity(tasks.len());
@@ -198,7 +195,7 @@ pub fn title(model: &Model) -> Title {
     let total = plan.tasks().len();
     let mut state = super::list_state(&model.tasks.list, &model.tasks.filter, total);
     if state.is_empty() {
-        let counts = format!("{total} · {} ready", model.tasks.ready);
+        let counts = format!("{total} · {} ready", plan.ready);
         state.push((counts, Scope::Muted));
         if !plan.file.findings.is_empty() {
             let findings = text::count(plan.file.findings.len(), "finding");
@@ -306,7 +303,7 @@ impl Drawing<'_> {
             self.run_mark(id, &mut pen);
         }
         self.waits(id, task, &mut pen);
-        if self.plan.next.as_deref() == Some(id) && pen.room() > 24 {
+        if self.plan.next.as_ref().is_some_and(|(next, _)| next == id) && pen.room() > 24 {
             pen.right_space(1).right(glyphs.next, style(Scope::Accent));
         }
         pen.right_space(1);
@@ -323,7 +320,7 @@ impl Drawing<'_> {
     }
 
     fn documents(&self, id: &str, pen: &mut RowPen<'_>) {
-        let written = self.plan.documents_of(id);
+        let written = self.plan.documents(id).count();
         let scope = match written {
             4 => Scope::Good,
             0 => Scope::Faint,
@@ -352,16 +349,15 @@ impl Drawing<'_> {
         if !matches!(task.status, Status::Pending | Status::Blocked) {
             return;
         }
-        let mut waits = self.plan.waits_for(id);
-        let Some(first) = waits.next() else {
+        let [first, rest @ ..] = self.plan.waits(id) else {
             return;
         };
-        let rest = match waits.count() {
+        let rest = match rest.len() {
             0 => String::new(),
             more => format!("+{more}"),
         };
         let sign = self.model.glyphs.blocked;
-        let words = format!("{sign} {}{rest}", text::sanitize(&first));
+        let words = format!("{sign} {}{rest}", text::sanitize(&first.on));
         pen.right_space(1)
             .right(&words, self.theme.style(Scope::TaskBlocked));
     }

@@ -286,7 +286,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent, effects: &mut Effects)
                         .list
                         .select_at(model.preflight.list.scroll() + line),
                     PanelId::Detail => {
-                        detail::click(model, mouse.column - inner.x, mouse.row - inner.y, effects)
+                        detail::click(model, mouse.column - inner.x, mouse.row - inner.y, effects);
                     }
                 }
             }
