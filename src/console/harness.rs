@@ -14,7 +14,11 @@ use super::{
     update, view,
     world::Delta,
 };
-use crate::settings::Settings;
+use crate::{
+    cluster::{Kind, Object, WorldDelta},
+    runs::{Run, RunKind},
+    settings::Settings,
+};
 
 /// A console without a terminal and without effects: what would be done is remembered instead.
 pub struct Harness {
@@ -49,6 +53,17 @@ impl Harness {
             self.send(Msg::World(delta));
         }
         self.send(Msg::Tick(self.model.now))
+    }
+
+    /// Lists these runs, as a watch does when it begins.
+    pub fn runs(&mut self, runs: impl IntoIterator<Item = Run>) -> &mut Self {
+        let (docs, code): (Vec<Run>, Vec<Run>) =
+            runs.into_iter().partition(|run| run.kind == RunKind::Docs);
+        let lists = [(Kind::DocsRun, docs), (Kind::CodeRun, code)];
+        self.world(lists.map(|(kind, runs)| {
+            let objects = runs.into_iter().map(|run| Object::Run(Box::new(run)));
+            Delta::Watch(Box::new(WorldDelta::Listed(kind, objects.collect())))
+        }))
     }
 
     /// Presses keys, written as in the keymap file and separated by spaces.

@@ -88,6 +88,7 @@ pub struct Stale {
     pub tasks: bool,
     pub runs: bool,
     pub checks: bool,
+    pub detail: bool,
 }
 
 /// A passing remark, bottom right.

@@ -76,6 +76,7 @@ fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
         }
         _ => {}
     }
+    model.stale.detail = true;
     model.world.apply(delta);
 }
 
@@ -93,7 +94,9 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     if stale.checks {
         model.preflight.refresh(&model.world.checks);
     }
-    detail::refresh(model, effects);
+    if stale.detail {
+        detail::refresh(model, effects);
+    }
 }
 
 /// Lets the details follow what is selected in the list that has, or last had, the focus.

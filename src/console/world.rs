@@ -121,6 +121,8 @@ pub struct Repository {
     pub branch: Option<String>,
     pub ahead: usize,
     pub behind: usize,
+    /// What a pod would clone.
+    pub url: Option<String>,
     /// Files changed, staged or new.
     pub changed: usize,
     /// Name of the remote.

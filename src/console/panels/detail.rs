@@ -394,10 +394,10 @@ fn lacks(model: &Model) -> Option<(String, Want)> {
     let id = match detail.subject.as_ref()? {
         Subject::Task(id) => {
             let plan = model.world.plan.get().filter(|_| tab == Tab::Task)?;
-            let present = plan
-                .documents
-                .get(id)
-                .filter(|files| files.contains(&true))?;
+            let present = plan.documents(id);
+            if present.count() == 0 {
+                return None;
+            }
             let project = crate::tasks::project_directory(&plan.path)?;
             let directory = project.join(documents_directory(&plan.tag, id));
             return Some((format!("{id} {present:?}"), Want::Documents(directory)));

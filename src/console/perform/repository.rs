@@ -36,6 +36,7 @@ fn shown(facts: &Facts) -> Repository {
             || folder.to_string_lossy().into_owned(),
             |remote| short_name(&remote.clone_url),
         ),
+        url: remote.map(|remote| remote.clone_url.clone()),
         branch: facts.branch().map(str::to_owned),
         ahead: known.map_or(0, |known| known.ahead),
         behind: known.map_or(0, |known| known.behind),

@@ -37,12 +37,13 @@ pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Conte
     );
     field(&mut lines, "Priority", task.priority.as_str());
     dependencies(&mut lines, plan, task, id, glyphs);
-    if plan.next.as_deref() == Some(id) {
-        field(&mut lines, "Next", "the one to begin with");
+    if let Some((_, why)) = plan.next.as_ref().filter(|(next, _)| next == id) {
+        field(&mut lines, "Next", why);
     }
     if !id.contains('.') {
-        let present = plan.documents.get(id).copied().unwrap_or_default();
-        let said = DOCUMENTS.iter().zip(present).map(|(name, there)| {
+        let missing: Vec<&str> = plan.documents(id).missing().collect();
+        let said = DOCUMENTS.iter().map(|name| {
+            let there = !missing.contains(name);
             let sign = if there { glyphs.done } else { glyphs.dot };
             format!("{sign} {name}")
         });

@@ -1,6 +1,6 @@
 //! The panel as a person meets it: by keys, through `update`.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -14,6 +14,7 @@ use crate::{
     },
     resources::{Attempt, DocsRun, DocsRunSpec, RunStatus},
     runs::Stage,
+    tasks::DocumentSet,
 };
 
 const PLAN: &str = r#"{"master":{"tasks":[
@@ -42,8 +43,7 @@ fn given(runs: Vec<Run>) -> Harness {
         PathBuf::from("/work/shop/.taskmaster/tasks/tasks.json"),
         crate::tasks::read(PLAN.as_bytes()).unwrap(),
         "master".into(),
-        BTreeMap::from([("1".into(), [true, false, false, false])]),
-        None,
+        HashMap::from([("1".into(), DocumentSet::from_listing(["task.md"]))]),
     );
     let repository = Repository {
         root: "/work/shop".into(),
@@ -61,13 +61,8 @@ fn given(runs: Vec<Run>) -> Harness {
         Delta::Cluster(Ok(target)),
         Delta::Repository(Ok(repository)),
         Delta::Plan(Ok(Arc::new(plan))),
-        Delta::ListBegun,
     ]);
-    console.world(
-        runs.into_iter()
-            .map(|run| Delta::Run(Box::new(run)))
-            .chain([Delta::ListEnded]),
-    );
+    console.runs(runs);
     console
 }
 
