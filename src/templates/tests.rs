@@ -232,3 +232,148 @@ fn the_settings_may_word_the_pull_request() {
     let files = render(&run(RunKind::Docs), &settings).unwrap();
     assert_eq!(files["pr-title"], "docs: claude on 2 tasks 1");
 }
+
+/// Runs a shipped script with nothing of this machine's but its PATH, `more` in front.
+fn script(name: &str, directory: &Path, more: Option<&Path>, env: &[(&str, &str)]) -> String {
+    let (_, text) = SHIPPED
+        .iter()
+        .find(|(shipped, _)| *shipped == name)
+        .unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = more.map_or(path.clone(), |more| format!("{}:{path}", more.display()));
+    let output = std::process::Command::new("sh")
+        .args(["-c", text])
+        .current_dir(directory)
+        .env_clear()
+        .envs([
+            ("PATH", path.as_str()),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("HOME", "/nonexistent"),
+        ])
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {said}{complaint}");
+    said
+}
+
+#[test]
+fn claude_is_started_with_what_the_run_asks_for_and_nothing_is_evaluated() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let fake = "#!/bin/sh\ncase \"$*\" in *--help*) echo '--max-budget-usd'; exit;; esac\nfor word in \"$@\"; do echo \"[$word]\"; done\ncat\n";
+    fs::write(at.join("claude"), fake).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(at.join("claude"), mode).unwrap();
+    let prompt = at.join("prompt.md");
+    fs::write(&prompt, "-p $(touch pwned) `touch pwned`\n").unwrap();
+    let prompt = prompt.display().to_string();
+    let env = |model, turns, budget, go_on| {
+        [
+            ("FD_RUN_FILES", "files"),
+            ("FD_PROMPT_FILE", prompt.as_str()),
+            ("FD_MODEL", model),
+            ("FD_MAX_TURNS", turns),
+            ("FD_BUDGET_USD", budget),
+            ("FD_CONTINUE", go_on),
+        ]
+    };
+    let full = env("$(touch pwned)", "7", "1.5", "1");
+    let full = script("agents/claude.sh", at, Some(at), &full);
+    let words: Vec<&str> = full.lines().collect();
+    let expected = [
+        "[-p]",
+        "[--output-format]",
+        "[stream-json]",
+        "[--verbose]",
+        "[--settings]",
+        "[files/settings.local.json]",
+        "[--mcp-config]",
+        "[files/mcp.json]",
+        "[--model]",
+        "[$(touch pwned)]",
+        "[--max-turns]",
+        "[7]",
+        "[--continue]",
+        "[--max-budget-usd]",
+        "[1.5]",
+        "-p $(touch pwned) `touch pwned`",
+    ];
+    assert_eq!(words, expected);
+    let least = script("agents/claude.sh", at, Some(at), &env("", "", "", ""));
+    assert_eq!(least.lines().count(), 9, "{least}");
+    assert!(!at.join("pwned").exists());
+}
+
+#[test]
+fn what_the_agent_left_is_committed_and_nothing_else() {
+    for (kind, expected) in [
+        ("docs", "apps/web/.taskmaster/docs/rel/task-1/task.md\n"),
+        (
+            "code",
+            "apps/web/.taskmaster/docs/rel/task-1/task.md\nstray\n",
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        let git = |words: &[&str]| {
+            let mut command = std::process::Command::new("git");
+            let command = command
+                .current_dir(at)
+                .env_clear()
+                .env("PATH", std::env::var("PATH").unwrap());
+            let command = command.envs([
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("HOME", "/nonexistent"),
+            ]);
+            let output = command.args(words).output().unwrap();
+            assert!(output.status.success(), "{words:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        git(&["init", "--quiet"]);
+        git(&["config", "user.name", "t"]);
+        git(&["config", "user.email", "t@example.com"]);
+        git(&["commit", "--quiet", "--allow-empty", "-m", "base"]);
+        let project = at.join("apps/web/.taskmaster");
+        fs::create_dir_all(project.join("docs/rel/task-1")).unwrap();
+        fs::create_dir_all(project.join("tasks")).unwrap();
+        fs::write(project.join("docs/rel/task-1/task.md"), "x").unwrap();
+        fs::write(project.join("tasks/tasks.json"), "{}").unwrap();
+        fs::write(at.join("stray"), "x").unwrap();
+        let root = at.display().to_string();
+        let env = [
+            ("FD_KIND", kind),
+            ("FD_RUN", "run-1"),
+            ("FD_TASKS", "1 2"),
+            ("FD_TAG", "rel"),
+            ("FD_WORKING_DIRECTORY", "apps/web"),
+            ("CLAUDE_PROJECT_DIR", root.as_str()),
+        ];
+        for _ in 0..2 {
+            script("hooks/stop-commit.sh", at, None, &env);
+        }
+        assert_eq!(
+            git(&["show", "--name-only", "--format=", "HEAD"]),
+            expected,
+            "{kind}"
+        );
+        assert_eq!(git(&["rev-list", "--count", "HEAD"]), "2\n", "{kind}");
+    }
+}
+
+#[test]
+fn the_early_test_never_stops_the_agent() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().display().to_string();
+    let said = script(
+        "hooks/early-test.sh",
+        directory.path(),
+        None,
+        &[("CLAUDE_PROJECT_DIR", &root)],
+    );
+    assert!(said.starts_with("No test command is known"), "{said}");
+}

@@ -1,15 +1,42 @@
 #!/bin/sh
 # When the agent stops: commits what is there, locally. Publishing is another stage's work, with a credential of its own.
+# Of a docs run only its own documents are taken, so that a stray file does not spoil the run; of a code run everything but
+# the plan.
 set -eu
 
-cd "$CLAUDE_PROJECT_DIR"
-if [ -z "$(git status --porcelain)" ]; then
-  exit 0
-fi
-git add --all
+export GIT_LITERAL_PATHSPECS=1
 if [ "$FD_KIND" = docs ]; then
+  cd "$CLAUDE_PROJECT_DIR/${FD_WORKING_DIRECTORY:-.}"
+  documents=.taskmaster/docs
+  if [ "$FD_TAG" != master ]; then
+    documents=$documents/$FD_TAG
+  fi
+  set --
+  for task in $FD_TASKS; do
+    for file in task.md prompt.md design-spec.md acceptance-criteria.md; do
+      if [ -f "$documents/task-$task/$file" ]; then
+        set -- "$@" "$documents/task-$task/$file"
+      fi
+    done
+  done
   message="docs: work of $FD_RUN"
 else
+  cd "$CLAUDE_PROJECT_DIR"
+  export GIT_LITERAL_PATHSPECS=0
+  set -- ':/' ':(exclude,top,glob)**/.taskmaster/tasks/tasks.json'
   message="feat: work of $FD_RUN on task $FD_TASKS"
 fi
-git -c core.hooksPath=/dev/null commit --quiet --message "$message"
+if [ $# -eq 0 ]; then
+  exit 0
+fi
+
+# A repository may ignore its documents; the run is there to write them.
+if [ "$FD_KIND" = docs ]; then
+  git add --force -- "$@"
+else
+  git add --all -- "$@"
+fi
+if git diff --cached --quiet --no-ext-diff -- "$@"; then
+  exit 0
+fi
+git -c core.hooksPath=/dev/null commit --quiet --only --message "$message" -- "$@"

@@ -1,6 +1,6 @@
 //! Runs on the embedded API with the real controller; a kubelet of this file's own plays the pods.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flightdeck::{
     controller::{self, ControllerConfig},
@@ -45,7 +45,7 @@ impl Scene {
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 0,
-            environment: Default::default(),
+            environment: BTreeMap::default(),
         })
         .await
         .unwrap();
