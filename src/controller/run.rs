@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, hash::Hasher, sync::Arc};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -124,8 +124,18 @@ async fn reconcile_kind<K: RunResource>(
     if kind == RunKind::Code {
         triggers.push(waiting_for::<K>(context, store.clone()).boxed());
     }
-    let queue = stream::select_all(triggers).take_until(stop.cancelled_owned());
-    applier(
+    let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned());
+    // Before the first list has come nothing is under way, and nothing would wake what waits for it.
+    let stopped_early = {
+        let store = store.clone();
+        async move {
+            stop.cancelled().await;
+            if store.wait_until_ready().now_or_never().is_some() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let reconciling = applier(
         |object, context| Box::pin(reconcile::<K>(object, context)),
         |object: Arc<DeserializeGuard<K>>, error: &Error, _| {
             tracing::warn!(run = object.name_any(), category = error.category().as_str(), %error, "will try again");
@@ -140,8 +150,11 @@ async fn reconcile_kind<K: RunResource>(
         if let Err(error) = outcome {
             tracing::debug!(%error, "a reconciliation did not come about");
         }
-    })
-    .await;
+    });
+    tokio::select! {
+        () = reconciling => {}
+        () = stopped_early => {}
+    }
 }
 
 /// A run's own status is no reason to look at it again; what people and the API server change in it is.

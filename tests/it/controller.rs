@@ -1,6 +1,13 @@
 //! Runs on the embedded API with the real controller; a kubelet of this file's own plays the pods.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use flightdeck::{
     controller::{self, ControllerConfig},
@@ -20,10 +27,11 @@ use kube::{
 };
 use kube_runtime::{WatchStreamExt, wait::await_condition, watcher};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
+use tower::ServiceExt;
 
 /// Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster with the kinds installed, a controller, and a kubelet.
 struct Scene {
@@ -72,15 +80,39 @@ impl Scene {
 
     async fn end(self) {
         let _ = self.stop.send(());
-        tokio::time::timeout(PATIENCE, self.controller)
-            .await
-            .unwrap()
-            .unwrap();
+        ends(self.controller).await;
         if let Some(kubelet) = self.kubelet {
             kubelet.abort();
         }
         self.cluster.shutdown().await;
     }
+}
+
+/// A client whose process seems to die before its write number `writes` + 1: that write, and all after it, never end.
+fn dying_client(cluster: &Cluster, writes: usize) -> (Client, Arc<AtomicUsize>, Arc<Notify>) {
+    let (done, dead) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (service, count, notify) = (cluster.service(), done.clone(), dead.clone());
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (service, count, notify) = (service.clone(), count.clone(), notify.clone());
+        async move {
+            if request.method() != http::Method::GET
+                && count.fetch_add(1, Ordering::SeqCst) >= writes
+            {
+                notify.notify_one();
+                return std::future::pending().await;
+            }
+            service.oneshot(request).await
+        }
+    });
+    (Client::new(service, "default"), done, dead)
+}
+
+/// The controller returns when it was told to.
+async fn ends(controller: JoinHandle<()>) {
+    let ended = tokio::time::timeout(PATIENCE, controller).await;
+    ended
+        .expect("the controller goes on after it was told to stop")
+        .unwrap();
 }
 
 fn start(client: &Client) -> (tokio::sync::oneshot::Sender<()>, JoinHandle<()>) {
@@ -459,5 +491,57 @@ async fn a_controller_that_starts_in_the_middle_goes_on_where_the_other_was() {
         3,
         "nothing was made twice"
     );
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_controller_that_dies_before_any_of_its_writes_leaves_nothing_behind_for_the_next_one() {
+    let mut scene = Scene::with(well).await;
+    let runs: Api<DocsRun> = scene.api();
+    let jobs: Api<Job> = scene.api();
+    let settled = |run: &Value| {
+        run["status"]["phase"] == "Succeeded" && run["metadata"].get("finalizers").is_none()
+    };
+    scene.stop.send(()).unwrap();
+    ends(scene.controller).await;
+
+    let mut writes = 0;
+    loop {
+        let name = format!("docs-dies-{writes}");
+        let (dying, _, dead) = dying_client(&scene.cluster, writes);
+        let (_stop, first) = start(&dying);
+        runs.create(&PostParams::default(), &docs_run(&name))
+            .await
+            .unwrap();
+        let survived = tokio::select! {
+            () = dead.notified() => false,
+            _ = until(&runs, &name, settled) => true,
+        };
+        first.abort();
+        let (stop, second) = start(&scene.client);
+        let run = until(&runs, &name, settled).await;
+        let attempts = run["status"]["attempts"].as_array().unwrap();
+        let stages: Vec<&str> = attempts
+            .iter()
+            .map(|attempt| attempt["stage"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            stages,
+            ["prep", "agent", "publish"],
+            "after {writes} writes"
+        );
+        let own = ListParams::default().labels(&format!("{}={name}", naming::LABEL_RUN));
+        let own = jobs.list(&own).await.unwrap();
+        assert_eq!(own.items.len(), 3, "after {writes} writes");
+        let _ = stop.send(());
+        ends(second).await;
+        if survived {
+            break;
+        }
+        writes += 1;
+    }
+    assert!(writes >= 12, "{writes} writes");
+    let (stop, controller) = start(&scene.client);
+    (scene.stop, scene.controller) = (stop, controller);
     scene.end().await;
 }
