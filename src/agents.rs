@@ -2,7 +2,12 @@
 
 pub mod template;
 
-use std::{env, ffi::OsStr, process::ExitCode};
+use std::{
+    env,
+    ffi::OsStr,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use futures::future::BoxFuture;
 
@@ -26,10 +31,16 @@ pub const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
 
 /// Runs the built-in agent of that name in the current directory, as a run's `agent.sh` does; 2 when there is none.
 pub async fn run(name: &str) -> ExitCode {
-    match BUILT_IN.iter().find(|agent| agent.name == name) {
-        Some(agent) => (agent.run)().await,
-        None => ExitCode::from(2),
+    if let Some(agent) = BUILT_IN.iter().find(|agent| agent.name == name) {
+        return (agent.run)().await;
     }
+    let known = BUILT_IN.map(|agent| agent.name).join(", ");
+    // Nothing can be said about a closed stderr.
+    let _ = writeln!(
+        io::stderr(),
+        "no built-in agent is called `{name}`; there is: {known}"
+    );
+    ExitCode::from(2)
 }
 
 /// Whether the agent of that name can be used: its program is on the `PATH` of the embedded cluster, or its image is set.
