@@ -11,6 +11,7 @@
 //! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
 //! | `attempt`, `shim`, `log` | one try at running a container: its directory, the process over it, its output |
+//! | `jobs`, `node` | the Job controller, and the node that runs pods as processes |
 //! | `kinds`, `object`, `failure` | the words the others speak in |
 
 mod apply;
@@ -22,8 +23,10 @@ mod discovery;
 mod events;
 mod failure;
 mod fields;
+mod jobs;
 mod kinds;
 pub mod log;
+pub mod node;
 mod object;
 mod patch;
 mod read;
@@ -46,6 +49,7 @@ pub use service::{ResponseBody, Service};
 pub use store::DiskError;
 
 use kinds::NAMESPACES;
+use node::{Logs, NodeHandle, NodeOptions};
 use object::Key;
 use store::Store;
 
@@ -59,7 +63,7 @@ pub struct ClusterOptions {
     pub directory: PathBuf,
     /// This program: what a container's shim, and `flightdeck` in a container's command, is.
     pub program: PathBuf,
-    /// Containers that may run at the same time.
+    /// Containers that may run at the same time; with 0 there is an API alone, without Job controller and node.
     pub max_containers: usize,
     /// Environment of this process that containers may be given parts of.
     pub environment: BTreeMap<String, String>,
@@ -72,6 +76,8 @@ pub enum OpenError {
     Disk(#[from] DiskError),
     #[error("cannot set up the embedded cluster: {0}")]
     SetUp(#[from] Failure),
+    #[error("cannot start the embedded cluster's node: {0}")]
+    Node(#[source] std::io::Error),
 }
 
 /// A running cluster.
@@ -79,19 +85,39 @@ pub struct Cluster {
     store: Store,
     service: Service,
     collector: JoinHandle<()>,
+    node: Option<NodeHandle>,
+}
+
+impl From<ClusterOptions> for NodeOptions {
+    fn from(options: ClusterOptions) -> Self {
+        Self {
+            directory: options.directory,
+            program: options.program,
+            max_containers: options.max_containers,
+            environment: options.environment,
+        }
+    }
 }
 
 impl Cluster {
     /// Opens the cluster of a directory, or makes a new one there.
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
         let (store, changes) = Store::open(&options.directory)?;
-        let service = Service::new(store.clone());
+        let logs = Logs::new(&options.directory).map_err(OpenError::Node)?;
+        let service = Service::new(store.clone(), logs);
         make_usual_namespaces(&store).await?;
         let collector = tokio::spawn(collect::run(store.clone(), changes));
+        let client = kube::Client::new(service.clone(), "default");
+        let node = if options.max_containers > 0 {
+            Some(node::start(client, options.into()).map_err(OpenError::Node)?)
+        } else {
+            None
+        };
         Ok(Self {
             store,
             service,
             collector,
+            node,
         })
     }
 
@@ -105,8 +131,19 @@ impl Cluster {
         self.service.clone()
     }
 
-    /// Ends everything this cluster does in this process; what was acknowledged is on disk.
+    /// Kills every container, and starts none any more. Resolves when no process of any is left.
+    pub async fn stop_containers(&self) {
+        if let Some(node) = &self.node {
+            node.stop_containers().await;
+        }
+    }
+
+    /// Ends everything this cluster does in this process; what was acknowledged is on disk. Containers go on under their
+    /// shims, and the next cluster of this directory finds them.
     pub async fn shutdown(self) {
+        if let Some(node) = &self.node {
+            node.shutdown();
+        }
         self.collector.abort();
         let store = self.store.clone();
         if tokio::task::spawn_blocking(move || store.close())

@@ -15,12 +15,15 @@ use http_body_util::{
     BodyExt, Full, LengthLimitError, Limited, StreamBody, combinators::UnsyncBoxBody,
 };
 use hyper::body::{Body, Bytes, Frame};
+use k8s_openapi::api::core::v1::Pod;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     discovery,
     failure::Failure,
-    kinds::{Kind, Registry},
+    kinds::{Kind, PODS, Registry},
+    node::{LogError, LogQuery, Logs},
     object::Key,
     patch::PatchType,
     read::{self, Form, Scope},
@@ -46,11 +49,13 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 pub struct Service {
     store: Store,
+    logs: Arc<Logs>,
 }
 
 impl Service {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(store: Store, logs: Logs) -> Self {
+        let logs = Arc::new(logs);
+        Self { store, logs }
     }
 }
 
@@ -320,6 +325,9 @@ impl Service {
         let name = call.path.name.clone();
         let subresource = call.path.subresource.clone();
         let status = match subresource.as_deref() {
+            Some("log") if &*call.kind.resource == PODS && method == Method::GET => {
+                return self.log(&call, &name.unwrap_or_default()).await;
+            }
             None => false,
             Some("status") if call.kind.status => true,
             Some(_) => return Err(Failure::no_such_path()),
@@ -351,6 +359,46 @@ impl Service {
             .cloned()
             .ok_or_else(|| Failure::not_found(&call.kind, name))?;
         Ok(call.object(StatusCode::OK, &object))
+    }
+
+    async fn log(&self, call: &Call, name: &str) -> Result<Response<ResponseBody>, Failure> {
+        let found = self
+            .store
+            .read()
+            .get(&call.kind.resource, &call.key(name))
+            .cloned();
+        let object = found.ok_or_else(|| Failure::not_found(&call.kind, name))?;
+        let pod = Pod::deserialize(&object.value)
+            .map_err(|error| Failure::internal(format!("the pod cannot be read: {error}")))?;
+        let params = &call.params;
+        let since_time = match params.text("sinceTime") {
+            "" => None,
+            text => Some(text.parse().map_err(|_| {
+                Failure::bad_request(format!("sinceTime is {text:?}, which is no such time"))
+            })?),
+        };
+        let query = LogQuery {
+            container: Some(params.text("container").to_owned()),
+            follow: params.flag("follow"),
+            previous: params.flag("previous"),
+            timestamps: params.flag("timestamps"),
+            since_time,
+            since_seconds: params.number("sinceSeconds")?,
+            tail_lines: params.number("tailLines")?,
+            limit_bytes: params.number("limitBytes")?,
+        };
+        let lines = self
+            .logs
+            .open(&pod, &query)
+            .await
+            .map_err(|error| match error {
+                LogError::BadRequest(why) => Failure::bad_request(why),
+                LogError::Read(_) => Failure::internal(error.to_string()),
+            })?;
+        // A log that cannot be read on ends: its reader asks again from where it was.
+        let lines = lines.take_while(|bytes| std::future::ready(bytes.is_ok()));
+        let lines = lines.filter_map(|bytes| std::future::ready(bytes.ok()));
+        Ok(stream_response(lines, "text/plain"))
     }
 
     fn list(&self, call: &Call) -> Result<Response<ResponseBody>, Failure> {

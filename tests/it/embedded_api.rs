@@ -27,7 +27,7 @@ async fn open(directory: &std::path::Path) -> Cluster {
     let options = ClusterOptions {
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
-        max_containers: 2,
+        max_containers: 0,
         environment: std::env::vars().collect(),
     };
     Cluster::open(options).await.unwrap()

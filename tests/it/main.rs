@@ -10,6 +10,7 @@
 mod controller;
 mod corpus;
 mod embedded_api;
+mod embedded_node;
 mod layers;
 mod shim;
 mod stages;

@@ -1,0 +1,667 @@
+//! What a Job needs next. Pure: all it looks at is handed in, the time as well.
+//!
+//! One pod per attempt (parallelism and completions are 1), named from the Job's uid and the number of failures before
+//! it, so that an attempt can never be made twice. A failure is counted once, when its pod has failed or is gone.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{
+        batch::v1::{Job, JobCondition, JobSpec, JobStatus},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
+use kube::{Resource, ResourceExt};
+
+/// Seconds before the second attempt; each further one waits twice as long.
+const BACK_OFF: i64 = 10;
+const LONGEST_BACK_OFF: i64 = 360;
+
+/// Everything that is to be done for a Job, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Pods to delete.
+    pub delete: Vec<Pod>,
+    pub create: Option<Pod>,
+    /// The status as it should be after that; absent when it is so already.
+    pub status: Option<JobStatus>,
+    /// The Job has outlived its time.
+    pub expire: bool,
+    /// When to look again though nothing happened.
+    pub wake: Option<Timestamp>,
+}
+
+/// Plans for `job` and the pods it controls.
+#[must_use]
+pub fn plan(job: &Job, pods: &[Pod], now: Timestamp) -> Plan {
+    let spec = job.spec.clone().unwrap_or_default();
+    if job.metadata.deletion_timestamp.is_some() {
+        return Plan::default();
+    }
+    let before = job.status.clone().unwrap_or_default();
+    if let Some(end) = finished(&before) {
+        return expire(&spec, end, now);
+    }
+    let mut planning = Planning {
+        job,
+        pods,
+        now: whole_seconds(now),
+        status: before.clone(),
+        plan: Plan::default(),
+    };
+    planning.decide(&spec);
+    let Planning { status, plan, .. } = planning;
+    Plan {
+        status: (status != before).then_some(status),
+        ..plan
+    }
+}
+
+/// When a Job reached its end.
+fn finished(status: &JobStatus) -> Option<Timestamp> {
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let end = conditions
+        .iter()
+        .find(|one| matches!(one.type_.as_str(), "Complete" | "Failed") && one.status == "True")?;
+    end.last_transition_time.as_ref().map(|time| time.0)
+}
+
+fn expire(spec: &JobSpec, end: Timestamp, now: Timestamp) -> Plan {
+    let Some(seconds) = spec.ttl_seconds_after_finished else {
+        return Plan::default();
+    };
+    let at = after(end, i64::from(seconds));
+    if at <= now {
+        Plan {
+            expire: true,
+            ..Plan::default()
+        }
+    } else {
+        Plan {
+            wake: Some(at),
+            ..Plan::default()
+        }
+    }
+}
+
+fn after(at: Timestamp, seconds: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// Times on the wire have no fraction.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+struct Planning<'a> {
+    job: &'a Job,
+    pods: &'a [Pod],
+    now: Timestamp,
+    status: JobStatus,
+    plan: Plan,
+}
+
+impl Planning<'_> {
+    fn decide(&mut self, spec: &JobSpec) {
+        let suspended = spec.suspend == Some(true);
+        self.note_suspension(suspended);
+        self.count();
+        if self.holds("FailureTarget").is_some() {
+            return self.fail_when_stopped();
+        }
+        if suspended {
+            self.delete_active();
+            self.status.start_time = None;
+            return;
+        }
+        let start = self.status.start_time.get_or_insert(Time(self.now)).0;
+        if self.pods.iter().any(|pod| phase(pod) == "Succeeded") {
+            return self.complete();
+        }
+        if let Some(seconds) = spec.active_deadline_seconds {
+            let deadline = after(start, seconds);
+            if deadline <= self.now {
+                return self.fail(
+                    "DeadlineExceeded",
+                    "Job was active longer than specified deadline",
+                );
+            }
+            self.wake(deadline);
+        }
+        let limit = spec.backoff_limit.unwrap_or(6);
+        let failures = self.status.failed.unwrap_or(0);
+        let failing = i32::from(self.attempt(failures).is_some_and(is_deleting));
+        let restarts: i32 = self.pods.iter().map(restarts).sum();
+        let on_failure = spec.template.spec.as_ref();
+        let on_failure = on_failure.and_then(|spec| spec.restart_policy.as_deref());
+        let worn_out = on_failure == Some("OnFailure") && restarts > 0 && restarts >= limit;
+        if failures + failing > limit || worn_out {
+            return self.fail(
+                "BackoffLimitExceeded",
+                "Job has reached the specified backoff limit",
+            );
+        }
+        if self.pods.iter().any(is_live) || failing > 0 {
+            return;
+        }
+        self.try_again(spec, failures);
+    }
+
+    /// Creates the next attempt, when its time has come.
+    fn try_again(&mut self, spec: &JobSpec, failures: i32) {
+        let last = self.pods.iter().filter_map(finished_at).max();
+        if let (1.., Some(last)) = (failures, last) {
+            let doubled = BACK_OFF.saturating_mul(1 << (failures - 1).min(16));
+            let at = after(last, doubled.min(LONGEST_BACK_OFF));
+            if at > self.now {
+                return self.wake(at);
+            }
+        }
+        self.plan.create = Some(pod(self.job, spec, failures));
+        self.status.active = Some(1);
+    }
+
+    /// Counts the pods as they are. The attempt under way that has failed, or is nowhere to be found, is a failure.
+    fn count(&mut self) {
+        let count =
+            |test: fn(&Pod) -> bool| self.pods.iter().filter(|pod| test(pod)).count() as i32;
+        let live = count(is_live);
+        let terminating = count(is_deleting);
+        let was_under_way =
+            self.status.active.unwrap_or(0) + self.status.terminating.unwrap_or(0) > 0;
+        let failures = self.status.failed.unwrap_or(0);
+        let suspended = self.holds("Suspended").is_some();
+        let failed = match self.attempt(failures) {
+            Some(pod) => phase(pod) == "Failed",
+            None => was_under_way && !suspended,
+        };
+        let status = &mut self.status;
+        status.failed = positive(failures + i32::from(failed));
+        status.active = positive(live);
+        status.ready = Some(self.pods.iter().filter(|pod| is_ready(pod)).count() as i32);
+        status.terminating = Some(terminating);
+        let succeeded = self.pods.iter().filter(|pod| phase(pod) == "Succeeded");
+        status.succeeded = positive(succeeded.count() as i32);
+    }
+
+    /// The pod of the attempt after so many failures.
+    fn attempt(&self, failures: i32) -> Option<&Pod> {
+        let name = pod_name(self.job, failures);
+        self.pods.iter().find(|pod| pod.name_any() == name)
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        let before = self.plan.wake;
+        self.plan.wake = Some(before.map_or(at, |before| before.min(at)));
+    }
+
+    fn delete_active(&mut self) {
+        let active = self.pods.iter().filter(|pod| is_live(pod));
+        self.plan.delete = active.cloned().collect();
+    }
+
+    fn complete(&mut self) {
+        self.delete_active();
+        let (reason, message) = (
+            "CompletionsReached",
+            "Reached expected number of succeeded pods",
+        );
+        self.set("SuccessCriteriaMet", true, reason, message);
+        if !self.pods.iter().any(|pod| is_live(pod) || is_deleting(pod)) {
+            self.set("Complete", true, reason, message);
+            self.status.completion_time = Some(Time(self.now));
+        }
+    }
+
+    fn fail(&mut self, reason: &str, message: &str) {
+        self.set("FailureTarget", true, reason, message);
+        self.fail_when_stopped();
+    }
+
+    /// A Job has failed only when none of its pods runs any more.
+    fn fail_when_stopped(&mut self) {
+        self.delete_active();
+        if self.pods.iter().any(|pod| is_live(pod) || is_deleting(pod)) {
+            return;
+        }
+        let Some(target) = self.holds("FailureTarget") else {
+            return;
+        };
+        let (reason, message) = (target.reason.clone(), target.message.clone());
+        self.set(
+            "Failed",
+            true,
+            &reason.unwrap_or_default(),
+            &message.unwrap_or_default(),
+        );
+    }
+
+    fn note_suspension(&mut self, suspended: bool) {
+        let was = self.holds("Suspended").is_some();
+        if suspended && !was {
+            self.set("Suspended", true, "JobSuspended", "Job suspended");
+        } else if !suspended && was {
+            self.set("Suspended", false, "JobResumed", "Job resumed");
+        }
+    }
+
+    fn holds(&self, kind: &str) -> Option<&JobCondition> {
+        let conditions = self.status.conditions.as_deref().unwrap_or_default();
+        conditions
+            .iter()
+            .find(|one| one.type_ == kind && one.status == "True")
+    }
+
+    fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
+        let conditions = self.status.conditions.get_or_insert_default();
+        conditions.retain(|one| one.type_ != kind);
+        conditions.push(JobCondition {
+            type_: kind.to_owned(),
+            status: if holds { "True" } else { "False" }.to_owned(),
+            reason: Some(reason.to_owned()),
+            message: Some(message.to_owned()),
+            last_probe_time: Some(Time(self.now)),
+            last_transition_time: Some(Time(self.now)),
+        });
+    }
+}
+
+/// Kubernetes leaves counts of zero out.
+fn positive(count: i32) -> Option<i32> {
+    (count > 0).then_some(count)
+}
+
+fn phase(pod: &Pod) -> &str {
+    let status = pod.status.as_ref();
+    status
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or("Pending")
+}
+
+fn is_over(pod: &Pod) -> bool {
+    matches!(phase(pod), "Succeeded" | "Failed")
+}
+
+/// Neither over nor being deleted.
+fn is_live(pod: &Pod) -> bool {
+    !is_over(pod) && pod.metadata.deletion_timestamp.is_none()
+}
+
+fn is_deleting(pod: &Pod) -> bool {
+    !is_over(pod) && pod.metadata.deletion_timestamp.is_some()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter());
+    is_live(pod)
+        && conditions
+            .flatten()
+            .any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let containers = pod.status.iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    containers.map(|status| status.restart_count).sum()
+}
+
+/// When the last container of a pod ended.
+fn finished_at(pod: &Pod) -> Option<Timestamp> {
+    let containers = pod.status.iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    containers
+        .filter_map(|status| {
+            status
+                .state
+                .as_ref()?
+                .terminated
+                .as_ref()?
+                .finished_at
+                .as_ref()
+        })
+        .map(|time| time.0)
+        .max()
+}
+
+/// `<job>-<five letters>`: the same for the same attempt, another for every other Job of the same name.
+fn pod_name(job: &Job, failures: i32) -> String {
+    use sha2::{Digest, Sha256};
+
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let seed = format!("{}/{failures}", job.uid().unwrap_or_default());
+    let suffix: String = Sha256::digest(seed.as_bytes())
+        .iter()
+        .take(5)
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
+        .collect();
+    let mut name = job.name_any();
+    name.truncate(57);
+    format!("{name}-{suffix}")
+}
+
+fn pod(job: &Job, spec: &JobSpec, failures: i32) -> Pod {
+    let template = spec.template.metadata.clone().unwrap_or_default();
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(pod_name(job, failures)),
+            namespace: job.namespace(),
+            labels: template.labels,
+            annotations: template.annotations,
+            owner_references: job.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: spec.template.spec.clone(),
+        status: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Seconds after the epoch at which tables take place.
+    const NOW: i64 = 1000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn job(spec: &Value, status: &Value) -> Job {
+        let mut job = json!({
+            "metadata": {"name": "job", "namespace": "n", "uid": "u"},
+            "spec": {"template": {"metadata": {"labels": {"job-name": "job"}}, "spec": {"restartPolicy": "Never", "containers": []}}},
+            "status": status,
+        });
+        for (key, value) in spec.as_object().unwrap() {
+            job["spec"][key] = value.clone();
+        }
+        serde_json::from_value(job).unwrap()
+    }
+
+    /// A pod of the attempt after `failures`, over since `NOW - 5` when it is over.
+    fn attempt(failures: i32, phase: &str) -> Pod {
+        let job = job(&json!({}), &json!({}));
+        serde_json::from_value(json!({
+            "metadata": {"name": pod_name(&job, failures)},
+            "status": {"phase": phase, "containerStatuses": [{
+                "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 2,
+                "state": {"terminated": {"exitCode": 1, "finishedAt": at(NOW - 5).to_string()}},
+            }]},
+        }))
+        .unwrap()
+    }
+
+    fn deleting(mut pod: Pod) -> Pod {
+        pod.metadata.deletion_timestamp = Some(Time(at(NOW)));
+        pod
+    }
+
+    fn started(rest: &Value) -> Value {
+        let mut status = json!({"startTime": at(NOW - 100).to_string()});
+        for (key, value) in rest.as_object().unwrap() {
+            status[key] = value.clone();
+        }
+        status
+    }
+
+    fn condition(kind: &str) -> Value {
+        json!([{"type": kind, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": at(NOW - 50).to_string()}])
+    }
+
+    /// What a plan comes to, in words.
+    fn words(job: &Job, pods: &[Pod]) -> Vec<String> {
+        let plan = plan(job, pods, at(NOW));
+        let mut words = Vec::new();
+        if !plan.delete.is_empty() {
+            words.push("delete".to_owned());
+        }
+        if plan.create.is_some() {
+            words.push("create".to_owned());
+        }
+        if plan.expire {
+            words.push("expire".to_owned());
+        }
+        if let Some(wake) = plan.wake {
+            words.push(format!("wake in {}", wake.as_second() - NOW));
+        }
+        if let Some(status) = plan.status {
+            if status.failed != job.status.as_ref().and_then(|status| status.failed) {
+                words.push(format!("failed {}", status.failed.unwrap_or(0)));
+            }
+            let old = job.status.clone().unwrap_or_default().conditions;
+            let old = old.unwrap_or_default();
+            let new = status.conditions.unwrap_or_default();
+            words.extend(new.iter().filter(|one| !old.contains(one)).map(|one| {
+                let not = if one.status == "True" { "" } else { "not " };
+                format!(
+                    "{not}{} {}",
+                    one.type_,
+                    one.reason.clone().unwrap_or_default()
+                )
+            }));
+        }
+        words
+    }
+
+    #[test]
+    fn a_job_does_what_the_table_says() {
+        let under_way = || started(&json!({"active": 1}));
+        let limit = |limit: i32| json!({"backoffLimit": limit});
+        let rows: Vec<(&str, Job, Vec<Pod>, &[&str])> = vec![
+            (
+                "a new job starts its pod",
+                job(&json!({}), &json!({})),
+                vec![],
+                &["create"],
+            ),
+            (
+                "a job whose pod runs waits",
+                job(&json!({}), &under_way()),
+                vec![attempt(0, "Running")],
+                &[],
+            ),
+            (
+                "a pod made but not yet counted is not made again",
+                job(&json!({}), &started(&json!({}))),
+                vec![attempt(0, "Pending")],
+                &[],
+            ),
+            (
+                "a success completes the job",
+                job(&json!({}), &under_way()),
+                vec![attempt(0, "Succeeded")],
+                &[
+                    "SuccessCriteriaMet CompletionsReached",
+                    "Complete CompletionsReached",
+                ],
+            ),
+            (
+                "without retries a failure is the end",
+                job(&limit(0), &under_way()),
+                vec![attempt(0, "Failed")],
+                &[
+                    "failed 1",
+                    "FailureTarget BackoffLimitExceeded",
+                    "Failed BackoffLimitExceeded",
+                ],
+            ),
+            (
+                "with retries a failure waits before the next attempt",
+                job(&limit(2), &under_way()),
+                vec![attempt(0, "Failed")],
+                &["wake in 5", "failed 1"],
+            ),
+            (
+                "each wait is twice the one before",
+                job(&limit(2), &started(&json!({"failed": 2}))),
+                vec![attempt(0, "Failed"), attempt(1, "Failed")],
+                &["wake in 15"],
+            ),
+            (
+                "a failure counts once",
+                job(&limit(1), &started(&json!({"failed": 1, "active": 1}))),
+                vec![attempt(0, "Failed"), attempt(1, "Running")],
+                &[],
+            ),
+            (
+                "a pod that is nowhere to be found was lost",
+                job(&limit(0), &under_way()),
+                vec![],
+                &[
+                    "failed 1",
+                    "FailureTarget BackoffLimitExceeded",
+                    "Failed BackoffLimitExceeded",
+                ],
+            ),
+            (
+                "a lost pod is followed by another when retries are left",
+                job(&limit(1), &under_way()),
+                vec![],
+                &["create", "failed 1"],
+            ),
+            (
+                "a pod being deleted fails the job only once it is gone",
+                job(&limit(0), &under_way()),
+                vec![deleting(attempt(0, "Running"))],
+                &["FailureTarget BackoffLimitExceeded"],
+            ),
+            (
+                "and then it does",
+                job(
+                    &limit(0),
+                    &started(&json!({"terminating": 1, "conditions": condition("FailureTarget")})),
+                ),
+                vec![],
+                &["failed 1", "Failed BackoffLimitExceeded"],
+            ),
+            (
+                "a pod being deleted is waited for before the next attempt",
+                job(&limit(3), &under_way()),
+                vec![deleting(attempt(0, "Running"))],
+                &[],
+            ),
+            (
+                "a deadline to come is a reason to wake",
+                job(&json!({"activeDeadlineSeconds": 130}), &under_way()),
+                vec![attempt(0, "Running")],
+                &["wake in 30"],
+            ),
+            (
+                "a deadline deletes the pod",
+                job(&json!({"activeDeadlineSeconds": 100}), &under_way()),
+                vec![attempt(0, "Running")],
+                &["delete", "FailureTarget DeadlineExceeded"],
+            ),
+            (
+                "a deadline also ends a job whose pod never started",
+                job(&json!({"activeDeadlineSeconds": 100}), &under_way()),
+                vec![attempt(0, "Pending")],
+                &["delete", "FailureTarget DeadlineExceeded"],
+            ),
+            (
+                "a suspended job starts nothing",
+                job(&json!({"suspend": true}), &json!({})),
+                vec![],
+                &["Suspended JobSuspended"],
+            ),
+            (
+                "suspending deletes the pod",
+                job(&json!({"suspend": true}), &under_way()),
+                vec![attempt(0, "Running")],
+                &["delete", "Suspended JobSuspended"],
+            ),
+            (
+                "a pod that suspension deleted is no failure",
+                job(
+                    &json!({"suspend": true, "backoffLimit": 0}),
+                    &json!({"terminating": 1, "conditions": condition("Suspended")}),
+                ),
+                vec![],
+                &[],
+            ),
+            (
+                "resuming starts again",
+                job(
+                    &json!({"suspend": false, "backoffLimit": 0}),
+                    &json!({"terminating": 0, "conditions": condition("Suspended")}),
+                ),
+                vec![],
+                &["create", "not Suspended JobResumed"],
+            ),
+            (
+                "restarts within the pod wear a job out too",
+                job(
+                    &json!({"backoffLimit": 2, "template": {"spec": {"restartPolicy": "OnFailure", "containers": []}}}),
+                    &under_way(),
+                ),
+                vec![attempt(0, "Running")],
+                &["delete", "FailureTarget BackoffLimitExceeded"],
+            ),
+            (
+                "a finished job without a time to live stays",
+                job(&json!({}), &json!({"conditions": condition("Complete")})),
+                vec![],
+                &[],
+            ),
+            (
+                "a finished job lives as long as it may",
+                job(
+                    &json!({"ttlSecondsAfterFinished": 60}),
+                    &json!({"conditions": condition("Failed")}),
+                ),
+                vec![attempt(0, "Failed")],
+                &["wake in 10"],
+            ),
+            (
+                "and no longer",
+                job(
+                    &json!({"ttlSecondsAfterFinished": 0}),
+                    &json!({"conditions": condition("Complete")}),
+                ),
+                vec![attempt(0, "Succeeded")],
+                &["expire"],
+            ),
+        ];
+        for (situation, job, pods, expected) in rows {
+            assert_eq!(words(&job, &pods), expected, "{situation}");
+        }
+    }
+
+    #[test]
+    fn what_a_plan_leads_to_needs_nothing_more() {
+        let mut job = job(&json!({"backoffLimit": 0}), &json!({}));
+        let first = plan(&job, &[], at(NOW));
+        let pod = first.create.unwrap();
+        assert_eq!(pod.labels()["job-name"], "job");
+        assert_eq!(pod.owner_references()[0].uid, "u");
+        job.status = first.status;
+        let mut pods = [pod];
+        let again = plan(&job, &pods, at(NOW + 1));
+        job.status = again.status.or(job.status);
+        assert_eq!(plan(&job, &pods, at(NOW + 2)), Plan::default());
+        pods[0].status = attempt(0, "Succeeded").status;
+        job.status = plan(&job, &pods, at(NOW + 3)).status;
+        assert_eq!(plan(&job, &pods, at(NOW + 4)), Plan::default());
+    }
+
+    #[test]
+    fn names_tell_attempts_and_jobs_apart() {
+        let mut job = job(&json!({}), &json!({}));
+        let (first, second) = (pod_name(&job, 0), pod_name(&job, 1));
+        job.metadata.uid = Some("other".to_owned());
+        let other = pod_name(&job, 0);
+        assert!(first != second && first != other);
+        job.metadata.name = Some("j".repeat(63));
+        assert_eq!(pod_name(&job, 0).len(), 63);
+    }
+}

@@ -1,0 +1,354 @@
+//! The node: runs the pods of the cluster as processes of this machine, each container under its shim.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `pod` | one pod from its first sight to the last of it |
+//! | `container` | one attempt at a container: putting it together, starting, stopping, judging |
+//! | `environment`, `paths`, `sources`, `volumes`, `claims` | what a container is given |
+//! | `status` | what a kubelet would write of it |
+//! | `logs` | which log a request asks for |
+//!
+//! On disk, below the state directory: `pods/<uid>/containers/<name>/<attempt>/` (see [`super::attempt`]),
+//! `pods/<uid>/volumes/`, `claims/<uid>/`, and `bin/`, which is first in every container's PATH and holds this program.
+//!
+//! A client of the API server like any other; it knows pods, claims, ConfigMaps and Secrets, and no kind of ours.
+
+mod claims;
+mod container;
+mod environment;
+mod logs;
+mod paths;
+mod pod;
+mod sources;
+mod status;
+mod volumes;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    os::unix::fs::{DirBuilderExt, symlink},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{
+    Api, Client, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use nix::sys::signal::Signal;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{attempt::Attempt, jobs};
+use claims::Claims;
+use pod::Seen;
+
+pub use environment::INHERIT_ANNOTATION;
+pub use logs::{LogError, LogQuery, Logs};
+
+/// Name of the only node.
+const NODE_NAME: &str = "embedded";
+/// Field manager of what this node and its Job controller write.
+pub(super) const MANAGER: &str = "flightdeck-embedded";
+
+/// What a node is made of.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// State directory: logs, volumes, claims.
+    pub directory: PathBuf,
+    /// This program: the shim of every container, and `flightdeck` in its PATH.
+    pub program: PathBuf,
+    /// Containers that run at the same time.
+    pub max_containers: usize,
+    /// The environment that containers are given parts of.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What the parts of a node share.
+struct Node {
+    client: Client,
+    options: NodeOptions,
+    /// Directory with this program, for the PATH.
+    programs: PathBuf,
+    places: Arc<Semaphore>,
+    claims: watch::Sender<claims::Known>,
+    halted: AtomicBool,
+}
+
+/// A running node.
+#[derive(Clone)]
+pub struct NodeHandle {
+    node: Arc<Node>,
+    task: Arc<JoinHandle<()>>,
+}
+
+/// Starts the node and the Job controller of the cluster behind `client`. Pods that ran before go on, or are judged.
+pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
+    let programs = options.directory.join("bin");
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&options.directory)?;
+    for directory in [&programs, &options.directory.join("pods")] {
+        fs::create_dir_all(directory)?;
+    }
+    link(&options.program, &programs.join("flightdeck"))?;
+    let node = Arc::new(Node {
+        programs,
+        places: Arc::new(Semaphore::new(options.max_containers.max(1))),
+        claims: watch::Sender::default(),
+        halted: AtomicBool::new(false),
+        client,
+        options,
+    });
+    let task = tokio::spawn(run(Arc::clone(&node)));
+    Ok(NodeHandle {
+        node,
+        task: Arc::new(task),
+    })
+}
+
+/// Another version of this program may have been there before.
+fn link(program: &Path, place: &Path) -> io::Result<()> {
+    if fs::read_link(place).is_ok_and(|target| target == program) {
+        return Ok(());
+    }
+    let beside = place.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => symlink(program, &beside)?,
+    }
+    fs::rename(&beside, place)
+}
+
+impl NodeHandle {
+    /// Stops watching over pods and Jobs. Containers go on under their shims until the next node finds them.
+    pub fn shutdown(&self) {
+        self.task.abort();
+    }
+
+    /// Kills every container, and starts none any more. Resolves when no process of any is left.
+    pub async fn stop_containers(&self) {
+        self.node.halted.store(true, Ordering::SeqCst);
+        let attempts = self.node.attempts();
+        let kill = move || {
+            for attempt in &attempts {
+                container::signal(attempt, Signal::SIGUSR1);
+            }
+            for attempt in attempts {
+                if let Err(error) = container::judge(&attempt) {
+                    let directory = attempt.directory().display();
+                    tracing::warn!(%directory, %error, "a container may still run");
+                }
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(kill).await {
+            tracing::error!(%error, "the containers could not be stopped");
+        }
+    }
+}
+
+impl Node {
+    fn pods_directory(&self) -> PathBuf {
+        self.options.directory.join("pods")
+    }
+
+    fn pod_directory(&self, uid: &str) -> PathBuf {
+        self.pods_directory().join(uid)
+    }
+
+    fn container_directory(&self, uid: &str, container: &str) -> PathBuf {
+        container_directory(&self.options.directory, uid, container)
+    }
+
+    fn claims_directory(&self) -> PathBuf {
+        self.options.directory.join("claims")
+    }
+
+    fn claim_directory(&self, uid: &str) -> PathBuf {
+        self.claims_directory().join(uid)
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::SeqCst)
+    }
+
+    fn share(&self, containers: usize) -> u32 {
+        containers.clamp(1, self.options.max_containers.max(1)) as u32
+    }
+
+    /// Room for so many containers, first come, first served.
+    async fn take_place(&self, containers: usize) -> Option<OwnedSemaphorePermit> {
+        let places = Arc::clone(&self.places);
+        places.acquire_many_owned(self.share(containers)).await.ok()
+    }
+
+    /// Room for containers that may run already and cannot wait.
+    fn place_if_free(&self, containers: usize) -> Option<OwnedSemaphorePermit> {
+        let places = Arc::clone(&self.places);
+        places.try_acquire_many_owned(self.share(containers)).ok()
+    }
+
+    /// Every attempt on disk that has not ended.
+    fn attempts(&self) -> Vec<Attempt> {
+        entries(&self.pods_directory())
+            .flat_map(|uid| self.attempts_of(&uid))
+            .collect()
+    }
+
+    fn attempts_of(&self, uid: &str) -> Vec<Attempt> {
+        let containers = self.pod_directory(uid).join("containers");
+        entries(&containers)
+            .flat_map(|container| {
+                let directory = containers.join(container);
+                let numbers = pod::attempts(&directory);
+                numbers
+                    .into_iter()
+                    .map(move |number| Attempt::new(directory.join(number.to_string())))
+            })
+            .filter(|attempt| !attempt.is_over())
+            .collect()
+    }
+
+    /// Removes what is left of a pod that nobody knows any more, its processes first.
+    fn sweep(&self, uid: &str) {
+        for attempt in self.attempts_of(uid) {
+            container::signal(&attempt, Signal::SIGUSR1);
+            if let Err(error) = container::judge(&attempt) {
+                tracing::warn!(pod = uid, %error, "a container of a lost pod may still run");
+            }
+        }
+        pod::remove(&self.pod_directory(uid));
+    }
+}
+
+/// Where the attempts at a pod's container are.
+fn container_directory(state: &Path, uid: &str, container: &str) -> PathBuf {
+    let pod = state.join("pods").join(uid);
+    pod.join("containers").join(container)
+}
+
+/// Names in a directory; none when it is not there.
+fn entries(directory: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+/// One pod's runner, and what it is told.
+struct Runner {
+    seen: watch::Sender<Seen>,
+}
+
+async fn run(node: Arc<Node>) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(jobs::run(node.client.clone()));
+    let pods = Api::<Pod>::all(node.client.clone());
+    let pods = watcher(pods, watcher::Config::default()).default_backoff();
+    let all = Api::<PersistentVolumeClaim>::all(node.client.clone());
+    let all = watcher(all, watcher::Config::default()).default_backoff();
+    let (mut pods, mut all) = (std::pin::pin!(pods), std::pin::pin!(all));
+    let mut claims = Claims::default();
+    let mut runners = Runners::default();
+    loop {
+        tokio::select! {
+            event = pods.next() => match event {
+                Some(Ok(event)) => runners.take_in(&node, event, &mut tasks),
+                Some(Err(error)) => tracing::warn!(%error, "the watch of pods was cut"),
+                None => return,
+            },
+            event = all.next() => match event {
+                Some(Ok(event)) => claims.take_in(&node, event).await,
+                Some(Err(error)) => tracing::warn!(%error, "the watch of claims was cut"),
+                None => return,
+            },
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a part of the node ended");
+                }
+            }
+        }
+        if claims.some_leave() {
+            let users = runners.users();
+            claims.release(&node, &users).await;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Runners {
+    all: HashMap<String, Runner>,
+    /// Uids of a list that is not complete yet.
+    listed: Option<Vec<String>>,
+}
+
+impl Runners {
+    fn take_in(&mut self, node: &Arc<Node>, event: Event<Pod>, tasks: &mut JoinSet<()>) {
+        match event {
+            Event::Init => self.listed = Some(Vec::new()),
+            Event::InitApply(pod) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.push(pod.uid().unwrap_or_default());
+                }
+                self.see(node, pod, tasks);
+            }
+            Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                let gone: Vec<String> = self
+                    .all
+                    .keys()
+                    .filter(|uid| !listed.contains(uid))
+                    .cloned()
+                    .collect();
+                for uid in &gone {
+                    self.lose(uid);
+                }
+                for left in entries(&node.pods_directory()).filter(|uid| !listed.contains(uid)) {
+                    if !gone.contains(&left) {
+                        let node = Arc::clone(node);
+                        tokio::task::spawn_blocking(move || node.sweep(&left));
+                    }
+                }
+            }
+            Event::Apply(pod) => self.see(node, pod, tasks),
+            Event::Delete(pod) => self.lose(&pod.uid().unwrap_or_default()),
+        }
+    }
+
+    fn see(&mut self, node: &Arc<Node>, pod: Pod, tasks: &mut JoinSet<()>) {
+        let uid = pod.uid().unwrap_or_default();
+        let pod = Some(Arc::new(pod));
+        if let Some(runner) = self.all.get(&uid) {
+            runner.seen.send_replace(pod);
+        } else {
+            let (seen, receiver) = watch::channel(pod);
+            tasks.spawn(pod::run(Arc::clone(node), receiver));
+            self.all.insert(uid, Runner { seen });
+        }
+    }
+
+    /// The runner clears up and ends by itself.
+    fn lose(&mut self, uid: &str) {
+        if let Some(runner) = self.all.remove(uid) {
+            runner.seen.send_replace(None);
+        }
+    }
+
+    /// Pods that still need their claims.
+    fn users(&self) -> Vec<Arc<Pod>> {
+        self.all
+            .values()
+            .filter_map(|runner| runner.seen.borrow().clone())
+            .filter(|pod| !pod::is_finished(pod))
+            .collect()
+    }
+}

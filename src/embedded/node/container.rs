@@ -1,0 +1,286 @@
+//! One attempt at a container as the node sees it: starting its shim, or finding it again; stopping it; its end.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Container;
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid as ProcessId,
+};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, Command},
+    sync::oneshot,
+};
+
+use super::{
+    environment::{self, Around},
+    paths::{Paths, expand},
+    sources::Missing,
+    status::End,
+};
+use crate::embedded::{
+    attempt::{Attempt, Ended, Spec, Started},
+    shim,
+};
+
+/// Bytes of a termination message that are kept: the last ones.
+const MESSAGE: u64 = 4096;
+/// Bytes of the log that stand in for a missing termination message.
+const FALLBACK: u64 = 2048;
+
+/// Everything a container's process is started with.
+pub struct Recipe {
+    pub spec: Spec,
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Recipe {
+    /// Puts together what `container` asks for. `volumes` are the directories of the pod's volumes, `scratch` a
+    /// directory for a container that names no working directory.
+    pub fn new(
+        container: &Container,
+        around: &Around<'_>,
+        volumes: &BTreeMap<String, PathBuf>,
+        attempt: &Attempt,
+        scratch: &Path,
+    ) -> Result<Self, Missing> {
+        let declared = environment::declared(container, around)?;
+        let last_words = container.termination_message_path.as_deref();
+        let paths = Paths::new(
+            mounts(container, volumes, &declared)?
+                .into_iter()
+                .chain(last_words.map(|path| (path.to_owned(), attempt.termination_path()))),
+        );
+        let words = container.command.iter().chain(&container.args).flatten();
+        let command: Vec<String> = words
+            .map(|word| paths.translate(&expand(word, &declared)))
+            .collect();
+        if container.command.as_ref().is_none_or(Vec::is_empty) {
+            return Err(Missing::Unsupported(format!(
+                "container {:?} names no command: the embedded node runs programs of this machine, no images",
+                container.name
+            )));
+        }
+        let grace = around.pod.spec.as_ref();
+        let grace = grace.and_then(|spec| spec.termination_grace_period_seconds);
+        Ok(Self {
+            spec: Spec {
+                command,
+                working_directory: container
+                    .working_dir
+                    .as_deref()
+                    .filter(|directory| !directory.is_empty())
+                    .map_or_else(
+                        || scratch.to_owned(),
+                        |directory| paths.translate(&expand(directory, &declared)).into(),
+                    ),
+                grace_seconds: u64::try_from(grace.unwrap_or(30)).unwrap_or(0),
+            },
+            environment: environment::whole(&container.name, &declared, around, &paths),
+        })
+    }
+}
+
+fn mounts(
+    container: &Container,
+    volumes: &BTreeMap<String, PathBuf>,
+    declared: &BTreeMap<String, String>,
+) -> Result<Vec<(String, PathBuf)>, Missing> {
+    let mut all = Vec::new();
+    for mount in container.volume_mounts.iter().flatten() {
+        let place = volumes.get(&mount.name).ok_or_else(|| {
+            Missing::Unsupported(format!("there is no volume {:?} to mount", mount.name))
+        })?;
+        let below = match (&mount.sub_path, &mount.sub_path_expr) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) => expand(path, declared),
+            (None, None) => String::new(),
+        };
+        if !super::paths::is_inside(Path::new(&below)) {
+            return Err(Missing::Unsupported(format!(
+                "the subPath {below:?} leads out of its volume"
+            )));
+        }
+        all.push((mount.mount_path.clone(), place.join(below)));
+    }
+    Ok(all)
+}
+
+/// An attempt whose shim runs, or ran.
+pub struct Launched {
+    pub attempt: Attempt,
+    /// Present when this process started it.
+    child: Option<Child>,
+}
+
+impl Launched {
+    /// Starts an attempt: its directory, then its shim.
+    pub fn start(program: &Path, attempt: Attempt, recipe: &Recipe) -> io::Result<Self> {
+        fs::create_dir_all(attempt.directory())?;
+        File::create(attempt.log_path())?;
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(attempt.termination_path())?;
+        attempt.write_spec(&recipe.spec)?;
+        let child = Command::new(program)
+            .args(["shim", "--spec"])
+            .arg(attempt.spec_path())
+            .env_clear()
+            .envs(&recipe.environment)
+            .current_dir(attempt.directory())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self {
+            attempt,
+            child: Some(child),
+        })
+    }
+
+    /// An attempt that was started before this process.
+    #[must_use]
+    pub const fn found(attempt: Attempt) -> Self {
+        Self {
+            attempt,
+            child: None,
+        }
+    }
+
+    /// Resolves once the container runs, or will not.
+    pub async fn started(&mut self) -> Option<Started> {
+        if let Some(stdout) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
+            let _ = stdout.read(&mut [0]).await;
+        }
+        self.attempt.started()
+    }
+
+    /// Resolves with how it ended, once it has.
+    pub async fn ended(&mut self) -> io::Result<Ended> {
+        if let Some(child) = &mut self.child {
+            child.wait().await?;
+            return judge(&self.attempt);
+        }
+        // Nothing tells of the end of a process that is no child, but its lock falls. A thread of its own, since it
+        // may wait for hours and must not keep this program from ending.
+        let (told, end) = oneshot::channel();
+        let attempt = self.attempt.clone();
+        thread::Builder::new()
+            .name("shim".to_owned())
+            .spawn(move || {
+                let _ = told.send(attempt.lock().map(drop));
+            })?;
+        end.await.map_err(io::Error::other)??;
+        judge(&self.attempt)
+    }
+
+    /// Asks the container to stop; its shim kills it after the grace.
+    pub fn stop(&self) {
+        signal(&self.attempt, Signal::SIGTERM);
+    }
+
+    /// Kills the container.
+    pub fn kill(&self) {
+        signal(&self.attempt, Signal::SIGUSR1);
+    }
+}
+
+/// Signals the shim of an attempt, if it lives. One that has started nothing yet dies of it, and starts nothing.
+pub fn signal(attempt: &Attempt, signal: Signal) {
+    let Some(started) = attempt.started() else {
+        return;
+    };
+    let shim = ProcessId::from_raw(started.shim);
+    if shim::ticks(shim) == started.shim_ticks {
+        let _ = kill(shim, signal);
+    }
+}
+
+/// How an attempt whose shim is gone ended. One that left no word is written down as lost, and what is left of it killed.
+pub fn judge(attempt: &Attempt) -> io::Result<Ended> {
+    let _lock = attempt.lock()?;
+    if let Some(ended) = attempt.ended() {
+        return Ok(ended);
+    }
+    let started = attempt.started();
+    if let Some(started) = &started {
+        let process = ProcessId::from_raw(started.process);
+        if shim::ticks(process).is_some_and(|ticks| Some(ticks) == started.process_ticks) {
+            match killpg(process, Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    let ended = Ended::lost(started.map(|started| started.at), Timestamp::now());
+    attempt.write_ended(&ended)?;
+    Ok(ended)
+}
+
+/// How an attempt ended, in a kubelet's words, with the container's own last ones.
+#[must_use]
+pub fn end(container: &Container, attempt: &Attempt, ended: Ended) -> End {
+    let reason = match (&ended.reason, ended.exit_code) {
+        (Some(reason), _) => reason.clone(),
+        (None, 0) => "Completed".to_owned(),
+        (None, _) => "Error".to_owned(),
+    };
+    let message = ended.message.or_else(|| {
+        let message = last(&attempt.termination_path(), MESSAGE);
+        let policy = container.termination_message_policy.as_deref();
+        let fallback = policy == Some("FallbackToLogsOnError") && ended.exit_code != 0;
+        if message.is_none() && fallback {
+            last_of_log(attempt)
+        } else {
+            message
+        }
+    });
+    End {
+        exit_code: ended.exit_code,
+        signal: ended.signal,
+        reason,
+        message,
+        started_at: ended.started_at,
+        finished_at: ended.finished_at,
+    }
+}
+
+/// The last bytes of a file as text; `None` when there are none.
+fn last(path: &Path, limit: u64) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.seek(SeekFrom::End(0)).ok()?;
+    file.seek(SeekFrom::Start(length.saturating_sub(limit)))
+        .ok()?;
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).ok()?;
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last of what a container wrote, without the times and streams of its log file.
+fn last_of_log(attempt: &Attempt) -> Option<String> {
+    // Records are longer than what they hold: with four times the room, short lines fit as well.
+    let records = last(&attempt.log_path(), FALLBACK * 4)?;
+    let text: Vec<&str> = records
+        .lines()
+        .filter_map(|record| record.splitn(4, ' ').nth(3))
+        .collect();
+    let text = text.join("\n");
+    let mut from = text.len().saturating_sub(FALLBACK as usize);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    (!text.is_empty()).then(|| text[from..].to_owned())
+}

@@ -1,0 +1,144 @@
+//! What a path of a container is on this machine, and what `$(NAME)` in its texts stands for. Pure.
+//!
+//! A process here sees no `/workspace`. So wherever a container's command, arguments, working directory or environment
+//! names a mount path, alone or with more behind a slash, the real directory is put in its place; likewise for the path
+//! of its termination message. A path in the middle of a text is left alone, and a read-only mount is handed over as it
+//! is: both are up to what runs in the container.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Where the paths of one container lie.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// Longest first, so that a mount inside another wins.
+    places: Vec<(String, PathBuf)>,
+}
+
+impl Paths {
+    /// From mount path to real path.
+    #[must_use]
+    pub fn new(places: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
+        let mut places: Vec<_> = places
+            .into_iter()
+            .map(|(path, real)| (path.trim_end_matches('/').to_owned(), real))
+            .filter(|(path, _)| path.starts_with('/'))
+            .collect();
+        places.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        Self { places }
+    }
+
+    /// `text` with the path it begins with in its real place.
+    #[must_use]
+    pub fn translate(&self, text: &str) -> String {
+        self.real(text).map_or_else(
+            || text.to_owned(),
+            |path| path.to_string_lossy().into_owned(),
+        )
+    }
+
+    /// The real path of what is inside a mount; `None` outside.
+    #[must_use]
+    pub fn real(&self, path: &str) -> Option<PathBuf> {
+        self.places.iter().find_map(|(place, real)| {
+            let rest = path.strip_prefix(place.as_str())?;
+            match rest.strip_prefix('/') {
+                Some(rest) => Some(real.join(rest.trim_start_matches('/'))),
+                None => rest.is_empty().then(|| real.clone()),
+            }
+        })
+    }
+}
+
+/// Replaces `$(NAME)` by a variable's value; `$$(NAME)` stays as `$(NAME)`, and so does a name nobody knows.
+#[must_use]
+pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("$$") {
+            out.push('$');
+            rest = after;
+        } else if let Some((name, after)) = rest
+            .strip_prefix("$(")
+            .and_then(|rest| rest.split_once(')'))
+        {
+            match variables.get(name) {
+                Some(value) => out.push_str(value),
+                None => out.push_str(&rest[..name.len() + 3]),
+            }
+            rest = after;
+        } else {
+            out.push('$');
+            rest = &rest[1..];
+        }
+    }
+    out + rest
+}
+
+/// Whether a path stays inside what it is joined to.
+#[must_use]
+pub fn is_inside(path: &Path) -> bool {
+    use std::path::Component::{CurDir, Normal};
+    path.components()
+        .all(|part| matches!(part, Normal(_) | CurDir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_paths_become_real_ones_only_at_the_start_and_at_a_slash() {
+        let paths = Paths::new([
+            ("/work".to_owned(), PathBuf::from("/real/work")),
+            ("/work/inner/".to_owned(), PathBuf::from("/real/inner")),
+            ("/".to_owned(), PathBuf::from("/never")),
+        ]);
+        for (text, expected) in [
+            ("/work", "/real/work"),
+            ("/work/", "/real/work/"),
+            ("/work/a/b", "/real/work/a/b"),
+            ("/work/inner/x", "/real/inner/x"),
+            ("/workshop", "/workshop"),
+            ("--dir=/work", "--dir=/work"),
+            ("work", "work"),
+            ("/", "/"),
+        ] {
+            assert_eq!(paths.translate(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn references_to_variables_are_replaced() {
+        let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        for (text, expected) in [
+            ("x$(A)y", "x1y"),
+            ("$(A)$(A)", "11"),
+            ("$(B)", "$(B)"),
+            ("$$(A)", "$(A)"),
+            ("$A ${A} 5$", "$A ${A} 5$"),
+            ("$(A", "$(A"),
+            ("", ""),
+        ] {
+            assert_eq!(expand(text, &variables), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_that_lead_out_are_seen() {
+        for (path, inside) in [
+            ("a/b", true),
+            ("./a", true),
+            ("../a", false),
+            ("a/../../b", false),
+            ("/a", false),
+        ] {
+            assert_eq!(is_inside(Path::new(path)), inside, "{path}");
+        }
+    }
+}

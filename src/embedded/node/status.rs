@@ -1,0 +1,401 @@
+//! What a kubelet would write into a pod's status. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{
+        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+/// Where pods run, as far as addresses go.
+const ADDRESS: &str = "127.0.0.1";
+
+/// One container's present.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Now {
+    Waiting { reason: String, message: String },
+    Running(Timestamp),
+    Terminated(End),
+}
+
+impl Now {
+    #[must_use]
+    pub fn waiting(reason: &str, message: impl Into<String>) -> Self {
+        Self::Waiting {
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    pub exit_code: i32,
+    pub signal: Option<i32>,
+    pub reason: String,
+    pub message: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Timestamp,
+}
+
+/// What is known of one container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    pub now: Now,
+    /// How the attempt before this one ended.
+    pub last: Option<End>,
+    pub restarts: i32,
+}
+
+impl Default for Container {
+    fn default() -> Self {
+        Self {
+            now: Now::waiting("ContainerCreating", ""),
+            last: None,
+            restarts: 0,
+        }
+    }
+}
+
+impl Container {
+    /// How it ended, when it has and stays so.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        match &self.now {
+            Now::Terminated(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// Why the pod has no place yet; `None` once it has one.
+    pub unscheduled: Option<String>,
+    /// When the node took it on.
+    pub start_time: Option<Timestamp>,
+    pub init: Vec<Container>,
+    pub main: Vec<Container>,
+    /// Reason and message of a pod the node put an end to.
+    pub verdict: Option<(String, String)>,
+    /// Nothing will be started any more.
+    pub over: bool,
+}
+
+impl Known {
+    #[must_use]
+    pub fn new(pod: &Pod) -> Self {
+        let spec = pod.spec.as_ref();
+        let count = |containers: Option<usize>| vec![Container::default(); containers.unwrap_or(0)];
+        Self {
+            init: count(spec.and_then(|spec| spec.init_containers.as_ref().map(Vec::len))),
+            main: count(spec.map(|spec| spec.containers.len())),
+            ..Self::default()
+        }
+    }
+
+    /// The pod waits for a place; one that had a place keeps it in name.
+    pub fn delay(&mut self, why: String) {
+        if self.start_time.is_none() {
+            self.unscheduled = Some(why);
+        }
+    }
+
+    /// `Pending`, `Running`, `Succeeded` or `Failed`.
+    #[must_use]
+    pub fn phase(&self) -> &'static str {
+        let failed = |container: &Container| container.end().is_some_and(|end| end.exit_code != 0);
+        if self.over {
+            let done = self.main.iter().all(|container| container.end().is_some());
+            let failed = self.init.iter().chain(&self.main).any(failed);
+            if self.verdict.is_some() || failed || !done {
+                return "Failed";
+            }
+            return "Succeeded";
+        }
+        let begun = |container: &Container| {
+            !matches!(container.now, Now::Waiting { .. }) || container.restarts > 0
+        };
+        if self.main.iter().any(begun) {
+            "Running"
+        } else {
+            "Pending"
+        }
+    }
+
+    fn initialized(&self) -> bool {
+        self.init
+            .iter()
+            .all(|container| container.end().is_some_and(|end| end.exit_code == 0))
+    }
+
+    /// The status of `pod`; a condition's time moves only when it flips.
+    #[must_use]
+    pub fn status(&self, pod: &Pod, now: Timestamp) -> PodStatus {
+        let phase = self.phase();
+        let ready = !self.over
+            && self
+                .main
+                .iter()
+                .all(|container| matches!(container.now, Now::Running(_)));
+        let placed = self.start_time.is_some();
+        let mut conditions = vec![condition(
+            "PodScheduled",
+            self.unscheduled.is_none(),
+            self.unscheduled
+                .as_ref()
+                .map(|why| ("Unschedulable", why.clone())),
+        )];
+        if placed {
+            let completed = (phase == "Succeeded").then(|| ("PodCompleted", String::new()));
+            let waiting = || Some(("ContainersNotReady", String::new()));
+            let unready = completed.clone().or_else(waiting);
+            let initializing = || {
+                Some((
+                    "ContainersNotInitialized",
+                    "init containers have not completed".to_owned(),
+                ))
+            };
+            let initialized = self.initialized();
+            conditions.push(condition(
+                "Initialized",
+                initialized,
+                if initialized {
+                    completed
+                } else {
+                    initializing()
+                },
+            ));
+            for kind in ["ContainersReady", "Ready"] {
+                let why = if ready { None } else { unready.clone() };
+                conditions.push(condition(kind, ready, why));
+            }
+        }
+        let before = pod.status.as_ref();
+        let before = before.and_then(|status| status.conditions.as_deref());
+        for condition in &mut conditions {
+            let same = before
+                .unwrap_or_default()
+                .iter()
+                .find(|old| old.type_ == condition.type_ && old.status == condition.status);
+            condition.last_transition_time = same
+                .and_then(|old| old.last_transition_time.clone())
+                .or(Some(Time(whole_seconds(now))));
+        }
+        let spec = pod.spec.as_ref();
+        let (reason, message) = self.verdict.clone().filter(|_| self.over).unzip();
+        PodStatus {
+            phase: Some(phase.to_owned()),
+            reason,
+            message,
+            conditions: Some(conditions),
+            start_time: self.start_time.map(|at| Time(whole_seconds(at))),
+            host_ip: placed.then(|| ADDRESS.to_owned()),
+            host_ips: placed.then(|| {
+                vec![HostIP {
+                    ip: ADDRESS.to_owned(),
+                }]
+            }),
+            pod_ip: placed.then(|| ADDRESS.to_owned()),
+            pod_ips: placed.then(|| {
+                vec![PodIP {
+                    ip: ADDRESS.to_owned(),
+                }]
+            }),
+            qos_class: Some("BestEffort".to_owned()),
+            init_container_statuses: placed
+                .then(|| {
+                    let names = spec.and_then(|spec| spec.init_containers.as_deref());
+                    statuses(names.unwrap_or_default(), &self.init, true)
+                })
+                .filter(|all| !all.is_empty()),
+            container_statuses: placed.then(|| {
+                let initializing = !self.initialized();
+                let mut all =
+                    statuses(spec.map_or(&[], |spec| &spec.containers), &self.main, false);
+                for status in all.iter_mut().filter(|_| initializing && !self.over) {
+                    let waiting = status
+                        .state
+                        .as_mut()
+                        .and_then(|state| state.waiting.as_mut());
+                    if let Some(waiting) = waiting
+                        .filter(|waiting| waiting.reason.as_deref() == Some("ContainerCreating"))
+                    {
+                        waiting.reason = Some("PodInitializing".to_owned());
+                    }
+                }
+                all
+            }),
+            ..PodStatus::default()
+        }
+    }
+}
+
+fn condition(kind: &str, holds: bool, why: Option<(&str, String)>) -> PodCondition {
+    let (reason, message) = why.unzip();
+    PodCondition {
+        type_: kind.to_owned(),
+        status: if holds { "True" } else { "False" }.to_owned(),
+        reason: reason.map(str::to_owned),
+        message: message.filter(|message| !message.is_empty()),
+        ..PodCondition::default()
+    }
+}
+
+/// Times on the wire have no fraction; so that what was written equals what is read back.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+fn statuses(
+    containers: &[k8s_openapi::api::core::v1::Container],
+    known: &[Container],
+    init: bool,
+) -> Vec<ContainerStatus> {
+    containers
+        .iter()
+        .zip(known)
+        .map(|(container, known)| {
+            let running = matches!(known.now, Now::Running(_));
+            let done = known.end().is_some_and(|end| end.exit_code == 0);
+            ContainerStatus {
+                name: container.name.clone(),
+                image: container.image.clone().unwrap_or_default(),
+                image_id: String::new(),
+                container_id: (known.restarts > 0 || !matches!(known.now, Now::Waiting { .. }))
+                    .then(|| format!("process://{}/{}", container.name, known.restarts)),
+                ready: if init { done } else { running },
+                started: Some(running),
+                restart_count: known.restarts,
+                state: Some(state(&known.now)),
+                last_state: known.last.as_ref().map(|end| ContainerState {
+                    terminated: Some(terminated(end)),
+                    ..ContainerState::default()
+                }),
+                ..ContainerStatus::default()
+            }
+        })
+        .collect()
+}
+
+fn state(now: &Now) -> ContainerState {
+    let mut state = ContainerState::default();
+    match now {
+        Now::Waiting { reason, message } => {
+            state.waiting = Some(ContainerStateWaiting {
+                reason: Some(reason.clone()),
+                message: Some(message.clone()).filter(|message| !message.is_empty()),
+            });
+        }
+        Now::Running(at) => {
+            state.running = Some(ContainerStateRunning {
+                started_at: Some(Time(whole_seconds(*at))),
+            });
+        }
+        Now::Terminated(end) => state.terminated = Some(terminated(end)),
+    }
+    state
+}
+
+fn terminated(end: &End) -> ContainerStateTerminated {
+    let started = end.started_at.unwrap_or(end.finished_at);
+    ContainerStateTerminated {
+        exit_code: end.exit_code,
+        signal: end.signal,
+        reason: Some(end.reason.clone()),
+        message: end.message.clone(),
+        started_at: Some(Time(whole_seconds(started))),
+        finished_at: Some(Time(whole_seconds(end.finished_at))),
+        container_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn end(exit_code: i32) -> Now {
+        Now::Terminated(End {
+            exit_code,
+            signal: None,
+            reason: if exit_code == 0 { "Completed" } else { "Error" }.to_owned(),
+            message: None,
+            started_at: None,
+            finished_at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    fn container(now: Now) -> Container {
+        Container {
+            now,
+            ..Container::default()
+        }
+    }
+
+    #[test]
+    fn phases_follow_the_containers() {
+        let waiting = || Now::waiting("ContainerCreating", "");
+        let running = || Now::Running(Timestamp::UNIX_EPOCH);
+        for (init, main, over, verdict, phase) in [
+            (vec![], vec![waiting()], false, false, "Pending"),
+            (vec![running()], vec![waiting()], false, false, "Pending"),
+            (vec![end(0)], vec![running()], false, false, "Running"),
+            (vec![], vec![end(1), running()], false, false, "Running"),
+            (vec![], vec![end(0)], true, false, "Succeeded"),
+            (vec![], vec![end(0), end(2)], true, false, "Failed"),
+            (vec![end(1)], vec![waiting()], true, false, "Failed"),
+            (vec![], vec![end(0)], true, true, "Failed"),
+        ] {
+            let known = Known {
+                init: init.into_iter().map(container).collect(),
+                main: main.into_iter().map(container).collect(),
+                over,
+                verdict: verdict.then(|| ("DeadlineExceeded".to_owned(), String::new())),
+                ..Known::default()
+            };
+            assert_eq!(known.phase(), phase, "{known:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_is_so_and_moves_times_only_on_a_flip() {
+        let mut pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p"},
+            "spec": {"initContainers": [{"name": "i", "image": "x"}], "containers": [{"name": "c", "image": "x"}]},
+        }))
+        .unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut known = Known::new(&pod);
+        known.unscheduled = Some("full".to_owned());
+        let status = serde_json::to_value(known.status(&pod, at(1))).unwrap();
+        assert_eq!(status["conditions"][0]["reason"], "Unschedulable");
+        assert!(status.get("containerStatuses").is_none());
+
+        known.unscheduled = None;
+        known.start_time = Some(at(2));
+        known.init[0].now = Now::Running(at(2));
+        pod.status = Some(known.status(&pod, at(2)));
+        let status = serde_json::to_value(&pod.status).unwrap();
+        assert_eq!(status["phase"], "Pending");
+        assert_eq!(
+            status["containerStatuses"][0]["state"]["waiting"]["reason"],
+            "PodInitializing"
+        );
+
+        known.init[0].now = end(0);
+        known.main[0].now = Now::Running(at(3));
+        let status = serde_json::to_value(known.status(&pod, at(3))).unwrap();
+        let times: Vec<_> = (0..4)
+            .map(|index| status["conditions"][index]["lastTransitionTime"].clone())
+            .collect();
+        assert_eq!(times[0], "1970-01-01T00:00:02Z");
+        assert_eq!(times[3], "1970-01-01T00:00:03Z");
+        assert_eq!(status["phase"], "Running");
+    }
+}
