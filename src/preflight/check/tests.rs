@@ -95,7 +95,7 @@ fn remote_check() {
                     f.remote = Some(Err(RemoteError::Timeout {
                         place: "forge".into(),
                         seconds: 20,
-                    }))
+                    }));
                 },
                 "Fail forge did not answer within 20 s",
             ),
@@ -165,7 +165,7 @@ fn upstream() {
                 "pushed after the remote was asked",
                 |f| {
                     there(f, |known| {
-                        known.seen = Some("2026-05-04T12:00:01Z".parse().unwrap())
+                        known.seen = Some("2026-05-04T12:00:01Z".parse().unwrap());
                     });
                     f.remote.as_mut().unwrap().as_mut().unwrap().commit = None;
                 },
@@ -346,7 +346,7 @@ fn tasks_pushed() {
                     there(f, |k| {
                         k.plan_blob = None;
                         k.ahead = 3;
-                    })
+                    });
                 },
                 "Fail origin/feature/x has no .taskmaster/tasks/tasks.json [push]",
             ),

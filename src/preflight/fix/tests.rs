@@ -85,7 +85,7 @@ async fn an_edit_is_committed_and_pushed_and_nothing_else_is() {
 
     let mut heard = Vec::new();
     let ran = apply(&before, Fix::CommitAndPush, |line| {
-        heard.push(line.to_owned())
+        heard.push(line.to_owned());
     })
     .await
     .unwrap();
