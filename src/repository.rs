@@ -1,19 +1,26 @@
 //! The Git repository a person works in: facts, remote operations, what differs, what changes.
 
 pub mod address;
+mod diff;
 mod facts;
 pub mod git;
+mod history;
+pub mod merge;
 mod read;
 mod remote;
 mod status;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod fixture;
 
+pub use diff::{Diff, DiffError, FileChange, FileDiff, diff};
 pub use facts::{
     Changes, Difference, Differing, Facts, FactsError, Head, Identity, Known, Operation, Plan,
     Remote,
 };
+pub use history::{CommitLine, commits};
 pub use read::read;
-pub use remote::{RemoteAnswer, RemoteError, ask, blob};
+pub use remote::{RemoteAnswer, RemoteError, ask, blob, fetch};
 pub(crate) use remote::{git as network_git, last_words};
+pub use watch::{Changed, Watch, WatchError};

@@ -12,15 +12,12 @@ use serde::Serialize;
 pub use self::error::FixError;
 use super::{Facts, There};
 use crate::{
-    repository::{self, Difference, Differing, git::Git, network_git},
+    repository::{self, CommitLine, Difference, Differing, git::Git, network_git},
     runs::{RunKind, documents_directory, naming},
 };
 
 /// How long a commit or a push may take: hooks run in it.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Commits that are listed.
-const LISTED: usize = 200;
-
 /// What puts a check right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,15 +53,6 @@ impl Fix {
     const fn commits(self) -> bool {
         matches!(self, Self::Commit | Self::CommitAndPush)
     }
-}
-
-/// A commit in one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommitLine {
-    /// Abbreviated id; empty for the commit the fix makes.
-    pub short: String,
-    pub subject: String,
-    pub author: String,
 }
 
 /// What a fix will do, for a person to say yes to.
@@ -282,28 +270,9 @@ async fn leaving(
         There::Known(known) => known.commit.clone(),
         _ => format!("--remotes={}", remote.name),
     };
-    let log = Git::new(&repository.root)
-        .args([
-            "log",
-            "--format=%h%x1f%s%x1f%an",
-            &format!("--max-count={LISTED}"),
-            "HEAD",
-            "--not",
-            &not,
-            "--",
-        ])
-        .run()
+    repository::commits(&repository.root, "HEAD", &[&not])
         .await
-        .map_err(|error| FixError::git("", &error))?;
-    let line = |line: &str| {
-        let mut parts = line.split('\u{1f}').map(str::to_owned);
-        Some(CommitLine {
-            short: parts.next()?,
-            subject: parts.next()?,
-            author: parts.next()?,
-        })
-    };
-    Ok(log.text().lines().filter_map(line).collect())
+        .map_err(|error| FixError::git("", &error))
 }
 
 /// Runs a fix; `progress` hears of each command before it runs. What ran before an error stays done.

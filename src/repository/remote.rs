@@ -31,6 +31,8 @@ pub struct RemoteAnswer {
 pub enum RemoteError {
     #[error("the repository has no remote")]
     NoRemote,
+    #[error("{place} has no branch {branch}")]
+    NoBranch { branch: String, place: String },
     #[error("{place} refuses your credentials: {said}")]
     Auth { place: String, said: String },
     #[error("{place}: its host key is not known or has changed: {said}")]
@@ -164,23 +166,69 @@ pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
         .as_ref()
         .is_none_or(|known| known.commit != *commit)
     {
-        git(&facts.root)
-            .args([
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-recurse-submodules",
-                "--no-write-fetch-head",
-                "--",
-                &remote.name,
-            ])
-            .arg(format!("+{branch_ref}:{tracking}"))
-            .patience(TRANSFER)
-            .run()
+        fetch_into(facts, &remote.name, &branch_ref, tracking)
             .await
             .map_err(failed)?;
     }
     Ok(answer)
+}
+
+/// Fetches one branch of the remote, any branch, and gives the commit it is at.
+///
+/// # Errors
+/// When there is no remote, it gives no answer, or it has no such branch.
+pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
+    let remote = facts.remote.as_ref().ok_or(RemoteError::NoRemote)?;
+    let failed = |error: GitError| match error.stderr() {
+        stderr if stderr.contains("couldn't find remote ref") => RemoteError::NoBranch {
+            branch: branch.to_owned(),
+            place: remote.clone_url.clone(),
+        },
+        _ => RemoteError::new(&remote.clone_url, &error),
+    };
+    let tracking = format!("refs/remotes/{}/{branch}", remote.name);
+    fetch_into(
+        facts,
+        &remote.name,
+        &format!("refs/heads/{branch}"),
+        &tracking,
+    )
+    .await
+    .map_err(failed)?;
+    let commit = Git::new(&facts.root)
+        .args([
+            "rev-parse",
+            "--verify",
+            "--end-of-options",
+            &format!("{tracking}^{{commit}}"),
+        ])
+        .run()
+        .await
+        .map_err(failed)?;
+    Ok(commit.text())
+}
+
+async fn fetch_into(
+    facts: &Facts,
+    remote: &str,
+    branch_ref: &str,
+    tracking: &str,
+) -> Result<(), GitError> {
+    git(&facts.root)
+        .args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--",
+            remote,
+        ])
+        .arg(format!("+{branch_ref}:{tracking}"))
+        .patience(TRANSFER)
+        .run()
+        .await
+        .map(drop)
 }
 
 /// Commit of the branch, and default branch, of what `ls-remote --symref` printed.

@@ -1,0 +1,134 @@
+use super::*;
+use crate::repository::{
+    fixture::{Fixture, PLAN_PATH},
+    read,
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until everything in `expected` has been told.
+async fn told(watch: &Watch, expected: Changed) {
+    let mut so_far = Changed::default();
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while (expected.repository && !so_far.repository) || (expected.plan && !so_far.plan) {
+            let changed = watch.changed().await;
+            so_far.repository |= changed.repository;
+            so_far.plan |= changed.plan;
+        }
+    });
+    assert!(
+        waited.await.is_ok(),
+        "{expected:?} was not told, only {so_far:?}"
+    );
+}
+
+const PLAN_ONLY: Changed = Changed {
+    repository: false,
+    plan: true,
+};
+const REPOSITORY_ONLY: Changed = Changed {
+    repository: true,
+    plan: false,
+};
+
+#[tokio::test]
+async fn every_kind_of_change_is_told() {
+    let fixture = Fixture::pushed().await;
+    let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
+    // As Task Master writes: a temporary file renamed over the plan, again and again.
+    for text in ["{}", "[]"] {
+        fixture.write(".taskmaster/tasks/.tasks.json.tmp", text);
+        let folder = fixture.root.join(".taskmaster/tasks");
+        std::fs::rename(folder.join(".tasks.json.tmp"), folder.join("tasks.json")).unwrap();
+        told(&watch, PLAN_ONLY).await;
+    }
+    fixture.write(".taskmaster/docs/task-1/task.md", "x");
+    told(&watch, PLAN_ONLY).await;
+    fixture.git(&["add", "-A"]).await;
+    told(&watch, REPOSITORY_ONLY).await;
+    fixture.git(&["commit", "-q", "-m", "More"]).await;
+    told(&watch, REPOSITORY_ONLY).await;
+    fixture
+        .git(&["checkout", "-q", "-b", "another/branch"])
+        .await;
+    told(&watch, REPOSITORY_ONLY).await;
+    fixture
+        .git(&["push", "-q", "origin", "another/branch"])
+        .await;
+    told(&watch, REPOSITORY_ONLY).await;
+}
+
+#[tokio::test]
+async fn a_plan_that_appears_is_told_and_then_followed() {
+    let fixture = Fixture::pushed().await;
+    let web = fixture.root.join("apps/web");
+    fixture.git(&["rm", "-q", "-r", ".taskmaster"]).await;
+    std::fs::create_dir_all(&web).unwrap();
+    let mut watch = Watch::new(&read(&web).await.unwrap()).unwrap();
+    fixture.write("apps/web/.taskmaster/tasks/tasks.json", "{}");
+    told(&watch, PLAN_ONLY).await;
+    watch.follow(&read(&web).await.unwrap()).unwrap();
+    fixture.write("apps/web/.taskmaster/state.json", "{}");
+    told(&watch, PLAN_ONLY).await;
+}
+
+#[tokio::test]
+async fn looking_tells_nothing() {
+    let fixture = Fixture::pushed().await;
+    let facts = read(&fixture.root).await.unwrap();
+    let watch = Watch::new(&facts).unwrap();
+    let look = async || {
+        read(&fixture.root).await.unwrap();
+        std::fs::read(fixture.root.join(PLAN_PATH)).unwrap();
+        fixture.write("src.rs", "somewhere else in the project");
+    };
+    // What is told after a look is what was changed after it, and no more.
+    look().await;
+    fixture.write(PLAN_PATH, "{}");
+    let changed = tokio::time::timeout(PATIENCE, watch.changed())
+        .await
+        .unwrap();
+    assert_eq!(changed, PLAN_ONLY);
+    look().await;
+    fixture.git(&["branch", "another"]).await;
+    let changed = tokio::time::timeout(PATIENCE, watch.changed())
+        .await
+        .unwrap();
+    assert_eq!(changed, REPOSITORY_ONLY);
+}
+
+#[test]
+fn events_mean_what_they_touch() {
+    use notify::event::{AccessKind, AccessMode, CreateKind, DataChange, MetadataKind};
+    let places = Places {
+        git_dir: "/r/.git/worktrees/w".into(),
+        common_dir: "/r/.git".into(),
+        project: "/r".into(),
+    };
+    let modified = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    for (kind, path, meaning) in [
+        (modified, "/r/.git/HEAD", REPOSITORY),
+        (modified, "/r/.git/index.lock", 0),
+        (modified, "/r/.taskmaster/tasks/tasks.json", PLAN),
+        (modified, "/r/.taskmaster/tasks/tasks.json.lock", 0),
+        (modified, "/r/README.md", 0),
+        (
+            EventKind::Create(CreateKind::Folder),
+            "/r/.taskmaster",
+            PLAN,
+        ),
+        (
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            "/r/.git/HEAD",
+            0,
+        ),
+        (
+            EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
+            "/r/.git/index",
+            0,
+        ),
+    ] {
+        let event = Event::new(kind).add_path(path.into());
+        assert_eq!(places.meaning(&event), meaning, "{event:?}");
+    }
+}
