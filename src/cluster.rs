@@ -6,6 +6,7 @@
 mod back_off;
 mod drive;
 mod kind_watch;
+pub mod logs;
 mod watch;
 
 pub use back_off::BackOff;

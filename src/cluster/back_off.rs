@@ -41,6 +41,11 @@ impl Tries {
         self.failed = 0;
     }
 
+    /// Whether the last try failed.
+    pub(super) const fn failing(&self) -> bool {
+        self.failed > 0
+    }
+
     /// It failed: waits as long as it is due.
     pub(super) async fn wait(&mut self) {
         // The standard library seeds each `RandomState` afresh; that is random enough to spread clients.

@@ -1,0 +1,19 @@
+//! The log of a run: every stage, every attempt, every container, as one stream that loses nothing and doubles nothing.
+//!
+//! * [`follow_run`] watches the run's pods and opens a source for each container that has started, in the order they ran.
+//! * A source asks for timestamps. After a drop it asks again from two seconds back and recognises, line by line, what it
+//!   has had already ([`resume`](self) compares hashes, not times: a clock may stand still or go back); lines that the
+//!   server no longer has are a [`Notice::Gap`]. The end of a stream is an end only if the container has ended and one more
+//!   read, which the server must complete, brings nothing.
+//! * Nothing is thrown away under load: who reads slowly is waited for.
+
+mod line;
+mod record;
+mod resume;
+mod run;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use line::{LogEvent, LogLine, LogSource, Notice};
+pub use run::{FollowOptions, RunRef, follow_run};

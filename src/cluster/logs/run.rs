@@ -1,0 +1,322 @@
+//! All the containers of a run, found as they appear.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    pin::pin,
+    sync::Arc,
+};
+
+use futures::{
+    FutureExt, SinkExt, Stream, StreamExt,
+    channel::mpsc::Sender,
+    future::{self, BoxFuture},
+    stream::{BoxStream, SelectAll},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
+use tokio::sync::watch;
+
+use super::{
+    LogEvent, LogSource,
+    source::{self, Life},
+};
+use crate::{
+    cluster::{
+        back_off::{BackOff, Tries},
+        drive::drive,
+        kind_watch::{Change, Selection, watch_kind},
+    },
+    runs::{Run, Stage, naming},
+};
+
+/// Which run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunRef {
+    pub name: String,
+    pub uid: String,
+}
+
+impl From<&Run> for RunRef {
+    fn from(run: &Run) -> Self {
+        Self {
+            name: run.name().to_owned(),
+            uid: run.uid().to_owned(),
+        }
+    }
+}
+
+/// How a run is followed.
+pub struct FollowOptions {
+    /// Resolves when the run is over: what has ended by then is read to its end, then the stream ends.
+    pub until: BoxFuture<'static, ()>,
+    pub back_off: BackOff,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            until: future::pending().boxed(),
+            back_off: BackOff::default(),
+        }
+    }
+}
+
+impl FollowOptions {
+    /// Follows until `finished` resolves, for example [`crate::cluster::finished`].
+    pub fn until(finished: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            until: finished.boxed(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Tries of the last look at the pods.
+const LAST_LOOKS: usize = 5;
+
+/// The log of a run, from its first line on. Containers that ended are read one after the other, in the order they ran; one
+/// that runs is read as it writes.
+pub fn follow_run(
+    client: &Client,
+    namespace: &str,
+    run: &RunRef,
+    options: FollowOptions,
+) -> impl Stream<Item = LogEvent> + Send + use<> {
+    let labels = format!("{}={}", naming::LABEL_RUN_UID, run.uid);
+    let guarded = Api::<DeserializeGuard<Pod>>::namespaced(client.clone(), namespace);
+    let api = Api::<Pod>::namespaced(client.clone(), namespace);
+    drive(async move |out| {
+        let selection = Selection {
+            labels: Some(labels.clone()),
+            fields: None,
+        };
+        let mut changes = pin!(watch_kind(guarded.clone(), selection, options.back_off));
+        let mut follow = Follow {
+            api,
+            back_off: options.back_off,
+            out,
+            known: HashMap::new(),
+            waiting: BTreeMap::new(),
+            reading: SelectAll::new(),
+        };
+        let mut until = options.until.fuse();
+        let mut over = false;
+        loop {
+            tokio::select! {
+                Some(change) = changes.next() => follow.notice(change),
+                // `None` says that the last source was closed, which is news too.
+                event = follow.reading.next(), if !follow.reading.is_empty() => {
+                    if let Some(event) = event
+                        && !follow.pass_on(event).await
+                    {
+                        return;
+                    }
+                }
+                () = &mut until, if !over => {
+                    over = true;
+                    // The news of the last container may still be on its way.
+                    if let Some(pods) = last_look(&guarded, &labels, options.back_off).await {
+                        follow.notice(Change::Listed(pods));
+                    }
+                }
+            }
+            follow.open_what_is_due();
+            if over && follow.reading.is_empty() && follow.waiting.is_empty() {
+                // Nobody is left to hear it if this fails.
+                let _ = follow.out.send(LogEvent::RunEnded).await;
+                return;
+            }
+        }
+    })
+}
+
+async fn last_look(
+    api: &Api<DeserializeGuard<Pod>>,
+    labels: &str,
+    back_off: BackOff,
+) -> Option<Vec<DeserializeGuard<Pod>>> {
+    let params = ListParams::default().labels(labels);
+    let mut tries = Tries::new(back_off);
+    for _ in 0..LAST_LOOKS {
+        if let Ok(pods) = api.list(&params).await {
+            return Some(pods.items);
+        }
+        tries.wait().await;
+    }
+    None
+}
+
+/// When a container started, and what breaks ties: its pod's age, its pod, its place in it, its restarts.
+type Order = (Timestamp, Option<Timestamp>, String, usize, i32);
+
+struct Follow {
+    api: Api<Pod>,
+    back_off: BackOff,
+    out: Sender<LogEvent>,
+    /// Every container that was ever seen to have started.
+    known: HashMap<Arc<LogSource>, Known>,
+    /// Those that were not opened yet, in the order they ran.
+    waiting: BTreeMap<Order, Arc<LogSource>>,
+    reading: SelectAll<BoxStream<'static, LogEvent>>,
+}
+
+struct Known {
+    life: watch::Sender<Life>,
+    opened: bool,
+    read: bool,
+}
+
+impl Follow {
+    /// Takes a change of the run's pods.
+    fn notice(&mut self, change: Change<Pod>) {
+        match change {
+            Change::Listed(pods) => {
+                let there: Vec<Pod> = pods.into_iter().filter_map(|pod| pod.0.ok()).collect();
+                let is_there = |uid: &str| {
+                    let mut uids = there.iter().filter_map(|pod| pod.metadata.uid.as_deref());
+                    uids.any(|known| known == uid)
+                };
+                self.gone(|source| !is_there(&source.pod_uid));
+                for pod in &there {
+                    self.see(pod);
+                }
+            }
+            Change::Applied(pod) => {
+                if let Ok(pod) = pod.0 {
+                    self.see(&pod);
+                }
+            }
+            Change::Deleted(metadata) => {
+                let uid = metadata.uid.unwrap_or_default();
+                self.gone(|source| source.pod_uid == uid);
+            }
+            // The sources have connections of their own and say what becomes of them.
+            Change::Disconnected(_) | Change::Connected => {}
+        }
+    }
+
+    fn gone(&mut self, is_gone: impl Fn(&LogSource) -> bool) {
+        for (source, known) in &self.known {
+            if is_gone(source) {
+                set(&known.life, Life::Gone);
+            }
+        }
+    }
+
+    fn see(&mut self, pod: &Pod) {
+        for (source, life, order) in containers(pod) {
+            for (older, known) in &self.known {
+                if older.restart < source.restart
+                    && older.pod_uid == source.pod_uid
+                    && older.container == source.container
+                {
+                    set(&known.life, Life::Superseded);
+                }
+            }
+            if let Some(known) = self.known.get(&source) {
+                set(&known.life, life);
+            } else {
+                let source = Arc::new(source);
+                let known = Known {
+                    life: watch::Sender::new(life),
+                    opened: false,
+                    read: false,
+                };
+                self.known.insert(Arc::clone(&source), known);
+                self.waiting.insert(order, source);
+            }
+        }
+    }
+
+    /// Opens the next source, unless one that ended earlier is still being read: lines come in the order of the run.
+    fn open_what_is_due(&mut self) {
+        while let Some(next) = self.waiting.first_entry() {
+            let reading_ended = self
+                .known
+                .values()
+                .any(|known| known.opened && !known.read && *known.life.borrow() != Life::Running);
+            if reading_ended {
+                return;
+            }
+            let source = next.remove();
+            if let Some(known) = self.known.get_mut(&source) {
+                known.opened = true;
+                let life = known.life.subscribe();
+                let stream = source::follow(self.api.clone(), source, life, self.back_off);
+                self.reading.push(stream.boxed());
+            }
+        }
+    }
+
+    /// Whether somebody listens.
+    async fn pass_on(&mut self, event: LogEvent) -> bool {
+        if let LogEvent::SourceEnded(source) = &event
+            && let Some(known) = self.known.get_mut(source)
+        {
+            known.read = true;
+        }
+        self.out.send(event).await.is_ok()
+    }
+}
+
+/// Wakes the follower of a source only if something changed.
+fn set(sender: &watch::Sender<Life>, life: Life) {
+    sender.send_if_modified(|known| std::mem::replace(known, life) != life);
+}
+
+/// The containers of a pod that have started.
+fn containers(pod: &Pod) -> Vec<(LogSource, Life, Order)> {
+    let Some(status) = &pod.status else {
+        return Vec::new();
+    };
+    let label = |key: &str| pod.metadata.labels.as_ref()?.get(key).map(String::as_str);
+    let number = |key: &str| label(key).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let init = status.init_container_statuses.iter().flatten();
+    let main = status.container_statuses.iter().flatten();
+    let pod_created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    init.chain(main)
+        .enumerate()
+        .filter_map(|(place, container)| {
+            let (life, started) = life(container)?;
+            let source = LogSource {
+                pod: pod.metadata.name.clone().unwrap_or_default(),
+                pod_uid: uid.clone(),
+                container: container.name.clone(),
+                restart: container.restart_count,
+                stage: label(naming::LABEL_STAGE).and_then(Stage::parse),
+                context_version: number(naming::LABEL_VERSION),
+                attempt: number(naming::LABEL_ATTEMPT),
+            };
+            let started = started.or(pod_created).unwrap_or(Timestamp::MIN);
+            let order = (
+                started,
+                pod_created,
+                uid.clone(),
+                place,
+                container.restart_count,
+            );
+            Some((source, life, order))
+        })
+        .collect()
+}
+
+/// Whether a container runs or has ended, and since when it ran; `None` before it ever started.
+fn life(container: &ContainerStatus) -> Option<(Life, Option<Timestamp>)> {
+    let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+        time.as_ref().map(|time| time.0)
+    };
+    let state = container.state.as_ref()?;
+    if let Some(running) = &state.running {
+        return Some((Life::Running, time(&running.started_at)));
+    }
+    let last = container.last_state.as_ref();
+    let ended = state
+        .terminated
+        .as_ref()
+        .or_else(|| last?.terminated.as_ref())?;
+    // A container that could not be started has no log.
+    let started = ended.started_at.is_some() || ended.container_id.is_some();
+    started.then(|| (Life::Ended, time(&ended.started_at)))
+}
