@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::naming;
+
 /// The four documents of a task, in the order they are read.
 pub const DOCUMENTS: [&str; 4] = [
     "task.md",
@@ -66,4 +68,15 @@ pub fn documents_directory(tag: &str, task: &str) -> String {
     } else {
         format!(".taskmaster/docs/{tag}/task-{task}")
     }
+}
+
+/// Paths of the documents of `tasks`, from the repository root.
+#[must_use]
+pub fn documents(working_directory: &str, tag: &str, tasks: &[String]) -> Vec<String> {
+    let prefix = naming::directory_prefix(working_directory);
+    let of_task = |id: &String| {
+        let directory = documents_directory(tag, id);
+        DOCUMENTS.map(|file| format!("{prefix}{directory}/{file}"))
+    };
+    tasks.iter().flat_map(of_task).collect()
 }

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CodeDetails, Run, RunKind};
+use super::{CodeDetails, Run, RunKind, documents};
 use crate::resources::TasksRevision;
 
 /// Name of the manifest among the run's files.
@@ -124,6 +124,15 @@ impl RunManifest {
             forge,
             pull_request,
             publish_incomplete,
+        }
+    }
+
+    /// Paths of the documents a docs run must write, from the repository root; none for a code run.
+    #[must_use]
+    pub fn expected_documents(&self) -> Vec<String> {
+        match self.kind {
+            RunKind::Docs => documents(&self.working_directory, &self.tag, &self.task_ids),
+            RunKind::Code => Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{DOCUMENTS, Phase, RunKind, Stage, documents_directory, naming};
+use super::{Phase, RunKind, Stage, documents, naming};
 use crate::resources::{CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, RunSpec, RunStatus};
 
 /// What only a code run has.
@@ -94,12 +94,7 @@ impl Run {
         if self.kind == RunKind::Code {
             return Vec::new();
         }
-        let prefix = naming::directory_prefix(&self.spec.working_directory);
-        let of_task = |id: &String| {
-            let directory = documents_directory(&self.spec.tag, id);
-            DOCUMENTS.map(|file| format!("{prefix}{directory}/{file}"))
-        };
-        self.tasks.iter().flat_map(of_task).collect()
+        documents(&self.spec.working_directory, &self.spec.tag, &self.tasks)
     }
 
     /// The custom resource without its status, for creating it or showing it.

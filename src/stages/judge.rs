@@ -1,9 +1,11 @@
 //! May the agent's work be pushed? Pure.
 
+use std::collections::HashSet;
+
 use super::changes::{Change, Mode};
 use crate::{
     resources::Documents,
-    runs::{DOCUMENTS, RunKind, RunManifest, documents_directory, naming, reason},
+    runs::{RunKind, RunManifest, reason},
     text,
 };
 
@@ -32,7 +34,7 @@ pub enum Verdict {
 pub fn judge(manifest: &RunManifest, changes: &[Change], documents: Option<&Documents>) -> Verdict {
     let outside: Vec<String> = match manifest.kind {
         RunKind::Docs => {
-            let own = expected_documents(manifest);
+            let own = manifest.expected_documents().into_iter().collect();
             changes
                 .iter()
                 .filter_map(|change| beyond_docs(change, &own))
@@ -48,7 +50,7 @@ pub fn judge(manifest: &RunManifest, changes: &[Change], documents: Option<&Docu
             reason: reason::OUTSIDE_TASK,
             message: format!(
                 "nothing was pushed: the agent changed what is not its task's: {}",
-                list(&outside)
+                list(&outside, outside.len())
             ),
         };
     }
@@ -61,27 +63,19 @@ pub fn judge(manifest: &RunManifest, changes: &[Change], documents: Option<&Docu
             reason: reason::NO_CHANGES,
             message: "the agent changed nothing: there is nothing to push".into(),
         },
-        (false, Some(missing)) if !manifest.publish_incomplete => Verdict::Incomplete(format!(
-            "{} of {} documents are missing or empty, so there is no pull request: {}",
-            missing.expected - missing.written,
-            missing.expected,
-            list(&missing.missing)
-        )),
+        (false, Some(documents)) if !manifest.publish_incomplete => {
+            let missing = documents.expected - documents.written;
+            Verdict::Incomplete(format!(
+                "{missing} of {} documents are missing or empty, so there is no pull request: {}",
+                documents.expected,
+                list(
+                    &documents.missing,
+                    usize::try_from(missing).unwrap_or_default()
+                )
+            ))
+        }
         (false, _) => Verdict::Publish,
     }
-}
-
-/// Paths of the documents a docs run must write, from the repository root; none for a code run.
-pub fn expected_documents(manifest: &RunManifest) -> Vec<String> {
-    if manifest.kind == RunKind::Code {
-        return Vec::new();
-    }
-    let prefix = naming::directory_prefix(&manifest.working_directory);
-    let of_task = |id: &String| {
-        let directory = documents_directory(&manifest.tag, id);
-        DOCUMENTS.map(|file| format!("{prefix}{directory}/{file}"))
-    };
-    manifest.task_ids.iter().flat_map(of_task).collect()
 }
 
 /// Counts the documents among the files a commit has.
@@ -89,6 +83,7 @@ pub fn count(expected: &[String], present: &[String]) -> Option<Documents> {
     if expected.is_empty() {
         return None;
     }
+    let present: HashSet<&String> = present.iter().collect();
     let missing: Vec<&String> = expected
         .iter()
         .filter(|path| !present.contains(path))
@@ -101,7 +96,7 @@ pub fn count(expected: &[String], present: &[String]) -> Option<Documents> {
 }
 
 /// Why a docs run may not make this change.
-fn beyond_docs(change: &Change, own: &[String]) -> Option<String> {
+fn beyond_docs(change: &Change, own: &HashSet<String>) -> Option<String> {
     if !own.contains(&change.path) {
         return Some(change.path.clone());
     }
@@ -124,14 +119,15 @@ fn beyond_code(change: &Change, manifest: &RunManifest) -> Option<String> {
     (is_plan || is_ours).then(|| path.to_owned())
 }
 
-fn list(paths: &[String]) -> String {
+/// The first of `total` paths.
+fn list(paths: &[String], total: usize) -> String {
     let mut named: Vec<String> = paths
         .iter()
         .take(NAMED)
         .map(|path| text::sanitize(path).into_owned())
         .collect();
-    if paths.len() > NAMED {
-        named.push(format!("and {} more", paths.len() - NAMED));
+    if total > named.len() {
+        named.push(format!("and {} more", total - named.len()));
     }
     named.join(", ")
 }
@@ -201,7 +197,7 @@ pub mod tests {
         Documents {
             expected: 8,
             written,
-            missing: vec!["x/prompt.md".into(); usize::try_from(8 - written).unwrap()],
+            missing: vec!["x/prompt.md".into(); 1],
         }
     }
 
@@ -310,7 +306,8 @@ pub mod tests {
             panic!("not incomplete");
         };
         assert!(
-            message.starts_with("2 of 8 documents are missing"),
+            message.starts_with("2 of 8 documents are missing")
+                && message.ends_with("x/prompt.md, and 1 more"),
             "{message}"
         );
     }
@@ -348,11 +345,11 @@ pub mod tests {
 
     #[test]
     fn documents_are_counted_in_the_commit() {
-        let expected = expected_documents(&manifest());
+        let expected = manifest().expected_documents();
         assert_eq!(expected.len(), 8);
         let counted = count(&expected, &expected[..6]).unwrap();
         assert_eq!((counted.expected, counted.written), (8, 6));
         assert_eq!(counted.missing, expected[6..]);
-        assert_eq!(count(&expected_documents(&code()), &[]), None);
+        assert_eq!(count(&code().expected_documents(), &[]), None);
     }
 }

@@ -186,7 +186,7 @@ async fn documents_in(
     manifest: &RunManifest,
     commit: &str,
 ) -> Result<Option<Documents>, StageError> {
-    let expected = judge::expected_documents(manifest);
+    let expected = manifest.expected_documents();
     if expected.is_empty() {
         return Ok(None);
     }

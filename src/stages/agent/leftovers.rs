@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     repository::git::Git,
     runs::RunKind,
-    stages::{error::StageError, judge::expected_documents, place::Place, remote::local, say},
+    stages::{error::StageError, place::Place, remote::local, say},
 };
 
 /// Everything of a code run that may be committed, as git pathspecs.
@@ -23,7 +23,8 @@ pub async fn commit(place: &Place) -> Result<(), StageError> {
     let own = local(&checkout).patience(PATIENCE);
     let (git, paths): (Git, Vec<String>) = match manifest.kind {
         RunKind::Docs => {
-            let there = expected_documents(manifest)
+            let there = manifest
+                .expected_documents()
                 .into_iter()
                 .filter(|path| checkout.join(path).is_file());
             (own.env("GIT_LITERAL_PATHSPECS", "1"), there.collect())
