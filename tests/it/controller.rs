@@ -195,6 +195,7 @@ async fn kubelet(client: Client, play: Play) {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // It is a `Play`.
 fn well(stage: Stage, _: &Job) -> Option<(i32, StageReport)> {
     let commit = match stage {
         Stage::Prep => Some("a".repeat(40)),

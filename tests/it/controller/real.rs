@@ -1,6 +1,6 @@
 //! The same controller over the embedded node: the stages are the real ones, their processes run, git pushes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use flightdeck::{
     controller::{self, ControllerConfig},
@@ -164,7 +164,8 @@ impl Real {
                     .logs(&pod.name_any(), &parameters)
                     .await
                     .unwrap_or_default();
-                text.push_str(&format!("--- {} {}\n{log}", pod.name_any(), container.name));
+                let name = pod.name_any();
+                writeln!(text, "--- {name} {}\n{log}", container.name).unwrap();
             }
         }
         text
