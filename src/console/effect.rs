@@ -1,7 +1,28 @@
 //! What the console wants done, as values: `update` answers with them, [`super::perform`] does them.
 
+use std::path::PathBuf;
+
 use super::{panels::detail, world::TaskId};
-use crate::{runs::RunKind, verbs};
+use crate::{
+    preflight::{ActiveRun, Fix, fix::FixSheet},
+    runs::RunKind,
+    verbs,
+};
+
+/// What pre-flight is asked: for which launch, as it is chosen so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inquiry {
+    pub kind: RunKind,
+    pub tasks: Vec<TaskId>,
+    /// `None` for the tag in use.
+    pub tag: Option<String>,
+    pub agent: String,
+    /// Runs of this repository that have not ended.
+    pub active: Vec<ActiveRun>,
+    pub embedded: bool,
+    /// Ask the remote, instead of taking what it said last.
+    pub ask: bool,
+}
 
 /// Something to be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,20 +31,21 @@ pub enum Effect {
     Quit,
     /// Back to the shell until it says `fg`.
     Suspend,
-    /// Read the repository and the task file again.
-    ReadRepository,
-    /// Run the pre-flight checks. Lane "preflight".
-    Check {
-        kind: RunKind,
-        tasks: Vec<TaskId>,
-        /// Ask the remote, instead of taking what was fetched last.
-        ask: bool,
-    },
-    Launch(Box<verbs::Launch>),
+    /// Read the repository and the plan, and run the pre-flight checks. Lane "preflight".
+    Inspect(Inquiry),
+    /// What a fix would do.
+    PlanFix(Inquiry, Fix),
+    ApplyFix(Inquiry, Fix),
+    /// Launch after asking the remote once more.
+    Launch(Inquiry, Box<verbs::Launch>),
     Stop(verbs::Stop),
     Retry(verbs::Retry),
     AddContext(verbs::AddContext),
     Delete(verbs::Delete),
+    /// Delete these, one after the other.
+    Clean(verbs::CleanPlan),
+    /// Open a file in the person's editor, at a line.
+    Edit(PathBuf, usize),
     /// Open an address in the browser.
     Browse(String),
     /// Put text on the clipboard.
@@ -41,6 +63,16 @@ pub enum Outcome {
     Retried(String),
     Deleted(String),
     Copied(String),
+    /// Pre-flight or the cluster refused a launch, as a sentence.
+    Refused(String),
+    FixPlanned(Box<FixSheet>),
+    /// A command of a fix is about to run.
+    FixRuns(String),
+    /// A fix is through, or why not.
+    Fixed(Result<(), String>),
+    /// A run is about to be deleted by clean-up.
+    Cleaning(String),
+    Cleaned(verbs::CleanReport),
     /// It did not work: one sentence.
     Failed(String),
 }

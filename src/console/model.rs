@@ -8,14 +8,19 @@ use ratatui::layout::Size;
 
 use super::{
     command::Context,
+    effect::Inquiry,
     glyphs::Glyphs,
     keymap::{Chord, Keymap},
     layout::{self, Areas},
-    overlays::Overlay,
+    overlays::{Form, Overlay},
     panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
-    world::{Entry, Level, RunId, World},
+    world::{Entry, Level, RunId, TaskId, World},
 };
-use crate::{runs::Phase, settings::Settings};
+use crate::{
+    preflight::ActiveRun,
+    runs::{Phase, RunKind},
+    settings::Settings,
+};
 
 /// The four panels, by the digit that focuses them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +79,10 @@ pub struct Model {
     pub pending: Vec<Chord>,
     /// Name of the run that was launched and has not been seen yet.
     pub awaited: Option<String>,
+    /// The tag the person chose; `None` for the one in use.
+    pub tag: Option<String>,
+    /// What was filled in when the launch form was closed.
+    pub draft: Option<Box<Form>>,
     /// Ctrl-C was pressed once.
     pub interrupted: bool,
     /// The terminal has the focus.
@@ -128,6 +137,8 @@ impl Model {
             toasts: Vec::new(),
             pending: Vec::new(),
             awaited: None,
+            tag: None,
+            draft: None,
             interrupted: false,
             watched: true,
             stale: Stale::default(),
@@ -252,6 +263,46 @@ impl Model {
 
     fn run_is(&self, test: impl Fn(&Entry) -> bool) -> bool {
         self.current_run().is_some_and(|(_, entry)| test(entry))
+    }
+
+    /// What pre-flight is asked when no form is open: a docs run of what is selected or marked.
+    #[must_use]
+    pub fn inquiry(&self, ask: bool) -> Inquiry {
+        self.inquiry_for(RunKind::Docs, self.tasks.chosen(), None, ask)
+    }
+
+    /// What pre-flight is asked for a launch; the default agent where none is named.
+    #[must_use]
+    pub fn inquiry_for(
+        &self,
+        kind: RunKind,
+        tasks: Vec<TaskId>,
+        agent: Option<String>,
+        ask: bool,
+    ) -> Inquiry {
+        let label = self
+            .world
+            .repository
+            .get()
+            .and_then(|repository| repository.label.as_deref());
+        let active = self.world.runs.iter().map(|(_, entry)| entry);
+        let active = active
+            .filter(|entry| entry.active() && label.is_some_and(|label| entry.of_repository(label)))
+            .map(|entry| ActiveRun {
+                name: entry.run.name().to_owned(),
+                kind: entry.run.kind,
+                tasks: entry.run.tasks.clone(),
+            });
+        let target = self.world.cluster.target();
+        Inquiry {
+            kind,
+            tasks,
+            tag: self.tag.clone(),
+            agent: agent.unwrap_or_else(|| self.settings.defaults.agent.clone()),
+            active: active.collect(),
+            embedded: target.is_none_or(|target| target.embedded),
+            ask,
+        }
     }
 
     /// The selected task is one.

@@ -1,18 +1,25 @@
 //! What lies over the panels: a stack, the topmost one has the keys, Esc closes it.
 
+mod cleanup;
 mod confirm;
+mod form;
 mod picker;
 mod reader;
+mod sheet;
 
+use crossterm::event::KeyEvent;
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
     widgets::{Clear, Widget},
 };
 
+pub use cleanup::{Cleanup, State as CleanupState, open as cleanup};
 pub use confirm::Confirm;
-pub use picker::{Choice, Picker, palette};
-pub use reader::{Reader, help};
+pub use form::{Form, open as form};
+pub use picker::{Choice, Item, Picker, palette};
+pub use reader::{Line, Reader, explanation, help};
+pub use sheet::{Sheet, State as SheetState, open as sheet};
 
 use super::{
     command::{Command, Context},
@@ -25,9 +32,12 @@ use super::{
 };
 
 /// One layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Overlay {
+    Cleanup(Cleanup),
     Confirm(Confirm),
+    Form(Box<Form>),
+    Sheet(Sheet),
     Picker(Picker),
     Reader(Reader),
 }
@@ -49,7 +59,9 @@ impl Overlay {
     pub fn contexts(&self) -> Vec<Context> {
         match self {
             Self::Confirm(_) => vec![Context::Confirm, Context::Overlay],
-            Self::Picker(_) | Self::Reader(_) => vec![Context::Overlay],
+            Self::Cleanup(_) => vec![Context::Cleanup, Context::Overlay],
+            Self::Form(_) => vec![Context::Form, Context::Overlay],
+            Self::Sheet(_) | Self::Picker(_) | Self::Reader(_) => vec![Context::Overlay],
         }
     }
 
@@ -57,7 +69,8 @@ impl Overlay {
     pub const fn open_field(&mut self) -> Option<&mut Field> {
         match self {
             Self::Picker(picker) => Some(&mut picker.field),
-            Self::Confirm(_) | Self::Reader(_) => None,
+            Self::Form(form) => form.open_field(),
+            Self::Cleanup(_) | Self::Confirm(_) | Self::Sheet(_) | Self::Reader(_) => None,
         }
     }
 
@@ -65,14 +78,33 @@ impl Overlay {
     pub fn typed(&mut self) {
         match self {
             Self::Picker(picker) => picker.refresh(),
-            Self::Confirm(_) | Self::Reader(_) => {}
+            Self::Form(form) => form.typed(),
+            Self::Cleanup(_) | Self::Confirm(_) | Self::Sheet(_) | Self::Reader(_) => {}
+        }
+    }
+
+    /// Lets a text of several lines have a key; `false` when there is none, or the key is not for it.
+    pub fn area_key(&mut self, key: KeyEvent) -> bool {
+        match self {
+            Self::Form(form) => form.area_key(key),
+            _ => false,
+        }
+    }
+
+    /// Lets a text of several lines have what was pasted.
+    pub fn area_paste(&mut self, pasted: &str) {
+        if let Self::Form(form) = self {
+            form.area_paste(pasted);
         }
     }
 
     /// Draws it in the middle of the screen.
     pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         match self {
+            Self::Cleanup(cleanup) => cleanup.view(model, theme, screen, buffer),
             Self::Confirm(confirm) => confirm.view(model, theme, screen, buffer),
+            Self::Form(form) => form.view(model, theme, screen, buffer),
+            Self::Sheet(sheet) => sheet.view(model, theme, screen, buffer),
             Self::Picker(picker) => picker.view(model, theme, screen, buffer),
             Self::Reader(reader) => reader.view(model, theme, screen, buffer),
         }
@@ -83,7 +115,9 @@ impl Overlay {
 pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
     match command {
         Command::Cancel | Command::No => {
-            model.overlays.pop();
+            if let Some(Overlay::Form(form)) = model.overlays.pop() {
+                model.draft = Some(form);
+            }
             return;
         }
         Command::Interrupt if model.interrupted => {
@@ -93,10 +127,23 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         _ => {}
     }
     match model.overlays.last_mut() {
+        Some(Overlay::Cleanup(_)) => cleanup::command(model, command, effects),
         Some(Overlay::Confirm(_)) => confirm::command(model, command, effects),
+        Some(Overlay::Form(_)) => form::command(model, command, effects),
+        Some(Overlay::Sheet(_)) => sheet::command(model, command, effects),
         Some(Overlay::Picker(_)) => picker::command(model, command, effects),
         Some(Overlay::Reader(reader)) => reader.command(command),
         None => {}
+    }
+}
+
+/// The checks are others than they were.
+pub fn checks_changed(model: &mut Model) {
+    let checks = model.world.checks.clone();
+    for overlay in &mut model.overlays {
+        if let Overlay::Form(form) = overlay {
+            form.sync(&checks);
+        }
     }
 }
 

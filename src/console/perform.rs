@@ -1,9 +1,9 @@
 //! Does the effects. The only place where the console spawns: it owns every task, and they end with it.
 
+mod desk;
 mod desktop;
-mod repository;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt, pin_mut};
 use tokio::{
@@ -11,6 +11,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
+use self::desk::Desk;
 use super::{
     ConsoleOptions,
     effect::{Effect, Outcome},
@@ -22,12 +23,12 @@ use crate::{cluster, verbs, verbs::VerbError};
 /// A kind of work of which only the newest matters: a new one aborts the one under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Lane {
-    Repository,
+    Preflight,
 }
 
 /// Does effects in the background and reports by messages.
 pub struct Performer {
-    start: PathBuf,
+    desk: Arc<Desk>,
     sender: mpsc::Sender<Msg>,
     tasks: JoinSet<()>,
     lanes: HashMap<Lane, AbortHandle>,
@@ -48,7 +49,7 @@ impl Performer {
         let (announce, connection) = watch::channel(Connection::Waiting);
         let mut tasks = JoinSet::new();
         let report = sender.clone();
-        let start = options.start.clone();
+        let desk = Desk::new(options.start, options.settings.clone());
         tasks.spawn(async move {
             let connected = match options.connection.await {
                 Ok(connected) => connected,
@@ -72,7 +73,7 @@ impl Performer {
             }
         });
         Self {
-            start,
+            desk: Arc::new(desk),
             sender,
             tasks,
             lanes: HashMap::new(),
@@ -90,14 +91,51 @@ impl Performer {
 
     fn one(&mut self, effect: Effect) {
         match effect {
-            // The loop itself leaves and suspends.
-            Effect::Quit | Effect::Suspend => {}
-            Effect::ReadRepository => {
-                let (start, sender) = (self.start.clone(), self.sender.clone());
-                self.lane(Lane::Repository, async move {
-                    let (repository, plan) = repository::read(&start).await;
-                    send(&sender, Msg::World(Delta::Plan(plan))).await;
-                    send(&sender, Msg::World(Delta::Repository(repository))).await;
+            // The loop itself leaves the screen.
+            Effect::Quit | Effect::Suspend | Effect::Edit(..) => {}
+            Effect::Inspect(inquiry) => {
+                let (desk, sender) = (self.desk.clone(), self.sender.clone());
+                self.lane(Lane::Preflight, async move {
+                    if inquiry.ask {
+                        send(&sender, Msg::World(Delta::Checking)).await;
+                    }
+                    for delta in desk.inspect(inquiry).await {
+                        send(&sender, Msg::World(delta)).await;
+                    }
+                });
+            }
+            Effect::PlanFix(inquiry, fix) => {
+                let desk = self.desk.clone();
+                self.detached(async move {
+                    match desk.plan_fix(inquiry, fix).await {
+                        Ok(sheet) => Outcome::FixPlanned(Box::new(sheet)),
+                        Err(why) => Outcome::Fixed(Err(why)),
+                    }
+                });
+            }
+            Effect::ApplyFix(inquiry, fix) => {
+                let (desk, sender) = (self.desk.clone(), self.sender.clone());
+                self.detached(
+                    async move { Outcome::Fixed(desk.apply_fix(inquiry, fix, sender).await) },
+                );
+            }
+            Effect::Launch(inquiry, launch) => {
+                let desk = self.desk.clone();
+                self.verb(async move |context| {
+                    let (facts, report) = desk.facts(inquiry).await;
+                    let subject = verbs::Subject::of(&facts, &report)?;
+                    let run = launch.run(&context, &subject).await?;
+                    Ok(Outcome::Launched(run.name().to_owned()))
+                });
+            }
+            Effect::Clean(plan) => {
+                let sender = self.sender.clone();
+                self.verb(async move |context| {
+                    // A channel that is full loses a name on screen and nothing else.
+                    let progress = |name: &str| {
+                        let _ = sender.try_send(Msg::Done(Outcome::Cleaning(name.to_owned())));
+                    };
+                    Ok(Outcome::Cleaned(plan.apply(&context, progress).await))
                 });
             }
             Effect::Stop(stop) => self.verb(async move |context| {
@@ -124,7 +162,7 @@ impl Performer {
                 let done = desktop::copy(&text, std::io::stdout());
                 self.report(done.map(|()| Some(Outcome::Copied(text))));
             }
-            Effect::Detail(_) | Effect::Check { .. } | Effect::Launch(_) => {}
+            Effect::Detail(_) => {}
         }
     }
 
@@ -135,12 +173,16 @@ impl Performer {
         }
     }
 
+    fn detached(&mut self, work: impl Future<Output = Outcome> + Send + 'static) {
+        let sender = self.sender.clone();
+        self.tasks
+            .spawn(async move { send(&sender, Msg::Done(work.await)).await });
+    }
+
     fn report(&mut self, done: Result<Option<Outcome>, String>) {
         let outcome = done.unwrap_or_else(|sentence| Some(Outcome::Failed(sentence)));
         if let Some(outcome) = outcome {
-            let sender = self.sender.clone();
-            self.tasks
-                .spawn(async move { send(&sender, Msg::Done(outcome)).await });
+            self.detached(async move { outcome });
         }
     }
 

@@ -1,5 +1,6 @@
 //! The only writer of the model: a message in, effects out. Pure, synchronous and total.
 
+mod act;
 mod keys;
 mod outcome;
 
@@ -11,11 +12,10 @@ use super::{
     effect::{Effect, Effects},
     model::{Model, PanelId},
     msg::Msg,
+    overlays,
     panels::detail::{self, Subject},
     world::Delta,
 };
-use crate::runs::RunKind;
-
 /// Takes a message in and says what is to be done about it.
 pub fn update(model: &mut Model, msg: Msg) -> Effects {
     let mut effects = Effects {
@@ -48,8 +48,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
 }
 
 /// What is wanted before anything is known.
-pub fn begin(_model: &Model) -> Vec<Effect> {
-    vec![Effect::ReadRepository]
+pub fn begin(model: &Model) -> Vec<Effect> {
+    vec![Effect::Inspect(model.inquiry(false))]
 }
 
 /// Moves the clock; `true` when something visible moved with it.
@@ -66,14 +66,9 @@ fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
         Delta::Plan(_) => model.stale.tasks = true,
         Delta::Checks(_) => model.stale.checks = true,
         Delta::Watch(_) | Delta::Remembered(_) => model.stale.runs = true,
-        Delta::Repository(_) => {
-            model.stale.runs = true;
-            effects.push(Effect::Check {
-                kind: RunKind::Docs,
-                tasks: model.tasks.chosen(),
-                ask: false,
-            });
-        }
+        Delta::Repository(_) => model.stale.runs = true,
+        // The first look was without the cluster, and without the remote.
+        Delta::Cluster(Ok(_)) => effects.push(Effect::Inspect(model.inquiry(true))),
         _ => {}
     }
     model.stale.detail = true;
@@ -93,6 +88,7 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     }
     if stale.checks {
         model.preflight.refresh(&model.world.checks);
+        overlays::checks_changed(model);
     }
     if stale.detail {
         detail::refresh(model, effects);

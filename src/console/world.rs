@@ -16,6 +16,8 @@ use jiff::Timestamp;
 pub use owned::Owned;
 pub use plan::Plan;
 
+pub use crate::preflight::{Checked as Check, Level};
+
 use crate::{
     cluster::{Kind, Object, WorldDelta},
     resources::Usage,
@@ -150,29 +152,8 @@ impl Checks {
     /// The worst of them.
     pub fn worst(&self) -> Level {
         let levels = self.lines.iter().map(|check| check.level);
-        levels.max().unwrap_or_default()
+        levels.max().unwrap_or(Level::Pass)
     }
-}
-
-/// The verdict of one check.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Check {
-    pub id: String,
-    pub level: Level,
-    /// One sentence.
-    pub message: String,
-    pub explanation: String,
-    /// What would mend it, in a word or two; `None` when nothing here can.
-    pub fix: Option<String>,
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    #[default]
-    Pass,
-    Warn,
-    Fail,
 }
 
 /// Every run that is known.

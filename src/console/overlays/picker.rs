@@ -6,7 +6,7 @@ use crate::{
     console::{
         command::{COMMANDS, Command},
         draw::{self, RowPen},
-        effect::Effects,
+        effect::{Effect, Effects},
         field::Field,
         filter::Filter,
         list::List,
@@ -23,6 +23,8 @@ use super::Overlay;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     Command(Command),
+    /// Show another tag of the plan.
+    Tag(String),
 }
 
 /// One line to choose.
@@ -119,6 +121,10 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
     model.overlays.pop();
     match item.choice {
         Choice::Command(command) => update::command(model, command, effects),
+        Choice::Tag(tag) => {
+            model.tag = Some(tag);
+            effects.push(Effect::Inspect(model.inquiry(false)));
+        }
     }
 }
 

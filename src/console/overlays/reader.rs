@@ -7,6 +7,7 @@ use crate::console::{
     draw::RowPen,
     model::Model,
     theme::{Scope, Theme},
+    world::Check,
 };
 
 use super::Overlay;
@@ -65,6 +66,18 @@ impl Reader {
             RowPen::new(buffer, row).right(&more, theme.style(Scope::Muted));
         }
     }
+}
+
+/// What a check found and why it matters.
+pub fn explanation(check: &Check) -> Overlay {
+    let mut sentences = vec![(check.message.as_str(), Scope::Text)];
+    if !check.explanation.is_empty() {
+        sentences.extend([
+            ("", Scope::Text),
+            (check.explanation.as_str(), Scope::Muted),
+        ]);
+    }
+    Overlay::Reader(Reader::of(check.title, &sentences))
 }
 
 /// Every key that means something where the focus is, then those of everywhere else.

@@ -9,10 +9,11 @@ use crate::{
         effect::{Effect, Effects},
         list::List,
         model::{Model, PanelId},
+        overlays,
         theme::{Scope, Theme},
         world::{Check, Checks, Level},
     },
-    runs::RunKind,
+    preflight::Fix,
     text,
 };
 
@@ -28,7 +29,7 @@ impl Preflight {
     pub fn refresh(&mut self, checks: &Checks) {
         let mut lines: Vec<&Check> = checks.lines.iter().collect();
         lines.sort_by_key(|check| std::cmp::Reverse(check.level));
-        let ids = lines.into_iter().map(|check| check.id.clone());
+        let ids = lines.into_iter().map(|check| check.id.to_owned());
         self.list.set_rows(ids.collect());
     }
 }
@@ -40,14 +41,16 @@ pub fn selected(model: &Model) -> Option<&Check> {
 }
 
 /// Obeys a command of this panel; `false` when it is none.
-pub fn command(model: &Model, command: Command, effects: &mut Effects) -> bool {
+pub fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
     match command {
         Command::Recheck => {
-            effects.push(Effect::Check {
-                kind: RunKind::Docs,
-                tasks: model.tasks.chosen(),
-                ask: true,
-            });
+            effects.push(Effect::Inspect(model.inquiry(true)));
+        }
+        Command::Fix => {
+            let id = selected(model).map(|check| check.id);
+            if let Some(id) = id {
+                overlays::sheet(model, id, effects);
+            }
         }
         _ => return false,
     }
@@ -104,15 +107,16 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn row(model: &Model, theme: &Theme, check: &Check, mut pen: RowPen<'_>) {
+/// Draws one check.
+pub fn row(model: &Model, theme: &Theme, check: &Check, mut pen: RowPen<'_>) {
     let style = |scope| theme.style(scope);
     let sign = model.glyphs.level(check.level);
     pen.space(1)
         .left(sign, style(level_scope(check.level)))
         .space(1)
         .right_space(1);
-    if let Some(fix) = check.fix.as_deref().filter(|_| check.level != Level::Pass) {
-        pen.right(fix, style(Scope::KeyLabel))
+    if let Some(fix) = check.fix.filter(|_| check.level != Level::Pass) {
+        pen.right(fix_words(fix), style(Scope::KeyLabel))
             .right_space(1)
             .right(" Enter", style(Scope::Key));
     }
@@ -121,9 +125,19 @@ fn row(model: &Model, theme: &Theme, check: &Check, mut pen: RowPen<'_>) {
     } else {
         Scope::Text
     };
-    pen.column(&check.id, 15, style(Scope::Muted))
+    pen.column(check.id, 15, style(Scope::Muted))
         .space(1)
         .left(&text::sanitize(&check.message), style(words));
+}
+
+/// A fix in a word or two.
+pub const fn fix_words(fix: Fix) -> &'static str {
+    match fix {
+        Fix::Commit => "commit",
+        Fix::CommitAndPush => "commit and push",
+        Fix::Push => "push",
+        Fix::Pull => "pull",
+    }
 }
 
 /// Scope of a level.

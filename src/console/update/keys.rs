@@ -5,6 +5,7 @@ use crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
+use super::act;
 use crate::console::{
     command::Command,
     effect::{Effect, Effects},
@@ -25,6 +26,12 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
         return;
     }
     let interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
+    if let Some(overlay) = model.overlays.last_mut()
+        && !interrupt
+        && overlay.area_key(key)
+    {
+        return;
+    }
     if let Some(field) = open_field(model) {
         if interrupt {
             command(model, Command::Cancel, effects);
@@ -56,6 +63,8 @@ pub(super) fn paste(model: &mut Model, text: &str, effects: &mut Effects) {
     if let Some(field) = open_field(model) {
         field.insert(text);
         typed(model, effects);
+    } else if let Some(overlay) = model.overlays.last_mut() {
+        overlay.area_paste(text);
     }
 }
 
@@ -110,7 +119,8 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         || match model.focus {
             PanelId::Detail => detail::command(model, command, effects),
             _ => list_command(model, command, effects),
-        };
+        }
+        || act::command(model, command, effects);
     if !obeyed {
         everywhere(model, command, effects);
     }
@@ -230,12 +240,7 @@ fn everywhere(model: &mut Model, command: Command, effects: &mut Effects) {
         }
         Command::Suspend => effects.push(Effect::Suspend),
         Command::Refresh => {
-            effects.push(Effect::ReadRepository);
-            effects.push(Effect::Check {
-                kind: crate::runs::RunKind::Docs,
-                tasks: model.tasks.chosen(),
-                ask: true,
-            });
+            effects.push(Effect::Inspect(model.inquiry(true)));
         }
         _ => effects.redraw = false,
     }

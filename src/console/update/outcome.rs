@@ -1,30 +1,108 @@
 //! What follows when an effect has ended.
 
 use crate::console::{
-    effect::{Effects, Outcome},
+    effect::{Effect, Effects, Outcome},
     model::{Model, PanelId},
+    overlays::{CleanupState, Overlay, SheetState},
     panels::detail::{self, Tab},
     world::Level,
 };
 
 pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
-    match outcome {
+    let said = match outcome {
         Outcome::Launched(name) => {
-            model.toast(Level::Pass, format!("{name} is launched"));
+            let words = format!("{name} is launched");
+            model.draft = None;
+            model
+                .overlays
+                .retain(|overlay| !matches!(overlay, Overlay::Form(_)));
+            model.tasks.list.clear_marks();
             model.awaited = Some(name);
             welcome(model, effects);
+            words
         }
-        Outcome::Stopped(name) => model.toast(
-            Level::Pass,
-            format!("{name} is being stopped; its log stays"),
-        ),
-        Outcome::Retried(name) => model.toast(Level::Pass, format!("{name} tries again")),
-        Outcome::Deleted(name) => model.toast(
-            Level::Pass,
-            format!("{name} is deleted; its log is in the ledger"),
-        ),
-        Outcome::Copied(what) => model.toast(Level::Pass, format!("copied {what}")),
-        Outcome::Failed(sentence) => model.toast(Level::Fail, sentence),
+        Outcome::Stopped(name) => format!("{name} is being stopped; its log stays"),
+        Outcome::Retried(name) => format!("{name} tries again"),
+        Outcome::Deleted(name) => format!("{name} is deleted; its log is in the ledger"),
+        Outcome::Copied(what) => format!("copied {what}"),
+        Outcome::Refused(sentence) | Outcome::Failed(sentence) => {
+            model.toast(Level::Fail, sentence);
+            return;
+        }
+        Outcome::FixPlanned(plan) => return sheet(model, |_| SheetState::Ready(plan)),
+        Outcome::FixRuns(command) => {
+            return sheet(model, |mut commands| {
+                commands.push(command);
+                SheetState::Running(commands)
+            });
+        }
+        Outcome::Fixed(result) => return fixed(model, result, effects),
+        Outcome::Cleaning(name) => {
+            return cleanup(model, |mut names| {
+                names.push(name);
+                CleanupState::Deleting(names)
+            });
+        }
+        Outcome::Cleaned(report) => {
+            return cleanup(model, |_| CleanupState::Report(Box::new(report)));
+        }
+    };
+    model.toast(Level::Pass, said);
+}
+
+/// Moves the open fix sheet on; what has run so far is handed over.
+fn sheet(model: &mut Model, next: impl FnOnce(Vec<String>) -> SheetState) {
+    let open = model
+        .overlays
+        .iter_mut()
+        .rev()
+        .find_map(|overlay| match overlay {
+            Overlay::Sheet(sheet) => Some(sheet),
+            _ => None,
+        });
+    if let Some(sheet) = open {
+        let ran = match std::mem::replace(&mut sheet.state, SheetState::Planning) {
+            SheetState::Running(commands) => commands,
+            _ => Vec::new(),
+        };
+        sheet.state = next(ran);
+    }
+}
+
+fn fixed(model: &mut Model, result: Result<(), String>, effects: &mut Effects) {
+    let open = model
+        .overlays
+        .iter()
+        .rev()
+        .find_map(|overlay| match overlay {
+            Overlay::Sheet(sheet) => Some(sheet.inquiry().clone()),
+            _ => None,
+        });
+    let inquiry = open.clone().unwrap_or_else(|| model.inquiry(true));
+    effects.push(Effect::Inspect(inquiry));
+    match (open, result) {
+        (Some(_), Ok(())) => sheet(model, SheetState::Done),
+        (Some(_), Err(why)) => sheet(model, |ran| SheetState::Failed(ran, why)),
+        (None, Ok(())) => model.toast(Level::Pass, "the fix is done"),
+        (None, Err(why)) => model.toast(Level::Fail, why),
+    }
+}
+
+fn cleanup(model: &mut Model, next: impl FnOnce(Vec<String>) -> CleanupState) {
+    let open = model
+        .overlays
+        .iter_mut()
+        .rev()
+        .find_map(|overlay| match overlay {
+            Overlay::Cleanup(cleanup) => Some(cleanup),
+            _ => None,
+        });
+    if let Some(cleanup) = open {
+        let names = match std::mem::replace(&mut cleanup.state, CleanupState::Choosing) {
+            CleanupState::Deleting(names) => names,
+            _ => Vec::new(),
+        };
+        cleanup.state = next(names);
     }
 }
 

@@ -74,6 +74,11 @@ impl Plan {
         below.map_or(Some(task), |below| task.subtasks.get(below))
     }
 
+    /// The line of the file a task begins at; 1 when it is not there.
+    pub fn line_of(&self, id: &str) -> usize {
+        self.task(id).map_or(1, |task| task.line.max(1))
+    }
+
     /// What a task waits for.
     pub fn waits(&self, id: &str) -> &[Waits] {
         self.waits.get(id).map_or(&[], Vec::as_slice)

@@ -1,0 +1,285 @@
+//! Clean-up: every run that could go, the rule that chose it, and what deleting it frees.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Confirm, Overlay};
+use crate::{
+    console::{
+        command::Command,
+        draw::{self, RowPen},
+        effect::{Effect, Effects},
+        list::List,
+        model::Model,
+        panels,
+        theme::{Scope, Theme},
+    },
+    runs::Run,
+    text,
+    verbs::{Candidate, Clean, CleanPlan, CleanReport},
+};
+
+/// Runs to choose from, or what became of them.
+#[derive(Clone, Debug)]
+pub struct Cleanup {
+    everyone: bool,
+    candidates: Vec<Candidate>,
+    list: List<String>,
+    pub state: State,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Choosing,
+    /// Names of the runs whose deletion has begun.
+    Deleting(Vec<String>),
+    Report(Box<CleanReport>),
+}
+
+/// Rows for candidates.
+const ROWS: u16 = 16;
+
+/// Opens it for this repository's runs; what the rules choose is marked.
+pub fn open(model: &mut Model) {
+    let mut cleanup = Cleanup {
+        everyone: false,
+        candidates: Vec::new(),
+        list: List::default(),
+        state: State::Choosing,
+    };
+    cleanup.list.set_height(ROWS.into());
+    cleanup.look(model);
+    model.overlays.push(Overlay::Cleanup(cleanup));
+}
+
+impl Cleanup {
+    /// Finds the candidates. Other people's runs are never marked from the start.
+    fn look(&mut self, model: &Model) {
+        let repository = model.world.repository.get();
+        let label = repository.and_then(|repository| repository.label.as_deref());
+        let ours = |run: &Run| {
+            label
+                .is_none_or(|label| run.label(crate::runs::naming::LABEL_REPOSITORY) == Some(label))
+        };
+        let runs: Vec<Run> = model
+            .world
+            .runs
+            .iter()
+            .filter(|(_, entry)| !entry.removed && (self.everyone || ours(&entry.run)))
+            .map(|(_, entry)| entry.run.clone())
+            .collect();
+        let plan = |clean: Clean| clean.plan(&runs, model.now).unwrap_or_default().candidates;
+        self.candidates = plan(Clean {
+            finished: true,
+            ..Clean::default()
+        });
+        let due = plan(Clean::default())
+            .into_iter()
+            .map(|candidate| candidate.uid);
+        let due: Vec<String> = due
+            .filter(|uid| runs.iter().any(|run| run.uid() == uid && ours(run)))
+            .collect();
+        let uids = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate.uid.clone());
+        self.list.set_rows(uids.collect());
+        self.list.mark(due);
+    }
+
+    fn marked(&self) -> Vec<Candidate> {
+        let marked = |candidate: &&Candidate| self.list.marked().contains(&candidate.uid);
+        self.candidates.iter().filter(marked).cloned().collect()
+    }
+
+    /// Draws it.
+    pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let style = |scope| theme.style(scope);
+        let lines: Vec<(String, Scope)> = match &self.state {
+            State::Choosing => return self.choosing(model, theme, screen, buffer),
+            State::Deleting(names) => {
+                let done = names.len().saturating_sub(1);
+                let name = names.last().map_or("", String::as_str);
+                let all = self.list.marked().len();
+                vec![(
+                    format!("Deleting {name}  ({done} of {all} done)"),
+                    Scope::Text,
+                )]
+            }
+            State::Report(report) => report_lines(report),
+        };
+        let height = (lines.len() as u16).saturating_add(4);
+        let area = super::window(screen, 92, height, "Clean up", true, theme, buffer);
+        for ((words, scope), row) in lines.iter().zip(area.rows()) {
+            RowPen::new(buffer, row).left(&text::sanitize(words), style(*scope));
+        }
+        self.hints(model, theme, area, buffer, &[(Command::Cancel, "close")]);
+    }
+
+    fn choosing(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let style = |scope| theme.style(scope);
+        let rows = ROWS.min(self.candidates.len().max(1) as u16);
+        let title = if self.everyone {
+            "Clean up: everyone's runs"
+        } else {
+            "Clean up"
+        };
+        let area = super::window(screen, 110, rows + 5, title, true, theme, buffer);
+        if self.candidates.is_empty() {
+            RowPen::new(buffer, area)
+                .left("Nothing here has ended or is stuck.", style(Scope::Muted));
+        }
+        let widest = self
+            .candidates
+            .iter()
+            .map(|candidate| text::width(&candidate.name))
+            .max();
+        let names = widest.unwrap_or(8).clamp(8, 36);
+        for (at, row) in self.list.visible().zip(area.rows().take(rows.into())) {
+            let Some(candidate) = self.candidates.get(at) else {
+                break;
+            };
+            let marked = self.list.marked().contains(&candidate.uid);
+            let sign = if marked {
+                model.glyphs.marked
+            } else {
+                model.glyphs.dot
+            };
+            let scope = if marked { Scope::Mark } else { Scope::Faint };
+            RowPen::new(buffer, row)
+                .left(sign, style(scope))
+                .space(1)
+                .column(&text::sanitize(&candidate.name), names, style(Scope::Text))
+                .space(2)
+                .column(candidate.rule.as_str(), 10, style(Scope::Muted))
+                .space(2)
+                .right(
+                    &text::cut_end(&text::sanitize(&candidate.frees), 34),
+                    style(Scope::Muted),
+                )
+                .right_space(2)
+                .left(&text::sanitize(&candidate.why), style(Scope::Muted));
+            panels::emphasis(theme, buffer, row, at == self.list.cursor(), true);
+        }
+        let marked = self.marked();
+        let words = format!("{} marked of {}", marked.len(), self.candidates.len());
+        let summary = Rect::new(area.x, area.bottom().saturating_sub(2), area.width, 1);
+        RowPen::new(buffer, summary).left(&words, style(Scope::Mark));
+        let commands = [
+            (Command::Mark, "mark"),
+            (Command::MarkAll, "all"),
+            (
+                Command::Everyone,
+                if self.everyone {
+                    "this repository's"
+                } else {
+                    "everyone's"
+                },
+            ),
+            (Command::Accept, "delete the marked"),
+            (Command::Cancel, "close"),
+        ];
+        self.hints(model, theme, area, buffer, &commands);
+    }
+
+    #[allow(clippy::unused_self)]
+    fn hints(
+        &self,
+        model: &Model,
+        theme: &Theme,
+        area: Rect,
+        buffer: &mut Buffer,
+        commands: &[(Command, &str)],
+    ) {
+        let contexts = model.contexts();
+        let hints: Vec<(String, &str)> = commands
+            .iter()
+            .filter_map(|(command, label)| {
+                Some((model.keymap.key_for(&contexts, *command)?, *label))
+            })
+            .collect();
+        let row = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
+        let hints = hints.iter().map(|(key, label)| (key.as_str(), *label));
+        draw::hints(&mut RowPen::new(buffer, row), theme, hints);
+    }
+}
+
+fn report_lines(report: &CleanReport) -> Vec<(String, Scope)> {
+    let deleted = text::count(report.deleted.len(), "run");
+    let mut lines = vec![(
+        format!("{deleted} deleted; the logs stay in the ledger."),
+        Scope::Good,
+    )];
+    for (name, why) in &report.failed {
+        lines.push((format!("{name} is still there: {why}"), Scope::Bad));
+    }
+    for gone in &report.deleted {
+        let branch = gone
+            .branch
+            .as_ref()
+            .map(|branch| format!("branch {branch}"));
+        let left: Vec<String> = branch
+            .into_iter()
+            .chain(gone.pull_request_url.clone())
+            .collect();
+        if !left.is_empty() {
+            lines.push((
+                format!("left behind by {}: {}", gone.name, left.join(", ")),
+                Scope::Muted,
+            ));
+        }
+    }
+    lines
+}
+
+pub(super) fn command(model: &mut Model, command: Command, _effects: &mut Effects) {
+    let target = model.world.cluster.target().cloned();
+    // Taken out while it looks at the rest of the model.
+    let Some(Overlay::Cleanup(mut cleanup)) = model.overlays.pop() else {
+        return;
+    };
+    let mut question = None;
+    match (&cleanup.state, command) {
+        (State::Report(_), Command::Accept) => return,
+        (State::Choosing, Command::Mark) => cleanup.list.toggle_mark(),
+        (State::Choosing, Command::MarkAll) => cleanup.list.toggle_all(),
+        (State::Choosing, Command::Everyone) => {
+            cleanup.everyone = !cleanup.everyone;
+            cleanup.look(model);
+        }
+        (State::Choosing, Command::Accept) => {
+            let candidates = cleanup.marked();
+            question = (!candidates.is_empty()).then(|| confirm(candidates, target.as_ref()));
+        }
+        (State::Choosing, movement) => {
+            panels::movement(&mut cleanup.list, movement);
+        }
+        _ => {}
+    }
+    model.overlays.push(Overlay::Cleanup(cleanup));
+    model.overlays.extend(question.map(Overlay::Confirm));
+}
+
+fn confirm(candidates: Vec<Candidate>, target: Option<&crate::console::world::Target>) -> Confirm {
+    let runs = text::count(candidates.len(), "run");
+    let names: Vec<&str> = candidates
+        .iter()
+        .map(|candidate| candidate.name.as_str())
+        .collect();
+    let mut facts = vec![("runs".to_owned(), names.join(", "))];
+    if let Some(target) = target {
+        facts.push((
+            "target".into(),
+            format!("{}, namespace {}", target.label, target.namespace),
+        ));
+    }
+    Confirm {
+        title: format!("Delete {runs}"),
+        facts,
+        sentence: "They and all they own are deleted; branches and pull requests are not. The logs stay in the ledger.".into(),
+        yes: "Delete".into(),
+        danger: true,
+        effects: vec![Effect::Clean(CleanPlan { candidates })],
+        chosen: false,
+    }
+}

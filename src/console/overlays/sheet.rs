@@ -1,0 +1,209 @@
+//! The fix sheet: the exact commands and every commit that would leave the machine, a yes, and then how it went.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Overlay, Reader, explanation};
+use crate::{
+    console::{
+        command::Command,
+        draw::{self, RowPen},
+        effect::{Effect, Effects, Inquiry},
+        model::Model,
+        theme::{Scope, Theme},
+        world::Check,
+    },
+    preflight::{Fix, fix::FixSheet},
+    text,
+};
+
+/// A fix being looked at, done, or through.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    check: Check,
+    fix: Fix,
+    inquiry: Inquiry,
+    pub state: State,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Planning,
+    Ready(Box<FixSheet>),
+    /// Commands that have begun.
+    Running(Vec<String>),
+    Done(Vec<String>),
+    Failed(Vec<String>, String),
+}
+
+/// Commits shown before the rest is counted.
+const COMMITS: usize = 8;
+
+/// Opens the sheet of a check, or its explanation when nothing here can mend it.
+pub fn open(model: &mut Model, id: &str, effects: &mut Effects) {
+    let Some(check) = model.world.checks.get(id).cloned() else {
+        return;
+    };
+    let Some(fix) = check.fix else {
+        model.overlays.push(explanation(&check));
+        return;
+    };
+    let form = model
+        .overlays
+        .iter()
+        .rev()
+        .find_map(|overlay| match overlay {
+            Overlay::Form(form) => Some(form.inquiry(model, true)),
+            _ => None,
+        });
+    let inquiry = form.unwrap_or_else(|| model.inquiry(true));
+    effects.push(Effect::PlanFix(inquiry.clone(), fix));
+    model.overlays.push(Overlay::Sheet(Sheet {
+        check,
+        fix,
+        inquiry,
+        state: State::Planning,
+    }));
+}
+
+pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) {
+    let Some(Overlay::Sheet(sheet)) = model.overlays.last_mut() else {
+        return;
+    };
+    if command != Command::Accept {
+        return;
+    }
+    match &sheet.state {
+        State::Ready(_) => {
+            effects.push(Effect::ApplyFix(sheet.inquiry.clone(), sheet.fix));
+            sheet.state = State::Running(Vec::new());
+        }
+        State::Done(_) | State::Failed(..) => {
+            model.overlays.pop();
+        }
+        State::Planning | State::Running(_) => {}
+    }
+}
+
+impl Sheet {
+    /// What a look at the repository again is for.
+    pub const fn inquiry(&self) -> &Inquiry {
+        &self.inquiry
+    }
+
+    /// Draws it.
+    pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let lines = self.lines(model, usize::from(screen.width.min(96).saturating_sub(8)));
+        let height = lines.len() as u16 + 4;
+        let area = super::window(screen, 92, height, self.check.title, false, theme, buffer);
+        let body = area.height.saturating_sub(2);
+        for ((words, scope), row) in lines.iter().zip(area.rows().take(body.into())) {
+            RowPen::new(buffer, row).left(words, theme.style(*scope));
+        }
+        let last = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
+        let contexts = model.contexts();
+        let key = |command| model.keymap.key_for(&contexts, command).unwrap_or_default();
+        let (accept, cancel) = (key(Command::Accept), key(Command::Cancel));
+        let hints: Vec<(&str, &str)> = match &self.state {
+            State::Planning => vec![(&cancel, "close")],
+            State::Ready(_) => vec![(&accept, "do it"), (&cancel, "leave it")],
+            State::Running(_) => vec![(&cancel, "close; it goes on")],
+            State::Done(_) | State::Failed(..) => vec![(&accept, "close")],
+        };
+        draw::hints(&mut RowPen::new(buffer, last), theme, hints);
+    }
+
+    fn lines(&self, model: &Model, columns: usize) -> Vec<(String, Scope)> {
+        let mut lines: Vec<(String, Scope)> = Vec::new();
+        let mut say = |words: &str, scope: Scope| {
+            lines.extend(
+                draw::wrap(words, columns)
+                    .into_iter()
+                    .map(|line| (line, scope)),
+            );
+        };
+        say(&self.check.message, Scope::Text);
+        say("", Scope::Text);
+        let glyphs = &model.glyphs;
+        match &self.state {
+            State::Planning => say("Looking at what would be done ...", Scope::Muted),
+            State::Ready(sheet) => {
+                say("This will be run:", Scope::Muted);
+                for command in &sheet.commands {
+                    say(&format!("  {command}"), Scope::Strong);
+                }
+                if let Some(message) = &sheet.message {
+                    say("", Scope::Text);
+                    let files = text::count(sheet.files.len(), "file");
+                    say(
+                        &format!(
+                            "The commit of {files} says \"{message}\". Nothing else that is staged or changed is in it."
+                        ),
+                        Scope::Muted,
+                    );
+                }
+                if let Some(destination) = &sheet.destination {
+                    say("", Scope::Text);
+                    let commits = text::count(sheet.commits.len(), "commit");
+                    say(
+                        &format!("{commits} will leave this machine for {destination}:"),
+                        Scope::Muted,
+                    );
+                    for commit in sheet.commits.iter().take(COMMITS) {
+                        let short = if commit.short.is_empty() {
+                            "new"
+                        } else {
+                            &commit.short
+                        };
+                        say(
+                            &format!("  {short}  {}  ({})", commit.subject, commit.author),
+                            Scope::Text,
+                        );
+                    }
+                    if sheet.commits.len() > COMMITS {
+                        say(
+                            &format!("  and {} more", sheet.commits.len() - COMMITS),
+                            Scope::Muted,
+                        );
+                    }
+                }
+            }
+            State::Running(commands) => {
+                for command in commands {
+                    say(&format!("{} {command}", glyphs.running), Scope::Text);
+                }
+                say("Working ...", Scope::Muted);
+            }
+            State::Done(commands) => {
+                for command in commands {
+                    say(&format!("{} {command}", glyphs.done), Scope::Good);
+                }
+                say("Done.", Scope::Text);
+            }
+            State::Failed(commands, why) => {
+                for command in commands {
+                    say(&format!("{} {command}", glyphs.dot), Scope::Muted);
+                }
+                say(&format!("{} {why}", glyphs.failed), Scope::Bad);
+            }
+        }
+        lines
+    }
+}
+
+impl Reader {
+    /// Sentences to read, broken into lines.
+    pub fn of(title: impl Into<String>, sentences: &[(&str, Scope)]) -> Self {
+        let mut lines = Vec::new();
+        for (sentence, scope) in sentences {
+            for line in draw::wrap(sentence, 76) {
+                lines.push(super::Line(vec![(line, *scope, None)]));
+            }
+        }
+        Self {
+            title: title.into(),
+            lines,
+            scroll: 0,
+        }
+    }
+}

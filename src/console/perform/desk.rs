@@ -1,0 +1,190 @@
+//! What lies on the person's desk: the repository, its plan, and what pre-flight makes of them.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    agents,
+    console::{
+        effect::{Inquiry, Outcome},
+        msg::Msg,
+        world::{Delta, Plan, Repository},
+    },
+    preflight::{
+        self, Ask, Fix, Report, Request,
+        fix::{self, FixSheet},
+    },
+    repository::{Facts, RemoteAnswer, RemoteError},
+    runs::naming,
+    settings::Settings,
+    tasks::{self, ReadError, TaskFile},
+};
+
+/// Where to look, and what the remote said last.
+pub(super) struct Desk {
+    start: PathBuf,
+    settings: Arc<Settings>,
+    answer: Mutex<Option<Result<RemoteAnswer, RemoteError>>>,
+}
+
+impl Desk {
+    pub(super) const fn new(start: PathBuf, settings: Arc<Settings>) -> Self {
+        Self {
+            start,
+            settings,
+            answer: Mutex::new(None),
+        }
+    }
+
+    /// What is known of a launch as it is chosen so far, and what the checks say to it.
+    pub(super) async fn facts(&self, inquiry: Inquiry) -> (preflight::Facts, Report) {
+        let path = std::env::var_os("PATH");
+        let agent = agents::facts(
+            &inquiry.agent,
+            &self.settings,
+            inquiry.embedded,
+            path.as_deref(),
+        );
+        let last = || self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let ask = if inquiry.ask {
+            Ask::Now
+        } else {
+            Ask::Last(last().clone())
+        };
+        let facts = preflight::gather(Request {
+            tasks: inquiry.tasks,
+            tag: inquiry.tag,
+            ask,
+            embedded: inquiry.embedded,
+            active_runs: Some(inquiry.active),
+            agent: Some(agent),
+            ..Request::new(self.start.clone(), inquiry.kind)
+        })
+        .await;
+        if facts.remote.is_some() {
+            last().clone_from(&facts.remote);
+        }
+        let report = Report::of(&facts);
+        (facts, report)
+    }
+
+    /// The same as changes of the world.
+    pub(super) async fn inspect(&self, inquiry: Inquiry) -> Vec<Delta> {
+        let (facts, report) = self.facts(inquiry).await;
+        let (repository, plan) = match facts.repository {
+            Ok(repository) => {
+                let shown = shown(&repository);
+                let (file, tag) = (facts.plan, facts.tag);
+                let plan = tokio::task::spawn_blocking(move || plan(&repository, file, tag)).await;
+                (
+                    Ok(shown),
+                    plan.unwrap_or_else(|error| Err(error.to_string())),
+                )
+            }
+            Err(error) => (Err(error.to_string()), Err(error.to_string())),
+        };
+        vec![
+            Delta::Plan(plan),
+            Delta::Repository(repository),
+            Delta::Checks(report.checks),
+        ]
+    }
+
+    /// What a fix would do now.
+    pub(super) async fn plan_fix(&self, inquiry: Inquiry, fix: Fix) -> Result<FixSheet, String> {
+        let (facts, _) = self.facts(inquiry).await;
+        let sheet = fix::plan(&facts, fix).await;
+        sheet.map_err(|error| error.to_string())
+    }
+
+    /// Does it, telling of each command before it runs.
+    pub(super) async fn apply_fix(
+        &self,
+        inquiry: Inquiry,
+        fix: Fix,
+        sender: mpsc::Sender<Msg>,
+    ) -> Result<(), String> {
+        let (facts, _) = self.facts(inquiry).await;
+        // A channel that is full loses a line on screen and nothing else.
+        let progress = |command: &str| {
+            let _ = sender.try_send(Msg::Done(Outcome::FixRuns(command.to_owned())));
+        };
+        let applied = fix::apply(&facts, fix, progress).await;
+        applied.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+fn shown(facts: &Facts) -> Repository {
+    let remote = facts.remote.as_ref();
+    let known = remote.and_then(|remote| remote.known.as_ref());
+    let folder = facts.root.file_name().unwrap_or_default();
+    let pushed = known.zip(facts.plan.disk_blob.as_ref());
+    Repository {
+        root: facts.root.clone(),
+        name: remote.map_or_else(
+            || folder.to_string_lossy().into_owned(),
+            |remote| short_name(&remote.clone_url),
+        ),
+        url: remote.map(|remote| remote.clone_url.clone()),
+        branch: facts.branch().map(str::to_owned),
+        ahead: known.map_or(0, |known| known.ahead),
+        behind: known.map_or(0, |known| known.behind),
+        changed: facts.changes.total(),
+        remote: remote.map_or_else(String::new, |remote| remote.name.clone()),
+        tasks_pushed: pushed.map(|(known, disk)| known.plan_blob.as_ref() == Some(disk)),
+        label: remote.map(|remote| naming::repository_label(&remote.clone_url)),
+    }
+}
+
+/// `owner/name` of an address on a host, the folder's name of a path.
+fn short_name(url: &str) -> String {
+    let address = naming::normalised_url(url);
+    let parts: Vec<&str> = address.split('/').filter(|part| !part.is_empty()).collect();
+    let from = if address.starts_with('/') {
+        parts.len().saturating_sub(1)
+    } else {
+        parts.len().saturating_sub(2)
+    };
+    parts[from..].join("/")
+}
+
+/// The plan with its documents. Reads their folder.
+fn plan(
+    repository: &Facts,
+    file: Option<Result<TaskFile, ReadError>>,
+    tag: String,
+) -> Result<Arc<Plan>, String> {
+    let (Some(path), Some(file)) = (&repository.plan.path, file) else {
+        return Err(format!(
+            "No tasks.json from {} up to {}. Task Master makes one: task-master init, then task-master parse-prd.",
+            repository.project.display(),
+            repository.root.display()
+        ));
+    };
+    let name = repository.relative(path);
+    let name = name.unwrap_or_else(|| path.display().to_string());
+    let file = file.map_err(|error| format!("{name}: {error}"))?;
+    let documents = tasks::documents(&repository.project, &tag);
+    Ok(Arc::new(Plan::new(path.clone(), file, tag, documents)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_named_as_people_name_it() {
+        for (url, name) in [
+            ("git@github.com:acme/shop.git", "acme/shop"),
+            ("https://github.com/acme/shop", "acme/shop"),
+            ("/srv/git/origin.git", "origin"),
+            ("ssh://git.example/shop", "git.example/shop"),
+        ] {
+            assert_eq!(short_name(url), name, "{url}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What is done to tasks and runs from any panel: launch, stop, retry, delete, bring home, clean up.
+
+use crate::{
+    console::{
+        command::Command,
+        effect::{Effect, Effects},
+        model::{Model, PanelId},
+        overlays::{self, Choice, Confirm, Item, Overlay, Picker},
+        panels::detail::{self, Tab},
+        world::{Entry, RunId},
+    },
+    verbs,
+};
+
+/// Obeys; `false` when the command is none of these.
+pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
+    match command {
+        Command::New => overlays::form(model, effects),
+        Command::Cleanup => overlays::cleanup(model),
+        Command::Tag => tags(model),
+        Command::Edit => edit(model, effects),
+        Command::Logs => show(model, Tab::Logs, effects),
+        Command::Describe => show(model, Tab::Events, effects),
+        Command::Yaml => show(model, Tab::Yaml, effects),
+        Command::OpenPullRequest => {
+            let run = model.current_run().map(|(_, entry)| &entry.run.status);
+            let url = run.and_then(|status| status.pull_request_url.clone());
+            effects.list.extend(url.map(Effect::Browse));
+        }
+        Command::Stop => ask(model, stop),
+        Command::Retry => ask(model, retry),
+        Command::Delete => ask(model, delete),
+        _ => return false,
+    }
+    true
+}
+
+fn show(model: &mut Model, tab: Tab, effects: &mut Effects) {
+    if model.has_run() {
+        super::follow_selection(model, effects);
+        detail::go(model, tab, effects);
+        model.focus_on(PanelId::Detail);
+    }
+}
+
+/// The runs a command acts on: the marked ones in their list, else the current one.
+fn chosen(model: &Model) -> Vec<(&RunId, &Entry)> {
+    let marked = model.runs.list.marked();
+    if model.focus == PanelId::Runs && !marked.is_empty() {
+        let entries = marked.iter();
+        return entries
+            .filter_map(|id| Some((id, model.world.runs.get(id)?)))
+            .collect();
+    }
+    model.current_run().into_iter().collect()
+}
+
+/// Asks before doing something to the chosen runs; what does not apply to any of them is not asked.
+fn ask(model: &mut Model, question: impl Fn(&[&Entry]) -> Option<Confirm>) {
+    let entries: Vec<&Entry> = chosen(model).into_iter().map(|(_, entry)| entry).collect();
+    let Some(mut confirm) = question(&entries) else {
+        return;
+    };
+    if let Some(target) = model.world.cluster.target() {
+        let place = format!("{}, namespace {}", target.label, target.namespace);
+        confirm.facts.push(("target".into(), place));
+    }
+    model.overlays.push(Overlay::Confirm(confirm));
+}
+
+fn names(entries: &[&Entry]) -> String {
+    let names: Vec<&str> = entries.iter().map(|entry| entry.run.name()).collect();
+    names.join(", ")
+}
+
+fn stop(entries: &[&Entry]) -> Option<Confirm> {
+    let active: Vec<&Entry> = entries
+        .iter()
+        .copied()
+        .filter(|entry| entry.active())
+        .collect();
+    let effects = active.iter().map(|entry| {
+        Effect::Stop(verbs::Stop {
+            name: entry.run.name().to_owned(),
+        })
+    });
+    (!active.is_empty()).then(|| Confirm {
+        title: "Stop".into(),
+        facts: vec![("run".into(), names(&active))],
+        sentence: "The agent is ended. Its log stays, and the run can be retried.".into(),
+        yes: "Stop".into(),
+        danger: true,
+        effects: effects.collect(),
+        chosen: false,
+    })
+}
+
+fn retry(entries: &[&Entry]) -> Option<Confirm> {
+    let ended = entries
+        .iter()
+        .copied()
+        .filter(|entry| !entry.active() && !entry.removed);
+    let ended: Vec<&Entry> = ended.collect();
+    let effects = ended.iter().map(|entry| {
+        Effect::Retry(verbs::Retry {
+            name: entry.run.name().to_owned(),
+        })
+    });
+    (!ended.is_empty()).then(|| Confirm {
+        title: "Retry".into(),
+        facts: vec![("run".into(), names(&ended))],
+        sentence: "A new attempt begins with the plan as the remote has it now.".into(),
+        yes: "Retry".into(),
+        danger: false,
+        effects: effects.collect(),
+        chosen: true,
+    })
+}
+
+fn delete(entries: &[&Entry]) -> Option<Confirm> {
+    // One that runs is stopped first: deleting it would take its pods away under the agent.
+    if let [entry] = entries
+        && entry.active()
+    {
+        return stop(entries).map(|confirm| Confirm {
+            sentence: format!(
+                "{} has not ended: stop it first, then delete it. Its log stays.",
+                entry.run.name()
+            ),
+            ..confirm
+        });
+    }
+    let ended = entries
+        .iter()
+        .copied()
+        .filter(|entry| !entry.active() && !entry.removed);
+    let ended: Vec<&Entry> = ended.collect();
+    let effects = ended.iter().map(|entry| {
+        Effect::Delete(verbs::Delete {
+            name: entry.run.name().to_owned(),
+            force: false,
+        })
+    });
+    (!ended.is_empty()).then(|| Confirm {
+        title: "Delete".into(),
+        facts: vec![("run".into(), names(&ended))],
+        sentence: "The run and all it owns are deleted; branches and pull requests are not. Its log stays in the ledger.".into(),
+        yes: "Delete".into(),
+        danger: true,
+        effects: effects.collect(),
+        chosen: false,
+    })
+}
+
+/// Offers the tags of the plan.
+fn tags(model: &mut Model) {
+    let Some(plan) = model.world.plan.get() else {
+        return;
+    };
+    let items = plan.file.tags.iter().map(|tag| Item {
+        label: tag.name.clone(),
+        note: crate::text::count(tag.tasks.len(), "task"),
+        key: if tag.name == plan.tag {
+            "now".into()
+        } else {
+            String::new()
+        },
+        choice: Choice::Tag(tag.name.clone()),
+    });
+    let picker = Picker::new("Tags", "part of a tag's name", items.collect());
+    model.overlays.push(Overlay::Picker(picker));
+}
+
+/// Opens the plan at the selected task.
+fn edit(model: &Model, effects: &mut Effects) {
+    let Some(plan) = model.world.plan.get() else {
+        return;
+    };
+    let task = model.tasks.list.selected();
+    let line = task.map_or(1, |id| plan.line_of(id));
+    effects.push(Effect::Edit(plan.path.clone(), line));
+}
