@@ -104,7 +104,13 @@ struct Planning<'a> {
 
 impl Planning<'_> {
     fn decide(&mut self, spec: &JobSpec) {
-        let suspended = spec.suspend == Some(true);
+        // Pods that suspension took are no failures: it lasts until they are gone.
+        let taken = self.holds("Suspended").is_some()
+            && self
+                .pods
+                .iter()
+                .any(|pod| pod.metadata.deletion_timestamp.is_some());
+        let suspended = spec.suspend == Some(true) || taken;
         self.note_suspension(suspended);
         self.count();
         if self.holds("FailureTarget").is_some() {
@@ -173,8 +179,9 @@ impl Planning<'_> {
         let failures = self.status.failed.unwrap_or(0);
         let suspended = self.holds("Suspended").is_some();
         let failed = match self.attempt(failures) {
+            _ if suspended => false,
             Some(pod) => phase(pod) == "Failed",
-            None => was_under_way && !suspended,
+            None => was_under_way,
         };
         let status = &mut self.status;
         status.failed = positive(failures + i32::from(failed));
@@ -587,6 +594,24 @@ mod tests {
                     &json!({"terminating": 1, "conditions": condition("Suspended")}),
                 ),
                 vec![],
+                &[],
+            ),
+            (
+                "a pod that ends because of it is none either",
+                job(
+                    &json!({"suspend": true, "backoffLimit": 0}),
+                    &json!({"terminating": 1, "conditions": condition("Suspended")}),
+                ),
+                vec![deleting(attempt(0, "Failed"))],
+                &[],
+            ),
+            (
+                "resuming waits until that pod is gone",
+                job(
+                    &json!({"suspend": false, "backoffLimit": 0}),
+                    &json!({"terminating": 1, "conditions": condition("Suspended")}),
+                ),
+                vec![deleting(attempt(0, "Failed"))],
                 &[],
             ),
             (

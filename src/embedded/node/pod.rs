@@ -105,16 +105,10 @@ struct Work {
 impl Work {
     fn new(node: Arc<Node>, pod: Arc<Pod>) -> Self {
         let namespace = pod.namespace().unwrap_or_default();
-        let mut known = Known::new(&pod);
-        let started = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.start_time.as_ref());
-        known.start_time = started.map(|time| time.0);
         Self {
             api: Api::namespaced(node.client.clone(), &namespace),
             directory: node.pod_directory(&pod.uid().unwrap_or_default()),
-            known: Mutex::new(known),
+            known: Mutex::new(Known::of(&pod)),
             changed: Notify::new(),
             node,
             pod,

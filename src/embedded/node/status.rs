@@ -87,13 +87,20 @@ pub struct Known {
 }
 
 impl Known {
+    /// What `pod` says of itself: nothing, when it is new.
     #[must_use]
-    pub fn new(pod: &Pod) -> Self {
+    pub fn of(pod: &Pod) -> Self {
         let spec = pod.spec.as_ref();
-        let count = |containers: Option<usize>| vec![Container::default(); containers.unwrap_or(0)];
+        let status = pod.status.as_ref();
+        let init = spec.and_then(|spec| spec.init_containers.as_deref());
+        let init_statuses = status.and_then(|status| status.init_container_statuses.as_deref());
+        let statuses = status.and_then(|status| status.container_statuses.as_deref());
         Self {
-            init: count(spec.and_then(|spec| spec.init_containers.as_ref().map(Vec::len))),
-            main: count(spec.map(|spec| spec.containers.len())),
+            init: recalled(init.unwrap_or_default(), init_statuses),
+            main: recalled(spec.map_or(&[], |spec| &spec.containers), statuses),
+            start_time: status
+                .and_then(|status| status.start_time.as_ref())
+                .map(|time| time.0),
             ..Self::default()
         }
     }
@@ -235,6 +242,52 @@ impl Known {
     }
 }
 
+/// Containers as their statuses have them.
+fn recalled(
+    containers: &[k8s_openapi::api::core::v1::Container],
+    statuses: Option<&[ContainerStatus]>,
+) -> Vec<Container> {
+    let end = |state: &ContainerState| {
+        let terminated = state.terminated.as_ref()?;
+        Some(End {
+            exit_code: terminated.exit_code,
+            signal: terminated.signal,
+            reason: terminated.reason.clone().unwrap_or_default(),
+            message: terminated.message.clone(),
+            started_at: terminated.started_at.as_ref().map(|time| time.0),
+            finished_at: terminated
+                .finished_at
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        })
+    };
+    let now = |state: &ContainerState| {
+        let running = state.running.as_ref();
+        let started = running.and_then(|running| running.started_at.as_ref());
+        let waiting = state.waiting.as_ref().map(|waiting| Now::Waiting {
+            reason: waiting.reason.clone().unwrap_or_default(),
+            message: waiting.message.clone().unwrap_or_default(),
+        });
+        started
+            .map(|time| Now::Running(time.0))
+            .or_else(|| end(state).map(Now::Terminated))
+            .or(waiting)
+    };
+    let one = |container: &k8s_openapi::api::core::v1::Container| {
+        let mut statuses = statuses.unwrap_or_default().iter();
+        let Some(status) = statuses.find(|status| status.name == container.name) else {
+            return Container::default();
+        };
+        let fresh = Container::default();
+        Container {
+            now: status.state.as_ref().and_then(now).unwrap_or(fresh.now),
+            last: status.last_state.as_ref().and_then(end),
+            restarts: status.restart_count,
+        }
+    };
+    containers.iter().map(one).collect()
+}
+
 fn condition(kind: &str, holds: bool, why: Option<(&str, String)>) -> PodCondition {
     let (reason, message) = why.unzip();
     PodCondition {
@@ -326,7 +379,7 @@ mod tests {
             signal: None,
             reason: if exit_code == 0 { "Completed" } else { "Error" }.to_owned(),
             message: None,
-            started_at: None,
+            started_at: Some(Timestamp::UNIX_EPOCH),
             finished_at: Timestamp::UNIX_EPOCH,
         })
     }
@@ -371,7 +424,7 @@ mod tests {
         }))
         .unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
-        let mut known = Known::new(&pod);
+        let mut known = Known::of(&pod);
         known.unscheduled = Some("full".to_owned());
         let status = serde_json::to_value(known.status(&pod, at(1))).unwrap();
         assert_eq!(status["conditions"][0]["reason"], "Unschedulable");
@@ -391,6 +444,11 @@ mod tests {
         known.init[0].now = end(0);
         known.main[0].now = Now::Running(at(3));
         let status = serde_json::to_value(known.status(&pod, at(3))).unwrap();
+        let again = Known::of(&Pod {
+            status: Some(known.status(&pod, at(3))),
+            ..pod.clone()
+        });
+        assert_eq!(again, known, "a status is read back as it was");
         let times: Vec<_> = (0..4)
             .map(|index| status["conditions"][index]["lastTransitionTime"].clone())
             .collect();
