@@ -15,8 +15,18 @@ pub(super) struct Node {
 pub(super) struct Graph<'a> {
     pub(super) tag: &'a Tag,
     tasks: HashMap<&'a str, usize>,
-    /// By parent and own id.
-    subtasks: HashMap<(usize, &'a str), usize>,
+    /// Per task, how many nodes come before it.
+    before: Vec<usize>,
+    /// Subtasks by parent and own id, of those tasks whose subtasks do not simply count from 1.
+    uncounted: HashMap<(usize, &'a str), usize>,
+    /// Per task, whether its subtasks do.
+    counted: Vec<bool>,
+}
+
+/// An id that is a plain number, as one.
+fn number(id: &str) -> Option<usize> {
+    let plain = !id.starts_with(['0', '+']);
+    id.parse().ok().filter(|_| plain)
 }
 
 impl<'a> Graph<'a> {
@@ -24,15 +34,49 @@ impl<'a> Graph<'a> {
         let mut graph = Self {
             tag,
             tasks: HashMap::with_capacity(tag.tasks.len()),
-            subtasks: HashMap::new(),
+            before: Vec::with_capacity(tag.tasks.len()),
+            uncounted: HashMap::new(),
+            counted: Vec::with_capacity(tag.tasks.len()),
         };
+        let mut before = 0;
         for (index, task) in tag.tasks.iter().enumerate() {
             graph.tasks.entry(&task.id).or_insert(index);
-            for (inner, subtask) in task.subtasks.iter().enumerate() {
-                graph.subtasks.entry((index, &subtask.id)).or_insert(inner);
+            graph.before.push(before);
+            before += 1 + task.subtasks.len();
+            let mut ids = task.subtasks.iter().enumerate();
+            let counted = ids.all(|(at, subtask)| number(&subtask.id) == Some(at + 1));
+            graph.counted.push(counted);
+            if !counted {
+                for (inner, subtask) in task.subtasks.iter().enumerate() {
+                    graph.uncounted.entry((index, &subtask.id)).or_insert(inner);
+                }
             }
         }
         graph
+    }
+
+    /// Its place among all [`Graph::nodes`].
+    pub(super) fn position(&self, node: Node) -> usize {
+        self.before[node.task] + node.subtask.map_or(0, |inner| inner + 1)
+    }
+
+    /// Whether an earlier task, or an earlier subtask of the same task, has its id.
+    pub(super) fn is_duplicate(&self, node: Node) -> bool {
+        let id = self.task(node).id.as_str();
+        match node.subtask {
+            None => self.tasks.get(id) != Some(&node.task),
+            subtask => self.subtask(node.task, id) != subtask,
+        }
+    }
+
+    /// The subtask of that own id, by its position.
+    fn subtask(&self, task: usize, id: &str) -> Option<usize> {
+        if self.counted[task] {
+            let at = number(id)?.checked_sub(1)?;
+            (at < self.tag.tasks[task].subtasks.len()).then_some(at)
+        } else {
+            self.uncounted.get(&(task, id)).copied()
+        }
     }
 
     /// Every task, each followed by its subtasks.
@@ -63,8 +107,8 @@ impl<'a> Graph<'a> {
     pub(super) fn resolve(&self, from: Node, dependency: &str) -> Option<Node> {
         let sibling = from
             .subtask
-            .and_then(|_| self.subtasks.get(&(from.task, dependency)))
-            .map(|&inner| Node {
+            .and_then(|_| self.subtask(from.task, dependency))
+            .map(|inner| Node {
                 task: from.task,
                 subtask: Some(inner),
             });
@@ -78,7 +122,7 @@ impl<'a> Graph<'a> {
             // Ids may hold dots themselves, so that every one of them may be the one that parts.
             dependency.match_indices('.').find_map(|(dot, _)| {
                 let task = *self.tasks.get(&dependency[..dot])?;
-                let inner = *self.subtasks.get(&(task, &dependency[dot + 1..]))?;
+                let inner = self.subtask(task, &dependency[dot + 1..])?;
                 Some(Node {
                     task,
                     subtask: Some(inner),

@@ -6,6 +6,8 @@ mod cursor;
 mod fields;
 mod place;
 
+use std::borrow::Cow;
+
 use self::{
     cursor::{Cursor, Kind},
     fields::{dependencies, looks_like_tasks, prose, short, word},
@@ -40,7 +42,10 @@ pub enum ReadError {
 /// # Errors
 /// When the bytes are no JSON at all, or JSON that is neither an object nor a list.
 pub fn read(bytes: &[u8]) -> Result<TaskFile, ReadError> {
-    let lossy = String::from_utf8_lossy(bytes);
+    let lossy = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    };
     let (text, marked) = match lossy.strip_prefix('\u{feff}') {
         Some(rest) => (rest, true),
         None => (lossy.as_ref(), false),
@@ -63,7 +68,7 @@ pub fn read(bytes: &[u8]) -> Result<TaskFile, ReadError> {
             "the file starts with a byte-order mark; task-master cannot read it",
         );
     }
-    if let (std::borrow::Cow::Owned(_), Some(at)) = (&lossy, text.find('\u{fffd}')) {
+    if let (Cow::Owned(_), Some(at)) = (&lossy, text.find('\u{fffd}')) {
         reader.note(
             FindingKind::Encoding,
             None,
@@ -121,8 +126,8 @@ fn judge(text: &str) -> Result<usize, ReadError> {
 }
 
 /// The file so far, and where in it the reader is.
-struct Reader {
-    lines: Lines,
+struct Reader<'a> {
+    lines: Lines<'a>,
     file: TaskFile,
     tag: Option<String>,
 }
@@ -144,7 +149,7 @@ struct Fields {
     priority: Option<String>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn note(
         &mut self,
         kind: FindingKind,
@@ -307,7 +312,7 @@ impl Reader {
         };
         let mut fields = Fields::default();
         let mut task = Task {
-            line: self.lines.place(start).0,
+            line: self.lines.line(start),
             ..Task::default()
         };
         // Subtasks are read last: their ids need this task's id, which may be written behind them.

@@ -1,7 +1,5 @@
 //! What is wrong with a plan: ids twice, dependencies on nothing or on oneself, tasks that wait for one another.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{
     FindingKind, Tag,
     graph::{Graph, Node},
@@ -35,25 +33,17 @@ pub(super) fn problems(tag: &Tag) -> Vec<Problem> {
             message,
         });
     };
-    let mut seen = HashSet::new();
     let nodes: Vec<Node> = graph.nodes().collect();
-    let position: HashMap<Node, usize> = nodes
-        .iter()
-        .enumerate()
-        .map(|(at, &node)| (node, at))
-        .collect();
     let mut edges = vec![Vec::new(); nodes.len()];
     for (at, &node) in nodes.iter().enumerate() {
-        let task = graph.task(node);
-        let scope = node.subtask.map(|_| node.task);
-        if !seen.insert((scope, task.id.as_str())) {
+        if graph.is_duplicate(node) {
             report(
                 node,
                 FindingKind::DuplicateId,
                 format!("the id {} is taken already", graph.id(node)),
             );
         }
-        for dependency in &task.dependencies {
+        for dependency in &graph.task(node).dependencies {
             match graph.resolve(node, dependency) {
                 None => report(
                     node,
@@ -65,7 +55,7 @@ pub(super) fn problems(tag: &Tag) -> Vec<Problem> {
                     FindingKind::SelfDependency,
                     "depends on itself".into(),
                 ),
-                Some(other) => edges[at].push(position[&other]),
+                Some(other) => edges[at].push(graph.position(other)),
             }
         }
     }
