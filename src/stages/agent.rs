@@ -19,6 +19,7 @@ use tokio::{
     process::{ChildStdout, Command},
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    time::Instant,
 };
 
 use super::{
@@ -35,8 +36,12 @@ use crate::{
 const SCRIPT: &str = "agent.sh";
 /// Id of the agent's last session, in the run's folder: there is one to continue.
 const SESSION: &str = "session.json";
-/// How long the agent may tidy up after SIGTERM; the pod's own grace is 30 s, and our report comes after.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long the agent may tidy up after SIGTERM; the pod's own grace is 30 s, and our commit and report come after.
+const GRACE: Duration = Duration::from_secs(15);
+/// How long the commit of what is left may take: the checkout may name programs that never end.
+const TIDYING: Duration = Duration::from_secs(600);
+/// The same when the agent was stopped, within the pod's grace.
+const HASTY_TIDYING: Duration = Duration::from_secs(10);
 /// How long to wait for the next piece of output once the agent and its group have ended: a process that escaped the group
 /// may hold the pipe for ever.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -63,17 +68,24 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
 
     let mut pieces = pass_on(child.stdout.take(), &script)?;
     let mut reader = Lines::default();
-    let mut stopped = false;
+    let mut stopped = None;
+    let mut killed = false;
     let status = loop {
+        let out_of_patience = async {
+            match stopped {
+                Some(at) => tokio::time::sleep_until(at + GRACE).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             Some(piece) = pieces.recv() => reader.take(&piece),
             status = child.wait() => break status,
             _ = terminate.recv() => {
-                stopped = true;
+                stopped.get_or_insert_with(Instant::now);
                 end(group, Signal::SIGTERM);
-                if let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await {
-                    break status;
-                }
+            }
+            () = out_of_patience, if !killed => {
+                killed = true;
                 end(group, Signal::SIGKILL);
             }
         }
@@ -88,10 +100,13 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     if let Some(session) = &reader.transcript.session {
         write_json(&place.run_directory()?.join(SESSION), session)?;
     }
-    if let Err(error) = leftovers::commit(&place).await {
-        say(format!("What the agent left uncommitted stays so: {error}"));
+    let patience = stopped.map_or(TIDYING, |_| HASTY_TIDYING);
+    match tokio::time::timeout(patience, leftovers::commit(&place)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => say(format!("What the agent left uncommitted stays so: {error}")),
+        Err(_) => say("What the agent left uncommitted stays so: git took too long."),
     }
-    outcome::report(&reader.transcript, status, stopped)
+    outcome::report(&reader.transcript, status, stopped.is_some())
 }
 
 /// Passes the agent's output on to ours as it comes, byte for byte, and gives a copy of each piece. A slow reader of ours

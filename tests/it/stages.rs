@@ -353,6 +353,21 @@ fn an_agent_that_is_stopped_ends_with_its_children_and_still_reports() {
 }
 
 #[test]
+fn what_an_agent_says_while_it_is_being_stopped_is_passed_on_whole() {
+    let bench = Bench::new();
+    bench.run_until("prep lay");
+    bench.agent(
+        "trap 'head -c 3000000 /dev/zero | tr \"\\0\" x; exit 0' TERM; echo ready; while :; do sleep 600; done",
+    );
+    let mut agent = bench.start("agent");
+    assert_eq!(agent.first_line(), "ready\n");
+    agent.terminate();
+    let ended = agent.end();
+    assert_eq!(ended.log.matches('x').count(), 3_000_000);
+    assert!(ended.report.message.unwrap().contains("stopped"));
+}
+
+#[test]
 fn a_background_process_of_the_agent_does_not_keep_the_stage_alive() {
     let bench = Bench::new();
     bench.agent("sleep 600 & flightdeck agent template");

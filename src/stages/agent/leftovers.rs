@@ -3,8 +3,6 @@
 //! Of a docs run only its own documents: a stray file of the agent's must not spoil the run. Of a code run everything but
 //! the plan, which a run never changes. What else is staged stays where it is.
 
-use std::time::Duration;
-
 use crate::{
     repository::git::Git,
     runs::RunKind,
@@ -14,13 +12,10 @@ use crate::{
 /// Everything of a code run that may be committed, as git pathspecs.
 const CODE: [&str; 2] = [":/", ":(exclude,top,glob)**/.taskmaster/tasks/tasks.json"];
 
-/// The checkout may name programs that never end.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 pub async fn commit(place: &Place) -> Result<(), StageError> {
     let manifest = &place.manifest;
     let checkout = place.checkout()?;
-    let own = local(&checkout).patience(PATIENCE);
+    let own = local(&checkout);
     let (git, paths): (Git, Vec<String>) = match manifest.kind {
         RunKind::Docs => {
             let there = manifest
