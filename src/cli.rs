@@ -1,15 +1,26 @@
 //! The command line: what can be typed, and the verbs that print and exit. Front ends of their own (the console, the
 //! demo, the background server, the stages) are started by `main`.
 
-mod output;
+mod embedded;
+mod logs;
+mod merge;
+pub mod output;
+mod run;
+mod runs;
+mod session;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use output::Format;
+pub use run::subject;
+pub use session::Session;
 
-use crate::verbs::{AddContext, Clean, Delete, Launch, Retry, Stop};
+use crate::{
+    runs::RunKind,
+    verbs::{AddContext, Clean, Delete, Launch, Retry, Stop},
+};
 
 /// An operations console for AI coding-agent runs.
 ///
@@ -203,7 +214,7 @@ pub struct CleanArguments {
 pub struct Preflight {
     /// docs or code.
     #[arg(long, default_value = "docs", value_parser = kind)]
-    pub kind: crate::runs::RunKind,
+    pub kind: RunKind,
     /// The task of a code run.
     #[arg(long = "task", value_name = "ID")]
     pub tasks: Vec<String>,
@@ -232,7 +243,30 @@ pub enum Embedded {
     },
 }
 
-fn kind(word: &str) -> Result<crate::runs::RunKind, String> {
+/// Runs a command that prints and exits; its exit code. Commands that are front ends of their own are `main`'s.
+pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Run(Run::Docs(arguments)) => run::run(session, RunKind::Docs, arguments).await,
+        Command::Run(Run::Code(arguments)) => run::run(session, RunKind::Code, arguments).await,
+        Command::Runs(command) => runs::runs(session, command).await,
+        Command::Clean(arguments) => runs::clean(session, arguments).await,
+        Command::Preflight(arguments) => run::preflight(session, arguments).await,
+        Command::Embedded(Embedded::Status) => embedded::status(session),
+        Command::Embedded(Embedded::Stop) => embedded::stop(session).await,
+        Command::Embedded(Embedded::Kubeconfig { path }) => {
+            embedded::kubeconfig(session, path).await
+        }
+        Command::Info { output } => embedded::info(session, output),
+        Command::Console
+        | Command::Demo(_)
+        | Command::Embedded(Embedded::Serve { .. })
+        | Command::Stage { .. }
+        | Command::Agent { .. }
+        | Command::Shim { .. } => Ok(2),
+    }
+}
+
+fn kind(word: &str) -> Result<RunKind, String> {
     serde_json::from_value(word.into()).map_err(|_| "docs or code".into())
 }
 

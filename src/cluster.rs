@@ -6,7 +6,11 @@
 mod back_off;
 mod drive;
 mod kind_watch;
+
 pub mod logs;
+
+pub mod connect;
+
 mod watch;
 
 pub use back_off::BackOff;

@@ -14,12 +14,14 @@
 //! | `jobs`, `node` | the Job controller, and the node that runs pods as processes |
 //! | `kinds`, `object`, `failure` | the words the others speak in |
 
+mod access;
 mod apply;
 pub mod attempt;
 mod builtin;
 mod collect;
 mod definitions;
 mod discovery;
+pub mod endpoint;
 mod events;
 mod failure;
 mod fields;
@@ -33,6 +35,7 @@ mod read;
 mod route;
 mod schema;
 mod select;
+pub mod serve;
 mod service;
 pub mod shim;
 mod store;

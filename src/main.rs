@@ -1,25 +1,198 @@
-//! The program: hands its arguments to the library and gives back an exit code.
+//! Chooses the front end, and turns errors into exit codes.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use flightdeck::{agents, embedded::shim, stages};
+use clap::Parser;
+use flightdeck::{
+    agents,
+    cli::{self, Cli, Command, Embedded, Session},
+    console::{
+        self, Connected, ConsoleError, ConsoleOptions,
+        keymap::{Keymap, KeymapError},
+        theme::{Depth, Theme},
+        world,
+    },
+    daemon, demo, embedded,
+    settings::SettingsError,
+    stages,
+    verbs::VerbError,
+};
+use futures::FutureExt;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let cli = Cli::parse();
     // A shim is one per container and lives as long: it gets no runtime.
-    if let [first, flag, spec] = &arguments[..]
-        && (first.as_str(), flag.as_str()) == ("shim", "--spec")
-    {
-        return shim::main(Path::new(spec));
+    if let Some(Command::Shim { spec }) = &cli.command {
+        return embedded::shim::main(spec);
     }
-    run(&arguments)
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let ended = runtime.block_on(dispatch(cli));
+    // A read of the terminal that still blocks must not keep the process.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| fail(&error))
 }
 
-#[tokio::main]
-async fn run(arguments: &[String]) -> ExitCode {
-    match arguments.split_first() {
-        Some((first, rest)) if first == "stage" => stages::run(rest).await,
-        Some((first, rest)) if first == "agent" => agents::run(&rest.join(" ")).await,
-        _ => ExitCode::from(2),
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe()?;
+    let place = cli.place;
+    match cli.command {
+        Some(Command::Stage { words }) => Ok(stages::run(&words).await),
+        Some(Command::Agent { name }) => Ok(agents::run(&name).await),
+        Some(Command::Shim { spec }) => Ok(embedded::shim::main(&spec)),
+        Some(Command::Embedded(Embedded::Serve { detach })) => {
+            serve(&Session::open(&place, program)?, detach).await
+        }
+        Some(Command::Demo(arguments)) => run_demo(arguments, &place, program).await,
+        None | Some(Command::Console) => {
+            open_console(Session::open(&place, program)?, &place.repo).await
+        }
+        Some(command) => Ok(cli::run(&Session::open(&place, program)?, command)
+            .await?
+            .into()),
     }
+}
+
+async fn open_console(session: Session, start: &Path) -> anyhow::Result<ExitCode> {
+    log_to(&session.paths.log)?;
+    let (theme, warnings) = Theme::load(
+        &session.settings.ui.theme,
+        Depth::detect(|name| std::env::var(name).ok()),
+        |name| fs::read_to_string(session.paths.themes.join(format!("{name}.toml"))).ok(),
+    );
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let own_keys = match fs::read_to_string(&session.paths.keymap) {
+        Ok(text) => vec![(session.paths.keymap.display().to_string(), text)],
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            return Err(
+                anyhow::Error::from(error).context(session.paths.keymap.display().to_string())
+            );
+        }
+    };
+    let options = ConsoleOptions {
+        start: start.to_owned(),
+        settings: Arc::clone(&session.settings),
+        keymap: Arc::new(Keymap::overlaid(&own_keys)?),
+        theme,
+        ledger: Some(session.paths.ledger.clone()),
+        connection: async move {
+            let connection = session.connect().await.map_err(|error| error.to_string())?;
+            let target = world::Target {
+                label: connection.target.to_string(),
+                embedded: connection.embedded(),
+                namespace: connection.namespace,
+            };
+            Ok(Connected {
+                client: connection.client,
+                target,
+            })
+        }
+        .boxed(),
+    };
+    console::run(options).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_demo(
+    arguments: cli::Demo,
+    place: &cli::Place,
+    program: PathBuf,
+) -> anyhow::Result<ExitCode> {
+    let directory = match arguments.dir {
+        Some(directory) => directory,
+        None => Session::open(place, program.clone())?
+            .paths
+            .state
+            .join("demo"),
+    };
+    let project = demo::Project::open(&directory).await?;
+    let mut session = Session::with_paths(place, project.paths.clone(), program)?;
+    if arguments.forge {
+        project
+            .add_forge(Arc::make_mut(&mut session.settings))
+            .await?;
+    }
+    if arguments.headless {
+        log_to(&session.paths.log)?;
+        let headless = demo::Headless {
+            project,
+            session,
+            format: arguments.output,
+        };
+        return Ok(headless.run().await?.into());
+    }
+    notice(&format!("the demo is in {}", project.directory.display()));
+    open_console(session, &project.repository).await
+}
+
+async fn serve(session: &Session, detach: bool) -> anyhow::Result<ExitCode> {
+    if detach {
+        // The server outlives the terminal it was started from.
+        nix::unistd::setsid()?;
+    }
+    log_with(io::stderr);
+    let options =
+        daemon::Options::of_this_process(&session.paths, &session.settings, &session.program);
+    daemon::serve(options, |address| {
+        // Whoever started the server waits for this line; nothing follows it.
+        drop(writeln!(io::stdout(), "serving {address}"));
+    })
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The terminal belongs to the front end: what is logged goes to a file.
+fn log_to(path: &Path) -> anyhow::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let file = fs::File::options().create(true).append(true).open(path)?;
+    log_with(Arc::new(file));
+    Ok(())
+}
+
+fn log_with<W>(writer: W)
+where
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FLIGHTDECK_LOG")
+        .unwrap_or_else(|_| "flightdeck=info,warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(writer)
+        .init();
+}
+
+fn notice(text: &str) {
+    // Nobody can be told that stderr is gone.
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
+/// One sentence, and the exit code that goes with it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    notice(&format!("flightdeck: {error:#}"));
+    let usage = error.is::<SettingsError>()
+        || error.is::<KeymapError>()
+        || matches!(error.downcast_ref(), Some(ConsoleError::NoTerminal(_)));
+    let code = if usage {
+        2
+    } else {
+        error.downcast_ref().map_or(1, VerbError::exit_code)
+    };
+    ExitCode::from(code)
 }

@@ -2,12 +2,15 @@
 
 use std::{
     fs, io,
+    net::TcpListener,
     path::{Path, PathBuf},
 };
 
 use crate::{
+    daemon::StandInFile,
+    embedded::endpoint,
     repository::git::{Git, GitError},
-    settings::Paths,
+    settings::{Paths, Settings},
 };
 
 /// Marks a folder as ours to reuse.
@@ -35,6 +38,17 @@ const PLAN: &[(&str, &str)] = &[
         "{\n  \"currentTag\": \"master\",\n  \"branchTagMapping\": {},\n  \"migrationNoticeShown\": true\n}\n",
     ),
 ];
+
+/// Settings of the demo: the offline agent, slow enough to be watched.
+const SETTINGS: &str = r#"# Settings of this demo alone.
+[defaults]
+agent = "template"
+docs_model = "offline"
+code_model = "offline"
+
+[agents.template.env]
+TEMPLATE_AGENT_PACE_MS = "120"
+"#;
 
 /// A folder that holds a demo: everything about it, state included.
 #[derive(Clone, Debug)]
@@ -78,6 +92,10 @@ impl Project {
                 return Err(ProjectError::Foreign(project.directory));
             }
             project.make().await?;
+            if let Some(parent) = project.paths.config.parent() {
+                make_directory(parent)?;
+            }
+            write(&project.paths.config, SETTINGS)?;
             // Last: a demo that was interrupted while it was made is not taken for a whole one.
             write(
                 &marker,
@@ -85,6 +103,30 @@ impl Project {
             )?;
         }
         Ok(project)
+    }
+
+    /// Has the demo's server serve a stand-in for GitHub from its next start on, and makes `settings` know it.
+    pub async fn add_forge(&self, settings: &mut Settings) -> Result<(), ProjectError> {
+        let path = &self.paths.state;
+        let file = match StandInFile::read(&self.paths).map_err(at(path))? {
+            Some(file) => file,
+            None => {
+                // The port is kept, so that links to pull requests hold when the server is started again.
+                let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(at(path))?;
+                let file = StandInFile {
+                    address: listener.local_addr().map_err(at(path))?,
+                    bare_repository: self.origin.clone(),
+                    repository: "demo/taskboard".into(),
+                };
+                file.write(&self.paths).map_err(at(path))?;
+                endpoint::stop(&self.paths.embedded)
+                    .await
+                    .map_err(at(path))?;
+                file
+            }
+        };
+        file.add_to(settings);
+        Ok(())
     }
 
     async fn make(&self) -> Result<(), ProjectError> {

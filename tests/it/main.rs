@@ -9,6 +9,7 @@
 
 mod controller;
 mod corpus;
+mod embedded_access;
 mod embedded_api;
 mod embedded_node;
 mod layers;

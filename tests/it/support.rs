@@ -1,10 +1,91 @@
 //! What several stories share.
 
-use std::io::Write;
+use std::{fs, io::Write, path::Path, process::Command};
+
+use serde_json::json;
 
 /// Says that a test cannot run here, past the test runner's capture, so that `.ci/run` can list it.
 pub fn skipped(test: &str, why: &str) {
     std::io::stderr()
         .write_all(format!("SKIPPED {test}: {why}\n").as_bytes())
         .unwrap();
+}
+
+/// Runs git in `directory`, cut off from the machine's configuration; what it printed, trimmed.
+pub fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(directory)
+        .args([
+            "-c",
+            "user.name=Ada",
+            "-c",
+            "user.email=ada@example.invalid",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(arguments)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A repository with a plan of two tasks on `feature/plan`, pushed to a bare repository beside it.
+pub fn sample_project(directory: &Path) {
+    let origin = directory.with_extension("git");
+    fs::create_dir_all(directory.join(".taskmaster/tasks")).unwrap();
+    git(directory, &["init", "-q"]);
+    git(directory, &["config", "user.name", "Ada"]);
+    git(directory, &["config", "user.email", "ada@example.invalid"]);
+    fs::write(directory.join("README.md"), "# Sample\n").unwrap();
+    git(directory, &["add", "."]);
+    git(directory, &["commit", "-q", "-m", "Start"]);
+    git(
+        directory,
+        &["init", "-q", "--bare", origin.to_str().unwrap()],
+    );
+    git(
+        directory,
+        &["remote", "add", "origin", origin.to_str().unwrap()],
+    );
+    git(directory, &["push", "-q", "-u", "origin", "main"]);
+    git(directory, &["switch", "-q", "-c", "feature/plan"]);
+    let task = |id: u32, title: &str| {
+        json!({ "id": id, "title": title, "description": format!("{title}."), "details": "Do it well.", "testStrategy": "Look at it.",
+                "status": "pending", "priority": "high", "dependencies": [], "subtasks": [] })
+    };
+    let plan = json!({ "master": { "tasks": [task(1, "Lay the foundation"), task(2, "Raise the walls")], "metadata": {} } });
+    fs::write(
+        directory.join(".taskmaster/tasks/tasks.json"),
+        serde_json::to_string_pretty(&plan).unwrap(),
+    )
+    .unwrap();
+    git(directory, &["add", "."]);
+    git(directory, &["commit", "-q", "-m", "Plan"]);
+    git(directory, &["push", "-q", "-u", "origin", "feature/plan"]);
+}
+
+/// Command lines of the processes that name `directory`, or work in it.
+pub fn processes_below(directory: &Path) -> Vec<String> {
+    let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let process = entry.path();
+        let Ok(command) = fs::read(process.join("cmdline")) else {
+            continue;
+        };
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        let works_there =
+            fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&directory));
+        if works_there || command.contains(&*directory.to_string_lossy()) {
+            found.push(command);
+        }
+    }
+    found
 }

@@ -1,0 +1,59 @@
+//! `flightdeck runs merge`: brings the branch of a run into the current one.
+
+use super::{Session, output};
+use crate::{
+    repository::{
+        self,
+        merge::{self, How},
+    },
+    text,
+    verbs::{Context, VerbError},
+};
+
+/// Prints what would be merged; with `yes` merges it.
+pub async fn merge(
+    session: &Session,
+    context: &Context,
+    name: &str,
+    yes: bool,
+) -> anyhow::Result<u8> {
+    let run = context.run(name).await?;
+    if run.status.commit.is_none() {
+        return Err(VerbError::Conflict(format!(
+            "run {name} has pushed nothing that could come home"
+        ))
+        .into());
+    }
+    let failed = |error: &dyn std::fmt::Display| {
+        VerbError::Failed(text::sanitize(&error.to_string()).into_owned())
+    };
+    let facts = repository::read(&session.place.repo)
+        .await
+        .map_err(|error| failed(&error))?;
+    let plan = merge::plan(&facts, &run.branch())
+        .await
+        .map_err(|error| failed(&error))?;
+    if plan.how == How::Already {
+        output::notice(&format!("{} has all of {} already", plan.into, plan.branch));
+        return Ok(0);
+    }
+    let (added, removed) = plan.diff.totals();
+    let files = text::count(plan.diff.files.len(), "file");
+    output::notice(&format!(
+        "{} into {}: {files}, +{added} -{removed}",
+        plan.branch, plan.into
+    ));
+    output::notice(&format!("  {}", plan.command));
+    if !yes {
+        for line in plan.diff.text.lines() {
+            output::remote_line(line)?;
+        }
+        output::notice("nothing was merged; --yes merges");
+        return Ok(0);
+    }
+    merge::apply(&facts, &plan)
+        .await
+        .map_err(|error| failed(&error))?;
+    output::notice("merged");
+    Ok(0)
+}

@@ -1,0 +1,218 @@
+//! `flightdeck runs ...` and `flightdeck clean`.
+
+use std::io::{self, IsTerminal};
+
+use jiff::Timestamp;
+
+use super::{CleanArguments, Format, Runs, Session, logs, output};
+use crate::{
+    repository,
+    runs::{Run, naming},
+    text,
+    verbs::{CleanPlan, Context, VerbError},
+};
+
+/// Runs the command; the exit code is 0 unless it fails.
+pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
+    let context = session.context().await?;
+    match command {
+        Runs::List { all, output } => list(session, &context, all, output).await?,
+        Runs::Get { name, output } => {
+            let (_, object) = context.run_and_object(&name).await?;
+            if output == Format::Name {
+                output::line(&name)?
+            } else {
+                output::value(output, &object)?
+            }
+        }
+        Runs::Logs { name, follow, raw } => {
+            return logs::print(session, &context, &name, follow, raw).await;
+        }
+        Runs::Stop(stop) => {
+            stop.run(&context).await?;
+            output::notice(&format!("stopping {}; its log stays", stop.name));
+        }
+        Runs::Retry(retry) => {
+            let version = retry.run(&context, None).await?;
+            output::notice(&format!("{}: attempt v{version} begins", retry.name));
+        }
+        Runs::Context(add) => {
+            let version = add.run(&context).await?;
+            output::notice(&format!(
+                "{}: context-v{version}.md added, attempt v{version} begins",
+                add.name
+            ));
+        }
+        Runs::Delete(delete) => {
+            let deleted = delete.run(&context).await?;
+            output::notice(&format!(
+                "deleted {}{}",
+                deleted.name,
+                left_behind(
+                    deleted.branch.as_deref(),
+                    deleted.pull_request_url.as_deref()
+                )
+            ));
+        }
+        Runs::Merge { name, yes } => {
+            return super::merge::merge(session, &context, &name, yes).await;
+        }
+    }
+    Ok(0)
+}
+
+/// Label of the repository one is in; `None` outside one, where every run is shown.
+async fn repository_label(session: &Session, all: bool) -> Option<String> {
+    if all {
+        return None;
+    }
+    let facts = repository::read(&session.place.repo).await.ok()?;
+    Some(naming::repository_label(&facts.remote?.clone_url))
+}
+
+async fn list(
+    session: &Session,
+    context: &Context,
+    all: bool,
+    format: Format,
+) -> anyhow::Result<()> {
+    let label = repository_label(session, all).await;
+    let mut runs = context.runs(label.as_deref()).await?;
+    runs.sort_by_key(|run| {
+        std::cmp::Reverse(run.metadata.creation_timestamp.as_ref().map(|time| time.0))
+    });
+    match format {
+        Format::Name => runs.iter().try_for_each(|run| output::line(run.name()))?,
+        Format::Table => {
+            let now = Timestamp::now();
+            let rows: Vec<[String; 7]> = runs.iter().map(|run| row(run, now)).collect();
+            output::table(
+                ["KIND", "NAME", "TASKS", "PHASE", "STAGE", "AGE", "BRANCH"],
+                &rows,
+            )?;
+        }
+        format => {
+            let objects: Vec<serde_json::Value> = runs.into_iter().map(object).collect();
+            output::value(format, &objects)?;
+        }
+    }
+    Ok(())
+}
+
+fn row(run: &Run, now: Timestamp) -> [String; 7] {
+    let age = run
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(0, |created| now.duration_since(created.0).as_secs());
+    let tasks = if run.tasks.len() > 3 {
+        text::count(run.tasks.len(), "task")
+    } else {
+        run.tasks.join(",")
+    };
+    [
+        run.kind.to_string(),
+        run.name().to_owned(),
+        tasks,
+        run.phase().as_str().to_owned(),
+        run.stage()
+            .map_or_else(String::new, |stage| stage.to_string()),
+        text::age(age),
+        run.branch(),
+    ]
+}
+
+/// The custom resource with its status, as kubectl would show it.
+fn object(run: Run) -> serde_json::Value {
+    let status = serde_json::json!(run.status);
+    let mut value = run.into_resource();
+    value["status"] = status;
+    value
+}
+
+/// `clean`: prints the plan; deletes with `--yes`, or after a yes on a terminal.
+pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Result<u8> {
+    let context = session.context().await?;
+    let label = repository_label(session, arguments.all).await;
+    let plan = arguments
+        .clean
+        .plan(&context.runs(label.as_deref()).await?, Timestamp::now())?;
+    show(&plan, arguments.output)?;
+    if plan.candidates.is_empty()
+        || !(arguments.yes || asked(&plan, &session.target().to_string(), &context.namespace)?)
+    {
+        return Ok(0);
+    }
+    let report = plan
+        .apply(&context, |name| output::notice(&format!("deleting {name}")))
+        .await;
+    for deleted in &report.deleted {
+        let left = left_behind(
+            deleted.branch.as_deref(),
+            deleted.pull_request_url.as_deref(),
+        );
+        if !left.is_empty() {
+            output::notice(&format!("{}{left}", deleted.name));
+        }
+    }
+    output::notice(&format!(
+        "{} deleted",
+        text::count(report.deleted.len(), "run")
+    ));
+    for (name, sentence) in &report.failed {
+        output::notice(&format!("{name}: {}", text::sanitize(sentence)));
+    }
+    Ok(u8::from(!report.failed.is_empty()))
+}
+
+fn show(plan: &CleanPlan, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Name => plan
+            .candidates
+            .iter()
+            .try_for_each(|candidate| output::line(&candidate.name))?,
+        Format::Table if plan.candidates.is_empty() => output::notice("nothing to clean"),
+        Format::Table => {
+            let row = |candidate: &crate::verbs::Candidate| {
+                [
+                    candidate.name.clone(),
+                    candidate.rule.as_str().to_owned(),
+                    candidate.why.clone(),
+                    candidate.frees.clone(),
+                ]
+            };
+            let rows: Vec<[String; 4]> = plan.candidates.iter().map(row).collect();
+            output::table(["NAME", "RULE", "WHY", "FREES"], &rows)?;
+        }
+        format => output::value(format, plan)?,
+    }
+    Ok(())
+}
+
+/// Asks on a terminal; anywhere else the answer is no.
+fn asked(plan: &CleanPlan, target: &str, namespace: &str) -> Result<bool, VerbError> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        output::notice("nothing was deleted; --yes deletes");
+        return Ok(false);
+    }
+    output::notice(&format!(
+        "Delete {} on {target}, namespace {namespace}? [y/N]",
+        text::count(plan.candidates.len(), "run")
+    ));
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| VerbError::Failed(format!("reading the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn left_behind(branch: Option<&str>, pull_request: Option<&str>) -> String {
+    let branch = branch.map(|branch| format!("branch {branch} stays on the remote"));
+    let pull_request = pull_request.map(|url| format!("pull request {url} stays open"));
+    let parts: Vec<String> = branch.into_iter().chain(pull_request).collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", parts.join(", "))
+    }
+}

@@ -1,0 +1,206 @@
+//! Everything that makes runs run, inside one process.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kube::Client;
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    controller::{self, ControllerConfig, InstallError},
+    embedded::{Cluster, ClusterOptions},
+    forge::stand_in::{self, StandIn, StandInOptions},
+    settings::{ForgeHost, Paths, Settings},
+};
+
+/// The namespace of the embedded cluster that runs live in.
+const NAMESPACE: &str = "default";
+/// The only token that the stand-in forge takes; it guards nothing.
+pub const STAND_IN_TOKEN: &str = "stand-in";
+
+/// What an engine needs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub paths: Paths,
+    pub settings: Settings,
+    /// This very program: the stages and the shims are started from it.
+    pub program: PathBuf,
+    /// What the containers may be given of this process's environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// With the environment of this process.
+    #[must_use]
+    pub fn of_this_process(paths: &Paths, settings: &Settings, program: &Path) -> Self {
+        Self {
+            paths: paths.clone(),
+            settings: settings.clone(),
+            program: program.to_owned(),
+            // Names and values that are not text cannot be given to a pod anyway.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Cluster(#[from] crate::embedded::OpenError),
+    #[error(transparent)]
+    Resources(#[from] InstallError),
+    #[error("{path}: {source}")]
+    StandIn { path: PathBuf, source: io::Error },
+}
+
+/// Where a demo's stand-in forge listens and what it stands for: a file in the state directory, so that whoever starts the
+/// server starts the stand-in with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandInFile {
+    pub address: SocketAddr,
+    pub bare_repository: PathBuf,
+    /// `owner/name`.
+    pub repository: String,
+}
+
+impl StandInFile {
+    fn path(paths: &Paths) -> PathBuf {
+        paths.state.join("stand-in-forge.json")
+    }
+
+    /// The file of that state directory, when there is one.
+    pub fn read(paths: &Paths) -> io::Result<Option<Self>> {
+        match fs::read(Self::path(paths)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes it.
+    pub fn write(&self, paths: &Paths) -> io::Result<()> {
+        fs::create_dir_all(&paths.state)?;
+        fs::write(Self::path(paths), serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Makes the settings know the forge.
+    pub fn add_to(&self, settings: &mut Settings) {
+        settings.forge.hosts.push(ForgeHost {
+            r#match: self.bare_repository.display().to_string(),
+            api_url: format!("http://{}", self.address),
+            repository: Some(self.repository.clone()),
+        });
+    }
+}
+
+/// The embedded cluster with its controller, running.
+pub struct Engine {
+    cluster: Cluster,
+    controller: JoinHandle<()>,
+    stop: CancellationToken,
+    stand_in: Option<StandIn>,
+}
+
+impl Engine {
+    /// Opens the cluster, installs the custom resources, starts the controller.
+    pub async fn start(mut options: Options) -> Result<Self, EngineError> {
+        let at = |path: PathBuf| move |source| EngineError::StandIn { path, source };
+        let file =
+            StandInFile::read(&options.paths).map_err(at(StandInFile::path(&options.paths)))?;
+        let stand_in = match file {
+            Some(file) => {
+                file.add_to(&mut options.settings);
+                // The person's own token must never reach it.
+                options
+                    .environment
+                    .insert("GITHUB_TOKEN".into(), STAND_IN_TOKEN.into());
+                options.environment.remove("GH_TOKEN");
+                Some(
+                    serve_stand_in(&file, &options.paths.state)
+                        .await
+                        .map_err(at(StandInFile::path(&options.paths)))?,
+                )
+            }
+            None => None,
+        };
+        let cluster = Cluster::open(ClusterOptions {
+            directory: options.paths.embedded.clone(),
+            program: options.program,
+            max_containers: options.settings.embedded.max_containers,
+            environment: options.environment,
+        })
+        .await?;
+        controller::install_crds(cluster.client()).await?;
+        let stop = CancellationToken::new();
+        let settings = Arc::new(options.settings);
+        let config = ControllerConfig::new(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
+        let controller = tokio::spawn(controller::run(
+            cluster.client(),
+            config,
+            stop.clone().cancelled_owned(),
+        ));
+        Ok(Self {
+            cluster,
+            controller,
+            stop,
+            stand_in,
+        })
+    }
+
+    /// A client of the cluster, without a network between.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.cluster.client()
+    }
+
+    /// The namespace that runs live in.
+    #[must_use]
+    pub const fn namespace(&self) -> &'static str {
+        NAMESPACE
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Stops controller and cluster. Containers go on under their shims, and are found again at the next start.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A controller that panicked has said so in the log already.
+        drop(self.controller.await);
+        self.cluster.shutdown().await;
+        drop(self.stand_in);
+    }
+
+    /// Stops everything, containers included: no process stays behind.
+    pub async fn stop_all(self) {
+        self.cluster.stop_containers().await;
+        self.stop().await;
+    }
+}
+
+async fn serve_stand_in(file: &StandInFile, state: &Path) -> io::Result<StandIn> {
+    let listener = TcpListener::bind(file.address).await?;
+    let options = StandInOptions {
+        state_file: state.join("stand-in-forge-state.json"),
+        bare_repository: Some(file.bare_repository.clone()),
+        repository: Some(file.repository.clone()),
+        token: Some(STAND_IN_TOKEN.into()),
+        people: None,
+    };
+    stand_in::serve(listener, options).await
+}

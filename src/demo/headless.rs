@@ -1,0 +1,184 @@
+//! `demo --headless`: a docs run of every task, followed to its end, summed up. No process stays behind.
+
+use std::{sync::Arc, time::Instant};
+
+use serde::Serialize;
+
+use super::Project;
+use crate::{
+    cli::{self, Format, Session, output},
+    daemon::{Engine, Options},
+    embedded::endpoint::Lock,
+    preflight::{self, Ask, Request},
+    resources::Documents,
+    runs::{Run, RunKind},
+    text,
+    verbs::{Context, Launch, VerbError, Wait, exit_code},
+};
+
+/// The demo without a terminal.
+pub struct Headless {
+    pub project: Project,
+    pub session: Session,
+    pub format: Format,
+}
+
+/// What became of the run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    run: String,
+    phase: String,
+    branch: Option<String>,
+    commit: Option<String>,
+    documents: Count,
+    pull_request_url: Option<String>,
+    /// From the launch to the end, to a hundredth.
+    seconds: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Count {
+    expected: i32,
+    written: i32,
+}
+
+impl Headless {
+    /// Runs it; 0 when the run succeeded, else 1 with the reason on stderr.
+    pub async fn run(mut self) -> anyhow::Result<u8> {
+        output::notice(&format!(
+            "the demo is in {}",
+            self.project.directory.display()
+        ));
+        // A console that is open on this demo has a server already; two cannot have one directory.
+        let Some(lock) = Lock::acquire(&self.session.paths.embedded)? else {
+            let context = self.session.context().await?;
+            return self.document(&context).await;
+        };
+        let settings = Arc::make_mut(&mut self.session.settings);
+        if let Some(agent) = settings.agents.get_mut(&settings.defaults.agent) {
+            // Nobody watches.
+            agent
+                .env
+                .insert("TEMPLATE_AGENT_PACE_MS".into(), "0".into());
+        }
+        let session = &self.session;
+        let engine = Engine::start(Options::of_this_process(
+            &session.paths,
+            &session.settings,
+            &session.program,
+        ))
+        .await?;
+        let context = session.context_of(engine.client(), engine.namespace())?;
+        let ended = self.document(&context).await;
+        engine.stop_all().await;
+        drop(lock);
+        ended
+    }
+
+    async fn document(&self, context: &Context) -> anyhow::Result<u8> {
+        let started = Instant::now();
+        let request = Request {
+            ask: Ask::Now,
+            ..Request::new(self.project.repository.clone(), RunKind::Docs)
+        };
+        let subject = cli::subject(&preflight::gather(request).await)?;
+        // A demo shows the work being done, again where it was done before.
+        let launch = Launch {
+            all: true,
+            overwrite: true,
+            ..Launch::new(RunKind::Docs)
+        };
+        let run = launch.run(context, &subject).await?;
+        let name = run.name().to_owned();
+        output::notice(&format!(
+            "launched {name}: {} on {}",
+            text::count(run.tasks.len(), "task"),
+            subject.branch
+        ));
+        let mut said = None;
+        let wait = Wait {
+            name: name.clone(),
+            timeout: None,
+        };
+        let waiting = wait.run(context, |run| {
+            let stage = run.stage();
+            if stage != said {
+                said = stage;
+                output::notice(&format!(
+                    "{name}: {}",
+                    stage.map_or("waiting", |stage| stage.as_str())
+                ));
+            }
+        });
+        let ended = tokio::select! {
+            ended = waiting => ended?,
+            _ = tokio::signal::ctrl_c() => return Err(VerbError::Failed(format!("interrupted; {} was stopped", run.name())).into()),
+        };
+        self.summarise(&ended, started)
+    }
+
+    fn summarise(&self, run: &Run, started: Instant) -> anyhow::Result<u8> {
+        let status = &run.status;
+        let phase = run.phase();
+        let Documents {
+            expected, written, ..
+        } = status.documents.clone().unwrap_or_default();
+        let summary = Summary {
+            run: run.name().to_owned(),
+            phase: phase.as_str().to_owned(),
+            branch: status.commit.is_some().then(|| run.branch()),
+            commit: status.commit.clone(),
+            documents: Count { expected, written },
+            pull_request_url: status.pull_request_url.clone(),
+            seconds: (started.elapsed().as_secs_f64() * 100.0).round() / 100.0,
+        };
+        match self.format {
+            Format::Table => {
+                let branch = summary.branch.as_deref().unwrap_or("-").to_owned();
+                let pull_request = summary
+                    .pull_request_url
+                    .as_deref()
+                    .unwrap_or("none: the remote is no forge")
+                    .to_owned();
+                let documents = format!("{written}/{expected}");
+                let row = [
+                    summary.run,
+                    summary.phase,
+                    documents,
+                    branch,
+                    pull_request,
+                    format!("{:.1} s", summary.seconds),
+                ];
+                output::table(
+                    [
+                        "RUN",
+                        "PHASE",
+                        "DOCUMENTS",
+                        "BRANCH",
+                        "PULL REQUEST",
+                        "TIME",
+                    ],
+                    &[row],
+                )?;
+            }
+            Format::Name => output::line(&summary.run)?,
+            format => output::value(format, &summary)?,
+        }
+        if exit_code(&phase) != 0 {
+            let reason = status
+                .message
+                .as_deref()
+                .or(status.reason.as_deref())
+                .unwrap_or("no reason was given");
+            output::notice(&format!(
+                "{} {}: {}",
+                run.name(),
+                phase.as_str().to_lowercase(),
+                text::sanitize(reason)
+            ));
+            return Ok(1);
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,181 @@
+//! The console through its real loop, on a screen in memory: keys in, text out. Waiting is for what is on the screen.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crossterm::event::Event;
+use flightdeck::console::{self, ConsoleError, ConsoleOptions, Host, harness, keymap::Chord};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use ratatui::{
+    Terminal,
+    backend::{Backend, ClearType, TestBackend, WindowSize},
+    buffer::Cell,
+    layout::{Position, Size},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+/// Longest wait for something to come onto the screen: generous, for slow machines under load.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A console that runs.
+pub struct Screen {
+    backend: SharedBackend,
+    keys: mpsc::UnboundedSender<io::Result<Event>>,
+    frames: watch::Receiver<u64>,
+    console: JoinHandle<Result<(), ConsoleError>>,
+}
+
+impl Screen {
+    /// Opens a console.
+    pub fn open(options: ConsoleOptions, width: u16, height: u16) -> Self {
+        let backend = SharedBackend(Arc::new(Mutex::new(TestBackend::new(width, height))));
+        let (keys, input) = mpsc::unbounded_channel();
+        let (drawn, frames) = watch::channel(0);
+        let mut terminal = Terminal::new(backend.clone()).unwrap();
+        let mut host = TestHost { input: Some(input), drawn };
+        let console = tokio::spawn(async move { console::drive(options, &mut terminal, &mut host).await });
+        Self { backend, keys, frames, console }
+    }
+
+    /// What is on the screen.
+    pub fn text(&self) -> String {
+        harness::text_of(self.backend.lock().buffer())
+    }
+
+    /// Presses keys, written as in the keymap file and separated by spaces.
+    pub fn press(&self, keys: &str) -> &Self {
+        for key in keys.split_whitespace() {
+            let chord: Chord = key.parse().unwrap_or_else(|error| panic!("{key}: {error}"));
+            self.keys.send(Ok(Event::Key(chord.into()))).expect("the console runs");
+        }
+        self
+    }
+
+    /// Types text into whatever has the focus.
+    pub fn type_text(&self, text: &str) -> &Self {
+        self.keys.send(Ok(Event::Paste(text.to_owned()))).expect("the console runs");
+        self
+    }
+
+    /// Waits until `text` is on the screen.
+    pub async fn wait_for(&mut self, text: &str) -> &mut Self {
+        self.until(&format!("`{text}` on the screen"), |screen| screen.contains(text)).await
+    }
+
+    /// Waits until `text` is no longer on the screen.
+    pub async fn wait_gone(&mut self, text: &str) -> &mut Self {
+        self.until(&format!("`{text}` gone from the screen"), |screen| !screen.contains(text)).await
+    }
+
+    /// Waits until what is on the screen satisfies `test`.
+    pub async fn until(&mut self, what: &str, test: impl Fn(&str) -> bool) -> &mut Self {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !test(&self.text()) {
+                if self.frames.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        });
+        match waited.await {
+            Ok(true) => self,
+            Ok(false) => panic!("the console ended before {what}:\n{}", self.text()),
+            Err(_) => panic!("not within {PATIENCE:?}: {what}:\n{}", self.text()),
+        }
+    }
+
+    /// Waits for the console to end by itself, as after `q`.
+    pub async fn ended(self) {
+        let ended = tokio::time::timeout(PATIENCE, self.console).await.expect("the console ends");
+        ended.unwrap().unwrap();
+    }
+}
+
+struct TestHost {
+    input: Option<mpsc::UnboundedReceiver<io::Result<Event>>>,
+    drawn: watch::Sender<u64>,
+}
+
+impl Host for TestHost {
+    fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
+        let input = self.input.take().expect("asked for once: nothing suspends here");
+        stream::unfold(input, |mut input| async { input.recv().await.map(|event| (event, input)) }).boxed()
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn drawn(&mut self) {
+        self.drawn.send_modify(|frames| *frames += 1);
+    }
+}
+
+/// A test backend that can be looked at while a terminal owns it.
+#[derive(Clone)]
+struct SharedBackend(Arc<Mutex<TestBackend>>);
+
+impl SharedBackend {
+    fn lock(&self) -> std::sync::MutexGuard<'_, TestBackend> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What cannot fail, as what could.
+fn sure<T>(result: Result<T, std::convert::Infallible>) -> io::Result<T> {
+    let Ok(value) = result;
+    Ok(value)
+}
+
+impl Backend for SharedBackend {
+    type Error = io::Error;
+
+    fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
+        sure(self.lock().draw(content))
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        sure(self.lock().hide_cursor())
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        sure(self.lock().show_cursor())
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        sure(self.lock().get_cursor_position())
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        sure(self.lock().set_cursor_position(position))
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        sure(self.lock().clear())
+    }
+
+    fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
+        sure(self.lock().clear_region(clear_type))
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        sure(self.lock().size())
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        sure(self.lock().window_size())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        sure(self.lock().flush())
+    }
+}
