@@ -178,3 +178,6 @@ async fn documents(facts: &Facts) -> Option<DocumentSet> {
             .filter_map(|path| path.strip_prefix(&folder)),
     ))
 }
+
+#[cfg(test)]
+mod tests;
