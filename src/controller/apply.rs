@@ -67,7 +67,7 @@ pub async fn apply<K: RunResource>(
 }
 
 /// Writes an Event about the run. One that is lost is no reason to stop.
-pub async fn publish(recorder: &Recorder, run: &Run, note: &Note) {
+async fn publish(recorder: &Recorder, run: &Run, note: &Note) {
     let event = Event {
         type_: if note.warning {
             EventType::Warning
@@ -311,14 +311,5 @@ fn ignore_missing(result: Result<(), Error>) -> Result<(), Error> {
             Ok(())
         }
         other => other,
-    }
-}
-
-/// The note of a reconciliation that the cluster refused.
-pub fn refusal(error: &Error) -> Note {
-    Note {
-        warning: true,
-        reason: error.category().as_str().to_owned(),
-        message: super::judge::one_line(&error.to_string()),
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     resources::{Attempt, RunStatus},
-    runs::{Phase, Stage, naming, reason},
+    runs::{Phase, Run, Stage, naming, reason},
 };
 use status::Draft;
 pub use status::rfc3339;
@@ -52,6 +52,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const BACK_OFF: i64 = 10;
 /// Times prep and publish are repeated by themselves when their pod was lost; they cost no money.
 const FREE_RETRIES: i32 = 2;
+
+/// Times a stage is begun again whose Job was deleted before its end was seen.
+const LOST_RETRIES: i32 = 3;
 
 /// One write, in terms of what it is for. `apply` carries them out in order and stops at the first that fails.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,8 +129,39 @@ pub fn plan(observed: &Observed) -> Plan {
     draft.into_plan()
 }
 
-/// Seconds after which a pod that does not run is looked at again: what keeps it may be told by Events alone.
-const LOOK_FOR_EVENTS: u64 = 10;
+/// What the status says when the cluster refused a write: a person has to do something, and would otherwise see a run that
+/// merely waits. A run that has ended or is being deleted has nothing to add.
+#[must_use]
+pub fn refused(observed: &Observed, reason: &str, message: &str) -> Plan {
+    let run = &observed.run;
+    let version = active_version(run);
+    let ended = run.phase().finished() && run.status.observed_context_version == Some(version);
+    if ended || run.metadata.deletion_timestamp.is_some() {
+        return Plan::default();
+    }
+    let mut draft = Draft::new(observed, version);
+    draft.say(&Phase::Pending, Some(reason), message);
+    if run.status.reason.as_deref() != Some(reason) {
+        draft.warn(reason, message);
+    }
+    draft.into_plan()
+}
+
+/// Whether there is nothing to do for a run, going by the run alone: its end is recorded, and the finalizer, which is given
+/// back last of all, is gone. A controller that starts among thousands of ended runs reads nothing more about them.
+#[must_use]
+pub fn at_rest(run: &Run) -> bool {
+    let has_finalizer = run.metadata.finalizers.as_deref().unwrap_or_default();
+    run.phase().finished()
+        && run.status.observed_context_version == Some(active_version(run))
+        && run.status.observed_generation == run.metadata.generation
+        && !has_finalizer.iter().any(|name| name == naming::FINALIZER)
+        && run.spec.ttl_seconds_after_finished.is_none()
+}
+
+/// Seconds after which a pod that does not run is looked at again, at first and at most: what keeps it may be told by Events
+/// alone. The longer it waits, the longer the pause.
+const LOOK_FOR_EVENTS: (i64, i64) = (10, 300);
 
 /// Brings the attempts up to date, then does the next thing.
 fn advance(draft: &mut Draft) {
@@ -171,7 +205,7 @@ fn follow(draft: &mut Draft, attempt: &Attempt, state: &JobState) {
             if new {
                 draft.warn(reason, message);
             }
-            draft.wake(LOOK_FOR_EVENTS);
+            look_again(draft, attempt);
         }
         JobState::Starting | JobState::Ended(_) => {
             let message = format!(
@@ -179,9 +213,16 @@ fn follow(draft: &mut Draft, attempt: &Attempt, state: &JobState) {
                 attempt.stage
             );
             draft.say(&Phase::Pending, None, &message);
-            draft.wake(LOOK_FOR_EVENTS);
+            look_again(draft, attempt);
         }
     }
+}
+
+fn look_again(draft: &mut Draft, attempt: &Attempt) {
+    let (least, most) = LOOK_FOR_EVENTS;
+    let begun = attempt.started_at.as_deref();
+    let waited = begun.and_then(|at| status::seconds_since(at, draft.observed.now));
+    draft.wake(waited.unwrap_or(least).clamp(least, most).unsigned_abs());
 }
 
 /// Ends the attempt under way. A pod that has begun keeps its log; one that never did has none.
@@ -225,28 +266,28 @@ fn stop(draft: &mut Draft, attempt: &Attempt) {
 fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
     let why = failed.reason.clone().unwrap_or_default();
     let stage = Stage::parse(&failed.stage).unwrap_or(Stage::Prep);
-    let failures = draft
+    let lost = why == why::JOB_LOST;
+    let alike = draft
         .attempts()
         .filter(|attempt| attempt.stage == failed.stage)
-        .filter(|attempt| attempt.reason.as_deref() != Some(why::JOB_LOST))
+        .filter(|attempt| (attempt.reason.as_deref() == Some(why::JOB_LOST)) == lost)
         .count();
-    let failures = i32::try_from(failures).unwrap_or(i32::MAX);
-    if failures > retries(stage, &why, draft.observed.run.spec.retries) {
+    let times = i32::try_from(alike).unwrap_or(i32::MAX);
+    if times > retries(stage, &why, draft.observed.run.spec.retries) {
         let message = draft.failure_message(stage);
         draft.end(&Phase::Failed, &why, &message);
         return;
     }
-    // A Job that somebody deleted did not fail: nothing is gained by waiting.
-    let pause = if why == why::JOB_LOST {
-        0
-    } else {
-        BACK_OFF << (failures - 1).clamp(0, 6)
+    // A Job that somebody deleted did not fail: nothing is gained by waiting, unless something deletes them all.
+    let pause = match (lost, times) {
+        (true, ..=1) => 0,
+        _ => BACK_OFF << (times - 1).clamp(0, 6),
     };
     let ended = failed
         .finished_at
         .as_deref()
-        .and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let passed = ended.map_or(pause, |at| draft.observed.now.as_second() - at.as_second());
+        .and_then(|at| status::seconds_since(at, draft.observed.now));
+    let passed = ended.unwrap_or(pause);
     if passed < pause {
         let message = format!("the {stage} stage ended with {why}; it is tried again in a moment");
         draft.say(&Phase::Pending, Some(why::BACK_OFF), &message);
@@ -260,7 +301,7 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
 fn retries(stage: Stage, why: &str, asked: i32) -> i32 {
     match (stage, why) {
         // A Job deleted by hand says nothing about the work.
-        (_, why::JOB_LOST) => i32::MAX,
+        (_, why::JOB_LOST) => LOST_RETRIES,
         (Stage::Agent, reason::BUDGET_EXCEEDED) => 0,
         (Stage::Agent, _) => asked,
         (Stage::Prep | Stage::Publish, judge::POD_LOST) => FREE_RETRIES,
@@ -287,8 +328,8 @@ fn start(draft: &mut Draft, stage: Stage) {
     let before = draft
         .attempts()
         .filter(|attempt| attempt.stage == stage.as_str())
-        .count();
-    let number = i32::try_from(before).unwrap_or(i32::MAX).saturating_add(1);
+        .map(|attempt| attempt.attempt);
+    let number = before.max().unwrap_or(0).saturating_add(1);
     let job = jobs::job(run, stage, draft.version, number, &observed.settings);
     draft.ensure_finalizer();
     let attempt = Attempt {
@@ -308,5 +349,7 @@ fn start(draft: &mut Draft, stage: Stage) {
         None,
         &format!("starting the {stage} stage"),
     );
-    draft.note("StageStarted", &format!("the {stage} stage has begun"));
+    // A reason for each stage: Events of one reason are counted as one.
+    let reason = format!("{}Started", status::title(stage));
+    draft.note(&reason, &format!("the {stage} stage has begun"));
 }

@@ -21,10 +21,10 @@ use kube_runtime::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    apply::{self, publish},
+    apply,
     error::{Category, Error},
     observe::{RunResource, observe},
-    plan::{plan, why},
+    plan::{at_rest, plan, refused, why},
 };
 use crate::{
     resources::{CodeRun, DocsRun},
@@ -234,6 +234,13 @@ async fn reconcile<K: RunResource>(
 ) -> Result<Action, Error> {
     let config = &context.config;
     let name = object.name_any();
+    if object
+        .0
+        .as_ref()
+        .is_ok_and(|run| at_rest(&run.clone().into()))
+    {
+        return Ok(Action::await_change());
+    }
     let observed = observe::<K>(
         &context.client,
         &config.namespace,
@@ -251,7 +258,9 @@ async fn reconcile<K: RunResource>(
     if let Err(error) = &applied
         && error.category() == Category::Refused
     {
-        publish(&context.recorder, &observed.run, &apply::refusal(error)).await;
+        let reason = error.category().as_str();
+        let told = refused(&observed, reason, &error.to_string());
+        apply::apply::<K>(&context.client, &context.recorder, &observed, told).await?;
     }
     applied?;
     Ok(match wake {

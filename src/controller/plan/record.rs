@@ -120,7 +120,8 @@ fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending
                 "",
             );
         }
-        draft.note("StageFinished", &format!("the {stage} stage is done"));
+        let reason = format!("{}Finished", super::status::title(stage));
+        draft.note(&reason, &format!("the {stage} stage is done"));
         return;
     };
     // Once a person has stopped the run, the end that this brought about is theirs.

@@ -42,6 +42,15 @@ pub const fn condition_of(stage: Stage) -> &'static str {
     }
 }
 
+/// The stage as the first word of a reason.
+pub const fn title(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Prep => "Prep",
+        Stage::Agent => "Agent",
+        Stage::Publish => "Publish",
+    }
+}
+
 /// A plan in the making.
 pub struct Draft<'a> {
     pub observed: &'a Observed,

@@ -704,3 +704,89 @@ fn a_controller_that_stops_between_any_two_writes_comes_to_the_same_end() {
         }
     }
 }
+
+#[test]
+fn what_deletes_every_job_does_not_make_the_controller_run_in_circles() {
+    let mut world = docs().reconciled().running().reconciled();
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        world = world.job_deleted();
+        let line = world.reconcile();
+        if line.contains("BackOff") {
+            world = world.later(60);
+            world.reconcile();
+        }
+        seen.push(line);
+        if world.run().phase().finished() {
+            break;
+        }
+    }
+    assert_eq!(
+        seen,
+        [
+            "prep-v1-2 | Pending prep",
+            "| Pending prep BackOff | wake 20",
+            "| Pending prep BackOff | wake 40",
+            "| Failed prep JobLost | wake 0",
+        ]
+    );
+}
+
+#[test]
+fn the_longer_a_pod_waits_the_seldomer_it_is_looked_at() {
+    check(vec![
+        (
+            "at first",
+            docs().reconciled().later(15),
+            "| Pending prep | wake 15",
+        ),
+        (
+            "after an hour",
+            docs().reconciled().later(3600),
+            "| Pending prep | wake 300",
+        ),
+    ]);
+}
+
+#[test]
+fn what_the_cluster_refuses_is_in_the_status() {
+    let world = docs();
+    let told = refused(
+        world.observed(),
+        "ClusterRefused",
+        "cannot create the Job x: exceeded\nquota",
+    );
+    let status = told.status.unwrap();
+    assert_eq!(status.reason.as_deref(), Some("ClusterRefused"));
+    assert_eq!(
+        status.message.as_deref(),
+        Some("cannot create the Job x: exceeded quota")
+    );
+    assert_eq!(told.notes.len(), 1);
+    let ended = docs().at(Stage::Publish).ends(Ok(report())).reconciled();
+    assert_eq!(
+        refused(ended.observed(), "ClusterRefused", "x"),
+        Plan::default()
+    );
+}
+
+#[test]
+fn a_run_at_rest_is_not_read_again_until_somebody_asks_for_something() {
+    let ended = || docs().at(Stage::Publish).ends(Ok(report())).reconciled();
+    assert!(!at_rest(docs().run()));
+    assert!(!at_rest(docs().reconciled().run()));
+    assert!(
+        !at_rest(ended().run()),
+        "its finalizer is still to be given back"
+    );
+    let rests = ended().reconciled();
+    assert!(at_rest(rests.run()));
+    assert!(!at_rest(
+        rests.clone().spec(|spec| spec.context_version = 2).run()
+    ));
+    assert!(!at_rest(
+        rests
+            .spec(|spec| spec.ttl_seconds_after_finished = Some(1))
+            .run()
+    ));
+}

@@ -89,6 +89,10 @@ impl World {
         }
     }
 
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
     pub fn run(&self) -> &Run {
         &self.observed.run
     }
