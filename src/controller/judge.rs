@@ -343,6 +343,7 @@ pub fn one_line(message: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // JSON is written where it is passed.
 mod tests {
     use serde_json::{Value, json};
 
@@ -386,8 +387,9 @@ mod tests {
 
     #[test]
     fn how_a_failed_job_ended_is_said_with_its_cause() {
+        type Row = (Job, Option<Pod>, &'static str, &'static str);
         let failed = || job("Failed", "BackoffLimitExceeded");
-        for (job, pod, reason, words) in [
+        let rows: Vec<Row> = vec![
             (
                 failed(),
                 Some(pod(ended(1, json!({})), json!({}))),
@@ -458,7 +460,8 @@ mod tests {
                 "did not get as far",
             ),
             (failed(), None, "PodLost", "deleted or evicted"),
-        ] {
+        ];
+        for (job, pod, reason, words) in rows {
             let JobState::Ended(ending) = judge(Stage::Agent, &job, pod.as_ref(), &[]) else {
                 panic!("{reason} has not ended");
             };

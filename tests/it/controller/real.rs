@@ -446,7 +446,7 @@ async fn deleting_a_run_under_way_ends_its_processes_and_frees_everything() {
         .filter(|(_, count)| *count > 0)
         .collect()
     };
-    let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+    let patience = tokio::time::Instant::now() + super::PATIENCE;
     while !left().await.is_empty() {
         assert!(
             tokio::time::Instant::now() < patience,
