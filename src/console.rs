@@ -51,7 +51,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crossterm::event::{Event, KeyEventKind};
 
 use self::{
-    effect::{Effect, Effects},
+    effect::{Effect, Effects, Outcome},
     keymap::Keymap,
     model::Model,
     msg::Msg,
@@ -96,6 +96,9 @@ pub trait Host {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>>;
     /// Gives the terminal back to the shell and stops this process until it is continued.
     fn suspend(&mut self) -> io::Result<()>;
+    /// Lends the terminal to a program and takes it back when that has ended.
+    fn lend(&mut self, command: &mut std::process::Command)
+    -> io::Result<std::process::ExitStatus>;
     /// Called after each frame.
     fn drawn(&mut self) {}
 }
@@ -176,6 +179,19 @@ pub async fn drive<B: Backend<Error = io::Error>>(
                 Effect::Suspend => {
                     drop(input);
                     host.suspend()?;
+                    screen.clear()?;
+                    input = host.input();
+                    redraw = true;
+                }
+                Effect::Edit(path, line) => {
+                    drop(input);
+                    let mut editor = terminal::editor(|name| std::env::var(name).ok(), &path, line);
+                    if let Err(error) = host.lend(&mut editor) {
+                        let program = editor.get_program().to_string_lossy().into_owned();
+                        let sentence =
+                            format!("{program} cannot be started ({error}); set VISUAL or EDITOR");
+                        update(&mut model, Msg::Done(Outcome::Failed(sentence)));
+                    }
                     screen.clear()?;
                     input = host.input();
                     redraw = true;

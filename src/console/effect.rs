@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{panels::detail, world::TaskId};
+use super::{
+    panels::detail,
+    world::{RunId, TaskId},
+};
 use crate::{
     preflight::{ActiveRun, Fix, fix::FixSheet},
+    repository::merge::MergePlan,
     runs::RunKind,
     verbs,
 };
@@ -22,6 +26,14 @@ pub struct Inquiry {
     pub embedded: bool,
     /// Ask the remote, instead of taking what it said last.
     pub ask: bool,
+}
+
+/// A run whose log is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    pub run: RunId,
+    pub name: String,
+    pub kind: RunKind,
 }
 
 /// Something to be done outside.
@@ -44,6 +56,11 @@ pub enum Effect {
     Delete(verbs::Delete),
     /// Delete these, one after the other.
     Clean(verbs::CleanPlan),
+    /// What bringing a branch home would change.
+    PlanMerge(String),
+    Merge(Box<MergePlan>),
+    /// Tell how far a run is until it has ended.
+    Follow(Followed),
     /// Open a file in the person's editor, at a line.
     Edit(PathBuf, usize),
     /// Open an address in the browser.
@@ -63,6 +80,10 @@ pub enum Outcome {
     Retried(String),
     Deleted(String),
     Copied(String),
+    MergePlanned(Result<Box<MergePlan>, String>),
+    Merged(Result<(), String>),
+    /// The repository or the plan changed on disk.
+    DeskChanged,
     /// Pre-flight or the cluster refused a launch, as a sentence.
     Refused(String),
     FixPlanned(Box<FixSheet>),

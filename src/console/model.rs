@@ -1,7 +1,7 @@
 //! The console's whole state: the [`World`] outside, and what the person has done with it. Written only by
 //! [`super::update`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
 use ratatui::layout::Size;
@@ -81,6 +81,8 @@ pub struct Model {
     pub awaited: Option<String>,
     /// The tag the person chose; `None` for the one in use.
     pub tag: Option<String>,
+    /// Runs under way whose log is followed to know how far they are.
+    pub followed: BTreeSet<RunId>,
     /// What was filled in when the launch form was closed.
     pub draft: Option<Box<Form>>,
     /// Ctrl-C was pressed once.
@@ -138,6 +140,7 @@ impl Model {
             pending: Vec::new(),
             awaited: None,
             tag: None,
+            followed: BTreeSet::new(),
             draft: None,
             interrupted: false,
             watched: true,

@@ -3,6 +3,7 @@
 mod cleanup;
 mod confirm;
 mod form;
+mod home;
 mod picker;
 mod reader;
 mod sheet;
@@ -17,6 +18,7 @@ use ratatui::{
 pub use cleanup::{Cleanup, State as CleanupState, open as cleanup};
 pub use confirm::Confirm;
 pub use form::{Form, open as form};
+pub use home::{Home, State as HomeState, open as home};
 pub use picker::{Choice, Item, Picker, palette};
 pub use reader::{Line, Reader, explanation, help};
 pub use sheet::{Sheet, State as SheetState, open as sheet};
@@ -37,6 +39,7 @@ pub enum Overlay {
     Cleanup(Cleanup),
     Confirm(Confirm),
     Form(Box<Form>),
+    Home(Home),
     Sheet(Sheet),
     Picker(Picker),
     Reader(Reader),
@@ -61,7 +64,9 @@ impl Overlay {
             Self::Confirm(_) => vec![Context::Confirm, Context::Overlay],
             Self::Cleanup(_) => vec![Context::Cleanup, Context::Overlay],
             Self::Form(_) => vec![Context::Form, Context::Overlay],
-            Self::Sheet(_) | Self::Picker(_) | Self::Reader(_) => vec![Context::Overlay],
+            Self::Home(_) | Self::Sheet(_) | Self::Picker(_) | Self::Reader(_) => {
+                vec![Context::Overlay]
+            }
         }
     }
 
@@ -70,7 +75,24 @@ impl Overlay {
         match self {
             Self::Picker(picker) => Some(&mut picker.field),
             Self::Form(form) => form.open_field(),
-            Self::Cleanup(_) | Self::Confirm(_) | Self::Sheet(_) | Self::Reader(_) => None,
+            _ => None,
+        }
+    }
+
+    /// What the keys do now, for the footer.
+    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+        match self {
+            Self::Cleanup(cleanup) => cleanup.hints(),
+            Self::Confirm(confirm) => confirm.hints(),
+            Self::Form(form) => form.hints(),
+            Self::Home(home) => home.hints(),
+            Self::Sheet(sheet) => sheet.hints(),
+            Self::Picker(_) => vec![
+                (Command::Accept, "choose"),
+                (Command::Down, "next"),
+                (Command::Cancel, "close"),
+            ],
+            Self::Reader(_) => vec![(Command::Down, "scroll"), (Command::Cancel, "close")],
         }
     }
 
@@ -79,7 +101,7 @@ impl Overlay {
         match self {
             Self::Picker(picker) => picker.refresh(),
             Self::Form(form) => form.typed(),
-            Self::Cleanup(_) | Self::Confirm(_) | Self::Sheet(_) | Self::Reader(_) => {}
+            _ => {}
         }
     }
 
@@ -104,6 +126,7 @@ impl Overlay {
             Self::Cleanup(cleanup) => cleanup.view(model, theme, screen, buffer),
             Self::Confirm(confirm) => confirm.view(model, theme, screen, buffer),
             Self::Form(form) => form.view(model, theme, screen, buffer),
+            Self::Home(home) => home.view(model, theme, screen, buffer),
             Self::Sheet(sheet) => sheet.view(model, theme, screen, buffer),
             Self::Picker(picker) => picker.view(model, theme, screen, buffer),
             Self::Reader(reader) => reader.view(model, theme, screen, buffer),
@@ -130,6 +153,7 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         Some(Overlay::Cleanup(_)) => cleanup::command(model, command, effects),
         Some(Overlay::Confirm(_)) => confirm::command(model, command, effects),
         Some(Overlay::Form(_)) => form::command(model, command, effects),
+        Some(Overlay::Home(_)) => home::command(model, command, effects),
         Some(Overlay::Sheet(_)) => sheet::command(model, command, effects),
         Some(Overlay::Picker(_)) => picker::command(model, command, effects),
         Some(Overlay::Reader(reader)) => reader.command(command),
@@ -147,6 +171,9 @@ pub fn checks_changed(model: &mut Model) {
     }
 }
 
+/// Below this many columns a window is as wide as the screen.
+const NARROW: u16 = 100;
+
 /// A box of that size in the middle of the screen, cleared and framed; returns what is inside.
 fn window(
     screen: Rect,
@@ -157,7 +184,12 @@ fn window(
     theme: &Theme,
     buffer: &mut Buffer,
 ) -> Rect {
-    let width = width.min(screen.width.saturating_sub(4));
+    // On a narrow screen a window takes its whole width: two borders side by side would only be noise.
+    let width = if screen.width < NARROW {
+        screen.width
+    } else {
+        width.min(screen.width - 4)
+    };
     let height = height.min(screen.height.saturating_sub(2));
     let outer = Rect::new(
         screen.x + (screen.width - width) / 2,

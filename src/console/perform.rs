@@ -2,6 +2,7 @@
 
 mod desk;
 mod desktop;
+mod follow;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -49,7 +50,9 @@ impl Performer {
         let (announce, connection) = watch::channel(Connection::Waiting);
         let mut tasks = JoinSet::new();
         let report = sender.clone();
-        let desk = Desk::new(options.start, options.settings.clone());
+        let desk = Arc::new(Desk::new(options.start, options.settings.clone()));
+        let (watching, changed) = (desk.clone(), sender.clone());
+        tasks.spawn(async move { watching.watch(&changed).await });
         tasks.spawn(async move {
             let connected = match options.connection.await {
                 Ok(connected) => connected,
@@ -73,7 +76,7 @@ impl Performer {
             }
         });
         Self {
-            desk: Arc::new(desk),
+            desk,
             sender,
             tasks,
             lanes: HashMap::new(),
@@ -161,6 +164,24 @@ impl Performer {
             Effect::Copy(text) => {
                 let done = desktop::copy(&text, std::io::stdout());
                 self.report(done.map(|()| Some(Outcome::Copied(text))));
+            }
+            Effect::PlanMerge(branch) => {
+                let desk = self.desk.clone();
+                self.detached(async move {
+                    Outcome::MergePlanned(desk.plan_merge(&branch).await.map(Box::new))
+                });
+            }
+            Effect::Merge(plan) => {
+                let desk = self.desk.clone();
+                self.detached(async move { Outcome::Merged(desk.merge(&plan).await) });
+            }
+            Effect::Follow(followed) => {
+                let (connection, sender) = (self.connection.clone(), self.sender.clone());
+                self.tasks.spawn(async move {
+                    if let Ok(context) = connected(connection).await {
+                        follow::progress(&context, followed, &sender).await;
+                    }
+                });
             }
             Effect::Detail(_) => {}
         }

@@ -1,6 +1,10 @@
 //! The terminal: entered once, left on every way out: end, panic, signal, suspension.
 
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::{
+    io::{self, IsTerminal, Stdout, Write},
+    path::Path,
+    process::{Command, ExitStatus},
+};
 
 use crossterm::{
     cursor,
@@ -33,6 +37,37 @@ pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<(), ConsoleError> {
         ));
     }
     Ok(())
+}
+
+/// The person's editor on a file, at a line; `get` looks up a variable.
+pub fn editor(get: impl Fn(&str) -> Option<String>, path: &Path, line: usize) -> Command {
+    let named = ["VISUAL", "EDITOR"]
+        .into_iter()
+        .find_map(|name| get(name).filter(|value| !value.trim().is_empty()));
+    let words = named.unwrap_or_else(|| "vi".into());
+    let mut words = words.split_whitespace();
+    let program = words.next().unwrap_or("vi");
+    let mut command = Command::new(program);
+    command.args(words);
+    let name = Path::new(program)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    match name.as_str() {
+        "hx" | "helix" | "zed" | "subl" => {
+            command.arg(format!("{}:{line}", path.display()));
+        }
+        "code" | "codium" | "cursor" => {
+            command
+                .arg("--goto")
+                .arg(format!("{}:{line}", path.display()));
+        }
+        _ => {
+            command.arg(format!("+{line}")).arg(path);
+        }
+    }
+    command
 }
 
 /// The terminal of this process. Dropping it gives the terminal back.
@@ -98,6 +133,13 @@ impl Host for Tty {
         EventStream::new().boxed()
     }
 
+    fn lend(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
+        leave();
+        let ended = command.status();
+        enter(self.mouse)?;
+        ended
+    }
+
     fn suspend(&mut self) -> io::Result<()> {
         leave();
         raise(Signal::SIGTSTP).map_err(io::Error::from)?;
@@ -108,6 +150,26 @@ impl Host for Tty {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_editor_opens_at_the_line_in_its_own_way() {
+        for (named, line) in [
+            ("vim", "vim +7 /x/tasks.json"),
+            ("hx", "hx /x/tasks.json:7"),
+            ("code --wait", "code --wait --goto /x/tasks.json:7"),
+            ("", "vi +7 /x/tasks.json"),
+        ] {
+            let command = editor(
+                |name| (name == "EDITOR").then(|| named.into()),
+                Path::new("/x/tasks.json"),
+                7,
+            );
+            let words: Vec<_> = std::iter::once(command.get_program())
+                .chain(command.get_args())
+                .collect();
+            assert_eq!(words.join(std::ffi::OsStr::new(" ")), line);
+        }
+    }
 
     #[test]
     fn a_terminal_that_cannot_show_it_is_told_what_can_be_done() {

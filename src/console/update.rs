@@ -9,12 +9,12 @@ use jiff::Timestamp;
 pub use keys::command;
 
 use super::{
-    effect::{Effect, Effects},
+    effect::{Effect, Effects, Followed},
     model::{Model, PanelId},
     msg::Msg,
     overlays,
     panels::detail::{self, Subject},
-    world::Delta,
+    world::{Delta, Entry, RunId},
 };
 /// Takes a message in and says what is to be done about it.
 pub fn update(model: &mut Model, msg: Msg) -> Effects {
@@ -85,6 +85,7 @@ fn settle(model: &mut Model, effects: &mut Effects) {
         model.runs.refresh(&model.world);
         model.tasks.refresh_runs(&model.world.runs);
         outcome::welcome(model, effects);
+        follow_active(model, effects);
     }
     if stale.checks {
         model.preflight.refresh(&model.world.checks);
@@ -93,6 +94,27 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     if stale.detail {
         detail::refresh(model, effects);
     }
+}
+
+/// Has the log of every run of this repository read that is under way, each once.
+fn follow_active(model: &mut Model, effects: &mut Effects) {
+    let rows = model.runs.list.rows().iter();
+    let active: Vec<RunId> = rows
+        .filter(|id| model.world.runs.get(id).is_some_and(Entry::active))
+        .cloned()
+        .collect();
+    for id in &active {
+        if !model.followed.contains(id)
+            && let Some(entry) = model.world.runs.get(id)
+        {
+            effects.push(Effect::Follow(Followed {
+                run: id.clone(),
+                name: entry.run.name().to_owned(),
+                kind: entry.run.kind,
+            }));
+        }
+    }
+    model.followed = active.into_iter().collect();
 }
 
 /// Lets the details follow what is selected in the list that has, or last had, the focus.

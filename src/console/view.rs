@@ -173,20 +173,26 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let contexts = model.contexts();
-    let mut shown: Vec<(String, &str)> = Vec::new();
-    let mut always: Vec<(String, &str)> = Vec::new();
-    for context in &contexts {
-        for row in COMMANDS
-            .iter()
-            .filter(|row| row.context == *context && !row.hint.is_empty())
-        {
-            let Some(key) = model.keymap.key_for(&[*context], row.command) else {
-                continue;
-            };
-            if *context == Context::Global {
-                always.push((key, row.hint));
-            } else if (row.applies)(model) && !shown.iter().any(|(_, hint)| *hint == row.hint) {
-                shown.push((key, row.hint));
+    let (mut shown, mut always): (Vec<(String, &str)>, Vec<(String, &str)>) = Default::default();
+    if let Some(overlay) = model.overlays.last() {
+        for (command, hint) in overlay.hints() {
+            let key = model.keymap.key_for(&contexts, command);
+            shown.extend(key.map(|key| (key, hint)));
+        }
+    } else {
+        for context in &contexts {
+            for row in COMMANDS
+                .iter()
+                .filter(|row| row.context == *context && !row.hint.is_empty())
+            {
+                let Some(key) = model.keymap.key_for(&[*context], row.command) else {
+                    continue;
+                };
+                if *context == Context::Global {
+                    always.push((key, row.hint));
+                } else if (row.applies)(model) && !shown.iter().any(|(_, hint)| *hint == row.hint) {
+                    shown.push((key, row.hint));
+                }
             }
         }
     }

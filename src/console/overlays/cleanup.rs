@@ -6,7 +6,7 @@ use super::{Confirm, Overlay};
 use crate::{
     console::{
         command::Command,
-        draw::{self, RowPen},
+        draw::RowPen,
         effect::{Effect, Effects},
         list::List,
         model::Model,
@@ -108,12 +108,11 @@ impl Cleanup {
             }
             State::Report(report) => report_lines(report),
         };
-        let height = (lines.len() as u16).saturating_add(4);
+        let height = (lines.len() as u16).saturating_add(2);
         let area = super::window(screen, 92, height, "Clean up", true, theme, buffer);
         for ((words, scope), row) in lines.iter().zip(area.rows()) {
             RowPen::new(buffer, row).left(&text::sanitize(words), style(*scope));
         }
-        self.hints(model, theme, area, buffer, &[(Command::Cancel, "close")]);
     }
 
     fn choosing(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
@@ -124,7 +123,7 @@ impl Cleanup {
         } else {
             "Clean up"
         };
-        let area = super::window(screen, 110, rows + 5, title, true, theme, buffer);
+        let area = super::window(screen, 110, rows + 4, title, true, theme, buffer);
         if self.candidates.is_empty() {
             RowPen::new(buffer, area)
                 .left("Nothing here has ended or is stuck.", style(Scope::Muted));
@@ -163,44 +162,27 @@ impl Cleanup {
         }
         let marked = self.marked();
         let words = format!("{} marked of {}", marked.len(), self.candidates.len());
-        let summary = Rect::new(area.x, area.bottom().saturating_sub(2), area.width, 1);
+        let summary = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
         RowPen::new(buffer, summary).left(&words, style(Scope::Mark));
-        let commands = [
-            (Command::Mark, "mark"),
-            (Command::MarkAll, "all"),
-            (
-                Command::Everyone,
-                if self.everyone {
-                    "this repository's"
-                } else {
-                    "everyone's"
-                },
-            ),
-            (Command::Accept, "delete the marked"),
-            (Command::Cancel, "close"),
-        ];
-        self.hints(model, theme, area, buffer, &commands);
     }
 
-    #[allow(clippy::unused_self)]
-    fn hints(
-        &self,
-        model: &Model,
-        theme: &Theme,
-        area: Rect,
-        buffer: &mut Buffer,
-        commands: &[(Command, &str)],
-    ) {
-        let contexts = model.contexts();
-        let hints: Vec<(String, &str)> = commands
-            .iter()
-            .filter_map(|(command, label)| {
-                Some((model.keymap.key_for(&contexts, *command)?, *label))
-            })
-            .collect();
-        let row = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
-        let hints = hints.iter().map(|(key, label)| (key.as_str(), *label));
-        draw::hints(&mut RowPen::new(buffer, row), theme, hints);
+    /// What the keys do now.
+    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+        if self.state != State::Choosing {
+            return vec![(Command::Cancel, "close")];
+        }
+        let others = if self.everyone {
+            "this repository's"
+        } else {
+            "everyone's"
+        };
+        vec![
+            (Command::Accept, "delete the marked"),
+            (Command::Mark, "mark"),
+            (Command::MarkAll, "all"),
+            (Command::Everyone, others),
+            (Command::Cancel, "close"),
+        ]
     }
 }
 

@@ -53,6 +53,15 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
 }
 
 impl Confirm {
+    /// What the keys do now.
+    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+        vec![
+            (Command::Accept, if self.chosen { "yes" } else { "no" }),
+            (Command::NextField, "the other"),
+            (Command::Cancel, "close"),
+        ]
+    }
+
     /// Draws it.
     pub fn view(&self, _model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let width = 72.min(screen.width.saturating_sub(4));
@@ -106,7 +115,7 @@ impl Confirm {
         let row = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
         let mut pen = RowPen::new(buffer, row);
         button(&mut pen, theme, "No", "n", !self.chosen);
-        pen.right_space(1);
+        pen.right_space(2);
         button(&mut pen, theme, &self.yes, "y", self.chosen);
     }
 }
@@ -123,5 +132,5 @@ fn button(pen: &mut RowPen<'_>, theme: &Theme, label: &str, key: &str, chosen: b
     } else {
         pen.right(&words, theme.style(Scope::Muted));
     }
-    pen.right(key, theme.style(Scope::Key)).right_space(1);
+    pen.right_space(1).right(key, theme.style(Scope::Key));
 }

@@ -94,23 +94,21 @@ impl Sheet {
     /// Draws it.
     pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let lines = self.lines(model, usize::from(screen.width.min(96).saturating_sub(8)));
-        let height = lines.len() as u16 + 4;
+        let height = lines.len() as u16 + 2;
         let area = super::window(screen, 92, height, self.check.title, false, theme, buffer);
-        let body = area.height.saturating_sub(2);
-        for ((words, scope), row) in lines.iter().zip(area.rows().take(body.into())) {
+        for ((words, scope), row) in lines.iter().zip(area.rows()) {
             RowPen::new(buffer, row).left(words, theme.style(*scope));
         }
-        let last = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
-        let contexts = model.contexts();
-        let key = |command| model.keymap.key_for(&contexts, command).unwrap_or_default();
-        let (accept, cancel) = (key(Command::Accept), key(Command::Cancel));
-        let hints: Vec<(&str, &str)> = match &self.state {
-            State::Planning => vec![(&cancel, "close")],
-            State::Ready(_) => vec![(&accept, "do it"), (&cancel, "leave it")],
-            State::Running(_) => vec![(&cancel, "close; it goes on")],
-            State::Done(_) | State::Failed(..) => vec![(&accept, "close")],
-        };
-        draw::hints(&mut RowPen::new(buffer, last), theme, hints);
+    }
+
+    /// What the keys do now.
+    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+        match &self.state {
+            State::Planning => vec![(Command::Cancel, "close")],
+            State::Ready(_) => vec![(Command::Accept, "do it"), (Command::Cancel, "leave it")],
+            State::Running(_) => vec![(Command::Cancel, "close; it goes on")],
+            State::Done(_) | State::Failed(..) => vec![(Command::Accept, "close")],
+        }
     }
 
     fn lines(&self, model: &Model, columns: usize) -> Vec<(String, Scope)> {

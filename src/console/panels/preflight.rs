@@ -100,22 +100,23 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (at, y) in list.visible().zip(area.y..area.bottom()) {
         let line = Rect::new(area.x, y, area.width, 1);
         if let Some(check) = model.world.checks.get(&list.rows()[at]) {
-            row(model, theme, check, RowPen::new(buffer, line));
+            let here = at == list.cursor() && model.focus == PanelId::Preflight;
+            row(model, theme, check, here, RowPen::new(buffer, line));
         }
         let focused = model.focus == PanelId::Preflight;
         super::emphasis(theme, buffer, line, at == list.cursor(), focused);
     }
 }
 
-/// Draws one check.
-pub fn row(model: &Model, theme: &Theme, check: &Check, mut pen: RowPen<'_>) {
+/// Draws one check; `here` says that it has the keys, and is where a fix is offered.
+pub fn row(model: &Model, theme: &Theme, check: &Check, here: bool, mut pen: RowPen<'_>) {
     let style = |scope| theme.style(scope);
     let sign = model.glyphs.level(check.level);
     pen.space(1)
         .left(sign, style(level_scope(check.level)))
         .space(1)
         .right_space(1);
-    if let Some(fix) = check.fix.filter(|_| check.level != Level::Pass) {
+    if let Some(fix) = check.fix.filter(|_| here && check.level != Level::Pass) {
         pen.right(fix_words(fix), style(Scope::KeyLabel))
             .right_space(1)
             .right(" Enter", style(Scope::Key));
@@ -125,9 +126,11 @@ pub fn row(model: &Model, theme: &Theme, check: &Check, mut pen: RowPen<'_>) {
     } else {
         Scope::Text
     };
-    pen.column(check.id, 15, style(Scope::Muted))
-        .space(1)
-        .left(&text::sanitize(&check.message), style(words));
+    // The sentence names the thing; the check's own name is a help only where there is room for both.
+    if pen.room() > 70 {
+        pen.column(check.id, 15, style(Scope::Muted)).space(1);
+    }
+    pen.left(&text::sanitize(&check.message), style(words));
 }
 
 /// A fix in a word or two.

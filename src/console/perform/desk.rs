@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
+use super::send;
 use crate::{
     agents,
     console::{
@@ -18,7 +19,10 @@ use crate::{
         self, Ask, Fix, Report, Request,
         fix::{self, FixSheet},
     },
-    repository::{Facts, RemoteAnswer, RemoteError},
+    repository::{
+        self, Facts, RemoteAnswer, RemoteError, Watch,
+        merge::{self, MergePlan},
+    },
     runs::naming,
     settings::Settings,
     tasks::{self, ReadError, TaskFile},
@@ -115,6 +119,51 @@ impl Desk {
         };
         let applied = fix::apply(&facts, fix, progress).await;
         applied.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// What brings the desk up to date again.
+impl Desk {
+    /// Tells whenever the repository or the plan changes on disk, as long as it is awaited.
+    pub(super) async fn watch(&self, sender: &mpsc::Sender<Msg>) {
+        let Ok(facts) = repository::read(&self.start).await else {
+            return;
+        };
+        let mut watch = match Watch::new(&facts) {
+            Ok(watch) => watch,
+            Err(error) => {
+                let sentence = format!("changes on disk are not seen by themselves: {error}");
+                send(sender, Msg::Done(Outcome::Failed(sentence))).await;
+                return;
+            }
+        };
+        loop {
+            watch.changed().await;
+            send(sender, Msg::Done(Outcome::DeskChanged)).await;
+            if let Ok(facts) = repository::read(&self.start).await {
+                // Where nothing more can be watched, what is watched already goes on being watched.
+                let _ = watch.follow(&facts);
+            }
+        }
+    }
+
+    /// What bringing a branch home would change; fetches it.
+    pub(super) async fn plan_merge(&self, branch: &str) -> Result<MergePlan, String> {
+        let facts = self.repository().await?;
+        let plan = merge::plan(&facts, branch).await;
+        plan.map_err(|error| error.to_string())
+    }
+
+    /// Brings it home.
+    pub(super) async fn merge(&self, plan: &MergePlan) -> Result<(), String> {
+        let facts = self.repository().await?;
+        let merged = merge::apply(&facts, plan).await;
+        merged.map_err(|error| error.to_string())
+    }
+
+    async fn repository(&self) -> Result<Facts, String> {
+        let facts = repository::read(&self.start).await;
+        facts.map_err(|error| error.to_string())
     }
 }
 

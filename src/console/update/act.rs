@@ -27,6 +27,7 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
             let url = run.and_then(|status| status.pull_request_url.clone());
             effects.list.extend(url.map(Effect::Browse));
         }
+        Command::Merge => overlays::home(model, effects),
         Command::Stop => ask(model, stop),
         Command::Retry => ask(model, retry),
         Command::Delete => ask(model, delete),

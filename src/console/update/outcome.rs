@@ -1,9 +1,9 @@
 //! What follows when an effect has ended.
 
 use crate::console::{
-    effect::{Effect, Effects, Outcome},
+    effect::{Effect, Effects, Inquiry, Outcome},
     model::{Model, PanelId},
-    overlays::{CleanupState, Overlay, SheetState},
+    overlays::{CleanupState, HomeState, Overlay, SheetState},
     panels::detail::{self, Tab},
     world::Level,
 };
@@ -24,6 +24,19 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
         Outcome::Stopped(name) => format!("{name} is being stopped; its log stays"),
         Outcome::Retried(name) => format!("{name} tries again"),
         Outcome::Deleted(name) => format!("{name} is deleted; its log is in the ledger"),
+        Outcome::DeskChanged => {
+            let inquiry = current_inquiry(model);
+            effects.push(Effect::Inspect(inquiry));
+            return;
+        }
+        Outcome::MergePlanned(plan) => {
+            return home(model, plan.map_or_else(HomeState::Failed, HomeState::Ready));
+        }
+        Outcome::Merged(Ok(())) => {
+            effects.push(Effect::Inspect(model.inquiry(false)));
+            return home(model, HomeState::Done);
+        }
+        Outcome::Merged(Err(why)) => return home(model, HomeState::Failed(why)),
         Outcome::Copied(what) => format!("copied {what}"),
         Outcome::Refused(sentence) | Outcome::Failed(sentence) => {
             model.toast(Level::Fail, sentence);
@@ -104,6 +117,36 @@ fn cleanup(model: &mut Model, next: impl FnOnce(Vec<String>) -> CleanupState) {
         };
         cleanup.state = next(names);
     }
+}
+
+fn home(model: &mut Model, state: HomeState) {
+    let open = model
+        .overlays
+        .iter_mut()
+        .rev()
+        .find_map(|overlay| match overlay {
+            Overlay::Home(home) => Some(home),
+            _ => None,
+        });
+    match (open, state) {
+        (Some(home), state) => home.state = state,
+        (None, HomeState::Failed(why)) => model.toast(Level::Fail, why),
+        (None, HomeState::Done) => model.toast(Level::Pass, "the branch is home"),
+        (None, _) => {}
+    }
+}
+
+/// What pre-flight is asked now: for the form that is open, else for what is selected.
+fn current_inquiry(model: &Model) -> Inquiry {
+    let form = model
+        .overlays
+        .iter()
+        .rev()
+        .find_map(|overlay| match overlay {
+            Overlay::Form(form) => Some(form.inquiry(model, false)),
+            _ => None,
+        });
+    form.unwrap_or_else(|| model.inquiry(false))
 }
 
 /// Goes to the run that was launched as soon as it is there, and opens its log.

@@ -5,6 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Modifier, widgets::Widget};
 use super::{Form, Slot};
 use crate::{
     console::{
+        command::Command,
         draw::{self, RowPen},
         field::Field,
         model::Model,
@@ -24,7 +25,7 @@ impl Form {
     /// Draws it.
     pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let slots = self.slots();
-        let rows: u16 = slots.iter().map(rows_of).sum();
+        let rows: u16 = slots.iter().map(|slot| self.rows_of(slot)).sum();
         // The branch, a rule before the checks, the space above the button.
         let rules = 2 + u16::from(!self.checks.is_empty());
         let area = crate::console::overlays::window(
@@ -42,12 +43,12 @@ impl Form {
             .iter()
             .position(|slot| *slot == self.focus)
             .unwrap_or(0);
-        let above: u16 = slots[..=focus].iter().map(rows_of).sum();
+        let above: u16 = slots[..=focus].iter().map(|slot| self.rows_of(slot)).sum();
         let skipped = (above + rules).saturating_sub(area.height.saturating_sub(1));
         let mut skip = skipped;
         let mut checks_begun = false;
         for slot in &slots {
-            let mut height = rows_of(slot);
+            let mut height = self.rows_of(slot);
             if skip >= height {
                 skip -= height;
                 continue;
@@ -97,7 +98,7 @@ impl Form {
         if let Slot::Check(id) = slot {
             let check = self.checks.iter().find(|check| check.id == *id);
             if let Some(check) = check {
-                panels::preflight::row(model, theme, check, RowPen::new(buffer, row));
+                panels::preflight::row(model, theme, check, focused, RowPen::new(buffer, row));
             }
             panels::emphasis(theme, buffer, row, focused, true);
             return;
@@ -214,32 +215,42 @@ impl Form {
             style(scope)
         };
         pen.right(" Launch ", button).right_space(1);
-        let contexts = model.contexts();
-        let key = |command| model.keymap.key_for(&contexts, command).unwrap_or_default();
-        use crate::console::command::Command;
-        let hints = [
-            (key(Command::NextField), "next"),
-            (key(Command::Left), "change"),
-            (key(Command::Launch), "launch"),
-            (key(Command::Cancel), "close"),
-        ];
         if model.world.checks.running {
             pen.right("checking ", style(Scope::Muted));
         } else if refused {
             pen.right("pre-flight refuses ", style(Scope::Bad));
         }
-        draw::hints(
-            &mut pen,
-            theme,
-            hints.iter().map(|(key, hint)| (key.as_str(), *hint)),
-        );
     }
-}
 
-const fn rows_of(slot: &Slot) -> u16 {
-    match slot {
-        Slot::Prompt => AREA,
-        _ => 1,
+    /// Rows a line takes: the text area grows when it has the keys or something in it.
+    fn rows_of(&self, slot: &Slot) -> u16 {
+        match slot {
+            Slot::Prompt if self.focus == Slot::Prompt => AREA,
+            Slot::Prompt => (self.prompt.lines().len() as u16).min(AREA),
+            _ => 1,
+        }
+    }
+
+    /// What the keys do now.
+    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+        let here = match self.focus {
+            Slot::Launch => Some((Command::Accept, "launch")),
+            Slot::Check(_) => Some((Command::Accept, "fix or explain")),
+            Slot::Kind
+            | Slot::Tasks
+            | Slot::Agent
+            | Slot::Tools
+            | Slot::Overwrite
+            | Slot::PromptMode => Some((Command::Right, "change")),
+            _ => None,
+        };
+        let always = [
+            (Command::NextField, "next"),
+            (Command::PreviousField, "previous"),
+            (Command::Launch, "launch"),
+            (Command::Cancel, "close"),
+        ];
+        here.into_iter().chain(always).collect()
     }
 }
 

@@ -1,0 +1,82 @@
+//! Follows the log of a run under way, to know how far it is.
+
+use futures::{FutureExt, StreamExt, pin_mut};
+use tokio::sync::mpsc;
+
+use super::send;
+use crate::{
+    cluster::{
+        self,
+        logs::{FollowOptions, LogEvent, RunRef, follow_run},
+    },
+    console::{
+        effect::Followed,
+        msg::Msg,
+        world::{Delta, Progress, RunId},
+    },
+    runs::Stage,
+    transcript::Transcript,
+    verbs::Context,
+};
+
+/// Lines taken in at once.
+const BATCH: usize = 512;
+/// Least time between two words about how far a run is.
+const PACE: std::time::Duration = std::time::Duration::from_millis(250);
+
+fn events(
+    context: &Context,
+    followed: &Followed,
+) -> impl futures::Stream<Item = LogEvent> + Send + use<> {
+    let (client, namespace) = (context.client.clone(), context.namespace.clone());
+    let (kind, name) = (followed.kind, followed.name.clone());
+    let until = async move {
+        cluster::finished(&client, &namespace, kind, &name).await;
+    };
+    let options = FollowOptions {
+        until: until.boxed(),
+        ..FollowOptions::default()
+    };
+    let run = RunRef {
+        name: followed.name.clone(),
+        uid: followed.run.clone(),
+    };
+    follow_run(&context.client, &context.namespace, &run, options)
+}
+
+/// Tells how far a run is, as its agent's stream says, until it has ended.
+pub(super) async fn progress(context: &Context, followed: Followed, sender: &mpsc::Sender<Msg>) {
+    let chunks = events(context, &followed).ready_chunks(BATCH);
+    pin_mut!(chunks);
+    let mut transcript = Transcript::default();
+    let mut told = Progress::default();
+    while let Some(chunk) = chunks.next().await {
+        for event in chunk {
+            if let LogEvent::Line(line) = event
+                && line.source.stage == Some(Stage::Agent)
+            {
+                transcript.add(Some(line.at), &line.text);
+            }
+        }
+        let progress = so_far(&transcript);
+        if progress != told {
+            told.clone_from(&progress);
+            tell(&followed.run, progress, sender).await;
+            // What comes meanwhile waits in the stream and is told of together.
+            tokio::time::sleep(PACE).await;
+        }
+    }
+}
+
+fn so_far(transcript: &Transcript) -> Progress {
+    Progress {
+        documents: transcript.documents().len(),
+        usage: transcript.usage(),
+        context: None,
+    }
+}
+
+async fn tell(run: &RunId, progress: Progress, sender: &mpsc::Sender<Msg>) {
+    let delta = Delta::Progress(run.clone(), progress);
+    send(sender, Msg::World(delta)).await;
+}
