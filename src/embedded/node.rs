@@ -28,10 +28,7 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, symlink},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use futures::StreamExt;
@@ -43,7 +40,6 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use nix::sys::signal::Signal;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinHandle, JoinSet},
@@ -82,7 +78,8 @@ struct Node {
     programs: PathBuf,
     places: Arc<Semaphore>,
     claims: watch::Sender<claims::Known>,
-    halted: AtomicBool,
+    /// Nothing is started any more.
+    halted: RwLock<bool>,
 }
 
 /// A running node.
@@ -107,7 +104,7 @@ pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
         programs,
         places: Arc::new(Semaphore::new(options.max_containers.max(1))),
         claims: watch::Sender::default(),
-        halted: AtomicBool::new(false),
+        halted: RwLock::new(false),
         client,
         options,
     });
@@ -139,20 +136,17 @@ impl NodeHandle {
 
     /// Kills every container, and starts none any more. Resolves when no process of any is left.
     pub async fn stop_containers(&self) {
-        self.node.halted.store(true, Ordering::SeqCst);
-        let attempts = self.node.attempts();
-        let kill = move || {
-            for attempt in &attempts {
-                container::signal(attempt, Signal::SIGUSR1);
-            }
-            for attempt in attempts {
-                if let Err(error) = container::judge(&attempt) {
+        let node = Arc::clone(&self.node);
+        let stopped = tokio::task::spawn_blocking(move || {
+            *node.halted.write().unwrap_or_else(PoisonError::into_inner) = true;
+            for attempt in node.attempts() {
+                if let Err(error) = container::put_down(&attempt) {
                     let directory = attempt.directory().display();
                     tracing::warn!(%directory, %error, "a container may still run");
                 }
             }
-        };
-        if let Err(error) = tokio::task::spawn_blocking(kill).await {
+        });
+        if let Err(error) = stopped.await {
             tracing::error!(%error, "the containers could not be stopped");
         }
     }
@@ -179,8 +173,10 @@ impl Node {
         self.claims_directory().join(uid)
     }
 
-    fn is_halted(&self) -> bool {
-        self.halted.load(Ordering::SeqCst)
+    /// Leave to start something, held while it starts; `None` when nothing is started any more.
+    fn unhalted(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        let halted = self.halted.read().unwrap_or_else(PoisonError::into_inner);
+        (!*halted).then_some(halted)
     }
 
     fn share(&self, containers: usize) -> u32 {
@@ -223,8 +219,7 @@ impl Node {
     /// Removes what is left of a pod that nobody knows any more, its processes first.
     fn sweep(&self, uid: &str) {
         for attempt in self.attempts_of(uid) {
-            container::signal(&attempt, Signal::SIGUSR1);
-            if let Err(error) = container::judge(&attempt) {
+            if let Err(error) = container::put_down(&attempt) {
                 tracing::warn!(pod = uid, %error, "a container of a lost pod may still run");
             }
         }

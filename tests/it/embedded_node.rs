@@ -714,3 +714,9 @@ async fn a_log_that_cannot_be_had_says_why() {
     }
     scene.cluster.shutdown().await;
 }
+
+#[test]
+fn the_node_and_the_runs_mean_the_same_annotation() {
+    use flightdeck::{embedded::node, runs::naming};
+    assert_eq!(node::INHERIT_ANNOTATION, naming::ANNOTATION_INHERIT_ENV);
+}

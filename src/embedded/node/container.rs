@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     thread,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -38,6 +39,9 @@ use crate::embedded::{
 const MESSAGE: u64 = 4096;
 /// Bytes of the log that stand in for a missing termination message.
 const FALLBACK: u64 = 2048;
+
+/// How often an attempt that is put down is looked at.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Everything a container's process is started with.
 pub struct Recipe {
@@ -187,25 +191,34 @@ impl Launched {
         judge(&self.attempt)
     }
 
-    /// Asks the container to stop; its shim kills it after the grace.
-    pub fn stop(&self) {
-        signal(&self.attempt, Signal::SIGTERM);
+    /// Asks the container to stop; its shim kills it after the grace. Whether its shim heard of it.
+    pub fn stop(&self) -> bool {
+        signal(&self.attempt, Signal::SIGTERM)
     }
 
-    /// Kills the container.
-    pub fn kill(&self) {
-        signal(&self.attempt, Signal::SIGUSR1);
+    /// Kills the container. Whether its shim heard of it.
+    pub fn kill(&self) -> bool {
+        signal(&self.attempt, Signal::SIGUSR1)
     }
 }
 
-/// Signals the shim of an attempt, if it lives. One that has started nothing yet dies of it, and starts nothing.
-pub fn signal(attempt: &Attempt, signal: Signal) {
-    let Some(started) = attempt.started() else {
-        return;
-    };
-    let shim = ProcessId::from_raw(started.shim);
-    if shim::ticks(shim) == started.shim_ticks {
-        let _ = kill(shim, signal);
+/// Signals the shim of an attempt. False when there is none: not yet, or no more.
+fn signal(attempt: &Attempt, signal: Signal) -> bool {
+    attempt.started().is_some_and(|started| {
+        let shim = ProcessId::from_raw(started.shim);
+        shim::ticks(shim) == started.shim_ticks && kill(shim, signal).is_ok()
+    })
+}
+
+/// Kills an attempt and waits until nothing of it is left. Blocks the thread.
+pub fn put_down(attempt: &Attempt) -> io::Result<()> {
+    loop {
+        signal(attempt, Signal::SIGUSR1);
+        if let Some(lock) = attempt.try_lock()? {
+            drop(lock);
+            return judge(attempt).map(drop);
+        }
+        thread::sleep(AGAIN);
     }
 }
 

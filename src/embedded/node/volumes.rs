@@ -240,7 +240,7 @@ mod tests {
         ])
     }
 
-    fn laid_out(volume: serde_json::Value) -> (TempDir, Result<PathBuf, VolumeError>) {
+    fn laid_out(volume: &serde_json::Value) -> (TempDir, Result<PathBuf, VolumeError>) {
         let directory = TempDir::new().unwrap();
         let pod: Pod =
             serde_json::from_value(json!({"spec": {"containers": [], "volumes": [volume]}}))
@@ -285,7 +285,7 @@ mod tests {
             ),
             (json!({"name": "v", "emptyDir": {}}), vec![]),
         ] {
-            let (_directory, place) = laid_out(volume);
+            let (_directory, place) = laid_out(&volume);
             let found = listing(&place.unwrap());
             let expected: Vec<_> = expected
                 .into_iter()
@@ -315,7 +315,7 @@ mod tests {
                 "no volumes of this type",
             ),
         ] {
-            let (_directory, place) = laid_out(volume);
+            let (_directory, place) = laid_out(&volume);
             let sentence = place.unwrap_err().to_string();
             assert!(sentence.contains(part), "{sentence}");
         }
