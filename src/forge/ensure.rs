@@ -25,6 +25,13 @@ impl Forge {
         for error in [labels, reviewers].into_iter().filter_map(Result::err) {
             pull.notes.push(error.to_string());
         }
+        if spec.auto_merge {
+            let note = format!(
+                "auto-merge cannot be switched on from here: do it at {}",
+                pull.url
+            );
+            pull.notes.push(note);
+        }
         Ok(pull)
     }
 

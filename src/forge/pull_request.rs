@@ -18,6 +18,8 @@ pub struct PullRequestSpec {
     pub labels: Vec<String>,
     /// Users, or teams as `organisation/team`. A plain name that is no user is tried as a team.
     pub reviewers: Vec<String>,
+    /// Whether it shall merge by itself. The REST API cannot switch that on, so that it becomes a note.
+    pub auto_merge: bool,
 }
 
 impl PullRequestSpec {
@@ -35,9 +37,12 @@ impl PullRequestSpec {
         };
         self.labels = list("labels");
         self.reviewers = list("reviewers");
-        self.draft = options
-            .get("draft")
-            .is_some_and(|word| word.trim().eq_ignore_ascii_case("true"));
+        let is = |key: &str| {
+            let word = options.get(key);
+            word.is_some_and(|word| word.trim().eq_ignore_ascii_case("true"))
+        };
+        self.draft = is("draft");
+        self.auto_merge = is("auto_merge");
         self
     }
 }

@@ -173,6 +173,7 @@ async fn labels_reviewers_and_teams_are_asked_for_as_in_the_settings() {
         ("labels", "documentation, auto-generated"),
         ("reviewers", "ann,team-leads,nobody"),
         ("draft", "true"),
+        ("auto_merge", "true"),
     ];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let asked = spec().with_options(&options.into());
@@ -181,7 +182,8 @@ async fn labels_reviewers_and_teams_are_asked_for_as_in_the_settings() {
     assert_eq!(
         made.notes,
         [
-            "acme/shop knows no reviewer nobody: correct `reviewers` in the settings, or make them collaborators"
+            "acme/shop knows no reviewer nobody: correct `reviewers` in the settings, or make them collaborators".to_owned(),
+            format!("auto-merge cannot be switched on from here: do it at {}", made.url),
         ]
     );
     let status = scene.forge.status(made.number).await.unwrap();
