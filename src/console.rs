@@ -60,7 +60,7 @@ use self::{
     update::update,
     world::Target,
 };
-use crate::settings::Settings;
+use crate::{ledger::Ledger, settings::Settings};
 
 /// What the console is started with.
 pub struct ConsoleOptions {
@@ -71,8 +71,8 @@ pub struct ConsoleOptions {
     pub settings: Arc<Settings>,
     pub keymap: Arc<Keymap>,
     pub theme: Theme,
-    /// Where the ledger is kept; `None` keeps none.
-    pub ledger: Option<PathBuf>,
+    /// What outlives a run; `None` keeps nothing.
+    pub ledger: Option<Ledger>,
 }
 
 /// A cluster that answers.

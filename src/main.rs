@@ -19,6 +19,7 @@ use flightdeck::{
         world,
     },
     daemon, demo, embedded,
+    ledger::Ledger,
     settings::SettingsError,
     stages,
     verbs::VerbError,
@@ -88,7 +89,7 @@ async fn open_console(session: Session, start: &Path) -> anyhow::Result<ExitCode
         settings: Arc::clone(&session.settings),
         keymap: Arc::new(Keymap::overlaid(&own_keys)?),
         theme,
-        ledger: Some(session.paths.ledger.clone()),
+        ledger: Some(Ledger::open(&session.paths.ledger)?),
         connection: async move {
             let connection = session.connect().await.map_err(|error| error.to_string())?;
             let target = world::Target {

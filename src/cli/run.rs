@@ -114,9 +114,7 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
     };
     let following = async {
         if arguments.follow {
-            logs::print(session, &context, &name, true, false)
-                .await
-                .map(drop)
+            logs::print(&context, &name, true, false).await.map(drop)
         } else {
             Ok(())
         }

@@ -26,7 +26,7 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
             }
         }
         Runs::Logs { name, follow, raw } => {
-            return logs::print(session, &context, &name, follow, raw).await;
+            return logs::print(&context, &name, follow, raw).await;
         }
         Runs::Stop(stop) => {
             stop.run(&context).await?;

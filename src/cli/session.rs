@@ -7,6 +7,7 @@ use kube::Client;
 use super::Place;
 use crate::{
     cluster::connect::{self, Connection, Target},
+    ledger::Ledger,
     settings::{Paths, Settings, SettingsError},
     verbs::{Context, VerbError},
 };
@@ -78,10 +79,13 @@ impl Session {
 
     /// What verbs are given, on a cluster one has a client of already.
     pub fn context_of(&self, client: Client, namespace: &str) -> Result<Context, VerbError> {
+        let ledger = Ledger::open(&self.paths.ledger)
+            .map_err(|error| VerbError::Failed(error.to_string()))?;
         Ok(Context {
             client,
             namespace: namespace.to_owned(),
             settings: Arc::clone(&self.settings),
+            ledger: Some(ledger),
         })
     }
 }

@@ -66,6 +66,7 @@ impl Performer {
                 client: connected.client,
                 namespace: connected.target.namespace.clone(),
                 settings: options.settings,
+                ledger: options.ledger,
             };
             send(&report, Msg::World(Delta::Cluster(Ok(connected.target)))).await;
             let deltas = cluster::watch_runs(&context.client, &context.namespace);

@@ -1,4 +1,4 @@
-//! What every verb is given: a cluster, a namespace, the settings.
+//! What every verb is given: a cluster, a namespace, the settings, the ledger.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::VerbError;
 use crate::{
+    ledger::Ledger,
     resources::{CodeRun, DocsRun},
     runs::{Run, RunKind, naming},
     settings::Settings,
@@ -21,6 +22,8 @@ pub struct Context {
     pub client: Client,
     pub namespace: String,
     pub settings: Arc<Settings>,
+    /// What outlives a run; `None` keeps nothing.
+    pub ledger: Option<Ledger>,
 }
 
 impl Context {

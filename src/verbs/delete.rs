@@ -28,7 +28,7 @@ pub struct Deleted {
 }
 
 impl Delete {
-    /// Deletes it.
+    /// Records the run in the ledger, then deletes it; where it cannot be recorded it is not deleted.
     pub async fn run(&self, context: &Context) -> Result<Deleted, VerbError> {
         let run = context.run(&self.name).await?;
         if !run.phase().finished() && !self.force {
@@ -36,6 +36,22 @@ impl Delete {
                 "run {} has not ended; stop it first, or delete it with --force",
                 self.name
             )));
+        }
+        if let Some(ledger) = context.ledger.clone() {
+            let (recorded, by) = (run.clone(), person());
+            let kept = tokio::task::spawn_blocking(move || {
+                ledger.record(&recorded)?;
+                ledger.mark_removed(recorded.uid(), &by, jiff::Timestamp::now())
+            });
+            let kept = kept
+                .await
+                .map_err(|error| VerbError::Failed(error.to_string()))?;
+            kept.map_err(|error| {
+                VerbError::Failed(format!(
+                    "run {} was not deleted, since it could not be recorded: {error}",
+                    self.name
+                ))
+            })?;
         }
         let params = DeleteParams {
             preconditions: Some(Preconditions {
@@ -55,4 +71,9 @@ impl Delete {
             pull_request_url: run.status.pull_request_url,
         })
     }
+}
+
+/// Who this process belongs to.
+fn person() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "somebody".into())
 }

@@ -32,17 +32,39 @@ fn the_headless_demo_documents_every_task_and_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let demo = directory.path().join("demo");
     let home = directory.path().join("home");
-    let output = flightdeck(&home, &["demo", "--headless", "-o", "json", "--dir", demo.to_str().unwrap()]);
+    let output = flightdeck(
+        &home,
+        &[
+            "demo",
+            "--headless",
+            "-o",
+            "json",
+            "--dir",
+            demo.to_str().unwrap(),
+        ],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["phase"], "Succeeded");
-    assert_eq!(summary["documents"], serde_json::json!({ "expected": 48, "written": 48 }));
+    assert_eq!(
+        summary["documents"],
+        serde_json::json!({ "expected": 48, "written": 48 })
+    );
     assert_eq!(summary["pullRequestUrl"], Value::Null);
     let branch = summary["branch"].as_str().unwrap();
-    let pushed = git(&demo.join("origin.git"), &["rev-parse", &format!("refs/heads/{branch}")]);
+    let pushed = git(
+        &demo.join("origin.git"),
+        &["rev-parse", &format!("refs/heads/{branch}")],
+    );
     assert_eq!(summary["commit"], Value::String(pushed.clone()));
-    let files = git(&demo.join("origin.git"), &["ls-tree", "-r", "--name-only", &pushed]);
-    let documents = files.lines().filter(|path| path.starts_with(".taskmaster/docs/task-")).count();
+    let files = git(
+        &demo.join("origin.git"),
+        &["ls-tree", "-r", "--name-only", &pushed],
+    );
+    let documents = files
+        .lines()
+        .filter(|path| path.starts_with(".taskmaster/docs/task-"))
+        .count();
     assert_eq!(documents, 48);
     assert_eq!(processes_below(&demo), Vec::<String>::new());
 }
@@ -57,23 +79,44 @@ fn where_nothing_can_be_launched_the_command_says_why() {
         sample_project(&at(name));
     }
     git(&at("empty"), &["rm", "-q", "-r", ".taskmaster"]);
-    fs::write(at("broken").join(".taskmaster/tasks/tasks.json"), "not { json").unwrap();
+    fs::write(
+        at("broken").join(".taskmaster/tasks/tasks.json"),
+        "not { json",
+    )
+    .unwrap();
     git(&at("detached"), &["checkout", "-q", "--detach"]);
     for (place, sentence, code) in [
-        ("plain", "not inside a Git repository", 5),
+        ("plain", "is in no git repository", 5),
         ("empty", "tasks.json", 5),
         ("broken", "line 1", 5),
         ("detached", "detached", 5),
     ] {
         let place = at(place);
-        let arguments = ["--repo", place.to_str().unwrap(), "run", "docs", "--task", "1", "--agent", "template"];
+        let arguments = [
+            "--repo",
+            place.to_str().unwrap(),
+            "run",
+            "docs",
+            "--task",
+            "1",
+            "--agent",
+            "template",
+        ];
         let output = flightdeck(&home, &arguments);
         let error = stderr(&output);
         assert!(error.contains(sentence), "{}: {error}", place.display());
-        assert_eq!(output.status.code(), Some(code), "{}: {error}", place.display());
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{}: {error}",
+            place.display()
+        );
         assert!(output.stdout.is_empty());
     }
-    assert!(!home.join("state/embedded/endpoint.json").exists(), "a refused launch starts no cluster");
+    assert!(
+        !home.join("state/embedded/endpoint.json").exists(),
+        "a refused launch starts no cluster"
+    );
 }
 
 #[test]
@@ -91,30 +134,59 @@ fn settings_with_an_unknown_key_are_refused_with_their_file() {
     fs::create_dir_all(config.parent().unwrap()).unwrap();
     fs::write(&config, "[ui]\nthem = \"dark\"\n").unwrap();
     let output = flightdeck(directory.path(), &["info"]);
-    assert!(stderr(&output).contains("config/config.toml") && stderr(&output).contains("them"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("config/config.toml") && stderr(&output).contains("them"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
 fn the_embedded_cluster_says_whether_it_runs() {
     let directory = tempfile::tempdir().unwrap();
-    assert_eq!(flightdeck(directory.path(), &["embedded", "status"]).status.code(), Some(3));
+    assert_eq!(
+        flightdeck(directory.path(), &["embedded", "status"])
+            .status
+            .code(),
+        Some(3)
+    );
     let started = flightdeck(directory.path(), &["embedded", "kubeconfig", "--path"]);
     assert!(started.status.success(), "{}", stderr(&started));
     assert!(Path::new(String::from_utf8(started.stdout).unwrap().trim()).exists());
-    assert_eq!(flightdeck(directory.path(), &["embedded", "status"]).status.code(), Some(0));
-    assert_eq!(flightdeck(directory.path(), &["embedded", "stop"]).status.code(), Some(0));
-    assert_eq!(flightdeck(directory.path(), &["embedded", "status"]).status.code(), Some(3));
+    assert_eq!(
+        flightdeck(directory.path(), &["embedded", "status"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(
+        flightdeck(directory.path(), &["embedded", "stop"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(
+        flightdeck(directory.path(), &["embedded", "status"])
+            .status
+            .code(),
+        Some(3)
+    );
     assert_eq!(processes_below(directory.path()), Vec::<String>::new());
 }
 
 #[test]
 fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
     let directory = tempfile::tempdir().unwrap();
-    let (home, project) = (directory.path().join("home"), directory.path().join("project"));
+    let (home, project) = (
+        directory.path().join("home"),
+        directory.path().join("project"),
+    );
     sample_project(&project);
     let repo = project.to_str().unwrap();
-    let run = ["--repo", repo, "run", "docs", "--task", "1", "--agent", "template", "--wait", "--follow"];
+    let run = [
+        "--repo", repo, "run", "docs", "--task", "1", "--agent", "template", "--wait", "--follow",
+    ];
     let output = flightdeck(&home, &run);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let log = String::from_utf8_lossy(&output.stdout);
@@ -124,10 +196,21 @@ fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
     assert_eq!(runs[0]["status"]["phase"], "Succeeded");
     let name = runs[0]["metadata"]["name"].as_str().unwrap().to_owned();
     let cleaned = flightdeck(&home, &["--repo", repo, "clean", "--finished"]);
-    assert!(stderr(&cleaned).contains("nothing was deleted"), "{}", stderr(&cleaned));
+    assert!(
+        stderr(&cleaned).contains("nothing was deleted"),
+        "{}",
+        stderr(&cleaned)
+    );
     let cleaned = flightdeck(&home, &["--repo", repo, "clean", "--finished", "--yes"]);
     assert!(cleaned.status.success(), "{}", stderr(&cleaned));
     let kept = flightdeck(&home, &["--repo", repo, "runs", "logs", &name]);
-    assert!(String::from_utf8_lossy(&kept.stdout).contains("task.md"), "the log outlives the run: {}", stderr(&kept));
-    assert_eq!(flightdeck(&home, &["embedded", "stop"]).status.code(), Some(0));
+    assert!(
+        String::from_utf8_lossy(&kept.stdout).contains("task.md"),
+        "the log outlives the run: {}",
+        stderr(&kept)
+    );
+    assert_eq!(
+        flightdeck(&home, &["embedded", "stop"]).status.code(),
+        Some(0)
+    );
 }

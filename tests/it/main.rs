@@ -7,6 +7,7 @@
     clippy::print_stdout
 )]
 
+mod command_line;
 mod controller;
 mod corpus;
 mod embedded_access;
