@@ -1,0 +1,387 @@
+//! Scenes: named situations in `tests/scenes/*.yaml`, each a list of messages and keys given to the console's `update`.
+//! Screens and screenshots are drawn from them.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+
+use flightdeck::{
+    console::{
+        harness::Harness,
+        msg::Msg,
+        panels::detail::{Happening, Item, News, Source},
+        world::{Check, Delta, Level, Plan, Progress, Repository, Target},
+    },
+    forge::{PullRequest, PullState},
+    resources::{CodeRun, DocsRun, Usage},
+    runs::{DOCUMENTS, Run, Stage, naming},
+    tasks,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One step of a scene. A step has one field; those of a kind that the console is told in several messages have several.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Step {
+    /// Label of the target, once it is connected.
+    target: Option<String>,
+    repository: Option<RepositoryStep>,
+    /// The sample plan.
+    plan: Option<PlanStep>,
+    checks: Option<Vec<CheckStep>>,
+    /// Custom resources as the cluster lists them. `-41s` in place of a time is so long before now.
+    runs: Option<Vec<Value>>,
+    trouble: Option<Pair>,
+    progress: Option<ProgressStep>,
+    /// Text of the documents of a task.
+    documents: Option<BTreeMap<String, String>>,
+    log: Option<LogStep>,
+    diff: Option<Pair>,
+    files: Option<FilesStep>,
+    pull_request: Option<PullStep>,
+    events: Option<EventsStep>,
+    /// Keys as the keymap writes them.
+    press: Option<String>,
+    /// Text typed into the open field.
+    r#type: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    run: String,
+    text: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RepositoryStep {
+    branch: Option<String>,
+    ahead: usize,
+    changed: usize,
+    pushed: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PlanStep {
+    /// How many of the four documents a task has.
+    documents: BTreeMap<String, usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckStep {
+    id: String,
+    #[serde(default)]
+    level: String,
+    message: String,
+    #[serde(default)]
+    explanation: String,
+    fix: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProgressStep {
+    run: String,
+    documents: usize,
+    turns: i64,
+    tokens: i64,
+    cost_micro_usd: i64,
+}
+
+/// Lines of the form `SECONDS CONTAINER TEXT`, the seconds counted from when the run began; `-` in place of a container
+/// is a remark of the console's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogStep {
+    run: String,
+    /// How long before now the run began, in seconds.
+    began: i64,
+    lines: String,
+    #[serde(default)]
+    ended: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilesStep {
+    run: String,
+    /// Files in the cluster that differ from what would be rendered now.
+    changed: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PullStep {
+    run: String,
+    number: i64,
+    title: String,
+    base: String,
+    head: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsStep {
+    run: String,
+    /// `SECONDS-AGO REASON OBJECT MESSAGE`, with `!` before the reason of a warning.
+    lines: String,
+}
+
+/// Every scene there is, by name.
+pub fn names() -> Vec<String> {
+    let files = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenes")
+}
+
+/// The console in the situation of that name.
+pub fn given(name: &str, width: u16, height: u16) -> Harness {
+    let text = fs::read_to_string(directory().join(format!("{name}.yaml"))).unwrap();
+    let steps: Vec<Step> =
+        serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut console = Harness::new(width, height);
+    for step in steps {
+        play(&mut console, step);
+    }
+    console
+}
+
+fn play(console: &mut Harness, step: Step) {
+    let now = console.model.now;
+    if let Some(label) = step.target {
+        let target = Target {
+            embedded: label == "embedded",
+            label,
+            namespace: "default".into(),
+        };
+        console.world([Delta::Cluster(Ok(target))]);
+    }
+    if let Some(given) = step.repository {
+        let url = "https://github.com/acme/taskboard.git".to_owned();
+        console.world([Delta::Repository(Ok(Repository {
+            root: "/home/ada/taskboard".into(),
+            name: "acme/taskboard".into(),
+            branch: given.branch,
+            ahead: given.ahead,
+            behind: 0,
+            changed: given.changed,
+            remote: "origin".into(),
+            tasks_pushed: given.pushed,
+            label: Some(naming::repository_label(&url)),
+            url: Some(url),
+        }))]);
+    }
+    if let Some(given) = step.plan {
+        console.world([Delta::Plan(Ok(Arc::new(plan(&given))))]);
+    }
+    if let Some(checks) = step.checks {
+        let checks = checks.into_iter().map(|check| Check {
+            id: check.id,
+            level: match check.level.as_str() {
+                "fail" => Level::Fail,
+                "warn" => Level::Warn,
+                _ => Level::Pass,
+            },
+            message: check.message,
+            explanation: check.explanation,
+            fix: check.fix,
+        });
+        console.world([Delta::Checks(checks.collect())]);
+    }
+    if let Some(objects) = step.runs {
+        let runs = objects
+            .into_iter()
+            .map(|object| Delta::Run(Box::new(run(object, now))));
+        console.world(
+            [Delta::ListBegun]
+                .into_iter()
+                .chain(runs)
+                .chain([Delta::ListEnded]),
+        );
+    }
+    if let Some(trouble) = step.trouble {
+        console.world([Delta::Trouble(trouble.run, Some(trouble.text))]);
+    }
+    if let Some(given) = step.progress {
+        let usage = Usage {
+            turns: given.turns,
+            input_tokens: given.tokens,
+            cost_micro_usd: given.cost_micro_usd,
+            ..Usage::default()
+        };
+        let progress = Progress {
+            documents: given.documents,
+            usage,
+            context: None,
+        };
+        console.world([Delta::Progress(given.run, progress)]);
+    }
+    if let Some(documents) = step.documents {
+        let mut documents: Vec<(String, String)> = documents.into_iter().collect();
+        documents.sort_by_key(|(name, _)| DOCUMENTS.iter().position(|known| known == name));
+        console.send(Msg::Detail(News::Documents(PathBuf::new(), documents)));
+    }
+    if let Some(given) = step.log {
+        log(console, given);
+    }
+    if let Some(given) = step.diff {
+        console.send(Msg::Detail(News::Diff(given.run, Ok(given.text))));
+    }
+    if let Some(given) = step.files {
+        let entry = console.model.world.runs.get(&given.run).unwrap();
+        let settings = &console.model.settings;
+        let mut files = flightdeck::templates::render(&entry.run, settings).unwrap();
+        files.extend(given.changed);
+        console.send(Msg::Detail(News::Files(given.run, Ok(files))));
+    }
+    if let Some(given) = step.pull_request {
+        let found = PullRequest {
+            number: given.number,
+            url: format!("https://github.com/acme/taskboard/pull/{}", given.number),
+            title: given.title,
+            state: PullState::Open,
+            draft: false,
+            base: given.base,
+            head: given.head,
+            head_commit: "4be1f5c09d3a7be2f1c8a4d90e6b7f3c2d1a0b9e".into(),
+            notes: Vec::new(),
+        };
+        console.send(Msg::Detail(News::PullRequest(
+            given.run,
+            Ok(Box::new(found)),
+        )));
+    }
+    if let Some(given) = step.events {
+        events(console, &given);
+    }
+    if let Some(keys) = step.press {
+        console.press(&keys);
+    }
+    if let Some(text) = step.r#type {
+        console.type_text(&text);
+    }
+    // A search goes on until it is through.
+    for _ in 0..1_000 {
+        let effects = console.effects();
+        if !effects
+            .iter()
+            .any(|effect| format!("{effect:?}").contains("GoOn"))
+        {
+            break;
+        }
+        console.send(Msg::Detail(News::GoOn));
+    }
+}
+
+fn plan(given: &PlanStep) -> Plan {
+    let source = include_bytes!("../../src/demo/sample/tasks.json");
+    let file = tasks::read(source).unwrap();
+    let tag = file.tag("master").unwrap().clone();
+    let documents = tag.tasks.iter().map(|task| {
+        let written = given.documents.get(&task.id).copied().unwrap_or(0);
+        (task.id.clone(), [0, 1, 2, 3].map(|at| at < written))
+    });
+    let documents = documents.collect();
+    let next = tasks::next(&tag).map(|next| next.id);
+    let path = "/home/ada/taskboard/.taskmaster/tasks/tasks.json";
+    Plan::new(path.into(), file, "master".into(), documents, next)
+}
+
+/// Puts times in the place of `-41s`, and what every run of this repository bears.
+fn run(mut object: Value, now: Timestamp) -> Run {
+    times(&mut object, now);
+    let url = "https://github.com/acme/taskboard.git";
+    object["spec"]["repositoryUrl"] = url.into();
+    object["metadata"]["namespace"] = "default".into();
+    object["metadata"]["labels"] = serde_json::json!({
+        naming::LABEL_REPOSITORY: naming::repository_label(url),
+        naming::LABEL_MANAGED_BY: naming::MANAGER,
+    });
+    object["apiVersion"] = "orchestrator.io/v1".into();
+    if object["kind"] == "DocsRun" {
+        Run::from(serde_json::from_value::<DocsRun>(object).unwrap())
+    } else {
+        Run::from(serde_json::from_value::<CodeRun>(object).unwrap())
+    }
+}
+
+fn times(value: &mut Value, now: Timestamp) {
+    match value {
+        Value::String(text) => {
+            let seconds = text
+                .strip_prefix('-')
+                .and_then(|rest| rest.strip_suffix('s')?.parse::<i64>().ok());
+            if let Some(seconds) = seconds {
+                *text = (now - SignedDuration::from_secs(seconds)).to_string();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| times(value, now)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| times(value, now)),
+        _ => {}
+    }
+}
+
+fn log(console: &mut Harness, given: LogStep) {
+    let began = console.model.now - SignedDuration::from_secs(given.began);
+    let items = given.lines.lines().map(|line| {
+        let mut words = line.splitn(3, ' ');
+        let seconds: f64 = words
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap_or_else(|_| panic!("{line}"));
+        let container = words.next().unwrap();
+        let stage = match container {
+            "clone" | "lay" => Some(Stage::Prep),
+            "agent" => Some(Stage::Agent),
+            "collect" | "push" => Some(Stage::Publish),
+            _ => None,
+        };
+        Item {
+            at: began + SignedDuration::from_millis((seconds * 1000.0) as i64),
+            source: stage.map(|stage| Source {
+                stage,
+                attempt: 1,
+                container: container.into(),
+            }),
+            text: words.next().unwrap_or_default().into(),
+        }
+    });
+    let items = items.collect();
+    console.send(Msg::Detail(News::Log(given.run.clone(), items)));
+    if given.ended {
+        console.send(Msg::Detail(News::LogEnded(given.run, None)));
+    }
+}
+
+fn events(console: &mut Harness, given: &EventsStep) {
+    let now = console.model.now;
+    let found = given.lines.lines().map(|line| {
+        let mut words = line.splitn(4, ' ');
+        let seconds: i64 = words.next().unwrap().parse().unwrap();
+        let reason = words.next().unwrap();
+        Happening {
+            at: Some(now - SignedDuration::from_secs(seconds)),
+            warning: reason.starts_with('!'),
+            reason: reason.trim_start_matches('!').into(),
+            object: words.next().unwrap().into(),
+            message: words.next().unwrap().into(),
+            count: 1,
+        }
+    });
+    let found = found.collect();
+    console.send(Msg::Detail(News::Events(given.run.clone(), Ok(found))));
+}
