@@ -14,6 +14,8 @@ pub enum Context {
     Detail,
     /// A tab that shows a text.
     Text,
+    /// A tab that lists things: steps, files.
+    Items,
     /// Any overlay.
     Overlay,
     Confirm,
@@ -23,7 +25,7 @@ pub enum Context {
 
 impl Context {
     /// In the order help shows them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Global,
         Self::List,
         Self::Tasks,
@@ -31,6 +33,7 @@ impl Context {
         Self::Preflight,
         Self::Detail,
         Self::Text,
+        Self::Items,
         Self::Overlay,
         Self::Confirm,
         Self::Form,
@@ -48,6 +51,7 @@ impl Context {
             Self::Preflight => "preflight",
             Self::Detail => "detail",
             Self::Text => "text",
+            Self::Items => "items",
             Self::Overlay => "overlay",
             Self::Confirm => "confirm",
             Self::Form => "form",
@@ -66,6 +70,7 @@ impl Context {
             Self::Preflight => "Pre-flight",
             Self::Detail => "Detail",
             Self::Text => "Text and logs",
+            Self::Items => "Steps and files",
             Self::Overlay => "Windows",
             Self::Confirm => "Questions",
             Self::Form => "Launch form",
@@ -270,12 +275,12 @@ commands! {
     SearchNext "search-next" Text "" "To the next match.";
     SearchPrevious "search-previous" Text "" "To the previous match.";
     FilterLines "filter-lines" Text "filter" "Show only lines that match; a leading ! hides them instead.";
-    Follow "follow" Text "follow" "Stay at the newest line.";
+    Follow "follow" Text "follow" "Stay at the newest line." Model::can_follow;
     Wrap "wrap" Text "wrap" "Wrap long lines.";
     Timestamps "timestamps" Text "" "Show each line's time.";
-    Raw "raw" Text "raw" "Show the bytes as they came, or what they say.";
+    Raw "raw" Text "raw" "Show the bytes as they came, or what they say; of a file how it differs from what would be rendered now." Model::has_raw;
     Since "since" Text "" "Show only what is younger than a time.";
-    Stages "stages" Text "" "Show one stage of the run after the other, or all.";
+    Stages "stages" Text "stages" "Show one stage of the run after the other, or all." Model::shows_log;
     Mark "mark" Text "" "Draw a line under what has been seen.";
     NextError "next-error" Text "" "To the next error.";
     Save "save" Text "" "Save to a file.";
@@ -290,9 +295,19 @@ commands! {
     PageUp "page-up" Text "" "A page up.";
     PageDown "page-down" Text "" "A page down.";
 
-    Open "open" Detail "" "Unfold what is under the cursor, or follow it.";
-    Raw "raw" Detail "" "Show how a file differs from what would be rendered now.";
-    Copy "copy" Detail "" "Copy the line.";
+    Open "open" Items "open" "Open a step, or read a file.";
+    Raw "raw" Items "difference" "Show how a file differs from what would be rendered now." Model::has_raw;
+    Follow "follow" Items "follow" "Stay at the newest step." Model::can_follow;
+    Up "up" Items "" "Up.";
+    Down "down" Items "" "Down.";
+    Top "top" Items "" "To the first.";
+    Bottom "bottom" Items "" "To the last.";
+    HalfUp "half-up" Items "" "Half a page up.";
+    HalfDown "half-down" Items "" "Half a page down.";
+    PageUp "page-up" Items "" "A page up.";
+    PageDown "page-down" Items "" "A page down.";
+
+    Copy "copy" Detail "" "Copy what is on the screen.";
     NextTab "next-tab" Detail "" "To the next tab.";
     PreviousTab "previous-tab" Detail "" "To the previous tab.";
     OpenPullRequest "open-pull-request" Detail "open PR" "Open the pull request in the browser." Model::has_pull_request;

@@ -84,6 +84,8 @@ pub enum Outcome {
     Merged(Result<(), String>),
     /// The repository or the plan changed on disk.
     DeskChanged,
+    /// Where a text was saved.
+    Saved(PathBuf),
     /// Pre-flight or the cluster refused a launch, as a sentence.
     Refused(String),
     FixPlanned(Box<FixSheet>),

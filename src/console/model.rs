@@ -13,7 +13,12 @@ use super::{
     keymap::{Chord, Keymap},
     layout::{self, Areas},
     overlays::{Form, Overlay},
-    panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
+    panels::{
+        detail::{Detail, Tab},
+        preflight::Preflight,
+        runs::RunsPanel,
+        tasks::Tasks,
+    },
     world::{Entry, Level, RunId, TaskId, World},
 };
 use crate::{
@@ -337,6 +342,21 @@ impl Model {
             .plan
             .get()
             .is_some_and(|plan| !plan.tasks().is_empty())
+    }
+
+    /// The open tab may still grow.
+    pub fn can_follow(&self) -> bool {
+        self.detail.can_follow()
+    }
+
+    /// The open tab has another form of what it shows.
+    pub fn has_raw(&self) -> bool {
+        self.detail.has_raw()
+    }
+
+    /// The open tab is the log.
+    pub fn shows_log(&self) -> bool {
+        self.detail.tab() == Tab::Logs
     }
 
     /// The run has a pull request.

@@ -2,6 +2,7 @@
 
 mod desk;
 mod desktop;
+mod detail;
 mod follow;
 
 use std::{collections::HashMap, sync::Arc};
@@ -17,6 +18,7 @@ use super::{
     ConsoleOptions,
     effect::{Effect, Outcome},
     msg::Msg,
+    panels::detail::Want,
     world::Delta,
 };
 use crate::{cluster, verbs, verbs::VerbError};
@@ -25,6 +27,8 @@ use crate::{cluster, verbs, verbs::VerbError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Lane {
     Preflight,
+    Log,
+    Detail,
 }
 
 /// Does effects in the background and reports by messages.
@@ -184,7 +188,26 @@ impl Performer {
                     }
                 });
             }
-            Effect::Detail(_) => {}
+            Effect::Detail(want) => {
+                let lane = match want {
+                    Want::Log { .. } | Want::LeaveLog => Some(Lane::Log),
+                    Want::GoOn | Want::Save { .. } => None,
+                    _ => Some(Lane::Detail),
+                };
+                let (connection, sender) = (self.connection.clone(), self.sender.clone());
+                let work = async move {
+                    let context = if detail::needs_cluster(&want) {
+                        connected(connection).await
+                    } else {
+                        Err(String::new())
+                    };
+                    detail::answer(want, context, sender).await;
+                };
+                match lane {
+                    Some(lane) => self.lane(lane, work),
+                    None => drop(self.tasks.spawn(work)),
+                }
+            }
         }
     }
 

@@ -4,13 +4,14 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use flightdeck::{
+    cluster::{Kind, Object, WorldDelta},
     console::{
         harness::Harness,
         msg::Msg,
-        panels::detail::{Happening, Item, News, Source},
+        panels::detail::{Item, News, Source},
         world::{Check, Delta, Level, Plan, Progress, Repository, Target},
     },
-    forge::{PullRequest, PullState},
+    forge::{Checks, PullRequest, PullRequestStatus, PullState},
     resources::{CodeRun, DocsRun, Usage},
     runs::{DOCUMENTS, Run, Stage, naming},
     tasks,
@@ -31,7 +32,6 @@ struct Step {
     checks: Option<Vec<CheckStep>>,
     /// Custom resources as the cluster lists them. `-41s` in place of a time is so long before now.
     runs: Option<Vec<Value>>,
-    trouble: Option<Pair>,
     progress: Option<ProgressStep>,
     /// Text of the documents of a task.
     documents: Option<BTreeMap<String, String>>,
@@ -126,7 +126,7 @@ struct PullStep {
 #[serde(deny_unknown_fields)]
 struct EventsStep {
     run: String,
-    /// `SECONDS-AGO REASON OBJECT MESSAGE`, with `!` before the reason of a warning.
+    /// `SECONDS-AGO REASON KIND NAME MESSAGE`, with `!` before the reason of a warning.
     lines: String,
 }
 
@@ -202,18 +202,7 @@ fn play(console: &mut Harness, step: Step) {
         console.world([Delta::Checks(checks.collect())]);
     }
     if let Some(objects) = step.runs {
-        let runs = objects
-            .into_iter()
-            .map(|object| Delta::Run(Box::new(run(object, now))));
-        console.world(
-            [Delta::ListBegun]
-                .into_iter()
-                .chain(runs)
-                .chain([Delta::ListEnded]),
-        );
-    }
-    if let Some(trouble) = step.trouble {
-        console.world([Delta::Trouble(trouble.run, Some(trouble.text))]);
+        console.runs(objects.into_iter().map(|object| run(object, now)));
     }
     if let Some(given) = step.progress {
         let usage = Usage {
@@ -248,7 +237,7 @@ fn play(console: &mut Harness, step: Step) {
         console.send(Msg::Detail(News::Files(given.run, Ok(files))));
     }
     if let Some(given) = step.pull_request {
-        let found = PullRequest {
+        let pull_request = PullRequest {
             number: given.number,
             url: format!("https://github.com/acme/taskboard/pull/{}", given.number),
             title: given.title,
@@ -258,6 +247,17 @@ fn play(console: &mut Harness, step: Step) {
             head: given.head,
             head_commit: "4be1f5c09d3a7be2f1c8a4d90e6b7f3c2d1a0b9e".into(),
             notes: Vec::new(),
+        };
+        let found = PullRequestStatus {
+            pull_request,
+            mergeable: Some(true),
+            checks: Some(Checks {
+                passed: 6,
+                failed: 0,
+                pending: 1,
+            }),
+            labels: vec!["auto-generated".into()],
+            reviewers: vec!["team-leads".into()],
         };
         console.send(Msg::Detail(News::PullRequest(
             given.run,
@@ -292,12 +292,14 @@ fn plan(given: &PlanStep) -> Plan {
     let tag = file.tag("master").unwrap().clone();
     let documents = tag.tasks.iter().map(|task| {
         let written = given.documents.get(&task.id).copied().unwrap_or(0);
-        (task.id.clone(), [0, 1, 2, 3].map(|at| at < written))
+        (
+            task.id.clone(),
+            tasks::DocumentSet::from_listing(&DOCUMENTS[..written]),
+        )
     });
     let documents = documents.collect();
-    let next = tasks::next(&tag).map(|next| next.id);
     let path = "/home/ada/taskboard/.taskmaster/tasks/tasks.json";
-    Plan::new(path.into(), file, "master".into(), documents, next)
+    Plan::new(path.into(), file, "master".into(), documents)
 }
 
 /// Puts times in the place of `-41s`, and what every run of this repository bears.
@@ -354,6 +356,7 @@ fn log(console: &mut Harness, given: LogStep) {
             at: began + SignedDuration::from_millis((seconds * 1000.0) as i64),
             source: stage.map(|stage| Source {
                 stage,
+                version: 1,
                 attempt: 1,
                 container: container.into(),
             }),
@@ -369,19 +372,24 @@ fn log(console: &mut Harness, given: LogStep) {
 
 fn events(console: &mut Harness, given: &EventsStep) {
     let now = console.model.now;
-    let found = given.lines.lines().map(|line| {
-        let mut words = line.splitn(4, ' ');
+    let found = given.lines.lines().enumerate().map(|(at, line)| {
+        let mut words = line.splitn(5, ' ');
         let seconds: i64 = words.next().unwrap().parse().unwrap();
         let reason = words.next().unwrap();
-        Happening {
-            at: Some(now - SignedDuration::from_secs(seconds)),
-            warning: reason.starts_with('!'),
-            reason: reason.trim_start_matches('!').into(),
-            object: words.next().unwrap().into(),
-            message: words.next().unwrap().into(),
-            count: 1,
-        }
+        let warning = reason.starts_with('!');
+        let event = serde_json::json!({
+            "metadata": { "uid": format!("e{at}") },
+            "involvedObject": { "uid": given.run, "kind": words.next(), "name": words.next() },
+            "reason": reason.trim_start_matches('!'),
+            "message": words.next(),
+            "type": if warning { "Warning" } else { "Normal" },
+            "lastTimestamp": (now - SignedDuration::from_secs(seconds)).to_string(),
+        });
+        Object::Event(Box::new(serde_json::from_value(event).unwrap()))
     });
     let found = found.collect();
-    console.send(Msg::Detail(News::Events(given.run.clone(), Ok(found))));
+    console.world([Delta::Watch(Box::new(WorldDelta::Listed(
+        Kind::Event,
+        found,
+    )))]);
 }

@@ -18,7 +18,6 @@ use std::{collections::BTreeMap, path::PathBuf};
 use ratatui::layout::Rect;
 
 pub use draw::{title, view};
-pub use events::Happening;
 pub use logs::{Item, Source};
 pub use obey::{click, command, typed, wheel};
 pub use preview::{Files, files_of, files_of_task};
@@ -35,11 +34,11 @@ use crate::{
         effect::{Effect, Effects},
         field::Field,
         model::Model,
-        widgets::{diff, syntax::Syntax, text_view::TextView},
+        widgets::{diff::Changes, syntax::Syntax, text_view::TextView},
         world::{Entry, RunId, TaskId},
     },
-    forge::PullRequest,
-    runs::{Run, documents_directory},
+    forge::PullRequestStatus,
+    runs::{Run, RunKind, documents_directory},
 };
 
 /// What the panel is about.
@@ -100,15 +99,17 @@ pub enum Want {
     /// The documents of a task.
     Documents(PathBuf),
     /// The run's files as the cluster holds them.
-    Files {
-        run: RunId,
-        config_map: String,
-    },
+    Files { run: RunId, config_map: String },
     /// Every line of the run's log, then those that follow until it ends.
     Log {
         run: RunId,
         name: String,
+        kind: RunKind,
+        /// The cluster has forgotten the run: only the ledger knows its log.
+        removed: bool,
     },
+    /// The log is no longer looked at.
+    LeaveLog,
     /// What the run's branch changes; fetched first where it is not here yet.
     Diff {
         run: RunId,
@@ -122,19 +123,10 @@ pub enum Want {
         run: RunId,
         /// Address of the repository.
         url: String,
-        /// The branch it comes from.
-        head: String,
         number: i64,
     },
-    Events {
-        run: RunId,
-        name: String,
-    },
     /// Write a text to a new file of about that name.
-    Save {
-        name: String,
-        text: String,
-    },
+    Save { name: String, text: String },
     /// Call again after the next frame: a search is not through.
     GoOn,
 }
@@ -151,9 +143,7 @@ pub enum News {
     LogEnded(RunId, Option<String>),
     /// In unified form.
     Diff(RunId, Result<String, String>),
-    PullRequest(RunId, Result<Box<PullRequest>, String>),
-    /// Oldest first.
-    Events(RunId, Result<Vec<Happening>, String>),
+    PullRequest(RunId, Result<Box<PullRequestStatus>, String>),
     GoOn,
 }
 
@@ -198,9 +188,8 @@ pub struct Detail {
     logs: Logs,
     timeline: Timeline,
     documents: Vec<(String, String)>,
-    difference: Fetched<String>,
-    pull_request: Fetched<PullRequest>,
-    events: Fetched<Vec<Happening>>,
+    difference: Fetched<Changes>,
+    pull_request: Fetched<PullRequestStatus>,
     field: Option<Field>,
     /// A [`Want::GoOn`] is under way.
     going_on: bool,
@@ -237,7 +226,7 @@ impl Detail {
     /// Where a key means something while it has the focus, innermost first; `Global` comes after.
     pub fn contexts(&self) -> Vec<Context> {
         if self.shows_list() {
-            vec![Context::Detail, Context::List]
+            vec![Context::Items, Context::Detail]
         } else {
             vec![Context::Text, Context::Detail]
         }
@@ -248,6 +237,20 @@ impl Detail {
         match self.tab() {
             Tab::Timeline => true,
             Tab::Preview => !self.preview.reading,
+            _ => false,
+        }
+    }
+
+    /// Whether the open tab may still grow.
+    pub fn can_follow(&self) -> bool {
+        matches!(self.tab(), Tab::Logs | Tab::Timeline) && !self.logs.ended
+    }
+
+    /// Whether the open tab has another form of what it shows.
+    pub fn has_raw(&self) -> bool {
+        match self.tab() {
+            Tab::Logs => true,
+            Tab::Preview => self.preview.is_live(),
             _ => false,
         }
     }
@@ -297,6 +300,14 @@ impl Detail {
         self.timeline.list.set_height(rows);
     }
 
+    /// Makes room for a log that comes from its beginning.
+    fn begin_log(&mut self) {
+        self.logs = Logs::default();
+        self.timeline = Timeline::default();
+        self.timeline.follow = true;
+        self.fit(self.area);
+    }
+
     fn forget(&mut self) {
         let area = self.area;
         *self = Self {
@@ -306,8 +317,8 @@ impl Detail {
             going_on: self.going_on,
             ..Self::default()
         };
-        self.timeline.follow = true;
-        self.fit(area);
+        self.area = area;
+        self.begin_log();
     }
 }
 
@@ -315,8 +326,12 @@ impl Detail {
 pub fn show(model: &mut Model, subject: Option<Subject>, effects: &mut Effects) {
     if model.detail.subject != subject {
         model.detail.subject = subject;
+        let followed = model.detail.asked.contains_key(&Tab::Logs);
         model.detail.forget();
         refresh(model, effects);
+        if followed && !model.detail.asked.contains_key(&Tab::Logs) {
+            effects.push(Effect::Detail(Want::LeaveLog));
+        }
     }
 }
 
@@ -339,6 +354,9 @@ pub fn refresh(model: &mut Model, effects: &mut Effects) {
     if let Some((key, want)) = lacks(model) {
         let asked = model.detail.asked.insert(want.tab(), key.clone());
         if asked.as_ref() != Some(&key) {
+            if asked.is_some() && matches!(want, Want::Log { .. }) {
+                model.detail.begin_log();
+            }
             effects.push(Effect::Detail(want));
         }
     }
@@ -381,7 +399,10 @@ fn content(model: &Model, tab: Tab) -> Option<Content> {
         Tab::Task => task::of_run(model, entry),
         Tab::Diff => difference(entry, &detail.difference),
         Tab::PullRequest => pull_request::content(entry, &detail.pull_request),
-        Tab::Events => events::content(entry, &detail.events, &model.zone),
+        Tab::Events => {
+            let found = model.world.owned.events_of(id);
+            events::content(entry, &found, &model.zone)
+        }
         Tab::Yaml => yaml(&entry.run),
         Tab::Preview | Tab::Logs | Tab::Timeline => return None,
     })
@@ -420,7 +441,18 @@ fn lacks(model: &Model) -> Option<(String, Want)> {
                 },
             ))
         }
-        Tab::Logs | Tab::Timeline => Some((String::new(), Want::Log { run: id, name })),
+        Tab::Logs | Tab::Timeline => {
+            let want = Want::Log {
+                run: id,
+                name,
+                kind: run.kind,
+                removed: entry.removed,
+            };
+            Some((
+                format!("{} {}", run.spec.context_version, entry.removed),
+                want,
+            ))
+        }
         Tab::Diff => {
             let (base, head) = (status.base_commit.clone()?, status.commit.clone()?);
             let repository = model.world.repository.get()?.root.clone();
@@ -441,12 +473,10 @@ fn lacks(model: &Model) -> Option<(String, Want)> {
                 Want::PullRequest {
                     run: id,
                     url,
-                    head: run.branch(),
                     number,
                 },
             ))
         }
-        Tab::Events if !entry.removed => Some((version, Want::Events { run: id, name })),
         Tab::Task | Tab::Events | Tab::Yaml => None,
     }
 }
@@ -459,13 +489,12 @@ impl Want {
             Self::Files { .. } => Tab::Preview,
             Self::Diff { .. } => Tab::Diff,
             Self::PullRequest { .. } => Tab::PullRequest,
-            Self::Events { .. } => Tab::Events,
-            Self::Log { .. } | Self::Save { .. } | Self::GoOn => Tab::Logs,
+            Self::Log { .. } | Self::LeaveLog | Self::Save { .. } | Self::GoOn => Tab::Logs,
         }
     }
 }
 
-fn difference(entry: &Entry, found: &Fetched<String>) -> Content {
+fn difference(entry: &Entry, found: &Fetched<Changes>) -> Content {
     if !entry.pushed() {
         let sentence = if entry.active() {
             "The run has not pushed anything yet: what it changes is shown here once it is published."
@@ -482,8 +511,10 @@ fn difference(entry: &Entry, found: &Fetched<String>) -> Content {
         Fetched::Failed(reason) => {
             Content::Nothing(reason.clone(), vec![(Command::Refresh, "try again")])
         }
-        Fetched::Ready(text) if text.is_empty() => Content::sentence("The branch changes nothing."),
-        Fetched::Ready(text) => Content::Text(Reading::Difference, diff::lines(text)),
+        Fetched::Ready(changes) if changes.lines.is_empty() => {
+            Content::sentence("The branch changes nothing.")
+        }
+        Fetched::Ready(changes) => Content::Text(Reading::Difference, changes.lines.clone()),
     }
 }
 
@@ -521,11 +552,12 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
             detail.logs.add(&items);
         }
         News::LogEnded(run, why) if own(&run) => detail.logs.end(why),
-        News::Diff(run, result) if own(&run) => detail.difference = result.into(),
+        News::Diff(run, result) if own(&run) => {
+            detail.difference = result.map(|text| Changes::read(&text)).into();
+        }
         News::PullRequest(run, result) if own(&run) => {
             detail.pull_request = result.map(|found| *found).into();
         }
-        News::Events(run, result) if own(&run) => detail.events = result.into(),
         News::Documents(_, documents) if detail.run().is_none() => detail.documents = documents,
         News::GoOn => detail.going_on = false,
         // Of something that was shown before.

@@ -37,7 +37,11 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
             return home(model, HomeState::Done);
         }
         Outcome::Merged(Err(why)) => return home(model, HomeState::Failed(why)),
-        Outcome::Copied(what) => format!("copied {what}"),
+        Outcome::Copied(what) => match what.lines().count() {
+            0 | 1 => format!("copied {what}"),
+            lines => format!("copied {lines} lines"),
+        },
+        Outcome::Saved(path) => format!("saved to {}", path.display()),
         Outcome::Refused(sentence) | Outcome::Failed(sentence) => {
             model.toast(Level::Fail, sentence);
             return;

@@ -85,6 +85,33 @@ pub fn lines(text: &str) -> Vec<(String, u16)> {
     out
 }
 
+/// A difference, taken apart once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// As [`lines`] gives them.
+    pub lines: Vec<(String, u16)>,
+    pub files: usize,
+    /// Lines.
+    pub added: usize,
+    pub removed: usize,
+}
+
+impl Changes {
+    /// Reads a unified difference.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let lines = lines(text);
+        let count = |wanted: u16| lines.iter().filter(|(_, tag)| *tag == wanted).count();
+        let (files, added, removed) = (count(tag::FILE), count(tag::ADDED), count(tag::REMOVED));
+        Self {
+            lines,
+            files,
+            added,
+            removed,
+        }
+    }
+}
+
 /// Lines of both sides that follow `@@ -1,4 +1,6 @@`.
 fn hunk(line: &str) -> Option<(usize, usize)> {
     let mut words = line.strip_prefix("@@ -")?.split(' ');

@@ -21,6 +21,10 @@ pub mod tag {
     pub const MUTED: u16 = 7;
     /// A label and a value, parted by a tab; never made from a document.
     pub const FIELD: u16 = 8;
+    /// Aligned columns and a sentence, parted by a tab: only the sentence wraps; never made from a document.
+    pub const ROW: u16 = 20;
+    /// The same, of something that should be looked at.
+    pub const ROW_BAD: u16 = 21;
     /// Where another document begins, by its name; never made from a document.
     pub const DOCUMENT: u16 = 9;
 }
@@ -135,15 +139,34 @@ fn cells(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// The lines of a table, its columns aligned; the first row is its head.
+/// Rows of columns, aligned, the last of each a sentence that wraps by itself; the first row is their head.
 #[must_use]
-pub fn table(mut rows: Vec<Vec<String>>) -> Vec<(String, u16)> {
-    if let Some(head) = rows.first() {
-        let rule = vec!["---".to_owned(); head.len()];
-        rows.insert(1, rule);
+pub fn rows<const N: usize>(head: [&str; N], rows: &[([String; N], bool)]) -> Vec<(String, u16)> {
+    let mut widths = head.map(text::width);
+    for (cells, _) in rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(text::width(cell));
+        }
     }
-    let mut out = Vec::new();
-    flush(&mut rows, &mut out);
+    let line = |cells: [&str; N]| {
+        let mut out = String::new();
+        for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            if index + 1 == N {
+                out.push('\t');
+                out.push_str(cell);
+            } else {
+                let blanks = width - text::width(cell) + 2;
+                out.push_str(cell);
+                out.extend(std::iter::repeat_n(' ', blanks));
+            }
+        }
+        out
+    };
+    let mut out = vec![(line(head).replace('\t', ""), tag::MUTED)];
+    out.extend(rows.iter().map(|(cells, bad)| {
+        let tag = if *bad { tag::ROW_BAD } else { tag::ROW };
+        (line(cells.each_ref().map(String::as_str)), tag)
+    }));
     out
 }
 
@@ -288,8 +311,22 @@ impl Lens for Markdown {
                 pieces.extend(inline(value));
                 Row::of(pieces).hanging(LABEL)
             }
+            tag::ROW | tag::ROW_BAD => {
+                let (columns, sentence) = text.split_once('\t').unwrap_or((text, ""));
+                let scope = if line.tag == tag::ROW {
+                    Scope::Muted
+                } else {
+                    Scope::Warn
+                };
+                let hang = text::width(columns);
+                Row::of(vec![
+                    (columns.into(), scope),
+                    (sentence.into(), Scope::Markdown),
+                ])
+                .hanging(hang)
+            }
             tag::LIST => list_row(text),
-            level if level > tag::HEADING => {
+            level if level > tag::HEADING && level <= tag::HEADING + 6 => {
                 let scope = if level <= tag::HEADING + 2 {
                     Scope::MarkdownHeading
                 } else {

@@ -105,6 +105,15 @@ pub fn title(model: &Model) -> Title {
         Tab::Preview if detail.preview.difference => say("difference".into(), Scope::Accent),
         Tab::Preview if detail.preview.is_live() => say("as the run has them".into(), Scope::Muted),
         Tab::Preview => say("as they would be".into(), Scope::Muted),
+        Tab::Diff => {
+            if let Some(changes) = detail.difference.ready() {
+                let files = text::count(changes.files, "file");
+                say(
+                    format!("{files} +{} -{}", changes.added, changes.removed),
+                    Scope::Muted,
+                );
+            }
+        }
         Tab::Timeline if detail.timeline.follow && !detail.logs.ended => {
             say("following".into(), Scope::Muted);
         }
@@ -309,10 +318,13 @@ fn stage_state(model: &Model, entry: &Entry, stage: Stage) -> (&'static str, Sco
 /// `turn 14 · 41k tokens · $0.42 · context 58%`
 fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
     let transcript = &model.detail.logs.transcript;
-    let usage = match transcript.usage() {
-        usage if usage.turns > 0 => usage,
-        _ => entry.usage(),
-    };
+    let mut usage = transcript.usage();
+    let known = entry.usage();
+    if usage.turns == 0 {
+        usage = known;
+    }
+    // A log cut short may miss the line that says what it cost.
+    usage.cost_micro_usd = usage.cost_micro_usd.max(known.cost_micro_usd);
     let mut words = Vec::new();
     if usage.turns > 0 {
         let turns = text::count(usage.turns as usize, "turn");
@@ -371,7 +383,7 @@ fn preview(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let inside = text_area(area, Tab::Preview);
     let focused = model.focus == PanelId::Detail;
     let list = &preview.list;
-    let width = files_width(area).saturating_sub(3);
+    let width = files_width(area).saturating_sub(4);
     for (at, y) in list.visible().zip(inside.y..inside.bottom()) {
         let name = &list.rows()[at];
         let line = Rect::new(area.x + 1, y, width, 1);

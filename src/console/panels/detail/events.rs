@@ -1,34 +1,21 @@
 //! The Events tab: a run's attempts, its conditions, and what the cluster said of everything it owns.
 
 use jiff::{Timestamp, tz::TimeZone};
+use k8s_openapi::api::core::v1::Event;
 
 use crate::{
     console::{widgets::markdown, world::Entry},
+    resources::ConditionStatus,
     text,
 };
 
 use super::{
-    Fetched,
     page::{Content, Lines, Reading},
     task::{field, heading},
 };
 
-/// Something the cluster said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
-    /// When it was last seen.
-    pub at: Option<Timestamp>,
-    pub warning: bool,
-    /// `Pod docs-x-agent-1-abcde`.
-    pub object: String,
-    pub reason: String,
-    pub message: String,
-    /// How often.
-    pub count: i32,
-}
-
-/// What is said of a run; `found` are the cluster's events, oldest first.
-pub fn content(entry: &Entry, found: &Fetched<Vec<Happening>>, zone: &TimeZone) -> Content {
+/// What is said of a run; `found` are the cluster's events, newest first.
+pub fn content(entry: &Entry, found: &[&Event], zone: &TimeZone) -> Content {
     let status = &entry.run.status;
     let clock = |at: Option<Timestamp>| {
         at.map_or_else(String::new, |at| {
@@ -42,84 +29,82 @@ pub fn content(entry: &Entry, found: &Fetched<Vec<Happening>>, zone: &TimeZone) 
     }
     if !status.attempts.is_empty() {
         heading(&mut lines, "Attempts");
-        let mut rows = vec![row(
-            ["Stage", "Try", "Began", "Took", "Exit", "Job"].map(str::to_owned)
-        )];
-        for attempt in &status.attempts {
+        let rows = status.attempts.iter().map(|attempt| {
             let (began, ended) = (parsed(&attempt.started_at), parsed(&attempt.finished_at));
             let took = began
                 .zip(ended)
                 .map(|(began, ended)| text::duration(ended.duration_since(began).as_secs()));
-            let exit = match (attempt.exit_code, attempt.reason.as_deref()) {
-                (Some(code), None) => code.to_string(),
-                (Some(code), Some(reason)) => format!("{code} {reason}"),
-                (None, reason) => reason.unwrap_or_default().to_owned(),
-            };
-            rows.push(row([
-                attempt.stage.clone(),
-                attempt.attempt.to_string(),
+            let exit = attempt
+                .exit_code
+                .map_or_else(String::new, |code| code.to_string());
+            let why = attempt.reason.as_deref().unwrap_or_default();
+            let cells = [
                 clock(began),
+                one_line(&attempt.stage),
+                attempt.attempt.to_string(),
                 took.unwrap_or_default(),
                 exit,
-                attempt.job_name.clone(),
-            ]));
-        }
-        lines.extend(markdown::table(rows));
+                one_line(&attempt.job_name),
+                one_line(why),
+            ];
+            (cells, attempt.exit_code.is_some_and(|code| code != 0))
+        });
+        let head = ["Began", "Stage", "Try", "Took", "Exit", "Job", "Reason"];
+        lines.extend(markdown::rows(head, &rows.collect::<Vec<_>>()));
     }
     if !status.conditions.is_empty() {
         heading(&mut lines, "Conditions");
-        let mut rows = vec![row(
-            ["Condition", "Is", "Since", "Reason", "Message"].map(str::to_owned)
-        )];
-        for condition in &status.conditions {
-            rows.push(row([
-                condition.r#type.clone(),
-                format!("{:?}", condition.status),
+        let rows = status.conditions.iter().map(|condition| {
+            let cells = [
                 clock(condition.last_transition_time.parse().ok()),
-                condition.reason.clone(),
-                condition.message.clone(),
-            ]));
-        }
-        lines.extend(markdown::table(rows));
+                one_line(&condition.r#type),
+                format!("{:?}", condition.status),
+                one_line(&condition.reason),
+                one_line(&condition.message),
+            ];
+            (cells, condition.status == ConditionStatus::False)
+        });
+        lines.extend(markdown::rows(
+            ["Since", "Condition", "Is", "Reason", ""],
+            &rows.collect::<Vec<_>>(),
+        ));
     }
     heading(&mut lines, "Events");
-    match found {
-        Fetched::Waiting => lines.push(("asking the cluster ...".into(), markdown::tag::MUTED)),
-        Fetched::Failed(reason) => field(&mut lines, "Unknown", reason),
-        Fetched::Ready(events) if events.is_empty() => {
-            lines.push((
-                "The cluster keeps no events of this run; they fade after about an hour.".into(),
-                markdown::tag::MUTED,
-            ));
-        }
-        Fetched::Ready(events) => {
-            let mut rows = vec![row(
-                ["Seen", "", "Reason", "Object", "Message"].map(str::to_owned)
-            )];
-            for event in events {
-                let times = if event.count > 1 {
-                    format!(" (x{})", event.count)
-                } else {
-                    String::new()
-                };
-                rows.push(row([
-                    clock(event.at),
-                    if event.warning { "!" } else { " " }.to_owned(),
-                    event.reason.clone(),
-                    event.object.clone(),
-                    format!("{}{times}", event.message),
-                ]));
-            }
-            lines.extend(markdown::table(rows));
-        }
+    if found.is_empty() {
+        let sentence = "The cluster keeps no events of this run; they fade after about an hour.";
+        lines.push((sentence.into(), markdown::tag::MUTED));
+    } else {
+        let rows = found.iter().map(|event| {
+            let words = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default());
+            let times = event.count.filter(|count| *count > 1);
+            let times = times.map_or_else(String::new, |count| format!(" ({count} times)"));
+            let about = &event.involved_object;
+            let about = format!("{} {}", words(&about.kind), words(&about.name));
+            let said = format!("{}{times} ({})", words(&event.message), about.trim());
+            let warning = event.type_.as_deref() == Some("Warning");
+            ([clock(seen(event)), words(&event.reason), said], warning)
+        });
+        lines.extend(markdown::rows(
+            ["Seen", "Reason", "Message (object)"],
+            &rows.collect::<Vec<_>>(),
+        ));
     }
     Content::Text(Reading::Document, lines)
 }
 
-/// Cells are one line each.
-fn row<const N: usize>(cells: [String; N]) -> Vec<String> {
-    cells
-        .into_iter()
-        .map(|cell| text::sanitize(cell.trim_end()).into_owned())
-        .collect()
+fn one_line(text: &str) -> String {
+    text::sanitize(text.trim()).into_owned()
+}
+
+/// When an event was seen last.
+fn seen(event: &Event) -> Option<Timestamp> {
+    let last = event.last_timestamp.as_ref().map(|time| time.0);
+    let created = || {
+        event
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| time.0)
+    };
+    last.or_else(created)
 }

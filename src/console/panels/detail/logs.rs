@@ -19,7 +19,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub stage: Stage,
-    /// Counts from 1.
+    /// Which context version of the run; 1 for the first.
+    pub version: i32,
+    /// Counts from 1 within the version.
     pub attempt: i32,
     pub container: String,
 }
@@ -27,12 +29,14 @@ pub struct Source {
 impl Source {
     /// What stands before its lines: the container, and which attempt when it is not the first.
     fn label(&self) -> String {
-        let name = crate::text::sanitize(&self.container);
-        if self.attempt > 1 {
-            format!("{name}#{}", self.attempt)
-        } else {
-            name.into_owned()
+        let mut label = crate::text::sanitize(&self.container).into_owned();
+        if self.version > 1 {
+            label.push_str(&format!("@{}", self.version));
         }
+        if self.attempt > 1 {
+            label.push_str(&format!("#{}", self.attempt));
+        }
+        label
     }
 }
 
@@ -307,6 +311,7 @@ mod tests {
             at: Timestamp::from_second(second).unwrap(),
             source: source.map(|(stage, container)| Source {
                 stage,
+                version: 1,
                 attempt: 1,
                 container: container.into(),
             }),

@@ -9,7 +9,7 @@ use crate::console::{
     widgets::text_view::{PromptKind, TextView},
 };
 
-use super::{Detail, Tab, Want, draw, go, go_on, refresh};
+use super::{Detail, Subject, Tab, Want, draw, go, go_on, refresh};
 
 /// Columns that Left and Right scroll.
 const SHIFT: isize = 8;
@@ -139,7 +139,11 @@ fn text(view: &mut TextView, command: Command) -> bool {
 
 /// Hands text out.
 fn copies(detail: &mut Detail, command: Command, effects: &mut Effects) -> bool {
-    let name = detail.tab().name().to_lowercase();
+    let of = match &detail.subject {
+        Some(Subject::Task(id) | Subject::Run(id)) => id.clone(),
+        None => String::new(),
+    };
+    let name = format!("{of}-{}", detail.tab().name().to_lowercase());
     let Some(view) = detail.text() else {
         return false;
     };

@@ -78,7 +78,9 @@ impl Page {
                 self.nothing = None;
                 if self.reading.replace(reading) != Some(reading) {
                     self.view.set_lens(reading.lens());
-                    self.view.set_wrap(reading == Reading::Document);
+                    let prose = Reading::Source(Syntax::Markdown);
+                    self.view
+                        .set_wrap([Reading::Document, prose].contains(&reading));
                 }
                 self.view.replace(lines);
             }

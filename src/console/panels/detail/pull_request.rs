@@ -2,7 +2,7 @@
 
 use crate::{
     console::{command::Command, widgets::markdown::tag, world::Entry},
-    forge::{PullRequest, PullState},
+    forge::{PullRequestStatus, PullState},
     runs::{Phase, reason},
 };
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What is said of a run's pull request; `found` is what the forge answers.
-pub fn content(entry: &Entry, found: &Fetched<PullRequest>) -> Content {
+pub fn content(entry: &Entry, found: &Fetched<PullRequestStatus>) -> Content {
     let run = &entry.run;
     let status = &run.status;
     let Some(number) = status.pull_request_number else {
@@ -22,10 +22,11 @@ pub fn content(entry: &Entry, found: &Fetched<PullRequest>) -> Content {
     let mut lines: Lines = Vec::new();
     let title = found.ready().map_or_else(
         || format!("Pull request #{number}"),
-        |pull| format!("#{number}  {}", pull.title),
+        |found| format!("#{number}  {}", found.pull_request.title),
     );
     lines.extend([(title, tag::HEADING + 1), (String::new(), tag::PARAGRAPH)]);
-    if let Some(pull) = found.ready() {
+    if let Some(status) = found.ready() {
+        let pull = &status.pull_request;
         let state = match (pull.state, pull.draft) {
             (PullState::Open, true) => "open, a draft",
             (PullState::Open, false) => "open",
@@ -39,6 +40,37 @@ pub fn content(entry: &Entry, found: &Fetched<PullRequest>) -> Content {
             &format!("{} ← {}", pull.base, pull.head),
         );
         field(&mut lines, "Commit", &pull.head_commit);
+        if let Some(checks) = &status.checks {
+            let said = [
+                (checks.passed, "passed"),
+                (checks.failed, "failed"),
+                (checks.pending, "pending"),
+            ];
+            let said = said
+                .iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, word)| format!("{count} {word}"));
+            let said = said.collect::<Vec<_>>().join(", ");
+            field(
+                &mut lines,
+                "Checks",
+                if said.is_empty() { "none" } else { &said },
+            );
+        }
+        if pull.state == PullState::Open {
+            let merges = match status.mergeable {
+                Some(true) => "without conflict",
+                Some(false) => "not: it has conflicts with its base",
+                None => "not known yet",
+            };
+            field(&mut lines, "Merges", merges);
+        }
+        if !status.reviewers.is_empty() {
+            field(&mut lines, "Waits for", &status.reviewers.join(", "));
+        }
+        if !status.labels.is_empty() {
+            field(&mut lines, "Labels", &status.labels.join(", "));
+        }
     } else {
         let state = match found {
             Fetched::Failed(reason) => format!("unknown: {reason}"),
@@ -61,7 +93,11 @@ pub fn content(entry: &Entry, found: &Fetched<PullRequest>) -> Content {
         "Page",
         status.pull_request_url.as_deref().unwrap_or("unknown"),
     );
-    for note in found.ready().iter().flat_map(|pull| &pull.notes) {
+    for note in found
+        .ready()
+        .iter()
+        .flat_map(|found| &found.pull_request.notes)
+    {
         field(&mut lines, "Note", note);
     }
     lines.extend([

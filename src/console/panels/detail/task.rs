@@ -29,7 +29,7 @@ pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Conte
         );
     };
     let glyphs = &model.glyphs;
-    let mut lines: Lines = vec![(format!("{id}  {}", task.title), tag::HEADING + 1), blank()];
+    let mut lines = Lines::new();
     field(
         &mut lines,
         "Status",
@@ -45,7 +45,8 @@ pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Conte
         let said = DOCUMENTS.iter().map(|name| {
             let there = !missing.contains(name);
             let sign = if there { glyphs.done } else { glyphs.dot };
-            format!("{sign} {name}")
+            // The two stay together when the line is broken.
+            format!("{sign}\u{a0}{name}")
         });
         field(
             &mut lines,
@@ -78,7 +79,7 @@ pub fn of_run(model: &Model, entry: &Entry) -> Content {
     let run = &entry.run;
     let spec = &run.spec;
     let glyphs = &model.glyphs;
-    let mut lines: Lines = vec![(run.name().to_owned(), tag::HEADING + 1), blank()];
+    let mut lines = Lines::new();
     let phase = run.phase();
     let stage = run
         .stage()
@@ -204,7 +205,10 @@ pub fn field(lines: &mut Lines, label: &str, value: &str) {
 
 /// A heading with room above it.
 pub fn heading(lines: &mut Lines, words: &str) {
-    lines.extend([blank(), (words.to_owned(), tag::HEADING + 2)]);
+    if !lines.is_empty() {
+        lines.push(blank());
+    }
+    lines.push((words.to_owned(), tag::HEADING + 2));
 }
 
 fn section(lines: &mut Lines, words: &str, source: &str) {

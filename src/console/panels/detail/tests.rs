@@ -84,6 +84,7 @@ fn line(second: i64, text: &str) -> Item {
         at: Timestamp::from_second(1_900_000_000 + second).unwrap(),
         source: Some(Source {
             stage: Stage::Agent,
+            version: 1,
             attempt: 1,
             container: "agent".into(),
         }),
@@ -102,7 +103,7 @@ fn a_task_is_told_with_what_it_waits_for_and_what_was_written() {
     )));
     let screen = console.screen();
     for words in [
-        "1  Setup repository",
+        "Details",
         "Use cargo.",
         "Test strategy",
         "1.1  Workspace",
@@ -113,7 +114,7 @@ fn a_task_is_told_with_what_it_waits_for_and_what_was_written() {
     }
     console.press("j");
     let screen = console.screen();
-    assert!(screen.contains("2  Define protobufs"), "{screen}");
+    assert!(screen.contains("4 Detail  2 Define protobufs"), "{screen}");
     assert!(screen.contains("9  which is not in the plan"), "{screen}");
 }
 
@@ -136,7 +137,7 @@ fn the_files_of_a_run_are_seen_before_it_is_launched() {
     console.press("enter");
     assert_eq!(console.model.detail.contexts()[0], Context::Text);
     console.press("esc");
-    assert_eq!(console.model.detail.contexts()[0], Context::Detail);
+    assert_eq!(console.model.detail.contexts()[0], Context::Items);
 }
 
 #[test]
@@ -187,7 +188,9 @@ fn a_log_is_followed_searched_and_left_again() {
         wants(&mut console).last(),
         Some(&Want::Log {
             run: "a".into(),
-            name: "docs-a".into()
+            name: "docs-a".into(),
+            kind: crate::runs::RunKind::Docs,
+            removed: false
         })
     );
     let items = (0..100).map(|n| line(n, &format!("saying {n}"))).collect();
@@ -268,7 +271,7 @@ fn every_empty_tab_says_what_is_missing() {
         (Tab::Timeline, "The agent has not begun"),
         (Tab::Diff, "has not pushed anything yet"),
         (Tab::PullRequest, "opened when the run is published"),
-        (Tab::Events, "asking the cluster"),
+        (Tab::Events, "keeps no events"),
         (Tab::Yaml, "kind: DocsRun"),
     ] {
         console.press("]");

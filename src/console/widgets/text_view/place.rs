@@ -213,7 +213,28 @@ impl TextView {
             next = self.at_or_after(line + 1);
         }
         shown.truncate(height);
+        self.quieten(&mut shown);
         shown
+    }
+
+    /// Leaves out what a line has in its gutter when the line above has the same there.
+    fn quieten(&self, shown: &mut [Shown]) {
+        let at = usize::from(self.stamps != Stamps::None);
+        let mut above: Option<(String, Scope)> = None;
+        for row in shown.iter_mut().filter(|row| row.place.part == 0) {
+            let line = self.store.get(row.place.line);
+            if line.and_then(|line| self.lens.gutter(&line)).is_none() {
+                return;
+            }
+            let Some(span) = row.spans.get_mut(at) else {
+                continue;
+            };
+            if above.as_ref() == Some(&*span) {
+                span.0 = " ".repeat(crate::text::width(&span.0));
+            } else {
+                above = Some(span.clone());
+            }
+        }
     }
 
     /// Whether any row of a line is on the screen.
