@@ -12,6 +12,7 @@ use flightdeck::{
         world::{Check, Delta, Level, Plan, Progress, Repository, Target},
     },
     forge::{Checks, PullRequest, PullRequestStatus, PullState},
+    preflight::{self, Fix},
     resources::{CodeRun, DocsRun, Usage},
     runs::{DOCUMENTS, Run, Stage, naming},
     tasks,
@@ -188,16 +189,26 @@ fn play(console: &mut Harness, step: Step) {
         console.world([Delta::Plan(Ok(Arc::new(plan(&given))))]);
     }
     if let Some(checks) = step.checks {
-        let checks = checks.into_iter().map(|check| Check {
-            id: check.id,
-            level: match check.level.as_str() {
-                "fail" => Level::Fail,
-                "warn" => Level::Warn,
-                _ => Level::Pass,
-            },
-            message: check.message,
-            explanation: check.explanation,
-            fix: check.fix,
+        let checks = checks.into_iter().map(|given| {
+            let known = preflight::CHECKS
+                .iter()
+                .find(|check| check.id() == given.id);
+            let known = known.unwrap_or_else(|| panic!("there is no check {}", given.id));
+            Check {
+                id: known.id(),
+                title: known.title(),
+                level: match given.level.as_str() {
+                    "fail" => Level::Fail,
+                    "warn" => Level::Warn,
+                    _ => Level::Pass,
+                },
+                message: given.message,
+                explanation: given.explanation,
+                fix: given.fix.map(|fix| match fix.as_str() {
+                    "commit-and-push" => Fix::CommitAndPush,
+                    _ => Fix::Push,
+                }),
+            }
         });
         console.world([Delta::Checks(checks.collect())]);
     }
