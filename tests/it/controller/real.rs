@@ -1,6 +1,6 @@
 //! The same controller over the embedded node: the stages are the real ones, their processes run, git pushes.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use flightdeck::{
     controller::{self, ControllerConfig},
