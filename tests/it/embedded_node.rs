@@ -1,8 +1,11 @@
 //! Jobs and pods of the embedded cluster as they really run: processes of this machine, seen through the API alone.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use flightdeck::embedded::{Cluster, ClusterOptions};
+use flightdeck::embedded::{Cluster, ClusterOptions, attempt::Attempt};
 use futures::AsyncReadExt;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -19,6 +22,37 @@ use tempfile::TempDir;
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A state directory; when it goes, whatever still runs there is killed, so that a failed test leaves nothing behind.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let entries = |directory: &Path| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(directory).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let pods = entries(&self.path().join("pods"));
+        let containers = pods.iter().flat_map(|pod| entries(&pod.join("containers")));
+        let attempts = containers.flat_map(|container| entries(&container));
+        for attempt in attempts.map(Attempt::new).filter(|one| !one.is_over()) {
+            if let Some(started) = attempt.started() {
+                let shim = nix::unistd::Pid::from_raw(started.shim);
+                let _ = nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGUSR1);
+            }
+        }
+    }
+}
 
 struct Scene {
     cluster: Cluster,
@@ -163,7 +197,7 @@ fn pod(name: &str, script: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_runs_its_containers_with_all_they_were_given() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     scene
         .create::<ConfigMap>(
@@ -286,7 +320,7 @@ fn waiting_reason(pod: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_whose_time_is_cut_short_ends_and_keeps_its_log_and_last_words() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let script =
         "trap 'echo bye; printf stopped >\"$END\"; exit 9' TERM; echo pid $$$$; sleep 600 & wait";
@@ -319,7 +353,7 @@ async fn a_pod_whose_time_is_cut_short_ends_and_keeps_its_log_and_last_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_pod_is_asked_to_stop_and_then_is_gone_with_all_it_had() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let mut deaf = pod(
         "deaf",
@@ -352,7 +386,7 @@ async fn eventually(what: &str, mut look: impl FnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_deleted_by_force_leaves_no_process() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     scene
         .create::<Pod>(pod(
@@ -374,7 +408,7 @@ async fn a_pod_deleted_by_force_leaves_no_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_waits_for_a_secret_says_which_and_goes_on_once_it_is_there() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 1).await;
     let mut waiting = pod("waiting", "echo got $TOKEN");
     waiting["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN",
@@ -403,7 +437,7 @@ async fn a_pod_that_waits_for_a_secret_says_which_and_goes_on_once_it_is_there()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_containers_run_than_there_are_places_for() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 1).await;
     scene
         .create::<Pod>(pod("first", "echo pid $$$$; sleep 600 & wait"))
@@ -432,7 +466,7 @@ async fn no_more_containers_run_than_there_are_places_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_outlive_the_server_and_are_judged_by_the_next() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let go = directory.path().join("go");
     let scene = open(directory.path(), 2).await;
     let script = format!(
@@ -480,7 +514,7 @@ async fn containers_outlive_the_server_and_are_judged_by_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_whose_shim_is_killed_is_an_error_and_leaves_nothing() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     scene
         .create::<Pod>(pod(
@@ -508,7 +542,7 @@ async fn a_container_whose_shim_is_killed_is_an_error_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_not_there_is_named() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let mut missing = pod("missing", "");
     missing["spec"]["containers"][0]["command"] = json!(["no-such-agent"]);
@@ -527,7 +561,7 @@ async fn a_program_that_is_not_there_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_fails_is_started_again_in_its_pod_and_both_logs_are_kept() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let mut again = pod(
         "again",
@@ -554,7 +588,7 @@ async fn a_container_that_fails_is_started_again_in_its_pod_and_both_logs_are_ke
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_suspended_resumed_and_live_no_longer_than_they_may() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let go = directory.path().join("go");
     let script = format!("echo pid $$$$; [ -e {} ] || sleep 600", go.display());
@@ -589,7 +623,7 @@ async fn jobs_are_suspended_resumed_and_live_no_longer_than_they_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jobs_own_deadline_takes_the_pod_with_it() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let late = job(
         "late",
@@ -613,7 +647,7 @@ async fn a_jobs_own_deadline_takes_the_pod_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_stays_while_a_pod_uses_it_and_its_files_go_with_it() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let mut user = pod(
         "user",
@@ -660,7 +694,7 @@ async fn a_claim_stays_while_a_pod_uses_it_and_its_files_go_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_told_to_leaves_no_process() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     scene
         .create::<Pod>(pod(
@@ -676,7 +710,7 @@ async fn a_cluster_that_is_told_to_leaves_no_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_had_says_why() {
-    let directory = TempDir::new().unwrap();
+    let directory = Home::new();
     let scene = open(directory.path(), 2).await;
     let mut two = pod("two", "echo one");
     let other = json!({"name": "side", "image": "x", "command": ["true"]});

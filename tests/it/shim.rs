@@ -26,6 +26,15 @@ struct Container {
     _directory: TempDir,
 }
 
+impl Drop for Container {
+    /// A failed test leaves nothing behind.
+    fn drop(&mut self) {
+        if self.shim.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.signal(Signal::SIGUSR1);
+        }
+    }
+}
+
 fn attempt() -> (TempDir, Attempt) {
     let directory = TempDir::new().unwrap();
     let attempt = Attempt::new(directory.path());
