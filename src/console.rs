@@ -41,7 +41,7 @@ pub mod view;
 pub mod widgets;
 pub mod world;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, process, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use jiff::Timestamp;
@@ -97,8 +97,9 @@ pub trait Host {
     /// Gives the terminal back to the shell and stops this process until it is continued.
     fn suspend(&mut self) -> io::Result<()>;
     /// Lends the terminal to a program and takes it back when that has ended.
-    fn lend(&mut self, command: &mut std::process::Command)
-    -> io::Result<std::process::ExitStatus>;
+    fn lend(&mut self, command: &mut process::Command) -> io::Result<process::ExitStatus> {
+        command.status()
+    }
     /// Called after each frame.
     fn drawn(&mut self) {}
 }
@@ -118,7 +119,11 @@ pub async fn run(options: ConsoleOptions) -> Result<(), ConsoleError> {
     terminal::check(|name| std::env::var(name).ok())?;
     let mouse = options.settings.ui.mouse;
     let (mut screen, mut host) = terminal::open(mouse)?;
-    drive(options, &mut screen, &mut host).await
+    // Whatever ends first, dropping the host gives the terminal back.
+    tokio::select! {
+        ended = drive(options, &mut screen, &mut host) => ended,
+        () = terminal::told_to_end() => Ok(()),
+    }
 }
 
 /// Runs the console on any backend.
@@ -157,23 +162,25 @@ pub async fn drive<B: Backend<Error = io::Error>>(
             message = messages.recv() => message,
             () = wake => None,
         };
-        let mut effects = update(&mut model, Msg::Tick(Timestamp::now()));
-        redraw |= effects.redraw;
-        let mut batch = first;
-        let mut taken = 0;
-        while let Some(msg) = batch.take() {
+        let mut wanted = Vec::new();
+        let mut take = |msg| {
             let Effects {
-                mut list,
+                list,
                 redraw: visible,
             } = update(&mut model, msg);
-            effects.list.append(&mut list);
+            wanted.extend(list);
             redraw |= visible;
-            taken += 1;
-            if taken < BATCH {
-                batch = messages.try_recv().ok();
+        };
+        if let Some(msg) = first {
+            take(msg);
+            for _ in 1..BATCH {
+                let Ok(msg) = messages.try_recv() else { break };
+                take(msg);
             }
         }
-        for effect in std::mem::take(&mut effects.list) {
+        // Last, so that the lists have followed the world before they are drawn.
+        take(Msg::Tick(Timestamp::now()));
+        for effect in wanted {
             match effect {
                 Effect::Quit => return Ok(()),
                 Effect::Suspend => {

@@ -181,7 +181,6 @@ pub enum Command {
     Sort,
     Cleanup,
     Tag,
-    SetStatus,
     Edit,
     Expand,
     Logs,
@@ -191,7 +190,6 @@ pub enum Command {
     Merge,
     Stop,
     Retry,
-    AddContext,
     Delete,
     Undo,
     Everyone,
@@ -248,16 +246,14 @@ commands! {
     Retry "retry" Runs "retry" "Start a new attempt of a finished run." Model::can_retry;
     Mark "mark" List "mark" "Mark the line; what is marked is what a command acts on.";
     Expand "expand" Tasks "subtasks" "Show or hide the subtasks." Model::has_subtasks;
-    AddContext "add-context" Runs "" "Add context for the next attempt." Model::can_retry;
     Delete "delete" Runs "delete" "Delete the run and all it owns; its log stays in the ledger." Model::can_delete;
     Cleanup "cleanup" List "clean up" "Choose finished, stuck and orphaned runs to delete." Model::can_clean;
     Tag "tag" Tasks "" "Choose the Task Master tag.";
-    SetStatus "set-status" Tasks "" "Set the task's status in tasks.json." Model::has_task;
     Edit "edit" Tasks "" "Open tasks.json in your editor at the task." Model::has_task;
     Describe "describe" Runs "" "Show the run's events and conditions." Model::has_run;
     Yaml "yaml" Runs "" "Show the run as YAML." Model::has_run;
     Everyone "everyone" Runs "" "Show the runs of every repository, or only this one's.";
-    Undo "undo" Runs "" "Bring the ledger's record of the last deleted run back into view.";
+    Undo "undo" Runs "" "Show or hide the runs that are deleted, as the ledger remembers them.";
     Filter "filter" List "filter" "Show only lines that match; a leading ! inverts, column:word looks in one column.";
     Range "range" List "" "Mark from here to where you move.";
     Sort "sort" List "" "Sort by the next column.";

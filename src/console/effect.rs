@@ -52,13 +52,15 @@ pub enum Effect {
     Launch(Inquiry, Box<verbs::Launch>),
     Stop(verbs::Stop),
     Retry(verbs::Retry),
-    AddContext(verbs::AddContext),
-    Delete(verbs::Delete),
+    /// The run's uid is what the ledger knows it by.
+    Delete(RunId, verbs::Delete),
     /// Delete these, one after the other.
     Clean(verbs::CleanPlan),
     /// What bringing a branch home would change.
     PlanMerge(String),
     Merge(Box<MergePlan>),
+    /// Bring back what the ledger knows of deleted runs.
+    Remember,
     /// Tell how far a run is until it has ended.
     Follow(Followed),
     /// Open a file in the person's editor, at a line.

@@ -143,8 +143,8 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
             }
             return;
         }
-        Command::Interrupt if model.interrupted => {
-            effects.push(Effect::Quit);
+        Command::Interrupt => {
+            interrupt(model, effects);
             return;
         }
         _ => {}
@@ -158,6 +158,16 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         Some(Overlay::Picker(_)) => picker::command(model, command, effects),
         Some(Overlay::Reader(reader)) => reader.command(command),
         None => {}
+    }
+}
+
+/// Asks whether to leave; the second time leaves.
+pub fn interrupt(model: &mut Model, effects: &mut Effects) {
+    if model.interrupted {
+        effects.push(Effect::Quit);
+    } else {
+        model.interrupted = true;
+        model.overlays.push(Overlay::quit());
     }
 }
 

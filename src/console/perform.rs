@@ -4,6 +4,7 @@ mod desk;
 mod desktop;
 mod detail;
 mod follow;
+mod memory;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,7 +22,12 @@ use super::{
     panels::detail::Want,
     world::Delta,
 };
-use crate::{cluster, verbs, verbs::VerbError};
+use crate::{
+    cluster,
+    ledger::Ledger,
+    runs::Run,
+    verbs::{self, VerbError},
+};
 
 /// A kind of work of which only the newest matters: a new one aborts the one under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +44,7 @@ pub struct Performer {
     tasks: JoinSet<()>,
     lanes: HashMap<Lane, AbortHandle>,
     connection: watch::Receiver<Connection>,
+    ledger: Option<Ledger>,
 }
 
 /// How far the connection is.
@@ -53,6 +60,7 @@ impl Performer {
     pub fn start(options: ConsoleOptions, sender: mpsc::Sender<Msg>) -> Self {
         let (announce, connection) = watch::channel(Connection::Waiting);
         let mut tasks = JoinSet::new();
+        let ledger = memory::open(options.ledger);
         let report = sender.clone();
         let desk = Arc::new(Desk::new(options.start, options.settings.clone()));
         let (watching, changed) = (desk.clone(), sender.clone());
@@ -86,6 +94,7 @@ impl Performer {
             tasks,
             lanes: HashMap::new(),
             connection,
+            ledger,
         }
     }
 
@@ -137,30 +146,46 @@ impl Performer {
                 });
             }
             Effect::Clean(plan) => {
-                let sender = self.sender.clone();
+                let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
                 self.verb(async move |context| {
+                    let runs = context.runs(None).await.unwrap_or_default();
+                    let chosen =
+                        |run: &&Run| plan.candidates.iter().any(|one| one.uid == run.uid());
+                    let runs: Vec<Run> = runs.iter().filter(chosen).cloned().collect();
+                    memory::keep(&ledger, &runs).await;
                     // A channel that is full loses a name on screen and nothing else.
                     let progress = |name: &str| {
                         let _ = sender.try_send(Msg::Done(Outcome::Cleaning(name.to_owned())));
                     };
-                    Ok(Outcome::Cleaned(plan.apply(&context, progress).await))
+                    let report = plan.apply(&context, progress).await;
+                    let gone = |uid: &verbs::Candidate| {
+                        report.deleted.iter().any(|run| run.name == uid.name)
+                    };
+                    let gone = plan.candidates.iter().filter(|run| gone(run));
+                    let gone: Vec<String> = gone.map(|run| run.uid.clone()).collect();
+                    memory::removed(&ledger, &gone).await;
+                    Ok(Outcome::Cleaned(report))
                 });
             }
             Effect::Stop(stop) => self.verb(async move |context| {
                 stop.run(&context).await?;
                 Ok(Outcome::Stopped(stop.name))
             }),
-            Effect::Delete(delete) => self.verb(async move |context| {
-                let deleted = delete.run(&context).await?;
-                Ok(Outcome::Deleted(deleted.name))
-            }),
+            Effect::Delete(uid, delete) => {
+                let ledger = self.ledger.clone();
+                self.verb(async move |context| {
+                    // Kept before it goes: afterwards nobody can tell.
+                    if let Ok(run) = context.run(&delete.name).await {
+                        memory::keep(&ledger, &[run]).await;
+                    }
+                    let deleted = delete.run(&context).await?;
+                    memory::removed(&ledger, &[uid]).await;
+                    Ok(Outcome::Deleted(deleted.name))
+                });
+            }
             Effect::Retry(retry) => self.verb(async move |context| {
                 retry.run(&context, None).await?;
                 Ok(Outcome::Retried(retry.name))
-            }),
-            Effect::AddContext(add) => self.verb(async move |context| {
-                add.run(&context).await?;
-                Ok(Outcome::Retried(add.name))
             }),
             Effect::Browse(url) => {
                 let done = desktop::browse(&url, |name| std::env::var(name).ok());
@@ -180,11 +205,20 @@ impl Performer {
                 let desk = self.desk.clone();
                 self.detached(async move { Outcome::Merged(desk.merge(&plan).await) });
             }
+            Effect::Remember => {
+                let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
+                self.tasks.spawn(async move {
+                    for run in memory::removed_runs(&ledger).await {
+                        send(&sender, Msg::World(Delta::Remembered(Box::new(run)))).await;
+                    }
+                });
+            }
             Effect::Follow(followed) => {
+                let ledger = self.ledger.clone();
                 let (connection, sender) = (self.connection.clone(), self.sender.clone());
                 self.tasks.spawn(async move {
                     if let Ok(context) = connected(connection).await {
-                        follow::progress(&context, followed, &sender).await;
+                        follow::progress(&context, followed, ledger, &sender).await;
                     }
                 });
             }

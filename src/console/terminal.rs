@@ -15,9 +15,13 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{BoxStream, FuturesUnordered},
+};
 use nix::sys::signal::{Signal, raise};
 use ratatui::{Terminal, backend::CrosstermBackend};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConsoleError, Host};
 
@@ -37,6 +41,25 @@ pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<(), ConsoleError> {
         ));
     }
     Ok(())
+}
+
+/// Resolves when the process is told to end: by SIGTERM, by SIGINT from elsewhere, or because the terminal is gone.
+pub async fn told_to_end() {
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ];
+    let mut waits = FuturesUnordered::new();
+    for kind in kinds {
+        // A signal that cannot be listened for keeps its usual effect.
+        if let Ok(mut signals) = signal(kind) {
+            waits.push(async move { signals.recv().await });
+        }
+    }
+    if waits.next().await.is_none() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The person's editor on a file, at a line; `get` looks up a variable.

@@ -3,6 +3,8 @@
 mod act;
 mod keys;
 mod outcome;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 

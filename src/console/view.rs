@@ -26,7 +26,8 @@ pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
     header(model, theme, areas.header, buffer);
     body(model, theme, &areas, buffer);
     footer(model, theme, areas.footer, buffer);
-    for overlay in &model.overlays {
+    // Only the topmost one: boxes over boxes would be noise, and Esc leads back to those below.
+    if let Some(overlay) = model.overlays.last() {
         overlay.view(model, theme, screen, buffer);
     }
     toasts(model, theme, &areas, buffer);

@@ -26,6 +26,8 @@ const COLUMNS: &[&str] = &["kind", "name", "phase", "task", "svc", "branch"];
 pub struct RunsPanel {
     pub list: List<RunId>,
     pub filter: Filter,
+    /// Runs that are deleted are shown as well.
+    pub removed: bool,
     /// Runs of every repository, not only of this one.
     pub everyone: bool,
     pub order: Order,
@@ -70,6 +72,7 @@ impl RunsPanel {
         let mut shown: Vec<(&RunId, &Entry)> = world
             .runs
             .iter()
+            .filter(|(_, entry)| self.removed || !entry.removed)
             .filter(|(_, entry)| {
                 self.everyone || label.is_none_or(|label| entry.of_repository(label))
             })

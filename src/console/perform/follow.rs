@@ -1,9 +1,9 @@
 //! Follows the log of a run under way, to know how far it is.
 
 use futures::{FutureExt, StreamExt, pin_mut};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::send;
+use super::{memory, send};
 use crate::{
     cluster::{
         self,
@@ -14,6 +14,7 @@ use crate::{
         msg::Msg,
         world::{Delta, Progress, RunId},
     },
+    ledger::{Ledger, Spool},
     runs::Stage,
     transcript::Transcript,
     verbs::Context,
@@ -44,20 +45,27 @@ fn events(
     follow_run(&context.client, &context.namespace, &run, options)
 }
 
-/// Tells how far a run is, as its agent's stream says, until it has ended.
-pub(super) async fn progress(context: &Context, followed: Followed, sender: &mpsc::Sender<Msg>) {
+/// Tells how far a run is, as its agent's stream says, and keeps its log, until it has ended.
+pub(super) async fn progress(
+    context: &Context,
+    followed: Followed,
+    ledger: Option<Ledger>,
+    sender: &mpsc::Sender<Msg>,
+) {
     let chunks = events(context, &followed).ready_chunks(BATCH);
     pin_mut!(chunks);
+    let mut spool = open_spool(ledger.clone(), &followed).await;
     let mut transcript = Transcript::default();
     let mut told = Progress::default();
     while let Some(chunk) = chunks.next().await {
-        for event in chunk {
+        for event in &chunk {
             if let LogEvent::Line(line) = event
                 && line.source.stage == Some(Stage::Agent)
             {
                 transcript.add(Some(line.at), &line.text);
             }
         }
+        spool = append(spool, chunk).await;
         let progress = so_far(&transcript);
         if progress != told {
             told.clone_from(&progress);
@@ -66,6 +74,26 @@ pub(super) async fn progress(context: &Context, followed: Followed, sender: &mps
             tokio::time::sleep(PACE).await;
         }
     }
+    if let Ok(run) = context.run(&followed.name).await {
+        memory::keep(&ledger, &[run]).await;
+    }
+}
+
+/// Where the log is kept; `None` when another process keeps it, or none can be.
+async fn open_spool(ledger: Option<Ledger>, followed: &Followed) -> Option<Spool> {
+    let (ledger, uid) = (ledger?, followed.run.clone());
+    let opened = spawn_blocking(move || ledger.spool(&uid).inspect_err(memory::warn));
+    opened.await.ok()?.ok()?
+}
+
+/// Keeps events; a spool that failed is given up.
+async fn append(spool: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
+    let mut spool = spool?;
+    let appended = spawn_blocking(move || {
+        let kept = spool.append(&events).inspect_err(memory::warn);
+        kept.is_ok().then_some(spool)
+    });
+    appended.await.ok()?
 }
 
 fn so_far(transcript: &Transcript) -> Progress {

@@ -16,6 +16,13 @@ use crate::{
 pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
     match command {
         Command::New => overlays::form(model, effects),
+        Command::Undo => {
+            model.runs.removed = !model.runs.removed;
+            model.runs.refresh(&model.world);
+            if model.runs.removed {
+                effects.push(Effect::Remember);
+            }
+        }
         Command::Cleanup => overlays::cleanup(model),
         Command::Tag => tags(model),
         Command::Edit => edit(model, effects),
@@ -137,10 +144,11 @@ fn delete(entries: &[&Entry]) -> Option<Confirm> {
         .filter(|entry| !entry.active() && !entry.removed);
     let ended: Vec<&Entry> = ended.collect();
     let effects = ended.iter().map(|entry| {
-        Effect::Delete(verbs::Delete {
+        let delete = verbs::Delete {
             name: entry.run.name().to_owned(),
             force: false,
-        })
+        };
+        Effect::Delete(entry.run.uid().to_owned(), delete)
     });
     (!ended.is_empty()).then(|| Confirm {
         title: "Delete".into(),

@@ -44,9 +44,12 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             return;
         }
     }
-    if !interrupt {
-        model.interrupted = false;
+    if interrupt {
+        // Whatever is on top: there is always a way out.
+        command(model, Command::Interrupt, effects);
+        return;
     }
+    model.interrupted = false;
     model.pending.push(Chord::from(key));
     let contexts = model.contexts();
     match model.keymap.resolve(&contexts, &model.pending) {
@@ -231,12 +234,7 @@ fn everywhere(model: &mut Model, command: Command, effects: &mut Effects) {
         Command::Back => back(model),
         Command::Quit => effects.push(Effect::Quit),
         Command::Interrupt => {
-            if model.interrupted {
-                effects.push(Effect::Quit);
-            } else {
-                model.interrupted = true;
-                model.overlays.push(Overlay::quit());
-            }
+            overlays::interrupt(model, effects);
         }
         Command::Suspend => effects.push(Effect::Suspend),
         Command::Refresh => {

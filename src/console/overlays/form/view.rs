@@ -247,10 +247,12 @@ impl Form {
         let always = [
             (Command::NextField, "next"),
             (Command::PreviousField, "previous"),
-            (Command::Launch, "launch"),
-            (Command::Cancel, "close"),
         ];
-        here.into_iter().chain(always).collect()
+        // A field owns Ctrl chords as well as letters: there the button is a few steps away.
+        let typing = here.is_none();
+        let launch = (!typing && self.focus != Slot::Launch).then_some((Command::Launch, "launch"));
+        let launch = launch.into_iter().chain([(Command::Cancel, "close")]);
+        here.into_iter().chain(always).chain(launch).collect()
     }
 }
 

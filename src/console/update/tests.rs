@@ -1,0 +1,374 @@
+//! The console by its keys: what a person presses, what is on the screen, what is asked for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    console::{
+        effect::{Effect, Outcome},
+        harness::Harness,
+        model::PanelId,
+        msg::Msg,
+        world::{Check, Delta, Level, Plan, Repository, Target},
+    },
+    preflight::Fix,
+    resources::{DocsRun, DocsRunSpec, RunStatus},
+    runs::{Run, naming},
+    tasks::DocumentSet,
+    verbs,
+};
+
+const PLAN: &str = r#"{"master":{"tasks":[
+    {"id":1,"title":"Setup","status":"done","priority":"high","dependencies":[],"subtasks":[{"id":1,"title":"Crates","status":"done","dependencies":[]}]},
+    {"id":2,"title":"Protobufs","status":"pending","priority":"medium","dependencies":[1]},
+    {"id":3,"title":"Schema","status":"pending","priority":"low","dependencies":[2]}
+]}}"#;
+
+fn run(name: &str, phase: &str) -> Run {
+    let spec = DocsRunSpec {
+        task_ids: vec!["2".into()],
+        ..DocsRunSpec::default()
+    };
+    let mut object = DocsRun::new(name, spec);
+    object.metadata.uid = Some(format!("uid-{name}"));
+    object.metadata.labels =
+        Some([(naming::LABEL_REPOSITORY.to_owned(), "here".to_owned())].into());
+    object.status = Some(RunStatus {
+        phase: Some(phase.into()),
+        ..RunStatus::default()
+    });
+    object.into()
+}
+
+fn check(id: &'static str, level: Level, fix: Option<Fix>) -> Check {
+    Check {
+        id,
+        title: id,
+        level,
+        message: format!("what {id} says"),
+        explanation: String::new(),
+        fix,
+    }
+}
+
+/// A console that knows a plan of three tasks, of which the first one has its documents, and an embedded cluster.
+fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
+    let mut console = Harness::new(140, 40);
+    let documents = [
+        "task.md",
+        "prompt.md",
+        "design-spec.md",
+        "acceptance-criteria.md",
+    ];
+    let plan = Plan::new(
+        "/shop/.taskmaster/tasks/tasks.json".into(),
+        crate::tasks::read(PLAN.as_bytes()).unwrap(),
+        "master".into(),
+        HashMap::from([("1".into(), DocumentSet::from_listing(documents))]),
+    );
+    console.world([
+        Delta::Cluster(Ok(Target {
+            label: "embedded".into(),
+            namespace: "default".into(),
+            embedded: true,
+        })),
+        Delta::Plan(Ok(Arc::new(plan))),
+        Delta::Repository(Ok(Repository {
+            name: "acme/shop".into(),
+            branch: Some("feature/x".into()),
+            label: Some("here".into()),
+            ..Repository::default()
+        })),
+        Delta::Checks(checks),
+    ]);
+    console.runs(runs.iter().cloned());
+    console.effects();
+    console
+}
+
+/// What was asked for beside looks at the repository and what the details want.
+fn deeds(console: &mut Harness) -> Vec<Effect> {
+    let looks = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Inspect(_) | Effect::Detail(_) | Effect::Follow(_)
+        )
+    };
+    let effects = console.effects().into_iter();
+    effects.filter(|effect| !looks(effect)).collect()
+}
+
+#[test]
+fn a_launch_takes_a_form_and_a_last_question_that_names_everything() {
+    let mut console = given(&[], vec![]);
+    console.press("n");
+    assert!(
+        console.screen().contains("all tasks without documents (2)"),
+        "{}",
+        console.screen()
+    );
+    console.press("ctrl-s");
+    let question = console.screen();
+    for fact in [
+        "embedded, namespace default",
+        "feature/x",
+        "claude",
+        "opus",
+        "no limit",
+        "your own account",
+    ] {
+        assert!(question.contains(fact), "{fact} is not in\n{question}");
+    }
+    assert_eq!(deeds(&mut console), []);
+    console.press("enter");
+    let deeds = deeds(&mut console);
+    let [Effect::Launch(inquiry, launch)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert!(inquiry.ask && launch.all && launch.agent.as_deref() == Some("claude"));
+    assert_eq!(inquiry.tasks, ["2", "3"]);
+}
+
+#[test]
+fn marked_tasks_are_what_the_form_is_filled_with() {
+    let mut console = given(&[], vec![]);
+    console.press("j space space n ctrl-s y");
+    let deeds = deeds(&mut console);
+    let [Effect::Launch(_, launch)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(
+        (launch.tasks.as_slice(), launch.all),
+        (["2".to_owned(), "3".to_owned()].as_slice(), false)
+    );
+}
+
+#[test]
+fn a_refused_check_blocks_the_launch_and_enter_leads_to_its_fix() {
+    let mut console = given(
+        &[],
+        vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
+    );
+    console.press("n ctrl-s");
+    let screen = console.screen();
+    assert!(
+        screen.contains("pre-flight refuses") && screen.contains("what tasks-pushed says"),
+        "{screen}"
+    );
+    assert_eq!(deeds(&mut console), []);
+    console.press("enter");
+    let deeds = deeds(&mut console);
+    assert!(
+        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
+        "{deeds:?}"
+    );
+    assert!(console.screen().contains("Looking at what would be done"));
+}
+
+#[test]
+fn a_refused_check_is_passed_by_its_name_and_a_reason_only() {
+    let mut console = given(&[], vec![check("base", Level::Fail, None)]);
+    console
+        .press("n shift-tab shift-tab shift-tab shift-tab")
+        .type_text("base");
+    console.press("ctrl-s");
+    assert_eq!(
+        deeds(&mut console),
+        [],
+        "letters and Ctrl chords are the field's"
+    );
+    console.press("tab").type_text("a demo").press("tab enter");
+    assert!(
+        console.screen().contains("base: a demo"),
+        "{}",
+        console.screen()
+    );
+    console.press("enter");
+    let deeds = deeds(&mut console);
+    let [Effect::Launch(_, launch)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(
+        (launch.overrides.as_slice(), launch.reason.as_deref()),
+        (["base".to_owned()].as_slice(), Some("a demo"))
+    );
+}
+
+#[test]
+fn the_new_run_is_selected_as_soon_as_it_is_there() {
+    let mut console = given(&[run("old", "Succeeded")], vec![]);
+    console.send(Msg::Done(Outcome::Launched("new".into())));
+    assert_eq!(console.model.focus, PanelId::Tasks);
+    console.runs([run("old", "Succeeded"), run("new", "Pending")]);
+    assert_eq!(console.model.focus, PanelId::Runs);
+    assert_eq!(
+        console.model.runs.list.selected().map(String::as_str),
+        Some("uid-new")
+    );
+}
+
+#[test]
+fn what_destroys_something_asks_first_and_starts_at_no() {
+    for (keys, name, phase) in [
+        ("2 K", "Stop", "Running"),
+        ("2 D", "Delete", "Succeeded"),
+        ("2 D", "stop it first", "Running"),
+    ] {
+        let mut console = given(&[run("a", phase)], vec![]);
+        console.press(keys);
+        assert!(
+            console.screen().contains(name),
+            "{keys}\n{}",
+            console.screen()
+        );
+        console.press("enter");
+        assert_eq!(deeds(&mut console), [], "{keys}: Enter alone");
+        console.press(keys).press("y");
+        assert_eq!(deeds(&mut console).len(), 1, "{keys}: y");
+    }
+}
+
+#[test]
+fn a_run_that_has_ended_is_not_stopped_and_one_under_way_is_not_retried() {
+    for (keys, phase) in [("2 K", "Succeeded"), ("2 R", "Running"), ("1 K", "Running")] {
+        let mut console = given(&[run("a", phase)], vec![]);
+        console.press(keys);
+        assert!(console.model.overlays.is_empty(), "{keys} {phase}");
+    }
+}
+
+#[test]
+fn clean_up_marks_by_rule_and_deletes_only_what_is_marked_and_confirmed() {
+    let mut console = given(&[run("a", "Succeeded"), run("b", "Running")], vec![]);
+    console.press("X");
+    let screen = console.screen();
+    assert!(screen.contains("0 marked of 1"), "{screen}");
+    console.press("enter");
+    assert_eq!(deeds(&mut console), [], "nothing is marked");
+    console.press("space enter enter");
+    assert_eq!(deeds(&mut console), [], "the default is no");
+    console.press("enter y");
+    let deeds = deeds(&mut console);
+    let [Effect::Clean(plan)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(plan.candidates[0].name, "a");
+    let report = verbs::CleanReport {
+        failed: vec![("a".into(), "the server said no".into())],
+        ..verbs::CleanReport::default()
+    };
+    console.send(Msg::Done(Outcome::Cleaned(report)));
+    assert!(
+        console
+            .screen()
+            .contains("a is still there: the server said no")
+    );
+}
+
+#[test]
+fn an_active_run_is_followed_once() {
+    let mut console = Harness::new(140, 40);
+    console.runs([run("a", "Running"), run("b", "Succeeded")]);
+    console.runs([run("a", "Running"), run("b", "Succeeded")]);
+    let followed = console
+        .effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Follow(followed) => Some(followed.name),
+            _ => None,
+        });
+    assert_eq!(followed.collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn a_filter_narrows_as_it_is_typed_and_escape_takes_it_away() {
+    let mut console = given(&[], vec![]);
+    console.press("/").type_text("proto");
+    assert_eq!(console.model.tasks.list.rows(), ["2"]);
+    assert!(console.screen().contains("filtered 1/3"));
+    console.press("enter");
+    assert_eq!(console.model.tasks.list.rows(), ["2"], "Enter keeps it");
+    console.press("esc");
+    assert_eq!(console.model.tasks.list.rows().len(), 3);
+}
+
+#[test]
+fn subtasks_unfold_and_the_selection_survives() {
+    let mut console = given(&[], vec![]);
+    console.press("x j");
+    assert_eq!(
+        console.model.tasks.list.selected().map(String::as_str),
+        Some("1.1")
+    );
+    console.press("x");
+    assert_eq!(
+        console.model.tasks.list.selected().map(String::as_str),
+        Some("1")
+    );
+}
+
+#[test]
+fn ctrl_c_asks_and_twice_it_quits_at_once() {
+    let mut console = given(&[], vec![]);
+    console.press("ctrl-c");
+    assert_eq!(deeds(&mut console), []);
+    console.press("ctrl-c");
+    assert_eq!(deeds(&mut console), [Effect::Quit]);
+}
+
+#[test]
+fn nothing_wakes_a_screen_at_rest() {
+    let mut console = given(&[run("a", "Succeeded")], vec![]);
+    console.press("2");
+    assert_eq!(console.model.next_wake(), None);
+    console.runs([run("a", "Running")]);
+    assert!(console.model.next_wake().is_some());
+}
+
+#[test]
+fn remote_text_never_reaches_the_screen_as_it_is() {
+    let mut hostile = run("a", "Failed");
+    hostile.status.message = Some("\u{1b}]0;owned\u{7} \u{202e}txt".into());
+    let console = given(&[hostile], vec![]);
+    let screen = console.screen();
+    assert!(
+        !screen.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+        "{screen}"
+    );
+}
+
+#[test]
+fn every_screen_is_drawn_at_every_size() {
+    let checks = || {
+        vec![
+            check("tasks-pushed", Level::Fail, Some(Fix::Push)),
+            check("base", Level::Warn, None),
+        ]
+    };
+    for (width, height) in [(1, 1), (60, 15), (80, 24), (119, 20), (140, 40), (300, 100)] {
+        for keys in [
+            "",
+            "n",
+            "n tab tab tab tab",
+            "?",
+            ":",
+            "2 K",
+            "X",
+            "3 enter",
+            "t",
+            "4",
+            "z",
+            "/",
+            "2 m",
+        ] {
+            let mut console = given(&[run("a", "Running"), run("b", "Failed")], checks());
+            console.send(Msg::Resize(width, height));
+            console.press(keys);
+            let screen = console.screen();
+            assert_eq!(
+                screen.lines().count(),
+                usize::from(height),
+                "{width}x{height} {keys}"
+            );
+        }
+    }
+}
