@@ -222,7 +222,7 @@ async fn wake(model: &Model, redraw: bool, drawn: Instant) {
         let wait = at.duration_since(Timestamp::now());
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
     } else {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -52,8 +52,7 @@ pub enum Effect {
     Launch(Inquiry, Box<verbs::Launch>),
     Stop(verbs::Stop),
     Retry(verbs::Retry),
-    /// The run's uid is what the ledger knows it by.
-    Delete(RunId, verbs::Delete),
+    Delete(verbs::Delete),
     /// Delete these, one after the other.
     Clean(verbs::CleanPlan),
     /// What bringing a branch home would change.

@@ -25,7 +25,6 @@ use super::{
 use crate::{
     cluster,
     ledger::Ledger,
-    runs::Run,
     verbs::{self, VerbError},
 };
 
@@ -60,7 +59,7 @@ impl Performer {
     pub fn start(options: ConsoleOptions, sender: mpsc::Sender<Msg>) -> Self {
         let (announce, connection) = watch::channel(Connection::Waiting);
         let mut tasks = JoinSet::new();
-        let ledger = memory::open(options.ledger);
+        let ledger = options.ledger.clone();
         let report = sender.clone();
         let desk = Arc::new(Desk::new(options.start, options.settings.clone()));
         let (watching, changed) = (desk.clone(), sender.clone());
@@ -146,43 +145,23 @@ impl Performer {
                 });
             }
             Effect::Clean(plan) => {
-                let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
+                let sender = self.sender.clone();
                 self.verb(async move |context| {
-                    let runs = context.runs(None).await.unwrap_or_default();
-                    let chosen =
-                        |run: &&Run| plan.candidates.iter().any(|one| one.uid == run.uid());
-                    let runs: Vec<Run> = runs.iter().filter(chosen).cloned().collect();
-                    memory::keep(&ledger, &runs).await;
                     // A channel that is full loses a name on screen and nothing else.
                     let progress = |name: &str| {
                         let _ = sender.try_send(Msg::Done(Outcome::Cleaning(name.to_owned())));
                     };
-                    let report = plan.apply(&context, progress).await;
-                    let gone = |uid: &verbs::Candidate| {
-                        report.deleted.iter().any(|run| run.name == uid.name)
-                    };
-                    let gone = plan.candidates.iter().filter(|run| gone(run));
-                    let gone: Vec<String> = gone.map(|run| run.uid.clone()).collect();
-                    memory::removed(&ledger, &gone).await;
-                    Ok(Outcome::Cleaned(report))
+                    Ok(Outcome::Cleaned(plan.apply(&context, progress).await))
                 });
             }
             Effect::Stop(stop) => self.verb(async move |context| {
                 stop.run(&context).await?;
                 Ok(Outcome::Stopped(stop.name))
             }),
-            Effect::Delete(uid, delete) => {
-                let ledger = self.ledger.clone();
-                self.verb(async move |context| {
-                    // Kept before it goes: afterwards nobody can tell.
-                    if let Ok(run) = context.run(&delete.name).await {
-                        memory::keep(&ledger, &[run]).await;
-                    }
-                    let deleted = delete.run(&context).await?;
-                    memory::removed(&ledger, &[uid]).await;
-                    Ok(Outcome::Deleted(deleted.name))
-                });
-            }
+            Effect::Delete(delete) => self.verb(async move |context| {
+                let deleted = delete.run(&context).await?;
+                Ok(Outcome::Deleted(deleted.name))
+            }),
             Effect::Retry(retry) => self.verb(async move |context| {
                 retry.run(&context, None).await?;
                 Ok(Outcome::Retried(retry.name))
@@ -208,7 +187,7 @@ impl Performer {
             Effect::Remember => {
                 let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
                 self.tasks.spawn(async move {
-                    for run in memory::removed_runs(&ledger).await {
+                    for run in memory::removed_runs(ledger).await {
                         send(&sender, Msg::World(Delta::Remembered(Box::new(run)))).await;
                     }
                 });
@@ -218,7 +197,7 @@ impl Performer {
                 let (connection, sender) = (self.connection.clone(), self.sender.clone());
                 self.tasks.spawn(async move {
                     if let Ok(context) = connected(connection).await {
-                        follow::progress(&context, followed, ledger, &sender).await;
+                        Box::pin(follow::progress(&context, followed, ledger, &sender)).await;
                     }
                 });
             }
@@ -235,7 +214,7 @@ impl Performer {
                     } else {
                         Err(String::new())
                     };
-                    detail::answer(want, context, sender).await;
+                    Box::pin(detail::answer(want, context, sender)).await;
                 };
                 match lane {
                     Some(lane) => self.lane(lane, work),

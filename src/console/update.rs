@@ -67,8 +67,7 @@ fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
     match &delta {
         Delta::Plan(_) => model.stale.tasks = true,
         Delta::Checks(_) => model.stale.checks = true,
-        Delta::Watch(_) | Delta::Remembered(_) => model.stale.runs = true,
-        Delta::Repository(_) => model.stale.runs = true,
+        Delta::Watch(_) | Delta::Remembered(_) | Delta::Repository(_) => model.stale.runs = true,
         // The first look was without the cluster, and without the remote.
         Delta::Cluster(Ok(_)) => effects.push(Effect::Inspect(model.inquiry(true))),
         _ => {}

@@ -174,7 +174,8 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let contexts = model.contexts();
-    let (mut shown, mut always): (Vec<(String, &str)>, Vec<(String, &str)>) = Default::default();
+    let mut shown: Vec<(String, &str)> = Vec::new();
+    let mut always = shown.clone();
     if let Some(overlay) = model.overlays.last() {
         for (command, hint) in overlay.hints() {
             let key = model.keymap.key_for(&contexts, command);

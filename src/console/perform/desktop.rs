@@ -66,6 +66,6 @@ mod tests {
         let mut out = Vec::new();
         copy("a\x07\x1b]0;x", &mut out).unwrap();
         let body = &out[7..out.len() - 1];
-        assert!(body.iter().all(|byte| byte.is_ascii_graphic()));
+        assert!(body.iter().all(u8::is_ascii_graphic));
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn progress(
         }
     }
     if let Ok(run) = context.run(&followed.name).await {
-        memory::keep(&ledger, &[run]).await;
+        memory::keep(ledger, run).await;
     }
 }
 

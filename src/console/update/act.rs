@@ -144,11 +144,10 @@ fn delete(entries: &[&Entry]) -> Option<Confirm> {
         .filter(|entry| !entry.active() && !entry.removed);
     let ended: Vec<&Entry> = ended.collect();
     let effects = ended.iter().map(|entry| {
-        let delete = verbs::Delete {
+        Effect::Delete(verbs::Delete {
             name: entry.run.name().to_owned(),
             force: false,
-        };
-        Effect::Delete(entry.run.uid().to_owned(), delete)
+        })
     });
     (!ended.is_empty()).then(|| Confirm {
         title: "Delete".into(),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::cluster::Object;
 
-    fn pod(status: serde_json::Value) -> Object {
+    fn pod(status: &serde_json::Value) -> Object {
         let pod = serde_json::json!({
             "metadata": { "uid": "p", "labels": { naming::LABEL_RUN_UID: "r" } },
             "status": status,
@@ -136,7 +136,7 @@ mod tests {
             (serde_json::json!({}), None),
         ] {
             let mut owned = Owned::default();
-            let object = pod(status);
+            let object = pod(&status);
             if let Object::Pod(pod) = object {
                 owned.pods.insert("p".into(), pod);
             }

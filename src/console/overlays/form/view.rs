@@ -37,7 +37,7 @@ impl Form {
             theme,
             buffer,
         );
-        let mut y = self.branch(model, theme, area, buffer);
+        let mut y = Self::branch(model, theme, area, buffer);
         // When not everything fits, what has the keys is kept in sight.
         let focus = slots
             .iter()
@@ -72,7 +72,7 @@ impl Form {
         self.button(model, theme, area, buffer);
     }
 
-    fn branch(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+    fn branch(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
         let repository = model.world.repository.get();
         let branch = repository.and_then(|repository| repository.branch.as_deref());
         let mut pen = RowPen::new(buffer, area);
