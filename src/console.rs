@@ -144,6 +144,7 @@ pub async fn drive<B: Backend<Error = io::Error>>(
         size,
         Timestamp::now(),
     );
+    model.zone = jiff::tz::TimeZone::system();
     draw_frame(&model, &theme, screen, host)?;
     let mut drawn = Instant::now();
     let mut performer = Performer::start(options, sender);

@@ -549,6 +549,8 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
                 detail.timeline.add(item.at, &item.text);
             }
             detail.timeline.settle();
+            let offset = model.zone.to_offset(model.now).seconds();
+            detail.logs.view.set_utc_offset(offset.into());
             detail.logs.add(&items);
         }
         News::LogEnded(run, why) if own(&run) => detail.logs.end(why),

@@ -24,6 +24,7 @@ use crate::{
         panels::detail::{Files, Item, News, Source, Want},
     },
     forge::{Forge, Secret},
+    ledger::LedgerError,
     repository::{self, DiffError},
     runs::{DOCUMENTS, RunKind, Stage},
     verbs::Context,
@@ -64,9 +65,13 @@ pub(super) async fn answer(
             News::Files(run, found)
         }
         Want::Log {
-            run, name, kind, ..
+            run,
+            name,
+            kind,
+            removed,
         } => {
             let why = match context {
+                Ok(context) if removed => remembered(&context, &run, &sender).await,
                 Ok(context) => log(&context, &run, name, kind, &sender).await,
                 Err(reason) => Some(reason),
             };
@@ -145,21 +150,48 @@ async fn log(
     let until = async move {
         cluster::finished(&client, &namespace, kind, &name).await;
     };
-    let events = follow_run(
-        &context.client,
-        &context.namespace,
-        &about,
-        FollowOptions::until(until),
-    );
+    let options = FollowOptions::until(until);
+    let events = follow_run(&context.client, &context.namespace, &about, options);
     let batches = events.ready_chunks(BATCH);
     pin_mut!(batches);
+    let mut silent = true;
     while let Some(batch) = batches.next().await {
         let items: Vec<Item> = batch.into_iter().filter_map(item).collect();
-        if !items.is_empty() {
-            super::send(sender, Msg::Detail(News::Log(run.to_owned(), items))).await;
-        }
+        silent &= items.is_empty();
+        tell(run, items, sender).await;
     }
-    None
+    // The pods are gone: the ledger may have what they said.
+    if silent {
+        remembered(context, run, sender).await
+    } else {
+        None
+    }
+}
+
+/// Sends the lines of a run that the ledger has.
+async fn remembered(context: &Context, run: &str, sender: &mpsc::Sender<Msg>) -> Option<String> {
+    let ledger = context.ledger.clone()?;
+    let uid = run.to_owned();
+    let read = spawn_blocking(move || {
+        let events = ledger.read_log(&uid)?;
+        Ok::<_, LedgerError>(events.filter_map(item).collect::<Vec<_>>())
+    });
+    match read.await {
+        Ok(Ok(items)) => {
+            for batch in items.chunks(BATCH) {
+                tell(run, batch.to_vec(), sender).await;
+            }
+            None
+        }
+        Ok(Err(error)) => Some(format!("{error}.")),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+async fn tell(run: &str, items: Vec<Item>, sender: &mpsc::Sender<Msg>) {
+    if !items.is_empty() {
+        super::send(sender, Msg::Detail(News::Log(run.to_owned(), items))).await;
+    }
 }
 
 /// What the panel is told of an event of a log.

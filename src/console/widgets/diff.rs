@@ -79,6 +79,12 @@ pub fn lines(text: &str) -> Vec<(String, u16)> {
                 if ["index ", "--- ", "+++ "]
                     .iter()
                     .any(|start| line.starts_with(start)) => {}
+            tag::HEADER if line.starts_with("new file mode ") => {
+                out.push(("new file".into(), tag));
+            }
+            tag::HEADER if line.starts_with("deleted file mode ") => {
+                out.push(("deleted".into(), tag));
+            }
             tag => out.push((line.to_owned(), tag)),
         }
     }

@@ -290,9 +290,12 @@ impl TextView {
     }
 
     /// Whether more may come.
-    pub const fn set_live(&mut self, live: bool) {
+    pub fn set_live(&mut self, live: bool) {
         self.live = live;
-        self.follow &= live;
+        if !live {
+            // What is on the screen stays there.
+            self.leave_end();
+        }
     }
 
     /// Keeps the end in view, or stops doing so.

@@ -44,12 +44,12 @@ pub fn content(entry: &Entry, found: &[&Event], zone: &TimeZone) -> Content {
                 attempt.attempt.to_string(),
                 took.unwrap_or_default(),
                 exit,
-                one_line(&attempt.job_name),
                 one_line(why),
+                one_line(&attempt.job_name),
             ];
             (cells, attempt.exit_code.is_some_and(|code| code != 0))
         });
-        let head = ["Began", "Stage", "Try", "Took", "Exit", "Job", "Reason"];
+        let head = ["Began", "Stage", "Try", "Took", "Exit", "Reason", "Job"];
         lines.extend(markdown::rows(head, &rows.collect::<Vec<_>>()));
     }
     if !status.conditions.is_empty() {
@@ -79,8 +79,13 @@ pub fn content(entry: &Entry, found: &[&Event], zone: &TimeZone) -> Content {
             let times = event.count.filter(|count| *count > 1);
             let times = times.map_or_else(String::new, |count| format!(" ({count} times)"));
             let about = &event.involved_object;
-            let about = format!("{} {}", words(&about.kind), words(&about.name));
-            let said = format!("{}{times} ({})", words(&event.message), about.trim());
+            // Of the run itself nothing need be named.
+            let about = if about.uid.as_deref() == Some(entry.run.uid()) {
+                String::new()
+            } else {
+                format!(" ({} {})", words(&about.kind), words(&about.name))
+            };
+            let said = format!("{}{times}{about}", words(&event.message));
             let warning = event.type_.as_deref() == Some("Warning");
             ([clock(seen(event)), words(&event.reason), said], warning)
         });

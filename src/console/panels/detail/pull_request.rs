@@ -136,7 +136,7 @@ fn none(entry: &Entry) -> Content {
             sentence,
             vec![
                 (Command::Merge, "bring it home"),
-                (Command::PreviousTab, "to other tabs"),
+                (Command::PreviousTab, "what it changes"),
             ],
         );
     }

@@ -69,6 +69,15 @@ fn a_finished_text_is_never_followed() {
 }
 
 #[test]
+fn the_end_stays_in_view_when_nothing_more_comes() {
+    let mut view = view(10).following();
+    let before = shown(&view);
+    view.set_live(false);
+    assert_eq!(shown(&view), before);
+    assert!(!view.standing().following);
+}
+
+#[test]
 fn pages_stop_at_the_ends() {
     let mut view = view(12);
     view.page((1, 1));
