@@ -1,8 +1,15 @@
 //! What the console looks like: every scene at both sizes, and the pictures that are shipped.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
-use flightdeck::console::theme::{Scope, Theme};
+use flightdeck::console::{
+    harness::text_of,
+    theme::{Scope, Theme},
+};
+use ratatui::buffer::Buffer;
 
 use crate::{scenes, svg};
 
@@ -71,10 +78,68 @@ fn nothing_on_a_screen_is_a_control_character() {
     }
 }
 
+/// Text, and below it what each stretch is, by the names that themes use: a theme may change without a word here.
+fn dump(buffer: &Buffer) -> String {
+    let mut out = text_of(buffer);
+    for y in 0..buffer.area.height {
+        let scope =
+            |x: u16| Theme::scope_at(buffer[(x, y)].fg).filter(|_| buffer[(x, y)].symbol() != " ");
+        let mut runs: Vec<(u16, u16, Scope)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let Some(scope) = scope(x).filter(|scope| *scope != Scope::Text) else {
+                continue;
+            };
+            match runs.last_mut() {
+                // A blank does not end a stretch.
+                Some((_, end, last)) if *last == scope && x <= *end + 1 => *end = x + 1,
+                _ => runs.push((x, x + 1, scope)),
+            }
+        }
+        let runs = runs
+            .iter()
+            .map(|(from, to, scope)| format!("{from}-{to} {}", scope.name()));
+        out.push_str(&format!(
+            "{y:>2}: {}\n",
+            runs.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    out
+}
+
+#[test]
+fn every_screen_is_drawn_as_shipped() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let mut stale = Vec::new();
+    for name in scenes::names() {
+        for (width, height) in SIZES {
+            let console = scenes::given(&name, width, height);
+            let drawn = dump(&console.buffer(&Theme::of_scopes()));
+            stale.extend(keep(
+                &directory.join(format!("{name}-{width}x{height}.txt")),
+                &drawn,
+            ));
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "drawn differently now: {stale:?}; UPDATE=1 cargo test shipped writes them anew"
+    );
+}
+
+/// Writes a file anew when asked to; otherwise gives its name when it differs.
+fn keep(file: &Path, content: &str) -> Option<String> {
+    if env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+        return None;
+    }
+    let same = fs::read_to_string(file).is_ok_and(|kept| kept == content);
+    (!same).then(|| file.file_name().unwrap().to_string_lossy().into_owned())
+}
+
 #[test]
 fn the_shipped_pictures_are_what_the_console_draws() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("screenshots");
-    let update = env::var_os("UPDATE").is_some();
     let mut stale = Vec::new();
     for (scene, theme, (width, height), title) in PICTURES {
         let console = scenes::given(scene, *width, *height);
@@ -82,12 +147,7 @@ fn the_shipped_pictures_are_what_the_console_draws() {
         let base = theme.style(Scope::Text);
         let (ground, ink) = (base.bg.unwrap(), base.fg.unwrap());
         let picture = svg::picture(&console.buffer(&theme), title, ground, ink);
-        let file = directory.join(format!("{scene}.svg"));
-        if update {
-            fs::write(&file, picture).unwrap();
-        } else if fs::read_to_string(&file).unwrap_or_default() != picture {
-            stale.push(*scene);
-        }
+        stale.extend(keep(&directory.join(format!("{scene}.svg")), &picture));
     }
     assert!(
         stale.is_empty(),

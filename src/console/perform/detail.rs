@@ -72,7 +72,7 @@ pub(super) async fn answer(
         } => {
             let why = match context {
                 Ok(context) if removed => remembered(&context, &run, &sender).await,
-                Ok(context) => log(&context, &run, name, kind, &sender).await,
+                Ok(context) => Box::pin(log(&context, &run, name, kind, &sender)).await,
                 Err(reason) => Some(reason),
             };
             News::LogEnded(run, why)
@@ -198,13 +198,10 @@ async fn tell(run: &str, items: Vec<Item>, sender: &mpsc::Sender<Msg>) {
 fn item(event: LogEvent) -> Option<Item> {
     match event {
         LogEvent::Line(line) => {
-            let mut text = line.text;
-            if line.left_out > 0 {
-                text.push_str(&format!(
-                    " … {} bytes of this line were left out",
-                    line.left_out
-                ));
-            }
+            let text = match line.left_out {
+                0 => line.text,
+                bytes => format!("{} … {bytes} bytes of this line were left out", line.text),
+            };
             Some(Item {
                 at: line.at,
                 source: Some(source(&line.source)),

@@ -29,14 +29,19 @@ pub struct Source {
 impl Source {
     /// What stands before its lines: the container, and which attempt when it is not the first.
     fn label(&self) -> String {
-        let mut label = crate::text::sanitize(&self.container).into_owned();
-        if self.version > 1 {
-            label.push_str(&format!("@{}", self.version));
-        }
-        if self.attempt > 1 {
-            label.push_str(&format!("#{}", self.attempt));
-        }
-        label
+        let name = crate::text::sanitize(&self.container);
+        let number = |sign: &str, n: i32| {
+            if n > 1 {
+                format!("{sign}{n}")
+            } else {
+                String::new()
+            }
+        };
+        format!(
+            "{name}{}{}",
+            number("@", self.version),
+            number("#", self.attempt)
+        )
     }
 }
 
