@@ -54,7 +54,11 @@ impl Owned {
                     .map(|time| time.0)
             })
         };
-        events.sort_by_key(|event| std::cmp::Reverse(at(event)));
+        // Those of one moment keep an order too: the screen must not shuffle them.
+        events.sort_by(|a, b| {
+            let newer = at(b).cmp(&at(a));
+            newer.then_with(|| b.metadata.uid.cmp(&a.metadata.uid))
+        });
         events
     }
 
