@@ -83,6 +83,8 @@ pub enum Outcome {
     Copied(String),
     MergePlanned(Result<Box<MergePlan>, String>),
     Merged(Result<(), String>),
+    /// It is time for another quiet look at the remote.
+    RemoteDue,
     /// The repository or the plan changed on disk.
     DeskChanged,
     /// Where a text was saved.

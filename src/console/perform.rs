@@ -6,7 +6,7 @@ mod detail;
 mod follow;
 mod memory;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, pin_mut};
 use tokio::{
@@ -64,6 +64,16 @@ impl Performer {
         let desk = Arc::new(Desk::new(options.start, options.settings.clone()));
         let (watching, changed) = (desk.clone(), sender.clone());
         tasks.spawn(async move { watching.watch(&changed).await });
+        let seconds = options.settings.ui.remote_interval;
+        if seconds > 0 {
+            let due = sender.clone();
+            tasks.spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    send(&due, Msg::Done(Outcome::RemoteDue)).await;
+                }
+            });
+        }
         tasks.spawn(async move {
             let connected = match options.connection.await {
                 Ok(connected) => connected,
@@ -112,9 +122,6 @@ impl Performer {
             Effect::Inspect(inquiry) => {
                 let (desk, sender) = (self.desk.clone(), self.sender.clone());
                 self.lane(Lane::Preflight, async move {
-                    if inquiry.ask {
-                        send(&sender, Msg::World(Delta::Checking)).await;
-                    }
                     for delta in desk.inspect(inquiry).await {
                         send(&sender, Msg::World(delta)).await;
                     }

@@ -211,18 +211,24 @@ impl Entry {
         !self.removed && !self.run.phase().finished()
     }
 
-    /// Documents written and expected; what the status says wins over what the log promised.
+    /// Documents written and expected. While the run is under way the log may know of more than the status; in the end the
+    /// status has counted them.
     pub fn documents(&self) -> Option<(usize, usize)> {
         let expected = self.run.expected_documents().len();
         if expected == 0 {
             return None;
         }
+        let promised = self.progress.documents;
         let status = self.run.status.documents.as_ref();
-        Some(
-            status.map_or((self.progress.documents, expected), |documents| {
-                (documents.written as usize, documents.expected as usize)
-            }),
-        )
+        Some(status.map_or((promised, expected), |counted| {
+            let written = counted.written as usize;
+            let written = if self.active() {
+                written.max(promised)
+            } else {
+                written
+            };
+            (written, counted.expected as usize)
+        }))
     }
 
     /// What the agent used so far.

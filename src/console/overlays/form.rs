@@ -12,7 +12,7 @@ use crate::{
         effect::{Effect, Effects, Inquiry},
         field::Field,
         model::Model,
-        world::{Check, Checks, Level, Plan, TaskId},
+        world::{Check, Checks, Delta, Level, Plan, TaskId},
     },
     resources::{PromptMode, ToolPreset},
     runs::RunKind,
@@ -92,6 +92,7 @@ pub fn open(model: &mut Model, effects: &mut Effects) {
     form.focus = Slot::Tasks;
     form.sync(&model.world.checks);
     effects.push(Effect::Inspect(form.inquiry(model, true)));
+    model.world.apply(Delta::Checking);
     model.overlays.push(Overlay::Form(Box::new(form)));
 }
 
@@ -458,11 +459,10 @@ fn launch(model: &mut Model) {
         return;
     };
     if let Some(check) = form.refusing().cloned() {
-        let sentence = format!("{} refuses: {}", check.id, check.message);
+        // The form says that pre-flight refuses; the check itself says why, and what Enter does about it.
         if let Some(Overlay::Form(form)) = model.overlays.last_mut() {
             form.focus = Slot::Check(check.id);
         }
-        model.toast(Level::Fail, sentence);
         return;
     }
     let confirm = form.confirm(model);

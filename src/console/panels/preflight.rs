@@ -11,7 +11,7 @@ use crate::{
         model::{Model, PanelId},
         overlays,
         theme::{Scope, Theme},
-        world::{Check, Checks, Level},
+        world::{Check, Checks, Delta, Level},
     },
     preflight::Fix,
     text,
@@ -44,6 +44,7 @@ pub fn selected(model: &Model) -> Option<&Check> {
 pub fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
     match command {
         Command::Recheck => {
+            model.world.apply(Delta::Checking);
             effects.push(Effect::Inspect(model.inquiry(true)));
         }
         Command::Fix => {
@@ -112,6 +113,8 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 pub fn row(model: &Model, theme: &Theme, check: &Check, here: bool, mut pen: RowPen<'_>) {
     let style = |scope| theme.style(scope);
     let sign = model.glyphs.level(check.level);
+    // The sentence names the thing; the check's own name is a help only where there is room for both.
+    let named = pen.room() > 84;
     pen.space(1)
         .left(sign, style(level_scope(check.level)))
         .space(1)
@@ -126,8 +129,7 @@ pub fn row(model: &Model, theme: &Theme, check: &Check, here: bool, mut pen: Row
     } else {
         Scope::Text
     };
-    // The sentence names the thing; the check's own name is a help only where there is room for both.
-    if pen.room() > 70 {
+    if named {
         pen.column(check.id, 15, style(Scope::Muted)).space(1);
     }
     pen.left(&text::sanitize(&check.message), style(words));

@@ -15,6 +15,7 @@ use crate::console::{
     model::{Model, PanelId},
     overlays::{self, Overlay},
     panels::{self, detail, preflight, runs, tasks},
+    world::Delta,
 };
 
 /// Lines a turn of the wheel moves.
@@ -238,6 +239,7 @@ fn everywhere(model: &mut Model, command: Command, effects: &mut Effects) {
         }
         Command::Suspend => effects.push(Effect::Suspend),
         Command::Refresh => {
+            model.world.apply(Delta::Checking);
             effects.push(Effect::Inspect(model.inquiry(true)));
         }
         _ => effects.redraw = false,

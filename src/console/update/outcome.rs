@@ -24,6 +24,17 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
         Outcome::Stopped(name) => format!("{name} is being stopped; its log stays"),
         Outcome::Retried(name) => format!("{name} tries again"),
         Outcome::Deleted(name) => format!("{name} is deleted; its log is in the ledger"),
+        Outcome::RemoteDue => {
+            // Nobody looks: the next one will do.
+            if model.watched {
+                let inquiry = current_inquiry(model);
+                effects.push(Effect::Inspect(Inquiry {
+                    ask: true,
+                    ..inquiry
+                }));
+            }
+            return;
+        }
         Outcome::DeskChanged => {
             let inquiry = current_inquiry(model);
             effects.push(Effect::Inspect(inquiry));

@@ -215,10 +215,10 @@ impl Form {
             style(scope)
         };
         pen.right(" Launch ", button).right_space(1);
-        if model.world.checks.running {
-            pen.right("checking ", style(Scope::Muted));
-        } else if refused {
+        if refused {
             pen.right("pre-flight refuses ", style(Scope::Bad));
+        } else if model.world.checks.running {
+            pen.right("checking ", style(Scope::Muted));
         }
     }
 
