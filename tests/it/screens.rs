@@ -98,10 +98,11 @@ fn dump(buffer: &Buffer) -> String {
         let runs = runs
             .iter()
             .map(|(from, to, scope)| format!("{from}-{to} {}", scope.name()));
-        out.push_str(&format!(
-            "{y:>2}: {}\n",
-            runs.collect::<Vec<_>>().join(", ")
-        ));
+        let runs = runs.collect::<Vec<_>>().join(", ");
+        out += &format!(
+            "{y:>2}: {runs}
+"
+        );
     }
     out
 }
