@@ -97,23 +97,44 @@ impl Context {
         )))
     }
 
-    /// Changes the spec of exactly the run that was read: another run of that name, or a version somebody changed since,
-    /// is a conflict.
-    pub async fn change_spec(&self, run: &Run, doing: &str, spec: Value) -> Result<(), VerbError> {
-        let doing = format!("{doing} {}", run.name());
-        let patch = json!({
-            "metadata": { "uid": run.uid(), "resourceVersion": run.metadata.resource_version },
-            "spec": spec,
-        });
-        let params = PatchParams {
-            field_manager: Some(naming::MANAGER.into()),
-            ..PatchParams::default()
-        };
-        self.api(run.kind)
-            .patch(run.name(), &params, &Patch::Merge(patch))
-            .await
-            .map_err(VerbError::cluster(doing))?;
-        Ok(())
+    /// Changes the spec of the run of that name to what `decide` says of it. The change is bound to the very state it was
+    /// decided on; when the controller wrote a status in between it is decided anew. A run that was made again under the
+    /// same name, or that somebody else has given another attempt, is a conflict. Returns the run as it was.
+    pub async fn change_spec(
+        &self,
+        name: &str,
+        doing: &str,
+        decide: impl Fn(&Run) -> Result<Value, VerbError>,
+    ) -> Result<Run, VerbError> {
+        let first = self.run(name).await?;
+        let mut run = first.clone();
+        loop {
+            let patch = json!({
+                "metadata": { "uid": run.uid(), "resourceVersion": run.metadata.resource_version },
+                "spec": decide(&run)?,
+            });
+            let params = PatchParams {
+                field_manager: Some(naming::MANAGER.into()),
+                ..PatchParams::default()
+            };
+            let changed = self
+                .api(run.kind)
+                .patch(name, &params, &Patch::Merge(patch))
+                .await;
+            let conflict = matches!(&changed, Err(kube::Error::Api(status)) if status.code == 409);
+            if !conflict {
+                changed.map_err(VerbError::cluster(format!("{doing} {name}")))?;
+                return Ok(run);
+            }
+            run = self.run(name).await?;
+            let same =
+                run.uid() == first.uid() && run.spec.context_version == first.spec.context_version;
+            if !same {
+                return Err(VerbError::Conflict(format!(
+                    "run {name} was changed by somebody else; look at it again"
+                )));
+            }
+        }
     }
 
     /// Creates the custom resource of `run`.

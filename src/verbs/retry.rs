@@ -26,14 +26,15 @@ impl Retry {
         context: &Context,
         revision: Option<&TasksRevision>,
     ) -> Result<i32, VerbError> {
-        let run = ended(context, &self.name).await?;
-        let version = run.spec.context_version + 1;
-        let mut spec = json!({ "contextVersion": version });
-        if let Some(revision) = revision {
-            spec["tasksRevision"] = json!(revision);
-        }
-        context.change_spec(&run, "retrying", spec).await?;
-        Ok(version)
+        let retry = |run: &Run| {
+            let mut spec = json!({ "contextVersion": next_version(run)? });
+            if let Some(revision) = revision {
+                spec["tasksRevision"] = json!(revision);
+            }
+            Ok(spec)
+        };
+        let run = context.change_spec(&self.name, "retrying", retry).await?;
+        Ok(run.spec.context_version + 1)
     }
 }
 
@@ -58,31 +59,30 @@ impl AddContext {
                 self.text.len()
             )));
         }
-        let run = ended(context, &self.name).await?;
-        let version = run.spec.context_version + 1;
-        let mut files = run.spec.context.clone();
-        files.push(ContextFile {
-            filename: format!("context-v{version}.md"),
-            content: self.text.clone(),
-        });
-        context
-            .change_spec(
-                &run,
-                "adding context to",
-                json!({ "contextVersion": version, "context": files }),
-            )
+        let add = |run: &Run| {
+            let version = next_version(run)?;
+            let mut files = run.spec.context.clone();
+            files.push(ContextFile {
+                filename: format!("context-v{version}.md"),
+                content: self.text.clone(),
+            });
+            Ok(json!({ "contextVersion": version, "context": files }))
+        };
+        let run = context
+            .change_spec(&self.name, "adding context to", add)
             .await?;
-        Ok(version)
+        Ok(run.spec.context_version + 1)
     }
 }
 
-async fn ended(context: &Context, name: &str) -> Result<Run, VerbError> {
-    let run = context.run(name).await?;
+/// The version of the attempt after the one that has ended.
+fn next_version(run: &Run) -> Result<i32, VerbError> {
     if run.phase().finished() {
-        Ok(run)
+        Ok(run.spec.context_version + 1)
     } else {
         Err(VerbError::Conflict(format!(
-            "run {name} has not ended; stop it first"
+            "run {} has not ended; stop it first",
+            run.name()
         )))
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Context, VerbError};
+use crate::runs::Run;
 
 /// Ends the current attempt of a run.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
@@ -15,22 +16,19 @@ pub struct Stop {
 impl Stop {
     /// Asks for the stop; the controller carries it out.
     pub async fn run(&self, context: &Context) -> Result<(), VerbError> {
-        let run = context.run(&self.name).await?;
-        if run.phase().finished()
-            && run.status.observed_context_version == Some(run.spec.context_version)
-        {
-            return Err(VerbError::Conflict(format!(
-                "run {} has ended already ({})",
-                self.name,
-                run.phase().as_str()
-            )));
-        }
-        context
-            .change_spec(
-                &run,
-                "stopping",
-                json!({ "cancelVersion": run.spec.context_version }),
-            )
-            .await
+        let stop = |run: &Run| {
+            if run.phase().finished()
+                && run.status.observed_context_version == Some(run.spec.context_version)
+            {
+                let phase = run.phase().as_str().to_lowercase();
+                return Err(VerbError::Conflict(format!(
+                    "run {} has ended already ({phase})",
+                    self.name
+                )));
+            }
+            Ok(json!({ "cancelVersion": run.spec.context_version }))
+        };
+        context.change_spec(&self.name, "stopping", stop).await?;
+        Ok(())
     }
 }

@@ -41,9 +41,21 @@ impl Screen {
         let (keys, input) = mpsc::unbounded_channel();
         let (drawn, frames) = watch::channel(0);
         let mut terminal = Terminal::new(backend.clone()).unwrap();
-        let mut host = TestHost { input: Some(input), drawn };
-        let console = tokio::spawn(async move { console::drive(options, &mut terminal, &mut host).await });
-        Self { backend, keys, frames, console }
+        let mut host = TestHost {
+            input: Some(input),
+            drawn,
+        };
+        // A thread of its own, as in the program: the loop's state is not made to be shared.
+        let runtime = tokio::runtime::Handle::current();
+        let console = tokio::task::spawn_blocking(move || {
+            runtime.block_on(console::drive(options, &mut terminal, &mut host))
+        });
+        Self {
+            backend,
+            keys,
+            frames,
+            console,
+        }
     }
 
     /// What is on the screen.
@@ -52,28 +64,30 @@ impl Screen {
     }
 
     /// Presses keys, written as in the keymap file and separated by spaces.
-    pub fn press(&self, keys: &str) -> &Self {
+    pub fn press(&mut self, keys: &str) -> &mut Self {
         for key in keys.split_whitespace() {
             let chord: Chord = key.parse().unwrap_or_else(|error| panic!("{key}: {error}"));
-            self.keys.send(Ok(Event::Key(chord.into()))).expect("the console runs");
+            self.keys
+                .send(Ok(Event::Key(chord.into())))
+                .expect("the console runs");
         }
-        self
-    }
-
-    /// Types text into whatever has the focus.
-    pub fn type_text(&self, text: &str) -> &Self {
-        self.keys.send(Ok(Event::Paste(text.to_owned()))).expect("the console runs");
         self
     }
 
     /// Waits until `text` is on the screen.
     pub async fn wait_for(&mut self, text: &str) -> &mut Self {
-        self.until(&format!("`{text}` on the screen"), |screen| screen.contains(text)).await
+        self.until(&format!("`{text}` on the screen"), |screen| {
+            screen.contains(text)
+        })
+        .await
     }
 
     /// Waits until `text` is no longer on the screen.
     pub async fn wait_gone(&mut self, text: &str) -> &mut Self {
-        self.until(&format!("`{text}` gone from the screen"), |screen| !screen.contains(text)).await
+        self.until(&format!("`{text}` gone from the screen"), |screen| {
+            !screen.contains(text)
+        })
+        .await
     }
 
     /// Waits until what is on the screen satisfies `test`.
@@ -95,7 +109,9 @@ impl Screen {
 
     /// Waits for the console to end by itself, as after `q`.
     pub async fn ended(self) {
-        let ended = tokio::time::timeout(PATIENCE, self.console).await.expect("the console ends");
+        let ended = tokio::time::timeout(PATIENCE, self.console)
+            .await
+            .expect("the console ends");
         ended.unwrap().unwrap();
     }
 }
@@ -107,12 +123,22 @@ struct TestHost {
 
 impl Host for TestHost {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
-        let input = self.input.take().expect("asked for once: nothing suspends here");
-        stream::unfold(input, |mut input| async { input.recv().await.map(|event| (event, input)) }).boxed()
+        let input = self
+            .input
+            .take()
+            .expect("asked for once: nothing suspends here");
+        stream::unfold(input, |mut input| async {
+            input.recv().await.map(|event| (event, input))
+        })
+        .boxed()
     }
 
     fn suspend(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn lend(&mut self, _: &mut std::process::Command) -> io::Result<std::process::ExitStatus> {
+        Err(io::Error::other("there is no terminal to lend"))
     }
 
     fn drawn(&mut self) {

@@ -1,0 +1,356 @@
+//! Stories: a person at the keyboard, the real loop, the embedded cluster with its controller and real processes.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use flightdeck::{
+    cluster,
+    console::{Connected, ConsoleOptions, keymap::Keymap, theme::Theme, world::Target},
+    daemon::{Engine, Options, StandInFile},
+    ledger::Ledger,
+    runs::{Phase, Run},
+    settings::{Paths, Settings},
+    verbs::Context,
+};
+use futures::FutureExt;
+use kube::Client;
+use tempfile::TempDir;
+
+use crate::{
+    screen::Screen,
+    support::{git, processes_below, sample_project},
+};
+
+/// A project with a plan of two tasks, and a cluster.
+struct World {
+    directory: TempDir,
+    project: PathBuf,
+    paths: Paths,
+    settings: Settings,
+    engine: Option<Engine>,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With what `prepare` does to the settings and folders before the cluster starts.
+    async fn with(prepare: impl FnOnce(&mut Self)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let project = root.join("project");
+        sample_project(&project);
+        let own = (
+            "config.toml".to_owned(),
+            "[defaults]\nagent = \"template\"".to_owned(),
+        );
+        let mut world = Self {
+            project,
+            paths: Paths::below(&root.join("home")),
+            settings: Settings::overlaid(&[own]).unwrap(),
+            engine: None,
+            directory,
+        };
+        prepare(&mut world);
+        world.start().await;
+        world
+    }
+
+    async fn start(&mut self) {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_flightdeck"));
+        let options = Options::of_this_process(&self.paths, &self.settings, &program);
+        self.engine = Some(Engine::start(options).await.unwrap());
+    }
+
+    /// Stops controller and cluster and starts them again, as when the server is killed and comes back.
+    async fn restart(&mut self) {
+        self.engine.take().unwrap().stop().await;
+        self.start().await;
+    }
+
+    fn client(&self) -> Client {
+        self.engine.as_ref().unwrap().client()
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::open(&self.paths.ledger).unwrap()
+    }
+
+    fn console(&self) -> Screen {
+        self.console_of_size(140, 40)
+    }
+
+    fn console_of_size(&self, width: u16, height: u16) -> Screen {
+        let client = self.client();
+        let target = Target {
+            label: "embedded".into(),
+            namespace: "default".into(),
+            embedded: true,
+        };
+        let options = ConsoleOptions {
+            start: self.project.clone(),
+            connection: async move { Ok(Connected { client, target }) }.boxed(),
+            settings: Arc::new(self.settings.clone()),
+            keymap: Arc::new(Keymap::shipped()),
+            theme: Theme::shipped("dark"),
+            ledger: Some(self.ledger()),
+        };
+        Screen::open(options, width, height)
+    }
+
+    async fn runs(&self) -> Vec<Run> {
+        let context = Context {
+            client: self.client(),
+            namespace: "default".into(),
+            settings: Arc::new(self.settings.clone()),
+            ledger: None,
+        };
+        context.runs(None).await.unwrap()
+    }
+
+    /// The only run, once it has ended.
+    async fn ended(&self) -> Run {
+        let runs = self.runs().await;
+        let [run] = runs.as_slice() else {
+            panic!("one run, not {}", runs.len())
+        };
+        cluster::finished(&self.client(), "default", run.kind, run.name())
+            .await
+            .unwrap()
+    }
+
+    fn origin(&self) -> PathBuf {
+        self.project.with_extension("git")
+    }
+
+    async fn end(mut self) {
+        self.engine.take().unwrap().stop_all().await;
+        assert_eq!(processes_below(self.directory.path()), Vec::<String>::new());
+    }
+}
+
+/// Launches a docs run of all tasks, as a newcomer would: the form as it is, and yes.
+async fn launch(screen: &mut Screen) {
+    screen.wait_for("all ✓").await;
+    screen.press("n").wait_for("New run").await;
+    screen.press("ctrl-s").wait_for("not in a").await;
+    screen.press("y").wait_for(" docs-plan-").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
+    let world = World::new().await;
+    let mut screen = world.console();
+    screen
+        .wait_for("Lay the foundation")
+        .await
+        .wait_for("docs 0/4")
+        .await
+        .wait_for("tasks.json = origin")
+        .await;
+    launch(&mut screen).await;
+    screen
+        .wait_for("✓ docs docs-plan-")
+        .await
+        .wait_for("documents 8/8")
+        .await;
+    screen.wait_for("task.md").await;
+    let run = world.ended().await;
+    assert_eq!(run.phase(), Phase::Succeeded);
+    assert_eq!(run.tasks, ["1", "2"], "all means the tasks written out");
+    let pushed = git(
+        &world.origin(),
+        &["rev-parse", &format!("refs/heads/{}", run.branch())],
+    );
+    assert_eq!(run.status.commit.as_deref(), Some(pushed.as_str()));
+
+    screen.press("2 m").wait_for("fast-forward").await;
+    screen
+        .press("enter")
+        .wait_for("docs 4/4")
+        .await
+        .wait_gone("docs 0/4")
+        .await;
+    assert_eq!(git(&world.project, &["rev-parse", "HEAD"]), pushed);
+
+    screen.press("esc 2 D").wait_for("Delete").await;
+    screen.press("y").wait_gone("✓ docs docs-plan-").await;
+    let kept = world
+        .ledger()
+        .entry(run.uid())
+        .unwrap()
+        .expect("the record outlives the run");
+    assert!(
+        kept.removed.is_some() && kept.log_bytes > 0,
+        "{:?} {}",
+        kept.removed,
+        kept.log_bytes
+    );
+    screen.press("q");
+    screen.ended().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_is_refused_while_the_remote_has_another_plan_and_enter_mends_it() {
+    let world = World::new().await;
+    let plan = world.project.join(".taskmaster/tasks/tasks.json");
+    let changed = fs::read_to_string(&plan)
+        .unwrap()
+        .replace("Raise the walls", "Raise the roof");
+    fs::write(&plan, changed).unwrap();
+    let before = git(&world.origin(), &["rev-parse", "refs/heads/feature/plan"]);
+    let mut screen = world.console();
+    screen.wait_for("tasks.json ≠ origin").await;
+    screen.press("n").wait_for("New run").await;
+    screen.press("ctrl-s").wait_for("Raise the").await;
+    assert_eq!(world.runs().await, [], "nothing was launched");
+
+    screen
+        .press("esc esc 3")
+        .until("a check that fails", |screen| screen.contains('✗'))
+        .await;
+    screen.press("j enter").wait_for("This will be run").await;
+    screen
+        .wait_for("commit --only")
+        .await
+        .wait_for(" push ")
+        .await;
+    screen.press("enter").wait_for("tasks.json = origin").await;
+    let after = git(&world.origin(), &["rev-parse", "refs/heads/feature/plan"]);
+    assert_ne!(after, before, "the plan was pushed");
+    screen.press("esc");
+    launch(&mut screen).await;
+    screen.wait_for("✓ docs docs-plan-").await;
+    let branch = world.ended().await.branch();
+    let document = git(
+        &world.origin(),
+        &["show", &format!("{branch}:.taskmaster/docs/task-2/task.md")],
+    );
+    assert!(document.contains("Raise the roof"), "{document}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_come_from_the_commit_not_from_the_disk() {
+    let world = World::with(|world| pace(world, "150")).await;
+    let mut screen = world.console();
+    launch(&mut screen).await;
+    let plan = world.project.join(".taskmaster/tasks/tasks.json");
+    let edited = fs::read_to_string(&plan)
+        .unwrap()
+        .replace("Raise the walls", "Invent something else");
+    fs::write(&plan, edited).unwrap();
+    screen.wait_for("✓ docs docs-plan-").await;
+    let branch = world.ended().await.branch();
+    let document = git(
+        &world.origin(),
+        &["show", &format!("{branch}:.taskmaster/docs/task-2/task.md")],
+    );
+    assert!(
+        document.contains("Raise the walls") && !document.contains("Invent"),
+        "{document}"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_under_way_survives_the_console_and_the_server() {
+    let mut world = World::with(|world| pace(world, "250")).await;
+    let mut screen = world.console();
+    launch(&mut screen).await;
+    screen.wait_for("agent ▶").await;
+    screen.press("q");
+    screen.ended().await;
+    world.restart().await;
+    let mut screen = world.console();
+    screen.wait_for("docs docs-plan-").await;
+    screen.press("2 l").wait_for("task.md").await;
+    screen.wait_for("✓ docs docs-plan-").await;
+    let run = world.ended().await;
+    assert_eq!(run.phase(), Phase::Succeeded);
+    assert_eq!(
+        run.status.attempts.len(),
+        3,
+        "nothing ran twice: {:?}",
+        run.status.attempts
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_ends_cancelled_and_keeps_its_log() {
+    let world = World::with(|world| pace(world, "2000")).await;
+    let mut screen = world.console();
+    launch(&mut screen).await;
+    screen.wait_for("agent ▶").await;
+    screen.press("2 K").wait_for("Stop").await;
+    screen
+        .press("y")
+        .until("a cancelled run", |screen| screen.contains("⊘ docs"))
+        .await;
+    let run = world.ended().await;
+    assert_eq!(run.phase(), Phase::Cancelled);
+    assert_eq!(run.status.commit, None, "nothing was pushed");
+    screen.press("2 l").wait_for("Lay the foundation").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_remote_has_a_forge_a_pull_request_is_made_on_the_branch_one_is_on() {
+    let world = World::with(|world| {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let file = StandInFile {
+            address: listener.local_addr().unwrap(),
+            bare_repository: world.project.with_extension("git"),
+            repository: "acme/project".into(),
+        };
+        file.write(&world.paths).unwrap();
+        file.add_to(&mut world.settings);
+    })
+    .await;
+    let mut screen = world.console();
+    launch(&mut screen).await;
+    screen
+        .wait_for("✓ docs docs-plan-")
+        .await
+        .wait_for("#1")
+        .await;
+    let run = world.ended().await;
+    assert_eq!(run.status.pull_request_number, Some(1));
+    let url = run.status.pull_request_url.unwrap();
+    assert!(url.ends_with("/acme/project/pull/1"), "{url}");
+    let kept = fs::read_to_string(world.paths.state.join("stand-in-forge-state.json")).unwrap();
+    assert!(
+        kept.contains("\"feature/plan\""),
+        "the base is the branch one is on: {kept}"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_can_be_done_on_a_small_terminal() {
+    let world = World::new().await;
+    let mut screen = world.console_of_size(80, 24);
+    screen
+        .wait_for("Lay the foundation")
+        .await
+        .wait_for("Pre-flight")
+        .await;
+    launch(&mut screen).await;
+    screen.wait_for("8/8").await;
+    world.ended().await;
+    screen.press("2").wait_for("✓ docs docs-plan-").await;
+    screen.press("m").wait_for("fast-forward").await;
+    screen.press("enter").wait_gone("fast-forward").await;
+    screen.press("esc 1").wait_for("docs 4/4").await;
+    world.end().await;
+}
+
+/// Lets the agent wait that many milliseconds before each file.
+fn pace(world: &mut World, milliseconds: &str) {
+    let agent = world.settings.agents.get_mut("template").unwrap();
+    agent
+        .env
+        .insert("TEMPLATE_AGENT_PACE_MS".into(), milliseconds.into());
+}
