@@ -244,7 +244,7 @@ commands! {
     Merge "merge" Runs "merge home" "Show what the run's branch changes, then bring it into the current branch." Model::can_merge;
     Stop "stop" Runs "stop" "Stop the run; its log stays." Model::can_stop;
     Retry "retry" Runs "retry" "Start a new attempt of a finished run." Model::can_retry;
-    Mark "mark" List "mark" "Mark the line; what is marked is what a command acts on.";
+    Mark "mark" List "mark" "Mark the line; what is marked is what a command acts on." Model::can_mark;
     Expand "expand" Tasks "subtasks" "Show or hide the subtasks." Model::has_subtasks;
     Delete "delete" Runs "delete" "Delete the run and all it owns; its log stays in the ledger." Model::can_delete;
     Cleanup "cleanup" List "clean up" "Choose finished, stuck and orphaned runs to delete." Model::can_clean;
@@ -254,7 +254,7 @@ commands! {
     Yaml "yaml" Runs "" "Show the run as YAML." Model::has_run;
     Everyone "everyone" Runs "" "Show the runs of every repository, or only this one's.";
     Undo "undo" Runs "" "Show or hide the runs that are deleted, as the ledger remembers them.";
-    Filter "filter" List "filter" "Show only lines that match; a leading ! inverts, column:word looks in one column.";
+    Filter "filter" List "filter" "Show only lines that match; a leading ! inverts, column:word looks in one column." Model::can_mark;
     Range "range" List "" "Mark from here to where you move.";
     Sort "sort" List "" "Sort by the next column.";
     Copy "copy" List "" "Copy the name to the clipboard.";

@@ -331,6 +331,11 @@ impl Model {
         self.current_run().is_some()
     }
 
+    /// The list in focus is one that is filtered and marked in.
+    pub fn can_mark(&self) -> bool {
+        matches!(self.focus, PanelId::Tasks | PanelId::Runs)
+    }
+
     /// There is a check to act on.
     pub fn has_check(&self) -> bool {
         self.preflight.list.selected().is_some()

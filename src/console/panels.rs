@@ -58,14 +58,11 @@ pub fn view(model: &Model, theme: &Theme, panel: PanelId, area: Rect, buffer: &m
 fn list_state<K: Clone + Ord>(
     list: &List<K>,
     filter: &Filter,
-    total: usize,
+    (shown, total): (usize, usize),
 ) -> Vec<(String, Scope)> {
     let mut state = Vec::new();
     if !filter.is_empty() {
-        state.push((
-            format!("filtered {}/{total}", list.rows().len()),
-            Scope::Accent,
-        ));
+        state.push((format!("filtered {shown}/{total}"), Scope::Accent));
     }
     if !list.marked().is_empty() {
         if !state.is_empty() {

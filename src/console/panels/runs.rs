@@ -136,7 +136,11 @@ pub fn command(model: &mut Model, command: Command) -> bool {
 pub fn title(model: &Model) -> Title {
     let runs = &model.runs;
     let shown = runs.list.rows();
-    let mut state = super::list_state(&runs.list, &runs.filter, model.world.runs.iter().count());
+    let mut state = super::list_state(
+        &runs.list,
+        &runs.filter,
+        (shown.len(), model.world.runs.iter().count()),
+    );
     if state.is_empty() && !shown.is_empty() {
         let entries = shown.iter().filter_map(|id| model.world.runs.get(id));
         let active = entries.filter(|entry| entry.active()).count();

@@ -193,7 +193,10 @@ pub fn title(model: &Model) -> Title {
         return Title::default();
     };
     let total = plan.tasks().len();
-    let mut state = super::list_state(&model.tasks.list, &model.tasks.filter, total);
+    // Subtasks stand below their task and are not counted by themselves.
+    let rows = model.tasks.list.rows().iter();
+    let shown = rows.filter(|id| !id.contains('.')).count();
+    let mut state = super::list_state(&model.tasks.list, &model.tasks.filter, (shown, total));
     if state.is_empty() {
         let counts = format!("{total} · {} ready", plan.ready);
         state.push((counts, Scope::Muted));
