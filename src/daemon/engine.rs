@@ -23,7 +23,7 @@ use crate::{
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
 /// The only token that the stand-in forge takes; it guards nothing.
-pub const STAND_IN_TOKEN: &str = "stand-in";
+pub const STAND_IN_TOKEN: &str = crate::forge::stand_in::TOKEN;
 
 /// What an engine needs.
 #[derive(Clone, Debug)]

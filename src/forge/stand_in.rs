@@ -17,6 +17,9 @@ use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 
 use store::Store;
 
+/// The token of a stand-in that this program serves: no secret, and nothing else is ever sent to one.
+pub const TOKEN: &str = "stand-in";
+
 /// What a stand-in stands for.
 #[derive(Clone, Debug, Default)]
 pub struct StandInOptions {

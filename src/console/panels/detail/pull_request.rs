@@ -100,13 +100,6 @@ pub fn content(entry: &Entry, found: &Fetched<PullRequestStatus>) -> Content {
     {
         field(&mut lines, "Note", note);
     }
-    lines.extend([
-        (String::new(), tag::PARAGRAPH),
-        (
-            "`o` opens it in the browser, `]` and `[` go to the other tabs.".into(),
-            tag::MUTED,
-        ),
-    ]);
     Content::Text(Reading::Document, lines)
 }
 
