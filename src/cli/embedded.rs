@@ -7,22 +7,16 @@ use crate::{embedded::endpoint, verbs::VerbError};
 
 /// `embedded status`: exit code 3 when it does not run.
 pub fn status(session: &Session) -> anyhow::Result<u8> {
-    match endpoint::find(&session.paths.embedded) {
-        Some(found) => {
-            output::line(&format!(
-                "running: {} (process {}, version {})",
-                found.address, found.pid, found.version
-            ))?;
-            output::line(&format!("kubeconfig: {}", found.kubeconfig.display()))?;
-            Ok(0)
-        }
-        None => {
-            output::line(
-                "not running; the console and the command line start it when they need it",
-            )?;
-            Ok(3)
-        }
-    }
+    let Some(found) = endpoint::find(&session.paths.embedded) else {
+        output::line("not running; the console and the command line start it when they need it")?;
+        return Ok(3);
+    };
+    output::line(&format!(
+        "running: {} (process {}, version {})",
+        found.address, found.pid, found.version
+    ))?;
+    output::line(&format!("kubeconfig: {}", found.kubeconfig.display()))?;
+    Ok(0)
 }
 
 /// `embedded stop`

@@ -20,9 +20,9 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
         Runs::Get { name, output } => {
             let (_, object) = context.run_and_object(&name).await?;
             if output == Format::Name {
-                output::line(&name)?
+                output::line(&name)?;
             } else {
-                output::value(output, &object)?
+                output::value(output, &object)?;
             }
         }
         Runs::Logs { name, follow, raw } => {

@@ -108,23 +108,21 @@ impl Project {
     /// Has the demo's server serve a stand-in for GitHub from its next start on, and makes `settings` know it.
     pub async fn add_forge(&self, settings: &mut Settings) -> Result<(), ProjectError> {
         let path = &self.paths.state;
-        let file = match StandInFile::read(&self.paths).map_err(at(path))? {
-            Some(file) => file,
-            None => {
-                // The port is kept, so that links to pull requests hold when the server is started again.
-                let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(at(path))?;
-                let file = StandInFile {
-                    address: listener.local_addr().map_err(at(path))?,
-                    bare_repository: self.origin.clone(),
-                    repository: "demo/taskboard".into(),
-                };
-                file.write(&self.paths).map_err(at(path))?;
-                endpoint::stop(&self.paths.embedded)
-                    .await
-                    .map_err(at(path))?;
-                file
-            }
+        if let Some(file) = StandInFile::read(&self.paths).map_err(at(path))? {
+            file.add_to(settings);
+            return Ok(());
+        }
+        // The port is kept, so that links to pull requests hold when the server is started again.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(at(path))?;
+        let file = StandInFile {
+            address: listener.local_addr().map_err(at(path))?,
+            bare_repository: self.origin.clone(),
+            repository: "demo/taskboard".into(),
         };
+        file.write(&self.paths).map_err(at(path))?;
+        endpoint::stop(&self.paths.embedded)
+            .await
+            .map_err(at(path))?;
         file.add_to(settings);
         Ok(())
     }

@@ -220,7 +220,7 @@ pub fn remove(value: &mut Value, path: &[String]) {
     };
     let at = items.iter().position(|item| {
         if let Some(value) = first.strip_prefix("v:") {
-            return item.to_string() == value;
+            return serde_json::from_str::<Value>(value).is_ok_and(|value| value == *item);
         }
         let keys = first
             .strip_prefix("k:")
@@ -244,14 +244,14 @@ pub fn spell(path: &Path) -> String {
             out.push('.');
             out.push_str(name);
         } else if let Some(value) = step.strip_prefix("v:") {
-            out.push_str(&format!("[={value}]"));
+            out.extend(["[=", value, "]"]);
         } else if let Some(keys) = step.strip_prefix("k:") {
             let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
             let keys: Vec<String> = keys
                 .iter()
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect();
-            out.push_str(&format!("[{}]", keys.join(",")));
+            out.extend(["[", &keys.join(","), "]"]);
         }
     }
     out

@@ -20,6 +20,7 @@ pub enum View {
 
 /// One kind in one version.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 pub struct Kind {
     /// API group; empty for the core group.
     pub group: String,

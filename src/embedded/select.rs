@@ -37,14 +37,6 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The one name that can be selected, if the selector says so.
-    pub fn name(&self) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(field, equal, _)| *equal && field == "metadata.name")
-            .map(|(_, _, name)| name.as_str())
-    }
-
     /// Whether an object (in its stored form) is selected.
     pub fn matches(&self, key: &Key, value: &Value) -> bool {
         let labels = &value["metadata"]["labels"];

@@ -440,7 +440,7 @@ impl Service {
                 .number("timeoutSeconds")?
                 .map(Duration::from_secs),
         };
-        let lines = watch::open(&self.store, Arc::clone(&call.kind), scope, &options)?;
+        let lines = watch::open(&self.store, &call.kind, scope, &options)?;
         Ok(stream_response(lines, "application/json"))
     }
 

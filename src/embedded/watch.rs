@@ -56,7 +56,7 @@ enum Phase {
 /// Opens a watch.
 pub fn open(
     store: &Store,
-    kind: Arc<Kind>,
+    kind: &Arc<Kind>,
     scope: Scope,
     options: &WatchOptions,
 ) -> Result<impl Stream<Item = Bytes> + Send + 'static, Failure> {
@@ -78,10 +78,10 @@ pub fn open(
         _ => {
             let all = collection.range(&scope.namespace, None);
             for object in all.filter(|object| scope.has(object)) {
-                line(&mut first, "ADDED", &kind, &scope, object);
+                line(&mut first, "ADDED", kind, &scope, object);
             }
             if options.initial_events {
-                bookmark(&mut first, &kind, state.revision(), true);
+                bookmark(&mut first, kind, state.revision(), true);
             }
             state.revision()
         }
@@ -94,7 +94,7 @@ pub fn open(
         ends: now + options.timeout.unwrap_or(LONGEST).min(LONGEST),
         next_bookmark: now + BOOKMARK_EVERY,
         phase: Phase::First(first),
-        kind: Arc::clone(&kind),
+        kind: Arc::clone(kind),
         scope,
     };
     drop(state);

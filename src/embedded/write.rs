@@ -221,7 +221,7 @@ fn create_owned(
     check_types(kind, &value)?;
     let mut value = settle(kind, value, None, options, &key.name)?;
     builtin::complete_new(kind, &mut value, &now);
-    refuse(kind, &key.name, builtin::validate(kind, &value, None))?;
+    refuse(kind, &key.name, &builtin::validate(kind, &value, None))?;
     let managers = managers.unwrap_or_else(|| {
         let mut managers = Managers::default();
         let writer = options.writer(kind, false, &now);
@@ -241,11 +241,11 @@ fn check_types(kind: &Kind, value: &Value) -> Result<(), Failure> {
     })
 }
 
-fn refuse(kind: &Kind, name: &str, causes: Vec<Cause>) -> Result<(), Failure> {
+fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), Failure> {
     if causes.is_empty() {
         Ok(())
     } else {
-        Err(Failure::invalid(kind, name, &causes))
+        Err(Failure::invalid(kind, name, causes))
     }
 }
 
@@ -374,7 +374,7 @@ fn settle(
             !(known && (same_spec || cause.reason != "FieldValueRequired"))
         });
     }
-    refuse(kind, name, causes)?;
+    refuse(kind, name, &causes)?;
     Ok(value)
 }
 
@@ -439,7 +439,7 @@ pub fn change(
     check_types(kind, &new)?;
     let mut new = settle(kind, new, Some(old), options, &key.name)?;
     builtin::complete(kind, &mut new, &now);
-    refuse(kind, &key.name, builtin::validate(kind, &new, Some(old)))?;
+    refuse(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
     if !applies {
         managers.update(&writer, old, &new, Shape::of(kind));

@@ -65,16 +65,6 @@ impl Collection {
         self.objects.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
-    }
-
-    /// One object.
-    pub fn get(&self, key: &Key) -> Option<&Arc<Object>> {
-        self.objects.get(key)
-    }
-
     /// Objects of `namespace` (empty: all), in order, after `after`.
     pub fn range<'a>(
         &'a self,
