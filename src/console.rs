@@ -11,7 +11,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`msg`], [`model`], [`world`], [`update`], [`effect`] | what can happen, what is known, what follows: pure |
+//! | [`msg`], [`model`], [`world`], [`mod@update`], [`effect`] | what can happen, what is known, what follows: pure |
 //! | [`layout`], [`view`], [`draw`], [`theme`], [`glyphs`] | the screen from the model: pure |
 //! | [`command`], [`keymap`] | what can be asked for, and by which key |
 //! | [`panels`], [`overlays`], [`widgets`] | the four panels, what lies over them, what they are made of |
@@ -92,7 +92,7 @@ pub enum ConsoleError {
 
 /// What the console needs of the place it runs in: the real terminal, or a test.
 pub trait Host {
-    /// Keys, clicks, sizes. Asked for again after [`Self::resume`].
+    /// Keys, clicks, sizes. Asked for again after [`Self::suspend`].
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>>;
     /// Gives the terminal back to the shell and stops this process until it is continued.
     fn suspend(&mut self) -> io::Result<()>;

@@ -1,5 +1,5 @@
 //! The console's whole state: the [`World`] outside, and what the person has done with it. Written only by
-//! [`super::update`].
+//! [`super::update()`].
 
 use std::{collections::BTreeSet, sync::Arc};
 

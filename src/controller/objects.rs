@@ -20,7 +20,7 @@ use crate::{
     settings::WorkspaceSettings,
 };
 
-/// On a shared workspace: the run that holds it, as [`holder_value`] writes it.
+/// On a shared workspace: the run that holds it, as `holder_value` writes it.
 pub const ANNOTATION_HOLDER: &str = "flightdeck.dev/holder";
 
 /// Name of the workspace a run works in.

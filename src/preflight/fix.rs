@@ -1,6 +1,6 @@
 //! What puts a check right: the exact commands, shown before they run, and then run.
 //!
-//! One function, [`steps`], says what the commands are; the sheet prints them and [`apply`] runs them, so that the two never differ.
+//! One function, `steps`, says what the commands are; the sheet prints them and [`apply`] runs them, so that the two never differ.
 //! Everything runs with the person's own git: hooks, signing and credentials are theirs.
 
 mod error;

@@ -4,7 +4,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    clippy::print_stdout
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::single_match_else,
+    clippy::format_push_string,
+    clippy::format_collect
 )]
 
 mod command_line;

@@ -103,7 +103,7 @@ impl Screen {
         match waited.await {
             Ok(true) => self,
             Ok(false) => panic!("the console ended before {what}:\n{}", self.text()),
-            Err(_) => panic!("not within {PATIENCE:?}: {what}:\n{}", self.text()),
+            Err(late) => panic!("{late}, not within {PATIENCE:?}: {what}:\n{}", self.text()),
         }
     }
 
@@ -157,6 +157,7 @@ impl SharedBackend {
 }
 
 /// What cannot fail, as what could.
+#[expect(clippy::unnecessary_wraps, reason = "the trait wants a result")]
 fn sure<T>(result: Result<T, std::convert::Infallible>) -> io::Result<T> {
     let Ok(value) = result;
     Ok(value)
