@@ -18,6 +18,7 @@ mod embedded_access;
 mod embedded_api;
 mod embedded_node;
 mod layers;
+mod readme;
 mod scenes;
 mod screen;
 mod screens;
