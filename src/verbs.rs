@@ -5,6 +5,7 @@ mod clean;
 mod context;
 mod delete;
 mod error;
+mod keep;
 mod launch;
 mod retry;
 mod stop;

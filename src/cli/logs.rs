@@ -33,7 +33,7 @@ pub async fn print(context: &Context, name: &str, follow: bool, raw: bool) -> an
         Err(error) => return Err(error.into()),
     };
     let (client, namespace) = (&context.client, &context.namespace);
-    let options = if follow && !run.phase().finished() {
+    let options = if follow && !run.ended() {
         let (client, namespace, kind, name) =
             (client.clone(), namespace.clone(), run.kind, name.to_owned());
         FollowOptions::until(async move {

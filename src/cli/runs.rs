@@ -33,7 +33,7 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
             output::notice(&format!("stopping {}; its log stays", stop.name));
         }
         Runs::Retry(retry) => {
-            let version = retry.run(&context, None).await?;
+            let version = retry.run(&context, &session.place.repo).await?;
             output::notice(&format!("{}: attempt v{version} begins", retry.name));
         }
         Runs::Context(add) => {

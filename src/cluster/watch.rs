@@ -205,7 +205,7 @@ where
         };
         if let Ok(run) = run.0 {
             let run = Run::from(run);
-            if run.phase().finished() {
+            if run.ended() {
                 return Some(run);
             }
         }

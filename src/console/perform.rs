@@ -169,10 +169,13 @@ impl Performer {
                 let deleted = delete.run(&context).await?;
                 Ok(Outcome::Deleted(deleted.name))
             }),
-            Effect::Retry(retry) => self.verb(async move |context| {
-                retry.run(&context, None).await?;
-                Ok(Outcome::Retried(retry.name))
-            }),
+            Effect::Retry(retry) => {
+                let desk = self.desk.clone();
+                self.verb(async move |context| {
+                    retry.run(&context, desk.start()).await?;
+                    Ok(Outcome::Retried(retry.name))
+                });
+            }
             Effect::Browse(url) => {
                 let done = desktop::browse(&url, |name| std::env::var(name).ok());
                 self.report(done.map(|()| None));

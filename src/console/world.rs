@@ -208,7 +208,7 @@ impl Entry {
 
     /// Whether it has not ended.
     pub fn active(&self) -> bool {
-        !self.removed && !self.run.phase().finished()
+        !self.removed && !self.run.ended()
     }
 
     /// Documents written and expected. While the run is under way the log may know of more than the status; in the end the

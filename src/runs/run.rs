@@ -60,6 +60,16 @@ impl Run {
         Phase::parse(self.status.phase.as_deref())
     }
 
+    /// Whether the attempt that was asked for last has ended. A status that still speaks of an earlier one says nothing of it.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.phase().finished()
+            && self
+                .status
+                .observed_context_version
+                .is_none_or(|seen| seen >= self.spec.context_version)
+    }
+
     /// The stage in the status.
     #[must_use]
     pub fn stage(&self) -> Option<Stage> {

@@ -168,7 +168,7 @@ fn superseded(runs: &[Run]) -> BTreeMap<&str, &str> {
             *best = run;
         }
     }
-    let finished = runs.iter().filter(|run| run.phase().finished());
+    let finished = runs.iter().filter(|run| run.ended());
     let pairs = finished.filter_map(|run| {
         let later = newest.get(&(run.kind, &run.tasks, &run.spec.repository_url))?;
         (created(later) > created(run)).then(|| (run.uid(), later.name()))
@@ -190,7 +190,7 @@ fn judge(
             format!("{later} did the same later and succeeded"),
         ));
     }
-    if phase.finished() {
+    if run.ended() {
         let ended = run
             .status
             .finished_at

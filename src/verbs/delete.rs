@@ -3,7 +3,7 @@
 use kube::api::{DeleteParams, Preconditions};
 use serde::{Deserialize, Serialize};
 
-use super::{Context, VerbError};
+use super::{Context, VerbError, keep::keep};
 
 /// Removes a run and everything it owned.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
@@ -28,31 +28,16 @@ pub struct Deleted {
 }
 
 impl Delete {
-    /// Records the run in the ledger, then deletes it; where it cannot be recorded it is not deleted.
+    /// Keeps the run and its log in the ledger, then deletes it; what cannot be recorded is not deleted.
     pub async fn run(&self, context: &Context) -> Result<Deleted, VerbError> {
         let run = context.run(&self.name).await?;
-        if !run.phase().finished() && !self.force {
+        if !run.ended() && !self.force {
             return Err(VerbError::Conflict(format!(
                 "run {} has not ended; stop it first, or delete it with --force",
                 self.name
             )));
         }
-        if let Some(ledger) = context.ledger.clone() {
-            let (recorded, by) = (run.clone(), person());
-            let kept = tokio::task::spawn_blocking(move || {
-                ledger.record(&recorded)?;
-                ledger.mark_removed(recorded.uid(), &by, jiff::Timestamp::now())
-            });
-            let kept = kept
-                .await
-                .map_err(|error| VerbError::Failed(error.to_string()))?;
-            kept.map_err(|error| {
-                VerbError::Failed(format!(
-                    "run {} was not deleted, since it could not be recorded: {error}",
-                    self.name
-                ))
-            })?;
-        }
+        keep(context, &run).await?;
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: run.metadata.uid.clone(),
@@ -65,6 +50,12 @@ impl Delete {
             .delete(&self.name, &params)
             .await
             .map_err(VerbError::cluster(format!("deleting {}", self.name)))?;
+        if let Some(ledger) = &context.ledger {
+            let marked = ledger.mark_removed(run.uid(), &person(), jiff::Timestamp::now());
+            if let Err(error) = marked {
+                tracing::warn!(run = self.name, %error, "the ledger does not know that it is deleted");
+            }
+        }
         Ok(Deleted {
             name: self.name.clone(),
             branch: run.status.commit.is_some().then(|| run.branch()),

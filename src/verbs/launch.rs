@@ -307,9 +307,9 @@ impl Launch {
 /// The active run of the same kind that shares a task with `run`, and that task.
 #[must_use]
 pub fn duplicate<'a>(run: &Run, others: &'a [Run]) -> Option<(&'a str, String)> {
-    let mut active = others.iter().filter(|other| {
-        other.kind == run.kind && other.spec.tag == run.spec.tag && !other.phase().finished()
-    });
+    let mut active = others
+        .iter()
+        .filter(|other| other.kind == run.kind && other.spec.tag == run.spec.tag && !other.ended());
     active.find_map(|other| {
         other
             .tasks

@@ -1,12 +1,15 @@
 //! `retry` and `context`: a new attempt of a run that has ended, as it was or with something the agent did not know.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, VerbError};
+use super::{Context, Subject, VerbError};
 use crate::{
+    preflight::{self, Ask, Level, Report, Request},
     resources::{ContextFile, TasksRevision},
-    runs::Run,
+    runs::{Run, naming},
 };
 
 /// Most bytes of one piece of context, as in the CRD.
@@ -20,15 +23,13 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Asks for the attempt; returns its context version. `revision` is the `tasks.json` of this moment, where it is known.
-    pub async fn run(
-        &self,
-        context: &Context,
-        revision: Option<&TasksRevision>,
-    ) -> Result<i32, VerbError> {
+    /// Asks for the attempt, with the `tasks.json` of this moment where the repository one is in, at `start`, can vouch for
+    /// it; otherwise with the one the run was launched with. Returns the attempt's context version.
+    pub async fn run(&self, context: &Context, start: &Path) -> Result<i32, VerbError> {
+        let revision = revision_now(&context.run(&self.name).await?, start).await;
         let retry = |run: &Run| {
             let mut spec = json!({ "contextVersion": next_version(run)? });
-            if let Some(revision) = revision {
+            if let Some(revision) = &revision {
                 spec["tasksRevision"] = json!(revision);
             }
             Ok(spec)
@@ -77,7 +78,7 @@ impl AddContext {
 
 /// The version of the attempt after the one that has ended.
 fn next_version(run: &Run) -> Result<i32, VerbError> {
-    if run.phase().finished() {
+    if run.ended() {
         Ok(run.spec.context_version + 1)
     } else {
         Err(VerbError::Conflict(format!(
@@ -85,4 +86,24 @@ fn next_version(run: &Run) -> Result<i32, VerbError> {
             run.name()
         )))
     }
+}
+
+/// The plan as the remote has it now, when it is the one on disk, and the repository and branch are the run's.
+async fn revision_now(run: &Run, start: &Path) -> Option<TasksRevision> {
+    let request = Request {
+        ask: Ask::Now,
+        tag: Some(run.spec.tag.clone()),
+        ..Request::new(start.to_owned(), run.kind)
+    };
+    let facts = preflight::gather(request).await;
+    let report = Report::of(&facts);
+    let subject = Subject::of(&facts, &report).ok()?;
+    let verified = report
+        .check("tasks-pushed")
+        .is_some_and(|check| check.level == Level::Pass);
+    let same_place = naming::normalised_url(&subject.repository_url)
+        == naming::normalised_url(&run.spec.repository_url)
+        && subject.branch == run.spec.source_branch
+        && subject.working_directory == run.spec.working_directory;
+    subject.revision.filter(|_| verified && same_place)
 }

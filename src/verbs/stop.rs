@@ -17,9 +17,7 @@ impl Stop {
     /// Asks for the stop; the controller carries it out.
     pub async fn run(&self, context: &Context) -> Result<(), VerbError> {
         let stop = |run: &Run| {
-            if run.phase().finished()
-                && run.status.observed_context_version == Some(run.spec.context_version)
-            {
+            if run.ended() {
                 let phase = run.phase().as_str().to_lowercase();
                 return Err(VerbError::Conflict(format!(
                     "run {} has ended already ({phase})",

@@ -75,9 +75,7 @@ impl Wait {
                 Ok(Event::Apply(object) | Event::InitApply(object)) => {
                     let run: Run = object.into();
                     seen(&run);
-                    let current =
-                        run.status.observed_context_version == Some(run.spec.context_version);
-                    if run.phase().finished() && current {
+                    if run.ended() {
                         return Ok(run);
                     }
                 }

@@ -195,6 +195,20 @@ fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
     let runs: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(runs[0]["status"]["phase"], "Succeeded");
     let name = runs[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let retried = flightdeck(&home, &["--repo", repo, "runs", "retry", &name]);
+    assert!(retried.status.success(), "{}", stderr(&retried));
+    assert!(
+        flightdeck(&home, &["--repo", repo, "runs", "logs", &name, "--follow"])
+            .status
+            .success()
+    );
+    let again = flightdeck(&home, &["--repo", repo, "runs", "get", &name, "-o", "json"]);
+    let run: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(
+        (&run["spec"]["contextVersion"], &run["status"]["phase"]),
+        (&2.into(), &"Succeeded".into()),
+        "{run:#}"
+    );
     let cleaned = flightdeck(&home, &["--repo", repo, "clean", "--finished"]);
     assert!(
         stderr(&cleaned).contains("nothing was deleted"),
@@ -207,6 +221,40 @@ fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
     assert!(
         String::from_utf8_lossy(&kept.stdout).contains("task.md"),
         "the log outlives the run: {}",
+        stderr(&kept)
+    );
+    assert_eq!(
+        flightdeck(&home, &["embedded", "stop"]).status.code(),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_run_that_nobody_watched_keeps_its_log_when_it_is_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (home, project) = (
+        directory.path().join("home"),
+        directory.path().join("project"),
+    );
+    sample_project(&project);
+    let repo = project.to_str().unwrap();
+    let run = [
+        "--repo", repo, "run", "code", "--task", "2", "--agent", "template", "--wait", "-o", "name",
+    ];
+    let output = flightdeck(&home, &run);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let name = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let deleted = flightdeck(&home, &["runs", "delete", &name]);
+    assert!(
+        stderr(&deleted).contains("stays on the remote"),
+        "{}",
+        stderr(&deleted)
+    );
+    let kept = flightdeck(&home, &["runs", "logs", &name]);
+    let log = String::from_utf8_lossy(&kept.stdout);
+    assert!(
+        log.contains("Raise the walls") && log.contains("Pushed"),
+        "{log}{}",
         stderr(&kept)
     );
     assert_eq!(

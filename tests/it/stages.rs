@@ -356,8 +356,9 @@ fn an_agent_that_is_stopped_ends_with_its_children_and_still_reports() {
 fn what_an_agent_says_while_it_is_being_stopped_is_passed_on_whole() {
     let bench = Bench::new();
     bench.run_until("prep lay");
+    // `wait` sees a signal that came just before it; a shell that waits for a foreground command would not.
     bench.agent(
-        "trap 'head -c 3000000 /dev/zero | tr \"\\0\" x; exit 0' TERM; echo ready; while :; do sleep 600; done",
+        "trap 'head -c 3000000 /dev/zero | tr \"\\0\" x; exit 0' TERM; echo ready; sleep 600 & wait",
     );
     let mut agent = bench.start("agent");
     assert_eq!(agent.first_line(), "ready\n");

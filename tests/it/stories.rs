@@ -174,7 +174,8 @@ async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
     assert_eq!(git(&world.project, &["rev-parse", "HEAD"]), pushed);
 
     screen.press("esc 2 D").wait_for("Delete").await;
-    screen.press("y").wait_gone("✓ docs docs-plan-").await;
+    screen.press("y").wait_for("is deleted").await;
+    screen.wait_gone("✓ docs docs-plan-").await;
     let kept = world
         .ledger()
         .entry(run.uid())

@@ -1,7 +1,7 @@
 //! What lies on the person's desk: the repository, its plan, and what pre-flight makes of them.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -36,6 +36,10 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    pub(super) fn start(&self) -> &Path {
+        &self.start
+    }
+
     pub(super) const fn new(start: PathBuf, settings: Arc<Settings>) -> Self {
         Self {
             start,

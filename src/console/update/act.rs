@@ -117,7 +117,7 @@ fn retry(entries: &[&Entry]) -> Option<Confirm> {
     (!ended.is_empty()).then(|| Confirm {
         title: "Retry".into(),
         facts: vec![("run".into(), names(&ended))],
-        sentence: "A new attempt begins with the plan as the remote has it now.".into(),
+        sentence: "A new attempt begins, with the plan as the remote has it now where that is the one you see.".into(),
         yes: "Retry".into(),
         danger: false,
         effects: effects.collect(),
