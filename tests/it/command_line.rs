@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{git, processes_below, sample_project};
+use crate::support::{git, no_process_stays_below, sample_project};
 
 /// Runs the program with everything it keeps below `home`.
 fn flightdeck(home: &Path, arguments: &[&str]) -> Output {
@@ -66,7 +66,7 @@ fn the_headless_demo_documents_every_task_and_leaves_nothing_behind() {
         .filter(|path| path.starts_with(".taskmaster/docs/task-"))
         .count();
     assert_eq!(documents, 48);
-    assert_eq!(processes_below(&demo), Vec::<String>::new());
+    no_process_stays_below(&demo);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn the_embedded_cluster_says_whether_it_runs() {
             .code(),
         Some(3)
     );
-    assert_eq!(processes_below(directory.path()), Vec::<String>::new());
+    no_process_stays_below(directory.path());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::{
     screen::Screen,
-    support::{git, processes_below, sample_project},
+    support::{git, no_process_stays_below, sample_project},
 };
 
 /// A project with a plan of two tasks, and a cluster.
@@ -125,7 +125,7 @@ impl World {
 
     async fn end(mut self) {
         self.engine.take().unwrap().stop_all().await;
-        assert_eq!(processes_below(self.directory.path()), Vec::<String>::new());
+        no_process_stays_below(self.directory.path());
     }
 }
 

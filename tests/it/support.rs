@@ -1,6 +1,13 @@
 //! What several stories share.
 
-use std::{fs, io::Write, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -71,8 +78,21 @@ pub fn sample_project(directory: &Path) {
     git(directory, &["push", "-q", "-u", "origin", "feature/plan"]);
 }
 
+/// Waits until no process names `directory` or works in it: what was told to end may take a moment.
+pub fn no_process_stays_below(directory: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = processes_below(directory);
+        if found.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still there: {found:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Command lines of the processes that name `directory`, or work in it.
-pub fn processes_below(directory: &Path) -> Vec<String> {
+fn processes_below(directory: &Path) -> Vec<String> {
     let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
