@@ -81,7 +81,7 @@ impl Project {
         let directory = fs::canonicalize(directory).map_err(at(directory))?;
         let project = Self {
             repository: directory.join("taskboard"),
-            origin: directory.join("origin.git"),
+            origin: directory.join("taskboard.git"),
             paths: Paths::below(&directory),
             directory,
         };

@@ -40,10 +40,10 @@ pub(super) fn facts() -> Facts {
         default_branch: Some("main".into()),
     };
     let repository = Repository {
-        root: "/work/shop".into(),
-        git_dir: "/work/shop/.git".into(),
-        common_dir: "/work/shop/.git".into(),
-        project: "/work/shop".into(),
+        root: "/srv/shop".into(),
+        git_dir: "/srv/shop/.git".into(),
+        common_dir: "/srv/shop/.git".into(),
+        project: "/srv/shop".into(),
         working_directory: ".".into(),
         head: Head::Branch {
             name: "feature/x".into(),
@@ -57,7 +57,7 @@ pub(super) fn facts() -> Facts {
             email: Some("ada@example.com".into()),
         },
         plan: Plan {
-            path: Some(PathBuf::from("/work/shop").join(PATH)),
+            path: Some(PathBuf::from("/srv/shop").join(PATH)),
             relative: Some(PATH.into()),
             disk_blob: Some(blob()),
             head_blob: Some(blob()),

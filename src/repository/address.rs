@@ -115,11 +115,11 @@ mod tests {
 
     #[test]
     fn paths_become_absolute_and_the_rest_stays() {
-        let root = Path::new("/srv/work/shop");
+        let root = Path::new("/srv/srv/shop");
         for (url, clonable_url, local) in [
-            ("../origin.git", "/srv/work/origin.git", true),
+            ("../origin.git", "/srv/srv/origin.git", true),
             ("/srv/origin.git", "/srv/origin.git", true),
-            ("./a:b", "/srv/work/shop/a:b", true),
+            ("./a:b", "/srv/srv/shop/a:b", true),
             ("file:///srv/origin.git", "file:///srv/origin.git", true),
             (
                 "http://localhost:3000/acme/shop",

@@ -53,12 +53,12 @@ fn the_headless_demo_documents_every_task_and_leaves_nothing_behind() {
     assert_eq!(summary["pullRequestUrl"], Value::Null);
     let branch = summary["branch"].as_str().unwrap();
     let pushed = git(
-        &demo.join("origin.git"),
+        &demo.join("taskboard.git"),
         &["rev-parse", &format!("refs/heads/{branch}")],
     );
     assert_eq!(summary["commit"], Value::String(pushed.clone()));
     let files = git(
-        &demo.join("origin.git"),
+        &demo.join("taskboard.git"),
         &["ls-tree", "-r", "--name-only", &pushed],
     );
     let documents = files

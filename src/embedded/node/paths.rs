@@ -95,18 +95,18 @@ mod tests {
     #[test]
     fn mount_paths_become_real_ones_only_at_the_start_and_at_a_slash() {
         let paths = Paths::new([
-            ("/work".to_owned(), PathBuf::from("/real/work")),
-            ("/work/inner/".to_owned(), PathBuf::from("/real/inner")),
+            ("/srv".to_owned(), PathBuf::from("/real/srv")),
+            ("/srv/inner/".to_owned(), PathBuf::from("/real/inner")),
             ("/".to_owned(), PathBuf::from("/never")),
         ]);
         for (text, expected) in [
-            ("/work", "/real/work"),
-            ("/work/", "/real/work/"),
-            ("/work/a/b", "/real/work/a/b"),
-            ("/work/inner/x", "/real/inner/x"),
-            ("/workshop", "/workshop"),
-            ("--dir=/work", "--dir=/work"),
-            ("work", "work"),
+            ("/srv", "/real/srv"),
+            ("/srv/", "/real/srv/"),
+            ("/srv/a/b", "/real/srv/a/b"),
+            ("/srv/inner/x", "/real/inner/x"),
+            ("/srvs", "/srvs"),
+            ("--dir=/srv", "--dir=/srv"),
+            ("srv", "srv"),
             ("/", "/"),
         ] {
             assert_eq!(paths.translate(text), expected, "{text}");

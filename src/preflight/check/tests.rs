@@ -198,7 +198,7 @@ fn tasks_file() {
                 "none here, one elsewhere",
                 |f| {
                     repository(f).plan.relative = None;
-                    repository(f).plan.others = vec!["/work/shop/apps/web/x.json".into()];
+                    repository(f).plan.others = vec!["/srv/shop/apps/web/x.json".into()];
                     f.plan = None;
                 },
                 "Fail no .taskmaster/tasks/tasks.json up to the repository's root; there is apps/web/x.json",
@@ -230,7 +230,7 @@ fn tasks_file() {
             ),
             (
                 "several plans",
-                |f| repository(f).plan.others = vec!["/work/shop/web/tasks.json".into()],
+                |f| repository(f).plan.others = vec!["/srv/shop/web/tasks.json".into()],
                 "Warn .taskmaster/tasks/tasks.json is in use, not web/tasks.json",
             ),
         ],

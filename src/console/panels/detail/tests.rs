@@ -40,13 +40,13 @@ fn run(uid: &str, status: RunStatus) -> Run {
 fn given(runs: Vec<Run>) -> Harness {
     let mut console = Harness::new(140, 40);
     let plan = Plan::new(
-        PathBuf::from("/work/shop/.taskmaster/tasks/tasks.json"),
+        PathBuf::from("/srv/shop/.taskmaster/tasks/tasks.json"),
         crate::tasks::read(PLAN.as_bytes()).unwrap(),
         "master".into(),
         HashMap::from([("1".into(), DocumentSet::from_listing(["task.md"]))]),
     );
     let repository = Repository {
-        root: "/work/shop".into(),
+        root: "/srv/shop".into(),
         name: "acme/shop".into(),
         branch: Some("feature/x".into()),
         url: Some("/srv/origin.git".into()),
@@ -95,7 +95,7 @@ fn line(second: i64, text: &str) -> Item {
 #[test]
 fn a_task_is_told_with_what_it_waits_for_and_what_was_written() {
     let mut console = given(vec![]);
-    let directory = PathBuf::from("/work/shop/.taskmaster/docs/task-1");
+    let directory = PathBuf::from("/srv/shop/.taskmaster/docs/task-1");
     assert_eq!(wants(&mut console), [Want::Documents(directory.clone())]);
     console.send(Msg::Detail(News::Documents(
         directory,
