@@ -40,8 +40,10 @@ const MESSAGE: u64 = 4096;
 /// Bytes of the log that stand in for a missing termination message.
 const FALLBACK: u64 = 2048;
 
-/// How often an attempt that is put down is looked at.
+/// How often an attempt that is put down, or about to start, is looked at.
 const AGAIN: Duration = Duration::from_millis(5);
+/// How long a shim may take from its first instruction to its first file.
+const STARTING: Duration = Duration::from_secs(5);
 
 /// Everything a container's process is started with.
 pub struct Recipe {
@@ -166,10 +168,25 @@ impl Launched {
 
     /// Resolves once the container runs, or will not.
     pub async fn started(&mut self) -> Option<Started> {
-        if let Some(stdout) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
-            let _ = stdout.read(&mut [0]).await;
+        match self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
+            Some(stdout) => {
+                let _ = stdout.read(&mut [0]).await;
+            }
+            None => self.settled().await,
         }
         self.attempt.started()
+    }
+
+    /// A shim that the node before this one had only just started may not hold its lock yet: whoever judged it now would
+    /// write it down as lost, and keep it from starting. Its files are awaited, for a while; the lock is left to it.
+    async fn settled(&self) {
+        let deadline = tokio::time::Instant::now() + STARTING;
+        while self.attempt.started().is_none()
+            && self.attempt.ended().is_none()
+            && tokio::time::Instant::now() < deadline
+        {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Resolves with how it ended, once it has.
@@ -296,4 +313,29 @@ fn last_of_log(attempt: &Attempt) -> Option<String> {
         from += 1;
     }
     (!text.is_empty()).then(|| text[from..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shim_that_an_earlier_node_had_only_just_started_is_awaited() {
+        let directory = tempfile::tempdir().unwrap();
+        let attempt = Attempt::new(directory.path().to_owned());
+        let mut launched = Launched::found(attempt.clone());
+        let started = Started {
+            shim: 1,
+            shim_ticks: None,
+            process: 2,
+            process_ticks: None,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        // The second half runs only once the first has looked and found nothing.
+        let (seen, written) = tokio::join!(launched.started(), async {
+            attempt.write_started(&started)
+        });
+        written.unwrap();
+        assert_eq!(seen, Some(started));
+    }
 }
