@@ -191,7 +191,7 @@ pub enum Command {
     Stop,
     Retry,
     Delete,
-    Undo,
+    Deleted,
     Everyone,
     Fix,
     Recheck,
@@ -235,7 +235,7 @@ impl Command {
 
 commands! {
     New "new" List "new run" "Launch a run for the selected or marked tasks." Model::can_launch;
-    Open "open" Tasks "open" "Show the task beside the list.";
+    Open "open" Tasks "open" "Show the task beside the list." Model::has_task;
     Open "open" Runs "open" "Show the run beside the list." Model::has_run;
     Fix "fix" Preflight "fix" "Mend what the check found, after showing the exact commands; explain it when there is no fix." Model::has_check;
     Recheck "recheck" Preflight "recheck" "Run every check again and ask the remote.";
@@ -253,7 +253,7 @@ commands! {
     Describe "describe" Runs "" "Show the run's events and conditions." Model::has_run;
     Yaml "yaml" Runs "" "Show the run as YAML." Model::has_run;
     Everyone "everyone" Runs "" "Show the runs of every repository, or only this one's.";
-    Undo "undo" Runs "" "Show or hide the runs that are deleted, as the ledger remembers them.";
+    Deleted "deleted" Runs "deleted" "Show or hide the runs that are deleted; their logs can still be read.";
     Filter "filter" List "filter" "Show only lines that match; a leading ! inverts, column:word looks in one column." Model::can_mark;
     Range "range" List "" "Mark from here to where you move.";
     Sort "sort" List "" "Sort by the next column.";
@@ -270,7 +270,7 @@ commands! {
     Search "search" Text "search" "Search, keeping what surrounds a match.";
     SearchNext "search-next" Text "" "To the next match.";
     SearchPrevious "search-previous" Text "" "To the previous match.";
-    FilterLines "filter-lines" Text "filter" "Show only lines that match; a leading ! hides them instead.";
+    FilterLines "filter-lines" Text "" "Show only lines that match; a leading ! hides them instead.";
     Follow "follow" Text "follow" "Stay at the newest line." Model::can_follow;
     Wrap "wrap" Text "wrap" "Wrap long lines.";
     Timestamps "timestamps" Text "" "Show each line's time.";
@@ -304,10 +304,10 @@ commands! {
     PageDown "page-down" Items "" "A page down.";
 
     Copy "copy" Detail "" "Copy what is on the screen.";
-    NextTab "next-tab" Detail "" "To the next tab.";
     PreviousTab "previous-tab" Detail "" "To the previous tab.";
     OpenPullRequest "open-pull-request" Detail "open PR" "Open the pull request in the browser." Model::has_pull_request;
     Merge "merge" Detail "merge home" "Show what the run's branch changes, then bring it into the current branch." Model::can_merge;
+    NextTab "next-tab" Detail "next tab" "To the next tab.";
     Stop "stop" Detail "stop" "Stop the run; its log stays." Model::can_stop;
     Retry "retry" Detail "" "Start a new attempt of a finished run." Model::can_retry;
 

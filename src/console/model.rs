@@ -331,9 +331,13 @@ impl Model {
         self.current_run().is_some()
     }
 
-    /// The list in focus is one that is filtered and marked in.
+    /// The list in focus is one that is filtered and marked in, and holds something.
     pub fn can_mark(&self) -> bool {
-        matches!(self.focus, PanelId::Tasks | PanelId::Runs)
+        match self.focus {
+            PanelId::Tasks => self.has_task() || !self.tasks.filter.is_empty(),
+            PanelId::Runs => self.runs.list.selected().is_some() || !self.runs.filter.is_empty(),
+            PanelId::Preflight | PanelId::Detail => false,
+        }
     }
 
     /// There is a check to act on.

@@ -3,7 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    command::{COMMANDS, Context},
+    command::{COMMANDS, Command, Context},
     draw::{self, RowPen},
     layout::{Areas, SMALLEST},
     model::{Model, PanelId},
@@ -14,7 +14,7 @@ use super::{
 use crate::text;
 
 /// Most hints in the footer.
-const HINTS: usize = 8;
+const HINTS: usize = 10;
 
 /// Draws everything.
 pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
@@ -181,6 +181,11 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             let key = model.keymap.key_for(&contexts, command);
             shown.extend(key.map(|key| (key, hint)));
         }
+    } else if model.typing() {
+        for (command, hint) in [(Command::Accept, "keep"), (Command::Cancel, "clear")] {
+            let key = model.keymap.key_for(&contexts, command);
+            shown.extend(key.map(|key| (key, hint)));
+        }
     } else {
         for context in &contexts {
             for row in COMMANDS
@@ -226,7 +231,9 @@ fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
         .y
         .saturating_sub(if model.typing() { 3 } else { 2 });
     for toast in model.toasts.iter().rev() {
-        let room = usize::from(areas.footer.width) * 2 / 3;
+        // On a narrow screen a sentence needs all of it; on a wide one it leaves what lies below in sight.
+        let columns = usize::from(areas.footer.width);
+        let room = (columns * 2 / 3).max(columns.min(80)).saturating_sub(6);
         let words = text::sanitize(&toast.text);
         let words = text::cut_end(&words, room);
         let width = text::width(&words) as u16 + 4;

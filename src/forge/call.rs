@@ -1,6 +1,7 @@
 //! One call of the API: sent, tried again when that helps, its failure told apart.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,6 @@ use std::{
 use http::{HeaderMap, Method, StatusCode, header::RETRY_AFTER};
 use http_body_util::{BodyExt, Limited};
 use octocrab::{Octocrab, service::middleware::retry::RetryConfig};
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -24,7 +24,7 @@ const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 const MESSAGE_LIMIT: usize = 300;
 
 /// One call that was made, for an audit: never holds a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
     pub path: String,
@@ -33,6 +33,21 @@ pub struct Call {
     /// Counts from 1.
     pub attempt: u32,
     pub milliseconds: u64,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: ", self.method, self.path)?;
+        match self.status {
+            Some(status) => write!(f, "{status}")?,
+            None => f.write_str("no answer")?,
+        }
+        write!(f, " after {} ms", self.milliseconds)?;
+        if self.attempt > 1 {
+            write!(f, ", attempt {}", self.attempt)?;
+        }
+        Ok(())
+    }
 }
 
 type Audit = dyn Fn(&Call) + Send + Sync;

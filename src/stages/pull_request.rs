@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{error::StageError, place::Place, remote, say};
 use crate::{
-    forge::{Forge, ForgeError, PullRequest, PullRequestSpec},
+    forge::{Call, Forge, ForgeError, PullRequest, PullRequestSpec},
     runs::{ForgeTarget, StageReport, reason},
 };
 
@@ -64,7 +64,7 @@ async fn ensure(place: &Place, target: &ForgeTarget) -> Result<PullRequest, Forg
         ..PullRequestSpec::default()
     };
     // One line a call, for an audit; a call never holds the token.
-    let audit = |call: &_| say(serde_json::to_string(call).unwrap_or_default());
+    let audit = |call: &Call| say(call.to_string());
     Forge::new(target, remote::token())?
         .audited(audit)
         .ensure_pull_request(&spec.with_options(&manifest.pull_request))

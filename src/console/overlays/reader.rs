@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::console::{
     command::{COMMANDS, Command, Context},
-    draw::RowPen,
+    draw::{self, RowPen},
     model::Model,
     theme::{Scope, Theme},
     world::Check,
@@ -83,10 +83,11 @@ pub fn explanation(check: &Check) -> Overlay {
 /// Every key that means something where the focus is, then those of everywhere else.
 pub fn help(model: &Model) -> Overlay {
     let here = model.contexts();
+    let columns = sentence_columns(model);
     let there = Context::ALL
         .into_iter()
         .filter(|context| !here.contains(context));
-    let mut lines = Vec::new();
+    let mut lines = job(model);
     for context in here.iter().copied().chain(there) {
         if !lines.is_empty() {
             lines.push(Line::default());
@@ -94,11 +95,7 @@ pub fn help(model: &Model) -> Overlay {
         lines.push(Line(vec![(context.title().into(), Scope::Strong, None)]));
         for row in COMMANDS.iter().filter(|row| row.context == context) {
             let keys = model.keymap.keys(context, row.command).join(" ");
-            lines.push(Line(vec![
-                (keys, Scope::Key, Some(16)),
-                (" ".into(), Scope::Text, None),
-                (row.doc.into(), Scope::Text, None),
-            ]));
+            explain(&mut lines, keys, row.doc, columns);
         }
     }
     Overlay::Reader(Reader {
@@ -106,4 +103,60 @@ pub fn help(model: &Model) -> Overlay {
         lines,
         scroll: 0,
     })
+}
+
+/// From the first run to the last log, in the order a newcomer needs it.
+fn job(model: &Model) -> Vec<Line> {
+    let steps: &[(Context, Command, &str)] = &[
+        (Context::List, Command::New, "Launch a run."),
+        (
+            Context::Global,
+            Command::FocusRuns,
+            "Go to the runs; what follows is pressed there.",
+        ),
+        (Context::Runs, Command::Logs, "Read the run's log."),
+        (
+            Context::Runs,
+            Command::Merge,
+            "Bring what it made into your branch.",
+        ),
+        (
+            Context::List,
+            Command::Cleanup,
+            "Delete the runs nobody needs any more.",
+        ),
+        (
+            Context::Runs,
+            Command::Deleted,
+            "See the deleted ones again, with their logs.",
+        ),
+    ];
+    let columns = sentence_columns(model);
+    let mut lines = vec![Line(vec![("In short".into(), Scope::Strong, None)])];
+    for (context, command, sentence) in steps {
+        if let Some(key) = model.keymap.key_for(&[*context], *command) {
+            explain(&mut lines, key, sentence, columns);
+        }
+    }
+    lines
+}
+
+/// Columns of the keys in help.
+const KEYS: usize = 16;
+
+/// Columns of a sentence beside its keys.
+fn sentence_columns(model: &Model) -> usize {
+    let screen = model.areas().map_or(WIDTH, |areas| areas.footer.width);
+    usize::from(WIDTH.min(screen)).saturating_sub(KEYS + 5)
+}
+
+fn explain(lines: &mut Vec<Line>, keys: String, sentence: &str, columns: usize) {
+    let mut keys = Some(keys);
+    for part in draw::wrap(sentence, columns) {
+        lines.push(Line(vec![
+            (keys.take().unwrap_or_default(), Scope::Key, Some(KEYS)),
+            (" ".into(), Scope::Text, None),
+            (part, Scope::Text, None),
+        ]));
+    }
 }

@@ -165,7 +165,12 @@ pub fn title(model: &Model) -> Title {
     if !order.is_empty() {
         state.insert(0, (format!("{order} · "), Scope::Muted));
     }
-    let about = if runs.everyone { "of everyone" } else { "" };
+    let about = match (runs.everyone, runs.removed) {
+        (true, true) => "of everyone, with deleted ones",
+        (true, false) => "of everyone",
+        (false, true) => "with deleted ones",
+        (false, false) => "",
+    };
     Title {
         about: about.into(),
         state,
@@ -211,9 +216,17 @@ fn nothing(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Cluster::Failed(reason) => (reason, &[(Command::Refresh, "try again")]),
         Cluster::Connecting => ("Connecting ...", &[]),
         _ if !model.world.runs.complete() => ("Listing the runs ...", &[]),
-        _ => (
-            "No runs yet. An agent can write the documents of your tasks.",
+        _ if model.runs.removed => (
+            "No runs here, and none that was deleted.",
             &[(Command::New, "launch one"), (Command::Help, "all keys")],
+        ),
+        _ => (
+            "No runs here. An agent can write the documents of your tasks.",
+            &[
+                (Command::New, "launch one"),
+                (Command::Deleted, "deleted runs"),
+                (Command::Help, "all keys"),
+            ],
         ),
     };
     super::empty(model, theme, area, buffer, sentence, next);

@@ -210,7 +210,7 @@ pub fn title(model: &Model) -> Title {
         state.insert(0, (format!("{order} · "), Scope::Muted));
     }
     Title {
-        about: text::sanitize(&plan.tag).into_owned(),
+        about: format!("tag {}", text::sanitize(&plan.tag)),
         state,
         ..Title::default()
     }

@@ -213,9 +213,8 @@ fn plan(
 ) -> Result<Arc<Plan>, String> {
     let (Some(path), Some(file)) = (&repository.plan.path, file) else {
         return Err(format!(
-            "No tasks.json from {} up to {}. Task Master makes one: task-master init, then task-master parse-prd.",
+            "No .taskmaster/tasks/tasks.json in {}. Task Master makes one: task-master init, then task-master parse-prd.",
             repository.project.display(),
-            repository.root.display()
         ));
     };
     let name = repository.relative(path);

@@ -1,7 +1,11 @@
 //! Follows the log of a run under way, to know how far it is.
 
-use futures::{FutureExt, StreamExt, pin_mut};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use futures::{FutureExt, Stream, StreamExt, pin_mut};
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
 
 use super::{memory, send};
 use crate::{
@@ -52,12 +56,38 @@ pub(super) async fn progress(
     ledger: Option<Ledger>,
     sender: &mpsc::Sender<Msg>,
 ) {
-    let chunks = events(context, &followed).ready_chunks(BATCH);
+    let spool = open_spool(ledger.clone(), &followed).await;
+    keep_up(events(context, &followed), spool, &followed.run, sender).await;
+    if let Ok(run) = context.run(&followed.name).await {
+        memory::keep(ledger, run).await;
+    }
+}
+
+/// Takes events in as fast as they come, and tells of them at the pace of a reader.
+async fn keep_up(
+    events: impl Stream<Item = LogEvent>,
+    mut spool: Option<Spool>,
+    run: &RunId,
+    sender: &mpsc::Sender<Msg>,
+) {
+    let chunks = events.ready_chunks(BATCH);
     pin_mut!(chunks);
-    let mut spool = open_spool(ledger.clone(), &followed).await;
     let mut transcript = Transcript::default();
     let mut told = Progress::default();
-    while let Some(chunk) = chunks.next().await {
+    let mut known = told.clone();
+    let mut due = Instant::now();
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            () = sleep_until(due), if known != told => {
+                told.clone_from(&known);
+                tell(run, known.clone(), sender).await;
+                due = Instant::now() + PACE;
+                continue;
+            }
+            chunk = chunks.next() => chunk,
+        };
+        let Some(chunk) = chunk else { break };
         for event in &chunk {
             if let LogEvent::Line(line) = event
                 && line.source.stage == Some(Stage::Agent)
@@ -66,16 +96,10 @@ pub(super) async fn progress(
             }
         }
         spool = append(spool, chunk).await;
-        let progress = so_far(&transcript);
-        if progress != told {
-            told.clone_from(&progress);
-            tell(&followed.run, progress, sender).await;
-            // What comes meanwhile waits in the stream and is told of together.
-            tokio::time::sleep(PACE).await;
-        }
+        known = so_far(&transcript);
     }
-    if let Ok(run) = context.run(&followed.name).await {
-        memory::keep(ledger, run).await;
+    if known != told {
+        tell(run, known, sender).await;
     }
 }
 
@@ -107,4 +131,59 @@ fn so_far(transcript: &Transcript) -> Progress {
 async fn tell(run: &RunId, progress: Progress, sender: &mpsc::Sender<Msg>) {
     let delta = Delta::Progress(run.clone(), progress);
     send(sender, Msg::World(delta)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use futures::stream;
+
+    use super::*;
+    use crate::cluster::logs::{LogLine, LogSource};
+
+    fn wrote(at: usize) -> LogEvent {
+        let source = LogSource {
+            pod: "p".into(),
+            pod_uid: "u".into(),
+            container: "agent".into(),
+            restart: 0,
+            stage: Some(Stage::Agent),
+            context_version: 1,
+            attempt: 1,
+        };
+        LogEvent::Line(LogLine {
+            source: Arc::new(source),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            ordinal: 0,
+            text: format!(
+                r#"{{"type":"assistant","message":{{"id":"m{at}","content":[{{"type":"tool_use","id":"t{at}","name":"Write","input":{{"file_path":".taskmaster/docs/task-{at}/task.md","content":"a"}}}}]}}}}"#
+            ),
+            left_out: 0,
+        })
+    }
+
+    #[tokio::test]
+    async fn lines_that_come_one_by_one_are_counted_as_they_come_and_not_at_the_pace_of_telling() {
+        let lines = stream::iter(1..=200).then(async |at| {
+            tokio::task::yield_now().await;
+            wrote(at)
+        });
+        let (sender, mut receiver) = mpsc::channel(1_000);
+        let run = RunId::from("r");
+        let counted = keep_up(lines, None, &run, &sender);
+        // At a line a pace it would take most of a minute.
+        tokio::time::timeout(Duration::from_secs(20), counted)
+            .await
+            .unwrap();
+        drop(sender);
+        let mut last = 0;
+        while let Some(said) = receiver.recv().await {
+            let Msg::World(Delta::Progress(_, progress)) = said else {
+                panic!("only progress is told")
+            };
+            last = progress.documents;
+        }
+        assert_eq!(last, 200);
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
     match command {
         Command::New => overlays::form(model, effects),
-        Command::Undo => {
+        Command::Deleted => {
             model.runs.removed = !model.runs.removed;
             model.runs.refresh(&model.world);
             if model.runs.removed {

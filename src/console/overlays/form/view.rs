@@ -174,11 +174,17 @@ impl Form {
     }
 
     fn prompt(&self, theme: &Theme, row: Rect, focused: bool, buffer: &mut Buffer) {
+        const PLACEHOLDER: &str = "more instructions for the agent";
         let area = Rect {
             x: row.x + NAMES as u16,
             width: row.width.saturating_sub(NAMES as u16),
             ..row
         };
+        // The widget leaves a cell for its cursor before a placeholder: without the keys there is none.
+        if !focused && self.prompt.is_empty() {
+            RowPen::new(buffer, area).left(PLACEHOLDER, theme.style(Scope::InputPlaceholder));
+            return;
+        }
         // The widget keeps its own viewport: the one thing on screen that is not drawn from the model alone.
         let mut prompt = self.prompt.clone();
         prompt.set_style(theme.style(Scope::Input));
@@ -187,7 +193,7 @@ impl Form {
         } else {
             theme.style(Scope::Input)
         });
-        prompt.set_placeholder_text("more instructions for the agent");
+        prompt.set_placeholder_text(PLACEHOLDER);
         prompt.set_placeholder_style(theme.style(Scope::InputPlaceholder));
         (&prompt).render(area, buffer);
     }
