@@ -23,7 +23,16 @@ const CHUNK: usize = 256;
 /// (reconnects, gaps) goes to stderr. What is read is kept in the ledger, which answers when the run is gone.
 pub async fn print(context: &Context, name: &str, follow: bool, raw: bool) -> anyhow::Result<u8> {
     let printer = Printer::new(raw);
-    let run = match context.run(name).await {
+    // A run that is being deleted has lost its pods, and its log is in the ledger already.
+    let found = context.run(name).await.and_then(|run| {
+        let going = run.metadata.deletion_timestamp.is_some();
+        if going {
+            Err(VerbError::NotFound(format!("run {name} is being deleted")))
+        } else {
+            Ok(run)
+        }
+    });
+    let run = match found {
         Ok(run) => run,
         Err(error @ VerbError::NotFound(_)) => {
             let kept = kept_log(context, name)?.ok_or(error)?;
