@@ -9,6 +9,8 @@ pub mod lay;
 pub mod lens;
 mod place;
 mod scan;
+mod seek;
+mod standing;
 mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -17,7 +19,10 @@ pub use draw::draw;
 pub use lens::{Lens, Piece, Plain, Row, ansi, looks_like_an_error};
 pub use place::Place;
 pub use scan::Pattern;
-use scan::{Answer, Scan, Wanted};
+use scan::Scan;
+use seek::Jump;
+pub use seek::{Prompt, PromptKind};
+pub use standing::Standing;
 pub use store::{Line, LineId, Store};
 
 /// Bytes of lines kept in memory unless the owner says otherwise.
@@ -35,58 +40,6 @@ pub enum Stamps {
     Clock,
     /// Since the first line: `+2m41s`.
     Elapsed,
-}
-
-/// What is being typed below the text.
-#[derive(Clone, Debug)]
-pub struct Prompt {
-    kind: PromptKind,
-    text: String,
-    /// Where the person was when they began to type: what Escape goes back to.
-    origin: Place,
-    following: bool,
-    before: String,
-}
-
-/// What a prompt asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PromptKind {
-    Search,
-    Filter,
-}
-
-impl Prompt {
-    /// Search or filter.
-    #[must_use]
-    pub const fn kind(&self) -> PromptKind {
-        self.kind
-    }
-
-    /// As typed so far.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-/// How the view stands, for the border of its panel.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    pub following: bool,
-    /// Lines that pass the filter, of all.
-    pub filtered: Option<(usize, usize)>,
-    /// Which match the view stands on (from 1), of how many, and whether all lines have been looked at.
-    pub matched: Option<(usize, usize, bool)>,
-    /// Lines that fell out of memory.
-    pub fallen: u64,
-    pub marks: usize,
-}
-
-/// A jump that waits for a scan.
-#[derive(Clone, Copy, Debug)]
-enum Jump {
-    Match { forward: bool, from: LineId },
-    Error { from: LineId },
 }
 
 /// The view's model.
@@ -242,36 +195,6 @@ impl TextView {
         !through
     }
 
-    fn try_jump(&mut self) {
-        let answer = match (self.jump, &self.search, &self.errors) {
-            (
-                Some(Jump::Match {
-                    forward: true,
-                    from,
-                }),
-                Some(scan),
-                _,
-            )
-            | (Some(Jump::Error { from }), _, Some(scan)) => scan.following(from, &self.store),
-            (
-                Some(Jump::Match {
-                    forward: false,
-                    from,
-                }),
-                Some(scan),
-                _,
-            ) => scan.preceding(from, &self.store),
-            _ => return,
-        };
-        if answer != Answer::NotYet {
-            self.jump = None;
-        }
-        if let Answer::At(line) = answer {
-            self.current = Some(line);
-            self.reveal(line);
-        }
-    }
-
     /// Columns and rows the view was last told.
     #[must_use]
     pub const fn size(&self) -> (u16, u16) {
@@ -343,18 +266,6 @@ impl TextView {
         self.settle();
     }
 
-    /// Shows or hides the lines of a tag below 64.
-    pub fn toggle_tag(&mut self, tag: u16) {
-        self.hidden ^= 1u64.checked_shl(u32::from(tag)).unwrap_or_default();
-        self.refilter();
-    }
-
-    /// Whether the lines of a tag are hidden.
-    #[must_use]
-    pub const fn hides(&self, tag: u16) -> bool {
-        tag < 64 && self.hidden & (1 << tag) != 0
-    }
-
     /// Draws a rule below the last line on the screen, or takes it away.
     pub fn toggle_mark(&mut self) {
         if let Some(line) = self.last_shown().filter(|line| !self.marks.remove(line)) {
@@ -362,219 +273,11 @@ impl TextView {
         }
     }
 
-    fn refilter(&mut self) {
-        let terms = scan::terms(&self.filter_text);
-        let hidden = self.hidden;
-        self.filter = (!terms.is_empty() || hidden != 0)
-            .then(|| Scan::new(Wanted::Filter { terms, hidden }, self.anchor()));
-        self.work();
-        self.settle();
-    }
-
-    fn look_for(&mut self, text: &str, from: LineId) {
-        self.current = None;
-        self.jump = None;
-        self.search = Pattern::new(text).map(|pattern| Scan::new(Wanted::Pattern(pattern), from));
-        if self.search.is_some() {
-            self.jump = Some(Jump::Match {
-                forward: true,
-                from,
-            });
-        }
-        self.work();
-    }
-
-    /// Opens the prompt for a search or a filter.
-    pub fn ask(&mut self, kind: PromptKind) {
-        let before = match kind {
-            PromptKind::Search => self
-                .pattern()
-                .map_or_else(String::new, |pattern| pattern.text().to_owned()),
-            PromptKind::Filter => self.filter_text.clone(),
-        };
-        let text = if kind == PromptKind::Filter {
-            before.clone()
-        } else {
-            String::new()
-        };
-        self.prompt = Some(Prompt {
-            kind,
-            text,
-            origin: self.top(),
-            following: self.follow,
-            before,
-        });
-    }
-
-    /// What is being typed, if anything is.
-    #[must_use]
-    pub const fn prompt(&self) -> Option<&Prompt> {
-        self.prompt.as_ref()
-    }
-
-    /// Changes what is typed; the view answers at once.
-    pub fn edit(&mut self, change: impl FnOnce(&mut String)) {
-        let Some(prompt) = &mut self.prompt else {
-            return;
-        };
-        change(&mut prompt.text);
-        let (kind, text, origin, following) = (
-            prompt.kind,
-            prompt.text.clone(),
-            prompt.origin,
-            prompt.following,
-        );
-        match kind {
-            PromptKind::Search => {
-                self.place = origin;
-                self.follow = following && text.is_empty();
-                self.look_for(&text, origin.line);
-            }
-            PromptKind::Filter => {
-                self.filter_text = text;
-                self.refilter();
-            }
-        }
-    }
-
-    /// Ends the prompt: keeps what was typed, or goes back to how things were.
-    pub fn answer(&mut self, keep: bool) {
-        let Some(prompt) = self.prompt.take() else {
-            return;
-        };
-        let unchanged = prompt.kind == PromptKind::Search && prompt.text.is_empty();
-        if keep && !unchanged {
-            return;
-        }
-        match prompt.kind {
-            PromptKind::Search => {
-                // Escape ends the search; Enter on nothing goes on with the last one.
-                let text = if keep { prompt.before } else { String::new() };
-                self.place = prompt.origin;
-                self.follow = prompt.following;
-                self.search = Pattern::new(&text)
-                    .map(|pattern| Scan::new(Wanted::Pattern(pattern), prompt.origin.line));
-                self.current = None;
-                self.jump = None;
-                self.work();
-            }
-            PromptKind::Filter => {
-                self.filter_text = prompt.before;
-                self.refilter();
-            }
-        }
-    }
-
-    /// Takes back search and filter, one at a time. False when there was neither: Escape may then mean something else.
-    pub fn clear(&mut self) -> bool {
-        if self.search.take().is_some() {
-            self.current = None;
-            self.jump = None;
-            return true;
-        }
-        if self.filter_text.is_empty() {
-            return false;
-        }
-        self.filter_text.clear();
-        self.refilter();
-        true
-    }
-
-    /// Goes to the next match, or the one before.
-    pub fn next_match(&mut self, forward: bool) {
-        if self.search.is_none() {
-            return;
-        }
-        let here = self
-            .current
-            .filter(|line| self.shows(*line))
-            .unwrap_or_else(|| self.top().line);
-        let from = if forward && self.current == Some(here) {
-            here + 1
-        } else {
-            here
-        };
-        self.leave_end();
-        self.jump = Some(Jump::Match { forward, from });
-        self.work();
-    }
-
-    /// Goes to the next line that is an error.
-    pub fn next_error(&mut self) {
-        let here = self.current.filter(|line| self.shows(*line));
-        let from = here.map_or_else(|| self.top().line, |line| line + 1);
-        let anchor = self.anchor();
-        self.errors
-            .get_or_insert_with(|| Scan::new(Wanted::Error, anchor));
-        self.leave_end();
-        self.jump = Some(Jump::Error { from });
-        self.work();
-    }
-
     /// Scrolls to the right, or to the left when `columns` is negative.
     pub const fn shift(&mut self, columns: isize) {
         if !self.wrap {
             self.left = self.left.saturating_add_signed(columns);
         }
-    }
-
-    /// The pattern being searched for.
-    #[must_use]
-    pub fn pattern(&self) -> Option<&Pattern> {
-        match self.search.as_ref()?.wanted() {
-            Wanted::Pattern(pattern) => Some(pattern),
-            _ => None,
-        }
-    }
-
-    /// How the view stands.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        let all = (self.store.next() - self.store.first()) as usize;
-        let matched = self.search.as_ref().map(|scan| {
-            let at = self
-                .current
-                .filter(|line| scan.has(*line))
-                .map_or(0, |line| scan.rank(line) + 1);
-            (at, scan.count(), scan.done(&self.store))
-        });
-        Standing {
-            following: self.follow,
-            filtered: self.filter.as_ref().map(|scan| (scan.count(), all)),
-            matched,
-            fallen: self.store.first(),
-            marks: self.marks.len(),
-        }
-    }
-
-    /// The standing in a few words: `following`, `filtered 3/12`, `match 2/7`. Empty when there is nothing to say.
-    #[must_use]
-    pub fn state(&self) -> String {
-        let standing = self.standing();
-        let mut words = Vec::new();
-        if let Some((at, count, done)) = standing.matched {
-            let more = if done { "" } else { "+" };
-            words.push(match (at, count) {
-                (0, 0) if done => "no match".to_owned(),
-                (0, count) => format!(
-                    "{}{more}",
-                    crate::text::count(count, "match").replace("matchs", "matches")
-                ),
-                (at, count) => format!("match {at}/{count}{more}"),
-            });
-        }
-        if let Some((shown, all)) = standing.filtered {
-            words.push(format!("filtered {shown}/{all}"));
-        }
-        if let Some(since) = self.since {
-            words.push(format!("last {}", crate::text::age(since)));
-        }
-        if standing.following {
-            words.push("following".into());
-        } else if self.live {
-            words.push("paused".into());
-        }
-        words.join(" · ")
     }
 
     /// The line that the last jump went to.

@@ -1,28 +1,28 @@
 //! Drawing the Detail panel: the tab bar, and below it what the open tab shows.
 
+mod items;
+mod progress;
+
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     console::{
         command::Command,
         draw::{RowPen, Title},
-        model::{Model, PanelId},
+        model::Model,
         panels,
         theme::{Scope, Theme},
         widgets::text_view,
         world::Entry,
     },
-    runs::{Phase, Stage},
     text,
 };
 
-use super::{
-    Detail, Subject, Tab,
-    logs::Shown,
-    page::Page,
-    preview::Compared,
-    timeline::{Kind, RowId, Step},
+use self::{
+    items::{preview, timeline},
+    progress::{stage_line, totals},
 };
+use super::{Detail, Subject, Tab, logs::Shown, page::Page};
 
 /// Columns between two tabs.
 const GAP: u16 = 2;
@@ -250,275 +250,4 @@ fn no_log(model: &Model, theme: &Theme, entry: Option<&Entry>, area: Rect, buffe
     };
     let next = [(Command::NextTab, "other tabs")];
     panels::empty(model, theme, widened(area), buffer, sentence, &next);
-}
-
-/// `prep ✓ 4s ─ agent ▶ 2m41s ─ publish ·     documents 17/48`
-fn stage_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
-    let mut pen = RowPen::new(buffer, area);
-    let style = |scope| theme.style(scope);
-    if let Some((written, expected)) = entry.documents() {
-        let scope = if written == expected {
-            Scope::Good
-        } else {
-            Scope::Text
-        };
-        pen.right(&format!("{written}/{expected}"), style(scope))
-            .right("documents ", style(Scope::Muted));
-        pen.right_space(2);
-    }
-    for (index, stage) in Stage::ALL.into_iter().enumerate() {
-        if index > 0 {
-            pen.left(&format!(" {} ", model.glyphs.dash), style(Scope::Faint));
-        }
-        let (sign, scope, took) = stage_state(model, entry, stage);
-        let waits = scope == Scope::Faint;
-        pen.left(
-            stage.as_str(),
-            style(if waits { Scope::Muted } else { Scope::Text }),
-        );
-        pen.space(1).left(sign, style(scope));
-        if let Some(took) = took {
-            pen.space(1)
-                .left(&text::duration(took), style(Scope::Muted));
-        }
-    }
-}
-
-/// Sign of a stage, its scope, and how many seconds it took so far.
-fn stage_state(model: &Model, entry: &Entry, stage: Stage) -> (&'static str, Scope, Option<i64>) {
-    let run = &entry.run;
-    let glyphs = &model.glyphs;
-    let mut attempts = run.status.attempts.iter().rev();
-    let current = attempts.find(|attempt| {
-        attempt.stage == stage.as_str() && attempt.context_version == run.spec.context_version
-    });
-    let Some(attempt) = current else {
-        return (glyphs.dot, Scope::Faint, None);
-    };
-    let time = |at: &Option<String>| {
-        at.as_deref()
-            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
-    };
-    let (began, ended) = (time(&attempt.started_at), time(&attempt.finished_at));
-    let until = ended.or_else(|| entry.active().then_some(model.now));
-    let took = began
-        .zip(until)
-        .map(|(began, until)| until.duration_since(began).as_secs());
-    match (ended, attempt.exit_code) {
-        (None, None) if entry.active() && entry.trouble.is_none() => {
-            (glyphs.running, Scope::RunRunning, took)
-        }
-        (None, None) if entry.active() => (glyphs.blocked, Scope::Warn, took),
-        (_, Some(0)) => (glyphs.done, Scope::RunSucceeded, took),
-        _ if run.phase() == Phase::Cancelled => (glyphs.cancelled, Scope::RunCancelled, took),
-        _ => (glyphs.failed, Scope::RunFailed, took),
-    }
-}
-
-/// `turn 14 · 41k tokens · $0.42 · context 58%`
-fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
-    let transcript = &model.detail.logs.transcript;
-    let mut usage = transcript.usage();
-    let known = entry.usage();
-    if usage.turns == 0 {
-        usage = known;
-    }
-    // A log cut short may miss the line that says what it cost.
-    usage.cost_micro_usd = usage.cost_micro_usd.max(known.cost_micro_usd);
-    let mut words = Vec::new();
-    if usage.turns > 0 {
-        let turns = text::count(usage.turns as usize, "turn");
-        words.push(if entry.active() {
-            format!("turn {}", usage.turns)
-        } else {
-            turns
-        });
-    }
-    let tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
-    if tokens > 0 {
-        words.push(format!("{} tokens", short(tokens)));
-    }
-    if usage.cost_micro_usd > 0 {
-        words.push(panels::runs::dollars(usage.cost_micro_usd));
-    }
-    let window = transcript
-        .outcome
-        .as_ref()
-        .and_then(|outcome| outcome.context_window);
-    let context = window
-        .map(|window| (transcript.context_tokens, window))
-        .or(entry.progress.context);
-    if let Some((used, fits)) = context.filter(|(used, fits)| *used > 0 && *fits > 0) {
-        words.push(format!("context {}%", used * 100 / fits));
-    }
-    if transcript.tool_calls > 0 {
-        words.push(text::count(transcript.tool_calls, "tool call"));
-    }
-    if transcript.tool_errors > 0 {
-        words.push(format!("{} failed", transcript.tool_errors));
-    }
-    let mut pen = RowPen::new(buffer, area);
-    let fallen = model.detail.logs.view.standing().fallen;
-    if fallen > 0 {
-        pen.right(
-            &format!("{fallen} lines out of memory"),
-            theme.style(Scope::Warn),
-        )
-        .right_space(2);
-    }
-    pen.left(&words.join(" · "), theme.style(Scope::Muted));
-}
-
-/// `950`, `41k`, `1.2M`
-fn short(n: i64) -> String {
-    match n {
-        ..1_000 => n.to_string(),
-        1_000..1_000_000 => format!("{}k", n / 1_000),
-        _ => format!("{:.1}M", n as f64 / 1e6),
-    }
-}
-
-fn preview(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let preview = &model.detail.preview;
-    let inside = text_area(area, Tab::Preview);
-    let focused = model.focus == PanelId::Detail;
-    let list = &preview.list;
-    let width = files_width(area).saturating_sub(4);
-    for (at, y) in list.visible().zip(inside.y..inside.bottom()) {
-        let name = &list.rows()[at];
-        let line = Rect::new(area.x + 1, y, width, 1);
-        let (sign, scope) = match preview.compared(name) {
-            Compared::Alone | Compared::Same => (" ", Scope::Faint),
-            Compared::Different => ("≠", Scope::Warn),
-            Compared::Extra => ("+", Scope::Good),
-            Compared::Missing => ("-", Scope::Muted),
-        };
-        let mut pen = RowPen::new(buffer, line);
-        pen.right(sign, theme.style(scope)).right_space(1);
-        pen.left(
-            &text::cut_middle(&text::sanitize(name), pen.room()),
-            theme.style(Scope::Text),
-        );
-        let here = focused && !preview.reading;
-        panels::emphasis(theme, buffer, line, at == list.cursor(), here);
-    }
-    let rule = inside.x.saturating_sub(1);
-    if !list.rows().is_empty() {
-        for y in inside.y..inside.bottom() {
-            buffer.set_string(rule.saturating_sub(1), y, "│", theme.style(Scope::Border));
-        }
-    }
-    page(model, theme, &preview.page, inside, buffer);
-}
-
-fn timeline(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let timeline = &model.detail.timeline;
-    let list = &timeline.list;
-    if list.rows().is_empty() {
-        let sentence = if model.detail.logs.ended {
-            "The agent said nothing that can be told as steps; the log has every line."
-        } else {
-            "The agent has not begun. Its turns and tool calls appear here while it works."
-        };
-        panels::empty(
-            model,
-            theme,
-            widened(area),
-            buffer,
-            sentence,
-            &[(Command::PreviousTab, "the log")],
-        );
-        return;
-    }
-    let focused = model.focus == PanelId::Detail;
-    for (at, y) in list.visible().zip(area.y..area.bottom()) {
-        let line = Rect {
-            y,
-            height: 1,
-            ..area
-        };
-        let id = list.rows()[at];
-        if let Some(step) = timeline.step(id.0) {
-            timeline_row(model, theme, step, id, RowPen::new(buffer, line));
-        }
-        panels::emphasis(theme, buffer, line, at == list.cursor(), focused);
-    }
-}
-
-fn timeline_row(
-    model: &Model,
-    theme: &Theme,
-    step: &Step,
-    (index, part): RowId,
-    mut pen: RowPen<'_>,
-) {
-    let style = |scope| theme.style(scope);
-    let timeline = &model.detail.timeline;
-    let nested = if step.nested { 2 } else { 0 };
-    if part > 0 {
-        let words = step.inside.get(part - 1).map_or("", String::as_str);
-        pen.space(18 + nested).left("▏ ", style(Scope::Faint));
-        pen.left(
-            words,
-            style(if step.failed {
-                Scope::AgentError
-            } else {
-                Scope::Muted
-            }),
-        );
-        return;
-    }
-    let clock = step
-        .at
-        .to_zoned(model.zone.clone())
-        .strftime("%H:%M:%S")
-        .to_string();
-    pen.left(&clock, style(Scope::LogTimestamp)).space(1);
-    let turn = if timeline.begins_turn(index) {
-        step.turn.to_string()
-    } else {
-        String::new()
-    };
-    pen.left(&format!("{turn:>4} "), style(Scope::Muted))
-        .space(nested);
-    let folded = match (step.inside.is_empty(), timeline.is_open(index)) {
-        (true, _) => " ",
-        (false, true) => model.glyphs.unfolded,
-        (false, false) => model.glyphs.folded,
-    };
-    pen.left(folded, style(Scope::Faint)).space(1);
-    if let Some(took) = step.took.filter(|took| *took >= 100) {
-        let took = if took < 10_000 {
-            format!("{}.{}s", took / 1_000, took / 100 % 10)
-        } else {
-            text::duration(took / 1_000)
-        };
-        pen.right(&format!("{took:>6}"), style(Scope::Muted))
-            .right_space(1);
-    }
-    if step.kind == Kind::Tool {
-        if let Some((added, removed)) = step.changed {
-            let removed = if removed > 0 {
-                format!(" -{removed}")
-            } else {
-                String::new()
-            };
-            pen.right(&removed, style(Scope::DiffRemoved))
-                .right(&format!("+{added}"), style(Scope::DiffAdded));
-            pen.right_space(2);
-        }
-        let sign = if step.failed {
-            model.glyphs.failed
-        } else {
-            " "
-        };
-        pen.left(sign, style(Scope::AgentError)).space(1);
-        pen.column(&step.name, 7, style(step.scope())).space(1);
-        pen.left(
-            &text::cut_middle(&step.summary, pen.room()),
-            style(Scope::Text),
-        );
-    } else {
-        pen.space(2).left(&step.summary, style(step.scope()));
-    }
 }

@@ -13,7 +13,7 @@ use crate::{
         world::{Delta, Plan, Repository, Target},
     },
     resources::{Attempt, DocsRun, DocsRunSpec, RunStatus},
-    runs::Stage,
+    runs::{Run, Stage},
     tasks::DocumentSet,
 };
 
