@@ -1,0 +1,140 @@
+//! One request of a resource, read: whom it is about, what it asks for, and its body.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use serde_json::Value;
+
+use super::response::{ResponseBody, bytes_response};
+use crate::embedded::{
+    failure::Failure,
+    kinds::Kind,
+    object::{Key, Object},
+    read::{self, Form, Scope},
+    route::{Params, ResourcePath},
+    select::Selector,
+    write::{DeleteOptions, WriteOptions},
+};
+
+/// The largest body of a request, in bytes.
+const LARGEST_BODY: usize = 3 << 20;
+
+/// Why a body cannot be read to its end.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub async fn read_body<B>(body: B) -> Result<Bytes, Failure>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(all) => Ok(all.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large(LARGEST_BODY)),
+        Err(error) => Err(Failure::bad_request(format!(
+            "cannot read the body: {error}"
+        ))),
+    }
+}
+
+pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Reads a body that is JSON or YAML.
+pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+    let media_type = header_text(headers, header::CONTENT_TYPE);
+    if media_type.contains("protobuf") || media_type.contains("cbor") {
+        return Err(Failure::unsupported_media_type(&[
+            "application/json",
+            "application/yaml",
+        ]));
+    }
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::bad_request(format!("the body cannot be read: {error}"))
+    };
+    if media_type.contains("yaml") {
+        // JSON is YAML too, and quicker to read.
+        return serde_json::from_slice(body)
+            .or_else(|_| serde_yaml::from_slice(body))
+            .map_err(|error| wrong(&error));
+    }
+    serde_json::from_slice(body).map_err(|error| wrong(&error))
+}
+
+/// One request of a resource, with all that was read from it.
+pub struct Call {
+    pub kind: Arc<Kind>,
+    pub path: ResourcePath,
+    pub params: Params,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Call {
+    pub fn scope(&self) -> Result<Scope, Failure> {
+        let selector = Selector::parse(
+            &self.kind,
+            self.params.text("labelSelector"),
+            self.params.text("fieldSelector"),
+        )?;
+        Ok(Scope {
+            namespace: self.path.namespace.clone(),
+            selector,
+            form: self.form(),
+        })
+    }
+
+    pub fn form(&self) -> Form {
+        Form::from_accept(header_text(&self.headers, header::ACCEPT))
+    }
+
+    pub fn key(&self, name: &str) -> Key {
+        Key::new(&*self.path.namespace, name)
+    }
+
+    pub fn write_options(&self) -> WriteOptions {
+        let manager = match self.params.text("fieldManager") {
+            "" => header_text(&self.headers, header::USER_AGENT)
+                .split('/')
+                .next()
+                .unwrap_or_default(),
+            name => name,
+        };
+        WriteOptions {
+            manager: if manager.is_empty() {
+                "unknown"
+            } else {
+                manager
+            }
+            .to_owned(),
+            strict: self.params.text("fieldValidation") == "Strict",
+        }
+    }
+
+    /// Options of a DELETE: the body, and the query over it; and whether it is a dry run.
+    pub fn delete_options(&self) -> Result<(DeleteOptions, bool), Failure> {
+        let body = if self.body.is_empty() {
+            Value::Null
+        } else {
+            parse_body(&self.headers, &self.body)?
+        };
+        let mut options = DeleteOptions::read(&body)?;
+        options.propagate(self.params.text("propagationPolicy"))?;
+        if let Some(seconds) = self.params.number("gracePeriodSeconds")? {
+            options.grace_period = Some(seconds);
+        }
+        let in_body = body["dryRun"].as_array().is_some_and(|all| !all.is_empty());
+        Ok((options, in_body || self.params.dry_run()?))
+    }
+
+    pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
+        let mut out = Vec::with_capacity(object.json.len());
+        read::append(&mut out, &self.kind, self.form(), object);
+        bytes_response(code, out.into(), "application/json")
+    }
+}
