@@ -8,6 +8,8 @@ mod state;
 mod transaction;
 
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, mpsc},
     thread::JoinHandle,
@@ -44,14 +46,21 @@ struct Writer {
 impl Store {
     /// Opens (or makes) the store in `directory`. The receiver gets every change from now on, in order.
     pub fn open(directory: &Path) -> Result<(Self, UnboundedReceiver<Arc<Change>>), DiskError> {
-        let disk = disk::Disk::open(directory)?;
+        let (disk, loaded) = disk::Disk::open(directory)?;
+        Self::start(disk, loaded)
+    }
+
+    fn start(
+        disk: disk::Disk,
+        loaded: disk::Loaded,
+    ) -> Result<(Self, UnboundedReceiver<Arc<Change>>), DiskError> {
         let (feed, changes) = tokio::sync::mpsc::unbounded_channel();
-        let state = Arc::new(RwLock::new(State::load(disk.load()?, feed)));
+        let state = Arc::new(RwLock::new(State::load(loaded, feed)));
         let (jobs, queue) = mpsc::channel::<Job>();
         let shared = Arc::clone(&state);
         let thread = std::thread::Builder::new()
             .name("embedded-store".into())
-            .spawn(move || write_loop(&queue, &shared, &disk))
+            .spawn(move || write_loop(&queue, &shared, disk))
             .map_err(DiskError::Thread)?;
         let writer = Writer {
             jobs: Some(jobs),
@@ -70,7 +79,8 @@ impl Store {
     }
 
     /// Runs `decide` alone with the newest state; what it writes is durable, and visible to readers, when this returns.
-    /// With `dry_run`, or when `decide` refuses, nothing it wrote is kept.
+    /// With `dry_run`, or when `decide` refuses or panics, nothing it wrote is kept; nor when the disk fails, and then
+    /// no reader ever sees it.
     pub async fn write<T: Send + 'static>(
         &self,
         dry_run: bool,
@@ -79,7 +89,9 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let mark = transaction.mark();
-            let result = decide(transaction);
+            // One write that goes wrong must not take the writer, and with it every later write, along.
+            let result = catch_unwind(AssertUnwindSafe(|| decide(transaction)))
+                .unwrap_or_else(|panic| Err(broken(panic.as_ref())));
             if dry_run || result.is_err() {
                 transaction.roll_back(mark);
             }
@@ -121,7 +133,12 @@ impl Store {
     }
 }
 
-fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, disk: &disk::Disk) {
+/// What a write that panicked is answered with; the panic itself was logged where it happened.
+fn broken(panic: &(dyn Any + Send)) -> Failure {
+    Failure::internal(format!("the write broke off: {}", disk::spoken(panic)))
+}
+
+fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, mut disk: disk::Disk) {
     while let Ok(first) = queue.recv() {
         let mut answers = Vec::new();
         let (changes, revision) = {
@@ -139,7 +156,7 @@ fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, disk: &disk::D
             Ok(())
         } else {
             disk.commit(&changes, revision)
-                .map_err(|error| Failure::internal(format!("cannot write the store: {error}")))
+                .map_err(|error| Failure::internal(format!("nothing was written: {error}")))
         };
         if committed.is_ok() && !changes.is_empty() {
             state
@@ -196,6 +213,28 @@ mod tests {
         let kept = store.read().collection("configmaps").unwrap().len();
         assert_eq!(kept, 39);
         assert!(put(&store, 50).await.unwrap() > last + 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_answered_and_the_next_one_works() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _changes) = Store::open(directory.path()).unwrap();
+        let before = store.read().revision();
+        let broken: Result<(), Failure> = store
+            .write(false, |transaction| {
+                let (key, value) = config(1);
+                transaction.put(&"configmaps".into(), key, value);
+                panic!("planted")
+            })
+            .await;
+        let failure = broken.unwrap_err();
+        assert_eq!((failure.code, failure.reason), (500, "InternalError"));
+        assert!(failure.message.contains("planted"), "{failure}");
+        assert_eq!(store.read().revision(), before);
+        assert_eq!(put(&store, 2).await.unwrap(), before + 1);
+        store.close();
+        let (store, _changes) = Store::open(directory.path()).unwrap();
+        assert_eq!(store.read().collection("configmaps").unwrap().len(), 1);
     }
 
     #[tokio::test]
