@@ -8,6 +8,7 @@ pub mod output;
 mod run;
 mod runs;
 mod session;
+mod tasks;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub use output::Format;
 pub use run::subject;
 pub use session::Session;
+pub use tasks::Tasks;
 
 use crate::{
     runs::RunKind,
@@ -80,6 +82,9 @@ pub enum Command {
     Runs(Runs),
     /// Find runs nobody needs any more, and delete them.
     Clean(CleanArguments),
+    /// Look at the plan, and change the status of its tasks.
+    #[command(subcommand)]
+    Tasks(Tasks),
     /// Ask whether what a pod would clone is what you are looking at.
     Preflight(Preflight),
     /// The embedded cluster.
@@ -250,6 +255,7 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         Command::Run(Run::Code(arguments)) => run::run(session, RunKind::Code, arguments).await,
         Command::Runs(command) => runs::runs(session, command).await,
         Command::Clean(arguments) => runs::clean(session, arguments).await,
+        Command::Tasks(command) => tasks::tasks(session, command).await,
         Command::Preflight(arguments) => run::preflight(session, arguments).await,
         Command::Embedded(Embedded::Status) => embedded::status(session),
         Command::Embedded(Embedded::Stop) => embedded::stop(session).await,

@@ -1,9 +1,13 @@
 //! Words on a screen: making remote text harmless, cutting names, spelling ages.
 
+mod terms;
+
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
+
+pub use terms::{Column, Matching, Terms};
 
 /// Most combining marks kept on one character: more is a flood meant to cover its neighbours.
 const MARKS_PER_CHARACTER: usize = 8;

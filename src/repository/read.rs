@@ -76,7 +76,7 @@ fn look(start: &Path) -> Result<Facts, FactsError> {
         bytes: located
             .path
             .as_deref()
-            .and_then(|path| std::fs::read(path).ok())
+            .and_then(|path| tasks::load(path).ok())
             .map(Into::into),
         path: located.path,
         others: located.others,

@@ -102,6 +102,26 @@ impl<'a> Graph<'a> {
         )
     }
 
+    /// The task, or the subtask, that the rest of the plan knows by this id. Ids may hold dots themselves, so that a task comes first and
+    /// then every dot may be the one that parts.
+    pub(super) fn find(&self, id: &str) -> Option<Node> {
+        let task = self.tasks.get(id).map(|&task| Node {
+            task,
+            subtask: None,
+        });
+        let subtask = || {
+            id.match_indices('.').find_map(|(dot, _)| {
+                let task = *self.tasks.get(&id[..dot])?;
+                let inner = self.subtask(task, &id[dot + 1..])?;
+                Some(Node {
+                    task,
+                    subtask: Some(inner),
+                })
+            })
+        };
+        task.or_else(subtask)
+    }
+
     /// What `dependency`, written on `from`, points at. On a subtask a bare id is a sibling first and a task second; with a
     /// dot it is absolute, unless a task has such an id.
     pub(super) fn resolve(&self, from: Node, dependency: &str) -> Option<Node> {
@@ -112,23 +132,6 @@ impl<'a> Graph<'a> {
                 task: from.task,
                 subtask: Some(inner),
             });
-        let task = || {
-            self.tasks.get(dependency).map(|&task| Node {
-                task,
-                subtask: None,
-            })
-        };
-        let absolute = || {
-            // Ids may hold dots themselves, so that every one of them may be the one that parts.
-            dependency.match_indices('.').find_map(|(dot, _)| {
-                let task = *self.tasks.get(&dependency[..dot])?;
-                let inner = self.subtask(task, &dependency[dot + 1..])?;
-                Some(Node {
-                    task,
-                    subtask: Some(inner),
-                })
-            })
-        };
-        sibling.or_else(task).or_else(absolute)
+        sibling.or_else(|| self.find(dependency))
     }
 }

@@ -1,9 +1,11 @@
 //! Which task file a directory works with: the nearest one, never a farther one in silence.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use super::{current_tag, load};
 
 /// Where a task file may be in a project directory, the present place first.
 pub const PLACES: [&str; 2] = [".taskmaster/tasks/tasks.json", "tasks/tasks.json"];
@@ -26,13 +28,7 @@ pub struct Located {
 /// Both are absolute; a `start` outside `root` is looked at alone.
 #[must_use]
 pub fn locate(start: &Path, root: &Path) -> Located {
-    let mut found: Vec<PathBuf> = Vec::new();
-    for directory in start.ancestors() {
-        found.extend(plans_in(directory));
-        if directory == root || !directory.starts_with(root) {
-            break;
-        }
-    }
+    let mut found: Vec<PathBuf> = upwards(start, root).flat_map(plans_in).collect();
     let mut below = Vec::new();
     look_below(root, DEPTH, &mut { BUDGET }, &mut below);
     below.sort();
@@ -54,6 +50,35 @@ pub fn locate(start: &Path, root: &Path) -> Located {
     }
 }
 
+/// The plan of `start` alone, without looking for others: in it, else in its parents up to the one that holds `.git`. Where no parent does,
+/// `start` is looked at alone. `start` is absolute.
+#[must_use]
+pub fn nearest(start: &Path) -> Option<PathBuf> {
+    let root = start
+        .ancestors()
+        .find(|directory| directory.join(".git").exists())
+        .unwrap_or(start);
+    upwards(start, root).flat_map(plans_in).next()
+}
+
+/// `start` and its parents up to `root`; `start` alone when it is not below it.
+fn upwards<'a>(start: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path> {
+    let mut above = false;
+    start.ancestors().take_while(move |directory| {
+        let within = !above;
+        above = *directory == root || !directory.starts_with(root);
+        within
+    })
+}
+
+/// The tag in use in the project a task file belongs to. Reads its `state.json`.
+#[must_use]
+pub fn tag_in_use(tasks_file: &Path) -> String {
+    let state = project_directory(tasks_file)
+        .and_then(|project| load(&project.join(".taskmaster/state.json")).ok());
+    current_tag(state.as_deref())
+}
+
 /// The project a task file belongs to: the directory its place is written from.
 #[must_use]
 pub fn project_directory(tasks_file: &Path) -> Option<&Path> {
@@ -66,11 +91,19 @@ pub fn project_directory(tasks_file: &Path) -> Option<&Path> {
     })
 }
 
+/// What stands at the places of a plan, even if it is no file or cannot be read: passing it over would choose another plan in silence.
 fn plans_in(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let stands = |path: &PathBuf| match fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
+    };
     PLACES
         .iter()
         .map(|place| directory.join(place))
-        .filter(|path| path.is_file())
+        .filter(stands)
 }
 
 fn look_below(directory: &Path, depth: usize, budget: &mut usize, found: &mut Vec<PathBuf>) {

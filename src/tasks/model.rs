@@ -75,6 +75,17 @@ pub enum Status {
 }
 
 impl Status {
+    /// Task Master's own, as its `set-status` takes them.
+    pub const KNOWN: [Self; 7] = [
+        Self::Pending,
+        Self::InProgress,
+        Self::Done,
+        Self::Review,
+        Self::Deferred,
+        Self::Cancelled,
+        Self::Blocked,
+    ];
+
     /// Reads the word in the file.
     #[must_use]
     pub fn parse(word: &str) -> Self {

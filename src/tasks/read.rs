@@ -8,8 +8,9 @@ mod place;
 
 use std::borrow::Cow;
 
+pub(super) use self::cursor::Cursor;
 use self::{
-    cursor::{Cursor, Kind},
+    cursor::Kind,
     fields::{dependencies, looks_like_tasks, prose, short, word},
     place::Lines,
 };
@@ -42,6 +43,11 @@ pub enum ReadError {
 /// # Errors
 /// When the bytes are no JSON at all, or JSON that is neither an object nor a list.
 pub fn read(bytes: &[u8]) -> Result<TaskFile, ReadError> {
+    read_placed(bytes).map(|(file, _)| file)
+}
+
+/// Reads a task file, and where in it every task stands: per tag, in its order.
+pub(super) fn read_placed(bytes: &[u8]) -> Result<(TaskFile, Vec<Vec<Stands>>), ReadError> {
     let lossy = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
@@ -58,6 +64,7 @@ pub fn read(bytes: &[u8]) -> Result<TaskFile, ReadError> {
     let mut reader = Reader {
         lines: Lines::new(text),
         file: TaskFile::default(),
+        places: Vec::new(),
         tag: None,
     };
     if marked {
@@ -102,7 +109,7 @@ pub fn read(bytes: &[u8]) -> Result<TaskFile, ReadError> {
             "text follows the JSON value and is not read",
         );
     }
-    Ok(reader.file)
+    Ok((reader.file, reader.places))
 }
 
 /// Offset behind the first JSON value.
@@ -129,14 +136,16 @@ fn judge(text: &str) -> Result<usize, ReadError> {
 struct Reader<'a> {
     lines: Lines<'a>,
     file: TaskFile,
+    /// Per tag of the file.
+    places: Vec<Vec<Stands>>,
     tag: Option<String>,
 }
 
-/// Where a task stands, for findings about it that come later.
+/// Where the object of a task stands, for what is said or done about it later: offsets in bytes, a byte-order mark not counted.
 #[derive(Default)]
-struct Stands {
-    task: usize,
-    subtasks: Vec<usize>,
+pub(super) struct Stands {
+    pub(super) task: usize,
+    pub(super) subtasks: Vec<usize>,
 }
 
 /// The fields of a task as they were met.
@@ -247,8 +256,9 @@ impl Reader<'_> {
                 .map_or(stand.task, |subtask| stand.subtasks[subtask]);
             self.note(problem.kind, Some(&problem.id), offset, problem.message);
         }
-        if let Some(earlier) = self.file.tags.iter_mut().find(|tag| tag.name == name) {
-            *earlier = tag;
+        if let Some(earlier) = self.file.tags.iter().position(|tag| tag.name == name) {
+            self.file.tags[earlier] = tag;
+            self.places[earlier] = stands;
             self.note(
                 FindingKind::DuplicateId,
                 None,
@@ -257,6 +267,7 @@ impl Reader<'_> {
             );
         } else {
             self.file.tags.push(tag);
+            self.places.push(stands);
         }
         self.tag = None;
     }

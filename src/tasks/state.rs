@@ -1,6 +1,4 @@
-//! What Task Master keeps beside the plan: the tag in use, and how complex each task is.
-
-use std::collections::BTreeMap;
+//! What Task Master keeps beside the plan: the tag in use.
 
 use serde::Deserialize;
 
@@ -23,50 +21,6 @@ pub fn current_tag(state_json: Option<&[u8]>) -> String {
         .unwrap_or_else(|| DEFAULT_TAG.to_owned())
 }
 
-/// Where the complexity report of a tag is, from the project directory.
-#[must_use]
-pub fn complexity_path(tag: &str) -> String {
-    if tag == DEFAULT_TAG {
-        return ".taskmaster/reports/task-complexity-report.json".into();
-    }
-    let mut slug = String::new();
-    for c in tag.chars().flat_map(char::to_lowercase) {
-        if c.is_ascii_alphanumeric() || c == '_' {
-            slug.push(c);
-        } else if !slug.ends_with('-') && !slug.is_empty() {
-            slug.push('-');
-        }
-    }
-    slug.truncate(50);
-    let slug = slug.trim_end_matches('-');
-    format!(".taskmaster/reports/task-complexity-report_{slug}.json")
-}
-
-/// Scores (1 to 10) of a complexity report by task id; empty when it is none.
-#[must_use]
-pub fn complexity(report_json: &[u8]) -> BTreeMap<String, f64> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Report {
-        complexity_analysis: Vec<serde_json::Value>,
-    }
-    let Ok(report) = serde_json::from_slice::<Report>(report_json) else {
-        return BTreeMap::new();
-    };
-    let score = |item: &serde_json::Value| {
-        let id = match item.get("taskId")? {
-            serde_json::Value::String(id) => id.trim().to_owned(),
-            id => id.to_string(),
-        };
-        Some((id, item.get("complexityScore")?.as_f64()?))
-    };
-    report
-        .complexity_analysis
-        .iter()
-        .filter_map(score)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,18 +37,5 @@ mod tests {
         ] {
             assert_eq!(current_tag(state.map(str::as_bytes)), tag, "{state:?}");
         }
-    }
-
-    #[test]
-    fn scores_come_from_the_report_of_the_tag() {
-        let report = br#"{"meta": {}, "complexityAnalysis": [{"taskId": 3, "complexityScore": 8}, {"taskId": "4", "complexityScore": 2.5}, {"taskId": 5}, null]}"#;
-        let scores = complexity(report);
-        assert_eq!(
-            scores.into_iter().collect::<Vec<_>>(),
-            [("3".to_owned(), 8.0), ("4".to_owned(), 2.5)]
-        );
-        assert!(complexity(b"[]").is_empty());
-        assert!(complexity_path("Feature/X").ends_with("report_feature-x.json"));
-        assert!(complexity_path("master").ends_with("report.json"));
     }
 }

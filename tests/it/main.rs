@@ -27,3 +27,4 @@ mod stages;
 mod stories;
 mod support;
 mod svg;
+mod tasks_write;

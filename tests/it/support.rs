@@ -3,8 +3,8 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Command, Output},
     thread,
     time::{Duration, Instant},
 };
@@ -108,4 +108,39 @@ fn processes_below(directory: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// The official Task Master, where its package is installed: a peer to compare with, never needed.
+pub struct TaskMaster {
+    program: PathBuf,
+    home: tempfile::TempDir,
+}
+
+/// Task Master below `FLIGHTDECK_PEERS` or `target/peers`; `None`, and said so, where it is not installed.
+pub fn task_master(test: &str) -> Option<TaskMaster> {
+    let peers = std::env::var_os("FLIGHTDECK_PEERS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
+        PathBuf::from,
+    );
+    let program = peers.join("node_modules/.bin/task-master");
+    if program.exists() {
+        let home = tempfile::tempdir().unwrap();
+        return Some(TaskMaster { program, home });
+    }
+    skipped(test, &format!("{} does not exist", program.display()));
+    None
+}
+
+impl TaskMaster {
+    /// Runs one of its commands on the plan of `directory`, with a home of its own and no look for a newer version.
+    pub fn run(&self, directory: &Path, arguments: &[&str]) -> Output {
+        Command::new(&self.program)
+            .current_dir(directory)
+            .args(arguments)
+            .env("HOME", self.home.path())
+            .env("TASKMASTER_SKIP_AUTO_UPDATE", "1")
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap()
+    }
 }

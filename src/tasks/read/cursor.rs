@@ -8,7 +8,7 @@ use serde::de::{Deserializer as _, Visitor};
 
 /// A place in the text, always before a value once [`Cursor::kind`] has been asked.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor<'a> {
+pub(in crate::tasks) struct Cursor<'a> {
     text: &'a str,
     /// In bytes.
     at: usize,
@@ -30,6 +30,11 @@ impl<'a> Cursor<'a> {
         Self { text, at: 0 }
     }
 
+    /// On the value at an offset, in bytes.
+    pub(in crate::tasks) const fn at(text: &'a str, at: usize) -> Self {
+        Self { text, at }
+    }
+
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
@@ -39,7 +44,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Offset of the next value, in bytes.
-    pub(super) fn offset(&mut self) -> usize {
+    pub(in crate::tasks) fn offset(&mut self) -> usize {
         self.peek();
         self.at
     }
@@ -55,7 +60,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over an object; `each` gets every key with the cursor on its value, which it must pass over.
-    pub(super) fn object(&mut self, mut each: impl FnMut(&mut Self, &str)) {
+    pub(in crate::tasks) fn object(&mut self, mut each: impl FnMut(&mut Self, &str)) {
         self.at += 1;
         while self.peek() == Some(b'"') {
             let key = self.text();
@@ -83,7 +88,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over any value and gives it as written.
-    pub(super) fn raw(&mut self) -> &'a str {
+    pub(in crate::tasks) fn raw(&mut self) -> &'a str {
         let start = self.offset();
         match self.kind() {
             Kind::String => self.pass_string(),
