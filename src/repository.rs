@@ -1,6 +1,7 @@
 //! The Git repository a person works in: facts, remote operations, what differs, what changes.
 
 pub mod address;
+mod command_log;
 mod diff;
 mod facts;
 pub mod git;
@@ -14,6 +15,7 @@ mod watch;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+pub use command_log::{CommandLog, End, Entry};
 pub use diff::{Diff, DiffError, FileChange, FileDiff, diff};
 pub use facts::{
     Changes, Difference, Differing, Facts, FactsError, Head, Identity, Known, Operation, Plan,

@@ -1,23 +1,29 @@
 //! What puts a check right: the exact commands, shown before they run, and then run.
 //!
-//! One function, `steps`, says what the commands are; the sheet prints them and [`apply`] runs them, so that the two never differ.
-//! Everything runs with the person's own git: hooks, signing and credentials are theirs.
+//! A sheet says what the commands are; the person reads it and [`apply`] runs it, so that the two never differ. Everything runs
+//! with the person's own git: hooks, signing and credentials are theirs.
 
+mod apply;
+mod branch;
 mod error;
+mod refusal;
+mod steps;
 
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use self::error::FixError;
+pub use self::{
+    apply::{Progress, RanCommand, Unfinished, apply},
+    error::FixError,
+};
+use self::{branch::Target, steps::Step};
 use super::{Facts, There};
 use crate::{
-    repository::{self, CommitLine, Difference, Differing, git::Git, network_git},
+    repository::{self, CommitLine, Differing},
     runs::{RunKind, documents_directory, naming},
 };
 
-/// How long a commit or a push may take: hooks run in it.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// What puts a check right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +36,8 @@ pub enum Fix {
     Push,
     /// Brings the remote's commits here where nothing has to be merged.
     Pull,
+    /// Switches to the branch HEAD is at, or to a new one for the plan, which is pushed.
+    Switch,
 }
 
 impl Fix {
@@ -41,13 +49,14 @@ impl Fix {
             Self::CommitAndPush => "commit-and-push",
             Self::Push => "push",
             Self::Pull => "pull",
+            Self::Switch => "switch",
         }
     }
 
-    /// Whether commits leave the machine.
+    /// Whether it only adds: the run's files are committed, the branch is pushed, nothing here changes under the person's hands.
     #[must_use]
-    pub const fn pushes(self) -> bool {
-        matches!(self, Self::CommitAndPush | Self::Push)
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Commit | Self::CommitAndPush | Self::Push)
     }
 
     const fn commits(self) -> bool {
@@ -69,14 +78,13 @@ pub struct FixSheet {
     pub commits: Vec<CommitLine>,
     /// Where they go: `origin/feature/x`; `None` when nothing is pushed.
     pub destination: Option<String>,
-}
-
-/// A command that has run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RanCommand {
-    pub command: String,
-    /// What it printed; may hold remote text.
-    pub output: String,
+    root: PathBuf,
+    steps: Vec<Step>,
+    /// Address of the remote, without credentials.
+    place: String,
+    /// The branch HEAD was on, and its commit: the sheet is about these and no others.
+    on: Option<String>,
+    at: Option<String>,
 }
 
 /// The files a run reads that are not what HEAD has.
@@ -123,138 +131,59 @@ fn message(facts: &Facts, files: &[&Differing]) -> String {
     }
 }
 
-/// The arguments of every git command of a fix, in order.
-fn steps(facts: &Facts, fix: Fix) -> Result<Vec<Vec<String>>, FixError> {
-    let repository = facts
-        .repository
-        .as_ref()
-        .map_err(|error| FixError::Unavailable(error.to_string()))?;
-    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<String>>();
-    let mut steps = Vec::new();
-    if fix.commits() {
-        let files = run_files(facts);
-        if let Some(file) = files.iter().find(|file| file.how == Difference::Conflicted) {
-            return Err(FixError::Unavailable(format!(
-                "{} has a merge conflict: resolve it first",
-                file.path
-            )));
-        }
-        if files.is_empty() && fix == Fix::Commit {
-            return Err(FixError::Unavailable(
-                "there is nothing to commit: check again".into(),
-            ));
-        }
-        let new: Vec<String> = files
-            .iter()
-            .filter(|file| file.how == Difference::Untracked)
-            .map(|file| file.path.clone())
-            .collect();
-        if !new.is_empty() {
-            steps.push([words("--literal-pathspecs add --intent-to-add --"), new].concat());
-        }
-        if !files.is_empty() {
-            let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
-            let message = format!("--message={}", message(facts, &files));
-            steps.push(
-                [
-                    words("--literal-pathspecs commit --only"),
-                    vec![message, "--".into()],
-                    paths,
-                ]
-                .concat(),
-            );
-        }
-    }
-    let remote = || {
-        let remote = repository.remote.as_ref();
-        let remote =
-            remote.ok_or_else(|| FixError::Unavailable("the repository has no remote".into()))?;
-        let (Some(here), Some(there)) = (repository.branch(), remote.branch.as_deref()) else {
-            return Err(FixError::Unavailable(
-                "HEAD is on no branch: switch to one first".into(),
-            ));
-        };
-        Ok((remote, here, there))
-    };
-    if fix.pushes() {
-        let (remote, here, there) = remote()?;
-        let mut push = words("push");
-        if remote.follows.is_none() {
-            push.push("--set-upstream".into());
-        }
-        push.extend([
-            remote.name.clone(),
-            format!("refs/heads/{here}:refs/heads/{there}"),
-        ]);
-        steps.push(push);
-    }
-    if fix == Fix::Pull {
-        let (remote, _, there) = remote()?;
-        let tracking = remote.tracking_ref.clone().unwrap_or_default();
-        let fetch = words("fetch --no-tags --no-recurse-submodules");
-        steps.push(
-            [
-                fetch,
-                vec![
-                    remote.name.clone(),
-                    format!("+refs/heads/{there}:{tracking}"),
-                ],
-            ]
-            .concat(),
-        );
-        steps.push([words("merge --ff-only"), vec![tracking]].concat());
-    }
-    Ok(steps)
-}
-
-fn command(root: &std::path::Path, arguments: &[String]) -> Git {
-    network_git(root).args(arguments).patience(PATIENCE)
-}
-
-fn command_line(git: &Git) -> String {
-    format!("git {}", git.command_line())
-}
-
 /// What a fix would do now: the commands, and every commit that would leave the machine.
 ///
 /// # Errors
 /// When the fix cannot be done at all: nothing to commit, a conflict, no remote, no branch.
 pub async fn plan(facts: &Facts, fix: Fix) -> Result<FixSheet, FixError> {
-    let steps = steps(facts, fix)?;
     let repository = facts
         .repository
         .as_ref()
         .map_err(|error| FixError::Unavailable(error.to_string()))?;
+    let target = match fix {
+        Fix::Switch => Some(branch::target(repository).await?),
+        _ => None,
+    };
+    let steps = steps::steps(facts, repository, fix, target.as_ref())?;
     let files = if fix.commits() {
         run_files(facts)
     } else {
         Vec::new()
     };
     let message = (!files.is_empty()).then(|| message(facts, &files));
+    let pushes = steps.iter().any(Step::pushes);
     let mut commits = Vec::new();
-    if fix.pushes() {
+    if pushes {
         let author = repository.identity.name.clone().unwrap_or_default();
         commits.extend(message.iter().map(|message| CommitLine {
             short: String::new(),
             subject: message.clone(),
             author: author.clone(),
         }));
-        commits.extend(leaving(facts, repository).await?);
+        commits.extend(leaving(facts, repository, target.is_some()).await?);
     }
+    let remote = repository.remote.as_ref();
+    let destination = remote
+        .filter(|_| pushes)
+        .map(|remote| match target.as_ref() {
+            Some(Target::New(branch)) => format!("{}/{branch}", remote.name),
+            _ => remote.place(),
+        });
     Ok(FixSheet {
         fix,
         commands: steps
             .iter()
-            .map(|step| command_line(&command(&repository.root, step)))
+            .map(|step| step.command_line(&repository.root))
             .collect(),
         files: files.iter().map(|file| file.path.clone()).collect(),
         message,
         commits,
-        destination: repository
-            .remote
-            .as_ref()
-            .filter(|_| fix.pushes())
-            .map(repository::Remote::place),
+        destination,
+        root: repository.root.clone(),
+        steps,
+        place: remote.map_or_else(String::new, |remote| remote.push_url.clone()),
+        on: repository.branch().map(str::to_owned),
+        at: repository.commit().map(str::to_owned),
     })
 }
 
@@ -262,58 +191,18 @@ pub async fn plan(facts: &Facts, fix: Fix) -> Result<FixSheet, FixError> {
 async fn leaving(
     facts: &Facts,
     repository: &repository::Facts,
+    new_branch: bool,
 ) -> Result<Vec<CommitLine>, FixError> {
     let (Some(remote), Some(_)) = (&repository.remote, repository.commit()) else {
         return Ok(Vec::new());
     };
     let not = match facts.there() {
-        There::Known(known) => known.commit.clone(),
+        There::Known(known) if !new_branch => known.commit.clone(),
         _ => format!("--remotes={}", remote.name),
     };
     repository::commits(&repository.root, "HEAD", &[&not])
         .await
-        .map_err(|error| FixError::git("", &error))
-}
-
-/// Runs a fix; `progress` hears of each command before it runs. What ran before an error stays done.
-///
-/// # Errors
-/// When the fix cannot be done, or a command fails: what git, a hook or the remote said is told apart.
-pub async fn apply(
-    facts: &Facts,
-    fix: Fix,
-    mut progress: impl FnMut(&str) + Send,
-) -> Result<Vec<RanCommand>, FixError> {
-    let steps = steps(facts, fix)?;
-    let repository = facts
-        .repository
-        .as_ref()
-        .map_err(|error| FixError::Unavailable(error.to_string()))?;
-    let place = repository
-        .remote
-        .as_ref()
-        .map_or_else(String::new, |remote| remote.push_url.clone());
-    let mut ran = Vec::new();
-    for step in steps {
-        let git = command(&repository.root, &step);
-        let line = command_line(&git);
-        progress(&line);
-        let output = git
-            .run()
-            .await
-            .map_err(|error| FixError::git(&place, &error))?;
-        let printed = [output.text(), output.stderr.trim_end().to_owned()];
-        ran.push(RanCommand {
-            command: line,
-            output: printed
-                .iter()
-                .filter(|text| !text.is_empty())
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n"),
-        });
-    }
-    Ok(ran)
+        .map_err(|error| FixError::Other(repository::last_words(&error)))
 }
 
 #[cfg(test)]

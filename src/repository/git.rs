@@ -2,18 +2,20 @@
 //!
 //! Every call has a process group of its own, no terminal to prompt on, and a deadline; dropping the future ends the group.
 
+mod running;
+
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+pub use self::running::Line;
+use self::running::Running;
+use super::command_log::{End, Recording};
 
 /// How long a call may take unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +29,7 @@ pub struct Git {
     removed: Vec<&'static str>,
     input: Option<Vec<u8>>,
     patience: Duration,
+    recorded: bool,
 }
 
 /// What a call that exited with 0 printed.
@@ -54,6 +57,8 @@ pub enum GitError {
     Start(#[source] std::io::Error),
     #[error("git {command}: no answer within {seconds} s")]
     Timeout { command: String, seconds: u64 },
+    #[error("git {command}: cancelled")]
+    Cancelled { command: String },
     /// `stderr` is whole; the message shows its last line.
     #[error("git {command}: {}", last_line(stderr))]
     Failed {
@@ -97,6 +102,7 @@ impl Git {
             removed: vec!["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"],
             input: None,
             patience: PATIENCE,
+            recorded: false,
         }
     }
 
@@ -165,6 +171,13 @@ impl Git {
         self
     }
 
+    /// Takes it down in the command log, where one is kept: it changes something for the person, or talks to a remote.
+    #[must_use]
+    pub const fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
     /// Where it runs.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -186,40 +199,57 @@ impl Git {
     /// # Errors
     /// When git cannot be started, does not end in time, or exits with anything but 0.
     pub async fn run(self) -> Result<Output, GitError> {
-        let command_line = self.command_line();
-        let mut command = Command::new("git");
-        command
-            .args(&self.arguments)
-            .current_dir(&self.directory)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        for name in &self.removed {
-            command.env_remove(name);
-        }
-        let mut child = command.spawn().map_err(GitError::Start)?;
-        let group = GroupGuard(child.id());
-        if let (Some(input), Some(mut stdin)) = (self.input, child.stdin.take()) {
-            // A git that does not read its input closes the pipe; its exit code tells the story.
-            tokio::spawn(async move { drop(stdin.write_all(&input).await) });
-        }
-        let waited = tokio::time::timeout(self.patience, child.wait_with_output()).await;
-        let Ok(ended) = waited else {
-            drop(group);
-            return Err(GitError::Timeout {
-                command: command_line,
-                seconds: self.patience.as_secs(),
-            });
+        self.run_telling(&mut |_| {}, &CancellationToken::new())
+            .await
+    }
+
+    /// Runs it to its end, telling of every line as it comes, or until it is cancelled: the whole process group is asked to end,
+    /// and made to when it does not.
+    ///
+    /// # Errors
+    /// As [`Git::run`], and when it is cancelled.
+    pub async fn run_telling(
+        mut self,
+        tell: &mut (dyn FnMut(Line) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<Output, GitError> {
+        let line = self.command_line();
+        let mut recording = self.recorded.then(|| {
+            let words = self.arguments.iter();
+            let words = words.map(|word| word.to_string_lossy().into_owned());
+            let argv: Vec<String> = std::iter::once("git".to_owned()).chain(words).collect();
+            Recording::begin(&argv, &format!("git {line}"), &self.directory)
+        });
+        let input = self.input.take();
+        let mut running = match Running::start(self.command(), input) {
+            Ok(running) => running,
+            Err(error) => {
+                end(recording, End::NotStarted(error.to_string()));
+                return Err(GitError::Start(error));
+            }
         };
-        group.forget();
+        let mut heard = |line: Line| {
+            if let Some(recording) = recording.as_mut().filter(|_| !line.overwritten) {
+                recording.printed(&line.text);
+            }
+            tell(line);
+        };
+        let ended = tokio::select! {
+            ended = running.wait(&mut heard) => ended,
+            () = tokio::time::sleep(self.patience) => {
+                running.end().await;
+                end(recording, End::TimedOut);
+                return Err(GitError::Timeout { command: line, seconds: self.patience.as_secs() });
+            }
+            () = cancel.cancelled() => {
+                running.end().await;
+                end(recording, End::Cancelled);
+                return Err(GitError::Cancelled { command: line });
+            }
+        };
         let ended = ended.map_err(GitError::Start)?;
+        let code = ended.status.code();
+        end(recording, code.map_or(End::Killed, End::Exited));
         let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
         if ended.status.success() {
             Ok(Output {
@@ -228,29 +258,29 @@ impl Git {
             })
         } else {
             Err(GitError::Failed {
-                command: command_line,
-                code: ended.status.code(),
+                command: line,
+                code,
                 stderr,
             })
         }
     }
-}
 
-/// Ends a whole process group unless told that it has ended by itself.
-struct GroupGuard(Option<u32>);
-
-impl GroupGuard {
-    fn forget(mut self) {
-        self.0 = None;
+    fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        command
+            .args(&self.arguments)
+            .current_dir(&self.directory)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        command
     }
 }
 
-impl Drop for GroupGuard {
-    fn drop(&mut self) {
-        if let Some(id) = self.0.take().and_then(|id| i32::try_from(id).ok()) {
-            // The group may be gone already, which is what is wanted.
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-        }
+fn end(recording: Option<Recording>, how: End) {
+    if let Some(recording) = recording {
+        recording.end(how);
     }
 }
 
@@ -267,6 +297,7 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::{CommandLog, End, Entry};
 
     #[tokio::test]
     async fn a_failing_command_names_itself_and_says_why() {
@@ -291,6 +322,76 @@ mod tests {
             .arg("hang")
             .patience(Duration::from_millis(50));
         assert!(matches!(git.run().await, Err(GitError::Timeout { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_command_ends_with_all_it_started_and_cleans_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let cancel = CancellationToken::new();
+        let begun = cancel.clone();
+        // The helper would go on for ever; the shell removes its lock when it is asked to end.
+        let script = "!touch lock; trap 'rm lock; exit 1' TERM; sleep 600 & echo $! >&2; wait";
+        let git = Git::new(directory.path())
+            .config("alias.hang", script)
+            .arg("hang");
+        let mut helper = 0;
+        let mut tell = |line: Line| {
+            helper = line.text.parse().unwrap();
+            begun.cancel();
+        };
+        let ended = git.run_telling(&mut tell, &cancel).await;
+        assert!(
+            matches!(ended, Err(GitError::Cancelled { .. })),
+            "{ended:?}"
+        );
+        assert!(!directory.path().join("lock").exists());
+        // Told to end, it may take a moment.
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let gone = || {
+            let state = std::fs::read_to_string(format!("/proc/{helper}/stat"));
+            state.map_or(true, |state| state.contains(") Z "))
+        };
+        while !gone() && std::time::Instant::now() < deadline {
+            tokio::task::yield_now().await;
+        }
+        assert!(gone());
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_stays_with_the_pipes_open_holds_nobody_up() {
+        let git = Git::new("/")
+            .config("alias.leave", "!sleep 3 & echo left")
+            .arg("leave");
+        let began = std::time::Instant::now();
+        assert_eq!(git.run().await.unwrap().text(), "left");
+        assert!(began.elapsed() < Duration::from_secs(3));
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_is_taken_down_with_its_end() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let log = CommandLog::new(move |entry| sender.send(entry).unwrap());
+        let git = |word: &str| Git::new("/").config("alias.say", "!echo hello").arg(word);
+        log.record(async {
+            git("say").run().await.unwrap();
+            git("say").recorded().run().await.unwrap();
+            git("no such").recorded().run().await.unwrap_err();
+            let hang = git("hang").config("alias.hang", "!sleep 600").recorded();
+            let hang = tokio::time::timeout(Duration::from_millis(50), hang.run());
+            hang.await.unwrap_err();
+        })
+        .await;
+        git("say").recorded().run().await.unwrap();
+        let entries: Vec<Entry> = receiver.try_iter().collect();
+        let ends: Vec<&End> = entries.iter().map(|entry| &entry.end).collect();
+        assert_eq!(ends, [&End::Exited(0), &End::Exited(1), &End::Cancelled]);
+        assert_eq!(entries[0].argv[3], "say");
+        assert_eq!(entries[0].command, "git -c 'alias.say=!echo hello' say");
+        assert_eq!(
+            entries[0].output,
+            "hello
+"
+        );
     }
 
     #[tokio::test]

@@ -121,7 +121,7 @@ pub(crate) fn last_words(error: &GitError) -> String {
 /// A git command in `root` that may talk to a remote and will never ask a person anything: no terminal prompt, and SSH and
 /// credential helpers are answered with a refusal unless the person has a program for such questions.
 pub(crate) fn git(root: &Path) -> Git {
-    let git = Git::new(root);
+    let git = Git::new(root).recorded();
     if std::env::var_os("SSH_ASKPASS").is_some() {
         return git.env("SSH_ASKPASS_REQUIRE", "prefer");
     }

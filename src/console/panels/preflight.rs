@@ -142,6 +142,7 @@ pub const fn fix_words(fix: Fix) -> &'static str {
         Fix::CommitAndPush => "commit and push",
         Fix::Push => "push",
         Fix::Pull => "pull",
+        Fix::Switch => "switch branch",
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::send;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     },
     preflight::{
         self, Ask, Fix, Report, Request,
-        fix::{self, FixSheet},
+        fix::{self, FixSheet, Progress},
     },
     repository::{
         self, Facts, RemoteAnswer, RemoteError, Watch,
@@ -116,12 +117,14 @@ impl Desk {
         fix: Fix,
         sender: mpsc::Sender<Msg>,
     ) -> Result<(), String> {
-        let (facts, _) = self.facts(inquiry).await;
+        let sheet = self.plan_fix(inquiry, fix).await?;
         // A channel that is full loses a line on screen and nothing else.
-        let progress = |command: &str| {
-            let _ = sender.try_send(Msg::Done(Outcome::FixRuns(command.to_owned())));
+        let progress = |heard: Progress| {
+            if let Progress::Begins(command) = heard {
+                let _ = sender.try_send(Msg::Done(Outcome::FixRuns(command)));
+            }
         };
-        let applied = fix::apply(&facts, fix, progress).await;
+        let applied = fix::apply(&sheet, &CancellationToken::new(), progress).await;
         applied.map(drop).map_err(|error| error.to_string())
     }
 }

@@ -1,6 +1,7 @@
 //! `base`: which branch is cloned, and gets the pull request.
 
 use super::{Check, Facts, Verdict};
+use crate::preflight::Fix;
 
 pub(super) struct Base;
 
@@ -23,8 +24,9 @@ impl Check for Base {
         let default = asked.or(remote.default_branch.as_deref());
         Some(if default == Some(branch) {
             Verdict::warn(format!("{branch}, the default branch of {}", remote.name)).because(
-                "The run's pull request would go straight to it. To keep it apart, make a branch first: git switch -c flightdeck/plan-NAME.",
+                "The run's pull request would go straight to it. To keep it apart, the fix makes a branch for the plan and switches to it.",
             )
+            .fixed_by(facts.repository()?.commit().map(|_| Fix::Switch))
         } else {
             Verdict::pass(branch)
         })

@@ -30,8 +30,9 @@ impl Check for Branch {
             Head::Detached { commit } => {
                 let short: String = commit.chars().take(8).collect();
                 Verdict::fail(format!("HEAD is detached at {short}, on no branch")).because(
-                    "A run clones a branch and its pull request goes back to it. Switch to one: git switch BRANCH, or git switch -c NEW.",
+                    "A run clones a branch and its pull request goes back to it. Switch to one: git switch BRANCH, or let the fix make one here.",
                 )
+                .fixed_by(Fix::Switch)
             }
         })
     }

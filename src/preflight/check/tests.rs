@@ -63,7 +63,7 @@ fn branch() {
                         commit: "0123456789ab".into(),
                     }
                 },
-                "Fail HEAD is detached at 01234567, on no branch",
+                "Fail HEAD is detached at 01234567, on no branch [switch]",
             ),
             (
                 "in a rebase",
@@ -467,7 +467,7 @@ fn base() {
             (
                 "the default branch",
                 |f| remote(f).branch = Some("main".into()),
-                "Warn main, the default branch of origin",
+                "Warn main, the default branch of origin [switch]",
             ),
             (
                 "the default branch was renamed",
@@ -476,7 +476,7 @@ fn base() {
                         Some("trunk".into());
                     remote(f).branch = Some("trunk".into());
                 },
-                "Warn trunk, the default branch of origin",
+                "Warn trunk, the default branch of origin [switch]",
             ),
             (
                 "by the last known state",
@@ -484,7 +484,7 @@ fn base() {
                     f.remote = None;
                     remote(f).branch = Some("main".into());
                 },
-                "Warn main, the default branch of origin",
+                "Warn main, the default branch of origin [switch]",
             ),
         ],
     );

@@ -1,5 +1,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::{
     preflight::{Ask, Checked, Level, Report, Request, gather},
@@ -19,7 +21,9 @@ fn pushed(facts: &Facts) -> Checked {
 }
 
 async fn applied(facts: &Facts, fix: Fix) -> Result<Vec<RanCommand>, FixError> {
-    apply(facts, fix, |_| {}).await
+    let sheet = plan(facts, fix).await?;
+    let applied = apply(&sheet, &CancellationToken::new(), |_| {}).await;
+    applied.map_err(|unfinished| unfinished.why)
 }
 
 /// Puts a fix to what `tasks-pushed` asks for, until it is right or asks for nothing.
@@ -72,7 +76,7 @@ async fn an_edit_is_committed_and_pushed_and_nothing_else_is() {
         [
             "git --literal-pathspecs add --intent-to-add -- .taskmaster/docs/prd.md",
             "git --literal-pathspecs commit --only '--message=Update the plan and its documents' -- .taskmaster/tasks/tasks.json .taskmaster/docs/prd.md",
-            "git push origin refs/heads/feature/x:refs/heads/feature/x",
+            "git push --progress origin refs/heads/feature/x:refs/heads/feature/x",
         ]
     );
     let leaving: Vec<&str> = sheet
@@ -84,13 +88,26 @@ async fn an_edit_is_committed_and_pushed_and_nothing_else_is() {
     assert_eq!(sheet.destination.as_deref(), Some("origin/feature/x"));
 
     let mut heard = Vec::new();
-    let ran = apply(&before, Fix::CommitAndPush, |line| {
-        heard.push(line.to_owned());
-    })
+    let mut said = Vec::new();
+    let ran = apply(
+        &sheet,
+        &CancellationToken::new(),
+        |progress| match progress {
+            Progress::Begins(command) => heard.push(command),
+            Progress::Said(line) => said.push(line.text),
+        },
+    )
     .await
     .unwrap();
     assert_eq!(heard, sheet.commands);
     assert_eq!(ran.len(), 3);
+    assert!(
+        said.iter().any(|line| line.contains("2 files changed"))
+            && said
+                .iter()
+                .any(|line| line.contains("feature/x -> feature/x")),
+        "{said:?}"
+    );
     let after = facts(&fixture.root).await;
     assert_eq!(pushed(&after).level, Level::Pass);
     assert_eq!(
@@ -134,7 +151,7 @@ async fn a_branch_that_is_new_is_pushed_and_followed() {
     let sheet = plan(&before, Fix::Push).await.unwrap();
     assert_eq!(
         sheet.commands,
-        ["git push --set-upstream origin refs/heads/feature/y:refs/heads/feature/y"]
+        ["git push --progress --set-upstream origin refs/heads/feature/y:refs/heads/feature/y"]
     );
     assert_eq!(sheet.commits.len(), 1);
     assert_eq!(put_right(&fixture.root).await.level, Level::Pass);
@@ -179,7 +196,7 @@ async fn what_the_remote_has_is_brought_here() {
     assert_eq!(
         sheet.commands,
         [
-            "git fetch --no-tags --no-recurse-submodules origin +refs/heads/feature/x:refs/remotes/origin/feature/x",
+            "git fetch --progress --no-tags --no-recurse-submodules origin +refs/heads/feature/x:refs/remotes/origin/feature/x",
             "git merge --ff-only refs/remotes/origin/feature/x",
         ]
     );
@@ -238,7 +255,7 @@ async fn local_changes_in_the_way_of_a_pull_stay() {
     let error = applied(&facts(&fixture.root).await, Fix::Pull)
         .await
         .unwrap_err();
-    assert!(matches!(error, FixError::InTheWay(_)), "{error}");
+    assert_eq!(error, FixError::InTheWay(PLAN_PATH.into()));
     assert_eq!(
         fs::read_to_string(fixture.root.join(PLAN_PATH)).unwrap(),
         "{}"
@@ -266,13 +283,13 @@ async fn hooks_are_the_persons_own_and_their_words_are_shown() {
     fs::remove_file(fixture.root.join(".git/hooks/pre-push")).unwrap();
     let hooks = fixture.origin.join("hooks/pre-receive");
     fs::create_dir_all(hooks.parent().unwrap()).unwrap();
-    fs::write(&hooks, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::write(&hooks, "#!/bin/sh\necho 'not on a Friday' >&2\nexit 1\n").unwrap();
     fs::set_permissions(&hooks, fs::Permissions::from_mode(0o755)).unwrap();
     let error = applied(&facts(&fixture.root).await, Fix::Push)
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, FixError::Refused(said) if said.contains("pre-receive hook declined")),
+        matches!(&error, FixError::Refused(said) if said.starts_with("not on a Friday (") && said.contains("pre-receive hook declined")),
         "{error}"
     );
 }
@@ -306,4 +323,188 @@ async fn strange_names_are_only_strange_names() {
     assert_eq!(fixture.git(&["status", "--porcelain"]).await, "");
     assert_eq!(pushed(&facts(&fixture.root).await).level, Level::Pass);
     assert!(!fixture.root.join("pwned").exists());
+}
+
+#[tokio::test]
+async fn a_commit_that_is_refused_leaves_the_index_as_it_was() {
+    let fixture = Fixture::pushed().await;
+    fixture.write(".taskmaster/docs/prd.md", "new");
+    hook(&fixture.root, "pre-commit", "exit 1");
+    let before = fixture.git(&["status", "--porcelain"]).await;
+    assert!(
+        applied(&facts(&fixture.root).await, Fix::Commit)
+            .await
+            .is_err()
+    );
+    assert_eq!(fixture.git(&["status", "--porcelain"]).await, before);
+}
+
+#[tokio::test]
+async fn a_fix_that_is_cancelled_ends_what_it_began_and_says_what_stays() {
+    let fixture = Fixture::pushed().await;
+    fixture.write(PLAN_PATH, &edited());
+    hook(&fixture.root, "pre-push", "echo waiting >&2; sleep 600");
+    let sheet = plan(&facts(&fixture.root).await, Fix::CommitAndPush)
+        .await
+        .unwrap();
+    let cancel = CancellationToken::new();
+    let (sender, entries) = std::sync::mpsc::channel();
+    let log = repository::CommandLog::new(move |entry| sender.send(entry).unwrap());
+    let applied = apply(&sheet, &cancel, |progress| {
+        if matches!(&progress, Progress::Said(line) if line.text == "waiting") {
+            cancel.cancel();
+        }
+    });
+    let unfinished = log.record(applied).await.unwrap_err();
+    assert_eq!(
+        unfinished.to_string(),
+        "cancelled during the push; whether it arrived will be seen when the remote is asked; before that, the commit is made"
+    );
+    let ends: Vec<repository::End> = entries.try_iter().map(|entry| entry.end).collect();
+    assert_eq!(
+        ends,
+        [repository::End::Exited(0), repository::End::Cancelled]
+    );
+
+    // A commit that is cancelled leaves no lock behind, and nothing in the index.
+    fixture.write(".taskmaster/docs/prd.md", "new");
+    hook(&fixture.root, "pre-commit", "echo waiting >&2; sleep 600");
+    let sheet = plan(&facts(&fixture.root).await, Fix::Commit)
+        .await
+        .unwrap();
+    let cancel = CancellationToken::new();
+    let applied = apply(&sheet, &cancel, |progress| {
+        if matches!(&progress, Progress::Said(line) if line.text == "waiting") {
+            cancel.cancel();
+        }
+    });
+    assert_eq!(
+        applied.await.unwrap_err().why,
+        FixError::Cancelled("commit")
+    );
+    assert!(!fixture.root.join(".git/index.lock").exists());
+    assert_eq!(
+        fixture.git(&["status", "--porcelain"]).await,
+        "?? .taskmaster/docs/"
+    );
+}
+
+#[tokio::test]
+async fn a_sheet_is_about_the_head_it_was_made_for() {
+    let fixture = Fixture::pushed().await;
+    fixture.write("mine", "x");
+    fixture.commit("Mine").await;
+    let sheet = plan(&facts(&fixture.root).await, Fix::Push).await.unwrap();
+    fixture.write("secret", "x");
+    fixture.commit("Not for others").await;
+    let applied = apply(&sheet, &CancellationToken::new(), |_| {}).await;
+    assert_eq!(applied.unwrap_err().why, FixError::Moved);
+    let there = fixture::run(&fixture.origin, &["log", "--format=%s", "feature/x"]).await;
+    assert_eq!(there, "The plan");
+}
+
+#[tokio::test]
+async fn a_protected_branch_is_left_for_one_of_its_own() {
+    let fixture = Fixture::pushed().await;
+    let hooks = fixture.origin.join("hooks/update");
+    fs::create_dir_all(hooks.parent().unwrap()).unwrap();
+    let script = "#!/bin/sh\n[ \"$1\" != refs/heads/feature/x ] || { echo 'error: GH006: Protected branch update failed for refs/heads/feature/x.' >&2; exit 1; }\n";
+    fs::write(&hooks, script).unwrap();
+    fs::set_permissions(&hooks, fs::Permissions::from_mode(0o755)).unwrap();
+    fixture.write(PLAN_PATH, &edited());
+    let error = applied(&facts(&fixture.root).await, Fix::CommitAndPush)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.to_string().as_str(), error.offers()),
+        (
+            "one may not push to this branch: GH006: Protected branch update failed for refs/heads/feature/x.",
+            Some(Fix::Switch)
+        )
+    );
+    // A branch of that name is there already, from another time.
+    fixture
+        .git(&["branch", "flightdeck/plan-work", "HEAD~1"])
+        .await;
+    let before = facts(&fixture.root).await;
+    let sheet = plan(&before, Fix::Switch).await.unwrap();
+    assert_eq!(
+        sheet.commands,
+        [
+            "git switch --create flightdeck/plan-work-2",
+            "git push --progress --set-upstream origin refs/heads/flightdeck/plan-work-2:refs/heads/flightdeck/plan-work-2",
+        ]
+    );
+    assert_eq!(
+        sheet.destination.as_deref(),
+        Some("origin/flightdeck/plan-work-2")
+    );
+    assert_eq!(sheet.commits.len(), 1);
+    applied(&before, Fix::Switch).await.unwrap();
+    let after = Report::of(&facts(&fixture.root).await);
+    for id in ["branch", "upstream", "tasks-pushed", "sync", "base"] {
+        assert_eq!(after.check(id).unwrap().level, Level::Pass, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_detached_head_goes_to_its_branch_or_to_a_new_one() {
+    let fixture = Fixture::pushed().await;
+    fixture.git(&["checkout", "-q", "--detach"]).await;
+    let before = facts(&fixture.root).await;
+    assert_eq!(
+        Report::of(&before).check("branch").unwrap().fix,
+        Some(Fix::Switch)
+    );
+    let sheet = plan(&before, Fix::Switch).await.unwrap();
+    assert_eq!(sheet.commands, ["git switch feature/x"]);
+    assert_eq!((sheet.commits, sheet.destination), (vec![], None));
+    applied(&before, Fix::Switch).await.unwrap();
+    assert_eq!(
+        facts(&fixture.root).await.repository.unwrap().branch(),
+        Some("feature/x")
+    );
+
+    fixture.git(&["checkout", "-q", "--detach"]).await;
+    fixture.write("mine", "x");
+    fixture.commit("Mine").await;
+    let sheet = plan(&facts(&fixture.root).await, Fix::Switch)
+        .await
+        .unwrap();
+    assert_eq!(
+        sheet.commands[0],
+        "git switch --create flightdeck/plan-work"
+    );
+    assert_eq!(sheet.commits.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_committed_in_the_middle_of_a_merge() {
+    let fixture = Fixture::pushed().await;
+    fixture.git(&["checkout", "-q", "-b", "other"]).await;
+    fixture.write("a", "1");
+    fixture.commit("One").await;
+    fixture.git(&["checkout", "-q", "feature/x"]).await;
+    fixture
+        .git(&["merge", "-q", "--no-ff", "--no-commit", "other"])
+        .await;
+    fixture.write(PLAN_PATH, &edited());
+    let error = applied(&facts(&fixture.root).await, Fix::Commit)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a merge is under way: end it or abort it first"
+    );
+}
+
+#[tokio::test]
+async fn a_commit_that_cannot_be_signed_or_has_no_author_says_what_to_do() {
+    let fixture = Fixture::pushed().await;
+    fixture.write(PLAN_PATH, &edited());
+    fixture.git(&["config", "commit.gpgsign", "true"]).await;
+    fixture.git(&["config", "gpg.program", "false"]).await;
+    let before = facts(&fixture.root).await;
+    let error = applied(&before, Fix::Commit).await.unwrap_err();
+    assert!(matches!(error, FixError::Signing(_)), "{error}");
 }
