@@ -52,6 +52,7 @@ pub use service::{ResponseBody, Service};
 pub use store::DiskError;
 
 use kinds::NAMESPACES;
+pub use node::Limits;
 use node::{Logs, NodeHandle, NodeOptions};
 use object::Key;
 use store::Store;
@@ -70,6 +71,8 @@ pub struct ClusterOptions {
     pub max_containers: usize,
     /// Environment of this process that containers may be given parts of.
     pub environment: BTreeMap<String, String>,
+    /// What logs and volumes may take of the disk.
+    pub limits: Limits,
 }
 
 /// Why a cluster cannot be opened.
@@ -98,6 +101,7 @@ impl From<ClusterOptions> for NodeOptions {
             program: options.program,
             max_containers: options.max_containers,
             environment: options.environment,
+            limits: options.limits,
         }
     }
 }

@@ -126,6 +126,11 @@ pub struct ForgeHost {
 #[serde(deny_unknown_fields)]
 pub struct EmbeddedSettings {
     pub max_containers: usize,
+    pub log_file_mib: u64,
+    pub log_files: u32,
+    pub free_mib: u64,
+    /// 0: no bound.
+    pub used_mib: u64,
     pub idle_seconds: u64,
 }
 

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     controller::{self, ControllerConfig, InstallError},
-    embedded::{Cluster, ClusterOptions},
+    embedded::{Cluster, ClusterOptions, Limits},
     forge::stand_in::{self, StandIn, StandInOptions},
-    settings::{ForgeHost, Paths, Settings},
+    settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
 };
 
 /// The namespace of the embedded cluster that runs live in.
@@ -113,6 +113,17 @@ pub struct Engine {
     stand_in: Option<StandIn>,
 }
 
+/// What the person's settings leave to containers.
+fn limits(settings: &EmbeddedSettings) -> Limits {
+    const MIB: u64 = 1024 * 1024;
+    Limits {
+        log_file_bytes: settings.log_file_mib.saturating_mul(MIB),
+        log_files: settings.log_files,
+        free_bytes: settings.free_mib.saturating_mul(MIB),
+        used_bytes: Some(settings.used_mib.saturating_mul(MIB)).filter(|bytes| *bytes > 0),
+    }
+}
+
 impl Engine {
     /// Opens the cluster, installs the custom resources, starts the controller.
     pub async fn start(mut options: Options) -> Result<Self, EngineError> {
@@ -140,6 +151,7 @@ impl Engine {
             program: options.program,
             max_containers: options.settings.embedded.max_containers,
             environment: options.environment,
+            limits: limits(&options.settings.embedded),
         })
         .await?;
         controller::install_crds(cluster.client()).await?;

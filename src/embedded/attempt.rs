@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | `spec.json` | node, before the shim starts | [`Spec`]: what to run |
 //! | `lock` | shim | held (`flock`) for as long as the shim lives |
+//! | `claimed` | shim, before it starts anything | without it nothing of the attempt ever ran |
 //! | `started.json` | shim, by rename | [`Started`]: who runs, since when |
-//! | `log` | shim | output, one record a line (see [`super::log`]) |
+//! | `log`, `log.1`, `log.2`, ... | shim | output, one record a line (see [`super::log`]); each file is full before the next is begun, and the oldest go |
 //! | `termination` | the container | its last words |
-//! | `ended.json` | shim, by rename, after the last byte of `log` | [`Ended`]: how it ended |
+//! | `ended.json` | shim, by rename, after the last byte of the log | [`Ended`]: how it ended |
 //!
 //! Whoever writes `ended.json` holds the lock, so an attempt ends exactly once: a shim that finds one starts nothing,
 //! and a node that takes the lock of an attempt without one writes [`Ended::lost`] before it lets go.
@@ -16,7 +17,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -27,6 +28,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 const EXIT_LOST: i32 = 137;
 /// Exit code of a container that could not be started.
 const EXIT_NOT_STARTED: i32 = 128;
+/// Bytes kept free for the end.
+const RESERVED: usize = 4096;
+
+/// Reason of an attempt that was never taken up.
+const UNTOUCHED: &str = "NotStarted";
 
 /// What a shim runs. Its environment is the shim's own, so that no secret is written down here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +43,10 @@ pub struct Spec {
     pub working_directory: PathBuf,
     /// Seconds between SIGTERM and SIGKILL when the container is asked to stop.
     pub grace_seconds: u64,
+    /// Bytes of one file of the log.
+    pub log_file_bytes: u64,
+    /// Files of the log that are kept.
+    pub log_files: u32,
 }
 
 /// Written when the container's main process runs.
@@ -80,6 +90,22 @@ impl Ended {
             started_at: None,
             finished_at: now,
         }
+    }
+
+    /// No shim ever took the attempt up: its node ended in between, and nothing of it ran.
+    #[must_use]
+    pub fn untouched(now: Timestamp) -> Self {
+        let message = "the server ended before the container was started".to_owned();
+        Self {
+            reason: Some(UNTOUCHED.to_owned()),
+            ..Self::not_started(message, now)
+        }
+    }
+
+    /// Whether nothing ran, so that it may be tried again.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.reason.as_deref() == Some(UNTOUCHED)
     }
 
     /// The shim is gone without a word.
@@ -129,9 +155,29 @@ impl Attempt {
         self.directory.join("spec.json")
     }
 
+    /// A file of the log; the first has number 0.
     #[must_use]
-    pub fn log_path(&self) -> PathBuf {
-        self.directory.join("log")
+    pub fn log_path(&self, number: u32) -> PathBuf {
+        self.directory.join(match number {
+            0 => "log".to_owned(),
+            number => format!("log.{number}"),
+        })
+    }
+
+    /// Numbers of the files of the log that are there, the oldest first.
+    pub fn log_files(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            let number = match name.to_str() {
+                Some("log") => Some(0),
+                Some(name) => name.strip_prefix("log.").and_then(|n| n.parse().ok()),
+                None => None,
+            };
+            numbers.extend(number);
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     #[must_use]
@@ -165,8 +211,36 @@ impl Attempt {
         read(&self.started_path()).ok().flatten()
     }
 
+    /// Says that something may run from now on.
+    pub fn claim(&self) -> io::Result<()> {
+        fs::write(self.directory.join("claimed"), "")
+    }
+
+    #[must_use]
+    pub fn is_claimed(&self) -> bool {
+        self.directory.join("claimed").exists()
+    }
+
+    /// Takes the room for the end now, since the container may fill the disk.
+    pub fn reserve_end(&self) -> io::Result<()> {
+        let file = File::create(beside(&self.ended_path()))?;
+        (&file).write_all(&[b' '; RESERVED])?;
+        file.sync_data()
+    }
+
+    /// Writes how it ended, into what was reserved for it.
     pub fn write_ended(&self, ended: &Ended) -> io::Result<()> {
-        write(&self.ended_path(), ended)
+        let path = self.ended_path();
+        let mut bytes = serde_json::to_vec(ended)?;
+        // Blanks to the end: nothing of what was there before may stay.
+        bytes.resize(bytes.len().max(RESERVED), b' ');
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(beside(&path))?;
+        file.write_all(&bytes)?;
+        fs::rename(beside(&path), path)
     }
 
     /// `None` while the attempt has not ended.
@@ -209,9 +283,12 @@ impl Attempt {
 
 /// Writes beside and renames, so that a reader sees all of it or nothing.
 fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let beside = path.with_extension("json.new");
-    fs::write(&beside, serde_json::to_vec(value)?)?;
-    fs::rename(&beside, path)
+    fs::write(beside(path), serde_json::to_vec(value)?)?;
+    fs::rename(beside(path), path)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension("json.new")
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {

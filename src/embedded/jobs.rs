@@ -6,9 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use k8s_openapi::api::{
+    batch::v1::{Job, JobCondition, JobStatus},
+    core::v1::{ObjectReference, Pod},
+};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     runtime::{
         controller::{Action, Controller},
@@ -18,7 +21,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::node::MANAGER;
+use super::node::{MANAGER, Recorder};
 use plan::Plan;
 
 /// How soon what failed is tried again.
@@ -32,12 +35,18 @@ enum JobError {
     Status(#[from] serde_json::Error),
 }
 
+/// What a reconciliation works with.
+struct Around {
+    client: Client,
+    recorder: Recorder,
+}
+
 /// Runs until dropped.
-pub async fn run(client: Client) {
+pub async fn run(client: Client, recorder: Recorder) {
     let all = watcher::Config::default();
     Controller::new(Api::<Job>::all(client.clone()), all.clone())
         .owns(Api::<Pod>::all(client.clone()), all)
-        .run(reconcile, retry, Arc::new(client))
+        .run(reconcile, retry, Arc::new(Around { client, recorder }))
         .for_each(|outcome| async {
             if let Err(error) = outcome {
                 tracing::debug!(%error, "a Job could not be brought forward");
@@ -47,16 +56,16 @@ pub async fn run(client: Client) {
 }
 
 #[allow(clippy::needless_pass_by_value)] // The controller's own signature.
-fn retry(job: Arc<Job>, error: &JobError, _: Arc<Client>) -> Action {
+fn retry(job: Arc<Job>, error: &JobError, _: Arc<Around>) -> Action {
     let job = ObjectRef::from_obj(job.as_ref());
     tracing::warn!(%job, %error, "a Job could not be brought forward");
     Action::requeue(RETRY)
 }
 
-async fn reconcile(job: Arc<Job>, client: Arc<Client>) -> Result<Action, JobError> {
+async fn reconcile(job: Arc<Job>, around: Arc<Around>) -> Result<Action, JobError> {
     let namespace = job.namespace().unwrap_or_default();
-    let jobs = Api::<Job>::namespaced(Client::clone(&client), &namespace);
-    let pods = Api::<Pod>::namespaced(Client::clone(&client), &namespace);
+    let jobs = Api::<Job>::namespaced(around.client.clone(), &namespace);
+    let pods = Api::<Pod>::namespaced(around.client.clone(), &namespace);
     // Read anew: what the watch holds may be older than this controller's own last write.
     let Some(job) = jobs.get_opt(&job.name_any()).await? else {
         return Ok(Action::await_change());
@@ -71,16 +80,27 @@ async fn reconcile(job: Arc<Job>, client: Arc<Client>) -> Result<Action, JobErro
     let now = Timestamp::now();
     let plan = plan::plan(&job, &own.collect::<Vec<_>>(), now);
     let wake = plan.wake;
-    apply(&job, plan, &jobs, &pods).await?;
+    apply(&job, plan, &jobs, &pods, &around.recorder).await?;
     Ok(wake.map_or_else(Action::await_change, |wake| {
         let wait = wake.duration_since(now).unsigned_abs();
         Action::requeue(wait)
     }))
 }
 
-async fn apply(job: &Job, plan: Plan, jobs: &Api<Job>, pods: &Api<Pod>) -> Result<(), JobError> {
+async fn apply(
+    job: &Job,
+    plan: Plan,
+    jobs: &Api<Job>,
+    pods: &Api<Pod>,
+    recorder: &Recorder,
+) -> Result<(), JobError> {
+    let about = job.object_ref(&());
     for pod in &plan.delete {
         let deleted = pods.delete(&pod.name_any(), &background(pod.uid())).await;
+        if deleted.is_ok() {
+            let message = format!("Deleted pod: {}", pod.name_any());
+            recorder.normal(&about, "SuccessfulDelete", message);
+        }
         ignoring(&[404, 409], deleted.map(drop))?;
     }
     if let Some(pod) = &plan.create {
@@ -88,8 +108,19 @@ async fn apply(job: &Job, plan: Plan, jobs: &Api<Job>, pods: &Api<Pod>) -> Resul
             field_manager: Some(MANAGER.to_owned()),
             ..PostParams::default()
         };
-        // There already: made before a write that did not come through.
-        ignoring(&[409], pods.create(&parameters, pod).await.map(drop))?;
+        let created = pods.create(&parameters, pod).await;
+        match &created {
+            Ok(pod) => {
+                let message = format!("Created pod: {}", pod.name_any());
+                recorder.normal(&about, "SuccessfulCreate", message);
+            }
+            // There already: made before a write that did not come through.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => {
+                recorder.warning(&about, "FailedCreate", format!("Error creating: {error}"));
+            }
+        }
+        ignoring(&[409], created.map(drop))?;
     }
     if let Some(status) = &plan.status {
         let patch = json!([
@@ -104,6 +135,9 @@ async fn apply(job: &Job, plan: Plan, jobs: &Api<Job>, pods: &Api<Pod>) -> Resul
         let written = jobs
             .patch_status(&job.name_any(), &parameters, &patch)
             .await;
+        if written.is_ok() {
+            record(job, status, &about, recorder);
+        }
         ignoring(&[404, 422], written.map(drop))?;
     }
     if plan.expire {
@@ -111,6 +145,28 @@ async fn apply(job: &Job, plan: Plan, jobs: &Api<Job>, pods: &Api<Pod>) -> Resul
         ignoring(&[404, 409], deleted.map(drop))?;
     }
     Ok(())
+}
+
+/// What a new status tells, in Events.
+fn record(job: &Job, status: &JobStatus, about: &ObjectReference, recorder: &Recorder) {
+    let before = job.status.as_ref();
+    let before = before.and_then(|status| status.conditions.as_deref());
+    for condition in status.conditions.iter().flatten() {
+        let same =
+            |old: &JobCondition| old.type_ == condition.type_ && old.status == condition.status;
+        if before.unwrap_or_default().iter().any(same) {
+            continue;
+        }
+        let reason = condition.reason.as_deref().unwrap_or_default();
+        let message = condition.message.as_deref().unwrap_or_default();
+        match (condition.type_.as_str(), condition.status.as_str()) {
+            ("Complete", "True") => recorder.normal(about, "Completed", "Job completed"),
+            ("Failed", "True") => recorder.warning(about, reason, message),
+            ("Suspended", "True") => recorder.normal(about, "Suspended", message),
+            ("Suspended", _) => recorder.normal(about, "Resumed", message),
+            _ => {}
+        }
+    }
 }
 
 fn background(uid: Option<String>) -> DeleteParams {

@@ -3,9 +3,12 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `pod` | one pod from its first sight to the last of it |
+//! | `queue` | who runs next |
 //! | `container` | one attempt at a container: putting it together, starting, stopping, judging |
 //! | `environment`, `paths`, `sources`, `volumes`, `claims` | what a container is given |
-//! | `status` | what a kubelet would write of it |
+//! | `supported` | what it may ask for and cannot be given |
+//! | `status`, `recorder` | what a kubelet would write of it |
+//! | `limits`, `disk` | what all of them may take of the disk |
 //! | `logs` | which log a request asks for |
 //!
 //! On disk, below the state directory: `pods/<uid>/containers/<name>/<attempt>/` (see [`super::attempt`]),
@@ -15,16 +18,21 @@
 
 mod claims;
 mod container;
+mod disk;
 mod environment;
+mod limits;
 mod logs;
 mod paths;
 mod pod;
+mod queue;
+mod recorder;
 mod sources;
 mod status;
+mod supported;
 mod volumes;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs, io,
     os::unix::fs::{DirBuilderExt, symlink},
     path::{Path, PathBuf},
@@ -41,16 +49,20 @@ use kube::{
     },
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 
 use super::{attempt::Attempt, jobs};
 use claims::Claims;
-use pod::Seen;
+use pod::{Arrival, Seen};
+use queue::{Queue, Ticket};
 
+pub use disk::{Usage, usage};
 pub use environment::INHERIT_ANNOTATION;
+pub use limits::Limits;
 pub use logs::{LogError, LogQuery, Logs};
+pub(super) use recorder::Recorder;
 
 /// Name of the only node.
 const NODE_NAME: &str = "embedded";
@@ -68,6 +80,7 @@ pub struct NodeOptions {
     pub max_containers: usize,
     /// The environment that containers are given parts of.
     pub environment: BTreeMap<String, String>,
+    pub limits: Limits,
 }
 
 /// What the parts of a node share.
@@ -76,7 +89,8 @@ struct Node {
     options: NodeOptions,
     /// Directory with this program, for the PATH.
     programs: PathBuf,
-    places: Arc<Semaphore>,
+    queue: Queue,
+    recorder: Recorder,
     claims: watch::Sender<claims::Known>,
     /// Nothing is started any more.
     halted: RwLock<bool>,
@@ -100,15 +114,17 @@ pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
         fs::create_dir_all(directory)?;
     }
     link(&options.program, &programs.join("flightdeck"))?;
+    let (recorder, recording) = Recorder::new(client.clone());
     let node = Arc::new(Node {
         programs,
-        places: Arc::new(Semaphore::new(options.max_containers.max(1))),
+        queue: Queue::new(options.max_containers),
+        recorder,
         claims: watch::Sender::default(),
         halted: RwLock::new(false),
         client,
         options,
     });
-    let task = tokio::spawn(run(Arc::clone(&node)));
+    let task = tokio::spawn(run(Arc::clone(&node), recording));
     Ok(NodeHandle {
         node,
         task: Arc::new(task),
@@ -179,22 +195,6 @@ impl Node {
         (!*halted).then_some(halted)
     }
 
-    fn share(&self, containers: usize) -> u32 {
-        containers.clamp(1, self.options.max_containers.max(1)) as u32
-    }
-
-    /// Room for so many containers, first come, first served.
-    async fn take_place(&self, containers: usize) -> Option<OwnedSemaphorePermit> {
-        let places = Arc::clone(&self.places);
-        places.acquire_many_owned(self.share(containers)).await.ok()
-    }
-
-    /// Room for containers that may run already and cannot wait.
-    fn place_if_free(&self, containers: usize) -> Option<OwnedSemaphorePermit> {
-        let places = Arc::clone(&self.places);
-        places.try_acquire_many_owned(self.share(containers)).ok()
-    }
-
     /// Every attempt on disk that has not ended.
     fn attempts(&self) -> Vec<Attempt> {
         entries(&self.pods_directory())
@@ -244,9 +244,10 @@ struct Runner {
     seen: watch::Sender<Seen>,
 }
 
-async fn run(node: Arc<Node>) {
+async fn run(node: Arc<Node>, recording: impl Future<Output = ()> + Send + 'static) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(jobs::run(node.client.clone()));
+    tasks.spawn(recording);
+    tasks.spawn(jobs::run(node.client.clone(), node.recorder.clone()));
     let pods = Api::<Pod>::all(node.client.clone());
     let pods = watcher(pods, watcher::Config::default()).default_backoff();
     let all = Api::<PersistentVolumeClaim>::all(node.client.clone());
@@ -257,7 +258,7 @@ async fn run(node: Arc<Node>) {
     loop {
         tokio::select! {
             event = pods.next() => match event {
-                Some(Ok(event)) => runners.take_in(&node, event, &mut tasks),
+                Some(Ok(event)) => runners.take_in(&node, event, &mut tasks).await,
                 Some(Err(error)) => tracing::warn!(%error, "the watch of pods was cut"),
                 None => return,
             },
@@ -282,53 +283,89 @@ async fn run(node: Arc<Node>) {
 #[derive(Default)]
 struct Runners {
     all: HashMap<String, Runner>,
-    /// Uids of a list that is not complete yet.
-    listed: Option<Vec<String>>,
+    /// The pods of a list that is not complete yet.
+    listed: Option<Vec<Pod>>,
+    /// What the next new pod draws.
+    next_ticket: Ticket,
 }
 
 impl Runners {
-    fn take_in(&mut self, node: &Arc<Node>, event: Event<Pod>, tasks: &mut JoinSet<()>) {
+    async fn take_in(&mut self, node: &Arc<Node>, event: Event<Pod>, tasks: &mut JoinSet<()>) {
         match event {
             Event::Init => self.listed = Some(Vec::new()),
             Event::InitApply(pod) => {
                 if let Some(listed) = &mut self.listed {
-                    listed.push(pod.uid().unwrap_or_default());
+                    listed.push(pod);
                 }
-                self.see(node, pod, tasks);
             }
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
-                let gone: Vec<String> = self
-                    .all
-                    .keys()
-                    .filter(|uid| !listed.contains(uid))
-                    .cloned()
-                    .collect();
-                for uid in &gone {
-                    self.lose(uid);
-                }
-                for left in entries(&node.pods_directory()).filter(|uid| !listed.contains(uid)) {
-                    if !gone.contains(&left) {
-                        let node = Arc::clone(node);
-                        tokio::task::spawn_blocking(move || node.sweep(&left));
-                    }
-                }
+                self.take_in_all(node, listed, tasks).await;
+                node.queue.open();
             }
-            Event::Apply(pod) => self.see(node, pod, tasks),
+            Event::Apply(pod) => self.see(node, pod, None, tasks),
             Event::Delete(pod) => self.lose(&pod.uid().unwrap_or_default()),
         }
     }
 
-    fn see(&mut self, node: &Arc<Node>, pod: Pod, tasks: &mut JoinSet<()>) {
-        let uid = pod.uid().unwrap_or_default();
-        let pod = Some(Arc::new(pod));
-        if let Some(runner) = self.all.get(&uid) {
-            runner.seen.send_replace(pod);
-        } else {
-            let (seen, receiver) = watch::channel(pod);
-            tasks.spawn(pod::run(Arc::clone(node), receiver));
-            self.all.insert(uid, Runner { seen });
+    /// Takes in everything there is: who is gone is lost, who runs already keeps its places, and the others queue up as
+    /// they did before.
+    async fn take_in_all(&mut self, node: &Arc<Node>, pods: Vec<Pod>, tasks: &mut JoinSet<()>) {
+        let listed: HashSet<String> = pods.iter().filter_map(Pod::uid).collect();
+        let gone: Vec<String> = self
+            .all
+            .keys()
+            .filter(|uid| !listed.contains(*uid))
+            .cloned()
+            .collect();
+        for uid in &gone {
+            self.lose(uid);
         }
+        let recalled = tokio::task::spawn_blocking({
+            let node = Arc::clone(node);
+            move || {
+                for left in entries(&node.pods_directory()).filter(|uid| !listed.contains(uid)) {
+                    if !gone.contains(&left) {
+                        let node = Arc::clone(&node);
+                        // A container of it may take its time.
+                        tokio::task::spawn_blocking(move || node.sweep(&left));
+                    }
+                }
+                pod::in_order(&node, pods)
+            }
+        });
+        let Ok(recalled) = recalled.await else {
+            return tracing::error!("what was left of the pods cannot be read");
+        };
+        for (pod, trace) in recalled {
+            self.see(node, pod, Some(trace), tasks);
+        }
+    }
+
+    /// `trace`: what an earlier node left of the pod, when it may have.
+    fn see(
+        &mut self,
+        node: &Arc<Node>,
+        pod: Pod,
+        trace: Option<pod::Trace>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let uid = pod.uid().unwrap_or_default();
+        if let Some(runner) = self.all.get(&uid) {
+            runner.seen.send_replace(Some(Arc::new(pod)));
+            return;
+        }
+        let trace = trace.unwrap_or_default();
+        let ticket = trace.ticket.unwrap_or(self.next_ticket);
+        self.next_ticket = self.next_ticket.max(ticket + 1);
+        let runs = trace.begun && !pod::is_finished(&pod);
+        let arrival = Arrival {
+            ticket,
+            place: runs.then(|| node.queue.occupy(pod::size(&pod))),
+        };
+        let (seen, receiver) = watch::channel(Some(Arc::new(pod)));
+        tasks.spawn(pod::run(Arc::clone(node), receiver, arrival));
+        self.all.insert(uid, Runner { seen });
     }
 
     /// The runner clears up and ends by itself.

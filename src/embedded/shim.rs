@@ -9,7 +9,9 @@
 //! output, where it writes one byte when the container runs and which closes when it is done.
 
 mod lines;
+mod log_file;
 mod processes;
+mod remains;
 
 use std::{
     fs::File,
@@ -33,9 +35,11 @@ use nix::{
 
 use super::attempt::{Attempt, Ended, Spec, Started};
 use lines::Lines;
+use log_file::LogFile;
 use processes::Exit;
 
 pub use processes::ticks;
+pub use remains::{MARK, end as end_remains};
 
 /// How long output may still come once every process of the container is dead.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -71,10 +75,9 @@ fn oversee(attempt: &Attempt) -> io::Result<()> {
 fn run(attempt: &Attempt) -> io::Result<Ended> {
     let spec = attempt.spec()?;
     let signals = Signals::register()?;
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(attempt.log_path())?;
+    let log = LogFile::open(attempt, spec.log_file_bytes, spec.log_files)?;
+    attempt.reserve_end()?;
+    attempt.claim()?;
     let child = start(&spec)?;
     let process = Pid::from_raw(child.id() as i32);
     let started = Started {
@@ -176,7 +179,7 @@ impl Output {
 struct Overseer {
     process: Pid,
     outputs: [Output; 2],
-    log: File,
+    log: LogFile,
     signals: Signals,
     grace: Duration,
     /// When a container that was asked to stop is killed.
@@ -186,7 +189,7 @@ struct Overseer {
 }
 
 impl Overseer {
-    fn new(process: Pid, mut child: Child, log: File, signals: Signals, spec: &Spec) -> Self {
+    fn new(process: Pid, mut child: Child, log: LogFile, signals: Signals, spec: &Spec) -> Self {
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
         Self {
@@ -289,12 +292,9 @@ impl Overseer {
         }
     }
 
-    /// A full disk must not stop the container: what cannot be written is dropped.
     fn flush(&mut self) {
-        if !self.records.is_empty() {
-            let _ = self.log.write_all(&self.records);
-            self.records.clear();
-        }
+        self.log.write(&stamp(), &self.records);
+        self.records.clear();
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use flightdeck::{
     controller::{self, ControllerConfig},
-    embedded::{Cluster, ClusterOptions},
+    embedded::{Cluster, ClusterOptions, Limits},
     resources::{CodeRun, DocsRun},
     runs::{Stage, StageReport, naming},
     settings::Settings,
@@ -57,6 +57,7 @@ impl Scene {
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 0,
+            limits: Limits::default(),
             environment: BTreeMap::default(),
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use flightdeck::embedded::{Cluster, ClusterOptions, serve::Server};
+use flightdeck::embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -20,6 +20,7 @@ async fn cluster(directory: &Path) -> (Cluster, Server) {
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 0,
+        limits: Limits::default(),
         environment: std::collections::BTreeMap::new(),
     })
     .await

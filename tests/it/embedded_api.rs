@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flightdeck::{
-    embedded::{Cluster, ClusterOptions},
+    embedded::{Cluster, ClusterOptions, Limits},
     resources::{DocsRun, DocsRunSpec, RunSpec},
 };
 use futures::{StreamExt, TryStreamExt};
@@ -28,6 +28,7 @@ async fn open(directory: &std::path::Path) -> Cluster {
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 0,
+        limits: Limits::default(),
         environment: std::env::vars().collect(),
     };
     Cluster::open(options).await.unwrap()

@@ -1,11 +1,14 @@
 //! Jobs and pods of the embedded cluster as they really run: processes of this machine, seen through the API alone.
 
+mod ending;
+mod waiting;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use flightdeck::embedded::{Cluster, ClusterOptions, attempt::Attempt};
+use flightdeck::embedded::{Cluster, ClusterOptions, Limits, attempt::Attempt};
 use futures::AsyncReadExt;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -60,6 +63,10 @@ struct Scene {
 }
 
 async fn open(directory: &Path, max_containers: usize) -> Scene {
+    open_with(directory, max_containers, Limits::default()).await
+}
+
+async fn open_with(directory: &Path, max_containers: usize, limits: Limits) -> Scene {
     let environment = [
         ("PATH", std::env::var("PATH").unwrap()),
         ("HOME", "/nowhere".to_owned()),
@@ -70,6 +77,7 @@ async fn open(directory: &Path, max_containers: usize) -> Scene {
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers,
+        limits,
         environment: environment
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
@@ -661,7 +669,7 @@ async fn a_claim_stays_while_a_pod_uses_it_and_its_files_go_with_it() {
     scene
         .until::<Pod>("user", "unscheduled", |pod| {
             let message = pod["status"]["conditions"][0]["message"].as_str();
-            message == Some("persistentvolumeclaim \"claim\" not found")
+            message == Some("0/1 nodes are available: persistentvolumeclaim \"claim\" not found.")
         })
         .await;
     let claim: PersistentVolumeClaim = scene

@@ -38,17 +38,24 @@ impl Drop for Container {
 fn attempt() -> (TempDir, Attempt) {
     let directory = TempDir::new().unwrap();
     let attempt = Attempt::new(directory.path());
-    std::fs::write(attempt.log_path(), "").unwrap();
+    std::fs::write(attempt.log_path(0), "").unwrap();
     (directory, attempt)
 }
 
 fn start(command: &[&str], grace_seconds: u64) -> Container {
+    start_with(command, |spec| spec.grace_seconds = grace_seconds)
+}
+
+fn start_with(command: &[&str], change: impl FnOnce(&mut Spec)) -> Container {
     let (directory, attempt) = attempt();
-    let spec = Spec {
+    let mut spec = Spec {
         command: command.iter().map(ToString::to_string).collect(),
         working_directory: directory.path().to_owned(),
-        grace_seconds,
+        grace_seconds: 30,
+        log_file_bytes: 10 * 1024 * 1024,
+        log_files: 5,
     };
+    change(&mut spec);
     attempt.write_spec(&spec).unwrap();
     let mut shim = shim(&attempt);
     let _ = shim.stdout.take().unwrap().read(&mut [0]);
@@ -105,7 +112,8 @@ impl Container {
 
     fn wait_for_output(&self, text: &str) {
         eventually(&format!("{text:?} in the log"), || {
-            String::from_utf8_lossy(&std::fs::read(self.attempt.log_path()).unwrap()).contains(text)
+            String::from_utf8_lossy(&std::fs::read(self.attempt.log_path(0)).unwrap())
+                .contains(text)
         });
     }
 }
@@ -315,4 +323,108 @@ fn followers_come_and_go_while_the_log_is_written() {
     });
     std::fs::write(container.attempt.directory().join("go"), "").unwrap();
     assert_eq!(container.end().exit_code, 0);
+}
+
+#[test]
+fn a_log_takes_no_more_of_the_disk_than_its_files_and_keeps_the_newest_lines() {
+    let mut container = start_with(&["seq", "1", "20000"], |spec| {
+        (spec.log_file_bytes, spec.log_files) = (64 * 1024, 3);
+    });
+    container.end();
+    let files = container.attempt.log_files().unwrap();
+    assert_eq!(files.len(), 3);
+    for number in files {
+        let path = container.attempt.log_path(number);
+        assert!(std::fs::metadata(path).unwrap().len() <= 64 * 1024);
+    }
+    let output = String::from_utf8(container.output()).unwrap();
+    let lines: Vec<u32> = output.lines().map(|line| line.parse().unwrap()).collect();
+    let expected: Vec<u32> = (lines[0]..=20000).collect();
+    assert!(lines[0] > 1 && lines == expected, "from {}", lines[0]);
+    // The last lines reach over a file's end.
+    let options = LogOptions {
+        tail: Some(2000),
+        ..LogOptions::default()
+    };
+    let tail = runtime().block_on(read(&container.attempt, options));
+    let expected: String = (18001..=20000).map(|n| format!("{n}\n")).collect();
+    assert!(tail == expected.as_bytes());
+}
+
+#[test]
+fn a_follower_loses_and_doubles_nothing_where_the_log_goes_on_in_its_next_file() {
+    let mut container = start_with(
+        &[
+            "sh",
+            "-c",
+            "seq 1 5000; while [ ! -e go ]; do sleep 0.01; done; seq 5001 10000",
+        ],
+        |spec| (spec.log_file_bytes, spec.log_files) = (4096, 1000),
+    );
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let text = runtime().block_on(async {
+        let changes = Changes::new().unwrap();
+        let stream = log::stream(container.attempt.clone(), options, &changes).await;
+        let mut stream = std::pin::pin!(stream.unwrap());
+        let mut text = Vec::new();
+        while let Some(chunk) = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap() {
+            text.extend_from_slice(&chunk.unwrap());
+            if text.ends_with(b"\n5000\n") {
+                std::fs::write(container.attempt.directory().join("go"), "").unwrap();
+            }
+        }
+        text
+    });
+    assert_eq!(container.end().exit_code, 0);
+    assert!(container.attempt.log_files().unwrap().len() > 50);
+    let expected: String = (1..=10_000).map(|n| format!("{n}\n")).collect();
+    assert!(text == expected.as_bytes());
+}
+
+#[test]
+fn a_moment_in_a_long_log_is_where_reading_begins() {
+    let mut container = start_with(
+        &["sh", "-c", "seq 1 30000; sleep 0.05; seq 30001 60000"],
+        |spec| (spec.log_file_bytes, spec.log_files) = (1024 * 1024, 5),
+    );
+    container.end();
+    let stamped = |selection: Selection| {
+        let options = LogOptions {
+            selection,
+            ..LogOptions::default()
+        };
+        let text = runtime().block_on(read(&container.attempt, options));
+        String::from_utf8(text).unwrap()
+    };
+    let all = stamped(Selection {
+        timestamps: true,
+        ..Selection::default()
+    });
+    let second = all.lines().find(|line| line.ends_with(" 30001")).unwrap();
+    let since = second.split_once(' ').unwrap().0.parse().unwrap();
+    let found = stamped(Selection {
+        since: Some(since),
+        ..Selection::default()
+    });
+    let expected: String = (30001..=60_000).map(|n| format!("{n}\n")).collect();
+    assert!(
+        found == expected,
+        "it begins with {:?}",
+        found.lines().next()
+    );
+}
+
+#[test]
+fn the_end_of_a_log_is_cut_by_lines_and_by_bytes() {
+    let mut container = shell("seq 1 1000; printf 'no end'");
+    container.end();
+    let end = |lines, bytes| {
+        String::from_utf8(log::end(&container.attempt, lines, bytes).unwrap()).unwrap()
+    };
+    assert_eq!(end(3, 2048), "999\n1000\nno end");
+    assert_eq!(end(80, 9), "00\nno end");
+    assert_eq!(end(80, 2048).lines().count(), 80);
 }

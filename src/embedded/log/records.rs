@@ -27,10 +27,24 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The time of the first record that begins behind the first line break of `window`, and where it begins there.
+#[must_use]
+pub fn first_time(window: &[u8]) -> Option<(usize, &[u8])> {
+    let start = window.iter().position(|byte| *byte == b'\n')? + 1;
+    let length = window[start..].iter().position(|byte| *byte == b' ')?;
+    Some((start, &window[start..start + length]))
+}
+
+/// How a moment is written in a record.
+#[must_use]
+pub fn time(moment: Timestamp) -> String {
+    format!("{moment:.9}")
+}
+
 /// What of a log is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Lines before this moment are left out.
+    /// Pieces of lines written before this moment are left out.
     pub since: Option<Timestamp>,
     /// Each line opens with its time.
     pub timestamps: bool,
@@ -55,14 +69,15 @@ pub struct Reader {
 #[derive(Debug)]
 struct Open {
     stream: Vec<u8>,
-    wanted: bool,
+    /// A piece of it has been given.
+    begun: bool,
 }
 
 impl Reader {
     #[must_use]
     pub fn new(selection: &Selection) -> Self {
         Self {
-            since: selection.since.map(|since| format!("{since:.9}")),
+            since: selection.since.map(time),
             timestamps: selection.timestamps,
             room: selection.limit,
             carry: Vec::new(),
@@ -75,6 +90,11 @@ impl Reader {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.room == Some(0)
+    }
+
+    /// What comes next is the start of a record: one that was cut off before is none.
+    pub fn next_file(&mut self) {
+        self.carry.clear();
     }
 
     /// Takes in more of the file; the container's bytes go to `out`.
@@ -104,8 +124,10 @@ impl Reader {
         let Some(record) = Record::parse(line) else {
             return;
         };
-        let (wanted, opening) = match &self.open {
-            Some(open) if open.stream == record.stream => (open.wanted, false),
+        let late = |since: &String| record.time >= since.as_bytes();
+        let wanted = self.since.as_ref().is_none_or(late);
+        let opening = match &self.open {
+            Some(open) if open.stream == record.stream => !open.begun,
             Some(_) if self.held.len() + line.len() < HELD => {
                 self.held.extend_from_slice(line);
                 self.held.push(b'\n');
@@ -115,10 +137,7 @@ impl Reader {
                 self.give_up(out);
                 return self.record(line, out);
             }
-            None => {
-                let late = |since: &String| record.time >= since.as_bytes();
-                (self.since.as_ref().is_none_or(late), true)
-            }
+            None => true,
         };
         if wanted {
             if opening && self.timestamps {
@@ -133,17 +152,19 @@ impl Reader {
         if record.whole {
             self.open = None;
             self.release(out);
-        } else if opening {
+        } else if let Some(open) = &mut self.open {
+            open.begun |= wanted;
+        } else {
             self.open = Some(Open {
                 stream: record.stream.to_vec(),
-                wanted,
+                begun: wanted,
             });
         }
     }
 
     /// The open line will not be finished in time: what waits behind it gets a line of its own.
     fn give_up(&mut self, out: &mut Vec<u8>) {
-        if self.open.take().is_some_and(|open| open.wanted) {
+        if self.open.take().is_some_and(|open| open.begun) {
             self.emit(b"\n", out);
         }
         self.release(out);
@@ -255,7 +276,7 @@ mod tests {
                     since: since("2026-01-01T00:00:02.1Z"),
                     ..plain.clone()
                 },
-                "oh\nthr",
+                "o\noh\nthr",
             ),
             (
                 Selection {

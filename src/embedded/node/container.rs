@@ -14,8 +14,7 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 use nix::{
-    errno::Errno,
-    sys::signal::{Signal, kill, killpg},
+    sys::signal::{Signal, kill},
     unistd::Pid as ProcessId,
 };
 use tokio::{
@@ -25,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    Limits,
     environment::{self, Around},
     paths::{Paths, expand},
     sources::Missing,
@@ -32,13 +32,13 @@ use super::{
 };
 use crate::embedded::{
     attempt::{Attempt, Ended, Spec, Started},
-    shim,
+    log, shim,
 };
 
 /// Bytes of a termination message that are kept: the last ones.
 const MESSAGE: u64 = 4096;
-/// Bytes of the log that stand in for a missing termination message.
-const FALLBACK: u64 = 2048;
+/// Lines and bytes of the log that stand in for a missing termination message.
+const FALLBACK: (usize, usize) = (80, 2048);
 
 /// How often an attempt that is put down, or about to start, is looked at.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -60,6 +60,7 @@ impl Recipe {
         volumes: &BTreeMap<String, PathBuf>,
         attempt: &Attempt,
         scratch: &Path,
+        limits: &Limits,
     ) -> Result<Self, Missing> {
         let declared = environment::declared(container, around)?;
         let last_words = container.termination_message_path.as_deref();
@@ -92,6 +93,8 @@ impl Recipe {
                         |directory| paths.translate(&expand(directory, &declared)).into(),
                     ),
                 grace_seconds: u64::try_from(grace.unwrap_or(30)).unwrap_or(0),
+                log_file_bytes: limits.log_file_bytes,
+                log_files: limits.log_files,
             },
             environment: environment::whole(&container.name, &declared, around, &paths),
         })
@@ -126,34 +129,46 @@ fn mounts(
 /// An attempt whose shim runs, or ran.
 pub struct Launched {
     pub attempt: Attempt,
-    /// Present when this process started it.
+    /// Its shim, when this process started it.
     child: Option<Child>,
+    is_new: bool,
 }
 
 impl Launched {
     /// Starts an attempt: its directory, then its shim.
     pub fn start(program: &Path, attempt: Attempt, recipe: &Recipe) -> io::Result<Self> {
         fs::create_dir_all(attempt.directory())?;
-        File::create(attempt.log_path())?;
+        File::create(attempt.log_path(0))?;
         OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(attempt.termination_path())?;
         attempt.write_spec(&recipe.spec)?;
-        let child = Command::new(program)
+        let spawned = Command::new(program)
             .args(["shim", "--spec"])
             .arg(attempt.spec_path())
             .env_clear()
             .envs(&recipe.environment)
+            .env(shim::MARK, attempt.directory())
             .current_dir(attempt.directory())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .spawn()?;
+            .spawn();
+        let child = match spawned {
+            Ok(child) => Some(child),
+            // Too large an environment, no more processes: the container's end, as a container runtime has it.
+            Err(error) => {
+                let message = format!("cannot start the container's process: {error}");
+                attempt.write_ended(&Ended::not_started(message, Timestamp::now()))?;
+                None
+            }
+        };
         Ok(Self {
             attempt,
-            child: Some(child),
+            child,
+            is_new: true,
         })
     }
 
@@ -163,7 +178,14 @@ impl Launched {
         Self {
             attempt,
             child: None,
+            is_new: false,
         }
+    }
+
+    /// Whether this process started it.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Resolves once the container runs, or will not.
@@ -193,7 +215,9 @@ impl Launched {
     pub async fn ended(&mut self) -> io::Result<Ended> {
         if let Some(child) = &mut self.child {
             child.wait().await?;
-            return judge(&self.attempt);
+            let attempt = self.attempt.clone();
+            let judged = tokio::task::spawn_blocking(move || judge(&attempt));
+            return judged.await.map_err(io::Error::other)?;
         }
         // Nothing tells of the end of a process that is no child, but its lock falls. A thread of its own, since it
         // may wait for hours and must not keep this program from ending.
@@ -202,10 +226,9 @@ impl Launched {
         thread::Builder::new()
             .name("shim".to_owned())
             .spawn(move || {
-                let _ = told.send(attempt.lock().map(drop));
+                let _ = told.send(judge(&attempt));
             })?;
-        end.await.map_err(io::Error::other)??;
-        judge(&self.attempt)
+        end.await.map_err(io::Error::other)?
     }
 
     /// Asks the container to stop; its shim kills it after the grace. Whether its shim heard of it.
@@ -223,7 +246,9 @@ impl Launched {
 fn signal(attempt: &Attempt, signal: Signal) -> bool {
     attempt.started().is_some_and(|started| {
         let shim = ProcessId::from_raw(started.shim);
-        shim::ticks(shim) == started.shim_ticks && kill(shim, signal).is_ok()
+        // A shim holds its lock for as long as it lives.
+        let lives = attempt.try_lock().is_ok_and(|lock| lock.is_none());
+        lives && shim::ticks(shim) == started.shim_ticks && kill(shim, signal).is_ok()
     })
 }
 
@@ -245,17 +270,16 @@ pub fn judge(attempt: &Attempt) -> io::Result<Ended> {
     if let Some(ended) = attempt.ended() {
         return Ok(ended);
     }
-    let started = attempt.started();
-    if let Some(started) = &started {
-        let process = ProcessId::from_raw(started.process);
-        if shim::ticks(process).is_some_and(|ticks| Some(ticks) == started.process_ticks) {
-            match killpg(process, Signal::SIGKILL) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+    if !shim::end_remains(attempt) {
+        let directory = attempt.directory().display();
+        tracing::warn!(%directory, "a process of a container whose shim is gone may still run");
     }
-    let ended = Ended::lost(started.map(|started| started.at), Timestamp::now());
+    let (started, now) = (attempt.started(), Timestamp::now());
+    let ended = if started.is_none() && !attempt.is_claimed() {
+        Ended::untouched(now)
+    } else {
+        Ended::lost(started.map(|started| started.at), now)
+    };
     attempt.write_ended(&ended)?;
     Ok(ended)
 }
@@ -299,20 +323,11 @@ fn last(path: &Path, limit: u64) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last of what a container wrote, without the times and streams of its log file.
+/// The last of what a container wrote, as a kubelet cuts it: in the middle of a line.
 fn last_of_log(attempt: &Attempt) -> Option<String> {
-    // Records are longer than what they hold: with four times the room, short lines fit as well.
-    let records = last(&attempt.log_path(), FALLBACK * 4)?;
-    let text: Vec<&str> = records
-        .lines()
-        .filter_map(|record| record.splitn(4, ' ').nth(3))
-        .collect();
-    let text = text.join("\n");
-    let mut from = text.len().saturating_sub(FALLBACK as usize);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    (!text.is_empty()).then(|| text[from..].to_owned())
+    let (lines, bytes) = FALLBACK;
+    let text = log::end(attempt, lines, bytes).ok()?;
+    (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

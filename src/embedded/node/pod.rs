@@ -3,6 +3,7 @@
 //!
 //! Everything that was begun is found again on disk, so that a node that starts anew goes on where the last one was.
 
+mod arrival;
 mod driver;
 mod ready;
 mod turns;
@@ -15,9 +16,9 @@ use std::{
 };
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DeleteParams, Preconditions},
 };
 use tokio::{
@@ -25,10 +26,15 @@ use tokio::{
     time::sleep,
 };
 
-use super::{MANAGER, Node, status::Known};
+use super::{
+    MANAGER, Node,
+    queue::{Place, Ticket},
+    status::Known,
+};
 use driver::{Driver, Stop};
 use turns::Role;
 
+pub use arrival::{Arrival, Trace, in_order, size};
 pub use turns::attempts;
 
 /// A pod as the node last saw it; `None` when it is gone.
@@ -38,13 +44,13 @@ pub type Seen = Option<Arc<Pod>>;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs a pod until it is gone.
-pub async fn run(node: Arc<Node>, mut seen: watch::Receiver<Seen>) {
+pub async fn run(node: Arc<Node>, mut seen: watch::Receiver<Seen>, arrival: Arrival) {
     let Some(pod) = seen.borrow_and_update().clone() else {
         return;
     };
     let finished = is_finished(&pod);
     let (stop, stopped) = watch::channel(Stop::Go);
-    let work = Work::new(node, pod);
+    let work = Work::new(node, pod, arrival);
     if !finished {
         let mut driver = Driver::new(&work, stop);
         let mut flow = std::pin::pin!(work.flow(stopped));
@@ -79,17 +85,25 @@ struct Work {
     node: Arc<Node>,
     pod: Arc<Pod>,
     api: Api<Pod>,
+    /// Who Events are about.
+    reference: ObjectReference,
     directory: PathBuf,
+    ticket: Ticket,
+    /// Places it has had since before this node, until they are taken over.
+    kept: Mutex<Option<Place>>,
     known: Mutex<Known>,
     changed: Notify,
 }
 
 impl Work {
-    fn new(node: Arc<Node>, pod: Arc<Pod>) -> Self {
+    fn new(node: Arc<Node>, pod: Arc<Pod>, arrival: Arrival) -> Self {
         let namespace = pod.namespace().unwrap_or_default();
         Self {
             api: Api::namespaced(node.client.clone(), &namespace),
+            reference: pod.object_ref(&()),
             directory: node.pod_directory(&pod.uid().unwrap_or_default()),
+            ticket: arrival.ticket,
+            kept: Mutex::new(arrival.place),
             known: Mutex::new(Known::of(&pod)),
             changed: Notify::new(),
             node,
@@ -139,6 +153,10 @@ impl Work {
 
     /// Nothing runs any more: waits for the pod's deletion, lets it go, and clears its directory.
     async fn leave(&self, mut seen: watch::Receiver<Seen>) {
+        // Logs stay for as long as the pod does; its files are of no more use, and some are secret.
+        for what in ["volumes", "scratch"] {
+            clear(self.directory.join(what)).await;
+        }
         loop {
             let latest = seen.borrow_and_update().clone();
             match latest {
@@ -164,7 +182,14 @@ impl Work {
                 return;
             }
         }
-        remove(&self.directory);
+        clear(self.directory.clone()).await;
+    }
+}
+
+/// [`remove`], without keeping others waiting.
+async fn clear(directory: PathBuf) {
+    if let Err(error) = tokio::task::spawn_blocking(move || remove(&directory)).await {
+        tracing::error!(%error, "a directory was not removed");
     }
 }
 

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{KeyToPath, Pod, Volume};
 use super::{
     paths::is_inside,
     sources::{Missing, Source, Sources},
+    supported,
 };
 
 /// Why a volume cannot be laid out.
@@ -99,9 +100,10 @@ fn entries(volume: &Volume, sources: &Sources) -> Result<Vec<Entry>, Missing> {
         return wanted.entries(sources);
     }
     let Some(projected) = &volume.projected else {
-        return Err(Missing::Unsupported(
-            "the embedded node has no volumes of this type".to_owned(),
-        ));
+        return Err(Missing::Unsupported(format!(
+            "the embedded node has no volumes of type {}",
+            supported::volume_type(volume)
+        )));
     };
     let mut all = Vec::new();
     for source in projected.sources.iter().flatten() {
@@ -312,7 +314,7 @@ mod tests {
             ),
             (
                 json!({"name": "v", "hostPath": {"path": "/"}}),
-                "no volumes of this type",
+                "no volumes of type hostPath",
             ),
         ] {
             let (_directory, place) = laid_out(&volume);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use flightdeck::{
     controller::{self, ControllerConfig},
     demo::Project,
-    embedded::{Cluster, ClusterOptions},
+    embedded::{Cluster, ClusterOptions, Limits},
     repository::git::Git,
     resources::{CodeRun, DocsRun},
     runs::naming,
@@ -50,6 +50,7 @@ impl Real {
             directory: directory.path().join("cluster"),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 4,
+            limits: Limits::default(),
             environment: environment
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),

@@ -45,6 +45,18 @@ pub async fn until_stopped<T>(
     }
 }
 
+/// How long a pod that is being deleted may still take: an earlier node may have asked it to stop already.
+fn grace_left(pod: &Pod, now: Timestamp) -> Duration {
+    let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
+    let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let Some(ends) = &pod.metadata.deletion_timestamp else {
+        return grace;
+    };
+    // The end of the grace, in whole seconds.
+    let left = ends.0.duration_since(now).as_millis() + 1000;
+    grace.min(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
+
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -100,9 +112,7 @@ impl<'a> Driver<'a> {
             return self.stop(Stop::Kill);
         };
         if pod.metadata.deletion_timestamp.is_some() {
-            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
-            let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
-            let kill_at = Instant::now().checked_add(grace);
+            let kill_at = Instant::now().checked_add(grace_left(&pod, Timestamp::now()));
             self.kill_at = match (self.kill_at, kill_at) {
                 (Some(before), Some(now)) => Some(before.min(now)),
                 (before, now) => before.or(now),
@@ -141,6 +151,8 @@ impl<'a> Driver<'a> {
                 let (reason, message) = DEADLINE;
                 let verdict = (reason.to_owned(), message.to_owned());
                 self.work.note(|known| known.verdict = Some(verdict));
+                let recorder = &self.work.node.recorder;
+                recorder.normal(&self.work.reference, reason, message);
                 self.stop(Stop::Ask);
             }
             Due::Kill => self.stop(Stop::Kill),
@@ -191,6 +203,26 @@ impl<'a> Driver<'a> {
                 tracing::warn!(pod = name, %error, "the pod's status cannot be written");
                 sleep(RETRY).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_period_is_one_however_often_the_server_comes_back() {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {
+            "deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 30}}))
+        .unwrap();
+        for (now, seconds) in [
+            ("2026-01-01T00:00:30Z", 30),
+            ("2026-01-01T00:00:50Z", 11),
+            ("2026-01-01T00:02:00Z", 0),
+        ] {
+            let left = grace_left(&pod, now.parse().unwrap());
+            assert_eq!(left, Duration::from_secs(seconds), "at {now}");
         }
     }
 }

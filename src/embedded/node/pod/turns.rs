@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, ObjectReference};
 use kube::ResourceExt;
 use tokio::{sync::watch, time::sleep};
 
@@ -22,10 +22,24 @@ use crate::embedded::attempt::{Attempt, Ended};
 
 /// The longest a container that keeps failing waits to be started again.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+/// When what could not be made is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// When a signal that found nobody is sent again.
 const SOON: Duration = Duration::from_millis(20);
 
 impl Work {
+    /// One of the pod's containers, as Events name it.
+    fn about(&self, role: Role, container: &Container) -> ObjectReference {
+        let list = match role {
+            Role::Init(_) => "initContainers",
+            Role::Main(_) => "containers",
+        };
+        ObjectReference {
+            field_path: Some(format!("spec.{list}{{{}}}", container.name)),
+            ..self.reference.clone()
+        }
+    }
+
     /// Runs a container to its last end, starting it again as the restart policy says. Whether it ended well.
     pub async fn container(
         &self,
@@ -51,18 +65,32 @@ impl Work {
             let mut current = match current {
                 Ok(Some(current)) => current,
                 Ok(None) => return false,
-                Err((reason, message)) => {
+                Err(Trouble {
+                    reason,
+                    message,
+                    passes,
+                }) => {
+                    let (recorder, about) = (&self.node.recorder, self.about(role, container));
+                    recorder.warning(&about, "Failed", format!("Error: {message}"));
                     self.note(|known| role.of(known).now = Now::waiting(reason, message));
-                    // Whatever it was, it was not a matter of time.
+                    if passes && until_stopped(&mut stop, sleep(TRY_AGAIN)).await.is_some() {
+                        continue;
+                    }
                     let _ = stop.wait_for(|stop| *stop > Stop::Go).await;
                     return false;
                 }
             };
-            let ended = self.oversee(role, number, &mut current, &mut stop).await;
+            let ended = self
+                .oversee(role, container, number, &mut current, &mut stop)
+                .await;
             let ended = ended.unwrap_or_else(|error| {
                 let message = format!("the end of the container cannot be seen: {error}");
                 Ended::not_started(message, Timestamp::now())
             });
+            if ended.is_untouched() && !current.is_new() && !is_stopping(&stop) {
+                number += 1;
+                continue;
+            }
             let end = container::end(container, &current.attempt, ended);
             let well = end.exit_code == 0;
             self.note(|known| role.of(known).now = Now::Terminated(end.clone()));
@@ -71,7 +99,19 @@ impl Work {
             }
             let wait = back_off(number);
             if !wait.is_zero() {
-                let message = format!("back-off {}s restarting failed container", wait.as_secs());
+                let message = format!(
+                    "back-off {}s restarting failed container={} pod={}",
+                    wait.as_secs(),
+                    container.name,
+                    self.pod.name_any()
+                );
+                let sentence = format!(
+                    "Back-off restarting failed container {} in pod {}",
+                    container.name,
+                    self.pod.name_any()
+                );
+                let about = self.about(role, container);
+                self.node.recorder.warning(&about, "BackOff", sentence);
                 self.note(|known| {
                     let container = role.of(known);
                     container.last = Some(end.clone());
@@ -98,14 +138,22 @@ impl Work {
         container: &Container,
         ready: &Ready,
         attempt: Attempt,
-    ) -> Result<Option<Launched>, (&'static str, String)> {
+    ) -> Result<Option<Launched>, Trouble> {
         let Some(_unhalted) = self.node.unhalted() else {
             return Ok(None);
         };
         let scratch = self.directory.join("scratch").join(&container.name);
         let around = self.around(&ready.sources);
-        let recipe = Recipe::new(container, &around, &ready.places, &attempt, &scratch)
-            .map_err(|missing: Missing| ("CreateContainerError", missing.to_string()))?;
+        let limits = &self.node.options.limits;
+        let recipe = Recipe::new(
+            container,
+            &around,
+            &ready.places,
+            &attempt,
+            &scratch,
+            limits,
+        )
+        .map_err(|missing: Missing| Trouble::new(&missing, false))?;
         let start = || -> io::Result<Option<Launched>> {
             fs::create_dir_all(&scratch)?;
             // A container runtime makes the working directory; outside the state directory that is not ours to do.
@@ -115,18 +163,38 @@ impl Work {
             }
             Launched::start(&self.node.options.program, attempt, &recipe).map(Some)
         };
-        start().map_err(|error| ("CreateContainerError", error.to_string()))
+        start().map_err(|error| Trouble::new(&error, true))
     }
 
     /// Watches an attempt to its end, stopping it when the pod is stopped.
     async fn oversee(
         &self,
         role: Role,
+        container: &Container,
         number: u32,
         launched: &mut Launched,
         stop: &mut watch::Receiver<Stop>,
     ) -> io::Result<Ended> {
-        if let Some(started) = launched.started().await {
+        let (recorder, about) = (&self.node.recorder, self.about(role, container));
+        let is_new = launched.is_new();
+        let started = launched.started().await;
+        if is_new {
+            let name = &container.name;
+            recorder.normal(&about, "Created", format!("Created container {name}"));
+            match (
+                &started,
+                launched.attempt.ended().and_then(|ended| ended.message),
+            ) {
+                (Some(_), _) => {
+                    recorder.normal(&about, "Started", format!("Started container {name}"));
+                }
+                (None, Some(message)) => {
+                    recorder.warning(&about, "Failed", format!("Error: {message}"));
+                }
+                (None, None) => {}
+            }
+        }
+        if let Some(started) = started {
             self.note(|known| {
                 let container = role.of(known);
                 container.restarts = number as i32;
@@ -143,6 +211,10 @@ impl Work {
                 Stop::Kill => launched.kill(),
             };
             if heard {
+                if told == Stop::Go && wanted > told {
+                    let message = format!("Stopping container {}", container.name);
+                    recorder.normal(&about, "Killing", message);
+                }
                 told = wanted;
             }
             tokio::select! {
@@ -155,6 +227,24 @@ impl Work {
                 // Its shim is about to start, or about to end.
                 () = sleep(SOON), if !heard => {}
             }
+        }
+    }
+}
+
+/// Why an attempt cannot be made.
+struct Trouble {
+    reason: &'static str,
+    message: String,
+    /// It may be gone the next time, as a full disk is.
+    passes: bool,
+}
+
+impl Trouble {
+    fn new(why: &dyn std::fmt::Display, passes: bool) -> Self {
+        Self {
+            reason: "CreateContainerError",
+            message: why.to_string(),
+            passes,
         }
     }
 }
