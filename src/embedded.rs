@@ -4,10 +4,11 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `service`, `route`, `discovery` | HTTP requests to calls, and what there is to call |
+//! | `service`, `route`, `discovery`, `openapi` | HTTP requests to calls, and what there is to call |
 //! | `write`, `builtin`, `definitions`, `schema` | what a write means, decided on the newest state |
 //! | `collect` | what deletions bring about |
 //! | `read`, `watch`, `select` | lists and watches |
+//! | `form`, `table`, `json_path` | the forms objects are sent in: whole, metadata alone, rows of a table |
 //! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
 //! | `attempt`, `shim`, `log` | one try at running a container: its directory, the process over it, its output |
@@ -25,12 +26,16 @@ pub mod endpoint;
 mod events;
 mod failure;
 mod fields;
+mod form;
 mod jobs;
+mod json_path;
 mod kinds;
 pub mod log;
 pub mod node;
 mod object;
+mod openapi;
 mod patch;
+mod protobuf;
 mod read;
 mod route;
 mod schema;
@@ -39,6 +44,7 @@ pub mod serve;
 mod service;
 pub mod shim;
 mod store;
+mod table;
 mod watch;
 mod write;
 

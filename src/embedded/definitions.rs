@@ -11,6 +11,7 @@ use super::{
     kinds::{Kind, View, api_version},
     object::{child_mut, list, map_mut, text},
     schema::Schema,
+    table,
 };
 
 /// Holds a definition until its objects are gone.
@@ -54,6 +55,7 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
             schema: Some(Arc::new(Schema::read(
                 &version["schema"]["openAPIV3Schema"],
             ))),
+            columns: table::custom_columns(version),
             selectable: list(version, "/selectableFields")
                 .iter()
                 .map(|field| text(field, "/jsonPath").trim_start_matches('.').to_owned())

@@ -17,12 +17,17 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
-/// Groups without stored objects: who may do what, and who one is.
-const REVIEWS: [(&str, &str, &str); 2] = [
+/// Group, plural and kind of what is asked and never stored: who may do what, and who one is.
+pub const REVIEWS: [(&str, &str, &str); 3] = [
     (
         "authorization.k8s.io",
         "selfsubjectaccessreviews",
         "SelfSubjectAccessReview",
+    ),
+    (
+        "authorization.k8s.io",
+        "selfsubjectrulesreviews",
+        "SelfSubjectRulesReview",
     ),
     (
         "authentication.k8s.io",

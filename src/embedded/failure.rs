@@ -193,6 +193,18 @@ impl Failure {
         )
     }
 
+    /// Nothing the client accepts can be sent; `sent` can.
+    pub fn not_acceptable(sent: &[&str]) -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "NotAcceptable",
+            format!(
+                "only the following media types are accepted: {}",
+                sent.join(", ")
+            ),
+        )
+    }
+
     /// The body's type is none of `accepted`.
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         Self::new(
@@ -201,6 +213,17 @@ impl Failure {
             format!(
                 "the body of the request was in an unknown format - accepted media types include: {}",
                 accepted.join(", ")
+            ),
+        )
+    }
+
+    /// The body is in protobuf, and this part of it is not read here.
+    pub fn not_read_as_protobuf(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            format!(
+                "{what} is not read as protobuf here: send application/json, as kubectl does with -f"
             ),
         )
     }

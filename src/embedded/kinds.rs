@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::schema::Schema;
+use super::{schema::Schema, table::Column};
 
 /// Where objects of a kind are kept: `configmaps`, `docsruns.orchestrator.io`. Two kinds may share one place.
 pub type ResourceId = Arc<str>;
@@ -46,6 +46,8 @@ pub struct Kind {
     pub schema: Option<Arc<Schema>>,
     /// Fields besides name and namespace that a field selector may name, as dotted paths.
     pub selectable: Vec<String>,
+    /// Printer columns of a custom resource; those of built-in kinds are in code.
+    pub columns: Vec<Column>,
 }
 
 /// `batch/v1`, or `v1` for the core group.
@@ -165,6 +167,7 @@ impl Builtin {
                 View::Stored
             },
             schema: None,
+            columns: Vec::new(),
             selectable: self
                 .selectable
                 .iter()

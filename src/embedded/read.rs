@@ -1,41 +1,19 @@
 //! Lists: a page of the objects as they were at one revision, as bytes that were made when they were written.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     failure::Failure,
+    form::Form,
     kinds::{Kind, View},
     object::{Key, Object},
     select::Selector,
     store::State,
-    write,
+    table, write,
 };
-
-/// In which form objects are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Whole,
-    /// `PartialObjectMetadata`: metadata alone.
-    Metadata,
-}
-
-impl Form {
-    /// By the `Accept` header; the first form this server has wins.
-    pub fn from_accept(accept: &str) -> Self {
-        let metadata = accept
-            .split(',')
-            .map(str::trim)
-            .find(|part| part.starts_with("application/json") || part.starts_with("*/*"))
-            .is_some_and(|part| part.contains("as=PartialObjectMetadata"));
-        if metadata {
-            Self::Metadata
-        } else {
-            Self::Whole
-        }
-    }
-}
 
 /// Which objects, in which form.
 #[derive(Clone, Debug)]
@@ -63,10 +41,13 @@ pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Form, object: &Object) {
     }
     let value = match form {
         Form::Whole => write::shown(kind, &object.value),
-        Form::Metadata => json!({
-            "kind": "PartialObjectMetadata",
-            "apiVersion": "meta.k8s.io/v1",
-            "metadata": object.value["metadata"],
+        Form::Metadata(api_version) => table::partial(api_version, &object.value["metadata"]),
+        Form::Table(api_version, include) => json!({
+            "kind": "Table",
+            "apiVersion": api_version,
+            "metadata": {"resourceVersion": object.revision.to_string()},
+            "columnDefinitions": table::definitions(kind),
+            "rows": [table::row(kind, api_version, include, object, Timestamp::now())],
         }),
     };
     out.extend_from_slice(value.to_string().as_bytes());
@@ -153,27 +134,40 @@ pub fn list(
         let json = serde_json::to_vec(&token).map_err(Failure::internal)?;
         metadata["continue"] = BASE64_URL_SAFE_NO_PAD.encode(json).into();
     }
-    let (list_kind, api_version) = match scope.form {
-        Form::Whole => (kind.list_kind.clone(), kind.api_version.clone()),
-        Form::Metadata => (
-            "PartialObjectMetadataList".to_owned(),
-            "meta.k8s.io/v1".to_owned(),
-        ),
+    Ok(body(kind, scope.form, &metadata, &page))
+}
+
+/// The body of a list with these objects.
+fn body(kind: &Kind, form: Form, metadata: &Value, page: &[&Object]) -> Vec<u8> {
+    let (list_kind, api_version, columns, items) = match form {
+        Form::Whole => (&*kind.list_kind, &*kind.api_version, None, "items"),
+        Form::Metadata(version) => ("PartialObjectMetadataList", version, None, "items"),
+        Form::Table(version, _) => ("Table", version, Some(table::definitions(kind)), "rows"),
     };
     let size: usize = page.iter().map(|object| object.json.len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
+    let columns = columns.map_or_else(String::new, |columns| {
+        format!(",\"columnDefinitions\":{columns}")
+    });
     let head = format!(
-        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[",
+        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata}{columns},\"{items}\":[",
         Value::from(list_kind),
         Value::from(api_version)
     );
     out.extend_from_slice(head.as_bytes());
+    let now = Timestamp::now();
     for (index, object) in page.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        append(&mut out, kind, scope.form, object);
+        match form {
+            Form::Table(version, include) => {
+                let row = table::row(kind, version, include, object, now);
+                out.extend_from_slice(row.to_string().as_bytes());
+            }
+            _ => append(&mut out, kind, form, object),
+        }
     }
     out.extend_from_slice(b"]}");
-    Ok(out)
+    out
 }

@@ -20,6 +20,10 @@ pub enum Target {
     Group(String),
     /// `/api/v1`, `/apis/batch/v1`
     GroupVersion(String, String),
+    /// `/openapi/v3`
+    OpenApi,
+    /// `/openapi/v3/api/v1`, `/openapi/v3/apis/batch/v1`
+    OpenApiOf(String, String),
     Resource(ResourcePath),
 }
 
@@ -43,6 +47,11 @@ impl Target {
         Some(match parts.as_slice() {
             ["version"] => Self::Version,
             ["healthz" | "livez" | "readyz", ..] => Self::Health,
+            ["openapi", "v3"] => Self::OpenApi,
+            ["openapi", "v3", "api", version] => Self::OpenApiOf(String::new(), owned(version)),
+            ["openapi", "v3", "apis", group, version] => {
+                Self::OpenApiOf(owned(group), owned(version))
+            }
             ["api"] => Self::Core,
             ["apis"] => Self::Groups,
             ["apis", group] => Self::Group(owned(group)),

@@ -1,5 +1,6 @@
 //! Requests in, responses out: a `tower::Service` that a `kube::Client` can be made of and that HTTPS serves.
 
+mod about;
 mod call;
 mod reads;
 mod response;
@@ -14,13 +15,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response, StatusCode, header};
-use hyper::body::{Body, Bytes};
-use serde_json::{Value, json};
+use http::{Method, Request, Response, header};
+use hyper::body::Body;
 
 use super::{
-    discovery,
     failure::Failure,
+    form::{Form, Include},
     kinds::{PODS, Registry},
     node::Logs,
     route::{Params, Target},
@@ -29,7 +29,6 @@ use super::{
 };
 use call::{BoxError, Call, header_text, read_body};
 pub use response::{ResponseBody, refusal};
-use response::{bytes_response, json_response};
 use review::review;
 
 /// The API of one cluster; clones serve the same.
@@ -83,16 +82,13 @@ impl Service {
     {
         let (head, body) = request.into_parts();
         let target = Target::parse(head.uri.path()).ok_or_else(Failure::no_such_path)?;
-        let accept = header_text(&head.headers, header::ACCEPT);
         if let Target::Resource(path) = target {
             let params = Params::parse(&head.uri)?;
             let body = read_body(body).await?;
-            if matches!(
-                path.plural.as_str(),
-                "selfsubjectaccessreviews" | "selfsubjectreviews"
-            ) {
-                return review(&head.method, &head.headers, &path.plural, &body);
+            if let Some(answer) = review(&head.method, &path, &head.headers, &body) {
+                return answer;
             }
+            let accept = header_text(&head.headers, header::ACCEPT);
             let kind = self
                 .registry()
                 .find(&path.group, &path.version, &path.plural)
@@ -103,10 +99,18 @@ impl Service {
             {
                 return Err(Failure::no_such_path());
             }
+            // A log is text, whatever is asked for.
+            let form = if path.subresource.as_deref() == Some("log") {
+                Form::Whole
+            } else {
+                let include = Include::parse(params.text("includeObject"))?;
+                Form::negotiate(accept, include)?
+            };
             let call = Call {
                 kind,
                 path,
                 params,
+                form,
                 headers: head.headers,
                 body,
             };
@@ -115,35 +119,7 @@ impl Service {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(Failure::method_not_allowed());
         }
-        self.about(&target, accept)
-    }
-
-    /// Everything that is not a resource.
-    fn about(&self, target: &Target, accept: &str) -> Result<Response<ResponseBody>, Failure> {
-        let ok = StatusCode::OK;
-        let registry = self.registry();
-        if let (Target::Core | Target::Groups, Some(media_type)) =
-            (target, discovery::aggregated_type(accept))
-        {
-            let value = discovery::aggregated(&registry, *target == Target::Core, media_type);
-            return Ok(bytes_response(ok, value.to_string().into(), media_type));
-        }
-        let found = match target {
-            Target::Version => Some(version()),
-            Target::Health => {
-                return Ok(bytes_response(ok, Bytes::from_static(b"ok"), "text/plain"));
-            }
-            Target::Core => Some(discovery::core_versions()),
-            Target::Groups => Some(discovery::group_list(&registry)),
-            Target::Group(name) => discovery::group(&registry, name),
-            Target::GroupVersion(group, version) => {
-                discovery::resource_list(&registry, group, version)
-            }
-            Target::Resource(_) => None,
-        };
-        found
-            .map(|value| json_response(ok, &value))
-            .ok_or_else(Failure::no_such_path)
+        about::answer(&self.store.read(), &target, &head.uri, &head.headers)
     }
 
     async fn resource(
@@ -179,19 +155,4 @@ impl Service {
             _ => Err(Failure::method_not_allowed()),
         }
     }
-}
-
-/// `/version`: the Kubernetes version whose behaviour is followed.
-fn version() -> Value {
-    json!({
-        "major": "1",
-        "minor": "33",
-        "gitVersion": concat!("v1.33.0+flightdeck-", env!("CARGO_PKG_VERSION")),
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "",
-        "compiler": "rustc",
-        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
-    })
 }

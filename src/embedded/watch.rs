@@ -11,10 +11,12 @@ use tokio::{sync::watch::Receiver, time::Instant};
 
 use super::{
     failure::Failure,
+    form::Form,
     kinds::Kind,
     object::Object,
     read::{Scope, append},
     store::{Change, Store, What},
+    table,
 };
 
 /// How often a quiet watch that wants bookmarks gets one.
@@ -81,7 +83,7 @@ pub fn open(
                 line(&mut first, "ADDED", kind, &scope, object);
             }
             if options.initial_events {
-                bookmark(&mut first, kind, state.revision(), true);
+                bookmark(&mut first, kind, scope.form, state.revision(), true);
             }
             state.revision()
         }
@@ -130,7 +132,7 @@ impl Watch {
                 () = tokio::time::sleep_until(self.ends) => return None,
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    bookmark(&mut lines, &self.kind, self.told, false);
+                    bookmark(&mut lines, &self.kind, self.scope.form, self.told, false);
                     return Some(Bytes::from(lines));
                 }
             }
@@ -183,15 +185,24 @@ fn raw_line(out: &mut Vec<u8>, what: &str, object: &Value) {
     out.push(b'\n');
 }
 
-fn bookmark(out: &mut Vec<u8>, kind: &Kind, revision: u64, initial: bool) {
-    let mut object = json!({
-        "kind": kind.kind,
-        "apiVersion": kind.api_version,
-        "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
-    });
+fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Form, revision: u64, initial: bool) {
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if initial {
-        object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
+    let object = match form {
+        Form::Whole => {
+            json!({"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata})
+        }
+        Form::Metadata(api_version) => table::partial(api_version, &metadata),
+        Form::Table(api_version, _) => json!({
+            "kind": "Table",
+            "apiVersion": api_version,
+            "metadata": {"resourceVersion": revision.to_string()},
+            "columnDefinitions": table::definitions(kind),
+            "rows": [{"cells": [], "object": table::partial(api_version, &metadata)}],
+        }),
+    };
     raw_line(out, "BOOKMARK", &object);
 }
 

@@ -17,6 +17,7 @@ mod corpus;
 mod embedded_access;
 mod embedded_api;
 mod embedded_node;
+mod embedded_surface;
 mod layers;
 mod readme;
 mod scenes;

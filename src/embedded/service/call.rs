@@ -10,9 +10,11 @@ use serde_json::Value;
 use super::response::{ResponseBody, bytes_response};
 use crate::embedded::{
     failure::Failure,
+    form::Form,
     kinds::Kind,
     object::{Key, Object},
-    read::{self, Form, Scope},
+    protobuf,
+    read::{self, Scope},
     route::{Params, ResourcePath},
     select::Selector,
     write::{DeleteOptions, WriteOptions},
@@ -45,13 +47,17 @@ pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
         .unwrap_or_default()
 }
 
-/// Reads a body that is JSON or YAML.
+/// Reads a body that is JSON, YAML or protobuf.
 pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
     let media_type = header_text(headers, header::CONTENT_TYPE);
-    if media_type.contains("protobuf") || media_type.contains("cbor") {
+    if media_type.contains("protobuf") {
+        return protobuf::decode(body);
+    }
+    if media_type.contains("cbor") {
         return Err(Failure::unsupported_media_type(&[
             "application/json",
             "application/yaml",
+            "application/vnd.kubernetes.protobuf",
         ]));
     }
     let wrong = |error: &dyn std::fmt::Display| {
@@ -71,6 +77,7 @@ pub struct Call {
     pub kind: Arc<Kind>,
     pub path: ResourcePath,
     pub params: Params,
+    pub form: Form,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
@@ -85,12 +92,8 @@ impl Call {
         Ok(Scope {
             namespace: self.path.namespace.clone(),
             selector,
-            form: self.form(),
+            form: self.form,
         })
-    }
-
-    pub fn form(&self) -> Form {
-        Form::from_accept(header_text(&self.headers, header::ACCEPT))
     }
 
     pub fn key(&self, name: &str) -> Key {
@@ -134,7 +137,7 @@ impl Call {
 
     pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
         let mut out = Vec::with_capacity(object.json.len());
-        read::append(&mut out, &self.kind, self.form(), object);
+        read::append(&mut out, &self.kind, self.form, object);
         bytes_response(code, out.into(), "application/json")
     }
 }

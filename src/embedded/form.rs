@@ -1,0 +1,124 @@
+//! In which form an answer is wanted: what the `Accept` header asks for, of what can be sent. Pure.
+
+use super::failure::Failure;
+
+/// What can be sent, as a refusal lists it.
+const SENT: [&str; 1] = ["application/json"];
+
+/// In which form objects are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Whole,
+    /// `PartialObjectMetadata` of this apiVersion: metadata alone.
+    Metadata(&'static str),
+    /// `Table` of this apiVersion.
+    Table(&'static str, Include),
+}
+
+/// What a row of a table carries besides its cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Include {
+    None,
+    #[default]
+    Metadata,
+    Object,
+}
+
+impl Include {
+    /// By the parameter `includeObject`.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        match text {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::None),
+            "Object" => Ok(Self::Object),
+            other => Err(Failure::bad_request(format!(
+                "includeObject: Unsupported value: {other:?}: supported values: \"Metadata\", \"None\", \"Object\""
+            ))),
+        }
+    }
+}
+
+impl Form {
+    /// The first form of `accept` that this server has; 406 when it has none.
+    pub fn negotiate(accept: &str, include: Include) -> Result<Self, Failure> {
+        if accept.trim().is_empty() {
+            return Ok(Self::Whole);
+        }
+        accept
+            .split(',')
+            .find_map(|clause| Self::of_clause(clause, include))
+            .ok_or_else(|| Failure::not_acceptable(&SENT))
+    }
+
+    fn of_clause(clause: &str, include: Include) -> Option<Self> {
+        let mut parts = clause.split(';').map(str::trim);
+        if !matches!(parts.next()?, "application/json" | "application/*" | "*/*") {
+            return None;
+        }
+        let (mut shape, mut group, mut version) = ("", "", "");
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            match name {
+                "as" => shape = value,
+                "g" => group = value,
+                "v" => version = value,
+                _ => {}
+            }
+        }
+        if shape.is_empty() {
+            return Some(Self::Whole);
+        }
+        let api_version = match (group, version) {
+            ("meta.k8s.io", "v1") => "meta.k8s.io/v1",
+            ("meta.k8s.io", "v1beta1") => "meta.k8s.io/v1beta1",
+            _ => return None,
+        };
+        match shape {
+            "Table" => Some(Self::Table(api_version, include)),
+            "PartialObjectMetadata" | "PartialObjectMetadataList" => {
+                Some(Self::Metadata(api_version))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_that_can_be_sent_is_sent() {
+        let table = |version| Ok(Form::Table(version, Include::Metadata));
+        for (accept, expected) in [
+            ("", Ok(Form::Whole)),
+            ("application/json, */*", Ok(Form::Whole)),
+            ("*/*", Ok(Form::Whole)),
+            (
+                "application/vnd.kubernetes.protobuf,application/json",
+                Ok(Form::Whole),
+            ),
+            (
+                "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+                table("meta.k8s.io/v1"),
+            ),
+            (
+                "application/json;as=Table;v=v2;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io",
+                table("meta.k8s.io/v1beta1"),
+            ),
+            (
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                Ok(Form::Metadata("meta.k8s.io/v1")),
+            ),
+            (
+                "application/json;as=Other;g=meta.k8s.io;v=v1,application/json",
+                Ok(Form::Whole),
+            ),
+            ("application/json;as=Other;g=meta.k8s.io;v=v1", Err(406)),
+            ("application/vnd.kubernetes.protobuf", Err(406)),
+            ("text/html", Err(406)),
+        ] {
+            let found = Form::negotiate(accept, Include::Metadata).map_err(|failure| failure.code);
+            assert_eq!(found, expected, "{accept}");
+        }
+    }
+}

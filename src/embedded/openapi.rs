@@ -1,0 +1,251 @@
+//! OpenAPI v3, by which kubectl learns what it may send (`fieldValidation`, `dryRun`) and explains fields: an index, and a
+//! document for each group and version.
+//!
+//! Custom resources have the schemas of their definitions; built-in kinds have those of the `k8s-openapi` crate. Pure.
+
+mod builtin;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    discovery::REVIEWS,
+    kinds::{DEFINITIONS, Kind},
+    object::{Key, Object, child_mut, list, map_mut},
+    store::State,
+};
+
+/// Who the documents are by, as Kubernetes titles them.
+const TITLE: &str = "Kubernetes";
+/// Where a document keeps its schemas.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// One document: a group (empty: core) and a version of it.
+pub type GroupVersion = (String, String);
+
+/// `/openapi/v3`: where each document is. The address changes with the document.
+pub fn index(state: &State) -> Value {
+    let paths: Map<String, Value> = group_versions(state)
+        .into_iter()
+        .map(|((group, version), hash)| {
+            let path = path_of(&group, &version);
+            let address = format!("/openapi/v3/{path}?hash={hash}");
+            (path, json!({"serverRelativeURL": address}))
+        })
+        .collect();
+    json!({"paths": paths})
+}
+
+/// `/openapi/v3/apis/GROUP/VERSION`, with its hash.
+pub fn document(state: &State, group: &str, version: &str) -> Option<(String, Value)> {
+    let hash = group_versions(state).remove(&(group.to_owned(), version.to_owned()))?;
+    let mut paths = Map::new();
+    let mut schemas = builtin::schemas(group, version);
+    let kinds = state.registry().kinds();
+    for kind in kinds
+        .iter()
+        .filter(|kind| kind.group == group && kind.version == version)
+    {
+        let name = if kind.is_custom() {
+            let name = schema_name(kind);
+            let schema = definition(state, kind).map(|object| custom_schema(kind, &object.value));
+            schemas.insert(name.clone(), schema.unwrap_or_default());
+            name
+        } else {
+            builtin::name_of(kind)
+        };
+        add_paths(&mut paths, kind, &name);
+    }
+    let document = json!({
+        "openapi": "3.0.0",
+        "info": {"title": TITLE, "version": concat!("v1.33.0+flightdeck-", env!("CARGO_PKG_VERSION"))},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    });
+    Some((hash, document))
+}
+
+fn path_of(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        format!("api/{version}")
+    } else {
+        format!("apis/{group}/{version}")
+    }
+}
+
+/// Every group and version there is, with a hash of what its document is made of.
+fn group_versions(state: &State) -> BTreeMap<GroupVersion, String> {
+    let mut sources: BTreeMap<GroupVersion, Sha256> = BTreeMap::new();
+    for kind in state.registry().kinds() {
+        let source = sources
+            .entry((kind.group.clone(), kind.version.clone()))
+            .or_insert_with(|| Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")));
+        source.update(&kind.kind);
+        if let Some(definition) = definition(state, kind) {
+            source.update(definition.uid());
+            source.update(definition.revision.to_be_bytes());
+        }
+    }
+    for (review, ..) in REVIEWS {
+        sources
+            .entry((review.to_owned(), "v1".to_owned()))
+            .or_insert_with(|| Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")));
+    }
+    sources
+        .into_iter()
+        .map(|(key, source)| (key, format!("{:X}", source.finalize())))
+        .collect()
+}
+
+/// The definition that a custom resource is of.
+fn definition<'a>(state: &'a State, kind: &Kind) -> Option<&'a Object> {
+    let key = Key::new("", &*kind.resource);
+    let found = kind.is_custom().then(|| state.get(DEFINITIONS, &key))?;
+    found.map(AsRef::as_ref)
+}
+
+/// `io.orchestrator.v1.DocsRun`
+fn schema_name(kind: &Kind) -> String {
+    let mut parts: Vec<&str> = kind.group.split('.').rev().collect();
+    parts.extend([kind.version.as_str(), kind.kind.as_str()]);
+    parts.join(".")
+}
+
+/// What identifies a kind's operations and schema.
+fn identity(kind: &Kind) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+}
+
+/// The schema of a custom resource, with what every object has.
+fn custom_schema(kind: &Kind, definition: &Value) -> Value {
+    let version = list(definition, "/spec/versions")
+        .iter()
+        .find(|version| version["name"] == kind.version.as_str());
+    let mut schema = version.map_or(Value::Null, |version| {
+        version["schema"]["openAPIV3Schema"].clone()
+    });
+    let properties = child_mut(&mut schema, "properties");
+    for (name, own) in builtin::object_properties() {
+        properties.insert(name, own);
+    }
+    let map = map_mut(&mut schema);
+    map.insert("type".into(), "object".into());
+    map.insert(
+        "x-kubernetes-group-version-kind".into(),
+        json!([identity(kind)]),
+    );
+    schema
+}
+
+/// The operations on a kind.
+fn add_paths(paths: &mut Map<String, Value>, kind: &Kind, schema: &str) {
+    let base = format!("/{}", path_of(&kind.group, &kind.version));
+    let all = format!("{base}/{}", kind.plural);
+    let collection = if kind.namespaced {
+        let list =
+            json!({"get": operation(kind, "list", schema), "parameters": LIST.map(parameter)});
+        paths.insert(all, list);
+        format!("{base}/namespaces/{{namespace}}/{}", kind.plural)
+    } else {
+        all
+    };
+    let in_path: Vec<Value> = kind
+        .namespaced
+        .then(|| path_parameter("namespace"))
+        .into_iter()
+        .collect();
+    let item = |verbs: &[(&str, &str)]| {
+        let mut item: Map<String, Value> = verbs
+            .iter()
+            .map(|(method, action)| ((*method).to_owned(), operation(kind, action, schema)))
+            .collect();
+        let mut parameters = in_path.clone();
+        parameters.push(path_parameter("name"));
+        item.insert("parameters".into(), parameters.into());
+        Value::Object(item)
+    };
+    let verbs = [
+        ("get", "get"),
+        ("put", "put"),
+        ("patch", "patch"),
+        ("delete", "delete"),
+    ];
+    let mut own = json!({
+        "get": operation(kind, "list", schema),
+        "post": operation(kind, "post", schema),
+        "delete": operation(kind, "deletecollection", schema),
+    });
+    own["parameters"] = in_path.clone().into();
+    paths.insert(format!("{collection}/{{name}}"), item(&verbs));
+    if kind.status {
+        paths.insert(format!("{collection}/{{name}}/status"), item(&verbs[..3]));
+    }
+    paths.insert(collection, own);
+}
+
+/// Parameters in the query, and their types.
+type Parameter = (&'static str, &'static str);
+const READ: [Parameter; 1] = [("resourceVersion", "string")];
+const LIST: [Parameter; 10] = [
+    ("allowWatchBookmarks", "boolean"),
+    ("continue", "string"),
+    ("fieldSelector", "string"),
+    ("labelSelector", "string"),
+    ("limit", "integer"),
+    ("resourceVersion", "string"),
+    ("resourceVersionMatch", "string"),
+    ("sendInitialEvents", "boolean"),
+    ("timeoutSeconds", "integer"),
+    ("watch", "boolean"),
+];
+const WRITE: [Parameter; 3] = [
+    ("dryRun", "string"),
+    ("fieldManager", "string"),
+    ("fieldValidation", "string"),
+];
+const FORCE: Parameter = ("force", "boolean");
+const DELETE: [Parameter; 4] = [
+    ("dryRun", "string"),
+    ("gracePeriodSeconds", "integer"),
+    ("orphanDependents", "boolean"),
+    ("propagationPolicy", "string"),
+];
+
+fn parameter((name, kind): Parameter) -> Value {
+    json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}})
+}
+
+fn path_parameter(name: &str) -> Value {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}})
+}
+
+/// One operation. A patch names no media types of its body: with them, kubectl would compute strategic patches by list keys
+/// that the schemas here do not carry, instead of by those it knows.
+fn operation(kind: &Kind, action: &str, schema: &str) -> Value {
+    let parameters: Vec<Parameter> = match action {
+        "list" => LIST.to_vec(),
+        "get" => READ.to_vec(),
+        "patch" => WRITE.into_iter().chain([FORCE]).collect(),
+        "post" | "put" => WRITE.to_vec(),
+        "deletecollection" => LIST.into_iter().chain(DELETE).collect(),
+        _ => DELETE.to_vec(),
+    };
+    let parameters: Vec<Value> = parameters.into_iter().map(parameter).collect();
+    let content = json!({"application/json": {"schema": {"$ref": format!("{SCHEMAS}{schema}")}}});
+    let answer = match action {
+        "get" | "post" | "put" | "patch" => json!({"description": "OK", "content": content}),
+        _ => json!({"description": "OK"}),
+    };
+    let mut operation = json!({
+        "parameters": parameters,
+        "responses": {"200": answer},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": identity(kind),
+    });
+    if matches!(action, "post" | "put") {
+        operation["requestBody"] = json!({"content": content, "required": true});
+    }
+    operation
+}

@@ -1,0 +1,230 @@
+//! The face of the embedded API as HTTP shows it: forms of answers, lists, OpenAPI, bodies that clients really send.
+
+use flightdeck::{
+    embedded::{Cluster, ClusterOptions, node::Limits},
+    resources::DocsRun,
+};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+struct Api {
+    cluster: Cluster,
+    _directory: tempfile::TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The events of a watch.
+    fn events(&self) -> Vec<Value> {
+        self.body
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn code(&self) -> u16 {
+        self.status.as_u16()
+    }
+}
+
+impl Api {
+    async fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = Cluster::open(ClusterOptions {
+            directory: directory.path().to_owned(),
+            program: env!("CARGO_BIN_EXE_flightdeck").into(),
+            max_containers: 0,
+            environment: std::collections::BTreeMap::new(),
+            limits: Limits::default(),
+        })
+        .await
+        .unwrap();
+        Self {
+            cluster,
+            _directory: directory,
+        }
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = http_body_util::Full::<hyper::body::Bytes>::from(body.into());
+        let response = self
+            .cluster
+            .service()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+
+    async fn get(&self, path: &str, accept: &str) -> Answer {
+        self.send("GET", path, &[("accept", accept)], "").await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send("POST", path, &[], body.to_string()).await
+    }
+
+    async fn map(&self, name: &str) -> Value {
+        let answer = self
+            .post(
+                MAPS,
+                json!({"metadata": {"name": name, "labels": {"n": name}}, "data": {"a": "1"}}),
+            )
+            .await;
+        assert_eq!(answer.code(), 201, "{}", answer.body);
+        answer.json()
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_sent_to_who_asks_for_one() {
+    let api = Api::open().await;
+    api.map("one").await;
+    let second = api.map("two").await;
+
+    let list = api.get(&format!("{MAPS}?limit=1"), TABLE).await.json();
+    assert_eq!(list["kind"], "Table");
+    assert_eq!(list["apiVersion"], "meta.k8s.io/v1");
+    assert_eq!(list["columnDefinitions"][1]["name"], "Data");
+    assert_eq!(list["rows"][0]["cells"][0], "one");
+    assert_eq!(list["rows"][0]["cells"][1], 1);
+    assert_eq!(list["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    assert_eq!(list["rows"][0]["object"]["data"], Value::Null);
+    assert_eq!(
+        list["metadata"]["resourceVersion"],
+        second["metadata"]["resourceVersion"]
+    );
+    assert!(list["metadata"]["continue"].is_string());
+
+    let including = async |what: &str| {
+        let path = format!("{MAPS}/two?includeObject={what}");
+        api.get(&path, TABLE).await
+    };
+    let whole = including("Object").await.json();
+    assert_eq!(whole["rows"][0]["object"]["data"]["a"], "1");
+    let none = including("None").await.json();
+    assert_eq!(none["rows"][0]["object"], Value::Null);
+    assert_eq!(including("All").await.code(), 400);
+
+    let watch = format!("{MAPS}?watch=true&timeoutSeconds=0&resourceVersion=0");
+    let events = api.get(&watch, TABLE).await.events();
+    assert_eq!(events[1]["object"]["kind"], "Table");
+    assert_eq!(events[1]["object"]["rows"][0]["cells"][0], "two");
+
+    let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let list = api.get(MAPS, metadata).await.json();
+    assert_eq!(list["kind"], "PartialObjectMetadataList");
+    assert_eq!(list["items"][0]["metadata"]["name"], "one");
+    assert_eq!(list["items"][0].get("data"), None);
+
+    let refused = api.get(MAPS, "text/html").await;
+    assert_eq!(refused.code(), 406);
+    assert_eq!(refused.json()["reason"], "NotAcceptable");
+}
+
+/// Every `$ref` below `value`.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_kind_that_is_served_is_described_by_openapi() {
+    let api = Api::open().await;
+    let before = api.get("/openapi/v3", "application/json").await.json();
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = serde_json::to_value(DocsRun::crd()).unwrap();
+    assert_eq!(api.post(definitions, definition).await.code(), 201);
+    let index = api.get("/openapi/v3", "application/json").await.json();
+    assert_eq!(index["paths"]["api/v1"], before["paths"]["api/v1"]);
+    assert_eq!(before["paths"].get("apis/orchestrator.io/v1"), None);
+
+    let groups = index["paths"].as_object().unwrap();
+    for (group, entry) in groups {
+        let address = entry["serverRelativeURL"].as_str().unwrap();
+        let answer = api.get(address, "application/json").await;
+        assert_eq!(answer.code(), 200, "{address}");
+        assert_eq!(answer.headers["cache-control"], "public, immutable");
+        let document = answer.json();
+        let mut all = Vec::new();
+        references(&document, &mut all);
+        for reference in &all {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{group}: {reference}");
+        }
+        let resources = api.get(&format!("/{group}"), "").await.json();
+        for resource in resources["resources"].as_array().unwrap() {
+            let name = resource["name"].as_str().unwrap();
+            if name.contains('/') || resource["verbs"] == json!(["create"]) {
+                continue;
+            }
+            let namespace = if resource["namespaced"] == true {
+                "namespaces/{namespace}/"
+            } else {
+                ""
+            };
+            let item = format!("/{group}/{namespace}{name}/{{name}}");
+            let patch = &document["paths"][item.as_str()]["patch"];
+            let identity = &patch["x-kubernetes-group-version-kind"];
+            assert_eq!(identity["kind"], resource["kind"], "{item}");
+            for parameter in ["fieldValidation", "dryRun", "fieldManager"] {
+                let named = patch["parameters"].as_array().unwrap().iter();
+                assert!(named.clone().any(|known| known["name"] == parameter));
+            }
+            let schemas = document["components"]["schemas"].as_object().unwrap();
+            let described = schemas.values().any(|schema| {
+                let known = schema["x-kubernetes-group-version-kind"].as_array();
+                known.is_some_and(|known| known.contains(identity))
+                    && schema["properties"]["metadata"].is_object()
+            });
+            assert!(described, "{group} {name}");
+        }
+    }
+    let run = groups["apis/orchestrator.io/v1"]["serverRelativeURL"]
+        .as_str()
+        .unwrap();
+    let answer = api.get(run, "").await;
+    let schema =
+        "/components/schemas/io.orchestrator.v1.DocsRun/properties/spec/properties/taskIds/type";
+    assert_eq!(answer.json().pointer(schema), Some(&json!("array")));
+    let tag = answer.headers["etag"].to_str().unwrap();
+    let again = api.send("GET", run, &[("if-none-match", tag)], "").await;
+    assert_eq!((again.code(), again.body.as_str()), (304, ""));
+}
