@@ -8,7 +8,7 @@ mod report;
 mod run;
 mod stage;
 
-pub use kind::{DOCUMENTS, RunKind, documents, documents_directory};
+pub use kind::{DOCUMENTS, RunKind, can_have_documents, documents, documents_directory};
 pub use manifest::{ForgeTarget, MANIFEST_FILE, RunManifest, env};
 pub use phase::Phase;
 pub use report::{REPORT_LIMIT, StageReport, reason};

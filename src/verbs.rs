@@ -19,7 +19,7 @@ pub use delete::{Delete, Deleted};
 pub use error::VerbError;
 pub use launch::{Launch, duplicate};
 pub use retry::{AddContext, Retry};
-pub use set_status::{SetStatus, StatusSet};
+pub use set_status::{SetStatus, StatusSet, plan_file};
 pub use stop::Stop;
 pub use subject::Subject;
 pub use wait::{Wait, exit_code};

@@ -68,11 +68,14 @@ pub fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> io::Resu
                 " ".repeat(width.saturating_sub(text::width(cell)))
             )
         });
-        line(padded.collect::<Vec<_>>().join("  ").trim_end())
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    print(heads)?;
-    rows.iter()
-        .try_for_each(|row| print(row.each_ref().map(String::as_str)))
+    let rows = rows
+        .iter()
+        .map(|row| print(row.each_ref().map(String::as_str)));
+    let lines: Vec<String> = std::iter::once(print(heads)).chain(rows).collect();
+    // At once: a long table is not written line by line.
+    line(&lines.join("\n"))
 }
 
 /// A reader that went away has read enough.

@@ -1,5 +1,7 @@
 //! The two kinds of run, and the documents a docs run writes.
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 
 use super::naming;
@@ -60,14 +62,45 @@ impl std::fmt::Display for RunKind {
     }
 }
 
-/// Where the documents of a task live, from the project directory: those of a tag other than `master` have a folder of its name.
+/// Where the documents of a task live, from the project directory: those of a tag other than `master` have a folder of its name. An id or a
+/// tag that reads like a path (`../../x`) leads nowhere else: what would is written as `%2F`.
 #[must_use]
 pub fn documents_directory(tag: &str, task: &str) -> String {
+    let task = part_of_path(task);
     if tag == "master" {
-        format!(".taskmaster/docs/task-{task}")
-    } else {
-        format!(".taskmaster/docs/{tag}/task-{task}")
+        return format!(".taskmaster/docs/task-{task}");
     }
+    let tag: Vec<String> = tag
+        .split('/')
+        .map(|part| match part {
+            "" => "%".into(),
+            "." | ".." => part.replace('.', "%2E"),
+            part => part_of_path(part),
+        })
+        .collect();
+    format!(".taskmaster/docs/{}/task-{task}", tag.join("/"))
+}
+
+fn part_of_path(text: &str) -> String {
+    let mut part = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '/' | '\\') {
+            // Writing to a string cannot fail.
+            let _ = write!(part, "%{:02X}", u32::from(c));
+        } else {
+            part.push(c);
+        }
+    }
+    part
+}
+
+/// Whether a task can have documents: an id, or a tag, that reads like a path names no folder.
+#[must_use]
+pub fn can_have_documents(tag: &str, task: &str) -> bool {
+    part_of_path(task) == task
+        && tag
+            .split('/')
+            .all(|part| !matches!(part, "" | "." | "..") && part_of_path(part) == part)
 }
 
 /// Paths of the documents of `tasks`, from the repository root.
@@ -79,4 +112,33 @@ pub fn documents(working_directory: &str, tag: &str, tasks: &[String]) -> Vec<St
         DOCUMENTS.map(|file| format!("{prefix}{directory}/{file}"))
     };
     tasks.iter().flat_map(of_task).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_reads_like_a_path_never_becomes_one() {
+        for (tag, task, directory) in [
+            ("master", "3", ".taskmaster/docs/task-3"),
+            (
+                "Feature/X",
+                "TASK-1.2",
+                ".taskmaster/docs/Feature/X/task-TASK-1.2",
+            ),
+        ] {
+            assert_eq!(documents_directory(tag, task), directory);
+            assert!(can_have_documents(tag, task));
+        }
+        for (tag, task, directory) in [
+            ("master", "../../x", ".taskmaster/docs/task-..%2F..%2Fx"),
+            ("master", "a\\b\n", ".taskmaster/docs/task-a%5Cb%0A"),
+            ("../..", "1", ".taskmaster/docs/%2E%2E/%2E%2E/task-1"),
+            ("/etc", "1", ".taskmaster/docs/%/etc/task-1"),
+        ] {
+            assert_eq!(documents_directory(tag, task), directory);
+            assert!(!can_have_documents(tag, task));
+        }
+    }
 }

@@ -36,6 +36,14 @@ impl DocumentSet {
         self.count() == DOCUMENTS.len()
     }
 
+    /// File names of those that exist.
+    pub fn present(self) -> impl Iterator<Item = &'static str> {
+        DOCUMENTS
+            .into_iter()
+            .zip(self.present)
+            .filter_map(|(name, present)| present.then_some(name))
+    }
+
     /// File names of those that do not exist.
     pub fn missing(self) -> impl Iterator<Item = &'static str> {
         DOCUMENTS

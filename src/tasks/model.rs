@@ -195,3 +195,29 @@ pub enum FindingKind {
     /// Tasks wait for one another.
     Cycle,
 }
+
+impl FindingKind {
+    /// In one word, as programs read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByteOrderMark => "byte-order-mark",
+            Self::Encoding => "encoding",
+            Self::TrailingText => "trailing-text",
+            Self::Field => "field",
+            Self::DuplicateId => "duplicate-id",
+            Self::DanglingDependency => "dangling-dependency",
+            Self::SelfDependency => "self-dependency",
+            Self::Cycle => "cycle",
+        }
+    }
+
+    /// Whether it is about how the file is written, and reading got over it; else it is wrong with the plan itself.
+    #[must_use]
+    pub const fn is_tolerated(self) -> bool {
+        matches!(
+            self,
+            Self::ByteOrderMark | Self::Encoding | Self::TrailingText | Self::Field
+        )
+    }
+}

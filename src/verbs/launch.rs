@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Subject, VerbError};
 use crate::{
     resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset},
-    runs::{CodeDetails, Run, RunKind, naming},
+    runs::{CodeDetails, Run, RunKind, can_have_documents, naming},
     settings::Settings,
 };
 
@@ -212,7 +212,9 @@ impl Launch {
             let wanted = subject
                 .tasks
                 .iter()
-                .filter(|(_, documented)| self.overwrite || !documented);
+                .filter(|(_, documented)| self.overwrite || !documented)
+                // Reading the plan has said why these have none.
+                .filter(|(id, _)| can_have_documents(&subject.tag, id));
             wanted.map(|(id, _)| id.clone()).collect()
         } else {
             self.tasks.clone()
@@ -225,6 +227,15 @@ impl Launch {
                 "no task {unknown} in tag {} of tasks.json",
                 subject.tag
             )));
+        }
+        if let Some(path) = tasks
+            .iter()
+            .find(|id| !can_have_documents(&subject.tag, id))
+        {
+            return usage(format!(
+                "task {path} of tag {} cannot be worked on: its documents would need a folder of that name; give it another id",
+                subject.tag
+            ));
         }
         match (self.kind, tasks.len()) {
             (_, 0) if self.all && subject.tasks.is_empty() => {
@@ -422,8 +433,20 @@ mod tests {
             refused: vec![("tasks-pushed".into(), "origin has another file".into())],
             ..subject()
         };
+        let path = Subject {
+            tasks: vec![("../x".into(), false)],
+            ..subject()
+        };
         for (launch, subject, code) in [
             (docs.clone(), subject(), 2),
+            (
+                Launch {
+                    tasks: task("../x"),
+                    ..docs.clone()
+                },
+                path,
+                2,
+            ),
             (
                 Launch {
                     tasks: task("9"),

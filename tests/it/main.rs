@@ -28,4 +28,5 @@ mod stages;
 mod stories;
 mod support;
 mod svg;
+mod tasks_shell;
 mod tasks_write;

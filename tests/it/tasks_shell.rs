@@ -1,0 +1,357 @@
+//! `flightdeck tasks ...` as a script meets it: exactly the JSON that is documented, and a sentence with a place for every bad file.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+const PLAN: &str = r#"{
+  "master": {
+    "tasks": [
+      {"id": 1, "title": "Set up", "description": "d", "status": "done", "priority": "high", "dependencies": [], "subtasks": []},
+      {"id": 2, "title": "Build", "description": "What", "details": "How\u001b[31m", "testStrategy": "Look", "status": "in-progress", "priority": "medium", "dependencies": [1],
+       "subtasks": [{"id": 1, "title": "Part", "status": "done", "dependencies": []}, {"id": 2, "title": "Rest", "status": "pending", "dependencies": [1]}]},
+      {"id": "3", "title": "Ship", "description": "d", "status": "pending", "priority": "low", "dependencies": ["2", 9], "subtasks": []}
+    ]
+  },
+  "mvp": {"tasks": [{"id": 1, "title": "Other", "description": "d", "status": "pending", "priority": "low", "dependencies": []}]}
+}"#;
+
+struct Shell {
+    directory: tempfile::TempDir,
+}
+
+/// Exit code, stdout, stderr.
+type Answer = (i32, String, String);
+
+impl Shell {
+    fn new() -> Self {
+        let shell = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(shell.at("home")).unwrap();
+        fs::create_dir_all(shell.plan().parent().unwrap()).unwrap();
+        shell
+    }
+
+    fn with(plan: impl AsRef<[u8]>) -> Self {
+        let shell = Self::new();
+        fs::write(shell.plan(), plan).unwrap();
+        shell
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn plan(&self) -> PathBuf {
+        self.at("project/.taskmaster/tasks/tasks.json")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+            .arg("--home")
+            .arg(self.at("home"))
+            .arg("--repo")
+            .arg(self.at("project"))
+            .arg("tasks")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["-o", "json"]].concat();
+        let (code, out, error) = self.run(&arguments);
+        assert_eq!(code, 0, "{error}");
+        serde_json::from_str(&out).unwrap()
+    }
+}
+
+#[test]
+fn list_and_next_print_the_objects_that_are_documented() {
+    let shell = Shell::with(PLAN);
+    let documents = shell.at("project/.taskmaster/docs/task-2");
+    fs::create_dir_all(&documents).unwrap();
+    fs::write(documents.join("task.md"), "x").unwrap();
+    let listed = shell.json(&["list"]);
+    assert_eq!(
+        listed[1],
+        json!({
+            "id": "2", "title": "Build", "status": "in-progress", "priority": "medium", "dependencies": ["1"], "ready": true, "documents": ["task.md"],
+            "subtasks": [
+                {"id": "2.1", "title": "Part", "status": "done", "priority": "medium", "dependencies": [], "ready": false},
+                {"id": "2.2", "title": "Rest", "status": "pending", "priority": "medium", "dependencies": ["1"], "ready": true},
+            ],
+        })
+    );
+    let ids: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+    let next = shell.json(&["next"]);
+    assert_eq!(
+        (&next["id"], &next["subtasks"]),
+        (&json!("2.2"), &json!([]))
+    );
+    assert_eq!(shell.json(&["list", "--tag", "mvp"])[0]["title"], "Other");
+    fs::write(
+        shell.at("project/.taskmaster/state.json"),
+        r#"{"currentTag": "mvp"}"#,
+    )
+    .unwrap();
+    assert_eq!(shell.json(&["next"])["title"], "Other");
+
+    let shell = Shell::with(r#"{"tasks": [{"id": 1, "title": "t", "status": "done"}]}"#);
+    assert_eq!(shell.json(&["next"]), Value::Null);
+    let (code, out, error) = shell.run(&["next"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(
+        error.contains("nothing in tag master is pending"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_list_is_narrowed_by_status_and_by_query() {
+    let shell = Shell::with(PLAN);
+    for (arguments, ids) in [
+        (&["--status", "pending,done"] as &[&str], "1 3"),
+        (&["status:pending", "priority:low", "ship"], "3"),
+        (&["ready:yes"], "2"),
+        (&["!status:done"], "2 3"),
+        (&["--status", "none"], ""),
+    ] {
+        let (code, out, error) = shell.run(&[&["list", "-o", "name"], arguments].concat());
+        assert_eq!(code, 0, "{error}");
+        let found: Vec<&str> = out.lines().collect();
+        assert_eq!(found.join(" "), ids, "{arguments:?}");
+    }
+    let (_, table, _) = shell.run(&["list", "--subtasks"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[4].starts_with("2.2") && lines[4].contains("next"),
+        "{table}"
+    );
+    assert!(lines[5].contains("2,9"), "what it waits for: {table}");
+}
+
+#[test]
+fn a_card_tells_what_a_task_is_and_what_it_waits_for_and_is_harmless() {
+    let shell = Shell::with(PLAN);
+    let reports = shell.at("project/.taskmaster/reports");
+    fs::create_dir_all(&reports).unwrap();
+    let report = r#"{"complexityAnalysis": [{"taskId": 2, "complexityScore": 8, "recommendedSubtasks": 4, "reasoning": "Much."}]}"#;
+    fs::write(reports.join("task-complexity-report.json"), report).unwrap();
+    let (code, card, _) = shell.run(&["show", "2"]);
+    assert_eq!(code, 0);
+    for part in [
+        "complexity 8 (high)",
+        "Depends on\n  1  done  Set up",
+        "Holds up\n  3  pending  Ship",
+        "Test strategy\n  Look",
+        "2.2  pending  Rest",
+        "tasks.json:5",
+    ] {
+        assert!(card.contains(part), "{part} in\n{card}");
+    }
+    assert!(!card.contains('\u{1b}'), "{card}");
+    let (_, card, _) = shell.run(&["show", "3"]);
+    assert!(
+        card.contains("Waits for\n  2  in-progress  Build\n  9  does not exist"),
+        "{card}"
+    );
+    let whole = shell.json(&["show", "2.2"]);
+    assert_eq!(
+        (&whole["id"], &whole["parent"]),
+        (&json!("2.2"), &json!("2"))
+    );
+    let whole = shell.json(&["show", "2"]);
+    assert_eq!(whole["complexity"]["score"], 8.0);
+    assert_eq!(whole["testStrategy"], "Look");
+    let (code, _, error) = shell.run(&["show", "8"]);
+    assert!(
+        code == 3 && error.contains("no task 8 in tag master"),
+        "{error}"
+    );
+}
+
+#[test]
+fn validate_exits_by_what_is_wrong_and_not_by_what_was_tolerated() {
+    let shell = Shell::with(PLAN);
+    let (code, out, _) = shell.run(&["validate", "-o", "json"]);
+    assert_eq!(code, 1);
+    let verdict: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(verdict["ok"], false);
+    assert_eq!(
+        verdict["findings"],
+        json!([{"kind": "dangling-dependency", "tag": "master", "task": "3", "message": "depends on 9, which does not exist", "line": 7, "column": 7}])
+    );
+    assert_eq!(
+        shell.json(&["validate", "--tag", "mvp"]),
+        json!({"ok": true, "findings": []})
+    );
+    let (_, out, error) = shell.run(&["validate"]);
+    assert!(
+        out.contains("tasks.json:7:7: dangling-dependency: master 3: depends on 9"),
+        "{out}"
+    );
+    assert!(error.contains("1 thing wrong"), "{error}");
+
+    let shell = Shell::with(r#"{"tasks": [{"id": 1, "title": "t"}]} x"#);
+    let (code, out, _) = shell.run(&["validate", "-o", "json"]);
+    assert!(code == 0 && out.contains("trailing-text"), "{out}");
+    let shell = Shell::with("{\n  \"tasks\": [oops]}");
+    let (code, out, _) = shell.run(&["validate", "-o", "json"]);
+    let verdict: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (
+            code,
+            &verdict["findings"][0]["line"],
+            &verdict["findings"][0]["column"]
+        ),
+        (1, &json!(2), &json!(13))
+    );
+}
+
+#[test]
+fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
+    let shell = Shell::with(PLAN);
+    let tags = shell.json(&["tags"]);
+    assert_eq!(
+        tags,
+        json!([{"name": "master", "current": true, "tasks": 3, "done": 1, "ready": 1, "subtasks": 2}, {"name": "mvp", "current": false, "tasks": 1, "done": 0, "ready": 1, "subtasks": 0}])
+    );
+    let (code, _, error) = shell.run(&["list", "--tag", "x"]);
+    assert!(code == 3 && error.contains("it has master, mvp"), "{error}");
+    // Where the tag in use is not in the file, the one that is shown is named.
+    fs::write(
+        shell.at("project/.taskmaster/state.json"),
+        r#"{"currentTag": "gone"}"#,
+    )
+    .unwrap();
+    let (code, out, error) = shell.run(&["list", "-o", "name"]);
+    assert!(
+        code == 0
+            && out.starts_with("1\n2\n")
+            && error.contains("tag gone is in use but not in the file; this is tag master"),
+        "{error}"
+    );
+    // Nothing is written to a tag that nobody named.
+    let (code, _, error) = shell.run(&["set-status", "1", "review"]);
+    assert!(code == 3 && error.contains("no tag gone"), "{error}");
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_the_plan_is_a_sentence_with_its_path() {
+    type Make = fn(&Path);
+    let cases: [(&str, Make, &str); 9] = [
+        ("nothing", |_| {}, "name one with --file"),
+        (
+            "directory",
+            |path| fs::create_dir(path).unwrap(),
+            "is a directory, not a file",
+        ),
+        (
+            "pipe",
+            |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            "is a pipe, not a file",
+        ),
+        (
+            "socket",
+            |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+            "is a socket, not a file",
+        ),
+        (
+            "loop",
+            |path| symlink("tasks.json", path).unwrap(),
+            "lead in a circle",
+        ),
+        (
+            "dangling link",
+            |path| symlink("elsewhere", path).unwrap(),
+            "there is no such file",
+        ),
+        (
+            "device",
+            |path| symlink("/dev/zero", path).unwrap(),
+            "is a device, not a file",
+        ),
+        (
+            "empty",
+            |path| fs::write(path, "").unwrap(),
+            "the file is empty",
+        ),
+        (
+            "broken",
+            |path| fs::write(path, "{\"tasks\": [\n{\"id\": 1,}]}").unwrap(),
+            "tasks.json:2:10: not JSON",
+        ),
+    ];
+    for (name, make, sentence) in cases {
+        let shell = Shell::new();
+        make(&shell.plan());
+        for arguments in [
+            &["list"] as &[&str],
+            &["next"],
+            &["show", "1"],
+            &["set-status", "1", "done"],
+        ] {
+            let (code, out, error) = shell.run(arguments);
+            // A status is set by the same sentence but for how the place is written.
+            let sentence = if name == "broken" && arguments[0] == "set-status" {
+                "line 2, column 10: not JSON"
+            } else {
+                sentence
+            };
+            assert!(
+                (code == 1 || code == 3) && out.is_empty(),
+                "{name} {arguments:?}: {code} {out}"
+            );
+            assert!(error.contains(sentence), "{name} {arguments:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_that_may_not_be_read_or_written_is_a_sentence() {
+    let name = "a_plan_that_may_not_be_read_or_written_is_a_sentence";
+    if nix::unistd::Uid::effective().is_root() {
+        crate::support::skipped(name, "an administrator may read everything");
+        return;
+    }
+    let shell = Shell::with(PLAN);
+    fs::set_permissions(shell.plan(), fs::Permissions::from_mode(0o000)).unwrap();
+    let (code, _, error) = shell.run(&["list"]);
+    assert!(code == 1 && error.contains("it may not be read"), "{error}");
+}
+
+#[test]
+fn an_id_that_is_a_path_stays_an_id() {
+    let shell = Shell::with(
+        r#"{"../..": {"tasks": [{"id": "../../../secret", "title": "t", "status": "pending"}]}}"#,
+    );
+    fs::create_dir_all(shell.at("secret")).unwrap();
+    fs::write(shell.at("secret/task.md"), "x").unwrap();
+    let (code, out, error) =
+        shell.run(&["show", "../../../secret", "--tag", "../..", "-o", "json"]);
+    assert_eq!(code, 0, "{error}");
+    let whole: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&whole["documents"], &whole["complexity"]),
+        (&json!([]), &Value::Null)
+    );
+}
