@@ -12,6 +12,7 @@
 )]
 
 mod command_line;
+mod conformance;
 mod controller;
 mod corpus;
 mod embedded_access;

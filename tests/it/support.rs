@@ -13,8 +13,13 @@ use serde_json::json;
 
 /// Says that a test cannot run here, past the test runner's capture, so that `.ci/run` can list it.
 pub fn skipped(test: &str, why: &str) {
+    said(&format!("SKIPPED {test}: {why}"));
+}
+
+/// Says one line past the test runner's capture.
+pub fn said(line: &str) {
     std::io::stderr()
-        .write_all(format!("SKIPPED {test}: {why}\n").as_bytes())
+        .write_all(format!("{line}\n").as_bytes())
         .unwrap();
 }
 
