@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{Format, Session, output};
-use crate::{embedded::endpoint, verbs::VerbError};
+use crate::{
+    embedded::{endpoint, node},
+    verbs::VerbError,
+};
 
 /// `embedded status`: exit code 3 when it does not run.
 pub fn status(session: &Session) -> anyhow::Result<u8> {
@@ -16,7 +19,21 @@ pub fn status(session: &Session) -> anyhow::Result<u8> {
         found.address, found.pid, found.version
     ))?;
     output::line(&format!("kubeconfig: {}", found.kubeconfig.display()))?;
+    disk(session)?;
     Ok(0)
+}
+
+/// What the embedded cluster takes of the disk, in bytes.
+fn disk(session: &Session) -> anyhow::Result<()> {
+    let node::Usage {
+        objects,
+        logs,
+        volumes,
+    } = node::usage(&session.paths.embedded);
+    output::line(&format!(
+        "disk: objects {objects}, logs {logs}, volumes {volumes} bytes"
+    ))?;
+    Ok(())
 }
 
 /// `embedded stop`

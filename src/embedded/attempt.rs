@@ -223,9 +223,7 @@ impl Attempt {
 
     /// Takes the room for the end now, since the container may fill the disk.
     pub fn reserve_end(&self) -> io::Result<()> {
-        let file = File::create(beside(&self.ended_path()))?;
-        (&file).write_all(&[b' '; RESERVED])?;
-        file.sync_data()
+        fs::write(beside(&self.ended_path()), [b' '; RESERVED])
     }
 
     /// Writes how it ended, into what was reserved for it.

@@ -130,6 +130,34 @@ fn complete_pod_spec(spec: &mut Value) {
     }
 }
 
+/// What the Job controller here does not do is refused, never passed over: it runs one pod, again after a failure.
+fn unsupported_job(spec: &Value) -> Vec<Cause> {
+    let only = [
+        ("parallelism", json!(1)),
+        ("completions", json!(1)),
+        ("completionMode", json!("NonIndexed")),
+        ("manualSelector", json!(false)),
+        ("podFailurePolicy", Value::Null),
+        ("successPolicy", Value::Null),
+        ("backoffLimitPerIndex", Value::Null),
+        ("managedBy", Value::Null),
+    ];
+    only.into_iter()
+        .filter(|(field, only)| spec[*field] != *only)
+        .map(|(field, only)| Cause {
+            reason: "FieldValueNotSupported",
+            field: format!("spec.{field}"),
+            message: match only {
+                Value::Null => "Unsupported value: the embedded cluster does not support it".to_owned(),
+                only => format!(
+                    "Unsupported value: {}: supported values: {only} (the embedded cluster runs one pod of a Job at a time)",
+                    spec[field]
+                ),
+            },
+        })
+        .collect()
+}
+
 /// Whether an object has the types of its kind; the sentence says where it has not.
 pub fn check_types(kind: &Kind, value: &Value) -> Result<(), String> {
     use k8s_openapi::{
@@ -300,6 +328,7 @@ fn job(new: &Value, old: Option<&Value>) -> Vec<Cause> {
                 ),
             });
         }
+        causes.extend(unsupported_job(&new["spec"]));
         if text(new, "/metadata/name").len() > 63 {
             causes.push(Cause::invalid(
                 "spec.template.labels",

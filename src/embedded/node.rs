@@ -358,10 +358,10 @@ impl Runners {
         let trace = trace.unwrap_or_default();
         let ticket = trace.ticket.unwrap_or(self.next_ticket);
         self.next_ticket = self.next_ticket.max(ticket + 1);
-        let runs = trace.begun && !pod::is_finished(&pod);
+        let begun = trace.begun.filter(|_| !pod::is_finished(&pod));
         let arrival = Arrival {
             ticket,
-            place: runs.then(|| node.queue.occupy(pod::size(&pod))),
+            begun: begun.map(|at| (at, node.queue.occupy(pod::size(&pod)))),
         };
         let (seen, receiver) = watch::channel(Some(Arc::new(pod)));
         tasks.spawn(pod::run(Arc::clone(node), receiver, arrival));

@@ -154,12 +154,14 @@ fn the_embedded_cluster_says_whether_it_runs() {
     let started = flightdeck(directory.path(), &["embedded", "kubeconfig", "--path"]);
     assert!(started.status.success(), "{}", stderr(&started));
     assert!(Path::new(String::from_utf8(started.stdout).unwrap().trim()).exists());
-    assert_eq!(
-        flightdeck(directory.path(), &["embedded", "status"])
-            .status
-            .code(),
-        Some(0)
-    );
+    let status = flightdeck(directory.path(), &["embedded", "status"]);
+    assert_eq!(status.status.code(), Some(0));
+    let status = String::from_utf8(status.stdout).unwrap();
+    let disk = status
+        .lines()
+        .find(|line| line.starts_with("disk: objects "));
+    let objects: Vec<&str> = disk.unwrap_or_default().split([' ', ',']).collect();
+    assert!(objects[2].parse::<u64>().unwrap() > 0, "{status}");
     assert_eq!(
         flightdeck(directory.path(), &["embedded", "stop"])
             .status

@@ -72,6 +72,7 @@ async fn open_with(directory: &Path, max_containers: usize, limits: Limits) -> S
         ("HOME", "/nowhere".to_owned()),
         ("AGENT_KEY", "agent-key".to_owned()),
         ("GITHUB_TOKEN", "hidden".to_owned()),
+        ("SSH_AUTH_SOCK", "/hidden".to_owned()),
     ];
     let cluster = Cluster::open(ClusterOptions {
         directory: directory.to_owned(),
@@ -245,7 +246,7 @@ async fn a_job_runs_its_containers_with_all_they_were_given() {
                     "name": "main", "image": "x", "volumeMounts": mounts,
                     "workingDir": "/workspace/here",
                     "command": ["sh"],
-                    "args": ["-c", "cat \"$FILES/hello.txt\" \"$HANDOVER/note\"; echo \" $TOKEN $AGENT_KEY [$GITHUB_TOKEN] $HOME $POD\"; flightdeck; echo \"code $?\"; pwd >where; printf done >\"$END\""],
+                    "args": ["-c", "cat \"$FILES/hello.txt\" \"$HANDOVER/note\"; echo \" $TOKEN $AGENT_KEY [$GITHUB_TOKEN$SSH_AUTH_SOCK] $HOME $POD\"; flightdeck; echo \"code $?\"; pwd >where; printf done >\"$END\""],
                     "env": [
                         {"name": "FILES", "value": "/run-files"},
                         {"name": "HANDOVER", "value": "/handover"},
@@ -754,6 +755,13 @@ async fn a_log_that_cannot_be_had_says_why() {
         assert_eq!(status.code, code, "{status:?}");
         assert!(status.message.contains(part), "{status:?}");
     }
+    let both =
+        "/api/v1/namespaces/default/pods/two/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z";
+    let request = http::Request::get(both).body(Vec::new()).unwrap();
+    let Err(kube::Error::Api(status)) = scene.client.request_text(request).await else {
+        panic!("two moments are one too many")
+    };
+    assert_eq!(status.code, 422, "{status:?}");
     scene.cluster.shutdown().await;
 }
 

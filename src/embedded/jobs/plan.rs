@@ -3,15 +3,19 @@
 //! One pod per attempt (parallelism and completions are 1), named from the Job's uid and the number of failures before
 //! it, so that an attempt can never be made twice. A failure is counted once, when its pod has failed or is gone.
 
+mod pods;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
         batch::v1::{Job, JobCondition, JobSpec, JobStatus},
         core::v1::Pod,
     },
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    apimachinery::pkg::apis::meta::v1::Time,
 };
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
+
+use pods::{finished_at, is_deleting, is_live, is_ready, phase, pod, pod_name, restarts};
 
 /// Seconds before the second attempt; each further one waits twice as long.
 const BACK_OFF: i64 = 10;
@@ -277,97 +281,6 @@ impl Planning<'_> {
 /// Kubernetes leaves counts of zero out.
 fn positive(count: i32) -> Option<i32> {
     (count > 0).then_some(count)
-}
-
-fn phase(pod: &Pod) -> &str {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.phase.as_deref())
-        .unwrap_or("Pending")
-}
-
-fn is_over(pod: &Pod) -> bool {
-    matches!(phase(pod), "Succeeded" | "Failed")
-}
-
-/// Neither over nor being deleted.
-fn is_live(pod: &Pod) -> bool {
-    !is_over(pod) && pod.metadata.deletion_timestamp.is_none()
-}
-
-fn is_deleting(pod: &Pod) -> bool {
-    !is_over(pod) && pod.metadata.deletion_timestamp.is_some()
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter());
-    is_live(pod)
-        && conditions
-            .flatten()
-            .any(|one| one.type_ == "Ready" && one.status == "True")
-}
-
-fn restarts(pod: &Pod) -> i32 {
-    let containers = pod.status.iter().flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
-    containers.map(|status| status.restart_count).sum()
-}
-
-/// When the last container of a pod ended.
-fn finished_at(pod: &Pod) -> Option<Timestamp> {
-    let containers = pod.status.iter().flat_map(|status| {
-        let init = status.init_container_statuses.iter().flatten();
-        init.chain(status.container_statuses.iter().flatten())
-    });
-    containers
-        .filter_map(|status| {
-            status
-                .state
-                .as_ref()?
-                .terminated
-                .as_ref()?
-                .finished_at
-                .as_ref()
-        })
-        .map(|time| time.0)
-        .max()
-}
-
-/// `<job>-<five letters>`: the same for the same attempt, another for every other Job of the same name.
-fn pod_name(job: &Job, failures: i32) -> String {
-    use sha2::{Digest, Sha256};
-
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let seed = format!("{}/{failures}", job.uid().unwrap_or_default());
-    let suffix: String = Sha256::digest(seed.as_bytes())
-        .iter()
-        .take(5)
-        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
-        .collect();
-    let mut name = job.name_any();
-    name.truncate(57);
-    format!("{name}-{suffix}")
-}
-
-fn pod(job: &Job, spec: &JobSpec, failures: i32) -> Pod {
-    let template = spec.template.metadata.clone().unwrap_or_default();
-    Pod {
-        metadata: ObjectMeta {
-            name: Some(pod_name(job, failures)),
-            namespace: job.namespace(),
-            labels: template.labels,
-            annotations: template.annotations,
-            owner_references: job.controller_owner_ref(&()).map(|owner| vec![owner]),
-            ..ObjectMeta::default()
-        },
-        spec: spec.template.spec.clone(),
-        status: None,
-    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,9 @@ impl Logs {
         let uid = pod.uid().unwrap_or_default();
         let directory = container_directory(&self.directory, &uid, container);
         let numbers = attempts(&directory);
-        let number = match (query.previous, numbers.as_slice()) {
+        // While it waits to be started again, a kubelet has the last one for the previous.
+        let before_last = query.previous && !waits_again(pod, container);
+        let number = match (before_last, numbers.as_slice()) {
             (false, [.., last]) | (true, [.., last, _]) => last,
             (true, _) => {
                 return Err(LogError::BadRequest(format!(
@@ -135,6 +137,26 @@ fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, LogError> {
             )))
         }
     }
+}
+
+/// Whether a container has run and waits to be started again.
+fn waits_again(pod: &Pod, container: &str) -> bool {
+    let status = pod.status.as_ref();
+    let mut all = status.into_iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    all.any(|status| {
+        let waits = status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.waiting.is_some());
+        let ran = status
+            .last_state
+            .as_ref()
+            .is_some_and(|last| last.terminated.is_some());
+        status.name == container && waits && ran
+    })
 }
 
 /// The reason a container waits for.

@@ -16,6 +16,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
 use kube::{
     Api, Resource, ResourceExt,
@@ -89,8 +90,8 @@ struct Work {
     reference: ObjectReference,
     directory: PathBuf,
     ticket: Ticket,
-    /// Places it has had since before this node, until they are taken over.
-    kept: Mutex<Option<Place>>,
+    /// Places it has had since before this node, and from when, until they are taken over.
+    kept: Mutex<Option<(Timestamp, Place)>>,
     known: Mutex<Known>,
     changed: Notify,
 }
@@ -103,7 +104,7 @@ impl Work {
             reference: pod.object_ref(&()),
             directory: node.pod_directory(&pod.uid().unwrap_or_default()),
             ticket: arrival.ticket,
-            kept: Mutex::new(arrival.place),
+            kept: Mutex::new(arrival.begun),
             known: Mutex::new(Known::of(&pod)),
             changed: Notify::new(),
             node,

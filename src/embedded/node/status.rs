@@ -1,13 +1,14 @@
 //! What a kubelet would write into a pod's status. Pure.
 
+mod wire;
+
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{
-        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
-    },
+    api::core::v1::{ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+
+use wire::{recalled, statuses, whole_seconds};
 
 /// Where pods run, as far as addresses go.
 const ADDRESS: &str = "127.0.0.1";
@@ -140,6 +141,20 @@ impl Known {
             .all(|container| container.end().is_some_and(|end| end.exit_code == 0))
     }
 
+    /// Before the init containers are done, who waits for nothing else waits for them.
+    fn initializing(&self, mut all: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
+        if self.initialized() {
+            return all;
+        }
+        let states = all.iter_mut().filter_map(|status| status.state.as_mut());
+        for waiting in states.filter_map(|state| state.waiting.as_mut()) {
+            if waiting.reason.as_deref() == Some("ContainerCreating") && waiting.message.is_none() {
+                waiting.reason = Some("PodInitializing".to_owned());
+            }
+        }
+        all
+    }
+
     /// The status of `pod`; a condition's time moves only when it flips.
     #[must_use]
     pub fn status(&self, pod: &Pod, now: Timestamp) -> PodStatus {
@@ -217,75 +232,16 @@ impl Known {
             init_container_statuses: placed
                 .then(|| {
                     let names = spec.and_then(|spec| spec.init_containers.as_deref());
-                    statuses(names.unwrap_or_default(), &self.init, true)
+                    self.initializing(statuses(names.unwrap_or_default(), &self.init, true))
                 })
                 .filter(|all| !all.is_empty()),
             container_statuses: placed.then(|| {
-                let initializing = !self.initialized();
-                let mut all =
-                    statuses(spec.map_or(&[], |spec| &spec.containers), &self.main, false);
-                for status in all.iter_mut().filter(|_| initializing && !self.over) {
-                    let waiting = status
-                        .state
-                        .as_mut()
-                        .and_then(|state| state.waiting.as_mut());
-                    if let Some(waiting) = waiting
-                        .filter(|waiting| waiting.reason.as_deref() == Some("ContainerCreating"))
-                    {
-                        waiting.reason = Some("PodInitializing".to_owned());
-                    }
-                }
-                all
+                let names = spec.map_or(&[][..], |spec| &spec.containers);
+                self.initializing(statuses(names, &self.main, false))
             }),
             ..PodStatus::default()
         }
     }
-}
-
-/// Containers as their statuses have them.
-fn recalled(
-    containers: &[k8s_openapi::api::core::v1::Container],
-    statuses: Option<&[ContainerStatus]>,
-) -> Vec<Container> {
-    let end = |state: &ContainerState| {
-        let terminated = state.terminated.as_ref()?;
-        Some(End {
-            exit_code: terminated.exit_code,
-            signal: terminated.signal,
-            reason: terminated.reason.clone().unwrap_or_default(),
-            message: terminated.message.clone(),
-            started_at: terminated.started_at.as_ref().map(|time| time.0),
-            finished_at: terminated
-                .finished_at
-                .as_ref()
-                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        })
-    };
-    let now = |state: &ContainerState| {
-        let running = state.running.as_ref();
-        let started = running.and_then(|running| running.started_at.as_ref());
-        let waiting = state.waiting.as_ref().map(|waiting| Now::Waiting {
-            reason: waiting.reason.clone().unwrap_or_default(),
-            message: waiting.message.clone().unwrap_or_default(),
-        });
-        started
-            .map(|time| Now::Running(time.0))
-            .or_else(|| end(state).map(Now::Terminated))
-            .or(waiting)
-    };
-    let one = |container: &k8s_openapi::api::core::v1::Container| {
-        let mut statuses = statuses.unwrap_or_default().iter();
-        let Some(status) = statuses.find(|status| status.name == container.name) else {
-            return Container::default();
-        };
-        let fresh = Container::default();
-        Container {
-            now: status.state.as_ref().and_then(now).unwrap_or(fresh.now),
-            last: status.last_state.as_ref().and_then(end),
-            restarts: status.restart_count,
-        }
-    };
-    containers.iter().map(one).collect()
 }
 
 fn condition(kind: &str, holds: bool, why: Option<(&str, String)>) -> PodCondition {
@@ -296,74 +252,6 @@ fn condition(kind: &str, holds: bool, why: Option<(&str, String)>) -> PodConditi
         reason: reason.map(str::to_owned),
         message: message.filter(|message| !message.is_empty()),
         ..PodCondition::default()
-    }
-}
-
-/// Times on the wire have no fraction; so that what was written equals what is read back.
-fn whole_seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
-}
-
-fn statuses(
-    containers: &[k8s_openapi::api::core::v1::Container],
-    known: &[Container],
-    init: bool,
-) -> Vec<ContainerStatus> {
-    containers
-        .iter()
-        .zip(known)
-        .map(|(container, known)| {
-            let running = matches!(known.now, Now::Running(_));
-            let done = known.end().is_some_and(|end| end.exit_code == 0);
-            ContainerStatus {
-                name: container.name.clone(),
-                image: container.image.clone().unwrap_or_default(),
-                image_id: String::new(),
-                container_id: (known.restarts > 0 || !matches!(known.now, Now::Waiting { .. }))
-                    .then(|| format!("process://{}/{}", container.name, known.restarts)),
-                ready: if init { done } else { running },
-                started: Some(running),
-                restart_count: known.restarts,
-                state: Some(state(&known.now)),
-                last_state: known.last.as_ref().map(|end| ContainerState {
-                    terminated: Some(terminated(end)),
-                    ..ContainerState::default()
-                }),
-                ..ContainerStatus::default()
-            }
-        })
-        .collect()
-}
-
-fn state(now: &Now) -> ContainerState {
-    let mut state = ContainerState::default();
-    match now {
-        Now::Waiting { reason, message } => {
-            state.waiting = Some(ContainerStateWaiting {
-                reason: Some(reason.clone()),
-                message: Some(message.clone()).filter(|message| !message.is_empty()),
-            });
-        }
-        Now::Running(at) => {
-            state.running = Some(ContainerStateRunning {
-                started_at: Some(Time(whole_seconds(*at))),
-            });
-        }
-        Now::Terminated(end) => state.terminated = Some(terminated(end)),
-    }
-    state
-}
-
-fn terminated(end: &End) -> ContainerStateTerminated {
-    let started = end.started_at.unwrap_or(end.finished_at);
-    ContainerStateTerminated {
-        exit_code: end.exit_code,
-        signal: end.signal,
-        reason: Some(end.reason.clone()),
-        message: end.message.clone(),
-        started_at: Some(Time(whole_seconds(started))),
-        finished_at: Some(Time(whole_seconds(end.finished_at))),
-        container_id: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     response::{ResponseBody, bytes_response, stream_response},
 };
 use crate::embedded::{
-    failure::Failure,
+    failure::{Cause, Failure},
     node::{LogError, LogQuery},
     read::{self, Scope},
     watch::{self, WatchOptions},
@@ -60,6 +60,15 @@ impl Service {
             tail_lines: params.number("tailLines")?,
             limit_bytes: params.number("limitBytes")?,
         };
+        if query.since_time.is_some() && query.since_seconds.is_some() {
+            let cause = Cause {
+                reason: "FieldValueForbidden",
+                field: "sinceSeconds".to_owned(),
+                message: "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+                    .to_owned(),
+            };
+            return Err(Failure::invalid(&call.kind, name, &[cause]));
+        }
         let lines = self
             .logs
             .open(&pod, &query)

@@ -1,5 +1,7 @@
 //! How pods end: in order, with their last words, leaving nothing.
 
+use flightdeck::embedded::attempt::Ended;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +25,10 @@ async fn init_containers_run_one_after_the_other_and_a_failed_one_ends_the_pod()
     let init = &pod["status"]["initContainerStatuses"];
     assert_eq!(init[1]["state"]["terminated"]["exitCode"], 3);
     for status in [&init[2], &pod["status"]["containerStatuses"][0]] {
-        assert!(status["state"]["waiting"].is_object(), "{status}");
+        assert_eq!(
+            status["state"]["waiting"]["reason"], "PodInitializing",
+            "{status}"
+        );
     }
     scene.cluster.shutdown().await;
 }
@@ -57,8 +62,8 @@ async fn last_words_are_cut_at_their_start_and_the_log_stands_in_for_none_after_
     let long = message(&scene.until_phase("long", "Succeeded").await).unwrap();
     assert_eq!(long, all[all.len() - 4096..]);
     let fallen = message(&scene.until_phase("falls-back", "Failed").await).unwrap();
-    let log: String = (2922..=3000).map(|n| format!("{n}\n")).collect();
-    assert_eq!(fallen, log + "no end");
+    let end: String = (2922..=3000).map(|n| format!("{n}\n")).collect();
+    assert_eq!(fallen, end + "no end");
     assert_eq!(message(&scene.until_phase("well", "Succeeded").await), None);
     assert_eq!(
         message(&scene.until_phase("file-only", "Failed").await),
@@ -221,5 +226,84 @@ async fn what_left_the_group_of_a_container_ends_with_it_even_when_its_shim_is_k
         assert!(!is_alive(&away), "{name}: {away} stays");
         assert!(!is_alive(&far), "{name}: {far} stays");
     }
+    scene.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_keeps_failing_waits_longer_and_its_last_log_is_the_previous_one() {
+    let directory = Home::new();
+    let scene = open(directory.path(), 2).await;
+    let mut failing = pod("failing", "echo ran >>../ran; wc -l <../ran; exit 3");
+    failing["spec"]["restartPolicy"] = json!("Always");
+    scene.create::<Pod>(failing).await;
+    let pod = scene
+        .until::<Pod>("failing", "backing off", |pod| {
+            waiting_reason(pod) == "CrashLoopBackOff"
+        })
+        .await;
+    let status = &pod["status"]["containerStatuses"][0];
+    let message = status["state"]["waiting"]["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "back-off 10s restarting failed container=main pod=failing"
+    );
+    assert_eq!(status["lastState"]["terminated"]["exitCode"], 3);
+    assert_eq!(status["restartCount"], 1);
+    let parameters = LogParams {
+        previous: true,
+        ..LogParams::default()
+    };
+    let previous = scene.api::<Pod>().logs("failing", &parameters).await;
+    assert_eq!(previous.unwrap(), "2\n");
+    assert_eq!(scene.log("failing", None).await, "2\n");
+    scene
+        .api::<Pod>()
+        .delete("failing", &DeleteParams::default())
+        .await
+        .unwrap();
+    scene.until_gone::<Pod>("failing").await;
+    scene.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_began_and_ended_before_the_server_could_tell_is_told_of_in_full() {
+    let directory = Home::new();
+    let full = Limits {
+        free_bytes: u64::MAX,
+        ..Limits::default()
+    };
+    let scene = open_with(directory.path(), 1, full).await;
+    let lost: Pod = scene.create(pod("lost", "exit 3")).await;
+    scene
+        .until::<Pod>("lost", "waiting", |pod| {
+            pod["status"]["conditions"][0]["reason"] == "Unschedulable"
+        })
+        .await;
+    scene.cluster.shutdown().await;
+    // As the disk is when the server goes right after the start.
+    let left = directory.path().join("pods").join(lost.uid().unwrap());
+    std::fs::write(left.join("begun"), "").unwrap();
+    let attempt = Attempt::new(left.join("containers/main/0"));
+    std::fs::create_dir_all(attempt.directory()).unwrap();
+    std::fs::write(attempt.spec_path(), "{}").unwrap();
+    std::fs::write(attempt.log_path(0), "T stdout F said\n").unwrap();
+    attempt
+        .write_ended(&Ended {
+            exit_code: 3,
+            signal: None,
+            reason: None,
+            message: None,
+            started_at: None,
+            finished_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        })
+        .unwrap();
+
+    let scene = open(directory.path(), 1).await;
+    let pod = scene.until_phase("lost", "Failed").await;
+    assert!(pod["status"]["startTime"].is_string(), "{pod:#}");
+    let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!(ended["exitCode"], 3);
+    assert_eq!(pod["spec"]["nodeName"], "embedded");
+    assert_eq!(scene.log("lost", None).await, "said\n");
     scene.cluster.shutdown().await;
 }

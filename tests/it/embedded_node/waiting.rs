@@ -261,3 +261,29 @@ async fn what_cannot_be_had_here_is_said_and_nothing_is_started() {
     assert!(!ran.exists());
     scene.cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_would_need_more_than_one_pod_is_refused_with_the_field() {
+    let directory = Home::new();
+    let scene = open(directory.path(), 1).await;
+    for (field, value) in [
+        ("parallelism", json!(2)),
+        ("completions", json!(3)),
+        ("completionMode", json!("Indexed")),
+        ("podFailurePolicy", json!({"rules": []})),
+    ] {
+        let job = job("many", "true", json!({ field: value }));
+        let job = serde_json::from_value(job).unwrap();
+        let refused = scene
+            .api::<Job>()
+            .create(&PostParams::default(), &job)
+            .await;
+        let Err(kube::Error::Api(status)) = refused else {
+            panic!("{field}: {refused:?}")
+        };
+        assert_eq!(status.code, 422);
+        let named = format!("spec.{field}: Unsupported value");
+        assert!(status.message.contains(&named), "{status:?}");
+    }
+    scene.cluster.shutdown().await;
+}

@@ -16,25 +16,30 @@ use super::super::{
     queue::{Place, Ticket},
 };
 
-/// A pod's number in the queue, and its places when it runs already.
+/// A pod's number in the queue, and since when it has which places when it runs already.
 pub struct Arrival {
     pub ticket: Ticket,
-    pub place: Option<Place>,
+    pub begun: Option<(Timestamp, Place)>,
 }
 
 /// What an earlier node left of a pod.
 #[derive(Default)]
 pub struct Trace {
     pub ticket: Option<Ticket>,
-    pub begun: bool,
+    pub begun: Option<Timestamp>,
 }
 
 impl Trace {
     fn read(directory: &Path) -> Self {
         let ticket = fs::read_to_string(directory.join("ticket")).ok();
+        let begun = fs::metadata(directory.join("begun")).ok();
         Self {
             ticket: ticket.and_then(|text| text.parse().ok()),
-            begun: directory.join("begun").exists(),
+            begun: begun.map(|file| {
+                let written = file.modified().ok();
+                let at = written.and_then(|at| Timestamp::try_from(at).ok());
+                at.unwrap_or_else(Timestamp::now)
+            }),
         }
     }
 }
@@ -92,7 +97,7 @@ mod tests {
         };
         let trace = |ticket| Trace {
             ticket,
-            begun: false,
+            begun: None,
         };
         let mut all = [
             (pod("new-b", 1, "11"), trace(None)),
@@ -110,10 +115,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pod = directory.path().join("uid");
         let trace = Trace::read(&pod);
-        assert!(trace.ticket.is_none() && !trace.begun);
+        assert!(trace.ticket.is_none() && trace.begun.is_none());
         keep_ticket(&pod, 42).unwrap();
         fs::write(pod.join("begun"), "").unwrap();
         let trace = Trace::read(&pod);
-        assert!(trace.ticket == Some(42) && trace.begun);
+        assert!(trace.ticket == Some(42) && trace.begun.is_some());
     }
 }

@@ -53,7 +53,10 @@ impl Work {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let volumes_directory = self.directory.join("volumes");
-        if let Some(place) = kept {
+        if let Some((since, place)) = kept {
+            // The node before this one may have gone before it could tell.
+            self.take_on(since);
+            until_stopped(stop, self.settle()).await;
             // Its containers may be running: they are not asked to wait again, and when the pod is being stopped they are
             // still there to be stopped, while nothing is started any more that would need these.
             let claims = until_stopped(stop, self.claims(true)).await;
@@ -77,6 +80,7 @@ impl Work {
             });
             let place = until_stopped(stop, turn).await?;
             until_stopped(stop, self.room_on_disk()).await?;
+            self.take_on(Timestamp::now());
             until_stopped(stop, self.settle()).await?;
             let sources = until_stopped(stop, self.sources()).await?;
             match self.prepare(&sources, &volumes_directory).await {
@@ -179,12 +183,15 @@ impl Work {
     }
 
     /// The pod has its place: from here on its deadline runs.
-    async fn settle(&self) {
-        let now = Timestamp::now();
+    fn take_on(&self, since: Timestamp) {
         self.note(|known| {
             known.unscheduled = None;
-            known.start_time.get_or_insert(now);
+            known.start_time.get_or_insert(since);
         });
+    }
+
+    /// Binds the pod to this node, where it is not yet.
+    async fn settle(&self) {
         let bound = self
             .pod
             .spec

@@ -11,7 +11,7 @@ use super::{
     super::{
         container::{self, Launched, Recipe},
         sources::Missing,
-        status::{self, Known, Now},
+        status::{self, End, Known, Now},
     },
     Work,
     driver::{Stop, is_stopping, until_stopped},
@@ -22,6 +22,8 @@ use crate::embedded::attempt::{Attempt, Ended};
 
 /// The longest a container that keeps failing waits to be started again.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+/// A container that ran for so long starts over with its back-off, as on a kubelet.
+const LONG_ENOUGH: Duration = Duration::from_secs(600);
 /// When what could not be made is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// When a signal that found nobody is sent again.
@@ -55,6 +57,8 @@ impl Work {
         let policy = policy.and_then(|spec| spec.restart_policy.as_deref());
         let known = attempts(&directory).last().copied();
         let mut number = known.unwrap_or(0);
+        // Ends in a row that came soon after the start.
+        let mut failures = number;
         let mut launched = known.map(|number| Launched::found(attempt(number)));
         loop {
             let current = match launched.take() {
@@ -97,7 +101,8 @@ impl Work {
             if !role.restarts(policy, well) || is_stopping(&stop) {
                 return well;
             }
-            let wait = back_off(number);
+            failures = if lasted(&end) { 0 } else { failures + 1 };
+            let wait = back_off(failures);
             if !wait.is_zero() {
                 let message = format!(
                     "back-off {}s restarting failed container={} pod={}",
@@ -273,12 +278,18 @@ impl Role {
     }
 }
 
+/// Whether a container ran for so long that how it began is forgotten.
+fn lasted(end: &End) -> bool {
+    let ran = end.started_at.map(|at| end.finished_at.duration_since(at));
+    ran.is_some_and(|ran| ran.unsigned_abs() >= LONG_ENOUGH)
+}
+
 /// The first start after a failure is at once, those after it ever later.
-fn back_off(restarts: u32) -> Duration {
-    match restarts {
-        0 => Duration::ZERO,
+fn back_off(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => Duration::ZERO,
         n => Duration::from_secs(10)
-            .saturating_mul(1 << (n - 1).min(5))
+            .saturating_mul(1 << (n - 2).min(5))
             .min(LONGEST_BACK_OFF),
     }
 }
@@ -304,5 +315,46 @@ pub fn attempts(directory: &Path) -> Vec<u32> {
 fn forget_before(directory: &Path, number: u32) {
     for old in attempts(directory).into_iter().filter(|old| *old < number) {
         remove(&directory.join(old.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_in_a_row_waits_longer_up_to_five_minutes() {
+        let waits: Vec<u64> = (1..9).map(|n| back_off(n).as_secs()).collect();
+        assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
+    }
+
+    #[test]
+    fn who_ran_for_ten_minutes_starts_over() {
+        let end = |seconds| End {
+            exit_code: 1,
+            signal: None,
+            reason: "Error".to_owned(),
+            message: None,
+            started_at: Some(Timestamp::UNIX_EPOCH),
+            finished_at: Timestamp::from_second(seconds).unwrap(),
+        };
+        assert!(!lasted(&end(599)));
+        assert!(lasted(&end(600)));
+    }
+
+    #[test]
+    fn a_restart_policy_says_who_is_started_again() {
+        for (policy, role, well, again) in [
+            ("Never", Role::Main(0), false, false),
+            ("Never", Role::Init(0), false, false),
+            ("OnFailure", Role::Main(0), false, true),
+            ("OnFailure", Role::Main(0), true, false),
+            ("Always", Role::Main(0), true, true),
+            ("Always", Role::Main(0), false, true),
+            ("Always", Role::Init(0), true, false),
+            ("Always", Role::Init(0), false, true),
+        ] {
+            assert_eq!(role.restarts(Some(policy), well), again, "{policy} {well}");
+        }
     }
 }
