@@ -66,14 +66,17 @@ use crate::{ledger::Ledger, settings::Settings};
 pub struct ConsoleOptions {
     /// Where to look for the repository.
     pub start: PathBuf,
-    /// How a cluster is reached; awaited after the first frame.
-    pub connection: BoxFuture<'static, Result<Connected, String>>,
+    /// Reaches the cluster; asked after the first frame, and again until it succeeds.
+    pub connect: Connect,
     pub settings: Arc<Settings>,
     pub keymap: Arc<Keymap>,
     pub theme: Theme,
     /// What outlives a run; `None` keeps nothing.
     pub ledger: Option<Ledger>,
 }
+
+/// One try at reaching the cluster; an error is a sentence.
+pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, String>> + Send + Sync>;
 
 /// A cluster that answers.
 pub struct Connected {

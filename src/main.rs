@@ -84,28 +84,30 @@ async fn open_console(session: Session, start: &Path) -> anyhow::Result<ExitCode
             );
         }
     };
+    let session = Arc::new(session);
     let options = ConsoleOptions {
         start: start.to_owned(),
         settings: Arc::clone(&session.settings),
         keymap: Arc::new(Keymap::overlaid(&own_keys)?),
         theme,
         ledger: Some(Ledger::open(&session.paths.ledger)?),
-        connection: async move {
-            let connection = session.connect().await.map_err(|error| error.to_string())?;
-            let target = world::Target {
-                label: connection.target.to_string(),
-                embedded: connection.embedded(),
-                namespace: connection.namespace,
-            };
-            Ok(Connected {
-                client: connection.client,
-                target,
-            })
-        }
-        .boxed(),
+        connect: Arc::new(move || connect(Arc::clone(&session)).boxed()),
     };
     console::run(options).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn connect(session: Arc<Session>) -> Result<Connected, String> {
+    let connection = session.connect().await.map_err(|error| error.to_string())?;
+    let target = world::Target {
+        label: connection.target.to_string(),
+        embedded: connection.embedded(),
+        namespace: connection.namespace,
+    };
+    Ok(Connected {
+        client: connection.client,
+        target,
+    })
 }
 
 async fn run_demo(

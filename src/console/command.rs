@@ -21,11 +21,13 @@ pub enum Context {
     Confirm,
     Form,
     Cleanup,
+    /// A filter being typed below a list.
+    Filter,
 }
 
 impl Context {
     /// In the order help shows them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Global,
         Self::List,
         Self::Tasks,
@@ -38,6 +40,7 @@ impl Context {
         Self::Confirm,
         Self::Form,
         Self::Cleanup,
+        Self::Filter,
     ];
 
     /// Its name in `config/keymap.toml`.
@@ -56,6 +59,7 @@ impl Context {
             Self::Confirm => "confirm",
             Self::Form => "form",
             Self::Cleanup => "cleanup",
+            Self::Filter => "filter",
         }
     }
 
@@ -75,6 +79,7 @@ impl Context {
             Self::Confirm => "Questions",
             Self::Form => "Launch form",
             Self::Cleanup => "Clean up",
+            Self::Filter => "Filter line",
         }
     }
 
@@ -183,6 +188,8 @@ pub enum Command {
     Tag,
     Edit,
     Expand,
+    Findings,
+    Complete,
     Logs,
     Describe,
     Yaml,
@@ -238,6 +245,7 @@ commands! {
     Open "open" Tasks "open" "Show the task beside the list." Model::has_task;
     Open "open" Runs "open" "Show the run beside the list." Model::has_run;
     Fix "fix" Preflight "fix" "Mend what the check found, after showing the exact commands; explain it when there is no fix." Model::has_check;
+    Describe "describe" Preflight "explain" "Show why the check matters, and the plan against the remote's task by task." Model::has_check;
     Recheck "recheck" Preflight "recheck" "Run every check again and ask the remote.";
     Logs "logs" Runs "logs" "Follow the run's log." Model::has_run;
     OpenPullRequest "open-pull-request" Runs "open PR" "Open the pull request in the browser." Model::has_pull_request;
@@ -249,6 +257,7 @@ commands! {
     Delete "delete" Runs "delete" "Delete the run and all it owns; its log stays in the ledger." Model::can_delete;
     Cleanup "cleanup" List "clean up" "Choose finished, stuck and orphaned runs to delete." Model::can_clean;
     Tag "tag" Tasks "" "Choose the Task Master tag.";
+    Findings "findings" Tasks "findings" "List what is wrong with the plan's file, each with its place." Model::has_findings;
     Edit "edit" Tasks "" "Open tasks.json in your editor at the task." Model::has_task;
     Describe "describe" Runs "" "Show the run's events and conditions." Model::has_run;
     Yaml "yaml" Runs "" "Show the run as YAML." Model::has_run;
@@ -351,6 +360,8 @@ commands! {
     Mark "mark" Cleanup "mark" "Mark or unmark for deletion.";
     MarkAll "mark-all" Cleanup "all" "Mark all, or none.";
     Everyone "everyone" Cleanup "everyone's" "Look at the whole namespace, or at this repository only.";
+
+    Complete "complete" Filter "complete" "Complete the word: the name of a column, or one of its values.";
 }
 
 const fn always(_: &Model) -> bool {

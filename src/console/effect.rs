@@ -43,6 +43,8 @@ pub enum Effect {
     Quit,
     /// Back to the shell until it says `fg`.
     Suspend,
+    /// Try the cluster again now.
+    Connect,
     /// Read the repository and the plan, and run the pre-flight checks. Lane "preflight".
     Inspect(Inquiry),
     /// What a fix would do.

@@ -21,6 +21,19 @@ impl Field {
         }
     }
 
+    /// A field with text, the cursor at a byte of it; behind the text when that is no place between two characters.
+    pub fn at(text: impl Into<String>, cursor: usize) -> Self {
+        let text = text.into();
+        Self {
+            cursor: if text.is_char_boundary(cursor) {
+                cursor
+            } else {
+                text.len()
+            },
+            text,
+        }
+    }
+
     /// What has been typed.
     pub fn text(&self) -> &str {
         &self.text

@@ -5,7 +5,7 @@ mod applies;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::layout::Size;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     layout::{self, Areas},
     overlays::{Form, Overlay},
     panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
-    world::{Entry, Level, RunId, TaskId, World},
+    world::{Cluster, Entry, Level, RunId, TaskId, World},
 };
 use crate::{preflight::ActiveRun, runs::RunKind, settings::Settings};
 
@@ -110,6 +110,8 @@ pub struct Toast {
 
 /// Most toasts on screen.
 const TOASTS: usize = 3;
+/// Seconds after which what is known of the remote is shown with its age.
+const OLD_SECONDS: i64 = 300;
 /// Seconds a toast stays.
 const TOAST_SECONDS: i64 = 6;
 
@@ -154,14 +156,25 @@ impl Model {
         layout::areas(self.size, self.focus, self.zoomed, self.split)
     }
 
-    /// Tells the lists how many rows they have.
+    /// Tells the lists and the details how many rows they have.
     pub fn fit(&mut self) {
+        self.fit_lists();
+        if let Some(areas) = self.areas() {
+            self.detail.fit(areas.panel(PanelId::Detail).inner);
+        }
+    }
+
+    /// Tells the lists how many rows they have: a line being typed, or a remark, takes some.
+    pub fn fit_lists(&mut self) {
         if let Some(areas) = self.areas() {
             let height = |panel| usize::from(areas.panel(panel).inner.height);
-            self.tasks.list.set_height(height(PanelId::Tasks));
-            self.runs.list.set_height(height(PanelId::Runs));
+            let taken = self.tasks.taken(&self.world.plan);
+            let rows = height(PanelId::Tasks).saturating_sub(taken);
+            self.tasks.list.set_height(rows);
+            let taken = usize::from(self.runs.filter.open);
+            let rows = height(PanelId::Runs).saturating_sub(taken);
+            self.runs.list.set_height(rows);
             self.preflight.list.set_height(height(PanelId::Preflight));
-            self.detail.fit(areas.panel(PanelId::Detail).inner);
         }
     }
 
@@ -186,7 +199,7 @@ impl Model {
         self.toasts.push(Toast {
             level,
             text,
-            until: self.now + jiff::SignedDuration::from_secs(seconds),
+            until: self.now + SignedDuration::from_secs(seconds),
         });
         let surplus = self.toasts.len().saturating_sub(TOASTS);
         self.toasts.drain(..surplus);
@@ -227,7 +240,38 @@ impl Model {
         let step = if self.watched { 100 } else { 1_000 };
         let next = (self.now.as_millisecond().div_euclid(step) + 1) * step;
         let spinner = Timestamp::from_millisecond(next).ok().filter(|_| moving);
-        toast.into_iter().chain(spinner).min()
+        let ages = [self.remote_ages(), self.connects_again()];
+        let ages = ages.into_iter().flatten();
+        toast.into_iter().chain(spinner).chain(ages).min()
+    }
+
+    /// How old what is said of the remote is, in seconds, when that is worth a word: it does not answer, or was not asked
+    /// for a while.
+    #[must_use]
+    pub fn remote_age(&self) -> Option<i64> {
+        let repository = self.world.repository.get()?;
+        let age = self.now.duration_since(repository.as_of?).as_secs();
+        (repository.offline || age >= OLD_SECONDS).then_some(age.max(0))
+    }
+
+    /// When the age of what is said of the remote reads differently.
+    fn remote_ages(&self) -> Option<Timestamp> {
+        let as_of = self.world.repository.get()?.as_of?;
+        let seconds = match self.remote_age() {
+            None => OLD_SECONDS,
+            Some(age) if age < 60 => age + 1,
+            Some(age) => (age / 60 + 1) * 60,
+        };
+        as_of.checked_add(SignedDuration::from_secs(seconds)).ok()
+    }
+
+    /// The next second on the way to another try at the cluster.
+    fn connects_again(&self) -> Option<Timestamp> {
+        let Cluster::Failed(_, again) = &self.world.cluster else {
+            return None;
+        };
+        let next = Timestamp::from_second(self.now.as_second() + 1).ok()?;
+        (*again > self.now).then_some(next)
     }
 
     /// Where a key means something now, innermost first.
@@ -237,7 +281,10 @@ impl Model {
             return overlay.contexts();
         }
         if self.typing() {
-            return vec![Context::Overlay];
+            return match self.focus {
+                PanelId::Detail => vec![Context::Overlay],
+                _ => vec![Context::Filter, Context::Overlay],
+            };
         }
         match self.focus {
             PanelId::Tasks => vec![Context::Tasks, Context::List, Context::Global],

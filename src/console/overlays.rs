@@ -1,9 +1,11 @@
 //! What lies over the panels: a stack, the topmost one has the keys, Esc closes it.
 
+mod choices;
 mod cleanup;
 mod confirm;
 mod form;
 mod home;
+mod listing;
 mod picker;
 mod reader;
 mod sheet;
@@ -15,10 +17,12 @@ use ratatui::{
     widgets::{Clear, Widget},
 };
 
+pub use choices::tags;
 pub use cleanup::{Cleanup, State as CleanupState, open as cleanup};
 pub use confirm::Confirm;
 pub use form::{Form, open as form};
 pub use home::{Home, State as HomeState, open as home};
+pub use listing::{Listing, Of, open as listing};
 pub use picker::{Choice, Item, Picker, palette};
 pub use reader::{Line, Reader, explanation, help};
 pub use sheet::{Sheet, State as SheetState, open as sheet};
@@ -40,6 +44,7 @@ pub enum Overlay {
     Confirm(Confirm),
     Form(Box<Form>),
     Home(Home),
+    Listing(Listing),
     Sheet(Sheet),
     Picker(Picker),
     Reader(Reader),
@@ -64,9 +69,11 @@ impl Overlay {
             Self::Confirm(_) => vec![Context::Confirm, Context::Overlay],
             Self::Cleanup(_) => vec![Context::Cleanup, Context::Overlay],
             Self::Form(_) => vec![Context::Form, Context::Overlay],
-            Self::Home(_) | Self::Sheet(_) | Self::Picker(_) | Self::Reader(_) => {
-                vec![Context::Overlay]
-            }
+            Self::Home(_)
+            | Self::Listing(_)
+            | Self::Sheet(_)
+            | Self::Picker(_)
+            | Self::Reader(_) => vec![Context::Overlay],
         }
     }
 
@@ -86,6 +93,7 @@ impl Overlay {
             Self::Confirm(confirm) => confirm.hints(),
             Self::Form(form) => form.hints(),
             Self::Home(home) => home.hints(),
+            Self::Listing(listing) => listing.hints(),
             Self::Sheet(sheet) => sheet.hints(),
             Self::Picker(_) => vec![
                 (Command::Accept, "choose"),
@@ -127,6 +135,7 @@ impl Overlay {
             Self::Confirm(confirm) => confirm.view(model, theme, screen, buffer),
             Self::Form(form) => form.view(model, theme, screen, buffer),
             Self::Home(home) => home.view(model, theme, screen, buffer),
+            Self::Listing(listing) => listing.view(model, theme, screen, buffer),
             Self::Sheet(sheet) => sheet.view(model, theme, screen, buffer),
             Self::Picker(picker) => picker.view(model, theme, screen, buffer),
             Self::Reader(reader) => reader.view(model, theme, screen, buffer),
@@ -154,6 +163,7 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         Some(Overlay::Confirm(_)) => confirm::command(model, command, effects),
         Some(Overlay::Form(_)) => form::command(model, command, effects),
         Some(Overlay::Home(_)) => home::command(model, command, effects),
+        Some(Overlay::Listing(_)) => listing::command(model, command, effects),
         Some(Overlay::Sheet(_)) => sheet::command(model, command, effects),
         Some(Overlay::Picker(_)) => picker::command(model, command, effects),
         Some(Overlay::Reader(reader)) => reader.command(command),
@@ -179,6 +189,17 @@ pub fn checks_changed(model: &mut Model) {
             form.sync(&checks);
         }
     }
+}
+
+/// The plan is another than it was: lists made from it follow.
+pub fn plan_changed(model: &mut Model) {
+    let mut overlays = std::mem::take(&mut model.overlays);
+    for overlay in &mut overlays {
+        if let Overlay::Listing(listing) = overlay {
+            listing.refresh(model);
+        }
+    }
+    model.overlays = overlays;
 }
 
 /// Below this many columns a window is as wide as the screen.

@@ -10,11 +10,12 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{
     command::Command,
     draw::{self, RowPen, Title},
-    filter::Filter,
+    filter::{Filter, Offer},
     list::List,
     model::{Model, PanelId},
     theme::{Scope, Theme},
 };
+use crate::text;
 
 /// Moves within a list; `false` when the command is no movement.
 pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
@@ -42,6 +43,15 @@ pub fn title(model: &Model, panel: PanelId) -> Title {
     };
     title.name = format!("{} {}", panel as usize + 1, panel.title());
     title
+}
+
+/// The columns a list's filter knows.
+pub fn columns(model: &Model, panel: PanelId) -> Vec<Offer> {
+    match panel {
+        PanelId::Tasks => tasks::columns(model),
+        PanelId::Runs => runs::columns(model),
+        PanelId::Preflight | PanelId::Detail => Vec::new(),
+    }
 }
 
 /// Draws a panel's content.
@@ -77,7 +87,17 @@ fn list_state<K: Clone + Ord>(
 }
 
 /// Draws the filter being typed on the last line of a list; returns what is left for the list.
-fn filter_line(filter: &Filter, theme: &Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+fn filter_line(
+    model: &Model,
+    panel: PanelId,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Rect {
+    let filter = match panel {
+        PanelId::Runs => &model.runs.filter,
+        _ => &model.tasks.filter,
+    };
     if !filter.open || area.height < 2 {
         return area;
     }
@@ -90,13 +110,27 @@ fn filter_line(filter: &Filter, theme: &Theme, area: Rect, buffer: &mut Buffer) 
     );
     let mut pen = RowPen::new(buffer, line);
     pen.left(" /", theme.style(Scope::Key));
-    draw::field(
-        &mut pen,
-        theme,
-        &filter.field,
-        "words, !not, column:word",
-        true,
-    );
+    // How the word may go on stands at the right, as much of it as leaves room for what is typed.
+    let typed = text::width(filter.field.text()) + 4;
+    let mut room = pen.room().saturating_sub(typed.max(14));
+    let more: Vec<String> = filter
+        .continuations(&columns(model, panel))
+        .into_iter()
+        .map(|word| text::sanitize(&word).into_owned())
+        .take_while(|word| {
+            let fits = text::width(word) < room;
+            room = room.saturating_sub(text::width(word) + 1);
+            fits
+        })
+        .collect();
+    pen.right_space(1)
+        .right(&more.join(" "), theme.style(Scope::InputPlaceholder));
+    let hint = if more.is_empty() {
+        "words, !not, column:word"
+    } else {
+        ""
+    };
+    draw::field(&mut pen, theme, &filter.field, hint, true);
     Rect {
         height: area.height - 1,
         ..area

@@ -6,18 +6,26 @@ mod detail;
 mod follow;
 mod memory;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{StreamExt, pin_mut};
+use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::{AbortHandle, JoinSet},
 };
 
 use self::desk::Desk;
 use super::{
-    ConsoleOptions,
-    effect::{Effect, Outcome},
+    Connect, Connected, ConsoleOptions,
+    effect::{Effect, Inquiry, Outcome},
     msg::Msg,
     panels::detail::Want,
     world::Delta,
@@ -27,6 +35,10 @@ use crate::{
     ledger::Ledger,
     verbs::{self, VerbError},
 };
+
+/// How long after a first try at the cluster the next one is made; twice as long each time.
+const SHORTEST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A kind of work of which only the newest matters: a new one aborts the one under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +55,11 @@ pub struct Performer {
     tasks: JoinSet<()>,
     lanes: HashMap<Lane, AbortHandle>,
     connection: watch::Receiver<Connection>,
+    /// Told when a person does not want to wait for the next try at the cluster.
+    retry: Arc<Notify>,
     ledger: Option<Ledger>,
+    /// The look at the desk that is under way asks the remote.
+    asking: Arc<AtomicBool>,
 }
 
 /// How far the connection is.
@@ -74,22 +90,17 @@ impl Performer {
                 }
             });
         }
+        let retry = Arc::new(Notify::new());
+        let asked = Arc::clone(&retry);
         tasks.spawn(async move {
-            let connected = match options.connection.await {
-                Ok(connected) => connected,
-                Err(reason) => {
-                    announce.send_replace(Connection::Failed(reason.clone()));
-                    send(&report, Msg::World(Delta::Cluster(Err(reason)))).await;
-                    return;
-                }
-            };
+            let connected = connect(&options.connect, &asked, &announce, &report).await;
             let context = verbs::Context {
                 client: connected.client,
                 namespace: connected.target.namespace.clone(),
                 settings: options.settings,
                 ledger: options.ledger,
             };
-            send(&report, Msg::World(Delta::Cluster(Ok(connected.target)))).await;
+            send(&report, Msg::World(Delta::Cluster(connected.target))).await;
             let deltas = cluster::watch_runs(&context.client, &context.namespace);
             announce.send_replace(Connection::Ready(Arc::new(context)));
             pin_mut!(deltas);
@@ -103,7 +114,9 @@ impl Performer {
             tasks,
             lanes: HashMap::new(),
             connection,
+            retry,
             ledger,
+            asking: Arc::default(),
         }
     }
 
@@ -119,10 +132,17 @@ impl Performer {
         match effect {
             // The loop itself leaves the screen.
             Effect::Quit | Effect::Suspend | Effect::Edit(..) => {}
+            Effect::Connect => self.retry.notify_one(),
             Effect::Inspect(inquiry) => {
                 let (desk, sender) = (self.desk.clone(), self.sender.clone());
+                // A look that takes the place of one that asks the remote asks it too: the question is not lost.
+                let asking = Arc::clone(&self.asking);
+                let ask = inquiry.ask || asking.load(Ordering::Relaxed);
+                asking.store(ask, Ordering::Relaxed);
                 self.lane(Lane::Preflight, async move {
-                    for delta in desk.inspect(inquiry).await {
+                    let found = desk.inspect(Inquiry { ask, ..inquiry }).await;
+                    asking.store(false, Ordering::Relaxed);
+                    for delta in found {
                         send(&sender, Msg::World(delta)).await;
                     }
                 });
@@ -270,6 +290,29 @@ impl Performer {
             };
             send(&sender, Msg::Done(outcome)).await;
         });
+    }
+}
+
+/// Tries until the cluster answers, waiting longer each time; whoever asks need not wait.
+async fn connect(
+    connect: &Connect,
+    asked: &Notify,
+    announce: &watch::Sender<Connection>,
+    report: &mpsc::Sender<Msg>,
+) -> Connected {
+    let mut wait = SHORTEST_WAIT;
+    loop {
+        let reason = match connect().await {
+            Ok(connected) => return connected,
+            Err(reason) => reason,
+        };
+        announce.send_replace(Connection::Failed(reason.clone()));
+        let again = Timestamp::now() + wait;
+        send(report, Msg::World(Delta::Unreachable(reason, again))).await;
+        // Either way the next try begins: the time is over, or somebody asks.
+        let _ = tokio::time::timeout(wait, asked.notified()).await;
+        send(report, Msg::World(Delta::Connecting)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

@@ -46,6 +46,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
         Msg::Done(outcome) => outcome::done(model, outcome, &mut effects),
     }
     follow_selection(model, &mut effects);
+    model.fit_lists();
     effects
 }
 
@@ -66,10 +67,10 @@ fn tick(model: &mut Model, now: Timestamp) -> bool {
 fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
     match &delta {
         Delta::Plan(_) => model.stale.tasks = true,
-        Delta::Checks(_) => model.stale.checks = true,
+        Delta::Checks(_) | Delta::Compared(_) => model.stale.checks = true,
         Delta::Watch(_) | Delta::Remembered(_) | Delta::Repository(_) => model.stale.runs = true,
         // The first look was without the cluster, and without the remote.
-        Delta::Cluster(Ok(_)) => effects.push(Effect::Inspect(model.inquiry(true))),
+        Delta::Cluster(_) => effects.push(Effect::Inspect(model.inquiry(true))),
         _ => {}
     }
     model.stale.detail = true;
@@ -81,6 +82,7 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     let stale = std::mem::take(&mut model.stale);
     if stale.tasks {
         model.tasks.refresh(&model.world.plan);
+        overlays::plan_changed(model);
     }
     if stale.runs {
         model.runs.refresh(&model.world);
@@ -89,7 +91,8 @@ fn settle(model: &mut Model, effects: &mut Effects) {
         follow_active(model, effects);
     }
     if stale.checks {
-        model.preflight.refresh(&model.world.checks);
+        let here = model.list == PanelId::Preflight;
+        model.preflight.refresh(&model.world.checks, here);
         overlays::checks_changed(model);
     }
     if stale.detail {
@@ -122,6 +125,7 @@ fn follow_active(model: &mut Model, effects: &mut Effects) {
 fn follow_selection(model: &mut Model, effects: &mut Effects) {
     let subject = match model.list {
         PanelId::Runs => model.runs.list.selected().cloned().map(Subject::Run),
+        PanelId::Preflight => model.preflight.list.selected().cloned().map(Subject::Check),
         _ => model.tasks.list.selected().cloned().map(Subject::Task),
     };
     if subject != model.detail.subject {

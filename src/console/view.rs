@@ -85,13 +85,16 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     pen.space(1).right_space(1);
     let (target, scope) = target(model, words);
     pen.right(&target, style(scope)).right_space(2);
+    if let Some((controller, scope)) = controller(model, words) {
+        pen.right(&controller, style(scope)).right_space(2);
+    }
     pen.left("flightdeck", style(Scope::Strong)).space(2);
     let Some(repository) = model.world.repository.get() else {
         let reason = model
             .world
             .repository
             .error()
-            .unwrap_or("reading the repository ...");
+            .map_or("reading the repository ...", String::as_str);
         pen.left(&text::sanitize(reason), style(Scope::Muted));
         return;
     };
@@ -140,6 +143,16 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             style(scope),
         );
     }
+    if let Some(age) = model.remote_age() {
+        let age = text::age(age);
+        let said = match (repository.offline, words) {
+            (true, true) => format!("offline, as of {age} ago"),
+            (true, false) => format!("offline {age}"),
+            (false, true) => format!("as of {age} ago"),
+            (false, false) => age,
+        };
+        pen.space(2).left(&said, style(Scope::Warn));
+    }
 }
 
 fn foreground(theme: &Theme, scope: Scope) -> ratatui::style::Style {
@@ -148,10 +161,26 @@ fn foreground(theme: &Theme, scope: Scope) -> ratatui::style::Style {
     style
 }
 
+/// Whether somebody acts on runs, as pre-flight found it; on a narrow screen only bad news.
+fn controller(model: &Model, words: bool) -> Option<(String, Scope)> {
+    let check = model.world.checks.get("controller")?;
+    let sign = model.glyphs.level(check.level);
+    match check.level {
+        Level::Pass if words => Some(("controller ok".into(), Scope::Muted)),
+        Level::Pass => None,
+        Level::Warn => Some((format!("controller {sign}"), Scope::Warn)),
+        Level::Fail => Some((format!("controller {sign}"), Scope::Bad)),
+    }
+}
+
 fn target(model: &Model, words: bool) -> (String, Scope) {
     let (target, state, scope) = match &model.world.cluster {
         Cluster::Connecting => return ("connecting ...".into(), Scope::Muted),
-        Cluster::Failed(_) => return ("no cluster".into(), Scope::Bad),
+        Cluster::Failed(_, again) => {
+            let seconds = again.duration_since(model.now).as_secs().max(0);
+            let when = if words { ", again in" } else { "" };
+            return (format!("no cluster{when} {seconds}s"), Scope::Bad);
+        }
         Cluster::Connected(target) => (target, "", Scope::Muted),
         Cluster::Lost(target, _) => (target, " (reconnecting)", Scope::Warn),
     };
@@ -182,7 +211,11 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             shown.extend(key.map(|key| (key, hint)));
         }
     } else if model.typing() {
-        for (command, hint) in [(Command::Accept, "keep"), (Command::Cancel, "clear")] {
+        for (command, hint) in [
+            (Command::Accept, "keep"),
+            (Command::Complete, "complete"),
+            (Command::Cancel, "clear"),
+        ] {
             let key = model.keymap.key_for(&contexts, command);
             shown.extend(key.map(|key| (key, hint)));
         }

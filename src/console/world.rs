@@ -9,14 +9,17 @@ mod runs;
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 pub use owned::Owned;
-pub use plan::Plan;
+pub use plan::{Plan, PlanError};
 pub use runs::{Entry, Progress, Runs};
+
+use jiff::Timestamp;
 
 pub use crate::preflight::{Checked as Check, Level};
 
 use crate::{
     cluster::{Kind, Object, WorldDelta},
     runs::{Run, RunKind},
+    tasks::Comparison,
 };
 
 /// Identity of a run: the uid the server gave it.
@@ -29,7 +32,7 @@ pub type TaskId = String;
 pub struct World {
     pub cluster: Cluster,
     pub repository: Loaded<Repository>,
-    pub plan: Loaded<Arc<Plan>>,
+    pub plan: Loaded<Arc<Plan>, PlanError>,
     pub checks: Checks,
     pub runs: Runs,
     pub owned: Owned,
@@ -37,16 +40,16 @@ pub struct World {
 
 /// Something that is read in the background.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Loaded<T> {
+pub enum Loaded<T, E = String> {
     /// Not read yet.
     #[default]
     Waiting,
     Ready(T),
-    /// Why it cannot be read, as a sentence, with the last good one if there was any.
-    Failed(String, Option<T>),
+    /// Why it cannot be read, with the last good one if there was any.
+    Failed(E, Option<T>),
 }
 
-impl<T> Loaded<T> {
+impl<T, E> Loaded<T, E> {
     /// What was read last.
     pub const fn get(&self) -> Option<&T> {
         match self {
@@ -56,7 +59,7 @@ impl<T> Loaded<T> {
     }
 
     /// Why it could not be read the last time.
-    pub fn error(&self) -> Option<&str> {
+    pub const fn error(&self) -> Option<&E> {
         match self {
             Self::Failed(error, _) => Some(error),
             _ => None,
@@ -64,7 +67,7 @@ impl<T> Loaded<T> {
     }
 
     /// Takes the newest result, keeping the last good value beside an error.
-    pub fn update(&mut self, result: Result<T, String>) {
+    pub fn update(&mut self, result: Result<T, E>) {
         *self = match (result, std::mem::take(self)) {
             (Ok(value), _) => Self::Ready(value),
             (Err(error), Self::Ready(old) | Self::Failed(_, Some(old))) => {
@@ -84,8 +87,8 @@ pub enum Cluster {
     Connected(Target),
     /// It was there and is not now; what was seen last stays.
     Lost(Target, String),
-    /// It never was there.
-    Failed(String),
+    /// It never was there: why, and when it is tried again.
+    Failed(String, Timestamp),
 }
 
 impl Cluster {
@@ -93,7 +96,7 @@ impl Cluster {
     pub const fn target(&self) -> Option<&Target> {
         match self {
             Self::Connected(target) | Self::Lost(target, _) => Some(target),
-            Self::Connecting | Self::Failed(_) => None,
+            Self::Connecting | Self::Failed(..) => None,
         }
     }
 }
@@ -126,6 +129,10 @@ pub struct Repository {
     pub remote: String,
     /// Whether `tasks.json` on disk is the remote branch's; `None` when that is not known.
     pub tasks_pushed: Option<bool>,
+    /// When what is known of the remote was true; `None` when it was never seen.
+    pub as_of: Option<Timestamp>,
+    /// The remote did not answer when it was last asked.
+    pub offline: bool,
     /// Value of the label that this repository's runs bear.
     pub label: Option<String>,
 }
@@ -136,6 +143,17 @@ pub struct Checks {
     pub lines: Vec<Check>,
     /// A check is under way.
     pub running: bool,
+    /// The plan on disk against the remote's, where they differ.
+    pub comparison: Option<Arc<Compared>>,
+}
+
+/// The plan on disk against the one a run would clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// `origin/feature/x`
+    pub place: String,
+    /// From the remote's to the one on disk.
+    pub comparison: Comparison,
 }
 
 impl Checks {
@@ -154,12 +172,17 @@ impl Checks {
 /// One change outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delta {
-    /// The connection stands, or could not be made.
-    Cluster(Result<Target, String>),
+    /// The connection stands.
+    Cluster(Target),
+    /// It could not be made: why, and when it is tried again.
+    Unreachable(String, Timestamp),
+    /// It is being tried again.
+    Connecting,
     Repository(Result<Repository, String>),
-    Plan(Result<Arc<Plan>, String>),
+    Plan(Result<Arc<Plan>, PlanError>),
     Checking,
     Checks(Vec<Check>),
+    Compared(Option<Arc<Compared>>),
     /// The cluster's objects changed.
     Watch(Box<WorldDelta>),
     Progress(RunId, Progress),
@@ -171,17 +194,17 @@ impl World {
     /// Takes a change in.
     pub fn apply(&mut self, delta: Delta) {
         match delta {
-            Delta::Cluster(Ok(target)) => self.cluster = Cluster::Connected(target),
-            Delta::Cluster(Err(reason)) => self.cluster = Cluster::Failed(reason),
+            Delta::Cluster(target) => self.cluster = Cluster::Connected(target),
+            Delta::Unreachable(reason, again) => self.cluster = Cluster::Failed(reason, again),
+            Delta::Connecting => self.cluster = Cluster::Connecting,
             Delta::Repository(result) => self.repository.update(result),
             Delta::Plan(result) => self.plan.update(result),
             Delta::Checking => self.checks.running = true,
             Delta::Checks(lines) => {
-                self.checks = Checks {
-                    lines,
-                    running: false,
-                };
+                self.checks.lines = lines;
+                self.checks.running = false;
             }
+            Delta::Compared(compared) => self.checks.comparison = compared,
             Delta::Watch(delta) => self.watched(*delta),
             Delta::Progress(id, progress) => {
                 if let Some(entry) = self.runs.by_id.get_mut(&id) {
@@ -327,7 +350,7 @@ mod tests {
     #[test]
     fn an_outage_is_shown_until_the_watch_stands_again_and_nothing_is_forgotten() {
         let mut world = World::default();
-        world.apply(Delta::Cluster(Ok(Target::default())));
+        world.apply(Delta::Cluster(Target::default()));
         world.apply(listed(&["a"]));
         let lost = WorldDelta::Disconnected {
             kind: Kind::Pod,
@@ -344,9 +367,7 @@ mod tests {
     fn a_file_that_breaks_leaves_its_last_good_version_on_screen() {
         let mut world = World::default();
         world.apply(Delta::Plan(Ok(Arc::new(Plan::default()))));
-        world.apply(Delta::Plan(Err(
-            "tasks.json: line 3, column 1: not JSON".into()
-        )));
+        world.apply(Delta::Plan(Err(PlanError::from("there is no tasks.json"))));
         assert!(world.plan.get().is_some());
         assert!(world.plan.error().is_some());
     }

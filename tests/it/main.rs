@@ -20,6 +20,7 @@ mod embedded_api;
 mod embedded_node;
 mod embedded_surface;
 mod layers;
+mod live;
 mod readme;
 mod scenes;
 mod screen;

@@ -9,7 +9,7 @@ use flightdeck::{
         harness::Harness,
         msg::Msg,
         panels::detail::{Item, News, Source},
-        world::{Check, Delta, Level, Plan, Progress, Repository, Target},
+        world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
     },
     forge::{Checks, PullRequest, PullRequestStatus, PullState},
     preflight::{self, Fix},
@@ -28,8 +28,14 @@ struct Step {
     /// Label of the target, once it is connected.
     target: Option<String>,
     repository: Option<RepositoryStep>,
+    /// The cluster does not answer.
+    unreachable: Option<UnreachableStep>,
     /// The sample plan.
     plan: Option<PlanStep>,
+    /// The plan's file cannot be read any more.
+    broken: Option<BrokenStep>,
+    /// The plan at the remote, as JSON: what the one on disk is compared with.
+    their_plan: Option<String>,
     checks: Option<Vec<CheckStep>>,
     /// Custom resources as the cluster lists them. `-41s` in place of a time is so long before now.
     runs: Option<Vec<Value>>,
@@ -61,6 +67,8 @@ struct RepositoryStep {
     ahead: usize,
     changed: usize,
     pushed: Option<bool>,
+    /// The remote does not answer; so many seconds ago it did.
+    offline: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +76,28 @@ struct RepositoryStep {
 struct PlanStep {
     /// How many of the four documents a task has.
     documents: BTreeMap<String, usize>,
+    /// Another file in the place of the sample.
+    json: Option<String>,
+    /// The tag that is shown; `master` when absent.
+    tag: Option<String>,
+    /// Scores of the complexity report.
+    complexity: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BrokenStep {
+    message: String,
+    line: usize,
+    column: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnreachableStep {
+    reason: String,
+    /// Seconds until the next try.
+    again: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,7 +198,7 @@ fn play(console: &mut Harness, step: Step) {
             label,
             namespace: "default".into(),
         };
-        console.world([Delta::Cluster(Ok(target))]);
+        console.world([Delta::Cluster(target)]);
     }
     if let Some(given) = step.repository {
         let url = "https://github.com/acme/taskboard.git".to_owned();
@@ -181,12 +211,35 @@ fn play(console: &mut Harness, step: Step) {
             changed: given.changed,
             remote: "origin".into(),
             tasks_pushed: given.pushed,
+            as_of: given
+                .offline
+                .map(|seconds| now - SignedDuration::from_secs(seconds)),
+            offline: given.offline.is_some(),
             label: Some(naming::repository_label(&url)),
             url: Some(url),
         }))]);
     }
+    if let Some(given) = step.unreachable {
+        let again = now + SignedDuration::from_secs(given.again);
+        console.world([Delta::Unreachable(given.reason, again)]);
+    }
     if let Some(given) = step.plan {
         console.world([Delta::Plan(Ok(Arc::new(plan(&given))))]);
+    }
+    if let Some(given) = step.broken {
+        console.world([Delta::Plan(Err(PlanError {
+            message: given.message,
+            place: Some((PLAN.into(), given.line, given.column)),
+        }))]);
+    }
+    if let Some(theirs) = step.their_plan {
+        let theirs = tasks::read(theirs.as_bytes()).unwrap();
+        let mine = &console.model.world.plan.get().unwrap().file;
+        let compared = Compared {
+            place: "origin/feature/taskboard".into(),
+            comparison: tasks::compare(&theirs.tags[0], &mine.tags[0]),
+        };
+        console.world([Delta::Compared(Some(Arc::new(compared)))]);
     }
     if let Some(checks) = step.checks {
         let checks = checks.into_iter().map(|given| {
@@ -297,11 +350,15 @@ fn play(console: &mut Harness, step: Step) {
     }
 }
 
+const PLAN: &str = "/home/ada/taskboard/.taskmaster/tasks/tasks.json";
+
 fn plan(given: &PlanStep) -> Plan {
-    let source = include_bytes!("../../src/demo/sample/tasks.json");
-    let file = tasks::read(source).unwrap();
-    let tag = file.tag("master").unwrap().clone();
-    let documents = tag.tasks.iter().map(|task| {
+    let sample = include_str!("../../src/demo/sample/tasks.json");
+    let source = given.json.as_deref().unwrap_or(sample);
+    let file = tasks::read(source.as_bytes()).unwrap();
+    let name = given.tag.as_deref().unwrap_or("master");
+    let tasks = file.tag(name).map_or(&[][..], |tag| &tag.tasks);
+    let documents = tasks.iter().map(|task| {
         let written = given.documents.get(&task.id).copied().unwrap_or(0);
         (
             task.id.clone(),
@@ -309,8 +366,15 @@ fn plan(given: &PlanStep) -> Plan {
         )
     });
     let documents = documents.collect();
-    let path = "/home/ada/taskboard/.taskmaster/tasks/tasks.json";
-    Plan::new(path.into(), file, "master".into(), documents)
+    let plan = Plan::new(PLAN.into(), file.clone(), name.into(), documents);
+    let scores = given.complexity.iter().map(|(id, score)| {
+        let found = tasks::Complexity {
+            score: *score,
+            ..tasks::Complexity::default()
+        };
+        (id.clone(), found)
+    });
+    plan.with_complexity(scores.collect())
 }
 
 /// Puts times in the place of `-41s`, and what every run of this repository bears.

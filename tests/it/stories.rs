@@ -89,7 +89,10 @@ impl World {
         };
         let options = ConsoleOptions {
             start: self.project.clone(),
-            connection: async move { Ok(Connected { client, target }) }.boxed(),
+            connect: Arc::new(move || {
+                let (client, target) = (client.clone(), target.clone());
+                async move { Ok(Connected { client, target }) }.boxed()
+            }),
             settings: Arc::new(self.settings.clone()),
             keymap: Arc::new(Keymap::shipped()),
             theme: Theme::shipped("dark"),

@@ -20,6 +20,15 @@ impl Model {
             .is_some_and(|task| !task.subtasks.is_empty())
     }
 
+    /// The plan's file has something to be told of.
+    pub fn has_findings(&self) -> bool {
+        let plan = &self.world.plan;
+        let findings = plan
+            .get()
+            .is_some_and(|plan| !plan.file.findings.is_empty());
+        findings || plan.error().is_some()
+    }
+
     /// There is a run to act on.
     pub fn has_run(&self) -> bool {
         self.current_run().is_some()

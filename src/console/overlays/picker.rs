@@ -64,6 +64,13 @@ impl Picker {
         picker
     }
 
+    /// The same, with that line selected.
+    #[must_use]
+    pub fn beginning_at(mut self, line: usize) -> Self {
+        self.list.select(&line);
+        self
+    }
+
     /// Derives the lines that match anew.
     pub fn refresh(&mut self) {
         let filter = Filter {

@@ -9,8 +9,9 @@ use crate::{
         draw::{self, RowPen},
         effect::{Effect, Effects, Inquiry},
         model::Model,
+        panels::detail::difference,
         theme::{Scope, Theme},
-        world::Check,
+        world::{Check, Compared},
     },
     preflight::{Fix, fix::FixSheet},
     text,
@@ -23,6 +24,8 @@ pub struct Sheet {
     fix: Fix,
     inquiry: Inquiry,
     pub state: State,
+    /// Lines above the window.
+    scroll: usize,
 }
 
 /// How far it is.
@@ -36,8 +39,16 @@ pub enum State {
     Failed(Vec<String>, String),
 }
 
+/// Columns of the window on a wide screen.
+const WIDTH: u16 = 92;
 /// Commits shown before the rest is counted.
 const COMMITS: usize = 8;
+
+/// Columns of a line on a screen of that width.
+const fn columns(screen: u16) -> usize {
+    let window = if screen < WIDTH + 4 { screen } else { WIDTH };
+    window.saturating_sub(4) as usize
+}
 
 /// Opens the sheet of a check, or its explanation when nothing here can mend it.
 pub fn open(model: &mut Model, id: &str, effects: &mut Effects) {
@@ -63,14 +74,31 @@ pub fn open(model: &mut Model, id: &str, effects: &mut Effects) {
         fix,
         inquiry,
         state: State::Planning,
+        scroll: 0,
     }));
 }
 
 pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) {
+    let (size, lines) = match model.overlays.last() {
+        Some(Overlay::Sheet(sheet)) => (model.size, sheet.lines(model, columns(model.size.width))),
+        _ => return,
+    };
     let Some(Overlay::Sheet(sheet)) = model.overlays.last_mut() else {
         return;
     };
     if command != Command::Accept {
+        let shown = usize::from(size.height.saturating_sub(4));
+        let last = lines.len().saturating_sub(shown);
+        sheet.scroll = match command {
+            Command::Up => sheet.scroll.saturating_sub(1),
+            Command::Down => sheet.scroll + 1,
+            Command::PageUp => sheet.scroll.saturating_sub(shown),
+            Command::PageDown => sheet.scroll + shown,
+            Command::Top => 0,
+            Command::Bottom => last,
+            _ => sheet.scroll,
+        }
+        .min(last);
         return;
     }
     match &sheet.state {
@@ -93,11 +121,26 @@ impl Sheet {
 
     /// Draws it.
     pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
-        let lines = self.lines(model, usize::from(screen.width.min(96).saturating_sub(8)));
+        let lines = self.lines(model, columns(screen.width));
         let height = lines.len() as u16 + 2;
-        let area = super::window(screen, 92, height, self.check.title, false, theme, buffer);
-        for ((words, scope), row) in lines.iter().zip(area.rows()) {
+        let area = super::window(
+            screen,
+            WIDTH,
+            height,
+            self.check.title,
+            false,
+            theme,
+            buffer,
+        );
+        let end = lines.len().saturating_sub(area.height.into());
+        let first = self.scroll.min(end);
+        for ((words, scope), row) in lines.iter().skip(first).zip(area.rows()) {
             RowPen::new(buffer, row).left(words, theme.style(*scope));
+        }
+        if first < end {
+            let more = format!(" {} more ", end - first);
+            let row = Rect::new(area.x, area.bottom(), area.width, 1);
+            RowPen::new(buffer, row).right(&more, theme.style(Scope::Muted));
         }
     }
 
@@ -109,6 +152,13 @@ impl Sheet {
             State::Running(_) => vec![(Command::Cancel, "close; it goes on")],
             State::Done(_) | State::Failed(..) => vec![(Command::Accept, "close")],
         }
+    }
+
+    /// How the plan differs from the remote's, where that is what the fix is about.
+    fn compared<'m>(&self, model: &'m Model) -> Option<&'m Compared> {
+        let plans = self.check.id.starts_with("tasks-");
+        let compared = model.world.checks.comparison.as_deref();
+        compared.filter(|_| plans || self.fix == Fix::Pull)
     }
 
     fn lines(&self, model: &Model, columns: usize) -> Vec<(String, Scope)> {
@@ -139,6 +189,16 @@ impl Sheet {
                         ),
                         Scope::Muted,
                     );
+                }
+                if let Some(compared) = self.compared(model) {
+                    say("", Scope::Text);
+                    say(
+                        &format!("Your plan against {}:", compared.place),
+                        Scope::Muted,
+                    );
+                    for (words, scope) in difference(compared) {
+                        say(&format!("  {words}"), scope);
+                    }
                 }
                 if let Some(destination) = &sheet.destination {
                     say("", Scope::Text);

@@ -3,6 +3,7 @@
 //! Everything it shows is in [`Detail`], moved in `update` alone; what it needs from outside it asks for with
 //! [`Want`] and is told with [`News`]. A tab asks when it is opened, and again when what it shows has changed outside.
 
+mod check;
 mod draw;
 mod events;
 mod exchange;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 
 use ratatui::layout::Rect;
 
+pub use check::difference;
 pub use draw::{title, view};
 pub use exchange::{Fetched, News, Want};
 pub use logs::{Item, Source};
@@ -44,6 +46,8 @@ use crate::{
 pub enum Subject {
     Task(TaskId),
     Run(RunId),
+    /// A pre-flight check, by its id.
+    Check(String),
 }
 
 /// One of the panel's tabs.
@@ -58,6 +62,7 @@ pub enum Tab {
     PullRequest,
     Events,
     Yaml,
+    Check,
 }
 
 impl Tab {
@@ -74,6 +79,8 @@ impl Tab {
     ];
     /// Those of a task.
     pub const OF_TASK: &[Self] = &[Self::Task, Self::Preview];
+    /// That of a check.
+    pub const OF_CHECK: &[Self] = &[Self::Check];
 
     /// What stands in the tab bar.
     #[must_use]
@@ -87,6 +94,7 @@ impl Tab {
             Self::PullRequest => "PR",
             Self::Events => "Events",
             Self::Yaml => "YAML",
+            Self::Check => "Check",
         }
     }
 }
@@ -128,6 +136,7 @@ impl Detail {
     pub fn tab(&self) -> Tab {
         match self.subject {
             Some(Subject::Run(_)) => self.run_tab.unwrap_or(Tab::Logs),
+            Some(Subject::Check(_)) => Tab::Check,
             _ => self.task_tab,
         }
     }
@@ -137,6 +146,7 @@ impl Detail {
     pub const fn tabs(&self) -> &'static [Tab] {
         match self.subject {
             Some(Subject::Run(_)) => Tab::OF_RUN,
+            Some(Subject::Check(_)) => Tab::OF_CHECK,
             _ => Tab::OF_TASK,
         }
     }
@@ -261,6 +271,7 @@ pub fn go(model: &mut Model, tab: Tab, effects: &mut Effects) {
     }
     match detail.subject {
         Some(Subject::Run(_)) => detail.run_tab = Some(tab),
+        Some(Subject::Check(_)) => {}
         _ => detail.task_tab = tab,
     }
     detail.fit(detail.area);

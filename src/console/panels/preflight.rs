@@ -25,12 +25,15 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Derives the rows anew.
-    pub fn refresh(&mut self, checks: &Checks) {
+    /// Derives the rows anew. The worst is in sight, unless somebody is `here` and has the keys.
+    pub fn refresh(&mut self, checks: &Checks, here: bool) {
         let mut lines: Vec<&Check> = checks.lines.iter().collect();
         lines.sort_by_key(|check| std::cmp::Reverse(check.level));
         let ids = lines.into_iter().map(|check| check.id.to_owned());
         self.list.set_rows(ids.collect());
+        if !here {
+            self.list.select_at(0);
+        }
     }
 }
 
@@ -53,6 +56,7 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bo
                 overlays::sheet(model, id, effects);
             }
         }
+        Command::Describe => model.focus_on(PanelId::Detail),
         _ => return false,
     }
     true

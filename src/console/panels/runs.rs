@@ -8,7 +8,7 @@ use crate::{
     console::{
         command::Command,
         draw::{RowPen, Title},
-        filter::Filter,
+        filter::{Filter, Offer},
         list::List,
         model::{Model, PanelId},
         theme::{Scope, Theme},
@@ -132,6 +132,35 @@ pub fn command(model: &mut Model, command: Command) -> bool {
     true
 }
 
+/// What the filter may say of a column.
+pub fn columns(model: &Model) -> Vec<Offer> {
+    let runs: Vec<_> = model
+        .runs
+        .list
+        .rows()
+        .iter()
+        .filter_map(|id| model.world.runs.get(id))
+        .map(|entry| (entry.run.kind.as_str(), entry.run.phase()))
+        .collect();
+    COLUMNS
+        .iter()
+        .map(|name| Offer {
+            name,
+            values: match *name {
+                "kind" => Offer::by_number(&runs.iter().map(|(kind, _)| *kind).collect::<Vec<_>>()),
+                "phase" => {
+                    let phases: Vec<String> = runs
+                        .iter()
+                        .map(|(_, phase)| phase.as_str().to_lowercase())
+                        .collect();
+                    Offer::by_number(&phases.iter().map(String::as_str).collect::<Vec<_>>())
+                }
+                _ => Vec::new(),
+            },
+        })
+        .collect()
+}
+
 /// The title line.
 pub fn title(model: &Model) -> Title {
     let runs = &model.runs;
@@ -152,7 +181,7 @@ pub fn title(model: &Model) -> Title {
     let connection = match &model.world.cluster {
         Cluster::Connecting => Some(("connecting", Scope::Muted)),
         Cluster::Lost(..) => Some(("reconnecting", Scope::Warn)),
-        Cluster::Failed(_) => Some(("no cluster", Scope::Bad)),
+        Cluster::Failed(..) => Some(("no cluster", Scope::Bad)),
         Cluster::Connected(_) => None,
     };
     if let Some((words, scope)) = connection {
@@ -180,7 +209,7 @@ pub fn title(model: &Model) -> Title {
 
 /// Draws the list.
 pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let area = super::filter_line(&model.runs.filter, theme, area, buffer);
+    let area = super::filter_line(model, PanelId::Runs, theme, area, buffer);
     let list = &model.runs.list;
     if list.rows().is_empty() {
         nothing(model, theme, area, buffer);
@@ -213,7 +242,7 @@ fn nothing(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         _ if !model.runs.filter.is_empty() => {
             ("No run matches the filter.", &[(Command::Back, "clear it")])
         }
-        Cluster::Failed(reason) => (reason, &[(Command::Refresh, "try again")]),
+        Cluster::Failed(reason, _) => (reason, &[(Command::Refresh, "try now")]),
         Cluster::Connecting => ("Connecting ...", &[]),
         _ if !model.world.runs.complete() => ("Listing the runs ...", &[]),
         _ if model.runs.removed => (

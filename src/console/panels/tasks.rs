@@ -1,28 +1,32 @@
 //! The Tasks panel: the plan as a tree, with what is known of each task.
 
+mod draw;
+mod order;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use ratatui::{buffer::Buffer, layout::Rect};
+pub use draw::view;
+pub use order::Order;
 
 use crate::{
     console::{
         command::Command,
-        draw::{RowPen, Title},
-        filter::Filter,
+        draw::Title,
+        filter::{Filter, Offer},
         list::List,
         model::{Model, PanelId},
-        theme::{Scope, Theme},
-        world::{Loaded, Plan, RunId, Runs, TaskId},
+        theme::Scope,
+        world::{Loaded, Plan, PlanError, RunId, Runs, TaskId},
     },
-    tasks::{Priority, Status, Task},
+    tasks::{Priority, Query, Status, Task},
     text,
 };
 
-/// Names before a colon that the filter knows.
-const COLUMNS: &[&str] = &["id", "status", "priority", "title"];
+/// Rows that say that the file is broken and what is shown instead.
+const LAST_GOOD: usize = 2;
 
 /// State of the panel.
 #[derive(Clone, Debug, Default)]
@@ -36,61 +40,17 @@ pub struct Tasks {
     pub last_run: HashMap<TaskId, RunId>,
 }
 
-/// Order of the list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// As written.
-    #[default]
-    File,
-    Priority,
-    Status,
-    /// Those with the fewest documents first.
-    Documents,
-}
-
-impl Order {
-    const fn next(self) -> Self {
-        match self {
-            Self::File => Self::Priority,
-            Self::Priority => Self::Status,
-            Self::Status => Self::Documents,
-            Self::Documents => Self::File,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::File => "",
-            Self::Priority => "by priority",
-            Self::Status => "by status",
-            Self::Documents => "by documents",
-        }
-    }
-}
-
 impl Tasks {
     /// Derives the rows anew: after a change of the plan, the filter, the order, or what is unfolded.
-    pub fn refresh(&mut self, plan: &Loaded<Arc<Plan>>) {
+    pub fn refresh(&mut self, plan: &Loaded<Arc<Plan>, PlanError>) {
         let Some(plan) = plan.get() else {
             self.list.set_rows(Vec::new());
             return;
         };
-        let mut test = self.filter.test(COLUMNS);
-        let mut keeps = |id: &str, task: &Task| {
-            test.keeps(&[
-                ("id", id),
-                ("status", task.status.as_str()),
-                ("priority", task.priority.as_str()),
-                ("title", &task.title),
-            ])
-        };
+        let mut query = Query::parse(self.filter.field.text());
+        let mut keeps = |id: &str, task: &Task| query.keeps(id, task, plan.is_ready(id));
         let mut tasks: Vec<&Task> = plan.tasks().iter().collect();
-        match self.order {
-            Order::File => {}
-            Order::Priority => tasks.sort_by_key(|task| priority_rank(&task.priority)),
-            Order::Status => tasks.sort_by_key(|task| status_rank(&task.status)),
-            Order::Documents => tasks.sort_by_key(|task| plan.documents(&task.id).count()),
-        }
+        self.order.sort(&mut tasks, plan);
         let filtered = !self.filter.is_empty();
         let mut rows = Vec::with_capacity(tasks.len());
         for task in tasks {
@@ -128,6 +88,33 @@ impl Tasks {
         }
     }
 
+    /// Rows of the panel that the list does not have: a filter being typed, a broken file.
+    pub fn taken(&self, plan: &Loaded<Arc<Plan>, PlanError>) -> usize {
+        let broken = if matches!(plan, Loaded::Failed(_, Some(_))) {
+            LAST_GOOD
+        } else {
+            0
+        };
+        broken + usize::from(self.filter.open)
+    }
+
+    /// Selects a task or subtask, unfolding and unfiltering what hides it; `false` when the plan has none of that id.
+    pub fn go_to(&mut self, id: &TaskId, plan: &Loaded<Arc<Plan>, PlanError>) -> bool {
+        let Some(known) = plan.get().filter(|plan| plan.task(id).is_some()) else {
+            return false;
+        };
+        if let Some(parent) = known.parent(id) {
+            self.expanded.insert(parent.clone());
+        }
+        self.refresh(plan);
+        if !self.list.select(id) {
+            self.filter = Filter::default();
+            self.refresh(plan);
+            self.list.select(id);
+        }
+        true
+    }
+
     /// The top-level tasks a launch would take: the marked ones, else the selected one.
     pub fn chosen(&self) -> Vec<TaskId> {
         let top = |id: &TaskId| id.split('.').next().unwrap_or(id).to_owned();
@@ -136,29 +123,6 @@ impl Tasks {
             return self.list.selected().map(top).into_iter().collect();
         }
         marked.into_iter().collect()
-    }
-}
-
-const fn priority_rank(priority: &Priority) -> u8 {
-    match priority {
-        Priority::Critical => 0,
-        Priority::High => 1,
-        Priority::Medium => 2,
-        Priority::Low => 3,
-        Priority::Other(_) => 4,
-    }
-}
-
-const fn status_rank(status: &Status) -> u8 {
-    match status {
-        Status::InProgress => 0,
-        Status::Review => 1,
-        Status::Blocked => 2,
-        Status::Pending => 3,
-        Status::Other(_) => 4,
-        Status::Deferred => 5,
-        Status::Done => 6,
-        Status::Cancelled => 7,
     }
 }
 
@@ -192,13 +156,19 @@ pub fn title(model: &Model) -> Title {
     let Some(plan) = model.world.plan.get() else {
         return Title::default();
     };
+    let typed = model.tasks.filter.field.text().trim();
+    let filter = match typed {
+        // While it is typed it stands below the list.
+        words if words.is_empty() || model.tasks.filter.open => String::new(),
+        words => format!("  /{}", text::sanitize(words)),
+    };
     let total = plan.tasks().len();
     // Subtasks stand below their task and are not counted by themselves.
     let rows = model.tasks.list.rows().iter();
     let shown = rows.filter(|id| !id.contains('.')).count();
     let mut state = super::list_state(&model.tasks.list, &model.tasks.filter, (shown, total));
     if state.is_empty() {
-        let counts = format!("{total} · {} ready", plan.ready);
+        let counts = format!("{total} · {} ready", plan.ready());
         state.push((counts, Scope::Muted));
         if !plan.file.findings.is_empty() {
             let findings = text::count(plan.file.findings.len(), "finding");
@@ -210,160 +180,34 @@ pub fn title(model: &Model) -> Title {
         state.insert(0, (format!("{order} · "), Scope::Muted));
     }
     Title {
-        about: format!("tag {}", text::sanitize(&plan.tag)),
+        about: format!("tag {}{filter}", text::sanitize(&plan.tag)),
         state,
         ..Title::default()
     }
 }
 
-/// Draws the list.
-pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let Some(plan) = model.world.plan.get() else {
-        let sentence = match model.world.plan.error() {
-            Some(error) => text::sanitize(error).into_owned(),
-            None => "Reading the plan ...".into(),
-        };
-        let next = [(Command::Refresh, "read again")];
-        super::empty(model, theme, area, buffer, &sentence, &next);
-        return;
-    };
-    let area = super::filter_line(&model.tasks.filter, theme, area, buffer);
-    let list = &model.tasks.list;
-    if list.rows().is_empty() {
-        let (sentence, next) = if model.tasks.filter.is_empty() {
-            ("This tag has no tasks.", (Command::Tag, "another tag"))
-        } else {
-            ("No task matches the filter.", (Command::Back, "clear it"))
-        };
-        super::empty(model, theme, area, buffer, sentence, &[next]);
-        return;
+/// What the filter may say of a column: those of its values that the plan has, the most likely first.
+pub fn columns(model: &Model) -> Vec<Offer> {
+    let tasks = model.world.plan.get().map_or(&[][..], |plan| plan.tasks());
+    let mut statuses: Vec<&str> = Vec::new();
+    let mut priorities: Vec<&str> = Vec::new();
+    for task in tasks {
+        statuses.push(task.status.as_str());
+        priorities.push(task.priority.as_str());
+        statuses.extend(task.subtasks.iter().map(|subtask| subtask.status.as_str()));
     }
-    let ids = list.rows()[list.visible()].iter();
-    let drawing = Drawing {
-        model,
-        plan,
-        theme,
-        id_columns: ids.map(String::len).max().unwrap_or(1).clamp(2, 12),
-        wide: area.width >= 56,
-    };
-    let range = list.open_range().unwrap_or(0..0);
-    for (at, y) in list.visible().zip(area.y..area.bottom()) {
-        let line = Rect::new(area.x, y, area.width, 1);
-        let id = &list.rows()[at];
-        let marked = list.marked().contains(id) || range.contains(&at);
-        drawing.row(id, marked, RowPen::new(buffer, line));
-        let focused = model.focus == PanelId::Tasks;
-        super::emphasis(theme, buffer, line, at == list.cursor(), focused);
-    }
-}
-
-/// What the rows of one frame share.
-struct Drawing<'m> {
-    model: &'m Model,
-    plan: &'m Plan,
-    theme: &'m Theme,
-    id_columns: usize,
-    /// There is room for words beside the signs.
-    wide: bool,
-}
-
-impl Drawing<'_> {
-    fn row(&self, id: &TaskId, marked: bool, mut pen: RowPen<'_>) {
-        let Some(task) = self.plan.task(id) else {
-            return;
-        };
-        let glyphs = &self.model.glyphs;
-        let style = |scope| self.theme.style(scope);
-        let subtask = id.contains('.');
-        pen.left(if marked { glyphs.marked } else { " " }, style(Scope::Mark));
-        let fold = if subtask || task.subtasks.is_empty() {
-            " "
-        } else if self.model.tasks.expanded.contains(id) {
-            glyphs.unfolded
-        } else {
-            glyphs.folded
-        };
-        pen.left(fold, style(Scope::Faint)).space(1);
-        if subtask {
-            pen.space(2);
-        }
-        pen.column(&text::sanitize(id), self.id_columns, style(Scope::Muted));
-        let status = style(status_scope(&task.status));
-        pen.space(1).left(glyphs.status(&task.status), status);
-        pen.space(1);
-        if self.wide && !subtask {
-            let word = match &task.priority {
-                Priority::Critical => "crit".into(),
-                Priority::Medium => "med".into(),
-                priority => text::sanitize(priority.as_str()),
-            };
-            pen.column(&word, 4, style(priority_scope(&task.priority)));
-            pen.space(1);
-        }
-        pen.right_space(1);
-        if !subtask {
-            self.documents(id, &mut pen);
-            self.run_mark(id, &mut pen);
-        }
-        self.waits(id, task, &mut pen);
-        if self.plan.next.as_ref().is_some_and(|(next, _)| next == id) && pen.room() > 24 {
-            pen.right_space(1).right(glyphs.next, style(Scope::Accent));
-        }
-        pen.right_space(1);
-        let scope = match task.status {
-            Status::Done => Scope::Muted,
-            Status::Cancelled => Scope::TaskCancelled,
-            _ => Scope::Text,
-        };
-        let title = match task.title.as_str() {
-            "" => "(no title)".into(),
-            title => text::sanitize(title),
-        };
-        pen.left(&title, style(scope));
-    }
-
-    fn documents(&self, id: &str, pen: &mut RowPen<'_>) {
-        let written = self.plan.documents(id).count();
-        let scope = match written {
-            4 => Scope::Good,
-            0 => Scope::Faint,
-            _ => Scope::Warn,
-        };
-        pen.right(&format!("{written}/4"), self.theme.style(scope));
-        if self.wide {
-            pen.right("docs ", self.theme.style(Scope::Faint));
-        }
-    }
-
-    /// The sign of a run under way.
-    fn run_mark(&self, id: &str, pen: &mut RowPen<'_>) {
-        let newest = self.model.tasks.last_run.get(id);
-        let entry = newest.and_then(|run| self.model.world.runs.get(run));
-        let active = entry.filter(|entry| entry.active());
-        let phase = active.map(|entry| entry.run.phase());
-        let (sign, scope) = phase.map_or((" ", Scope::Text), |phase| {
-            let scope = super::runs::phase_scope(&phase);
-            (self.model.glyphs.phase(&phase), scope)
-        });
-        pen.right_space(1).right(sign, self.theme.style(scope));
-    }
-
-    fn waits(&self, id: &str, task: &Task, pen: &mut RowPen<'_>) {
-        if !matches!(task.status, Status::Pending | Status::Blocked) {
-            return;
-        }
-        let [first, rest @ ..] = self.plan.waits(id) else {
-            return;
-        };
-        let rest = match rest.len() {
-            0 => String::new(),
-            more => format!("+{more}"),
-        };
-        let sign = self.model.glyphs.blocked;
-        let words = format!("{sign} {}{rest}", text::sanitize(&first.on));
-        pen.right_space(1)
-            .right(&words, self.theme.style(Scope::TaskBlocked));
-    }
+    Query::COLUMNS
+        .iter()
+        .map(|column| Offer {
+            name: column.name,
+            values: match column.name {
+                "status" => Offer::by_number(&statuses),
+                "priority" => Offer::by_number(&priorities),
+                "ready" => vec!["yes".into(), "no".into()],
+                _ => Vec::new(),
+            },
+        })
+        .collect()
 }
 
 /// Scope of a status.

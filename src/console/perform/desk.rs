@@ -14,7 +14,7 @@ use crate::{
     console::{
         effect::{Inquiry, Outcome},
         msg::Msg,
-        world::{Delta, Plan, Repository},
+        world::{Compared, Delta, Plan, PlanError, Repository},
     },
     preflight::{
         self, Ask, Fix, Report, Request,
@@ -84,21 +84,28 @@ impl Desk {
     /// The same as changes of the world.
     pub(super) async fn inspect(&self, inquiry: Inquiry) -> Vec<Delta> {
         let (facts, report) = self.facts(inquiry).await;
+        let compared = compared(&facts).map(Arc::new);
+        let (as_of, offline) = (facts.as_of(), matches!(facts.remote, Some(Err(_))));
         let (repository, plan) = match facts.repository {
             Ok(repository) => {
-                let shown = shown(&repository);
+                let shown = Repository {
+                    as_of,
+                    offline,
+                    ..shown(&repository)
+                };
                 let (file, tag) = (facts.plan, facts.tag);
                 let plan = tokio::task::spawn_blocking(move || plan(&repository, file, tag)).await;
                 (
                     Ok(shown),
-                    plan.unwrap_or_else(|error| Err(error.to_string())),
+                    plan.unwrap_or_else(|error| Err(error.to_string().into())),
                 )
             }
-            Err(error) => (Err(error.to_string()), Err(error.to_string())),
+            Err(error) => (Err(error.to_string()), Err(error.to_string().into())),
         };
         vec![
             Delta::Plan(plan),
             Delta::Repository(repository),
+            Delta::Compared(compared),
             Delta::Checks(report.checks),
         ]
     }
@@ -144,6 +151,8 @@ impl Desk {
                 return;
             }
         };
+        // What changed after the first look and before the watch stood.
+        send(sender, Msg::Done(Outcome::DeskChanged)).await;
         loop {
             watch.changed().await;
             send(sender, Msg::Done(Outcome::DeskChanged)).await;
@@ -193,7 +202,20 @@ fn shown(facts: &Facts) -> Repository {
         remote: remote.map_or_else(String::new, |remote| remote.name.clone()),
         tasks_pushed: pushed.map(|(known, disk)| known.plan_blob.as_ref() == Some(disk)),
         label: remote.map(|remote| naming::repository_label(&remote.clone_url)),
+        ..Repository::default()
     }
+}
+
+/// The plan on disk against the remote's, task by task, where the two differ.
+fn compared(facts: &preflight::Facts) -> Option<Compared> {
+    let theirs = facts.their_plan.as_ref()?.as_ref().ok()?;
+    let mine = facts.plan.as_ref()?.as_ref().ok()?;
+    let none = tasks::Tag::default();
+    let tag = |file: &TaskFile| file.tag(&facts.tag).unwrap_or(&none).clone();
+    Some(Compared {
+        place: facts.repository.as_ref().ok()?.remote.as_ref()?.place(),
+        comparison: tasks::compare(&tag(theirs), &tag(mine)),
+    })
 }
 
 /// `owner/name` of an address on a host, the folder's name of a path.
@@ -213,18 +235,27 @@ fn plan(
     repository: &Facts,
     file: Option<Result<TaskFile, ReadError>>,
     tag: String,
-) -> Result<Arc<Plan>, String> {
+) -> Result<Arc<Plan>, PlanError> {
     let (Some(path), Some(file)) = (&repository.plan.path, file) else {
         return Err(format!(
             "No .taskmaster/tasks/tasks.json in {}. Task Master makes one: task-master init, then task-master parse-prd.",
             repository.project.display(),
-        ));
+        )
+        .into());
     };
     let name = repository.relative(path);
     let name = name.unwrap_or_else(|| path.display().to_string());
-    let file = file.map_err(|error| format!("{name}: {error}"))?;
+    let file = file.map_err(|error| PlanError {
+        message: format!("{name}: {error}"),
+        place: match error {
+            ReadError::NotJson { line, column, .. } => Some((path.clone(), line, column)),
+            _ => Some((path.clone(), 1, 1)),
+        },
+    })?;
     let documents = tasks::documents(&repository.project, &tag);
-    Ok(Arc::new(Plan::new(path.clone(), file, tag, documents)))
+    let report = tasks::complexity(&repository.project, &tag);
+    let plan = Plan::new(path.clone(), file, tag, documents);
+    Ok(Arc::new(plan.with_complexity(report)))
 }
 
 #[cfg(test)]

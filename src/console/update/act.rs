@@ -5,7 +5,7 @@ use crate::{
         command::Command,
         effect::{Effect, Effects},
         model::{Model, PanelId},
-        overlays::{self, Choice, Confirm, Item, Overlay, Picker},
+        overlays::{self, Confirm, Of, Overlay},
         panels::detail::{self, Tab},
         world::{Entry, RunId},
     },
@@ -24,7 +24,8 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
             }
         }
         Command::Cleanup => overlays::cleanup(model),
-        Command::Tag => tags(model),
+        Command::Tag => overlays::tags(model),
+        Command::Findings => overlays::listing(model, Of::Findings),
         Command::Edit => edit(model, effects),
         Command::Logs => show(model, Tab::Logs, effects),
         Command::Describe => show(model, Tab::Events, effects),
@@ -158,25 +159,6 @@ fn delete(entries: &[&Entry]) -> Option<Confirm> {
         effects: effects.collect(),
         chosen: false,
     })
-}
-
-/// Offers the tags of the plan.
-fn tags(model: &mut Model) {
-    let Some(plan) = model.world.plan.get() else {
-        return;
-    };
-    let items = plan.file.tags.iter().map(|tag| Item {
-        label: tag.name.clone(),
-        note: crate::text::count(tag.tasks.len(), "task"),
-        key: if tag.name == plan.tag {
-            "now".into()
-        } else {
-            String::new()
-        },
-        choice: Choice::Tag(tag.name.clone()),
-    });
-    let picker = Picker::new("Tags", "part of a tag's name", items.collect());
-    model.overlays.push(Overlay::Picker(picker));
 }
 
 /// Opens the plan at the selected task.

@@ -15,7 +15,7 @@ use crate::console::{
     model::{Model, PanelId},
     overlays::{self, Overlay},
     panels::{self, detail, preflight, runs, tasks},
-    world::Delta,
+    world::{Cluster, Delta},
 };
 
 /// Lines a turn of the wheel moves.
@@ -139,6 +139,12 @@ fn filter_command(model: &mut Model, command: Command) -> bool {
             }
         }
         Command::Cancel => return clear_filter(model),
+        Command::Complete => {
+            let columns = panels::columns(model, model.focus);
+            if focused_filter(model).is_some_and(|filter| filter.complete(&columns)) {
+                refresh_focused(model);
+            }
+        }
         _ => return false,
     }
     true
@@ -239,6 +245,9 @@ fn everywhere(model: &mut Model, command: Command, effects: &mut Effects) {
         }
         Command::Suspend => effects.push(Effect::Suspend),
         Command::Refresh => {
+            if let Cluster::Failed(..) = model.world.cluster {
+                effects.push(Effect::Connect);
+            }
             model.world.apply(Delta::Checking);
             effects.push(Effect::Inspect(model.inquiry(true)));
         }

@@ -8,7 +8,7 @@ use crate::{
         harness::Harness,
         model::PanelId,
         msg::Msg,
-        world::{Check, Delta, Level, Plan, Repository, Target},
+        world::{Check, Delta, Level, Plan, PlanError, Repository, Target},
     },
     preflight::Fix,
     resources::{DocsRun, DocsRunSpec, RunStatus},
@@ -66,11 +66,11 @@ fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
         HashMap::from([("1".into(), DocumentSet::from_listing(documents))]),
     );
     console.world([
-        Delta::Cluster(Ok(Target {
+        Delta::Cluster(Target {
             label: "embedded".into(),
             namespace: "default".into(),
             embedded: true,
-        })),
+        }),
         Delta::Plan(Ok(Arc::new(plan))),
         Delta::Repository(Ok(Repository {
             name: "acme/shop".into(),
@@ -292,6 +292,121 @@ fn a_filter_narrows_as_it_is_typed_and_escape_takes_it_away() {
 }
 
 #[test]
+fn tab_completes_what_a_filter_may_say_and_an_empty_list_says_why() {
+    let mut console = given(&[], vec![]);
+    console.press("/").type_text("st").press("tab");
+    assert_eq!(console.model.tasks.filter.field.text(), "status:");
+    console.type_text("d").press("tab enter");
+    assert_eq!(console.model.tasks.filter.field.text(), "status:done ");
+    assert_eq!(console.model.tasks.list.rows(), ["1", "1.1"]);
+    console.press("/").type_text("zzz").press("enter");
+    let screen = console.screen();
+    assert!(
+        screen.contains("None of 3 tasks matches \"status:done zzz\""),
+        "{screen}"
+    );
+}
+
+#[test]
+fn the_order_is_in_the_title() {
+    let mut console = given(&[], vec![]);
+    let mut seen: Vec<&str> = Vec::new();
+    for _ in 0..6 {
+        console.press("O");
+        let screen = console.screen();
+        let by = ["id", "priority", "status", "complexity", "documents"];
+        let shown = by.iter().find(|by| screen.contains(&format!("by {by}")));
+        seen.extend(shown);
+    }
+    assert_eq!(
+        seen,
+        ["id", "priority", "status", "complexity", "documents"]
+    );
+}
+
+#[test]
+fn a_broken_file_leaves_the_list_and_its_finding_leads_to_the_place() {
+    let mut console = given(&[], vec![]);
+    console.press("j");
+    let broken = PlanError {
+        message: "tasks.json: line 3, column 9: not JSON".into(),
+        place: Some(("/shop/.taskmaster/tasks/tasks.json".into(), 3, 9)),
+    };
+    console.world([Delta::Plan(Err(broken))]);
+    let selected = console.model.tasks.list.selected().cloned();
+    assert_eq!(selected.as_deref(), Some("2"), "the selection stays");
+    let screen = console.screen();
+    for words in ["line 3, column 9", "last good version", "Protobufs"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    console.effects();
+    console.press("F enter");
+    let edit = Effect::Edit("/shop/.taskmaster/tasks/tasks.json".into(), 3);
+    assert!(console.effects().contains(&edit));
+}
+
+#[test]
+fn a_filter_being_typed_hides_no_selected_row() {
+    let mut console = given(&[], vec![]);
+    console.send(Msg::Resize(60, 15));
+    console.press("x G /");
+    let screen = console.screen();
+    let last = console.model.tasks.list.selected().unwrap();
+    assert_eq!(last, "3");
+    assert!(screen.contains("Schema"), "{screen}");
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_tried_again_now_when_asked() {
+    let mut console = given(&[], vec![]);
+    let again = console.model.now + jiff::SignedDuration::from_secs(8);
+    console.world([Delta::Unreachable("connection refused".into(), again)]);
+    let screen = console.screen();
+    assert!(
+        screen.contains("again in 8s") && screen.contains("connection refused"),
+        "{screen}"
+    );
+    let next = console.model.next_wake().expect("the seconds count down");
+    assert_eq!(next.duration_since(console.model.now).as_secs(), 1);
+    console.effects();
+    console.press("ctrl-r");
+    assert!(console.effects().contains(&Effect::Connect));
+}
+
+#[test]
+fn what_is_known_of_a_silent_remote_bears_its_age_and_ages_by_itself() {
+    let mut console = given(&[], vec![]);
+    let now = console.model.now;
+    let repository = |ago: i64, offline| Repository {
+        branch: Some("feature/x".into()),
+        as_of: Some(now - jiff::SignedDuration::from_secs(ago)),
+        offline,
+        ..Repository::default()
+    };
+    console.world([Delta::Repository(Ok(repository(30, false)))]);
+    assert!(!console.screen().contains("as of"));
+    console.world([Delta::Repository(Ok(repository(725, true)))]);
+    assert!(console.screen().contains("offline, as of 12m ago"));
+    let next = console.model.next_wake().expect("the age goes on");
+    assert_eq!(next.duration_since(console.model.now).as_secs(), 55);
+    console.send(Msg::Tick(next));
+    assert!(console.screen().contains("as of 13m ago"));
+}
+
+#[test]
+fn the_selected_check_is_explained_beside_the_list() {
+    let mut failing = check("tasks-pushed", Level::Fail, Some(Fix::Push));
+    failing.explanation = "Because pods clone.".into();
+    let mut console = given(&[], vec![failing]);
+    console.press("3");
+    let screen = console.screen();
+    assert!(
+        screen.contains("Because pods clone.") && screen.contains("refuses a launch"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn subtasks_unfold_and_the_selection_survives() {
     let mut console = given(&[], vec![]);
     console.press("x j");
@@ -359,6 +474,8 @@ fn every_screen_is_drawn_at_every_size() {
             "z",
             "/",
             "2 m",
+            "F",
+            "3 d",
         ] {
             let mut console = given(&[run("a", "Running"), run("b", "Failed")], checks());
             console.send(Msg::Resize(width, height));

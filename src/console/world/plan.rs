@@ -1,12 +1,33 @@
 //! The plan with what surrounds it: documents, what is next, what waits. Indexed once, read by every frame.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
 use super::TaskId;
-use crate::tasks::{self, DocumentSet, Task, TaskFile, Waits};
+use crate::tasks::{self, Complexity, DocumentSet, Task, TaskFile, Waits};
+
+/// Why there is no plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanError {
+    /// One sentence that names the file.
+    pub message: String,
+    /// Where an editor shows what is wrong: file, line and column from 1.
+    pub place: Option<(PathBuf, usize, usize)>,
+}
+
+impl<S: Into<String>> From<S> for PlanError {
+    fn from(message: S) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+        }
+    }
+}
 
 /// The task file as the console shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Of `tasks.json`.
     pub path: PathBuf,
@@ -15,8 +36,8 @@ pub struct Plan {
     pub tag: String,
     /// What to do next, as Task Master answers, and why.
     pub next: Option<(TaskId, String)>,
-    /// Tasks that could be begun now.
-    pub ready: usize,
+    ready: HashSet<TaskId>,
+    complexity: HashMap<TaskId, Complexity>,
     documents: HashMap<TaskId, DocumentSet>,
     waits: HashMap<TaskId, Vec<Waits>>,
     /// Where a task is: its place in the tag, and that of the subtask.
@@ -32,7 +53,7 @@ impl Plan {
         documents: HashMap<TaskId, DocumentSet>,
     ) -> Self {
         let mut index = HashMap::new();
-        let (mut next, mut ready, mut waits) = (None, 0, HashMap::new());
+        let (mut next, mut ready, mut waits) = (None, HashSet::new(), HashMap::new());
         if let Some(tag) = file.tag(&tag) {
             for (at, task) in tag.tasks.iter().enumerate() {
                 index.entry(task.id.clone()).or_insert((at, None));
@@ -42,7 +63,10 @@ impl Plan {
                 }
             }
             next = tasks::next(tag).map(|next| (next.id.clone(), next.why()));
-            ready = tasks::ready(tag).len();
+            ready = tasks::ready(tag)
+                .iter()
+                .map(|task| task.id.clone())
+                .collect();
             waits = tasks::waiting(tag);
         }
         Self {
@@ -54,7 +78,46 @@ impl Plan {
             documents,
             waits,
             index,
+            complexity: HashMap::new(),
         }
+    }
+
+    /// The same, with the complexity report of the tag.
+    #[must_use]
+    pub fn with_complexity(mut self, report: HashMap<TaskId, Complexity>) -> Self {
+        self.complexity = report;
+        self
+    }
+
+    /// How complex a task was found; `None` when nobody looked.
+    pub fn complexity(&self, task: &str) -> Option<&Complexity> {
+        self.complexity.get(task)
+    }
+
+    /// Whether any task has a score.
+    pub fn has_complexity(&self) -> bool {
+        !self.complexity.is_empty()
+    }
+
+    /// How many tasks could be begun now.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether a task could be begun now; never said of a subtask.
+    pub fn is_ready(&self, task: &str) -> bool {
+        self.ready.contains(task)
+    }
+
+    /// The task a subtask belongs to; `None` for a task.
+    pub fn parent(&self, id: &str) -> Option<&TaskId> {
+        let (at, below) = self.index.get(id)?;
+        below.and_then(|_| Some(&self.tasks().get(*at)?.id))
+    }
+
+    /// Whether the file has the tag that is shown.
+    pub fn has_tag(&self) -> bool {
+        self.file.tag(&self.tag).is_some()
     }
 
     /// The tasks of the current tag.

@@ -82,6 +82,11 @@ pub fn title(model: &Model) -> Title {
             .runs
             .get(id)
             .map_or_else(String::new, |entry| entry.run.name().to_owned()),
+        Some(Subject::Check(id)) => model
+            .world
+            .checks
+            .get(id)
+            .map_or_else(|| id.clone(), |check| check.title.to_owned()),
         None => String::new(),
     };
     let mut state: Vec<(String, Scope)> = Vec::new();
@@ -152,7 +157,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let inside = text_area(area, tab);
     let entry = match subject {
         Subject::Run(id) => model.world.runs.get(id),
-        Subject::Task(_) => None,
+        Subject::Task(_) | Subject::Check(_) => None,
     };
     match tab {
         Tab::Logs => {

@@ -140,7 +140,7 @@ fn text(view: &mut TextView, command: Command) -> bool {
 /// Hands text out.
 fn copies(detail: &mut Detail, command: Command, effects: &mut Effects) -> bool {
     let of = match &detail.subject {
-        Some(Subject::Task(id) | Subject::Run(id)) => id.clone(),
+        Some(Subject::Task(id) | Subject::Run(id) | Subject::Check(id)) => id.clone(),
         None => String::new(),
     };
     let name = format!("{of}-{}", detail.tab().name().to_lowercase());

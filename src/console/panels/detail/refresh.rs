@@ -1,7 +1,7 @@
 //! Keeps the open tab in step with the world: what it shows, and what it must ask for.
 
 use super::{
-    Fetched, Subject, Tab, Want, events, files_of, files_of_task, go_on,
+    Fetched, Subject, Tab, Want, check, events, files_of, files_of_task, go_on,
     page::{Content, Reading},
     pull_request, task,
 };
@@ -31,11 +31,11 @@ pub fn refresh(model: &mut Model, effects: &mut Effects) {
     if tab == Tab::Preview {
         let rendered = match &model.detail.subject {
             Some(Subject::Task(id)) => Some(files_of_task(model, id)),
+            Some(Subject::Check(_)) | None => None,
             Some(Subject::Run(id)) => {
                 let entry = model.world.runs.get(id);
                 entry.map(|entry| files_of(&entry.run, &model.settings))
             }
-            None => None,
         };
         if let Some(rendered) = rendered {
             model.detail.preview.set_rendered(rendered);
@@ -57,6 +57,9 @@ fn content(model: &Model, tab: Tab) -> Option<Content> {
         Subject::Task(id) => {
             return (tab == Tab::Task).then(|| task::of_task(model, id, &detail.documents));
         }
+        Subject::Check(id) => {
+            return (tab == Tab::Check).then(|| check::content(model, id));
+        }
         Subject::Run(id) => id,
     };
     let Some(entry) = model.world.runs.get(id) else {
@@ -71,7 +74,7 @@ fn content(model: &Model, tab: Tab) -> Option<Content> {
             events::content(entry, &found, &model.zone)
         }
         Tab::Yaml => yaml(&entry.run),
-        Tab::Preview | Tab::Logs | Tab::Timeline => return None,
+        Tab::Preview | Tab::Logs | Tab::Timeline | Tab::Check => return None,
     })
 }
 
@@ -90,6 +93,7 @@ fn lacks(model: &Model) -> Option<(String, Want)> {
             let directory = project.join(documents_directory(&plan.tag, id));
             return Some((format!("{id} {present:?}"), Want::Documents(directory)));
         }
+        Subject::Check(_) => return None,
         Subject::Run(id) => id,
     };
     let entry = model.world.runs.get(id)?;
@@ -144,7 +148,7 @@ fn lacks(model: &Model) -> Option<(String, Want)> {
                 },
             ))
         }
-        Tab::Task | Tab::Events | Tab::Yaml => None,
+        Tab::Task | Tab::Events | Tab::Yaml | Tab::Check => None,
     }
 }
 

@@ -36,6 +36,17 @@ pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Conte
         &format!("{} {}", glyphs.status(&task.status), task.status.as_str()),
     );
     field(&mut lines, "Priority", task.priority.as_str());
+    if let Some(found) = plan.complexity(id) {
+        let recommended = found
+            .recommended_subtasks
+            .filter(|_| task.subtasks.is_empty())
+            .map_or_else(String::new, |number| {
+                format!("; {} recommended", text::count(number as usize, "subtask"))
+            });
+        let level = found.level().as_str();
+        let words = format!("{} of 10, {level}{recommended}", found.score);
+        field(&mut lines, "Complexity", &words);
+    }
     dependencies(&mut lines, plan, task, id, glyphs);
     if let Some((_, why)) = plan.next.as_ref().filter(|(next, _)| next == id) {
         field(&mut lines, "Next", why);

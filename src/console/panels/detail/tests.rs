@@ -58,7 +58,7 @@ fn given(runs: Vec<Run>) -> Harness {
         embedded: true,
     };
     console.world([
-        Delta::Cluster(Ok(target)),
+        Delta::Cluster(target),
         Delta::Repository(Ok(repository)),
         Delta::Plan(Ok(Arc::new(plan))),
     ]);
