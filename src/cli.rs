@@ -5,6 +5,7 @@ mod embedded;
 mod logs;
 mod merge;
 pub mod output;
+mod preflight;
 mod run;
 mod runs;
 mod session;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use output::Format;
-pub use run::subject;
+pub use preflight::subject;
 pub use session::Session;
 pub use tasks::Tasks;
 
@@ -223,6 +224,27 @@ pub struct Preflight {
     /// The task of a code run.
     #[arg(long = "task", value_name = "ID")]
     pub tasks: Vec<String>,
+    /// The tag of the plan. Default: the one in use.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// The agent, by its name in the settings.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Whose Git credentials a run would use on a real cluster.
+    #[arg(long, value_name = "USER")]
+    pub github_user: Option<String>,
+    /// Code: the service the task belongs to. Default: the repository's name.
+    #[arg(long)]
+    pub service: Option<String>,
+    /// Put right what can safely be: commit the files a run reads, push the branch. Asks first.
+    #[arg(long)]
+    pub fix: bool,
+    /// Put it right without asking.
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+    /// Leave a failed check out of the verdict, and why; may be given several times.
+    #[arg(long = "override", value_name = "CHECK=REASON", value_parser = override_of)]
+    pub overrides: Vec<(String, String)>,
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Format,
 }
@@ -256,7 +278,7 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         Command::Runs(command) => runs::runs(session, command).await,
         Command::Clean(arguments) => runs::clean(session, arguments).await,
         Command::Tasks(command) => tasks::tasks(session, command).await,
-        Command::Preflight(arguments) => run::preflight(session, arguments).await,
+        Command::Preflight(arguments) => preflight::preflight(session, arguments).await,
         Command::Embedded(Embedded::Status) => embedded::status(session),
         Command::Embedded(Embedded::Stop) => embedded::stop(session).await,
         Command::Embedded(Embedded::Kubeconfig { path }) => {
@@ -269,6 +291,15 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         | Command::Stage { .. }
         | Command::Agent { .. }
         | Command::Shim { .. } => Ok(2),
+    }
+}
+
+fn override_of(word: &str) -> Result<(String, String), String> {
+    match word.split_once('=') {
+        Some((check, reason)) if !reason.trim().is_empty() => {
+            Ok((check.trim().to_owned(), reason.trim().to_owned()))
+        }
+        _ => Err("write CHECK=REASON, like tasks-pushed=\"the remote is a mirror\"".into()),
     }
 }
 
@@ -296,6 +327,7 @@ mod tests {
             "flightdeck run docs --task 1 --agent template --wait --follow",
             "flightdeck run code --task 2 --agent template --budget 2.50",
             "flightdeck runs logs docs-x --follow",
+            "flightdeck preflight --fix --yes --override sync=known -o json",
             "flightdeck clean --older 3d --yes",
             "flightdeck embedded kubeconfig --path",
         ] {

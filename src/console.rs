@@ -82,6 +82,8 @@ pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, String>>
 pub struct Connected {
     pub client: kube::Client,
     pub target: Target,
+    /// Where the embedded node works; `None` on a real cluster.
+    pub disk: Option<PathBuf>,
 }
 
 /// Why the console could not run.

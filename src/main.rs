@@ -106,6 +106,7 @@ async fn connect(session: Arc<Session>) -> Result<Connected, String> {
     };
     Ok(Connected {
         client: connection.client,
+        disk: target.embedded.then(|| session.paths.embedded.clone()),
         target,
     })
 }

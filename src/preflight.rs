@@ -4,12 +4,14 @@
 //! world.
 
 mod check;
+pub mod cluster;
 mod facts;
 pub mod fix;
 mod gather;
 mod report;
 
 pub use check::{CHECKS, Check};
+pub use cluster::ClusterFacts;
 pub use facts::{ActiveRun, AgentFacts, Facts, There};
 pub use fix::Fix;
 pub use gather::{Ask, Request, gather};

@@ -6,6 +6,7 @@ mod diff;
 mod facts;
 pub mod git;
 mod history;
+mod lookout;
 pub mod merge;
 mod read;
 mod remote;
@@ -22,6 +23,7 @@ pub use facts::{
     Remote,
 };
 pub use history::{CommitLine, commits};
+pub use lookout::{Rhythm, glance};
 pub use read::read;
 pub use remote::{RemoteAnswer, RemoteError, ask, blob, fetch};
 pub(crate) use remote::{git as network_git, last_words};

@@ -1,73 +1,16 @@
-//! `flightdeck run docs|code` and `flightdeck preflight`.
+//! `flightdeck run docs|code`.
 
 use std::time::Duration;
 
-use super::{Format, Preflight, RunArguments, Session, logs, output};
+use super::{Format, RunArguments, Session, logs, output, preflight};
 use crate::{
-    agents,
-    cluster::connect::Target,
-    preflight::{self, Ask, Facts, Level, Report, Request},
     runs::{Run, RunKind},
     text,
-    verbs::{Launch, Subject, VerbError, Wait, exit_code},
+    verbs::{Launch, Wait, exit_code},
 };
 
 /// Interrupted by Ctrl-C; the run goes on.
 const INTERRUPTED: u8 = 130;
-
-/// `preflight`: 0 pass or warn, 5 fail.
-pub async fn preflight(session: &Session, arguments: Preflight) -> anyhow::Result<u8> {
-    let request = Request {
-        tasks: arguments.tasks,
-        ..request(session, arguments.kind, None)
-    };
-    let report = Report::of(&preflight::gather(request).await);
-    match arguments.output {
-        Format::Name => report
-            .refused()
-            .iter()
-            .try_for_each(|(id, _)| output::line(id))?,
-        Format::Table => {
-            let word = |level| match level {
-                Level::Pass => "pass",
-                Level::Warn => "warn",
-                Level::Fail => "FAIL",
-            };
-            let rows: Vec<[String; 4]> = report
-                .checks
-                .iter()
-                .map(|check| {
-                    let fix = check.fix.map_or("", preflight::Fix::as_str);
-                    [
-                        check.id.to_owned(),
-                        word(check.level).to_owned(),
-                        check.message.clone(),
-                        fix.to_owned(),
-                    ]
-                })
-                .collect();
-            output::table(["CHECK", "VERDICT", "MESSAGE", "FIX"], &rows)?;
-        }
-        format => output::value(format, &report)?,
-    }
-    Ok(if report.verdict == Level::Fail { 5 } else { 0 })
-}
-
-fn request(session: &Session, kind: RunKind, agent: Option<&str>) -> Request {
-    let agent = agent.unwrap_or(&session.settings.defaults.agent);
-    let embedded = session.target() == Target::Embedded;
-    Request {
-        ask: Ask::Now,
-        embedded,
-        agent: Some(agents::facts(
-            agent,
-            &session.settings,
-            embedded,
-            std::env::var_os("PATH").as_deref(),
-        )),
-        ..Request::new(session.place.repo.clone(), kind)
-    }
-}
 
 /// `run docs|code`: checks, launches, and follows where asked to.
 pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> anyhow::Result<u8> {
@@ -75,12 +18,15 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
         kind,
         ..arguments.launch
     };
-    let request = Request {
+    let inquiry = preflight::Inquiry {
         tasks: launch.tasks.clone(),
-        ..request(session, kind, launch.agent.as_deref())
+        agent: launch.agent.clone(),
+        github_user: launch.github_user.clone(),
+        service: launch.service.clone(),
+        ..preflight::Inquiry::default()
     };
-    let facts = preflight::gather(request).await;
-    let subject = subject(&facts)?;
+    let facts = preflight::facts(session, kind, &inquiry).await;
+    let subject = preflight::subject(&facts)?;
     if arguments.dry_run {
         let run = launch.compose(&subject, &session.settings, "0000")?;
         output::value(
@@ -143,11 +89,6 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
         announce(ended, arguments.output)?;
     }
     Ok(if arguments.wait { exit_code(&phase) } else { 0 })
-}
-
-/// What a launch is about, or pre-flight's refusal of everything.
-pub fn subject(facts: &Facts) -> Result<Subject, VerbError> {
-    Subject::of(facts, &Report::of(facts))
 }
 
 fn announce(run: Run, format: Format) -> anyhow::Result<()> {

@@ -24,6 +24,10 @@ pub struct Inquiry {
     /// Runs of this repository that have not ended.
     pub active: Vec<ActiveRun>,
     pub embedded: bool,
+    /// Whose Git credentials the pods would use.
+    pub github_user: Option<String>,
+    /// Code: the service, where it is not the repository's name.
+    pub service: Option<String>,
     /// Ask the remote, instead of taking what it said last.
     pub ask: bool,
 }
@@ -47,6 +51,8 @@ pub enum Effect {
     Connect,
     /// Read the repository and the plan, and run the pre-flight checks. Lane "preflight".
     Inspect(Inquiry),
+    /// The same after a quiet look at the remote that nobody asked for. Lane "preflight".
+    Glance(Inquiry),
     /// What a fix would do.
     PlanFix(Inquiry, Fix),
     ApplyFix(Inquiry, Fix),

@@ -335,7 +335,9 @@ impl Model {
             .map(|entry| ActiveRun {
                 name: entry.run.name().to_owned(),
                 kind: entry.run.kind,
+                tag: entry.run.spec.tag.clone(),
                 tasks: entry.run.tasks.clone(),
+                service: entry.run.code.as_ref().map(|code| code.service.clone()),
             });
         let target = self.world.cluster.target();
         Inquiry {
@@ -345,6 +347,8 @@ impl Model {
             agent: agent.unwrap_or_else(|| self.settings.defaults.agent.clone()),
             active: active.collect(),
             embedded: target.is_none_or(|target| target.embedded),
+            github_user: None,
+            service: None,
             ask,
         }
     }

@@ -82,18 +82,20 @@ impl Performer {
         tasks.spawn(async move { watching.watch(&changed).await });
         let seconds = options.settings.ui.remote_interval;
         if seconds > 0 {
-            let due = sender.clone();
+            let (due, looking) = (sender.clone(), desk.clone());
             tasks.spawn(async move {
                 loop {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    tokio::time::sleep(looking.until_next_look()).await;
                     send(&due, Msg::Done(Outcome::RemoteDue)).await;
                 }
             });
         }
         let retry = Arc::new(Notify::new());
         let asked = Arc::clone(&retry);
+        let asking = desk.clone();
         tasks.spawn(async move {
             let connected = connect(&options.connect, &asked, &announce, &report).await;
+            asking.found(&connected);
             let context = verbs::Context {
                 client: connected.client,
                 namespace: connected.target.namespace.clone(),
@@ -143,6 +145,14 @@ impl Performer {
                     let found = desk.inspect(Inquiry { ask, ..inquiry }).await;
                     asking.store(false, Ordering::Relaxed);
                     for delta in found {
+                        send(&sender, Msg::World(delta)).await;
+                    }
+                });
+            }
+            Effect::Glance(inquiry) => {
+                let (desk, sender) = (self.desk.clone(), self.sender.clone());
+                self.lane(Lane::Preflight, async move {
+                    for delta in desk.glance(inquiry).await {
                         send(&sender, Msg::World(delta)).await;
                     }
                 });

@@ -3,11 +3,15 @@
 mod agent;
 mod base;
 mod branch;
+mod cluster;
+mod controller;
 mod docs_ready;
 mod duplicate;
 mod identity;
+mod quota;
 mod remote;
 mod repo;
+mod secrets;
 mod sync;
 mod task_ready;
 mod tasks_committed;
@@ -41,9 +45,15 @@ pub static CHECKS: &[&dyn Check] = &[
     &docs_ready::DocsReady,
     &task_ready::TaskReady,
     &duplicate::Duplicate,
+    &cluster::Cluster,
+    &controller::Controller,
+    &secrets::Secrets,
     &agent::Agent,
+    &quota::Quota,
     &identity::Identity,
 ];
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::ClusterFacts;
 use crate::{
     repository::{self, FactsError, Known, RemoteAnswer, RemoteError},
     runs::RunKind,
@@ -29,6 +30,12 @@ pub struct Facts {
     /// Runs of this repository that have not ended.
     pub active_runs: Option<Vec<ActiveRun>>,
     pub agent: Option<AgentFacts>,
+    /// The cluster the run would be created on; `None` when it was not asked.
+    pub cluster: Option<ClusterFacts>,
+    /// Whose Git credentials prep and publish would use on a real cluster.
+    pub github_user: Option<String>,
+    /// Code: the service, where it is not the repository's name.
+    pub service: Option<String>,
     /// When these facts were gathered.
     pub now: Timestamp,
 }
@@ -38,7 +45,10 @@ pub struct Facts {
 pub struct ActiveRun {
     pub name: String,
     pub kind: RunKind,
+    pub tag: String,
     pub tasks: Vec<String>,
+    /// Code: the service whose workspace it works in.
+    pub service: Option<String>,
 }
 
 /// The agent a run would use.

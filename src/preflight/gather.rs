@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    Facts, There,
+    ClusterFacts, Facts, There,
     facts::{ActiveRun, AgentFacts},
 };
 use crate::{
-    repository::{self, RemoteAnswer, RemoteError, git::Git},
+    repository::{self, RemoteAnswer, RemoteError, git::Git, network_git},
     runs::{RunKind, documents_directory, naming},
     tasks::{self, DocumentSet, TaskFile},
 };
@@ -19,6 +19,8 @@ use crate::{
 pub enum Ask {
     /// Asks it: before every launch.
     Now,
+    /// Asks it so that nothing prompts, unless the person's git is at work; else what it said last holds.
+    Quietly(Option<Result<RemoteAnswer, RemoteError>>),
     /// Does not: what it said last, and what was last fetched, is what is known.
     Last(Option<Result<RemoteAnswer, RemoteError>>),
 }
@@ -37,6 +39,9 @@ pub struct Request {
     pub embedded: bool,
     pub active_runs: Option<Vec<ActiveRun>>,
     pub agent: Option<AgentFacts>,
+    pub cluster: Option<ClusterFacts>,
+    pub github_user: Option<String>,
+    pub service: Option<String>,
 }
 
 impl Request {
@@ -52,6 +57,9 @@ impl Request {
             embedded: true,
             active_runs: None,
             agent: None,
+            cluster: None,
+            github_user: None,
+            service: None,
         }
     }
 }
@@ -59,17 +67,27 @@ impl Request {
 /// Gathers the facts. What cannot be found out is in them as an error or as unknown.
 pub async fn gather(request: Request) -> Facts {
     let mut repository = repository::read(&request.start).await;
-    let remote = match (&repository, request.ask) {
+    let (asked, last) = match (&repository, request.ask) {
         (Ok(known), Ask::Now) if known.remote.is_some() => {
-            let answer = repository::ask(known).await;
-            if moved(known, &answer) {
-                repository = repository::read(&request.start).await;
-            }
-            Some(answer)
+            (Some(repository::ask(known).await), None)
         }
-        (_, Ask::Now) => None,
-        (_, Ask::Last(answer)) => answer,
+        (Ok(known), Ask::Quietly(last)) if known.remote.is_some() => {
+            (repository::glance(known).await, last)
+        }
+        (_, Ask::Now) => (None, None),
+        (_, Ask::Quietly(last) | Ask::Last(last)) => (None, last),
     };
+    if let (Ok(known), Some(answer)) = (&repository, &asked)
+        && moved(known, answer)
+    {
+        repository = repository::read(&request.start).await;
+    }
+    let reach = if asked.is_some() {
+        Reach::Remote
+    } else {
+        Reach::Here
+    };
+    let remote = asked.or(last);
     let tag = match request.tag {
         Some(tag) => tag,
         None => current_tag(repository.as_ref().ok()).await,
@@ -94,10 +112,13 @@ pub async fn gather(request: Request) -> Facts {
         embedded: request.embedded,
         active_runs: request.active_runs,
         agent: request.agent,
+        cluster: request.cluster,
+        github_user: request.github_user,
+        service: request.service,
         now: Timestamp::now(),
     };
     facts.their_plan = their_plan(&facts).await;
-    facts.documents = documents(&facts).await;
+    facts.documents = documents(&facts, reach).await;
     facts
 }
 
@@ -114,7 +135,15 @@ fn moved(facts: &repository::Facts, answer: &Result<RemoteAnswer, RemoteError>) 
         .remote
         .as_ref()
         .and_then(|remote| remote.known.as_ref());
-    known.is_none_or(|known| known.commit != *commit)
+    known.is_none_or(|known| known.commit != *commit || known.unread)
+}
+
+/// How far one may go for an object that a partial clone lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Here,
+    /// The remote was asked anyway.
+    Remote,
 }
 
 async fn current_tag(facts: Option<&repository::Facts>) -> String {
@@ -149,7 +178,7 @@ async fn their_plan(facts: &Facts) -> Option<Result<TaskFile, tasks::ReadError>>
 }
 
 /// The documents of the task of a code run, as the remote's branch has them.
-async fn documents(facts: &Facts) -> Option<DocumentSet> {
+async fn documents(facts: &Facts, reach: Reach) -> Option<DocumentSet> {
     let repository = facts.repository()?;
     let (RunKind::Code, [task], There::Known(known)) =
         (facts.kind, facts.tasks.as_slice(), facts.there())
@@ -158,7 +187,13 @@ async fn documents(facts: &Facts) -> Option<DocumentSet> {
     };
     let prefix = naming::directory_prefix(&repository.working_directory);
     let folder = format!("{prefix}{}/", documents_directory(&facts.tag, task));
-    let listing = Git::new(&repository.root)
+    let partial = repository.remote.as_ref()?.partial;
+    let git = if partial && reach == Reach::Remote {
+        network_git(&repository.root)
+    } else {
+        Git::new(&repository.root)
+    };
+    let listing = git
         .args([
             "--literal-pathspecs",
             "ls-tree",

@@ -1,5 +1,7 @@
 //! Verdicts, and the report that holds one a check.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{CHECKS, Facts, Fix};
@@ -82,6 +84,9 @@ pub struct Report {
     pub verdict: Level,
     pub kind: RunKind,
     pub checks: Vec<Checked>,
+    /// Failed checks that a person passes over, and why; they do not count for the verdict.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub overridden: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -101,14 +106,26 @@ impl Report {
         };
         let checks: Vec<Checked> = CHECKS.iter().filter_map(checked).collect();
         Self {
-            verdict: checks
-                .iter()
-                .map(|check| check.level)
-                .max()
-                .unwrap_or(Level::Pass),
+            verdict: worst(&checks, |_| true),
             kind: facts.kind,
             checks,
+            overridden: BTreeMap::new(),
         }
+    }
+
+    /// The same with failed checks passed over, by id and reason; a check that does not fail needs none.
+    #[must_use]
+    pub fn passing(mut self, overrides: impl IntoIterator<Item = (String, String)>) -> Self {
+        let fails = |id: &str| {
+            self.check(id)
+                .is_some_and(|check| check.level == Level::Fail)
+        };
+        let overridden = overrides.into_iter().filter(|(id, _)| fails(id));
+        self.overridden = overridden.collect();
+        self.verdict = worst(&self.checks, |check| {
+            !self.overridden.contains_key(check.id)
+        });
+        self
     }
 
     /// The check of that id, when its facts were known.
@@ -126,6 +143,14 @@ impl Report {
             .map(|check| (check.id.to_owned(), check.message.clone()))
             .collect()
     }
+}
+
+fn worst(checks: &[Checked], counts: impl Fn(&Checked) -> bool) -> Level {
+    let counted = checks.iter().filter(|check| counts(check));
+    counted
+        .map(|check| check.level)
+        .max()
+        .unwrap_or(Level::Pass)
 }
 
 #[cfg(test)]
@@ -153,6 +178,23 @@ mod tests {
         let keys: Vec<&String> = pushed.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["id", "verdict", "message", "fix"]);
         assert_eq!(report.refused()[0].0, "tasks-pushed");
+    }
+
+    #[test]
+    fn a_check_that_is_passed_over_does_not_refuse() {
+        let mut facts = sample::facts();
+        sample::there(&mut facts, |known| known.plan_blob = Some("b".repeat(40)));
+        let over = |id: &str| vec![(id.to_owned(), "a mirror".to_owned())];
+        let report = Report::of(&facts).passing(over("tasks-pushed"));
+        assert_eq!(report.verdict, Level::Pass);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["overridden"]["tasks-pushed"], "a mirror");
+        let report = Report::of(&facts).passing(over("sync"));
+        assert_eq!((report.verdict, report.overridden.len()), (Level::Fail, 0));
+        assert_eq!(
+            serde_json::to_value(&report).unwrap().get("overridden"),
+            None
+        );
     }
 
     #[test]

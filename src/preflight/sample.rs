@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{AgentFacts, Facts};
+use super::{
+    AgentFacts, Facts,
+    cluster::{
+        Answers, ClusterFacts, Controller, Reached, SecretFound, SecretState, SecretWanted, Served,
+    },
+};
 use crate::{
     repository::{Changes, Facts as Repository, Head, Identity, Known, Plan, Remote, RemoteAnswer},
     runs::RunKind,
@@ -24,6 +29,7 @@ pub(super) fn facts() -> Facts {
     let known = Known {
         commit: commit.clone(),
         plan_blob: Some(blob()),
+        unread: false,
         ahead: 0,
         behind: 0,
         seen: Some(now),
@@ -38,6 +44,7 @@ pub(super) fn facts() -> Facts {
         known: Some(known),
         fetched: Some(now),
         default_branch: Some("main".into()),
+        partial: false,
     };
     let repository = Repository {
         root: "/srv/shop".into(),
@@ -85,6 +92,9 @@ pub(super) fn facts() -> Facts {
             name: "claude".into(),
             found: Ok("/usr/bin/claude".into()),
         }),
+        cluster: Some(cluster()),
+        github_user: Some("ada".into()),
+        service: None,
         now,
     }
 }
@@ -104,6 +114,43 @@ pub(super) fn plan(titles: &[&str]) -> Result<tasks::TaskFile, tasks::ReadError>
     };
     let tasks: Vec<String> = titles.iter().enumerate().map(task).collect();
     tasks::read(format!(r#"{{"master": {{"tasks": [{}]}}}}"#, tasks.join(",")).as_bytes())
+}
+
+/// A real cluster that has all a run needs.
+pub(super) fn cluster() -> ClusterFacts {
+    ClusterFacts {
+        context: Some("prod".into()),
+        namespace: "agents".into(),
+        reached: Reached::Yes(Box::new(Answers {
+            served: RunKind::ALL.map(|kind| (kind, Served::Yes)).to_vec(),
+            denied: Vec::new(),
+            controller: Controller::Alive {
+                holder: "flightdeck-0".into(),
+            },
+            secrets: vec![SecretFound {
+                wanted: SecretWanted {
+                    name: "github-pat-ada".into(),
+                    key: "token".into(),
+                    purpose: "the GitHub token of ada".into(),
+                    required: true,
+                },
+                state: SecretState::Present,
+            }],
+            quotas: Some(Vec::new()),
+        })),
+        disk: None,
+    }
+}
+
+/// Changes what the cluster said.
+pub(super) fn answers(facts: &mut Facts, change: impl FnOnce(&mut Answers)) {
+    if let Some(ClusterFacts {
+        reached: Reached::Yes(answers),
+        ..
+    }) = &mut facts.cluster
+    {
+        change(answers);
+    }
 }
 
 pub(super) fn repository(facts: &mut Facts) -> &mut Repository {

@@ -119,6 +119,8 @@ pub struct Remote {
     pub fetched: Option<Timestamp>,
     /// The remote's default branch as it was when it was cloned.
     pub default_branch: Option<String>,
+    /// A partial clone of it: objects are fetched when they are needed.
+    pub partial: bool,
 }
 
 impl Remote {
@@ -136,8 +138,10 @@ impl Remote {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub commit: String,
-    /// Object id of the plan there; `None` when that commit has none.
+    /// Object id of the plan there; `None` when that commit has none, or when it is `unread`.
     pub plan_blob: Option<String>,
+    /// Which plan that commit has cannot be told: a partial clone has yet to fetch what says so.
+    pub unread: bool,
     /// Commits here that are not there; 0 without a HEAD.
     pub ahead: usize,
     /// Commits there that are not here.
@@ -157,10 +161,14 @@ pub struct Plan {
     pub others: Vec<PathBuf>,
     /// The file's bytes, read once: what `disk_blob` is the id of.
     pub bytes: Option<Arc<[u8]>>,
+    /// Why there are none although the path is there, as a sentence that names it.
+    pub unreadable: Option<String>,
     /// Object id the file on disk would have in a commit, as git itself computes it.
     pub disk_blob: Option<String>,
     /// Object id in HEAD; `None` when HEAD has no such file.
     pub head_blob: Option<String>,
+    /// The name git has for the file where it is told to ignore case and has it in another one.
+    pub known_as: Option<String>,
     /// Whether git ignores the file. A file git already tracks is never ignored.
     pub ignored: bool,
 }

@@ -25,6 +25,11 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// No commit, no remote.
     pub(crate) async fn empty() -> Self {
+        Self::empty_as(&[]).await
+    }
+
+    /// The same, of a form that `git init` is told.
+    async fn empty_as(form: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let top = directory.path().canonicalize().unwrap();
         let fixture = Self {
@@ -33,29 +38,26 @@ impl Fixture {
             directory,
         };
         fs::create_dir(&fixture.root).unwrap();
-        fixture.git(&["init", "-q", "-b", "feature/x"]).await;
+        let init = ["init", "-q", "-b", "feature/x"];
+        fixture.git(&[&init, form].concat()).await;
         configure(&fixture.root).await;
         fixture
     }
 
     /// The plan committed, pushed and followed.
     pub(crate) async fn pushed() -> Self {
-        let fixture = Self::empty().await;
+        Self::pushed_as(&[]).await
+    }
+
+    /// The same, both of a form that `git init` is told.
+    pub(crate) async fn pushed_as(form: &[&str]) -> Self {
+        let fixture = Self::empty_as(form).await;
         fixture.write(PLAN_PATH, PLAN);
         fixture.commit("The plan").await;
         let origin = fixture.origin.clone();
-        run(
-            fixture.directory.path(),
-            &[
-                "init",
-                "-q",
-                "--bare",
-                "-b",
-                "main",
-                origin.to_str().unwrap(),
-            ],
-        )
-        .await;
+        let place = origin.to_str().unwrap();
+        let init = ["init", "-q", "--bare", "-b", "main", place];
+        run(fixture.directory.path(), &[&init, form].concat()).await;
         fixture
             .git(&["remote", "add", "origin", origin.to_str().unwrap()])
             .await;
@@ -128,6 +130,7 @@ pub(crate) async fn commit(root: &Path, message: &str) {
 pub(crate) async fn run(directory: &Path, arguments: &[&str]) -> String {
     Git::new(directory)
         .isolated()
+        .without(&["GIT_NO_LAZY_FETCH"])
         .args(arguments)
         .run()
         .await

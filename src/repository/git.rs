@@ -97,6 +97,8 @@ impl Git {
             environment: vec![
                 ("GIT_TERMINAL_PROMPT".into(), "0".into()),
                 ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
+                // In a partial clone, looking at something missing would ask the remote.
+                ("GIT_NO_LAZY_FETCH".into(), "1".into()),
                 ("LC_ALL".into(), "C.UTF-8".into()),
             ],
             removed: vec!["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"],

@@ -7,7 +7,7 @@ use super::{
     diff::diff,
     git::{Git, GitError},
     history::commits,
-    remote::{fetch, last_words},
+    remote::{fetch, git, last_words},
 };
 
 /// Paths that are named in an error; the rest is counted.
@@ -139,7 +139,7 @@ pub async fn apply(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
 }
 
 fn command(facts: &Facts, branch: &str, commit: &str, into: &str, how: How) -> Option<Git> {
-    let git = Git::new(&facts.root).arg("merge");
+    let git = git(&facts.root).arg("merge");
     match how {
         How::Already => None,
         How::FastForward => Some(git.args(["--ff-only", commit])),

@@ -1,16 +1,27 @@
-//! Reads the facts of a repository: by git2 what is only looked up, by the `git` program what must be exactly as git judges it.
+//! Reads the facts of a repository: what is only looked up by git2, or by the `git` program where git2 cannot open it; what must be
+//! exactly as git judges it by the `git` program always.
+
+mod by_git;
+mod by_git2;
+mod store;
 
 use std::{
     path::{Component, Path, PathBuf},
     time::SystemTime,
 };
 
-use git2::{ErrorCode, ObjectType, Repository, RepositoryState};
+use git2::{ErrorCode, Repository};
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 
+use self::{
+    by_git::ByGit,
+    by_git2::ByGit2,
+    store::{Blob, Store},
+};
 use super::{
     address,
-    facts::{Facts, FactsError, Head, Identity, Known, Operation, Plan, Remote},
+    facts::{Facts, FactsError, Head, Identity, Known, Plan, Remote},
     status,
 };
 use crate::tasks;
@@ -26,7 +37,8 @@ pub async fn read(start: &Path) -> Result<Facts, FactsError> {
         message,
     };
     let owned = start.to_owned();
-    let mut facts = tokio::task::spawn_blocking(move || look(&owned))
+    let runtime = Handle::current();
+    let mut facts = tokio::task::spawn_blocking(move || look(&runtime, &owned))
         .await
         .map_err(|error| unreadable(error.to_string()))??;
     status::fill(&mut facts)
@@ -35,79 +47,77 @@ pub async fn read(start: &Path) -> Result<Facts, FactsError> {
     Ok(facts)
 }
 
-/// What git2 can tell. Blocks.
-fn look(start: &Path) -> Result<Facts, FactsError> {
+/// What can be looked up. Blocks.
+fn look(runtime: &Handle, start: &Path) -> Result<Facts, FactsError> {
     let place = start.display().to_string();
-    let unreadable = |error: git2::Error| FactsError::Unreadable {
-        place: place.clone(),
-        message: error.message().to_owned(),
-    };
     let absolute = start
         .canonicalize()
         .map_err(|_| FactsError::NotARepository(place.clone()))?;
-    let repository = Repository::discover(&absolute).map_err(|error| match error.code() {
-        ErrorCode::NotFound => FactsError::NotARepository(place.clone()),
-        _ => unreadable(error),
-    })?;
-    let Some(root) = repository
-        .workdir()
-        .and_then(|root| root.canonicalize().ok())
-    else {
-        return Err(FactsError::Bare(place));
+    let repository = match Repository::discover(&absolute) {
+        Ok(repository) => repository,
+        Err(error) if error.code() == ErrorCode::NotFound => {
+            return Err(FactsError::NotARepository(place));
+        }
+        // What git2 cannot open git itself often can; when it cannot either, it says best why.
+        Err(_) => return look_at(&ByGit::open(runtime.clone(), &absolute)?, &absolute),
     };
-    // Inside `.git` there is no work tree either.
-    if !absolute.starts_with(&root) || absolute.starts_with(repository.path()) {
-        return Err(FactsError::Bare(place));
+    let root = repository
+        .workdir()
+        .and_then(|root| root.canonicalize().ok());
+    match root {
+        // Inside `.git` there is no work tree either.
+        Some(root) if absolute.starts_with(&root) && !absolute.starts_with(repository.path()) => {
+            look_at(&ByGit2::new(repository, root), &absolute)
+        }
+        _ => Err(FactsError::Bare(place)),
     }
+}
 
-    let located = tasks::locate(&absolute, &root);
+/// The facts of an opened repository, seen from a directory in it.
+fn look_at(store: &impl Store, start: &Path) -> Result<Facts, FactsError> {
+    let root = store.root().to_owned();
+    let located = tasks::locate(start, &root);
     let project = located
         .path
         .as_deref()
         .and_then(tasks::project_directory)
-        .map_or_else(|| absolute.clone(), Path::to_owned);
+        .map_or_else(|| start.to_owned(), Path::to_owned);
     let relative = |path: &Path| slashed(path.strip_prefix(&root).ok()?);
     let working_directory = relative(&project)
         .filter(|directory| !directory.is_empty())
         .unwrap_or_else(|| ".".into());
-    let head = head(&repository).map_err(unreadable)?;
+    let head = store.head().map_err(|message| FactsError::Unreadable {
+        place: start.display().to_string(),
+        message,
+    })?;
+    let (bytes, unreadable) = match located.path.as_deref().map(tasks::load) {
+        None => (None, None),
+        Some(Ok(bytes)) => (Some(bytes.into()), None),
+        Some(Err(why)) => (None, Some(why.to_string())),
+    };
     let mut plan = Plan {
         relative: located.path.as_deref().and_then(relative),
-        bytes: located
-            .path
-            .as_deref()
-            .and_then(|path| tasks::load(path).ok())
-            .map(Into::into),
+        bytes,
+        unreadable,
         path: located.path,
         others: located.others,
         ..Plan::default()
     };
-    let head_commit = match &head {
-        Head::Branch { commit, .. } | Head::Detached { commit } => git2::Oid::from_str(commit).ok(),
-        Head::Unborn { .. } => None,
+    let (branch, commit) = match &head {
+        Head::Branch { name, commit } => (Some(name.as_str()), Some(commit.as_str())),
+        Head::Unborn { name } => (Some(name.as_str()), None),
+        Head::Detached { commit } => (None, Some(commit.as_str())),
     };
     if let Some(path) = &plan.relative {
-        plan.head_blob = head_commit.and_then(|commit| blob_at(&repository, commit, path));
-        plan.ignored = plan.head_blob.is_none()
-            && !in_index(&repository, path)
-            && repository.is_path_ignored(path).unwrap_or(false);
+        plan.head_blob = commit.and_then(|commit| store.blob(commit, path).id());
+        plan.ignored = plan.head_blob.is_none() && !store.in_index(path) && store.ignored(path);
     }
-    let branch = match &head {
-        Head::Branch { name, .. } | Head::Unborn { name } => Some(name.as_str()),
-        Head::Detached { .. } => None,
-    };
-    let (remote, other_remotes) = remote(
-        &repository,
-        branch,
-        head_commit,
-        plan.relative.as_deref(),
-        &root,
-    );
+    let (remote, other_remotes) = remote(store, branch, commit, plan.relative.as_deref());
     Ok(Facts {
-        git_dir: repository.path().to_owned(),
-        common_dir: repository.commondir().to_owned(),
-        operation: operation(repository.state()),
-        identity: identity(&repository),
+        git_dir: store.git_dir(),
+        common_dir: store.common_dir(),
+        operation: store.operation(),
+        identity: identity(store),
         root,
         project,
         working_directory,
@@ -130,58 +140,11 @@ pub(super) fn slashed(path: &Path) -> Option<String> {
     Some(parts?.join("/"))
 }
 
-fn head(repository: &Repository) -> Result<Head, git2::Error> {
-    let short = |name: &str| name.strip_prefix("refs/heads/").unwrap_or(name).to_owned();
-    match repository.head() {
-        Ok(head) => {
-            let commit = head.peel_to_commit()?.id().to_string();
-            Ok(if repository.head_detached()? {
-                Head::Detached { commit }
-            } else {
-                Head::Branch {
-                    name: short(head.name()?),
-                    commit,
-                }
-            })
-        }
-        Err(error) if error.code() == ErrorCode::UnbornBranch => {
-            let head = repository.find_reference("HEAD")?;
-            Ok(Head::Unborn {
-                name: short(head.symbolic_target()?.unwrap_or_default()),
-            })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-const fn operation(state: RepositoryState) -> Option<Operation> {
-    match state {
-        RepositoryState::Clean => None,
-        RepositoryState::Merge => Some(Operation::Merge),
-        RepositoryState::Revert | RepositoryState::RevertSequence => Some(Operation::Revert),
-        RepositoryState::CherryPick | RepositoryState::CherryPickSequence => {
-            Some(Operation::CherryPick)
-        }
-        RepositoryState::Bisect => Some(Operation::Bisect),
-        RepositoryState::Rebase
-        | RepositoryState::RebaseInteractive
-        | RepositoryState::RebaseMerge => Some(Operation::Rebase),
-        RepositoryState::ApplyMailbox | RepositoryState::ApplyMailboxOrRebase => {
-            Some(Operation::ApplyMailbox)
-        }
-    }
-}
-
-fn identity(repository: &Repository) -> Identity {
-    let config = repository
-        .config()
-        .and_then(|mut config| config.snapshot())
-        .ok();
+fn identity(store: &impl Store) -> Identity {
     let setting = |variable: &str, key: &str| {
-        let from_config = || config.as_ref()?.get_string(key).ok();
         std::env::var(variable)
             .ok()
-            .or_else(from_config)
+            .or_else(|| store.setting(key))
             .filter(|value| !value.trim().is_empty())
     };
     Identity {
@@ -190,42 +153,18 @@ fn identity(repository: &Repository) -> Identity {
     }
 }
 
-fn in_index(repository: &Repository, path: &str) -> bool {
-    repository
-        .index()
-        .is_ok_and(|index| index.get_path(Path::new(path), 0).is_some())
-}
-
-/// Object id of the file at `path` in a commit.
-fn blob_at(repository: &Repository, commit: git2::Oid, path: &str) -> Option<String> {
-    let tree = repository.find_commit(commit).ok()?.tree().ok()?;
-    let entry = tree.get_path(Path::new(path)).ok()?;
-    (entry.kind() == Some(ObjectType::Blob)).then(|| entry.id().to_string())
-}
-
 /// The remote a run would clone, and the names of the others.
 fn remote(
-    repository: &Repository,
+    store: &impl Store,
     branch: Option<&str>,
-    head: Option<git2::Oid>,
+    head: Option<&str>,
     plan: Option<&str>,
-    root: &Path,
 ) -> (Option<Remote>, Vec<String>) {
-    let listed = repository.remotes().ok();
-    let mut names: Vec<String> = listed
-        .iter()
-        .flatten()
-        .filter_map(|name| name.ok().flatten().map(str::to_owned))
-        .collect();
-    let config = repository
-        .config()
-        .and_then(|mut config| config.snapshot())
-        .ok();
-    let setting = |key: &str| config.as_ref()?.get_string(key).ok();
+    let mut names = store.remotes();
     // What the branch follows, `.` being this repository itself.
     let follows = branch.and_then(|branch| {
-        let remote = setting(&format!("branch.{branch}.remote"))?;
-        let merge = setting(&format!("branch.{branch}.merge"))?;
+        let remote = store.setting(&format!("branch.{branch}.remote"))?;
+        let merge = store.setting(&format!("branch.{branch}.merge"))?;
         let there = merge.strip_prefix("refs/heads/")?.to_owned();
         names.contains(&remote).then_some((remote, there))
     });
@@ -238,16 +177,14 @@ fn remote(
         return (None, names);
     };
     names.retain(|other| *other != name);
-    let Ok(remote) = repository.find_remote(&name) else {
+    let Some((fetch_url, push_url)) = store.urls(&name) else {
         return (None, names);
     };
-    let fetch_url = remote.url().unwrap_or_default();
-    let push_url = remote.pushurl().ok().flatten().unwrap_or(fetch_url);
 
     // A branch that was made from another one follows that one; what is cloned is the one with its own name, unless the person
     // told git to push to what is followed.
     let pushes_to_followed = matches!(
-        setting("push.default").as_deref(),
+        store.setting("push.default").as_deref(),
         Some("upstream" | "tracking")
     );
     let there = branch.map(|branch| match &follows {
@@ -256,59 +193,40 @@ fn remote(
     });
     let follows = follows.map(|(_, there)| there);
     let tracking_ref = there.as_ref().map(|branch| {
-        let source = format!("refs/heads/{branch}");
-        remote
-            .refspecs()
-            .filter(|spec| spec.src_matches(&source))
-            .find_map(|spec| {
-                spec.transform(&source)
-                    .ok()?
-                    .as_str()
-                    .ok()
-                    .map(str::to_owned)
-            })
+        store
+            .tracking(&name, branch)
             .unwrap_or_else(|| format!("refs/remotes/{name}/{branch}"))
     });
     let known = tracking_ref.as_deref().and_then(|reference| {
-        let commit = repository
-            .find_reference(reference)
-            .ok()?
-            .peel_to_commit()
-            .ok()?
-            .id();
+        let commit = store.commit_at(reference)?;
         let (ahead, behind) = head
-            .and_then(|head| repository.graph_ahead_behind(head, commit).ok())
+            .map(|head| store.ahead_behind(head, &commit))
             .unwrap_or_default();
+        let blob = plan.map_or(Blob::Absent, |plan| store.blob(&commit, plan));
         Some(Known {
-            commit: commit.to_string(),
-            plan_blob: plan.and_then(|plan| blob_at(repository, commit, plan)),
+            unread: blob == Blob::Unread,
+            plan_blob: blob.id(),
+            commit,
             ahead,
             behind,
-            seen: written(&[
-                repository.commondir().join("logs").join(reference),
-                repository.commondir().join(reference),
-            ]),
+            seen: store.written(reference),
         })
     });
-    let default_branch = repository
-        .find_reference(&format!("refs/remotes/{name}/HEAD"))
-        .ok()
-        .and_then(|head| {
-            let target = head.symbolic_target().ok()??;
-            Some(
-                target
-                    .strip_prefix(&format!("refs/remotes/{name}/"))?
-                    .to_owned(),
-            )
+    let default_branch = store
+        .points_at(&format!("refs/remotes/{name}/HEAD"))
+        .and_then(|target| {
+            let start = format!("refs/remotes/{name}/");
+            Some(target.strip_prefix(&start)?.to_owned())
         });
     let fetched = written(&[
-        repository.path().join("FETCH_HEAD"),
-        repository.commondir().join("FETCH_HEAD"),
+        store.git_dir().join("FETCH_HEAD"),
+        store.common_dir().join("FETCH_HEAD"),
     ])
     .max(known.as_ref().and_then(|known| known.seen));
     let remote = Remote {
-        clone_url: address::clonable(fetch_url, root),
-        push_url: address::clonable(push_url, root),
+        partial: store.setting(&format!("remote.{name}.promisor")).as_deref() == Some("true"),
+        clone_url: address::clonable(&fetch_url, store.root()),
+        push_url: address::clonable(&push_url, store.root()),
         branch: there,
         follows,
         known,
@@ -327,5 +245,7 @@ fn written<const N: usize>(files: &[PathBuf; N]) -> Option<Timestamp> {
     Timestamp::try_from(latest?).ok()
 }
 
+#[cfg(test)]
+mod situations;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How long a remote may take to say what it has.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 /// How long a branch may take to come over.
 const TRANSFER: Duration = Duration::from_secs(120);
 
@@ -66,6 +66,9 @@ impl RemoteError {
             "Authentication failed",
             "could not read Username",
             "could not read Password",
+            "unable to get password from user",
+            "unable to read askpass response",
+            "user interactivity has been disabled",
             "Permission denied (",
             "Invalid username or",
             "returned error: 401",
@@ -121,12 +124,35 @@ pub(crate) fn last_words(error: &GitError) -> String {
 /// A git command in `root` that may talk to a remote and will never ask a person anything: no terminal prompt, and SSH and
 /// credential helpers are answered with a refusal unless the person has a program for such questions.
 pub(crate) fn git(root: &Path) -> Git {
-    let git = Git::new(root).recorded();
+    let git = Git::new(root).recorded().without(&["GIT_NO_LAZY_FETCH"]);
     if std::env::var_os("SSH_ASKPASS").is_some() {
         return git.env("SSH_ASKPASS_REQUIRE", "prefer");
     }
     git.env("SSH_ASKPASS", "false")
         .env("SSH_ASKPASS_REQUIRE", "force")
+}
+
+/// In whose name a remote is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// The person's: a program they have for such questions may ask them for a password.
+    Asked,
+    /// Nobody's: nothing may come up on the screen.
+    Quiet,
+}
+
+impl Manner {
+    fn git(self, root: &Path) -> Git {
+        match self {
+            Self::Asked => git(root),
+            Self::Quiet => git(root)
+                .config("credential.interactive", "false")
+                .env("GIT_ASKPASS", "false")
+                .env("SSH_ASKPASS", "false")
+                .env("SSH_ASKPASS_REQUIRE", "force")
+                .env("GCM_INTERACTIVE", "never"),
+        }
+    }
 }
 
 /// Asks the remote what its branch is at, and fetches that branch into its tracking ref when it moved, so that what it holds can be
@@ -135,16 +161,26 @@ pub(crate) fn git(root: &Path) -> Git {
 /// # Errors
 /// When there is no remote, or it gives no answer.
 pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
+    ask_in(facts, Manner::Asked, ANSWER).await
+}
+
+/// The same in somebody's name, with a limit on how long the remote may take to say what it has.
+pub(super) async fn ask_in(
+    facts: &Facts,
+    manner: Manner,
+    patience: Duration,
+) -> Result<RemoteAnswer, RemoteError> {
     let remote = facts.remote.as_ref().ok_or(RemoteError::NoRemote)?;
     let failed = |error: GitError| RemoteError::new(&remote.clone_url, &error);
     let branch_ref = remote
         .branch
         .as_ref()
         .map(|branch| format!("refs/heads/{branch}"));
-    let listed = git(&facts.root)
+    let listed = manner
+        .git(&facts.root)
         .args(["ls-remote", "--symref", "--", &remote.name, "HEAD"])
         .args(&branch_ref)
-        .patience(ANSWER)
+        .patience(patience)
         .run()
         .await
         .map_err(failed)?
@@ -166,9 +202,15 @@ pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
         .as_ref()
         .is_none_or(|known| known.commit != *commit)
     {
-        fetch_into(facts, &remote.name, &branch_ref, tracking)
+        fetch_into(facts, manner, &remote.name, &branch_ref, tracking)
             .await
             .map_err(failed)?;
+    }
+    if let (true, Some(plan)) = (remote.partial, &facts.plan.relative) {
+        // Brings the plan of that commit here where it is not; that the commit has none is no error.
+        let object = format!("{commit}:{plan}");
+        let brought = manner.git(&facts.root).args(["cat-file", "-e", &object]);
+        let _ = brought.patience(TRANSFER).run().await;
     }
     Ok(answer)
 }
@@ -189,6 +231,7 @@ pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
     let tracking = format!("refs/remotes/{}/{branch}", remote.name);
     fetch_into(
         facts,
+        Manner::Asked,
         &remote.name,
         &format!("refs/heads/{branch}"),
         &tracking,
@@ -210,14 +253,17 @@ pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
 
 async fn fetch_into(
     facts: &Facts,
+    manner: Manner,
     remote: &str,
     branch_ref: &str,
     tracking: &str,
 ) -> Result<(), GitError> {
-    git(&facts.root)
+    manner
+        .git(&facts.root)
         .args([
             "fetch",
             "--quiet",
+            "--no-auto-maintenance",
             "--no-tags",
             "--no-recurse-submodules",
             "--no-write-fetch-head",
@@ -257,6 +303,9 @@ pub async fn blob(root: &Path, id: &str) -> Option<Vec<u8>> {
         .ok()?;
     Some(output.stdout)
 }
+
+#[cfg(test)]
+mod access_tests;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,13 @@ use super::{
 pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
     let git = || Git::new(&facts.root);
     let whole = git()
-        .args(["status", "--porcelain=v2", "-z", "--untracked-files=normal"])
+        .args([
+            "status",
+            "--porcelain=v2",
+            "-z",
+            "--no-renames",
+            "--untracked-files=normal",
+        ])
         .run();
     let paths = run_paths(facts);
     let of_run = git()
@@ -19,6 +25,7 @@ pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
             "status",
             "--porcelain=v2",
             "-z",
+            "--no-renames",
             "--untracked-files=all",
             "--",
         ])
@@ -46,7 +53,38 @@ pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
         })
         .collect();
     facts.plan.disk_blob = hashed;
+    facts.plan.known_as = known_as(facts).await?;
     trust_status(facts).await
+}
+
+/// The name of the plan in the index where it differs from the file's in case alone, and git is told that this is no difference.
+async fn known_as(facts: &Facts) -> Result<Option<String>, GitError> {
+    let (Some(path), None) = (&facts.plan.relative, &facts.plan.head_blob) else {
+        return Ok(None);
+    };
+    let git = |words: &[&str]| Git::new(&facts.root).args(words).run();
+    let listed = git(&[
+        "ls-files",
+        "-z",
+        "--",
+        &format!(":(top,literal,icase){path}"),
+    ])
+    .await;
+    // Not every git takes these two together.
+    let listed = listed.unwrap_or_default().text();
+    let other = listed
+        .split('\0')
+        .find(|name| !name.is_empty() && *name != path);
+    let Some(other) = other else {
+        return Ok(None);
+    };
+    let ignores = git(&[
+        "config",
+        "--type=bool",
+        "--default=false",
+        "core.ignorecase",
+    ]);
+    Ok((ignores.await?.text() == "true").then(|| other.to_owned()))
 }
 
 /// `hash-object` does not look into the index, where a file may be kept with line endings that git would convert if it were new:

@@ -128,6 +128,9 @@ fn wanted(facts: &Facts) -> BTreeSet<(PathBuf, bool)> {
         (facts.git_dir.clone(), false),
         (facts.common_dir.clone(), false),
         (facts.common_dir.join("refs"), true),
+        // Where a repository keeps its references in a table instead; a linked work tree has one of its own.
+        (facts.common_dir.join("reftable"), false),
+        (facts.git_dir.join("reftable"), false),
         // Where `.taskmaster` would appear.
         (facts.project.clone(), false),
         (taskmaster, true),

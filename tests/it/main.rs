@@ -21,6 +21,7 @@ mod embedded_node;
 mod embedded_surface;
 mod layers;
 mod live;
+mod preflight_cli;
 mod readme;
 mod scenes;
 mod screen;

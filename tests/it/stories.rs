@@ -91,7 +91,14 @@ impl World {
             start: self.project.clone(),
             connect: Arc::new(move || {
                 let (client, target) = (client.clone(), target.clone());
-                async move { Ok(Connected { client, target }) }.boxed()
+                async move {
+                    Ok(Connected {
+                        client,
+                        target,
+                        disk: None,
+                    })
+                }
+                .boxed()
             }),
             settings: Arc::new(self.settings.clone()),
             keymap: Arc::new(Keymap::shipped()),

@@ -1,8 +1,10 @@
 //! What lies on the person's desk: the repository, its plan, and what pre-flight makes of them.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
@@ -12,16 +14,18 @@ use super::send;
 use crate::{
     agents,
     console::{
+        Connected,
         effect::{Inquiry, Outcome},
         msg::Msg,
         world::{Compared, Delta, Plan, PlanError, Repository},
     },
     preflight::{
-        self, Ask, Fix, Report, Request,
+        self, Ask, ClusterFacts, Fix, Report, Request,
+        cluster::{self, ClusterRequest, secrets_wanted},
         fix::{self, FixSheet, Progress},
     },
     repository::{
-        self, Facts, RemoteAnswer, RemoteError, Watch,
+        self, Facts, RemoteAnswer, RemoteError, Rhythm, Watch,
         merge::{self, MergePlan},
     },
     runs::naming,
@@ -33,7 +37,12 @@ use crate::{
 pub(super) struct Desk {
     start: PathBuf,
     settings: Arc<Settings>,
-    answer: Mutex<Option<Result<RemoteAnswer, RemoteError>>>,
+    /// What the remote said last, and when it is to be looked at again.
+    answer: Mutex<(Option<Result<RemoteAnswer, RemoteError>>, Rhythm)>,
+    /// The cluster, as soon as there is one.
+    cluster: OnceLock<ClusterRequest>,
+    /// What it said last.
+    said: Mutex<Option<ClusterFacts>>,
 }
 
 impl Desk {
@@ -41,16 +50,64 @@ impl Desk {
         &self.start
     }
 
-    pub(super) const fn new(start: PathBuf, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(start: PathBuf, settings: Arc<Settings>) -> Self {
+        let rhythm = Rhythm::new(Duration::from_secs(settings.ui.remote_interval));
         Self {
             start,
             settings,
-            answer: Mutex::new(None),
+            answer: Mutex::new((None, rhythm)),
+            cluster: OnceLock::new(),
+            said: Mutex::new(None),
         }
+    }
+
+    /// From now on the cluster is asked too.
+    pub(super) fn found(&self, connected: &Connected) {
+        let target = &connected.target;
+        // The first one stays: a console has one cluster for life.
+        let _ = self.cluster.set(ClusterRequest {
+            client: connected.client.clone(),
+            context: (!target.embedded).then(|| target.label.clone()),
+            namespace: target.namespace.clone(),
+            secrets: Vec::new(),
+            disk: connected.disk.clone(),
+        });
+    }
+
+    /// How long to wait before the remote is looked at again.
+    pub(super) fn until_next_look(&self) -> Duration {
+        let chance = RandomState::new().hash_one(());
+        locked(&self.answer).1.wait(chance)
+    }
+
+    /// What the cluster says; what it said last unless it is to be asked.
+    async fn cluster(&self, inquiry: &Inquiry) -> Option<ClusterFacts> {
+        let last = locked(&self.said).clone();
+        if last.is_some() && !inquiry.ask {
+            return last;
+        }
+        let mut request = self.cluster.get()?.clone();
+        if request.context.is_some() {
+            let user = inquiry.github_user.as_deref();
+            request.secrets = secrets_wanted(&self.settings, &inquiry.agent, user);
+        }
+        let said = cluster::ask(request).await;
+        locked(&self.said).replace(said.clone());
+        Some(said)
     }
 
     /// What is known of a launch as it is chosen so far, and what the checks say to it.
     pub(super) async fn facts(&self, inquiry: Inquiry) -> (preflight::Facts, Report) {
+        let last = locked(&self.answer).0.clone();
+        let ask = if inquiry.ask {
+            Ask::Now
+        } else {
+            Ask::Last(last)
+        };
+        self.gather(inquiry, ask).await
+    }
+
+    async fn gather(&self, inquiry: Inquiry, ask: Ask) -> (preflight::Facts, Report) {
         let path = std::env::var_os("PATH");
         let agent = agents::facts(
             &inquiry.agent,
@@ -58,24 +115,32 @@ impl Desk {
             inquiry.embedded,
             path.as_deref(),
         );
-        let last = || self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let ask = if inquiry.ask {
-            Ask::Now
-        } else {
-            Ask::Last(last().clone())
+        let before = match &ask {
+            Ask::Quietly(last) | Ask::Last(last) => last.clone(),
+            Ask::Now => None,
         };
-        let facts = preflight::gather(Request {
-            tasks: inquiry.tasks,
-            tag: inquiry.tag,
+        let quiet = matches!(ask, Ask::Quietly(_));
+        let cluster = self.cluster(&inquiry);
+        let gathered = preflight::gather(Request {
+            tasks: inquiry.tasks.clone(),
+            tag: inquiry.tag.clone(),
             ask,
             embedded: inquiry.embedded,
-            active_runs: Some(inquiry.active),
+            active_runs: Some(inquiry.active.clone()),
             agent: Some(agent),
+            github_user: inquiry.github_user.clone(),
+            service: inquiry.service.clone(),
             ..Request::new(self.start.clone(), inquiry.kind)
-        })
-        .await;
-        if facts.remote.is_some() {
-            last().clone_from(&facts.remote);
+        });
+        let (mut facts, cluster) = tokio::join!(gathered, cluster);
+        facts.cluster = cluster;
+        // An error that is the same as before is news nevertheless, where the remote was looked at again.
+        let again = quiet && matches!(facts.remote, Some(Err(_)));
+        let news = again || facts.remote != before;
+        if let Some(heard) = facts.remote.clone().filter(|_| news) {
+            let mut answer = locked(&self.answer);
+            answer.1.heard(&heard);
+            answer.0 = Some(heard);
         }
         let report = Report::of(&facts);
         (facts, report)
@@ -83,7 +148,21 @@ impl Desk {
 
     /// The same as changes of the world.
     pub(super) async fn inspect(&self, inquiry: Inquiry) -> Vec<Delta> {
-        let (facts, report) = self.facts(inquiry).await;
+        Self::deltas(self.facts(inquiry).await).await
+    }
+
+    /// The same after a quiet look at the remote, unless it would need a person.
+    pub(super) async fn glance(&self, inquiry: Inquiry) -> Vec<Delta> {
+        let (last, rhythm) = locked(&self.answer).clone();
+        let ask = if rhythm.looks() {
+            Ask::Quietly(last)
+        } else {
+            Ask::Last(last)
+        };
+        Self::deltas(self.gather(inquiry, ask).await).await
+    }
+
+    async fn deltas((facts, report): (preflight::Facts, Report)) -> Vec<Delta> {
         let compared = compared(&facts).map(Arc::new);
         let (as_of, offline) = (facts.as_of(), matches!(facts.remote, Some(Err(_))));
         let (repository, plan) = match facts.repository {
@@ -183,6 +262,10 @@ impl Desk {
     }
 }
 
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn shown(facts: &Facts) -> Repository {
     let remote = facts.remote.as_ref();
     let known = remote.and_then(|remote| remote.known.as_ref());
@@ -236,6 +319,9 @@ fn plan(
     file: Option<Result<TaskFile, ReadError>>,
     tag: String,
 ) -> Result<Arc<Plan>, PlanError> {
+    if let Some(why) = &repository.plan.unreadable {
+        return Err(why.as_str().into());
+    }
     let (Some(path), Some(file)) = (&repository.plan.path, file) else {
         return Err(format!(
             "No .taskmaster/tasks/tasks.json in {}. Task Master makes one: task-master init, then task-master parse-prd.",

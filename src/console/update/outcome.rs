@@ -28,10 +28,7 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
             // Nobody looks: the next one will do.
             if model.watched {
                 let inquiry = current_inquiry(model);
-                effects.push(Effect::Inspect(Inquiry {
-                    ask: true,
-                    ..inquiry
-                }));
+                effects.push(Effect::Glance(inquiry));
             }
             return;
         }

@@ -26,6 +26,15 @@ impl Check for TasksFile {
                     .unwrap_or_else(|| path.display().to_string())
             })
             .collect();
+        if let Some(why) = &repository.plan.unreadable {
+            return Some(Verdict::fail(why.as_str()));
+        }
+        if let (Some(path), None) = (&repository.plan.path, &repository.plan.relative) {
+            return Some(
+                Verdict::fail(format!("the path of {} is not UTF-8", path.display()))
+                    .because("A run names its project's folder in UTF-8. Rename the folder."),
+            );
+        }
         let (Some(path), Some(plan)) = (&repository.plan.relative, &facts.plan) else {
             let elsewhere = if others.is_empty() {
                 String::new()
@@ -41,6 +50,13 @@ impl Check for TasksFile {
             Ok(file) => file,
             Err(error) => return Some(Verdict::fail(format!("{path}: {error}"))),
         };
+        if let Some(known_as) = &repository.plan.known_as {
+            return Some(
+                Verdict::fail(format!("git knows {path} as {known_as}")).because(format!(
+                    "A run works where upper and lower case are different names, and would not find it. Rename it: git mv {known_as} {path}"
+                )),
+            );
+        }
         if repository.plan.ignored {
             return Some(
                 Verdict::fail(format!("git ignores {path}"))

@@ -22,9 +22,9 @@ fn verdict(id: &str, spoil: impl FnOnce(&mut Facts)) -> String {
     format!("{:?} {}{fix}", check.level, check.message)
 }
 
-type Case = (&'static str, fn(&mut Facts), &'static str);
+pub(super) type Case = (&'static str, fn(&mut Facts), &'static str);
 
-fn table(id: &str, cases: &[Case]) {
+pub(super) fn table(id: &str, cases: &[Case]) {
     for (why, spoil, expected) in cases {
         assert_eq!(verdict(id, spoil), *expected, "{id}: {why}");
     }
@@ -190,14 +190,31 @@ fn tasks_file() {
                 "none",
                 |f| {
                     repository(f).plan.relative = None;
+                    repository(f).plan.path = None;
                     f.plan = None;
                 },
                 "Fail no .taskmaster/tasks/tasks.json up to the repository's root",
             ),
             (
+                "a pipe",
+                |f| repository(f).plan.unreadable = Some("/srv/x is a pipe, not a file".into()),
+                "Fail /srv/x is a pipe, not a file",
+            ),
+            (
+                "in a folder that cannot be named",
+                |f| repository(f).plan.relative = None,
+                "Fail the path of /srv/shop/.taskmaster/tasks/tasks.json is not UTF-8",
+            ),
+            (
+                "known to git by another case",
+                |f| repository(f).plan.known_as = Some(".TaskMaster/tasks/tasks.json".into()),
+                "Fail git knows .taskmaster/tasks/tasks.json as .TaskMaster/tasks/tasks.json",
+            ),
+            (
                 "none here, one elsewhere",
                 |f| {
                     repository(f).plan.relative = None;
+                    repository(f).plan.path = None;
                     repository(f).plan.others = vec!["/srv/shop/apps/web/x.json".into()];
                     f.plan = None;
                 },
@@ -555,6 +572,8 @@ fn duplicate() {
         facts.active_runs = Some(vec![ActiveRun {
             name: "docs-x-1".into(),
             kind,
+            tag: "master".into(),
+            service: None,
             tasks: tasks.iter().map(ToString::to_string).collect(),
         }]);
     }

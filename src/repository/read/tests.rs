@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::repository::{
-    Changes, Difference,
+    Changes, Difference, Operation,
     fixture::{self, Fixture, PLAN, PLAN_PATH},
 };
 
@@ -305,7 +305,23 @@ async fn what_is_no_work_tree_is_an_error_that_names_it() {
         );
     }
     let directory = tempfile::tempdir().unwrap();
-    fixture::run(directory.path(), &["init", "-q", "--object-format=sha256"]).await;
+    fixture::run(directory.path(), &["init", "-q"]).await;
+    let version = ["config", "core.repositoryFormatVersion", "99"];
+    fixture::run(directory.path(), &version).await;
     let error = read(directory.path()).await.unwrap_err();
     assert!(matches!(error, FactsError::Unreadable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_that_is_no_file_says_what_it_is() {
+    let fixture = Fixture::pushed().await;
+    let plan = fixture.root.join(PLAN_PATH);
+    fs::remove_file(&plan).unwrap();
+    fs::create_dir(&plan).unwrap();
+    let facts = read(&fixture.root).await.unwrap();
+    let why = facts.plan.unreadable.unwrap();
+    assert!(
+        facts.plan.bytes.is_none() && why.contains("not a file") && why.contains(PLAN_PATH),
+        "{why}"
+    );
 }

@@ -132,3 +132,23 @@ fn events_mean_what_they_touch() {
         assert_eq!(places.meaning(&event), meaning, "{event:?}");
     }
 }
+
+#[tokio::test]
+async fn commits_and_pushes_are_told_where_references_are_in_a_table_or_packed() {
+    let fixture = Fixture::pushed_as(&["--ref-format=reftable"]).await;
+    let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
+    fixture.git(&["branch", "another"]).await;
+    told(&watch, REPOSITORY_ONLY).await;
+    fixture
+        .git(&["worktree", "add", "-q", "-b", "linked", "../linked"])
+        .await;
+    let linked = fixture.root.parent().unwrap().join("linked");
+    let watch = Watch::new(&read(&linked).await.unwrap()).unwrap();
+    crate::repository::fixture::run(&linked, &["switch", "-q", "another"]).await;
+    told(&watch, REPOSITORY_ONLY).await;
+
+    let fixture = Fixture::pushed().await;
+    let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
+    fixture.git(&["pack-refs", "--all"]).await;
+    told(&watch, REPOSITORY_ONLY).await;
+}

@@ -61,7 +61,11 @@ impl Form {
         } else {
             launch.tasks
         };
-        model.inquiry_for(self.kind, tasks, launch.agent, ask)
+        Inquiry {
+            github_user: launch.github_user,
+            service: launch.service,
+            ..model.inquiry_for(self.kind, tasks, launch.agent, ask)
+        }
     }
 
     /// Checks that refuse and have not been passed by name with a reason.

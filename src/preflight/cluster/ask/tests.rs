@@ -1,0 +1,234 @@
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What was asked, in order: `GET /path`.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// A cluster of fixed answers: status, body, and `Date` of each.
+fn cluster(
+    answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
+) -> (ClusterRequest, Asked) {
+    let asked = Asked::default();
+    let heard = asked.clone();
+    let answer = Arc::new(answer);
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (answer, heard) = (answer.clone(), heard.clone());
+        async move {
+            let line = format!("{} {}", request.method(), request.uri());
+            let accept = request.headers().get(http::header::ACCEPT);
+            let accept = accept
+                .map_or("", |accept| accept.to_str().unwrap())
+                .to_owned();
+            let body = http_body_util::BodyExt::collect(request.into_body())
+                .await
+                .unwrap()
+                .to_bytes();
+            let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+            heard.lock().unwrap().push(format!("{line} {accept}"));
+            let (status, body) = answer(&line, &sent);
+            let response = http::Response::builder()
+                .status(status)
+                .header("Date", "Mon, 04 May 2026 12:00:00 GMT")
+                .header("Content-Type", "application/json")
+                .body(Full::new(Bytes::from(body.to_string())))
+                .unwrap();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let wanted = SecretWanted {
+        name: "github-pat-ada".into(),
+        key: "token".into(),
+        purpose: "the GitHub token of ada".into(),
+        required: true,
+    };
+    let request = ClusterRequest {
+        client: Client::new(service, "agents"),
+        context: Some("prod".into()),
+        namespace: "agents".into(),
+        secrets: vec![wanted],
+        disk: None,
+    };
+    (request, asked)
+}
+
+fn refusal(code: u16, message: &str) -> (u16, Value) {
+    let reason = if code == 404 { "NotFound" } else { "Forbidden" };
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code });
+    (code, status)
+}
+
+fn lease(renewed: &str, holder: &str) -> Value {
+    json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": LEASE },
+            "spec": { "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed } })
+}
+
+/// A cluster in order, but for what `other` says.
+fn in_order(line: &str, sent: &Value) -> (u16, Value) {
+    let kinds = json!({ "kind": "APIResourceList", "groupVersion": "orchestrator.io/v1", "resources": [
+        { "name": "docsruns", "singularName": "docsrun", "namespaced": true, "kind": "DocsRun", "verbs": ["get"] },
+        { "name": "coderuns", "singularName": "coderun", "namespaced": true, "kind": "CodeRun", "verbs": ["get"] },
+    ] });
+    match line {
+        line if line.contains("/apis/orchestrator.io/v1") => (200, kinds),
+        line if line.contains("selfsubjectaccessreviews") => {
+            let mut review = sent.clone();
+            let resource = &sent["spec"]["resourceAttributes"];
+            let allowed = resource["subresource"] != "log" && resource["namespace"] == "agents";
+            review["status"] = json!({ "allowed": allowed });
+            (201, review)
+        }
+        line if line.contains("/leases/") => {
+            (200, lease("2026-05-04T11:59:55.000000Z", "flightdeck-0"))
+        }
+        line if line.contains("/secrets/") => (
+            200,
+            json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": { "name": "github-pat-ada",
+                "managedFields": [{ "manager": "kubectl", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                    "fieldsV1": { "f:data": { ".": {}, "f:token": {} }, "f:type": {} } }] } }),
+        ),
+        line if line.contains("/resourcequotas") => (
+            200,
+            json!({ "apiVersion": "v1", "kind": "ResourceQuotaList", "metadata": {}, "items": [
+                { "metadata": { "name": "compute" }, "status": { "hard": { "pods": "10" }, "used": { "pods": "3" } } }] }),
+        ),
+        line => refusal(404, line),
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_asked_all_and_no_secrets_value_is_among_it() {
+    let (request, asked) = cluster(in_order);
+    let facts = ask(request).await;
+    let answers = facts.answers().unwrap();
+    assert_eq!(
+        answers.served,
+        [(RunKind::Docs, Served::Yes), (RunKind::Code, Served::Yes)]
+    );
+    let denied: Vec<&str> = answers
+        .denied
+        .iter()
+        .map(|denied| denied.resource)
+        .collect();
+    assert_eq!(denied, ["pods/log"]);
+    assert_eq!(
+        answers.controller,
+        Controller::Alive {
+            holder: "flightdeck-0".into()
+        }
+    );
+    assert_eq!(answers.secrets[0].state, SecretState::Present);
+    let quota = &answers.quotas.as_ref().unwrap()[0];
+    assert_eq!((quota.hard.as_str(), quota.used.as_str()), ("10", "3"));
+    let asked = asked.lock().unwrap();
+    let secrets: Vec<&String> = asked
+        .iter()
+        .filter(|line| line.contains("/secrets"))
+        .collect();
+    assert_eq!(secrets.len(), 1);
+    assert!(
+        secrets[0].contains("/secrets/github-pat-ada")
+            && secrets[0].contains("as=PartialObjectMetadata"),
+        "{secrets:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_cluster_lacks_or_keeps_to_itself_is_told() {
+    let (request, _) = cluster(|line, sent| match line {
+        line if line.contains("/apis/orchestrator.io/v1") => refusal(404, "no"),
+        line if line.ends_with("/apis") || line.contains("/apis?") => (
+            200,
+            json!({ "kind": "APIGroupList", "groups": [{ "name": "orchestrator.io",
+                "versions": [{ "groupVersion": "orchestrator.io/v2", "version": "v2" }] }] }),
+        ),
+        line if line.contains("/leases/") => refusal(403, "leases is forbidden"),
+        line if line.contains("/secrets/") => refusal(403, "secrets is forbidden"),
+        line if line.contains("/resourcequotas") => refusal(403, "no"),
+        line => in_order(line, sent),
+    });
+    let facts = ask(request).await;
+    let answers = facts.answers().unwrap();
+    assert_eq!(answers.served[0].1, Served::Other(vec!["v2".into()]));
+    assert_eq!(answers.controller, Controller::Unknown);
+    assert_eq!(answers.secrets[0].state, SecretState::NotAllowed);
+    assert_eq!(answers.quotas, None);
+
+    let (request, _) = cluster(|_, _| refusal(401, "Unauthorized"));
+    assert_eq!(
+        ask(request).await.reached,
+        Reached::No("it does not accept your credentials".into())
+    );
+}
+
+#[tokio::test]
+async fn a_secret_without_the_key_or_without_a_record_is_told_apart() {
+    for (managed, state) in [
+        (
+            json!([{ "fieldsV1": { "f:data": { "f:other": {} } } }]),
+            SecretState::NoKey,
+        ),
+        (
+            json!([{ "fieldsV1": { "f:metadata": {} } }]),
+            SecretState::KeyUnknown,
+        ),
+        (json!([]), SecretState::KeyUnknown),
+    ] {
+        let (request, _) = cluster(move |_, _| {
+            (
+                200,
+                json!({ "metadata": { "name": "github-pat-ada", "managedFields": managed } }),
+            )
+        });
+        assert_eq!(secret(&request, &request.secrets[0]).await.state, state);
+    }
+    let (request, _) = cluster(|_, _| refusal(404, "not found"));
+    assert_eq!(
+        secret(&request, &request.secrets[0]).await.state,
+        SecretState::Absent
+    );
+}
+
+#[tokio::test]
+async fn a_controller_whose_clock_is_wrong_is_alive_when_its_lease_changes() {
+    let quick = Duration::from_millis(1);
+    // An hour behind the server, and renewed between two looks.
+    let count = Mutex::new(0);
+    let (request, _) = cluster(move |_, _| {
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        (
+            200,
+            lease(
+                &format!("2026-05-04T11:00:0{count}.000000Z"),
+                "flightdeck-0",
+            ),
+        )
+    });
+    let alive = Controller::Alive {
+        holder: "flightdeck-0".into(),
+    };
+    assert_eq!(controller(&request, quick).await, alive);
+
+    let (request, _) = cluster(|_, _| (200, lease("2026-05-04T11:00:00.000000Z", "flightdeck-0")));
+    let stale = Controller::Stale {
+        holder: "flightdeck-0".into(),
+        seconds: 3600,
+    };
+    assert_eq!(controller(&request, quick).await, stale);
+    let (request, _) = cluster(|_, _| (200, lease("2026-05-04T11:00:00.000000Z", "")));
+    assert_eq!(controller(&request, quick).await, Controller::Released);
+    let (request, _) = cluster(|_, _| refusal(404, "not found"));
+    assert_eq!(controller(&request, quick).await, Controller::Absent);
+    let (mut request, _) = cluster(|_, _| refusal(500, "broken"));
+    assert_eq!(controller(&request, quick).await, Controller::Unknown);
+    request.context = None;
+    assert_eq!(controller(&request, quick).await, Controller::Itself);
+}
