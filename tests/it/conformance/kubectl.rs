@@ -183,6 +183,7 @@ fn arguments(call: &Call) -> Result<(Vec<String>, Option<Value>), String> {
     if call.namespace.is_empty() && matches!(call.verb, Verb::List) {
         words.push("--all-namespaces".into());
     }
+    // Validation of its own reads OpenAPI at each call; the rows about kubectl's words do that.
     if matches!(call.verb, Verb::Create | Verb::Update | Verb::Apply)
         && !call.params.contains_key("fieldValidation")
     {

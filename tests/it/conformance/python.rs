@@ -22,6 +22,9 @@ use super::{
     http,
 };
 
+/// The first major version of the client that has the functions the script calls.
+const OLDEST: u32 = 37;
+
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>;
 
 pub struct Python {
@@ -35,19 +38,19 @@ pub struct Python {
 /// A Python that has the client: of the environment `.ci/peers` makes, or the first on the path.
 pub fn find() -> Result<PathBuf, String> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/python/bin/python3");
+    let installed = format!(
+        "from importlib.metadata import version; assert int(version('kubernetes').split('.')[0]) >= {OLDEST}"
+    );
     [own, PathBuf::from("python3")]
         .into_iter()
         .find(|python| {
             Blocking::new(python)
-                .args([
-                    "-c",
-                    "import importlib.util as u, sys; sys.exit(u.find_spec('kubernetes') is None)",
-                ])
+                .args(["-c", &installed])
                 .stderr(Stdio::null())
                 .status()
                 .is_ok_and(|status| status.success())
         })
-        .ok_or_else(|| "no python3 with the package kubernetes".to_owned())
+        .ok_or_else(|| format!("no python3 with the package kubernetes, {OLDEST} or later"))
 }
 
 impl Python {
