@@ -257,6 +257,9 @@ pub enum Embedded {
         /// Leave the terminal's session, as the console starts it.
         #[arg(long, hide = true)]
         detach: bool,
+        /// Misbehave on purpose, by the rules of this file (config/faults.toml explains them): a rehearsal.
+        #[arg(long, value_name = "FILE")]
+        fault: Option<PathBuf>,
     },
     /// Whether it runs, and where.
     Status,

@@ -6,6 +6,7 @@
 mod back_off;
 mod drive;
 mod kind_watch;
+mod under_way;
 
 pub mod logs;
 
@@ -14,4 +15,5 @@ pub mod connect;
 mod watch;
 
 pub use back_off::BackOff;
+pub use under_way::run_under_way;
 pub use watch::{Kind, Object, WorldDelta, finished, watch_runs};

@@ -84,6 +84,8 @@ pub struct Connected {
     pub target: Target,
     /// Where the embedded node works; `None` on a real cluster.
     pub disk: Option<PathBuf>,
+    /// What the person should know of the connection, a sentence each.
+    pub notices: Vec<String>,
 }
 
 /// Why the console could not run.

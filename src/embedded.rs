@@ -12,6 +12,7 @@
 //! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
 //! | `attempt`, `shim`, `log` | one try at running a container: its directory, the process over it, its output |
+//! | `fault` | what goes wrong between client and server, planted |
 //! | `jobs`, `node` | the Job controller, and the node that runs pods as processes |
 //! | `kinds`, `object`, `failure` | the words the others speak in |
 
@@ -25,6 +26,7 @@ mod discovery;
 pub mod endpoint;
 mod events;
 mod failure;
+pub mod fault;
 mod fields;
 mod form;
 mod jobs;

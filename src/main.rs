@@ -18,10 +18,14 @@ use flightdeck::{
         theme::{Depth, Theme},
         world,
     },
-    daemon, demo, embedded,
+    daemon, demo,
+    embedded::{
+        self,
+        fault::{Faults, Plan},
+    },
     ledger::Ledger,
-    settings::SettingsError,
-    stages,
+    settings::{Paths, SettingsError},
+    stages, text,
     verbs::VerbError,
 };
 use futures::FutureExt;
@@ -52,8 +56,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Stage { words }) => Ok(stages::run(&words).await),
         Some(Command::Agent { name }) => Ok(agents::run(&name).await),
         Some(Command::Shim { spec }) => Ok(embedded::shim::main(&spec)),
-        Some(Command::Embedded(Embedded::Serve { detach })) => {
-            serve(&Session::open(&place, program)?, detach).await
+        Some(Command::Embedded(Embedded::Serve { detach, fault })) => {
+            serve(&Session::open(&place, program)?, detach, fault.as_deref()).await
         }
         Some(Command::Demo(arguments)) => run_demo(arguments, &place, program).await,
         None | Some(Command::Console) => {
@@ -108,6 +112,7 @@ async fn connect(session: Arc<Session>) -> Result<Connected, String> {
         client: connection.client,
         disk: target.embedded.then(|| session.paths.embedded.clone()),
         target,
+        notices: connection.notices,
     })
 }
 
@@ -143,19 +148,33 @@ async fn run_demo(
     open_console(session, &project.repository).await
 }
 
-async fn serve(session: &Session, detach: bool) -> anyhow::Result<ExitCode> {
+async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow::Result<ExitCode> {
     if detach {
         // The server outlives the terminal it was started from.
         nix::unistd::setsid()?;
     }
+    let plan = faults.map(Plan::read).transpose()?;
+    let faults = plan.map_or_else(Faults::none, Faults::new);
+    session.paths.make_state()?;
     log_with(io::stderr);
-    let options =
+    let mut options =
         daemon::Options::of_this_process(&session.paths, &session.settings, &session.program);
-    daemon::serve(options, |address| {
+    options.faults = faults.clone();
+    let served = daemon::serve(options, |address| {
+        if faults.any() {
+            let rules = text::count(faults.counts().len(), "rule");
+            notice(&format!(
+                "FAULTS ARE ON ({rules}): this server misbehaves on purpose until it ends"
+            ));
+        }
         // Whoever started the server waits for this line; nothing follows it.
         drop(writeln!(io::stdout(), "serving {address}"));
     })
-    .await?;
+    .await;
+    for count in faults.counts() {
+        notice(&count.to_string());
+    }
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -164,8 +183,7 @@ fn log_to(path: &Path) -> anyhow::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let file = fs::File::options().create(true).append(true).open(path)?;
-    log_with(Arc::new(file));
+    log_with(Arc::new(Paths::open_log(path)?));
     Ok(())
 }
 

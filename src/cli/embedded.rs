@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Format, Session, output};
 use crate::{
     embedded::{endpoint, node},
+    text,
     verbs::VerbError,
 };
 
@@ -19,6 +20,12 @@ pub fn status(session: &Session) -> anyhow::Result<u8> {
         found.address, found.pid, found.version
     ))?;
     output::line(&format!("kubeconfig: {}", found.kubeconfig.display()))?;
+    if found.fault_rules > 0 {
+        output::line(&format!(
+            "faults: {}; it misbehaves on purpose",
+            text::count(found.fault_rules, "rule")
+        ))?;
+    }
     disk(session)?;
     Ok(0)
 }
@@ -50,7 +57,8 @@ pub async fn stop(session: &Session) -> anyhow::Result<u8> {
 
 /// `embedded kubeconfig`: starts the server when it does not run, since the file is of use only then.
 pub async fn kubeconfig(session: &Session, path: bool) -> anyhow::Result<u8> {
-    session.connect().await?;
+    let connection = session.connect().await?;
+    output::notices(&connection.notices);
     let found = endpoint::find(&session.paths.embedded)
         .ok_or_else(|| VerbError::Failed("the embedded cluster ended again".into()))?;
     if path {

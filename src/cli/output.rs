@@ -34,6 +34,13 @@ pub fn remote_line(text: &str) -> io::Result<()> {
     }
 }
 
+/// Writes notices to stderr, a line each.
+pub fn notices(all: &[String]) {
+    for text in all {
+        notice(text);
+    }
+}
+
 /// Writes a notice to stderr.
 pub fn notice(text: &str) {
     // Nobody can be told that stderr is gone.

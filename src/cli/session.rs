@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use kube::Client;
 
-use super::Place;
+use super::{Place, output};
 use crate::{
     cluster::connect::{self, Connection, Target},
     ledger::Ledger,
@@ -71,9 +71,10 @@ impl Session {
         connection.map_err(|error| VerbError::Failed(error.to_string()))
     }
 
-    /// What verbs are given.
+    /// What verbs are given. What a person should know of the connection is said on stderr.
     pub async fn context(&self) -> Result<Context, VerbError> {
         let connection = self.connect().await?;
+        output::notices(&connection.notices);
         self.context_of(connection.client, &connection.namespace)
     }
 

@@ -1,28 +1,18 @@
 //! Chooses the cluster, once: the embedded one, or the context a person named. Everything after this is a `kube::Client`.
 
+mod background;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
 };
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
+    config::{KubeConfigOptions, KubeconfigError},
 };
 
-use crate::{
-    embedded::endpoint::{self, Endpoint},
-    settings::Paths,
-};
-
-/// How long the background server may take to start.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::settings::Paths;
 
 /// Which cluster is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +37,8 @@ pub struct Connection {
     pub client: Client,
     pub namespace: String,
     pub target: Target,
+    /// What the person should know of it, a sentence each.
+    pub notices: Vec<String>,
 }
 
 impl Connection {
@@ -74,6 +66,10 @@ pub enum ConnectError {
     Client(#[source] Box<kube::Error>),
     #[error("starting the embedded cluster: {0}")]
     Start(#[source] io::Error),
+    #[error(
+        "the embedded cluster runs version {version} and does not end, so that this version cannot start it anew: {source}"
+    )]
+    Restart { version: String, source: io::Error },
     #[error("the embedded cluster did not start: {0}")]
     NotReady(String),
 }
@@ -86,8 +82,9 @@ pub async fn connect(
     paths: &Paths,
     program: &Path,
 ) -> Result<Connection, ConnectError> {
+    let mut notices = Vec::new();
     let config = match target {
-        Target::Embedded => embedded(paths, program).await?,
+        Target::Embedded => background::config(paths, program, &mut notices).await?,
         Target::Context(context) => {
             let options = KubeConfigOptions {
                 context: Some(context.clone()),
@@ -106,61 +103,6 @@ pub async fn connect(
         client,
         namespace,
         target: target.clone(),
+        notices,
     })
-}
-
-async fn embedded(paths: &Paths, program: &Path) -> Result<Config, ConnectError> {
-    let endpoint = match endpoint::find(&paths.embedded) {
-        Some(endpoint) => endpoint,
-        None => start(paths, program).await?,
-    };
-    let at = |source| ConnectError::EmbeddedConfig {
-        path: endpoint.kubeconfig.clone(),
-        source: Box::new(source),
-    };
-    let kubeconfig = Kubeconfig::read_from(&endpoint.kubeconfig).map_err(at)?;
-    let at = |source| ConnectError::EmbeddedConfig {
-        path: endpoint.kubeconfig.clone(),
-        source: Box::new(source),
-    };
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(at)
-}
-
-/// Starts the background server and waits for its word, a line on its stdout. Of several that are started at once one
-/// stays; the others find it, and say the same word.
-async fn start(paths: &Paths, program: &Path) -> Result<Endpoint, ConnectError> {
-    std::fs::create_dir_all(&paths.state).map_err(ConnectError::Start)?;
-    let log = paths.state.join("embedded.log");
-    let errors = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&log)
-        .map_err(ConnectError::Start)?;
-    let mut command = Command::new(program);
-    if let Some(home) = &paths.home {
-        command.arg("--home").arg(home);
-    }
-    command
-        .args(["embedded", "serve", "--detach"])
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(errors);
-    let mut child = command.spawn().map_err(ConnectError::Start)?;
-    let mut word = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        let read =
-            tokio::time::timeout(PATIENCE, BufReader::new(stdout).read_line(&mut word)).await;
-        if read.is_err() {
-            return Err(ConnectError::NotReady(format!(
-                "no answer within {} s; see {}",
-                PATIENCE.as_secs(),
-                log.display()
-            )));
-        }
-    }
-    endpoint::find(&paths.embedded)
-        .ok_or_else(|| ConnectError::NotReady(format!("see {}", log.display())))
 }

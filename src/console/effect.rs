@@ -107,6 +107,8 @@ pub enum Outcome {
     /// A run is about to be deleted by clean-up.
     Cleaning(String),
     Cleaned(verbs::CleanReport),
+    /// Something to know: one sentence.
+    Noted(String),
     /// It did not work: one sentence.
     Failed(String),
 }

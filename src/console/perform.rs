@@ -103,6 +103,9 @@ impl Performer {
                 ledger: options.ledger,
             };
             send(&report, Msg::World(Delta::Cluster(connected.target))).await;
+            for notice in connected.notices {
+                send(&report, Msg::Done(Outcome::Noted(notice))).await;
+            }
             let deltas = cluster::watch_runs(&context.client, &context.namespace);
             announce.send_replace(Connection::Ready(Arc::new(context)));
             pin_mut!(deltas);

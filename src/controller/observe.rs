@@ -85,14 +85,23 @@ pub async fn observe<K: RunResource>(
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
     let map_name = naming::config_map_name(run.name(), run.uid(), version);
     let claim_name = objects::workspace_name(&run);
-    let (jobs, pods, config_map, workspace) = tokio::try_join!(
-        jobs.list(&owned),
-        pods.list(&owned),
+    // The pods are read after the Jobs: a Job that has ended is never seen beside a pod that seems to run.
+    let jobs_then_pods = async {
+        let listed = jobs.list(&owned).await?;
+        Ok((listed, pods.list(&owned).await?))
+    };
+    let ((listed, pods), config_map, workspace) = tokio::try_join!(
+        jobs_then_pods,
         maps.get_opt(&map_name),
         claims.get_opt(&claim_name),
     )
     .map_err(Error::cluster(format!("read what the run {name} owns")))?;
-    let mut jobs = jobs.items;
+    let missing = not_listed(&run, &listed.items).map(|name| jobs.get_opt(name));
+    let missing = futures::future::try_join_all(missing)
+        .await
+        .map_err(Error::cluster(format!("read the Jobs of {name}")))?;
+    let mut jobs = listed.items;
+    jobs.extend(missing.into_iter().flatten());
     jobs.retain(|job| objects::owned_by(&job.metadata, run.uid()));
 
     let files = if config_map.is_some() || run.metadata.deletion_timestamp.is_some() {
@@ -122,6 +131,16 @@ pub async fn observe<K: RunResource>(
     }
     observed.events = events(client, namespace, &observed).await?;
     Ok(Some(observed))
+}
+
+/// Names of the Jobs under way, by the run's own word, that are not among these. A list may be behind what was written, and
+/// a Job that is taken for lost is made again, which may cost money: it is lost only when asking for it finds none either.
+fn not_listed<'a>(run: &'a Run, listed: &'a [Job]) -> impl Iterator<Item = &'a str> {
+    let under_way = run.status.attempts.iter();
+    under_way
+        .filter(|attempt| attempt.finished_at.is_none())
+        .map(|attempt| attempt.job_name.as_str())
+        .filter(|name| !name.is_empty() && listed.iter().all(|job| job.name_any() != *name))
 }
 
 /// Who has the shared workspace, and who asked for it before.

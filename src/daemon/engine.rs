@@ -12,10 +12,11 @@ use kube::Client;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 
 use crate::{
     controller::{self, ControllerConfig, InstallError},
-    embedded::{Cluster, ClusterOptions, Limits},
+    embedded::{Cluster, ClusterOptions, Limits, fault::Faults},
     forge::stand_in::{self, StandIn, StandInOptions},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
 };
@@ -26,7 +27,7 @@ const NAMESPACE: &str = "default";
 pub const STAND_IN_TOKEN: &str = crate::forge::stand_in::TOKEN;
 
 /// What an engine needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     pub paths: Paths,
     pub settings: Settings,
@@ -34,6 +35,8 @@ pub struct Options {
     pub program: PathBuf,
     /// What the containers may be given of this process's environment.
     pub environment: BTreeMap<String, String>,
+    /// What goes wrong on purpose, for the controller as for everybody who calls from outside.
+    pub faults: Faults,
 }
 
 impl Options {
@@ -50,6 +53,7 @@ impl Options {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 })
                 .collect(),
+            faults: Faults::none(),
         }
     }
 }
@@ -158,8 +162,9 @@ impl Engine {
         let stop = CancellationToken::new();
         let settings = Arc::new(options.settings);
         let config = ControllerConfig::new(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
+        let faulty = options.faults.layer().layer(cluster.service());
         let controller = tokio::spawn(controller::run(
-            cluster.client(),
+            Client::new(faulty, NAMESPACE),
             config,
             stop.clone().cancelled_owned(),
         ));

@@ -5,22 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use anyhow::Context;
+use kube::Client;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Engine, Options};
 use crate::{
+    cluster,
     embedded::{
         endpoint::{self, Endpoint, Lock},
-        serve::Server,
+        serve::{Server, ServerOptions},
     },
-    resources::{CodeRun, DocsRun},
-    runs::Phase,
 };
 
+/// Files that may be open at the same time, where the system lets them.
+const OPEN_FILES: u64 = 8192;
 /// How long another process may take from the lock to the first answer, and how often one looks meanwhile.
 const START: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -29,22 +29,27 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// process serves the directory already, with that one's, and nothing more is done.
 pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result<()> {
     let directory = options.paths.embedded.clone();
-    let Some(lock) = Lock::acquire(&directory)? else {
-        let other = other_server(&directory).await;
-        let other = other.ok_or_else(|| {
-            anyhow::anyhow!(
-                "another process holds {} and does not serve it",
-                directory.display()
-            )
-        })?;
-        ready(&other.address);
-        return Ok(());
+    let lock = match lock_or_find(&directory).await? {
+        Found::Lock(lock) => lock,
+        Found::Server(other) if options.faults.any() => anyhow::bail!(
+            "a server runs already and has none of these faults: end it first (flightdeck embedded stop; it is process {})",
+            other.pid
+        ),
+        Found::Server(other) => {
+            ready(&other.address);
+            return Ok(());
+        }
     };
+    allow_many_connections();
     let patience = Duration::from_secs(options.settings.embedded.idle_seconds);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let server_options = ServerOptions {
+        faults: options.faults.clone(),
+        ..ServerOptions::default()
+    };
     let engine = Engine::start(options).await?;
-    let server = Server::start(engine.cluster(), &directory).await?;
+    let server = Server::start_with(engine.cluster(), &directory, server_options).await?;
     ready(&server.endpoint().address);
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop"),
@@ -57,51 +62,60 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
     Ok(())
 }
 
-/// The server that another process is starting, or has started.
-async fn other_server(directory: &Path) -> Option<Endpoint> {
+/// The right to serve, or who has it.
+enum Found {
+    Lock(Lock),
+    Server(Endpoint),
+}
+
+/// Of several processes that start at once one gets the lock, and the others wait for its word; when it ends without one,
+/// another gets the lock.
+async fn lock_or_find(directory: &Path) -> anyhow::Result<Found> {
     let deadline = Instant::now() + START;
     loop {
-        let found = endpoint::find(directory);
-        if found.is_some() || Instant::now() > deadline {
-            return found;
+        let path = directory.to_owned();
+        let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path)).await?;
+        if let Some(lock) = lock.with_context(|| format!("{}", directory.display()))? {
+            return Ok(Found::Lock(lock));
         }
+        if let Some(endpoint) = endpoint::find(directory) {
+            return Ok(Found::Server(endpoint));
+        }
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "another process holds {} and does not serve it: find it (fuser {0}), end it, and try again",
+            directory.join("lock").display()
+        );
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Each connection and each log that is read is an open file. Some systems start a process with as few as 256.
+fn allow_many_connections() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
+        if now < OPEN_FILES {
+            setrlimit(Resource::RLIMIT_NOFILE, most.min(OPEN_FILES), most)
+        } else {
+            Ok(())
+        }
+    });
+    if let Err(error) = raised {
+        tracing::info!(%error, "the limit of open files stays as it is");
     }
 }
 
 /// Returns once there has been no client for `patience` and no run is under way.
 async fn idle(server: &Server, client: Client, patience: Duration) {
-    let mut connections = server.connections();
+    let mut clients = server.clients();
     loop {
-        if connections.wait_for(|open| *open == 0).await.is_err() {
+        if clients.wait_for(|open| *open == 0).await.is_err() {
             return;
         }
-        let somebody_came = tokio::time::timeout(patience, connections.wait_for(|open| *open > 0))
+        let somebody_came = tokio::time::timeout(patience, clients.wait_for(|open| *open > 0))
             .await
             .is_ok();
-        if !somebody_came && !run_under_way(&client).await {
+        if !somebody_came && !cluster::run_under_way(&client).await {
             return;
         }
     }
-}
-
-/// Whether a run wants anything of the cluster; when that cannot be found out, it may.
-async fn run_under_way(client: &Client) -> bool {
-    for resource in [
-        ApiResource::erase::<DocsRun>(&()),
-        ApiResource::erase::<CodeRun>(&()),
-    ] {
-        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        let Ok(list) = api.list(&ListParams::default()).await else {
-            return true;
-        };
-        let active = |object: &DynamicObject| {
-            let suspended = object.data["spec"]["suspend"].as_bool().unwrap_or_default();
-            !suspended && !Phase::parse(object.data["status"]["phase"].as_str()).finished()
-        };
-        if list.items.iter().any(active) {
-            return true;
-        }
-    }
-    false
 }

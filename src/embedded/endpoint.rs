@@ -1,15 +1,17 @@
 //! Where the server of a directory is found: a lock that its process holds for life, and a file that says the rest.
 
 use std::{
+    cmp::Ordering,
     fs::{self, File, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
+    errno::Errno,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -18,6 +20,8 @@ use serde::{Deserialize, Serialize};
 /// Looking whether the lock is held takes it for a moment: whoever wants it for life tries this often.
 const TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+/// How long a server may take to end once it was told to.
+const STOP: Duration = Duration::from_secs(20);
 
 /// A server that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,24 @@ pub struct Endpoint {
     pub version: String,
     /// For kubectl and everybody else.
     pub kubeconfig: PathBuf,
+    /// Rules by which it misbehaves on purpose; 0 but in a rehearsal.
+    #[serde(default)]
+    pub fault_rules: usize,
+}
+
+impl Endpoint {
+    /// The server's version against `own`. One that cannot be read is taken for an older one.
+    #[must_use]
+    pub fn version_against(&self, own: &str) -> Ordering {
+        version_numbers(&self.version).cmp(&version_numbers(own))
+    }
+}
+
+/// `1.2.3`, whatever stands behind it.
+fn version_numbers(version: &str) -> Option<[u64; 3]> {
+    let release = version.split(['-', '+']).next()?;
+    let numbers: Option<Vec<u64>> = release.split('.').map(|part| part.parse().ok()).collect();
+    numbers?.try_into().ok()
 }
 
 /// The right to serve a directory; given back when it is dropped, or when the process ends however it ends.
@@ -46,7 +68,11 @@ impl Lock {
         let file = open(directory)?;
         for _ in 0..TRIES {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self(file))),
+                Ok(()) => {
+                    // What an earlier server left behind must not be taken for this one's.
+                    withdraw(directory);
+                    return Ok(Some(Self(file)));
+                }
                 Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -55,25 +81,44 @@ impl Lock {
     }
 }
 
-/// The server of a directory. A file that a server left behind is recognised, since nobody holds the lock.
+/// The server of a directory. A file that a server left behind is recognised: nobody holds the lock, or its process is gone.
 #[must_use]
 pub fn find(directory: &Path) -> Option<Endpoint> {
-    let endpoint = serde_json::from_slice(&fs::read(file(directory)).ok()?).ok()?;
-    held(directory).then_some(endpoint)
+    let endpoint: Endpoint = serde_json::from_slice(&fs::read(file(directory)).ok()?).ok()?;
+    (held(directory) && lives(endpoint.pid)).then_some(endpoint)
 }
 
 /// Tells the server to stop and waits until it has; `false` when none runs.
 pub async fn stop(directory: &Path) -> io::Result<bool> {
-    let Some(endpoint) = find(directory) else {
+    match find(directory) {
+        Some(found) => stop_this(directory, &found).await,
+        None => Ok(false),
+    }
+}
+
+/// The same for one server: `false` when it does not run, or another does by now.
+pub async fn stop_this(directory: &Path, server: &Endpoint) -> io::Result<bool> {
+    if find(directory).as_ref() != Some(server) {
         return Ok(false);
-    };
-    kill(Pid::from_raw(endpoint.pid), Signal::SIGTERM)?;
-    let lock = open(directory)?;
-    // The lock is free when the process is gone.
-    tokio::task::spawn_blocking(move || lock.lock_shared())
-        .await
-        .map_err(io::Error::other)??;
+    }
+    kill(Pid::from_raw(server.pid), Signal::SIGTERM)?;
+    let deadline = Instant::now() + STOP;
+    // The lock is free when the process is gone, or another's when that was quick.
+    while held(directory) && find(directory).is_none_or(|found| found == *server) {
+        if Instant::now() > deadline {
+            let pid = server.pid;
+            let why = format!("process {pid} did not end within {} s", STOP.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
     Ok(true)
+}
+
+/// Whether a process of this number runs, be it another's.
+fn lives(pid: i32) -> bool {
+    // 0 and below are groups of processes.
+    pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
 }
 
 /// Writes the file.
@@ -128,9 +173,10 @@ mod tests {
     fn endpoint(directory: &Path) -> Endpoint {
         Endpoint {
             address: "https://127.0.0.1:1".into(),
-            pid: 1,
-            version: "0".into(),
+            pid: i32::try_from(std::process::id()).unwrap(),
+            version: "0.1.0".into(),
             kubeconfig: directory.join("kubeconfig.yaml"),
+            fault_rules: 0,
         }
     }
 
@@ -148,6 +194,74 @@ mod tests {
         drop(lock);
         assert_eq!(find(directory), None, "what it left behind is stale");
         assert!(Lock::acquire(directory).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_no_living_server_wrote_is_not_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        let _lock = Lock::acquire(directory).unwrap().unwrap();
+        let good = serde_json::to_value(endpoint(directory)).unwrap();
+        let with = |key: &str, value: serde_json::Value| {
+            let mut changed = good.clone();
+            changed[key] = value;
+            changed.to_string()
+        };
+        for (text, found) in [
+            (good.to_string(), true),
+            (with("version", "99.0.0".into()), true),
+            (with("anything", "a later version says".into()), true),
+            (good.to_string()[..40].to_owned(), false),
+            ("\0\0\0".to_owned(), false),
+            (String::new(), false),
+            (with("pid", i32::MAX.into()), false),
+            (with("pid", 0.into()), false),
+            (with("pid", (-1).into()), false),
+        ] {
+            fs::write(file(directory), &text).unwrap();
+            assert_eq!(find(directory).is_some(), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_server_left_is_gone_before_the_next_can_be_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        announce(directory, &endpoint(directory)).unwrap();
+        let _lock = Lock::acquire(directory).unwrap().unwrap();
+        assert_eq!(find(directory), None);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_not_the_server_is_never_told_to_stop() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        // This very process, which a SIGTERM would end; it holds no lock.
+        announce(directory, &endpoint(directory)).unwrap();
+        assert!(!stop(directory).await.unwrap());
+        let _lock = Lock::acquire(directory).unwrap().unwrap();
+        announce(directory, &endpoint(directory)).unwrap();
+        let mut before = endpoint(directory);
+        before.version = "0.0.9".into();
+        let stopped = stop_this(directory, &before).await.unwrap();
+        assert!(!stopped, "another took its place");
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let directory = Path::new("/nowhere");
+        for (server, own, expected) in [
+            ("0.1.0", "0.1.0", Ordering::Equal),
+            ("0.9.0", "0.10.0", Ordering::Less),
+            ("1.0.0", "0.10.0", Ordering::Greater),
+            ("0.2.0-dev", "0.2.0+7", Ordering::Equal),
+            ("?", "0.1.0", Ordering::Less),
+            ("1.0", "0.1.0", Ordering::Less),
+        ] {
+            let mut endpoint = endpoint(directory);
+            endpoint.version = server.into();
+            assert_eq!(endpoint.version_against(own), expected, "{server} {own}");
+        }
     }
 
     #[test]

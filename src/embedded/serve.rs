@@ -1,5 +1,7 @@
 //! The API over HTTPS on loopback, for other processes. Without the token every path and verb is 401.
 
+mod connections;
+
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -8,28 +10,16 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
 use super::{
-    Cluster, Failure, Service,
+    Cluster,
     access::{Access, AccessError},
     endpoint::{self, Endpoint},
-    service::{ResponseBody, refusal},
+    fault::Faults,
 };
-
-/// How long a client may take to say who it is, and what it wants.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// After an error of the system (too many open files), how long no connection is taken.
-const PAUSE: Duration = Duration::from_millis(200);
+use connections::Gate;
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +32,48 @@ pub enum ServeError {
     Announce { path: PathBuf, source: io::Error },
 }
 
+/// How a server treats those who connect.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// How long a connection is kept that has not shown the token.
+    pub stranger_patience: Duration,
+    /// How long one that has shown it may ask nothing. Answers, however long they take, are not counted.
+    pub idle_patience: Duration,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            stranger_patience: Duration::from_secs(10),
+            // Kubernetes' API server closes connections that are idle for as long.
+            idle_patience: Duration::from_secs(90),
+            faults: Faults::none(),
+        }
+    }
+}
+
 /// A server that runs until it is shut down.
 pub struct Server {
     directory: PathBuf,
     endpoint: Endpoint,
-    connections: watch::Receiver<usize>,
+    clients: watch::Receiver<usize>,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
     /// Serves `cluster`, and writes into `directory` how it is reached. The caller holds the directory's [`endpoint::Lock`].
     pub async fn start(cluster: &Cluster, directory: &Path) -> Result<Self, ServeError> {
+        Self::start_with(cluster, directory, ServerOptions::default()).await
+    }
+
+    /// The same, with its own idea of how to treat who connects.
+    pub async fn start_with(
+        cluster: &Cluster,
+        directory: &Path,
+        options: ServerOptions,
+    ) -> Result<Self, ServeError> {
         let mut access = Access::open(directory)?;
         let listener = listen(access.port).await.map_err(ServeError::Listen)?;
         access.port = listener.local_addr().map_err(ServeError::Listen)?.port();
@@ -64,13 +85,11 @@ impl Server {
             pid: i32::try_from(std::process::id()).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             kubeconfig,
+            fault_rules: options.faults.counts().len(),
         };
-        let (count, connections) = watch::channel(0);
-        let gate = Gate {
-            access: Arc::new(access),
-            service: cluster.service(),
-        };
-        let accepting = tokio::spawn(accept(listener, acceptor, gate, count));
+        let (count, clients) = watch::channel(0);
+        let gate = Gate::new(access, cluster.service(), &options);
+        let accepting = tokio::spawn(connections::accept(listener, acceptor, gate, count));
         let failed = |source| ServeError::Announce {
             path: directory.to_owned(),
             source,
@@ -79,7 +98,7 @@ impl Server {
         Ok(Self {
             directory: directory.to_owned(),
             endpoint,
-            connections,
+            clients,
             accepting,
         })
     }
@@ -90,10 +109,10 @@ impl Server {
         &self.endpoint
     }
 
-    /// How many connections are open.
+    /// How many connections are open that have shown the token.
     #[must_use]
-    pub fn connections(&self) -> watch::Receiver<usize> {
-        self.connections.clone()
+    pub fn clients(&self) -> watch::Receiver<usize> {
+        self.clients.clone()
     }
 
     /// Ends it; open connections are cut, as watches never end by themselves.
@@ -113,70 +132,5 @@ async fn listen(port: u16) -> io::Result<TcpListener> {
             TcpListener::bind(at(0)).await
         }
         bound => bound,
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    gate: Gate,
-    count: watch::Sender<usize>,
-) {
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    open.spawn(connection(stream, acceptor.clone(), gate.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
-            Some(_) = open.join_next() => {}
-        }
-        count.send_replace(open.len());
-    }
-}
-
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, gate: Gate) {
-    // Answers are small and awaited: never held back to be sent together.
-    drop(stream.set_nodelay(true));
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
-        return;
-    };
-    let answer = service_fn(move |request| gate.clone().answer(request));
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), answer)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection broke");
-    }
-}
-
-/// The API behind its token.
-#[derive(Clone)]
-struct Gate {
-    access: Arc<Access>,
-    service: Service,
-}
-
-impl Gate {
-    async fn answer(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<Response<ResponseBody>, std::convert::Infallible> {
-        let header = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .map(http::HeaderValue::as_bytes);
-        if self.access.admits(header) {
-            self.service.oneshot(request).await
-        } else {
-            Ok(refusal(&Failure::unauthorized()))
-        }
     }
 }

@@ -1,6 +1,11 @@
 //! Where files are: configuration, state, logs. All of it follows the XDG base directories, or one folder for a demo.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
 
 /// Every path the program uses by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +58,27 @@ impl Paths {
         }
     }
 
+    /// Makes the state directory, for its owner alone; one that others could enter is closed to them.
+    pub fn make_state(&self) -> io::Result<()> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.state)?;
+        if fs::metadata(&self.state)?.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(&self.state, Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+
+    /// Opens a log to write to its end; only its owner can read it.
+    pub fn open_log(path: &Path) -> io::Result<File> {
+        File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+    }
+
     fn new(config: &Path, state: PathBuf) -> Self {
         Self {
             home: None,
@@ -85,5 +111,19 @@ mod tests {
             Path::new("/home/ada/.config/flightdeck/config.toml")
         );
         assert_eq!(paths.ledger, Path::new("/var/state/flightdeck/ledger"));
+    }
+
+    #[test]
+    fn what_is_kept_is_for_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::below(directory.path());
+        fs::create_dir_all(&paths.state).unwrap();
+        fs::set_permissions(&paths.state, Permissions::from_mode(0o755)).unwrap();
+        paths.make_state().unwrap();
+        drop(Paths::open_log(&paths.log).unwrap());
+        for (path, expected) in [(&paths.state, 0o700), (&paths.log, 0o600)] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, expected, "{}", path.display());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Runs on the embedded API with the real controller; a kubelet of this file's own plays the pods.
 
+mod faulty;
 mod real;
 
 use std::{

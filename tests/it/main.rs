@@ -17,6 +17,8 @@ mod controller;
 mod corpus;
 mod embedded_access;
 mod embedded_api;
+mod embedded_clients;
+mod embedded_faults;
 mod embedded_node;
 mod embedded_surface;
 mod layers;

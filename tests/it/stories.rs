@@ -91,11 +91,13 @@ impl World {
             start: self.project.clone(),
             connect: Arc::new(move || {
                 let (client, target) = (client.clone(), target.clone());
+                let notices = Vec::new();
                 async move {
                     Ok(Connected {
                         client,
                         target,
                         disk: None,
+                        notices,
                     })
                 }
                 .boxed()

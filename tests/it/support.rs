@@ -1,5 +1,7 @@
 //! What several stories share.
 
+pub mod served;
+
 use std::{
     fs,
     io::Write,

@@ -54,6 +54,10 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
             model.toast(Level::Fail, sentence);
             return;
         }
+        Outcome::Noted(sentence) => {
+            model.toast(Level::Warn, sentence);
+            return;
+        }
         Outcome::FixPlanned(plan) => return sheet(model, |_| SheetState::Ready(plan)),
         Outcome::FixRuns(command) => {
             return sheet(model, |mut commands| {
