@@ -23,13 +23,13 @@ pub use complexity::{Complexity, Level, complexity, complexity_paths, read_compl
 pub use dependencies::{Dependencies, Link, Stop};
 pub use documents::{DocumentSet, documents};
 pub use edit::{Edit, EditError, StatusChange, set_status};
-pub use load::{LARGEST, LoadError, load};
+pub use load::{LoadError, load};
 pub use locate::{Located, PLACES, locate, nearest, project_directory, tag_in_use};
 pub use lock::LockError;
 pub use model::{Finding, FindingKind, Priority, Status, Tag, Task, TaskFile};
 pub use next::{Next, Waits, next, ready, waiting};
 pub use query::Query;
-pub use read::{DEFAULT_TAG, ReadError, read};
+pub use read::{DEFAULT_TAG, LARGEST, ReadError, read};
 pub use state::current_tag;
 pub use summary::{TagSummary, summaries};
 pub use write::{WriteError, write_status};

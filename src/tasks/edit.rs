@@ -202,10 +202,10 @@ fn splice(text: &str, place: usize, status: &Status) -> (Range<usize>, String) {
     let Some((at, lead)) = model else {
         return (place + 1..place + 1, format!("\"status\": {value}"));
     };
-    // `  "id": ` without what parts it from the member before.
-    let lead = lead.split_once(',').map_or(lead, |(_, lead)| lead);
-    let (before, after) = lead.split_once('"').unwrap_or_default();
-    let colon = after.rsplit_once('"').map_or(": ", |(_, colon)| colon);
+    // `,  "id": `: what parts it from the member before, the white space, the key, and what parts that from its value.
+    let (before, key) = lead.split_once('"').unwrap_or_default();
+    let before = before.split_once(',').map_or(before, |(_, before)| before);
+    let colon = key.rsplit_once('"').map_or(": ", |(_, colon)| colon);
     (at..at, format!(",{before}\"status\"{colon}{value}"))
 }
 

@@ -65,6 +65,7 @@ impl<'a> Graph<'a> {
         let id = self.task(node).id.as_str();
         match node.subtask {
             None => self.tasks.get(id) != Some(&node.task),
+            Some(_) if self.counted[node.task] => false,
             subtask => self.subtask(node.task, id) != subtask,
         }
     }

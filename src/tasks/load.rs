@@ -7,15 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Larger files are not read: the largest plan known is of four megabytes.
-pub const LARGEST: u64 = 512 << 20;
+use super::LARGEST;
 
 /// Why a plan could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("{} is {what}, not a file", .path.display())]
     NotAFile { path: PathBuf, what: &'static str },
-    #[error("{} is of {} MB; plans are read up to {} MB", .path.display(), .size >> 20, LARGEST >> 20)]
+    #[error("{}: the file has {} MB; plans are read up to {} MB", .path.display(), .size >> 20, LARGEST >> 20)]
     TooLarge {
         path: PathBuf,
         /// In bytes.

@@ -197,6 +197,18 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// Every kind, as they are declared.
+    pub const ALL: [Self; 8] = [
+        Self::ByteOrderMark,
+        Self::Encoding,
+        Self::TrailingText,
+        Self::Field,
+        Self::DuplicateId,
+        Self::DanglingDependency,
+        Self::SelfDependency,
+        Self::Cycle,
+    ];
+
     /// In one word, as programs read it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

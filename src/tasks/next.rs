@@ -204,7 +204,8 @@ pub fn ready(tag: &Tag) -> Vec<&Task> {
         .collect()
 }
 
-/// What tasks and subtasks wait for, by absolute id: dependencies that are not done. Those that wait for nothing are absent.
+/// What tasks and subtasks wait for, by absolute id: dependencies that are not done. Those that wait for nothing are absent. Of tasks that
+/// share an id the first one counts.
 #[must_use]
 pub fn waiting(tag: &Tag) -> HashMap<String, Vec<Waits>> {
     let graph = Graph::new(tag);
@@ -223,6 +224,7 @@ pub fn waiting(tag: &Tag) -> HashMap<String, Vec<Waits>> {
     };
     graph
         .nodes()
+        .filter(|&node| !graph.is_duplicate(node))
         .filter_map(|node| {
             let dependencies = graph.task(node).dependencies.iter();
             let waits: Vec<Waits> = dependencies

@@ -20,12 +20,11 @@ pub(super) struct Problem {
     pub(super) message: String,
 }
 
-/// All problems of a tag: those of each task in file order, then the cycles.
-pub(super) fn problems(tag: &Tag) -> Vec<Problem> {
+/// Reports all problems of a tag: those of each task in file order, then the cycles.
+pub(super) fn problems(tag: &Tag, mut found: impl FnMut(Problem)) {
     let graph = Graph::new(tag);
-    let mut out = Vec::new();
     let mut report = |node: Node, kind, message: String| {
-        out.push(Problem {
+        found(Problem {
             kind,
             task: node.task,
             subtask: node.subtask,
@@ -75,7 +74,6 @@ pub(super) fn problems(tag: &Tag) -> Vec<Problem> {
             format!("{}{more} wait for one another", names.join(", ")),
         );
     }
-    out
 }
 
 /// The strongly connected components of more than one point, each and all in ascending order (Tarjan's, without recursion).

@@ -33,5 +33,7 @@ mod stages;
 mod stories;
 mod support;
 mod svg;
+mod tasks_fuzz;
+mod tasks_peer;
 mod tasks_shell;
 mod tasks_write;

@@ -69,6 +69,15 @@ fn a_missing_status_is_added_behind_the_id_in_the_files_own_style() {
         done(r#"{"tasks": [{}]}"#, "?1"),
         r#"{"tasks": [{"status": "done"}]}"#
     );
+    // A key may hold what parts members elsewhere.
+    assert_eq!(
+        done(r#"{"tasks": [{"x": 1, "i,\":d": 2}]}"#, "?1"),
+        r#"{"tasks": [{"x": 1,"status": "done", "i,\":d": 2}]}"#
+    );
+    assert_eq!(
+        done(r#"{"tasks": [{"i,\":d": 2}]}"#, "?1"),
+        r#"{"tasks": [{"i,\":d": 2,"status": "done"}]}"#
+    );
     assert_eq!(
         done(r#"{"tasks": [{"title": "t"}]}"#, "?1"),
         r#"{"tasks": [{"title": "t","status": "done"}]}"#

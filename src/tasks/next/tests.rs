@@ -145,3 +145,9 @@ fn a_task_says_what_it_waits_for() {
     assert_eq!(said("8.2"), ["waits for 8.1, pending"]);
     assert_eq!(waiting.len(), 2);
 }
+
+#[test]
+fn of_tasks_that_share_an_id_the_first_one_says_what_it_waits_for() {
+    let tag = plan(&["1 pending low", "2 pending low", "2 pending low 1"]);
+    assert!(waiting(&tag).is_empty());
+}

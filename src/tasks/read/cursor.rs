@@ -1,10 +1,10 @@
-//! Walks JSON that is known to be well formed, in one pass, without building a tree: every value can be asked where it stands.
+//! Walks JSON in one pass, without building a tree: every value can be asked where it stands.
 //!
-//! `read` lets `serde_json` judge the text first; on text it did not accept this walk still ends, but means nothing.
+//! It judges as it walks. Text that is not JSON ends the walk, and [`Cursor::is_broken`] tells; what was read until then means nothing.
 
 use std::borrow::Cow;
 
-use serde::de::{Deserializer as _, Visitor};
+use super::string;
 
 /// A place in the text, always before a value once [`Cursor::kind`] has been asked.
 #[derive(Clone, Copy)]
@@ -12,6 +12,7 @@ pub(in crate::tasks) struct Cursor<'a> {
     text: &'a str,
     /// In bytes.
     at: usize,
+    broken: bool,
 }
 
 /// What kind of value comes next.
@@ -27,12 +28,27 @@ pub(super) enum Kind {
 
 impl<'a> Cursor<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self::at(text, 0)
     }
 
     /// On the value at an offset, in bytes.
     pub(in crate::tasks) const fn at(text: &'a str, at: usize) -> Self {
-        Self { text, at }
+        Self {
+            text,
+            at,
+            broken: false,
+        }
+    }
+
+    /// Whether something was met that is not JSON.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Ends the walk: every loop over what is left finds nothing.
+    fn fail(&mut self) {
+        self.broken = true;
+        self.at = self.text.len();
     }
 
     fn peek(&mut self) -> Option<u8> {
@@ -41,6 +57,13 @@ impl<'a> Cursor<'a> {
             self.at += 1;
         }
         bytes.get(self.at).copied()
+    }
+
+    /// Passes over `byte` if it is the next one that is not white space.
+    fn takes(&mut self, byte: u8) -> bool {
+        let next = self.peek() == Some(byte);
+        self.at += usize::from(next);
+        next
     }
 
     /// Offset of the next value, in bytes.
@@ -61,119 +84,167 @@ impl<'a> Cursor<'a> {
 
     /// Passes over an object; `each` gets every key with the cursor on its value, which it must pass over.
     pub(in crate::tasks) fn object(&mut self, mut each: impl FnMut(&mut Self, &str)) {
-        self.at += 1;
-        while self.peek() == Some(b'"') {
+        if !self.takes(b'{') {
+            return self.fail();
+        }
+        if self.takes(b'}') {
+            return;
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return self.fail();
+            }
             let key = self.text();
-            if self.peek() == Some(b':') {
-                self.at += 1;
+            if !self.takes(b':') {
+                return self.fail();
             }
             each(self, &key);
-            if self.peek() == Some(b',') {
-                self.at += 1;
+            if self.takes(b'}') {
+                return;
+            }
+            if !self.takes(b',') {
+                return self.fail();
             }
         }
-        self.at += 1;
     }
 
     /// Passes over an array; `each` gets the cursor on every element, which it must pass over.
     pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self)) {
-        self.at += 1;
-        while !matches!(self.peek(), Some(b']') | None) {
+        if !self.takes(b'[') {
+            return self.fail();
+        }
+        if self.takes(b']') {
+            return;
+        }
+        loop {
+            if self.peek().is_none() {
+                return self.fail();
+            }
             each(self);
-            if self.peek() == Some(b',') {
-                self.at += 1;
+            if self.takes(b']') {
+                return;
+            }
+            if !self.takes(b',') {
+                return self.fail();
             }
         }
-        self.at += 1;
     }
 
     /// Passes over any value and gives it as written.
     pub(in crate::tasks) fn raw(&mut self) -> &'a str {
         let start = self.offset();
         match self.kind() {
-            Kind::String => self.pass_string(),
+            Kind::String => drop(self.string()),
             Kind::Object | Kind::Array => self.pass_nested(),
-            Kind::Null | Kind::Scalar => {
-                let rest = &self.text.as_bytes()[self.at.min(self.text.len())..];
-                let ends =
-                    |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
-                // At least one byte, so that malformed text cannot hold the walk.
-                self.at += rest.iter().position(ends).unwrap_or(rest.len()).max(1);
-            }
+            Kind::Null | Kind::Scalar => self.pass_scalar(),
         }
-        self.at = self.at.min(self.text.len());
         self.text.get(start..self.at).unwrap_or_default()
     }
 
     /// Passes over any value: a string's content, anything else as written.
     pub(super) fn text(&mut self) -> Cow<'a, str> {
-        let raw = self.raw();
-        match raw
-            .strip_prefix('"')
-            .and_then(|inner| inner.strip_suffix('"'))
-        {
-            Some(inner) if inner.contains('\\') => Cow::Owned(unescape(raw)),
-            Some(inner) => Cow::Borrowed(inner),
-            None => Cow::Borrowed(raw),
+        if self.peek() != Some(b'"') {
+            return Cow::Borrowed(self.raw());
+        }
+        match self.string() {
+            Some((content, true)) => Cow::Owned(string::unescape(content)),
+            Some((content, false)) => Cow::Borrowed(content),
+            None => Cow::Borrowed(""),
         }
     }
 
-    fn pass_string(&mut self) {
-        let bytes = self.text.as_bytes();
-        self.at += 1;
-        while let Some(found) = bytes
-            .get(self.at..)
-            .and_then(|rest| rest.iter().position(|&byte| byte == b'"' || byte == b'\\'))
-        {
-            self.at += found;
-            if bytes[self.at] == b'"' {
-                self.at += 1;
-                return;
-            }
-            self.at += 2;
-        }
-        self.at = bytes.len();
+    /// Passes over a string; its content as written, and whether that holds escapes.
+    fn string(&mut self) -> Option<(&'a str, bool)> {
+        let start = self.at + 1;
+        let Some((end, escaped)) = string::end(self.text.as_bytes(), start) else {
+            self.fail();
+            return None;
+        };
+        self.at = end + 1;
+        Some((self.text.get(start..end)?, escaped))
     }
 
-    /// By counting brackets, so that depth costs no stack.
+    fn pass_scalar(&mut self) {
+        let bytes = &self.text.as_bytes()[self.at..];
+        let words: [&[u8]; 3] = [b"null", b"true", b"false"];
+        let word = words.iter().find(|word| bytes.starts_with(word));
+        match word.map_or_else(|| number(bytes), |word| Some(word.len())) {
+            Some(length) => self.at += length,
+            None => self.fail(),
+        }
+    }
+
+    /// Depth costs no stack.
     fn pass_nested(&mut self) {
-        let bytes = self.text.as_bytes();
-        let mut depth = 0usize;
-        while let Some(&byte) = bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.pass_string();
-                    continue;
+        // What closes those that are open.
+        let mut open: Vec<u8> = Vec::new();
+        while !self.broken {
+            match self.peek() {
+                Some(b'{') => {
+                    self.at += 1;
+                    if !self.takes(b'}') {
+                        open.push(b'}');
+                        self.pass_key();
+                        continue;
+                    }
                 }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+                Some(b'[') => {
+                    self.at += 1;
+                    if !self.takes(b']') {
+                        open.push(b']');
+                        continue;
+                    }
+                }
+                Some(b'"') => drop(self.string()),
+                _ => self.pass_scalar(),
             }
-            self.at += 1;
-            if depth == 0 {
-                return;
+            // Behind a value: close what ends here, then on to the next one.
+            loop {
+                let Some(&close) = open.last() else {
+                    return;
+                };
+                if self.takes(close) {
+                    open.pop();
+                } else if self.takes(b',') {
+                    if close == b'}' {
+                        self.pass_key();
+                    }
+                    break;
+                } else {
+                    return self.fail();
+                }
             }
+        }
+    }
+
+    fn pass_key(&mut self) {
+        let key = self.peek() == Some(b'"') && self.string().is_some();
+        if !(key && self.takes(b':')) {
+            self.fail();
         }
     }
 }
 
-/// The content of a string literal; half of a surrogate pair becomes U+FFFD.
-fn unescape(literal: &str) -> String {
-    struct Content;
-    impl Visitor<'_> for Content {
-        type Value = String;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a string")
-        }
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-            Ok(match std::str::from_utf8(bytes) {
-                Ok(text) => text.to_owned(),
-                Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-            })
-        }
+/// Length of the number that `bytes` start with.
+fn number(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    at += match bytes.get(at)? {
+        b'0' => 1,
+        b'1'..=b'9' => digits(at),
+        _ => return None,
+    };
+    if bytes.get(at) == Some(&b'.') {
+        let fraction = digits(at + 1);
+        at += (fraction > 0).then_some(1 + fraction)?;
     }
-    // Asked for bytes, serde_json lets half pairs through.
-    serde_json::Deserializer::from_str(literal)
-        .deserialize_bytes(Content)
-        .unwrap_or_default()
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let exponent = digits(at + 1 + sign);
+        at += (exponent > 0).then_some(1 + sign + exponent)?;
+    }
+    Some(at)
 }

@@ -1,6 +1,11 @@
 //! Single fields of a task, read whatever their type; what was tolerated goes into remarks of (offset, sentence).
 
+use std::borrow::Cow;
+
 use super::cursor::{Cursor, Kind};
+
+/// What was tolerated in a task: where, in bytes, and the sentence.
+pub(super) type Remarks = Vec<(usize, String)>;
 
 /// Whether a list starts with something that has an id and a title.
 pub(super) fn looks_like_tasks(mut cursor: Cursor<'_>) -> bool {
@@ -20,19 +25,18 @@ pub(super) fn looks_like_tasks(mut cursor: Cursor<'_>) -> bool {
 }
 
 /// A short field, trimmed; `None` when null or blank.
-pub(super) fn word(cursor: &mut Cursor<'_>) -> Option<String> {
+pub(super) fn word<'a>(cursor: &mut Cursor<'a>) -> Option<Cow<'a, str>> {
     let null = cursor.kind() == Kind::Null;
-    let text = cursor.text();
-    let trimmed = text.trim();
-    (!null && !trimmed.is_empty()).then(|| trimmed.to_owned())
+    let text = match cursor.text() {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
+    (!null && !text.is_empty()).then_some(text)
 }
 
 /// A long field; what is no string is kept as written, with a remark.
-pub(super) fn prose(
-    cursor: &mut Cursor<'_>,
-    key: &str,
-    remarks: &mut Vec<(usize, String)>,
-) -> Option<String> {
+pub(super) fn prose(cursor: &mut Cursor<'_>, key: &str, remarks: &mut Remarks) -> Option<String> {
     let at = cursor.offset();
     match cursor.kind() {
         Kind::Null => {
@@ -47,10 +51,7 @@ pub(super) fn prose(
     }
 }
 
-pub(super) fn dependencies(
-    cursor: &mut Cursor<'_>,
-    remarks: &mut Vec<(usize, String)>,
-) -> Vec<String> {
+pub(super) fn dependencies(cursor: &mut Cursor<'_>, remarks: &mut Remarks) -> Vec<String> {
     let at = cursor.offset();
     let mut ids = Vec::new();
     match cursor.kind() {
@@ -60,7 +61,7 @@ pub(super) fn dependencies(
         Kind::Array => cursor.array(|cursor| {
             let at = cursor.offset();
             match cursor.kind() {
-                Kind::String | Kind::Scalar => ids.extend(word(cursor)),
+                Kind::String | Kind::Scalar => ids.extend(word(cursor).map(Cow::into_owned)),
                 _ => remarks.push((
                     at,
                     format!("{} is no dependency, and is skipped", short(cursor.raw())),

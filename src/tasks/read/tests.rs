@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::tasks::{Finding, Priority, Task};
 
 fn plan(text: &str) -> TaskFile {
     read(text.as_bytes()).unwrap()
@@ -259,7 +260,211 @@ fn nearly_a_plan() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn subtasks_are_the_same_wherever_their_parents_members_stand() {
+    let below = r#""subtasks": [{"id": "7.1", "title": "a", "x": 1}, 5, {"id": 2, "title": "b", "priority": "low"}]"#;
+    let (id, priority) = (r#""id": 7"#, r#""priority": "high""#);
+    let orders = [
+        [id, priority, below],
+        [id, below, priority],
+        [below, id, priority],
+        [below, priority, id],
+    ];
+    let read = orders.map(|members| {
+        let text = format!(r#"{{"tasks": [{{{}}}]}}"#, members.join(", "));
+        let file = plan(&text);
+        let task = &file.tags[0].tasks[0];
+        let subtask =
+            |subtask: &Task| format!("{} {}", task.subtask_id(subtask), subtask.priority.as_str());
+        let messages: Vec<String> = file
+            .findings
+            .iter()
+            .map(|finding| finding.message.clone())
+            .collect();
+        (
+            task.subtasks.iter().map(subtask).collect::<Vec<_>>(),
+            messages,
+        )
+    });
+    assert_eq!(read[0].0, ["7.1 high", "7.2 low"]);
+    assert!(read.iter().all(|other| *other == read[0]), "{read:#?}");
+    // Of two ids the last one counts, for the subtasks as well.
+    let text = format!(r#"{{"tasks": [{{"id": 3, {priority}, {below}, {id}}}]}}"#);
+    let file = plan(&text);
+    assert_eq!(file.tags[0].tasks[0].subtasks[0].id, "1");
+}
+
+#[test]
+fn one_endless_line_is_read_in_no_more_time_than_many() {
+    // Quadratic would be hours.
+    let task = r#"{"id": 1, "title": "é", "subtasks": [7]},"#;
+    let count = 2_000_000 / task.len();
+    let text = format!("{{\"tasks\": [{}null]}}", task.repeat(count));
+    let begun = std::time::Instant::now();
+    let file = plan(&text);
+    assert_eq!(file.tags[0].tasks.len(), count);
+    let last = file
+        .findings
+        .iter()
+        .rfind(|finding| finding.line == 1)
+        .unwrap();
+    assert!(last.column > 1_000);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+    let string = format!(
+        r#"{{"tasks": [{{"id": 1, "title": "{}"}}]}}"#,
+        "\\u00e9".repeat(500_000)
+    );
+    assert_eq!(plan(&string).tags[0].tasks[0].title.len(), 1_000_000);
+}
+
+#[test]
+fn findings_are_counted_where_there_are_too_many_to_keep() {
+    let text = format!("{{\"tasks\": [{}1]}}", "1,".repeat(300_000));
+    let findings = plan(&text).findings;
+    assert_eq!(findings.len(), 5_001);
+    assert_eq!(
+        findings[5_000].message,
+        "and 295001 more findings of this kind"
+    );
+}
+
+#[test]
+fn many_tags_of_many_tasks_are_all_read() {
+    let tasks = vec![GOOD.replace("\"d\"", &format!("{:?}", "d".repeat(2_500))); 100].join(",");
+    let tags: Vec<String> = (0..51)
+        .map(|tag| format!("\"tag {tag}\": {{\"tasks\": [{tasks}]}}"))
+        .collect();
+    let text = format!("{{{}}}", tags.join(",\n"));
+    assert!(text.len() > 13_000_000);
+    let file = plan(&text);
+    assert_eq!(file.tags.len(), 51);
+    assert!(file.tags.iter().all(|tag| tag.tasks.len() == 100));
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_looked_at() {
+    let error = read(&vec![b'['; LARGEST as usize + 1]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the file has 64 MB; plans are read up to 64 MB"
+    );
+}
+
+#[test]
+fn an_id_or_a_tag_that_reads_like_a_path_is_said() {
+    let text = format!(
+        "{{\"../..\": {{\"tasks\": [{}]}}}}",
+        GOOD.replace('1', "\"../x\"")
+    );
+    assert_eq!(
+        findings(&text),
+        [
+            "Field - 1:21 the tag reads like a path; its tasks can have no documents",
+            "Field ../x 1:22 the id reads like a path; the task can have no documents",
+        ]
+    );
+}
+
+#[test]
+fn columns_are_those_of_characters_however_far_into_a_line() {
+    let before = "é".repeat(10_000);
+    let text = format!("{{\"x\":\n \"{before}\", \"tasks\": [1]}}");
+    assert_eq!(plan(&text).findings[0].line, 2);
+    assert_eq!(
+        plan(&text).findings[0].column,
+        1 + 2 + 10_000 + "\", \"tasks\": [".len()
+    );
+}
+
+#[test]
+fn huge_numbers_and_keys_that_stand_twice_are_read() {
+    let file = plan(
+        r#"{"tasks": [{"id": 123456789012345678901234567890, "title": "a", "title": "b", "dependencies": [1e999, -0.0]}]}"#,
+    );
+    let task = &file.tags[0].tasks[0];
+    assert_eq!(task.id, "123456789012345678901234567890");
+    assert_eq!(task.title, "b");
+    assert_eq!(task.dependencies, ["1e999", "-0.0"]);
+    assert_eq!(
+        plan("{\"tasks\": [{\"id\": 1, \"title\": \"a\\u0000b\"}]}").tags[0].tasks[0].title,
+        "a\0b"
+    );
+}
+
+/// Text that is JSON, or nearly.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\\u12",
+        "\\ud834\\udd1e",
+        "\\n",
+        "\\x",
+        "0",
+        "-",
+        "1.",
+        ".5",
+        "1e+5",
+        "1E",
+        "00",
+        "null",
+        "nul",
+        "true",
+        "false ",
+        " ",
+        "\n",
+        "\t",
+        "\u{1}",
+        "é",
+        "\"a\"",
+        "\"tasks\":",
+        "{}",
+        "[]",
+        "\"id\":1",
+        "\u{feff}",
+    ]);
+    let edit = (any::<prop::sample::Index>(), 0..3usize, pieces);
+    (nearly_a_plan(), prop::collection::vec(edit, 0..4)).prop_map(|(mut text, edits)| {
+        for (at, cut, piece) in edits {
+            let at = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary((at + cut).min(text.len())).max(at);
+            text.replace_range(at..end, piece);
+        }
+        text
+    })
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn what_is_json_is_what_serde_json_says(text in nearly_json()) {
+        let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut values = serde_json::Deserializer::from_str(bare).into_iter::<serde::de::IgnoredAny>();
+        let theirs = values.next().is_some_and(|value| value.is_ok());
+        let ours = read(text.as_bytes());
+        let malformed = matches!(&ours, Err(ReadError::NotJson { message, .. }) if message == "malformed");
+        prop_assert!(!malformed, "the two disagree on {text:?}");
+        prop_assert_eq!(!matches!(ours, Err(ReadError::NotJson { .. } | ReadError::Empty)), theirs, "{:?}", text);
+    }
+
+    #[test]
+    fn a_string_says_what_serde_json_says(text in any::<String>(), escaped in any::<bool>()) {
+        let literal = if escaped {
+            let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+            format!("\"{}\"", units.concat())
+        } else {
+            serde_json::to_string(&text).unwrap()
+        };
+        prop_assert_eq!(Cursor::new(&literal).text(), text);
+    }
+
     #[test]
     fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = read(&bytes);

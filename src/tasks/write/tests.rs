@@ -164,3 +164,22 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
         assert!(error.contains(sentence) && error.contains(name), "{error}");
     }
 }
+
+#[test]
+fn a_plan_that_goes_while_the_lock_is_waited_for_is_not_made_anew() {
+    let (directory, path) = plan();
+    let lock = path.with_extension("json.lock");
+    fs::create_dir(&lock).unwrap();
+    let waiting = std::thread::spawn({
+        let path = path.clone();
+        move || done(&path, LONG)
+    });
+    fs::remove_file(&path).unwrap();
+    fs::remove_dir(&lock).unwrap();
+    let error = waiting.join().unwrap().unwrap_err().to_string();
+    assert!(
+        error.contains("no such file") || error.contains("No such file"),
+        "{error}"
+    );
+    assert_eq!(names(directory.path()), [] as [&str; 0]);
+}

@@ -1,0 +1,218 @@
+//! Damaged plans: whatever stands in the file, reading it ends, what is said of it holds together, and a status that is set is set.
+//!
+//! A few thousand damaged files every time; for as long as `FLIGHTDECK_FUZZ_SECONDS` says when that is set. What it finds is printed whole,
+//! to become a test of its own.
+
+use std::{
+    fs,
+    panic::catch_unwind,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use flightdeck::{
+    tasks::{self, Dependencies, EditError, Query, ReadError, Status, Tag, TaskFile},
+    text,
+};
+
+const SEEDS: [&str; 5] = [
+    r#"{"master": {"tasks": [{"id": 1, "title": "a\n\u00e9\ud834\udd1e", "description": "d", "status": "pending", "priority": "high", "dependencies": [2, "3.1"],
+        "subtasks": [{"id": 1, "title": "b", "status": "done", "dependencies": [1, "1.2"]}, {"id": "1.2", "title": "c"}]}, {"id": "2", "title": "e", "status": "done"}],
+        "metadata": {"created": "2025-01-01", "n": 1.5e-3}}, "Feature/X": {"tasks": []}}"#,
+    "\u{feff}{\"tasks\": [[{\"id\": 3.5, \"status\": null, \"details\": {\"a\": [true, false]}}, null], 7], \"meta\": {}} trailing",
+    r#"[{"subtasks": [{"id": 1}], "priority": "low", "id": "TASK-1"}, {"id": "TASK-1"}, {"dependencies": "1, 2"}, {}]"#,
+    r#"{"tags": {"a": {"tasks": [{"id": 1, "dependencies": [1]}]}, "a": {"tasks": [{"id": 1, "dependencies": [2]}, {"id": 2, "dependencies": [1]}]}}}"#,
+    r#"{"complexityAnalysis": [{"taskId": 1, "complexityScore": 8}], "currentTag": "x", "tasks": {"tasks": [{"id": "../x", "title": "\u001b[31m"}]}}"#,
+];
+
+const PIECES: [&str; 24] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\\",
+    "\\u",
+    "\\ud800",
+    "null",
+    "1e999",
+    "-",
+    "\"id\":",
+    "\"status\":\"done\"",
+    "\"subtasks\":[",
+    "\"tasks\":[{",
+    "\0",
+    "\n",
+    "\r\n",
+    "\u{202e}",
+    "\u{feff}",
+    "1.1",
+    "\"dependencies\":[1,\"2\"]",
+];
+
+/// Numbers that are the same for the same start (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit.max(1) as u64) as usize
+    }
+}
+
+fn damaged(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+    let mut bytes = seeds[numbers.below(seeds.len())].clone();
+    for _ in 0..=numbers.below(6) {
+        let at = numbers.below(bytes.len() + 1);
+        let end = (at + numbers.below(40)).min(bytes.len());
+        match numbers.below(7) {
+            0 => drop(bytes.drain(at..end)),
+            1 => bytes.truncate(at),
+            2 if at < bytes.len() => bytes[at] = numbers.below(256) as u8,
+            3 => {
+                let copy = bytes[at..end].to_vec();
+                let to = numbers.below(bytes.len() + 1);
+                drop(bytes.splice(to..to, copy));
+            }
+            4 => {
+                let other = &seeds[numbers.below(seeds.len())];
+                let from = numbers.below(other.len() + 1);
+                let until = (from + numbers.below(200)).min(other.len());
+                drop(bytes.splice(at..end, other[from..until].iter().copied()));
+            }
+            _ => {
+                let piece = PIECES[numbers.below(PIECES.len())].bytes();
+                drop(bytes.splice(at..at, piece));
+            }
+        }
+    }
+    bytes
+}
+
+/// Everything that is asked about a plan.
+fn ask(bytes: &[u8], numbers: &mut Numbers) {
+    let _ = tasks::current_tag(Some(bytes));
+    let _ = tasks::read_complexity(bytes);
+    let read = tasks::read(bytes);
+    if let Ok(whole) = std::str::from_utf8(bytes) {
+        let bare = whole.strip_prefix('\u{feff}').unwrap_or(whole);
+        let values = serde_json::Deserializer::from_str(bare);
+        let first = values.into_iter::<serde::de::IgnoredAny>().next();
+        let theirs = matches!(first, Some(Ok(_)));
+        let ours = !matches!(read, Err(ReadError::NotJson { .. } | ReadError::Empty));
+        assert_eq!(ours, theirs, "whether it is JSON: {read:?}");
+    }
+    let Ok(file) = read else { return };
+    let lines = bytes.split(|&byte| byte == b'\n').count();
+    for finding in &file.findings {
+        assert!((1..=lines).contains(&finding.line), "{finding:?}");
+        assert!(finding.column >= 1, "{finding:?}");
+    }
+    let _ = tasks::summaries(&file);
+    for tag in &file.tags {
+        ask_tag(tag, numbers);
+        set(bytes, &file, tag, numbers);
+    }
+}
+
+fn ask_tag(tag: &Tag, numbers: &mut Numbers) {
+    let waiting = tasks::waiting(tag);
+    let known = Dependencies::new(tag);
+    if let Some(next) = tasks::next(tag) {
+        let _ = next.why();
+    }
+    let mut query = Query::parse("status:pending,done !title:x ready:yes id:1 a");
+    for task in tasks::ready(tag) {
+        query.keeps(&task.id, task, true);
+    }
+    for task in tag
+        .tasks
+        .iter()
+        .skip(numbers.below(tag.tasks.len()))
+        .take(3)
+    {
+        let shown = text::sanitize(&task.title);
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        let _ = known.direct(&task.id);
+        let _ = known.blocks(&task.id);
+        let blockers = known.blockers(&task.id);
+        // What waits for something is blocked by something, whichever of the two is asked.
+        let first = tag
+            .task(&task.id)
+            .is_some_and(|first| std::ptr::eq(first, task));
+        assert!(
+            !first || waiting.contains_key(&task.id) != blockers.is_empty(),
+            "{}",
+            task.id
+        );
+    }
+}
+
+fn set(bytes: &[u8], file: &TaskFile, tag: &Tag, numbers: &mut Numbers) {
+    if tag.tasks.is_empty() {
+        return;
+    }
+    let at = numbers.below(tag.tasks.len());
+    let id = &tag.tasks[at].id;
+    let edit = match tasks::set_status(bytes, &tag.name, id, &Status::Review) {
+        Ok(edit) => edit,
+        Err(EditError::Ambiguous { .. } | EditError::NotUtf8) => return,
+        Err(error) => panic!("{id}: {error}"),
+    };
+    let mut after = tasks::read(&edit.bytes).unwrap();
+    let mut expected = file.clone();
+    // A status that was missing may bring a line of its own.
+    for file in [&mut after, &mut expected] {
+        for task in file.tags.iter_mut().flat_map(|tag| &mut tag.tasks) {
+            task.line = 0;
+            task.subtasks.iter_mut().for_each(|task| task.line = 0);
+        }
+    }
+    let tag = expected
+        .tags
+        .iter_mut()
+        .find(|other| other.name == tag.name)
+        .unwrap();
+    tag.tasks[at].status = Status::Review;
+    assert_eq!(after.tags, expected.tags, "nothing but the status changes");
+}
+
+#[test]
+fn no_damage_to_a_plan_is_more_than_a_finding_or_an_error() {
+    let mut seeds: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    let seconds = std::env::var("FLIGHTDECK_FUZZ_SECONDS").ok();
+    let seconds: Option<u64> = seconds.and_then(|seconds| seconds.parse().ok());
+    let corpus = std::env::var_os("FLIGHTDECK_CORPUS").map(PathBuf::from);
+    if let (Some(corpus), Some(_)) = (corpus, seconds) {
+        let files = fs::read_dir(corpus.join("tasks"))
+            .unwrap()
+            .map(Result::unwrap);
+        let small = files.filter(|file| file.metadata().is_ok_and(|about| about.len() < 60_000));
+        seeds.extend(small.map(|file| fs::read(file.path()).unwrap()));
+    }
+    let begun = Instant::now();
+    let start = seconds.map_or(0x9e37_79b9_7f4a_7c15, |_| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.unwrap().as_nanos() as u64 | 1
+    });
+    let mut numbers = Numbers(start);
+    let mut count = 0u64;
+    let more = |count| match seconds {
+        Some(seconds) => begun.elapsed() < Duration::from_secs(seconds),
+        None => count < 3_000,
+    };
+    while more(count) {
+        let bytes = damaged(&seeds, &mut numbers);
+        let state = numbers.0;
+        let asked = catch_unwind(|| ask(&bytes, &mut Numbers(state)));
+        assert!(asked.is_ok(), "{:?}", String::from_utf8_lossy(&bytes));
+        count += 1;
+    }
+    if seconds.is_some() {
+        println!("{count} damaged plans, from {start:#x}");
+    }
+}
