@@ -7,7 +7,7 @@
 //! | `service`, `route`, `discovery`, `openapi` | HTTP requests to calls, and what there is to call |
 //! | `write`, `builtin`, `definitions`, `schema` | what a write means, decided on the newest state |
 //! | `collect` | what deletions bring about |
-//! | `read`, `watch`, `select` | lists and watches |
+//! | `read`, `watch`, `select`, `options` | lists and watches |
 //! | `form`, `table`, `json_path` | the forms objects are sent in: whole, metadata alone, rows of a table |
 //! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
 //! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
@@ -15,6 +15,17 @@
 //! | `fault` | what goes wrong between client and server, planted |
 //! | `jobs`, `node` | the Job controller, and the node that runs pods as processes |
 //! | `kinds`, `object`, `failure` | the words the others speak in |
+//!
+//! What it does not do, and how it says so:
+//!
+//! | not served | answer |
+//! |---|---|
+//! | Services, Nodes, Deployments, RBAC, quotas, webhooks: every kind but those in `kinds` and those of definitions | 404, naming the kind |
+//! | `exec`, `attach`, `portforward`, `proxy`, `eviction`, `scale`: every subresource but `status` and `pods/log` | 404, naming it |
+//! | rules in CEL, conversion webhooks | the definition is taken; a warning says that nothing evaluates them |
+//! | protobuf and CBOR answers; OpenAPI v2 | 406; 404: clients take JSON and v3 |
+//! | protobuf bodies of kinds beyond those in `protobuf` | 415 |
+//! | admission, authorization: who has the token may do everything | reviews answer yes |
 
 mod access;
 mod apply;
@@ -36,6 +47,7 @@ pub mod log;
 pub mod node;
 mod object;
 mod openapi;
+mod options;
 mod patch;
 mod protobuf;
 mod read;

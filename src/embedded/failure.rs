@@ -49,6 +49,19 @@ impl Cause {
         }
     }
 
+    /// A word that is none of those there are.
+    pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
+        let list: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
+        Self {
+            reason: "FieldValueNotSupported",
+            field: field.into(),
+            message: format!(
+                "Unsupported value: {value}: supported values: {}",
+                list.join(", ")
+            ),
+        }
+    }
+
     /// A change or value that is never allowed.
     pub fn forbidden(field: impl Into<String>, message: impl AsRef<str>) -> Self {
         Self {
@@ -80,6 +93,17 @@ impl Failure {
             StatusCode::NOT_FOUND,
             "NotFound",
             "the server could not find the requested resource",
+        )
+    }
+
+    /// A resource or subresource that Kubernetes may have, but this server has not.
+    pub fn not_served(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            format!(
+                "the server could not find the requested resource: the embedded cluster serves no {what}"
+            ),
         )
     }
 
@@ -130,6 +154,24 @@ impl Failure {
 
     /// The object breaks its schema or a rule of its kind.
     pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
+        Self::invalid_as(
+            (&kind.qualified_kind(), &kind.group, &kind.kind),
+            name,
+            causes,
+        )
+    }
+
+    /// Parameters (`ListOptions`, `CreateOptions` ...) that make no sense, or not together.
+    pub fn invalid_options(options: &str, causes: &[Cause]) -> Self {
+        let qualified = format!("{options}.meta.k8s.io");
+        Self::invalid_as((&qualified, "meta.k8s.io", options), "", causes)
+    }
+
+    fn invalid_as(
+        (qualified, group, kind): (&str, &str, &str),
+        name: &str,
+        causes: &[Cause],
+    ) -> Self {
         let sentences: Vec<String> = causes
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
@@ -138,7 +180,7 @@ impl Failure {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut message = format!("{} {name:?} is invalid", kind.qualified_kind());
+        let mut message = format!("{qualified} {name:?} is invalid");
         if !list.is_empty() {
             message = format!("{message}: {list}");
         }
@@ -150,7 +192,7 @@ impl Failure {
             .collect();
         let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
         failure.details =
-            Some(json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes}));
+            Some(json!({"name": name, "group": group, "kind": kind, "causes": causes}));
         failure
     }
 
@@ -182,6 +224,17 @@ impl Failure {
     /// The resource version asked for is no longer (or not yet) known: list again.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// A resource version that is still to come: the client is ahead of this server, or of what it kept.
+    pub fn too_new(revision: u64, newest: u64) -> Self {
+        let message = format!("Too large resource version: {revision}, current: {newest}");
+        let mut failure = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message);
+        failure.details = Some(json!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        }));
+        failure
     }
 
     /// The verb is not served on this path.

@@ -10,6 +10,7 @@ use super::{
     form::Form,
     kinds::{Kind, View},
     object::{Key, Object},
+    options::{ListOptions, Moment},
     select::Selector,
     store::State,
     table, write,
@@ -61,10 +62,32 @@ struct Continue {
     name: String,
 }
 
-fn gone(revision: u64) -> Failure {
-    Failure::expired(format!(
-        "The provided continue parameter is too old to display a consistent list result: resource version {revision} is no longer known"
-    ))
+/// The revision a list shows, and after which object its page begins.
+fn place(state: &State, options: &ListOptions) -> Result<(u64, Option<Key>), Failure> {
+    let newest = state.revision();
+    if !options.token.is_empty() {
+        let token: Option<Continue> = BASE64_URL_SAFE_NO_PAD
+            .decode(&options.token)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        let token = token.ok_or_else(|| Failure::bad_request("continue key is not valid"))?;
+        return Ok((token.revision, Some(Key::new(token.namespace, token.name))));
+    }
+    match options.moment {
+        Moment::Exact(asked) | Moment::NotBefore(asked) if asked > newest => {
+            Err(Failure::too_new(asked, newest))
+        }
+        Moment::Exact(asked) => Ok((asked, None)),
+        Moment::Newest | Moment::NotBefore(_) => Ok((newest, None)),
+    }
+}
+
+fn gone(options: &ListOptions) -> Failure {
+    Failure::expired(if options.token.is_empty() {
+        "The resourceVersion for the provided list is too old."
+    } else {
+        "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter."
+    })
 }
 
 /// One page: the body of the list.
@@ -72,27 +95,16 @@ pub fn list(
     state: &State,
     kind: &Kind,
     scope: &Scope,
-    limit: Option<usize>,
-    token: &str,
+    options: &ListOptions,
 ) -> Result<Vec<u8>, Failure> {
-    let token: Option<Continue> = if token.is_empty() {
-        None
-    } else {
-        let parsed = BASE64_URL_SAFE_NO_PAD
-            .decode(token)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok());
-        Some(parsed.ok_or_else(|| Failure::bad_request("continue key is not valid"))?)
-    };
-    let revision = token
-        .as_ref()
-        .map_or(state.revision(), |token| token.revision);
-    let after = token.map(|token| Key::new(token.namespace, token.name));
-    let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let (revision, after) = place(state, options)?;
+    let limit = options.limit.unwrap_or(usize::MAX);
     let mut page: Vec<&Object> = Vec::new();
+    // Objects after the page, where they can be counted: with a selector nobody knows.
+    let mut remaining = 0;
     let mut more = false;
     if let Some(collection) = state.collection(&kind.resource) {
-        let then = collection.before(revision).ok_or_else(|| gone(revision))?;
+        let then = collection.before(revision).ok_or_else(|| gone(options))?;
         let now = collection
             .range(&scope.namespace, after.as_ref())
             .filter(|object| then.is_empty() || !then.contains_key(&object.key));
@@ -120,7 +132,12 @@ pub fn list(
             all.sort_by(|a, b| a.key.cmp(&b.key));
         }
         more = all.len() > limit;
+        remaining = all.len().saturating_sub(limit);
         all.truncate(limit);
+        if more && then.is_empty() {
+            let last = all.last().map(|object| &object.key);
+            remaining = collection.range(&scope.namespace, last).count();
+        }
         page = all;
     }
 
@@ -132,6 +149,9 @@ pub fn list(
             name: last.key.name.clone(),
         };
         let json = serde_json::to_vec(&token).map_err(Failure::internal)?;
+        if scope.selector.is_empty() {
+            metadata["remainingItemCount"] = remaining.into();
+        }
         metadata["continue"] = BASE64_URL_SAFE_NO_PAD.encode(json).into();
     }
     Ok(body(kind, scope.form, &metadata, &page))

@@ -39,6 +39,17 @@ pub struct ResourcePath {
     pub subresource: Option<String>,
 }
 
+impl ResourcePath {
+    /// `jobs.batch`, as messages name a resource.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+}
+
 impl Target {
     /// Reads a path; `None` when nothing is ever served there.
     pub fn parse(path: &str) -> Option<Self> {

@@ -93,7 +93,7 @@ impl Service {
                 .registry()
                 .find(&path.group, &path.version, &path.plural)
                 .cloned()
-                .ok_or_else(Failure::no_such_path)?;
+                .ok_or_else(|| Failure::not_served(&path.qualified()))?;
             if path.namespace.is_empty() && path.name.is_some() && kind.namespaced
                 || !path.namespace.is_empty() && !kind.namespaced
             {
@@ -135,7 +135,10 @@ impl Service {
             }
             None => false,
             Some("status") if call.kind.status => true,
-            Some(_) => return Err(Failure::no_such_path()),
+            Some(other) => {
+                let what = format!("{}/{other}", call.path.qualified());
+                return Err(Failure::not_served(&what));
+            }
         };
         match (method.as_str(), name) {
             ("GET", None) if call.params.flag("watch") => self.watch(&call),

@@ -14,6 +14,7 @@ use super::{
     form::Form,
     kinds::Kind,
     object::Object,
+    options::WatchOptions,
     read::{Scope, append},
     store::{Change, Store, What},
     table,
@@ -23,17 +24,6 @@ use super::{
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// The longest a watch lasts when it names no timeout.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
-
-/// How a watch begins and how long it lasts.
-#[derive(Clone, Debug)]
-pub struct WatchOptions {
-    /// `None`: from now, after an ADDED for every object there is.
-    pub since: Option<u64>,
-    pub bookmarks: bool,
-    /// An ADDED for every object, then a marked bookmark.
-    pub initial_events: bool,
-    pub timeout: Option<Duration>,
-}
 
 struct Watch {
     store: Store,
@@ -70,24 +60,24 @@ pub fn open(
     let mut first = Vec::new();
     let mut phase_over = false;
     let told = match options.since {
-        Some(since) if !options.initial_events => {
+        Some(since) if !options.initial => {
             if since > state.revision() || collection.since(since).is_none() {
                 expired(&mut first, since);
                 phase_over = true;
             }
             since
         }
-        _ => {
-            let all = collection.range(&scope.namespace, None);
-            for object in all.filter(|object| scope.has(object)) {
-                line(&mut first, "ADDED", kind, &scope, object);
-            }
-            if options.initial_events {
-                bookmark(&mut first, kind, scope.form, state.revision(), true);
-            }
-            state.revision()
-        }
+        _ => state.revision(),
     };
+    if options.initial {
+        let all = collection.range(&scope.namespace, None);
+        for object in all.filter(|object| scope.has(object)) {
+            line(&mut first, "ADDED", kind, &scope, object);
+        }
+        if options.marks_initial {
+            bookmark(&mut first, kind, scope.form, told, true);
+        }
+    }
     let watch = Watch {
         changed: collection.subscribe(),
         store: store.clone(),

@@ -228,3 +228,111 @@ async fn every_kind_that_is_served_is_described_by_openapi() {
     let again = api.send("GET", run, &[("if-none-match", tag)], "").await;
     assert_eq!((again.code(), again.body.as_str()), (304, ""));
 }
+
+#[tokio::test]
+async fn a_list_shows_the_version_it_is_asked_for() {
+    let api = Api::open().await;
+    let first = api.map("a").await;
+    for name in ["b", "c", "d"] {
+        api.map(name).await;
+    }
+    let version = |object: &Value| {
+        object["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let then = version(&first);
+    let list = async |query: &str| api.get(&format!("{MAPS}?{query}"), "").await;
+    let names = |list: &Value| -> Vec<String> {
+        let items = list["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+
+    let exact = list(&format!(
+        "resourceVersion={then}&resourceVersionMatch=Exact"
+    ))
+    .await
+    .json();
+    assert_eq!(
+        (names(&exact), version(&exact)),
+        (vec!["a".to_owned()], then.clone())
+    );
+    let newer = list(&format!(
+        "resourceVersion={then}&resourceVersionMatch=NotOlderThan"
+    ))
+    .await;
+    assert_eq!(names(&newer.json()).len(), 4);
+
+    let page = list("limit=1").await.json();
+    assert_eq!(page["metadata"]["remainingItemCount"], 3);
+    let token = page["metadata"]["continue"].as_str().unwrap().to_owned();
+    let next = list(&format!("limit=2&continue={token}")).await.json();
+    assert_eq!(names(&next), ["b", "c"]);
+    assert_eq!(next["metadata"]["remainingItemCount"], 1);
+    let selected = list("limit=1&labelSelector=n%20in%20(a,b)").await.json();
+    assert!(selected["metadata"]["continue"].is_string());
+    assert_eq!(selected["metadata"].get("remainingItemCount"), None);
+
+    for (query, code, part) in [
+        ("resourceVersion=999999", 504, "Too large resource version"),
+        ("continue=nonsense", 400, "continue key is not valid"),
+        (
+            "resourceVersionMatch=Exact",
+            422,
+            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden",
+        ),
+        (
+            "fieldSelector=data.a%3D1",
+            400,
+            "field label not supported: data.a",
+        ),
+        ("labelSelector=a%20b", 400, "unable to parse requirement"),
+    ] {
+        let refused = list(query).await;
+        assert_eq!(refused.code(), code, "{query}: {}", refused.body);
+        assert!(
+            refused.json()["message"].as_str().unwrap().contains(part),
+            "{}",
+            refused.body
+        );
+    }
+    let one = api
+        .get(&format!("{MAPS}/a?resourceVersion=999999"), "")
+        .await;
+    assert_eq!(one.code(), 504);
+}
+
+#[tokio::test]
+async fn a_watch_tells_what_is_there_when_it_is_asked_to() {
+    let api = Api::open().await;
+    api.map("a").await;
+    let watch = async |query: &str| {
+        let answer = api
+            .get(&format!("{MAPS}?watch=true&timeoutSeconds=0&{query}"), "")
+            .await;
+        assert_eq!(answer.code(), 200, "{}", answer.body);
+        let types = answer.events().into_iter();
+        types
+            .map(|event| event["type"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let streaming = "resourceVersionMatch=NotOlderThan&sendInitialEvents";
+    assert_eq!(watch("").await, ["ADDED"]);
+    assert_eq!(watch(&format!("{streaming}=false")).await, [""; 0]);
+    assert_eq!(
+        watch(&format!("{streaming}=true&allowWatchBookmarks=true")).await,
+        ["ADDED", "BOOKMARK"],
+        "what there is, and that this was it"
+    );
+    assert_eq!(watch("resourceVersion=999999").await, ["ERROR"]);
+    let refused = api
+        .get(&format!("{MAPS}?watch=true&sendInitialEvents=true"), "")
+        .await;
+    assert_eq!(
+        (refused.code(), &refused.json()["reason"]),
+        (422, &json!("Invalid"))
+    );
+}

@@ -53,7 +53,9 @@ pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
     if media_type.contains("protobuf") {
         return protobuf::decode(body);
     }
-    if media_type.contains("cbor") {
+    let plain = media_type.split(';').next().unwrap_or_default().trim();
+    let json = ["", "application/json", "text/json"].contains(&plain) || plain.ends_with("+json");
+    if !(json || plain.contains("yaml")) {
         return Err(Failure::unsupported_media_type(&[
             "application/json",
             "application/yaml",
@@ -63,7 +65,7 @@ pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::bad_request(format!("the body cannot be read: {error}"))
     };
-    if media_type.contains("yaml") {
+    if plain.contains("yaml") {
         // JSON is YAML too, and quicker to read.
         return serde_json::from_slice(body)
             .or_else(|_| serde_yaml::from_slice(body))

@@ -1,7 +1,5 @@
 //! GET of resources: one object, a list, a watch, a log.
 
-use std::time::Duration;
-
 use futures::StreamExt;
 use http::{Response, StatusCode};
 use k8s_openapi::api::core::v1::Pod;
@@ -15,18 +13,24 @@ use super::{
 use crate::embedded::{
     failure::{Cause, Failure},
     node::{LogError, LogQuery},
+    options::{ListOptions, WatchOptions, revision},
     read::{self, Scope},
-    watch::{self, WatchOptions},
+    watch,
 };
 
 impl Service {
     pub(super) fn get(&self, call: &Call, name: &str) -> Result<Response<ResponseBody>, Failure> {
-        let object = self
-            .store
-            .read()
+        let state = self.store.read();
+        if let Some(asked) = revision(call.params.text("resourceVersion"))?
+            && asked > state.revision()
+        {
+            return Err(Failure::too_new(asked, state.revision()));
+        }
+        let object = state
             .get(&call.kind.resource, &call.key(name))
             .cloned()
             .ok_or_else(|| Failure::not_found(&call.kind, name))?;
+        drop(state);
         Ok(call.object(StatusCode::OK, &object))
     }
 
@@ -85,14 +89,8 @@ impl Service {
 
     pub(super) fn list(&self, call: &Call) -> Result<Response<ResponseBody>, Failure> {
         let scope = call.scope()?;
-        let limit = call.params.number("limit")?;
-        let body = read::list(
-            &self.store.read(),
-            &call.kind,
-            &scope,
-            limit,
-            call.params.text("continue"),
-        )?;
+        let options = ListOptions::read(&call.params)?;
+        let body = read::list(&self.store.read(), &call.kind, &scope, &options)?;
         Ok(bytes_response(
             StatusCode::OK,
             body.into(),
@@ -109,23 +107,7 @@ impl Service {
         call: &Call,
         scope: Scope,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let since = match call.params.text("resourceVersion") {
-            "" | "0" => None,
-            version => Some(version.parse().map_err(|_| {
-                Failure::bad_request(format!(
-                    "Invalid value: {version:?}: not a resource version"
-                ))
-            })?),
-        };
-        let options = WatchOptions {
-            since,
-            bookmarks: call.params.flag("allowWatchBookmarks"),
-            initial_events: call.params.flag("sendInitialEvents"),
-            timeout: call
-                .params
-                .number("timeoutSeconds")?
-                .map(Duration::from_secs),
-        };
+        let options = WatchOptions::read(&call.params)?;
         let lines = watch::open(&self.store, &call.kind, scope, &options)?;
         Ok(stream_response(lines, "application/json"))
     }

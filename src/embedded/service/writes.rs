@@ -13,6 +13,7 @@ use super::{
 use crate::embedded::{
     failure::Failure,
     object::Key,
+    options::ListOptions,
     patch::PatchType,
     read,
     write::{self, Deleted, Edit},
@@ -140,7 +141,7 @@ impl Service {
     ) -> Result<Response<ResponseBody>, Failure> {
         let (options, dry_run) = call.delete_options()?;
         let scope = call.scope()?;
-        let body = read::list(&self.store.read(), &call.kind, &scope, None, "")?;
+        let body = read::list(&self.store.read(), &call.kind, &scope, &ListOptions::all())?;
         let keys: Vec<Key> = {
             let state = self.store.read();
             let all = state.collection(&call.kind.resource);
