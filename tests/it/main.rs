@@ -19,6 +19,7 @@ mod embedded_access;
 mod embedded_api;
 mod embedded_clients;
 mod embedded_faults;
+mod embedded_kubectl;
 mod embedded_node;
 mod embedded_surface;
 mod layers;
