@@ -2,10 +2,13 @@
 //!
 //! It knows no kind of ours, only those that CustomResourceDefinitions add to it, and imports no other room of the crate.
 //!
+//! It does no admission, and evaluates no rules in CEL (`x-kubernetes-validations`): a definition that has some is
+//! accepted with a warning and the condition `RulesIgnored`.
+//!
 //! | file | what it holds |
 //! |---|---|
 //! | `service`, `route`, `discovery`, `openapi` | HTTP requests to calls, and what there is to call |
-//! | `write`, `builtin`, `definitions`, `schema` | what a write means, decided on the newest state |
+//! | `write`, `builtin`, `metadata`, `definitions`, `schema` | what a write means, decided on the newest state |
 //! | `collect` | what deletions bring about |
 //! | `read`, `watch`, `select`, `options` | lists and watches |
 //! | `form`, `table`, `json_path` | the forms objects are sent in: whole, metadata alone, rows of a table |
@@ -44,6 +47,7 @@ mod jobs;
 mod json_path;
 mod kinds;
 pub mod log;
+mod metadata;
 pub mod node;
 mod object;
 mod openapi;

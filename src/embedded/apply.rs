@@ -22,6 +22,28 @@ struct Entry {
     fields: FieldSet,
 }
 
+/// A time as it is written here, however it was sent.
+fn normal_time(text: &str) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+impl Entry {
+    /// The manager as messages name it.
+    fn described(&self) -> String {
+        let mut text = format!("{:?}", self.manager);
+        if self.status {
+            text.push_str(" with subresource \"status\"");
+        }
+        if !self.applied {
+            text = format!("{text} using {}", self.api_version);
+        }
+        text
+    }
+}
+
 /// Who owns which fields of one object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Managers(Vec<Entry>);
@@ -47,7 +69,7 @@ impl Managers {
                 applied: text(entry, "/operation") == "Apply",
                 status: text(entry, "/subresource") == "status",
                 api_version: text(entry, "/apiVersion").to_owned(),
-                time: text(entry, "/time").to_owned(),
+                time: normal_time(text(entry, "/time")),
                 fields: fields::from_json(&entry["fieldsV1"]),
             })
             .collect();
@@ -159,7 +181,7 @@ impl Managers {
                 if force {
                     entry.fields.remove(path);
                 } else {
-                    conflicts.push((entry.manager.clone(), fields::spell(path)));
+                    conflicts.push((entry.described(), fields::spell(path)));
                 }
             }
         }
@@ -272,7 +294,12 @@ mod tests {
         let edited = json!({"data": {"a": "2"}});
         managers.update(&writer("edit"), &live, &edited, SHAPE);
         let refused = managers.apply(&writer("one"), &edited, &config, SHAPE, false);
-        assert!(refused.unwrap_err().message.contains("\"edit\": .data.a"));
+        assert!(
+            refused
+                .unwrap_err()
+                .message
+                .contains("\"edit\" using v1: .data.a")
+        );
         let mut object = edited.clone();
         managers.write(&mut object);
         assert_eq!(Managers::read(&object), managers);

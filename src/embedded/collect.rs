@@ -119,10 +119,11 @@ fn owner_state(transaction: &Transaction<'_>, object: &Object, reference: &Value
     let Some(kind) = owner_kind(transaction.registry(), reference) else {
         return Owner::Solid;
     };
-    let namespace = if kind.namespaced {
-        object.key.namespace.as_str()
-    } else {
-        ""
+    let namespace = match (kind.namespaced, object.key.namespace.as_str()) {
+        (false, _) => "",
+        // What has no namespace cannot say in which its owner is.
+        (true, "") => return Owner::Solid,
+        (true, own) => own,
     };
     let key = Key::new(namespace, text(reference, "/name"));
     match transaction.get(&kind.resource, &key) {

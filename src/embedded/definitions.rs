@@ -10,12 +10,17 @@ use super::{
     failure::Cause,
     kinds::{Kind, View, api_version},
     object::{child_mut, list, map_mut, text},
-    schema::Schema,
+    schema::{self, Schema},
     table,
 };
 
 /// Holds a definition until its objects are gone.
 pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Condition of a definition with rules in CEL: they are kept, and not evaluated.
+const RULES_IGNORED: &str = "RulesIgnored";
+/// The conditions that are written here.
+const OWN_CONDITIONS: [&str; 3] = ["NamesAccepted", "Established", RULES_IGNORED];
 
 /// The kinds a definition serves: one for each served version.
 pub fn kinds(definition: &Value) -> Vec<Kind> {
@@ -104,24 +109,30 @@ pub fn validate(definition: &Value) -> Vec<Cause> {
             causes.push(Cause::required(at));
             continue;
         };
-        if schema["type"] != "object" {
-            causes.push(Cause::invalid(
-                format!("{at}.type"),
-                &schema["type"],
-                "must be object at the root",
-            ));
-        }
-        let mut bad = Vec::new();
-        Schema::read(schema).bad_patterns(&at, &mut bad);
-        causes.extend(bad.into_iter().map(|(at, pattern)| {
-            Cause::invalid(
-                format!("{at}.pattern"),
-                &Value::from(pattern),
-                "must be a valid regular expression",
-            )
-        }));
+        causes.extend(schema::faults(schema, &at));
     }
     causes
+}
+
+/// The versions whose schema has rules in CEL.
+fn versions_with_rules(definition: &Value) -> Vec<&str> {
+    list(definition, "/spec/versions")
+        .iter()
+        .filter(|version| schema::has_rules(&version["schema"]))
+        .map(|version| text(version, "/name"))
+        .collect()
+}
+
+/// What who writes a definition should know.
+pub fn warnings(definition: &Value) -> Vec<String> {
+    versions_with_rules(definition)
+        .into_iter()
+        .map(|version| {
+            format!(
+                "spec.versions[{version}]: x-kubernetes-validations are not evaluated by the embedded cluster; it accepts objects that they would refuse"
+            )
+        })
+        .collect()
 }
 
 /// Fills in what may be left out, and the status of a definition that is served.
@@ -155,6 +166,7 @@ pub fn complete(definition: &mut Value, now: &str) {
             )
     };
     let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since(kind)});
+    let rules = versions_with_rules(definition).join(", ");
     let mut conditions = vec![
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
         condition(
@@ -163,10 +175,16 @@ pub fn complete(definition: &mut Value, now: &str) {
             "the initial names have been accepted",
         ),
     ];
+    if !rules.is_empty() {
+        let message = format!(
+            "x-kubernetes-validations of {rules} are not evaluated by the embedded cluster"
+        );
+        conditions.push(condition(RULES_IGNORED, "NotSupported", &message));
+    }
     conditions.extend(
         list(definition, "/status/conditions")
             .iter()
-            .filter(|known| known["type"] != "NamesAccepted" && known["type"] != "Established")
+            .filter(|known| !OWN_CONDITIONS.contains(&text(known, "/type")))
             .cloned(),
     );
     definition["status"] = json!({

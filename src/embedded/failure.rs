@@ -1,5 +1,7 @@
 //! What the API answers when it does not do what was asked: the Kubernetes `Status` object.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -59,6 +61,15 @@ impl Cause {
                 "Unsupported value: {value}: supported values: {}",
                 list.join(", ")
             ),
+        }
+    }
+
+    /// A text that is longer than `most` bytes.
+    pub fn too_long(field: impl Into<String>, most: u64) -> Self {
+        Self {
+            reason: "FieldValueTooLong",
+            field: field.into(),
+            message: format!("Too long: may not be more than {most} bytes"),
         }
     }
 
@@ -129,24 +140,33 @@ impl Failure {
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
     }
 
-    /// Fields that another manager owns (server-side apply without force). `fields` are (manager, path).
+    /// Fields that other managers own (server-side apply without force). `fields` are (manager, path), the manager as
+    /// the API server describes it: quoted, with subresource and version.
     pub fn apply_conflict(fields: &[(String, String)]) -> Self {
-        let plural = if fields.len() == 1 { "" } else { "s" };
-        let list: Vec<String> = fields
-            .iter()
-            .map(|(manager, path)| format!("conflict with {manager:?}: {path}"))
-            .collect();
         let causes: Vec<Value> = fields
             .iter()
             .map(|(manager, path)| {
-                json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager:?}"), "field": path})
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": path})
             })
             .collect();
-        let message = format!(
-            "Apply failed with {} conflict{plural}: {}",
-            fields.len(),
-            list.join(", ")
-        );
+        let message = if let [(manager, path)] = fields {
+            format!("Apply failed with 1 conflict: conflict with {manager}: {path}")
+        } else {
+            let mut by_manager = BTreeMap::<&str, Vec<&str>>::new();
+            for (manager, path) in fields {
+                by_manager.entry(manager).or_default().push(path);
+            }
+            let lines = by_manager.iter().flat_map(|(manager, paths)| {
+                let paths = paths.iter().map(|path| format!("- {path}"));
+                std::iter::once(format!("conflicts with {manager}:")).chain(paths)
+            });
+            let lines: Vec<String> = lines.collect();
+            format!(
+                "Apply failed with {} conflicts: {}",
+                fields.len(),
+                lines.join("\n")
+            )
+        };
         let mut failure = Self::new(StatusCode::CONFLICT, "Conflict", message);
         failure.details = Some(json!({"causes": causes}));
         failure

@@ -67,6 +67,16 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
+/// What is at a place as messages name it: `spec.taskIds[0]`.
+pub fn at<'a>(value: &'a Value, place: &str) -> Option<&'a Value> {
+    place
+        .split(['.', '['])
+        .try_fold(value, |value, step| match step.strip_suffix(']') {
+            Some(index) => value.get(index.parse::<usize>().ok()?),
+            None => value.get(step),
+        })
+}
+
 /// The array at `pointer`, or an empty one.
 pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value

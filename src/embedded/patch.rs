@@ -159,10 +159,38 @@ fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), Fa
             _ => strategic_at(child, value, key)?,
         }
     }
+    for (key, order) in patch {
+        let Some(name) = key.strip_prefix("$setElementOrder/") else {
+            continue;
+        };
+        if let (Some(Value::Array(items)), Value::Array(order), Some(keys)) =
+            (map.get_mut(name), order, merge_keys(field, name))
+        {
+            put_in_order(items, order, keys);
+        }
+    }
     if let Some(Value::Array(kept)) = patch.get("$retainKeys") {
         map.retain(|key, _| kept.iter().any(|name| name == key));
     }
     Ok(())
+}
+
+/// Brings the items that `order` names into that order; the others keep their places.
+fn put_in_order(items: &mut [Value], order: &[Value], keys: &[&str]) {
+    let place = |item: &Value| {
+        order.iter().position(|wanted| match keys {
+            [] => wanted == item,
+            keys => keys.iter().all(|key| wanted.get(key) == item.get(key)),
+        })
+    };
+    let slots: Vec<usize> = (0..items.len())
+        .filter(|at| place(&items[*at]).is_some())
+        .collect();
+    let mut named: Vec<Value> = slots.iter().map(|at| items[*at].clone()).collect();
+    named.sort_by_key(place);
+    for (at, item) in slots.into_iter().zip(named) {
+        items[at] = item;
+    }
 }
 
 fn strategic_list(
@@ -274,6 +302,21 @@ mod tests {
             &json!({"spec": {"containers": [{"image": "2"}]}}),
         );
         assert_eq!(refused.unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn an_applied_order_is_taken_over_and_what_the_server_added_stays() {
+        let mut value = json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "a"}, {"name": "b"}]},
+                               "metadata": {"finalizers": ["x", "y"]}});
+        let patch = json!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "b"}, {"name": "a"}],
+                                    "containers": [{"name": "c"}]},
+                           "metadata": {"$setElementOrder/finalizers": ["y", "x"]}});
+        strategic(&mut value, &patch).unwrap();
+        assert_eq!(
+            value,
+            json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "c"}, {"name": "b"}, {"name": "a"}]},
+                   "metadata": {"finalizers": ["y", "x"]}})
+        );
     }
 
     #[test]

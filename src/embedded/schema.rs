@@ -3,12 +3,16 @@
 //! Rules in CEL (`x-kubernetes-validations`) are not evaluated. Pure.
 
 mod clean;
+mod format;
+mod structural;
 mod validate;
 
 use std::collections::BTreeMap;
 
 use regex::Regex;
 use serde_json::Value;
+
+pub use structural::{faults, has_rules};
 
 /// How a list is merged by server-side apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +45,7 @@ pub struct Schema {
     minimum: Option<f64>,
     maximum: Option<f64>,
     exclusive: (bool, bool),
+    multiple_of: Option<f64>,
     all_of: Vec<Schema>,
     any_of: Vec<Schema>,
     one_of: Vec<Schema>,
@@ -107,6 +112,7 @@ impl Schema {
             minimum: schema["minimum"].as_f64(),
             maximum: schema["maximum"].as_f64(),
             exclusive: (flag("exclusiveMinimum"), flag("exclusiveMaximum")),
+            multiple_of: schema["multipleOf"].as_f64(),
             all_of: many("allOf"),
             any_of: many("anyOf"),
             one_of: many("oneOf"),
@@ -133,22 +139,6 @@ impl Schema {
     /// Whether fields it does not name are kept.
     pub fn keeps_unknown(&self) -> bool {
         self.preserve
-    }
-
-    /// The patterns in it that are no regular expressions here, with their places.
-    pub fn bad_patterns(&self, at: &str, out: &mut Vec<(String, String)>) {
-        if let Some((pattern, None)) = &self.pattern {
-            out.push((at.to_owned(), pattern.clone()));
-        }
-        for (name, schema) in &self.properties {
-            schema.bad_patterns(&format!("{at}.properties[{name}]"), out);
-        }
-        if let Some(items) = &self.items {
-            items.bad_patterns(&format!("{at}.items"), out);
-        }
-        if let Some(additional) = &self.additional {
-            additional.bad_patterns(&format!("{at}.additionalProperties"), out);
-        }
     }
 }
 
@@ -178,6 +168,11 @@ mod tests {
                                 "items": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 3}},
                         "mode": {"type": "string", "enum": ["one", "two"], "default": "one"},
                         "size": {"type": "integer", "minimum": 1, "format": "int32"},
+                        "even": {"type": "integer", "multipleOf": 2},
+                        "either": {"type": "string", "oneOf": [{"minLength": 2}, {"minLength": 6}], "anyOf": [{"maxLength": 9}], "not": {"enum": ["never"]}},
+                        "keyed": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                                  "items": {"type": "object", "required": ["k"], "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}},
+                        "maybe": {"type": "string", "nullable": true},
                         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
                         "env": {"type": "object", "additionalProperties": {"type": "string"}},
                         "at": {"type": "string", "format": "date-time"},
@@ -209,7 +204,7 @@ mod tests {
             ),
             (
                 json!({"ids": ["abcd"]}),
-                vec![("FieldValueInvalid", "spec.ids[0]")],
+                vec![("FieldValueTooLong", "spec.ids[0]")],
             ),
             (
                 json!({"ids": ["a"], "mode": "three"}),
@@ -226,6 +221,28 @@ mod tests {
             (
                 json!({"ids": ["a"], "size": 3_000_000_000_u64}),
                 vec![("FieldValueInvalid", "spec.size")],
+            ),
+            (
+                json!({"ids": ["a"], "even": 3}),
+                vec![("FieldValueInvalid", "spec.even")],
+            ),
+            (json!({"ids": ["a"], "either": "abc"}), vec![]),
+            (
+                json!({"ids": ["a"], "either": "abcdef"}),
+                vec![("FieldValueInvalid", "spec.either")],
+            ),
+            (
+                json!({"ids": ["a"], "either": "x"}),
+                vec![("FieldValueInvalid", "spec.either")],
+            ),
+            (
+                json!({"ids": ["a"], "keyed": [{"k": "a"}, {"k": "b"}, {"k": "a", "v": "c"}]}),
+                vec![("FieldValueDuplicate", "spec.keyed[2]")],
+            ),
+            (json!({"ids": ["a"], "maybe": null}), vec![]),
+            (
+                json!({"ids": ["a"], "mode": null}),
+                vec![("FieldValueTypeInvalid", "spec.mode")],
             ),
             (
                 json!({"ids": ["a"], "env": {"A": 1}}),

@@ -6,6 +6,8 @@ mod delete;
 mod preconditions;
 mod update;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -17,10 +19,10 @@ pub use update::{Edit, change, replace};
 
 use super::{
     apply::Writer,
-    builtin, events,
+    builtin, definitions, events,
     failure::{Cause, Failure},
-    kinds::{Kind, View},
-    object::{map_mut, metadata_mut, text},
+    kinds::{DEFINITIONS, Kind, View},
+    object::{Object, at, map_mut, metadata_mut, text},
 };
 
 /// What every write is told.
@@ -28,9 +30,43 @@ use super::{
 pub struct WriteOptions {
     /// Who writes, as managed fields name it.
     pub manager: String,
-    /// Refuse fields the schema does not know, instead of dropping them.
-    pub strict: bool,
+    pub unknown: Unknown,
 }
+
+/// What becomes of a write with fields that its kind does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// They are dropped.
+    Ignore,
+    /// They are dropped, and the writer is told.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+/// What a write came to.
+#[derive(Debug)]
+pub struct Written {
+    pub object: Arc<Object>,
+    /// Sentences for who wrote.
+    pub warnings: Vec<String>,
+}
+
+impl Written {
+    fn new(kind: &Kind, object: Arc<Object>, mut warnings: Vec<String>) -> Result<Self, Failure> {
+        if object.json.len() > LARGEST_OBJECT {
+            return Err(Failure::too_large(LARGEST_OBJECT));
+        }
+        if &*kind.resource == DEFINITIONS {
+            warnings.extend(definitions::warnings(&object.value));
+        }
+        Ok(Self { object, warnings })
+    }
+}
+
+/// Bytes of JSON an object may have: as much as etcd takes in one request.
+const LARGEST_OBJECT: usize = 3 << 19;
 
 impl WriteOptions {
     fn writer<'a>(&'a self, kind: &'a Kind, status: bool, now: &'a str) -> Writer<'a> {
@@ -95,13 +131,14 @@ fn check_body(kind: &Kind, body: &mut Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_types(kind: &Kind, value: &Value) -> Result<(), Failure> {
-    builtin::check_types(kind, value).map_err(|why| {
-        Failure::bad_request(format!(
-            "the object cannot be read as a {}: {why}",
-            kind.kind
-        ))
-    })
+/// An object without the types of its kind.
+fn unreadable(kind: &Kind, why: &str) -> Failure {
+    Failure::bad_request(format!("{}: {why}", cannot_be_handled(kind)))
+}
+
+fn cannot_be_handled(kind: &Kind) -> String {
+    let Kind { kind, version, .. } = kind;
+    format!("{kind} in version {version:?} cannot be handled as a {kind}")
 }
 
 fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), Failure> {
@@ -112,42 +149,53 @@ fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), Failure> {
     }
 }
 
-/// Prunes, defaults and validates a custom resource. What was wrong before and did not change is let be.
-fn settle(
+/// Takes out what the kind does not know; what the writer is to be told. `refusal` makes the answer to a writer that
+/// wants such a write refused.
+fn prune(
     kind: &Kind,
-    mut value: Value,
-    old: Option<&Value>,
+    value: &mut Value,
     options: &WriteOptions,
-    name: &str,
-) -> Result<Value, Failure> {
-    let Some(schema) = &kind.schema else {
-        return Ok(value);
-    };
-    let mut removed = Vec::new();
-    schema.prune(&mut value, true, "", &mut removed);
-    if options.strict && !removed.is_empty() {
-        let list: Vec<String> = removed
-            .iter()
-            .map(|field| format!("unknown field {field:?}"))
-            .collect();
-        return Err(Failure::bad_request(format!(
-            "strict decoding error: {}",
-            list.join(", ")
-        )));
+    refusal: impl FnOnce(String) -> Failure,
+) -> Result<Vec<String>, Failure> {
+    let mut removed = builtin::conform(kind, value).map_err(|why| unreadable(kind, &why))?;
+    if let Some(schema) = &kind.schema {
+        schema.prune(value, true, "", &mut removed);
     }
-    schema.drop_nulls(&mut value);
-    schema.fill(&mut value);
+    let unknown = removed
+        .iter()
+        .map(|field| format!("unknown field {field:?}"));
+    let unknown: Vec<String> = unknown.collect();
+    match options.unknown {
+        Unknown::Ignore => Ok(Vec::new()),
+        Unknown::Refuse if !unknown.is_empty() => Err(refusal(format!(
+            "strict decoding error: {}",
+            unknown.join(", ")
+        ))),
+        Unknown::Refuse | Unknown::Warn => Ok(unknown),
+    }
+}
+
+/// Defaults and validates a custom resource. What was wrong before and did not change is let be.
+fn settle(kind: &Kind, value: &mut Value, old: Option<&Value>, name: &str) -> Result<(), Failure> {
+    let Some(schema) = &kind.schema else {
+        return Ok(());
+    };
+    schema.drop_nulls(value);
+    schema.fill(value);
     let mut causes = Vec::new();
-    schema.validate(&value, "", &mut causes);
+    schema.validate(value, "", &mut causes);
     if let Some(old) = old.filter(|_| !causes.is_empty()) {
         let mut before = Vec::new();
         schema.validate(old, "", &mut before);
         let same_spec = old.get("spec") == value.get("spec");
         causes.retain(|cause| {
-            let known = before.contains(cause);
+            let same = at(old, &cause.field) == at(value, &cause.field);
+            let known = same && before.contains(cause);
             !(known && (same_spec || cause.reason != "FieldValueRequired"))
         });
     }
-    refuse(kind, name, &causes)?;
-    Ok(value)
+    refuse(kind, name, &causes)
 }
+
+#[cfg(test)]
+mod tests;

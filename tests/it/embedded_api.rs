@@ -573,3 +573,58 @@ async fn deleting_a_job_without_a_word_about_its_pods_orphans_them() {
     }
     cluster.shutdown().await;
 }
+
+#[tokio::test]
+async fn what_has_no_namespace_is_not_collected_for_an_owner_in_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    let runs = apply_definition(&cluster.client()).await;
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+    let post = PostParams::default();
+    let run = runs.create(&post, &docs_run("r")).await.unwrap();
+    let mut namespace: Namespace =
+        serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
+    namespace.metadata.owner_references = Some(vec![
+        kube::Resource::controller_owner_ref(&run, &()).unwrap(),
+    ]);
+    namespaces.create(&post, &namespace).await.unwrap();
+    maps.create(&post, &owned("m", &run, false)).await.unwrap();
+    runs.delete("r", &DeleteParams::background()).await.unwrap();
+    gone(&maps, "m").await;
+    let kept = namespaces.get("team").await.unwrap();
+    assert_eq!(kept.metadata.deletion_timestamp, None);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_object_stays_while_one_of_its_owners_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path()).await;
+    let runs = apply_definition(&cluster.client()).await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+    let post = PostParams::default();
+    let one = runs.create(&post, &docs_run("one")).await.unwrap();
+    let two = runs.create(&post, &docs_run("two")).await.unwrap();
+    let mut map = owned("m", &one, false);
+    let second = kube::Resource::owner_ref(&two, &()).unwrap();
+    map.metadata.owner_references.as_mut().unwrap().push(second);
+    maps.create(&post, &map).await.unwrap();
+    runs.delete("one", &DeleteParams::background())
+        .await
+        .unwrap();
+    let alone =
+        kube::runtime::wait::await_condition(maps.clone(), "m", |map: Option<&ConfigMap>| {
+            map.is_some_and(|map| map.owner_references().len() == 1)
+        });
+    let map = tokio::time::timeout(PATIENCE, alone)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(map.unwrap().owner_references()[0].name, "two");
+    runs.delete("two", &DeleteParams::background())
+        .await
+        .unwrap();
+    gone(&maps, "m").await;
+    cluster.shutdown().await;
+}

@@ -18,6 +18,7 @@ mod corpus;
 mod embedded_access;
 mod embedded_api;
 mod embedded_clients;
+mod embedded_durable;
 mod embedded_faults;
 mod embedded_kubectl;
 mod embedded_node;

@@ -1,10 +1,8 @@
 //! What is wrong with an object, by its schema.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
-use super::{ListType, Schema, join};
+use super::{ListType, Schema, format, join};
 use crate::embedded::failure::Cause;
 
 impl Schema {
@@ -117,16 +115,13 @@ impl Schema {
             if let Some(min) = self.length.0.filter(|min| length < *min) {
                 wrong(format!("should be at least {min} chars long"));
             }
-            if let Some(max) = self.length.1.filter(|max| length > *max) {
-                wrong(format!("should be at most {max} chars long"));
-            }
             if let Some((pattern, Some(regex))) = &self.pattern
                 && !regex.is_match(text)
             {
                 wrong(format!("should match '{pattern}'"));
             }
-            if self.format == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
-                wrong("must be of type date-time".to_owned());
+            if !format::fits(&self.format, text) {
+                wrong(format!("must be of type {}: {text:?}", self.format));
             }
         }
         if let Some(number) = value.as_f64() {
@@ -142,11 +137,19 @@ impl Schema {
                 let or_equal = if self.exclusive.1 { "" } else { " or equal to" };
                 wrong(format!("should be less than{or_equal} {max}"));
             }
+            if let Some(factor) = self.multiple_of.filter(|factor| number % factor != 0.0) {
+                wrong(format!("should be a multiple of {factor}"));
+            }
             if self.format == "int32"
                 && (number > f64::from(i32::MAX) || number < f64::from(i32::MIN))
             {
                 wrong("must be of type int32".to_owned());
             }
+        }
+        if let (Some(text), Some(max)) = (value.as_str(), self.length.1)
+            && text.chars().count() as u64 > max
+        {
+            causes.push(Cause::too_long(place(at), max));
         }
         if let Some(choices) = &self.choices
             && !choices.contains(value)
@@ -210,21 +213,23 @@ impl Schema {
         let identity = |item: &Value| match &self.list_type {
             ListType::Atomic => None,
             ListType::Set => Some(item.to_string()),
-            ListType::Map(keys) => Some(keys.iter().fold(String::new(), |mut id, key| {
-                let _ = write!(id, "{key}={} ", item[key.as_str()]);
-                id
-            })),
+            ListType::Map(keys) => {
+                let keys = keys
+                    .iter()
+                    .map(|key| (key.clone(), item[key.as_str()].clone()));
+                Some(Value::Object(keys.collect()).to_string())
+            }
         };
         let mut seen = std::collections::HashSet::new();
         for (index, item) in items.iter().enumerate() {
             let at = format!("{at}[{index}]");
             if let Some(id) = identity(item)
-                && !seen.insert(id)
+                && !seen.insert(id.clone())
             {
                 causes.push(Cause {
                     reason: "FieldValueDuplicate",
                     field: at.clone(),
-                    message: format!("Duplicate value: {item}"),
+                    message: format!("Duplicate value: {id}"),
                 });
             }
             if let Some(schema) = &self.items {

@@ -17,7 +17,7 @@ use crate::embedded::{
     read::{self, Scope},
     route::{Params, ResourcePath},
     select::Selector,
-    write::{DeleteOptions, WriteOptions},
+    write::{DeleteOptions, Unknown, WriteOptions, Written},
 };
 
 /// The largest body of a request, in bytes.
@@ -117,7 +117,11 @@ impl Call {
                 manager
             }
             .to_owned(),
-            strict: self.params.text("fieldValidation") == "Strict",
+            unknown: match self.params.text("fieldValidation") {
+                "Strict" => Unknown::Refuse,
+                "Ignore" => Unknown::Ignore,
+                _ => Unknown::Warn,
+            },
         }
     }
 
@@ -135,6 +139,18 @@ impl Call {
         }
         let in_body = body["dryRun"].as_array().is_some_and(|all| !all.is_empty());
         Ok((options, in_body || self.params.dry_run()?))
+    }
+
+    /// What was written, with the warnings as headers (RFC 7234; kubectl prints them).
+    pub fn written(&self, code: StatusCode, written: &Written) -> Response<ResponseBody> {
+        let mut response = self.object(code, &written.object);
+        for warning in &written.warnings {
+            let text = format!("299 - {warning:?}");
+            if let Ok(value) = header::HeaderValue::from_str(&text) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+        response
     }
 
     pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::embedded::{
     failure::Failure,
+    kinds::PODS,
     object::Key,
     options::ListOptions,
     patch::PatchType,
@@ -22,19 +23,22 @@ use crate::embedded::{
 /// Media type of server-side apply, in its forms.
 const APPLY: &str = "application/apply-patch+";
 
+/// Kinds of which a deletion answers the object itself, as ever.
+const RETURNED: [&str; 2] = [PODS, "persistentvolumeclaims"];
+
 impl Service {
     pub(super) async fn create(&self, call: Call) -> Result<Response<ResponseBody>, Failure> {
         let body = parse_body(&call.headers, &call.body)?;
         let dry_run = call.params.dry_run()?;
         let options = call.write_options();
         let (kind, namespace) = (Arc::clone(&call.kind), call.path.namespace.clone());
-        let object = self
+        let written = self
             .store
             .write(dry_run, move |transaction| {
                 write::create(transaction, &kind, &namespace, body, &options)
             })
             .await?;
-        Ok(call.object(StatusCode::CREATED, &object))
+        Ok(call.written(StatusCode::CREATED, &written))
     }
 
     pub(super) async fn put(
@@ -93,21 +97,20 @@ impl Service {
                 .clone_into(&mut options.manager);
         }
         let (kind, key) = (Arc::clone(&call.kind), call.key(&name));
-        let object = self
+        let (before, written) = self
             .store
             .write(dry_run, move |transaction| {
                 let before = transaction.get(&kind.resource, &key).is_some();
-                let object = write::change(transaction, &kind, &key, status, edit, &options)?;
-                Ok((before, object))
+                let written = write::change(transaction, &kind, &key, status, edit, &options)?;
+                Ok((before, written))
             })
             .await?;
-        let (before, object) = object;
         let code = if before {
             StatusCode::OK
         } else {
             StatusCode::CREATED
         };
-        Ok(call.object(code, &object))
+        Ok(call.written(code, &written))
     }
 
     pub(super) async fn delete(
@@ -125,6 +128,9 @@ impl Service {
             .await?;
         match deleted {
             Deleted::Begun(object) => Ok(call.object(StatusCode::OK, &object)),
+            Deleted::Gone(object) if RETURNED.contains(&&*call.kind.resource) => {
+                Ok(call.object(StatusCode::OK, &object))
+            }
             Deleted::Gone(object) => Ok(json_response(
                 StatusCode::OK,
                 &json!({

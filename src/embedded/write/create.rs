@@ -1,17 +1,16 @@
 //! Adding an object: its name, its identity, the namespace it goes to.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use super::{WriteOptions, check_body, check_types, now, refuse, settle, stored};
+use super::{WriteOptions, Written, check_body, now, prune, refuse, settle, stored, unreadable};
 use crate::embedded::{
     apply::Managers,
     builtin,
     failure::{Cause, Failure},
     fields::Shape,
     kinds::{Kind, NAMESPACES},
-    object::{Key, Object, map_mut, metadata_mut, text},
+    metadata,
+    object::{Key, map_mut, metadata_mut, text},
     store::Transaction,
 };
 
@@ -22,7 +21,7 @@ pub fn create(
     namespace: &str,
     mut body: Value,
     options: &WriteOptions,
-) -> Result<Arc<Object>, Failure> {
+) -> Result<Written, Failure> {
     check_body(kind, &mut body)?;
     let value = stored(kind, body);
     create_owned(transaction, kind, namespace, value, options, None)
@@ -36,7 +35,7 @@ pub(super) fn create_owned(
     mut value: Value,
     options: &WriteOptions,
     managers: Option<Managers>,
-) -> Result<Arc<Object>, Failure> {
+) -> Result<Written, Failure> {
     let key = name_new(kind, namespace, &mut value)?;
     check_namespace(transaction, kind, &key)?;
     if transaction.get(&kind.resource, &key).is_some() {
@@ -69,8 +68,8 @@ pub(super) fn create_owned(
     if kind.status {
         map_mut(&mut value).shift_remove("status");
     }
-    check_types(kind, &value)?;
-    let mut value = settle(kind, value, None, options, &key.name)?;
+    let warnings = prune(kind, &mut value, options, |why| unreadable(kind, &why))?;
+    settle(kind, &mut value, None, &key.name)?;
     builtin::complete_new(kind, &mut value, &now);
     refuse(kind, &key.name, &builtin::validate(kind, &value, None))?;
     let managers = managers.unwrap_or_else(|| {
@@ -80,7 +79,8 @@ pub(super) fn create_owned(
         managers
     });
     managers.write(&mut value);
-    Ok(transaction.put(&kind.resource, key, value))
+    let object = transaction.put(&kind.resource, key, value);
+    Written::new(kind, object, warnings)
 }
 
 /// Gives a new object its name and namespace.
@@ -122,16 +122,12 @@ fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, Fail
         metadata.insert("name".into(), name.clone().into());
     }
     let fits = if &*kind.resource == NAMESPACES {
-        builtin::is_dns_label(&name)
+        metadata::label(&name)
     } else {
-        builtin::is_dns_subdomain(&name)
+        metadata::subdomain(&name)
     };
-    if !fits {
-        let cause = Cause::invalid(
-            "metadata.name",
-            &Value::from(name.clone()),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
-        );
+    if let Err(why) = fits {
+        let cause = Cause::invalid("metadata.name", &Value::from(name.clone()), why);
         return Err(Failure::invalid(kind, &name, &[cause]));
     }
     Ok(Key::new(if kind.namespaced { namespace } else { "" }, name))

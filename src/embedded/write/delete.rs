@@ -22,6 +22,9 @@ pub const ORPHAN: &str = "orphan";
 /// Holds a namespace until what is in it is gone.
 pub const NAMESPACE_CONTENT: &str = "kubernetes";
 
+/// Namespaces that no cluster is without.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// What a deletion is told.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
@@ -56,6 +59,11 @@ impl DeleteOptions {
         };
         options.propagate(body["propagationPolicy"].as_str().unwrap_or_default())?;
         if let Some(orphan) = body["orphanDependents"].as_bool() {
+            if options.propagation.is_some() {
+                return Err(Failure::unprocessable(
+                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set",
+                ));
+            }
             options.propagation = Some(if orphan {
                 Propagation::Orphan
             } else {
@@ -73,8 +81,8 @@ impl DeleteOptions {
             "Background" => Some(Propagation::Background),
             "Foreground" => Some(Propagation::Foreground),
             other => {
-                return Err(Failure::bad_request(format!(
-                    "propagationPolicy is {other:?}; it may be Orphan, Background or Foreground"
+                return Err(Failure::unprocessable(format!(
+                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
                 )));
             }
         };
@@ -101,6 +109,10 @@ pub fn delete(
     let current = transaction
         .get(&kind.resource, key)
         .ok_or_else(|| Failure::not_found(kind, &key.name))?;
+    if &*kind.resource == NAMESPACES && IMMORTAL.contains(&key.name.as_str()) {
+        let why = "this namespace may not be deleted";
+        return Err(Failure::forbidden(kind, &key.name, why));
+    }
     let precondition = |name: &str, wanted: &Option<String>, own: &str| match wanted {
         Some(wanted) if wanted != own => Err(Failure::conflict(
             kind,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    WriteOptions, check_body, check_types, create::create_owned, now, preconditions, refuse,
-    settle, shown, stored,
+    WriteOptions, Written, check_body, create::create_owned, now, preconditions, prune, refuse,
+    settle, shown, stored, unreadable,
 };
 use crate::embedded::{
     apply::Managers,
@@ -37,7 +37,7 @@ pub fn change(
     status: bool,
     edit: Edit,
     options: &WriteOptions,
-) -> Result<Arc<Object>, Failure> {
+) -> Result<Written, Failure> {
     let now = now();
     let writer = options.writer(kind, status, &now);
     let Some(current) = transaction.get(&kind.resource, key) else {
@@ -52,9 +52,14 @@ pub fn change(
     let mut managers = Managers::read(old);
     let applies = matches!(edit, Edit::Apply { .. });
     let put = matches!(edit, Edit::Put(_));
+    let mut patched = None;
     let mut sent = match edit {
         Edit::Put(body) => body,
-        Edit::Patch(patch_type, patch) => patch::carry_out(patch_type, shown(kind, old), &patch)?,
+        Edit::Patch(patch_type, patch) => {
+            let result = patch::carry_out(patch_type, shown(kind, old), &patch)?;
+            patched = Some(patch);
+            result
+        }
         Edit::Apply { mut config, force } => {
             check_config(kind, &mut config, options)?;
             let config = stored(kind, config);
@@ -86,8 +91,15 @@ pub fn change(
             None => map_mut(&mut new).shift_remove("status"),
         };
     }
-    check_types(kind, &new)?;
-    let mut new = settle(kind, new, Some(old), options, &key.name)?;
+    let warnings = prune(kind, &mut new, options, |why| match patched {
+        // The API server blames the patch.
+        Some(patch) => Failure::unprocessable(format!(
+            " \"\" is invalid: patch: Invalid value: {:?}: {why}",
+            patch.to_string()
+        )),
+        None => unreadable(kind, &why),
+    })?;
+    settle(kind, &mut new, Some(old), &key.name)?;
     builtin::complete(kind, &mut new, &now);
     refuse(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
@@ -96,23 +108,19 @@ pub fn change(
     }
     managers.write(&mut new);
     if new == *old {
-        return Ok(current);
+        return Written::new(kind, current, warnings);
     }
     count_generation(kind, &mut new, old);
-    replace(transaction, kind, key, new)
+    let object = replace(transaction, kind, key, new)?;
+    Written::new(kind, object, warnings)
 }
 
 /// What every applied configuration must be.
 fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Result<(), Failure> {
     if options.manager.is_empty() {
-        let cause = Cause {
-            message: "Required value: is required for apply patch".to_owned(),
-            ..Cause::required("fieldManager")
-        };
-        return Err(Failure::unprocessable(format!(
-            "{}: {}",
-            cause.field, cause.message
-        )));
+        return Err(Failure::unprocessable(
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        ));
     }
     if config["metadata"]
         .get("managedFields")
@@ -120,15 +128,24 @@ fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Resu
     {
         return Err(Failure::bad_request("metadata.managedFields must be nil"));
     }
+    if text(config, "/apiVersion").is_empty() || text(config, "/kind").is_empty() {
+        return Err(Failure::bad_request(
+            "an applied configuration must name its apiVersion and kind",
+        ));
+    }
     check_body(kind, config)?;
+    let mut unknown = builtin::conform(kind, config).map_err(|why| unreadable(kind, &why))?;
     if let Some(schema) = &kind.schema {
-        let mut unknown = Vec::new();
         schema.prune(config, true, "", &mut unknown);
-        if let Some(field) = unknown.first() {
-            return Err(Failure::bad_request(format!(
-                "failed to create typed patch object: .{field}: field not declared in schema"
-            )));
-        }
+    }
+    if let Some(field) = unknown.first() {
+        return Err(Failure::bad_request(format!(
+            "failed to create typed patch object ({}/{}; {}, Kind={}): .{field}: field not declared in schema",
+            text(config, "/metadata/namespace"),
+            text(config, "/metadata/name"),
+            kind.api_version,
+            kind.kind
+        )));
     }
     Ok(())
 }
@@ -139,7 +156,7 @@ fn create_applied(
     key: &Key,
     mut config: Value,
     options: &WriteOptions,
-) -> Result<Arc<Object>, Failure> {
+) -> Result<Written, Failure> {
     check_config(kind, &mut config, options)?;
     let version = text(&config, "/metadata/resourceVersion");
     let uid = text(&config, "/metadata/uid");
@@ -226,7 +243,8 @@ fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
     }
     let differs = |a: &Value, b: &Value| {
         let a = a.as_object().into_iter().flatten();
-        a.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"))
+        // Without a status subresource the status is a field like any other.
+        a.filter(|(name, _)| *name != "metadata" && !(kind.status && *name == "status"))
             .any(|(name, value)| b.get(name) != Some(value))
     };
     if differs(new, old) || differs(old, new) {
