@@ -1,0 +1,330 @@
+//! What a person waits for on the embedded cluster, and what it costs while nobody waits.
+//!
+//! `cargo bench --bench embedded` prints one line a figure. It is a plain program: most of these are figures of a whole
+//! process (memory, wake-ups, start) or of a queue, which repetition in one process does not make truer.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use flightdeck::embedded::{
+    Cluster, ClusterOptions, Limits,
+    endpoint::{self, Endpoint},
+    serve::Server,
+};
+use futures::{StreamExt, pin_mut, stream};
+use k8s_openapi::api::{batch::v1::Job, core::v1::ConfigMap};
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+
+const OBJECTS: usize = 5_000;
+const QUEUED: usize = 200;
+/// Threads for blocking work end when they had none for ten seconds.
+const SETTLE: Duration = Duration::from_secs(12);
+/// How long a server is watched doing nothing.
+const REST: Duration = Duration::from_secs(10);
+
+/// The program under measure, built with this bench.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");
+
+fn main() {
+    // Started by the test runner, it has nothing to say.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        a_server_at_rest().await;
+        five_thousand_objects().await;
+        two_hundred_queued().await;
+        a_demo();
+    });
+}
+
+fn say(what: &str, figure: impl std::fmt::Display) {
+    println!("{what:<58} {figure}");
+}
+
+/// p50 and p99 of `times`.
+fn spread(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |share: usize| times[(times.len() - 1) * share / 100];
+    say(what, format!("p50 {:.2?}  p99 {:.2?}", at(50), at(99)));
+}
+
+/// A line of `/proc/PID/status`, its number.
+fn status(pid: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn memory(pid: &str, field: &str) -> String {
+    status(pid, field).map_or_else(
+        || "unknown on this system".into(),
+        |kib| format!("{:.1} MiB", kib as f64 / 1024.0),
+    )
+}
+
+/// Times that each thread of a process has gone to sleep by itself.
+fn wake_ups(pid: u32) -> BTreeMap<String, u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    threads
+        .flatten()
+        .filter_map(|thread| {
+            let thread = format!("{pid}/task/{}", thread.file_name().display());
+            let times = status(&thread, "voluntary_ctxt_switches")?;
+            Some((thread, times))
+        })
+        .collect()
+}
+
+async fn client(endpoint: &Endpoint) -> Client {
+    let kubeconfig = Kubeconfig::read_from(&endpoint.kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    Client::try_from(config.unwrap()).unwrap()
+}
+
+/// A server process below `home`, once it can be used.
+fn start(home: &Path) -> (Child, Endpoint, Duration) {
+    let started = Instant::now();
+    let mut child = Command::new(PROGRAM)
+        .arg("--home")
+        .arg(home)
+        .args(["embedded", "serve"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut word = String::new();
+    let stdout = child.stdout.as_mut().unwrap();
+    BufReader::new(stdout).read_line(&mut word).unwrap();
+    let took = started.elapsed();
+    let endpoint = endpoint::find(&home.join("state/embedded")).unwrap();
+    (child, endpoint, took)
+}
+
+async fn a_server_at_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let (mut child, _, first) = start(home);
+    say("first start to a usable kubeconfig", format!("{first:.0?}"));
+    endpoint::stop(&home.join("state/embedded")).await.unwrap();
+    child.wait().unwrap();
+    let (mut child, endpoint, again) = start(home);
+    say("later start to a usable kubeconfig", format!("{again:.0?}"));
+    let pid = child.id();
+    tokio::time::sleep(SETTLE).await;
+    let before = wake_ups(pid);
+    tokio::time::sleep(REST).await;
+    let since: u64 = wake_ups(pid)
+        .into_iter()
+        .map(|(thread, times)| times - before.get(&thread).copied().unwrap_or_default())
+        .sum();
+    let per_second = since as f64 / REST.as_secs_f64();
+    say(
+        "wake-ups of the server at rest",
+        format!("{per_second:.2} /s"),
+    );
+    say(
+        "memory of the server at rest",
+        memory(&pid.to_string(), "VmRSS"),
+    );
+    fill(&client(&endpoint).await).await;
+    let with = memory(&pid.to_string(), "VmRSS");
+    say(&format!("memory of the server at {OBJECTS} objects"), with);
+    endpoint::stop(&home.join("state/embedded")).await.unwrap();
+    child.wait().unwrap();
+}
+
+fn map(name: &str) -> ConfigMap {
+    serde_json::from_value(json!({
+        "metadata": { "name": name, "labels": { "app": "bench" } },
+        "data": { "text": "word ".repeat(100) },
+    }))
+    .unwrap()
+}
+
+async fn fill(client: &Client) {
+    let maps = Api::<ConfigMap>::default_namespaced(client.clone());
+    stream::iter(0..OBJECTS)
+        .for_each_concurrent(16, |n| {
+            let maps = maps.clone();
+            async move {
+                let map = map(&format!("map-{n:05}"));
+                maps.create(&PostParams::default(), &map).await.unwrap();
+            }
+        })
+        .await;
+}
+
+async fn open(directory: &Path, max_containers: usize) -> Cluster {
+    let path = std::env::var("PATH").unwrap();
+    Cluster::open(ClusterOptions {
+        directory: directory.to_owned(),
+        program: PROGRAM.into(),
+        max_containers,
+        limits: Limits::default(),
+        environment: BTreeMap::from([("PATH".to_owned(), path)]),
+    })
+    .await
+    .unwrap()
+}
+
+async fn five_thousand_objects() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path(), 0).await;
+    let server = Server::start(&cluster, directory.path()).await.unwrap();
+    let started = Instant::now();
+    fill(&cluster.client()).await;
+    let per_second = OBJECTS as f64 / started.elapsed().as_secs_f64();
+    say(
+        "creates, 16 at a time, in process",
+        format!("{per_second:.0} /s"),
+    );
+    let over_https = client(server.endpoint()).await;
+    for (way, client) in [("in process", cluster.client()), ("over HTTPS", over_https)] {
+        reads(way, client).await;
+    }
+    server.shutdown().await;
+    cluster.shutdown().await;
+}
+
+async fn reads(way: &str, client: Client) {
+    let maps = Api::<ConfigMap>::default_namespaced(client);
+    let mut times = Vec::new();
+    for n in 0..500 {
+        let started = Instant::now();
+        maps.get(&format!("map-{:05}", n * 7)).await.unwrap();
+        times.push(started.elapsed());
+    }
+    spread(&format!("get, {way}"), times);
+    for (what, params, rounds) in [
+        ("list of 500", ListParams::default().limit(500), 50),
+        ("list of all", ListParams::default(), 10),
+    ] {
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            let started = Instant::now();
+            maps.list(&params).await.unwrap();
+            times.push(started.elapsed());
+        }
+        spread(&format!("{what}, {way}"), times);
+    }
+    let version = maps.list(&ListParams::default().limit(1)).await.unwrap();
+    let version = version.metadata.resource_version.unwrap();
+    let events = maps.watch(&WatchParams::default(), &version).await.unwrap();
+    pin_mut!(events);
+    let mut times = Vec::new();
+    for n in 0..200 {
+        let patch = Patch::Merge(json!({ "data": { "n": n.to_string() } }));
+        let started = Instant::now();
+        let written = maps
+            .patch("map-00001", &PatchParams::default(), &patch)
+            .await;
+        written.unwrap();
+        loop {
+            if let WatchEvent::Modified(_) = events.next().await.unwrap().unwrap() {
+                break;
+            }
+        }
+        times.push(started.elapsed());
+    }
+    spread(&format!("patch to its event on a watch, {way}"), times);
+}
+
+/// Jobs that wait for each other on a node with room for four.
+async fn two_hundred_queued() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = open(directory.path(), 4).await;
+    let jobs = Api::<Job>::default_namespaced(cluster.client());
+    let started = Instant::now();
+    for n in 0..QUEUED {
+        let job: Job = serde_json::from_value(json!({
+            "metadata": { "name": format!("job-{n:03}") },
+            "spec": { "template": { "spec": {
+                "restartPolicy": "Never",
+                "containers": [{ "name": "c", "image": "i", "command": ["true"] }],
+            } } },
+        }))
+        .unwrap();
+        jobs.create(&PostParams::default(), &job).await.unwrap();
+    }
+    let queued = started.elapsed();
+    let all = async {
+        loop {
+            let list = jobs.list(&ListParams::default()).await.unwrap();
+            let done = |job: &&Job| {
+                job.status
+                    .as_ref()
+                    .is_some_and(|status| status.succeeded == Some(1))
+            };
+            if list.iter().filter(done).count() == QUEUED {
+                return list;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let Ok(list) = tokio::time::timeout(Duration::from_secs(300), all).await else {
+        return say(&format!("{QUEUED} queued Jobs"), "not through after 300 s");
+    };
+    let took = started.elapsed();
+    say(
+        &format!("{QUEUED} queued Jobs, four at a time"),
+        format!("queued in {queued:.2?}, through in {took:.2?}"),
+    );
+    let mut by_end: Vec<(_, String)> = list
+        .iter()
+        .filter_map(|job| {
+            let end = job.status.as_ref()?.completion_time.as_ref()?.0;
+            Some((end, job.metadata.name.clone()?))
+        })
+        .collect();
+    by_end.sort();
+    // Times are whole seconds: within one the order is by name, so that this is how far a Job got ahead over a second's end.
+    let out_of_turn = by_end.windows(2).filter(|pair| pair[0].1 > pair[1].1);
+    say(
+        "of those that ended before an earlier one",
+        out_of_turn.count(),
+    );
+    say("peak memory of this process", memory("self", "VmHWM"));
+    cluster.stop_containers().await;
+    cluster.shutdown().await;
+}
+
+/// A docs run of twelve tasks by the offline agent: prep, agent, publish, with git.
+fn a_demo() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(PROGRAM)
+        .arg("--home")
+        .arg(directory.path().join("home"))
+        .args(["demo", "--headless", "-o", "json", "--dir"])
+        .arg(directory.path().join("demo"))
+        .env_remove("GITHUB_TOKEN")
+        .env_remove("GH_TOKEN")
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let figure = format!("{} s, {}", summary["seconds"], summary["phase"]);
+    say("launch of a docs run of 12 tasks to its end", figure);
+}
