@@ -7,6 +7,7 @@
 //! | `claimed` | shim, before it starts anything | without it nothing of the attempt ever ran |
 //! | `started.json` | shim, by rename | [`Started`]: who runs, since when |
 //! | `log`, `log.1`, `log.2`, ... | shim | output, one record a line (see [`super::log`]); each file is full before the next is begun, and the oldest go |
+//! | `grace.json` | node, before it asks the shim to stop | seconds until the container is killed, when not those of `spec.json` |
 //! | `termination` | the container | its last words |
 //! | `ended.json` | shim, by rename, after the last byte of the log | [`Ended`]: how it ended |
 //!
@@ -209,6 +210,16 @@ impl Attempt {
     #[must_use]
     pub fn started(&self) -> Option<Started> {
         read(&self.started_path()).ok().flatten()
+    }
+
+    /// Gives a container that is asked to stop another time to do so than its spec has.
+    pub fn write_grace(&self, seconds: u64) -> io::Result<()> {
+        write(&self.directory.join("grace.json"), &seconds)
+    }
+
+    #[must_use]
+    pub fn grace(&self) -> Option<u64> {
+        read(&self.directory.join("grace.json")).ok().flatten()
     }
 
     /// Says that something may run from now on.

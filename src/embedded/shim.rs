@@ -92,7 +92,8 @@ fn run(attempt: &Attempt) -> io::Result<Ended> {
     let mut stdout = io::stdout();
     let _ = stdout.write_all(b"+").and_then(|()| stdout.flush());
 
-    let exit = Overseer::new(process, child, log, signals, &spec).watch()?;
+    let overseer = Overseer::new(attempt.clone(), process, child, log, signals, &spec);
+    let exit = overseer.watch()?;
     Ok(Ended {
         exit_code: exit.code,
         signal: exit.signal,
@@ -177,6 +178,7 @@ impl Output {
 }
 
 struct Overseer {
+    attempt: Attempt,
     process: Pid,
     outputs: [Output; 2],
     log: LogFile,
@@ -189,10 +191,18 @@ struct Overseer {
 }
 
 impl Overseer {
-    fn new(process: Pid, mut child: Child, log: LogFile, signals: Signals, spec: &Spec) -> Self {
+    fn new(
+        attempt: Attempt,
+        process: Pid,
+        mut child: Child,
+        log: LogFile,
+        signals: Signals,
+        spec: &Spec,
+    ) -> Self {
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
         Self {
+            attempt,
             process,
             outputs: [Output::new(stdout, "stdout"), Output::new(stderr, "stderr")],
             log,
@@ -210,7 +220,8 @@ impl Overseer {
             self.step(self.kill_at)?;
             if drained(&self.signals.stop) && self.kill_at.is_none() {
                 self.signal(Signal::SIGTERM);
-                self.kill_at = Instant::now().checked_add(self.grace);
+                let granted = self.attempt.grace().map(Duration::from_secs);
+                self.kill_at = Instant::now().checked_add(granted.unwrap_or(self.grace));
             }
             let overdue = self.kill_at.is_some_and(|at| at <= Instant::now());
             if drained(&self.signals.kill) || overdue {

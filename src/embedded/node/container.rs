@@ -231,8 +231,13 @@ impl Launched {
         end.await.map_err(io::Error::other)?
     }
 
-    /// Asks the container to stop; its shim kills it after the grace. Whether its shim heard of it.
-    pub fn stop(&self) -> bool {
+    /// Asks the container to stop; its shim kills it after `grace` seconds, or those of its spec. Whether its shim heard of it.
+    pub fn stop(&self, grace: Option<u64>) -> bool {
+        if let Some(seconds) = grace
+            && let Err(error) = self.attempt.write_grace(seconds)
+        {
+            tracing::warn!(%error, "a container is not told how long it has to stop");
+        }
         signal(&self.attempt, Signal::SIGTERM)
     }
 

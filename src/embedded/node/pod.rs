@@ -11,7 +11,7 @@ mod turns;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -93,6 +93,8 @@ struct Work {
     /// Places it has had since before this node, and from when, until they are taken over.
     kept: Mutex<Option<(Timestamp, Place)>>,
     known: Mutex<Known>,
+    /// Seconds its deletion gives its containers to stop.
+    grace: Mutex<Option<u64>>,
     changed: Notify,
 }
 
@@ -106,6 +108,7 @@ impl Work {
             ticket: arrival.ticket,
             kept: Mutex::new(arrival.begun),
             known: Mutex::new(Known::of(&pod)),
+            grace: Mutex::default(),
             changed: Notify::new(),
             node,
             pod,
@@ -116,6 +119,10 @@ impl Work {
     fn note(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
+    }
+
+    fn grace(&self) -> MutexGuard<'_, Option<u64>> {
+        self.grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> Known {

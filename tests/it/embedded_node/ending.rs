@@ -207,12 +207,19 @@ async fn what_left_the_group_of_a_container_ends_with_it_even_when_its_shim_is_k
         let script = r#"echo shim $PPID
             setsid sh -c 'echo away $$$$; trap "" TERM; while :; do sleep 600; done' &
             setsid -f sh -c 'echo far $$$$; exec sleep 600'
+            bash <<'END' &
+                set -m
+                env -i /bin/sh -c 'echo bare $$$$; exec sleep 600' &
+                wait
+END
             while [ ! -e go ]; do sleep 0.01; done"#;
         scene.create::<Pod>(pod(name, script)).await;
         let shim = number_in_log(&scene, name, "shim").await;
         let away = number_in_log(&scene, name, "away").await;
         let far = number_in_log(&scene, name, "far").await;
-        assert!(is_alive(&away) && is_alive(&far));
+        let bare = number_in_log(&scene, name, "bare").await;
+        let all = [&away, &far, &bare];
+        assert!(all.into_iter().all(|process| is_alive(process)));
         if kill_shim {
             let shim = nix::unistd::Pid::from_raw(shim.parse().unwrap());
             nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).unwrap();
@@ -223,8 +230,9 @@ async fn what_left_the_group_of_a_container_ends_with_it_even_when_its_shim_is_k
             std::fs::write(scratch.join("go"), "").unwrap();
             scene.until_phase(name, "Succeeded").await;
         }
-        assert!(!is_alive(&away), "{name}: {away} stays");
-        assert!(!is_alive(&far), "{name}: {far} stays");
+        for process in all {
+            assert!(!is_alive(process), "{name}: {process} of {all:?} stays");
+        }
     }
     scene.cluster.shutdown().await;
 }
@@ -305,5 +313,26 @@ async fn a_pod_that_began_and_ended_before_the_server_could_tell_is_told_of_in_f
     assert_eq!(ended["exitCode"], 3);
     assert_eq!(pod["spec"]["nodeName"], "embedded");
     assert_eq!(scene.log("lost", None).await, "said\n");
+    scene.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_may_grant_a_longer_grace_than_the_pod_asked_for() {
+    let directory = Home::new();
+    let scene = open(directory.path(), 1).await;
+    let done = directory.path().join("done");
+    let script = format!(
+        "trap 'sleep 2; echo done >{}; exit 0' TERM; echo pid $$$$; while :; do sleep 600 & wait; done",
+        done.display()
+    );
+    let mut slow = pod("slow", &script);
+    slow["spec"]["terminationGracePeriodSeconds"] = json!(1);
+    scene.create::<Pod>(slow).await;
+    number_in_log(&scene, "slow", "pid").await;
+    let parameters = DeleteParams::default().grace_period(60);
+    let api = scene.api::<Pod>();
+    api.delete("slow", &parameters).await.unwrap();
+    scene.until_gone::<Pod>("slow").await;
+    assert!(done.exists(), "it was killed before its time");
     scene.cluster.shutdown().await;
 }

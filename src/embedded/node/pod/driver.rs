@@ -112,7 +112,9 @@ impl<'a> Driver<'a> {
             return self.stop(Stop::Kill);
         };
         if pod.metadata.deletion_timestamp.is_some() {
-            let kill_at = Instant::now().checked_add(grace_left(&pod, Timestamp::now()));
+            let left = grace_left(&pod, Timestamp::now());
+            *self.work.grace() = Some(left.as_secs());
+            let kill_at = Instant::now().checked_add(left);
             self.kill_at = match (self.kill_at, kill_at) {
                 (Some(before), Some(now)) => Some(before.min(now)),
                 (before, now) => before.or(now),

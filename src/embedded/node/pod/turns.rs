@@ -212,7 +212,7 @@ impl Work {
             let heard = match wanted {
                 _ if wanted <= told => true,
                 Stop::Go => true,
-                Stop::Ask => launched.stop(),
+                Stop::Ask => launched.stop(*self.grace()),
                 Stop::Kill => launched.kill(),
             };
             if heard {
