@@ -152,6 +152,10 @@ impl Performer {
                     }
                 });
             }
+            // A question that the person asked and that is not answered yet goes before a quiet look.
+            Effect::Glance(inquiry) if self.asking.load(Ordering::Relaxed) => {
+                self.one(Effect::Inspect(inquiry));
+            }
             Effect::Glance(inquiry) => {
                 let (desk, sender) = (self.desk.clone(), self.sender.clone());
                 self.lane(Lane::Preflight, async move {

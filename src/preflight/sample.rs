@@ -71,6 +71,7 @@ pub(super) fn facts() -> Facts {
             ..Plan::default()
         },
         changes: Changes::default(),
+        submodules: false,
         differing: Vec::new(),
     };
     Facts {

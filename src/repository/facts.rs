@@ -27,6 +27,8 @@ pub struct Facts {
     pub identity: Identity,
     pub plan: Plan,
     pub changes: Changes,
+    /// Whether it has submodules, which a push may take along.
+    pub submodules: bool,
     /// Files of the plan, or among its documents, that are not what HEAD has, in git's order.
     pub differing: Vec<Differing>,
 }

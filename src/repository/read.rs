@@ -118,6 +118,7 @@ fn look_at(store: &impl Store, start: &Path) -> Result<Facts, FactsError> {
         common_dir: store.common_dir(),
         operation: store.operation(),
         identity: identity(store),
+        submodules: root.join(".gitmodules").is_file(),
         root,
         project,
         working_directory,

@@ -40,6 +40,8 @@ pub enum FixError {
         "your branch and the remote's have parted: merge or rebase by hand (git pull), then push"
     )]
     Parted,
+    #[error("commits of these submodules are on no remote, and nobody could clone them: {0}")]
+    Submodules(String),
     /// Local changes stand in the way of what would be brought here.
     #[error("changes you have not committed are in the way: {0}")]
     InTheWay(String),
@@ -98,6 +100,9 @@ impl FixError {
             }
             Act::FastForward | Act::Switch => Self::InTheWay(in_the_way(printed, error)),
             Act::Fetch => Self::remote(place, error),
+            Act::Push if has(&["not be found on any remote"]) => {
+                Self::Submodules(listed(printed, "  "))
+            }
             Act::Push => match refusal::of(printed) {
                 Some((Refusal::Behind, _)) => Self::Behind,
                 Some((Refusal::Protected, said)) => Self::Protected(said),
@@ -119,15 +124,18 @@ impl FixError {
 
 /// The files that stand in the way, or what git said.
 fn in_the_way(printed: &str, error: &GitError) -> String {
-    let files: Vec<&str> = printed
-        .lines()
-        .filter_map(|line| line.strip_prefix('\t'))
-        .collect();
+    let files = listed(printed, "\t");
     if files.is_empty() {
         last_words(error)
     } else {
-        files.join(", ")
+        files
     }
+}
+
+/// The names of a list that git prints, each on a line of its own behind `indent`.
+fn listed(printed: &str, indent: &str) -> String {
+    let names = printed.lines().filter_map(|line| line.strip_prefix(indent));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The last lines of what was printed, on one line: a hook says why it refuses near its end.

@@ -168,15 +168,24 @@ fn ends(repository: &repository::Facts) -> Result<(&repository::Remote, &str, &s
 
 fn push(repository: &repository::Facts) -> Result<Step, FixError> {
     let (remote, here, there) = ends(repository)?;
-    let mut push = words("push --progress");
-    if remote.follows.is_none() {
-        push.push("--set-upstream".into());
-    }
+    let mut push = begin_push(repository, remote.follows.is_none());
     push.extend([
         remote.name.clone(),
         format!("refs/heads/{here}:refs/heads/{there}"),
     ]);
     Ok(Step::new(Act::Push, push))
+}
+
+/// Nothing leaves but the branch: where the person's git would push commits of submodules along, it looks that they are there.
+fn begin_push(repository: &repository::Facts, set_upstream: bool) -> Vec<String> {
+    let mut push = words("push --progress");
+    if repository.submodules {
+        push.push("--recurse-submodules=check".into());
+    }
+    if set_upstream {
+        push.push("--set-upstream".into());
+    }
+    push
 }
 
 fn pull(repository: &repository::Facts) -> Result<Vec<Step>, FixError> {
@@ -210,7 +219,7 @@ fn switch(repository: &repository::Facts, target: Option<&Target>) -> Vec<Step> 
             switch.push(branch.clone());
             steps.push(Step::new(Act::Switch, switch));
             if let Some(remote) = &repository.remote {
-                let mut push = words("push --progress --set-upstream");
+                let mut push = begin_push(repository, true);
                 push.extend([
                     remote.name.clone(),
                     format!("refs/heads/{branch}:refs/heads/{branch}"),

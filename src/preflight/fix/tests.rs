@@ -508,3 +508,32 @@ async fn a_commit_that_cannot_be_signed_or_has_no_author_says_what_to_do() {
     let error = applied(&before, Fix::Commit).await.unwrap_err();
     assert!(matches!(error, FixError::Signing(_)), "{error}");
 }
+
+#[tokio::test]
+async fn commits_of_a_submodule_do_not_leave_along_with_the_branch() {
+    let library = Fixture::pushed().await;
+    let fixture = Fixture::pushed().await;
+    let origin = library.origin.to_str().unwrap();
+    let allowed = ["-c", "protocol.file.allow=always"];
+    let add = ["submodule", "add", "-q", "-b", "feature/x", origin, "lib"];
+    fixture.git(&[&allowed[..], &add].concat()).await;
+    fixture.commit("A library").await;
+    fixture.git(&["push", "-q"]).await;
+    fixture
+        .git(&["config", "push.recurseSubmodules", "on-demand"])
+        .await;
+    let inside = fixture.root.join("lib");
+    fixture::run(&inside, &["config", "user.name", "Ada"]).await;
+    fixture::run(&inside, &["config", "user.email", "ada@example.com"]).await;
+    fixture::write(&inside, "secret", "x");
+    fixture::commit(&inside, "Not for others").await;
+    fixture.write(PLAN_PATH, &edited());
+    fixture.commit("Tidy, with a newer library").await;
+
+    let error = applied(&facts(&fixture.root).await, Fix::Push)
+        .await
+        .unwrap_err();
+    assert_eq!(error, FixError::Submodules("lib".into()));
+    let there = fixture::run(&library.origin, &["log", "--format=%s", "feature/x"]).await;
+    assert_eq!(there, "The plan");
+}
