@@ -189,6 +189,9 @@ pub enum Command {
     Edit,
     Expand,
     Findings,
+    Dependencies,
+    SetStatus,
+    CommandLog,
     Complete,
     Logs,
     Describe,
@@ -256,6 +259,8 @@ commands! {
     Expand "expand" Tasks "subtasks" "Show or hide the subtasks." Model::has_subtasks;
     Delete "delete" Runs "delete" "Delete the run and all it owns; its log stays in the ledger." Model::can_delete;
     Cleanup "cleanup" List "clean up" "Choose finished, stuck and orphaned runs to delete." Model::can_clean;
+    SetStatus "set-status" Tasks "status" "Give the task another status in tasks.json; the old one again undoes it." Model::has_task;
+    Dependencies "dependencies" Tasks "" "What the task waits for and why, and what waits for it; Enter goes there." Model::has_task;
     Tag "tag" Tasks "" "Choose the Task Master tag.";
     Findings "findings" Tasks "findings" "List what is wrong with the plan's file, each with its place." Model::has_findings;
     Edit "edit" Tasks "" "Open tasks.json in your editor at the task." Model::has_task;
@@ -333,6 +338,7 @@ commands! {
     Zoom "zoom" Global "" "Give the panel the whole screen, or give it back.";
     Refresh "refresh" Global "" "Read the repository again and ask the remote.";
     Back "back" Global "" "Close, clear or step back.";
+    CommandLog "command-log" Global "" "Every git command that was run for you: when, how long, how it ended, what it said.";
     Suspend "suspend" Global "" "Back to the shell; `fg` returns here.";
     Quit "quit" Global "" "Quit; runs go on without the console.";
     Interrupt "interrupt" Global "" "Quit; pressed twice, at once.";

@@ -7,9 +7,13 @@ use super::{
     world::{RunId, TaskId},
 };
 use crate::{
-    preflight::{ActiveRun, Fix, fix::FixSheet},
+    preflight::{
+        ActiveRun, Fix,
+        fix::{FixSheet, Progress},
+    },
     repository::merge::MergePlan,
     runs::RunKind,
+    tasks::StatusChange,
     verbs,
 };
 
@@ -55,7 +59,12 @@ pub enum Effect {
     Glance(Inquiry),
     /// What a fix would do.
     PlanFix(Inquiry, Fix),
-    ApplyFix(Inquiry, Fix),
+    /// Do what a sheet says.
+    ApplyFix(Box<FixSheet>),
+    /// End the fix under way.
+    CancelFix,
+    /// Give tasks another status, one after the other.
+    SetStatus(Vec<verbs::SetStatus>),
     /// Launch after asking the remote once more.
     Launch(Inquiry, Box<verbs::Launch>),
     Stop(verbs::Stop),
@@ -80,6 +89,15 @@ pub enum Effect {
     Detail(detail::Want),
 }
 
+/// Why a fix is not through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixFailure {
+    /// One sentence, with what stays done.
+    pub why: String,
+    /// What may help instead.
+    pub offers: Option<Fix>,
+}
+
 /// How an effect ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -100,10 +118,12 @@ pub enum Outcome {
     /// Pre-flight or the cluster refused a launch, as a sentence.
     Refused(String),
     FixPlanned(Box<FixSheet>),
-    /// A command of a fix is about to run.
-    FixRuns(String),
+    /// What is heard of a fix while it runs.
+    FixSaid(Progress),
     /// A fix is through, or why not.
-    Fixed(Result<(), String>),
+    Fixed(Result<(), FixFailure>),
+    /// What was written; empty when the tasks had the status already.
+    StatusSet(Vec<StatusChange>),
     /// A run is about to be deleted by clean-up.
     Cleaning(String),
     Cleaned(verbs::CleanReport),

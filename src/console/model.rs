@@ -98,6 +98,7 @@ pub struct Stale {
     pub runs: bool,
     pub checks: bool,
     pub detail: bool,
+    pub commands: bool,
 }
 
 /// A passing remark, bottom right.

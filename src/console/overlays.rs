@@ -17,7 +17,7 @@ use ratatui::{
     widgets::{Clear, Widget},
 };
 
-pub use choices::tags;
+pub use choices::{statuses, tags};
 pub use cleanup::{Cleanup, State as CleanupState, open as cleanup};
 pub use confirm::Confirm;
 pub use form::{Form, open as form};
@@ -25,7 +25,7 @@ pub use home::{Home, State as HomeState, open as home};
 pub use listing::{Listing, Of, open as listing};
 pub use picker::{Choice, Item, Picker, palette};
 pub use reader::{Line, Reader, explanation, help};
-pub use sheet::{Sheet, State as SheetState, open as sheet};
+pub use sheet::{Heard, Running, Sheet, State as SheetState, open as sheet};
 
 use super::{
     command::{Command, Context},
@@ -146,6 +146,7 @@ impl Overlay {
 /// Obeys a command on the topmost overlay.
 pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
     match command {
+        Command::Cancel if sheet::keeps_open(model, effects) => return,
         Command::Cancel | Command::No => {
             if let Some(Overlay::Form(form)) = model.overlays.pop() {
                 model.draft = Some(form);
@@ -191,8 +192,8 @@ pub fn checks_changed(model: &mut Model) {
     }
 }
 
-/// The plan is another than it was: lists made from it follow.
-pub fn plan_changed(model: &mut Model) {
+/// What lists are made from is other than it was.
+pub fn listed_changed(model: &mut Model) {
     let mut overlays = std::mem::take(&mut model.overlays);
     for overlay in &mut overlays {
         if let Overlay::Listing(listing) = overlay {

@@ -21,6 +21,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     task::{AbortHandle, JoinSet},
 };
+use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
 use super::{
@@ -33,6 +34,7 @@ use super::{
 use crate::{
     cluster,
     ledger::Ledger,
+    repository::CommandLog,
     verbs::{self, VerbError},
 };
 
@@ -60,6 +62,9 @@ pub struct Performer {
     ledger: Option<Ledger>,
     /// The look at the desk that is under way asks the remote.
     asking: Arc<AtomicBool>,
+    /// Ends the fix under way.
+    fixing: CancellationToken,
+    log: CommandLog,
 }
 
 /// How far the connection is.
@@ -90,6 +95,11 @@ impl Performer {
                 }
             });
         }
+        let taken_down = sender.clone();
+        let log = CommandLog::new(move |command| {
+            // A channel that is full loses a line of the log and nothing else.
+            let _ = taken_down.try_send(Msg::World(Delta::Ran(Arc::new(command))));
+        });
         let retry = Arc::new(Notify::new());
         let asked = Arc::clone(&retry);
         let asking = desk.clone();
@@ -122,6 +132,8 @@ impl Performer {
             retry,
             ledger,
             asking: Arc::default(),
+            fixing: CancellationToken::new(),
+            log,
         }
     }
 
@@ -169,15 +181,31 @@ impl Performer {
                 self.detached(async move {
                     match desk.plan_fix(inquiry, fix).await {
                         Ok(sheet) => Outcome::FixPlanned(Box::new(sheet)),
-                        Err(why) => Outcome::Fixed(Err(why)),
+                        Err(failure) => Outcome::Fixed(Err(failure)),
                     }
                 });
             }
-            Effect::ApplyFix(inquiry, fix) => {
-                let (desk, sender) = (self.desk.clone(), self.sender.clone());
-                self.detached(
-                    async move { Outcome::Fixed(desk.apply_fix(inquiry, fix, sender).await) },
-                );
+            Effect::ApplyFix(sheet) => {
+                let cancel = CancellationToken::new();
+                self.fixing = cancel.clone();
+                let sender = self.sender.clone();
+                self.detached(async move {
+                    Outcome::Fixed(desk::apply_fix(&sheet, &cancel, &sender).await)
+                });
+            }
+            Effect::CancelFix => self.fixing.cancel(),
+            Effect::SetStatus(verbs) => {
+                let desk = self.desk.clone();
+                self.detached(async move {
+                    let mut changes = Vec::new();
+                    for verb in verbs {
+                        match verb.run(desk.start()).await {
+                            Ok(set) => changes.extend(set.changes),
+                            Err(error) => return Outcome::Failed(error.to_string()),
+                        }
+                    }
+                    Outcome::StatusSet(changes)
+                });
             }
             Effect::Launch(inquiry, launch) => {
                 let desk = self.desk.clone();
@@ -272,7 +300,7 @@ impl Performer {
     }
 
     fn lane(&mut self, lane: Lane, work: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.tasks.spawn(work);
+        let handle = self.tasks.spawn(recording(self.log.clone(), work));
         if let Some(older) = self.lanes.insert(lane, handle) {
             older.abort();
         }
@@ -280,6 +308,7 @@ impl Performer {
 
     fn detached(&mut self, work: impl Future<Output = Outcome> + Send + 'static) {
         let sender = self.sender.clone();
+        let work = recording(self.log.clone(), work);
         self.tasks
             .spawn(async move { send(&sender, Msg::Done(work.await)).await });
     }
@@ -297,10 +326,10 @@ impl Performer {
         F: Future<Output = Result<Outcome, VerbError>> + Send + 'static,
     {
         let connection = self.connection.clone();
-        let sender = self.sender.clone();
+        let (sender, log) = (self.sender.clone(), self.log.clone());
         self.tasks.spawn(async move {
             let outcome = match connected(connection).await {
-                Ok(context) => run(context)
+                Ok(context) => recording(log, run(context))
                     .await
                     .unwrap_or_else(|error| Outcome::Failed(error.to_string())),
                 Err(sentence) => Outcome::Failed(sentence),
@@ -308,6 +337,12 @@ impl Performer {
             send(&sender, Msg::Done(outcome)).await;
         });
     }
+}
+
+/// The work, with every command it runs on the person's behalf taken down.
+async fn recording<T>(log: CommandLog, work: impl Future<Output = T>) -> T {
+    // On the heap: these are large, and each layer around them would copy them.
+    log.record(Box::pin(work)).await
 }
 
 /// Tries until the cluster answers, waiting longer each time; whoever asks need not wait.

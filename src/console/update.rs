@@ -67,6 +67,7 @@ fn tick(model: &mut Model, now: Timestamp) -> bool {
 fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
     match &delta {
         Delta::Plan(_) => model.stale.tasks = true,
+        Delta::Ran(_) => model.stale.commands = true,
         Delta::Checks(_) | Delta::Compared(_) => model.stale.checks = true,
         Delta::Watch(_) | Delta::Remembered(_) | Delta::Repository(_) => model.stale.runs = true,
         // The first look was without the cluster, and without the remote.
@@ -82,7 +83,9 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     let stale = std::mem::take(&mut model.stale);
     if stale.tasks {
         model.tasks.refresh(&model.world.plan);
-        overlays::plan_changed(model);
+    }
+    if stale.tasks || stale.commands {
+        overlays::listed_changed(model);
     }
     if stale.runs {
         model.runs.refresh(&model.world);

@@ -6,7 +6,11 @@ mod owned;
 mod plan;
 mod runs;
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
 
 pub use owned::Owned;
 pub use plan::{Plan, PlanError};
@@ -14,7 +18,10 @@ pub use runs::{Entry, Progress, Runs};
 
 use jiff::Timestamp;
 
-pub use crate::preflight::{Checked as Check, Level};
+pub use crate::{
+    preflight::{Checked as Check, Level},
+    repository::Entry as Ran,
+};
 
 use crate::{
     cluster::{Kind, Object, WorldDelta},
@@ -36,7 +43,12 @@ pub struct World {
     pub checks: Checks,
     pub runs: Runs,
     pub owned: Owned,
+    /// Commands that were run on the person's behalf, the latest first.
+    pub commands: VecDeque<Arc<Ran>>,
 }
+
+/// Commands that are remembered.
+const COMMANDS: usize = 200;
 
 /// Something that is read in the background.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -183,6 +195,8 @@ pub enum Delta {
     Checking,
     Checks(Vec<Check>),
     Compared(Option<Arc<Compared>>),
+    /// A command has ended that was run on the person's behalf.
+    Ran(Arc<Ran>),
     /// The cluster's objects changed.
     Watch(Box<WorldDelta>),
     Progress(RunId, Progress),
@@ -203,6 +217,10 @@ impl World {
             Delta::Checks(lines) => {
                 self.checks.lines = lines;
                 self.checks.running = false;
+            }
+            Delta::Ran(command) => {
+                self.commands.push_front(command);
+                self.commands.truncate(COMMANDS);
             }
             Delta::Compared(compared) => self.checks.comparison = compared,
             Delta::Watch(delta) => self.watched(*delta),

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::{
     screen::Screen,
-    support::{sample_project, skipped},
+    support::{git, sample_project, skipped},
 };
 
 const SIZE: (u16, u16) = (140, 40);
@@ -182,6 +183,83 @@ async fn a_tag_that_vanishes_is_named_with_those_that_are_left() {
         .await;
     desk.screen.press("t").wait_for("Tags").await;
     desk.screen.press("enter").wait_for("Of master").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_is_set_in_the_file_and_set_back_again() {
+    let mut desk = Desk::open();
+    let before = fs::read_to_string(&desk.plan).unwrap();
+    desk.screen.wait_for("tasks.json = origin").await;
+    desk.screen.press("T").wait_for("Status of 1").await;
+    desk.screen
+        .press("d o n e enter")
+        .wait_for("1 is done, was pending")
+        .await
+        .wait_for("tasks.json ≠ origin")
+        .await;
+    let changed = fs::read_to_string(&desk.plan).unwrap();
+    let wanted = before.replacen("\"pending\"", "\"done\"", 1);
+    assert_eq!(changed, wanted, "that value and nothing else");
+    desk.screen.press("T").wait_for("Status of 1").await;
+    desk.screen
+        .press("p e n d enter")
+        .wait_for("1 is pending, was done")
+        .await
+        .wait_for("tasks.json = origin")
+        .await;
+    assert_eq!(fs::read_to_string(&desk.plan).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_refused_leads_to_a_branch_of_its_own() {
+    let mut desk = Desk::open();
+    let project = desk.plan.ancestors().nth(3).unwrap().to_owned();
+    let origin = project.with_extension("git");
+    let hook = origin.join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(
+        &hook,
+        "#!/bin/sh\nwhile read old new ref; do\n  case $ref in refs/heads/feature/plan) echo \"GH006: Protected branch update failed for $ref.\" >&2; exit 1;; esac\ndone\n",
+    )
+    .unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    desk.replace(plan(3, (2, "The second")));
+    desk.screen.wait_for("tasks.json ≠ origin").await;
+    desk.screen
+        .press("3 j enter")
+        .wait_for("This will be run")
+        .await;
+    desk.screen
+        .press("enter")
+        .wait_for("Protected branch update failed")
+        .await
+        .wait_for("a branch of its own")
+        .await;
+    desk.screen
+        .press("enter")
+        .wait_for("This will be run")
+        .await;
+    desk.screen.press("enter").wait_for("Done.").await;
+    desk.screen
+        .press("esc")
+        .wait_for("flightdeck/plan-project")
+        .await
+        .wait_for("tasks.json = origin")
+        .await;
+    let pushed = git(
+        &origin,
+        &[
+            "show",
+            "refs/heads/flightdeck/plan-project:.taskmaster/tasks/tasks.json",
+        ],
+    );
+    assert!(pushed.contains("The second"), "{pushed}");
+    desk.screen
+        .press("@")
+        .wait_for("Commands run for you")
+        .await
+        .wait_for("exit 1")
+        .await;
 }
 
 /// What the Tasks panel shows of a whole screen.

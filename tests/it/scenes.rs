@@ -6,13 +6,15 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 use flightdeck::{
     cluster::{Kind, Object, WorldDelta},
     console::{
+        effect::{FixFailure, Outcome},
         harness::Harness,
         msg::Msg,
         panels::detail::{Item, News, Source},
         world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
     },
     forge::{Checks, PullRequest, PullRequestStatus, PullState},
-    preflight::{self, Fix},
+    preflight::{self, Fix, fix::Progress as FixProgress},
+    repository::{End, Entry, git::Line},
     resources::{CodeRun, DocsRun, Usage},
     runs::{DOCUMENTS, Run, Stage, naming},
     tasks,
@@ -34,6 +36,10 @@ struct Step {
     plan: Option<PlanStep>,
     /// The plan's file cannot be read any more.
     broken: Option<BrokenStep>,
+    /// Commands that were run: `SECONDS-AGO MILLISECONDS EXIT COMMAND`, and below each what it printed, indented.
+    commands: Option<String>,
+    /// How the fix of the open sheet went: `$ command`, lines it printed, `! why it failed`, with what it offers last.
+    fix: Option<String>,
     /// The plan at the remote, as JSON: what the one on disk is compared with.
     their_plan: Option<String>,
     checks: Option<Vec<CheckStep>>,
@@ -232,6 +238,25 @@ fn play(console: &mut Harness, step: Step) {
             place: Some((PLAN.into(), given.line, given.column)),
         }))]);
     }
+    if let Some(given) = step.commands {
+        commands(console, &given);
+    }
+    if let Some(given) = step.fix {
+        for line in given.lines() {
+            let outcome = match line.split_at(2) {
+                ("$ ", command) => Outcome::FixSaid(FixProgress::Begins(command.into())),
+                ("! ", why) => Outcome::Fixed(Err(FixFailure {
+                    why: why.into(),
+                    offers: Some(Fix::Switch),
+                })),
+                _ => Outcome::FixSaid(FixProgress::Said(Line {
+                    text: line.trim().into(),
+                    overwritten: false,
+                })),
+            };
+            console.send(Msg::Done(outcome));
+        }
+    }
     if let Some(theirs) = step.their_plan {
         let theirs = tasks::read(theirs.as_bytes()).unwrap();
         let mine = &console.model.world.plan.get().unwrap().file;
@@ -348,6 +373,31 @@ fn play(console: &mut Harness, step: Step) {
         }
         console.send(Msg::Detail(News::GoOn));
     }
+}
+
+fn commands(console: &mut Harness, given: &str) {
+    let mut entries: Vec<Entry> = Vec::new();
+    for line in given.lines() {
+        if let Some(printed) = line.strip_prefix("  ") {
+            let last = entries.last_mut().unwrap();
+            last.output += &format!("{printed}\n");
+            continue;
+        }
+        let mut words = line.splitn(4, ' ');
+        let mut number = || -> i64 { words.next().unwrap().parse().unwrap() };
+        let (ago, took, exit) = (number(), number(), number());
+        let command = words.next().unwrap().to_owned();
+        entries.push(Entry {
+            argv: command.split(' ').map(str::to_owned).collect(),
+            command,
+            directory: "/home/ada/taskboard".into(),
+            began: console.model.now - SignedDuration::from_secs(ago),
+            took: std::time::Duration::from_millis(took as u64),
+            end: End::Exited(exit as i32),
+            output: String::new(),
+        });
+    }
+    console.world(entries.into_iter().map(|entry| Delta::Ran(Arc::new(entry))));
 }
 
 const PLAN: &str = "/home/ada/taskboard/.taskmaster/tasks/tasks.json";

@@ -1,7 +1,9 @@
-//! Lines to go from: what is wrong with the plan, what a task waits for. The selected one is told in full below the list.
+//! Lines to go from: what is wrong with the plan, what a task waits for, which commands were run. The selected one is told in full below the list.
 //!
 //! What is listed is derived from the world by [`Of`], and derived anew whenever that changes.
 
+mod commands;
+mod dependencies;
 mod findings;
 
 use std::path::PathBuf;
@@ -14,9 +16,10 @@ use crate::console::{
     draw::{self, RowPen},
     effect::{Effect, Effects},
     list::List,
-    model::Model,
+    model::{Model, PanelId},
     panels,
     theme::{Scope, Theme},
+    world::TaskId,
 };
 
 /// What is listed.
@@ -24,6 +27,10 @@ use crate::console::{
 pub enum Of {
     /// What is wrong with the plan's file, or was tolerated in it.
     Findings,
+    /// What holds a task up, and what it holds up.
+    Dependencies(TaskId),
+    /// What was run on the person's behalf.
+    Commands,
 }
 
 /// One line.
@@ -42,6 +49,8 @@ struct Row {
 enum Go {
     /// A file in the person's editor, at a line.
     Edit(PathBuf, usize),
+    /// A task in its list.
+    Task(TaskId),
 }
 
 /// The lines of something, and which of them is selected.
@@ -54,8 +63,6 @@ pub struct Listing {
 
 /// Columns of the window on a wide screen.
 const WIDTH: u16 = 104;
-/// Rows below the list for the selected line in full, the empty one between included.
-const FULL: u16 = 5;
 /// Borders.
 const FRAME: u16 = 2;
 
@@ -63,6 +70,17 @@ impl Of {
     fn title(&self, rows: usize) -> String {
         match self {
             Self::Findings => format!("Findings · {rows}"),
+            Self::Dependencies(id) => format!("What {id} waits for, and what waits for it"),
+            Self::Commands => format!("Commands run for you · {rows}"),
+        }
+    }
+
+    /// Rows below the list for the selected line in full, the empty one between included.
+    const fn below(&self) -> u16 {
+        match self {
+            Self::Findings | Self::Dependencies(_) => 4,
+            // What a command printed is what one looks for here.
+            Self::Commands => 9,
         }
     }
 
@@ -70,12 +88,20 @@ impl Of {
     const fn nothing(&self) -> &'static str {
         match self {
             Self::Findings => "The plan's file is in order: nothing had to be tolerated.",
+            Self::Dependencies(_) => {
+                "It waits for nothing that is not done, and nothing waits for it."
+            }
+            Self::Commands => {
+                "Nothing yet. Every git command that changes something or talks to a remote is listed here."
+            }
         }
     }
 
     fn rows(&self, model: &Model) -> Vec<Row> {
         match self {
             Self::Findings => findings::rows(model),
+            Self::Dependencies(id) => dependencies::rows(model, id),
+            Self::Commands => commands::rows(model),
         }
     }
 }
@@ -102,6 +128,12 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
     match listing.selected().and_then(|row| row.go.clone()) {
         // The list stays: when the editor is left, the next one is a key away.
         Some(Go::Edit(path, line)) => effects.push(Effect::Edit(path, line)),
+        Some(Go::Task(id)) => {
+            model.overlays.pop();
+            if model.tasks.go_to(&id, &model.world.plan) {
+                model.focus_on(PanelId::Tasks);
+            }
+        }
         None => {}
     }
 }
@@ -121,7 +153,7 @@ impl Listing {
 
     /// Rows of the list on a screen of that height.
     fn list_height(&self, screen: u16) -> u16 {
-        let most = screen.saturating_sub(2 + FRAME + FULL).max(1);
+        let most = screen.saturating_sub(2 + FRAME + self.of.below()).max(1);
         most.min(self.rows.len() as u16).max(1)
     }
 
@@ -131,6 +163,7 @@ impl Listing {
         let mut hints: Vec<(Command, &'static str)> = Vec::new();
         hints.extend(go.map(|go| match go {
             Go::Edit(..) => (Command::Accept, "edit there"),
+            Go::Task(_) => (Command::Accept, "go to it"),
         }));
         hints.extend([(Command::Down, "next"), (Command::Cancel, "close")]);
         hints
@@ -140,7 +173,7 @@ impl Listing {
     pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let rows = self.list_height(model.size.height);
         let title = self.of.title(self.rows.len());
-        let height = rows + FULL + FRAME;
+        let height = rows + self.of.below() + FRAME;
         let area = super::window(screen, WIDTH, height, &title, false, theme, buffer);
         if self.rows.is_empty() {
             draw::paragraph(buffer, area, self.of.nothing(), theme.style(Scope::Muted));

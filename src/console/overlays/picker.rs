@@ -14,7 +14,7 @@ use crate::{
         theme::{Scope, Theme},
         update,
     },
-    text,
+    text, verbs,
 };
 
 use super::Overlay;
@@ -25,6 +25,8 @@ pub enum Choice {
     Command(Command),
     /// Show another tag of the plan.
     Tag(String),
+    /// Give tasks a status.
+    Status(Vec<verbs::SetStatus>),
 }
 
 /// One line to choose.
@@ -132,6 +134,7 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
             model.tag = Some(tag);
             effects.push(Effect::Inspect(model.inquiry(false)));
         }
+        Choice::Status(verbs) => effects.push(Effect::SetStatus(verbs)),
     }
 }
 

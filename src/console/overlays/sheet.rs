@@ -7,13 +7,16 @@ use crate::{
     console::{
         command::Command,
         draw::{self, RowPen},
-        effect::{Effect, Effects, Inquiry},
+        effect::{Effect, Effects, FixFailure, Inquiry},
         model::Model,
-        panels::detail::difference,
+        panels::{detail::difference, preflight::fix_words},
         theme::{Scope, Theme},
         world::{Check, Compared},
     },
-    preflight::{Fix, fix::FixSheet},
+    preflight::{
+        Fix,
+        fix::{FixSheet, Progress},
+    },
     text,
 };
 
@@ -33,14 +36,53 @@ pub struct Sheet {
 pub enum State {
     Planning,
     Ready(Box<FixSheet>),
-    /// Commands that have begun.
-    Running(Vec<String>),
-    Done(Vec<String>),
-    Failed(Vec<String>, String),
+    Running(Running),
+    Done(Vec<Heard>),
+    Failed(Vec<Heard>, FixFailure),
+}
+
+/// A fix under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    pub heard: Vec<Heard>,
+    /// Esc was pressed once.
+    asked: bool,
+    /// The end was asked for.
+    cancelled: bool,
+}
+
+/// A line of a fix under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A command that began.
+    Command(String),
+    /// What it printed; the next line takes the place of one that is `overwritten`.
+    Said { text: String, overwritten: bool },
+}
+
+impl Running {
+    /// Takes a line in.
+    pub fn hear(&mut self, progress: Progress) {
+        if let Some(Heard::Said {
+            overwritten: true, ..
+        }) = self.heard.last()
+        {
+            self.heard.pop();
+        }
+        self.heard.push(match progress {
+            Progress::Begins(command) => Heard::Command(command),
+            Progress::Said(line) => Heard::Said {
+                text: line.text,
+                overwritten: line.overwritten,
+            },
+        });
+    }
 }
 
 /// Columns of the window on a wide screen.
 const WIDTH: u16 = 92;
+/// Lines of a fix under way that are shown.
+const HEARD: usize = 14;
 /// Commits shown before the rest is counted.
 const COMMITS: usize = 8;
 
@@ -102,15 +144,47 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
         return;
     }
     match &sheet.state {
-        State::Ready(_) => {
-            effects.push(Effect::ApplyFix(sheet.inquiry.clone(), sheet.fix));
-            sheet.state = State::Running(Vec::new());
+        State::Ready(plan) => {
+            effects.push(Effect::ApplyFix(plan.clone()));
+            sheet.state = State::Running(Running::default());
+            sheet.scroll = 0;
+        }
+        State::Failed(
+            _,
+            FixFailure {
+                offers: Some(fix), ..
+            },
+        ) => {
+            sheet.fix = *fix;
+            effects.push(Effect::PlanFix(sheet.inquiry.clone(), *fix));
+            sheet.state = State::Planning;
         }
         State::Done(_) | State::Failed(..) => {
             model.overlays.pop();
         }
-        State::Planning | State::Running(_) => {}
+        State::Running(_) => {
+            if let State::Running(running) = &mut sheet.state {
+                running.asked = false;
+            }
+        }
+        State::Planning => {}
     }
+}
+
+/// Whether Esc does not close what is on top: a fix under way is ended by it, after a question.
+pub(super) fn keeps_open(model: &mut Model, effects: &mut Effects) -> bool {
+    let Some(Overlay::Sheet(sheet)) = model.overlays.last_mut() else {
+        return false;
+    };
+    let State::Running(running) = &mut sheet.state else {
+        return false;
+    };
+    if running.asked && !running.cancelled {
+        effects.push(Effect::CancelFix);
+        running.cancelled = true;
+    }
+    running.asked = !running.cancelled;
+    true
 }
 
 impl Sheet {
@@ -149,8 +223,20 @@ impl Sheet {
         match &self.state {
             State::Planning => vec![(Command::Cancel, "close")],
             State::Ready(_) => vec![(Command::Accept, "do it"), (Command::Cancel, "leave it")],
-            State::Running(_) => vec![(Command::Cancel, "close; it goes on")],
-            State::Done(_) | State::Failed(..) => vec![(Command::Accept, "close")],
+            State::Running(running) if running.cancelled => Vec::new(),
+            State::Running(running) if running.asked => vec![
+                (Command::Cancel, "end it"),
+                (Command::Accept, "let it go on"),
+            ],
+            State::Running(_) => vec![(Command::Cancel, "end it")],
+            State::Failed(_, failure) => match failure.offers {
+                Some(fix) => vec![
+                    (Command::Accept, fix_words(fix)),
+                    (Command::Cancel, "close"),
+                ],
+                None => vec![(Command::Accept, "close")],
+            },
+            State::Done(_) => vec![(Command::Accept, "close")],
         }
     }
 
@@ -164,11 +250,8 @@ impl Sheet {
     fn lines(&self, model: &Model, columns: usize) -> Vec<(String, Scope)> {
         let mut lines: Vec<(String, Scope)> = Vec::new();
         let mut say = |words: &str, scope: Scope| {
-            lines.extend(
-                draw::wrap(words, columns)
-                    .into_iter()
-                    .map(|line| (line, scope)),
-            );
+            let lines_of_it = indented(words, columns).into_iter();
+            lines.extend(lines_of_it.map(|line| (line, scope)));
         };
         say(&self.check.message, Scope::Text);
         say("", Scope::Text);
@@ -226,26 +309,80 @@ impl Sheet {
                     }
                 }
             }
-            State::Running(commands) => {
-                for command in commands {
-                    say(&format!("{} {command}", glyphs.running), Scope::Text);
-                }
-                say("Working ...", Scope::Muted);
+            State::Running(running) => {
+                heard(&running.heard, glyphs.running, &mut say);
+                let words = match (running.cancelled, running.asked) {
+                    (true, _) => "Ending it ...",
+                    (false, true) => {
+                        "End it? What is done by then stays done. Esc ends it, Enter lets it go on."
+                    }
+                    (false, false) => "Working ...",
+                };
+                say("", Scope::Text);
+                say(
+                    words,
+                    if running.asked {
+                        Scope::Warn
+                    } else {
+                        Scope::Muted
+                    },
+                );
             }
-            State::Done(commands) => {
-                for command in commands {
-                    say(&format!("{} {command}", glyphs.done), Scope::Good);
-                }
-                say("Done.", Scope::Text);
+            State::Done(lines) => {
+                heard(lines, glyphs.done, &mut say);
+                say("", Scope::Text);
+                say(&format!("{} Done.", glyphs.done), Scope::Good);
             }
-            State::Failed(commands, why) => {
-                for command in commands {
-                    say(&format!("{} {command}", glyphs.dot), Scope::Muted);
+            State::Failed(lines, failure) => {
+                heard(lines, glyphs.dot, &mut say);
+                if !lines.is_empty() {
+                    say("", Scope::Text);
                 }
-                say(&format!("{} {why}", glyphs.failed), Scope::Bad);
+                say(&format!("{} {}", glyphs.failed, failure.why), Scope::Bad);
+                if let Some(fix) = failure.offers {
+                    say("", Scope::Text);
+                    let offer = match fix {
+                        Fix::Switch => {
+                            "Enter: a branch of its own for the plan, which may be pushed; its commands are shown first."
+                        }
+                        Fix::Pull => {
+                            "Enter: bring the commits there here first; the commands are shown first."
+                        }
+                        _ => "Enter: see what may help instead; the commands are shown first.",
+                    };
+                    say(offer, Scope::Text);
+                }
             }
         }
         lines
+    }
+}
+
+/// Words broken into lines that keep the indentation of the first; what follows a command's line stands further in.
+fn indented(words: &str, columns: usize) -> Vec<String> {
+    let trimmed = words.trim_start();
+    let indent = words.len() - trimmed.len();
+    let signed = trimmed.chars().nth(1) == Some(' ');
+    let hang = if signed || trimmed.starts_with("git ") {
+        indent + 2
+    } else {
+        indent
+    };
+    let lines = draw::wrap(trimmed, columns.saturating_sub(hang));
+    let lines = lines.into_iter().enumerate().map(|(at, line)| {
+        let indent = if at == 0 { indent } else { hang };
+        format!("{}{line}", " ".repeat(indent))
+    });
+    lines.collect()
+}
+
+/// The last lines of a fix: commands with a sign, what they printed below them.
+fn heard(lines: &[Heard], sign: &str, say: &mut impl FnMut(&str, Scope)) {
+    for line in &lines[lines.len().saturating_sub(HEARD)..] {
+        match line {
+            Heard::Command(command) => say(&format!("{sign} {command}"), Scope::Text),
+            Heard::Said { text, .. } => say(&format!("  {text}"), Scope::Muted),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     agents,
     console::{
         Connected,
-        effect::{Inquiry, Outcome},
+        effect::{FixFailure, Inquiry, Outcome},
         msg::Msg,
         world::{Compared, Delta, Plan, PlanError, Repository},
     },
@@ -148,7 +148,7 @@ impl Desk {
 
     /// The same as changes of the world.
     pub(super) async fn inspect(&self, inquiry: Inquiry) -> Vec<Delta> {
-        Self::deltas(self.facts(inquiry).await).await
+        Self::deltas(Box::pin(self.facts(inquiry)).await).await
     }
 
     /// The same after a quiet look at the remote, unless it would need a person.
@@ -159,7 +159,7 @@ impl Desk {
         } else {
             Ask::Last(last)
         };
-        Self::deltas(self.gather(inquiry, ask).await).await
+        Self::deltas(Box::pin(self.gather(inquiry, ask)).await).await
     }
 
     async fn deltas((facts, report): (preflight::Facts, Report)) -> Vec<Delta> {
@@ -190,29 +190,35 @@ impl Desk {
     }
 
     /// What a fix would do now.
-    pub(super) async fn plan_fix(&self, inquiry: Inquiry, fix: Fix) -> Result<FixSheet, String> {
-        let (facts, _) = self.facts(inquiry).await;
-        let sheet = fix::plan(&facts, fix).await;
-        sheet.map_err(|error| error.to_string())
-    }
-
-    /// Does it, telling of each command before it runs.
-    pub(super) async fn apply_fix(
+    pub(super) async fn plan_fix(
         &self,
         inquiry: Inquiry,
         fix: Fix,
-        sender: mpsc::Sender<Msg>,
-    ) -> Result<(), String> {
-        let sheet = self.plan_fix(inquiry, fix).await?;
-        // A channel that is full loses a line on screen and nothing else.
-        let progress = |heard: Progress| {
-            if let Progress::Begins(command) = heard {
-                let _ = sender.try_send(Msg::Done(Outcome::FixRuns(command)));
-            }
-        };
-        let applied = fix::apply(&sheet, &CancellationToken::new(), progress).await;
-        applied.map(drop).map_err(|error| error.to_string())
+    ) -> Result<FixSheet, FixFailure> {
+        let (facts, _) = Box::pin(self.facts(inquiry)).await;
+        let sheet = Box::pin(fix::plan(&facts, fix)).await;
+        sheet.map_err(|error| FixFailure {
+            offers: error.offers(),
+            why: error.to_string(),
+        })
     }
+}
+
+/// Does what a sheet says, telling what is heard of it.
+pub(super) async fn apply_fix(
+    sheet: &FixSheet,
+    cancel: &CancellationToken,
+    sender: &mpsc::Sender<Msg>,
+) -> Result<(), FixFailure> {
+    // A channel that is full loses a line on screen and nothing else.
+    let progress = |heard: Progress| {
+        let _ = sender.try_send(Msg::Done(Outcome::FixSaid(heard)));
+    };
+    let applied = Box::pin(fix::apply(sheet, cancel, progress)).await;
+    applied.map(drop).map_err(|unfinished| FixFailure {
+        offers: unfinished.why.offers(),
+        why: unfinished.to_string(),
+    })
 }
 
 /// What brings the desk up to date again.

@@ -25,7 +25,14 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
         }
         Command::Cleanup => overlays::cleanup(model),
         Command::Tag => overlays::tags(model),
+        Command::SetStatus => overlays::statuses(model),
         Command::Findings => overlays::listing(model, Of::Findings),
+        Command::CommandLog => overlays::listing(model, Of::Commands),
+        Command::Dependencies => {
+            if let Some(id) = model.tasks.list.selected().cloned() {
+                overlays::listing(model, Of::Dependencies(id));
+            }
+        }
         Command::Edit => edit(model, effects),
         Command::Logs => show(model, Tab::Logs, effects),
         Command::Describe => show(model, Tab::Events, effects),

@@ -1,11 +1,14 @@
 //! What follows when an effect has ended.
 
-use crate::console::{
-    effect::{Effect, Effects, Inquiry, Outcome},
-    model::{Model, PanelId},
-    overlays::{CleanupState, HomeState, Overlay, SheetState},
-    panels::detail::{self, Tab},
-    world::Level,
+use crate::{
+    console::{
+        effect::{Effect, Effects, FixFailure, Inquiry, Outcome},
+        model::{Model, PanelId},
+        overlays::{CleanupState, HomeState, Overlay, Running, SheetState},
+        panels::detail::{self, Tab},
+        world::Level,
+    },
+    tasks::StatusChange,
 };
 
 pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
@@ -59,11 +62,17 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
             return;
         }
         Outcome::FixPlanned(plan) => return sheet(model, |_| SheetState::Ready(plan)),
-        Outcome::FixRuns(command) => {
-            return sheet(model, |mut commands| {
-                commands.push(command);
-                SheetState::Running(commands)
+        Outcome::FixSaid(progress) => {
+            return sheet(model, |mut running| {
+                running.hear(progress);
+                SheetState::Running(running)
             });
+        }
+        Outcome::StatusSet(changes) => {
+            let inquiry = current_inquiry(model);
+            effects.push(Effect::Inspect(inquiry));
+            model.tasks.list.clear_marks();
+            status_words(&changes)
         }
         Outcome::Fixed(result) => return fixed(model, result, effects),
         Outcome::Cleaning(name) => {
@@ -80,7 +89,7 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
 }
 
 /// Moves the open fix sheet on; what has run so far is handed over.
-fn sheet(model: &mut Model, next: impl FnOnce(Vec<String>) -> SheetState) {
+fn sheet(model: &mut Model, next: impl FnOnce(Running) -> SheetState) {
     let open = model
         .overlays
         .iter_mut()
@@ -91,14 +100,14 @@ fn sheet(model: &mut Model, next: impl FnOnce(Vec<String>) -> SheetState) {
         });
     if let Some(sheet) = open {
         let ran = match std::mem::replace(&mut sheet.state, SheetState::Planning) {
-            SheetState::Running(commands) => commands,
-            _ => Vec::new(),
+            SheetState::Running(running) => running,
+            _ => Running::default(),
         };
         sheet.state = next(ran);
     }
 }
 
-fn fixed(model: &mut Model, result: Result<(), String>, effects: &mut Effects) {
+fn fixed(model: &mut Model, result: Result<(), FixFailure>, effects: &mut Effects) {
     let open = model
         .overlays
         .iter()
@@ -110,11 +119,35 @@ fn fixed(model: &mut Model, result: Result<(), String>, effects: &mut Effects) {
     let inquiry = open.clone().unwrap_or_else(|| model.inquiry(true));
     effects.push(Effect::Inspect(inquiry));
     match (open, result) {
-        (Some(_), Ok(())) => sheet(model, SheetState::Done),
-        (Some(_), Err(why)) => sheet(model, |ran| SheetState::Failed(ran, why)),
+        (Some(_), Ok(())) => sheet(model, |running| SheetState::Done(running.heard)),
+        (Some(_), Err(failure)) => {
+            sheet(model, |running| SheetState::Failed(running.heard, failure));
+        }
         (None, Ok(())) => model.toast(Level::Pass, "the fix is done"),
-        (None, Err(why)) => model.toast(Level::Fail, why),
+        (None, Err(failure)) => model.toast(Level::Fail, failure.why),
     }
+}
+
+/// What a change of status says: `3 is done, was pending; tasks.json is not committed`.
+fn status_words(changes: &[StatusChange]) -> String {
+    let now = |change: &StatusChange| {
+        let (id, new, old) = (&change.id, change.new.as_str(), change.old.as_str());
+        format!("{id} is {new}, was {old}")
+    };
+    let said = match changes {
+        [] => return "it has that status already".into(),
+        [only] => now(only),
+        [first, parent] if first.id.starts_with(&format!("{}.", parent.id)) => {
+            format!("{}, and so is {}", now(first), parent.id)
+        }
+        [first, rest @ ..] => format!(
+            "{} and {} more are {}",
+            first.id,
+            rest.len(),
+            first.new.as_str()
+        ),
+    };
+    format!("{said}; tasks.json is changed and not committed")
 }
 
 fn cleanup(model: &mut Model, next: impl FnOnce(Vec<String>) -> CleanupState) {

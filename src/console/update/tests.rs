@@ -4,16 +4,17 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     console::{
-        effect::{Effect, Outcome},
+        effect::{Effect, FixFailure, Outcome},
         harness::Harness,
         model::PanelId,
         msg::Msg,
-        world::{Check, Delta, Level, Plan, PlanError, Repository, Target},
+        world::{Check, Delta, Level, Plan, PlanError, Ran, Repository, Target},
     },
-    preflight::Fix,
+    preflight::{Fix, fix::Progress},
+    repository::End,
     resources::{DocsRun, DocsRunSpec, RunStatus},
     runs::{Run, naming},
-    tasks::DocumentSet,
+    tasks::{DocumentSet, Status, StatusChange},
     verbs,
 };
 
@@ -407,6 +408,144 @@ fn the_selected_check_is_explained_beside_the_list() {
 }
 
 #[test]
+fn a_status_is_picked_and_what_was_written_is_said() {
+    let mut console = given(&[], vec![]);
+    console.press("j T");
+    let screen = console.screen();
+    assert!(
+        screen.contains("Status of 2 Protobufs") && screen.contains("now"),
+        "{screen}"
+    );
+    console.effects();
+    console.type_text("done").press("enter");
+    let wanted = verbs::SetStatus {
+        id: "2".into(),
+        status: "done".into(),
+        tag: Some("master".into()),
+        file: Some("/shop/.taskmaster/tasks/tasks.json".into()),
+    };
+    assert_eq!(deeds(&mut console), [Effect::SetStatus(vec![wanted])]);
+    console.send(Msg::Done(Outcome::StatusSet(vec![StatusChange {
+        id: "2".into(),
+        title: "Protobufs".into(),
+        old: Status::Pending,
+        new: Status::Done,
+    }])));
+    let screen = console.screen();
+    assert!(
+        screen.contains("2 is done, was pending; tasks.json is changed and not committed"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn marked_tasks_get_their_status_together() {
+    let mut console = given(&[], vec![]);
+    console.press("j space space T");
+    assert!(console.screen().contains("Status of 2 tasks"));
+    console.effects();
+    console.type_text("defer").press("enter");
+    let deeds = deeds(&mut console);
+    let [Effect::SetStatus(verbs)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    let given: Vec<(&str, &str)> = verbs
+        .iter()
+        .map(|verb| (verb.id.as_str(), verb.status.as_str()))
+        .collect();
+    assert_eq!(given, [("2", "deferred"), ("3", "deferred")]);
+}
+
+#[test]
+fn what_a_task_waits_for_is_listed_and_enter_goes_there() {
+    let mut console = given(&[], vec![]);
+    console.press("G b");
+    let screen = console.screen();
+    assert!(
+        screen.contains("waits for") && screen.contains("Protobufs"),
+        "{screen}"
+    );
+    console.press("enter");
+    assert_eq!(
+        console.model.tasks.list.selected().map(String::as_str),
+        Some("2")
+    );
+    console.press("b");
+    assert!(console.screen().contains("holds up"));
+}
+
+#[test]
+fn escape_asks_before_it_ends_a_fix_under_way() {
+    let mut console = given(
+        &[],
+        vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
+    );
+    console.press("3 enter");
+    let begins = Progress::Begins("git push origin x".into());
+    console.send(Msg::Done(Outcome::FixSaid(begins)));
+    console.effects();
+    console.press("esc");
+    assert!(console.screen().contains("End it?"));
+    assert_eq!(deeds(&mut console), [], "asked first");
+    console.press("enter");
+    assert!(console.screen().contains("Working"), "it goes on");
+    console.press("esc esc esc");
+    assert_eq!(deeds(&mut console), [Effect::CancelFix], "once");
+    let failure = FixFailure {
+        why: "cancelled".into(),
+        offers: None,
+    };
+    console.send(Msg::Done(Outcome::Fixed(Err(failure))));
+    assert!(console.screen().contains("cancelled"));
+    console.press("esc");
+    assert!(console.model.overlays.is_empty());
+}
+
+#[test]
+fn a_refused_push_offers_what_may_help() {
+    let mut console = given(
+        &[],
+        vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
+    );
+    console.press("3 enter");
+    let failure = FixFailure {
+        why: "the branch is protected".into(),
+        offers: Some(Fix::Switch),
+    };
+    console.send(Msg::Done(Outcome::Fixed(Err(failure))));
+    assert!(console.screen().contains("a branch of its own"));
+    console.effects();
+    console.press("enter");
+    let planned = console
+        .effects()
+        .into_iter()
+        .any(|effect| matches!(effect, Effect::PlanFix(_, Fix::Switch)));
+    assert!(planned, "its commands are shown first");
+}
+
+#[test]
+fn commands_run_for_the_person_are_listed_with_how_they_ended() {
+    let mut console = given(&[], vec![]);
+    console.press("@");
+    assert!(console.screen().contains("Nothing yet"));
+    let began = console.model.now;
+    console.world([Delta::Ran(Arc::new(Ran {
+        argv: vec!["git".into(), "push".into()],
+        command: "git push origin feature/x".into(),
+        directory: "/shop".into(),
+        began,
+        took: std::time::Duration::from_millis(1_250),
+        end: End::Exited(1),
+        output: "remote: no\u{1b}[2J\n".into(),
+    }))]);
+    let screen = console.screen();
+    for words in ["git push origin feature/x", "1.2s", "exit 1", "remote: no"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    assert!(!screen.contains('\u{1b}'));
+}
+
+#[test]
 fn subtasks_unfold_and_the_selection_survives() {
     let mut console = given(&[], vec![]);
     console.press("x j");
@@ -476,6 +615,9 @@ fn every_screen_is_drawn_at_every_size() {
             "2 m",
             "F",
             "3 d",
+            "T",
+            "b",
+            "@",
         ] {
             let mut console = given(&[run("a", "Running"), run("b", "Failed")], checks());
             console.send(Msg::Resize(width, height));
