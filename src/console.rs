@@ -45,7 +45,11 @@ use std::{io, path::PathBuf, process, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use jiff::Timestamp;
-use ratatui::{Terminal, backend::Backend, layout::Size};
+use ratatui::{
+    Terminal,
+    backend::Backend,
+    layout::{Rect, Size},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 use crossterm::event::{Event, KeyEventKind};
@@ -194,7 +198,7 @@ pub async fn drive<B: Backend<Error = io::Error>>(
                 Effect::Suspend => {
                     drop(input);
                     host.suspend()?;
-                    screen.clear()?;
+                    retake(&mut model, screen)?;
                     input = host.input();
                     redraw = true;
                 }
@@ -207,7 +211,7 @@ pub async fn drive<B: Backend<Error = io::Error>>(
                             format!("{program} cannot be started ({error}); set VISUAL or EDITOR");
                         update(&mut model, Msg::Done(Outcome::Failed(sentence)));
                     }
-                    screen.clear()?;
+                    retake(&mut model, screen)?;
                     input = host.input();
                     redraw = true;
                 }
@@ -220,6 +224,18 @@ pub async fn drive<B: Backend<Error = io::Error>>(
             redraw = false;
         }
     }
+}
+
+/// Begins anew on a screen that another program had: it may have another size, and all of it is drawn.
+fn retake<B: Backend<Error = io::Error>>(
+    model: &mut Model,
+    screen: &mut Terminal<B>,
+) -> io::Result<()> {
+    let size = screen.size()?;
+    // Not `clear`: that asks the terminal where its cursor is, and the answer would be taken for keys.
+    screen.resize(Rect::new(0, 0, size.width, size.height))?;
+    update(model, Msg::Resize(size.width, size.height));
+    Ok(())
 }
 
 /// Resolves when a frame is due or something visible changes by itself; never, when the screen can rest.

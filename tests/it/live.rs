@@ -374,3 +374,21 @@ async fn a_cluster_that_does_not_answer_at_first_is_tried_again_when_asked() {
     screen.press("q");
     screen.ended().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_goes_on_after_the_shell_and_after_an_editor() {
+    let mut desk = Desk::open();
+    desk.screen.wait_for("Lay the foundation").await;
+    desk.screen
+        .press("ctrl-z j")
+        .wait_for("2 Raise the walls")
+        .await;
+    // There is no terminal to lend here; what matters is what comes after.
+    desk.screen.press("e").wait_for("cannot be started").await;
+    desk.screen
+        .press("k")
+        .wait_for("1 Lay the foundation")
+        .await;
+    desk.screen.press("q");
+    desk.screen.ended().await;
+}

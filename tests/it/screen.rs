@@ -42,7 +42,7 @@ impl Screen {
         let (drawn, frames) = watch::channel(0);
         let mut terminal = Terminal::new(backend.clone()).unwrap();
         let mut host = TestHost {
-            input: Some(input),
+            input: Arc::new(tokio::sync::Mutex::new(input)),
             drawn,
         };
         // A thread of its own, as in the program: the loop's state is not made to be shared.
@@ -117,18 +117,15 @@ impl Screen {
 }
 
 struct TestHost {
-    input: Option<mpsc::UnboundedReceiver<io::Result<Event>>>,
+    input: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<io::Result<Event>>>>,
     drawn: watch::Sender<u64>,
 }
 
 impl Host for TestHost {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
-        let input = self
-            .input
-            .take()
-            .expect("asked for once: nothing suspends here");
-        stream::unfold(input, |mut input| async {
-            input.recv().await.map(|event| (event, input))
+        stream::unfold(Arc::clone(&self.input), |input| async {
+            let event = input.lock().await.recv().await;
+            event.map(|event| (event, input))
         })
         .boxed()
     }
@@ -179,7 +176,9 @@ impl Backend for SharedBackend {
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        sure(self.lock().get_cursor_position())
+        Err(io::Error::other(
+            "a terminal cannot say where its cursor is while its keys are read",
+        ))
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
