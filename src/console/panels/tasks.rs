@@ -48,10 +48,11 @@ impl Tasks {
             return;
         };
         let mut query = Query::parse(self.filter.field.text());
+        // What is half typed says nothing yet, and unfolds nothing.
+        let filtered = !query.is_empty();
         let mut keeps = |id: &str, task: &Task| query.keeps(id, task, plan.is_ready(id));
         let mut tasks: Vec<&Task> = plan.tasks().iter().collect();
         self.order.sort(&mut tasks, plan);
-        let filtered = !self.filter.is_empty();
         let mut rows = Vec::with_capacity(tasks.len());
         for task in tasks {
             // While filtering, a subtask that matches is shown below its parent, folded or not.
