@@ -331,6 +331,8 @@ mod tests {
             "flightdeck run code --task 2 --agent template --budget 2.50",
             "flightdeck runs logs docs-x --follow",
             "flightdeck preflight --fix --yes --override sync=known -o json",
+            "flightdeck tasks list --status pending,review priority:high",
+            "flightdeck tasks set-status 3.2 done --tag mvp",
             "flightdeck clean --older 3d --yes",
             "flightdeck embedded kubeconfig --path",
         ] {

@@ -53,7 +53,27 @@ pub fn value(format: Format, value: &impl Serialize) -> io::Result<()> {
         Format::Yaml => serde_yaml::to_string(value).map_err(io::Error::other)?,
         _ => serde_json::to_string_pretty(value)?,
     };
-    line(text.trim_end())
+    let text = text.trim_end();
+    match (io::stdout().is_terminal(), format) {
+        (false, _) => line(text),
+        (true, Format::Yaml) => text.lines().try_for_each(remote_line),
+        (true, _) => line(&harmless_json(text)),
+    }
+}
+
+/// The same JSON with every character that could harm a terminal escaped: none stands outside a string.
+fn harmless_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut units = [0; 2];
+        if c == '\n' || text::sanitize(c.encode_utf8(&mut [0; 4])) == c.to_string() {
+            out.push(c);
+        } else {
+            let units = c.encode_utf16(&mut units).iter();
+            out.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
 }
 
 /// Writes rows under heads, columns aligned, everything made harmless.
@@ -90,5 +110,27 @@ fn tolerant(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_is_the_same_and_harmless() {
+        let value =
+            serde_json::json!({ "a": ["\u{9b}31m é\n", "\u{202e}\u{e0001}", "日本 \"x\""] });
+        let shown = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(
+            lines.iter().all(|line| text::sanitize(line) == *line),
+            "{shown}"
+        );
+        assert!(shown.contains("é") && shown.contains("日本"));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            value
+        );
     }
 }

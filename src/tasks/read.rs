@@ -9,7 +9,7 @@ mod place;
 mod string;
 mod task;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
 pub(super) use self::{cursor::Cursor, file::Stands};
 use self::{cursor::Kind, file::Reader};
@@ -37,6 +37,22 @@ pub enum ReadError {
     },
     #[error("the file holds {0}, not a list of tasks")]
     NotAPlan(&'static str),
+}
+
+impl ReadError {
+    /// `file:line:column: sentence`, as editors and terminals jump to it.
+    #[must_use]
+    pub fn in_file(&self, path: &Path) -> String {
+        let path = path.display();
+        match self {
+            Self::NotJson {
+                line,
+                column,
+                message,
+            } => format!("{path}:{line}:{column}: not JSON: {message}"),
+            error => format!("{path}: {error}"),
+        }
+    }
 }
 
 /// Reads a task file.

@@ -25,12 +25,19 @@ pub enum WriteError {
     Locked(#[from] LockError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("{}: {source}", .path.display())]
+    #[error("{}", edit_sentence(.path, .source))]
     Edit { path: PathBuf, source: EditError },
     #[error("{}: other programs kept changing it, or took its lock over; it was not written", .path.display())]
     Restless { path: PathBuf },
     #[error("{} could not be written: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
+}
+
+fn edit_sentence(path: &Path, error: &EditError) -> String {
+    match error {
+        EditError::Read(error) => error.in_file(path),
+        error => format!("{}: {error}", path.display()),
+    }
 }
 
 /// Gives a task of the plan at `path` another status; what changed, empty when it had it already (then nothing is written). Waits up to

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
-use flightdeck::tasks;
+use flightdeck::tasks::{self, EditError, FindingKind, ReadError, Status, TaskFile};
 
 fn corpus(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("FLIGHTDECK_CORPUS").map_or_else(
@@ -109,4 +109,113 @@ fn next_and_ready_agree_with_the_official_tool_wherever_it_answers() {
         "{compared} compared\n{}",
         wrong.join("\n")
     );
+}
+
+/// A plan without the lines its tasks stand on, which a status that was missing moves.
+fn unplaced(mut file: TaskFile) -> TaskFile {
+    for task in file.tags.iter_mut().flat_map(|tag| &mut tag.tasks) {
+        task.line = 0;
+        task.subtasks.iter_mut().for_each(|task| task.line = 0);
+    }
+    file
+}
+
+/// Asserts that between the two files nothing differs but one JSON string, or one member that was added.
+fn assert_one_value_differs(old: &[u8], new: &[u8], task: &str) {
+    let pairs = |(a, b): &(&u8, &u8)| a == b;
+    let front = old.iter().zip(new).take_while(pairs).count();
+    let room = old.len().min(new.len()) - front;
+    let back = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take(room)
+        .take_while(pairs)
+        .count();
+    let changed = &old[front..old.len() - back];
+    let known = changed
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    assert!(
+        known && changed.len() <= "in-progress".len(),
+        "{task}: {:?}",
+        String::from_utf8_lossy(changed)
+    );
+}
+
+#[test]
+fn a_status_set_in_a_real_file_changes_that_value_alone() {
+    let Some(folder) = corpus("a_status_set_in_a_real_file_changes_that_value_alone") else {
+        return;
+    };
+    let mut set = 0;
+    for entry in fs::read_dir(folder.join("tasks"))
+        .unwrap()
+        .map(Result::unwrap)
+    {
+        let bytes = fs::read(entry.path()).unwrap();
+        let Ok(file) = tasks::read(&bytes) else {
+            continue;
+        };
+        for tag in &file.tags {
+            // A few of each, the last one among them.
+            let step = tag.tasks.len() / 2 + 1;
+            for (at, task) in tag.tasks.iter().enumerate().rev().step_by(step) {
+                let name = format!("{} {} {}", entry.path().display(), tag.name, task.id);
+                let edit = match tasks::set_status(&bytes, &tag.name, &task.id, &Status::Blocked) {
+                    Ok(edit) => edit,
+                    Err(EditError::Ambiguous { .. }) => continue,
+                    Err(error) => panic!("{name}: {error}"),
+                };
+                set += 1;
+                assert_one_value_differs(&bytes, &edit.bytes, &name);
+                let mut expected = file.clone();
+                let tag = expected
+                    .tags
+                    .iter_mut()
+                    .find(|other| other.name == tag.name)
+                    .unwrap();
+                tag.tasks[at].status = Status::Blocked;
+                let after = tasks::read(&edit.bytes).unwrap();
+                assert!(
+                    unplaced(after).tags == unplaced(expected).tags,
+                    "{name}: something else changed"
+                );
+            }
+        }
+    }
+    assert!(set > 100, "{set}");
+}
+
+#[test]
+fn every_version_of_a_real_file_is_read_or_refused_with_its_place() {
+    let Some(folder) = corpus("every_version_of_a_real_file_is_read_or_refused_with_its_place")
+    else {
+        return;
+    };
+    let (mut plans, mut broken, mut trailing) = (0, 0, 0);
+    for project in fs::read_dir(folder.join("history"))
+        .unwrap()
+        .map(Result::unwrap)
+    {
+        for version in fs::read_dir(project.path()).unwrap().map(Result::unwrap) {
+            match tasks::read(&fs::read(version.path()).unwrap()) {
+                Ok(file) => {
+                    plans += usize::from(!file.tags.is_empty());
+                    let kinds = file.findings.iter().map(|finding| finding.kind);
+                    trailing += kinds
+                        .filter(|kind| *kind == FindingKind::TrailingText)
+                        .count();
+                }
+                Err(ReadError::NotJson { line, column, .. }) => {
+                    assert!(line > 0 && column > 0);
+                    broken += 1;
+                }
+                Err(error) => panic!("{}: {error}", version.path().display()),
+            }
+        }
+    }
+    // Of three that are not JSON one is a whole plan with something behind it.
+    assert_eq!((broken, trailing), (2, 1), "{plans} plans");
+    assert!(plans > 20, "{plans}");
 }

@@ -32,7 +32,7 @@ impl Opened {
     /// Reads the plan. Where the tag in use is not in it, its first one is meant, and that is said.
     pub fn open(session: &Session, choice: &Choice) -> Result<Self, VerbError> {
         let (path, read) = read(session, choice)?;
-        let file = read.map_err(|error| VerbError::Failed(with_place(&path, &error)))?;
+        let file = read.map_err(|error| VerbError::Failed(error.in_file(&path)))?;
         let at = chosen(&file, &path, choice.tag.as_deref())?;
         let name = at.map_or_else(|| DEFAULT_TAG.into(), |at| file.tags[at].name.clone());
         let project = tasks::project_directory(&path).map(Path::to_owned);
@@ -108,19 +108,6 @@ pub fn read(
         _ => VerbError::Failed(error.to_string()),
     })?;
     Ok((path, tasks::read(&bytes)))
-}
-
-/// `file:line:column: sentence`, as editors and terminals jump to it.
-pub fn with_place(path: &Path, error: &ReadError) -> String {
-    let path = path.display();
-    match error {
-        ReadError::NotJson {
-            line,
-            column,
-            message,
-        } => format!("{path}:{line}:{column}: not JSON: {message}"),
-        error => format!("{path}: {error}"),
-    }
 }
 
 /// Position of the tag that is meant; `None` in a file without tags.
