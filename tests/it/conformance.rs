@@ -198,5 +198,5 @@ fn the_table_is_large_enough_and_well_formed() {
 }
 
 /// Behaviours the table holds at the least.
-const ROWS: usize = 270;
+const ROWS: usize = 300;
 const KUBECTL_ROWS: usize = 70;

@@ -16,6 +16,8 @@ use super::{
 
 /// Bytes of `$huge`: more than a request may have.
 const HUGE: usize = (3 << 20) + 1;
+/// Bytes of `$large`: as much as all annotations of an object may have, so that with its key it is too much.
+const LARGE: usize = 256 << 10;
 /// How long something that is to come may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -94,6 +96,7 @@ impl Stage {
                 ("own".to_owned(), text(format!("r{index}.{}", self.group()))),
                 ("other".to_owned(), text(format!("{namespace}-other"))),
                 ("huge".to_owned(), text("x".repeat(HUGE))),
+                ("large".to_owned(), text("x".repeat(LARGE))),
             ]);
             for (number, step) in row.steps.iter().enumerate() {
                 self.step(step, &mut variables, &namespace)
@@ -127,8 +130,11 @@ impl Stage {
         }
     }
 
-    /// Only asked for: what is left of it is removed with the cluster, or by the sweep of a real one.
+    /// Only asked for: what is left of it is swept at the end. An embedded cluster goes as a whole.
     async fn remove_namespace(&self, name: &str) {
+        if self.name != DriverName::Cluster {
+            return;
+        }
         let step = Step {
             delete: Some(format!("namespaces/{name}")),
             ..Step::default()
