@@ -1,11 +1,13 @@
 //! Field managers and server-side apply: who owns what after a write, and what an applied configuration makes of the
 //! live object. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
     failure::Failure,
-    fields::{self, FieldSet, Shape},
+    fields::{self, FieldSet, Path, Shape},
     object::{list, metadata_mut, text},
 };
 
@@ -20,6 +22,30 @@ struct Entry {
     api_version: String,
     time: String,
     fields: FieldSet,
+}
+
+/// The manager that `kubectl apply --server-side` writes as.
+const KUBECTL: &str = "kubectl";
+/// What `kubectl apply` without `--server-side` applied last.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The fields that kubectl applied on the client's side, and that nobody changed since: its server-side apply may take
+/// them, as on the API server (`k8s.io/apimachinery/pkg/util/managedfields/internal/lastapplied.go`).
+fn applied_by_client(
+    live: &Value,
+    current: &BTreeMap<Path, Option<&Value>>,
+    shape: Shape<'_>,
+) -> FieldSet {
+    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let last: Option<Value> = last.and_then(|text| serde_json::from_str(text).ok());
+    let Some(last) = last else {
+        return FieldSet::new();
+    };
+    fields::leaves(&last, shape)
+        .into_iter()
+        .filter(|(path, value)| current.get(path) == Some(value))
+        .map(|(path, _)| path)
+        .collect()
 }
 
 /// A time as it is written here, however it was sent.
@@ -169,6 +195,10 @@ impl Managers {
         let own = |entry: &Entry| {
             entry.manager == writer.manager && entry.applied && entry.status == writer.status
         };
+        let handed_over = match writer.manager {
+            KUBECTL => applied_by_client(live, &current, shape),
+            _ => FieldSet::new(),
+        };
         let mut conflicts = Vec::new();
         for (path, value) in &wanted {
             if current.get(path) == Some(value) {
@@ -178,7 +208,7 @@ impl Managers {
                 if !entry.fields.contains(path) {
                     continue;
                 }
-                if force {
+                if force || handed_over.contains(path) {
                     entry.fields.remove(path);
                 } else {
                     conflicts.push((entry.described(), fields::spell(path)));
@@ -282,6 +312,31 @@ mod tests {
             .apply(&writer("one"), &live, &json!({"data": {}}), SHAPE, false)
             .unwrap();
         assert_eq!(live, other);
+    }
+
+    #[test]
+    fn kubectl_takes_over_what_it_applied_on_the_clients_side_unless_somebody_changed_it() {
+        let last = json!({"data": {"a": "1", "b": "1"}}).to_string();
+        let annotations = json!({ LAST_APPLIED: last });
+        let made =
+            |b: &str| json!({"metadata": {"annotations": annotations}, "data": {"a": "1", "b": b}});
+        let mut managers = Managers::default();
+        let by_client = writer("kubectl-client-side-apply");
+        managers.update(&by_client, &Value::Null, &made("1"), SHAPE);
+        let config = json!({"data": {"a": "2", "b": "2"}});
+        let apply = |managers: &Managers, manager, live: &Value| {
+            let mut managers = managers.clone();
+            managers.apply(&writer(manager), live, &config, SHAPE, false)
+        };
+        let taken = apply(&managers, "kubectl", &made("1")).unwrap();
+        assert_eq!(taken["data"], config["data"]);
+        assert!(apply(&managers, "other", &made("1")).is_err());
+        managers.update(&writer("edit"), &made("1"), &made("3"), SHAPE);
+        let refused = apply(&managers, "kubectl", &made("3")).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "Apply failed with 1 conflict: conflict with \"edit\" using v1: .data.b"
+        );
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! before it is seen.
 //!
 //! Writes that wait for the disk together share one commit. A reader never waits for the disk.
+//!
+//! The changes that watches are told are kept in memory alone: after a restart a watch goes on if nothing happened since
+//! the version it knows, and is told to list again (410) otherwise. Versions never go back.
 
 mod disk;
 mod state;
