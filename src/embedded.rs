@@ -25,7 +25,7 @@
 //! |---|---|
 //! | Services, Nodes, Deployments, RBAC, quotas, webhooks: every kind but those in `kinds` and those of definitions | 404, naming the kind |
 //! | `exec`, `attach`, `portforward`, `proxy`, `eviction`, `scale`: every subresource but `status` and `pods/log` | 404, naming it |
-//! | rules in CEL, conversion webhooks | the definition is taken; a warning says that nothing evaluates them |
+//! | rules in CEL, conversion webhooks | the definition is taken; a warning says that nothing calls them |
 //! | protobuf and CBOR answers; OpenAPI v2 | 406; 404: clients take JSON and v3 |
 //! | protobuf bodies of kinds beyond those in `protobuf` | 415 |
 //! | admission, authorization: who has the token may do everything | reviews answer yes |
@@ -37,6 +37,7 @@ mod builtin;
 mod collect;
 mod definitions;
 mod discovery;
+mod duplicates;
 pub mod endpoint;
 mod events;
 mod failure;

@@ -125,14 +125,16 @@ fn versions_with_rules(definition: &Value) -> Vec<&str> {
 
 /// What who writes a definition should know.
 pub fn warnings(definition: &Value) -> Vec<String> {
-    versions_with_rules(definition)
-        .into_iter()
-        .map(|version| {
-            format!(
-                "spec.versions[{version}]: x-kubernetes-validations are not evaluated by the embedded cluster; it accepts objects that they would refuse"
-            )
-        })
-        .collect()
+    let rules = versions_with_rules(definition).into_iter().map(|version| {
+        format!(
+            "spec.versions[{version}]: x-kubernetes-validations are not evaluated by the embedded cluster; it accepts objects that they would refuse"
+        )
+    });
+    let webhook = text(definition, "/spec/conversion/strategy") == "Webhook";
+    let conversion = webhook.then(|| {
+        "spec.conversion: no webhook is called by the embedded cluster; every version shows an object as it is stored".to_owned()
+    });
+    rules.chain(conversion).collect()
 }
 
 /// Fills in what may be left out, and the status of a definition that is served.
@@ -192,4 +194,16 @@ pub fn complete(definition: &mut Value, now: &str) {
         "conditions": conditions,
         "storedVersions": stored,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_relies_on_a_conversion_webhook_is_told_that_none_is_called() {
+        let with = |strategy: &str| json!({"spec": {"conversion": {"strategy": strategy}}});
+        assert_eq!(warnings(&with("None")), [""; 0]);
+        assert!(warnings(&with("Webhook"))[0].starts_with("spec.conversion: no webhook"));
+    }
 }

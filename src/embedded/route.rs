@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::Query;
 use http::Uri;
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,15 +131,19 @@ impl Params {
         }
     }
 
-    /// `dryRun=All`; any other value is refused.
-    pub fn dry_run(&self) -> Result<bool, Failure> {
-        match self.text("dryRun") {
-            "" => Ok(false),
-            "All" => Ok(true),
-            other => Err(Failure::bad_request(format!(
-                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-            ))),
+    /// `dryRun=All`; any other value is refused, as one of these options (`CreateOptions`, `PatchOptions` ...).
+    pub fn dry_run(&self, options: &str) -> Result<bool, Failure> {
+        Ok(self.one_of("dryRun", &["All"], options)? == "All")
+    }
+
+    /// A parameter that is "" or one of these words.
+    pub fn one_of(&self, name: &str, words: &[&str], options: &str) -> Result<&str, Failure> {
+        let text = self.text(name);
+        if text.is_empty() || words.contains(&text) {
+            return Ok(text);
         }
+        let cause = Cause::not_supported(name, &text.into(), words);
+        Err(Failure::invalid_options(options, &[cause]))
     }
 }
 

@@ -21,6 +21,9 @@ enum Requirement {
     NotIn(String, Vec<String>),
     Exists(String),
     Absent(String),
+    /// The label is a whole number above this one.
+    Above(String, i64),
+    Below(String, i64),
 }
 
 impl Selector {
@@ -41,6 +44,7 @@ impl Selector {
     pub fn matches(&self, key: &Key, value: &Value) -> bool {
         let labels = &value["metadata"]["labels"];
         let label = |name: &str| labels.get(name).and_then(Value::as_str);
+        let number = |name: &str| label(name).and_then(|value| value.parse::<i64>().ok());
         self.labels.iter().all(|requirement| match requirement {
             Requirement::In(name, values) => {
                 label(name).is_some_and(|value| values.iter().any(|one| one == value))
@@ -50,6 +54,8 @@ impl Selector {
             }
             Requirement::Exists(name) => label(name).is_some(),
             Requirement::Absent(name) => label(name).is_none(),
+            Requirement::Above(name, bound) => number(name).is_some_and(|value| value > *bound),
+            Requirement::Below(name, bound) => number(name).is_some_and(|value| value < *bound),
         }) && self
             .fields
             .iter()
@@ -167,6 +173,18 @@ fn parse_label(part: &str) -> Result<Requirement, Failure> {
         let (name, values) = pair(split).ok_or_else(wrong)?;
         return Ok(Requirement::In(name, values));
     }
+    let bound = |(name, value): (&str, &str)| {
+        let name = label_name(name.trim())?;
+        Some((name, value.trim().parse::<i64>().ok()?))
+    };
+    if let Some(split) = part.split_once('>') {
+        let (name, value) = bound(split).ok_or_else(wrong)?;
+        return Ok(Requirement::Above(name, value));
+    }
+    if let Some(split) = part.split_once('<') {
+        let (name, value) = bound(split).ok_or_else(wrong)?;
+        return Ok(Requirement::Below(name, value));
+    }
     if let Some(name) = part.strip_prefix('!') {
         return Ok(Requirement::Absent(
             label_name(name.trim()).ok_or_else(wrong)?,
@@ -191,7 +209,7 @@ mod tests {
         let kind = registry.find("", "v1", "pods").unwrap();
         let selector = Selector::parse(kind, labels, fields).map_err(|failure| failure.code)?;
         let pod = json!({
-            "metadata": {"labels": {"app": "a", "tier": "web"}},
+            "metadata": {"labels": {"app": "a", "tier": "web", "level": "3"}},
             "spec": {"nodeName": "here"}, "status": {"phase": "Running"}
         });
         Ok(selector.matches(&Key::new("ns", "p"), &pod))
@@ -211,6 +229,11 @@ mod tests {
             ("!app", "", Ok(false)),
             ("absent!=x", "", Ok(true)),
             ("batch.kubernetes.io/job-name=x", "", Ok(false)),
+            ("level>2,level<4", "", Ok(true)),
+            ("level>3", "", Ok(false)),
+            ("level<3", "", Ok(false)),
+            ("app>1", "", Ok(false)),
+            ("level>many", "", Err(400)),
             ("app in (a", "", Err(400)),
             ("a b", "", Err(400)),
             ("", "metadata.name=p,metadata.namespace=ns", Ok(true)),

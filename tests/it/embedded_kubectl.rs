@@ -5,12 +5,19 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use flightdeck::embedded::{Cluster, ClusterOptions, Limits, serve::Server};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::Command,
+};
 
 use crate::support;
+
+/// Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A kind that shows what a definition can ask for.
 const DEFINITION: &str = r#"
@@ -136,6 +143,40 @@ impl Kubectl {
         said
     }
 
+    /// Watches with one command until it has printed each of these, in this order; `meanwhile` is run once the first is out.
+    async fn watches(&self, command: &str, expected: &[&str], meanwhile: &[&str]) {
+        let mut child = Command::new("kubectl")
+            .args(command.split(' '))
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", self.home.path())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        for (index, wanted) in expected.iter().enumerate() {
+            loop {
+                let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+                let line = line.unwrap_or_else(|_| panic!("no {wanted:?} after {printed:?}"));
+                let line = line.unwrap().expect("the watch ended");
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let line = words.join(" ");
+                let found = line.contains(wanted);
+                printed.push(line);
+                if found {
+                    break;
+                }
+            }
+            if index == 0 {
+                for command in meanwhile {
+                    self.ok(command).await;
+                }
+            }
+        }
+        child.kill().await.unwrap();
+    }
+
     async fn says(&self, commands: &[(&str, &str)]) {
         for (command, expected) in commands {
             let said = self.ok(command).await;
@@ -162,6 +203,7 @@ async fn a_person_reads_with_kubectl_as_on_any_cluster() {
     kubectl.fed("apply -f -", DEFINITION).await;
     let both = format!("{}\n---\n{}\n", widget("one", 3), widget("two", 4));
     kubectl.fed("create -f -", &both).await;
+    let three = kubectl.file("three.yaml", &widget("three", 1));
     kubectl
         .says(&[
             ("get wd", "NAME SIZE READY one 3 two 4"),
@@ -214,6 +256,23 @@ async fn a_person_reads_with_kubectl_as_on_any_cluster() {
             ("auth can-i --list", "*.*"),
             ("auth whoami", "Username embedded"),
         ])
+        .await;
+    kubectl
+        .watches(
+            "get wd -w --output-watch-events",
+            &[
+                "ADDED two 4",
+                "MODIFIED two 5",
+                "ADDED three 1",
+                "DELETED two 5",
+            ],
+            &[
+                "patch wd two --type=merge -p {\"spec\":{\"size\":5}}",
+                &format!("create -f {three}"),
+                "delete wd two --cascade=orphan",
+                "delete wd three --cascade=background --now",
+            ],
+        )
         .await;
     kubectl
         .refuses(&[

@@ -336,3 +336,43 @@ async fn a_watch_tells_what_is_there_when_it_is_asked_to() {
         (422, &json!("Invalid"))
     );
 }
+
+#[tokio::test]
+async fn what_stands_twice_in_a_body_and_options_that_do_not_exist_are_named() {
+    let api = Api::open().await;
+    let body = r#"{"metadata":{"name":"m"},"data":{"a":"1","b":"2","a":"3"}}"#;
+    let create = async |query: &str| {
+        let path = format!("{MAPS}?{query}");
+        api.send("POST", &path, &[], body).await
+    };
+    let strict = create("fieldValidation=Strict").await;
+    let message = strict.json()["message"].as_str().unwrap().to_owned();
+    assert_eq!(strict.code(), 400);
+    assert!(
+        message.ends_with("strict decoding error: duplicate field \"data.a\""),
+        "{message}"
+    );
+    let quiet = create("fieldValidation=Ignore&dryRun=All").await;
+    assert_eq!((quiet.code(), quiet.headers.get("warning")), (201, None));
+    let told = create("").await;
+    assert_eq!(
+        told.headers["warning"],
+        "299 - \"duplicate field \\\"data.a\\\"\""
+    );
+    assert_eq!(told.json()["data"]["a"], "3");
+    for query in ["fieldValidation=Loose", "dryRun=Some"] {
+        let refused = create(query).await;
+        let message = &refused.json()["message"];
+        assert_eq!(refused.code(), 422, "{message}");
+        assert!(
+            message
+                .as_str()
+                .unwrap()
+                .starts_with("CreateOptions.meta.k8s.io \"\" is invalid"),
+            "{message}"
+        );
+    }
+    let csv = [("content-type", "text/csv")];
+    let refused = api.send("POST", MAPS, &csv, body).await;
+    assert_eq!(refused.code(), 415);
+}

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::response::{ResponseBody, bytes_response};
 use crate::embedded::{
+    duplicates::duplicates,
     failure::Failure,
     form::Form,
     kinds::Kind,
@@ -102,7 +103,10 @@ impl Call {
         Key::new(&*self.path.namespace, name)
     }
 
-    pub fn write_options(&self) -> WriteOptions {
+    /// Options of a write, as one of the kinds of options it may have (`CreateOptions`, `PatchOptions` ...).
+    pub fn write_options(&self, options: &str) -> Result<WriteOptions, Failure> {
+        let words = ["Ignore", "Warn", "Strict"];
+        let validation = self.params.one_of("fieldValidation", &words, options)?;
         let manager = match self.params.text("fieldManager") {
             "" => header_text(&self.headers, header::USER_AGENT)
                 .split('/')
@@ -110,19 +114,38 @@ impl Call {
                 .unwrap_or_default(),
             name => name,
         };
-        WriteOptions {
+        Ok(WriteOptions {
             manager: if manager.is_empty() {
                 "unknown"
             } else {
                 manager
             }
             .to_owned(),
-            unknown: match self.params.text("fieldValidation") {
+            unknown: match validation {
                 "Strict" => Unknown::Refuse,
                 "Ignore" => Unknown::Ignore,
                 _ => Unknown::Warn,
             },
+        })
+    }
+
+    /// Warnings of keys that stand twice in the body, which is refused where unknown fields are.
+    pub fn duplicates(&self, unknown: Unknown) -> Result<Vec<String>, Failure> {
+        if unknown == Unknown::Ignore {
+            return Ok(Vec::new());
         }
+        let warnings: Vec<String> = duplicates(&self.body)
+            .iter()
+            .map(|field| format!("duplicate field {field:?}"))
+            .collect();
+        if unknown == Unknown::Warn || warnings.is_empty() {
+            return Ok(warnings);
+        }
+        let Kind { kind, version, .. } = &*self.kind;
+        Err(Failure::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {}",
+            warnings.join(", ")
+        )))
     }
 
     /// Options of a DELETE: the body, and the query over it; and whether it is a dry run.
@@ -138,7 +161,7 @@ impl Call {
             options.grace_period = Some(seconds);
         }
         let in_body = body["dryRun"].as_array().is_some_and(|all| !all.is_empty());
-        Ok((options, in_body || self.params.dry_run()?))
+        Ok((options, in_body || self.params.dry_run("DeleteOptions")?))
     }
 
     /// What was written, with the warnings as headers (RFC 7234; kubectl prints them).

@@ -29,15 +29,17 @@ const RETURNED: [&str; 2] = [PODS, "persistentvolumeclaims"];
 impl Service {
     pub(super) async fn create(&self, call: Call) -> Result<Response<ResponseBody>, Failure> {
         let body = parse_body(&call.headers, &call.body)?;
-        let dry_run = call.params.dry_run()?;
-        let options = call.write_options();
+        let dry_run = call.params.dry_run("CreateOptions")?;
+        let options = call.write_options("CreateOptions")?;
+        let duplicates = call.duplicates(options.unknown)?;
         let (kind, namespace) = (Arc::clone(&call.kind), call.path.namespace.clone());
-        let written = self
+        let mut written = self
             .store
             .write(dry_run, move |transaction| {
                 write::create(transaction, &kind, &namespace, body, &options)
             })
             .await?;
+        written.warnings.extend(duplicates);
         Ok(call.written(StatusCode::CREATED, &written))
     }
 
@@ -89,15 +91,20 @@ impl Service {
         status: bool,
         edit: Edit,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let dry_run = call.params.dry_run()?;
-        let mut options = call.write_options();
+        let name_of_options = match edit {
+            Edit::Put(_) => "UpdateOptions",
+            Edit::Patch(..) | Edit::Apply { .. } => "PatchOptions",
+        };
+        let dry_run = call.params.dry_run(name_of_options)?;
+        let mut options = call.write_options(name_of_options)?;
+        let duplicates = call.duplicates(options.unknown)?;
         if matches!(edit, Edit::Apply { .. }) {
             call.params
                 .text("fieldManager")
                 .clone_into(&mut options.manager);
         }
         let (kind, key) = (Arc::clone(&call.kind), call.key(&name));
-        let (before, written) = self
+        let (before, mut written) = self
             .store
             .write(dry_run, move |transaction| {
                 let before = transaction.get(&kind.resource, &key).is_some();
@@ -110,6 +117,7 @@ impl Service {
         } else {
             StatusCode::CREATED
         };
+        written.warnings.extend(duplicates);
         Ok(call.written(code, &written))
     }
 
