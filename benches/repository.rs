@@ -2,7 +2,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use flightdeck::repository;
@@ -19,6 +23,7 @@ fn git(directory: &Path, arguments: &[&str]) {
         .args(arguments)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .stdout(Stdio::null())
         .status();
     assert!(status.unwrap().success(), "git {arguments:?}");
 }
