@@ -117,7 +117,7 @@ fn the_docs_prompt_says_what_where_and_what_not() {
         "`apps/web`",
         "`a \"tag\"\\`",
         "task `1`",
-        ".taskmaster/docs/a \"tag\"\\/task-2/",
+        ".taskmaster/docs/a \"tag\"%5C/task-2/",
         "### `acceptance-criteria.md`",
         "Never invent a task",
         "Never change `.taskmaster/tasks/tasks.json`",
