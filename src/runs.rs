@@ -6,6 +6,7 @@ pub mod naming;
 mod phase;
 mod report;
 mod run;
+mod share;
 mod stage;
 
 pub use kind::{DOCUMENTS, RunKind, can_have_documents, documents, documents_directory};
@@ -13,4 +14,5 @@ pub use manifest::{ForgeTarget, MANIFEST_FILE, RunManifest, env};
 pub use phase::Phase;
 pub use report::{REPORT_LIMIT, StageReport, reason};
 pub use run::{CodeDetails, Run};
+pub use share::{Amount, Share};
 pub use stage::Stage;

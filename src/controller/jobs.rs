@@ -21,7 +21,7 @@ use k8s_openapi::{
 
 use super::objects;
 use crate::{
-    runs::{Run, Stage, env, naming},
+    runs::{Amount, Run, Share, Stage, env, naming},
     settings::{SecretName, Settings},
 };
 
@@ -182,7 +182,7 @@ fn worker(command: &[&str], workspace: Option<bool>, settings: &Settings) -> Con
         ),
         env: Some(environment),
         volume_mounts: Some(mounts),
-        resources: Some(resources(["100m", "128Mi"], ["1", "1Gi"])),
+        resources: Some(resources(Share::WORKER)),
         termination_message_path: Some(TERMINATION_MESSAGE.into()),
         // Only what the stage wrote itself: a log's tail is not a report, and may hold anything.
         termination_message_policy: Some("File".into()),
@@ -240,7 +240,7 @@ fn agent(run: &Run, settings: &Settings) -> Container {
         at += 1;
         last.get(&variable.name) == Some(&(at - 1))
     });
-    container.resources = Some(resources(["500m", "1Gi"], ["4", "8Gi"]));
+    container.resources = Some(resources(Share::AGENT));
     container
 }
 
@@ -330,16 +330,16 @@ fn from_secret(name: &str, (secret, key): (String, String), optional: bool) -> E
     }
 }
 
-/// Requests and limits, each `[cpu, memory]`: a quota may ask for both.
-fn resources(requests: [&str; 2], limits: [&str; 2]) -> ResourceRequirements {
-    let list = |[cpu, memory]: [&str; 2]| {
-        [("cpu", cpu), ("memory", memory)]
-            .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
+/// Requests and limits of both: a quota may ask for either.
+fn resources(share: Share) -> ResourceRequirements {
+    let list = |amount: Amount| {
+        [("cpu", amount.cpu), ("memory", amount.memory)]
+            .map(|(name, quantity)| (name.to_owned(), Quantity(quantity.to_owned())))
             .into()
     };
     ResourceRequirements {
-        requests: Some(list(requests)),
-        limits: Some(list(limits)),
+        requests: Some(list(share.requests)),
+        limits: Some(list(share.limits)),
         claims: None,
     }
 }

@@ -1,20 +1,10 @@
 //! Real task files, where they are at hand: every one is read, and the rules agree with the official tool wherever it answers.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{collections::HashMap, fs};
 
 use flightdeck::tasks::{self, EditError, FindingKind, ReadError, Status, TaskFile};
 
-fn corpus(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("FLIGHTDECK_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    crate::support::skipped(test, &format!("{} does not exist", folder.display()));
-    None
-}
+use crate::support::corpus;
 
 /// A table of tab-separated values as one map a row.
 fn table(text: &str) -> Vec<HashMap<&str, &str>> {
@@ -27,7 +17,7 @@ fn table(text: &str) -> Vec<HashMap<&str, &str>> {
 
 #[test]
 fn every_real_file_is_read_with_all_its_tasks() {
-    let Some(folder) = corpus("every_real_file_is_read_with_all_its_tasks") else {
+    let Some(folder) = corpus("every_real_file_is_read_with_all_its_tasks", "") else {
         return;
     };
     let index = fs::read_to_string(folder.join("index.tsv")).unwrap();
@@ -62,8 +52,10 @@ fn every_real_file_is_read_with_all_its_tasks() {
 
 #[test]
 fn next_and_ready_agree_with_the_official_tool_wherever_it_answers() {
-    let Some(folder) = corpus("next_and_ready_agree_with_the_official_tool_wherever_it_answers")
-    else {
+    let Some(folder) = corpus(
+        "next_and_ready_agree_with_the_official_tool_wherever_it_answers",
+        "",
+    ) else {
         return;
     };
     let golden = fs::read_to_string(folder.join("golden.tsv")).unwrap();
@@ -145,7 +137,7 @@ fn assert_one_value_differs(old: &[u8], new: &[u8], task: &str) {
 
 #[test]
 fn a_status_set_in_a_real_file_changes_that_value_alone() {
-    let Some(folder) = corpus("a_status_set_in_a_real_file_changes_that_value_alone") else {
+    let Some(folder) = corpus("a_status_set_in_a_real_file_changes_that_value_alone", "") else {
         return;
     };
     let mut set = 0;
@@ -189,8 +181,10 @@ fn a_status_set_in_a_real_file_changes_that_value_alone() {
 
 #[test]
 fn every_version_of_a_real_file_is_read_or_refused_with_its_place() {
-    let Some(folder) = corpus("every_version_of_a_real_file_is_read_or_refused_with_its_place")
-    else {
+    let Some(folder) = corpus(
+        "every_version_of_a_real_file_is_read_or_refused_with_its_place",
+        "",
+    ) else {
         return;
     };
     let (mut plans, mut broken, mut trailing) = (0, 0, 0);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    env, fs,
+    fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::{
     screen::Screen,
-    support::{git, sample_project, skipped},
+    support::{corpus, git, sample_project},
 };
 
 const SIZE: (u16, u16) = (140, 40);
@@ -274,24 +274,12 @@ fn panel(screen: &str, console: &Harness) -> String {
     .collect()
 }
 
-fn corpus(test: &str) -> Option<PathBuf> {
-    let folder = env::var_os("FLIGHTDECK_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    let found = folder
-        .join("history")
-        .is_dir()
-        .then(|| folder.join("history"));
-    if found.is_none() {
-        skipped(test, &format!("{} has no history", folder.display()));
-    }
-    found
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_of_real_plans_is_followed_version_by_version() {
-    let Some(folder) = corpus("the_history_of_real_plans_is_followed_version_by_version") else {
+    let Some(folder) = corpus(
+        "the_history_of_real_plans_is_followed_version_by_version",
+        "history",
+    ) else {
         return;
     };
     let mut projects: Vec<PathBuf> = fs::read_dir(folder)

@@ -117,6 +117,21 @@ fn processes_below(directory: &Path) -> Vec<String> {
     found
 }
 
+/// The folder `part` of the real task files, below `FLIGHTDECK_CORPUS` or where they are kept beside the sources; `None`, and said so,
+/// where they are not at hand. An empty `part` is the folder itself.
+pub fn corpus(test: &str, part: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("FLIGHTDECK_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
+        PathBuf::from,
+    );
+    let folder = folder.join(part);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    skipped(test, &format!("{} does not exist", folder.display()));
+    None
+}
+
 /// The official Task Master, where its package is installed: a peer to compare with, never needed.
 pub struct TaskMaster {
     program: PathBuf,

@@ -349,12 +349,37 @@ fn a_broken_file_leaves_the_list_and_its_finding_leads_to_the_place() {
 #[test]
 fn a_filter_being_typed_hides_no_selected_row() {
     let mut console = given(&[], vec![]);
+    let tasks: Vec<_> = (1..=30)
+        .map(|id| serde_json::json!({ "id": id, "title": format!("Step {id}"), "status": "pending" }))
+        .collect();
+    let plan = serde_json::json!({ "master": { "tasks": tasks } }).to_string();
+    let plan = Plan::new(
+        "/shop/.taskmaster/tasks/tasks.json".into(),
+        crate::tasks::read(plan.as_bytes()).unwrap(),
+        "master".into(),
+        HashMap::new(),
+    );
+    console.world([Delta::Plan(Ok(Arc::new(plan)))]);
     console.send(Msg::Resize(60, 15));
-    console.press("x G /");
-    let screen = console.screen();
-    let last = console.model.tasks.list.selected().unwrap();
-    assert_eq!(last, "3");
-    assert!(screen.contains("Schema"), "{screen}");
+    console.press("G");
+    for key in ["", "/"] {
+        console.press(key);
+        let screen = console.screen();
+        let area = console.model.areas().unwrap().panel(PanelId::Tasks).outer;
+        let rows: Vec<&str> = screen
+            .lines()
+            .skip(area.y.into())
+            .take(area.height.into())
+            .collect();
+        assert!(
+            !rows.iter().any(|row| row.contains("Step 1 ")),
+            "all fit:\n{screen}"
+        );
+        assert!(
+            rows.iter().any(|row| row.contains("Step 30")),
+            "{key:?}:\n{screen}"
+        );
+    }
 }
 
 #[test]

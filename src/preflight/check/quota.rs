@@ -1,7 +1,10 @@
 //! `quota`: there is room for the run: resource quotas on a real cluster, disk on the embedded node.
 
 use super::{Check, Facts, Verdict};
-use crate::preflight::cluster::{Disk, Quota as Limit, quantity};
+use crate::{
+    preflight::cluster::{Disk, Quota as Limit, quantity},
+    runs::Share,
+};
 
 /// Bytes on the embedded node's disk below which no run is begun.
 const TOO_LITTLE: u64 = 256 << 20;
@@ -16,12 +19,12 @@ const DEMAND: &[(&str, &str)] = &[
     ("persistentvolumeclaims", "1"),
     ("count/configmaps", "1"),
     ("configmaps", "1"),
-    ("cpu", "500m"),
-    ("requests.cpu", "500m"),
-    ("limits.cpu", "4"),
-    ("memory", "1Gi"),
-    ("requests.memory", "1Gi"),
-    ("limits.memory", "8Gi"),
+    ("cpu", Share::AGENT.requests.cpu),
+    ("requests.cpu", Share::AGENT.requests.cpu),
+    ("limits.cpu", Share::AGENT.limits.cpu),
+    ("memory", Share::AGENT.requests.memory),
+    ("requests.memory", Share::AGENT.requests.memory),
+    ("limits.memory", Share::AGENT.limits.memory),
 ];
 
 pub(super) struct Quota;
