@@ -154,6 +154,18 @@ pub fn count(n: usize, noun: &str) -> String {
     }
 }
 
+/// An amount of `bytes` in the largest unit of 1024 that gives two digits or more: `812 B`, `116 KiB`, `9999 MiB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let (shift, unit) = match bytes {
+        0..0x2800 => (0, "B"),
+        0x2800..0xa0_0000 => (10, "KiB"),
+        0xa0_0000..0x2_8000_0000 => (20, "MiB"),
+        _ => (30, "GiB"),
+    };
+    format!("{} {unit}", bytes >> shift)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -174,6 +186,22 @@ mod tests {
             assert_eq!(sanitize(text), shown);
         }
         assert!(width(&sanitize(&format!("e{}", "\u{301}".repeat(500)))) <= 1);
+    }
+
+    #[test]
+    fn amounts_of_bytes_have_two_digits_or_more() {
+        for (amount, said) in [
+            (0, "0 B"),
+            (10_239, "10239 B"),
+            (10_240, "10 KiB"),
+            (118_784, "116 KiB"),
+            (5 << 20, "5120 KiB"),
+            (50 << 20, "50 MiB"),
+            (9 << 30, "9216 MiB"),
+            (10 << 30, "10 GiB"),
+        ] {
+            assert_eq!(bytes(amount), said);
+        }
     }
 
     #[test]

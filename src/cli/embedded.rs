@@ -30,7 +30,7 @@ pub fn status(session: &Session) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// What the embedded cluster takes of the disk, in bytes.
+/// What the embedded cluster takes of the disk.
 fn disk(session: &Session) -> anyhow::Result<()> {
     let node::Usage {
         objects,
@@ -38,7 +38,10 @@ fn disk(session: &Session) -> anyhow::Result<()> {
         volumes,
     } = node::usage(&session.paths.embedded);
     output::line(&format!(
-        "disk: objects {objects}, logs {logs}, volumes {volumes} bytes"
+        "disk: objects {}, logs {}, volumes {}",
+        text::bytes(objects),
+        text::bytes(logs),
+        text::bytes(volumes)
     ))?;
     Ok(())
 }

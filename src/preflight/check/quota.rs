@@ -4,6 +4,7 @@ use super::{Check, Facts, Verdict};
 use crate::{
     preflight::cluster::{Disk, Quota as Limit, quantity},
     runs::Share,
+    text,
 };
 
 /// Bytes on the embedded node's disk below which no run is begun.
@@ -89,12 +90,7 @@ fn used(limit: &Limit) -> f64 {
 
 fn disk(disk: &Disk) -> Verdict {
     let free = disk.free;
-    let amount = if free < 10 << 30 {
-        format!("{} MiB", free >> 20)
-    } else {
-        format!("{} GiB", free >> 30)
-    };
-    let message = format!("{amount} free at {}", disk.place.display());
+    let message = format!("{} free at {}", text::bytes(free), disk.place.display());
     let why = "Runs clone and work there.";
     if free < TOO_LITTLE {
         Verdict::fail(message).because(why)
