@@ -317,6 +317,7 @@ commands! {
     PageUp "page-up" Items "" "A page up.";
     PageDown "page-down" Items "" "A page down.";
 
+    Fix "fix" Detail "fix" "Mend what the check found, after showing the exact commands." Model::shows_check;
     Copy "copy" Detail "" "Copy what is on the screen.";
     PreviousTab "previous-tab" Detail "" "To the previous tab.";
     OpenPullRequest "open-pull-request" Detail "open PR" "Open the pull request in the browser." Model::has_pull_request;

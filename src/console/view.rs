@@ -11,7 +11,7 @@ use super::{
     theme::{Scope, Theme},
     world::{Cluster, Level},
 };
-use crate::text;
+use crate::{tasks, text};
 
 /// Most hints in the footer.
 const HINTS: usize = 10;
@@ -152,6 +152,15 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             (false, false) => age,
         };
         pen.space(2).left(&said, style(Scope::Warn));
+    }
+    // The list bears it too: here it takes only what room is left.
+    let tag = model.world.plan.get().map(|plan| plan.tag.as_str());
+    if let Some(tag) = tag.filter(|tag| *tag != tasks::DEFAULT_TAG) {
+        let tag = text::sanitize(tag);
+        let words = format!("tag {}", text::cut_end(&tag, room / 5));
+        if pen.room() > text::width(&words) + 2 {
+            pen.space(2).left(&words, style(Scope::Text));
+        }
     }
 }
 

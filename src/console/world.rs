@@ -169,6 +169,12 @@ pub struct Compared {
 }
 
 impl Checks {
+    /// How the plans differ, where the check of that id is about the plan here and the remote's.
+    pub fn compared(&self, id: &str) -> Option<&Compared> {
+        let compared = self.comparison.as_deref();
+        compared.filter(|_| matches!(id, "tasks-pushed" | "tasks-committed"))
+    }
+
     /// The check of that id.
     pub fn get(&self, id: &str) -> Option<&Check> {
         self.lines.iter().find(|check| check.id == id)

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
 };
@@ -10,24 +11,31 @@ use serde_json::Value;
 
 use crate::support::{git, sample_project};
 
-/// Asks about a docs run of task 1 with the agent that is part of the program. Standard input is no terminal.
-fn preflight(project: &Path, home: &Path, more: &[&str]) -> (Output, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+/// The program, on the project, with a home and a git of its own.
+fn command(project: &Path, home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flightdeck"));
+    command
         .arg("--home")
         .arg(home)
-        .args([
-            "--repo",
-            project.to_str().unwrap(),
-            "preflight",
-            "--task",
-            "1",
-        ])
-        .args(["--agent", "template", "-o", "json"])
-        .args(more)
+        .args(["--repo", project.to_str().unwrap()])
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+}
+
+/// Asks about a docs run of task 1 with the agent that is part of the program. Standard input is no terminal.
+fn preflight_command(project: &Path, home: &Path, more: &[&str]) -> Command {
+    let mut command = command(project, home);
+    command
+        .args(["preflight", "--task", "1"])
+        .args(["--agent", "template", "-o", "json"])
+        .args(more);
+    command
+}
+
+/// The same, and what came of it.
+fn preflight(project: &Path, home: &Path, more: &[&str]) -> (Output, Value) {
+    let output = preflight_command(project, home, more).output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     (output, report)
 }
@@ -120,4 +128,78 @@ fn a_push_that_a_hook_stops_is_said_with_what_stays() {
         words.contains("not on a Friday") && words.contains("before that, the commit is made"),
         "{words}"
     );
+}
+
+#[test]
+fn an_ssh_remote_is_asked_with_the_ssh_and_the_agent_of_the_person() {
+    let directory = tempfile::tempdir().unwrap();
+    let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
+    sample_project(&project);
+    let (program, seen) = (directory.path().join("ssh"), directory.path().join("seen"));
+    // Does here what it would do there, and writes down which agent it was given.
+    let script = format!(
+        "#!/bin/sh\necho \"$SSH_AUTH_SOCK $*\" > {}\nfor last; do :; done\nexec sh -c \"$last\"\n",
+        seen.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let origin = directory.path().join("shop.git");
+    let url = format!("ssh://git@forge.example{}", origin.display());
+    git(&project, &["remote", "set-url", "origin", &url]);
+    git(&project, &["config", "ssh.variant", "ssh"]);
+    let output = preflight_command(&project, &home, &[])
+        .env("GIT_SSH_COMMAND", &program)
+        .env("SSH_AUTH_SOCK", "/run/agent.sock")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(check(&report, "remote")["verdict"], "pass", "{report:#}");
+    assert_eq!(check(&report, "tasks-pushed")["verdict"], "pass");
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(
+        seen.starts_with("/run/agent.sock ") && seen.contains("git@forge.example"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn a_launch_asks_the_remote_again_and_is_refused_where_it_moved_since_the_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
+    sample_project(&project);
+    let (_, report) = preflight(&project, &home, &[]);
+    assert_eq!(check(&report, "tasks-pushed")["verdict"], "pass");
+    let colleague = directory.path().join("colleague");
+    let (origin, place) = (
+        directory.path().join("shop.git"),
+        colleague.to_str().unwrap(),
+    );
+    let clone = [
+        "clone",
+        "-q",
+        "-b",
+        "feature/plan",
+        origin.to_str().unwrap(),
+        place,
+    ];
+    git(directory.path(), &clone);
+    fs::write(
+        colleague.join(".taskmaster/tasks/tasks.json"),
+        "{\"master\": {\"tasks\": [{\"id\": 1, \"title\": \"Initialize Express\"}]}}",
+    )
+    .unwrap();
+    git(&colleague, &["commit", "-q", "-a", "-m", "Another plan"]);
+    git(&colleague, &["push", "-q"]);
+    let output = command(&project, &home)
+        .args(["run", "docs", "--task", "1", "--agent", "template"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(
+        said(&output).contains("origin/feature/plan has 1 task, first \"Initialize Express\""),
+        "{}",
+        said(&output)
+    );
+    // A refused launch begins nothing.
+    assert!(!home.join("state/embedded").exists());
 }

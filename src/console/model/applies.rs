@@ -48,6 +48,11 @@ impl Model {
         self.preflight.list.selected().is_some()
     }
 
+    /// The open tab explains a check.
+    pub fn shows_check(&self) -> bool {
+        self.detail.tab() == Tab::Check
+    }
+
     /// There are tasks to run.
     pub fn can_launch(&self) -> bool {
         self.world

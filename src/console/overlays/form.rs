@@ -23,6 +23,9 @@ use crate::{
 use self::request::launch;
 use super::Overlay;
 
+/// The check that has a line more: which tasks are not what would be cloned.
+const PUSHED: &str = "tasks-pushed";
+
 /// One line of the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Slot {
@@ -74,6 +77,8 @@ pub struct Form {
     focus: Slot,
     /// Checks that a launch meets, as they stand.
     checks: Vec<Check>,
+    /// How the plan differs from the one that would be cloned, in a few words, where that is refused.
+    differs: Option<String>,
     /// The model was typed by the person, and stays when the kind changes.
     model_typed: bool,
 }
@@ -143,6 +148,7 @@ impl Form {
             reason: Field::default(),
             focus: Slot::Kind,
             checks: Vec::new(),
+            differs: None,
             model_typed: false,
         }
     }
@@ -179,6 +185,10 @@ impl Form {
             .collect();
         self.checks
             .sort_by_key(|check| std::cmp::Reverse(check.level));
+        self.differs = checks.compared(PUSHED).map(|compared| {
+            let summary = compared.comparison.summary();
+            format!("{summary} against {}; Enter lists them", compared.place)
+        });
         if !self.slots().contains(&self.focus) {
             self.focus = Slot::Launch;
         }

@@ -6,8 +6,9 @@ use crate::console::{
     command::{COMMANDS, Command, Context},
     draw::{self, RowPen},
     model::Model,
+    panels::detail::difference,
     theme::{Scope, Theme},
-    world::Check,
+    world::{Check, Compared},
 };
 
 use super::Overlay;
@@ -68,14 +69,21 @@ impl Reader {
     }
 }
 
-/// What a check found and why it matters.
-pub fn explanation(check: &Check) -> Overlay {
+/// What a check found and why it matters; with it how the plans differ, where it is about that.
+pub fn explanation(check: &Check, compared: Option<&Compared>) -> Overlay {
     let mut sentences = vec![(check.message.as_str(), Scope::Text)];
     if !check.explanation.is_empty() {
         sentences.extend([
             ("", Scope::Text),
             (check.explanation.as_str(), Scope::Muted),
         ]);
+    }
+    let heading = compared.map(|compared| format!("Your plan against {}:", compared.place));
+    let difference = compared.map(difference).unwrap_or_default();
+    if let Some(heading) = &heading {
+        sentences.extend([("", Scope::Text), (heading, Scope::Muted)]);
+        let lines = difference.iter();
+        sentences.extend(lines.map(|(words, scope)| (words.as_str(), *scope)));
     }
     Overlay::Reader(Reader::of(check.title, &sentences))
 }

@@ -98,7 +98,8 @@ pub fn open(model: &mut Model, id: &str, effects: &mut Effects) {
         return;
     };
     let Some(fix) = check.fix else {
-        model.overlays.push(explanation(&check));
+        let explained = explanation(&check, model.world.checks.compared(id));
+        model.overlays.push(explained);
         return;
     };
     let form = model

@@ -8,7 +8,7 @@ use crate::{
         harness::Harness,
         model::PanelId,
         msg::Msg,
-        world::{Check, Delta, Level, Plan, PlanError, Ran, Repository, Target},
+        world::{Check, Compared, Delta, Level, Plan, PlanError, Ran, Repository, Target},
     },
     preflight::{Fix, fix::Progress},
     repository::End,
@@ -430,6 +430,65 @@ fn the_selected_check_is_explained_beside_the_list() {
         screen.contains("Because pods clone.") && screen.contains("refuses a launch"),
         "{screen}"
     );
+}
+
+#[test]
+fn a_check_is_mended_from_its_details_as_from_the_list() {
+    let failing = check("tasks-pushed", Level::Fail, Some(Fix::Push));
+    let mut console = given(&[], vec![failing]);
+    console.press("3 4");
+    console.effects();
+    console.press("enter");
+    let deeds = deeds(&mut console);
+    assert!(
+        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
+        "{deeds:?}"
+    );
+    assert!(console.screen().contains("Looking at what would be done"));
+}
+
+#[test]
+fn the_form_says_how_the_plan_differs_from_what_would_be_cloned_and_lists_the_tasks() {
+    // They have diverged: nothing mends that by itself.
+    let mut console = given(&[], vec![check("tasks-pushed", Level::Fail, None)]);
+    let read = |plan: &str| crate::tasks::read(plan.as_bytes()).unwrap();
+    let theirs = read(r#"{"master":{"tasks":[{"id":1,"title":"Initialize Express"}]}}"#);
+    let (theirs, mine) = (theirs.tags[0].clone(), read(PLAN).tags[0].clone());
+    let compared = Compared {
+        place: "origin/feature/x".into(),
+        comparison: crate::tasks::compare(&theirs, &mine),
+    };
+    console.world([Delta::Compared(Some(Arc::new(compared)))]);
+    console.press("n");
+    let screen = console.screen();
+    assert!(
+        screen.contains("2 added, 1 changed against origin/feature/x"),
+        "{screen}"
+    );
+    console.press("tab tab tab tab tab tab tab tab enter");
+    let screen = console.screen();
+    assert!(
+        screen.contains("+ 2 Protobufs (only in your file)") && screen.contains("~ 1 Setup: "),
+        "{screen}"
+    );
+    console.press("esc");
+    console.world([Delta::Compared(None)]);
+    assert!(!console.screen().contains("2 added"));
+}
+
+#[test]
+fn a_tag_that_is_not_the_usual_one_is_in_the_header() {
+    let mut console = given(&[], vec![]);
+    let header = |console: &Harness| console.screen().lines().next().unwrap().to_owned();
+    assert!(!header(&console).contains("tag"), "{}", header(&console));
+    let plan = Plan::new(
+        "/shop/.taskmaster/tasks/tasks.json".into(),
+        crate::tasks::read(&PLAN.replace("master", "mvp").into_bytes()).unwrap(),
+        "mvp".into(),
+        HashMap::new(),
+    );
+    console.world([Delta::Plan(Ok(Arc::new(plan)))]);
+    assert!(header(&console).contains("tag mvp"), "{}", header(&console));
 }
 
 #[test]

@@ -48,6 +48,12 @@ impl Check for TasksFile {
         };
         let file = match plan {
             Ok(file) => file,
+            Err(_) if is_pointer(repository.plan.bytes.as_deref()) => {
+                return Some(
+                    Verdict::fail(format!("{path} is a Git LFS pointer, not the plan"))
+                        .because("What it points at was never fetched here: git lfs pull. A plan is text: better kept out of LFS, in .gitattributes."),
+                );
+            }
             Err(error) => return Some(Verdict::fail(format!("{path}: {error}"))),
         };
         if let Some(known_as) = &repository.plan.known_as {
@@ -102,4 +108,9 @@ impl Check for TasksFile {
             tag.name
         )))
     }
+}
+
+/// Whether a file is what Git LFS puts in the place of one (git-lfs, docs/spec.md: the first line of every pointer).
+fn is_pointer(bytes: Option<&[u8]>) -> bool {
+    bytes.is_some_and(|bytes| bytes.starts_with(b"version https://git-lfs.github.com/spec/"))
 }

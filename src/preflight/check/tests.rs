@@ -221,6 +221,15 @@ fn tasks_file() {
                 "Fail no .taskmaster/tasks/tasks.json up to the repository's root; there is apps/web/x.json",
             ),
             (
+                "a pointer of LFS",
+                |f| {
+                    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n";
+                    repository(f).plan.bytes = Some(pointer.as_slice().into());
+                    f.plan = Some(tasks::read(pointer));
+                },
+                "Fail .taskmaster/tasks/tasks.json is a Git LFS pointer, not the plan",
+            ),
+            (
                 "broken",
                 |f| f.plan = Some(tasks::read(b"{\"tasks\": [,")),
                 "Fail .taskmaster/tasks/tasks.json: line 1, column 12: not JSON: expected value",

@@ -381,3 +381,81 @@ async fn a_repository_of_somebody_else_says_what_git_says() {
     let error = read(&fixture.root).await.unwrap_err().to_string();
     assert!(error.contains("99"), "{error}");
 }
+
+#[tokio::test]
+async fn a_plan_in_lfs_is_compared_by_its_pointer() {
+    let fixture = Fixture::pushed().await;
+    // As the real program does it: the content goes in, a pointer with its hash comes out.
+    let clean = "f() { printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\n' $(sha256sum | cut -c1-64); }; f";
+    fixture.git(&["config", "filter.lfs.clean", clean]).await;
+    fixture
+        .git(&["config", "filter.lfs.required", "true"])
+        .await;
+    fixture.write(".gitattributes", "tasks.json filter=lfs -text\n");
+    fixture.git(&["add", "--renormalize", "."]).await;
+    fixture.commit("The plan in LFS").await;
+    fixture.git(&["push", "-q"]).await;
+    let told = facts(&fixture.root).await;
+    let pointer = told.plan.head_blob.clone().unwrap();
+    let there = told.remote.as_ref().unwrap().known.clone().unwrap();
+    assert_eq!(told.plan.bytes.as_deref(), Some(PLAN.as_bytes()));
+    assert_eq!(told.plan.disk_blob.as_ref(), Some(&pointer));
+    assert_eq!(there.plan_blob.as_ref(), Some(&pointer));
+    assert_eq!((told.changes.total(), told.differing.len()), (0, 0));
+    let bytes = crate::repository::blob(&fixture.root, &pointer)
+        .await
+        .unwrap();
+    assert!(bytes.starts_with(b"version https://git-lfs"));
+
+    fixture.write(PLAN_PATH, "{}");
+    let told = facts(&fixture.root).await;
+    assert_ne!(told.plan.disk_blob.as_ref(), Some(&pointer));
+    assert_eq!(told.differing[0].path, PLAN_PATH);
+
+    // Whoever has no LFS at all has the pointer itself, and nothing that differs.
+    let told = facts(&fixture.colleague().await).await;
+    assert_eq!(told.plan.bytes.as_deref(), Some(bytes.as_slice()));
+    assert_eq!(told.plan.disk_blob.as_ref(), Some(&pointer));
+    assert!(told.differing.is_empty());
+}
+
+#[tokio::test]
+async fn a_sparse_checkout_misses_nothing_that_was_left_out() {
+    let fixture = Fixture::pushed().await;
+    fixture.write("far/away.md", "x");
+    fixture.write(".taskmaster/docs/prd.txt", "x");
+    fixture.commit("More").await;
+    fixture.git(&["push", "-q"]).await;
+    let narrow = |folder| {
+        [
+            "sparse-checkout",
+            "set",
+            "--cone",
+            "--no-sparse-index",
+            folder,
+        ]
+    };
+    fixture.git(&narrow(".taskmaster/tasks")).await;
+    assert!(!fixture.root.join(".taskmaster/docs").exists());
+    let told = facts(&fixture.root).await;
+    let there = told.remote.as_ref().unwrap().known.clone().unwrap();
+    assert_eq!(told.plan.disk_blob, told.plan.head_blob);
+    assert_eq!(told.plan.disk_blob, there.plan_blob);
+    assert_eq!((told.changes.total(), told.differing.len()), (0, 0));
+    fixture.write(PLAN_PATH, "{}");
+    assert_eq!(facts(&fixture.root).await.differing[0].path, PLAN_PATH);
+    fixture.git(&["checkout", "-q", PLAN_PATH]).await;
+
+    // An index of folders is one that only git itself reads.
+    fixture
+        .git(&["sparse-checkout", "reapply", "--sparse-index"])
+        .await;
+    let told = read(&fixture.root).await.unwrap();
+    assert_eq!(told.plan.disk_blob, there.plan_blob);
+    assert_eq!((told.changes.total(), told.differing.len()), (0, 0));
+
+    fixture.git(&narrow("far")).await;
+    let told = facts(&fixture.root).await;
+    assert_eq!((told.plan.path, told.changes.total()), (None, 0));
+    assert!(told.differing.is_empty());
+}

@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Modifier, widgets::Widget};
 
-use super::{Form, Slot};
+use super::{Form, PUSHED, Slot};
 use crate::{
     console::{
         command::Command,
@@ -100,7 +100,18 @@ impl Form {
             if let Some(check) = check {
                 panels::preflight::row(model, theme, check, focused, RowPen::new(buffer, row));
             }
-            panels::emphasis(theme, buffer, row, focused, true);
+            let line = Rect { height: 1, ..row };
+            panels::emphasis(theme, buffer, line, focused, true);
+            if let Some(differs) = self.differs.as_ref().filter(|_| row.height > 1) {
+                let below = Rect {
+                    y: row.y + 1,
+                    ..line
+                };
+                let words = text::sanitize(differs);
+                RowPen::new(buffer, below)
+                    .space(3)
+                    .left(&words, style(Scope::Muted));
+            }
             return;
         }
         let mut pen = RowPen::new(buffer, row);
@@ -232,6 +243,7 @@ impl Form {
     fn rows_of(&self, slot: &Slot) -> u16 {
         match slot {
             Slot::Prompt if self.focus == Slot::Prompt => AREA,
+            Slot::Check(PUSHED) => 1 + u16::from(self.differs.is_some()),
             Slot::Prompt => (self.prompt.lines().len() as u16).min(AREA),
             _ => 1,
         }

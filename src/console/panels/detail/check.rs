@@ -16,9 +16,6 @@ use super::{
     task::{field, heading},
 };
 
-/// The checks that are about the plan on disk and the one on the remote.
-const OF_PLANS: [&str; 2] = ["tasks-pushed", "tasks-committed"];
-
 /// What is said of a check.
 pub fn content(model: &Model, id: &str) -> Content {
     let checks = &model.world.checks;
@@ -43,10 +40,7 @@ pub fn content(model: &Model, id: &str) -> Content {
         Some(fix) => field(
             &mut lines,
             "Fix",
-            &format!(
-                "{} (Enter on the check shows the exact commands first)",
-                fix_words(fix)
-            ),
+            &format!("{} (Enter shows the exact commands first)", fix_words(fix)),
         ),
         None if check.level == Level::Fail => field(
             &mut lines,
@@ -55,11 +49,7 @@ pub fn content(model: &Model, id: &str) -> Content {
         ),
         None => {}
     }
-    let compared = checks
-        .comparison
-        .as_ref()
-        .filter(|_| OF_PLANS.contains(&id));
-    if let Some(compared) = compared {
+    if let Some(compared) = checks.compared(id) {
         heading(&mut lines, &format!("Your file against {}", compared.place));
         for (words, scope) in difference(compared) {
             let tag = if scope == Scope::Muted {

@@ -5,7 +5,7 @@ use crate::console::{
     effect::{Effect, Effects},
     field::Field,
     model::Model,
-    panels,
+    overlays, panels,
     widgets::text_view::{PromptKind, TextView},
 };
 
@@ -86,6 +86,12 @@ fn own(model: &mut Model, command: Command, effects: &mut Effects) -> Option<boo
             view.ask(kind);
             let typed = view.prompt().map_or("", |prompt| prompt.text()).to_owned();
             detail.field = Some(Field::new(typed));
+        }
+        (Tab::Check, Command::Fix) => {
+            if let Some(Subject::Check(id)) = detail.subject.clone() {
+                overlays::sheet(model, &id, effects);
+            }
+            return Some(true);
         }
         (Tab::Logs, Command::Raw) => detail.logs.toggle_raw(),
         (Tab::Logs, Command::Stages) => detail.logs.cycle_stages(),
