@@ -11,25 +11,42 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use flightdeck::embedded::{
-    Cluster, ClusterOptions, Limits,
-    endpoint::{self, Endpoint},
-    serve::Server,
+use flightdeck::{
+    controller::{self, ControllerConfig},
+    demo::Project,
+    embedded::{
+        Cluster, ClusterOptions, Limits,
+        endpoint::{self, Endpoint},
+        serve::Server,
+    },
+    resources::DocsRun,
+    runs::naming,
+    settings::Settings,
 };
-use futures::{StreamExt, pin_mut, stream};
-use k8s_openapi::api::{batch::v1::Job, core::v1::ConfigMap};
+use futures::{AsyncBufReadExt, StreamExt, pin_mut, stream};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, Pod},
+};
 use kube::{
-    Api, Client, Config,
-    api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+    Api, Client, Config, ResourceExt,
+    api::{ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     config::{KubeConfigOptions, Kubeconfig},
+};
+use kube_runtime::{
+    WatchStreamExt,
+    wait::await_condition,
+    watcher::{self, watcher},
 };
 use serde_json::json;
 
 const OBJECTS: usize = 5_000;
 const QUEUED: usize = 200;
+const LAUNCHES: usize = 10;
 /// Threads for blocking work end when they had none for ten seconds.
 const SETTLE: Duration = Duration::from_secs(12);
 /// How long a server is watched doing nothing.
@@ -51,6 +68,7 @@ fn main() {
         a_server_at_rest().await;
         five_thousand_objects().await;
         two_hundred_queued().await;
+        launches().await;
         a_demo();
     });
 }
@@ -257,6 +275,7 @@ async fn two_hundred_queued() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = open(directory.path(), 4).await;
     let jobs = Api::<Job>::default_namespaced(cluster.client());
+    let mut creates = Vec::new();
     let started = Instant::now();
     for n in 0..QUEUED {
         let job: Job = serde_json::from_value(json!({
@@ -267,9 +286,12 @@ async fn two_hundred_queued() {
             } } },
         }))
         .unwrap();
+        let asked = Instant::now();
         jobs.create(&PostParams::default(), &job).await.unwrap();
+        creates.push(asked.elapsed());
     }
     let queued = started.elapsed();
+    spread("create of a Job while others run and wait", creates);
     let all = async {
         loop {
             let list = jobs.list(&ListParams::default()).await.unwrap();
@@ -309,6 +331,83 @@ async fn two_hundred_queued() {
     say("peak memory of this process", memory("self", "VmHWM"));
     cluster.stop_containers().await;
     cluster.shutdown().await;
+}
+
+/// Docs runs of one task by the offline agent, one after the other: what a person sees of a launch, and when.
+async fn launches() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = Project::open(&directory.path().join("demo")).await.unwrap();
+    let cluster = open(&directory.path().join("cluster"), 4).await;
+    let client = cluster.client();
+    controller::install_crds(client.clone()).await.unwrap();
+    let config = ControllerConfig::new(Arc::new(Settings::shipped()), "default", "bench");
+    let controller = controller::run(client.clone(), config, std::future::pending());
+    let controller = tokio::spawn(controller);
+    let (mut first_lines, mut ends) = (Vec::new(), Vec::new());
+    for n in 0..LAUNCHES {
+        let name = format!("docs-{n}");
+        let run: DocsRun = serde_json::from_value(json!({
+            "metadata": { "name": name },
+            "spec": {
+                "repositoryUrl": project.origin,
+                "sourceBranch": "feature/taskboard",
+                "taskIds": ["1"],
+                "agent": "template",
+            },
+        }))
+        .unwrap();
+        let runs = Api::<DocsRun>::default_namespaced(client.clone());
+        let started = Instant::now();
+        runs.create(&PostParams::default(), &run).await.unwrap();
+        let first_line = async {
+            first_agent_line(&client, &name).await;
+            started.elapsed()
+        };
+        let end = async {
+            let succeeded = |run: Option<&DocsRun>| {
+                let phase = run.and_then(|run| run.status.as_ref()?.phase.as_deref());
+                phase == Some("Succeeded")
+            };
+            await_condition(runs, &name, succeeded).await.unwrap();
+            started.elapsed()
+        };
+        let both = async { tokio::join!(first_line, end) };
+        let Ok((first_line, end)) = tokio::time::timeout(Duration::from_secs(60), both).await
+        else {
+            return say("launch of a docs run of 1 task", "not through after 60 s");
+        };
+        first_lines.push(first_line);
+        ends.push(end);
+    }
+    spread("launch to the agent's first line", first_lines);
+    spread("launch to Succeeded", ends);
+    controller.abort();
+    cluster.stop_containers().await;
+    cluster.shutdown().await;
+}
+
+/// Resolves once the agent of a run has written a line that its log shows.
+async fn first_agent_line(client: &Client, run: &str) {
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let agent = format!("{}={run},{}=agent", naming::LABEL_RUN, naming::LABEL_STAGE);
+    let changes = watcher(pods.clone(), watcher::Config::default().labels(&agent));
+    let changes = changes.default_backoff().applied_objects();
+    pin_mut!(changes);
+    let parameters = LogParams {
+        container: Some("agent".into()),
+        follow: true,
+        ..LogParams::default()
+    };
+    while let Some(pod) = changes.next().await {
+        // Refused until the container has been started; the pod changes then.
+        let Ok(log) = pods.log_stream(&pod.unwrap().name_any(), &parameters).await else {
+            continue;
+        };
+        if let Some(line) = log.lines().next().await {
+            line.unwrap();
+            return;
+        }
+    }
 }
 
 /// A docs run of twelve tasks by the offline agent: prep, agent, publish, with git.

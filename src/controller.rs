@@ -25,5 +25,6 @@ mod plan;
 mod run;
 
 pub use crds::{InstallError, crds, install_crds};
+pub use error::RetryDelays;
 pub use objects::{ANNOTATION_HOLDER, workspace_name};
 pub use run::{ControllerConfig, run};

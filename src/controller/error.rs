@@ -32,6 +32,27 @@ pub enum Category {
     Refused,
 }
 
+/// How long a reconciliation that failed waits for its next try, by what helps. The default is the product's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryDelays {
+    /// Somebody else wrote first.
+    pub conflict: Duration,
+    /// The cluster is busy or away, or its answer was lost.
+    pub unavailable: Duration,
+    /// The cluster said no; it may say yes once a person has changed something.
+    pub refused: Duration,
+}
+
+impl Default for RetryDelays {
+    fn default() -> Self {
+        Self {
+            conflict: Duration::from_millis(50),
+            unavailable: Duration::from_secs(5),
+            refused: Duration::from_secs(60),
+        }
+    }
+}
+
 impl Error {
     /// Wraps the client's error with what was being done.
     pub fn cluster(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
@@ -61,11 +82,11 @@ impl Error {
 
     /// How long to wait before trying again.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self, delays: &RetryDelays) -> Duration {
         match self.category() {
-            Category::Conflict => Duration::from_millis(50),
-            Category::Unavailable => Duration::from_secs(5),
-            Category::Refused => Duration::from_secs(60),
+            Category::Conflict => delays.conflict,
+            Category::Unavailable => delays.unavailable,
+            Category::Refused => delays.refused,
         }
     }
 }

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     apply,
-    error::{Category, Error},
+    error::{Category, Error, RetryDelays},
     observe::{RunResource, observe},
     plan::{at_rest, plan, refused, why},
 };
@@ -46,10 +46,12 @@ pub struct ControllerConfig {
     pub version: &'static str,
     /// Templates of the runs' files.
     pub templates: Arc<Templates>,
+    /// Waits after errors. Shorter ones suit a cluster that fails on purpose.
+    pub retry_delays: RetryDelays,
 }
 
 impl ControllerConfig {
-    /// A controller with the shipped templates.
+    /// A controller with the shipped templates and delays.
     #[must_use]
     pub fn new(settings: Arc<Settings>, namespace: &str, version: &'static str) -> Self {
         Self {
@@ -57,6 +59,7 @@ impl ControllerConfig {
             namespace: namespace.to_owned(),
             version,
             templates: Arc::default(),
+            retry_delays: RetryDelays::default(),
         }
     }
 }
@@ -137,9 +140,9 @@ async fn reconcile_kind<K: RunResource>(
     };
     let reconciling = applier(
         |object, context| Box::pin(reconcile::<K>(object, context)),
-        |object: Arc<DeserializeGuard<K>>, error: &Error, _| {
+        |object: Arc<DeserializeGuard<K>>, error: &Error, context: Arc<Context>| {
             tracing::warn!(run = object.name_any(), category = error.category().as_str(), %error, "will try again");
-            Action::requeue(error.retry_after())
+            Action::requeue(error.retry_after(&context.config.retry_delays))
         },
         Arc::clone(context),
         store,

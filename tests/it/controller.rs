@@ -53,6 +53,12 @@ type Play = fn(Stage, &Job) -> Option<(i32, StageReport)>;
 
 impl Scene {
     async fn with(play: Play) -> Self {
+        let mut scene = Self::without_controller(play).await;
+        scene.controller = Some(start(&scene.client));
+        scene
+    }
+
+    async fn without_controller(play: Play) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
             directory: directory.path().to_owned(),
@@ -65,12 +71,11 @@ impl Scene {
         .unwrap();
         let client = cluster.client();
         controller::install_crds(client.clone()).await.unwrap();
-        let controller = Some(start(&client));
         let kubelet = tokio::spawn(kubelet(client.clone(), play));
         Self {
             client,
             cluster,
-            controller,
+            controller: None,
             kubelet,
             _directory: directory,
         }
@@ -125,7 +130,8 @@ async fn ends(controller: JoinHandle<()>) {
 
 fn start(client: &Client) -> Running {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let config = ControllerConfig::new(Arc::new(Settings::shipped()), "default", "test");
+    let mut config = ControllerConfig::new(Arc::new(Settings::shipped()), "default", "test");
+    config.retry_delays.unavailable = Duration::from_millis(50);
     let controller = controller::run(client.clone(), config, async {
         let _ = stopped.await;
     });
@@ -507,12 +513,11 @@ async fn a_controller_that_starts_in_the_middle_goes_on_where_the_other_was() {
 /// Each controller lives for one write: every place where one can stop is met once.
 #[tokio::test]
 async fn controllers_that_die_after_every_single_write_bring_a_run_to_the_same_end() {
-    let mut scene = Scene::with(well).await;
+    let scene = Scene::without_controller(well).await;
     let runs: Api<DocsRun> = scene.api();
     let settled = |run: &Value| {
         run["status"]["phase"] == "Succeeded" && run["metadata"].get("finalizers").is_none()
     };
-    scene.stop_controller().await;
 
     runs.create(&PostParams::default(), &docs_run("docs-dies"))
         .await
