@@ -32,7 +32,7 @@ const UNICODE: Glyphs = Glyphs {
     done: "✓",
     failed: "✗",
     warning: "!",
-    blocked: "⏸",
+    blocked: "◷",
     deferred: "◌",
     cancelled: "⊘",
     review: "◐",
