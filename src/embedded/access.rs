@@ -207,4 +207,14 @@ mod tests {
         assert_eq!(Access::open(directory.path()).unwrap().token, first.token);
         first.tls().unwrap();
     }
+    #[test]
+    fn what_cannot_be_read_any_more_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("access.json"), "{\"token\": \"ab").unwrap();
+        let access = Access::open(directory.path()).unwrap();
+        access.tls().unwrap();
+        let address = "https://127.0.0.1:1";
+        access.write(directory.path(), address).unwrap();
+        assert_eq!(Access::open(directory.path()).unwrap().token, access.token);
+    }
 }

@@ -134,3 +134,16 @@ async fn listen(port: u16) -> io::Result<TcpListener> {
         bound => bound,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_somebody_else_has_by_now_is_given_up() {
+        let theirs = listen(0).await.unwrap();
+        let port = theirs.local_addr().unwrap().port();
+        let own = listen(port).await.unwrap();
+        assert_ne!(own.local_addr().unwrap().port(), port);
+    }
+}

@@ -112,4 +112,16 @@ mod tests {
             );
         }
     }
+    #[test]
+    fn only_an_object_or_a_list_can_be_answered_again() {
+        for (uri, one) in [
+            ("/api/v1/namespaces/n/pods", true),
+            ("/api/v1/namespaces/n/pods/a", true),
+            ("/api/v1/namespaces/n/pods?watch=1", false),
+            ("/api/v1/namespaces/n/pods/a/log?follow=true", false),
+        ] {
+            let asked = Asked::of(&Method::GET, &uri.parse().unwrap());
+            assert_eq!(asked.is_one_answer(), one, "{uri}");
+        }
+    }
 }

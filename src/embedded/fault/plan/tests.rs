@@ -97,13 +97,17 @@ fn a_rule_is_about_what_all_its_words_cover() {
     assert!(!rule.is_about(&status));
 }
 
-/// Which of the first twelve requests a rule strikes.
+/// Which of the first twelve requests a rule strikes that is the first of its plan.
 fn strikes(rule: &Rule, seed: u64) -> Vec<u64> {
+    strikes_at(0, rule, seed)
+}
+
+fn strikes_at(index: u64, rule: &Rule, seed: u64) -> Vec<u64> {
     let mut count = Count::default();
     (1..=12)
         .filter(|_| {
             count.matched += 1;
-            let due = rule.is_due(&count, seed, 0);
+            let due = rule.is_due(&count, seed, index);
             count.struck += u64::from(due);
             due
         })
@@ -132,6 +136,11 @@ fn chance_is_the_seeds_and_keeps_its_share() {
     rule.chance = Chance(0.25);
     assert_eq!(strikes(&rule, 7), strikes(&rule, 7));
     assert_ne!(strikes(&rule, 7), strikes(&rule, 8));
+    assert_ne!(
+        strikes(&rule, 7),
+        strikes_at(1, &rule, 7),
+        "the rules of a plan choose each for itself"
+    );
     let struck = (0..10_000).filter(|&n| share(7, n) < 0.25).count();
     assert!((2_300..2_700).contains(&struck), "{struck} of 10,000");
 }
