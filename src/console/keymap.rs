@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::command::{Command, Context};
+use super::{
+    command::{Command, Context},
+    field::Field,
+};
 
 /// The documented defaults, as shipped.
 pub const SHIPPED: &str = include_str!("../../config/keymap.toml");
@@ -141,6 +144,14 @@ impl FromStr for Sequence {
     }
 }
 
+impl Sequence {
+    /// Whether a field that is typed into takes its first key for itself.
+    fn is_typed(&self) -> bool {
+        let first = self.0.first();
+        first.is_some_and(|chord| Field::takes(KeyEvent::new(chord.code, chord.modifiers)))
+    }
+}
+
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, chord) in self.0.iter().enumerate() {
@@ -272,6 +283,17 @@ impl Keymap {
             .find_map(|context| self.keys(*context, command).into_iter().next())
     }
 
+    /// The first key of a command that means it while a field is typed into.
+    #[must_use]
+    pub fn key_beside_text(&self, contexts: &[Context], command: Command) -> Option<String> {
+        contexts.iter().find_map(|context| {
+            let mut bindings = self.0.get(context).into_iter().flatten();
+            let found =
+                bindings.find(|(sequence, bound)| *bound == command && !sequence.is_typed());
+            found.map(|(sequence, _)| sequence.to_string())
+        })
+    }
+
     /// Every key of a command in a context, as they are shown.
     #[must_use]
     pub fn keys(&self, context: Context, command: Command) -> Vec<String> {
@@ -294,6 +316,14 @@ impl Keymap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn while_a_field_is_typed_into_the_keys_told_are_none_that_it_takes() {
+        let keymap = Keymap::shipped();
+        let told = |command| keymap.key_beside_text(&[Context::Overlay], command);
+        assert_eq!(told(Command::Down).as_deref(), Some("↓"));
+        assert_eq!(told(Command::Accept).as_deref(), Some("Enter"));
+    }
 
     #[test]
     fn the_shipped_keymap_binds_every_command() {

@@ -37,6 +37,20 @@ use super::{
     theme::{Scope, Theme},
 };
 
+/// Where a text scrolled to line `at` goes by a movement; `page` lines a page, `last` at the most.
+fn scrolled(at: usize, movement: Command, page: usize, last: usize) -> usize {
+    match movement {
+        Command::Up => at.saturating_sub(1),
+        Command::Down => at + 1,
+        Command::PageUp => at.saturating_sub(page),
+        Command::PageDown => at + page,
+        Command::Top => 0,
+        Command::Bottom => last,
+        _ => at,
+    }
+    .min(last)
+}
+
 /// One layer.
 #[derive(Clone, Debug)]
 pub enum Overlay {
@@ -84,6 +98,11 @@ impl Overlay {
             Self::Form(form) => form.open_field(),
             _ => None,
         }
+    }
+
+    /// Whether letters are text as long as it is on top.
+    pub const fn takes_text(&self) -> bool {
+        matches!(self, Self::Picker(_))
     }
 
     /// What the keys do now, for the footer.

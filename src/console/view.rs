@@ -216,7 +216,11 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut always = shown.clone();
     if let Some(overlay) = model.overlays.last() {
         for (command, hint) in overlay.hints() {
-            let key = model.keymap.key_for(&contexts, command);
+            let key = if overlay.takes_text() {
+                model.keymap.key_beside_text(&contexts, command)
+            } else {
+                model.keymap.key_for(&contexts, command)
+            };
             shown.extend(key.map(|key| (key, hint)));
         }
     } else if model.typing() {

@@ -94,6 +94,16 @@ impl Fixture {
         commit(&self.root, message).await;
     }
 
+    /// Commits to the same file on `feature/x`, where it stays, and on a branch `other`: bringing them together conflicts.
+    pub(crate) async fn conflict(&self) {
+        self.git(&["checkout", "-q", "-b", "other"]).await;
+        self.write("a", "1");
+        self.commit("One").await;
+        self.git(&["checkout", "-q", "feature/x"]).await;
+        self.write("a", "2");
+        self.commit("Two").await;
+    }
+
     pub(crate) async fn git(&self, arguments: &[&str]) -> String {
         run(&self.root, arguments).await
     }

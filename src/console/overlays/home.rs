@@ -65,15 +65,9 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
         (movement, State::Ready(plan)) => {
             let last = plan.diff.text.lines().count();
             home.scroll = match movement {
-                Command::Up => home.scroll.saturating_sub(1),
-                Command::Down => home.scroll + 1,
-                Command::PageUp => home.scroll.saturating_sub(PAGE),
-                Command::PageDown => home.scroll + PAGE,
-                Command::Top => 0,
                 Command::Bottom => last.saturating_sub(PAGE),
-                _ => home.scroll,
-            }
-            .min(last.saturating_sub(1));
+                _ => super::scrolled(home.scroll, movement, PAGE, last.saturating_sub(1)),
+            };
         }
         _ => {}
     }

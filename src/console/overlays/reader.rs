@@ -34,16 +34,7 @@ impl Reader {
     /// Obeys a movement.
     pub fn command(&mut self, command: Command) {
         let last = self.lines.len().saturating_sub(1);
-        self.scroll = match command {
-            Command::Up => self.scroll.saturating_sub(1),
-            Command::Down => self.scroll + 1,
-            Command::PageUp => self.scroll.saturating_sub(PAGE),
-            Command::PageDown => self.scroll + PAGE,
-            Command::Top => 0,
-            Command::Bottom => last,
-            _ => self.scroll,
-        }
-        .min(last);
+        self.scroll = super::scrolled(self.scroll, command, PAGE, last);
     }
 
     /// Draws it.

@@ -132,16 +132,7 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
     if command != Command::Accept {
         let shown = usize::from(size.height.saturating_sub(4));
         let last = lines.len().saturating_sub(shown);
-        sheet.scroll = match command {
-            Command::Up => sheet.scroll.saturating_sub(1),
-            Command::Down => sheet.scroll + 1,
-            Command::PageUp => sheet.scroll.saturating_sub(shown),
-            Command::PageDown => sheet.scroll + shown,
-            Command::Top => 0,
-            Command::Bottom => last,
-            _ => sheet.scroll,
-        }
-        .min(last);
+        sheet.scroll = super::scrolled(sheet.scroll, command, shown, last);
         return;
     }
     match &sheet.state {

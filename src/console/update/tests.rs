@@ -98,6 +98,17 @@ fn deeds(console: &mut Harness) -> Vec<Effect> {
     effects.filter(|effect| !looks(effect)).collect()
 }
 
+/// Enter plans the push that mends a check, and opens its sheet.
+fn enter_asks_for_a_push(console: &mut Harness) {
+    console.press("enter");
+    let deeds = deeds(console);
+    assert!(
+        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
+        "{deeds:?}"
+    );
+    assert!(console.screen().contains("Looking at what would be done"));
+}
+
 #[test]
 fn a_launch_takes_a_form_and_a_last_question_that_names_everything() {
     let mut console = given(&[], vec![]);
@@ -156,13 +167,7 @@ fn a_refused_check_blocks_the_launch_and_enter_leads_to_its_fix() {
         "{screen}"
     );
     assert_eq!(deeds(&mut console), []);
-    console.press("enter");
-    let deeds = deeds(&mut console);
-    assert!(
-        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
-        "{deeds:?}"
-    );
-    assert!(console.screen().contains("Looking at what would be done"));
+    enter_asks_for_a_push(&mut console);
 }
 
 #[test]
@@ -438,13 +443,7 @@ fn a_check_is_mended_from_its_details_as_from_the_list() {
     let mut console = given(&[], vec![failing]);
     console.press("3 4");
     console.effects();
-    console.press("enter");
-    let deeds = deeds(&mut console);
-    assert!(
-        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
-        "{deeds:?}"
-    );
-    assert!(console.screen().contains("Looking at what would be done"));
+    enter_asks_for_a_push(&mut console);
 }
 
 #[test]

@@ -41,10 +41,8 @@ const fn wide(
     cell: fn(&Value, Timestamp) -> Value,
 ) -> Column {
     Column {
-        name,
-        kind,
         wide: true,
-        cell,
+        ..shown(name, kind, cell)
     }
 }
 

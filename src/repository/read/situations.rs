@@ -40,12 +40,7 @@ async fn attempt(root: &Path, arguments: &[&str]) {
 #[tokio::test]
 async fn whatever_git_is_in_the_middle_of_is_told() {
     let fixture = Fixture::pushed().await;
-    fixture.git(&["checkout", "-q", "-b", "other"]).await;
-    fixture.write("a", "1");
-    fixture.commit("One").await;
-    fixture.git(&["checkout", "-q", "feature/x"]).await;
-    fixture.write("a", "2");
-    fixture.commit("Two").await;
+    fixture.conflict().await;
     let patch = fixture
         .git(&["format-patch", "-1", "--stdout", "other"])
         .await;
@@ -146,12 +141,7 @@ async fn references_in_a_table_and_sha256_names_are_read_by_git_itself() {
 #[tokio::test]
 async fn a_cherry_pick_in_a_table_of_references_is_told() {
     let fixture = Fixture::pushed_as(&["--ref-format=reftable"]).await;
-    fixture.git(&["checkout", "-q", "-b", "other"]).await;
-    fixture.write("a", "1");
-    fixture.commit("One").await;
-    fixture.git(&["checkout", "-q", "feature/x"]).await;
-    fixture.write("a", "2");
-    fixture.commit("Two").await;
+    fixture.conflict().await;
     attempt(&fixture.root, &["cherry-pick", "other"]).await;
     let told = read(&fixture.root).await.unwrap().operation;
     assert_eq!(told, Some(Operation::CherryPick));

@@ -125,12 +125,7 @@ async fn heads_without_a_branch_or_a_commit_are_told() {
 #[tokio::test]
 async fn an_operation_under_way_is_told() {
     let fixture = Fixture::pushed().await;
-    fixture.git(&["checkout", "-q", "-b", "other"]).await;
-    fixture.write("a", "1");
-    fixture.commit("One").await;
-    fixture.git(&["checkout", "-q", "feature/x"]).await;
-    fixture.write("a", "2");
-    fixture.commit("Two").await;
+    fixture.conflict().await;
     let merge = crate::repository::git::Git::new(&fixture.root)
         .isolated()
         .args(["merge", "other"])
