@@ -8,11 +8,13 @@ mod report;
 mod run;
 mod share;
 mod stage;
+mod transport;
 
 pub use kind::{DOCUMENTS, RunKind, can_have_documents, documents, documents_directory};
-pub use manifest::{ForgeTarget, MANIFEST_FILE, RunManifest, env};
+pub use manifest::{Arranged, DocsSource, ForgeTarget, Layout, MANIFEST_FILE, RunManifest, env};
 pub use phase::Phase;
 pub use report::{REPORT_LIMIT, StageReport, reason};
 pub use run::{CodeDetails, Run};
 pub use share::{Amount, Share};
 pub use stage::Stage;
+pub use transport::Transport;

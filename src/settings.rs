@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 
 mod paths;
+mod pods;
 
 pub use paths::Paths;
+pub use pods::{Amount, PodSettings, Share, Toleration};
 
 use crate::runs::{ForgeTarget, RunKind, naming};
 
@@ -23,6 +25,8 @@ pub struct Settings {
     pub agents: BTreeMap<String, AgentSettings>,
     pub secrets: Secrets,
     pub workspace: WorkspaceSettings,
+    pub pods: PodSettings,
+    pub git: GitSettings,
     pub publish: Publish,
     pub forge: ForgeSettings,
     pub embedded: EmbeddedSettings,
@@ -62,10 +66,17 @@ pub struct AgentSettings {
     #[serde(default)]
     pub image: String,
     pub program: String,
+    /// Whether its container's own file system is read-only.
+    #[serde(default = "yes")]
+    pub read_only_root: bool,
     #[serde(default)]
     pub inherit_env: Vec<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// `[secrets]`
@@ -91,6 +102,18 @@ pub struct SecretName {
 pub struct WorkspaceSettings {
     pub size: String,
     pub storage_class: String,
+    /// Folders of earlier runs that a code workspace keeps.
+    pub keep_runs: u32,
+}
+
+/// `[git]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitSettings {
+    /// Commits of history that prep clones; 0 is all.
+    pub depth: u32,
+    /// Lines in the form of ssh's `known_hosts`.
+    pub known_hosts: String,
 }
 
 /// `[publish]`

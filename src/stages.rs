@@ -16,6 +16,7 @@ mod place;
 mod pull_request;
 mod push;
 mod remote;
+mod ssh;
 mod verify;
 
 use std::{fs, io::Write, path::Path, process::ExitCode};

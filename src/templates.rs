@@ -5,6 +5,7 @@
 //! Must not know: who asks for the files, or where they go.
 
 mod facts;
+mod surroundings;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -16,6 +17,7 @@ use crate::{
     settings::Settings,
 };
 use facts::Facts;
+pub use surroundings::{KNOWN_HOSTS, USERS};
 
 /// Builds the table of shipped templates: one line a file, named as it is below `templates/`.
 macro_rules! shipped {
@@ -80,9 +82,13 @@ pub enum TemplateError {
     )]
     NoScript { agent: String },
     #[error(
-        "the files of this run have {size} bytes, and {SIZE_LIMIT} fit into a ConfigMap; shorten the added context"
+        "the files of this run have {size} bytes, and {SIZE_LIMIT} fit into a ConfigMap; the largest is {file} with {largest}: shorten what was added to it"
     )]
-    TooLarge { size: usize },
+    TooLarge {
+        size: usize,
+        file: String,
+        largest: usize,
+    },
 }
 
 /// The templates in force: the shipped ones, with a person's own files in place of those of the same name.
@@ -151,12 +157,7 @@ impl Templates {
                     .join(", "),
             });
         }
-        let manifest = RunManifest::new(
-            run,
-            settings.forge_target(&run.spec.repository_url),
-            settings.pull_request(run.kind).clone(),
-            settings.publish.incomplete,
-        );
+        let manifest = RunManifest::new(run, surroundings::arranged(run, settings));
         let facts = Facts::new(run, &manifest, settings);
         let mut files = BTreeMap::new();
         for (name, source) in &self.sources {
@@ -182,17 +183,30 @@ impl Templates {
         })?;
         files.insert("agent.sh".into(), script.clone());
         files.insert(MANIFEST_FILE.into(), json(&manifest)?);
+        files.extend(surroundings::ssh_files(run, settings));
         for added in &run.spec.context {
             files
                 .entry(added.filename.clone())
                 .or_insert_with(|| added.content.clone());
         }
-        let size = files.iter().map(|(name, text)| name.len() + text.len());
-        match size.sum() {
-            size if size > SIZE_LIMIT => Err(TemplateError::TooLarge { size }),
-            _ => Ok(files),
-        }
+        fitting(files)
     }
+}
+
+/// The files, when a ConfigMap holds them: checked before anything is made or sent.
+fn fitting(files: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TemplateError> {
+    let size = files.iter().map(|(name, text)| name.len() + text.len());
+    let size: usize = size.sum();
+    if size <= SIZE_LIMIT {
+        return Ok(files);
+    }
+    let largest = files.into_iter().max_by_key(|(_, text)| text.len());
+    let (file, text) = largest.unwrap_or_default();
+    Err(TemplateError::TooLarge {
+        size,
+        file,
+        largest: text.len(),
+    })
 }
 
 /// Every file of the run's ConfigMap, from the shipped templates.

@@ -7,6 +7,7 @@
 //! | [`env::RUN_FILES`] | the run's ConfigMap as a directory, `run.json` among its files | every container |
 //! | [`env::WORKSPACE`] | the workspace volume | prep `lay`, agent, publish `collect` (read-only) |
 //! | [`env::HANDOVER`] | an empty volume that lives as long as the pod | both containers of prep and of publish |
+//! | [`env::SSH_FILES`] | the SSH key of the run's user (`key`), and perhaps `known_hosts` | prep `clone` and publish `push`, where a repository is reached over SSH |
 //! | [`env::TERMINATION_MESSAGE`] | the file a [`super::StageReport`] is written to, once, last | every container |
 //!
 //! Jobs and their containers (init containers run first, in order):
@@ -35,6 +36,7 @@ pub mod env {
     pub const RUN_FILES: &str = "RUN_FILES";
     pub const WORKSPACE: &str = "WORKSPACE";
     pub const HANDOVER: &str = "HANDOVER";
+    pub const SSH_FILES: &str = "SSH_FILES";
     pub const TERMINATION_MESSAGE: &str = "TERMINATION_MESSAGE_PATH";
 }
 
@@ -46,6 +48,49 @@ pub struct ForgeTarget {
     pub api_url: String,
     pub owner: String,
     pub repository: String,
+}
+
+/// Where the plan and the task's documents are kept, when that is not the repository being changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocsSource {
+    pub repository_url: String,
+    /// Absent: what the remote's `HEAD` names.
+    pub branch: Option<String>,
+    /// Directory of the Task Master project there; `.` for the root.
+    pub directory: String,
+    /// Whether the settings name its host as one that the token may be sent to.
+    pub known_host: bool,
+}
+
+/// How prep lays out the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layout {
+    /// Commits of history that are cloned; 0 is all.
+    pub depth: u32,
+    /// Folders of earlier runs that stay on the workspace.
+    pub keep_runs: u32,
+}
+
+impl Default for Layout {
+    /// What the settings say unless somebody changed them.
+    fn default() -> Self {
+        Self {
+            depth: 1,
+            keep_runs: 5,
+        }
+    }
+}
+
+/// What the settings say of a run: the part of its [`RunManifest`] that its own spec does not hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arranged {
+    pub forge: Option<ForgeTarget>,
+    pub pull_request: BTreeMap<String, String>,
+    pub publish_incomplete: bool,
+    pub docs: Option<DocsSource>,
+    pub layout: Layout,
 }
 
 /// What the stages of a run are told. Holds no secret.
@@ -80,17 +125,17 @@ pub struct RunManifest {
     pub pull_request: BTreeMap<String, String>,
     /// Publish a docs run although documents are missing.
     pub publish_incomplete: bool,
+    /// Code runs only.
+    #[serde(default)]
+    pub docs: Option<DocsSource>,
+    #[serde(default)]
+    pub layout: Layout,
 }
 
 impl RunManifest {
-    /// The manifest of `run`; `forge` and `pull_request` come from the settings.
+    /// The manifest of `run`, with what the settings say of it.
     #[must_use]
-    pub fn new(
-        run: &Run,
-        forge: Option<ForgeTarget>,
-        pull_request: BTreeMap<String, String>,
-        publish_incomplete: bool,
-    ) -> Self {
+    pub fn new(run: &Run, arranged: Arranged) -> Self {
         let code = run.code.clone().unwrap_or_default();
         let CodeDetails {
             service,
@@ -98,6 +143,13 @@ impl RunManifest {
             overwrite_memory,
             ..
         } = code;
+        let Arranged {
+            forge,
+            pull_request,
+            publish_incomplete,
+            docs,
+            layout,
+        } = arranged;
         let spec = &run.spec;
         Self {
             kind: run.kind,
@@ -124,6 +176,8 @@ impl RunManifest {
             forge,
             pull_request,
             publish_incomplete,
+            docs,
+            layout,
         }
     }
 

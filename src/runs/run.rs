@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Phase, RunKind, Stage, documents, naming};
+use super::{Phase, RunKind, Stage, Transport, documents, naming};
 use crate::resources::{CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, RunSpec, RunStatus};
 
 /// What only a code run has.
@@ -34,6 +34,20 @@ impl Run {
     #[must_use]
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The GitHub user whose SSH key the run needs: it names one, and a repository of its is reached over SSH. Elsewhere the
+    /// account's own ssh is used.
+    #[must_use]
+    pub fn ssh_user(&self) -> Option<&str> {
+        let code = self.code.as_ref();
+        let docs = code.and_then(|code| code.docs_repository_url.as_deref());
+        let user = self.spec.github_user.as_deref()?;
+        [Some(self.spec.repository_url.as_str()), docs]
+            .into_iter()
+            .flatten()
+            .any(|url| Transport::of(url) == Transport::Ssh)
+            .then_some(user)
     }
 
     /// Namespace of the object; empty before it has one.

@@ -1,4 +1,5 @@
-//! What a stage's container takes of a cluster's CPU and memory. The Jobs ask for it, and pre-flight holds it against the quotas.
+//! What the largest container of a run takes of a cluster's CPU and memory unless the settings say otherwise: pre-flight
+//! holds it against the quotas, since the settings of a controller elsewhere are not known here.
 
 /// An amount of each, as Kubernetes writes quantities: `500m`, `1Gi`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of the agent's container: the largest.
+    /// Of the agent's container.
     pub const AGENT: Self = Self {
         requests: Amount {
             cpu: "500m",
@@ -24,17 +25,6 @@ impl Share {
         limits: Amount {
             cpu: "4",
             memory: "8Gi",
-        },
-    };
-    /// Of every other container.
-    pub const WORKER: Self = Self {
-        requests: Amount {
-            cpu: "100m",
-            memory: "128Mi",
-        },
-        limits: Amount {
-            cpu: "1",
-            memory: "1Gi",
         },
     };
 }

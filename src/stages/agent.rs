@@ -24,11 +24,11 @@ use tokio::{
 
 use super::{
     error::StageError,
-    place::{Place, write_json},
+    place::{Place, read_json, write_json},
     say,
 };
 use crate::{
-    runs::{RunManifest, StageReport},
+    runs::{RunManifest, StageReport, documents_directory},
     transcript::Transcript,
 };
 
@@ -154,7 +154,8 @@ fn environment(place: &Place) -> Result<Vec<(&'static str, String)>, StageError>
     let manifest: &RunManifest = &place.manifest;
     let shown = |path: &Path| path.display().to_string();
     let flag = |on: bool| if on { "1" } else { "" }.to_owned();
-    let earlier = place.run_directory()?.join(SESSION).is_file();
+    let documents = documents_directory(&manifest.tag, "");
+    let documents = documents.rsplit_once('/').map_or("", |(above, _)| above);
     Ok(vec![
         ("FD_KIND", manifest.kind.to_string()),
         ("FD_RUN", manifest.run.clone()),
@@ -173,14 +174,32 @@ fn environment(place: &Place) -> Result<Vec<(&'static str, String)>, StageError>
             manifest.budget_usd.clone().unwrap_or_default(),
         ),
         ("FD_WORKING_DIRECTORY", manifest.working_directory.clone()),
+        ("FD_PROJECT_DIR", shown(&place.project()?)),
+        ("FD_DOCUMENTS", documents.to_owned()),
         ("FD_BRANCH", manifest.target_branch.clone()),
         ("FD_RUN_FILES", shown(&place.run_files)),
         ("FD_PROMPT_FILE", shown(&place.run_files.join("prompt.md"))),
         ("FD_OVERWRITE", flag(manifest.overwrite)),
-        ("FD_CONTINUE", flag(earlier && manifest.continue_session)),
-        ("CLAUDE_PROJECT_DIR", shown(&place.checkout()?)),
+        ("FD_SESSION", session(place)?.unwrap_or_default()),
+        // As Claude Code itself has it: where it was started.
+        ("CLAUDE_PROJECT_DIR", shown(&place.project()?)),
         ("HOME", shown(&place.home()?)),
     ])
+}
+
+/// The session to go on with: the last one of an earlier attempt, when the run asks for it. The file lies where an agent can
+/// write, and what it says becomes an argument: whatever is no id is nothing.
+fn session(place: &Place) -> Result<Option<String>, StageError> {
+    if !place.manifest.continue_session {
+        return Ok(None);
+    }
+    let session: Option<String> = read_json(&place.run_directory()?.join(SESSION)).ok();
+    Ok(session.filter(|id| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        id.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && id.len() <= 128
+            && id.bytes().all(plain)
+    }))
 }
 
 /// Reads the agent's stream while it is passed on.

@@ -137,7 +137,7 @@ pub mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::resources::TasksRevision;
+    use crate::{resources::TasksRevision, runs::Layout};
 
     /// A docs run of the tasks 1 and 2.
     pub fn manifest() -> RunManifest {
@@ -166,6 +166,8 @@ pub mod tests {
             forge: None,
             pull_request: BTreeMap::new(),
             publish_incomplete: false,
+            docs: None,
+            layout: Layout::default(),
         }
     }
 

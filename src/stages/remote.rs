@@ -5,11 +5,11 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{error::StageError, say};
+use super::{error::StageError, say, ssh};
 use crate::{
     forge::Secret,
     repository::git::{Git, GitError, Output},
-    runs::RunManifest,
+    runs::{RunManifest, Transport},
 };
 
 /// Variables a token may come in: withheld from every git that is not given it on purpose.
@@ -45,18 +45,25 @@ pub struct Remote {
     shown: String,
     /// With the origin it is bound to.
     token: Option<(String, Secret)>,
+    /// How git is to reach it by the key that this container was given.
+    ssh: Option<String>,
 }
 
 impl Remote {
-    /// The remote of `manifest`. The token is offered only to a host that the settings name as a forge, over HTTP; every
-    /// other remote is reached with the configuration of the account this runs as.
+    /// The remote of `manifest`. The token is offered only to a host that the settings name as a forge, over HTTP; a key
+    /// only over SSH; every other remote is reached with the configuration of the account this runs as.
     pub fn new(manifest: &RunManifest, token: Option<Secret>) -> Self {
-        let url = manifest.repository_url.clone();
-        let origin = http_origin(&url).filter(|_| manifest.forge.is_some());
+        Self::at(&manifest.repository_url, manifest.forge.is_some(), token)
+    }
+
+    /// The remote at `url`; `known_host`: the settings name its host as a forge.
+    fn at(url: &str, known_host: bool, token: Option<Secret>) -> Self {
+        let origin = http_origin(url).filter(|_| known_host);
         Self {
-            shown: without_user(&url),
+            url: url.to_owned(),
+            shown: without_user(url),
             token: origin.zip(token),
-            url,
+            ssh: ssh::command().filter(|_| Transport::of(url) == Transport::Ssh),
         }
     }
 
@@ -68,9 +75,13 @@ impl Remote {
     /// Git that may talk to the remote, in `directory`.
     fn git(&self, directory: &Path) -> Git {
         let git = Git::new(directory);
-        match &self.token {
-            None => quiet(git).config("core.hooksPath", "/dev/null"),
-            Some((origin, token)) => quiet(git.isolated())
+        match (&self.token, &self.ssh) {
+            (None, None) => quiet(git).config("core.hooksPath", "/dev/null"),
+            (None, Some(ssh)) => quiet(git.isolated())
+                .env("GIT_SSH_COMMAND", ssh)
+                .env("GIT_SSH_VARIANT", "ssh")
+                .without(&["SSH_AUTH_SOCK", "SSH_ASKPASS"]),
+            (Some((origin, token)), _) => quiet(git.isolated())
                 .config(&format!("credential.{origin}.helper"), HELPER)
                 .env(HELPER_TOKEN, token.expose())
                 .without(&["GIT_ASKPASS", "SSH_ASKPASS"]),
@@ -112,6 +123,9 @@ impl Remote {
         let message = match problem {
             Problem::Auth if self.token.is_none() && http_origin(&self.url).is_some() => format!(
                 "{place} asks for a credential and none was given ({said}); a token is sent only to a host among [forge] hosts of the settings, else log in with your own git"
+            ),
+            Problem::HostKey => format!(
+                "{place} showed a host key that is not known ({said}); add its line to [git] known_hosts of the settings, or as the key known_hosts to the Secret with the user's SSH key"
             ),
             Problem::Auth => format!(
                 "{place} refused the credential ({said}); check the token of the run's githubUser, or your own git login on the embedded cluster"
@@ -155,6 +169,7 @@ impl RemoteError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     Auth,
+    HostKey,
     NotFound,
     NoBranch,
     Protected,
@@ -188,6 +203,7 @@ const PROBLEMS: &[(Problem, &[&str])] = &[
         Problem::NoBranch,
         &["couldn't find remote ref", "could not find remote ref"],
     ),
+    (Problem::HostKey, &["host key verification failed"]),
     (
         Problem::Auth,
         &[
@@ -199,7 +215,6 @@ const PROBLEMS: &[(Problem, &[&str])] = &[
             "invalid username or",
             "returned error: 401",
             "returned error: 403",
-            "host key verification failed",
             "terminal prompts disabled",
         ],
     ),
@@ -299,6 +314,10 @@ mod tests {
             (
                 "fatal: Authentication failed for 'https://x/'",
                 Problem::Auth,
+            ),
+            (
+                "No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed.\nfatal: Could not read from remote repository.",
+                Problem::HostKey,
             ),
             (
                 "git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.",

@@ -88,7 +88,12 @@ impl<'a> Facts<'a> {
     pub(super) fn new(run: &'a Run, manifest: &'a RunManifest, settings: &Settings) -> Self {
         let spec = &run.spec;
         let code = run.code.as_ref();
-        let prefix = naming::directory_prefix(&spec.working_directory);
+        // The plan and the documents are laid into the project at the same place as they have in a repository of their own.
+        let directory = manifest
+            .docs
+            .as_ref()
+            .map_or(&spec.working_directory, |docs| &docs.directory);
+        let prefix = naming::directory_prefix(directory);
         let from_root = super::tasks_file(spec.tasks_revision.as_ref(), &prefix);
         let tasks_file = from_root
             .strip_prefix(prefix.as_str())

@@ -1,8 +1,10 @@
+mod scripts;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use super::*;
 use crate::{
-    resources::{ContextFile, PromptMode, RunSpec},
+    resources::{ContextFile, PromptMode, RunSpec, ToolPreset},
     runs::CodeDetails,
 };
 
@@ -83,28 +85,184 @@ fn the_table_of_shipped_templates_is_the_folder() {
 }
 
 #[test]
-fn no_script_is_a_template_and_no_file_names_an_absolute_path() {
+fn no_script_is_a_template() {
     for (name, text) in SHIPPED {
         let script = text.starts_with("#!");
-        assert_eq!(
-            script,
-            Path::new(name).extension().is_some_and(|end| end == "sh"),
-            "{name}"
-        );
-        for line in text.lines().filter(|line| !line.starts_with("#!")) {
-            for path in [
-                "/workspace",
-                "/home",
-                "/etc",
-                "/usr",
-                "/run-files",
-                "/root",
-                "/tmp",
-            ] {
-                assert!(!line.contains(path), "{name}: {line}");
+        let named = Path::new(name).extension().is_some_and(|end| end == "sh");
+        assert_eq!(script, named, "{name}");
+    }
+}
+
+/// Words of a text that are absolute paths of this or another machine. A lone slash, what follows a colon (a URL), and git's
+/// way to say "from the top" (`:/`) are none.
+fn absolute_paths(text: &str) -> Vec<&str> {
+    let apart = |c: char| c.is_whitespace() || "\"'`=,;()[]{}<>|".contains(c);
+    text.lines()
+        .filter(|line| !line.starts_with("#!"))
+        .flat_map(|line| line.split(apart))
+        .filter(|word| {
+            let mut rest = word.chars();
+            rest.next() == Some('/') && rest.next().is_some_and(|c| c.is_ascii_alphabetic())
+        })
+        .filter(|word| *word != "/dev/null")
+        .collect()
+}
+
+#[test]
+fn no_file_of_a_run_names_an_absolute_path() {
+    assert_eq!(absolute_paths("cd /workspace/x"), ["/workspace/x"]);
+    assert_eq!(
+        absolute_paths("{\"a\":\"/tmp\"} ':/' a/b // https://x/y"),
+        ["/tmp"]
+    );
+    for kind in RunKind::ALL {
+        for agent in ["claude", "template"] {
+            for preset in PRESETS {
+                let mut run = run(kind);
+                run.spec.agent = agent.into();
+                run.spec.tool_config = preset;
+                // With a key and with documents of another place, so that there is no file left out.
+                run.spec.github_user = Some("octocat".into());
+                run.spec.repository_url = "git@example.com:acme/shop.git".into();
+                if let Some(code) = &mut run.code {
+                    code.docs_repository_url = Some("https://example.com/acme/docs.git".into());
+                    code.docs_project_directory = Some("shop".into());
+                }
+                for (name, text) in rendered(&run) {
+                    let found = absolute_paths(&text);
+                    assert!(found.is_empty(), "{kind} {agent} {name}: {found:?}");
+                }
             }
         }
     }
+}
+
+const PRESETS: [ToolPreset; 3] = [
+    ToolPreset::Minimal,
+    ToolPreset::Default,
+    ToolPreset::Advanced,
+];
+
+/// What the agent of a run may do, and what not.
+fn permissions(run: &Run) -> (BTreeSet<String>, BTreeSet<String>) {
+    let settings: serde_json::Value =
+        serde_json::from_str(&rendered(run)["settings.local.json"]).unwrap();
+    assert_eq!(settings["permissions"]["defaultMode"], "acceptEdits");
+    let list = |name: &str| {
+        let list = settings["permissions"][name].as_array().unwrap();
+        let texts = list.iter().map(|rule| rule.as_str().unwrap().to_owned());
+        texts.collect::<BTreeSet<_>>()
+    };
+    (list("allow"), list("deny"))
+}
+
+#[test]
+fn each_preset_adds_its_tools_and_forbids_the_same() {
+    const OWN: [&str; 7] = ["Read", "Edit", "MultiEdit", "Write", "Glob", "Grep", "LS"];
+    const WEB: [&str; 2] = ["WebSearch", "WebFetch"];
+    for kind in RunKind::ALL {
+        let of = |preset| {
+            let mut run = run(kind);
+            run.spec.tool_config = preset;
+            run.spec.local_tools = vec!["filesystem".into()];
+            run.spec.remote_tools = vec!["search_docs".into()];
+            permissions(&run)
+        };
+        let [minimal, default, advanced] = PRESETS.map(of);
+        let added = |more: &BTreeSet<String>, less: &BTreeSet<String>| {
+            assert!(less.is_subset(more), "{kind}");
+            more.difference(less).cloned().collect::<Vec<_>>()
+        };
+        assert!(OWN.iter().all(|tool| minimal.0.contains(*tool)), "{kind}");
+        assert!(!WEB.iter().any(|tool| minimal.0.contains(*tool)), "{kind}");
+        assert_eq!(added(&default.0, &minimal.0), ["WebFetch", "WebSearch"]);
+        assert_eq!(added(&advanced.0, &default.0), ["Task"]);
+        for (allow, deny) in [&minimal, &default, &advanced] {
+            assert!(allow.contains("mcp__toolman__filesystem"));
+            assert!(allow.contains("mcp__toolman__search_docs"));
+            assert_eq!(deny, &minimal.1);
+            // A docs run's shell is a list of readers and of the commits it needs; a code run builds and tests.
+            let shell = allow.iter().filter(|rule| rule.starts_with("Bash"));
+            assert_eq!(
+                shell.clone().any(|rule| rule == "Bash"),
+                kind == RunKind::Code
+            );
+            assert!(
+                shell
+                    .clone()
+                    .all(|rule| !rule.contains("push") && !rule.contains("npm"))
+            );
+            for refused in ["git push", "git remote", "gh", "docker", "kubectl"] {
+                assert!(deny.contains(&format!("Bash({refused}:*)")), "{refused}");
+            }
+            assert_eq!(deny.contains("Bash(npm install:*)"), kind == RunKind::Docs);
+        }
+    }
+}
+
+#[test]
+fn hooks_are_the_runs_own_files_with_time_enough() {
+    for kind in RunKind::ALL {
+        let files = rendered(&run(kind));
+        let settings: serde_json::Value =
+            serde_json::from_str(&files["settings.local.json"]).unwrap();
+        let hooks = settings["hooks"].as_object().unwrap();
+        let mut named = BTreeSet::new();
+        for hook in hooks.values().flat_map(|list| list.as_array().unwrap()) {
+            let hook = &hook["hooks"][0];
+            let command = hook["command"].as_str().unwrap();
+            let file = command.strip_prefix("sh \"$FD_RUN_FILES/").unwrap();
+            let file = file.strip_suffix('"').unwrap();
+            assert!(files.contains_key(file), "{file}");
+            assert!(hook["timeout"].as_u64().unwrap() >= 120, "{file}");
+            named.insert(file.to_owned());
+        }
+        let hooks = files.keys().filter(|name| {
+            let script = Path::new(name).extension().is_some_and(|end| end == "sh");
+            script && *name != "agent.sh"
+        });
+        assert_eq!(named, hooks.cloned().collect(), "{kind}");
+    }
+}
+
+#[test]
+fn a_run_with_an_ssh_key_is_told_whom_it_may_trust_and_who_it_is() {
+    let mut run = run(RunKind::Docs);
+    run.spec.github_user = Some("octocat".into());
+    assert!(!rendered(&run).contains_key(KNOWN_HOSTS));
+    run.spec.repository_url = "git@github.com:acme/shop.git".into();
+    let files = rendered(&run);
+    assert!(files[KNOWN_HOSTS].starts_with("github.com ssh-ed25519 "));
+    assert_eq!(files[USERS], "flightdeck:x:1000:1000:Flightdeck::\n");
+}
+
+#[test]
+fn documents_of_another_repository_are_told_of_and_found_at_the_same_place() {
+    let mut run = run(RunKind::Code);
+    run.spec.tag = "master".into();
+    run.spec.tasks_revision = Some(TasksRevision {
+        path: "projects/shop/.taskmaster/tasks/tasks.json".into(),
+        blob: "b".repeat(40),
+        commit: "c".repeat(40),
+    });
+    let code = run.code.as_mut().unwrap();
+    code.docs_repository_url = Some("https://github.com/acme/docs.git".into());
+    code.docs_project_directory = Some("projects/shop".into());
+    let files = rendered(&run);
+    let manifest: RunManifest = serde_json::from_str(&files["run.json"]).unwrap();
+    let docs = manifest.docs.unwrap();
+    assert_eq!(
+        (docs.directory.as_str(), docs.branch),
+        ("projects/shop", None)
+    );
+    assert!(docs.known_host, "github.com is among the forges");
+    let prompt = &files["prompt.md"];
+    assert!(prompt.contains("`https://github.com/acme/docs.git`, directory `projects/shop`"));
+    assert!(
+        prompt.contains("Never change `.taskmaster/tasks/tasks.json`"),
+        "{prompt}"
+    );
+    assert!(prompt.contains("`.taskmaster/docs/task-3/`"), "{prompt}");
 }
 
 #[test]
@@ -137,19 +295,6 @@ fn json_files_survive_any_value() {
         assert!(allowed.contains(&"mcp__toolman__to\"ol".into()));
         let manifest: RunManifest = serde_json::from_str(&files["run.json"]).unwrap();
         assert_eq!(manifest.source_branch, "$(rm${IFS}-rf)\"{{evil}}");
-    }
-}
-
-#[test]
-fn the_agent_may_not_publish() {
-    for kind in RunKind::ALL {
-        let settings = &rendered(&run(kind))["settings.local.json"];
-        let settings: serde_json::Value = serde_json::from_str(settings).unwrap();
-        let denied = settings["permissions"]["deny"].as_array().unwrap();
-        assert!(denied.contains(&"Bash(git push:*)".into()));
-        assert!(denied.contains(&"Bash(gh:*)".into()));
-        let allowed = settings["permissions"]["allow"].to_string();
-        assert!(!allowed.contains("git:*") && !allowed.contains("push"));
     }
 }
 
@@ -209,6 +354,10 @@ fn what_cannot_be_rendered_is_named() {
     });
     let error = render(&large, &Settings::shipped()).unwrap_err();
     assert!(matches!(error, TemplateError::TooLarge { .. }), "{error}");
+    assert!(
+        error.to_string().contains("the largest is prompt.md"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -231,149 +380,4 @@ fn the_settings_may_word_the_pull_request() {
         .insert("pr_title_template".into(), wording);
     let files = render(&run(RunKind::Docs), &settings).unwrap();
     assert_eq!(files["pr-title"], "docs: claude on 2 tasks 1");
-}
-
-/// Runs a shipped script with nothing of this machine's but its PATH, `more` in front.
-fn script(name: &str, directory: &Path, more: Option<&Path>, env: &[(&str, &str)]) -> String {
-    let (_, text) = SHIPPED
-        .iter()
-        .find(|(shipped, _)| *shipped == name)
-        .unwrap();
-    let path = std::env::var("PATH").unwrap();
-    let path = more.map_or(path.clone(), |more| format!("{}:{path}", more.display()));
-    let output = std::process::Command::new("sh")
-        .args(["-c", text])
-        .current_dir(directory)
-        .env_clear()
-        .envs([
-            ("PATH", path.as_str()),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("HOME", "/nonexistent"),
-        ])
-        .envs(env.iter().copied())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {said}{complaint}");
-    said
-}
-
-#[test]
-fn claude_is_started_with_what_the_run_asks_for_and_nothing_is_evaluated() {
-    let directory = tempfile::tempdir().unwrap();
-    let at = directory.path();
-    let fake = "#!/bin/sh\ncase \"$*\" in *--help*) echo '--max-budget-usd'; exit;; esac\nfor word in \"$@\"; do echo \"[$word]\"; done\ncat\n";
-    fs::write(at.join("claude"), fake).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(at.join("claude"), mode).unwrap();
-    let prompt = at.join("prompt.md");
-    fs::write(&prompt, "-p $(touch pwned) `touch pwned`\n").unwrap();
-    let prompt = prompt.display().to_string();
-    let env = |model, turns, budget, go_on| {
-        [
-            ("FD_RUN_FILES", "files"),
-            ("FD_PROMPT_FILE", prompt.as_str()),
-            ("FD_MODEL", model),
-            ("FD_MAX_TURNS", turns),
-            ("FD_BUDGET_USD", budget),
-            ("FD_CONTINUE", go_on),
-        ]
-    };
-    let full = env("$(touch pwned)", "7", "1.5", "1");
-    let full = script("agents/claude.sh", at, Some(at), &full);
-    let words: Vec<&str> = full.lines().collect();
-    let expected = [
-        "[-p]",
-        "[--output-format]",
-        "[stream-json]",
-        "[--verbose]",
-        "[--settings]",
-        "[files/settings.local.json]",
-        "[--mcp-config]",
-        "[files/mcp.json]",
-        "[--model]",
-        "[$(touch pwned)]",
-        "[--max-turns]",
-        "[7]",
-        "[--continue]",
-        "[--max-budget-usd]",
-        "[1.5]",
-        "-p $(touch pwned) `touch pwned`",
-    ];
-    assert_eq!(words, expected);
-    let least = script("agents/claude.sh", at, Some(at), &env("", "", "", ""));
-    assert_eq!(least.lines().count(), 9, "{least}");
-    assert!(!at.join("pwned").exists());
-}
-
-#[test]
-fn what_the_agent_left_is_committed_and_nothing_else() {
-    for (kind, expected) in [
-        ("docs", "apps/web/.taskmaster/docs/rel/task-1/task.md\n"),
-        (
-            "code",
-            "apps/web/.taskmaster/docs/rel/task-1/task.md\nstray\n",
-        ),
-    ] {
-        let directory = tempfile::tempdir().unwrap();
-        let at = directory.path();
-        let git = |words: &[&str]| {
-            let mut command = std::process::Command::new("git");
-            let command = command
-                .current_dir(at)
-                .env_clear()
-                .env("PATH", std::env::var("PATH").unwrap());
-            let command = command.envs([
-                ("GIT_CONFIG_NOSYSTEM", "1"),
-                ("GIT_CONFIG_GLOBAL", "/dev/null"),
-                ("HOME", "/nonexistent"),
-            ]);
-            let output = command.args(words).output().unwrap();
-            assert!(output.status.success(), "{words:?}");
-            String::from_utf8(output.stdout).unwrap()
-        };
-        git(&["init", "--quiet"]);
-        git(&["config", "user.name", "t"]);
-        git(&["config", "user.email", "t@example.com"]);
-        git(&["commit", "--quiet", "--allow-empty", "-m", "base"]);
-        let project = at.join("apps/web/.taskmaster");
-        fs::create_dir_all(project.join("docs/rel/task-1")).unwrap();
-        fs::create_dir_all(project.join("tasks")).unwrap();
-        fs::write(project.join("docs/rel/task-1/task.md"), "x").unwrap();
-        fs::write(project.join("tasks/tasks.json"), "{}").unwrap();
-        fs::write(at.join("stray"), "x").unwrap();
-        let root = at.display().to_string();
-        let env = [
-            ("FD_KIND", kind),
-            ("FD_RUN", "run-1"),
-            ("FD_TASKS", "1 2"),
-            ("FD_TAG", "rel"),
-            ("FD_WORKING_DIRECTORY", "apps/web"),
-            ("CLAUDE_PROJECT_DIR", root.as_str()),
-        ];
-        for _ in 0..2 {
-            script("hooks/stop-commit.sh", at, None, &env);
-        }
-        assert_eq!(
-            git(&["show", "--name-only", "--format=", "HEAD"]),
-            expected,
-            "{kind}"
-        );
-        assert_eq!(git(&["rev-list", "--count", "HEAD"]), "2\n", "{kind}");
-    }
-}
-
-#[test]
-fn the_early_test_never_stops_the_agent() {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().display().to_string();
-    let said = script(
-        "hooks/early-test.sh",
-        directory.path(),
-        None,
-        &[("CLAUDE_PROJECT_DIR", &root)],
-    );
-    assert!(said.starts_with("No test command is known"), "{said}");
 }

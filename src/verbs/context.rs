@@ -14,6 +14,7 @@ use crate::{
     resources::{CodeRun, DocsRun},
     runs::{Run, RunKind, naming},
     settings::Settings,
+    templates::{self, TemplateError},
 };
 
 /// What every verb is given. Cheap to clone.
@@ -134,6 +135,15 @@ impl Context {
                     "run {name} was changed by somebody else; look at it again"
                 )));
             }
+        }
+    }
+
+    /// Refuses a run whose files would not fit into a ConfigMap: it would wait for ever. Only the controller knows the templates
+    /// it was given; what else may be wrong with them is its to say.
+    pub fn check_files(&self, run: &Run) -> Result<(), VerbError> {
+        match templates::render(run, &self.settings) {
+            Err(error @ TemplateError::TooLarge { .. }) => Err(VerbError::Usage(error.to_string())),
+            _ => Ok(()),
         }
     }
 

@@ -195,6 +195,7 @@ impl Launch {
             .take(4)
             .collect();
         let run = self.compose(subject, &context.settings, &salt)?;
+        context.check_files(&run)?;
         let others = context
             .runs(Some(&naming::repository_label(&subject.repository_url)))
             .await?;

@@ -67,6 +67,9 @@ impl AddContext {
                 filename: format!("context-v{version}.md"),
                 content: self.text.clone(),
             });
+            let mut wanted = run.clone();
+            wanted.spec.context.clone_from(&files);
+            context.check_files(&wanted)?;
             Ok(json!({ "contextVersion": version, "context": files }))
         };
         let run = context

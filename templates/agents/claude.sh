@@ -3,6 +3,11 @@
 # Everything it is told comes from environment variables and from files beside it, never from text put into this script.
 set -eu
 
+# Which tools the tool server offers; the server reads it where the run names one.
+if [ -f "$FD_RUN_FILES/client-config.json" ]; then
+  export MCP_CLIENT_CONFIG="$FD_RUN_FILES/client-config.json"
+fi
+
 set -- -p --output-format stream-json --verbose \
   --settings "$FD_RUN_FILES/settings.local.json" \
   --mcp-config "$FD_RUN_FILES/mcp.json"
@@ -12,8 +17,8 @@ fi
 if [ -n "${FD_MAX_TURNS:-}" ]; then
   set -- "$@" --max-turns "$FD_MAX_TURNS"
 fi
-if [ "${FD_CONTINUE:-}" = 1 ]; then
-  set -- "$@" --continue
+if [ -n "${FD_SESSION:-}" ]; then
+  set -- "$@" --resume "$FD_SESSION"
 fi
 if [ -n "${FD_BUDGET_USD:-}" ]; then
   # Older versions know no budget: it is then held by whoever follows the log.

@@ -3,25 +3,35 @@
 # that is broken already is known before money is spent on it. It never stops the agent.
 set -u
 
-cd "$CLAUDE_PROJECT_DIR/${FD_WORKING_DIRECTORY:-.}" || exit 0
+# The project, which may be a folder of the repository.
+cd "$FD_PROJECT_DIR" || exit 0
 if [ -f Cargo.toml ] && command -v cargo >/dev/null; then
-  command="cargo test --quiet"
+  set -- cargo test --quiet
 elif [ -f package.json ] && [ -d node_modules ] && command -v npm >/dev/null; then
-  command="npm test --silent"
+  set -- npm test --silent
 elif [ -f go.mod ] && command -v go >/dev/null; then
-  command="go test ./..."
+  set -- go test ./...
 elif [ -f pyproject.toml ] && command -v pytest >/dev/null; then
-  command="pytest --quiet"
+  set -- pytest --quiet
 else
   echo "No test command is known for this project; find out how it is tested before changing it."
   exit 0
 fi
 
+command="$*"
+if command -v timeout >/dev/null; then
+  set -- timeout 600 "$@"
+fi
 log=$(mktemp)
-if $command >"$log" 2>&1; then
+"$@" >"$log" 2>&1 </dev/null
+code=$?
+if [ $code -eq 0 ]; then
   echo "Before any change, \`$command\` passes."
+elif [ $code -eq 124 ]; then
+  echo "Before any change, \`$command\` takes more than 10 minutes and was ended; run the tests of what you touch."
 else
   echo "Before any change, \`$command\` FAILS. Do not take these failures for your own; the end of its output:"
   tail -n 40 "$log"
 fi
 rm -f "$log"
+exit 0

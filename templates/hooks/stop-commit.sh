@@ -4,24 +4,20 @@
 # the plan.
 set -eu
 
+# The project, which may be a folder of the repository.
+cd "$FD_PROJECT_DIR"
 export GIT_LITERAL_PATHSPECS=1
 if [ "$FD_KIND" = docs ]; then
-  cd "$CLAUDE_PROJECT_DIR/${FD_WORKING_DIRECTORY:-.}"
-  documents=.taskmaster/docs
-  if [ "$FD_TAG" != master ]; then
-    documents=$documents/$FD_TAG
-  fi
   set --
   for task in $FD_TASKS; do
     for file in task.md prompt.md design-spec.md acceptance-criteria.md; do
-      if [ -f "$documents/task-$task/$file" ]; then
-        set -- "$@" "$documents/task-$task/$file"
+      if [ -f "$FD_DOCUMENTS/task-$task/$file" ]; then
+        set -- "$@" "$FD_DOCUMENTS/task-$task/$file"
       fi
     done
   done
   message="docs: work of $FD_RUN"
 else
-  cd "$CLAUDE_PROJECT_DIR"
   export GIT_LITERAL_PATHSPECS=0
   set -- ':/' ':(exclude,top,glob)**/.taskmaster/tasks/tasks.json'
   message="feat: work of $FD_RUN on task $FD_TASKS"

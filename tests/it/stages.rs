@@ -173,11 +173,11 @@ fn a_continued_session_goes_on_in_its_checkout_while_its_tasks_are_the_verified_
     bench.manifest.continue_session = true;
     let session = r#"echo '{"type":"system","subtype":"init","session_id":"s-1"}'"#;
     bench.agent(&format!(
-        "test -z \"$FD_CONTINUE\" && echo > scratch && {session}"
+        "test -z \"$FD_SESSION\" && echo > scratch && {session}"
     ));
     assert_eq!(bench.run_until("agent").code, 0);
     bench.manifest.context_version = 2;
-    bench.agent("test \"$FD_CONTINUE\" = 1 && test -e scratch");
+    bench.agent("test \"$FD_SESSION\" = s-1 && test -e scratch");
     let first = bench.commit.clone();
     bench.push("README.md", "later work");
     let lay = bench.run_until("prep lay");

@@ -1,9 +1,14 @@
+mod shape;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+
 use super::*;
 use crate::{
     resources::{RunSpec, RunStatus, SecretEnv},
     runs::{CodeDetails, RunKind},
 };
 
+/// A code run that asks for everything a run may ask for.
 fn run() -> Run {
     Run {
         kind: RunKind::Code,
@@ -114,28 +119,6 @@ fn the_pods_deadline_keeps_the_log_and_the_jobs_is_the_last_resort() {
         (Some(0), Some("Never"))
     );
     assert_eq!(spec.ttl_seconds_after_finished, None);
-}
-
-#[test]
-fn every_container_passes_a_restricted_namespace_with_a_quota() {
-    for stage in Stage::ALL {
-        let pod = pod_of(stage);
-        let context = pod.security_context.unwrap();
-        assert_eq!(context.run_as_non_root, Some(true));
-        assert_eq!(pod.automount_service_account_token, Some(false));
-        for container in containers(stage) {
-            let security = container.security_context.unwrap();
-            assert_eq!(security.allow_privilege_escalation, Some(false));
-            assert_eq!(
-                security.capabilities.unwrap().drop,
-                Some(vec!["ALL".to_owned()])
-            );
-            let resources = container.resources.unwrap();
-            for list in [resources.requests.unwrap(), resources.limits.unwrap()] {
-                assert!(list.contains_key("cpu") && list.contains_key("memory"));
-            }
-        }
-    }
 }
 
 #[test]

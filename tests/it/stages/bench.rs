@@ -10,7 +10,7 @@ use std::{
 
 use flightdeck::{
     resources::TasksRevision,
-    runs::{RunKind, RunManifest, StageReport},
+    runs::{Layout, RunKind, RunManifest, StageReport},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -325,5 +325,7 @@ fn manifest(origin: &Path) -> RunManifest {
         forge: None,
         pull_request: std::collections::BTreeMap::new(),
         publish_incomplete: false,
+        docs: None,
+        layout: Layout::default(),
     }
 }
