@@ -7,13 +7,17 @@ mod event;
 mod fold;
 mod parse;
 mod readable;
+mod step;
+mod steps;
 mod tool;
 
-pub use event::{Entry, Event, Outcome, Tokens};
+pub use event::{Entry, Event, Outcome, RateLimit, Retry, SubAgent, Tokens, ToolResult};
 pub use fold::{Activity, Transcript};
 pub use parse::entries;
 pub use readable::{LineKind, ReadableLine, readable};
-pub use tool::{ToolUse, short_path};
+pub use step::{AgentSoFar, Answer, Call, Step, What};
+pub use steps::Steps;
+pub use tool::{Edit, ToolUse, short_path};
 
 #[cfg(test)]
 mod tests;

@@ -308,6 +308,8 @@ commands! {
     Open "open" Items "open" "Open a step, or read a file.";
     Raw "raw" Items "difference" "Show how a file differs from what would be rendered now." Model::has_raw;
     Follow "follow" Items "follow" "Stay at the newest step." Model::can_follow;
+    Expand "expand" Items "edits" "Show what every edit of the agent changes, or fold the edits again." Model::shows_timeline;
+    NextError "next-error" Items "" "To the next step that went wrong." Model::shows_timeline;
     Up "up" Items "" "Up.";
     Down "down" Items "" "Down.";
     Top "top" Items "" "To the first.";

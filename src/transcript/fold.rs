@@ -1,6 +1,6 @@
 //! Totals of a run's transcript, folded line by line as they stream.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -33,13 +33,27 @@ pub struct Transcript {
     pub last: Option<Activity>,
     /// Tokens that stood in the agent's own context at its last message.
     pub context_tokens: i64,
+    /// Tokens the model's context holds, once the stream has said so.
+    pub context_window: Option<i64>,
     documents: BTreeSet<String>,
     /// Calls that wrote a document for the first time, by id: taken back when the tool answers with an error.
     unconfirmed: HashMap<String, String>,
-    /// Of sessions that ended: what their results said.
-    ended: Usage,
-    /// Of the session under way: messages by id, since a message's lines repeat its tokens.
-    messages: HashMap<String, (Tokens, bool)>,
+    /// What the results of each session said, by the session's id.
+    ended: BTreeMap<Option<String>, Spent>,
+    /// Of messages since the last result.
+    live: Tokens,
+    live_turns: i64,
+    /// Those messages' tokens by their ids, since a message's lines repeat them.
+    messages: HashMap<String, Tokens>,
+}
+
+/// What results of one session said. Of cost, and of tokens that are told model by model, each result says what the whole
+/// session used so far; turns, and other tokens, are each result's own.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Spent {
+    tokens: Tokens,
+    turns: i64,
+    cost_micro_usd: i64,
 }
 
 impl Transcript {
@@ -53,9 +67,13 @@ impl Transcript {
     /// Takes one event.
     pub fn add_entry(&mut self, at: Option<Timestamp>, entry: &Entry) {
         if let (Some(id), Some(tokens)) = (&entry.message, entry.tokens) {
-            self.messages
-                .insert(id.clone(), (tokens, entry.parent.is_none()));
-            if entry.parent.is_none() {
+            let own = entry.parent.is_none();
+            match self.messages.insert(id.clone(), tokens) {
+                Some(before) => self.live -= before,
+                None => self.live_turns += i64::from(own),
+            }
+            self.live += tokens;
+            if own && tokens.context() > 0 {
                 self.context_tokens = tokens.context();
             }
         }
@@ -72,9 +90,9 @@ impl Transcript {
                 self.note_document(tool);
                 Some(format!("{} {}", tool.name, tool.summary))
             }
-            Event::ToolResult { id, is_error, .. } => {
-                let document = self.unconfirmed.remove(id);
-                if *is_error {
+            Event::ToolResult(result) => {
+                let document = self.unconfirmed.remove(&result.id);
+                if result.is_error {
                     self.tool_errors += 1;
                     if let Some(document) = document {
                         self.documents.remove(&document);
@@ -109,28 +127,23 @@ impl Transcript {
     }
 
     fn end(&mut self, outcome: &Outcome) {
-        let live = self.live();
-        let tokens = outcome.tokens.unwrap_or(live.0);
-        add(
-            &mut self.ended,
-            tokens,
-            outcome.turns.unwrap_or(live.1),
-            outcome.cost_micro_usd,
-        );
-        self.messages.clear();
         self.session = outcome.session.clone().or(self.session.take());
-        self.outcome = Some(outcome.clone());
-    }
-
-    /// Tokens and turns of the session under way.
-    fn live(&self) -> (Tokens, i64) {
-        let mut sum = Tokens::default();
-        let mut turns = 0;
-        for (tokens, own) in self.messages.values() {
-            sum += *tokens;
-            turns += i64::from(*own);
+        let spent = self.ended.entry(self.session.clone()).or_default();
+        match outcome.tokens {
+            Some(tokens) if outcome.whole_session => spent.tokens = tokens,
+            tokens => spent.tokens += tokens.unwrap_or(self.live),
         }
-        (sum, turns)
+        spent.turns = spent
+            .turns
+            .saturating_add(outcome.turns.unwrap_or(self.live_turns));
+        spent.cost_micro_usd = spent
+            .cost_micro_usd
+            .max(outcome.cost_micro_usd.unwrap_or_default());
+        self.live = Tokens::default();
+        self.live_turns = 0;
+        self.messages.clear();
+        self.context_window = outcome.context_window.or(self.context_window);
+        self.outcome = Some(outcome.clone());
     }
 
     /// Documents of tasks written so far, by their paths from `.taskmaster/docs/` on.
@@ -142,22 +155,23 @@ impl Transcript {
     /// known only from results, so that it lags behind while a session runs.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let mut usage = self.ended;
-        let (tokens, turns) = self.live();
-        add(&mut usage, tokens, turns, None);
+        let live = Spent {
+            tokens: self.live,
+            turns: self.live_turns,
+            cost_micro_usd: 0,
+        };
+        let mut usage = Usage::default();
+        for spent in self.ended.values().chain([&live]) {
+            let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more);
+            add(&mut usage.input_tokens, spent.tokens.input);
+            add(&mut usage.input_tokens, spent.tokens.cache_write);
+            add(&mut usage.output_tokens, spent.tokens.output);
+            add(&mut usage.cache_read_tokens, spent.tokens.cache_read);
+            add(&mut usage.turns, spent.turns);
+            add(&mut usage.cost_micro_usd, spent.cost_micro_usd);
+        }
         usage
     }
-}
-
-fn add(usage: &mut Usage, tokens: Tokens, turns: i64, cost: Option<i64>) {
-    usage.input_tokens = usage
-        .input_tokens
-        .saturating_add(tokens.input)
-        .saturating_add(tokens.cache_write);
-    usage.output_tokens = usage.output_tokens.saturating_add(tokens.output);
-    usage.cache_read_tokens = usage.cache_read_tokens.saturating_add(tokens.cache_read);
-    usage.turns = usage.turns.saturating_add(turns);
-    usage.cost_micro_usd = usage.cost_micro_usd.saturating_add(cost.unwrap_or(0));
 }
 
 /// The path of one of the four documents, from `.taskmaster/docs/` on.

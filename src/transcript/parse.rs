@@ -1,8 +1,10 @@
 //! One line of an agent's log -> its events.
 
+mod system;
+
 use serde_json::Value;
 
-use super::{Entry, Event, Outcome, Tokens, ToolUse};
+use super::{Entry, Event, Outcome, RateLimit, Retry, Tokens, ToolResult, ToolUse};
 
 /// The events of one line (without its line break). Never fails: what is not understood is [`Event::Other`] or [`Event::Plain`].
 #[must_use]
@@ -11,11 +13,17 @@ pub fn entries(line: &str) -> Vec<Entry> {
         return vec![bare(Event::Plain(line.to_owned()))];
     };
     match kind.as_str() {
-        "system" => vec![bare(system(&value))],
+        "system" => vec![bare(system::event(&value))],
         "assistant" | "user" => message(&value, kind == "assistant"),
-        "result" => vec![bare(Event::Result(outcome(&value)))],
-        "stream_event" => vec![bare(Event::Partial)],
-        "rate_limit_event" => vec![bare(rate_limit(&value))],
+        "result" => vec![bare(Event::Result(Box::new(outcome(&value))))],
+        "rate_limit_event" => vec![bare(Event::RateLimit(rate_limit(&value)))],
+        "control_request" => vec![bare(asked(&value))],
+        "control_response" | "control_cancel_request" => vec![bare(Event::Waiting(None))],
+        "tool_progress" => vec![bare(tool_progress(&value))],
+        "auth_status" => vec![bare(auth(&value))],
+        "stream_event" | "tool_use_summary" | "keep_alive" | "prompt_suggestion" => {
+            vec![bare(Event::Partial)]
+        }
         _ => vec![bare(Event::Other(kind))],
     }
 }
@@ -57,36 +65,80 @@ fn session(value: &Value) -> Option<String> {
     text(value, "session_id").or_else(|| text(value, "sessionId"))
 }
 
-fn system(value: &Value) -> Event {
-    match value.get("subtype").and_then(Value::as_str) {
-        Some("init") => Event::Init {
-            session: session(value),
-            model: text(value, "model"),
-            directory: text(value, "cwd"),
-        },
-        Some(subtype) => Event::Other(format!("system {subtype}")),
-        None => Event::Other("system".into()),
+fn rate_limit(value: &Value) -> RateLimit {
+    let info = value.get("rate_limit_info").unwrap_or(value);
+    RateLimit {
+        status: text(info, "status").unwrap_or_default(),
+        resets_at: number(info, "resetsAt").or_else(|| number(info, "resets_at")),
+        window: text(info, "rateLimitType").or_else(|| text(info, "rate_limit_type")),
     }
 }
 
-fn rate_limit(value: &Value) -> Event {
-    let info = value.get("rate_limit_info").unwrap_or(value);
-    Event::RateLimit {
-        status: text(info, "status").unwrap_or_default(),
-        resets_at: number(info, "resetsAt").or_else(|| number(info, "resets_at")),
+/// A question to whoever started the agent's program.
+fn asked(value: &Value) -> Event {
+    let request = value.get("request").unwrap_or(&Value::Null);
+    let words = |key| text(request, key).filter(|words| !words.is_empty());
+    match text(request, "subtype").as_deref() {
+        Some("can_use_tool") => {
+            let tool = words("display_name").or_else(|| words("tool_name"));
+            let tool = tool.unwrap_or_else(|| "a tool".into());
+            Event::Waiting(Some(format!("leave to use {tool}")))
+        }
+        Some("elicitation") => {
+            Event::Waiting(Some(words("message").unwrap_or_else(|| "an answer".into())))
+        }
+        _ => Event::Partial,
     }
+}
+
+/// A sign of life of a tool; worth a word only when a sub-agent's requests fail.
+fn tool_progress(value: &Value) -> Event {
+    let Some(retry) = value
+        .get("subagent_retry")
+        .filter(|retry| retry.is_object())
+    else {
+        return Event::Partial;
+    };
+    Event::Retry(Retry {
+        attempt: number(retry, "attempt").unwrap_or_default(),
+        most: number(retry, "max_retries").unwrap_or_default(),
+        delay_ms: number(retry, "retry_delay_ms").unwrap_or_default(),
+        error: text(retry, "error_category").unwrap_or_else(|| status(retry)),
+    })
+}
+
+fn auth(value: &Value) -> Event {
+    match text(value, "error").filter(|error| !error.is_empty()) {
+        Some(text) => Event::ApiError {
+            kind: "authentication_failed".into(),
+            text,
+        },
+        None => Event::Partial,
+    }
+}
+
+/// The HTTP status of a failed request, as words.
+fn status(value: &Value) -> String {
+    number(value, "error_status").map_or_else(
+        || "no answer".into(),
+        |status| format!("HTTP status {status}"),
+    )
 }
 
 fn message(value: &Value, from_agent: bool) -> Vec<Entry> {
     let message = value.get("message").unwrap_or(&Value::Null);
     let entry = |event| Entry {
-        parent: text(value, "parent_tool_use_id"),
+        parent: text(value, "parent_tool_use_id").filter(|id| !id.is_empty()),
         message: text(message, "id"),
         tokens: message.get("usage").filter(|_| from_agent).and_then(tokens),
         event,
     };
+    let failure = text(value, "error").filter(|_| from_agent);
     let said = |text: String| {
-        if from_agent {
+        if let Some(kind) = &failure {
+            let kind = kind.clone();
+            Event::ApiError { kind, text }
+        } else if from_agent {
             Event::Text(text)
         } else {
             Event::Prompt(text)
@@ -96,7 +148,7 @@ fn message(value: &Value, from_agent: bool) -> Vec<Entry> {
         Some(Value::String(text)) => vec![entry(said(text.clone()))],
         Some(Value::Array(items)) => items
             .iter()
-            .map(|item| entry(content(item, &said)))
+            .map(|item| entry(content(item, value, &said)))
             .collect(),
         _ => vec![entry(Event::Other(
             if from_agent { "assistant" } else { "user" }.into(),
@@ -104,43 +156,67 @@ fn message(value: &Value, from_agent: bool) -> Vec<Entry> {
     }
 }
 
-fn content(item: &Value, said: &impl Fn(String) -> Event) -> Event {
+fn content(item: &Value, line: &Value, said: &impl Fn(String) -> Event) -> Event {
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
     let field = |key: &str| text(item, key).unwrap_or_default();
     match kind {
         "text" => said(field("text")),
         "thinking" => Event::Thinking(field("thinking")),
         "redacted_thinking" => Event::Thinking(String::new()),
-        "tool_use" | "server_tool_use" => Event::ToolUse(ToolUse::new(
+        "tool_use" | "server_tool_use" | "mcp_tool_use" => Event::ToolUse(Box::new(ToolUse::new(
             &field("id"),
             &field("name"),
             item.get("input").unwrap_or(&Value::Null),
-        )),
-        "tool_result" => tool_result(item),
+        ))),
+        // Answers of tools that the model's provider runs: `web_search_tool_result`, `mcp_tool_result` ...
+        kind if kind.ends_with("tool_result") => {
+            Event::ToolResult(Box::new(tool_result(item, line)))
+        }
+        "image" | "document" => said(format!("[{kind}]")),
         other => Event::Other(other.to_owned()),
     }
 }
 
-fn tool_result(item: &Value) -> Event {
+fn tool_result(item: &Value, line: &Value) -> ToolResult {
     let parts: Vec<&str> = match item.get("content") {
         Some(Value::String(text)) => vec![text],
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .filter_map(|part| part.get("text")?.as_str())
-            .collect(),
+        Some(Value::Array(parts)) => parts.iter().filter_map(part).collect(),
         _ => Vec::new(),
     };
-    let mut lines = parts.iter().flat_map(|part| part.lines());
-    Event::ToolResult {
-        id: text(item, "tool_use_id").unwrap_or_default(),
-        is_error: item.get("is_error").and_then(Value::as_bool) == Some(true),
-        size: parts.iter().map(|part| part.len()).sum(),
-        lines: lines.clone().count(),
-        first_line: lines
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default()
-            .to_owned(),
+    // What the tool did in its own form; older streams spell the field as the session's file does.
+    let done = line
+        .get("tool_use_result")
+        .or_else(|| line.get("toolUseResult"));
+    ToolResult::new(
+        text(item, "tool_use_id").unwrap_or_default(),
+        item.get("is_error").and_then(Value::as_bool) == Some(true),
+        &parts,
+        done.and_then(|done| patch(done.get("structuredPatch")?)),
+    )
+}
+
+fn part(part: &Value) -> Option<&str> {
+    match part.get("type").and_then(Value::as_str) {
+        Some("image") => Some("[image]"),
+        _ => part.get("text").or_else(|| part.get("title"))?.as_str(),
     }
+}
+
+/// Hunks as the lines of a unified difference; `None` when there is none, or one is not what it should be.
+fn patch(hunks: &Value) -> Option<String> {
+    let mut out = String::new();
+    for hunk in hunks.as_array()? {
+        let at = |key| number(hunk, key);
+        let (old, old_lines) = (at("oldStart")?, at("oldLines")?);
+        let (new, new_lines) = (at("newStart")?, at("newLines")?);
+        let header = format!("@@ -{old},{old_lines} +{new},{new_lines} @@\n");
+        out.push_str(&header);
+        for line in hunk.get("lines")?.as_array()? {
+            out.push_str(line.as_str()?);
+            out.push('\n');
+        }
+    }
+    (!out.is_empty()).then_some(out)
 }
 
 fn tokens(usage: &Value) -> Option<Tokens> {
@@ -156,27 +232,55 @@ fn tokens(usage: &Value) -> Option<Tokens> {
 
 fn outcome(value: &Value) -> Outcome {
     let models = value.get("modelUsage").and_then(Value::as_object);
-    let error = value
-        .get("errors")
-        .and_then(Value::as_array)
-        .and_then(|errors| errors.iter().find_map(Value::as_str));
+    let models: Vec<&Value> = models
+        .into_iter()
+        .flat_map(|models| models.values())
+        .collect();
+    let errors = value.get("errors").and_then(Value::as_array);
+    let errors: Vec<&str> = errors
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let whole = models_tokens(&models);
     Outcome {
         subtype: text(value, "subtype").unwrap_or_default(),
         is_error: value.get("is_error").and_then(Value::as_bool) == Some(true),
         session: session(value),
         turns: number(value, "num_turns"),
-        cost_micro_usd: value
-            .get("total_cost_usd")
-            .and_then(Value::as_f64)
+        // Older streams said `cost_usd`.
+        cost_micro_usd: ["total_cost_usd", "cost_usd"]
+            .into_iter()
+            .find_map(|key| value.get(key)?.as_f64())
             .filter(|cost| *cost >= 0.0)
             .map(|cost| (cost * 1e6).round() as i64),
-        tokens: value.get("usage").and_then(tokens),
+        tokens: whole.or_else(|| value.get("usage").and_then(tokens)),
+        whole_session: whole.is_some(),
         duration_ms: number(value, "duration_ms"),
         context_window: models
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, usage)| number(usage, "contextWindow"))
+            .iter()
+            .filter_map(|usage| number(usage, "contextWindow"))
             .max(),
-        text: text(value, "result").or_else(|| error.map(str::to_owned)),
+        denials: value
+            .get("permission_denials")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len),
+        text: text(value, "result")
+            .filter(|text| !text.is_empty())
+            .or_else(|| (!errors.is_empty()).then(|| errors.join("\n"))),
     }
+}
+
+/// What all models of a session used together; `None` where the stream does not say it.
+fn models_tokens(models: &[&Value]) -> Option<Tokens> {
+    let mut sum = Tokens::default();
+    for usage in models {
+        sum += Tokens {
+            input: number(usage, "inputTokens")?,
+            output: number(usage, "outputTokens")?,
+            cache_read: number(usage, "cacheReadInputTokens").unwrap_or_default(),
+            cache_write: number(usage, "cacheCreationInputTokens").unwrap_or_default(),
+        };
+    }
+    (sum != Tokens::default()).then_some(sum)
 }

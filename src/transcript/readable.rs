@@ -80,24 +80,52 @@ pub fn readable(line: &str) -> Vec<ReadableLine> {
             Event::Thinking(text) => push_lines(&mut out, LineKind::Thinking, &text),
             Event::Prompt(text) => push_lines(&mut out, LineKind::Prompt, &text),
             Event::ToolUse(tool) => push(&mut out, LineKind::Tool, &tool_line(&tool)),
-            Event::ToolResult {
-                is_error: true,
-                first_line,
-                ..
-            } => push(&mut out, LineKind::ToolError, first_line.trim()),
+            Event::ToolResult(result) if result.is_error => {
+                push(&mut out, LineKind::ToolError, result.first_line.trim());
+            }
             // An answer of one line ("File created") says nothing the call did not.
-            Event::ToolResult { lines, .. } if lines > 1 => {
-                push(&mut out, LineKind::ToolResult, &text::count(lines, "line"));
+            Event::ToolResult(result) if result.lines > 1 => {
+                let lines = text::count(result.lines, "line");
+                push(&mut out, LineKind::ToolResult, &lines);
             }
             Event::Result(outcome) => push_outcome(&mut out, &outcome),
-            Event::RateLimit { status, .. } if status != "allowed" => push(
-                &mut out,
-                LineKind::Failure,
-                &format!("rate limit: {status}"),
-            ),
+            Event::RateLimit(limit) if limit.matters() => {
+                push(&mut out, LineKind::Failure, &limit.words());
+            }
+            Event::Retry(retry) => push(&mut out, LineKind::Failure, &retry.words()),
+            Event::ApiError { kind, text } => {
+                push(&mut out, LineKind::Failure, &kind.replace('_', " "));
+                push_lines(&mut out, LineKind::Failure, &text);
+            }
+            Event::Denied { tool, why, .. } => {
+                let first = why.lines().next().unwrap_or_default();
+                push(
+                    &mut out,
+                    LineKind::ToolError,
+                    &format!("{tool} was refused: {first}"),
+                );
+            }
+            Event::Waiting(Some(what)) => {
+                push(&mut out, LineKind::Failure, &format!("waits for {what}"));
+            }
+            Event::Compacted { .. } => {
+                push(&mut out, LineKind::Quiet, "the context was compacted");
+            }
+            Event::Notice { text, grave } => {
+                let kind = if grave {
+                    LineKind::Failure
+                } else {
+                    LineKind::Quiet
+                };
+                push_lines(&mut out, kind, &text);
+            }
             Event::Other(kind) => push(&mut out, LineKind::Quiet, &kind),
             Event::Plain(text) => push(&mut out, LineKind::Plain, &text),
-            Event::ToolResult { .. } | Event::RateLimit { .. } | Event::Partial => {}
+            Event::ToolResult(_)
+            | Event::RateLimit(_)
+            | Event::SubAgent(_)
+            | Event::Waiting(None)
+            | Event::Partial => {}
         }
     }
     out
@@ -129,7 +157,7 @@ fn tool_line(tool: &ToolUse) -> String {
 }
 
 fn push_outcome(out: &mut Vec<ReadableLine>, outcome: &Outcome) {
-    let failed = outcome.is_error || outcome.subtype.starts_with("error");
+    let failed = outcome.failed();
     let mut parts = vec![if failed {
         format!("failed: {}", outcome.subtype)
     } else {

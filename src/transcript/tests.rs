@@ -68,12 +68,30 @@ fn the_lines_of_one_message_use_its_tokens_once() {
 }
 
 #[test]
-fn a_session_that_goes_on_adds_to_what_was_used() {
-    let mut transcript = folded(SESSION);
-    for line in SESSION {
-        transcript.add(None, line);
-    }
-    assert_eq!(transcript.usage().cost_micro_usd, 842_600);
+fn results_of_one_session_tell_its_cost_so_far_and_sessions_add_up() {
+    let result = |session: &str, cost: f64| {
+        format!(
+            r#"{{"type":"result","subtype":"success","num_turns":2,"total_cost_usd":{cost},"session_id":"{session}","modelUsage":{{"opus":{{"inputTokens":10,"outputTokens":5,"contextWindow":200000}},"haiku":{{"inputTokens":1,"outputTokens":1}}}},"usage":{{"input_tokens":9,"output_tokens":4}}}}"#
+        )
+    };
+    let lines = [result("a", 0.5), result("a", 0.75), result("b", 0.25)];
+    let transcript = folded(&lines.each_ref().map(String::as_str));
+    let usage = transcript.usage();
+    assert_eq!((usage.cost_micro_usd, usage.turns), (1_000_000, 6));
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens),
+        (22, 12),
+        "of each session what its last result says of every model"
+    );
+}
+
+#[test]
+fn older_streams_spell_the_session_and_the_cost_otherwise() {
+    let line =
+        r#"{"type":"result","subtype":"success","sessionId":"s","cost_usd":0.02,"num_turns":1}"#;
+    let transcript = folded(&[line]);
+    assert_eq!(transcript.usage().cost_micro_usd, 20_000);
+    assert_eq!(transcript.session.as_deref(), Some("s"));
 }
 
 #[test]
@@ -98,7 +116,7 @@ fn a_person_reads_what_the_agent_does() {
             "  ✗ no space left",
             "▸ Edit   docs/task-2/task.md  +2 -1",
             "▸ Write  /w/notes.md  +0",
-            "✗ rate limit: allowed_warning",
+            "✗ rate limit nearly reached",
             "✓ finished · 14 turns · 41k tokens · $0.42 · 2m41s",
         ]
     );
@@ -124,8 +142,8 @@ fn tools_are_summed_up_by_what_they_are_about() {
         ),
         (
             "TodoWrite",
-            r#"{"todos":[{"status":"completed"},{"status":"pending"}]}"#,
-            "1 of 2 done",
+            r#"{"todos":[{"status":"completed"},{"status":"in_progress","activeForm":"Testing"}]}"#,
+            "1 of 2 done, now: Testing",
         ),
         (
             "WebFetch",
@@ -154,7 +172,10 @@ fn what_is_not_understood_is_kept_and_reading_goes_on() {
         (r#"{"type":"assistant"}"#, Event::Other("assistant".into())),
         (
             r#"{"type":"system","subtype":"compact_boundary"}"#,
-            Event::Other("system compact_boundary".into()),
+            Event::Compacted {
+                before: None,
+                after: None,
+            },
         ),
         (
             r#"{"type":"user","message":{"content":"hello"}}"#,

@@ -1,12 +1,32 @@
 //! Tool calls: which tool, on what, how much it changes.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::Serialize;
 use serde_json::Value;
+
+use super::event::start_of;
 
 /// Longest summary kept, in characters: a shell command may be a whole script.
 const SUMMARY_LIMIT: usize = 200;
+/// Most bytes kept of what a call was given, and of each side of an edit.
+const INPUT_LIMIT: usize = 64 * 1024;
+/// Fields of an input that the summary or the edit tells.
+const TOLD: [&str; 9] = [
+    "file_path",
+    "notebook_path",
+    "content",
+    "old_string",
+    "new_string",
+    "edits",
+    "new_source",
+    "replace_all",
+    "todos",
+];
 
 /// A call of a tool.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ToolUse {
     pub id: String,
     pub name: String,
@@ -18,6 +38,22 @@ pub struct ToolUse {
     pub added: Option<usize>,
     /// Lines replaced, for tools that edit.
     pub removed: Option<usize>,
+    /// What a file's text is changed from and to, in the order it is done; the old one is empty where a file is written whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Edit>,
+    /// What the summary leaves out: a script's other lines, a prompt; empty when there is nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub details: String,
+    /// The same for calls of the same tool with the same input.
+    #[serde(skip)]
+    pub fingerprint: u64,
+}
+
+/// One replacement in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Edit {
+    pub old: String,
+    pub new: String,
 }
 
 impl ToolUse {
@@ -28,37 +64,56 @@ impl ToolUse {
         let path = ["file_path", "notebook_path", "path"]
             .into_iter()
             .find_map(text)
-            .filter(|_| !matches!(name, "Grep" | "Glob"));
-        let (added, removed) = change(name, input);
-        let summary = match name {
-            "Bash" => text("command").map(first_line),
-            "Grep" | "Glob" => text("pattern").map(first_line),
-            "TodoWrite" => input.get("todos").and_then(Value::as_array).map(|todos| {
-                let done =
-                    |todo: &&Value| todo.get("status").and_then(Value::as_str) == Some("completed");
-                format!(
-                    "{} of {} done",
-                    todos.iter().filter(done).count(),
-                    todos.len()
-                )
+            .filter(|_| !matches!(name, "Grep" | "Glob" | "LS"));
+        let about = match name {
+            "Bash" => text("command").map(str::to_owned),
+            "Grep" | "Glob" => text("pattern").map(str::to_owned),
+            "TodoWrite" => input
+                .get("todos")
+                .and_then(Value::as_array)
+                .map(|todos| todo(todos)),
+            _ => path.map(|path| short_path(path).to_owned()).or_else(|| {
+                ["description", "query", "url", "command", "skill", "prompt"]
+                    .into_iter()
+                    .find_map(text)
+                    .map(str::to_owned)
             }),
-            _ => path
-                .map(short_path)
-                .or_else(|| {
-                    ["description", "query", "url", "command", "skill", "prompt"]
-                        .into_iter()
-                        .find_map(text)
-                })
-                .map(first_line),
         };
+        let about = about.unwrap_or_else(|| any_text(input).to_owned());
+        let edits = edits(name, input);
+        let (added, removed) = change(name, &edits);
         Self {
             id: id.to_owned(),
             name: name.to_owned(),
-            summary: summary.unwrap_or_else(|| any_text(input)),
+            summary: first_line(&about),
             path: path.map(str::to_owned),
             added,
             removed,
+            details: details(name, &about, input),
+            edits: edits.into_iter().map(Edit::kept).collect(),
+            fingerprint: fingerprint(name, input),
         }
+    }
+
+    /// Whether the call starts a sub-agent.
+    #[must_use]
+    pub fn delegates(&self) -> bool {
+        matches!(self.name.as_str(), "Agent" | "Task")
+    }
+
+    /// Whether the call asks a person for something, so that nothing goes on until it is answered.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self.name.as_str(), "AskUserQuestion" | "ExitPlanMode")
+    }
+
+    /// Whether calling it again and again is how it is meant to be used.
+    #[must_use]
+    pub fn polls(&self) -> bool {
+        matches!(
+            self.name.as_str(),
+            "BashOutput" | "TaskOutput" | "TaskGet" | "TaskList" | "Monitor"
+        )
     }
 
     /// Whether the call changes a file.
@@ -68,41 +123,126 @@ impl ToolUse {
     }
 }
 
-/// Lines written and lines replaced.
-fn change(name: &str, input: &Value) -> (Option<usize>, Option<usize>) {
-    let lines = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_str)
-            .map_or(0, |text| text.lines().count())
-    };
+impl Edit {
+    fn new(old: &str, new: &str) -> Self {
+        Self {
+            old: old.to_owned(),
+            new: new.to_owned(),
+        }
+    }
+
+    /// As much of it as is kept.
+    fn kept(mut self) -> Self {
+        for text in [&mut self.old, &mut self.new] {
+            text.truncate(start_of(text, INPUT_LIMIT).len());
+        }
+        self
+    }
+}
+
+/// What a call changes in a file.
+fn edits(name: &str, input: &Value) -> Vec<Edit> {
+    fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+        value.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+    let replaced = |edit: &Value| Edit::new(text(edit, "old_string"), text(edit, "new_string"));
     match name {
-        "Write" => (Some(lines(input, "content")), None),
-        "Edit" => (
-            Some(lines(input, "new_string")),
-            Some(lines(input, "old_string")),
-        ),
+        "Write" => vec![Edit::new("", text(input, "content"))],
+        "Edit" => vec![replaced(input)],
         "MultiEdit" => {
             let edits = input.get("edits").and_then(Value::as_array);
-            let sum = |key| {
-                edits
-                    .into_iter()
-                    .flatten()
-                    .map(|edit| lines(edit, key))
-                    .sum()
-            };
-            (Some(sum("new_string")), Some(sum("old_string")))
+            edits.into_iter().flatten().map(replaced).collect()
         }
-        "NotebookEdit" => (Some(lines(input, "new_source")), None),
+        "NotebookEdit" => vec![Edit::new("", text(input, "new_source"))],
+        _ => Vec::new(),
+    }
+}
+
+/// Lines written and lines replaced.
+fn change(name: &str, edits: &[Edit]) -> (Option<usize>, Option<usize>) {
+    let sum = |side: fn(&Edit) -> &str| edits.iter().map(|edit| side(edit).lines().count()).sum();
+    match name {
+        "Write" | "NotebookEdit" => (Some(sum(|edit| &edit.new)), None),
+        "Edit" | "MultiEdit" => (Some(sum(|edit| &edit.new)), Some(sum(|edit| &edit.old))),
         _ => (None, None),
     }
 }
 
+/// `3 of 5 done, now: Write the tests`
+fn todo(todos: &[Value]) -> String {
+    let status =
+        |todo: &&Value, wanted: &str| todo.get("status").and_then(Value::as_str) == Some(wanted);
+    let done = todos
+        .iter()
+        .filter(|todo| status(todo, "completed"))
+        .count();
+    let now = todos.iter().find(|todo| status(todo, "in_progress"));
+    let now = now.and_then(|todo| {
+        let words = todo.get("activeForm").or_else(|| todo.get("content"))?;
+        words.as_str()
+    });
+    let now = now.map_or_else(String::new, |now| format!(", now: {now}"));
+    format!("{done} of {} done{now}", todos.len())
+}
+
+/// What the summary does not say: the whole of a text that it cuts, then the other fields.
+fn details(name: &str, about: &str, input: &Value) -> String {
+    let mut out = String::new();
+    if about.lines().nth(1).is_some() || about.chars().count() > SUMMARY_LIMIT {
+        out.push_str(about.trim_end());
+    }
+    if name == "TodoWrite" {
+        let todos = input.get("todos").and_then(Value::as_array);
+        for todo in todos.into_iter().flatten() {
+            let field = |key| todo.get(key).and_then(Value::as_str).unwrap_or_default();
+            let sign = match field("status") {
+                "completed" => "[x]",
+                "in_progress" => "[>]",
+                _ => "[ ]",
+            };
+            line(&mut out, &format!("{sign} {}", field("content")));
+        }
+        return out;
+    }
+    for (key, value) in input.as_object().into_iter().flatten() {
+        let shown = match value {
+            Value::String(text) if text.is_empty() || text == about => continue,
+            Value::String(text) => text.clone(),
+            Value::Null => continue,
+            other => other.to_string(),
+        };
+        if !TOLD.contains(&key.as_str()) {
+            let separator = if shown.contains('\n') { ":\n" } else { ": " };
+            line(&mut out, &format!("{key}{separator}{}", shown.trim_end()));
+        }
+        if out.len() > INPUT_LIMIT {
+            break;
+        }
+    }
+    out.truncate(start_of(&out, INPUT_LIMIT).len());
+    out
+}
+
+fn line(out: &mut String, text: &str) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(text);
+}
+
+fn fingerprint(name: &str, input: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    // Wherever the object came from, its keys come in the same order from the same program.
+    input.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The first text among the fields of an input.
-fn any_text(input: &Value) -> String {
+fn any_text(input: &Value) -> &str {
     let fields = input.as_object().into_iter().flatten();
     let mut texts = fields.filter_map(|(_, value)| value.as_str());
-    texts.next().map(first_line).unwrap_or_default()
+    texts.next().unwrap_or_default()
 }
 
 fn first_line(text: &str) -> String {

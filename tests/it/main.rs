@@ -39,3 +39,4 @@ mod tasks_fuzz;
 mod tasks_peer;
 mod tasks_shell;
 mod tasks_write;
+mod transcript;

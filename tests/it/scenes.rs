@@ -136,9 +136,24 @@ struct LogStep {
     run: String,
     /// How long before now the run began, in seconds.
     began: i64,
+    #[serde(default)]
     lines: String,
+    /// A stream of `tests/fixtures/transcript` in place of lines, a line every few seconds.
+    #[serde(default)]
+    stream: Option<StreamStep>,
     #[serde(default)]
     ended: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamStep {
+    name: String,
+    /// Seconds between two lines.
+    pace: f64,
+    /// How many of its lines have come; all when absent.
+    #[serde(default)]
+    lines: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -461,7 +476,17 @@ fn times(value: &mut Value, now: Timestamp) {
     }
 }
 
-fn log(console: &mut Harness, given: LogStep) {
+fn log(console: &mut Harness, mut given: LogStep) {
+    if let Some(stream) = &given.stream {
+        let file = format!("tests/fixtures/transcript/{}.jsonl", stream.name);
+        let text =
+            fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let lines = text.lines().take(stream.lines.unwrap_or(usize::MAX));
+        given.lines = lines
+            .enumerate()
+            .map(|(at, line)| format!("{} agent {line}\n", at as f64 * stream.pace))
+            .collect();
+    }
     let began = console.model.now - SignedDuration::from_secs(given.began);
     let items = given.lines.lines().map(|line| {
         let mut words = line.splitn(3, ' ');

@@ -76,6 +76,11 @@ impl Model {
         self.detail.tab() == Tab::Logs
     }
 
+    /// The open tab is the agent's timeline.
+    pub fn shows_timeline(&self) -> bool {
+        self.detail.tab() == Tab::Timeline
+    }
+
     /// The run has a pull request.
     pub fn has_pull_request(&self) -> bool {
         self.run_is(|entry| entry.run.status.pull_request_url.is_some())

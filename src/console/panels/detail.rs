@@ -225,7 +225,7 @@ impl Detail {
         }
         let rows = usize::from(inside.height);
         self.preview.list.set_height(rows);
-        self.timeline.list.set_height(rows);
+        self.timeline.fit(usize::from(inside.width), rows);
     }
 
     /// Makes room for a log that comes from its beginning.

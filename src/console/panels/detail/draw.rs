@@ -2,6 +2,7 @@
 
 mod items;
 mod progress;
+mod timeline;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -19,8 +20,9 @@ use crate::{
 };
 
 use self::{
-    items::{preview, timeline},
-    progress::{stage_line, totals},
+    items::preview,
+    progress::{short, stage_line, totals},
+    timeline::timeline,
 };
 use super::{Detail, Subject, Tab, logs::Shown, page::Page};
 

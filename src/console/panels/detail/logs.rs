@@ -12,7 +12,7 @@ use crate::{
         widgets::text_view::{LIMIT, Lens, Line, Piece, Row, TextView, ansi, looks_like_an_error},
     },
     runs::Stage,
-    transcript::{LineKind, Transcript, readable},
+    transcript::{LineKind, readable},
 };
 
 /// Where a line comes from.
@@ -72,8 +72,6 @@ pub struct Logs {
     sources: Vec<Source>,
     raw: bool,
     pub shown: Shown,
-    /// What the agent's lines add up to.
-    pub transcript: Transcript,
     /// Everything there is has arrived.
     pub ended: bool,
     /// Why no more will come.
@@ -87,7 +85,6 @@ impl Default for Logs {
             sources: Vec::new(),
             raw: false,
             shown: Shown::All,
-            transcript: Transcript::default(),
             ended: false,
             trouble: None,
         };
@@ -106,9 +103,6 @@ impl Logs {
                 self.view.push(&item.text, at, REMARK);
                 continue;
             };
-            if source.stage == Stage::Agent {
-                self.transcript.add(Some(item.at), &item.text);
-            }
             let tag = self.tag(source);
             self.view.push(&item.text, at, tag);
         }
@@ -401,11 +395,5 @@ mod tests {
         logs.view.next_error();
         while logs.view.work() {}
         assert_eq!(logs.view.current(), Some(3));
-    }
-
-    #[test]
-    fn what_the_agent_does_adds_up() {
-        assert_eq!(run().transcript.tool_calls, 1);
-        assert_eq!(run().transcript.tool_errors, 1);
     }
 }

@@ -1,67 +1,46 @@
-//! The Timeline tab: an agent's turns, what it said, thought and called, each folded to one line until it is opened.
+//! The Timeline tab: what an agent said, called and met, step by step, each folded to a line or a few until it is opened.
 
-use std::collections::{BTreeSet, HashMap};
+mod inside;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use self::inside::Inside;
 use crate::{
-    console::{list::List, theme::Scope},
-    text,
-    transcript::{Event, entries},
+    console::{list::List, widgets::text_view::lay::Spans},
+    transcript::{Call, Step, Steps, Transcript, What, entries},
 };
 
-/// Most steps kept; the log has them all.
-const STEPS: usize = 20_000;
-/// Most lines of one step that are shown when it is opened.
-const UNFOLDED: usize = 200;
-
-/// What kind of step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Session,
-    Text,
-    Thinking,
-    Tool,
-    End,
-    Trouble,
-}
-
-/// One thing an agent did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub at: Timestamp,
-    /// Counts from 1; 0 before the first turn.
-    pub turn: usize,
-    pub kind: Kind,
-    /// A sub-agent's.
-    pub nested: bool,
-    /// The tool, for a call.
-    pub name: String,
-    /// On one line.
-    pub summary: String,
-    /// Lines written and replaced.
-    pub changed: Option<(usize, usize)>,
-    /// Milliseconds until the tool answered.
-    pub took: Option<i64>,
-    /// The tool answered with an error.
-    pub failed: bool,
-    /// What opening it shows.
-    pub inside: Vec<String>,
-}
-
-/// A row of the tab: a step, and which line of what is inside it (0 is the step itself).
+/// A row of the tab: the number of a step, and which of its rows (0 is the step's own line).
 pub type RowId = (usize, usize);
+
+/// Columns before what a step says: the time, the turn, the sign of what can be opened.
+pub const MARGIN: usize = 15;
+/// Columns by which the steps of a sub-agent are indented.
+pub const INDENT: usize = 2;
+/// Deepest indentation, in sub-agents: deeper ones stand below the same column.
+const DEEPEST: usize = 4;
 
 /// State of the tab.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     pub list: List<RowId>,
-    steps: Vec<Step>,
-    open: BTreeSet<usize>,
-    /// Steps of calls that have not been answered, by the calls' ids.
-    unanswered: HashMap<String, usize>,
-    message: Option<String>,
-    turn: usize,
+    /// What the agent's lines add up to.
+    pub transcript: Transcript,
+    steps: Steps,
+    /// Steps that a person opened, and those that a person closed though they are open by themselves.
+    opened: BTreeSet<usize>,
+    closed: BTreeSet<usize>,
+    /// Every edit shows what it changes.
+    edits: bool,
+    /// Rows of steps that have been looked at, for the width there is.
+    laid: BTreeMap<usize, Inside>,
+    /// Steps of sub-agents by the step of the call that started them.
+    children: HashMap<usize, Vec<usize>>,
+    width: usize,
     /// Whether the newest step is kept in sight.
     pub follow: bool,
 }
@@ -69,106 +48,45 @@ pub struct Timeline {
 impl Timeline {
     /// Takes one line of the agent's log in; [`Self::settle`] comes after a batch.
     pub fn add(&mut self, at: Timestamp, line: &str) {
-        // What is no JSON is for the log.
-        if !line.starts_with('{') || self.steps.len() >= STEPS {
-            return;
+        let entries = entries(line);
+        for entry in &entries {
+            self.transcript.add_entry(Some(at), entry);
         }
-        for entry in entries(line) {
-            let nested = entry.parent.is_some();
-            if !nested && entry.message.is_some() && entry.message != self.message {
-                self.message.clone_from(&entry.message);
-                self.turn += 1;
-            }
-            let (kind, whole) = match &entry.event {
-                Event::Init { model, .. } => (
-                    Kind::Session,
-                    format!("session {}", model.as_deref().unwrap_or_default()),
-                ),
-                Event::Text(words) => (Kind::Text, words.clone()),
-                Event::Thinking(words) => (Kind::Thinking, words.clone()),
-                Event::ToolUse(tool) => {
-                    self.unanswered.insert(tool.id.clone(), self.steps.len());
-                    (Kind::Tool, tool.summary.clone())
-                }
-                Event::ToolResult {
-                    id,
-                    is_error,
-                    first_line,
-                    ..
-                } => {
-                    self.answered(id, at, *is_error, first_line);
-                    continue;
-                }
-                Event::Result(outcome) => {
-                    let kind = if outcome.is_error {
-                        Kind::Trouble
-                    } else {
-                        Kind::End
-                    };
-                    (
-                        kind,
-                        outcome
-                            .text
-                            .clone()
-                            .unwrap_or_else(|| outcome.subtype.clone()),
-                    )
-                }
-                Event::RateLimit { status, .. } if status != "allowed" => {
-                    (Kind::Trouble, format!("rate limit: {status}"))
-                }
-                _ => continue,
-            };
-            let lines: Vec<String> = whole
-                .trim()
-                .lines()
-                .take(UNFOLDED)
-                .map(|line| text::sanitize(line).into_owned())
-                .collect();
-            let summary = lines.first().cloned().unwrap_or_default();
-            let (name, changed) = match &entry.event {
-                Event::ToolUse(tool) => {
-                    let changed = tool.added.map(|added| (added, tool.removed.unwrap_or(0)));
-                    (text::sanitize(&tool.name).into_owned(), changed)
-                }
-                _ => (String::new(), None),
-            };
-            self.steps.push(Step {
-                at,
-                turn: self.turn,
-                kind,
-                nested,
-                name,
-                summary,
-                changed,
-                took: None,
-                failed: false,
-                inside: if lines.len() > 1 { lines } else { Vec::new() },
-            });
-        }
-    }
-
-    fn answered(&mut self, id: &str, at: Timestamp, is_error: bool, first_line: &str) {
-        let Some(step) = self
-            .unanswered
-            .remove(id)
-            .and_then(|index| self.steps.get_mut(index))
-        else {
-            return;
-        };
-        step.took = Some(at.duration_since(step.at).as_millis() as i64);
-        step.failed = is_error;
-        if is_error {
-            step.inside.push(text::sanitize(first_line).into_owned());
-        }
+        self.steps.add_entries(Some(at), line, &entries);
     }
 
     /// Derives the rows anew, after lines came or a step was opened.
     pub fn settle(&mut self) {
-        let mut rows = Vec::with_capacity(self.steps.len());
-        for (index, step) in self.steps.iter().enumerate() {
-            rows.push((index, 0));
-            if self.open.contains(&index) {
-                rows.extend((1..=step.inside.len()).map(|line| (index, line)));
+        let changed = self.steps.take_changed();
+        for number in &changed {
+            self.laid.remove(number);
+        }
+        let oldest = self.steps.dropped();
+        for number in changed.range(oldest..).copied() {
+            let parent = self.steps.get(number).and_then(|step| step.parent);
+            if let Some(parent) = parent {
+                let children = self.children.entry(parent).or_default();
+                if children.is_empty() {
+                    self.laid.remove(&parent);
+                }
+                if children.last().is_none_or(|last| *last < number) {
+                    children.push(number);
+                }
+            }
+            // Whoever reads in a sub-agent's steps keeps them when it has ended.
+            if !self.follow && !self.steps.waits(number) && self.children.contains_key(&number) {
+                self.opened.insert(number);
+            }
+        }
+        self.children.retain(|parent, _| *parent >= oldest);
+        let mut rows = Vec::with_capacity(self.list.rows().len() + changed.len());
+        for number in oldest..self.steps.end() {
+            let top = self
+                .steps
+                .get(number)
+                .is_some_and(|step| step.parent.is_none_or(|parent| parent < oldest));
+            if top {
+                self.rows_of(number, &mut rows);
             }
         }
         self.list.set_rows(rows);
@@ -177,136 +95,192 @@ impl Timeline {
         }
     }
 
+    fn rows_of(&mut self, number: usize, rows: &mut Vec<RowId>) {
+        rows.push((number, 0));
+        let open = self.is_open(number);
+        let shown = self.inside(number).map_or(0, |inside| inside.shown(open));
+        let children = self.children.get(&number).filter(|_| open).cloned();
+        for child in children.unwrap_or_default() {
+            self.rows_of(child, rows);
+        }
+        rows.extend((1..=shown).map(|row| (number, row)));
+    }
+
+    /// The rows of a step: worked out once, and only for steps that show any.
+    fn inside(&mut self, number: usize) -> Option<&Inside> {
+        if !self.laid.contains_key(&number) {
+            let step = self.steps.get(number)?;
+            // A call without a fault is one line until it is opened.
+            let quiet = matches!(&step.what, What::Call(call) if !call.failed());
+            if quiet && !self.is_open(number) {
+                return None;
+            }
+            let room = self
+                .width
+                .saturating_sub(MARGIN + INDENT * self.depth(number));
+            let delegated = self.children.contains_key(&number);
+            self.laid.insert(number, Inside::of(step, delegated, room));
+        }
+        self.laid.get(&number)
+    }
+
     /// Opens or closes the selected step.
     pub fn toggle(&mut self) {
-        let Some((step, _)) = self.list.selected().copied() else {
+        let Some((number, _)) = self.list.selected().copied() else {
             return;
         };
-        if self.steps[step].inside.is_empty() {
+        if !self.can_open(number) {
             return;
         }
-        if !self.open.remove(&step) {
-            self.open.insert(step);
+        let open = self.is_open(number);
+        self.opened.remove(&number);
+        self.closed.remove(&number);
+        if self.is_open(number) == open {
+            let changed = if open {
+                &mut self.closed
+            } else {
+                &mut self.opened
+            };
+            changed.insert(number);
         }
         self.follow = false;
         self.settle();
-        self.list.select(&(step, 0));
+        self.list.select(&(number, 0));
     }
 
-    /// Whether a step is open.
-    pub fn is_open(&self, step: usize) -> bool {
-        self.open.contains(&step)
+    /// Opens every edit, or folds those that no person opened.
+    pub fn toggle_edits(&mut self) {
+        self.edits = !self.edits;
+        let selected = self.list.selected().copied();
+        self.settle();
+        if let Some((number, _)) = selected.filter(|_| !self.follow) {
+            self.list.select(&(number, 0));
+        }
     }
 
-    /// A step by its place.
-    pub fn step(&self, index: usize) -> Option<&Step> {
-        self.steps.get(index)
+    /// Goes to the next step that went wrong, and around at the end.
+    pub fn next_trouble(&mut self) {
+        let rows = self.list.rows();
+        let bad = |row: &&RowId| row.1 == 0 && self.steps.get(row.0).is_some_and(is_trouble);
+        let after = rows.iter().skip(self.list.cursor() + 1).find(bad);
+        let found = after.or_else(|| rows.iter().find(bad)).copied();
+        if let Some(row) = found {
+            self.follow = false;
+            self.list.select(&row);
+        }
     }
 
-    /// Whether a step begins a turn.
-    pub fn begins_turn(&self, index: usize) -> bool {
-        let before = index
-            .checked_sub(1)
-            .map_or(0, |before| self.steps[before].turn);
-        self.steps.get(index).is_some_and(|step| step.turn > before)
+    /// Keeps the newest step in sight, or no longer.
+    pub fn toggle_follow(&mut self) {
+        self.follow = !self.follow;
+        self.settle();
     }
-}
 
-impl Step {
-    /// How it looks.
-    pub const fn scope(&self) -> Scope {
-        match self.kind {
-            Kind::Session => Scope::Muted,
-            Kind::Text => Scope::Agent,
-            Kind::Thinking => Scope::AgentThinking,
-            Kind::Tool if self.failed => Scope::AgentError,
-            Kind::Tool => Scope::AgentTool,
-            Kind::End => Scope::Good,
-            Kind::Trouble => Scope::Bad,
+    /// Whether a step shows all there is of it.
+    pub fn is_open(&self, number: usize) -> bool {
+        if self.opened.contains(&number) {
+            return true;
+        }
+        let by_itself = self.steps.get(number).is_some_and(|step| match &step.what {
+            What::Call(call) if self.children.contains_key(&number) => {
+                call.answer.is_none() && self.steps.waits(number)
+            }
+            What::Call(call) => self.edits && changes(call),
+            What::End(outcome) => outcome.failed(),
+            _ => false,
+        });
+        by_itself && !self.closed.contains(&number)
+    }
+
+    /// Whether there is more of a step than is shown while it is folded.
+    pub fn can_open(&self, number: usize) -> bool {
+        if self.children.contains_key(&number) {
+            return true;
+        }
+        match self.laid.get(&number) {
+            Some(inside) => inside.folds(),
+            None => self.steps.get(number).is_some_and(
+                |step| matches!(&step.what, What::Call(call) if inside::has_inside(call)),
+            ),
+        }
+    }
+
+    /// A step by its number.
+    pub fn step(&self, number: usize) -> Option<&Step> {
+        self.steps.get(number)
+    }
+
+    /// One of a step's rows; row 0 is what stands on its own line, where that is a text.
+    pub fn row(&self, (number, row): RowId) -> Option<&Spans> {
+        self.laid.get(&number)?.row(row)
+    }
+
+    /// Rows of a step that are not shown.
+    pub fn hidden(&self, number: usize) -> usize {
+        let open = self.is_open(number);
+        self.laid
+            .get(&number)
+            .map_or(0, |inside| inside.hidden(open))
+    }
+
+    /// Whether the tool of a step's call is at work.
+    pub fn at_work(&self, number: usize) -> bool {
+        self.steps.waits(number)
+    }
+
+    /// Steps of the sub-agent that a step's call started.
+    pub fn steps_below(&self, number: usize) -> &[usize] {
+        self.children.get(&number).map_or(&[], Vec::as_slice)
+    }
+
+    /// In how many sub-agents a step is.
+    pub fn depth(&self, number: usize) -> usize {
+        let mut depth = 0;
+        let mut at = self.steps.get(number);
+        while let Some(parent) = at.and_then(|step| step.parent).filter(|_| depth < DEEPEST) {
+            depth += 1;
+            at = self.steps.get(parent);
+        }
+        depth
+    }
+
+    /// Whether a step of the main agent begins a turn.
+    pub fn begins_turn(&self, number: usize) -> bool {
+        let Some(step) = self.steps.get(number).filter(|step| step.parent.is_none()) else {
+            return false;
+        };
+        let mut before = (self.steps.dropped()..number).rev();
+        let before =
+            before.find_map(|number| self.steps.get(number).filter(|step| step.parent.is_none()));
+        step.turn > before.map_or(0, |before| before.turn)
+    }
+
+    /// Tells it how much room there is.
+    pub fn fit(&mut self, width: usize, height: usize) {
+        self.list.set_height(height);
+        if self.width != width {
+            self.width = width;
+            self.laid.clear();
+            self.settle();
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a call changes a file.
+fn changes(call: &Call) -> bool {
+    let patch = call
+        .answer
+        .as_ref()
+        .and_then(|answer| answer.patch.as_ref());
+    patch.is_some() || !call.edits().is_empty()
+}
 
-    fn second(n: i64) -> Timestamp {
-        Timestamp::from_second(n).unwrap()
-    }
-
-    fn timeline() -> Timeline {
-        let mut timeline = Timeline::default();
-        for (at, line) in [
-            (
-                1,
-                r#"{"type":"system","subtype":"init","model":"opus","session_id":"s"}"#,
-            ),
-            (
-                2,
-                r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"First\nsecond line"}]}}"#,
-            ),
-            (
-                3,
-                r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"tool_use","id":"t","name":"Bash","input":{"command":"make"}}]}}"#,
-            ),
-            (
-                7,
-                r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","is_error":true,"content":"no rule"}]}}"#,
-            ),
-            (8, "a line of a shell"),
-            (
-                9,
-                r#"{"type":"assistant","message":{"id":"m2","content":[{"type":"text","text":"Done"}]}}"#,
-            ),
-        ] {
-            timeline.add(second(at), line);
-        }
-        timeline.settle();
-        timeline
-    }
-
-    #[test]
-    fn steps_belong_to_turns_and_calls_know_their_answers() {
-        let timeline = timeline();
-        let turns: Vec<_> = timeline
-            .steps
-            .iter()
-            .map(|step| (step.turn, step.kind))
-            .collect();
-        assert_eq!(
-            turns,
-            [
-                (0, Kind::Session),
-                (1, Kind::Text),
-                (1, Kind::Tool),
-                (2, Kind::Text)
-            ]
-        );
-        let call = timeline.step(2).unwrap();
-        assert_eq!(
-            (call.took, call.failed, call.inside.as_slice()),
-            (Some(4_000), true, &["no rule".to_owned()][..])
-        );
-        assert!(timeline.begins_turn(1) && !timeline.begins_turn(2) && timeline.begins_turn(3));
-    }
-
-    #[test]
-    fn opening_a_step_shows_what_is_inside_and_keeps_the_place() {
-        let mut timeline = timeline();
-        timeline.list.set_height(10);
-        timeline.list.select(&(1, 0));
-        timeline.toggle();
-        assert_eq!(timeline.list.rows()[..4], [(0, 0), (1, 0), (1, 1), (1, 2)]);
-        assert_eq!(timeline.list.selected(), Some(&(1, 0)));
-        timeline.toggle();
-        assert_eq!(timeline.list.rows().len(), 4);
-        timeline.list.select(&(3, 0));
-        timeline.toggle();
-        assert_eq!(
-            timeline.list.rows().len(),
-            4,
-            "nothing is inside a single line"
-        );
+/// Whether a step went wrong.
+fn is_trouble(step: &Step) -> bool {
+    match &step.what {
+        What::Call(call) => call.failed(),
+        What::Trouble { .. } => true,
+        What::End(outcome) => outcome.failed(),
+        _ => false,
     }
 }

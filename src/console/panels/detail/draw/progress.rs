@@ -85,7 +85,7 @@ fn stage_state(model: &Model, entry: &Entry, stage: Stage) -> (&'static str, Sco
 
 /// `turn 14 · 41k tokens · $0.42 · context 58%`
 pub(super) fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
-    let transcript = &model.detail.logs.transcript;
+    let transcript = &model.detail.timeline.transcript;
     let mut usage = transcript.usage();
     let known = entry.usage();
     if usage.turns == 0 {
@@ -109,11 +109,8 @@ pub(super) fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, bu
     if usage.cost_micro_usd > 0 {
         words.push(panels::runs::dollars(usage.cost_micro_usd));
     }
-    let window = transcript
-        .outcome
-        .as_ref()
-        .and_then(|outcome| outcome.context_window);
-    let context = window
+    let context = transcript
+        .context_window
         .map(|window| (transcript.context_tokens, window))
         .or(entry.progress.context);
     if let Some((used, fits)) = context.filter(|(used, fits)| *used > 0 && *fits > 0) {
@@ -138,7 +135,7 @@ pub(super) fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, bu
 }
 
 /// `950`, `41k`, `1.2M`
-fn short(n: i64) -> String {
+pub(super) fn short(n: i64) -> String {
     match n {
         ..1_000 => n.to_string(),
         1_000..1_000_000 => format!("{}k", n / 1_000),

@@ -1,0 +1,179 @@
+//! Rows from lines: what is seen folded, what opening shows.
+
+use super::*;
+use crate::console::widgets::text_view::lay::text_of;
+
+fn timeline(lines: &[(i64, &str)]) -> Timeline {
+    let mut timeline = Timeline::default();
+    timeline.fit(60, 40);
+    for (at, line) in lines {
+        timeline.add(Timestamp::from_second(*at).unwrap(), line);
+    }
+    timeline.settle();
+    timeline
+}
+
+fn call(id: &str, name: &str, input: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"id":"m-{id}","content":[{{"type":"tool_use","id":"{id}","name":"{name}","input":{input}}}]}}}}"#
+    )
+}
+
+fn answer(id: &str, is_error: bool, text: &str) -> String {
+    format!(
+        r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{id}","is_error":{is_error},"content":"{text}"}}]}}}}"#
+    )
+}
+
+fn said(id: &str, text: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"id":"{id}","content":[{{"type":"text","text":"{text}"}}]}}}}"#
+    )
+}
+
+/// The text of every row that has one.
+fn shown(timeline: &Timeline) -> Vec<String> {
+    let rows = timeline.list.rows().iter();
+    rows.filter_map(|row| Some(text_of(timeline.row(*row)?).into_owned()))
+        .collect()
+}
+
+#[test]
+fn words_are_read_whole_when_they_are_few_and_fold_when_they_are_many() {
+    let long = "- item\\n".repeat(20);
+    let mut timeline = timeline(&[(1, &said("a", "Short.")), (2, &said("b", &long))]);
+    assert_eq!(timeline.list.rows().len(), 1 + 6);
+    assert!(!timeline.can_open(0) && timeline.can_open(1));
+    timeline.list.select(&(1, 3));
+    timeline.toggle();
+    assert_eq!(timeline.list.rows().len(), 1 + 20);
+    assert_eq!(timeline.list.selected(), Some(&(1, 0)), "the place is kept");
+    timeline.toggle();
+    assert_eq!(timeline.list.rows().len(), 1 + 6);
+}
+
+#[test]
+fn a_failed_call_says_why_at_once_and_others_only_when_they_are_opened() {
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
+        (
+            4,
+            &answer("t1", true, "no rule to make target\\nsecond line"),
+        ),
+        (5, &call("t2", "Bash", r#"{"command":"ls"}"#)),
+        (6, &answer("t2", false, "a\\nb")),
+    ]);
+    assert_eq!(shown(&timeline), ["no rule to make target"]);
+    timeline.list.select(&(1, 0));
+    timeline.toggle();
+    assert_eq!(shown(&timeline), ["no rule to make target", "a", "b"]);
+}
+
+#[test]
+fn an_edit_opens_as_the_difference_it_makes() {
+    let edit = r#"{"file_path":"/w/a.rs","old_string":"let a = 1;\nlet b = 2;","new_string":"let a = 1;\nlet b = 3;"}"#;
+    let mut timeline = timeline(&[(1, &call("t", "Edit", edit))]);
+    timeline.toggle_edits();
+    let shown = shown(&timeline);
+    assert!(
+        shown.contains(&"-let b = 2;".to_owned()) && shown.contains(&"+let b = 3;".to_owned()),
+        "{shown:?}"
+    );
+    // What the tool says it did has the file's own numbers.
+    let patch = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"ok"}]},"tool_use_result":{"filePath":"/w/a.rs","structuredPatch":[{"oldStart":41,"oldLines":1,"newStart":41,"newLines":1,"lines":["-let b = 2;","+let b = 3;"]}]}}"#;
+    timeline.add(Timestamp::from_second(2).unwrap(), patch);
+    timeline.settle();
+    assert_eq!(
+        super::tests::shown(&timeline),
+        ["@@ -41,1 +41,1 @@", "-let b = 2;", "+let b = 3;"]
+    );
+    timeline.toggle_edits();
+    assert!(super::tests::shown(&timeline).is_empty());
+}
+
+#[test]
+fn a_sub_agents_steps_stand_below_its_call_while_it_works_and_fold_when_it_is_done() {
+    let nested = |id: &str| {
+        call(id, "Grep", r#"{"pattern":"fn main"}"#).replacen(
+            '{',
+            r#"{"parent_tool_use_id":"a","#,
+            1,
+        )
+    };
+    let mut timeline = timeline(&[
+        (
+            1,
+            &call(
+                "a",
+                "Agent",
+                r#"{"description":"look around","prompt":"Look."}"#,
+            ),
+        ),
+        (2, &nested("n1")),
+        (3, &said("other", "Meanwhile.")),
+        (4, &nested("n2")),
+    ]);
+    timeline.follow = true;
+    timeline.settle();
+    assert_eq!(timeline.list.rows(), [(0, 0), (1, 0), (3, 0), (2, 0)]);
+    assert_eq!((timeline.depth(1), timeline.depth(2)), (1, 0));
+    timeline.add(
+        Timestamp::from_second(9).unwrap(),
+        &answer("a", false, "Found it."),
+    );
+    timeline.settle();
+    assert_eq!(timeline.list.rows(), [(0, 0), (2, 0)]);
+    timeline.list.select(&(0, 0));
+    timeline.toggle();
+    assert_eq!(
+        timeline.list.rows(),
+        [(0, 0), (1, 0), (3, 0), (0, 1), (2, 0)]
+    );
+    assert_eq!(shown(&timeline)[0], "Found it.");
+}
+
+#[test]
+fn steps_that_are_being_read_do_not_fold_under_the_eye() {
+    let nested =
+        call("n", "Grep", r#"{"pattern":"x"}"#).replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
+    let mut timeline = timeline(&[
+        (1, &call("a", "Agent", r#"{"description":"look"}"#)),
+        (2, &nested),
+    ]);
+    timeline.follow = false;
+    timeline.add(
+        Timestamp::from_second(9).unwrap(),
+        &answer("a", false, "Done."),
+    );
+    timeline.settle();
+    assert!(timeline.list.rows().contains(&(1, 0)));
+}
+
+#[test]
+fn the_next_trouble_is_found_and_after_the_last_the_first() {
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
+        (2, &answer("t1", true, "no")),
+        (3, &said("m", "Hm.")),
+        (
+            4,
+            r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected"}}"#,
+        ),
+    ]);
+    timeline.list.select(&(1, 0));
+    timeline.next_trouble();
+    assert_eq!(timeline.list.selected(), Some(&(2, 0)));
+    timeline.next_trouble();
+    assert_eq!(timeline.list.selected(), Some(&(0, 0)));
+}
+
+#[test]
+fn turns_are_the_main_agents() {
+    let nested = said("s", "inside").replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
+    let timeline = timeline(&[
+        (1, &call("a", "Task", r#"{"description":"look"}"#)),
+        (2, &nested),
+        (3, &said("m2", "Done")),
+    ]);
+    assert!(timeline.begins_turn(0) && !timeline.begins_turn(1) && timeline.begins_turn(2));
+}

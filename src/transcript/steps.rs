@@ -1,0 +1,362 @@
+//! The steps of an agent, folded line by line as they stream: calls know their answers, steps of sub-agents the call that
+//! started them. Folding line by line gives what folding at once gives.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use jiff::Timestamp;
+
+use super::{
+    AgentSoFar, Answer, Call, Entry, Event, RateLimit, Retry, Step, ToolResult, What, entries,
+    event::start_of,
+};
+
+/// Most steps kept; of a longer stream the latest. The log has them all.
+const KEPT: usize = 100_000;
+/// Most bytes kept of one text.
+const TEXT_LIMIT: usize = 64 * 1024;
+/// Lines of one step of a shell's output; more begin another step.
+const OUTPUT_LINES: usize = 200;
+
+/// The steps so far. Each has a number, which it keeps: the first is 0, also after older ones have been dropped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps {
+    /// Number of the oldest step kept.
+    first: usize,
+    kept: VecDeque<Step>,
+    /// Steps of calls by the calls' ids.
+    calls: HashMap<String, usize>,
+    /// Calls of the session under way that have not been answered.
+    unanswered: BTreeSet<usize>,
+    /// Steps that were added or changed since somebody asked.
+    changed: BTreeSet<usize>,
+    message: Option<String>,
+    turn: usize,
+    /// The step of requests being tried again, while nothing came after it.
+    retrying: Option<usize>,
+}
+
+impl Steps {
+    /// Takes one line of the agent stage's log.
+    pub fn add(&mut self, at: Option<Timestamp>, line: &str) {
+        self.add_entries(at, line, &entries(line));
+    }
+
+    /// Takes one line that has been read already.
+    pub fn add_entries(&mut self, at: Option<Timestamp>, line: &str, entries: &[Entry]) {
+        for entry in entries {
+            self.add_entry(at, line, entry);
+        }
+        self.drop_oldest(KEPT);
+    }
+
+    fn add_entry(&mut self, at: Option<Timestamp>, line: &str, entry: &Entry) {
+        if entry.parent.is_none() && entry.message.is_some() && entry.message != self.message {
+            self.message.clone_from(&entry.message);
+            self.turn += 1;
+        }
+        let retried = self.retrying.take();
+        let what = match &entry.event {
+            Event::Init { session, model, .. } => {
+                self.unanswered.clear();
+                What::Session {
+                    id: session.clone(),
+                    model: model.clone(),
+                }
+            }
+            Event::Text(words) if words.trim().is_empty() => return,
+            Event::Text(words) => What::Text { text: kept(words) },
+            Event::Thinking(words) => What::Thinking { text: kept(words) },
+            Event::Prompt(words) => What::Prompt { text: kept(words) },
+            Event::ToolUse(tool) => {
+                let number = self.end();
+                self.calls.insert(tool.id.clone(), number);
+                self.unanswered.insert(number);
+                What::Call(Box::new(Call {
+                    tool: (**tool).clone(),
+                    ..Call::default()
+                }))
+            }
+            Event::ToolResult(result) => {
+                if self.answered(at, result) {
+                    return;
+                }
+                raw("tool_result", line)
+            }
+            Event::Denied { tool, id, why } => {
+                if let Some(call) = self.call_mut(id) {
+                    call.denied = Some(why.clone());
+                    return;
+                }
+                trouble(format!("{tool} was refused"), why)
+            }
+            Event::SubAgent(news) => {
+                let ended = news.ended.as_deref();
+                if let Some(call) = self.call_mut(&news.id) {
+                    let known = call.agent.unwrap_or_default();
+                    call.agent = Some(AgentSoFar {
+                        tokens: news.tokens.unwrap_or(known.tokens),
+                        tool_calls: news.tool_calls.unwrap_or(known.tool_calls),
+                    });
+                }
+                match ended {
+                    Some("failed" | "stopped") => {
+                        trouble(format!("a sub-agent {}", ended.unwrap_or_default()), "")
+                    }
+                    _ => return,
+                }
+            }
+            Event::Retry(retry) => {
+                let what = trouble(retry.words(), "");
+                self.retrying = Some(retried.unwrap_or_else(|| self.end()));
+                if let Some(number) = retried {
+                    self.change(number, what);
+                    return;
+                }
+                what
+            }
+            Event::RateLimit(limit) if limit.status == "allowed" => {
+                self.retrying = retried;
+                return;
+            }
+            Event::RateLimit(limit) if limit.rejects() => trouble(limit.words(), ""),
+            Event::RateLimit(limit) => What::Notice {
+                text: limit.words(),
+            },
+            Event::ApiError { kind, text } => trouble(kind.replace('_', " "), text),
+            Event::Waiting(Some(what)) => trouble(format!("waits for {what}"), ""),
+            Event::Compacted { before, after } => What::Notice {
+                text: compacted(*before, *after),
+            },
+            Event::Notice { text, grave: true } => {
+                let mut lines = text.trim().splitn(2, '\n');
+                let first = lines.next().unwrap_or_default().to_owned();
+                trouble(first, lines.next().unwrap_or_default())
+            }
+            Event::Notice { text, .. } => What::Notice { text: kept(text) },
+            Event::Result(outcome) => {
+                self.unanswered.clear();
+                What::End(outcome.clone())
+            }
+            Event::Other(name) => raw(name, line),
+            Event::Plain(text) => {
+                self.output(at, text);
+                return;
+            }
+            Event::Waiting(None) | Event::Partial => {
+                self.retrying = retried;
+                return;
+            }
+        };
+        let parent = entry.parent.as_ref();
+        let parent = parent.and_then(|id| self.calls.get(id)).copied();
+        self.push(at, parent, what);
+    }
+
+    fn push(&mut self, at: Option<Timestamp>, parent: Option<usize>, what: What) {
+        self.changed.insert(self.end());
+        self.kept.push_back(Step {
+            at,
+            turn: self.turn,
+            parent,
+            what,
+        });
+    }
+
+    fn change(&mut self, number: usize, what: What) {
+        if let Some(step) = self.get_mut(number) {
+            step.what = what;
+        }
+    }
+
+    fn get_mut(&mut self, number: usize) -> Option<&mut Step> {
+        let step = self.kept.get_mut(number.checked_sub(self.first)?)?;
+        self.changed.insert(number);
+        Some(step)
+    }
+
+    fn call_mut(&mut self, id: &str) -> Option<&mut Call> {
+        let number = *self.calls.get(id)?;
+        match &mut self.get_mut(number)?.what {
+            What::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Puts an answer to its call; `false` when the call is not known.
+    fn answered(&mut self, at: Option<Timestamp>, result: &ToolResult) -> bool {
+        let Some(number) = self.calls.get(&result.id).copied() else {
+            return false;
+        };
+        self.unanswered.remove(&number);
+        let called = self.get(number).and_then(|step| step.at);
+        let Some(call) = self.call_mut(&result.id) else {
+            return false;
+        };
+        call.answer = Some(Answer::new(result, called, at));
+        if result.patch.is_some() && !result.is_error {
+            // The tool says the same with the file's own line numbers.
+            call.tool.edits.clear();
+        }
+        true
+    }
+
+    fn output(&mut self, at: Option<Timestamp>, line: &str) {
+        let last = self.kept.back_mut().map(|step| &mut step.what);
+        if let Some(What::Output { lines }) = last
+            && lines.len() < OUTPUT_LINES
+        {
+            lines.push(kept(line));
+            self.changed.insert(self.end() - 1);
+        } else if !line.trim().is_empty() {
+            let lines = vec![kept(line)];
+            self.push(at, None, What::Output { lines });
+        }
+    }
+
+    fn drop_oldest(&mut self, most: usize) {
+        if self.kept.len() <= most {
+            return;
+        }
+        // Many at once: what follows goes over all that is known of calls.
+        let surplus = self.kept.len() - most + most / 10;
+        self.kept.drain(..surplus);
+        self.first += surplus;
+        let first = self.first;
+        self.calls.retain(|_, number| *number >= first);
+        self.unanswered.retain(|number| *number >= first);
+        self.changed.retain(|number| *number >= first);
+    }
+
+    /// Number of the step that comes next.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.first + self.kept.len()
+    }
+
+    /// Steps that were dropped because there were too many.
+    #[must_use]
+    pub const fn dropped(&self) -> usize {
+        self.first
+    }
+
+    /// The step of that number.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<&Step> {
+        self.kept.get(number.checked_sub(self.first)?)
+    }
+
+    /// Every step that is kept, with its number, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Step)> {
+        (self.first..).zip(&self.kept)
+    }
+
+    /// Whether the tool of that step's call has still to answer.
+    #[must_use]
+    pub fn waits(&self, number: usize) -> bool {
+        self.unanswered.contains(&number)
+    }
+
+    /// Numbers of the steps that were added or changed since the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+impl Retry {
+    /// `the model's provider does not answer (overloaded); attempt 3 of 10, in 12 s`
+    #[must_use]
+    pub fn words(&self) -> String {
+        let most = if self.most > 0 {
+            format!(" of {}", self.most)
+        } else {
+            String::new()
+        };
+        format!(
+            "the model's provider does not answer ({}); attempt {}{most}, in {} s",
+            self.error.replace('_', " "),
+            self.attempt,
+            (self.delay_ms + 999) / 1_000,
+        )
+    }
+}
+
+impl RateLimit {
+    /// Whether requests are refused.
+    #[must_use]
+    pub fn rejects(&self) -> bool {
+        self.status == "rejected"
+    }
+
+    /// Whether it is worth a word.
+    #[must_use]
+    pub fn matters(&self) -> bool {
+        self.status != "allowed"
+    }
+
+    /// `rate limit reached (five hour)`
+    #[must_use]
+    pub fn words(&self) -> String {
+        let said = match self.status.as_str() {
+            "rejected" => "rate limit reached".to_owned(),
+            "allowed_warning" => "rate limit nearly reached".to_owned(),
+            other => format!("rate limit: {other}"),
+        };
+        match &self.window {
+            Some(window) => format!("{said} ({})", window.replace('_', " ")),
+            None => said,
+        }
+    }
+}
+
+fn compacted(before: Option<i64>, after: Option<i64>) -> String {
+    let said = match (before, after) {
+        (Some(before), Some(after)) => format!(": {before} tokens before, {after} after"),
+        (Some(before), None) => format!(": {before} tokens before"),
+        _ => String::new(),
+    };
+    format!("the context was compacted{said}")
+}
+
+fn kept(text: &str) -> String {
+    start_of(text, TEXT_LIMIT).to_owned()
+}
+
+fn raw(name: &str, line: &str) -> What {
+    What::Raw {
+        name: name.to_owned(),
+        line: kept(line),
+    }
+}
+
+fn trouble(text: String, details: &str) -> What {
+    What::Trouble {
+        text,
+        details: kept(details),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_steps_the_latest_are_kept_under_their_numbers() {
+        let mut steps = Steps::default();
+        for n in 0..50 {
+            let call = format!(
+                r#"{{"type":"assistant","message":{{"id":"m{n}","content":[{{"type":"tool_use","id":"t{n}","name":"Bash","input":{{"command":"step {n}"}}}}]}}}}"#
+            );
+            steps.add(None, &call);
+            steps.drop_oldest(20);
+        }
+        assert_eq!(steps.end(), 50);
+        assert!(steps.dropped() >= 30 && steps.get(0).is_none());
+        let step = steps.get(49).unwrap();
+        assert!(matches!(&step.what, What::Call(call) if call.tool.summary == "step 49"));
+        steps.add(
+            None,
+            r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t49","content":"done"}]}}"#,
+        );
+        assert!(!steps.waits(49) && steps.waits(48));
+    }
+}

@@ -1,0 +1,234 @@
+//! An agent's stream, in the shapes that are documented for it: every line is accounted for, whatever it is.
+
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
+
+use flightdeck::{
+    text::sanitize,
+    transcript::{Event, Steps, Transcript, What, entries},
+};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+/// The streams in `tests/fixtures/transcript`: one in today's names, one with sub-agents, one in which everything goes
+/// wrong, one in older names, and one mixed with what is none of the agent's.
+const STREAMS: [&str; 5] = ["session", "sub-agents", "trouble", "older", "mixed"];
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/transcript")
+}
+
+fn lines(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(directory().join(format!("{name}.jsonl"))).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A line a second.
+fn second(at: usize) -> Timestamp {
+    let began = Timestamp::from_second(1_900_000_000).unwrap();
+    began + SignedDuration::from_secs(at as i64)
+}
+
+fn folded<L: AsRef<str>>(lines: &[L]) -> (Steps, Transcript) {
+    let (mut steps, mut transcript) = (Steps::default(), Transcript::default());
+    for (at, line) in lines.iter().enumerate() {
+        steps.add(Some(second(at)), line.as_ref());
+        transcript.add(Some(second(at)), line.as_ref());
+    }
+    (steps, transcript)
+}
+
+/// One line a step: its turn, the step it belongs to, what it is.
+fn told(steps: &Steps) -> String {
+    let mut out = String::new();
+    for (number, step) in steps.iter() {
+        let parent = step
+            .parent
+            .map_or_else(String::new, |parent| format!("<{parent}"));
+        let what = match &step.what {
+            What::Call(call) => {
+                let tool = &call.tool;
+                let mut words = format!("call {} {}", tool.name, tool.summary);
+                if let Some(added) = tool.added {
+                    words += &format!(" +{added}-{}", tool.removed.unwrap_or(0));
+                }
+                words += &call
+                    .denied
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(" refused: {why}"));
+                words += &call.agent.map_or_else(String::new, |agent| {
+                    format!(
+                        " agent: {} calls, {} tokens",
+                        agent.tool_calls, agent.tokens
+                    )
+                });
+                words += &call.answer.as_ref().map_or_else(
+                    || " unanswered".into(),
+                    |answer| {
+                        let error = if answer.is_error { " error" } else { "" };
+                        let patch = answer
+                            .patch
+                            .as_ref()
+                            .map_or(0, |patch| patch.lines().count());
+                        format!(
+                            " ->{error} {} lines, {} ms, {patch} lines of patch",
+                            answer.lines,
+                            answer.took_ms.unwrap_or_default()
+                        )
+                    },
+                );
+                words
+            }
+            What::End(outcome) => format!(
+                "end {} failed={} turns={:?} cost={:?} tokens={:?} {:?}",
+                outcome.subtype,
+                outcome.failed(),
+                outcome.turns,
+                outcome.cost_micro_usd,
+                outcome.tokens,
+                outcome.text
+            ),
+            other => format!("{other:?}"),
+        };
+        out += &format!(
+            "{number:>3} {parent:<3} turn {:<2} {}\n",
+            step.turn,
+            sanitize(&what)
+        );
+    }
+    out
+}
+
+#[test]
+fn every_stream_is_told_as_shipped() {
+    let mut stale = Vec::new();
+    for name in STREAMS {
+        let (steps, transcript) = folded(&lines(name));
+        let said = format!(
+            "{}\n{:#?}\nsession {:?}, model {:?}, {} tool calls, {} failed, context {} of {:?}, documents {:?}\n",
+            told(&steps),
+            transcript.usage(),
+            transcript.session,
+            transcript.model,
+            transcript.tool_calls,
+            transcript.tool_errors,
+            transcript.context_tokens,
+            transcript.context_window,
+            transcript.documents(),
+        );
+        let file = directory().join(format!("{name}.txt"));
+        if env::var_os("UPDATE").is_some() {
+            fs::write(&file, &said).unwrap();
+        } else if !fs::read_to_string(&file).is_ok_and(|kept| kept == said) {
+            stale.push(said);
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "told differently now; UPDATE=1 cargo test shipped writes them anew\n{}",
+        stale.join("\n")
+    );
+}
+
+/// How many steps of each kind lines must come to.
+fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    let mut calls = Vec::new();
+    let mut one = |kind| *counts.entry(kind).or_default() += 1;
+    for entry in lines.iter().flat_map(|line| entries(line)) {
+        match entry.event {
+            Event::Init { .. } => one("session"),
+            Event::Text(text) if text.trim().is_empty() => {}
+            Event::Text(_) => one("text"),
+            Event::Thinking(_) => one("thinking"),
+            Event::Prompt(_) => one("prompt"),
+            Event::ToolUse(tool) => {
+                calls.push(tool.id);
+                one("call");
+            }
+            Event::ToolResult(result) if !calls.contains(&result.id) => one("raw"),
+            Event::Other(_) => one("raw"),
+            Event::Result(_) => one("end"),
+            Event::Plain(line) if !line.trim().is_empty() => one("output"),
+            _ => {}
+        }
+    }
+    counts
+}
+
+fn counted(steps: &Steps) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for (_, step) in steps.iter() {
+        let (kind, count) = match &step.what {
+            What::Session { .. } => ("session", 1),
+            What::Text { .. } => ("text", 1),
+            What::Thinking { .. } => ("thinking", 1),
+            What::Prompt { .. } => ("prompt", 1),
+            What::Call(_) => ("call", 1),
+            What::Raw { .. } => ("raw", 1),
+            What::End(_) => ("end", 1),
+            What::Output { lines } => {
+                let lines = lines.iter().filter(|line| !line.trim().is_empty());
+                ("output", lines.count())
+            }
+            What::Notice { .. } | What::Trouble { .. } => continue,
+        };
+        *counts.entry(kind).or_default() += count;
+    }
+    counts
+}
+
+/// A line of a stream, whole, cut, changed in a byte, or no line of an agent at all.
+fn any_line() -> impl Strategy<Value = String> {
+    let known: Vec<String> = STREAMS.iter().flat_map(|name| lines(name)).collect();
+    let known = prop::sample::select(known);
+    prop_oneof![
+        6 => known.clone(),
+        1 => (known.clone(), any::<prop::sample::Index>()).prop_map(|(line, at)| {
+            line.chars().take(at.index(line.len() + 1)).collect()
+        }),
+        2 => (known, any::<prop::sample::Index>(), any::<char>()).prop_map(|(line, at, with)| {
+            let mut line: Vec<char> = line.chars().collect();
+            if !line.is_empty() {
+                let at = at.index(line.len());
+                line[at] = with;
+            }
+            line.into_iter().filter(|c| *c != '\n').collect()
+        }),
+        1 => "[^\n]{0,40}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_line_is_accounted_for_and_folding_by_pieces_is_folding_at_once(
+        lines in prop::collection::vec(any_line(), 0..80),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (whole, transcript) = folded(&lines);
+        prop_assert_eq!(counted(&whole), expected(&lines));
+        // Told in between, as a screen is.
+        let at = cut.index(lines.len() + 1);
+        let (mut steps, mut second_fold) = folded(&lines[..at]);
+        let before: Vec<_> = steps.iter().map(|(_, step)| step.clone()).collect();
+        steps.take_changed();
+        let _ = second_fold.usage();
+        for (at, line) in lines.iter().enumerate().skip(at) {
+            steps.add(Some(second(at)), line);
+            second_fold.add(Some(second(at)), line);
+        }
+        let told: Vec<_> = steps.iter().collect();
+        prop_assert_eq!(told, whole.iter().collect::<Vec<_>>());
+        prop_assert_eq!(second_fold, transcript);
+        // Who looks again only at what changed sees all of it.
+        let changed = steps.take_changed();
+        for (number, step) in steps.iter() {
+            let same = before.get(number) == Some(step);
+            prop_assert!(same || changed.contains(&number), "step {number} changed unsaid");
+        }
+        for (number, step) in steps.iter() {
+            prop_assert!(step.parent.is_none_or(|parent| parent < number));
+        }
+    }
+}
