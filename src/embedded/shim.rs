@@ -34,7 +34,7 @@ use nix::{
 };
 
 use super::attempt::{Attempt, Ended, Spec, Started};
-use lines::Lines;
+use lines::{Lines, Stamps};
 use log_file::LogFile;
 use processes::Exit;
 
@@ -188,6 +188,7 @@ struct Overseer {
     kill_at: Option<Instant>,
     buffer: Vec<u8>,
     records: Vec<u8>,
+    stamps: Stamps,
 }
 
 impl Overseer {
@@ -211,6 +212,7 @@ impl Overseer {
             kill_at: None,
             buffer: vec![0; BUFFER],
             records: Vec::new(),
+            stamps: Stamps::new(),
         }
     }
 
@@ -241,9 +243,11 @@ impl Overseer {
             self.step(Some(until))?;
             drained(&self.signals.child);
         }
-        let now = stamp();
+        let now = Timestamp::now();
         for output in &mut self.outputs {
-            output.lines.finish(&now, &mut self.records);
+            output
+                .lines
+                .finish(now, &mut self.stamps, &mut self.records);
         }
         self.flush();
         Ok(exit)
@@ -295,21 +299,19 @@ impl Overseer {
         let Some(pipe) = &mut output.pipe else { return };
         match pipe.read(&mut self.buffer) {
             Ok(0) => output.pipe = None,
-            Ok(length) => output
-                .lines
-                .push(&stamp(), &self.buffer[..length], &mut self.records),
+            Ok(length) => output.lines.push(
+                Timestamp::now(),
+                &mut self.stamps,
+                &self.buffer[..length],
+                &mut self.records,
+            ),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => output.pipe = None,
         }
     }
 
     fn flush(&mut self) {
-        self.log.write(&stamp(), &self.records);
+        self.log.write(Timestamp::now(), &self.records);
         self.records.clear();
     }
-}
-
-/// Now, in RFC 3339 with nanoseconds.
-fn stamp() -> String {
-    format!("{:.9}", Timestamp::now())
 }

@@ -7,6 +7,8 @@ use std::{
     io::{self, Write},
 };
 
+use jiff::Timestamp;
+
 use crate::embedded::attempt::Attempt;
 
 /// The files of one log.
@@ -43,15 +45,15 @@ impl LogFile {
         })
     }
 
-    /// Writes whole records. `now` (RFC 3339) is when.
-    pub fn write(&mut self, now: &str, records: &[u8]) {
+    /// Writes whole records. `now` is when.
+    pub fn write(&mut self, now: Timestamp, records: &[u8]) {
         if records.is_empty() {
             return;
         }
         if let Some((bytes, error)) = &self.lost {
             // The line break ends the record that was cut off.
             let note = format!(
-                "\n{now} stderr F {bytes} bytes of this log could not be written: {error}\n"
+                "\n{now:.9} stderr F {bytes} bytes of this log could not be written: {error}\n"
             );
             if self.file.write_all(note.as_bytes()).is_err() {
                 return self.lose(records.len(), None);
@@ -131,11 +133,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let attempt = Attempt::new(directory.path());
         let mut log = LogFile::open(&attempt, 8, 3).unwrap();
-        log.write("T", b"1\n22\n333\n4444444444\n5\n");
+        log.write(Timestamp::UNIX_EPOCH, b"1\n22\n333\n4444444444\n5\n");
         assert_eq!(files(&attempt), ["333\n", "4444444444\n", "5\n"]);
         drop(log);
         let mut log = LogFile::open(&attempt, 8, 3).unwrap();
-        log.write("T", b"66\n");
+        log.write(Timestamp::UNIX_EPOCH, b"66\n");
         assert_eq!(files(&attempt), ["333\n", "4444444444\n", "5\n66\n"]);
     }
 
@@ -145,20 +147,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let attempt = Attempt::new(directory.path());
         let mut log = LogFile::open(&attempt, 1000, 3).unwrap();
-        log.write("T", b"T stdout F one\n");
+        log.write(Timestamp::UNIX_EPOCH, b"T stdout F one\n");
         let whole = std::mem::replace(
             &mut log.file,
             File::options().write(true).open("/dev/full").unwrap(),
         );
-        log.write("T", b"T stdout F two\n");
-        log.write("T", b"T stdout F three\n");
+        log.write(Timestamp::UNIX_EPOCH, b"T stdout F two\n");
+        log.write(Timestamp::UNIX_EPOCH, b"T stdout F three\n");
         log.file = whole;
-        log.write("T", b"T stdout F four\n");
+        log.write(Timestamp::UNIX_EPOCH, b"T stdout F four\n");
         let text = files(&attempt).concat();
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(
-            lines[1].starts_with("T stderr F 32 bytes of this log could not be written: No space"),
+            lines[1].starts_with("1970-01-01T00:00:00.000000000Z stderr F 32 bytes of this log could not be written: No space"),
             "{text}"
         );
         assert_eq!(lines[2], "T stdout F four");
