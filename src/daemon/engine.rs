@@ -217,7 +217,7 @@ async fn serve_stand_in(file: &StandInFile, state: &Path) -> io::Result<StandIn>
         bare_repository: Some(file.bare_repository.clone()),
         repository: Some(file.repository.clone()),
         token: Some(STAND_IN_TOKEN.into()),
-        people: None,
+        ..StandInOptions::default()
     };
     stand_in::serve(listener, options).await
 }

@@ -62,6 +62,25 @@ pub enum ForgeError {
         repository: String,
         names: Vec<String>,
     },
+    /// 422 on asking for a review: the token belongs to that person.
+    #[error("{name} opened the pull request and cannot review it: name another of `reviewers`")]
+    OwnReview { name: String },
+    /// 422: only paid plans have drafts in private repositories.
+    #[error("{repository} takes no draft pull requests, so it was opened ready for review")]
+    NoDrafts { repository: String },
+    /// The repository does not allow auto-merge.
+    #[error(
+        "auto-merge is off in {repository}: an owner switches it on in the repository's settings (Allow auto-merge), or leave out `auto_merge`"
+    )]
+    AutoMergeOff { repository: String },
+    /// Nothing holds the pull request back, and then GitHub takes no auto-merge.
+    #[error(
+        "nothing has to happen before #{number} merges, so there is nothing for auto-merge to wait for: merge it by hand, or have its base branch require checks or reviews"
+    )]
+    AutoMergeIdle { number: i64 },
+    /// Another refusal of auto-merge, in the server's words.
+    #[error("auto-merge of #{number} was refused ({message}): switch it on at its page")]
+    AutoMerge { number: i64, message: String },
     /// Another 422 or 4xx, in the server's words.
     #[error("{host} refused to {action} in {repository} ({status}): {message}")]
     Refused {
@@ -93,6 +112,34 @@ pub enum ForgeError {
 }
 
 impl ForgeError {
+    /// Its name in CamelCase, as a condition's reason.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NoToken { .. } => "NoToken",
+            Self::Unauthorized { .. } => "Unauthorized",
+            Self::Forbidden { .. } => "PermissionDenied",
+            Self::NotFound { .. } => "RepositoryNotFound",
+            Self::NoPullRequest { .. } => "PullRequestNotFound",
+            Self::Moved { .. } => "RepositoryMoved",
+            Self::MissingBase { .. } => "MissingBase",
+            Self::MissingHead { .. } => "MissingHead",
+            Self::NoCommits { .. } => "NoCommits",
+            Self::AlreadyExists { .. } => "AlreadyExists",
+            Self::UnknownReviewer { .. } => "UnknownReviewer",
+            Self::OwnReview { .. } => "OwnReview",
+            Self::NoDrafts { .. } => "NoDrafts",
+            Self::AutoMergeOff { .. } => "AutoMergeOff",
+            Self::AutoMergeIdle { .. } => "AutoMergeIdle",
+            Self::AutoMerge { .. } => "AutoMergeRefused",
+            Self::Refused { .. } => "Refused",
+            Self::RateLimited { .. } => "RateLimited",
+            Self::Server { .. } => "ForgeTrouble",
+            Self::Network { .. } => "ForgeUnreachable",
+            Self::Answer { .. } => "StrangeAnswer",
+        }
+    }
+
     /// Whether trying the same again later may work.
     #[must_use]
     pub const fn is_passing(&self) -> bool {

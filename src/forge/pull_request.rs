@@ -18,7 +18,7 @@ pub struct PullRequestSpec {
     pub labels: Vec<String>,
     /// Users, or teams as `organisation/team`. A plain name that is no user is tried as a team.
     pub reviewers: Vec<String>,
-    /// Whether it shall merge by itself. The REST API cannot switch that on, so that it becomes a note.
+    /// Whether it shall merge by itself once its base branch's conditions are met.
     pub auto_merge: bool,
 }
 
@@ -28,12 +28,13 @@ impl PullRequestSpec {
     pub fn with_options(mut self, options: &BTreeMap<String, String>) -> Self {
         let list = |key: &str| -> Vec<String> {
             let words = options.get(key).map(String::as_str).unwrap_or_default();
-            words
-                .split(',')
-                .map(str::trim)
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect()
+            let mut list: Vec<String> = Vec::new();
+            for word in words.split(',').map(str::trim) {
+                if !word.is_empty() && !list.iter().any(|known| known == word) {
+                    list.push(word.to_owned());
+                }
+            }
+            list
         };
         self.labels = list("labels");
         self.reviewers = list("reviewers");
@@ -70,6 +71,11 @@ pub struct PullRequest {
     pub head: String,
     /// The commit at the head.
     pub head_commit: String,
+    /// Whether it merges by itself once its base branch's conditions are met.
+    pub auto_merge: bool,
+    /// Its id for GraphQL.
+    #[serde(skip)]
+    pub node_id: String,
     /// What was asked for beside the pull request and could not be done, as sentences: it is there all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -99,6 +105,8 @@ impl PullRequest {
             base: text(value, "/base/ref")?,
             head: text(value, "/head/ref")?,
             head_commit: text(value, "/head/sha").unwrap_or_default(),
+            auto_merge: value.get("auto_merge").is_some_and(Value::is_object),
+            node_id: text(value, "/node_id").unwrap_or_default(),
             notes: Vec::new(),
         })
     }

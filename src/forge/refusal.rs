@@ -9,8 +9,41 @@ pub(super) enum Refusal {
     MissingHead,
     NoCommits,
     AlreadyExists,
+    NoDrafts,
     UnknownReviewer,
+    OwnReview,
     Other(String),
+}
+
+/// Words that decide, in lower case; the first row that is found does.
+const SENTENCES: [(&str, Refusal); 9] = [
+    ("base ref must be a branch", Refusal::MissingBase),
+    ("head ref must be a branch", Refusal::MissingHead),
+    ("no commits between", Refusal::NoCommits),
+    ("pull request already exists", Refusal::AlreadyExists),
+    ("draft pull requests are not supported", Refusal::NoDrafts),
+    ("from pull request author", Refusal::OwnReview),
+    (
+        "reviews may only be requested from collaborators",
+        Refusal::UnknownReviewer,
+    ),
+    ("could not resolve to a node", Refusal::UnknownReviewer),
+    ("review cannot be requested", Refusal::UnknownReviewer),
+];
+
+impl Refusal {
+    /// What it says, for a call that has no sentence of its own for it.
+    pub(super) fn words(&self) -> &str {
+        match self {
+            Self::Other(words) => words,
+            Self::MissingBase => "the base branch is not there",
+            Self::MissingHead => "the head branch is not there",
+            known => SENTENCES
+                .iter()
+                .find(|(_, refusal)| refusal == known)
+                .map_or("", |(words, _)| words),
+        }
+    }
 }
 
 /// Reads the body of a 422.
@@ -19,9 +52,14 @@ pub(super) fn refusal(body: &Value) -> Refusal {
         .get("message")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let errors = body.get("errors").and_then(Value::as_array);
+    // A list, or (of older calls) one sentence.
+    let errors = body.get("errors");
+    let errors: Vec<&Value> = match errors.and_then(Value::as_array) {
+        Some(list) => list.iter().collect(),
+        None => errors.into_iter().collect(),
+    };
     let mut sentences = vec![message.to_owned()];
-    for error in errors.into_iter().flatten() {
+    for error in errors {
         let text = |key: &str| error.get(key).and_then(Value::as_str);
         match (text("field"), text("code")) {
             (Some("base"), Some("invalid" | "missing")) => return Refusal::MissingBase,
@@ -35,19 +73,10 @@ pub(super) fn refusal(body: &Value) -> Refusal {
     }
     let all = sentences.join("; ");
     let lower = all.to_lowercase();
-    let says = |words: &str| lower.contains(words);
-    if says("no commits between") {
-        Refusal::NoCommits
-    } else if says("pull request already exists") {
-        Refusal::AlreadyExists
-    } else if says("reviews may only be requested from collaborators")
-        || says("could not resolve to a node")
-        || says("review cannot be requested")
-    {
-        Refusal::UnknownReviewer
-    } else {
-        Refusal::Other(all)
-    }
+    SENTENCES
+        .iter()
+        .find(|(words, _)| lower.contains(words))
+        .map_or(Refusal::Other(all), |(_, refusal)| refusal.clone())
 }
 
 #[cfg(test)]
@@ -77,8 +106,20 @@ mod tests {
                 Refusal::AlreadyExists,
             ),
             (
+                json!({"message": "Draft pull requests are not supported in this repository."}),
+                Refusal::NoDrafts,
+            ),
+            (
                 json!({"message": "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the acme/shop repository."}),
                 Refusal::UnknownReviewer,
+            ),
+            (
+                json!({"message": "Validation Failed", "errors": "Could not resolve to a node with the global id of 'T_1'."}),
+                Refusal::UnknownReviewer,
+            ),
+            (
+                json!({"message": "Review cannot be requested from pull request author."}),
+                Refusal::OwnReview,
             ),
             (
                 pull(json!({"field": "title", "code": "missing_field"})),

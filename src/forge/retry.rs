@@ -13,8 +13,12 @@ use jiff::Timestamp;
 const RETRIES: u32 = 4;
 /// First wait; doubled with every try.
 const FIRST: Duration = Duration::from_millis(500);
-/// Longest wait of ours, and of the server's that is obeyed; a longer one is told to the person instead.
-const LONGEST: Duration = Duration::from_secs(60);
+/// First wait after a limit whose end the server does not tell; doubled with every try.
+const MINUTE: Duration = Duration::from_secs(60);
+/// Longest wait that somebody who looks on is asked for; a longer one is told instead.
+const WATCHED: Duration = Duration::from_secs(5);
+/// Longest wait of work that goes on by itself.
+const UNWATCHED: Duration = Duration::from_secs(300);
 
 /// What a failure says about trying again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,26 +27,28 @@ pub(super) enum Hint {
     Final,
     /// It may pass by itself.
     BackOff,
+    /// It passes in minutes; the server did not say when.
+    Minutes,
     /// The server said when.
     After(Duration),
 }
 
-/// How long to wait before try number `retry` (from 0); `None` to give up. `jitter` is in `0.0..1.0`.
-pub(super) fn wait(retry: u32, hint: Hint, jitter: f64) -> Option<Duration> {
+/// How long to wait before try number `retry` (from 0); `None` to give up, which a wait beyond `longest` is a reason for.
+/// `jitter` is in `0.0..1.0`.
+pub(super) fn wait(retry: u32, hint: Hint, jitter: f64, longest: Duration) -> Option<Duration> {
     if retry >= RETRIES {
         return None;
     }
-    match hint {
-        Hint::Final => None,
-        Hint::BackOff => Some(
-            (FIRST * 2_u32.pow(retry))
-                .min(LONGEST)
-                .mul_f64(0.5 + jitter / 2.0),
-        ),
-        Hint::After(wait) if wait > LONGEST => None,
-        // Never earlier than asked, and not all clients at the same moment.
-        Hint::After(wait) => Some(wait + Duration::from_secs(1).mul_f64(jitter)),
-    }
+    let wait = match hint {
+        Hint::Final => return None,
+        Hint::BackOff => {
+            return Some((FIRST * 2_u32.pow(retry)).mul_f64(0.5 + jitter / 2.0));
+        }
+        Hint::Minutes => MINUTE * 2_u32.pow(retry),
+        Hint::After(wait) => wait,
+    };
+    // Never earlier than asked, and not all clients at the same moment.
+    (wait <= longest).then(|| wait + Duration::from_secs(1).mul_f64(jitter))
 }
 
 type Sleep = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
@@ -52,10 +58,12 @@ type Sleep = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
 pub struct Pace {
     pub(super) sleep: Arc<Sleep>,
     pub(super) now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The longest single wait.
+    pub(super) longest: Duration,
 }
 
 impl Pace {
-    /// A clock of one's own.
+    /// A clock of one's own, for work that goes on by itself.
     pub fn new(
         sleep: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
@@ -63,6 +71,16 @@ impl Pace {
         Self {
             sleep: Arc::new(sleep),
             now: Arc::new(now),
+            longest: UNWATCHED,
+        }
+    }
+
+    /// The real clock, for somebody who waits for the answer: a limit of minutes is told, not waited for.
+    #[must_use]
+    pub fn watched() -> Self {
+        Self {
+            longest: WATCHED,
+            ..Self::default()
         }
     }
 }
@@ -85,28 +103,35 @@ mod tests {
 
     #[test]
     fn waits_grow_have_jitter_and_end() {
-        let waits = |jitter| -> Vec<Option<u128>> {
+        let waits = |hint, jitter| -> Vec<Option<u128>> {
             (0..5)
-                .map(|retry| Some(wait(retry, Hint::BackOff, jitter)?.as_millis()))
+                .map(|retry| Some(wait(retry, hint, jitter, UNWATCHED)?.as_millis()))
                 .collect()
         };
         assert_eq!(
-            waits(0.0),
+            waits(Hint::BackOff, 0.0),
             [Some(250), Some(500), Some(1000), Some(2000), None]
         );
         assert_eq!(
-            waits(1.0),
+            waits(Hint::BackOff, 1.0),
             [Some(500), Some(1000), Some(2000), Some(4000), None]
         );
-        assert_eq!(wait(0, Hint::Final, 0.5), None);
+        assert_eq!(
+            waits(Hint::Minutes, 0.0),
+            [Some(60_000), Some(120_000), Some(240_000), None, None]
+        );
+        assert_eq!(wait(0, Hint::Final, 0.5, UNWATCHED), None);
     }
 
     #[test]
     fn the_server_is_obeyed_unless_it_asks_for_too_much() {
         let after = |seconds| Hint::After(Duration::from_secs(seconds));
-        assert_eq!(wait(0, after(7), 0.0), Some(Duration::from_secs(7)));
-        assert_eq!(wait(0, after(7), 0.5), Some(Duration::from_millis(7_500)));
-        assert_eq!(wait(0, after(3600), 0.0), None);
+        let unwatched = |hint, jitter| wait(0, hint, jitter, UNWATCHED);
+        assert_eq!(unwatched(after(7), 0.0), Some(Duration::from_secs(7)));
+        assert_eq!(unwatched(after(7), 0.5), Some(Duration::from_millis(7_500)));
+        assert_eq!(unwatched(after(3600), 0.0), None);
+        assert_eq!(wait(0, after(7), 0.0, WATCHED), None);
+        assert_eq!(wait(0, Hint::Minutes, 0.0, WATCHED), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A token that never prints.
 
+use std::borrow::Cow;
+
 /// A credential. It has no `Display`, and its `Debug` says nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -18,6 +20,15 @@ impl Secret {
         ["GITHUB_TOKEN", "GH_TOKEN"]
             .into_iter()
             .find_map(|name| Self::new(&lookup(name)?))
+    }
+
+    /// `said` without this token in it: a server, a proxy or git may repeat what it was sent.
+    pub fn hidden_in<'a>(&self, said: &'a str) -> Cow<'a, str> {
+        if said.contains(&self.0) {
+            Cow::Owned(said.replace(&self.0, "(hidden)"))
+        } else {
+            Cow::Borrowed(said)
+        }
     }
 
     /// The token itself, for the places that send it.
@@ -44,6 +55,16 @@ mod tests {
         for token in ["", "  ", "two words", "line\nbreak", "ü"] {
             assert_eq!(Secret::new(token), None, "{token:?}");
         }
+    }
+
+    #[test]
+    fn what_repeats_a_token_is_shown_without_it() {
+        let secret = Secret::new("ghp_x").unwrap();
+        assert_eq!(
+            secret.hidden_in("bad token ghp_x, ghp_x!"),
+            "bad token (hidden), (hidden)!"
+        );
+        assert_eq!(secret.hidden_in("fine"), "fine");
     }
 
     #[test]

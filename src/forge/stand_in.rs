@@ -1,19 +1,29 @@
-//! A stand-in for GitHub on loopback, for the demo and for tests: the part of its REST API that [`super::Forge`] calls, and a
-//! page per pull request.
+//! A stand-in for GitHub on loopback, for the demo and for tests: the part of its API that [`super::Forge`] calls, in the
+//! shapes that GitHub documents, and a page per pull request.
 //!
 //! Given a bare repository it answers from what is really there: branches exist or do not, two branches without a commit
 //! between them are refused, a pull request whose commits reached its base is merged. Pull requests are kept in a JSON file.
 
 mod api;
+mod checks;
+mod graphql;
 mod origin;
 mod page;
+mod pages;
+mod pulls;
+mod reviews;
+mod shape;
 mod store;
 
 use std::{collections::VecDeque, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc::UnboundedSender},
+    task::JoinHandle,
+};
 
 use store::Store;
 
@@ -33,6 +43,19 @@ pub struct StandInOptions {
     pub token: Option<String>,
     /// The only people and teams (`organisation/team`) it knows; without a list, everybody.
     pub people: Option<Vec<String>>,
+    /// Told of every call of the API and its answer.
+    pub recorder: Option<UnboundedSender<Exchange>>,
+}
+
+/// One call and what was answered; bodies are null where there is none.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    pub method: Method,
+    /// Path and query.
+    pub uri: String,
+    pub sent: Value,
+    pub status: StatusCode,
+    pub answered: Value,
 }
 
 /// An answer given in place of the real one, for tests.
@@ -42,7 +65,7 @@ pub struct Planned {
     /// Part of the path and query that the call must hold.
     pub path: String,
     pub status: StatusCode,
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(String, String)>,
     pub body: Value,
     /// How many calls it is given to.
     pub times: usize,
@@ -92,11 +115,6 @@ impl StandIn {
     /// Plans an answer; plans are used in the order they were made.
     pub async fn plan(&self, planned: Planned) {
         self.planned.lock().await.push_back(planned);
-    }
-
-    /// Forgets the oldest plan; whether there was one.
-    pub async fn forget(&self) -> bool {
-        self.planned.lock().await.pop_front().is_some()
     }
 }
 

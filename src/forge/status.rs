@@ -1,13 +1,10 @@
-//! How a pull request stands: its state, whether it can be merged, its checks.
+//! How a pull request stands: its state, whether it can be merged, its checks and reviews.
 
 use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    Forge, ForgeError, PullRequest,
-    call::{CallError, encode},
-};
+use super::{Forge, ForgeError, PullRequest, call::encode, judge::CallError};
 
 /// Checks of the head commit, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -15,6 +12,14 @@ pub struct Checks {
     pub passed: usize,
     pub failed: usize,
     pub pending: usize,
+}
+
+/// Who said what of it: the last word of each person who approved it or asked for changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reviews {
+    pub approved: Vec<String>,
+    pub changes_requested: Vec<String>,
 }
 
 /// A pull request and how it stands.
@@ -27,6 +32,8 @@ pub struct PullRequestStatus {
     pub mergeable: Option<bool>,
     /// Absent when the token may not read checks.
     pub checks: Option<Checks>,
+    /// Absent when the token may not read reviews.
+    pub reviews: Option<Reviews>,
     pub labels: Vec<String>,
     /// Users and teams that were asked and have not answered.
     pub reviewers: Vec<String>,
@@ -38,7 +45,7 @@ impl Forge {
         let action = "read a pull request";
         let path = self.path(&format!("/pulls/{number}"));
         let value = match self.call(Method::GET, &path, None, action).await {
-            Ok(value) => value,
+            Ok(answer) => answer.body,
             Err(CallError::NotFound) => {
                 // Says which of the two is missing.
                 self.plain_call(Method::GET, &self.path(""), None, "read the repository")
@@ -56,9 +63,12 @@ impl Forge {
         };
         let mut reviewers = names("requested_reviewers", "login");
         reviewers.extend(names("requested_teams", "slug"));
+        let (checks, reviews) =
+            futures::join!(self.checks(&pull_request.head_commit), self.reviews(number));
         Ok(PullRequestStatus {
             mergeable: value.get("mergeable").and_then(Value::as_bool),
-            checks: self.checks(&pull_request.head_commit).await?,
+            checks: checks?,
+            reviews: reviews?,
             labels: names("labels", "name"),
             reviewers,
             pull_request,
@@ -71,35 +81,80 @@ impl Forge {
             return Ok(None);
         }
         let commit = encode(commit);
-        let runs = self.path(&format!("/commits/{commit}/check-runs?per_page=100"));
-        let statuses = self.path(&format!("/commits/{commit}/status?per_page=100"));
-        let (runs, statuses) = futures::join!(self.readable(&runs), self.readable(&statuses));
+        let runs = self.path(&format!("/commits/{commit}/check-runs?filter=latest"));
+        let statuses = self.path(&format!("/commits/{commit}/status?page=1"));
+        let (runs, statuses) = futures::join!(
+            self.items(&runs, "check_runs", "read checks"),
+            self.items(&statuses, "statuses", "read checks")
+        );
         let (runs, statuses) = (runs?, statuses?);
         if runs.is_none() && statuses.is_none() {
             return Ok(None);
         }
         let mut checks = Checks::default();
-        let items = |value: &Option<Value>, key: &str| -> Vec<Value> {
-            let items = value.as_ref().and_then(|value| value.get(key)?.as_array());
-            items.cloned().unwrap_or_default()
-        };
-        for run in items(&runs, "check_runs") {
+        for run in runs.into_iter().flatten() {
             checks.count(run.get("conclusion").and_then(Value::as_str));
         }
-        for status in items(&statuses, "statuses") {
+        for status in statuses.into_iter().flatten() {
             let state = status.get("state").and_then(Value::as_str);
             checks.count(state.filter(|state| *state != "pending"));
         }
         Ok(Some(checks))
     }
 
-    /// `None` when the token may not read it.
-    async fn readable(&self, path: &str) -> Result<Option<Value>, ForgeError> {
-        match self.call(Method::GET, path, None, "read checks").await {
-            Ok(value) => Ok(Some(value)),
-            Err(CallError::NotFound | CallError::Other(ForgeError::Forbidden { .. })) => Ok(None),
-            Err(error) => Err(self.unexpected(error, "read checks")),
+    /// Reviews, oldest first at the forge: who only commented has not decided.
+    async fn reviews(&self, number: i64) -> Result<Option<Reviews>, ForgeError> {
+        let path = self.path(&format!("/pulls/{number}/reviews?page=1"));
+        let Some(items) = self.items(&path, "", "read reviews").await? else {
+            return Ok(None);
+        };
+        let mut last: Vec<(String, String)> = Vec::new();
+        for item in &items {
+            let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str);
+            let (Some(who), Some(state)) = (text("/user/login"), text("/state")) else {
+                continue;
+            };
+            if ["APPROVED", "CHANGES_REQUESTED", "DISMISSED"].contains(&state) {
+                last.retain(|(known, _)| known != who);
+                last.push((who.to_owned(), state.to_owned()));
+            }
         }
+        let of = |wanted: &str| -> Vec<String> {
+            let found = last.iter().filter(|(_, state)| state == wanted);
+            found.map(|(who, _)| who.clone()).collect()
+        };
+        Ok(Some(Reviews {
+            approved: of("APPROVED"),
+            changes_requested: of("CHANGES_REQUESTED"),
+        }))
+    }
+
+    /// The items of every page: below `key`, or the page itself when that is empty. `None` when the token may not read them.
+    async fn items(
+        &self,
+        path: &str,
+        key: &str,
+        action: &str,
+    ) -> Result<Option<Vec<Value>>, ForgeError> {
+        let pages = match self.pages(path, action).await {
+            Ok(pages) => pages,
+            Err(CallError::NotFound | CallError::Other(ForgeError::Forbidden { .. })) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.unexpected(error, action)),
+        };
+        let mut items = Vec::new();
+        for mut page in pages {
+            let list = if key.is_empty() {
+                page.take()
+            } else {
+                page.get_mut(key).map(Value::take).unwrap_or_default()
+            };
+            if let Value::Array(list) = list {
+                items.extend(list);
+            }
+        }
+        Ok(Some(items))
     }
 }
 

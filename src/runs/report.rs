@@ -56,7 +56,8 @@ pub struct StageReport {
     /// publish: documents found in the judged commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
-    /// publish: why there is no pull request ([`reason::NO_FORGE`], [`reason::PULL_REQUEST_FAILED`] ...).
+    /// publish: why there is no pull request, by the name of the failure ([`reason::NO_FORGE`], `Unauthorized`,
+    /// `ProtectedBranch`, `RateLimited` ...): the reason of the condition `PullRequestReady`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request_reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         check_branch(&place, branch).await?;
     }
 
-    let remote = Remote::new(manifest, remote::token());
+    let remote = Remote::new(manifest, remote::token())?;
     let repository = handover.join(REPOSITORY);
     local(handover)
         .args(["init", "--quiet", "--bare", "--template="])

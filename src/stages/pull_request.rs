@@ -31,7 +31,15 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
     };
     match ensure(place, target).await {
         Ok(made) => {
-            say(format!("Pull request #{}: {}", made.number, made.url));
+            let then = if made.auto_merge {
+                ", which merges by itself once its base branch's conditions are met"
+            } else {
+                ""
+            };
+            say(format!(
+                "Pull request #{}: {}{then}.",
+                made.number, made.url
+            ));
             made.notes.iter().for_each(say);
             Ok(StageReport {
                 message: (!made.notes.is_empty()).then(|| made.notes.join(" ")),
@@ -44,7 +52,7 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
             reason: reason::PULL_REQUEST_FAILED,
             message: format!("the branch {branch} is pushed, but it has no pull request: {error}"),
             report: Box::new(StageReport {
-                pull_request_reason: Some(reason::PULL_REQUEST_FAILED.to_owned()),
+                pull_request_reason: Some(error.name().to_owned()),
                 ..report
             }),
         }),

@@ -35,7 +35,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let collected: Collected = read_json(&handover.join(COLLECTED))?;
     let own = tempfile::tempdir_in(handover).map_err(StageError::file("write to", handover))?;
     let repository = own.path();
-    let remote = Remote::new(manifest, remote::token());
+    let remote = Remote::new(manifest, remote::token())?;
 
     let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
     let documents = documents_in(repository, manifest, &work.head).await?;
@@ -236,7 +236,13 @@ async fn push(
                     .arg(format!("{head}:refs/heads/{branch}"))
             })
             .await
-            .map_err(|error| ended(reason::PUSH_FAILED, error.message, report.clone()))?;
+            .map_err(|error| {
+                let report = StageReport {
+                    pull_request_reason: Some(error.problem.name().to_owned()),
+                    ..report.clone()
+                };
+                ended(reason::PUSH_FAILED, error.message, report)
+            })?;
     }
     say(format!("Pushed {head} to {} as {branch}.", remote.shown()));
     Ok(StageReport {

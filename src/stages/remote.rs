@@ -52,19 +52,28 @@ pub struct Remote {
 impl Remote {
     /// The remote of `manifest`. The token is offered only to a host that the settings name as a forge, over HTTP; a key
     /// only over SSH; every other remote is reached with the configuration of the account this runs as.
-    pub fn new(manifest: &RunManifest, token: Option<Secret>) -> Self {
+    ///
+    /// # Errors
+    /// When the URL has a password in it: it would become an argument of git, which everybody on the machine can read.
+    pub fn new(manifest: &RunManifest, token: Option<Secret>) -> Result<Self, StageError> {
         Self::at(&manifest.repository_url, manifest.forge.is_some(), token)
     }
 
     /// The remote at `url`; `known_host`: the settings name its host as a forge.
-    fn at(url: &str, known_host: bool, token: Option<Secret>) -> Self {
+    fn at(url: &str, known_host: bool, token: Option<Secret>) -> Result<Self, StageError> {
+        let shown = without_user(url);
+        if http_origin(url).is_some() && user(url).is_some_and(is_secret) {
+            return Err(StageError::Setup(format!(
+                "the run's repositoryUrl has a password or token in it, which whoever may read runs has seen: revoke it, and launch the run again with {shown}"
+            )));
+        }
         let origin = http_origin(url).filter(|_| known_host);
-        Self {
+        Ok(Self {
             url: url.to_owned(),
-            shown: without_user(url),
+            shown,
             token: origin.zip(token),
             ssh: ssh::command().filter(|_| Transport::of(url) == Transport::Ssh),
-        }
+        })
     }
 
     /// The URL, fit to be shown.
@@ -119,6 +128,11 @@ impl Remote {
             GitError::Failed { stderr, .. } => telling_line(stderr).replace(&self.url, &self.shown),
             other => other.to_string().replace(&self.url, &self.shown),
         };
+        // A server may repeat what it was sent.
+        let said = match &self.token {
+            Some((_, token)) => token.hidden_in(&said).into_owned(),
+            None => said,
+        };
         let place = &self.shown;
         let message = match problem {
             Problem::Auth if self.token.is_none() && http_origin(&self.url).is_some() => format!(
@@ -137,7 +151,7 @@ impl Remote {
                 format!("{place} does not have the branch ({said}); push it, then retry")
             }
             Problem::Protected => format!(
-                "{place} protects the branch ({said}); choose another target branch or allow the push"
+                "{place} protects the branch ({said}); launch the run with another target branch, or have its rules let this token push there"
             ),
             Problem::Hook => format!("a hook of {place} declined the push ({said})"),
             Problem::Moved => format!(
@@ -250,6 +264,21 @@ const PROBLEMS: &[(Problem, &[&str])] = &[
 ];
 
 impl Problem {
+    /// Its name as a condition's reason; the words are those of [`crate::forge::ForgeError::name`] where both know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "Unauthorized",
+            Self::HostKey => "UnknownHostKey",
+            Self::NotFound => "RepositoryNotFound",
+            Self::NoBranch => "MissingBase",
+            Self::Protected => "ProtectedBranch",
+            Self::Hook => "HookDeclined",
+            Self::Moved => "BranchMoved",
+            Self::Network => "ForgeUnreachable",
+            Self::Other => "PushFailed",
+        }
+    }
+
     /// Reads what git printed (in the C locale).
     pub fn of(stderr: &str) -> Self {
         let said = stderr.to_lowercase();
@@ -292,6 +321,19 @@ fn http_origin(url: &str) -> Option<String> {
     let authority = rest.split('/').next()?;
     let host = authority.rsplit('@').next()?;
     Some(format!("{scheme}://{host}"))
+}
+
+/// What stands before the host of a URL.
+fn user(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    authority.rsplit_once('@').map(|(user, _)| user)
+}
+
+/// Whether what stands before the host is more than a name.
+fn is_secret(user: &str) -> bool {
+    let starts = ["ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-"];
+    user.contains(':') || starts.iter().any(|start| user.starts_with(start))
 }
 
 fn without_user(url: &str) -> String {
@@ -375,6 +417,34 @@ mod tests {
             Problem::Other,
         ] {
             assert_eq!(pause(problem, 0), None, "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_secret_in_it_is_refused_and_not_repeated() {
+        let remote = |url: &str| {
+            let manifest = RunManifest {
+                repository_url: url.into(),
+                ..crate::stages::judge::tests::manifest()
+            };
+            Remote::new(&manifest, None)
+        };
+        for url in [
+            "https://x:hunter2@github.com/acme/shop",
+            "https://ghp_hunter2@github.com/acme/shop",
+        ] {
+            let refused = remote(url).err().unwrap().to_string();
+            assert!(
+                refused.ends_with("again with https://github.com/acme/shop")
+                    && !refused.contains("hunter2"),
+                "{refused}"
+            );
+        }
+        for url in [
+            "https://ann@dev.azure.com/acme",
+            "ssh://git@github.com/acme/shop",
+        ] {
+            assert!(remote(url).is_ok(), "{url}");
         }
     }
 

@@ -23,6 +23,7 @@ mod embedded_faults;
 mod embedded_kubectl;
 mod embedded_node;
 mod embedded_surface;
+mod forge;
 mod layers;
 mod live;
 mod preflight_cli;

@@ -12,7 +12,7 @@ use flightdeck::{
         panels::detail::{Item, News, Source},
         world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
     },
-    forge::{Checks, PullRequest, PullRequestStatus, PullState},
+    forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
     preflight::{self, Fix, fix::Progress as FixProgress},
     repository::{End, Entry, git::Line},
     resources::{CodeRun, DocsRun, Usage},
@@ -172,6 +172,11 @@ struct PullStep {
     title: String,
     base: String,
     head: String,
+    #[serde(default)]
+    auto_merge: bool,
+    /// Who approved it.
+    #[serde(default)]
+    approved: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -350,6 +355,8 @@ fn play(console: &mut Harness, step: Step) {
             base: given.base,
             head: given.head,
             head_commit: "4be1f5c09d3a7be2f1c8a4d90e6b7f3c2d1a0b9e".into(),
+            auto_merge: given.auto_merge,
+            node_id: String::new(),
             notes: Vec::new(),
         };
         let found = PullRequestStatus {
@@ -359,6 +366,10 @@ fn play(console: &mut Harness, step: Step) {
                 passed: 6,
                 failed: 0,
                 pending: 1,
+            }),
+            reviews: Some(Reviews {
+                approved: given.approved,
+                changes_requested: Vec::new(),
             }),
             labels: vec!["auto-generated".into()],
             reviewers: vec!["team-leads".into()],

@@ -26,6 +26,7 @@ pub use exchange::{Fetched, News, Want};
 pub use logs::{Item, Source};
 pub use obey::{click, command, typed, wheel};
 pub use preview::{Files, files_of, files_of_task};
+pub use pull_request::next_look;
 pub use refresh::refresh;
 
 use self::{logs::Logs, page::Page, preview::Preview, timeline::Timeline};
@@ -254,11 +255,16 @@ impl Detail {
 pub fn show(model: &mut Model, subject: Option<Subject>, effects: &mut Effects) {
     if model.detail.subject != subject {
         model.detail.subject = subject;
-        let followed = model.detail.asked.contains_key(&Tab::Logs);
+        let asked = std::mem::take(&mut model.detail.asked);
         model.detail.forget();
         refresh(model, effects);
-        if followed && !model.detail.asked.contains_key(&Tab::Logs) {
-            effects.push(Effect::Detail(Want::LeaveLog));
+        for (tab, leave) in [
+            (Tab::Logs, Want::LeaveLog),
+            (Tab::PullRequest, Want::LeavePullRequest),
+        ] {
+            if asked.contains_key(&tab) && !model.detail.asked.contains_key(&tab) {
+                effects.push(Effect::Detail(leave));
+            }
         }
     }
 }
@@ -273,6 +279,10 @@ pub fn go(model: &mut Model, tab: Tab, effects: &mut Effects) {
         Some(Subject::Run(_)) => detail.run_tab = Some(tab),
         Some(Subject::Check(_)) => {}
         _ => detail.task_tab = tab,
+    }
+    // Nobody asks the forge for what is not on the screen.
+    if tab != Tab::PullRequest && detail.asked.remove(&Tab::PullRequest).is_some() {
+        effects.push(Effect::Detail(Want::LeavePullRequest));
     }
     detail.fit(detail.area);
     refresh(model, effects);

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use futures::{StreamExt, pin_mut};
@@ -21,12 +22,13 @@ use crate::{
     console::{
         effect::Outcome,
         msg::Msg,
-        panels::detail::{Files, Item, News, Source, Want},
+        panels::detail::{self, Files, Item, News, Source, Want},
+        world::RunId,
     },
-    forge::{Forge, Secret, stand_in},
+    forge::{Forge, ForgeError, Pace, PullRequestStatus, Secret, stand_in},
     ledger::LedgerError,
     repository::{self, DiffError},
-    runs::{DOCUMENTS, RunKind, Stage},
+    runs::{DOCUMENTS, ForgeTarget, RunKind, Stage},
     verbs::Context,
 };
 
@@ -84,13 +86,13 @@ pub(super) async fn answer(
             base,
             head,
         } => News::Diff(run, difference(&repository, &branch, &base, &head).await),
-        Want::PullRequest { run, url, number } => {
-            let found = match context {
-                Ok(context) => pull_request(&context, &url, number).await.map(Box::new),
-                Err(reason) => Err(reason),
-            };
-            News::PullRequest(run, found)
-        }
+        Want::PullRequest { run, url, number } => match context {
+            Ok(context) => {
+                watch_pull_request(&context, run, &url, number, &sender).await;
+                return;
+            }
+            Err(reason) => News::PullRequest(run, Err(reason)),
+        },
         Want::Save { name, text } => {
             let saved = spawn_blocking(move || save(&std::env::temp_dir(), &name, &text)).await;
             let outcome = match saved {
@@ -102,7 +104,7 @@ pub(super) async fn answer(
             return;
         }
         Want::GoOn => News::GoOn,
-        Want::LeaveLog => return,
+        Want::LeaveLog | Want::LeavePullRequest => return,
     };
     super::send(&sender, Msg::Detail(news)).await;
 }
@@ -245,25 +247,49 @@ async fn difference(root: &Path, branch: &str, base: &str, head: &str) -> Result
         .map_err(|error| format!("{error}."))
 }
 
-async fn pull_request(
+/// Tells how a pull request stands, and tells again whenever that changes, until it is done or has long been at rest.
+async fn watch_pull_request(
     context: &Context,
+    run: RunId,
     url: &str,
     number: i64,
-) -> Result<crate::forge::PullRequestStatus, String> {
-    let target = context.settings.forge_target(url);
-    let target =
-        target.ok_or_else(|| "the remote is no forge that the settings know".to_owned())?;
+    sender: &mpsc::Sender<Msg>,
+) {
+    let Some(target) = context.settings.forge_target(url) else {
+        let why = "the remote is no forge that the settings know".to_owned();
+        super::send(sender, Msg::Detail(News::PullRequest(run, Err(why)))).await;
+        return;
+    };
+    let mut last = None;
+    let mut changed = Instant::now();
+    loop {
+        let found = pull_request(&target, number).await;
+        if last.as_ref() != Some(&found) {
+            changed = Instant::now();
+            let news = found
+                .clone()
+                .map(Box::new)
+                .map_err(|error| error.to_string());
+            super::send(sender, Msg::Detail(News::PullRequest(run.clone(), news))).await;
+        }
+        let next = detail::next_look(found.as_ref(), changed.elapsed());
+        last = Some(found);
+        match next {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return,
+        }
+    }
+}
+
+async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestStatus, ForgeError> {
     // A stand-in on this machine has a token of its own; the person's is for real forges alone.
     let token = if target.api_url.starts_with("http://127.0.0.1:") {
         Secret::new(stand_in::TOKEN)
     } else {
         Secret::from_environment(|name| std::env::var(name).ok())
     };
-    let forge = Forge::new(&target, token).map_err(|error| error.to_string())?;
-    forge
-        .status(number)
-        .await
-        .map_err(|error| error.to_string())
+    let forge = Forge::new(target, token)?.paced(Pace::watched());
+    forge.status(number).await
 }
 
 /// Writes a text to a new file that only this person reads.

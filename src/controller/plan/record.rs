@@ -133,7 +133,16 @@ fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending
         (why.as_str(), message.as_str())
     };
     attempt.reason = Some(why.to_owned());
-    draft.set(condition_of(stage), ConditionStatus::False, why, message);
+    // Of a pull request that is not there, the condition says which of the many reasons it was.
+    let telling = ending.report.pull_request_reason.as_deref();
+    let telling = telling.filter(|name| !by_person && stage == Stage::Publish && is_name(name));
+    let telling = telling.unwrap_or(why);
+    draft.set(
+        condition_of(stage),
+        ConditionStatus::False,
+        telling,
+        message,
+    );
     if why == reason::TASKS_MISMATCH {
         draft.set("TasksVerified", ConditionStatus::False, why, message);
     }
@@ -198,15 +207,17 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
             {
                 draft.status.pull_request_url = Some(url.to_owned());
                 draft.status.pull_request_number = report.pull_request_number;
-                draft.set(condition_of(stage), ConditionStatus::True, "Open", url);
+                // What was asked for beside it and could not be had.
+                let notes = report.message.as_deref().filter(|notes| !notes.is_empty());
+                let message = notes.unwrap_or(url);
+                draft.set(condition_of(stage), ConditionStatus::True, "Open", message);
             } else if succeeded {
                 let why = report
                     .pull_request_reason
                     .as_deref()
                     .or(report.reason.as_deref());
-                let why = why.filter(|why| why.chars().all(|c| c.is_ascii_alphanumeric()));
                 let message = report.message.as_deref().unwrap_or_default();
-                let why = why.filter(|why| !why.is_empty()).unwrap_or("NotReported");
+                let why = why.filter(|why| is_name(why)).unwrap_or("NotReported");
                 draft.set(condition_of(stage), ConditionStatus::False, why, message);
             }
         }
@@ -217,6 +228,11 @@ fn commit(report: &StageReport) -> Option<String> {
     let id = report.commit.as_deref()?;
     let whole = [40, 64].contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit());
     whole.then(|| id.to_owned())
+}
+
+/// Whether it can be a condition's reason.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 fn is_web_address(url: &str) -> bool {

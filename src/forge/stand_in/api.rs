@@ -1,47 +1,59 @@
-//! The stand-in's routes.
+//! The stand-in's routes, and what every call has to pass.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State},
+    body::{Body, to_bytes},
+    extract::{Path, RawPathParams, Request, State},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use http::StatusCode;
-use jiff::Timestamp;
-use serde::Deserialize;
+use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Service, Store,
-    origin::{commit, has_commits, merges},
-    page,
-    store::Kept,
+    Exchange, Service, checks, graphql, page, pulls, reviews, shape,
+    store::{Kept, Store},
 };
-use crate::runs::naming;
 
-type Shared = State<Arc<Service>>;
+pub(super) type Shared = State<Arc<Service>>;
+/// Owner, repository and number of a pull request.
+pub(super) type Numbered = Path<(String, String, i64)>;
+
+/// Longest body that is kept of an exchange, in bytes.
+const KEPT: usize = 1024 * 1024;
+/// Where every documented error of the real one points to.
+const DOCUMENTATION: &str = "https://docs.github.com/rest";
 
 pub(super) fn router(service: Arc<Service>) -> Router {
     let repository = Router::new()
-        .route("/", get(repository))
-        .route("/pulls", get(list).post(create))
-        .route("/pulls/{number}", get(read).patch(change))
-        .route("/pulls/{number}/requested_reviewers", post(reviewers))
-        .route("/issues/{number}/labels", post(labels))
-        .route("/commits/{commit}/check-runs", get(check_runs))
-        .route("/commits/{commit}/status", get(statuses))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&service), guard));
+        .route("/", get(shape::repository))
+        .route("/pulls", get(pulls::list).post(pulls::create))
+        .route("/pulls/{number}", get(pulls::read).patch(pulls::change))
+        .route(
+            "/pulls/{number}/requested_reviewers",
+            post(reviews::request),
+        )
+        .route(
+            "/pulls/{number}/reviews",
+            get(reviews::list).post(reviews::submit),
+        )
+        .route("/issues/{number}/labels", post(pulls::labels))
+        .route("/commits/{commit}/check-runs", get(checks::runs))
+        .route("/commits/{commit}/status", get(checks::statuses));
     Router::new()
-        .nest("/repos/{owner}/{name}", repository.clone())
+        .nest("/repos/{owner}/{name}", repository)
+        .route("/graphql", post(graphql::answer))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&service), guard))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&service), record))
         .route("/{owner}/{name}/pull/{number}", get(show))
         .with_state(service)
 }
 
 /// An error in GitHub's form.
-struct Refused(StatusCode, Value);
+pub(super) struct Refused(pub(super) StatusCode, pub(super) Value);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -49,24 +61,55 @@ impl IntoResponse for Refused {
     }
 }
 
-fn not_found() -> Refused {
-    Refused(StatusCode::NOT_FOUND, json!({"message": "Not Found"}))
+pub(super) fn refused(status: StatusCode, message: &str) -> Refused {
+    Refused(
+        status,
+        json!({"message": message, "documentation_url": DOCUMENTATION, "status": status.as_str()}),
+    )
 }
 
-fn invalid(error: &Value) -> Refused {
-    let body = json!({"message": "Validation Failed", "errors": [error]});
-    Refused(StatusCode::UNPROCESSABLE_ENTITY, body)
+pub(super) fn not_found() -> Refused {
+    refused(StatusCode::NOT_FOUND, "Not Found")
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Refused {
-    let body = json!({"message": error.to_string()});
-    Refused(StatusCode::INTERNAL_SERVER_ERROR, body)
+pub(super) fn invalid(error: &Value) -> Refused {
+    let Refused(status, mut body) = refused(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed");
+    body["errors"] = json!([error]);
+    Refused(status, body)
 }
 
-/// Planned answers, the token, the name of the repository: what every call has to pass.
+pub(super) fn broken(error: &dyn std::fmt::Display) -> Refused {
+    refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+}
+
+/// Tells whoever asked for it what was said.
+async fn record(State(service): Shared, request: Request, next: Next) -> Response {
+    let Some(recorder) = &service.options.recorder else {
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let sent = to_bytes(body, KEPT).await.unwrap_or_default();
+    let read = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or(Value::Null);
+    let mut exchange = Exchange {
+        method: parts.method.clone(),
+        uri: parts.uri.to_string(),
+        sent: read(&sent),
+        ..Exchange::default()
+    };
+    let response = next.run(Request::from_parts(parts, Body::from(sent))).await;
+    let (parts, body) = response.into_parts();
+    let answered = to_bytes(body, KEPT).await.unwrap_or_default();
+    exchange.status = parts.status;
+    exchange.answered = read(&answered);
+    // Nobody listens any more.
+    let _ = recorder.send(exchange);
+    Response::from_parts(parts, Body::from(answered))
+}
+
+/// Planned answers, the token, the name of the repository.
 async fn guard(
     State(service): Shared,
-    Path(parts): Path<Vec<(String, String)>>,
+    parts: RawPathParams,
     request: Request,
     next: Next,
 ) -> Response {
@@ -74,248 +117,25 @@ async fn guard(
     if let Some(plan) = service.planned(request.method(), &path).await {
         let mut response = (plan.status, Json(plan.body)).into_response();
         for (name, value) in plan.headers {
-            if let Ok(value) = value.parse() {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
                 response.headers_mut().insert(name, value);
             }
         }
         return response;
     }
     if !service.accepts(request.headers()) {
-        return Refused(
-            StatusCode::UNAUTHORIZED,
-            json!({"message": "Bad credentials"}),
-        )
-        .into_response();
+        return refused(StatusCode::UNAUTHORIZED, "Bad credentials").into_response();
     }
     let part = |wanted: &str| {
-        let found = parts.iter().find(|(name, _)| name == wanted);
-        found.map_or("", |(_, value)| value.as_str())
+        let found = parts.iter().find(|(name, _)| *name == wanted);
+        found.map_or("", |(_, value)| value)
     };
     let asked = format!("{}/{}", part("owner"), part("name"));
-    if service
-        .options
-        .repository
-        .as_ref()
-        .is_some_and(|only| *only != asked)
-    {
+    let only = service.options.repository.as_ref();
+    if asked != "/" && only.is_some_and(|only| *only != asked) {
         return not_found().into_response();
     }
     next.run(request).await
-}
-
-async fn repository(Path((owner, name)): Path<(String, String)>) -> Json<Value> {
-    Json(json!({"full_name": format!("{owner}/{name}"), "name": name}))
-}
-
-#[derive(Deserialize)]
-struct Filter {
-    #[serde(default)]
-    state: String,
-    head: Option<String>,
-    base: Option<String>,
-}
-
-async fn list(
-    State(service): Shared,
-    Path((owner, name)): Path<(String, String)>,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Value>, Refused> {
-    let repository = format!("{owner}/{name}");
-    let mut store = service.store.lock().await;
-    notice_merges(&service, &mut store).await?;
-    let wanted = |pull: &&Kept| {
-        pull.repository == repository
-            && match filter.state.as_str() {
-                "all" => true,
-                "closed" => !pull.open(),
-                _ => pull.open(),
-            }
-            && filter.base.as_ref().is_none_or(|base| *base == pull.base)
-            && filter
-                .head
-                .as_ref()
-                .is_none_or(|head| *head == format!("{owner}:{}", pull.head))
-    };
-    let mut found = Vec::new();
-    for pull in store.pulls.iter().rev().filter(wanted) {
-        found.push(shape(&service, pull).await);
-    }
-    Ok(Json(Value::Array(found)))
-}
-
-#[derive(Deserialize)]
-struct Creation {
-    title: String,
-    #[serde(default)]
-    body: String,
-    head: String,
-    base: String,
-    #[serde(default)]
-    draft: bool,
-}
-
-async fn create(
-    State(service): Shared,
-    Path((owner, name)): Path<(String, String)>,
-    Json(asked): Json<Creation>,
-) -> Result<(StatusCode, Json<Value>), Refused> {
-    let repository = format!("{owner}/{name}");
-    let head = asked
-        .head
-        .strip_prefix(&format!("{owner}:"))
-        .unwrap_or(&asked.head)
-        .to_owned();
-    if let Some(bare) = &service.options.bare_repository {
-        for (field, branch) in [("base", &asked.base), ("head", &head)] {
-            if commit(bare, branch).await.is_none() {
-                let error = json!({"resource": "PullRequest", "field": field, "code": "invalid"});
-                return Err(invalid(&error));
-            }
-        }
-        if !has_commits(bare, &asked.base, &head)
-            .await
-            .map_err(|error| broken(&error))?
-        {
-            let message = format!("No commits between {} and {head}", asked.base);
-            return Err(invalid(
-                &json!({"resource": "PullRequest", "code": "custom", "message": message}),
-            ));
-        }
-    }
-    let mut store = service.store.lock().await;
-    let same = |pull: &Kept| {
-        pull.open() && pull.repository == repository && pull.head == head && pull.base == asked.base
-    };
-    if store.pulls.iter().any(same) {
-        let message = format!("A pull request already exists for {owner}:{head}.");
-        return Err(invalid(
-            &json!({"resource": "PullRequest", "code": "custom", "message": message}),
-        ));
-    }
-    let kept = Kept {
-        number: store.next_number(),
-        repository,
-        title: asked.title,
-        body: asked.body,
-        base: asked.base,
-        head,
-        draft: asked.draft,
-        created: Timestamp::now(),
-        merged: None,
-        closed: false,
-        labels: Vec::new(),
-        reviewers: Vec::new(),
-        teams: Vec::new(),
-    };
-    let answer = shape(&service, &kept).await;
-    store.pulls.push(kept);
-    store.save().await.map_err(|error| broken(&error))?;
-    Ok((StatusCode::CREATED, Json(answer)))
-}
-
-type Numbered = Path<(String, String, i64)>;
-
-async fn read(
-    State(service): Shared,
-    Path((owner, name, number)): Numbered,
-) -> Result<Json<Value>, Refused> {
-    let mut store = service.store.lock().await;
-    notice_merges(&service, &mut store).await?;
-    let repository = format!("{owner}/{name}");
-    let found = store
-        .pulls
-        .iter()
-        .find(|pull| pull.repository == repository && pull.number == number);
-    Ok(Json(shape(&service, found.ok_or_else(not_found)?).await))
-}
-
-async fn change(
-    State(service): Shared,
-    path: Numbered,
-    Json(asked): Json<Value>,
-) -> Result<Json<Value>, Refused> {
-    edit(&service, path, |pull| {
-        let text = |key: &str| asked.get(key).and_then(Value::as_str);
-        if let Some(title) = text("title") {
-            title.clone_into(&mut pull.title);
-        }
-        if let Some(body) = text("body") {
-            body.clone_into(&mut pull.body);
-        }
-        if let Some(state) = text("state") {
-            pull.closed = state == "closed";
-        }
-    })
-    .await
-    .map(Json)
-}
-
-async fn labels(
-    State(service): Shared,
-    path: Numbered,
-    Json(asked): Json<Value>,
-) -> Result<Json<Value>, Refused> {
-    let pull = edit(&service, path, |pull| {
-        add(&mut pull.labels, &words(&asked, "labels"));
-    })
-    .await?;
-    Ok(Json(pull["labels"].clone()))
-}
-
-async fn reviewers(
-    State(service): Shared,
-    path: Numbered,
-    Json(asked): Json<Value>,
-) -> Result<(StatusCode, Json<Value>), Refused> {
-    let (users, teams) = (words(&asked, "reviewers"), words(&asked, "team_reviewers"));
-    if let Some(people) = &service.options.people {
-        let is_team = |team: &String| {
-            people
-                .iter()
-                .any(|name| name.ends_with(&format!("/{team}")))
-        };
-        if !users.iter().all(|user| people.contains(user)) || !teams.iter().all(is_team) {
-            let message = format!(
-                "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the {}/{} repository.",
-                path.0.0, path.0.1
-            );
-            let body = json!({"message": message});
-            return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, body));
-        }
-    }
-    let pull = edit(&service, path, |pull| {
-        add(&mut pull.reviewers, &users);
-        add(&mut pull.teams, &teams);
-    })
-    .await?;
-    Ok((StatusCode::CREATED, Json(pull)))
-}
-
-/// The one check it can make by itself: that the branch merges into its base.
-async fn check_runs(
-    State(service): Shared,
-    Path((_, _, commit_id)): Path<(String, String, String)>,
-) -> Json<Value> {
-    let mut runs = Vec::new();
-    if let Some(bare) = &service.options.bare_repository {
-        let store = service.store.lock().await;
-        for pull in &store.pulls {
-            if commit(bare, &pull.head).await.as_deref() == Some(commit_id.as_str()) {
-                let merges = merges(bare, &pull.base, &pull.head).await;
-                let conclusion = if merges { "success" } else { "failure" };
-                runs.push(json!({
-                    "name": format!("merges into {}", pull.base),
-                    "status": "completed",
-                    "conclusion": conclusion,
-                }));
-            }
-        }
-    }
-    Json(json!({"total_count": runs.len(), "check_runs": runs}))
-}
-
-async fn statuses() -> Json<Value> {
-    Json(json!({"state": "pending", "statuses": []}))
 }
 
 async fn show(
@@ -323,97 +143,47 @@ async fn show(
     Path((owner, name, number)): Numbered,
 ) -> Result<Html<String>, Refused> {
     let mut store = service.store.lock().await;
-    notice_merges(&service, &mut store).await?;
-    let repository = format!("{owner}/{name}");
-    let found = store
-        .pulls
-        .iter()
-        .find(|pull| pull.repository == repository && pull.number == number);
-    Ok(Html(page::pull(found.ok_or_else(not_found)?)))
+    pulls::notice_merges(&service, &mut store).await?;
+    let found = find(&mut store, &format!("{owner}/{name}"), number)?;
+    Ok(Html(page::pull(found)))
 }
 
-/// Changes a pull request, keeps it, and gives its form.
-async fn edit(
-    service: &Service,
-    Path((owner, name, number)): Numbered,
-    change: impl FnOnce(&mut Kept),
-) -> Result<Value, Refused> {
-    let mut store = service.store.lock().await;
-    let repository = format!("{owner}/{name}");
-    let pull = store
+/// A pull request of the store.
+pub(super) fn find<'a>(
+    store: &'a mut Store,
+    repository: &str,
+    number: i64,
+) -> Result<&'a mut Kept, Refused> {
+    store
         .pulls
         .iter_mut()
         .find(|pull| pull.repository == repository && pull.number == number)
-        .ok_or_else(not_found)?;
+        .ok_or_else(not_found)
+}
+
+/// Changes a pull request, keeps it, and gives it.
+pub(super) async fn edit(
+    service: &Service,
+    Path((owner, name, number)): Numbered,
+    change: impl FnOnce(&mut Kept),
+) -> Result<Kept, Refused> {
+    let mut store = service.store.lock().await;
+    let pull = find(&mut store, &format!("{owner}/{name}"), number)?;
     change(pull);
     let changed = pull.clone();
     store.save().await.map_err(|error| broken(&error))?;
-    Ok(shape(service, &changed).await)
+    Ok(changed)
 }
 
-/// A pull request is merged once its base holds its head.
-async fn notice_merges(service: &Service, store: &mut Store) -> Result<(), Refused> {
-    let Some(bare) = &service.options.bare_repository else {
-        return Ok(());
-    };
-    let mut changed = false;
-    for pull in store.pulls.iter_mut().filter(|pull| pull.open()) {
-        if commit(bare, &pull.head).await.is_some()
-            && commit(bare, &pull.base).await.is_some()
-            && !has_commits(bare, &pull.base, &pull.head)
-                .await
-                .map_err(|error| broken(&error))?
-        {
-            pull.merged = Some(Timestamp::now());
-            changed = true;
-        }
-    }
-    if changed {
-        store.save().await.map_err(|error| broken(&error))?;
-    }
-    Ok(())
-}
-
-/// A pull request in GitHub's form.
-async fn shape(service: &Service, pull: &Kept) -> Value {
-    let (mut sha, mut mergeable) = (naming::hash(&pull.head, 40), Value::Null);
-    if let Some(bare) = &service.options.bare_repository {
-        if let Some(commit) = commit(bare, &pull.head).await {
-            sha = commit;
-        }
-        if pull.open() {
-            mergeable = merges(bare, &pull.base, &pull.head).await.into();
-        }
-    }
-    let names = |words: &[String], key: &str| -> Vec<Value> {
-        words.iter().map(|word| json!({key: word})).collect()
-    };
-    json!({
-        "number": pull.number,
-        "html_url": format!("{}/{}/pull/{}", service.url, pull.repository, pull.number),
-        "title": pull.title,
-        "body": pull.body,
-        "state": if pull.open() { "open" } else { "closed" },
-        "draft": pull.draft,
-        "merged": pull.merged.is_some(),
-        "merged_at": pull.merged,
-        "mergeable": mergeable,
-        "created_at": pull.created,
-        "base": {"ref": pull.base},
-        "head": {"ref": pull.head, "sha": sha},
-        "labels": names(&pull.labels, "name"),
-        "requested_reviewers": names(&pull.reviewers, "login"),
-        "requested_teams": names(&pull.teams, "slug"),
-    })
-}
-
-fn words(asked: &Value, key: &str) -> Vec<String> {
+/// The texts of a list in a body.
+pub(super) fn words(asked: &Value, key: &str) -> Vec<String> {
     let items = asked.get(key).and_then(Value::as_array);
     let text = |item: &Value| item.as_str().map(str::to_owned);
     items.into_iter().flatten().filter_map(text).collect()
 }
 
-fn add(list: &mut Vec<String>, new: &[String]) {
+/// Adds what is not there yet.
+pub(super) fn add(list: &mut Vec<String>, new: &[String]) {
     for word in new {
         if !list.contains(word) {
             list.push(word.clone());

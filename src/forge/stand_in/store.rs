@@ -26,6 +26,20 @@ pub(super) struct Kept {
     pub(super) reviewers: Vec<String>,
     #[serde(default)]
     pub(super) teams: Vec<String>,
+    #[serde(default)]
+    pub(super) reviews: Vec<Review>,
+    /// The way it shall merge by itself.
+    #[serde(default)]
+    pub(super) auto_merge: Option<String>,
+}
+
+/// One review.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Review {
+    pub(super) by: String,
+    pub(super) state: String,
+    pub(super) text: String,
+    pub(super) at: Timestamp,
 }
 
 impl Kept {

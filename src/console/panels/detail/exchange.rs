@@ -31,12 +31,15 @@ pub enum Want {
         base: String,
         head: String,
     },
+    /// How the run's pull request stands, then what becomes of it while it is looked at.
     PullRequest {
         run: RunId,
         /// Address of the repository.
         url: String,
         number: i64,
     },
+    /// The pull request is no longer looked at.
+    LeavePullRequest,
     /// Write a text to a new file of about that name.
     Save { name: String, text: String },
     /// Call again after the next frame: a search is not through.
@@ -50,7 +53,7 @@ impl Want {
             Self::Documents(_) => Tab::Task,
             Self::Files { .. } => Tab::Preview,
             Self::Diff { .. } => Tab::Diff,
-            Self::PullRequest { .. } => Tab::PullRequest,
+            Self::PullRequest { .. } | Self::LeavePullRequest => Tab::PullRequest,
             Self::Log { .. } | Self::LeaveLog | Self::Save { .. } | Self::GoOn => Tab::Logs,
         }
     }

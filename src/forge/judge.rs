@@ -1,0 +1,125 @@
+//! What an answer means: done, a failure with a name, and whether trying again may help.
+
+use std::time::Duration;
+
+use http::{StatusCode, header::RETRY_AFTER};
+use serde_json::Value;
+
+use super::{
+    Forge, ForgeError,
+    connection::{Answer, shown},
+    refusal::{Refusal, refusal},
+    retry::Hint,
+};
+
+/// Why a call failed: 422s are kept apart, since only the caller knows which branches they speak of.
+pub(super) enum CallError {
+    Refused(Refusal),
+    NotFound,
+    Other(ForgeError),
+}
+
+impl Forge {
+    /// What failed, and whether to try again; `None` when nothing did.
+    pub(super) fn judge(&self, answer: &Answer, action: &str) -> Option<(Hint, CallError)> {
+        let (host, repository) = (self.host(), self.repository());
+        let message = answer
+            .body
+            .get("message")
+            .and_then(Value::as_str)
+            .map(shown)
+            .unwrap_or_default();
+        if let Some(hint) = self.rate_limit(answer, &message) {
+            let retry_after_seconds = match hint {
+                Hint::After(wait) => Some(wait.as_secs()),
+                _ => None,
+            };
+            let error = ForgeError::RateLimited {
+                host,
+                retry_after_seconds,
+            };
+            return Some((hint, CallError::Other(error)));
+        }
+        let error = match answer.status.as_u16() {
+            200..=299 => return None,
+            401 if !self.connection.has_token() => ForgeError::NoToken { host, repository },
+            401 => ForgeError::Unauthorized { host, repository },
+            403 => ForgeError::Forbidden {
+                repository,
+                action: action.to_owned(),
+                message,
+            },
+            404 => return Some((Hint::Final, CallError::NotFound)),
+            301 | 302 | 307 | 308 => ForgeError::Moved { host, repository },
+            422 => match refusal(&answer.body) {
+                Refusal::Other(message) => self.refused(action, 422, &message),
+                refusal => return Some((Hint::Final, CallError::Refused(refusal))),
+            },
+            407 => ForgeError::Network {
+                host,
+                message: "the proxy wants a user and a password: put them into HTTPS_PROXY".into(),
+            },
+            status @ 500.. => {
+                let error = ForgeError::Server { host, status };
+                return Some((Hint::BackOff, CallError::Other(error)));
+            }
+            status => self.refused(action, status, &message),
+        };
+        Some((Hint::Final, CallError::Other(error)))
+    }
+
+    /// A refusal without a name of its own.
+    pub(super) fn refused(&self, action: &str, status: u16, message: &str) -> ForgeError {
+        ForgeError::Refused {
+            host: self.host(),
+            repository: self.repository(),
+            action: action.to_owned(),
+            status,
+            message: shown(message),
+        }
+    }
+
+    /// Whether an answer is about asking too often, and when to ask again. GitHub's own rule
+    /// (<https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#rate-limit-errors>): a 403 or 429;
+    /// `retry-after` if it is there, else `x-ratelimit-reset` when nothing remains, else a minute, then ever longer.
+    fn rate_limit(&self, answer: &Answer, message: &str) -> Option<Hint> {
+        let number = |name: &str| -> Option<i64> {
+            answer.headers.get(name)?.to_str().ok()?.trim().parse().ok()
+        };
+        let retry_after = number(RETRY_AFTER.as_str());
+        let used_up = number("x-ratelimit-remaining") == Some(0);
+        let words = message.to_lowercase();
+        let about_limits = answer.status == StatusCode::TOO_MANY_REQUESTS
+            || answer.status == StatusCode::FORBIDDEN
+                && (used_up || retry_after.is_some() || words.contains("rate limit"));
+        if !about_limits {
+            return None;
+        }
+        let reset = number("x-ratelimit-reset").filter(|_| used_up);
+        let until_reset = reset.map(|reset| reset.saturating_sub((self.pace.now)().as_second()));
+        let known = retry_after.or(until_reset);
+        Some(known.map_or(Hint::Minutes, |seconds| {
+            Hint::After(Duration::from_secs(seconds.max(0).unsigned_abs()))
+        }))
+    }
+
+    /// A failure that stands for itself.
+    pub(super) fn unexpected(&self, error: CallError, action: &str) -> ForgeError {
+        match error {
+            CallError::Other(error) => error,
+            CallError::NotFound => ForgeError::NotFound {
+                host: self.host(),
+                repository: self.repository(),
+            },
+            CallError::Refused(refusal) => self.refused(action, 422, refusal.words()),
+        }
+    }
+
+    /// An answer that is not what the API promises.
+    pub(super) fn strange(&self, message: &str) -> ForgeError {
+        ForgeError::Answer {
+            host: self.host(),
+            message: message.to_owned(),
+        }
+    }
+}
