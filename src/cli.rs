@@ -2,6 +2,7 @@
 //! demo, the background server, the stages) are started by `main`.
 
 mod embedded;
+mod ledger;
 mod logs;
 mod merge;
 pub mod output;
@@ -81,6 +82,9 @@ pub enum Command {
     /// Look at runs and change them.
     #[command(subcommand)]
     Runs(Runs),
+    /// What is kept of runs on this machine after they are gone from the cluster.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Find runs nobody needs any more, and delete them.
     Clean(CleanArguments),
     /// Look at the plan, and change the status of its tasks.
@@ -173,16 +177,8 @@ pub enum Runs {
         #[arg(long, short, value_enum, default_value_t = Format::Yaml)]
         output: Format,
     },
-    /// The log of a run, every stage of it.
-    Logs {
-        name: String,
-        /// Go on until the run has ended.
-        #[arg(long, short)]
-        follow: bool,
-        /// The agent's JSON as it came.
-        #[arg(long)]
-        raw: bool,
-    },
+    /// The log of a run, every stage of it; of one that is gone from the cluster what the ledger kept.
+    Logs(logs::Logs),
     /// End the current attempt; its log stays.
     Stop(Stop),
     /// Start a new attempt.
@@ -279,6 +275,7 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         Command::Run(Run::Docs(arguments)) => run::run(session, RunKind::Docs, arguments).await,
         Command::Run(Run::Code(arguments)) => run::run(session, RunKind::Code, arguments).await,
         Command::Runs(command) => runs::runs(session, command).await,
+        Command::Ledger(command) => ledger::ledger(session, command).await,
         Command::Clean(arguments) => runs::clean(session, arguments).await,
         Command::Tasks(command) => tasks::tasks(session, command).await,
         Command::Preflight(arguments) => preflight::preflight(session, arguments).await,

@@ -3,6 +3,7 @@
 //! [`Engine`] is all of it inside one process; [`serve`] makes it reachable for others and ends it when nobody needs it.
 
 mod engine;
+mod keeper;
 mod serve;
 
 pub use engine::{Engine, EngineError, Options, StandInFile};

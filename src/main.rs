@@ -23,7 +23,6 @@ use flightdeck::{
         self,
         fault::{Faults, Plan},
     },
-    ledger::Ledger,
     settings::{Paths, SettingsError},
     stages, text,
     verbs::VerbError,
@@ -94,7 +93,7 @@ async fn open_console(session: Session, start: &Path) -> anyhow::Result<ExitCode
         settings: Arc::clone(&session.settings),
         keymap: Arc::new(Keymap::overlaid(&own_keys)?),
         theme,
-        ledger: Some(Ledger::open(&session.paths.ledger)?),
+        ledger: session.ledger()?,
         connect: Arc::new(move || connect(Arc::clone(&session)).boxed()),
     };
     console::run(options).await?;

@@ -30,6 +30,7 @@ pub struct Settings {
     pub publish: Publish,
     pub forge: ForgeSettings,
     pub embedded: EmbeddedSettings,
+    pub ledger: LedgerSettings,
 }
 
 /// `[defaults]`
@@ -155,6 +156,15 @@ pub struct EmbeddedSettings {
     /// 0: no bound.
     pub used_mib: u64,
     pub idle_seconds: u64,
+}
+
+/// `[ledger]`; 0 is no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerSettings {
+    pub keep_days: u64,
+    pub total_mib: u64,
+    pub run_mib: u64,
 }
 
 /// Why settings could not be read. The message of the parser names line and key.

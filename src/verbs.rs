@@ -13,10 +13,11 @@ mod stop;
 mod subject;
 mod wait;
 
-pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule};
+pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule, parse_age};
 pub use context::Context;
 pub use delete::{Delete, Deleted};
 pub use error::VerbError;
+pub use keep::{Earlier, Keeper, earlier, keep};
 pub use launch::{Launch, duplicate};
 pub use retry::{AddContext, Retry};
 pub use set_status::{SetStatus, StatusSet, plan_file};

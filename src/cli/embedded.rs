@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Format, Session, output};
 use crate::{
     embedded::{endpoint, node},
+    ledger::Ledger,
     text,
     verbs::VerbError,
 };
@@ -85,6 +86,7 @@ pub fn info(session: &Session, format: Format) -> anyhow::Result<u8> {
         ("state", paths.state.display().to_string()),
         ("embedded", paths.embedded.display().to_string()),
         ("ledger", paths.ledger.display().to_string()),
+        ("ledger size", text::bytes(ledger_bytes(session))),
         ("log", paths.log.display().to_string()),
     ];
     if format == Format::Table {
@@ -98,4 +100,13 @@ pub fn info(session: &Session, format: Format) -> anyhow::Result<u8> {
         output::value(format, &object)?;
     }
     Ok(0)
+}
+
+/// What the ledger takes on disk; nothing where there is none yet, or where a newer version wrote it.
+fn ledger_bytes(session: &Session) -> u64 {
+    if !session.paths.ledger.is_dir() {
+        return 0;
+    }
+    let size = Ledger::open(&session.paths.ledger).and_then(|ledger| ledger.size());
+    size.unwrap_or_default()
 }

@@ -1,124 +1,413 @@
-//! `flightdeck runs logs`: a run's log, live or from the ledger. What is followed is kept.
+//! `flightdeck runs logs`: a run's log, live, from what the cluster kept, or from the ledger. What is followed is kept.
+//!
+//! In a pipe it behaves like `kubectl logs`: the lines as the containers wrote them, each out at once. On a terminal people
+//! read it: harmless, told in words, with the stage before each line.
 
-use std::{io::IsTerminal, pin::pin};
+mod printer;
+mod timeline;
 
-use futures::StreamExt;
+use std::{collections::HashMap, pin::pin, sync::Arc};
 
-use super::output;
+use clap::ValueEnum;
+use futures::{Stream, StreamExt};
+use jiff::{Span, Timestamp};
+use tokio::{sync::oneshot, task::spawn_blocking};
+
+use super::{Session, output};
 use crate::{
     cluster::{
         self,
-        logs::{FollowOptions, LogEvent, RunRef, follow_run},
+        logs::{Excerpt, FollowOptions, LogEvent, LogSource, RunRef, follow_run, snapshot_run},
     },
-    ledger::Spool,
-    runs::Run,
-    transcript,
-    verbs::{Context, VerbError},
+    ledger::{Entry, Ledger},
+    runs::{Run, Stage},
+    text,
+    verbs::{self, Context, Keeper, VerbError, exit_code, parse_age},
 };
+use printer::Printer;
 
-/// Events that are written to the ledger at once.
+/// Events that are taken at once.
 const CHUNK: usize = 256;
+/// Interrupted by Ctrl-C; the run goes on.
+const INTERRUPTED: u8 = 130;
+/// `--exit-status` of a run that has not ended.
+const GOES_ON: u8 = 6;
+
+/// `runs logs`
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Logs {
+    /// Name of the run.
+    pub name: String,
+    /// Go on until the run has ended.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only this stage: prep, agent or publish.
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    pub stage: Option<Stage>,
+    /// Only lines younger than this: 90s, 15m, 12h, 3d.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub since: Option<i64>,
+    /// Only the last N lines; -1 for all.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub tail: Option<i64>,
+    /// Put the time before each line.
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Put stage and container before each line, in a pipe too.
+    #[arg(long)]
+    pub prefix: bool,
+    /// The lines as they came, on a terminal too.
+    #[arg(long)]
+    pub raw: bool,
+    /// What the agent did, step by step, instead of the lines of its log. With -f a call is printed when it is made, and again
+    /// when its answer comes.
+    #[arg(long, conflicts_with_all = ["stage", "raw", "prefix"])]
+    pub timeline: bool,
+    /// Exit by how the run ended: 0 succeeded, 1 failed, 4 cancelled; 6 when it goes on.
+    #[arg(long)]
+    pub exit_status: bool,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: LogFormat,
+}
+
+/// How a log is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines.
+    #[default]
+    Text,
+    /// A JSON object for each line.
+    Json,
+}
+
+fn stage(word: &str) -> Result<Stage, String> {
+    Stage::parse(word).ok_or_else(|| "prep, agent or publish".into())
+}
+
+fn age(word: &str) -> Result<i64, String> {
+    parse_age(word).ok_or_else(|| "write an age like 90s, 15m, 12h or 3d".into())
+}
+
+impl Logs {
+    /// Everything of a run, until it has ended.
+    pub fn following(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            follow: true,
+            ..Self::default()
+        }
+    }
+
+    fn tail(&self) -> Option<usize> {
+        self.tail.and_then(|lines| usize::try_from(lines).ok())
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        let ago = Span::new().try_seconds(self.since?).ok()?;
+        Some(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
+    }
+
+    fn excerpt(&self) -> Excerpt {
+        if self.timeline {
+            // A step may take many lines, and a long time.
+            return Excerpt {
+                stage: Some(Stage::Agent),
+                ..Excerpt::default()
+            };
+        }
+        Excerpt {
+            stage: self.stage,
+            tail: self
+                .tail()
+                .map(|lines| u32::try_from(lines).unwrap_or(u32::MAX)),
+            since: self.since(),
+        }
+    }
+}
+
+/// `runs logs`: from the cluster, or from the ledger where the cluster cannot be reached.
+pub async fn logs(session: &Session, logs: &Logs) -> anyhow::Result<u8> {
+    match session.context().await {
+        Ok(context) => print(&context, logs).await,
+        Err(error) => {
+            let ledger = session.ledger()?;
+            let kept = kept(ledger, &logs.name).await?.ok_or(error)?;
+            output::notice("the cluster cannot be reached");
+            print_kept(kept, logs).await
+        }
+    }
+}
 
 /// Prints the log of a run to stdout; with `follow` until the run has ended. What is about the log rather than in it
-/// (reconnects, gaps) goes to stderr. What is read is kept in the ledger, which answers when the run is gone.
-pub async fn print(context: &Context, name: &str, follow: bool, raw: bool) -> anyhow::Result<u8> {
-    let printer = Printer::new(raw);
+/// (reconnects, gaps) goes to stderr. What is read from its first line on is kept in the ledger.
+pub async fn print(context: &Context, logs: &Logs) -> anyhow::Result<u8> {
     // A run that is being deleted has lost its pods, and its log is in the ledger already.
-    let found = context.run(name).await.and_then(|run| {
+    let found = context.run(&logs.name).await.and_then(|run| {
         let going = run.metadata.deletion_timestamp.is_some();
         if going {
+            let name = run.name();
             Err(VerbError::NotFound(format!("run {name} is being deleted")))
         } else {
             Ok(run)
         }
     });
-    let run = match found {
-        Ok(run) => run,
+    match found {
+        Ok(run) => live(context, &run, logs).await,
         Err(error @ VerbError::NotFound(_)) => {
-            let kept = kept_log(context, name)?.ok_or(error)?;
-            kept.iter().try_for_each(|event| printer.event(event))?;
-            return Ok(0);
+            let kept = kept(context.ledger.clone(), &logs.name).await?;
+            print_kept(kept.ok_or(error)?, logs).await
         }
-        Err(error) => return Err(error.into()),
-    };
-    let (client, namespace) = (&context.client, &context.namespace);
-    let options = if follow && !run.ended() {
-        let (client, namespace, kind, name) =
-            (client.clone(), namespace.clone(), run.kind, name.to_owned());
-        FollowOptions::until(async move {
-            // A run that is gone has ended too.
-            drop(cluster::finished(&client, &namespace, kind, &name).await);
-        })
-    } else {
-        FollowOptions::until(std::future::ready(()))
-    };
-    let mut spool = spool(context, &run)?;
-    let mut events =
-        pin!(follow_run(client, namespace, &RunRef::from(&run), options).ready_chunks(CHUNK));
-    while let Some(chunk) = events.next().await {
-        if let Some(spool) = &mut spool {
-            spool.append(&chunk)?;
-        }
-        chunk.iter().try_for_each(|event| printer.event(event))?;
+        Err(error) => Err(error.into()),
     }
-    Ok(0)
 }
 
-/// Where the log is kept; `None` while another process keeps it.
-fn spool(context: &Context, run: &Run) -> anyhow::Result<Option<Spool>> {
-    let Some(ledger) = &context.ledger else {
-        return Ok(None);
-    };
-    ledger.record(run)?;
-    Ok(ledger.spool(run.uid())?)
+/// A run that the ledger knows.
+struct Kept {
+    ledger: Ledger,
+    entry: Entry,
 }
 
-/// The log of a run that is gone, by its name; `None` when the ledger does not know it.
-fn kept_log(context: &Context, name: &str) -> anyhow::Result<Option<Vec<LogEvent>>> {
-    let Some(ledger) = &context.ledger else {
+async fn kept(ledger: Option<Ledger>, name: &str) -> anyhow::Result<Option<Kept>> {
+    let Some(ledger) = ledger else {
         return Ok(None);
     };
-    let entry = ledger
-        .list()?
-        .into_iter()
-        .find(|entry| entry.run.name() == name);
-    Ok(match entry {
-        Some(entry) => Some(ledger.read_log(entry.run.uid())?.collect()),
-        None => None,
+    let name = name.to_owned();
+    spawn_blocking(move || {
+        let found = ledger.find(&name)?;
+        Ok(found.map(|entry| Kept { ledger, entry }))
+    })
+    .await?
+}
+
+async fn print_kept(kept: Kept, logs: &Logs) -> anyhow::Result<u8> {
+    let Kept { ledger, entry } = kept;
+    let seen = text::age(Timestamp::now().duration_since(entry.written).as_secs());
+    output::notice(&format!(
+        "run {} is not on the cluster; this is what the ledger kept of it, last written {seen} ago",
+        logs.name
+    ));
+    let mut printer = Printer::new(logs);
+    let uid = entry.run.uid().to_owned();
+    spawn_blocking(move || {
+        let mut events = ledger.read_log(&uid)?;
+        events.try_for_each(|event| printer.event(&event))?;
+        printer.finish()?;
+        anyhow::Ok(())
+    })
+    .await??;
+    Ok(if logs.exit_status {
+        exit_code(&entry.run.phase())
+    } else {
+        0
     })
 }
 
-/// Writes lines as a person reads them, or as they came.
-struct Printer {
-    raw: bool,
-    terminal: bool,
+async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
+    let mut printer = Printer::new(logs);
+    if let Some(earlier) = verbs::earlier(context, run).await {
+        let tags: Vec<String> = earlier.sources.iter().map(LogSource::tag).collect();
+        output::notice(&format!(
+            "{}: not on the cluster any more; from the ledger",
+            tags.join(", ")
+        ));
+        printer = spawn_blocking(move || {
+            let mut events = earlier.events()?;
+            events.try_for_each(|event| printer.event(&event))?;
+            anyhow::Ok(printer)
+        })
+        .await??;
+    }
+    let whole = logs.tail().is_none() && logs.since.is_none();
+    if logs.follow || (whole && run.ended()) {
+        return follow(context, run, logs, printer).await;
+    }
+    let about = RunRef::from(run);
+    let events = snapshot_run(&context.client, &context.namespace, &about, logs.excerpt());
+    let (mut printer, _) = take(printer, events).await?;
+    let complete = printer.complete;
+    spawn_blocking(move || printer.finish()).await??;
+    Ok(match (complete, logs.exit_status, run.ended()) {
+        (false, ..) => 1,
+        (true, true, true) => exit_code(&run.phase()),
+        (true, true, false) => GOES_ON,
+        (true, false, _) => 0,
+    })
 }
 
-impl Printer {
-    /// `raw` leaves the agent's JSON as it came.
-    fn new(raw: bool) -> Self {
-        Self {
-            raw,
-            terminal: std::io::stdout().is_terminal(),
+/// The last line of each source, and how many lines of that very moment there were.
+type Reached = HashMap<Arc<LogSource>, (Timestamp, u32)>;
+
+/// Prints what comes; where each source has been read to.
+async fn take(
+    mut printer: Printer,
+    events: impl Stream<Item = LogEvent>,
+) -> anyhow::Result<(Printer, Reached)> {
+    let mut reached = Reached::new();
+    let mut chunks = pin!(events.ready_chunks(CHUNK));
+    while let Some(chunk) = chunks.next().await {
+        for event in &chunk {
+            if let LogEvent::Line(line) = event {
+                let known = reached
+                    .entry(Arc::clone(&line.source))
+                    .or_insert((line.at, 0));
+                *known = (line.at, if known.0 == line.at { known.1 + 1 } else { 1 });
+            }
+        }
+        printer = spawn_blocking(move || {
+            chunk.iter().try_for_each(|event| printer.event(event))?;
+            std::io::Result::Ok(printer)
+        })
+        .await??;
+    }
+    Ok((printer, reached))
+}
+
+/// Follows the run to its end, or until Ctrl-C.
+async fn follow(context: &Context, run: &Run, logs: &Logs, printer: Printer) -> anyhow::Result<u8> {
+    let ended = tokio::select! {
+        ended = Box::pin(follow_to_its_end(context, run, logs, printer)) => ended?,
+        _ = tokio::signal::ctrl_c() => {
+            if !run.ended() {
+                output::notice(&format!("{0} goes on; flightdeck runs logs {0} --follow tails it again", logs.name));
+            }
+            return Ok(INTERRUPTED);
+        }
+    };
+    Ok(match ended {
+        _ if !logs.exit_status => 0,
+        Some(ended) => exit_code(&ended.phase()),
+        // It was deleted before it ended.
+        None => 1,
+    })
+}
+
+async fn follow_to_its_end(
+    context: &Context,
+    run: &Run,
+    logs: &Logs,
+    mut printer: Printer,
+) -> anyhow::Result<Option<Run>> {
+    let (client, namespace) = (&context.client, &context.namespace);
+    let about = RunRef::from(run);
+    let mut reached = Reached::new();
+    if logs.tail().is_some() {
+        // The last lines at once, then those that follow: what was read before them is only kept.
+        let events = snapshot_run(client, namespace, &about, logs.excerpt());
+        (printer, reached) = take(printer, events).await?;
+        printer = spawn_blocking(move || printer.release().map(|()| printer)).await??;
+    }
+    let (tell, told) = oneshot::channel();
+    let ended = {
+        let (client, namespace) = (client.clone(), namespace.clone());
+        let (kind, name, over) = (
+            run.kind,
+            run.name().to_owned(),
+            run.ended().then(|| run.clone()),
+        );
+        async move {
+            let ended = match over {
+                Some(run) => Some(run),
+                None => cluster::finished(&client, &namespace, kind, &name).await,
+            };
+            // Nobody asks after an interrupt.
+            drop(tell.send(ended));
+        }
+    };
+    let mut keeper = keeper(context, run).await;
+    let events = follow_run(client, namespace, &about, FollowOptions::until(ended));
+    let mut chunks = pin!(events.ready_chunks(CHUNK));
+    while let Some(chunk) = chunks.next().await {
+        let chunk = Arc::new(chunk);
+        if let Err(error) = keeper.append(&chunk).await {
+            output::notice(&format!("the log is no longer kept: {error}"));
+        }
+        let new: Vec<usize> = (0..chunk.len())
+            .filter(|index| is_new(&chunk[*index], &mut reached))
+            .collect();
+        printer = spawn_blocking(move || {
+            new.iter()
+                .try_for_each(|index| printer.event(&chunk[*index]))?;
+            std::io::Result::Ok(printer)
+        })
+        .await??;
+    }
+    spawn_blocking(move || printer.finish()).await??;
+    let ended = told.await.unwrap_or_default();
+    if let (Some(ledger), Some(ended)) = (context.ledger.clone(), ended.clone()) {
+        let recorded = spawn_blocking(move || ledger.record(&ended)).await?;
+        if let Err(error) = recorded {
+            output::notice(&error.to_string());
         }
     }
+    Ok(ended)
+}
 
-    /// Prints one event of a log.
-    fn event(&self, event: &LogEvent) -> std::io::Result<()> {
-        match event {
-            LogEvent::Line(line) if self.raw => output::remote_line(&line.text),
-            LogEvent::Line(line) => {
-                let (tag, separator) = (line.source.tag(), if self.terminal { "│" } else { "|" });
-                let readable = transcript::readable(&line.text);
-                readable.iter().try_for_each(|line| {
-                    output::remote_line(&format!("{tag:<15} {separator} {line}"))
-                })
-            }
-            LogEvent::Notice(source, notice) => {
-                output::notice(&format!("{}: {notice}", source.tag()));
-                Ok(())
-            }
-            LogEvent::SourceStarted(_) | LogEvent::SourceEnded(_) | LogEvent::RunEnded => Ok(()),
+/// Whether the event lies behind what was printed of its source.
+fn is_new(event: &LogEvent, reached: &mut Reached) -> bool {
+    let LogEvent::Line(line) = event else {
+        return true;
+    };
+    let Some((at, count)) = reached.get(&line.source) else {
+        return true;
+    };
+    let new = line.at > *at || (line.at == *at && line.ordinal >= *count);
+    if new {
+        // From here on a clock that is set back hides nothing.
+        reached.remove(&line.source);
+    }
+    new
+}
+
+/// What keeps the log; a ledger that fails costs the record, not the log.
+async fn keeper(context: &Context, run: &Run) -> Keeper {
+    if let Some(ledger) = context.ledger.clone() {
+        let run = run.clone();
+        let recorded = spawn_blocking(move || ledger.record(&run)).await;
+        if let Ok(Err(error)) = recorded {
+            output::notice(&format!("the log is not kept: {error}"));
+            return Keeper::default();
         }
+    }
+    let opened = Keeper::open(context.ledger.clone(), run.uid()).await;
+    opened.unwrap_or_else(|error| {
+        output::notice(&format!("the log is not kept: {error}"));
+        Keeper::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::logs::LogLine;
+
+    #[test]
+    fn what_was_printed_before_is_passed_over_once_and_nothing_else() {
+        let source = Arc::new(LogSource::of_no_pod("agent"));
+        let line = |second: i64, ordinal: u32| {
+            LogEvent::Line(LogLine {
+                source: Arc::clone(&source),
+                at: Timestamp::from_second(second).unwrap(),
+                ordinal,
+                text: String::new(),
+                left_out: 0,
+            })
+        };
+        let mut reached =
+            Reached::from([(Arc::clone(&source), (Timestamp::from_second(5).unwrap(), 2))]);
+        let seen = [(3, 0), (5, 0), (5, 1), (5, 2), (6, 0), (4, 0)];
+        let new = seen.map(|(second, ordinal)| is_new(&line(second, ordinal), &mut reached));
+        assert_eq!(new, [false, false, false, true, true, true]);
+    }
+
+    #[test]
+    fn a_negative_tail_is_all_of_it_as_kubectl_has_it() {
+        let logs = |tail| Logs {
+            tail,
+            ..Logs::default()
+        };
+        assert_eq!(
+            [None, Some(-1), Some(0), Some(3)].map(|tail| logs(tail).tail()),
+            [None, None, Some(0), Some(3)]
+        );
     }
 }

@@ -61,6 +61,16 @@ pub fn value(format: Format, value: &impl Serialize) -> io::Result<()> {
     }
 }
 
+/// Writes a value as one line of JSON.
+pub fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    if io::stdout().is_terminal() {
+        line(&harmless_json(&text))
+    } else {
+        line(&text)
+    }
+}
+
 /// The same JSON with every character that could harm a terminal escaped: none stands outside a string.
 fn harmless_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

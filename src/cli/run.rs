@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Format, RunArguments, Session, logs, output, preflight};
+use super::{
+    Format, RunArguments, Session,
+    logs::{self, Logs},
+    output, preflight,
+};
 use crate::{
     runs::{Run, RunKind},
     text,
@@ -60,7 +64,9 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
     };
     let following = async {
         if arguments.follow {
-            logs::print(&context, &name, true, false).await.map(drop)
+            logs::print(&context, &Logs::following(&name))
+                .await
+                .map(drop)
         } else {
             Ok(())
         }

@@ -14,6 +14,10 @@ use crate::{
 
 /// Runs the command; the exit code is 0 unless it fails.
 pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
+    // A log can be read without a cluster.
+    if let Runs::Logs(logs) = command {
+        return logs::logs(session, &logs).await;
+    }
     let context = session.context().await?;
     match command {
         Runs::List { all, output } => list(session, &context, all, output).await?,
@@ -25,9 +29,7 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
                 output::value(output, &object)?;
             }
         }
-        Runs::Logs { name, follow, raw } => {
-            return logs::print(&context, &name, follow, raw).await;
-        }
+        Runs::Logs(_) => {}
         Runs::Stop(stop) => {
             stop.run(&context).await?;
             output::notice(&format!("stopping {}; its log stays", stop.name));

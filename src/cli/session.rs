@@ -7,7 +7,7 @@ use kube::Client;
 use super::{Place, output};
 use crate::{
     cluster::connect::{self, Connection, Target},
-    ledger::Ledger,
+    ledger::{Ledger, LedgerError},
     settings::{Paths, Settings, SettingsError},
     verbs::{Context, VerbError},
 };
@@ -80,13 +80,24 @@ impl Session {
 
     /// What verbs are given, on a cluster one has a client of already.
     pub fn context_of(&self, client: Client, namespace: &str) -> Result<Context, VerbError> {
-        let ledger = Ledger::open(&self.paths.ledger)
-            .map_err(|error| VerbError::Failed(error.to_string()))?;
+        let ledger = self.ledger()?;
         Ok(Context {
             client,
             namespace: namespace.to_owned(),
             settings: Arc::clone(&self.settings),
-            ledger: Some(ledger),
+            ledger,
         })
+    }
+
+    /// What outlives a run; `None`, and said so, where it was written by a newer version.
+    pub fn ledger(&self) -> Result<Option<Ledger>, VerbError> {
+        match Ledger::open(&self.paths.ledger) {
+            Ok(ledger) => Ok(Some(ledger.with_settings(&self.settings.ledger))),
+            Err(error @ LedgerError::Newer { .. }) => {
+                output::notice(&format!("nothing is kept: {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(VerbError::Failed(error.to_string())),
+        }
     }
 }

@@ -5,15 +5,18 @@
 //!   has had already ([`resume`](self) compares hashes, not times: a clock may stand still or go back); lines that the
 //!   server no longer has are a [`Notice::Gap`]. The end of a stream is an end only if the container has ended and one more
 //!   read, which the server must complete, brings nothing.
+//! * [`snapshot_run`] reads what is there now, without following.
 //! * Nothing is thrown away under load: who reads slowly is waited for.
 
 mod line;
 mod record;
 mod resume;
 mod run;
+mod snapshot;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use line::{LogEvent, LogLine, LogSource, Notice};
 pub use run::{FollowOptions, RunRef, follow_run};
+pub use snapshot::{Excerpt, lines_of, snapshot_run, sources};

@@ -100,6 +100,7 @@ impl Performer {
             // A channel that is full loses a line of the log and nothing else.
             let _ = taken_down.try_send(Msg::World(Delta::Ran(Arc::new(command))));
         });
+        memory::tidy(&mut tasks, options.ledger.clone(), &options.settings.ledger);
         let retry = Arc::new(Notify::new());
         let asked = Arc::clone(&retry);
         let asking = desk.clone();
@@ -283,13 +284,14 @@ impl Performer {
                     _ => Some(Lane::Detail),
                 };
                 let (connection, sender) = (self.connection.clone(), self.sender.clone());
+                let ledger = self.ledger.clone();
                 let work = async move {
                     let context = if detail::needs_cluster(&want) {
                         connected(connection).await
                     } else {
                         Err(String::new())
                     };
-                    Box::pin(detail::answer(want, context, sender)).await;
+                    Box::pin(detail::answer(want, context, ledger, sender)).await;
                 };
                 match lane {
                     Some(lane) => self.lane(lane, work),

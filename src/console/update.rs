@@ -103,11 +103,15 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     }
 }
 
+/// Most runs under way whose logs are followed and kept at the same time: each is an open connection.
+const FOLLOWED: usize = 32;
+
 /// Has the log of every run of this repository read that is under way, each once.
 fn follow_active(model: &mut Model, effects: &mut Effects) {
     let rows = model.runs.list.rows().iter();
     let active: Vec<RunId> = rows
         .filter(|id| model.world.runs.get(id).is_some_and(Entry::active))
+        .take(FOLLOWED)
         .cloned()
         .collect();
     for id in &active {

@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,13 +11,16 @@ use kube::Client;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Engine, Options};
+use super::{Engine, Options, keeper};
 use crate::{
     cluster,
     embedded::{
         endpoint::{self, Endpoint, Lock},
         serve::{Server, ServerOptions},
     },
+    ledger::{Ledger, Retention},
+    settings::Settings,
+    verbs,
 };
 
 /// Files that may be open at the same time, where the system lets them.
@@ -48,18 +52,39 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
         faults: options.faults.clone(),
         ..ServerOptions::default()
     };
+    let (settings, ledger) = (options.settings.clone(), options.paths.ledger.clone());
     let engine = Engine::start(options).await?;
+    let keeping = keeping(&engine, settings, &ledger);
     let server = Server::start_with(engine.cluster(), &directory, server_options).await?;
     ready(&server.endpoint().address);
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
         () = idle(&server, engine.client(), patience) => tracing::info!("idle: no client and no run"),
+        () = keeping => {}
     }
     server.shutdown().await;
     engine.stop().await;
     drop(lock);
     Ok(())
+}
+
+/// Keeps the runs of the cluster for as long as it is polled; it never ends.
+async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
+    let retention = Retention::of(&settings.ledger);
+    match Ledger::open(ledger) {
+        Ok(ledger) => {
+            let context = verbs::Context {
+                client: engine.client(),
+                namespace: engine.namespace().to_owned(),
+                ledger: Some(ledger.with_settings(&settings.ledger)),
+                settings: Arc::new(settings),
+            };
+            keeper::run(context, retention).await;
+        }
+        Err(error) => tracing::warn!(%error, "runs are not kept when they end"),
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The right to serve, or who has it.

@@ -42,7 +42,8 @@ pub(super) fn open(path: &Path) -> Result<File, LedgerError> {
 
 /// Writes a whole file: there is always the old one or the new one, even after a crash.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    // Threads of one process may write the same file at the same time, too.
+    let beside = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
     let write = || {
         let mut file = OpenOptions::new()
             .write(true)
@@ -54,5 +55,9 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         file.sync_data()?;
         std::fs::rename(&beside, path)
     };
-    write().map_err(failed(path))
+    write().map_err(|error| {
+        // A full disk must not be filled further by what did not fit.
+        drop(std::fs::remove_file(&beside));
+        failed(path)(error)
+    })
 }

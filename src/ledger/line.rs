@@ -1,16 +1,18 @@
-//! The lines of `log.jsonl`: a source is written once, then named by its number.
+//! The lines of a log's segments. A source is written once, then named by its number.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::logs::LogSource;
+use crate::cluster::logs::{LogEvent, LogLine, LogSource, Notice};
 
-/// One line of the file.
+/// One line of a segment.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Line<'a> {
+    /// The first of a segment: what was known before it.
+    Head { head: Head },
     /// A line of a container.
     Text {
         s: usize,
@@ -30,8 +32,24 @@ pub(super) enum Line<'a> {
         s: usize,
         source: Cow<'a, LogSource>,
     },
-    /// The log grew too long: nothing follows.
-    Full { full: Cow<'a, str> },
+}
+
+/// What a segment begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// Every source so far, by its number.
+    pub(super) sources: Vec<Known>,
+}
+
+/// What is known of a source where a segment begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) source: LogSource,
+    /// Of its newest line.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) newest: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) ended: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so
@@ -48,8 +66,8 @@ impl Line<'static> {
     /// Reads a line; `None` when it is none.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let flat: Flat = serde_json::from_slice(bytes).ok()?;
-        if let Some(full) = flat.full {
-            return Some(Self::Full { full: full.into() });
+        if let Some(head) = flat.head {
+            return Some(Self::Head { head });
         }
         let s = flat.s?;
         if let (Some(at), Some(text)) = (flat.at, flat.text) {
@@ -71,6 +89,34 @@ impl Line<'static> {
         }
         flat.ended.then_some(Self::Ended { s, ended: true })
     }
+
+    /// The event that the line is, with what tells the source of a number; `None` for those that only tell of sources.
+    pub(super) fn event(
+        self,
+        known: impl FnOnce(usize) -> Option<Arc<LogSource>>,
+    ) -> Option<LogEvent> {
+        match self {
+            Self::Text {
+                s,
+                at,
+                ordinal,
+                text,
+                left_out,
+            } => Some(LogEvent::Line(LogLine {
+                source: known(s)?,
+                at,
+                ordinal,
+                text: text.into_owned(),
+                left_out,
+            })),
+            Self::Notice { s, notice } => {
+                let notice = Notice::Server(notice.into_owned());
+                Some(LogEvent::Notice(known(s)?, notice))
+            }
+            Self::Ended { s, .. } => Some(LogEvent::SourceEnded(known(s)?)),
+            Self::Head { .. } | Self::Source { .. } => None,
+        }
+    }
 }
 
 /// Every line at once: much quicker to read than trying one after the other.
@@ -85,5 +131,5 @@ struct Flat {
     notice: Option<String>,
     ended: bool,
     source: Option<LogSource>,
-    full: Option<String>,
+    head: Option<Head>,
 }

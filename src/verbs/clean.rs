@@ -225,7 +225,8 @@ fn frees(run: &Run) -> String {
 }
 
 /// Seconds of `90s`, `15m`, `12h`, `3d`.
-fn parse_age(age: &str) -> Option<i64> {
+#[must_use]
+pub fn parse_age(age: &str) -> Option<i64> {
     let unit = age.chars().last()?;
     let number: i64 = age[..age.len() - unit.len_utf8()]
         .parse()

@@ -24,9 +24,26 @@ pub struct LogSource {
 }
 
 impl LogSource {
+    /// Whoever says something of a log as a whole.
+    #[must_use]
+    pub fn of_no_pod(name: &str) -> Self {
+        Self {
+            pod: String::new(),
+            pod_uid: String::new(),
+            container: name.to_owned(),
+            restart: 0,
+            stage: None,
+            context_version: 0,
+            attempt: 0,
+        }
+    }
+
     /// A short name for tags: `agent`, `prep/clone`, `agent#2` for a second attempt.
     #[must_use]
     pub fn tag(&self) -> String {
+        if self.pod.is_empty() {
+            return self.container.clone();
+        }
         let stage = self.stage.map_or("?", Stage::as_str);
         let container = if self.container == stage {
             String::new()

@@ -55,6 +55,13 @@ pub(super) async fn next(
 }
 
 impl Unfinished {
+    /// All of a line.
+    pub(super) fn of(line: &[u8]) -> Self {
+        let mut unfinished = Self::default();
+        unfinished.push(line);
+        unfinished
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }

@@ -148,7 +148,7 @@ async fn last_look(
 }
 
 /// When a container started, and what breaks ties: its pod's age, its pod, its place in it, its restarts.
-type Order = (Timestamp, Option<Timestamp>, String, usize, i32);
+pub(super) type Order = (Timestamp, Option<Timestamp>, String, usize, i32);
 
 struct Follow {
     api: Api<Pod>,
@@ -266,7 +266,7 @@ fn set(sender: &watch::Sender<Life>, life: Life) {
 }
 
 /// The containers of a pod that have started.
-fn containers(pod: &Pod) -> Vec<(LogSource, Life, Order)> {
+pub(super) fn containers(pod: &Pod) -> Vec<(LogSource, Life, Order)> {
     let Some(status) = &pod.status else {
         return Vec::new();
     };

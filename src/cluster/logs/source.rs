@@ -267,7 +267,7 @@ impl Follow {
 }
 
 /// The innermost cause, fit to be shown.
-fn reason(error: &dyn std::error::Error) -> String {
+pub(super) fn reason(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
         innermost = cause;

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
+use super::memory;
 use crate::{
     cluster::{
         self,
@@ -26,10 +27,10 @@ use crate::{
         world::RunId,
     },
     forge::{Forge, ForgeError, Pace, PullRequestStatus, Secret, stand_in},
-    ledger::LedgerError,
+    ledger::{Ledger, LedgerError},
     repository::{self, DiffError},
     runs::{DOCUMENTS, ForgeTarget, RunKind, Stage},
-    verbs::Context,
+    verbs::{self, Context},
 };
 
 /// Most bytes of a document that are read.
@@ -41,7 +42,7 @@ const BATCH: usize = 2048;
 pub(super) const fn needs_cluster(want: &Want) -> bool {
     matches!(
         want,
-        Want::Files { .. } | Want::Log { .. } | Want::PullRequest { .. }
+        Want::Files { .. } | Want::Log { removed: false, .. } | Want::PullRequest { .. }
     )
 }
 
@@ -49,6 +50,7 @@ pub(super) const fn needs_cluster(want: &Want) -> bool {
 pub(super) async fn answer(
     want: Want,
     context: Result<Arc<Context>, String>,
+    ledger: Option<Ledger>,
     sender: mpsc::Sender<Msg>,
 ) {
     let news = match want {
@@ -64,6 +66,11 @@ pub(super) async fn answer(
                 Ok(context) => files(&context, &config_map).await,
                 Err(reason) => Err(reason),
             };
+            // Of a run that is gone the ledger may have them.
+            let found = match found {
+                Ok(files) => Ok(files),
+                Err(reason) => memory::files(ledger, &run).await.ok_or(reason),
+            };
             News::Files(run, found)
         }
         Want::Log {
@@ -73,7 +80,7 @@ pub(super) async fn answer(
             removed,
         } => {
             let why = match context {
-                Ok(context) if removed => remembered(&context, &run, &sender).await,
+                _ if removed => remembered(ledger, &run, &sender).await,
                 Ok(context) => Box::pin(log(&context, &run, name, kind, &sender)).await,
                 Err(reason) => Some(reason),
             };
@@ -153,38 +160,60 @@ async fn log(
         cluster::finished(&client, &namespace, kind, &name).await;
     };
     let options = FollowOptions::until(until);
+    // What the pods said that are gone comes first, as it was kept.
+    if let Ok(known) = context.run(&about.name).await
+        && let Some(earlier) = verbs::earlier(context, &known).await
+    {
+        let read = move || earlier.events();
+        if let Some(trouble) = from_disk(read, run, sender).await {
+            tell(run, vec![remark(trouble)], sender).await;
+        }
+    }
     let events = follow_run(&context.client, &context.namespace, &about, options);
     let batches = events.ready_chunks(BATCH);
     pin_mut!(batches);
-    let mut silent = true;
     while let Some(batch) = batches.next().await {
         let items: Vec<Item> = batch.into_iter().filter_map(item).collect();
-        silent &= items.is_empty();
         tell(run, items, sender).await;
     }
-    // The pods are gone: the ledger may have what they said.
-    if silent {
-        remembered(context, run, sender).await
-    } else {
-        None
-    }
+    None
 }
 
-/// Sends the lines of a run that the ledger has.
-async fn remembered(context: &Context, run: &str, sender: &mpsc::Sender<Msg>) -> Option<String> {
-    let ledger = context.ledger.clone()?;
-    let uid = run.to_owned();
-    let read = spawn_blocking(move || {
-        let events = ledger.read_log(&uid)?;
-        Ok::<_, LedgerError>(events.filter_map(item).collect::<Vec<_>>())
-    });
-    match read.await {
-        Ok(Ok(items)) => {
-            for batch in items.chunks(BATCH) {
-                tell(run, batch.to_vec(), sender).await;
+/// Sends the lines of a run that the ledger has; gives why not, if it came to that.
+async fn remembered(
+    ledger: Option<Ledger>,
+    run: &str,
+    sender: &mpsc::Sender<Msg>,
+) -> Option<String> {
+    let (ledger, uid) = (ledger?, run.to_owned());
+    from_disk(move || ledger.read_log(&uid), run, sender).await
+}
+
+/// Sends what a log on disk has, a batch at a time, however long it is.
+async fn from_disk<I>(
+    read: impl FnOnce() -> Result<I, LedgerError> + Send + 'static,
+    run: &str,
+    sender: &mpsc::Sender<Msg>,
+) -> Option<String>
+where
+    I: Iterator<Item = LogEvent>,
+{
+    let (batches, mut arrived) = mpsc::channel::<Vec<Item>>(1);
+    let reading = spawn_blocking(move || {
+        let mut items = read()?.filter_map(item);
+        loop {
+            let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
+            // Nobody looks any more, or there is no more.
+            if batch.is_empty() || batches.blocking_send(batch).is_err() {
+                return Ok::<_, LedgerError>(());
             }
-            None
         }
+    });
+    while let Some(batch) = arrived.recv().await {
+        tell(run, batch, sender).await;
+    }
+    match reading.await {
+        Ok(Ok(())) => None,
         Ok(Err(error)) => Some(format!("{error}.")),
         Err(error) => Some(error.to_string()),
     }
@@ -210,12 +239,16 @@ fn item(event: LogEvent) -> Option<Item> {
                 text,
             })
         }
-        LogEvent::Notice(source, notice) => Some(Item {
-            at: Timestamp::now(),
-            source: None,
-            text: format!("{}: {notice}", source.tag()),
-        }),
+        LogEvent::Notice(source, notice) => Some(remark(format!("{}: {notice}", source.tag()))),
         LogEvent::SourceStarted(_) | LogEvent::SourceEnded(_) | LogEvent::RunEnded => None,
+    }
+}
+
+fn remark(text: String) -> Item {
+    Item {
+        at: Timestamp::now(),
+        source: None,
+        text,
     }
 }
 

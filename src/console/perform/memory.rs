@@ -1,11 +1,14 @@
 //! What the console writes into the ledger and reads from it. A ledger that fails costs memory, never the work itself:
 //! what goes wrong is said in the program's log.
 
+use std::collections::BTreeMap;
+
 use tokio::task::spawn_blocking;
 
 use crate::{
-    ledger::{Ledger, LedgerError},
+    ledger::{Ledger, LedgerError, Retention},
     runs::Run,
+    settings::LedgerSettings,
 };
 
 /// Says it where it disturbs nobody.
@@ -22,7 +25,25 @@ pub(super) async fn keep(ledger: Option<Ledger>, run: Run) {
     }
 }
 
-/// The deleted runs it remembers.
+/// Removes what the settings no longer keep, once, where nobody waits for it.
+pub(super) fn tidy(
+    tasks: &mut tokio::task::JoinSet<()>,
+    ledger: Option<Ledger>,
+    settings: &LedgerSettings,
+) {
+    let retention = Retention::of(settings);
+    if let Some(ledger) = ledger {
+        tasks.spawn_blocking(move || {
+            let plan = ledger.plan_prune(&retention, jiff::Timestamp::now());
+            let pruned = plan.and_then(|plan| ledger.prune(&plan)).inspect_err(warn);
+            for run in pruned.unwrap_or_default() {
+                tracing::info!(run = run.name, why = run.why, "is kept no longer");
+            }
+        });
+    }
+}
+
+/// The runs it remembers that were deleted, or that have ended: of those the cluster may have deleted some by itself.
 pub(super) async fn removed_runs(ledger: Option<Ledger>) -> Vec<Run> {
     let Some(ledger) = ledger else {
         return Vec::new();
@@ -30,7 +51,14 @@ pub(super) async fn removed_runs(ledger: Option<Ledger>) -> Vec<Run> {
     let listed = spawn_blocking(move || ledger.list().inspect_err(warn).unwrap_or_default()).await;
     let entries = listed.unwrap_or_default().into_iter();
     entries
-        .filter(|entry| entry.removed.is_some())
+        .filter(|entry| entry.removed.is_some() || entry.run.ended())
         .map(|entry| entry.run)
         .collect()
+}
+
+/// The files that a run's agent was given.
+pub(super) async fn files(ledger: Option<Ledger>, run: &str) -> Option<BTreeMap<String, String>> {
+    let (ledger, uid) = (ledger?, run.to_owned());
+    let read = spawn_blocking(move || ledger.files(&uid).inspect_err(warn));
+    read.await.ok()?.ok()?
 }

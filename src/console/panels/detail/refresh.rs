@@ -103,7 +103,7 @@ fn lacks(model: &Model) -> Option<(String, Want)> {
     let id = id.clone();
     match tab {
         Tab::Preview => {
-            let config_map = status.config_map_name.clone().filter(|_| !entry.removed)?;
+            let config_map = status.config_map_name.clone()?;
             Some((
                 run.spec.context_version.to_string(),
                 Want::Files {

@@ -1,0 +1,544 @@
+//! `runs logs` as a script meets it: beside `kubectl logs` on the same containers, in pipes, interrupted, and after everything
+//! on the cluster is gone.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use flightdeck::{
+    cluster::logs::{LogEvent, LogLine, LogSource},
+    ledger::Ledger,
+    resources::{RunSpec, RunStatus},
+    runs::{Run, RunKind, Stage},
+};
+use nix::{
+    pty::openpty,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::support::{sample_project, skipped};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A project with an embedded cluster of its own.
+struct Place {
+    _directory: tempfile::TempDir,
+    home: PathBuf,
+    project: PathBuf,
+}
+
+impl Place {
+    fn new(pace_ms: u32) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (home, project) = (
+            directory.path().join("home"),
+            directory.path().join("project"),
+        );
+        sample_project(&project);
+        fs::create_dir_all(home.join("config")).unwrap();
+        let settings = format!("[agents.template.env]\nTEMPLATE_AGENT_PACE_MS = \"{pace_ms}\"\n");
+        fs::write(home.join("config/config.toml"), settings).unwrap();
+        Self {
+            _directory: directory,
+            home,
+            project,
+        }
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flightdeck"));
+        command
+            .arg("--home")
+            .arg(&self.home)
+            .arg("--repo")
+            .arg(&self.project);
+        command.args(words.split(' ')).stdin(Stdio::null());
+        for name in ["GITHUB_TOKEN", "GH_TOKEN", "NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn say(&self, words: &str) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// What it prints, when it succeeds.
+    fn print(&self, words: &str) -> Vec<u8> {
+        let output = self.say(words);
+        assert!(output.status.success(), "{words}: {}", stderr(&output));
+        output.stdout
+    }
+
+    fn name(&self) -> String {
+        let listed = self.print("runs list -o name");
+        String::from_utf8(listed).unwrap().trim().to_owned()
+    }
+
+    /// `None`, and said so, where kubectl is not installed.
+    fn kubectl(&self, test: &str, words: &str) -> Option<Vec<u8>> {
+        let kubeconfig = self.print("embedded kubeconfig --path");
+        let kubeconfig = String::from_utf8(kubeconfig).unwrap();
+        let mut command = Command::new("kubectl");
+        command
+            .args(words.split(' '))
+            .env("KUBECONFIG", kubeconfig.trim())
+            .env("HOME", &self.home);
+        let Ok(output) = command.output() else {
+            skipped(test, "kubectl is not installed");
+            return None;
+        };
+        assert!(
+            output.status.success(),
+            "kubectl {words}: {}",
+            stderr(&output)
+        );
+        Some(output.stdout)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.command("embedded stop").output());
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone() {
+    const TEST: &str = "what_it_prints_in_a_pipe_is_what_kubectl_prints";
+    let place = Place::new(0);
+    place.print("run docs --task 1 --agent template --wait");
+    let name = place.name();
+    let whole = place.print(&format!("runs logs {name}"));
+    assert!(lines(&whole).len() > 10);
+
+    // The parts of it, each as it is asked for.
+    let stages = ["prep", "agent", "publish"]
+        .map(|stage| place.print(&format!("runs logs {name} --stage {stage}")));
+    assert_eq!(stages.concat(), whole, "stages in the order they ran");
+    let last = place.print(&format!("runs logs {name} --tail 3"));
+    assert_eq!(lines(&last), lines(&whole)[lines(&whole).len() - 3..]);
+    assert_eq!(
+        place.print(&format!("runs logs {name} --tail 3 --follow")),
+        last
+    );
+    assert_eq!(
+        place.print(&format!("runs logs {name} --tail=-1 --since 1h")),
+        whole
+    );
+    assert_eq!(place.print(&format!("runs logs {name} --since 0s")), b"");
+    let objects = place.print(&format!("runs logs {name} -o json"));
+    let objects: Vec<Value> = lines(&objects)
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let texts: Vec<&str> = objects
+        .iter()
+        .map(|object| object["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(texts, lines(&whole));
+    assert_eq!(
+        (&objects[0]["stage"], &objects[0]["attempt"]),
+        (&"prep".into(), &1.into())
+    );
+    let stamped = place.print(&format!(
+        "runs logs {name} --timestamps --prefix --stage agent --tail 1"
+    ));
+    let stamped = String::from_utf8(stamped).unwrap();
+    assert!(
+        stamped.starts_with("[agent] 20") && stamped[8..].find("Z ") == Some(29),
+        "{stamped}"
+    );
+    assert_eq!(
+        place
+            .say(&format!("runs logs {name} --exit-status"))
+            .status
+            .code(),
+        Some(0)
+    );
+
+    let steps = String::from_utf8(place.print(&format!("runs logs {name} --timeline"))).unwrap();
+    assert!(
+        steps.contains("● session") && steps.contains("▸ Write") && !steps.contains("{\""),
+        "{steps}"
+    );
+    let steps = place.print(&format!("runs logs {name} --timeline -o json"));
+    let steps: Vec<Value> = lines(&steps)
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(steps.iter().any(|step| step["kind"] == "end"), "{steps:?}");
+    let last = place.print(&format!("runs logs {name} --timeline -o json --tail 2"));
+    assert_eq!(lines(&last).len(), 2);
+
+    // The peer.
+    let (mut theirs, mut stamped) = (Vec::new(), Vec::new());
+    for stage in ["prep", "agent", "publish"] {
+        let labels = format!("flightdeck.dev/run={name},flightdeck.dev/stage={stage}");
+        let Some(pod) = place.kubectl(TEST, &format!("get pods -l {labels} -o name")) else {
+            return;
+        };
+        let pod = String::from_utf8(pod).unwrap().trim().to_owned();
+        let names = "jsonpath={.spec.initContainers[*].name},{.spec.containers[*].name}";
+        let names = place
+            .kubectl(TEST, &format!("get {pod} -o {names}"))
+            .unwrap();
+        let names = String::from_utf8(names).unwrap();
+        for container in names.split([' ', ',']).filter(|name| !name.is_empty()) {
+            theirs.extend(
+                place
+                    .kubectl(TEST, &format!("logs {pod} -c {container}"))
+                    .unwrap(),
+            );
+            stamped.extend(
+                place
+                    .kubectl(TEST, &format!("logs {pod} -c {container} --timestamps"))
+                    .unwrap(),
+            );
+        }
+    }
+    assert_eq!(
+        String::from_utf8_lossy(&theirs),
+        String::from_utf8_lossy(&whole)
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&stamped),
+        String::from_utf8_lossy(&place.print(&format!("runs logs {name} --timestamps")))
+    );
+
+    // Its pods go, one stage after the other; then the run itself, by somebody who does not know the ledger.
+    place.kubectl(
+        TEST,
+        &format!("delete pods -l flightdeck.dev/run={name},flightdeck.dev/stage=agent --now"),
+    );
+    let without = place.say(&format!("runs logs {name} --stage agent"));
+    assert_eq!(
+        String::from_utf8_lossy(&without.stdout),
+        String::from_utf8_lossy(&stages[1])
+    );
+    assert!(
+        stderr(&without).contains("agent: not on the cluster any more; from the ledger"),
+        "{}",
+        stderr(&without)
+    );
+    place.kubectl(TEST, &format!("delete docsrun {name}"));
+    let gone = place.say(&format!("runs logs {name}"));
+    assert_eq!(
+        String::from_utf8_lossy(&gone.stdout),
+        String::from_utf8_lossy(&whole)
+    );
+    assert!(
+        stderr(&gone).contains("is not on the cluster; this is what the ledger kept"),
+        "{}",
+        stderr(&gone)
+    );
+    assert_eq!(
+        place
+            .say(&format!("runs logs {name} --exit-status --tail 0"))
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(place.say("runs logs docs-never-was").status.code(), Some(3));
+}
+
+#[test]
+fn a_run_that_nobody_looked_at_is_kept_when_somebody_else_deletes_it() {
+    const TEST: &str = "a_run_that_nobody_looked_at_is_kept";
+    let place = Place::new(0);
+    place.print("run docs --task 1 --agent template --wait");
+    let name = place.name();
+    let kept = || {
+        let shown = place.say(&format!("ledger show {name} -o json"));
+        let shown: Value = serde_json::from_slice(&shown.stdout).ok()?;
+        let sources = shown["log"]["sources"].as_array()?.clone();
+        let stages = sources
+            .iter()
+            .filter(|source| source["readToItsEnd"] == true);
+        (stages.count() >= 3
+            && shown["run"]["status"]["phase"] == "Succeeded"
+            && !shown["files"].as_array()?.is_empty())
+        .then_some(shown)
+    };
+    let began = Instant::now();
+    while kept().is_none() {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{:?}",
+            place.say(&format!("ledger show {name}"))
+        );
+    }
+    let Some(_) = place.kubectl(TEST, &format!("delete docsrun {name}")) else {
+        return;
+    };
+    let gone = place.say(&format!("runs logs {name}"));
+    let text = String::from_utf8_lossy(&gone.stdout);
+    assert!(
+        text.contains("task.md") && text.contains("Lay the foundation"),
+        "{text}"
+    );
+}
+
+/// A run that goes on, and its log as it is followed.
+struct Following {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Following {
+    fn begin(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn end(self) -> (Option<i32>, String) {
+        let Self { mut child, lines } = self;
+        drop(lines);
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        (child.wait().unwrap().code(), said)
+    }
+}
+
+#[test]
+fn following_gives_each_line_at_once_and_an_interrupt_leaves_the_run_alone() {
+    // Slow enough that it outlives the test.
+    let place = Place::new(600_000);
+    let launched = place.print("run docs --task 1 --task 2 --agent template -o name");
+    let name = String::from_utf8(launched).unwrap().trim().to_owned();
+    let mut following = Following::begin(place.command(&format!("runs logs {name} --follow")));
+    let mut first = Vec::new();
+    while !first
+        .iter()
+        .any(|line: &String| line.contains("Task 1: Lay the foundation"))
+    {
+        let line = following.line();
+        assert!(
+            !line.is_empty(),
+            "it ended: {:?} {first:?}",
+            following.end()
+        );
+        first.push(line);
+    }
+    // What there is, without waiting for more; the last of it, and then what follows.
+    let now = place.print(&format!("runs logs {name}"));
+    assert!(
+        String::from_utf8_lossy(&now).starts_with(&first.concat()),
+        "{first:?}"
+    );
+    assert_eq!(
+        place
+            .say(&format!("runs logs {name} --exit-status"))
+            .status
+            .code(),
+        Some(6)
+    );
+    let last = lines(&place.print(&format!("runs logs {name} --tail 1")))
+        .pop()
+        .unwrap();
+    let mut tailing =
+        Following::begin(place.command(&format!("runs logs {name} --follow --tail 1")));
+    assert_eq!(tailing.line().trim_end(), last);
+
+    // A reader that goes away is no error, though it is only noticed with the next line.
+    let mut left = Following::begin(place.command(&format!("runs logs {name}")));
+    left.line();
+    assert_eq!(left.end(), (Some(0), String::new()));
+
+    for (follower, says) in [(following, true), (tailing, true)] {
+        kill(
+            Pid::from_raw(follower.child.id().try_into().unwrap()),
+            Signal::SIGINT,
+        )
+        .unwrap();
+        let (code, said) = follower.end();
+        assert_eq!(code, Some(130), "{said}");
+        assert_eq!(said.contains(&format!("{name} goes on")), says, "{said}");
+    }
+    let run: Value =
+        serde_json::from_slice(&place.print(&format!("runs get {name} -o json"))).unwrap();
+    assert_eq!(run["status"]["phase"], "Running");
+    place.print(&format!("runs stop {name}"));
+    let stopped = place.say(&format!("runs logs {name} --follow --exit-status"));
+    assert_eq!(stopped.status.code(), Some(4), "{}", stderr(&stopped));
+}
+
+/// Writes a run of one line into a ledger, as if it had been followed and had gone.
+fn remember(home: &Path, name: &str, text: &str) {
+    let ledger = Ledger::open(home.join("state/ledger")).unwrap();
+    let mut run = Run {
+        kind: RunKind::Docs,
+        metadata: kube::api::ObjectMeta::default(),
+        tasks: vec!["1".into()],
+        spec: RunSpec::default(),
+        code: None,
+        status: RunStatus::default(),
+    };
+    run.metadata.name = Some(name.into());
+    run.metadata.uid = Some(format!("uid-of-{name}"));
+    run.status.phase = Some("Failed".into());
+    ledger.record(&run).unwrap();
+    let source = Arc::new(LogSource {
+        pod: "p".into(),
+        pod_uid: "pu".into(),
+        container: "agent".into(),
+        restart: 0,
+        stage: Some(Stage::Agent),
+        context_version: 1,
+        attempt: 1,
+    });
+    let line = LogEvent::Line(LogLine {
+        source,
+        at: "2030-01-01T00:00:00.5Z".parse().unwrap(),
+        ordinal: 0,
+        text: text.into(),
+        left_out: 0,
+    });
+    let mut spool = ledger.spool(run.uid()).unwrap().unwrap();
+    spool.append(&[line]).unwrap();
+}
+
+/// What a command writes to a terminal.
+fn on_a_terminal(mut command: Command) -> String {
+    let terminal = openpty(None, None).unwrap();
+    let mut child = command
+        .stdout(terminal.slave)
+        .stderr(Stdio::null())
+        .env("TERM", "xterm")
+        .spawn()
+        .unwrap();
+    drop(command);
+    let mut bytes = Vec::new();
+    // Linux ends a terminal without writers by an error.
+    let _ = fs::File::from(terminal.master).read_to_end(&mut bytes);
+    child.wait().unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_line_is_made_harmless_on_a_terminal_and_left_alone_in_a_pipe() {
+    let place = Place::new(0);
+    let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m \u{202e}txt.exe";
+    remember(&place.home, "docs-evil", evil);
+    let piped = place.say("runs logs docs-evil --exit-status");
+    assert_eq!(String::from_utf8_lossy(&piped.stdout), format!("{evil}\n"));
+    assert_eq!(piped.status.code(), Some(1), "it failed");
+    for (words, plain) in [("", false), (" --raw", true), (" -o json", true)] {
+        let mut command = place.command(&format!("runs logs docs-evil{words}"));
+        let coloured = on_a_terminal(command);
+        command = place.command(&format!("runs logs docs-evil{words}"));
+        command.env("NO_COLOR", "1");
+        let colourless = on_a_terminal(command);
+        let controls = |text: &str| {
+            text.chars()
+                .filter(|c| c.is_control() && !"\r\n".contains(*c) || *c == '\u{202e}')
+                .count()
+        };
+        assert_eq!(controls(&colourless), 0, "{colourless:?}");
+        // Our own: muted and back.
+        assert_eq!(
+            controls(&coloured),
+            if plain { 0 } else { 2 },
+            "{coloured:?}"
+        );
+        assert!(colourless.contains("owned"), "{colourless:?}");
+    }
+}
+
+#[test]
+fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
+    let place = Place::new(0);
+    for name in ["docs-one", "docs-two"] {
+        remember(&place.home, name, &"some words ".repeat(20_000));
+    }
+    assert_eq!(lines(&place.print("ledger list -o name")).len(), 2);
+    let table = place.say("ledger list");
+    assert!(
+        stderr(&table).starts_with("2 runs take "),
+        "{}",
+        stderr(&table)
+    );
+    let listed: Value = serde_json::from_slice(&place.print("ledger list -o json")).unwrap();
+    assert!(listed[0]["logBytes"].as_u64().unwrap() > 100_000);
+    assert!(String::from_utf8_lossy(&place.print("info")).contains("ledger size"));
+    assert!(
+        stderr(&place.say("ledger prune")).contains("nothing to remove"),
+        "both are young, and small"
+    );
+    for words in [
+        "ledger prune --max-mib 1 --dry-run",
+        "ledger prune --max-mib 1",
+    ] {
+        let planned = place.say(words);
+        assert!(
+            stderr(&planned).contains("nothing to remove"),
+            "{}",
+            stderr(&planned)
+        );
+    }
+    for _ in 0..4 {
+        remember(&place.home, "docs-three", "x");
+    }
+    for index in 0..6 {
+        remember(
+            &place.home,
+            &format!("docs-more-{index}"),
+            &"some words ".repeat(20_000),
+        );
+    }
+    let planned = place.say("ledger prune --max-mib 1 -o name");
+    assert_eq!(lines(&planned.stdout)[0], "docs-one", "the oldest first");
+    assert!(
+        stderr(&planned).contains("nothing was removed"),
+        "{}",
+        stderr(&planned)
+    );
+    let pruned = place.say("ledger prune --max-mib 1 --yes");
+    assert!(stderr(&pruned).contains("removed"), "{}", stderr(&pruned));
+    let left = lines(&place.print("ledger list -o name"));
+    assert!(
+        left.contains(&"docs-more-5".to_owned()) && !left.contains(&"docs-one".to_owned()),
+        "{left:?}"
+    );
+    assert_eq!(place.say("ledger show docs-one").status.code(), Some(3));
+    fs::write(place.home.join("state/ledger/format"), "99").unwrap();
+    let newer = place.say("ledger list");
+    assert!(
+        stderr(&newer).contains("newer flightdeck"),
+        "{}",
+        stderr(&newer)
+    );
+    assert_eq!(newer.status.code(), Some(1));
+}
