@@ -9,14 +9,18 @@ mod changes;
 mod checkout;
 mod clone;
 mod collect;
+mod docs;
 mod error;
+mod fetch;
 mod judge;
 mod lay;
+mod lfs;
 mod place;
 mod pull_request;
 mod push;
 mod remote;
 mod ssh;
+mod submodules;
 mod verify;
 
 use std::{fs, io::Write, path::Path, process::ExitCode};

@@ -190,6 +190,25 @@ impl RunManifest {
         }
     }
 
+    /// Directory of the Task Master project in the repository that holds the plan.
+    #[must_use]
+    pub fn plan_directory(&self) -> &str {
+        let docs = self.docs.as_ref().map(|docs| docs.directory.as_str());
+        docs.unwrap_or(&self.working_directory)
+    }
+
+    /// The branch that the plan is read from, for sentences.
+    #[must_use]
+    pub fn plan_branch(&self) -> String {
+        match &self.docs {
+            None => self.source_branch.clone(),
+            Some(docs) => format!(
+                "{} of the docs repository",
+                docs.branch.as_deref().unwrap_or("HEAD")
+            ),
+        }
+    }
+
     /// The run's folder on the workspace, relative to it: kept for every context version, apart from other runs'.
     #[must_use]
     pub fn run_directory(&self) -> String {

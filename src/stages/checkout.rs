@@ -1,4 +1,4 @@
-//! The agent's checkout: its memory laid beside the commit, without touching what is the repository's; its removal.
+//! The agent's checkout: files laid beside its commit, without touching what is the repository's; its removal.
 
 use std::{
     fs, io,
@@ -25,31 +25,50 @@ pub async fn lay_memory(
     if !source.is_file() {
         return Ok(());
     }
-    let mut free = None;
-    for place in MEMORY_PLACES {
-        let path = format!("{prefix}{place}");
-        if !tracked(checkout, &path).await? && !behind_link(checkout, &path) {
-            free = Some(path);
-            break;
-        }
-    }
-    let Some(path) = free else {
-        say(format!(
-            "The repository has its own {}: the run's is not laid.",
-            MEMORY_PLACES.join(" and ")
-        ));
-        return Ok(());
-    };
     let content = match kept {
         Some(kept) => kept,
         None => fs::read(&source).map_err(StageError::file("read", source))?,
     };
-    write_file(&checkout.join(&path), &content)?;
-    write_file(
-        &checkout.join(".git/info/exclude"),
-        exclude_line(&path).as_bytes(),
-    )?;
-    say(format!("Laid {path} outside the commit."));
+    for place in MEMORY_PLACES {
+        let path = format!("{prefix}{place}");
+        if lay_beside(checkout, &path, &content).await? {
+            say(format!("Laid {path} outside the commit."));
+            return Ok(());
+        }
+    }
+    say(format!(
+        "The repository has its own {}: the run's is not laid.",
+        MEMORY_PLACES.join(" and ")
+    ));
+    Ok(())
+}
+
+/// Writes a file of the checkout that no commit takes up; false when the repository has something at its place.
+pub async fn lay_beside(checkout: &Path, path: &str, content: &[u8]) -> Result<bool, StageError> {
+    if tracked(checkout, path).await? || behind_link(checkout, path) {
+        return Ok(false);
+    }
+    write_file(&checkout.join(path), content)?;
+    if !excluded(checkout, path) {
+        let list = checkout.join(".git/info/exclude");
+        let mut lines = fs::read_to_string(&list).unwrap_or_default();
+        lines.push_str(&exclude_line(path));
+        write_file(&list, lines.as_bytes())?;
+    }
+    Ok(true)
+}
+
+/// Has git take these files of the commit for unchanged, whatever becomes of them.
+pub async fn keep_from_commits(checkout: &Path, paths: &[String]) -> Result<(), StageError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let list = paths.join("\0") + "\0";
+    local(checkout)
+        .args(["update-index", "--skip-worktree", "-z", "--stdin"])
+        .input(list)
+        .run()
+        .await?;
     Ok(())
 }
 
@@ -66,7 +85,7 @@ pub fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
     None
 }
 
-/// Whether [`lay_memory`] put the file there. Asks no git: the checkout has been an agent's.
+/// Whether [`lay_beside`] put the file there. Asks no git: the checkout has been an agent's.
 fn excluded(checkout: &Path, path: &str) -> bool {
     let line = exclude_line(path);
     fs::read_to_string(checkout.join(".git/info/exclude"))
@@ -110,7 +129,7 @@ async fn tracked(checkout: &Path, path: &str) -> Result<bool, StageError> {
 }
 
 /// Whether a link of the repository stands on the way to `path`: writing there would leave the checkout.
-fn behind_link(checkout: &Path, path: &str) -> bool {
+pub fn behind_link(checkout: &Path, path: &str) -> bool {
     let mut at = PathBuf::from(checkout);
     Path::new(path).components().any(|part| {
         at.push(part);
@@ -131,7 +150,8 @@ fn exclude_line(path: &str) -> String {
     line
 }
 
-fn write_file(path: &Path, content: &[u8]) -> Result<(), StageError> {
+/// Writes a file, and the folders it is in.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), StageError> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(StageError::file("make", parent))?;
     }

@@ -1,14 +1,18 @@
 //! `prep lay`: makes the agent's workspace from the clone in the handover. Holds no credential.
 
+mod room;
+
 use std::{fs, path::Path};
 
 use super::{
     checkout,
     clone::{REPORT, REPOSITORY},
+    docs,
     error::StageError,
+    lfs,
     place::{Place, read_json},
     remote::local,
-    say, verify,
+    say, submodules, verify,
 };
 use crate::runs::{RunManifest, StageReport, naming};
 
@@ -24,41 +28,43 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let manifest = &place.manifest;
     let report: StageReport = read_json(&place.handover()?.join(REPORT))?;
     let commit = report.commit.clone().unwrap_or_default();
+    room::check_writable(&place)?;
     let home = place.home()?;
-    // The first write to the volume: say its name when it cannot be written.
-    fs::create_dir_all(&home).map_err(StageError::file("write to the workspace at", home))?;
+    fs::create_dir_all(&home).map_err(StageError::file("make", home))?;
 
-    let repo = place.checkout()?;
+    let (handover, repo) = (place.handover()?, place.checkout()?);
     let prefix = naming::directory_prefix(&manifest.working_directory);
-    if let Some(base) = earlier_base(&place, &report).await? {
+    let report = if let Some(base) = earlier_base(&place, &report).await? {
         say(format!(
             "Continuing in the checkout of the earlier attempt, which began at {base}."
         ));
-        return Ok(StageReport {
+        place.set_base(&base)?;
+        StageReport {
             commit: Some(base),
             ..report
-        });
-    }
-    let memory = if manifest.overwrite_memory {
-        None
+        }
     } else {
-        checkout::memory_of(&repo, &prefix)
+        let memory = if manifest.overwrite_memory {
+            None
+        } else {
+            checkout::memory_of(&repo, &prefix)
+        };
+        checkout::clear(&repo)?;
+        let clone = handover.join(REPOSITORY);
+        check_out(&clone, &repo, manifest, &commit).await?;
+        lfs::lay(&clone, &repo).await?;
+        submodules::lay(handover, &repo).await?;
+        place.project()?;
+        checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
+        place.set_base(&commit)?;
+        say(format!(
+            "Checked out {commit} as branch {}.",
+            manifest.target_branch
+        ));
+        report
     };
-    checkout::clear(&repo)?;
-    check_out(
-        &place.handover()?.join(REPOSITORY),
-        &repo,
-        manifest,
-        &commit,
-    )
-    .await?;
-    place.project()?;
-    checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
-    place.set_base(&commit)?;
-    say(format!(
-        "Checked out {commit} as branch {}.",
-        manifest.target_branch
-    ));
+    docs::lay(handover, &repo, &prefix).await?;
+    room::remove_old(&place);
     Ok(report)
 }
 
@@ -74,6 +80,14 @@ async fn earlier_base(place: &Place, report: &StageReport) -> Result<Option<Stri
         return Ok(None);
     };
     let clone = place.handover()?.join(REPOSITORY);
+    if manifest.docs.is_some() {
+        // The tasks are not in this repository; those that were verified now are laid over the earlier ones.
+        let known = local(&clone)
+            .args(["cat-file", "-e", &format!("{base}^{{commit}}")])
+            .run()
+            .await;
+        return Ok(known.is_ok().then_some(base));
+    }
     for path in verify::candidates(manifest) {
         let blob = local(&clone)
             .args(["rev-parse", "--verify", "--quiet"])

@@ -12,7 +12,7 @@ use super::error::StageError;
 use crate::runs::{MANIFEST_FILE, RunManifest, env, naming};
 
 /// The commit the checkout was made from, in the run's folder.
-const BASE: &str = "base.json";
+pub const BASE: &str = "base.json";
 
 /// The surroundings of a container.
 #[derive(Clone, Debug)]
@@ -34,11 +34,15 @@ impl Place {
         };
         let run_files = path(env::RUN_FILES).ok_or_else(|| missing(env::RUN_FILES))?;
         let manifest: RunManifest = read_json(&run_files.join(MANIFEST_FILE))?;
-        if !stays_inside(&manifest.working_directory) {
-            return Err(StageError::Setup(format!(
-                "the working directory {} leads out of the repository",
-                manifest.working_directory
-            )));
+        for directory in [
+            manifest.working_directory.as_str(),
+            manifest.plan_directory(),
+        ] {
+            if !stays_inside(directory) {
+                return Err(StageError::Setup(format!(
+                    "the working directory {directory} leads out of the repository"
+                )));
+            }
         }
         Ok(Self {
             manifest,
@@ -55,13 +59,16 @@ impl Place {
             .ok_or_else(|| missing(env::HANDOVER))
     }
 
+    /// The workspace volume.
+    pub fn workspace(&self) -> Result<&Path, StageError> {
+        self.workspace
+            .as_deref()
+            .ok_or_else(|| missing(env::WORKSPACE))
+    }
+
     /// The run's own folder on the workspace.
     pub fn run_directory(&self) -> Result<PathBuf, StageError> {
-        let workspace = self
-            .workspace
-            .as_deref()
-            .ok_or_else(|| missing(env::WORKSPACE))?;
-        Ok(workspace.join(self.manifest.run_directory()))
+        Ok(self.workspace()?.join(self.manifest.run_directory()))
     }
 
     /// The agent's checkout.

@@ -60,11 +60,11 @@ impl Remote {
     }
 
     /// The remote at `url`; `known_host`: the settings name its host as a forge.
-    fn at(url: &str, known_host: bool, token: Option<Secret>) -> Result<Self, StageError> {
+    pub fn at(url: &str, known_host: bool, token: Option<Secret>) -> Result<Self, StageError> {
         let shown = without_user(url);
         if http_origin(url).is_some() && user(url).is_some_and(is_secret) {
             return Err(StageError::Setup(format!(
-                "the run's repositoryUrl has a password or token in it, which whoever may read runs has seen: revoke it, and launch the run again with {shown}"
+                "the address of {shown} has a password or token in it, which whoever may read runs has seen: revoke it, and launch the run again with {shown}"
             )));
         }
         let origin = http_origin(url).filter(|_| known_host);
@@ -334,6 +334,11 @@ fn user(url: &str) -> Option<&str> {
 fn is_secret(user: &str) -> bool {
     let starts = ["ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-"];
     user.contains(':') || starts.iter().any(|start| user.starts_with(start))
+}
+
+/// Whether two URLs lead to the same host over HTTP.
+pub fn same_origin(one: &str, other: &str) -> bool {
+    http_origin(one).is_some_and(|origin| http_origin(other) == Some(origin))
 }
 
 fn without_user(url: &str) -> String {

@@ -17,7 +17,7 @@ pub fn candidates(manifest: &RunManifest) -> Vec<String> {
     if let Some(revision) = &manifest.tasks_revision {
         return vec![revision.path.clone()];
     }
-    let prefix = naming::directory_prefix(&manifest.working_directory);
+    let prefix = naming::directory_prefix(manifest.plan_directory());
     [".taskmaster/tasks/tasks.json", "tasks/tasks.json"]
         .map(|path| format!("{prefix}{path}"))
         .to_vec()
@@ -32,7 +32,7 @@ pub fn verify(
     commit: &str,
     found: Option<&Found>,
 ) -> Result<(StageReport, Vec<String>), String> {
-    let branch = &manifest.source_branch;
+    let branch = manifest.plan_branch();
     let claim = manifest.tasks_revision.as_ref();
     let Some(found) = found else {
         return Err(match claim {

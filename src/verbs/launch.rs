@@ -522,6 +522,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_run_whose_files_no_config_map_holds_is_refused_before_anything_is_sent() {
+        let unreachable = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("it was sent"))
+        });
+        let context = Context {
+            client: kube::Client::new(unreachable, "default"),
+            namespace: "default".into(),
+            settings: std::sync::Arc::new(Settings::shipped()),
+            ledger: None,
+        };
+        let launch = Launch {
+            tasks: vec!["2".into()],
+            prompt: Some("x".repeat(crate::templates::SIZE_LIMIT)),
+            ..Launch::new(RunKind::Docs)
+        };
+        let refused = launch.run(&context, &subject()).await.unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        let said = refused.to_string();
+        assert!(said.contains("the largest is prompt.md"), "{said}");
+    }
+
     #[test]
     fn a_passed_check_is_recorded_with_its_reason() {
         let subject = Subject {

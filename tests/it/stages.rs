@@ -3,7 +3,10 @@
 mod bench;
 mod credentials;
 mod hostile;
+mod large_files;
+mod prep;
 mod pull_requests;
+mod ssh;
 
 use bench::{Bench, PLAN};
 use flightdeck::runs::reason;

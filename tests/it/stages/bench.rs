@@ -119,7 +119,8 @@ impl Bench {
         self.git_in(&self.path("origin.git"), arguments)
     }
 
-    fn git_in(&self, directory: &Path, arguments: &[&str]) -> String {
+    /// Git in a directory.
+    pub fn git_in(&self, directory: &Path, arguments: &[&str]) -> String {
         let mut command = Command::new("git");
         self.surroundings(&mut command);
         command.args([

@@ -1,0 +1,98 @@
+//! Files that Git LFS keeps: the plan among them, or what a code run builds with.
+
+use std::process::Command;
+
+use flightdeck::runs::{RunKind, reason};
+
+use super::bench::{Bench, PLAN};
+use crate::support;
+
+const PATH: &str = ".taskmaster/tasks/tasks.json";
+
+fn pointer(oid: &str, size: usize) -> String {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
+}
+
+#[test]
+fn a_plan_of_which_there_is_only_a_pointer_stops_the_run_and_is_named() {
+    let mut bench = Bench::new();
+    bench.push(PATH, &pointer(&"ab".repeat(32), 7));
+    bench.claim(PATH);
+    let prep = bench.stage("prep clone");
+    // With git-lfs the content is asked for and not there, without it that is said.
+    assert_eq!(
+        (prep.code, prep.report.reason.as_deref()),
+        (1, Some(reason::CLONE_FAILED)),
+        "{}",
+        prep.log
+    );
+    let message = prep.report.message.unwrap();
+    assert!(
+        message.starts_with(&format!("{PATH} at commit "))
+            && message.contains("a pointer of Git LFS"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_code_run_without_git_lfs_goes_on_and_says_so() {
+    if has_lfs() {
+        return support::skipped(
+            "a_code_run_without_git_lfs_goes_on_and_says_so",
+            "git-lfs is installed",
+        );
+    }
+    let bench = code_bench();
+    bench.push(".gitattributes", "*.bin filter=lfs\n");
+    bench.push("a.bin", &pointer(&"ab".repeat(32), 7));
+    bench.agent("grep -q git-lfs a.bin && echo > new");
+    let prep = bench.stage("prep clone");
+    assert!(prep.log.contains("no git-lfs here"), "{}", prep.log);
+    let agent = bench.run_until("agent");
+    assert_eq!(agent.code, 0, "{}", agent.log);
+}
+
+#[test]
+fn what_git_lfs_keeps_is_there_to_be_read_and_stays_a_pointer_in_what_is_published() {
+    const NAME: &str =
+        "what_git_lfs_keeps_is_there_to_be_read_and_stays_a_pointer_in_what_is_published";
+    if !has_lfs() {
+        return support::skipped(NAME, "git-lfs is not installed");
+    }
+    let mut bench = code_bench();
+    bench.git(&["lfs", "install", "--local", "--skip-repo"]);
+    bench.push(
+        ".gitattributes",
+        "*.bin filter=lfs\ntasks.json filter=lfs\n",
+    );
+    bench.push("a $(b) [c].bin", "content of the file");
+    bench.push(PATH, &format!("{PLAN}\n"));
+    bench.git(&["lfs", "push", "--all", "origin"]);
+    bench.claim(PATH);
+    assert!(
+        bench
+            .git(&["show", &format!("HEAD:{PATH}")])
+            .contains("oid sha256:")
+    );
+    bench.agent(&format!(
+        "grep -q 'content of the file' 'a $(b) [c].bin' && grep -q protobufs {PATH} \
+         && echo more >> 'a $(b) [c].bin' && echo x > new && test -z \"$(git status --porcelain | grep -v new)\""
+    ));
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
+    assert_eq!(files, "new");
+}
+
+fn has_lfs() -> bool {
+    let version = Command::new("git").args(["lfs", "version"]).output();
+    version.is_ok_and(|ended| ended.status.success())
+}
+
+/// A code run of task 1.
+fn code_bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.manifest.kind = RunKind::Code;
+    bench.manifest.task_ids = vec!["1".into()];
+    bench
+}
