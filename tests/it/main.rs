@@ -42,4 +42,5 @@ mod tasks_fuzz;
 mod tasks_peer;
 mod tasks_shell;
 mod tasks_write;
+mod token;
 mod transcript;

@@ -569,6 +569,46 @@ fn deleting() {
 }
 
 #[test]
+fn the_condition_of_a_pull_request_names_what_stood_in_its_way() {
+    let ready = |mut world: World| {
+        world.reconcile();
+        let mut conditions = world.run().status.conditions.clone().into_iter();
+        let ready = conditions.find(|condition| condition.r#type == "PullRequestReady");
+        let ready = ready.unwrap();
+        (ready.reason, ready.message)
+    };
+    let failed = |name: &str| {
+        docs().at(Stage::Publish).ends(Err((
+            1,
+            StageReport {
+                reason: Some(reason::PULL_REQUEST_FAILED.into()),
+                pull_request_reason: Some(name.into()),
+                commit: Some("b".repeat(40)),
+                ..report()
+            },
+        )))
+    };
+    assert_eq!(ready(failed("RateLimited")).0, "RateLimited");
+    // What could not be a reason is none.
+    assert_eq!(ready(failed("not a name")).0, reason::PULL_REQUEST_FAILED);
+    let made = |message: Option<&str>| {
+        docs().at(Stage::Publish).ends(Ok(StageReport {
+            message: message.map(str::to_owned),
+            pull_request_url: Some("https://github.com/acme/shop/pull/41".into()),
+            pull_request_number: Some(41),
+            ..report()
+        }))
+    };
+    let open = |message: &str| ("Open".to_owned(), message.to_owned());
+    assert_eq!(
+        ready(made(None)),
+        open("https://github.com/acme/shop/pull/41")
+    );
+    let note = "acme/shop knows no reviewer nobody";
+    assert_eq!(ready(made(Some(note))), open(note));
+}
+
+#[test]
 fn what_the_stages_report_is_in_the_status() {
     let mut world = code().at(Stage::Agent);
     world = world.ends(Ok(StageReport {

@@ -80,6 +80,103 @@ async fn a_refused_pull_request_is_a_failed_run_with_its_branch_kept() {
         Some(bench.origin(&["rev-parse", "docs/run-1"]))
     );
     assert_eq!(ended.report.pull_request_number, None);
+    assert_eq!(
+        ended.report.pull_request_reason.as_deref(),
+        Some("PermissionDenied")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_lasts_too_long_is_told_at_once_and_publishing_again_is_enough() {
+    let (bench, stand_in) = forged().await;
+    stand_in
+        .plan(Planned {
+            method: Method::POST,
+            path: "/pulls".into(),
+            status: StatusCode::TOO_MANY_REQUESTS,
+            headers: vec![("retry-after".into(), "3600".into())],
+            body: json!({"message": "You have exceeded a secondary rate limit."}),
+            times: 1,
+        })
+        .await;
+    let ended = bench.run();
+    assert_eq!(
+        ended.report.pull_request_reason.as_deref(),
+        Some("RateLimited"),
+        "{}",
+        ended.log
+    );
+    let again = bench.stage("publish push");
+    assert_eq!(
+        (again.code, again.report.pull_request_number),
+        (0, Some(1)),
+        "{}",
+        again.log
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_beside_a_pull_request_is_done_or_named() {
+    let (mut bench, stand_in) = forged().await;
+    let options = [
+        ("labels", "documentation"),
+        ("reviewers", "ann, ann"),
+        ("draft", "true"),
+        ("auto_merge", "true"),
+    ];
+    bench.manifest.pull_request = options
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    stand_in
+        .plan(Planned {
+            method: Method::POST,
+            path: "requested_reviewers".into(),
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            headers: Vec::new(),
+            body: json!({"message": "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the acme/shop repository."}),
+            times: 3,
+        })
+        .await;
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let message = ended.report.message.unwrap();
+    assert!(
+        message.starts_with("acme/shop knows no reviewer ann:"),
+        "{message}"
+    );
+    assert!(
+        ended.log.contains("merges by itself") && ended.log.contains("POST /graphql: 200"),
+        "{}",
+        ended.log
+    );
+    let kept = std::fs::read_to_string(bench.path("forge.json")).unwrap();
+    assert!(
+        kept.contains("\"auto_merge\": \"MERGE\"") && kept.contains("\"documentation\""),
+        "{kept}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_branch_is_named_and_nothing_is_opened() {
+    use std::os::unix::fs::PermissionsExt;
+    let (bench, _stand_in) = forged().await;
+    let hook = bench.path("origin.git/hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    let says = "#!/bin/sh\necho 'error: GH006: Protected branch update failed for refs/heads/docs/run-1.' >&2\nexit 1\n";
+    std::fs::write(&hook, says).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ended = bench.run();
+    let report = ended.report;
+    assert_eq!(report.reason.as_deref(), Some(reason::PUSH_FAILED));
+    assert_eq!(
+        report.pull_request_reason.as_deref(),
+        Some("ProtectedBranch"),
+        "{}",
+        ended.log
+    );
+    let message = report.message.unwrap();
+    assert!(message.contains("another target branch"), "{message}");
+    assert_eq!((report.commit, report.pull_request_number), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -197,7 +197,7 @@ fn none(entry: &Entry) -> Content {
         Phase::Failed => Content::Nothing(
             said.map_or_else(
                 || "There is no pull request: the run failed before it pushed anything.".into(),
-                |said| format!("There is no pull request. {}", sentence(said)),
+                |said| format!("There is no pull request: {}", ended(said)),
             ),
             vec![again],
         ),
@@ -215,17 +215,18 @@ fn none(entry: &Entry) -> Content {
 /// A message of a status as a sentence.
 fn sentence(message: &str) -> String {
     let mut letters = message.chars();
-    let first: String = letters
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .collect();
-    let end = if message.ends_with(['.', '!', '?', '…']) {
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    ended(&first.chain(letters.as_str().chars()).collect::<String>())
+}
+
+/// With the stop that messages lack.
+fn ended(message: &str) -> String {
+    let stop = if message.ends_with(['.', '!', '?', '…']) {
         ""
     } else {
         "."
     };
-    format!("{first}{}{end}", letters.as_str())
+    format!("{message}{stop}")
 }
 
 #[cfg(test)]

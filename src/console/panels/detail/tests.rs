@@ -12,8 +12,8 @@ use crate::{
         msg::Msg,
         world::{Delta, Plan, Repository, Target},
     },
-    resources::{Attempt, DocsRun, DocsRunSpec, RunStatus},
-    runs::{Run, Stage},
+    resources::{Attempt, Condition, ConditionStatus, DocsRun, DocsRunSpec, RunStatus},
+    runs::{Run, Stage, reason},
     tasks::DocumentSet,
 };
 
@@ -313,4 +313,113 @@ fn a_search_through_very_many_lines_lets_keys_come_in_between() {
         "{}",
         console.screen()
     );
+}
+
+/// A run that has ended in publish, with what the condition of its pull request says.
+fn published(phase: &str, commit: Option<&str>, pull_request: (bool, &str, &str)) -> RunStatus {
+    let (ready, why, message) = pull_request;
+    RunStatus {
+        phase: Some(phase.into()),
+        stage: Some("publish".into()),
+        branch: Some("docs/docs-a".into()),
+        commit: commit.map(str::to_owned),
+        pull_request_number: ready.then_some(7),
+        pull_request_url: ready.then(|| "https://github.com/acme/shop/pull/7".into()),
+        conditions: vec![Condition {
+            r#type: "PullRequestReady".into(),
+            status: if ready {
+                ConditionStatus::True
+            } else {
+                ConditionStatus::False
+            },
+            reason: why.into(),
+            message: message.into(),
+            last_transition_time: "2030-01-01T00:00:00Z".into(),
+            observed_generation: None,
+        }],
+        ..RunStatus::default()
+    }
+}
+
+#[test]
+fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
+    let id = Some("4be1f5c09d3a7be2f1c8a4d90e6b7f3c2d1a0b9e");
+    let limited = "the branch docs/docs-a is pushed, but it has no pull request: github.com limits how often it is asked (again in 10m00s): try again later";
+    let protected = "github.com protects the branch; launch the run with another target branch";
+    let unknown = "acme/shop knows no reviewer nobody";
+    for (status, expected) in [
+        (
+            published("Failed", id, (false, "RateLimited", limited)),
+            vec![
+                "The branch docs/docs-a is pushed",
+                "publish again",
+                "bring it home",
+            ],
+        ),
+        (
+            published("Failed", None, (false, "ProtectedBranch", protected)),
+            vec![
+                "There is no pull request: github.com protects",
+                "publish again",
+            ],
+        ),
+        (
+            published(
+                "Failed",
+                None,
+                (false, reason::OUTSIDE_TASK, "it changed tasks.json"),
+            ),
+            vec![
+                "There is no pull request: it changed tasks.json.",
+                "try again",
+            ],
+        ),
+        (
+            published("Succeeded", id, (false, reason::NO_FORGE, "")),
+            vec!["no forge that is known", "bring it home"],
+        ),
+        (
+            published("Succeeded", id, (true, "Open", unknown)),
+            vec![
+                "Pull request #7",
+                "asking the forge",
+                "Note",
+                "knows no reviewer nobody",
+            ],
+        ),
+    ] {
+        let mut console = given(vec![run("a", status)]);
+        console.press("2 4 ] ] ]");
+        let page = &console.model.detail.pages[&Tab::PullRequest];
+        let said = match &page.nothing {
+            Some((sentence, keys)) => {
+                let keys: Vec<_> = keys.iter().map(|(_, words)| *words).collect();
+                format!("{sentence} {}", keys.join(", "))
+            }
+            None => console.screen(),
+        };
+        for part in expected {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_forge_is_asked_only_while_the_pull_request_is_on_the_screen() {
+    let status = published("Succeeded", Some("4be1f5c0"), (true, "Open", ""));
+    let mut console = given(vec![run("a", status.clone()), run("b", status)]);
+    console.press("2 4 ] ] ]");
+    let asked = wants(&mut console);
+    let looks = |want: &Want| matches!(want, Want::PullRequest { number: 7, .. });
+    assert!(asked.iter().any(looks), "{asked:?}");
+    console.press("]");
+    assert_eq!(wants(&mut console), [Want::LeavePullRequest]);
+    console.press("[");
+    assert!(wants(&mut console).iter().any(looks), "it is asked anew");
+    // Another run: its own is asked for, which ends the look at the first.
+    console.press("2 j");
+    assert!(wants(&mut console).iter().any(looks));
+    console.press("1");
+    let left = wants(&mut console);
+    assert!(left.contains(&Want::LeavePullRequest), "{left:?}");
 }
