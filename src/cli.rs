@@ -4,7 +4,9 @@
 mod embedded;
 mod ledger;
 mod logs;
+pub mod manifests;
 mod merge;
+mod migrate;
 pub mod output;
 mod preflight;
 mod run;
@@ -95,6 +97,10 @@ pub enum Command {
     /// The embedded cluster.
     #[command(subcommand)]
     Embedded(Embedded),
+    /// Make suspended runs of the TaskRuns of an older platform.
+    Migrate(migrate::MigrateArguments),
+    /// Print what a cluster needs, for kubectl apply --server-side -f -.
+    Manifests(manifests::Manifests),
     /// Print every path this program uses.
     Info {
         #[arg(long, short, value_enum, default_value_t)]
@@ -284,6 +290,8 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         Command::Embedded(Embedded::Kubeconfig { path }) => {
             embedded::kubeconfig(session, path).await
         }
+        Command::Migrate(arguments) => migrate::migrate(session, arguments).await,
+        Command::Manifests(wanted) => manifests::print(&wanted, session.place.namespace.as_deref()),
         Command::Info { output } => embedded::info(session, output),
         Command::Console
         | Command::Demo(_)
@@ -332,6 +340,8 @@ mod tests {
             "flightdeck tasks set-status 3.2 done --tag mvp",
             "flightdeck clean --older 3d --yes",
             "flightdeck embedded kubeconfig --path",
+            "flightdeck migrate --dry-run --task 1 --task 2",
+            "flightdeck manifests all --image registry.example/flightdeck:1 --namespace runs",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

@@ -15,7 +15,8 @@ use k8s_openapi::{
 
 use super::objects;
 use crate::{
-    runs::{Run, Stage, env, naming},
+    resources::rules,
+    runs::{Run, Stage, naming},
     settings::Settings,
 };
 
@@ -91,15 +92,6 @@ fn inherited(run: &Run, stage: Stage, settings: &Settings) -> String {
 /// credential would hand the agent what the split into stages keeps from it.
 #[must_use]
 pub fn refused_environment(run: &Run, settings: &Settings) -> Option<String> {
-    const WORDS: [&str; 6] = [
-        "PATH",
-        "HOME",
-        env::RUN_FILES,
-        env::WORKSPACE,
-        env::HANDOVER,
-        env::TERMINATION_MESSAGE,
-    ];
-    const PREFIXES: [&str; 4] = ["LD_", "GIT_", "FLIGHTDECK_", "FD_"];
     let secrets = &run.spec.env_from_secrets;
     let names = run
         .spec
@@ -107,9 +99,7 @@ pub fn refused_environment(run: &Run, settings: &Settings) -> Option<String> {
         .keys()
         .chain(secrets.iter().map(|secret| &secret.name));
     for name in names {
-        let reserved = WORDS.contains(&name.as_str())
-            || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if reserved {
+        if rules::is_reserved(name) {
             return Some(format!(
                 "the variable {name} is reserved; take it out of env"
             ));

@@ -42,6 +42,7 @@ pub mod why {
     pub const BACK_OFF: &str = "BackOff";
     pub const JOB_LOST: &str = "JobLost";
     pub const WORKSPACE_LOST: &str = "WorkspaceLost";
+    pub const INVALID: &str = "Invalid";
     pub const CONFIG_INVALID: &str = "ConfigInvalid";
     pub const ENVIRONMENT_REFUSED: &str = "EnvironmentRefused";
 }

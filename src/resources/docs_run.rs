@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RunSpec, RunStatus};
+use super::{RunSpec, RunStatus, format};
 
 /// A documentation run: the agent writes `task.md`, `prompt.md`, `design-spec.md` and `acceptance-criteria.md` for each task.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,10 +18,16 @@ use super::{RunSpec, RunStatus};
     category = "flightdeck",
     derive = "Default",
     derive = "PartialEq",
+    doc = "A run in which an agent writes the documents of tasks of a Task Master plan.",
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Stage","type":"string","jsonPath":".status.stage"}"#,
-    printcolumn = r#"{"name":"Branch","type":"string","jsonPath":".status.branch"}"#,
-    printcolumn = r#"{"name":"PR","type":"string","jsonPath":".status.pullRequestUrl","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
+    printcolumn = r#"{"name":"Written","type":"integer","jsonPath":".status.documents.written"}"#,
+    printcolumn = r#"{"name":"PR","type":"integer","jsonPath":".status.pullRequestNumber"}"#,
+    printcolumn = r#"{"name":"Tasks","type":"string","jsonPath":".spec.taskIds","priority":1}"#,
+    printcolumn = r#"{"name":"Branch","type":"string","jsonPath":".status.branch","priority":1}"#,
+    printcolumn = r#"{"name":"Model","type":"string","jsonPath":".spec.model","priority":1}"#,
+    printcolumn = r#"{"name":"Pull Request","type":"string","jsonPath":".status.pullRequestUrl","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.message","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -32,8 +38,9 @@ pub struct DocsRunSpec {
         length(min = 1, max = 500),
         inner(
             length(min = 1, max = 63),
-            regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-        )
+            regex(pattern = format::NAME)
+        ),
+        extend("x-kubernetes-list-type" = "set")
     )]
     pub task_ids: Vec<String>,
     /// What every run has.

@@ -5,66 +5,72 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::format;
+
 /// The part of a spec that both kinds share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSpec {
     /// What is cloned: an HTTPS or SSH URL, or (embedded cluster only) a path.
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = format::REPOSITORY))]
     pub repository_url: String,
     /// The branch that is cloned; also the base of the pull request.
     #[schemars(
         length(min = 1, max = 255),
-        regex(pattern = r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$")
+        regex(pattern = format::BRANCH)
     )]
     pub source_branch: String,
     /// The branch the agent's work is pushed to. Default `docs/<run>` or `feature/task-<id>-<run>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 255),
-        regex(pattern = r"^[^-\s~^:?*\[\\][^\s~^:?*\[\\]*$")
+        regex(pattern = format::BRANCH)
     )]
     pub target_branch: Option<String>,
     /// Directory of the Task Master project, relative to the repository root; `.` for the root.
     #[serde(default = "dot")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = format::DIRECTORY))]
     pub working_directory: String,
     /// Task Master tag that the task ids belong to.
     #[serde(default = "master")]
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(length(min = 1, max = 255), regex(pattern = format::PARTS))]
     pub tag: String,
     /// What pre-flight verified. Absent on a hand-made run: nothing is then claimed about its tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_revision: Option<TasksRevision>,
     /// The agent, by the name it has in the settings.
     #[serde(default = "claude")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = format::NAME))]
     pub agent: String,
     /// Model name, handed to the agent as it is. Empty for an agent without one.
     #[serde(default)]
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = 128), regex(pattern = format::WORD))]
     pub model: String,
     /// Whose Git credentials prep and publish use.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 39))]
+    #[schemars(length(min = 1, max = 39), regex(pattern = format::USER))]
     pub github_user: Option<String>,
     /// Which tools the agent gets.
     #[serde(default)]
     pub tool_config: ToolPreset,
     /// Tools served inside the pod, beyond the preset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 128)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128), regex(pattern = format::LINE)))]
     pub local_tools: Vec<String>,
     /// Tools served outside the pod, beyond the preset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 128)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128), regex(pattern = format::LINE)))]
     pub remote_tools: Vec<String>,
     /// Environment of the agent stage only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend(
+        "maxProperties" = 64,
+        "additionalProperties" = { "type": "string", "maxLength": 4096 }
+    ))]
     pub env: BTreeMap<String, String>,
     /// Environment of the agent stage, from Secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env_from_secrets: Vec<SecretEnv>,
     /// Extra instructions for the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +81,7 @@ pub struct RunSpec {
     pub prompt_mode: PromptMode,
     /// Context added after the launch; entries are never removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["filename"]))]
     pub context: Vec<ContextFile>,
     /// Raised by a retry or by added context: a new attempt of a finished run. Only grows.
     #[serde(default = "one")]
@@ -93,15 +99,15 @@ pub struct RunSpec {
     pub overwrite: bool,
     /// Most US dollars the agent may spend, as a decimal number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), regex(pattern = r"^[0-9]+(\.[0-9]{1,6})?$"))]
+    #[schemars(length(max = 16), regex(pattern = format::DOLLARS))]
     pub budget_usd: Option<String>,
     /// Most turns the agent may take.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub max_turns: Option<i32>,
-    /// Seconds a stage's pod may run. Default 4 h for docs, 2 h for code.
+    /// Seconds a stage's pod may run, at most 30 days. Default 4 h for docs, 2 h for code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_592_000))]
     pub deadline_seconds: Option<i64>,
     /// Times the agent stage is tried again by itself; it costs money, so the default is 0.
     #[serde(default)]
@@ -112,7 +118,7 @@ pub struct RunSpec {
     pub preflight_override: Option<PreflightOverride>,
     /// Seconds after its end at which the controller may delete the run. Absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<i64>,
 }
 
@@ -168,13 +174,13 @@ impl Default for RunSpec {
 #[serde(rename_all = "camelCase")]
 pub struct TasksRevision {
     /// Path of the file from the repository root.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = format::PARTS))]
     pub path: String,
     /// Git object id of the file's content: what prep compares.
-    #[schemars(regex(pattern = r"^[0-9a-f]{40}([0-9a-f]{24})?$"))]
+    #[schemars(length(max = 64), regex(pattern = format::OBJECT_ID))]
     pub blob: String,
     /// The commit it was seen at; for information, later commits that leave the file alone are fine.
-    #[schemars(regex(pattern = r"^[0-9a-f]{40}([0-9a-f]{24})?$"))]
+    #[schemars(length(max = 64), regex(pattern = format::OBJECT_ID))]
     pub commit: String,
 }
 
@@ -207,13 +213,13 @@ pub enum PromptMode {
 #[serde(rename_all = "camelCase")]
 pub struct SecretEnv {
     /// Name of the variable.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = format::VARIABLE))]
     pub name: String,
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = format::OBJECT))]
     pub secret_name: String,
     /// Key within the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = format::KEY))]
     pub secret_key: String,
 }
 
@@ -223,7 +229,7 @@ pub struct ContextFile {
     /// `context-v<n>.md`.
     #[schemars(
         length(min = 1, max = 63),
-        regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?\.md$")
+        regex(pattern = format::MARKDOWN)
     )]
     pub filename: String,
     /// Markdown.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::naming;
+use crate::resources;
 
 /// The four documents of a task, in the order they are read.
 pub const DOCUMENTS: [&str; 4] = [
@@ -52,6 +53,15 @@ impl RunKind {
         match self {
             Self::Docs => 4 * 3600,
             Self::Code => 2 * 3600,
+        }
+    }
+}
+
+impl From<RunKind> for resources::Kind {
+    fn from(kind: RunKind) -> Self {
+        match kind {
+            RunKind::Docs => Self::Docs,
+            RunKind::Code => Self::Code,
         }
     }
 }

@@ -3,7 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Phase, RunKind, Stage, Transport, documents, naming};
-use crate::resources::{CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, RunSpec, RunStatus};
+use crate::resources::{
+    self, CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, Invalid, RunSpec, RunStatus,
+};
 
 /// What only a code run has.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,6 +121,18 @@ impl Run {
             return Vec::new();
         }
         documents(&self.spec.working_directory, &self.spec.tag, &self.tasks)
+    }
+
+    /// Whether an API server that knows every constraint of the definition would take it.
+    ///
+    /// # Errors
+    /// What is wrong, a fault a field.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        resources::validate(
+            self.kind.into(),
+            &self.clone().into_resource()["spec"],
+            None,
+        )
     }
 
     /// The custom resource without its status, for creating it or showing it.

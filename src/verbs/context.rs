@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::VerbError;
 use crate::{
     ledger::Ledger,
-    resources::{CodeRun, DocsRun},
+    resources::{self, CodeRun, DocsRun},
     runs::{Run, RunKind, naming},
     settings::Settings,
     templates::{self, TemplateError},
@@ -98,21 +98,27 @@ impl Context {
         )))
     }
 
-    /// Changes the spec of the run of that name to what `decide` says of it. The change is bound to the very state it was
+    /// Changes the spec of the run of that name by what `decide` says of the run and of its spec as the server has it: a list is
+    /// replaced whole, so that one that is added to must be that one, not what this version understood of it. The change is bound to the very state it was
     /// decided on; when the controller wrote a status in between it is decided anew. A run that was made again under the
     /// same name, or that somebody else has given another attempt, is a conflict. Returns the run as it was.
     pub async fn change_spec(
         &self,
         name: &str,
         doing: &str,
-        decide: impl Fn(&Run) -> Result<Value, VerbError>,
+        decide: impl Fn(&Run, &Value) -> Result<Value, VerbError>,
     ) -> Result<Run, VerbError> {
-        let first = self.run(name).await?;
+        let (first, mut object) = self.run_and_object(name).await?;
         let mut run = first.clone();
         loop {
+            let change = decide(&run, &object["spec"])?;
+            let mut changed = object["spec"].clone();
+            json_patch::merge(&mut changed, &change);
+            resources::validate(run.kind.into(), &changed, Some(&object["spec"]))
+                .map_err(|invalid| VerbError::Usage(format!("{doing} {name}: {invalid}")))?;
             let patch = json!({
                 "metadata": { "uid": run.uid(), "resourceVersion": run.metadata.resource_version },
-                "spec": decide(&run)?,
+                "spec": change,
             });
             let params = PatchParams {
                 field_manager: Some(naming::MANAGER.into()),
@@ -127,7 +133,7 @@ impl Context {
                 changed.map_err(VerbError::cluster(format!("{doing} {name}")))?;
                 return Ok(run);
             }
-            run = self.run(name).await?;
+            (run, object) = self.run_and_object(name).await?;
             let same =
                 run.uid() == first.uid() && run.spec.context_version == first.spec.context_version;
             if !same {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Subject, VerbError};
 use crate::{
-    resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset},
+    resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset, rules},
     runs::{CodeDetails, Run, RunKind, can_have_documents, naming},
     settings::Settings,
 };
@@ -151,7 +151,7 @@ impl Launch {
                 format!("flightdeck {}", env!("CARGO_PKG_VERSION")),
             ),
         ]);
-        Ok(Run {
+        let run = Run {
             kind: self.kind,
             metadata: ObjectMeta {
                 name: Some(name),
@@ -183,7 +183,10 @@ impl Launch {
             },
             tasks,
             status: RunStatus::default(),
-        })
+        };
+        run.validate()
+            .map_err(|invalid| VerbError::Usage(invalid.to_string()))?;
+        Ok(run)
     }
 
     /// Composes and creates the run, unless one is under way for the same tasks.
@@ -302,11 +305,7 @@ impl Launch {
 
     fn agent_environment(&self) -> Result<BTreeMap<String, String>, VerbError> {
         for (name, _) in &self.env {
-            let reserved = ["PATH", "HOME"].contains(&name.as_str())
-                || ["LD_", "GIT_", "FLIGHTDECK_"]
-                    .iter()
-                    .any(|start| name.starts_with(start));
-            if reserved {
+            if rules::is_reserved(name) {
                 return Err(VerbError::Usage(format!(
                     "--env {name}: this name is reserved"
                 )));

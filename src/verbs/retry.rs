@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Context, Subject, VerbError};
 use crate::{
@@ -27,7 +27,7 @@ impl Retry {
     /// it; otherwise with the one the run was launched with. Returns the attempt's context version.
     pub async fn run(&self, context: &Context, start: &Path) -> Result<i32, VerbError> {
         let revision = revision_now(&context.run(&self.name).await?, start).await;
-        let retry = |run: &Run| {
+        let retry = |run: &Run, _: &Value| {
             let mut spec = json!({ "contextVersion": next_version(run)? });
             if let Some(revision) = &revision {
                 spec["tasksRevision"] = json!(revision);
@@ -60,16 +60,17 @@ impl AddContext {
                 self.text.len()
             )));
         }
-        let add = |run: &Run| {
+        let add = |run: &Run, spec: &Value| {
             let version = next_version(run)?;
-            let mut files = run.spec.context.clone();
-            files.push(ContextFile {
+            let mut files = spec["context"].as_array().cloned().unwrap_or_default();
+            let added = ContextFile {
                 filename: format!("context-v{version}.md"),
                 content: self.text.clone(),
-            });
+            };
             let mut wanted = run.clone();
-            wanted.spec.context.clone_from(&files);
+            wanted.spec.context.push(added.clone());
             context.check_files(&wanted)?;
+            files.push(json!(added));
             Ok(json!({ "contextVersion": version, "context": files }))
         };
         let run = context

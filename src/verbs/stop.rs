@@ -1,7 +1,7 @@
 //! `stop`: ends a run's current attempt; its log stays.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Context, VerbError};
 use crate::runs::Run;
@@ -16,7 +16,7 @@ pub struct Stop {
 impl Stop {
     /// Asks for the stop; the controller carries it out.
     pub async fn run(&self, context: &Context) -> Result<(), VerbError> {
-        let stop = |run: &Run| {
+        let stop = |run: &Run, _: &Value| {
             if run.ended() {
                 let phase = run.phase().as_str().to_lowercase();
                 return Err(VerbError::Conflict(format!(

@@ -27,6 +27,7 @@ mod forge;
 mod layers;
 mod ledger;
 mod live;
+mod manifests;
 mod preflight_cli;
 mod readme;
 mod runs_logs;

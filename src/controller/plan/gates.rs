@@ -23,6 +23,9 @@ pub fn configuration(draft: &mut Draft) -> bool {
             return refuse(draft, why::FOREIGN, &message);
         }
     } else {
+        if let Err(invalid) = run.validate() {
+            return refuse(draft, why::INVALID, &invalid.to_string());
+        }
         match &observed.files {
             Ok(files) => {
                 let map = objects::config_map(run, draft.version, files.clone());

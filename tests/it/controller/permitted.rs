@@ -1,0 +1,398 @@
+//! Nothing of ours asks a cluster for more than its Role allows, and the controller may do nothing it never does.
+//!
+//! The API is played behind the Roles that are printed, as an API server would: what they do not allow is refused.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use flightdeck::{
+    cli::manifests::rbac::{CONTROLLER, Grant, Role, USER, VIEWER},
+    cluster::{
+        logs::{FollowOptions, RunRef, follow_run},
+        watch_runs,
+    },
+    embedded::Cluster,
+    preflight::cluster::{self, ClusterRequest},
+    resources::DocsRun,
+    runs::{RunKind, naming},
+    settings::Settings,
+    verbs::{AddContext, Context, Delete, Launch, Retry, Stop, Subject, Wait},
+};
+use futures::StreamExt;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::body::Bytes;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    client::Body,
+};
+use serde_json::json;
+use tower::ServiceExt;
+
+use super::{Scene, code_run, docs_run, phase_is, start, until, well};
+
+/// One thing that is asked of a cluster, in the words of its rules.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Asked {
+    verb: &'static str,
+    group: String,
+    resource: String,
+    name: String,
+}
+
+impl Asked {
+    /// What the rules are asked about; nothing for what everybody may who has an account: discovery, and asking what one may.
+    fn of(request: &Request<Body>) -> Vec<Self> {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let parts: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+        let (group, rest) = match parts.as_slice() {
+            ["api", _, rest @ ..] => ("", rest),
+            ["apis", group, _, rest @ ..] => (*group, rest),
+            _ => return Vec::new(),
+        };
+        let (everywhere, rest) = match rest {
+            [] | ["selfsubjectaccessreviews"] => return Vec::new(),
+            ["namespaces", "default", rest @ ..] => (false, rest),
+            rest => (true, rest),
+        };
+        let resource = match rest {
+            [plural, _, part] => format!("{plural}/{part}"),
+            // No Role allows anything of the whole cluster.
+            [plural, ..] if everywhere => format!("{plural} of every namespace"),
+            [plural, ..] => (*plural).to_owned(),
+            [] => String::new(),
+        };
+        let selected = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("fieldSelector=metadata.name%3D"));
+        let name = rest.get(1).copied().or(selected).unwrap_or_default();
+        let watching = query.contains("watch=true") || query.contains("watch=1");
+        let verbs: &[&'static str] = match (request.method(), rest.get(1)) {
+            (&Method::GET, None) if watching => &["watch"],
+            (&Method::GET, None) => &["list"],
+            (&Method::GET, Some(_)) => &["get"],
+            (&Method::POST, _) => &["create"],
+            (&Method::PUT, _) => &["update"],
+            // An apply of something that is not there creates it.
+            (&Method::PATCH, _) if is_apply(request) && !resource.contains('/') => {
+                &["patch", "create"]
+            }
+            (&Method::PATCH, _) => &["patch"],
+            (&Method::DELETE, None) => &["deletecollection"],
+            _ => &["delete"],
+        };
+        let asked = |&verb: &&'static str| Self {
+            verb,
+            group: group.to_owned(),
+            resource: resource.clone(),
+            name: name.to_owned(),
+        };
+        verbs.iter().map(asked).collect()
+    }
+
+    fn allowed_by(&self, grant: &Grant) -> bool {
+        grant.group == self.group
+            && grant.resources.contains(&self.resource.as_str())
+            && grant.verbs.contains(&self.verb)
+            && (grant.names.is_empty() || grant.names.contains(&self.name.as_str()))
+    }
+}
+
+fn is_apply(request: &Request<Body>) -> bool {
+    let kind = request.headers().get("content-type");
+    kind.is_some_and(|kind| {
+        kind.to_str()
+            .unwrap()
+            .starts_with("application/apply-patch")
+    })
+}
+
+/// What came to the gate.
+#[derive(Clone, Default)]
+struct Gate {
+    asked: Arc<Mutex<BTreeSet<Asked>>>,
+    refused: Arc<Mutex<BTreeSet<Asked>>>,
+}
+
+impl Gate {
+    /// A client that may do what `roles` allow in the namespace `default`.
+    fn client(&self, cluster: &Cluster, role: Role) -> Client {
+        let (service, gate) = (cluster.service(), self.clone());
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (service, gate) = (service.clone(), gate.clone());
+            async move {
+                for asked in Asked::of(&request) {
+                    let allowed = role.grants.iter().any(|grant| asked.allowed_by(grant));
+                    let seen = if allowed { &gate.asked } else { &gate.refused };
+                    seen.lock().unwrap().insert(asked);
+                    if !allowed {
+                        return Ok(forbidden(&request));
+                    }
+                }
+                service
+                    .oneshot(request)
+                    .await
+                    .map(|response| response.map(boxed))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn refused(&self) -> Vec<Asked> {
+        self.refused.lock().unwrap().iter().cloned().collect()
+    }
+}
+
+/// The body of an answer, whoever gave it.
+type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
+
+fn boxed<B>(body: B) -> Answer
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
+fn forbidden(request: &Request<Body>) -> Response<Answer> {
+    let message = format!("{} {} is forbidden", request.method(), request.uri().path());
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message });
+    Response::builder()
+        .status(StatusCode::FORBIDDEN)
+        .header("content-type", "application/json")
+        .body(boxed(Full::from(serde_json::to_vec(&status).unwrap())))
+        .unwrap()
+}
+
+/// Rights of the controller that no story here needs, and what does.
+const NOT_PLAYED: &[(&str, &str, &str, &str)] = &[
+    (
+        "orchestrator.io",
+        "coderuns",
+        "delete",
+        "the same as of docs runs",
+    ),
+    ("", "pods/log", "get", "no node here that would have a log"),
+    (
+        "",
+        "events",
+        "list",
+        "a Job that has had no pod for a while",
+    ),
+    (
+        "events.k8s.io",
+        "events",
+        "patch",
+        "an Event that is said again",
+    ),
+    (
+        "coordination.k8s.io",
+        "leases",
+        "create",
+        "a controller among others",
+    ),
+    (
+        "coordination.k8s.io",
+        "leases",
+        "get",
+        "a controller among others",
+    ),
+    (
+        "coordination.k8s.io",
+        "leases",
+        "update",
+        "a controller among others",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
+    let mut scene = Scene::without_controller(|stage, job| {
+        let run = &job.metadata.labels.as_ref().unwrap()[naming::LABEL_RUN];
+        if run.ends_with("-hangs") {
+            None
+        } else {
+            well(stage, job)
+        }
+    })
+    .await;
+    let gate = Gate::default();
+    scene.controller = Some(start(&gate.client(&scene.cluster, CONTROLLER)));
+    let docs: Api<DocsRun> = scene.api();
+    let code: Api<flightdeck::resources::CodeRun> = scene.api();
+    let mut brief = docs_run("docs-brief");
+    brief.spec.run.ttl_seconds_after_finished = Some(0);
+    docs.create(&PostParams::default(), &brief).await.unwrap();
+    for name in ["docs-well", "docs-hangs"] {
+        docs.create(&PostParams::default(), &docs_run(name))
+            .await
+            .unwrap();
+    }
+    for name in ["code-a", "code-b"] {
+        code.create(&PostParams::default(), &code_run(name))
+            .await
+            .unwrap();
+    }
+    until(&docs, "docs-well", phase_is("Succeeded")).await;
+    until(&code, "code-a", phase_is("Succeeded")).await;
+    until(&code, "code-b", phase_is("Succeeded")).await;
+    // Stopped while its pod runs, then deleted while it holds the finalizer.
+    until(&docs, "docs-hangs", phase_is("Running")).await;
+    let stop = json!({ "spec": { "cancelVersion": 1 } });
+    docs.patch("docs-hangs", &PatchParams::default(), &Patch::Merge(&stop))
+        .await
+        .unwrap();
+    until(&docs, "docs-hangs", |run| {
+        run["status"]["reason"] == "Stopping"
+    })
+    .await;
+    docs.delete("docs-hangs", &DeleteParams::background())
+        .await
+        .unwrap();
+    tokio::time::timeout(super::PATIENCE, async {
+        while scene
+            .api::<k8s_openapi::api::batch::v1::Job>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .iter()
+            .any(|job| job.metadata.name.as_deref().unwrap().contains("hangs"))
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the Job of a deleted run goes");
+    scene.end().await;
+
+    assert_eq!(gate.refused(), []);
+    let asked = gate.asked.lock().unwrap().clone();
+    let mut needless = Vec::new();
+    for grant in CONTROLLER.grants {
+        for (resource, verb) in grant
+            .resources
+            .iter()
+            .flat_map(|resource| grant.verbs.iter().map(move |verb| (*resource, *verb)))
+        {
+            let played = asked.iter().any(|asked| {
+                asked.resource == resource && asked.verb == verb && asked.allowed_by(grant)
+            });
+            let explained = NOT_PLAYED
+                .iter()
+                .any(|row| (row.0, row.1, row.2) == (grant.group, resource, verb));
+            if !played && !explained {
+                needless.push((grant.group, resource, verb));
+            }
+        }
+    }
+    assert_eq!(needless, [], "the controller may do what it never does");
+}
+
+fn subject() -> Subject {
+    Subject {
+        repository_url: "/srv/shop.git".into(),
+        branch: "feature/checkout".into(),
+        working_directory: ".".into(),
+        tag: "master".into(),
+        tasks: vec![("1".into(), false), ("2".into(), false)],
+        revision: None,
+        refused: Vec::new(),
+        person: "Ada".into(),
+    }
+}
+
+/// What the console looks at, whoever looks.
+async fn look_on(client: &Client, run: &str, uid: &str) {
+    let facts = cluster::ask(ClusterRequest {
+        client: client.clone(),
+        context: Some("test".into()),
+        namespace: "default".into(),
+        secrets: Vec::new(),
+        disk: None,
+    })
+    .await;
+    assert!(facts.answers().is_some(), "{facts:?}");
+    let changes = watch_runs(client, "default").take(5);
+    tokio::time::timeout(super::PATIENCE, changes.collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let reference = RunRef {
+        uid: uid.to_owned(),
+        name: run.to_owned(),
+    };
+    let log = follow_run(
+        client,
+        "default",
+        &reference,
+        FollowOptions::until(async {}),
+    );
+    tokio::time::timeout(super::PATIENCE, log.collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let files: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    files.list(&ListParams::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_launches_stops_retries_and_deletes_and_a_viewer_looks_on() {
+    let scene = Scene::with(well).await;
+    let gate = Gate::default();
+    let context = |role| Context {
+        client: gate.client(&scene.cluster, role),
+        namespace: "default".into(),
+        settings: Arc::new(Settings::shipped()),
+        ledger: None,
+    };
+    let user = context(USER);
+    let launch = Launch {
+        tasks: vec!["1".into()],
+        agent: Some("template".into()),
+        ..Launch::new(RunKind::Docs)
+    };
+    let run = launch.run(&user, &subject()).await.unwrap();
+    let name = run.name().to_owned();
+    let wait = Wait {
+        name: name.clone(),
+        timeout: Some(Duration::from_secs(60)),
+    };
+    wait.run(&user, |_| {}).await.unwrap();
+    look_on(&user.client, &name, run.uid()).await;
+    let nowhere = tempfile::tempdir().unwrap();
+    Retry { name: name.clone() }
+        .run(&user, nowhere.path())
+        .await
+        .unwrap();
+    // It may have ended already.
+    drop(Stop { name: name.clone() }.run(&user).await);
+    wait.run(&user, |_| {}).await.unwrap();
+    AddContext {
+        name: name.clone(),
+        text: "Mind the gap.".into(),
+    }
+    .run(&user)
+    .await
+    .unwrap();
+    wait.run(&user, |_| {}).await.unwrap();
+    assert_eq!(gate.refused(), []);
+
+    let viewer = context(VIEWER);
+    look_on(&viewer.client, &name, run.uid()).await;
+    assert_eq!(viewer.runs(None).await.unwrap().len(), 1);
+    assert_eq!(gate.refused(), []);
+    let refused = launch
+        .run(&viewer, &subject())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("forbidden"), "{refused}");
+    assert_eq!(gate.refused().len(), 1);
+
+    Delete { name, force: true }.run(&user).await.unwrap();
+    assert_eq!(gate.refused().len(), 1);
+    scene.end().await;
+}

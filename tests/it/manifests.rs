@@ -1,0 +1,324 @@
+//! What a cluster is given: the files of `config/`, as kubectl and the types of Kubernetes read them; and the image.
+
+mod image;
+mod migrate;
+mod newer;
+
+use std::{fs, path::Path, process::Command};
+
+use flightdeck::{
+    cli::manifests::{self, File, Manifests, Options, What},
+    settings::Settings,
+};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Namespace, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
+        rbac::v1::{Role, RoleBinding},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::support::{self, served::Served};
+
+fn files(what: What, options: Options, namespace: Option<&str>) -> Vec<File> {
+    manifests::files(&Manifests { what, options }, namespace).unwrap()
+}
+
+fn all() -> Vec<File> {
+    files(What::All, Options::default(), None)
+}
+
+/// Every document of some files.
+fn documents(files: &[File]) -> Vec<Value> {
+    files
+        .iter()
+        .flat_map(|file| serde_yaml::Deserializer::from_str(&file.text))
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect()
+}
+
+fn find(documents: &[Value], kind: &str, name: &str) -> Value {
+    let mut found = documents
+        .iter()
+        .filter(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {kind} {name}"))
+        .clone()
+}
+
+#[test]
+fn the_shipped_manifests_are_those_that_are_printed() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for file in all() {
+        let path = config.join(file.path);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &file.text).unwrap();
+        }
+        let shipped = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            shipped == file.text,
+            "{} is out of step: UPDATE=1 cargo test shipped",
+            path.display()
+        );
+    }
+}
+
+/// A field that Kubernetes does not know would be dropped without a word by some clients, and refused by others.
+#[test]
+fn every_document_holds_only_fields_that_its_kind_has() {
+    fn whole<T: DeserializeOwned + Serialize>(object: &Value) {
+        let typed: T = serde_json::from_value(object.clone()).unwrap();
+        assert_eq!(&serde_json::to_value(typed).unwrap(), object);
+    }
+    let documents = documents(&all());
+    for object in &documents {
+        match object["kind"].as_str().unwrap() {
+            "Namespace" => whole::<Namespace>(object),
+            "ServiceAccount" => whole::<ServiceAccount>(object),
+            "ConfigMap" => whole::<ConfigMap>(object),
+            "Role" => whole::<Role>(object),
+            "RoleBinding" => whole::<RoleBinding>(object),
+            "Deployment" => whole::<Deployment>(object),
+            "PodDisruptionBudget" => whole::<PodDisruptionBudget>(object),
+            "CustomResourceDefinition" => whole::<CustomResourceDefinition>(object),
+            other => panic!("{other} is not expected"),
+        }
+    }
+    assert_eq!(documents.len(), 13);
+}
+
+#[test]
+fn names_namespace_and_image_are_what_was_asked_for_everywhere() {
+    let options = Options {
+        image: "registry.example/team/flightdeck@sha256:0".into(),
+        name: "fleet".into(),
+        replicas: 1,
+        settings: None,
+    };
+    let files = files(What::All, options, Some("runs"));
+    let documents = documents(&files);
+    let kinds: Vec<&str> = documents
+        .iter()
+        .filter_map(|object| object["kind"].as_str())
+        .collect();
+    // The namespace is the person's own, and of one controller none can be spared.
+    assert!(!kinds.contains(&"Namespace") && !kinds.contains(&"PodDisruptionBudget"));
+    for object in &documents {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        match object["kind"].as_str().unwrap() {
+            "CustomResourceDefinition" => assert!(name.ends_with(".orchestrator.io")),
+            "ConfigMap" => assert_eq!(name, "flightdeck-settings"),
+            _ => assert!(name.starts_with("fleet-"), "{name}"),
+        }
+        if object["kind"] != "CustomResourceDefinition" {
+            assert_eq!(object["metadata"]["namespace"], "runs");
+        }
+    }
+    let deployment = find(&documents, "Deployment", "fleet-controller");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["image"],
+        "registry.example/team/flightdeck@sha256:0"
+    );
+    let map = find(&documents, "ConfigMap", "flightdeck-settings");
+    let text = map["data"]["config.toml"].as_str().unwrap().to_owned();
+    let settings = Settings::overlaid(&[("config.toml".into(), text)]).unwrap();
+    assert_eq!(
+        settings.images.runner,
+        "registry.example/team/flightdeck@sha256:0"
+    );
+    let stage = find(&documents, "ServiceAccount", &settings.pods.service_account);
+    assert_eq!(stage["automountServiceAccountToken"], false);
+    let text: String = files.iter().map(|file| file.text.as_str()).collect();
+    assert!(text.contains("--namespace runs create rolebinding fleet-users --role=fleet-user"));
+    assert!(!text.contains("{n"), "a placeholder was left");
+}
+
+#[test]
+fn each_part_can_be_applied_by_itself() {
+    let kinds = |what| -> Vec<String> {
+        let documents = documents(&files(what, Options::default(), None));
+        let kinds = documents
+            .iter()
+            .map(|object| object["kind"].as_str().unwrap().to_owned());
+        kinds.collect()
+    };
+    assert_eq!(kinds(What::Crds), ["CustomResourceDefinition"; 2]);
+    let controller = kinds(What::Controller);
+    for needed in [
+        "Role",
+        "ServiceAccount",
+        "RoleBinding",
+        "ConfigMap",
+        "Deployment",
+    ] {
+        assert!(
+            controller.contains(&needed.to_owned()),
+            "{needed}: {controller:?}"
+        );
+    }
+    assert_eq!(
+        kinds(What::Rbac)
+            .iter()
+            .filter(|kind| *kind == "Role")
+            .count(),
+        4
+    );
+}
+
+#[test]
+fn what_kubernetes_would_refuse_is_refused_at_once() {
+    let with = |change: fn(&mut Options)| {
+        let mut options = Options::default();
+        change(&mut options);
+        Manifests {
+            what: What::All,
+            options,
+        }
+    };
+    let bad = tempfile::NamedTempFile::new().unwrap();
+    fs::write(bad.path(), "[images]\nruner = \"x\"\n").unwrap();
+    let mut settings = with(|_| {});
+    settings.options.settings = Some(bad.path().to_owned());
+    let missing = with(|options| options.settings = Some("nowhere.toml".into()));
+    for (manifests, namespace, sentence) in [
+        (with(|_| {}), Some("Runs"), "--namespace \"Runs\""),
+        (
+            with(|options| options.name = "-x".into()),
+            None,
+            "--name \"-x\"",
+        ),
+        (
+            with(|options| options.image = "a b".into()),
+            None,
+            "--image \"a b\"",
+        ),
+        (
+            with(|options| options.image = "a\nrunner = 1".into()),
+            None,
+            "is not the name of an image",
+        ),
+        (settings, None, "runer"),
+        (missing, None, "nowhere.toml"),
+    ] {
+        let error = manifests::files(&manifests, namespace).unwrap_err();
+        assert!(format!("{error:#}").contains(sentence), "{error:#}");
+    }
+}
+
+/// Pod Security Standards, profile `restricted` (kubernetes.io/docs/concepts/security/pod-security-standards).
+#[test]
+fn the_controller_keeps_to_the_restricted_profile_and_can_be_probed() {
+    let documents = documents(&all());
+    let namespace = find(&documents, "Namespace", "flightdeck");
+    assert_eq!(
+        namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
+        "restricted"
+    );
+    let deployment = find(&documents, "Deployment", "flightdeck-controller");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+    for forbidden in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(pod[forbidden].is_null());
+    }
+    assert!(
+        pod["volumes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|volume| volume["emptyDir"].is_object())
+    );
+    let container = &pod["containers"][0];
+    let security = &container["securityContext"];
+    assert_eq!(security["allowPrivilegeEscalation"], false);
+    assert_eq!(security["readOnlyRootFilesystem"], true);
+    assert_eq!(security["capabilities"]["drop"][0], "ALL");
+    for (probe, path) in [
+        ("startupProbe", "/healthz"),
+        ("livenessProbe", "/healthz"),
+        ("readinessProbe", "/readyz"),
+    ] {
+        assert_eq!(container[probe]["httpGet"]["path"], path);
+        assert_eq!(
+            container[probe]["httpGet"]["port"],
+            container["ports"][0]["name"]
+        );
+    }
+    for list in ["requests", "limits"] {
+        assert!(container["resources"][list]["memory"].is_string());
+    }
+    // What selects the pods is on the pods, of the Deployment and of the budget alike.
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    let budget = find(&documents, "PodDisruptionBudget", "flightdeck-controller");
+    assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(&budget["spec"]["selector"]["matchLabels"], labels);
+    let binding = find(&documents, "RoleBinding", "flightdeck-controller");
+    assert_eq!(binding["subjects"][0]["name"], pod["serviceAccountName"]);
+}
+
+/// Of what is printed the embedded cluster serves namespaces, definitions and ConfigMaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_what_is_printed_twice_without_a_word_of_complaint() {
+    const TEST: &str = "kubectl_applies_what_is_printed_twice_without_a_word_of_complaint";
+    let version = Command::new("kubectl")
+        .args(["version", "--client"])
+        .output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        support::skipped(TEST, "kubectl is not installed");
+        return;
+    }
+    let served = Served::new().await;
+    let known = ["Namespace", "CustomResourceDefinition", "ConfigMap"];
+    let documents = documents(&all());
+    let known = documents
+        .iter()
+        .filter(|object| known.contains(&object["kind"].as_str().unwrap()));
+    let text: String = known
+        .map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap()))
+        .collect();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("all.yaml");
+    fs::write(&file, text).unwrap();
+    let kubeconfig = served.server.endpoint().kubeconfig.clone();
+    let said = tokio::task::spawn_blocking(move || {
+        let kubectl = |arguments: &[&str]| {
+            let output = Command::new("kubectl")
+                .args(arguments)
+                .env("KUBECONFIG", &kubeconfig)
+                .env("HOME", home.path())
+                .output()
+                .unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {said}");
+            said
+        };
+        let file = file.to_str().unwrap();
+        let first = kubectl(&["apply", "--server-side", "-f", file]);
+        let second = kubectl(&["apply", "--server-side", "-f", file]);
+        let category = kubectl(&["get", "flightdeck", "-n", "flightdeck"]);
+        let short = kubectl(&["get", "fdr,fcr", "-n", "flightdeck"]);
+        [first, second, category, short]
+    })
+    .await
+    .unwrap();
+    for said in &said[..2] {
+        assert_eq!(said.matches("serverside-applied").count(), 4, "{said}");
+        assert!(!said.contains("rror"), "{said}");
+    }
+    for said in &said[2..] {
+        assert!(said.contains("No resources found"), "{said}");
+    }
+    served.end().await;
+}

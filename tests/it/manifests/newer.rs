@@ -1,0 +1,94 @@
+//! A cluster whose definitions are newer than this version: what it does not know stays as it is.
+
+use std::sync::Arc;
+
+use flightdeck::{
+    resources::{Kind, definition},
+    runs::RunKind,
+    settings::Settings,
+    verbs::{AddContext, Context, Retry, Stop},
+};
+use kube::{
+    Api,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::support::served::Served;
+
+/// The definition of docs runs as a later version might have it.
+fn later() -> Value {
+    let mut later = serde_json::to_value(definition(Kind::Docs)).unwrap();
+    let schema = &mut later["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let text = json!({ "type": "string", "maxLength": 63 });
+    schema["spec"]["properties"]["sandbox"] = text.clone();
+    schema["spec"]["properties"]["context"]["items"]["properties"]["author"] = text.clone();
+    schema["status"]["properties"]["sandboxName"] = text;
+    later
+}
+
+#[tokio::test]
+async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
+    let served = Served::new().await;
+    let client = served.client.clone();
+    let apply = PatchParams::apply("test").force();
+    for definition in [
+        later(),
+        serde_json::to_value(definition(Kind::Code)).unwrap(),
+    ] {
+        let object: DynamicObject = serde_json::from_value(definition).unwrap();
+        let resource = kube::api::ApiResource::erase::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>(&());
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let name = object.metadata.name.clone().unwrap();
+        api.patch(&name, &apply, &Patch::Apply(&object))
+            .await
+            .unwrap();
+    }
+    let context = Context {
+        client: client.clone(),
+        namespace: "default".into(),
+        settings: Arc::new(Settings::shipped()),
+        ledger: None,
+    };
+    let runs = context.api(RunKind::Docs);
+    let run: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "orchestrator.io/v1", "kind": "DocsRun", "metadata": { "name": "docs-new" },
+        "spec": {
+            "repositoryUrl": "/srv/shop.git", "sourceBranch": "main", "taskIds": ["1"], "sandbox": "gvisor",
+            "context": [{ "filename": "context-v1.md", "content": "Old.", "author": "Ada" }],
+        },
+    }))
+    .unwrap();
+    runs.create(&PostParams::default(), &run).await.unwrap();
+    let status = |phase: &str, seen: i32| json!({ "status": { "phase": phase, "observedContextVersion": seen, "sandboxName": "box-1" } });
+    let say = async |body: Value| {
+        runs.patch_status("docs-new", &PatchParams::default(), &Patch::Merge(&body))
+            .await
+            .unwrap()
+    };
+    let unharmed = async || {
+        let run = runs.get("docs-new").await.unwrap().data;
+        assert_eq!(run["spec"]["sandbox"], "gvisor");
+        assert_eq!(run["spec"]["context"][0]["author"], "Ada", "{run:#}");
+        assert_eq!(run["status"]["sandboxName"], "box-1");
+        run
+    };
+
+    say(status("Running", 1)).await;
+    let name = "docs-new".to_owned();
+    Stop { name: name.clone() }.run(&context).await.unwrap();
+    assert_eq!(unharmed().await["spec"]["cancelVersion"], 1);
+    say(status("Cancelled", 1)).await;
+    let nowhere = tempfile::tempdir().unwrap();
+    Retry { name: name.clone() }
+        .run(&context, nowhere.path())
+        .await
+        .unwrap();
+    assert_eq!(unharmed().await["spec"]["contextVersion"], 2);
+    say(status("Failed", 2)).await;
+    let text = "New.".to_owned();
+    AddContext { name, text }.run(&context).await.unwrap();
+    let run = unharmed().await;
+    assert_eq!(run["spec"]["context"][1]["content"], "New.");
+    served.end().await;
+}
