@@ -180,7 +180,7 @@ pub enum Runs {
     /// One run, whole.
     Get {
         name: String,
-        #[arg(long, short, value_enum, default_value_t = Format::Yaml)]
+        #[arg(long, short, value_enum, default_value_t)]
         output: Format,
     },
     /// The log of a run, every stage of it; of one that is gone from the cluster what the ledger kept.

@@ -111,6 +111,10 @@ pub trait Host {
     fn lend(&mut self, command: &mut process::Command) -> io::Result<process::ExitStatus> {
         command.status()
     }
+    /// Tells the person who does not look at the terminal.
+    fn notify(&mut self, _notice: &effect::Notice) {}
+    /// The person looks again.
+    fn seen(&mut self) {}
     /// Called after each frame.
     fn drawn(&mut self) {}
 }
@@ -128,8 +132,9 @@ const FRAME: Duration = Duration::from_millis(16);
 /// When there is no terminal that can show it, or when it breaks.
 pub async fn run(options: ConsoleOptions) -> Result<(), ConsoleError> {
     terminal::check(|name| std::env::var(name).ok())?;
-    let mouse = options.settings.ui.mouse;
-    let (mut screen, mut host) = terminal::open(mouse)?;
+    let ui = &options.settings.ui;
+    let notifier = terminal::Notifier::new(&ui.notify, |name| std::env::var(name).ok());
+    let (mut screen, mut host) = terminal::open(ui.mouse, notifier)?;
     // Whatever ends first, dropping the host gives the terminal back.
     tokio::select! {
         ended = drive(options, &mut screen, &mut host) => ended,
@@ -195,6 +200,8 @@ pub async fn drive<B: Backend<Error = io::Error>>(
         for effect in wanted {
             match effect {
                 Effect::Quit => return Ok(()),
+                Effect::Notify(notice) => host.notify(&notice),
+                Effect::Seen => host.seen(),
                 Effect::Suspend => {
                     drop(input);
                     host.suspend()?;

@@ -1,5 +1,7 @@
 //! The domain: what a run is, what its stages are called, how things are named. Pure: no tokio, no client, no clock.
 
+pub mod estimate;
+pub mod health;
 mod kind;
 mod manifest;
 pub mod naming;

@@ -10,10 +10,12 @@ mod pods;
 pub use paths::Paths;
 pub use pods::{Amount, PodSettings, Share, Toleration};
 
-use crate::runs::{ForgeTarget, RunKind, naming};
+use crate::runs::{ForgeTarget, RunKind, health::Thresholds, naming};
 
 /// The documented defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../config/console.toml");
+/// The documented defaults of the table `[health]`, as shipped.
+pub const HEALTH: &str = include_str!("../config/health.toml");
 
 /// Every setting, resolved.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,6 +33,7 @@ pub struct Settings {
     pub forge: ForgeSettings,
     pub embedded: EmbeddedSettings,
     pub ledger: LedgerSettings,
+    pub health: Thresholds,
 }
 
 /// `[defaults]`
@@ -49,6 +52,8 @@ pub struct Ui {
     pub theme: String,
     pub glyphs: String,
     pub mouse: bool,
+    /// `auto`, `osc9`, `osc777`, `bell` or `off`.
+    pub notify: String,
     /// Seconds.
     pub remote_interval: u64,
 }
@@ -200,6 +205,8 @@ impl Settings {
                 })
         };
         let mut merged = parse("config/console.toml", DEFAULTS)?;
+        let health = parse("config/health.toml", HEALTH)?;
+        merged.insert("health".into(), health.into());
         for (file, text) in layers {
             merge(&mut merged, parse(file, text)?);
             // Read after each layer, so that an unknown key is blamed on the file that holds it.
@@ -308,6 +315,20 @@ mod tests {
             .to_string();
         assert!(
             error.starts_with("mine.toml: ") && error.contains("them"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_counts_as_unwell_is_set_in_the_same_file_and_misspelt_keys_are_named() {
+        let layer = |text: &str| vec![("mine.toml".to_owned(), text.to_owned())];
+        let settings = Settings::overlaid(&layer("[health]\nsilent_minutes = 3")).unwrap();
+        assert_eq!(settings.health.silent_minutes, 3);
+        assert_eq!(settings.health.repeated_calls, 5);
+        let error = Settings::overlaid(&layer("[health]\nsilent_minute = 3")).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("mine.toml: ") && error.contains("silent_minute"),
             "{error}"
         );
     }

@@ -1,5 +1,7 @@
 //! `flightdeck runs ...` and `flightdeck clean`.
 
+mod card;
+
 use std::io::{self, IsTerminal};
 
 use jiff::Timestamp;
@@ -7,7 +9,8 @@ use jiff::Timestamp;
 use super::{CleanArguments, Format, Runs, Session, logs, output};
 use crate::{
     repository,
-    runs::{Run, naming},
+    resources::Usage,
+    runs::{Run, estimate::Earlier, naming},
     text,
     verbs::{CleanPlan, Context, VerbError},
 };
@@ -22,11 +25,16 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
     match command {
         Runs::List { all, output } => list(session, &context, all, output).await?,
         Runs::Get { name, output } => {
-            let (_, object) = context.run_and_object(&name).await?;
-            if output == Format::Name {
-                output::line(&name)?;
-            } else {
-                output::value(output, &object)?;
+            let (run, object) = context.run_and_object(&name).await?;
+            match output {
+                Format::Name => output::line(&name)?,
+                Format::Table => {
+                    let earlier = earlier(&context)?;
+                    for line in card::lines(&run, &earlier, Timestamp::now()) {
+                        output::remote_line(&line)?;
+                    }
+                }
+                format => output::value(format, &object)?,
             }
         }
         Runs::Logs(_) => {}
@@ -87,9 +95,12 @@ async fn list(
         Format::Name => runs.iter().try_for_each(|run| output::line(run.name()))?,
         Format::Table => {
             let now = Timestamp::now();
-            let rows: Vec<[String; 7]> = runs.iter().map(|run| row(run, now)).collect();
+            let rows: Vec<[String; 10]> = runs.iter().map(|run| row(run, now)).collect();
             output::table(
-                ["KIND", "NAME", "TASKS", "PHASE", "STAGE", "AGE", "BRANCH"],
+                [
+                    "KIND", "NAME", "TASKS", "PHASE", "STAGE", "AGE", "TURNS", "TOKENS", "COST",
+                    "BRANCH",
+                ],
                 &rows,
             )?;
         }
@@ -101,7 +112,39 @@ async fn list(
     Ok(())
 }
 
-fn row(run: &Run, now: Timestamp) -> [String; 7] {
+/// Runs that have ended, as the ledger knows them.
+fn earlier(context: &Context) -> anyhow::Result<Vec<Earlier>> {
+    let Some(ledger) = &context.ledger else {
+        return Ok(Vec::new());
+    };
+    let kept = ledger.list()?;
+    Ok(kept
+        .iter()
+        .filter_map(|entry| {
+            let cost = entry.usage().map_or(0, |usage| usage.cost_micro_usd);
+            Some(Earlier {
+                cost_micro_usd: cost,
+                ..Earlier::of(&entry.run)?
+            })
+        })
+        .collect())
+}
+
+/// What an agent cost, as people write money; `None` when it cost nothing, or nobody said.
+fn dollars(usage: &Usage) -> Option<String> {
+    (usage.cost_micro_usd > 0).then(|| format!("${:.2}", usage.cost_micro_usd as f64 / 1e6))
+}
+
+/// `950`, `41k`, `1.2M`
+fn short(n: i64) -> String {
+    match n {
+        ..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{}k", n / 1_000),
+        _ => format!("{:.1}M", n as f64 / 1e6),
+    }
+}
+
+fn row(run: &Run, now: Timestamp) -> [String; 10] {
     let age = run
         .metadata
         .creation_timestamp
@@ -112,6 +155,9 @@ fn row(run: &Run, now: Timestamp) -> [String; 7] {
     } else {
         run.tasks.join(",")
     };
+    let usage = run.status.usage.unwrap_or_default();
+    let counted = |n: i64, words: String| if n > 0 { words } else { String::new() };
+    let tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
     [
         run.kind.to_string(),
         run.name().to_owned(),
@@ -120,6 +166,9 @@ fn row(run: &Run, now: Timestamp) -> [String; 7] {
         run.stage()
             .map_or_else(String::new, |stage| stage.to_string()),
         text::age(age),
+        counted(usage.turns, usage.turns.to_string()),
+        counted(tokens, short(tokens)),
+        dollars(&usage).unwrap_or_default(),
         run.branch(),
     ]
 }

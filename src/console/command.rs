@@ -264,6 +264,7 @@ commands! {
     Tag "tag" Tasks "" "Choose the Task Master tag.";
     Findings "findings" Tasks "findings" "List what is wrong with the plan's file, each with its place." Model::has_findings;
     Edit "edit" Tasks "" "Open tasks.json in your editor at the task." Model::has_task;
+    Findings "findings" Runs "findings" "List what is wrong with the runs under way, each with the key that helps." Model::has_unwell;
     Describe "describe" Runs "" "Show the run's events and conditions." Model::has_run;
     Yaml "yaml" Runs "" "Show the run as YAML." Model::has_run;
     Everyone "everyone" Runs "" "Show the runs of every repository, or only this one's.";

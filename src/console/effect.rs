@@ -44,6 +44,14 @@ pub struct Followed {
     pub kind: RunKind,
 }
 
+/// What a person is told who does not look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Which run, and in a word what of it.
+    pub title: String,
+    pub body: String,
+}
+
 /// Something to be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -51,6 +59,10 @@ pub enum Effect {
     Quit,
     /// Back to the shell until it says `fg`.
     Suspend,
+    /// Tell the person who does not look.
+    Notify(Notice),
+    /// The person looks again.
+    Seen,
     /// Try the cluster again now.
     Connect,
     /// Read the repository and the plan, and run the pre-flight checks. Lane "preflight".
@@ -75,6 +87,8 @@ pub enum Effect {
     /// What bringing a branch home would change.
     PlanMerge(String),
     Merge(Box<MergePlan>),
+    /// What earlier runs took and cost, from the ledger.
+    Tally,
     /// Bring back what the ledger knows of deleted runs.
     Remember,
     /// Tell how far a run is until it has ended.

@@ -2,12 +2,15 @@
 //! [`super::update()`].
 
 mod applies;
+mod health;
+pub mod spend;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::layout::Size;
 
+pub use self::health::Health;
 use super::{
     command::Context,
     effect::Inquiry,
@@ -16,7 +19,7 @@ use super::{
     layout::{self, Areas},
     overlays::{Form, Overlay},
     panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
-    world::{Cluster, Entry, Level, RunId, TaskId, World},
+    world::{Cluster, Earlier, Entry, Level, RunId, TaskId, World},
 };
 use crate::{preflight::ActiveRun, runs::RunKind, settings::Settings};
 
@@ -87,6 +90,12 @@ pub struct Model {
     pub interrupted: bool,
     /// The terminal has the focus.
     pub watched: bool,
+    /// What is wrong with the runs under way.
+    pub health: Health,
+    /// Runs that have ended, as the ledger and the cluster know them, each once.
+    pub ended: Vec<Earlier>,
+    /// What this repository's runs have cost today, in millionths of a US dollar.
+    pub spent_today: i64,
     /// Lists that no longer show what the world is.
     pub stale: Stale,
 }
@@ -99,6 +108,7 @@ pub struct Stale {
     pub checks: bool,
     pub detail: bool,
     pub commands: bool,
+    pub health: bool,
 }
 
 /// A passing remark, bottom right.
@@ -145,6 +155,9 @@ impl Model {
             draft: None,
             interrupted: false,
             watched: true,
+            health: Health::default(),
+            ended: Vec::new(),
+            spent_today: 0,
             stale: Stale::default(),
         };
         model.fit();
@@ -241,7 +254,7 @@ impl Model {
         let step = if self.watched { 100 } else { 1_000 };
         let next = (self.now.as_millisecond().div_euclid(step) + 1) * step;
         let spinner = Timestamp::from_millisecond(next).ok().filter(|_| moving);
-        let ages = [self.remote_ages(), self.connects_again()];
+        let ages = [self.remote_ages(), self.connects_again(), self.health.due()];
         let ages = ages.into_iter().flatten();
         toast.into_iter().chain(spinner).chain(ages).min()
     }

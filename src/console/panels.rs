@@ -15,7 +15,7 @@ use super::{
     model::{Model, PanelId},
     theme::{Scope, Theme},
 };
-use crate::text;
+use crate::{runs::health::Help, text};
 
 /// Moves within a list; `false` when the command is no movement.
 pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
@@ -31,6 +31,16 @@ pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
         _ => return false,
     }
     true
+}
+
+/// The command that helps against what is wrong with a run, and what its key is called there.
+#[must_use]
+pub const fn help(help: Help) -> (Command, &'static str) {
+    match help {
+        Help::Stop => (Command::Stop, "stops it"),
+        Help::Events => (Command::Describe, "shows the events"),
+        Help::Timeline => (Command::NextError, "goes there"),
+    }
 }
 
 /// A panel's title line.

@@ -148,8 +148,12 @@ impl Performer {
 
     fn one(&mut self, effect: Effect) {
         match effect {
-            // The loop itself leaves the screen.
-            Effect::Quit | Effect::Suspend | Effect::Edit(..) => {}
+            // The loop itself does what is the terminal's.
+            Effect::Quit
+            | Effect::Suspend
+            | Effect::Edit(..)
+            | Effect::Notify(_)
+            | Effect::Seen => {}
             Effect::Connect => self.retry.notify_one(),
             Effect::Inspect(inquiry) => {
                 let (desk, sender) = (self.desk.clone(), self.sender.clone());
@@ -259,6 +263,13 @@ impl Performer {
             Effect::Merge(plan) => {
                 let desk = self.desk.clone();
                 self.detached(async move { Outcome::Merged(desk.merge(&plan).await) });
+            }
+            Effect::Tally => {
+                let (ledger, sender) = (self.ledger.clone(), self.sender.clone());
+                self.tasks.spawn(async move {
+                    let earlier = memory::earlier(ledger).await;
+                    send(&sender, Msg::World(Delta::Earlier(earlier))).await;
+                });
             }
             Effect::Remember => {
                 let (ledger, sender) = (self.ledger.clone(), self.sender.clone());

@@ -1,5 +1,7 @@
 //! The terminal: entered once, left on every way out: end, panic, signal, suspension.
 
+mod notice;
+
 use std::{
     io::{self, IsTerminal, Stdout, Write},
     path::Path,
@@ -23,7 +25,8 @@ use nix::sys::signal::{Signal, raise};
 use ratatui::{Terminal, backend::CrosstermBackend};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConsoleError, Host};
+pub use self::notice::{Notifier, Sequence};
+use super::{ConsoleError, Host, effect::Notice};
 
 /// Whether there is a terminal that can show a full screen; `get` looks up a variable.
 ///
@@ -96,20 +99,25 @@ pub fn editor(get: impl Fn(&str) -> Option<String>, path: &Path, line: usize) ->
 /// The terminal of this process. Dropping it gives the terminal back.
 pub struct Tty {
     mouse: bool,
+    /// `None` when the person wants to be told nothing.
+    notifier: Option<Notifier>,
 }
 
 /// Enters the full screen.
 ///
 /// # Errors
 /// When the terminal refuses.
-pub fn open(mouse: bool) -> Result<(Terminal<CrosstermBackend<Stdout>>, Tty), ConsoleError> {
+pub fn open(
+    mouse: bool,
+    notifier: Option<Notifier>,
+) -> Result<(Terminal<CrosstermBackend<Stdout>>, Tty), ConsoleError> {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         leave();
         previous(panic);
     }));
     enter(mouse)?;
-    let host = Tty { mouse };
+    let host = Tty { mouse, notifier };
     let screen = Terminal::new(CrosstermBackend::new(io::stdout()))?;
     Ok((screen, host))
 }
@@ -147,6 +155,7 @@ fn leave() {
 
 impl Drop for Tty {
     fn drop(&mut self) {
+        self.seen();
         leave();
     }
 }
@@ -154,6 +163,19 @@ impl Drop for Tty {
 impl Host for Tty {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
         EventStream::new().boxed()
+    }
+
+    fn notify(&mut self, notice: &Notice) {
+        if let Some(notifier) = &mut self.notifier {
+            // A terminal that cannot be told breaks at the next frame, where it is said.
+            let _ = notifier.say(notice, &mut io::stdout());
+        }
+    }
+
+    fn seen(&mut self) {
+        if let Some(notifier) = &mut self.notifier {
+            let _ = notifier.seen(&mut io::stdout());
+        }
     }
 
     fn lend(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
@@ -164,6 +186,7 @@ impl Host for Tty {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
+        self.seen();
         leave();
         raise(Signal::SIGTSTP).map_err(io::Error::from)?;
         enter(self.mouse)

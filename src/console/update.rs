@@ -1,10 +1,13 @@
 //! The only writer of the model: a message in, effects out. Pure, synchronous and total.
 
 mod act;
+mod attention;
 mod keys;
 mod outcome;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -12,7 +15,7 @@ pub use keys::command;
 
 use super::{
     effect::{Effect, Effects, Followed},
-    model::{Model, PanelId},
+    model::{Model, PanelId, spend},
     msg::Msg,
     overlays,
     panels::detail::{self, Subject},
@@ -29,7 +32,13 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
         settle(model, &mut effects);
     }
     match msg {
-        Msg::Tick(now) => effects.redraw = tick(model, now),
+        Msg::Tick(now) => {
+            effects.redraw = tick(model, now);
+            if model.health.due().is_some_and(|due| now >= due) {
+                let differs = attention::look(model, &mut effects);
+                effects.redraw |= differs;
+            }
+        }
         Msg::Key(key) => keys::key(model, key, &mut effects),
         Msg::Mouse(mouse) => effects.redraw = keys::mouse(model, mouse, &mut effects),
         Msg::Paste(text) => keys::paste(model, &text, &mut effects),
@@ -38,6 +47,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
             model.fit();
         }
         Msg::Focus(watched) => {
+            if watched && !model.watched {
+                effects.push(Effect::Seen);
+            }
             model.watched = watched;
             effects.redraw = false;
         }
@@ -52,7 +64,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
 
 /// What is wanted before anything is known.
 pub fn begin(model: &Model) -> Vec<Effect> {
-    vec![Effect::Inspect(model.inquiry(false))]
+    vec![Effect::Inspect(model.inquiry(false)), Effect::Tally]
 }
 
 /// Moves the clock; `true` when something visible moved with it.
@@ -69,12 +81,15 @@ fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
         Delta::Plan(_) => model.stale.tasks = true,
         Delta::Ran(_) => model.stale.commands = true,
         Delta::Checks(_) | Delta::Compared(_) => model.stale.checks = true,
-        Delta::Watch(_) | Delta::Remembered(_) | Delta::Repository(_) => model.stale.runs = true,
+        Delta::Watch(_) | Delta::Remembered(_) | Delta::Repository(_) | Delta::Earlier(_) => {
+            model.stale.runs = true;
+        }
         // The first look was without the cluster, and without the remote.
         Delta::Cluster(_) => effects.push(Effect::Inspect(model.inquiry(true))),
         _ => {}
     }
     model.stale.detail = true;
+    model.stale.health |= matches!(delta, Delta::Watch(_) | Delta::Progress(..));
     model.world.apply(delta);
 }
 
@@ -92,6 +107,16 @@ fn settle(model: &mut Model, effects: &mut Effects) {
         model.tasks.refresh_runs(&model.world.runs);
         outcome::welcome(model, effects);
         follow_active(model, effects);
+    }
+    if stale.health {
+        attention::look(model, effects);
+        overlays::listed_changed(model);
+    }
+    if stale.runs {
+        model.ended = spend::ended(&model.world);
+    }
+    if stale.runs || stale.health {
+        model.spent_today = spend::today(model);
     }
     if stale.checks {
         let here = model.list == PanelId::Preflight;
@@ -125,7 +150,9 @@ fn follow_active(model: &mut Model, effects: &mut Effects) {
             }));
         }
     }
-    model.followed = active.into_iter().collect();
+    let active: BTreeSet<RunId> = active.into_iter().collect();
+    attention::ended(model, &active, effects);
+    model.followed = active;
 }
 
 /// Lets the details follow what is selected in the list that has, or last had, the focus.

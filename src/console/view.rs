@@ -88,6 +88,11 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if let Some((controller, scope)) = controller(model, words) {
         pen.right(&controller, style(scope)).right_space(2);
     }
+    let spent = panels::runs::dollars(model.spent_today);
+    if model.spent_today > 0 && words {
+        let spent = format!("{spent} today");
+        pen.right(&spent, style(Scope::Text)).right_space(2);
+    }
     pen.left("flightdeck", style(Scope::Strong)).space(2);
     let Some(repository) = model.world.repository.get() else {
         let reason = model
@@ -152,6 +157,10 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             (false, false) => age,
         };
         pen.space(2).left(&said, style(Scope::Warn));
+    }
+    // On a narrow screen nothing gives way to it.
+    if model.spent_today > 0 && !words && pen.room() > text::width(&spent) + 2 {
+        pen.right(&spent, style(Scope::Text)).right_space(2);
     }
     // The list bears it too: here it takes only what room is left.
     let tag = model.world.plan.get().map(|plan| plan.tag.as_str());

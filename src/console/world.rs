@@ -16,6 +16,8 @@ pub use owned::Owned;
 pub use plan::{Plan, PlanError};
 pub use runs::{Entry, Progress, Runs};
 
+pub use crate::runs::estimate::Earlier;
+
 use jiff::Timestamp;
 
 pub use crate::{
@@ -43,6 +45,8 @@ pub struct World {
     pub checks: Checks,
     pub runs: Runs,
     pub owned: Owned,
+    /// What runs took and cost that have ended, as the ledger knows them.
+    pub earlier: Arc<Vec<Earlier>>,
     /// Commands that were run on the person's behalf, the latest first.
     pub commands: VecDeque<Arc<Ran>>,
 }
@@ -205,7 +209,9 @@ pub enum Delta {
     Ran(Arc<Ran>),
     /// The cluster's objects changed.
     Watch(Box<WorldDelta>),
-    Progress(RunId, Progress),
+    Progress(RunId, Box<Progress>),
+    /// Runs that have ended, from the ledger.
+    Earlier(Vec<Earlier>),
     /// A run that only the ledger remembers.
     Remembered(Box<Run>),
 }
@@ -232,9 +238,10 @@ impl World {
             Delta::Watch(delta) => self.watched(*delta),
             Delta::Progress(id, progress) => {
                 if let Some(entry) = self.runs.by_id.get_mut(&id) {
-                    entry.progress = progress;
+                    entry.progress = *progress;
                 }
             }
+            Delta::Earlier(earlier) => self.earlier = Arc::new(earlier),
             Delta::Remembered(run) => {
                 let id = run.uid().to_owned();
                 let entry = self.runs.by_id.entry(id);
@@ -358,10 +365,10 @@ mod tests {
         world.apply(listed(&["a", "b"]));
         world.apply(Delta::Progress(
             "b".into(),
-            Progress {
+            Box::new(Progress {
                 documents: 3,
                 ..Progress::default()
-            },
+            }),
         ));
         world.apply(listed(&["b", "c"]));
         let mut known: Vec<&str> = world.runs.iter().map(|(id, _)| id.as_str()).collect();

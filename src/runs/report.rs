@@ -73,7 +73,8 @@ pub struct StageReport {
 }
 
 impl StageReport {
-    /// The report as one line that fits: the list of missing documents goes first, then the message is cut.
+    /// The report as one line that fits: the list of missing documents goes first, then the message is cut, then a session's
+    /// id that is none. What the agent used stays.
     #[must_use]
     pub fn to_message(&self) -> String {
         let mut report = self.clone();
@@ -93,7 +94,8 @@ impl StageReport {
             {
                 let keep = message.chars().count() / 2;
                 *message = message.chars().take(keep).collect();
-            } else {
+            } else if report.session_id.take().is_none() {
+                // What is left is short, unless somebody wrote nonsense into it.
                 return String::new();
             }
             text = line(&report);
@@ -129,6 +131,23 @@ mod tests {
         let read = StageReport::parse(&message);
         assert_eq!(read.reason, report.reason);
         assert_eq!(read.documents.map(|documents| documents.expected), Some(48));
+    }
+
+    #[test]
+    fn what_an_agent_used_is_reported_whatever_else_it_said() {
+        let usage = Usage {
+            cost_micro_usd: i64::MAX,
+            ..Usage::default()
+        };
+        let report = StageReport {
+            message: Some("\u{1}".repeat(5000)),
+            session_id: Some("\"".repeat(9000)),
+            usage: Some(usage),
+            ..StageReport::default()
+        };
+        let message = report.to_message();
+        assert!(message.len() <= REPORT_LIMIT);
+        assert_eq!(StageReport::parse(&message).usage, Some(usage));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod leftovers;
 mod outcome;
+mod so_far;
 
 use std::{
     fs::File,
@@ -22,11 +23,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    error::StageError,
-    place::{Place, read_json, write_json},
-    say,
-};
+use self::so_far::{LastSession, SoFar};
+use super::{error::StageError, place::Place, say};
 use crate::{
     runs::{RunManifest, StageReport, documents_directory},
     transcript::Transcript,
@@ -67,6 +65,9 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         .map_err(StageError::file("listen for signals in", &project))?;
 
     let mut pieces = pass_on(child.stdout.take(), &script)?;
+    let session = place.run_directory()?.join(SESSION);
+    let earlier = LastSession::read(&session);
+    let mut so_far = SoFar::default();
     let mut reader = Lines::default();
     let mut stopped = None;
     let mut killed = false;
@@ -78,7 +79,10 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
             }
         };
         tokio::select! {
-            Some(piece) = pieces.recv() => reader.take(&piece),
+            Some(piece) = pieces.recv() => {
+                reader.take(&piece);
+                so_far.note(&reader.transcript, earlier.as_ref());
+            }
             status = child.wait() => break status,
             _ = terminate.recv() => {
                 stopped.get_or_insert_with(Instant::now);
@@ -97,16 +101,15 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     }
     let status = status.map_err(StageError::file("wait for", &script))?;
     reader.finish();
-    if let Some(session) = &reader.transcript.session {
-        write_json(&place.run_directory()?.join(SESSION), session)?;
-    }
+    LastSession::keep(&session, &reader.transcript)?;
     let patience = stopped.map_or(TIDYING, |_| HASTY_TIDYING);
     match tokio::time::timeout(patience, leftovers::commit(&place)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => say(format!("What the agent left uncommitted stays so: {error}")),
         Err(_) => say("What the agent left uncommitted stays so: git took too long."),
     }
-    outcome::report(&reader.transcript, status, stopped.is_some())
+    let report = so_far::report(&reader.transcript, earlier.as_ref());
+    outcome::judge(&reader.transcript, report, status, stopped.is_some())
 }
 
 /// Passes the agent's output on to ours as it comes, byte for byte, and gives a copy of each piece. A slow reader of ours
@@ -193,8 +196,8 @@ fn session(place: &Place) -> Result<Option<String>, StageError> {
     if !place.manifest.continue_session {
         return Ok(None);
     }
-    let session: Option<String> = read_json(&place.run_directory()?.join(SESSION)).ok();
-    Ok(session.filter(|id| {
+    let session = LastSession::read(&place.run_directory()?.join(SESSION));
+    Ok(session.map(|session| session.id).filter(|id| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         id.starts_with(|first: char| first.is_ascii_alphanumeric())
             && id.len() <= 128

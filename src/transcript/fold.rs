@@ -1,11 +1,17 @@
 //! Totals of a run's transcript, folded line by line as they stream.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use self::watch::Watch;
 use super::{Entry, Event, Outcome, Tokens, ToolUse, entries};
-use crate::{resources::Usage, runs::DOCUMENTS};
+use crate::{
+    resources::Usage,
+    runs::{DOCUMENTS, health::Signals},
+};
 
 /// Where documents of tasks live, from the project directory.
 const DOCUMENTS_DIRECTORY: &str = ".taskmaster/docs/";
@@ -35,6 +41,9 @@ pub struct Transcript {
     pub context_tokens: i64,
     /// Tokens the model's context holds, once the stream has said so.
     pub context_window: Option<i64>,
+    /// How the agent is.
+    pub signals: Signals,
+    watch: Watch,
     documents: BTreeSet<String>,
     /// Calls that wrote a document for the first time, by id: taken back when the tool answers with an error.
     unconfirmed: HashMap<String, String>,
@@ -66,6 +75,8 @@ impl Transcript {
 
     /// Takes one event.
     pub fn add_entry(&mut self, at: Option<Timestamp>, entry: &Entry) {
+        self.signals.last_at = at.or(self.signals.last_at);
+        self.watch.see(&mut self.signals, at, entry);
         if let (Some(id), Some(tokens)) = (&entry.message, entry.tokens) {
             let own = entry.parent.is_none();
             match self.messages.insert(id.clone(), tokens) {

@@ -179,10 +179,11 @@ fn content(item: &Value, line: &Value, said: &impl Fn(String) -> Event) -> Event
 
 fn tool_result(item: &Value, line: &Value) -> ToolResult {
     let parts: Vec<&str> = match item.get("content") {
-        Some(Value::String(text)) => vec![text],
+        Some(Value::String(text)) => vec![text.as_str()],
         Some(Value::Array(parts)) => parts.iter().filter_map(part).collect(),
         _ => Vec::new(),
     };
+    let parts: Vec<&str> = parts.into_iter().map(unwrapped).collect();
     // What the tool did in its own form; older streams spell the field as the session's file does.
     let done = line
         .get("tool_use_result")
@@ -193,6 +194,14 @@ fn tool_result(item: &Value, line: &Value) -> ToolResult {
         &parts,
         done.and_then(|done| patch(done.get("structuredPatch")?)),
     )
+}
+
+/// An error without the tags that mark it for the model.
+fn unwrapped(text: &str) -> &str {
+    let inside = text.trim().strip_prefix("<tool_use_error>");
+    inside.map_or(text, |inside| {
+        inside.strip_suffix("</tool_use_error>").unwrap_or(inside)
+    })
 }
 
 fn part(part: &Value) -> Option<&str> {

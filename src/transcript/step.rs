@@ -94,6 +94,44 @@ pub struct AgentSoFar {
     pub tool_calls: i64,
 }
 
+impl Step {
+    /// All it says, as it came: what a person would copy.
+    #[must_use]
+    pub fn full_text(&self) -> String {
+        match &self.what {
+            What::Session { id, model } => {
+                let words = [model, id].into_iter().flatten().cloned();
+                words.collect::<Vec<_>>().join(" ")
+            }
+            What::Text { text }
+            | What::Thinking { text }
+            | What::Prompt { text }
+            | What::Notice { text } => text.clone(),
+            What::Trouble { text, details } => format!("{text}\n{details}").trim_end().to_owned(),
+            What::Output { lines } => lines.join("\n"),
+            What::End(outcome) => outcome.text.clone().unwrap_or_default(),
+            What::Raw { line, .. } => line.clone(),
+            What::Call(call) => {
+                let tool = &call.tool;
+                let mut parts = vec![format!("{} {}", tool.name, tool.summary)];
+                parts.push(tool.details.clone());
+                match call
+                    .answer
+                    .as_ref()
+                    .and_then(|answer| answer.patch.as_ref())
+                {
+                    Some(patch) => parts.push(patch.clone()),
+                    None => parts.extend(tool.edits.iter().map(|edit| edit.new.clone())),
+                }
+                parts.extend(call.denied.clone());
+                parts.extend(call.answer.as_ref().map(|answer| answer.text.clone()));
+                parts.retain(|part| !part.trim().is_empty());
+                parts.join("\n")
+            }
+        }
+    }
+}
+
 impl Call {
     /// What it changes in a file, where the tool has not said it with the file's own line numbers.
     #[must_use]

@@ -14,6 +14,8 @@ use super::{
 const KEPT: usize = 100_000;
 /// Most bytes kept of one text.
 const TEXT_LIMIT: usize = 64 * 1024;
+/// Sub-agents of sub-agents that are told apart.
+const DEEPEST: usize = 8;
 /// Lines of one step of a shell's output; more begin another step.
 const OUTPUT_LINES: usize = 200;
 
@@ -149,7 +151,22 @@ impl Steps {
         };
         let parent = entry.parent.as_ref();
         let parent = parent.and_then(|id| self.calls.get(id)).copied();
+        // Whoever draws them goes down from step to step: what a stream nests deeper stands beside its parent.
+        let parent = parent.and_then(|parent| {
+            if self.depth(parent) < DEEPEST {
+                Some(parent)
+            } else {
+                self.get(parent)?.parent
+            }
+        });
         self.push(at, parent, what);
+    }
+
+    /// In how many sub-agents a step is.
+    #[must_use]
+    pub fn depth(&self, number: usize) -> usize {
+        let parent = |number: usize| self.get(number)?.parent;
+        std::iter::successors(parent(number), |number| parent(*number)).count()
     }
 
     fn push(&mut self, at: Option<Timestamp>, parent: Option<usize>, what: What) {
@@ -263,7 +280,7 @@ impl Steps {
 }
 
 impl Retry {
-    /// `the model's provider does not answer (overloaded); attempt 3 of 10, in 12 s`
+    /// `a request to the model failed (overloaded); attempt 3 of 10 in 12 s`
     #[must_use]
     pub fn words(&self) -> String {
         let most = if self.most > 0 {
@@ -272,7 +289,7 @@ impl Retry {
             String::new()
         };
         format!(
-            "the model's provider does not answer ({}); attempt {}{most}, in {} s",
+            "a request to the model failed ({}); attempt {}{most} in {} s",
             self.error.replace('_', " "),
             self.attempt,
             (self.delay_ms + 999) / 1_000,
@@ -358,5 +375,19 @@ mod tests {
             r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t49","content":"done"}]}}"#,
         );
         assert!(!steps.waits(49) && steps.waits(48));
+    }
+
+    #[test]
+    fn a_stream_cannot_nest_deeper_than_can_be_drawn() {
+        let mut steps = Steps::default();
+        for n in 1..=5_000 {
+            let call = format!(
+                r#"{{"type":"assistant","parent_tool_use_id":"t{}","message":{{"id":"m{n}","content":[{{"type":"tool_use","id":"t{n}","name":"Agent","input":{{}}}}]}}}}"#,
+                n - 1
+            );
+            steps.add(None, &call);
+        }
+        let depths = (0..5_000).map(|number| steps.depth(number));
+        assert_eq!(depths.max(), Some(DEEPEST));
     }
 }

@@ -66,8 +66,16 @@ impl ToolUse {
             .find_map(text)
             .filter(|_| !matches!(name, "Grep" | "Glob" | "LS"));
         let about = match name {
-            "Bash" => text("command").map(str::to_owned),
+            // Of a script its author's own words say more than its first line.
+            "Bash" => text("description")
+                .filter(|_| text("command").is_some_and(|command| command.trim().contains('\n')))
+                .or_else(|| text("command"))
+                .map(str::to_owned),
             "Grep" | "Glob" => text("pattern").map(str::to_owned),
+            "AskUserQuestion" => input
+                .pointer("/questions/0/question")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             "TodoWrite" => input
                 .get("todos")
                 .and_then(Value::as_array)
@@ -212,6 +220,10 @@ fn details(name: &str, about: &str, input: &Value) -> String {
             other => other.to_string(),
         };
         if !TOLD.contains(&key.as_str()) {
+            if name == "Bash" && key == "command" {
+                line(&mut out, shown.trim_end());
+                continue;
+            }
             let separator = if shown.contains('\n') { ":\n" } else { ": " };
             line(&mut out, &format!("{key}{separator}{}", shown.trim_end()));
         }

@@ -18,6 +18,7 @@ use flightdeck::{
     resources::{CodeRun, DocsRun, Usage},
     runs::{DOCUMENTS, Run, Stage, naming},
     tasks,
+    transcript::Transcript,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -323,9 +324,9 @@ fn play(console: &mut Harness, step: Step) {
         let progress = Progress {
             documents: given.documents,
             usage,
-            context: None,
+            ..Progress::default()
         };
-        console.world([Delta::Progress(given.run, progress)]);
+        console.world([Delta::Progress(given.run, Box::new(progress))]);
     }
     if let Some(documents) = step.documents {
         let mut documents: Vec<(String, String)> = documents.into_iter().collect();
@@ -524,7 +525,16 @@ fn log(console: &mut Harness, mut given: LogStep) {
             text: words.next().unwrap_or_default().into(),
         }
     });
-    let items = items.collect();
+    let items: Vec<Item> = items.collect();
+    if given.stream.is_some() {
+        // As whoever follows the log tells how far the run is.
+        let mut transcript = Transcript::default();
+        for item in &items {
+            transcript.add(Some(item.at), &item.text);
+        }
+        let progress = Progress::of(&transcript);
+        console.world([Delta::Progress(given.run.clone(), Box::new(progress))]);
+    }
     console.send(Msg::Detail(News::Log(given.run.clone(), items)));
     if given.ended {
         console.send(Msg::Detail(News::LogEnded(given.run, None)));

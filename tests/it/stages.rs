@@ -356,6 +356,28 @@ fn an_agent_that_is_stopped_ends_with_its_children_and_still_reports() {
 }
 
 #[test]
+fn an_agent_whose_container_is_killed_has_told_what_it_used() {
+    let bench = Bench::new();
+    bench.run_until("prep lay");
+    bench.agent(
+        r#"echo '{"type":"system","subtype":"init","session_id":"s-1"}'
+echo '{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"x"}],"usage":{"input_tokens":7,"output_tokens":2}}}'
+while echo going on; do sleep 0.05; done"#,
+    );
+    let mut agent = bench.start("agent");
+    let told = agent.reports(|report| report.usage.is_some());
+    agent.kill();
+    let ended = agent.end();
+    assert_eq!((ended.code, ended.report.session_id), (-1, told.session_id));
+    let usage = ended.report.usage.unwrap();
+    assert_eq!((usage.turns, usage.input_tokens), (1, 7));
+    assert_eq!(
+        ended.report.reason, None,
+        "how it ended is for others to say"
+    );
+}
+
+#[test]
 fn what_an_agent_says_while_it_is_being_stopped_is_passed_on_whole() {
     let bench = Bench::new();
     bench.run_until("prep lay");

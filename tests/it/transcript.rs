@@ -129,6 +129,29 @@ fn every_stream_is_told_as_shipped() {
     );
 }
 
+#[test]
+fn what_holds_an_agent_up_is_known_while_it_lasts() {
+    let lines = lines("trouble");
+    let after = |count: usize| folded(&lines[..count]).1.signals;
+    assert_eq!(after(3).retried, Some((2, "overloaded".into())));
+    assert_eq!(after(5).retried, None, "it answered");
+    assert_eq!((after(8).refused, after(8).at_work), (1, None));
+    let repeated = after(20).repeated.unwrap();
+    assert_eq!(
+        (repeated.what.as_str(), repeated.times, repeated.round),
+        ("Bash cargo build", 5, 1)
+    );
+    assert_eq!(
+        after(21).waits_for.as_deref(),
+        Some("an answer: Which linker is there?")
+    );
+    assert_eq!(after(24).waits_for, None, "it was answered");
+    assert!(after(25).limited.is_some_and(|(_, until)| until.is_some()));
+    let end = after(lines.len());
+    assert!(end.ended && end.over_budget && end.at_work.is_none());
+    assert_eq!(end.last_at, Some(second(lines.len() - 1)));
+}
+
 /// How many steps of each kind lines must come to.
 fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();

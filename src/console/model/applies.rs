@@ -29,6 +29,12 @@ impl Model {
         findings || plan.error().is_some()
     }
 
+    /// Something is wrong with a run under way.
+    pub fn has_unwell(&self) -> bool {
+        let runs = self.runs.list.rows();
+        runs.iter().any(|id| !self.health.of(id).is_empty())
+    }
+
     /// There is a run to act on.
     pub fn has_run(&self) -> bool {
         self.current_run().is_some()

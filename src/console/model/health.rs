@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    console::world::{Entry, Owned, RunId, World},
-    runs::health::{self, Facts, Finding, Help, Pod, Thresholds},
+    console::world::{Entry, RunId, World},
+    runs::health::{self, Facts, Finding, Pod, Thresholds},
 };
 
 /// What was found last.
@@ -58,13 +58,6 @@ impl Health {
     #[must_use]
     pub fn of(&self, run: &str) -> &[Finding] {
         self.findings.get(run).map_or(&[], Vec::as_slice)
-    }
-
-    /// Everything that is wrong, by run.
-    pub fn iter(&self) -> impl Iterator<Item = (&RunId, &[Finding])> {
-        self.findings
-            .iter()
-            .map(|(id, findings)| (id, findings.as_slice()))
     }
 
     /// When to look again though nothing happens.

@@ -5,6 +5,7 @@
 mod commands;
 mod dependencies;
 mod findings;
+mod health;
 
 use std::path::PathBuf;
 
@@ -17,9 +18,9 @@ use crate::console::{
     effect::{Effect, Effects},
     list::List,
     model::{Model, PanelId},
-    panels,
+    panels::{self, detail},
     theme::{Scope, Theme},
-    world::TaskId,
+    world::{RunId, TaskId},
 };
 
 /// What is listed.
@@ -27,6 +28,8 @@ use crate::console::{
 pub enum Of {
     /// What is wrong with the plan's file, or was tolerated in it.
     Findings,
+    /// What is wrong with the runs under way.
+    Health,
     /// What holds a task up, and what it holds up.
     Dependencies(TaskId),
     /// What was run on the person's behalf.
@@ -51,6 +54,8 @@ enum Go {
     Edit(PathBuf, usize),
     /// A task in its list.
     Task(TaskId),
+    /// What a run's agent did.
+    Run(RunId),
 }
 
 /// The lines of something, and which of them is selected.
@@ -70,6 +75,7 @@ impl Of {
     fn title(&self, rows: usize) -> String {
         match self {
             Self::Findings => format!("Findings · {rows}"),
+            Self::Health => format!("What is wrong with the runs · {rows}"),
             Self::Dependencies(id) => format!("What {id} waits for, and what waits for it"),
             Self::Commands => format!("Commands run for you · {rows}"),
         }
@@ -78,7 +84,7 @@ impl Of {
     /// Rows below the list for the selected line in full, the empty one between included.
     const fn below(&self) -> u16 {
         match self {
-            Self::Findings | Self::Dependencies(_) => 4,
+            Self::Findings | Self::Health | Self::Dependencies(_) => 4,
             // What a command printed is what one looks for here.
             Self::Commands => 9,
         }
@@ -88,6 +94,7 @@ impl Of {
     const fn nothing(&self) -> &'static str {
         match self {
             Self::Findings => "The plan's file is in order: nothing had to be tolerated.",
+            Self::Health => "Nothing: every run under way goes on.",
             Self::Dependencies(_) => {
                 "It waits for nothing that is not done, and nothing waits for it."
             }
@@ -100,6 +107,7 @@ impl Of {
     fn rows(&self, model: &Model) -> Vec<Row> {
         match self {
             Self::Findings => findings::rows(model),
+            Self::Health => health::rows(model),
             Self::Dependencies(id) => dependencies::rows(model, id),
             Self::Commands => commands::rows(model),
         }
@@ -134,6 +142,15 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
                 model.focus_on(PanelId::Tasks);
             }
         }
+        Some(Go::Run(id)) => {
+            model.overlays.pop();
+            model.focus_on(PanelId::Runs);
+            if model.runs.list.select(&id) {
+                detail::show(model, Some(detail::Subject::Run(id)), effects);
+                detail::go(model, detail::Tab::Timeline, effects);
+                model.focus_on(PanelId::Detail);
+            }
+        }
         None => {}
     }
 }
@@ -163,7 +180,7 @@ impl Listing {
         let mut hints: Vec<(Command, &'static str)> = Vec::new();
         hints.extend(go.map(|go| match go {
             Go::Edit(..) => (Command::Accept, "edit there"),
-            Go::Task(_) => (Command::Accept, "go to it"),
+            Go::Task(_) | Go::Run(_) => (Command::Accept, "go to it"),
         }));
         hints.extend([(Command::Down, "next"), (Command::Cancel, "close")]);
         hints

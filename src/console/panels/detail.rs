@@ -226,7 +226,10 @@ impl Detail {
         }
         let rows = usize::from(inside.height);
         self.preview.list.set_height(rows);
-        self.timeline.fit(usize::from(inside.width), rows);
+        // Of its own size whatever tab is open: it is not laid out anew when another one is.
+        let steps = draw::text_area(area, Tab::Timeline);
+        let (width, height) = (usize::from(steps.width), usize::from(steps.height));
+        self.timeline.fit(width, height);
     }
 
     /// Makes room for a log that comes from its beginning.
@@ -285,6 +288,9 @@ pub fn go(model: &mut Model, tab: Tab, effects: &mut Effects) {
         effects.push(Effect::Detail(Want::LeavePullRequest));
     }
     detail.fit(detail.area);
+    if detail.tab() == Tab::Timeline {
+        detail.timeline.settle();
+    }
     refresh(model, effects);
 }
 
@@ -303,7 +309,10 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
             for item in agents {
                 detail.timeline.add(item.at, &item.text);
             }
-            detail.timeline.settle();
+            // Nobody waits for what is not looked at.
+            if detail.tab() == Tab::Timeline {
+                detail.timeline.settle();
+            }
             let offset = model.zone.to_offset(model.now).seconds();
             detail.logs.view.set_utc_offset(offset.into());
             detail.logs.add(&items);

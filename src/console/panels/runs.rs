@@ -295,9 +295,19 @@ fn row(
     let age = age.map_or_else(String::new, |age| text::age(age.as_secs()));
     pen.right(&format!("{age:>3}"), style(Scope::Muted))
         .right_space(1);
-    let cost = entry.usage().cost_micro_usd;
-    if cost > 0 && pen.room() > 24 {
-        pen.right(&dollars(cost), style(Scope::Muted))
+    let usage = entry.usage();
+    if usage.cost_micro_usd > 0 && pen.room() > 24 {
+        pen.right(&dollars(usage.cost_micro_usd), style(Scope::Muted))
+            .right_space(1);
+    }
+    // What it has used so far: as much of it as leaves room for what it does.
+    let tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
+    if tokens > 0 && pen.room() > 56 {
+        pen.right(&format!("{:>5}", short(tokens)), style(Scope::Muted))
+            .right_space(1);
+    }
+    if usage.turns > 0 && pen.room() > 52 {
+        pen.right(&format!("{:>4}t", usage.turns), style(Scope::Muted))
             .right_space(1);
     }
     let (what, scope) = state_words(model, entry);
@@ -318,8 +328,13 @@ fn state_words(model: &Model, entry: &Entry) -> (String, Scope) {
         if run.cancelled() {
             return ("stopping".into(), Scope::Muted);
         }
-        if let Some(trouble) = &entry.trouble {
-            return (text::sanitize(trouble).into_owned(), Scope::Warn);
+        if let Some(finding) = model.health.of(run.uid()).first() {
+            let scope = if finding.needs_you {
+                Scope::Warn
+            } else {
+                Scope::Muted
+            };
+            return (text::sanitize(&finding.sentence).into_owned(), scope);
         }
     }
     let said = status.message.as_deref().or(status.reason.as_deref());
@@ -352,6 +367,15 @@ fn state_words(model: &Model, entry: &Entry) -> (String, Scope) {
 /// Millionths of a dollar as people write money.
 pub fn dollars(micro: i64) -> String {
     format!("${:.2}", micro as f64 / 1e6)
+}
+
+/// `950`, `41k`, `1.2M`
+pub fn short(n: i64) -> String {
+    match n {
+        ..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{}k", n / 1_000),
+        _ => format!("{:.1}M", n as f64 / 1e6),
+    }
 }
 
 /// Scope of a phase.

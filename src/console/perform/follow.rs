@@ -57,19 +57,20 @@ pub(super) async fn progress(
     sender: &mpsc::Sender<Msg>,
 ) {
     let spool = open_spool(ledger.clone(), &followed).await;
-    keep_up(events(context, &followed), spool, &followed.run, sender).await;
+    let known = keep_up(events(context, &followed), spool, &followed.run, sender).await;
+    memory::totals(ledger.clone(), &followed.run, &known).await;
     if let Ok(run) = context.run(&followed.name).await {
         memory::keep(ledger, run).await;
     }
 }
 
-/// Takes events in as fast as they come, and tells of them at the pace of a reader.
+/// Takes events in as fast as they come, and tells of them at the pace of a reader; gives how far the run was in the end.
 async fn keep_up(
     events: impl Stream<Item = LogEvent>,
     mut spool: Option<Spool>,
     run: &RunId,
     sender: &mpsc::Sender<Msg>,
-) {
+) -> Progress {
     let chunks = events.ready_chunks(BATCH);
     pin_mut!(chunks);
     let mut transcript = Transcript::default();
@@ -96,11 +97,12 @@ async fn keep_up(
             }
         }
         spool = append(spool, chunk).await;
-        known = so_far(&transcript);
+        known = Progress::of(&transcript);
     }
     if known != told {
-        tell(run, known, sender).await;
+        tell(run, known.clone(), sender).await;
     }
+    known
 }
 
 /// Where the log is kept; `None` when another process keeps it, or none can be.
@@ -120,16 +122,8 @@ async fn append(spool: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
     appended.await.ok()?
 }
 
-fn so_far(transcript: &Transcript) -> Progress {
-    Progress {
-        documents: transcript.documents().len(),
-        usage: transcript.usage(),
-        context: None,
-    }
-}
-
 async fn tell(run: &RunId, progress: Progress, sender: &mpsc::Sender<Msg>) {
-    let delta = Delta::Progress(run.clone(), progress);
+    let delta = Delta::Progress(run.clone(), Box::new(progress));
     send(sender, Msg::World(delta)).await;
 }
 

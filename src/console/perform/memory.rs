@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    ledger::{Ledger, LedgerError, Retention},
-    runs::Run,
+    console::world::Progress,
+    ledger::{Ledger, LedgerError, Retention, Totals},
+    runs::{Run, estimate::Earlier},
     settings::LedgerSettings,
 };
 
@@ -20,6 +21,20 @@ pub(super) fn warn(error: &LedgerError) {
 pub(super) async fn keep(ledger: Option<Ledger>, run: Run) {
     if let Some(ledger) = ledger {
         let kept = spawn_blocking(move || ledger.record(&run).inspect_err(warn).is_ok());
+        // Said already when it failed.
+        let _ = kept.await;
+    }
+}
+
+/// Keeps what was counted of a run: an agent that is killed may not have said it.
+pub(super) async fn totals(ledger: Option<Ledger>, run: &str, progress: &Progress) {
+    let totals = Totals {
+        usage: progress.usage,
+        documents: progress.documents,
+    };
+    let uid = run.to_owned();
+    if let Some(ledger) = ledger.filter(|_| totals != Totals::default()) {
+        let kept = spawn_blocking(move || ledger.record_totals(&uid, &totals).inspect_err(warn));
         // Said already when it failed.
         let _ = kept.await;
     }
@@ -61,4 +76,22 @@ pub(super) async fn files(ledger: Option<Ledger>, run: &str) -> Option<BTreeMap<
     let (ledger, uid) = (ledger?, run.to_owned());
     let read = spawn_blocking(move || ledger.files(&uid).inspect_err(warn));
     read.await.ok()?.ok()?
+}
+
+/// What runs took and cost that have ended.
+pub(super) async fn earlier(ledger: Option<Ledger>) -> Vec<Earlier> {
+    let Some(ledger) = ledger else {
+        return Vec::new();
+    };
+    let listed = spawn_blocking(move || ledger.list().inspect_err(warn).unwrap_or_default()).await;
+    let entries = listed.unwrap_or_default().into_iter();
+    entries
+        .filter_map(|entry| {
+            let cost = entry.usage().map_or(0, |usage| usage.cost_micro_usd);
+            Some(Earlier {
+                cost_micro_usd: cost,
+                ..Earlier::of(&entry.run)?
+            })
+        })
+        .collect()
 }

@@ -26,6 +26,9 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
         Command::Cleanup => overlays::cleanup(model),
         Command::Tag => overlays::tags(model),
         Command::SetStatus => overlays::statuses(model),
+        Command::Findings if model.focus == PanelId::Runs => {
+            overlays::listing(model, Of::Health);
+        }
         Command::Findings => overlays::listing(model, Of::Findings),
         Command::CommandLog => overlays::listing(model, Of::Commands),
         Command::Dependencies => {

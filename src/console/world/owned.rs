@@ -1,6 +1,6 @@
 //! What runs own in the cluster: Jobs, pods, and the events about them; and what these say when nothing moves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -60,6 +60,22 @@ impl Owned {
             newer.then_with(|| b.metadata.uid.cmp(&a.metadata.uid))
         });
         events
+    }
+
+    /// Runs of which a pod has started that has not ended.
+    pub fn pods_of_runs(&self) -> HashSet<&str> {
+        let here = self.pods.values().filter(|pod| {
+            let phase = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
+            !matches!(phase, Some("Succeeded" | "Failed"))
+        });
+        here.filter_map(|pod| {
+            let labels = pod.metadata.labels.as_ref()?;
+            labels.get(naming::LABEL_RUN_UID).map(String::as_str)
+        })
+        .collect()
     }
 
     /// By run: why a pod of it waits, as a sentence.

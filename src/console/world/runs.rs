@@ -8,7 +8,8 @@ use super::RunId;
 use crate::{
     cluster::Kind,
     resources::Usage,
-    runs::{Phase, Run, naming},
+    runs::{Phase, Run, health::Signals, naming},
+    transcript::Transcript,
 };
 
 /// Every run that is known.
@@ -36,27 +37,39 @@ pub struct Entry {
 pub struct Progress {
     pub documents: usize,
     pub usage: Usage,
-    /// Tokens in the agent's context, and how many fit.
-    pub context: Option<(i64, i64)>,
+    /// Tokens in the agent's context.
+    pub context: i64,
+    /// How many fit, once the stream has said so.
+    pub context_window: Option<i64>,
+    pub model: Option<String>,
+    /// What the agent did last, on one line; remote text.
+    pub doing: Option<String>,
+    pub signals: Signals,
+}
+
+impl Progress {
+    /// What a transcript says so far.
+    #[must_use]
+    pub fn of(transcript: &Transcript) -> Self {
+        Self {
+            documents: transcript.documents().len(),
+            usage: transcript.usage(),
+            context: transcript.context_tokens,
+            context_window: transcript.context_window,
+            model: transcript.model.clone(),
+            doing: transcript.last.as_ref().map(|last| last.what.clone()),
+            signals: transcript.signals.clone(),
+        }
+    }
 }
 
 impl Entry {
     /// A run of which nothing more is known.
-    pub const fn new(run: Run) -> Self {
+    pub fn new(run: Run) -> Self {
         Self {
             run,
             trouble: None,
-            progress: Progress {
-                documents: 0,
-                usage: Usage {
-                    input_tokens: 0,
-                    output_tokens: 0,
-                    cache_read_tokens: 0,
-                    cost_micro_usd: 0,
-                    turns: 0,
-                },
-                context: None,
-            },
+            progress: Progress::default(),
             removed: false,
         }
     }
@@ -86,9 +99,25 @@ impl Entry {
         }))
     }
 
-    /// What the agent used so far.
+    /// What the agent used so far: of an ended stage the status knows, of one under way the log may know more.
     pub fn usage(&self) -> Usage {
-        self.run.status.usage.unwrap_or(self.progress.usage)
+        let read = self.progress.usage;
+        match self.run.status.usage {
+            Some(usage) if !self.active() || usage.turns >= read.turns => usage,
+            _ => read,
+        }
+    }
+
+    /// Seconds it has taken, until now where it is under way; `None` before it has begun.
+    pub fn elapsed(&self, now: Timestamp) -> Option<i64> {
+        let time = |at: &Option<String>| at.as_deref()?.parse::<Timestamp>().ok();
+        let began = time(&self.run.status.started_at)?;
+        let until = if self.active() {
+            now
+        } else {
+            time(&self.run.status.finished_at)?
+        };
+        Some(until.duration_since(began).as_secs().max(0))
     }
 
     /// When it was created.

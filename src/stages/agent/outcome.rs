@@ -9,18 +9,13 @@ use crate::{
     transcript::Transcript,
 };
 
-/// Judges the end of the agent by its exit and by its own last words.
-pub fn report(
+/// Judges the end of the agent by its exit and by its own last words; `report` says what it used.
+pub fn judge(
     transcript: &Transcript,
+    report: StageReport,
     status: ExitStatus,
     stopped: bool,
 ) -> Result<StageReport, StageError> {
-    let usage = transcript.usage();
-    let report = StageReport {
-        session_id: transcript.session.clone(),
-        usage: (usage != crate::resources::Usage::default()).then_some(usage),
-        ..StageReport::default()
-    };
     match failure(transcript, status, stopped) {
         None => Ok(report),
         Some((reason, message)) => Err(StageError::Ended {

@@ -6,6 +6,8 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use flightdeck::{
@@ -269,6 +271,25 @@ impl Running {
         self.output.read_line(&mut line).unwrap();
         self.log.push_str(&line);
         line
+    }
+
+    /// What it would report if it ended now, once that is so; waits for it.
+    pub fn reports(&self, wanted: impl Fn(&StageReport) -> bool) -> StageReport {
+        let begun = Instant::now();
+        loop {
+            let report = StageReport::parse(&fs::read_to_string(&self.message).unwrap());
+            if wanted(&report) {
+                return report;
+            }
+            let patience = Duration::from_secs(60);
+            assert!(begun.elapsed() < patience, "still only {report:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What a kernel does that is out of memory.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
     }
 
     /// What a kubelet does at the deadline.

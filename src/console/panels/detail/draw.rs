@@ -21,7 +21,7 @@ use crate::{
 
 use self::{
     items::preview,
-    progress::{short, stage_line, totals},
+    progress::{finding_line, stage_line, totals},
     timeline::timeline,
 };
 use super::{Detail, Subject, Tab, logs::Shown, page::Page};
@@ -165,6 +165,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Tab::Logs => {
             if let Some(entry) = entry {
                 stage_line(model, theme, entry, row(area, 1), buffer);
+                finding_line(model, theme, entry, row(area, 2), buffer);
                 totals(
                     model,
                     theme,
@@ -182,6 +183,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Tab::Timeline => {
             if let Some(entry) = entry {
                 stage_line(model, theme, entry, row(area, 1), buffer);
+                finding_line(model, theme, entry, row(area, 2), buffer);
                 totals(
                     model,
                     theme,

@@ -107,6 +107,9 @@ fn own(model: &mut Model, command: Command, effects: &mut Effects) -> Option<boo
         }
         (Tab::Timeline, Command::Open) => detail.timeline.toggle(),
         (Tab::Timeline, Command::Follow) => detail.timeline.toggle_follow(),
+        (Tab::Timeline, Command::Copy) => {
+            effects.push(Effect::Copy(detail.timeline.selected_text()?));
+        }
         (Tab::Timeline, Command::Expand) => detail.timeline.toggle_edits(),
         (Tab::Timeline, Command::NextError) => detail.timeline.next_trouble(),
         (_, Command::Back) => return Some(detail.text()?.clear()),

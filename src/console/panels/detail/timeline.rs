@@ -148,6 +148,12 @@ impl Timeline {
         self.list.select(&(number, 0));
     }
 
+    /// The selected step in full, as it came; `None` without one.
+    pub fn selected_text(&self) -> Option<String> {
+        let (number, _) = self.list.selected()?;
+        self.steps.get(*number).map(Step::full_text)
+    }
+
     /// Opens every edit, or folds those that no person opened.
     pub fn toggle_edits(&mut self) {
         self.edits = !self.edits;
@@ -233,15 +239,9 @@ impl Timeline {
         self.children.get(&number).map_or(&[], Vec::as_slice)
     }
 
-    /// In how many sub-agents a step is.
+    /// By how much a step is indented: in how many sub-agents it is, to a bound.
     pub fn depth(&self, number: usize) -> usize {
-        let mut depth = 0;
-        let mut at = self.steps.get(number);
-        while let Some(parent) = at.and_then(|step| step.parent).filter(|_| depth < DEEPEST) {
-            depth += 1;
-            at = self.steps.get(parent);
-        }
-        depth
+        self.steps.depth(number).min(DEEPEST)
     }
 
     /// Whether a step of the main agent begins a turn.

@@ -4,13 +4,17 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     console::{
+        command::Context,
         draw::RowPen,
         model::Model,
-        panels,
+        panels::{
+            self,
+            runs::{dollars, short},
+        },
         theme::{Scope, Theme},
         world::Entry,
     },
-    runs::{Phase, Stage},
+    runs::{Phase, Stage, estimate::estimate},
     text,
 };
 
@@ -83,45 +87,51 @@ fn stage_state(model: &Model, entry: &Entry, stage: Stage) -> (&'static str, Sco
     }
 }
 
-/// `turn 14 · 41k tokens · $0.42 · context 58%`
+/// What is wrong with the run, the worst of it, and the key that helps.
+pub(super) fn finding_line(
+    model: &Model,
+    theme: &Theme,
+    entry: &Entry,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let findings = model.health.of(entry.run.uid());
+    let Some(finding) = findings.first() else {
+        return;
+    };
+    let scope = if finding.needs_you {
+        Scope::Warn
+    } else {
+        Scope::Muted
+    };
+    let mut pen = RowPen::new(buffer, area);
+    if findings.len() > 1 {
+        pen.right(
+            &format!("+{} more", findings.len() - 1),
+            theme.style(Scope::Muted),
+        )
+        .right_space(1);
+    }
+    let help = finding.help.and_then(|help| {
+        let (command, words) = panels::help(help);
+        let keys = &model.keymap;
+        let key = keys
+            .key_for(&model.contexts(), command)
+            .or_else(|| keys.key_for(&Context::ALL, command))?;
+        Some((key, words))
+    });
+    if let Some((key, words)) = help {
+        pen.right(words, theme.style(Scope::KeyLabel))
+            .right(&format!("{key} "), theme.style(Scope::Key))
+            .right_space(2);
+    }
+    pen.left(model.glyphs.warning, theme.style(scope)).space(1);
+    pen.left(&text::sanitize(&finding.sentence), theme.style(scope));
+}
+
+/// `turn 14 · 41k in · 5k out · $0.42 of $5.00 · context 58% · 2m41s, about 4m left`, the first of it first where room is
+/// scarce.
 pub(super) fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
-    let transcript = &model.detail.timeline.transcript;
-    let mut usage = transcript.usage();
-    let known = entry.usage();
-    if usage.turns == 0 {
-        usage = known;
-    }
-    // A log cut short may miss the line that says what it cost.
-    usage.cost_micro_usd = usage.cost_micro_usd.max(known.cost_micro_usd);
-    let mut words = Vec::new();
-    if usage.turns > 0 {
-        let turns = text::count(usage.turns as usize, "turn");
-        words.push(if entry.active() {
-            format!("turn {}", usage.turns)
-        } else {
-            turns
-        });
-    }
-    let tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
-    if tokens > 0 {
-        words.push(format!("{} tokens", short(tokens)));
-    }
-    if usage.cost_micro_usd > 0 {
-        words.push(panels::runs::dollars(usage.cost_micro_usd));
-    }
-    let context = transcript
-        .context_window
-        .map(|window| (transcript.context_tokens, window))
-        .or(entry.progress.context);
-    if let Some((used, fits)) = context.filter(|(used, fits)| *used > 0 && *fits > 0) {
-        words.push(format!("context {}%", used * 100 / fits));
-    }
-    if transcript.tool_calls > 0 {
-        words.push(text::count(transcript.tool_calls, "tool call"));
-    }
-    if transcript.tool_errors > 0 {
-        words.push(format!("{} failed", transcript.tool_errors));
-    }
     let mut pen = RowPen::new(buffer, area);
     let fallen = model.detail.logs.view.standing().fallen;
     if fallen > 0 {
@@ -131,14 +141,105 @@ pub(super) fn totals(model: &Model, theme: &Theme, entry: &Entry, area: Rect, bu
         )
         .right_space(2);
     }
-    pen.left(&words.join(" · "), theme.style(Scope::Muted));
+    let mut first = true;
+    for (words, scope) in total_words(model, entry) {
+        let gap = if first { 0 } else { 3 };
+        if text::width(&words) + gap > pen.room() {
+            continue;
+        }
+        if !first {
+            pen.left(" · ", theme.style(Scope::Faint));
+        }
+        pen.left(&words, theme.style(scope));
+        first = false;
+    }
 }
 
-/// `950`, `41k`, `1.2M`
-pub(super) fn short(n: i64) -> String {
-    match n {
-        ..1_000 => n.to_string(),
-        1_000..1_000_000 => format!("{}k", n / 1_000),
-        _ => format!("{:.1}M", n as f64 / 1e6),
+/// The pieces of the line, the most telling first.
+fn total_words(model: &Model, entry: &Entry) -> Vec<(String, Scope)> {
+    let transcript = &model.detail.timeline.transcript;
+    let mut usage = transcript.usage();
+    let known = entry.usage();
+    if usage.turns < known.turns {
+        usage = known;
     }
+    // A log cut short may miss the line that says what it cost.
+    usage.cost_micro_usd = usage.cost_micro_usd.max(known.cost_micro_usd);
+    let mut words: Vec<(String, Scope)> = Vec::new();
+    let mut say = |said: String| words.push((said, Scope::Muted));
+    if usage.turns > 0 {
+        say(if entry.active() {
+            format!("turn {}", usage.turns)
+        } else {
+            text::count(usage.turns as usize, "turn")
+        });
+    }
+    if usage.cost_micro_usd > 0 {
+        let cost = dollars(usage.cost_micro_usd);
+        let budget = entry.run.spec.budget_usd.as_deref();
+        let budget = budget.and_then(|budget| budget.parse::<f64>().ok());
+        say(match budget {
+            Some(budget) => format!("{cost} of ${budget:.2}"),
+            None => cost,
+        });
+    }
+    if let Some(context) = context_share(model, entry) {
+        say(context);
+    }
+    if let Some(time) = time_words(model, entry) {
+        say(time);
+    }
+    for (tokens, what) in [
+        (usage.input_tokens, "in"),
+        (usage.output_tokens, "out"),
+        (usage.cache_read_tokens, "cached"),
+    ] {
+        if tokens > 0 {
+            say(format!("{} {what}", short(tokens)));
+        }
+    }
+    if transcript.tool_calls > 0 {
+        say(text::count(transcript.tool_calls, "tool call"));
+    }
+    if transcript.tool_errors > 0 {
+        say(format!("{} failed", transcript.tool_errors));
+    }
+    words
+}
+
+/// `context 58%`; with a `~` while the stream has not said how much fits.
+fn context_share(model: &Model, entry: &Entry) -> Option<String> {
+    let transcript = &model.detail.timeline.transcript;
+    let progress = &entry.progress;
+    let used = transcript.context_tokens.max(progress.context);
+    let told = transcript.context_window.or(progress.context_window);
+    let (fits, sign) = told.map_or_else(
+        || {
+            let known = transcript.model.as_deref().or(progress.model.as_deref());
+            // The name of a model with the large window ends so.
+            let large = known.is_some_and(|model| model.ends_with("[1m]"));
+            let usual = model.settings.health.context_window;
+            (if large { 1_000_000 } else { usual }, "~")
+        },
+        |fits| (fits, ""),
+    );
+    (used > 0 && fits > 0).then(|| format!("context {sign}{}%", used * 100 / fits))
+}
+
+/// `2m41s, about 4m left`
+fn time_words(model: &Model, entry: &Entry) -> Option<String> {
+    let elapsed = entry.elapsed(model.now)?;
+    let took = text::duration(elapsed);
+    if !entry.active() {
+        return Some(took);
+    }
+    let estimate = estimate(&entry.run, model.ended.iter());
+    Some(match estimate {
+        Some(estimate) if estimate.seconds > elapsed => {
+            let left = text::age(estimate.seconds - elapsed);
+            format!("{took}, about {left} left")
+        }
+        Some(estimate) => format!("{took}, usually {}", text::age(estimate.seconds)),
+        None => took,
+    })
 }

@@ -239,7 +239,7 @@ impl StepRow<'_> {
                 words.push(text::count(calls, "call"));
             }
             if so_far.tokens > 0 {
-                words.push(format!("{} tokens", super::short(so_far.tokens)));
+                words.push(format!("{} tokens", panels::runs::short(so_far.tokens)));
             }
             self.right(&words.join(" · "), Scope::Muted);
             self.pen.right_space(2);

@@ -18,6 +18,8 @@ use crate::{
 
 /// Rows of an agent's words that are shown before they are opened.
 const WORDS: usize = 6;
+/// Rows of why a call failed that are shown before it is opened: the first may be no more than an exit code.
+const WHY: usize = 2;
 /// Most lines of one text, one difference or one answer that are shown.
 const MOST: usize = 400;
 
@@ -72,7 +74,7 @@ impl Inside {
                 return Self {
                     rows: page.rows,
                     own: false,
-                    folded: usize::from(call.failed()),
+                    folded: if call.failed() { WHY } else { 0 },
                 };
             }
             What::End(outcome) => {

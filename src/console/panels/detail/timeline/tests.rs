@@ -58,15 +58,30 @@ fn a_failed_call_says_why_at_once_and_others_only_when_they_are_opened() {
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
         (
             4,
-            &answer("t1", true, "no rule to make target\\nsecond line"),
+            &answer(
+                "t1",
+                true,
+                "Exit code 2\\nno rule to make target\\nthird line",
+            ),
         ),
         (5, &call("t2", "Bash", r#"{"command":"ls"}"#)),
         (6, &answer("t2", false, "a\\nb")),
     ]);
-    assert_eq!(shown(&timeline), ["no rule to make target"]);
+    let why = ["Exit code 2", "no rule to make target"];
+    assert_eq!(shown(&timeline), why);
     timeline.list.select(&(1, 0));
     timeline.toggle();
-    assert_eq!(shown(&timeline), ["no rule to make target", "a", "b"]);
+    assert_eq!(shown(&timeline), [&why[..], &["a", "b"]].concat());
+}
+
+#[test]
+fn a_step_is_copied_whole_and_as_it_came() {
+    let mut timeline = timeline(&[
+        (1, &call("t", "Bash", r#"{"command":"make"}"#)),
+        (2, &answer("t", false, "a\\nb")),
+    ]);
+    timeline.list.select(&(0, 0));
+    assert_eq!(timeline.selected_text().as_deref(), Some("Bash make\na\nb"));
 }
 
 #[test]
