@@ -5,7 +5,7 @@ mod terms;
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub use terms::{Column, Matching, Terms};
 
@@ -22,8 +22,9 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len());
     for grapheme in text.graphemes(true) {
+        let start = out.len();
         let mut marks = 0;
-        for c in grapheme.chars() {
+        for (index, c) in grapheme.chars().enumerate() {
             match c {
                 '\t' => out.push_str("    "),
                 '\r' | '\n' if grapheme == "\r\n" => {
@@ -37,7 +38,8 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
                 }
                 '\u{7f}' => out.push('\u{2421}'),
                 c if is_dangerous(c) => out.push('\u{fffd}'),
-                c if UnicodeWidthStr::width(c.encode_utf8(&mut [0; 4]) as &str) == 0 => {
+                c if changes_width(c) || index > 0 && is_skin_tone(c) => {}
+                c if columns(c) == 0 => {
                     marks += 1;
                     if marks <= MARKS_PER_CHARACTER {
                         out.push(c);
@@ -46,26 +48,61 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
                 c => out.push(c),
             }
         }
+        settle_width(&mut out, start);
     }
     Cow::Owned(out)
+}
+
+/// Columns of a character by itself, which is what a terminal adds up.
+fn columns(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
+/// Makes what stands in `text` from `start` on a thing of which every terminal thinks it is equally wide: where a font's
+/// ligature would be narrower than its characters, only the first of them stays.
+fn settle_width(text: &mut String, start: usize) {
+    let shown = &text[start..];
+    if UnicodeWidthStr::width(shown) != shown.chars().map(columns).sum::<usize>() {
+        let first = shown.chars().find(|c| columns(*c) > 0);
+        text.truncate(start);
+        text.extend(first);
+    }
 }
 
 /// C1 controls, bidirectional controls, invisible and line-breaking characters, tags, and noncharacters.
 const fn is_dangerous(c: char) -> bool {
     matches!(c,
         '\u{80}'..='\u{9f}'
-        | '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
         | '\u{200b}' | '\u{200e}' | '\u{200f}'
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
-        | '\u{e0000}'..='\u{e007f}')
+        | '\u{3164}' | '\u{ffa0}'
+        | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Joiners and variation selectors: common in honest text, unseen by themselves, and terminals disagree about the width of
+/// what they make of their neighbours.
+const fn changes_width(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Modifiers that an older terminal shows beside the emoji they belong to.
+const fn is_skin_tone(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 /// Columns `text` takes on a terminal.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return text.len();
+    }
+    // Cell by cell, as it is drawn: some letters join into one where they are measured as a word.
+    text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
 /// `text` in at most `columns`, cut at the end with an ellipsis.
@@ -182,6 +219,8 @@ mod tests {
             ("one\r\ntwo\nthree", "one⏎two⏎three"),
             ("tab\there", "tab    here"),
             ("日本 é", "日本 é"),
+            ("👩\u{200d}💻 ❤\u{fe0f} 👍🏽", "👩💻 ❤ 👍"),
+            ("a\u{3164}b\u{e0041}", "a\u{fffd}b\u{fffd}"),
         ] {
             assert_eq!(sanitize(text), shown);
         }
@@ -227,6 +266,7 @@ mod tests {
         fn no_control_character_ever_comes_out(text in any::<String>()) {
             let shown = sanitize(&text);
             prop_assert!(!shown.chars().any(|c| c.is_control() || is_dangerous(c)));
+            prop_assert_eq!(width(&shown), shown.chars().map(columns).sum::<usize>());
         }
 
         #[test]

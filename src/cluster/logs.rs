@@ -3,8 +3,8 @@
 //! * [`follow_run`] watches the run's pods and opens a source for each container that has started, in the order they ran.
 //! * A source asks for timestamps. After a drop it asks again from two seconds back and recognises, line by line, what it
 //!   has had already ([`resume`](self) compares hashes, not times: a clock may stand still or go back); lines that the
-//!   server no longer has are a [`Notice::Gap`]. The end of a stream is an end only if the container has ended and one more
-//!   read, which the server must complete, brings nothing.
+//!   server no longer has are a [`Notice::Gap`]. The end of a stream is an end only if the container has ended and two
+//!   answers in a row end alike, the second showing what was read and nothing new.
 //! * [`snapshot_run`] reads what is there now, without following.
 //! * Nothing is thrown away under load: who reads slowly is waited for.
 
@@ -12,6 +12,8 @@ mod line;
 mod record;
 mod resume;
 mod run;
+#[cfg(test)]
+mod schedules;
 mod snapshot;
 mod source;
 #[cfg(test)]
@@ -20,3 +22,4 @@ mod tests;
 pub use line::{LogEvent, LogLine, LogSource, Notice};
 pub use run::{FollowOptions, RunRef, follow_run};
 pub use snapshot::{Excerpt, lines_of, snapshot_run, sources};
+pub use source::Patience;

@@ -213,10 +213,16 @@ pub enum Command {
     Wrap,
     Timestamps,
     Raw,
-    Since,
+    SinceEver,
+    SinceMinute,
+    SinceFiveMinutes,
+    SinceQuarter,
+    SinceHour,
     Stages,
+    Previous,
     NextError,
     Save,
+    SaveJson,
     Accept,
     Cancel,
     Yes,
@@ -290,11 +296,17 @@ commands! {
     Wrap "wrap" Text "wrap" "Wrap long lines.";
     Timestamps "timestamps" Text "" "Show each line's time.";
     Raw "raw" Text "raw" "Show the bytes as they came, or what they say; of a file how it differs from what would be rendered now." Model::has_raw;
-    Since "since" Text "" "Show only what is younger than a time.";
+    SinceEver "since-ever" Text "" "Show everything, however old.";
+    SinceMinute "since-minute" Text "" "Show only the last minute.";
+    SinceFiveMinutes "since-5-minutes" Text "" "Show only the last 5 minutes.";
+    SinceQuarter "since-15-minutes" Text "" "Show only the last 15 minutes.";
+    SinceHour "since-hour" Text "" "Show only the last hour.";
     Stages "stages" Text "stages" "Show one stage of the run after the other, or all." Model::shows_log;
+    Previous "previous" Text "earlier" "Show what was written the time before: by an earlier attempt, or before a container was started anew; then the one before that, then all." Model::has_earlier_log;
     Mark "mark" Text "" "Draw a line under what has been seen.";
     NextError "next-error" Text "" "To the next error.";
-    Save "save" Text "" "Save to a file.";
+    Save "save" Text "" "Save to a file, as it was written.";
+    SaveJson "save-json" Text "" "Save to a file as JSON lines, each with its time and where it comes from." Model::shows_log;
     Up "up" Text "" "Up.";
     Down "down" Text "" "Down.";
     Left "left" Text "" "To the left.";

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::desk::Desk;
 use super::{
     Connect, Connected, ConsoleOptions,
-    effect::{Effect, Inquiry, Outcome},
+    effect::{Effect, Followed, Inquiry, Outcome},
     msg::Msg,
     panels::detail::Want,
     world::Delta,
@@ -60,6 +60,7 @@ pub struct Performer {
     /// Told when a person does not want to wait for the next try at the cluster.
     retry: Arc<Notify>,
     ledger: Option<Ledger>,
+    followers: follow::Followers,
     /// The look at the desk that is under way asks the remote.
     asking: Arc<AtomicBool>,
     /// Ends the fix under way.
@@ -132,6 +133,7 @@ impl Performer {
             connection,
             retry,
             ledger,
+            followers: follow::Followers::default(),
             asking: Arc::default(),
             fixing: CancellationToken::new(),
             log,
@@ -280,18 +282,27 @@ impl Performer {
                 });
             }
             Effect::Follow(followed) => {
-                let ledger = self.ledger.clone();
-                let (connection, sender) = (self.connection.clone(), self.sender.clone());
-                self.tasks.spawn(async move {
-                    if let Ok(context) = connected(connection).await {
-                        Box::pin(follow::progress(&context, followed, ledger, &sender)).await;
-                    }
-                });
+                let listening = self.followers.progress(&followed.run);
+                self.follow(followed, listening);
+            }
+            Effect::Detail(Want::Log {
+                run,
+                name,
+                kind,
+                removed: false,
+            }) => {
+                // What the ledger told is not listened to any more.
+                self.lane(Lane::Log, std::future::ready(()));
+                let listening = self.followers.show(&run);
+                self.follow(Followed { run, name, kind }, listening);
             }
             Effect::Detail(want) => {
+                if let Want::Log { .. } | Want::LeaveLog = want {
+                    self.followers.leave();
+                }
                 let lane = match want {
                     Want::Log { .. } | Want::LeaveLog => Some(Lane::Log),
-                    Want::GoOn | Want::Save { .. } => None,
+                    Want::Search(..) | Want::Save { .. } => None,
                     _ => Some(Lane::Detail),
                 };
                 let (connection, sender) = (self.connection.clone(), self.sender.clone());
@@ -310,6 +321,26 @@ impl Performer {
                 }
             }
         }
+    }
+
+    /// Begins to follow a run, unless somebody does.
+    fn follow(&mut self, followed: Followed, listening: Option<follow::Listening>) {
+        let Some(listening) = listening else {
+            return;
+        };
+        let ledger = self.ledger.clone();
+        let (connection, sender) = (self.connection.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            match connected(connection).await {
+                Ok(context) => {
+                    Box::pin(follow::follow(
+                        &context, followed, listening, ledger, &sender,
+                    ))
+                    .await;
+                }
+                Err(why) => follow::unreachable(followed.run, listening, why, &sender).await,
+            }
+        });
     }
 
     fn lane(&mut self, lane: Lane, work: impl Future<Output = ()> + Send + 'static) {

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 use flightdeck::{
     cluster::{Kind, Object, WorldDelta},
     console::{
-        effect::{FixFailure, Outcome},
+        effect::{Effect, FixFailure, Outcome},
         harness::Harness,
         msg::Msg,
-        panels::detail::{Item, News, Source},
+        panels::detail::{Item, News, Source, Want},
         world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
     },
     forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
@@ -207,9 +207,16 @@ fn directory() -> PathBuf {
 
 /// The console in the situation of that name.
 pub fn given(name: &str, width: u16, height: u16) -> Harness {
+    played(name, width, height, |_| {})
+}
+
+/// The same with every step changed before it is played.
+pub fn played(name: &str, width: u16, height: u16, change: impl Fn(&mut Value)) -> Harness {
     let text = fs::read_to_string(directory().join(format!("{name}.yaml"))).unwrap();
+    let mut steps: Value = serde_yaml::from_str(&text).unwrap();
+    change(&mut steps);
     let steps: Vec<Step> =
-        serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        serde_json::from_value(steps).unwrap_or_else(|error| panic!("{name}: {error}"));
     let mut console = Harness::new(width, height);
     for step in steps {
         play(&mut console, step);
@@ -391,14 +398,18 @@ fn play(console: &mut Harness, step: Step) {
     }
     // A search goes on until it is through.
     for _ in 0..1_000 {
-        let effects = console.effects();
-        if !effects
-            .iter()
-            .any(|effect| format!("{effect:?}").contains("GoOn"))
-        {
+        let errand = console
+            .effects()
+            .into_iter()
+            .rev()
+            .find_map(|effect| match effect {
+                Effect::Detail(Want::Search(number, errand)) => Some((number, errand)),
+                _ => None,
+            });
+        let Some((number, errand)) = errand else {
             break;
-        }
-        console.send(Msg::Detail(News::GoOn));
+        };
+        console.send(Msg::Detail(News::Searched(number, Box::new(errand.run()))));
     }
 }
 

@@ -38,7 +38,7 @@ impl LogSource {
         }
     }
 
-    /// A short name for tags: `agent`, `prep/clone`, `agent#2` for a second attempt.
+    /// A short name for tags: `agent`, `prep/clone`, `agent#2` for a second attempt, `agent+1` once started anew in its pod.
     #[must_use]
     pub fn tag(&self) -> String {
         if self.pod.is_empty() {
@@ -55,7 +55,12 @@ impl LogSource {
         } else {
             String::new()
         };
-        format!("{stage}{container}{attempt}")
+        let restart = if self.restart > 0 {
+            format!("+{}", self.restart)
+        } else {
+            String::new()
+        };
+        format!("{stage}{container}{attempt}{restart}")
     }
 }
 
@@ -64,7 +69,8 @@ impl LogSource {
 pub struct LogLine {
     pub source: Arc<LogSource>,
     pub at: Timestamp,
-    /// Which of the lines of this very moment it is, from 0. With source and moment it names the line for good.
+    /// Which of the lines of this very moment it is, from 0. With source and moment it names the line for good (as long as
+    /// the node's clock is not set back to that very moment).
     pub ordinal: u32,
     /// Without its line break; invalid UTF-8 is replaced, nothing else is changed: sanitise before showing.
     pub text: String,
@@ -77,8 +83,16 @@ pub struct LogLine {
 pub enum Notice {
     /// The connection dropped and is back; every line after the last one is there.
     Reconnected,
-    /// The server no longer has what came after `from`; the next line it has is of `to`.
-    Gap { from: Timestamp, to: Timestamp },
+    /// The server no longer has the line of `from`, which was read last: what followed it may be missing, up to the next
+    /// line, of `to`, or up to the end of the log.
+    Gap {
+        from: Timestamp,
+        to: Option<Timestamp>,
+    },
+    /// The first line that the server has was written so many seconds after the container began.
+    Late(i64),
+    /// The container was started anew more than once since: a cluster keeps only the log of the last time before.
+    Replaced,
     /// The log cannot be read for now and is tried again. Said once an outage. Sanitised.
     Unreachable(String),
     /// The pod went before the end of its log was seen.
@@ -91,14 +105,27 @@ impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Reconnected => f.write_str("reconnected, 0 lines lost"),
-            Self::Gap { from, to } => {
+            Self::Gap { from, to: Some(to) } => {
                 let seconds = to.as_second().saturating_sub(from.as_second());
                 let time = text::duration(seconds);
                 write!(
                     f,
-                    "reconnected; the cluster no longer has what was written in the {time} before this line"
+                    "reconnected, but the log was rotated: lines of the {time} before this one may be missing"
                 )
             }
+            Self::Gap { to: None, .. } => {
+                f.write_str("the log was rotated at its end: lines after this one may be missing")
+            }
+            Self::Late(seconds) => {
+                let time = text::duration(*seconds);
+                write!(
+                    f,
+                    "the container ran {time} before this line: what it wrote earlier may have been rotated away"
+                )
+            }
+            Self::Replaced => f.write_str(
+                "the container was started anew more than once: its last lines may be missing",
+            ),
             Self::Unreachable(reason) => {
                 write!(f, "the log cannot be read ({reason}); trying again")
             }

@@ -16,7 +16,7 @@ const PIECE: usize = 16 * 1024;
 const STAMP_LIMIT: usize = 40;
 
 /// Bytes of a record that has not ended yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unfinished {
     kept: Vec<u8>,
     left_out: u64,

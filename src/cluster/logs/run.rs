@@ -13,13 +13,16 @@ use futures::{
     stream::{BoxStream, SelectAll},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::{
+    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
 use tokio::sync::watch;
 
 use super::{
     LogEvent, LogSource,
-    source::{self, Life},
+    source::{self, Life, Patience, Subject},
 };
 use crate::{
     cluster::{
@@ -51,6 +54,7 @@ pub struct FollowOptions {
     /// Resolves when the run is over: what has ended by then is read to its end, then the stream ends.
     pub until: BoxFuture<'static, ()>,
     pub back_off: BackOff,
+    pub patience: Patience,
 }
 
 impl Default for FollowOptions {
@@ -58,6 +62,7 @@ impl Default for FollowOptions {
         Self {
             until: future::pending().boxed(),
             back_off: BackOff::default(),
+            patience: Patience::default(),
         }
     }
 }
@@ -95,6 +100,7 @@ pub fn follow_run(
         let mut follow = Follow {
             api,
             back_off: options.back_off,
+            patience: options.patience,
             out,
             known: HashMap::new(),
             waiting: BTreeMap::new(),
@@ -153,6 +159,7 @@ pub(super) type Order = (Timestamp, Option<Timestamp>, String, usize, i32);
 struct Follow {
     api: Api<Pod>,
     back_off: BackOff,
+    patience: Patience,
     out: Sender<LogEvent>,
     /// Every container that was ever seen to have started.
     known: HashMap<Arc<LogSource>, Known>,
@@ -163,6 +170,8 @@ struct Follow {
 
 struct Known {
     life: watch::Sender<Life>,
+    started: Option<Timestamp>,
+    may_restart: bool,
     opened: bool,
     read: bool,
 }
@@ -205,13 +214,21 @@ impl Follow {
     }
 
     fn see(&mut self, pod: &Pod) {
-        for (source, life, order) in containers(pod) {
+        for Found {
+            source,
+            life,
+            order,
+            started,
+            may_restart,
+        } in containers(pod)
+        {
             for (older, known) in &self.known {
-                if older.restart < source.restart
-                    && older.pod_uid == source.pod_uid
-                    && older.container == source.container
-                {
-                    set(&known.life, Life::Superseded);
+                if older.pod_uid == source.pod_uid && older.container == source.container {
+                    match source.restart - older.restart {
+                        ..=0 => {}
+                        1 => set(&known.life, Life::Superseded),
+                        2.. => set(&known.life, Life::Replaced),
+                    }
                 }
             }
             if let Some(known) = self.known.get(&source) {
@@ -220,6 +237,8 @@ impl Follow {
                 let source = Arc::new(source);
                 let known = Known {
                     life: watch::Sender::new(life),
+                    started,
+                    may_restart,
                     opened: false,
                     read: false,
                 };
@@ -242,8 +261,14 @@ impl Follow {
             let source = next.remove();
             if let Some(known) = self.known.get_mut(&source) {
                 known.opened = true;
-                let life = known.life.subscribe();
-                let stream = source::follow(self.api.clone(), source, life, self.back_off);
+                let subject = Subject {
+                    source,
+                    started: known.started,
+                    may_restart: known.may_restart,
+                    life: known.life.subscribe(),
+                };
+                let api = self.api.clone();
+                let stream = source::follow(api, subject, self.back_off, self.patience);
                 self.reading.push(stream.boxed());
             }
         }
@@ -265,8 +290,17 @@ fn set(sender: &watch::Sender<Life>, life: Life) {
     sender.send_if_modified(|known| std::mem::replace(known, life) != life);
 }
 
-/// The containers of a pod that have started.
-pub(super) fn containers(pod: &Pod) -> Vec<(LogSource, Life, Order)> {
+/// A container that has started.
+pub(super) struct Found {
+    pub(super) source: LogSource,
+    pub(super) life: Life,
+    pub(super) order: Order,
+    started: Option<Timestamp>,
+    may_restart: bool,
+}
+
+/// The containers of a pod that have started, in all the lives that the cluster still has a log of.
+pub(super) fn containers(pod: &Pod) -> Vec<Found> {
     let Some(status) = &pod.status else {
         return Vec::new();
     };
@@ -276,47 +310,74 @@ pub(super) fn containers(pod: &Pod) -> Vec<(LogSource, Life, Order)> {
     let main = status.container_statuses.iter().flatten();
     let pod_created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    init.chain(main)
-        .enumerate()
-        .filter_map(|(place, container)| {
-            let (life, started) = life(container)?;
-            let source = LogSource {
-                pod: pod.metadata.name.clone().unwrap_or_default(),
-                pod_uid: uid.clone(),
-                container: container.name.clone(),
-                restart: container.restart_count,
-                stage: label(naming::LABEL_STAGE).and_then(Stage::parse),
-                context_version: number(naming::LABEL_VERSION),
-                attempt: number(naming::LABEL_ATTEMPT),
-            };
-            let started = started.or(pod_created).unwrap_or(Timestamp::MIN);
-            let order = (
+    let mut found = Vec::new();
+    for (place, container) in init.chain(main).enumerate() {
+        for (restart, life, started) in lives(container) {
+            found.push(Found {
+                source: LogSource {
+                    pod: pod.metadata.name.clone().unwrap_or_default(),
+                    pod_uid: uid.clone(),
+                    container: container.name.clone(),
+                    restart,
+                    stage: label(naming::LABEL_STAGE).and_then(Stage::parse),
+                    context_version: number(naming::LABEL_VERSION),
+                    attempt: number(naming::LABEL_ATTEMPT),
+                },
+                life,
+                order: (
+                    started.or(pod_created).unwrap_or(Timestamp::MIN),
+                    pod_created,
+                    uid.clone(),
+                    place,
+                    restart,
+                ),
                 started,
-                pod_created,
-                uid.clone(),
-                place,
-                container.restart_count,
-            );
-            Some((source, life, order))
-        })
-        .collect()
+                may_restart: may_restart(pod, &container.name),
+            });
+        }
+    }
+    found
 }
 
-/// Whether a container runs or has ended, and since when it ran; `None` before it ever started.
-fn life(container: &ContainerStatus) -> Option<(Life, Option<Timestamp>)> {
-    let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
-        time.as_ref().map(|time| time.0)
+/// Whether a container may be started anew in its pod.
+fn may_restart(pod: &Pod, container: &str) -> bool {
+    let Some(spec) = &pod.spec else {
+        return true;
     };
-    let state = container.state.as_ref()?;
-    if let Some(running) = &state.running {
-        return Some((Life::Running, time(&running.started_at)));
-    }
-    let last = container.last_state.as_ref();
-    let ended = state
-        .terminated
-        .as_ref()
-        .or_else(|| last?.terminated.as_ref())?;
+    // A sidecar is an init container with a policy of its own.
+    let mut sidecars = spec.init_containers.iter().flatten();
+    spec.restart_policy.as_deref() != Some("Never")
+        || sidecars.any(|other| other.name == container && other.restart_policy.is_some())
+}
+
+/// The lives of a container of which there is a log: how often it was started before, whether it runs, since when it ran.
+fn lives(container: &ContainerStatus) -> Vec<(i32, Life, Option<Timestamp>)> {
+    let (Some(state), restart) = (&container.state, container.restart_count) else {
+        return Vec::new();
+    };
+    let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
     // A container that could not be started has no log.
-    let started = ended.started_at.is_some() || ended.container_id.is_some();
-    started.then(|| (Life::Ended, time(&ended.started_at)))
+    let has_log = |ended: &&ContainerStateTerminated| {
+        ended.started_at.is_some() || ended.container_id.is_some()
+    };
+    let ended = |state: &Option<ContainerState>| state.as_ref()?.terminated.clone();
+    let before = ended(&container.last_state);
+    let before = before.as_ref().filter(has_log);
+    let mut lives = Vec::new();
+    if let Some(running) = &state.running {
+        lives.push((restart, Life::Running, time(&running.started_at)));
+    } else if let Some(ended) = &state.terminated {
+        lives.extend(
+            Some(ended)
+                .filter(has_log)
+                .map(|ended| (restart, Life::Ended, time(&ended.started_at))),
+        );
+    } else if let Some(before) = before {
+        // It waits to be started anew: what is there is the log of the time before.
+        return vec![(restart, Life::Ended, time(&before.started_at))];
+    }
+    if let Some(before) = before.filter(|_| restart > 0) {
+        lives.insert(0, (restart - 1, Life::Superseded, time(&before.started_at)));
+    }
+    lives
 }

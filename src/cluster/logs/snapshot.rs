@@ -54,8 +54,11 @@ async fn started(
     let listed = pods.list(&ListParams::default().labels(&labels)).await?;
     let mut found = BTreeMap::new();
     for pod in listed.items.into_iter().filter_map(|pod| pod.0.ok()) {
-        for (source, life, order) in containers(&pod) {
-            found.insert(order, (Arc::new(source), life));
+        for container in containers(&pod) {
+            found.insert(
+                container.order,
+                (Arc::new(container.source), container.life),
+            );
         }
     }
     Ok(found.into_values().collect())

@@ -51,10 +51,12 @@ struct State {
     pods: Vec<Value>,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     logs: HashMap<(String, String), Log>,
+    /// Of the time before the container was started anew.
+    previous: HashMap<(String, String), Log>,
     log_calls: Vec<String>,
 }
 
-type Answer = UnsyncBoxBody<Bytes, io::Error>;
+pub(super) type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A cluster with nothing but the pods of one run.
 #[derive(Clone, Default)]
@@ -137,6 +139,17 @@ impl Server {
         {
             return self.log(pod, &query);
         }
+        if let Some(name) = request
+            .uri()
+            .path()
+            .strip_prefix("/api/v1/namespaces/ns/pods/")
+            .and_then(|rest| rest.strip_suffix("/status"))
+        {
+            let state = self.0.lock().unwrap();
+            let mut pods = state.pods.iter();
+            let found = pods.find(|pod| pod["metadata"]["name"] == name);
+            return whole(found.unwrap());
+        }
         assert!(
             query.contains("labelSelector=flightdeck.dev%2Frun-uid%3Du"),
             "{query}"
@@ -167,7 +180,13 @@ impl Server {
         let mut state = self.0.lock().unwrap();
         state.log_calls.push(query.to_owned());
         let key = (pod.to_owned(), parameter("container").unwrap());
-        let Some(log) = state.logs.get_mut(&key) else {
+        let State { logs, previous, .. } = &mut *state;
+        let logs = if parameter("previous").is_some() {
+            previous
+        } else {
+            logs
+        };
+        let Some(log) = logs.get_mut(&key) else {
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": "pods not found", "reason": "NotFound", "code": 404});
             let mut answer = whole(&status);
@@ -232,22 +251,29 @@ impl Server {
                 first: instant,
                 longest: instant,
             },
+            ..FollowOptions::default()
         };
         follow_run(&self.client(), "ns", &run, options)
     }
 }
 
-fn whole(object: &Value) -> Response<Answer> {
+pub(super) fn whole(object: &Value) -> Response<Answer> {
     streamed(stream::iter([Ok(Bytes::from(object.to_string()))]))
 }
 
-fn streamed(
+pub(super) fn streamed(
     pieces: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
 ) -> Response<Answer> {
     Response::new(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync())
 }
 
-fn pod_object(pod: &str, stage: &str, container: &str, started: &str, running: bool) -> Value {
+pub(super) fn pod_object(
+    pod: &str,
+    stage: &str,
+    container: &str,
+    started: &str,
+    running: bool,
+) -> Value {
     let now = if running {
         json!({"running": {"startedAt": started}})
     } else {
@@ -433,7 +459,7 @@ async fn a_log_that_was_rotated_away_meanwhile_is_a_gap_on_screen() {
         [
             "<agent>",
             "one",
-            "<reconnected; the cluster no longer has what was written in the 12s before this line>",
+            "<reconnected, but the log was rotated: lines of the 12s before this one may be missing>",
             "three"
         ]
     );
@@ -471,11 +497,118 @@ async fn a_pod_that_is_deleted_ends_its_source_and_says_so() {
     );
 }
 
+/// A pod whose one container has been started `restarts` times anew.
+fn restarted(restarts: i32) -> Value {
+    let mut pod = pod_object(
+        "r-agent-agent",
+        "agent",
+        "agent",
+        "2030-01-01T00:00:00Z",
+        true,
+    );
+    let status = &mut pod["status"]["containerStatuses"][0];
+    status["restartCount"] = restarts.into();
+    status["lastState"] =
+        json!({"terminated": {"exitCode": 1, "startedAt": "2030-01-01T00:00:00Z"}});
+    pod
+}
+
+#[tokio::test]
+async fn the_log_of_a_container_that_was_started_anew_is_never_taken_for_that_of_the_time_before() {
+    let server = Server::default();
+    let mut before = log(&[
+        ("2030-01-01T00:00:01Z", "one"),
+        ("2030-01-01T00:00:02Z", "two"),
+    ]);
+    before.connections = [Connection {
+        visible: 1,
+        ..NEVER
+    }]
+    .into();
+    server.add("agent", "agent", "2030-01-01T00:00:00Z", true, before);
+    let (finish, finished) = oneshot::channel::<()>();
+    let mut events = Box::pin(server.follow(finished.map(drop)));
+    let mut got = Vec::new();
+    let mut finish = Some(finish);
+    while let Some(event) = tokio::time::timeout(Duration::from_secs(60), events.next())
+        .await
+        .unwrap()
+    {
+        if matches!(&event, LogEvent::Line(line) if line.text == "one") {
+            // The container is started anew, and the news of it is late.
+            let mut state = server.0.lock().unwrap();
+            let key = ("r-agent-agent".to_owned(), "agent".to_owned());
+            let first = state.logs.remove(&key).unwrap();
+            let mut second = log(&[("2030-01-01T00:00:09Z", "three")]);
+            second.connections = std::iter::repeat_n(NEVER, 3).collect();
+            state.logs.insert(key.clone(), second);
+            state.previous.insert(key, first);
+            state.pods = vec![restarted(1)];
+        }
+        if matches!(&event, LogEvent::Line(line) if line.text == "three") {
+            finish.take().unwrap().send(()).unwrap();
+        }
+        got.push(event);
+        let calls = server.0.lock().unwrap().log_calls.len();
+        if calls == 2 {
+            server.put(restarted(1));
+        }
+    }
+    let lines = shown(&got);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(String::as_str)
+        .filter(|line| !line.starts_with('<'))
+        .collect();
+    assert_eq!(lines, ["one", "two", "three"]);
+    let restarts: Vec<i32> = got
+        .iter()
+        .filter_map(|event| match event {
+            LogEvent::Line(line) => Some(line.source.restart),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(restarts, [0, 0, 1]);
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_restart_that_nobody_saw_is_read_as_well() {
+    let server = Server::default();
+    server.add(
+        "agent",
+        "agent",
+        "2030-01-01T00:00:05Z",
+        true,
+        log(&[("2030-01-01T00:00:06Z", "after")]),
+    );
+    {
+        let mut state = server.0.lock().unwrap();
+        let key = ("r-agent-agent".to_owned(), "agent".to_owned());
+        state
+            .previous
+            .insert(key, log(&[("2030-01-01T00:00:01Z", "before")]));
+        state.pods = vec![restarted(1)];
+    }
+    let events = server.read(async {}).await;
+    assert_eq!(
+        shown(&events),
+        [
+            "<agent>",
+            "before",
+            "</agent>",
+            "<agent+1>",
+            "after",
+            "</agent+1>",
+            "<end>"
+        ]
+    );
+}
+
 /// Lines of a container: steps between them in milliseconds, and texts.
 fn lines() -> impl Strategy<Value = Vec<(Timestamp, String)>> {
     let step = prop_oneof![3 => Just(0_i64), 2 => 1_i64..400, 1 => 400_i64..3000];
     prop::collection::vec((step, "[a-zé ]{0,30}"), 0..40).prop_map(|steps| {
-        let mut time = 1_900_000_000_000;
+        let mut time = 1_893_456_000_000;
         let line = |(step, text)| {
             time += step;
             (Timestamp::from_millisecond(time).unwrap(), text)

@@ -87,6 +87,11 @@ impl Model {
         self.detail.tab() == Tab::Timeline
     }
 
+    /// The log has parts of earlier attempts.
+    pub fn has_earlier_log(&self) -> bool {
+        self.shows_log() && self.detail.has_earlier_log()
+    }
+
     /// The run has a pull request.
     pub fn has_pull_request(&self) -> bool {
         self.run_is(|entry| entry.run.status.pull_request_url.is_some())

@@ -118,8 +118,9 @@ pub struct Detail {
     difference: Fetched<Changes>,
     pull_request: Fetched<PullRequestStatus>,
     field: Option<Field>,
-    /// A [`Want::GoOn`] is under way.
-    going_on: bool,
+    /// Errands so far, and the one under way with the tab it is for.
+    errands: u64,
+    errand: Option<(u64, Tab)>,
     area: Rect,
 }
 
@@ -175,6 +176,11 @@ impl Detail {
         matches!(self.tab(), Tab::Logs | Tab::Timeline) && !self.logs.ended
     }
 
+    /// Whether the log has parts of earlier attempts.
+    pub fn has_earlier_log(&self) -> bool {
+        self.logs.has_earlier()
+    }
+
     /// Whether the open tab has another form of what it shows.
     pub fn has_raw(&self) -> bool {
         match self.tab() {
@@ -196,7 +202,11 @@ impl Detail {
 
     /// The text that the keys move in, if the open tab shows one.
     fn text(&mut self) -> Option<&mut TextView> {
-        match self.tab() {
+        self.text_of(self.tab())
+    }
+
+    fn text_of(&mut self, tab: Tab) -> Option<&mut TextView> {
+        match tab {
             Tab::Logs => Some(&mut self.logs.view),
             Tab::Timeline => None,
             Tab::Preview if !self.preview.reading => None,
@@ -234,6 +244,7 @@ impl Detail {
 
     /// Makes room for a log that comes from its beginning.
     fn begin_log(&mut self) {
+        self.errand = None;
         self.logs = Logs::default();
         self.timeline = Timeline::default();
         self.timeline.follow = true;
@@ -246,7 +257,7 @@ impl Detail {
             subject: self.subject.take(),
             task_tab: self.task_tab,
             run_tab: self.run_tab,
-            going_on: self.going_on,
+            errands: self.errands,
             ..Self::default()
         };
         self.area = area;
@@ -300,6 +311,11 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
     let own = |run: &RunId| matches!(&detail.subject, Some(Subject::Run(id)) if id == run);
     match news {
         News::Files(run, files) if own(&run) => detail.preview.set_live(files),
+        News::LogBegins(run) if own(&run) => {
+            if !detail.logs.view.is_empty() {
+                detail.begin_log();
+            }
+        }
         News::Log(run, items) if own(&run) => {
             let agents = items.iter().filter(|item| {
                 item.source
@@ -325,7 +341,15 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
             detail.pull_request = result.map(|found| *found).into();
         }
         News::Documents(_, documents) if detail.run().is_none() => detail.documents = documents,
-        News::GoOn => detail.going_on = false,
+        News::Searched(number, errand) => {
+            let Some((_, tab)) = detail.errand.take_if(|(known, _)| *known == number) else {
+                effects.redraw = false;
+                return;
+            };
+            if let Some(view) = detail.text_of(tab) {
+                view.take(*errand);
+            }
+        }
         // Of something that was shown before.
         _ => {
             effects.redraw = false;
@@ -335,13 +359,19 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
     refresh(model, effects);
 }
 
-/// Goes on with a search that is not through, a slice a message, so that keys and frames come in between.
+/// Goes on with what is being looked for: what is more than a moment's work is done elsewhere, one errand at a time.
 fn go_on(model: &mut Model, effects: &mut Effects) {
     let detail = &mut model.detail;
-    let more = detail.text().is_some_and(TextView::work);
-    if more && !detail.going_on {
-        detail.going_on = true;
-        effects.push(Effect::Detail(Want::GoOn));
+    let tab = detail.tab();
+    let Some(view) = detail.text() else { return };
+    if view.work()
+        && detail.errand.is_none()
+        && let Some(errand) = detail.text().and_then(|view| view.errand())
+    {
+        detail.errands += 1;
+        detail.errand = Some((detail.errands, tab));
+        let want = Want::Search(detail.errands, Box::new(errand));
+        effects.push(Effect::Detail(want));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
 
-use futures::{StreamExt, pin_mut};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -16,21 +15,19 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::memory;
 use crate::{
-    cluster::{
-        self,
-        logs::{FollowOptions, LogEvent, LogSource, RunRef, follow_run},
-    },
+    cluster::logs::{LogEvent, LogSource},
     console::{
         effect::Outcome,
         msg::Msg,
         panels::detail::{self, Files, Item, News, Source, Want},
+        widgets::text_view::Export,
         world::RunId,
     },
     forge::{Forge, ForgeError, Pace, PullRequestStatus, Secret, stand_in},
     ledger::{Ledger, LedgerError},
     repository::{self, DiffError},
-    runs::{DOCUMENTS, ForgeTarget, RunKind, Stage},
-    verbs::{self, Context},
+    runs::{DOCUMENTS, ForgeTarget, Stage},
+    verbs::Context,
 };
 
 /// Most bytes of a document that are read.
@@ -73,17 +70,10 @@ pub(super) async fn answer(
             };
             News::Files(run, found)
         }
-        Want::Log {
-            run,
-            name,
-            kind,
-            removed,
-        } => {
-            let why = match context {
-                _ if removed => remembered(ledger, &run, &sender).await,
-                Ok(context) => Box::pin(log(&context, &run, name, kind, &sender)).await,
-                Err(reason) => Some(reason),
-            };
+        Want::Log { run, .. } => {
+            let begins = News::LogBegins(run.clone());
+            super::send(&sender, Msg::Detail(begins)).await;
+            let why = remembered(ledger, &run, &sender).await;
             News::LogEnded(run, why)
         }
         Want::Diff {
@@ -100,8 +90,8 @@ pub(super) async fn answer(
             }
             Err(reason) => News::PullRequest(run, Err(reason)),
         },
-        Want::Save { name, text } => {
-            let saved = spawn_blocking(move || save(&std::env::temp_dir(), &name, &text)).await;
+        Want::Save { name, export } => {
+            let saved = spawn_blocking(move || save(&std::env::temp_dir(), &name, &export)).await;
             let outcome = match saved {
                 Ok(Ok(path)) => Outcome::Saved(path),
                 Ok(Err(error)) => Outcome::Failed(format!("the text could not be saved: {error}")),
@@ -110,7 +100,12 @@ pub(super) async fn answer(
             super::send(&sender, Msg::Done(outcome)).await;
             return;
         }
-        Want::GoOn => News::GoOn,
+        Want::Search(number, errand) => {
+            let Ok(errand) = spawn_blocking(move || errand.run()).await else {
+                return;
+            };
+            News::Searched(number, Box::new(errand))
+        }
         Want::LeaveLog | Want::LeavePullRequest => return,
     };
     super::send(&sender, Msg::Detail(news)).await;
@@ -143,42 +138,6 @@ async fn files(context: &Context, config_map: &str) -> Result<Files, String> {
     }
 }
 
-/// Sends every line of a run until it has ended; gives why not, if it came to that.
-async fn log(
-    context: &Context,
-    run: &str,
-    name: String,
-    kind: RunKind,
-    sender: &mpsc::Sender<Msg>,
-) -> Option<String> {
-    let about = RunRef {
-        name: name.clone(),
-        uid: run.to_owned(),
-    };
-    let (client, namespace) = (context.client.clone(), context.namespace.clone());
-    let until = async move {
-        cluster::finished(&client, &namespace, kind, &name).await;
-    };
-    let options = FollowOptions::until(until);
-    // What the pods said that are gone comes first, as it was kept.
-    if let Ok(known) = context.run(&about.name).await
-        && let Some(earlier) = verbs::earlier(context, &known).await
-    {
-        let read = move || earlier.events();
-        if let Some(trouble) = from_disk(read, run, sender).await {
-            tell(run, vec![remark(trouble)], sender).await;
-        }
-    }
-    let events = follow_run(&context.client, &context.namespace, &about, options);
-    let batches = events.ready_chunks(BATCH);
-    pin_mut!(batches);
-    while let Some(batch) = batches.next().await {
-        let items: Vec<Item> = batch.into_iter().filter_map(item).collect();
-        tell(run, items, sender).await;
-    }
-    None
-}
-
 /// Sends the lines of a run that the ledger has; gives why not, if it came to that.
 async fn remembered(
     ledger: Option<Ledger>,
@@ -190,7 +149,7 @@ async fn remembered(
 }
 
 /// Sends what a log on disk has, a batch at a time, however long it is.
-async fn from_disk<I>(
+pub(super) async fn from_disk<I>(
     read: impl FnOnce() -> Result<I, LedgerError> + Send + 'static,
     run: &str,
     sender: &mpsc::Sender<Msg>,
@@ -200,7 +159,7 @@ where
 {
     let (batches, mut arrived) = mpsc::channel::<Vec<Item>>(1);
     let reading = spawn_blocking(move || {
-        let mut items = read()?.filter_map(item);
+        let mut items = read()?.filter_map(|event| item(&event));
         loop {
             let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
             // Nobody looks any more, or there is no more.
@@ -226,11 +185,11 @@ async fn tell(run: &str, items: Vec<Item>, sender: &mpsc::Sender<Msg>) {
 }
 
 /// What the panel is told of an event of a log.
-fn item(event: LogEvent) -> Option<Item> {
+pub(super) fn item(event: &LogEvent) -> Option<Item> {
     match event {
         LogEvent::Line(line) => {
             let text = match line.left_out {
-                0 => line.text,
+                0 => line.text.clone(),
                 bytes => format!("{} … {bytes} bytes of this line were left out", line.text),
             };
             Some(Item {
@@ -244,7 +203,7 @@ fn item(event: LogEvent) -> Option<Item> {
     }
 }
 
-fn remark(text: String) -> Item {
+pub(super) fn remark(text: String) -> Item {
     Item {
         at: Timestamp::now(),
         source: None,
@@ -258,7 +217,10 @@ fn source(source: &LogSource) -> Source {
         stage: source.stage.unwrap_or(Stage::Agent),
         version: source.context_version,
         attempt: source.attempt,
-        container: source.container.clone(),
+        container: match source.restart {
+            0 => source.container.clone(),
+            restarts => format!("{}+{restarts}", source.container),
+        },
     }
 }
 
@@ -326,7 +288,7 @@ async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestSt
 }
 
 /// Writes a text to a new file that only this person reads.
-fn save(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+fn save(directory: &Path, name: &str, export: &Export) -> io::Result<PathBuf> {
     let name: String = name
         .chars()
         .map(|c| {
@@ -343,13 +305,17 @@ fn save(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
         } else {
             format!("-{count}")
         };
-        let path = directory.join(format!("flightdeck-{name}{number}.txt"));
+        let path = directory.join(format!("flightdeck-{name}{number}.{}", export.extension()));
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&path) {
-            Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
+            Ok(file) => {
+                let mut file = BufWriter::new(file);
+                export.write(&mut file)?;
+                return file.flush().map(|()| path);
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -363,15 +329,17 @@ fn save(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::widgets::text_view::{Form, Plain, TextView};
 
     #[test]
     fn a_saved_text_never_replaces_another() {
         let folder = tempfile::tempdir().unwrap();
-        let first = save(folder.path(), "run/1 logs", "one").unwrap();
-        let second = save(folder.path(), "run/1 logs", "two").unwrap();
+        let text = |text| TextView::of(text, Arc::new(Plain)).export(Form::default());
+        let first = save(folder.path(), "run/1 logs", &text("one")).unwrap();
+        let second = save(folder.path(), "run/1 logs", &text("two")).unwrap();
         assert_eq!(first.file_name().unwrap(), "flightdeck-run_1_logs.txt");
-        assert_eq!(fs::read_to_string(first).unwrap(), "one");
-        assert_eq!(fs::read_to_string(second).unwrap(), "two");
+        assert_eq!(fs::read_to_string(first).unwrap(), "one\n");
+        assert_eq!(fs::read_to_string(second).unwrap(), "two\n");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Text of any length, perhaps still growing: a log, a diff, a document.
 //!
 //! The view keeps its place by the number of a line, so that nothing moves under the eye when lines arrive or fall out.
-//! Searching and filtering run in slices ([`TextView::work`]); drawing costs what is on the screen. It knows no clock,
-//! no file and no clipboard: what is to be copied or saved is handed back as text.
+//! What little there is to search is searched at once ([`TextView::work`]), what is more is handed out as an [`Errand`] for
+//! another thread; drawing costs what is on the screen. It knows no clock, no file, no thread and no clipboard.
 
 mod draw;
+mod errand;
+mod export;
 pub mod lay;
 pub mod lens;
 mod place;
@@ -16,6 +18,8 @@ mod store;
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use draw::draw;
+pub use errand::Errand;
+pub use export::{Export, Form};
 pub use lens::{Lens, Piece, Plain, Row, ansi, looks_like_an_error};
 pub use place::Place;
 pub use scan::Pattern;
@@ -28,8 +32,8 @@ pub use store::{Line, LineId, Store};
 /// Bytes of lines kept in memory unless the owner says otherwise.
 pub const LIMIT: usize = 160 * 1024 * 1024;
 
-/// Bytes that [`TextView::work`] looks at in one go: a few milliseconds.
-const SLICE: usize = 2 * 1024 * 1024;
+/// Bytes that [`TextView::work`] looks at in one go: well below a millisecond.
+const AT_ONCE: usize = 128 * 1024;
 
 /// What is shown of a line's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub struct TextView {
     size: (usize, usize),
     marks: BTreeSet<LineId>,
     hidden: u64,
+    /// How often lines or their reading have changed: what was found before counts no more.
+    readings: u64,
     filter_text: String,
     filter: Option<Scan>,
     search: Option<Scan>,
@@ -95,6 +101,7 @@ impl TextView {
             size: (80, 24),
             marks: BTreeSet::new(),
             hidden: 0,
+            readings: 0,
             filter_text: String::new(),
             filter: None,
             search: None,
@@ -158,6 +165,7 @@ impl TextView {
 
     /// Begins every scan anew, since lines or their reading changed.
     fn restart(&mut self) {
+        self.readings += 1;
         let anchor = self.anchor();
         for scan in [&mut self.filter, &mut self.search, &mut self.errors] {
             if let Some(old) = scan.take() {
@@ -176,23 +184,31 @@ impl TextView {
         at.clamp(self.store.first(), self.store.next())
     }
 
-    /// Goes on with whatever is being looked for, for a few milliseconds. True while there is more to do: the owner then
-    /// calls again after the next frame. Call it also after new lines.
+    /// Goes on with whatever is being looked for, for less than a millisecond. True while there is more to do: the owner
+    /// then has the [`Self::errand`] done. Call it also after new lines.
     pub fn work(&mut self) -> bool {
         let (store, lens) = (&self.store, self.lens.as_ref());
         let scans = [&mut self.filter, &mut self.search, &mut self.errors];
         let mut through = true;
         for scan in scans.into_iter().flatten() {
-            through &= scan.step(store, lens, SLICE);
+            through &= scan.step(store, lens, AT_ONCE);
         }
+        self.go_on();
+        !through
+    }
+
+    /// Jumps if the answer is known by now, and stays among the lines there are.
+    fn go_on(&mut self) {
         self.try_jump();
+        if self.filter.is_some() {
+            self.settle();
+        }
         if self.place.line < self.store.first() {
             self.place = Place {
                 line: self.store.first(),
                 part: 0,
             };
         }
-        !through
     }
 
     /// Columns and rows the view was last told.
@@ -256,13 +272,9 @@ impl TextView {
         };
     }
 
-    /// All lines, those of the last minute, of the last five, fifteen, sixty.
-    pub fn cycle_since(&mut self) {
-        let spans = [60, 300, 900, 3_600];
-        self.since = match self.since {
-            None => spans.first().copied(),
-            Some(now) => spans.into_iter().find(|other| *other > now),
-        };
+    /// Shows only lines of the last so many seconds before the newest, or all.
+    pub fn set_since(&mut self, seconds: Option<i64>) {
+        self.since = seconds;
         self.settle();
     }
 
@@ -309,7 +321,7 @@ impl TextView {
         lines.join("\n")
     }
 
-    /// Every line as it came, the filtered ones when there is a filter: what `Ctrl-S` saves.
+    /// Every line as it came, the filtered ones when there is a filter.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.store
             .from(0)

@@ -102,8 +102,11 @@ pub fn title(model: &Model) -> Title {
     };
     match detail.tab() {
         Tab::Logs => {
-            if let Shown::Only(stage) = detail.logs.shown {
-                say(format!("only {stage}"), Scope::Accent);
+            match detail.logs.shown {
+                Shown::All => {}
+                Shown::Only(one) => say(format!("only {one}"), Scope::Accent),
+                Shown::Earlier(1) => say("the time before".into(), Scope::Accent),
+                Shown::Earlier(times) => say(format!("{times} times before"), Scope::Accent),
             }
             if detail.logs.raw() {
                 say("raw".into(), Scope::Accent);

@@ -3,7 +3,14 @@
 use std::path::PathBuf;
 
 use super::{Files, Item, Tab};
-use crate::{console::world::RunId, forge::PullRequestStatus, runs::RunKind};
+use crate::{
+    console::{
+        widgets::text_view::{Errand, Export},
+        world::RunId,
+    },
+    forge::PullRequestStatus,
+    runs::RunKind,
+};
 
 /// What the panel asks for. Each is answered by the [`News`] of the same name; of one kind only the newest matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +48,9 @@ pub enum Want {
     /// The pull request is no longer looked at.
     LeavePullRequest,
     /// Write a text to a new file of about that name.
-    Save { name: String, text: String },
-    /// Call again after the next frame: a search is not through.
-    GoOn,
+    Save { name: String, export: Box<Export> },
+    /// Look for something in a text, off the task that draws. The number tells one errand from the next.
+    Search(u64, Box<Errand>),
 }
 
 impl Want {
@@ -54,7 +61,7 @@ impl Want {
             Self::Files { .. } => Tab::Preview,
             Self::Diff { .. } => Tab::Diff,
             Self::PullRequest { .. } | Self::LeavePullRequest => Tab::PullRequest,
-            Self::Log { .. } | Self::LeaveLog | Self::Save { .. } | Self::GoOn => Tab::Logs,
+            Self::Log { .. } | Self::LeaveLog | Self::Save { .. } | Self::Search(..) => Tab::Logs,
         }
     }
 }
@@ -65,6 +72,8 @@ pub enum News {
     /// Names and texts, in the order they are read.
     Documents(PathBuf, Vec<(String, String)>),
     Files(RunId, Result<Files, String>),
+    /// The log comes from its first line on: what was told of it before is told again.
+    LogBegins(RunId),
     /// Lines in the order they were written.
     Log(RunId, Vec<Item>),
     /// Everything there is has arrived, or why no more will.
@@ -72,7 +81,7 @@ pub enum News {
     /// In unified form.
     Diff(RunId, Result<String, String>),
     PullRequest(RunId, Result<Box<PullRequestStatus>, String>),
-    GoOn,
+    Searched(u64, Box<Errand>),
 }
 
 /// Something that was asked for.

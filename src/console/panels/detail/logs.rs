@@ -5,11 +5,14 @@
 use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::{
     console::{
         theme::Scope,
-        widgets::text_view::{LIMIT, Lens, Line, Piece, Row, TextView, ansi, looks_like_an_error},
+        widgets::text_view::{
+            Export, Form, LIMIT, Lens, Line, Piece, Row, TextView, ansi, looks_like_an_error,
+        },
     },
     runs::Stage,
     transcript::{LineKind, readable},
@@ -23,10 +26,25 @@ pub struct Source {
     pub version: i32,
     /// Counts from 1 within the version.
     pub attempt: i32,
+    /// With `+1` behind it once it was started anew in its pod.
     pub container: String,
 }
 
 impl Source {
+    /// The container without how often it was started anew.
+    fn name(&self) -> &str {
+        self.container
+            .split_once('+')
+            .map_or(&self.container, |(name, _)| name)
+    }
+
+    /// Orders what one container wrote at different times.
+    fn life(&self) -> (i32, i32, u32) {
+        let restarts = self.container.split_once('+');
+        let restarts = restarts.and_then(|(_, count)| count.parse().ok());
+        (self.version, self.attempt, restarts.unwrap_or(0))
+    }
+
     /// What stands before its lines: the container, and which attempt when it is not the first.
     fn label(&self) -> String {
         let name = crate::text::sanitize(&self.container);
@@ -63,6 +81,8 @@ pub enum Shown {
     #[default]
     All,
     Only(Stage),
+    /// Of each container what it wrote so many times before the last: an earlier attempt, or before it was started anew.
+    Earlier(usize),
 }
 
 /// State of the tab.
@@ -154,14 +174,72 @@ impl Logs {
         let next = match self.shown {
             Shown::All => stages.first(),
             Shown::Only(stage) => stages.iter().find(|other| **other > stage),
+            Shown::Earlier(_) => None,
         };
         self.shown = next.map_or(Shown::All, |stage| Shown::Only(*stage));
         self.hide();
     }
 
+    /// Whether a container wrote more than once.
+    pub fn has_earlier(&self) -> bool {
+        self.most_times() > 0
+    }
+
+    /// What was written the time before, and before that, then all.
+    pub fn cycle_earlier(&mut self) {
+        let next = match self.shown {
+            Shown::Earlier(times) => times + 1,
+            Shown::All | Shown::Only(_) => 1,
+        };
+        self.shown = if next <= self.most_times() {
+            Shown::Earlier(next)
+        } else {
+            Shown::All
+        };
+        self.hide();
+    }
+
+    /// How often the container of a source wrote since.
+    fn times_since(&self, source: &Source) -> usize {
+        let later = |other: &&Source| {
+            (other.stage, other.name()) == (source.stage, source.name())
+                && other.life() > source.life()
+        };
+        self.sources.iter().filter(later).count()
+    }
+
+    fn most_times(&self) -> usize {
+        let times = self.sources.iter().map(|source| self.times_since(source));
+        times.max().unwrap_or(0)
+    }
+
+    /// The lines that are not hidden or filtered out, to be saved: as they were written, or each as a JSON object.
+    pub fn export(&self, json: bool) -> Export {
+        self.view.export(if json {
+            let sources = self.sources.iter().map(|source| {
+                let fields = json!({
+                    "stage": source.stage.as_str(),
+                    "contextVersion": source.version,
+                    "attempt": source.attempt,
+                    "container": source.container,
+                });
+                fields.as_object().cloned().unwrap_or_default()
+            });
+            Form::JsonLines(sources.collect())
+        } else {
+            Form::Text {
+                without: Some(REMARK),
+            }
+        })
+    }
+
     fn hide(&mut self) {
         for (index, source) in self.sources.iter().enumerate().take(usize::from(REMARK)) {
-            let hidden = matches!(self.shown, Shown::Only(stage) if stage != source.stage);
+            let hidden = match self.shown {
+                Shown::All => false,
+                Shown::Only(stage) => stage != source.stage,
+                Shown::Earlier(times) => times != self.times_since(source),
+            };
             if hidden != self.view.hides(index as u16) {
                 self.view.toggle_tag(index as u16);
             }
@@ -393,7 +471,61 @@ mod tests {
     fn the_next_error_is_found_in_an_agents_answer() {
         let mut logs = run();
         logs.view.next_error();
-        while logs.view.work() {}
+        logs.view.work();
         assert_eq!(logs.view.current(), Some(3));
+    }
+
+    #[test]
+    fn what_was_written_the_time_before_is_one_key_away() {
+        let mut logs = run();
+        assert!(!logs.has_earlier());
+        let source = |attempt, container: &str| Source {
+            stage: Stage::Agent,
+            version: 1,
+            attempt,
+            container: container.into(),
+        };
+        for (second, source, text) in [
+            (5, source(1, "agent+1"), "started anew"),
+            (6, source(2, "agent"), "second attempt"),
+        ] {
+            logs.add(&[Item {
+                at: Timestamp::from_second(second).unwrap(),
+                source: Some(source),
+                text: text.into(),
+            }]);
+        }
+        let ends = |logs: &Logs| shown(logs).last().cloned().unwrap_or_default();
+        assert!(ends(&logs).ends_with("second attempt"));
+        logs.cycle_earlier();
+        assert!(ends(&logs).ends_with("started anew"), "{:?}", shown(&logs));
+        logs.cycle_earlier();
+        assert!(ends(&logs).ends_with("disk full"), "{:?}", shown(&logs));
+        logs.cycle_earlier();
+        assert_eq!(logs.shown, Shown::All);
+    }
+
+    #[test]
+    fn what_is_saved_is_what_was_written() {
+        let mut logs = run();
+        let saved = |logs: &Logs, json| {
+            let mut bytes = Vec::new();
+            logs.export(json).write(&mut bytes).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        let text = saved(&logs, false);
+        assert_eq!(text.lines().count(), 3, "without our own remarks");
+        assert!(text.starts_with("cloning feature/checkout\n{\"type\":\"assistant\""));
+        let lines = saved(&logs, true);
+        let line = |at: usize| {
+            let line = lines.lines().nth(at).unwrap();
+            serde_json::from_str::<serde_json::Value>(line).unwrap()
+        };
+        assert_eq!(line(0)["container"], "clone");
+        assert_eq!(line(0)["at"], "1970-01-01T00:00:01Z");
+        assert_eq!(line(0)["text"], "cloning feature/checkout");
+        assert_eq!(line(2)["remark"], "reconnected, 0 lost");
+        logs.cycle_stages();
+        assert_eq!(saved(&logs, false), "cloning feature/checkout\n");
     }
 }

@@ -6,7 +6,7 @@ use crate::console::{
     field::Field,
     model::Model,
     overlays, panels,
-    widgets::text_view::{PromptKind, TextView},
+    widgets::text_view::{Form, PromptKind, TextView},
 };
 
 use super::{Detail, Subject, Tab, Want, draw, go, go_on, refresh};
@@ -23,6 +23,8 @@ pub fn typed(model: &mut Model, effects: &mut Effects) {
     if let Some(view) = detail.text() {
         view.edit(|typed| *typed = words);
     }
+    // What is looked for now need not wait for what was.
+    detail.errand = None;
     go_on(model, effects);
 }
 
@@ -95,6 +97,7 @@ fn own(model: &mut Model, command: Command, effects: &mut Effects) -> Option<boo
         }
         (Tab::Logs, Command::Raw) => detail.logs.toggle_raw(),
         (Tab::Logs, Command::Stages) => detail.logs.cycle_stages(),
+        (Tab::Logs, Command::Previous) => detail.logs.cycle_earlier(),
         (Tab::Preview, Command::Raw) => {
             detail.preview.difference = !detail.preview.difference;
             detail.preview.settle();
@@ -138,7 +141,11 @@ fn text(view: &mut TextView, command: Command) -> bool {
         Command::Follow => view.toggle_follow(),
         Command::Wrap => view.toggle_wrap(),
         Command::Timestamps => view.cycle_stamps(),
-        Command::Since => view.cycle_since(),
+        Command::SinceEver => view.set_since(None),
+        Command::SinceMinute => view.set_since(Some(60)),
+        Command::SinceFiveMinutes => view.set_since(Some(5 * 60)),
+        Command::SinceQuarter => view.set_since(Some(15 * 60)),
+        Command::SinceHour => view.set_since(Some(60 * 60)),
         Command::Mark => view.toggle_mark(),
         _ => return false,
     }
@@ -152,19 +159,19 @@ fn copies(detail: &mut Detail, command: Command, effects: &mut Effects) -> bool 
         None => String::new(),
     };
     let name = format!("{of}-{}", detail.tab().name().to_lowercase());
-    let Some(view) = detail.text() else {
-        return false;
+    let export = match (detail.tab(), command) {
+        (Tab::Logs, Command::Save) => Some(detail.logs.export(false)),
+        (Tab::Logs, Command::SaveJson) => Some(detail.logs.export(true)),
+        (_, Command::Save) => detail.text().map(|view| view.export(Form::default())),
+        _ => None,
     };
-    match command {
-        Command::Copy => effects.push(Effect::Copy(view.shown_text())),
-        Command::Save => {
-            let mut text = String::with_capacity(view.store().bytes());
-            for line in view.lines() {
-                text.push_str(line.text);
-                text.push('\n');
-            }
-            effects.push(Effect::Detail(Want::Save { name, text }));
-        }
+    if let Some(export) = export {
+        let export = Box::new(export);
+        effects.push(Effect::Detail(Want::Save { name, export }));
+        return true;
+    }
+    match (command, detail.text()) {
+        (Command::Copy, Some(view)) => effects.push(Effect::Copy(view.shown_text())),
         _ => return false,
     }
     true

@@ -3,6 +3,7 @@
 use super::{
     Line, LineId, Stamps, TextView,
     lay::{Frame, Spans, lay},
+    scan::Scan,
 };
 use crate::console::theme::Scope;
 
@@ -342,7 +343,9 @@ impl TextView {
 
     /// Brings the place back to one that exists and fills the screen, after the text, the filter or the size changed.
     pub(super) fn settle(&mut self) {
-        if self.follow {
+        // What a filter lets through is not known before it has looked at all lines.
+        let filtering = |scan: &Scan| !scan.done(&self.store);
+        if self.follow || self.filter.as_ref().is_some_and(filtering) {
             return;
         }
         let line = self

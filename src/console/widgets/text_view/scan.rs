@@ -1,7 +1,7 @@
 //! Looking through very many lines a slice at a time: what was found so far is usable at every moment.
 //!
 //! A scan starts at the line the person looks at, goes on to the end, then does what lies before. New lines at the end
-//! belong to it like all others.
+//! belong to it like all others. A part of it can be done on another thread ([`Scan::part`], [`Scan::join`]).
 
 use std::collections::VecDeque;
 
@@ -21,6 +21,7 @@ const PATTERN_LIMIT: usize = 1 << 20;
 pub struct Pattern {
     text: String,
     regex: Regex,
+    literal: bool,
 }
 
 impl PartialEq for Pattern {
@@ -42,10 +43,14 @@ impl Pattern {
         if text.is_empty() {
             return None;
         }
-        let regex = build(text).or_else(|_| build(&regex::escape(text))).ok()?;
+        let (regex, literal) = match build(text) {
+            Ok(regex) => (regex, false),
+            Err(_) => (build(&regex::escape(text)).ok()?, true),
+        };
         Some(Self {
             text: text.to_owned(),
             regex,
+            literal,
         })
     }
 
@@ -53,6 +58,12 @@ impl Pattern {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is no expression (yet), and means its characters.
+    #[must_use]
+    pub const fn is_literal(&self) -> bool {
+        self.literal
     }
 
     /// Whether it is in `text`.
@@ -131,9 +142,13 @@ pub enum Answer {
 }
 
 /// A scan under way, and what it found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scan {
     wanted: Wanted,
+    /// Where it began, and what `ahead` and `behind` were when this part of it did.
+    origin: LineId,
+    begun: (LineId, LineId),
+    /// The origin, or the oldest line if that one has fallen out.
     anchor: LineId,
     /// The next line to look at, from the anchor on.
     ahead: LineId,
@@ -149,6 +164,8 @@ impl Scan {
     pub fn new(wanted: Wanted, anchor: LineId) -> Self {
         Self {
             wanted,
+            origin: anchor,
+            begun: (anchor, 0),
             anchor,
             ahead: anchor,
             behind: 0,
@@ -187,6 +204,51 @@ impl Scan {
             }
         }
         true
+    }
+
+    /// The same scan from where it is, with nothing found yet: to be taken on elsewhere.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self {
+            wanted: self.wanted.clone(),
+            origin: self.origin,
+            begun: (self.ahead, self.behind),
+            anchor: self.anchor,
+            ahead: self.ahead,
+            behind: self.behind,
+            found_ahead: VecDeque::new(),
+            found_behind: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what a part of this scan found; what belongs to another scan is left.
+    pub fn join(&mut self, part: Self) {
+        if part.wanted != self.wanted || part.origin != self.origin {
+            return;
+        }
+        for (own, begun, theirs, found, more) in [
+            (
+                &mut self.ahead,
+                part.begun.0,
+                part.ahead,
+                &mut self.found_ahead,
+                part.found_ahead,
+            ),
+            (
+                &mut self.behind,
+                part.begun.1,
+                part.behind,
+                &mut self.found_behind,
+                part.found_behind,
+            ),
+        ] {
+            // This one may have gone on by itself since.
+            let from = *own;
+            if (begun..theirs).contains(&from) {
+                found.extend(more.into_iter().filter(|id| *id >= from));
+                *own = theirs;
+            }
+        }
     }
 
     fn forget_before(&mut self, first: LineId) {
@@ -341,6 +403,44 @@ mod tests {
                 assert_eq!((scan.count(), scan.rank(4)), (4, 2));
             }
         }
+    }
+
+    #[test]
+    fn a_part_done_elsewhere_finds_the_same_whatever_was_done_here_meanwhile() {
+        for anchor in 0..7 {
+            for (elsewhere, here) in [(1, 1), (40, 17), (17, 40), (10_000, 1), (1, 10_000)] {
+                let mut store = store(&["a1", "b", "a2", "c", "a3", "a4"]);
+                let mut scan = scan("a", anchor);
+                loop {
+                    let mut part = scan.part();
+                    part.step(&store, &Plain, elsewhere);
+                    if store.next() < 9 {
+                        store.push("a", None, 0);
+                    }
+                    let through = scan.step(&store, &Plain, here);
+                    scan.join(part);
+                    if through {
+                        break;
+                    }
+                }
+                let found: Vec<_> = (0..9).filter(|id| scan.has(*id)).collect();
+                let wanted: Vec<_> = (0..store.next())
+                    .filter(|id| ![1, 3].contains(id))
+                    .collect();
+                assert_eq!(found, wanted, "anchor {anchor}, {elsewhere} and {here}");
+                assert_eq!(scan.count(), wanted.len(), "each once");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_found_elsewhere_for_another_pattern_is_left() {
+        let store = store(&["a", "b"]);
+        let mut part = scan("b", 0);
+        part.step(&store, &Plain, 1_000);
+        let mut own = scan("a", 0);
+        own.join(part);
+        assert_eq!(own.count(), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a text view stands, in numbers and in the few words of its panel's border.
 
-use super::TextView;
+use super::{Pattern, TextView};
 
 /// How the view stands, for the border of its panel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,10 @@ impl TextView {
     pub fn state(&self) -> String {
         let standing = self.standing();
         let mut words = Vec::new();
+        // Half typed, a bracket is not wrong: it is said, quietly, that it is taken as it stands.
+        if self.pattern().is_some_and(Pattern::is_literal) {
+            words.push("as typed".to_owned());
+        }
         if let Some((at, count, done)) = standing.matched {
             let more = if done { "" } else { "+" };
             words.push(match (at, count) {

@@ -2,8 +2,9 @@
 //!
 //! Lines are kept in segments of one string each, with the ends of the lines beside it, so that a line costs its bytes
 //! and fourteen more. A line's number is its identity for good: it is never given to another line, whatever falls out.
+//! Segments are shared: a copy of a store costs a few pointers, and is how a search looks at it from another thread.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 /// Number of a line, counted from the first that ever arrived.
 pub type LineId = u64;
@@ -61,7 +62,7 @@ impl Segment {
 /// Lines in memory.
 #[derive(Clone, Debug)]
 pub struct Store {
-    segments: VecDeque<Segment>,
+    segments: VecDeque<Arc<Segment>>,
     next: LineId,
     bytes: usize,
     limit: usize,
@@ -87,16 +88,17 @@ impl Store {
             .is_some_and(|last| last.text.len() + text.len() <= SEGMENT);
         if !fits {
             if let Some(last) = self.segments.back_mut() {
-                last.seal();
+                Arc::make_mut(last).seal();
             }
             let segment = Segment {
                 first: self.next,
                 text: String::with_capacity(SEGMENT.max(text.len())),
                 ..Segment::default()
             };
-            self.segments.push_back(segment);
+            self.segments.push_back(Arc::new(segment));
         }
-        let Some(last) = self.segments.back_mut() else {
+        // Copied only if a search still looks at it.
+        let Some(last) = self.segments.back_mut().map(Arc::make_mut) else {
             return;
         };
         last.text.push_str(text);

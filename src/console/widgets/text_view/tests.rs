@@ -35,8 +35,12 @@ fn type_into(view: &mut TextView, text: &str) {
     }
 }
 
+/// Has everything done that is left to look at, as the console does.
 fn finish(view: &mut TextView) {
-    while view.work() {}
+    view.work();
+    while let Some(errand) = view.errand() {
+        view.take(errand.run());
+    }
 }
 
 #[test]
@@ -335,7 +339,7 @@ fn an_empty_view_can_be_asked_anything() {
     type_into(&mut view, "(");
     view.answer(true);
     assert!(shown(&view).is_empty());
-    assert_eq!(view.state(), "no match · paused");
+    assert_eq!(view.state(), "as typed · no match · paused");
 }
 
 #[test]
@@ -353,9 +357,48 @@ fn a_long_search_is_done_in_slices_and_draws_in_between() {
     }
     view.ask(PromptKind::Search);
     type_into(&mut view, "^59999 ");
-    assert!(view.work(), "one slice is not enough");
+    assert!(view.work(), "it is not done at once");
     assert_eq!(shown(&view).len(), 4);
+    let errand = view.errand().unwrap();
+    view.push("59999 again", None, 0);
+    view.work();
+    view.take(errand.run());
     finish(&mut view);
-    assert_eq!(view.state(), "match 1/1");
+    assert_eq!(view.state(), "match 1/2");
     assert!(shown(&view).iter().any(|row| row.starts_with("59999 ")));
+}
+
+#[test]
+fn what_an_errand_found_before_the_lines_were_read_anew_is_left() {
+    let mut view = view(0);
+    for index in 0..60_000 {
+        view.push(&format!("{index} {}", "x".repeat(90)), None, 0);
+    }
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "x");
+    let old = view.errand().unwrap().run();
+    view.replace([("y".to_owned(), 0), ("x".to_owned(), 0)]);
+    view.take(old);
+    finish(&mut view);
+    assert_eq!(view.standing().matched.map(|(_, count, _)| count), Some(1));
+}
+
+#[test]
+fn a_filter_far_from_its_first_line_keeps_the_place_until_it_has_looked_at_all() {
+    let mut view = view(0);
+    for index in 0..60_000 {
+        let word = if index == 55_000 { "wanted" } else { "other" };
+        view.push(&format!("{index} {word} {}", "x".repeat(90)), None, 0);
+    }
+    view.to_start();
+    view.ask(PromptKind::Filter);
+    type_into(&mut view, "wanted");
+    finish(&mut view);
+    view.answer(true);
+    assert_eq!(view.state(), "filtered 1/60000");
+    assert!(
+        shown(&view)[0].starts_with("55000 wanted"),
+        "{:?}",
+        shown(&view)
+    );
 }

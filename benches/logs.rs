@@ -1,0 +1,216 @@
+//! What a person waits for in a log, on 1,000,000 lines of 120 bytes, beside what others take for the same in the same run:
+//! a `Vec<String>` with the same expression, and `grep` on a file where it is installed.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use std::{
+    fmt::Write as _,
+    fs,
+    hint::black_box,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use criterion::{Criterion, Throughput, criterion_group};
+use flightdeck::console::widgets::text_view::{self, Plain, PromptKind, TextView};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+const LINES: usize = 1_000_000;
+const WIDTH: usize = 120;
+/// In every hundredth line, and in the last one alone.
+const COMMON: &str = "retrying";
+const RARE: &str = "needle in the hay";
+
+fn line(number: usize, text: &mut String) {
+    text.clear();
+    let word = if number == LINES - 1 {
+        RARE
+    } else if number.is_multiple_of(100) {
+        COMMON
+    } else {
+        "working"
+    };
+    let _ = write!(
+        text,
+        "{number:>8} {word} on request /api/v1/tasks/{}",
+        number % 977
+    );
+    while text.len() < WIDTH {
+        text.push('.');
+    }
+}
+
+fn filled() -> TextView {
+    let mut view = TextView::new(Arc::new(Plain), text_view::LIMIT);
+    view.resize(140, 40);
+    let mut text = String::new();
+    for number in 0..LINES {
+        line(number, &mut text);
+        view.push(&text, Some(number as i64 * 1_000), 0);
+    }
+    view
+}
+
+/// Types `pattern` at the first line and has looked until the first screen of matches is known.
+fn search(view: &mut TextView, pattern: &str, wanted: usize) -> usize {
+    view.to_start();
+    view.ask(PromptKind::Search);
+    view.edit(|typed| pattern.clone_into(typed));
+    view.work();
+    loop {
+        let (_, found, done) = view.standing().matched.unwrap_or_default();
+        if found >= wanted || done {
+            view.answer(false);
+            return found;
+        }
+        if let Some(errand) = view.errand() {
+            view.take(errand.run());
+        }
+    }
+}
+
+fn ingest(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ingest 1,000,000 lines");
+    group
+        .sample_size(10)
+        .throughput(Throughput::Elements(LINES as u64));
+    let mut text = String::new();
+    line(1, &mut text);
+    group.bench_function("store", |bencher| {
+        bencher.iter(|| {
+            let mut view = TextView::new(Arc::new(Plain), text_view::LIMIT);
+            for number in 0..LINES {
+                view.push(&text, Some(number as i64), 0);
+            }
+            view.store().next()
+        });
+    });
+    group.bench_function("peer: Vec<String>", |bencher| {
+        bencher.iter(|| {
+            let mut all = Vec::new();
+            for _ in 0..LINES {
+                all.push(text.clone());
+            }
+            all.len()
+        });
+    });
+    group.finish();
+}
+
+fn searches(criterion: &mut Criterion) {
+    let mut view = filled();
+    let plain: Vec<String> = view.lines().map(|line| line.text.to_owned()).collect();
+    let mut group = criterion.benchmark_group("search 1,000,000 lines");
+    group.sample_size(20);
+    group.bench_function("first screen of matches", |bencher| {
+        bencher.iter(|| assert_eq!(search(&mut view, COMMON, 40).min(40), 40));
+    });
+    group.bench_function("a match in the last line alone", |bencher| {
+        bencher.iter(|| assert_eq!(search(&mut view, RARE, 40), 1));
+    });
+    group.bench_function("an expression nowhere to be found", |bencher| {
+        bencher.iter(|| assert_eq!(search(&mut view, r"panicked at \w+\.rs:\d+", 40), 0));
+    });
+    let expression = regex::RegexBuilder::new(RARE)
+        .case_insensitive(true)
+        .build()
+        .unwrap();
+    group.bench_function(
+        "peer: regex over a Vec<String>, the last line alone",
+        |bencher| {
+            bencher.iter(|| {
+                plain
+                    .iter()
+                    .filter(|line| expression.is_match(line))
+                    .count()
+            });
+        },
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    fs::write(&file, plain.join("\n")).unwrap();
+    let grep = || {
+        let mut command = Command::new("grep");
+        command
+            .args(["-i", "-c", RARE])
+            .arg(&file)
+            .stdout(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if grep() {
+        group.bench_function("peer: grep -i -c, the last line alone", |bencher| {
+            bencher.iter(|| assert!(grep()));
+        });
+    } else {
+        println!("SKIPPED peer: there is no grep");
+    }
+    group.finish();
+}
+
+fn frames(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("frame of 140x40");
+    let theme = flightdeck::console::theme::Theme::shipped("dark");
+    let area = Rect::new(0, 0, 140, 40);
+    let mut buffer = Buffer::empty(area);
+    let mut few = TextView::default();
+    few.resize(140, 40);
+    let mut text = String::new();
+    for number in 0..100 {
+        line(number, &mut text);
+        few.push(&text, Some(0), 0);
+    }
+    let mut many = filled();
+    for (name, view) in [
+        ("100 lines stored", &mut few),
+        ("1,000,000 lines stored", &mut many),
+    ] {
+        view.to_end();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| text_view::draw(black_box(view), &theme, area, &mut buffer));
+        });
+    }
+    group.finish();
+}
+
+/// Megabytes of this process that are in memory; `None` where that is not told.
+fn resident() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS"))?;
+    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
+}
+
+/// What is measured once, and not by repeating it.
+fn once() {
+    let before = resident();
+    let began = Instant::now();
+    let mut view = filled();
+    println!(
+        "1,000,000 lines of {WIDTH} bytes made and stored in {:?}",
+        began.elapsed()
+    );
+    if let Some((before, after)) = before.zip(resident()) {
+        println!("resident: {after:.0} MB with them, {before:.0} MB before");
+    }
+    // The longest that the task that draws is kept from a key while a search goes on.
+    view.to_start();
+    view.ask(PromptKind::Search);
+    view.edit(|typed| RARE.clone_into(typed));
+    let mut longest = Duration::ZERO;
+    while let Some(errand) = view.errand().map(text_view::Errand::run) {
+        let began = Instant::now();
+        view.take(errand);
+        view.work();
+        longest = longest.max(began.elapsed());
+    }
+    println!("longest step of a search on the task that draws: {longest:?}");
+}
+
+criterion_group!(benches, ingest, searches, frames);
+
+fn main() {
+    once();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
