@@ -31,6 +31,7 @@ mod manifests;
 mod preflight_cli;
 mod readme;
 mod runs_logs;
+mod sanitised;
 mod scenes;
 mod screen;
 mod screens;

@@ -70,6 +70,12 @@ impl Resume {
         self.expected.is_none_or(|place| !self.misses(place))
     }
 
+    /// Whether the new stream has shown no line that was known, though some are: the file is another, or the stream was cut
+    /// off before its first line.
+    pub(super) fn is_lost(&self) -> bool {
+        self.expected == Some(0) && !self.caught_up()
+    }
+
     /// Whether the next line is one of those that were read.
     pub(super) fn recognises(&self, hash: u64) -> bool {
         let mut rest = self.expected.map(|place| self.seen.iter().skip(place));

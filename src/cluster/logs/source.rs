@@ -187,7 +187,10 @@ impl Follow {
                     let words = text::sanitize(&status.message).into_owned();
                     return self.notice(Notice::Server(words)).await;
                 }
-                Err(error) => Stop::Broken(reason(&error)),
+                Err(error) => {
+                    absent = 0;
+                    Stop::Broken(reason(&error))
+                }
             };
             if !matches!(stop, Stop::Closed) {
                 self.tail = None;
@@ -199,7 +202,8 @@ impl Follow {
                     continue;
                 }
                 let alike = before.as_ref() == self.tail.as_ref();
-                astray += u32::from(!self.resume.caught_up());
+                // A stream that shows a part of what was read was cut off: only one that shows nothing may be of a new file.
+                astray = if self.resume.is_lost() { astray + 1 } else { 0 };
                 if alike && (self.resume.caught_up() || astray >= FAREWELLS) {
                     return self.finish().await;
                 }

@@ -366,7 +366,7 @@ fn go_on(model: &mut Model, effects: &mut Effects) {
     let Some(view) = detail.text() else { return };
     if view.work()
         && detail.errand.is_none()
-        && let Some(errand) = detail.text().and_then(|view| view.errand())
+        && let Some(errand) = detail.text().and_then(TextView::errand)
     {
         detail.errands += 1;
         detail.errand = Some((detail.errands, tab));

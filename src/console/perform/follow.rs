@@ -161,21 +161,20 @@ pub(super) async fn follow(
         served: None,
         known: Progress::default(),
     };
-    let mut finished = false;
-    loop {
+    let finished = loop {
         desk.begin().await;
         if desk.served.is_some() {
             earlier(context, &followed, sender).await;
         }
-        finished = desk.keep_up(events(context, &followed)).await;
-        if finished && desk.served.is_some() {
+        let over = desk.keep_up(events(context, &followed)).await;
+        if over && desk.served.is_some() {
             let news = News::LogEnded(followed.run.clone(), None);
             send(sender, Msg::Detail(news)).await;
         }
         if close(&listening, desk.served) {
-            break;
+            break over;
         }
-    }
+    };
     let known = desk.known.clone();
     drop(desk);
     if finished {

@@ -2,8 +2,9 @@
 //!
 //! The view keeps its place by the number of a line, so that nothing moves under the eye when lines arrive or fall out.
 //! What little there is to search is searched at once ([`TextView::work`]), what is more is handed out as an [`Errand`] for
-//! another thread; drawing costs what is on the screen. It knows no clock, no file, no thread and no clipboard.
+//! another thread; drawing costs what is on the screen. It knows no clock, no thread and no clipboard.
 
+mod away;
 mod draw;
 mod errand;
 mod export;
@@ -12,6 +13,7 @@ pub mod lens;
 mod place;
 mod scan;
 mod seek;
+mod segment;
 mod standing;
 mod store;
 
@@ -29,8 +31,8 @@ pub use seek::{Prompt, PromptKind};
 pub use standing::Standing;
 pub use store::{Line, LineId, Store};
 
-/// Bytes of lines kept in memory unless the owner says otherwise.
-pub const LIMIT: usize = 160 * 1024 * 1024;
+/// Bytes of lines kept in memory unless the owner says otherwise; older ones are written away.
+pub const LIMIT: usize = 128 * 1024 * 1024;
 
 /// Bytes that [`TextView::work`] looks at in one go: well below a millisecond.
 const AT_ONCE: usize = 128 * 1024;
@@ -191,10 +193,10 @@ impl TextView {
         let scans = [&mut self.filter, &mut self.search, &mut self.errors];
         let mut through = true;
         for scan in scans.into_iter().flatten() {
-            through &= scan.step(store, lens, AT_ONCE);
+            through &= scan.step(store, lens, AT_ONCE, false);
         }
         self.go_on();
-        !through
+        !through || self.store.is_full() || !self.missing().is_empty()
     }
 
     /// Jumps if the answer is known by now, and stays among the lines there are.
@@ -319,13 +321,6 @@ impl TextView {
             .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
             .collect();
         lines.join("\n")
-    }
-
-    /// Every line as it came, the filtered ones when there is a filter.
-    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.store
-            .from(0)
-            .filter(|line| self.filter.as_ref().is_none_or(|scan| scan.has(line.id)))
     }
 }
 

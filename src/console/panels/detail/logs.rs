@@ -320,6 +320,10 @@ impl Lens for LogLens {
         told.collect()
     }
 
+    fn is_verbatim(&self, lines: &str) -> bool {
+        self.raw || !lines.starts_with('{') && !lines.contains("\n{")
+    }
+
     fn plain<'a>(&self, line: &Line<'a>) -> Cow<'a, str> {
         if !self.told(line) {
             return Cow::Borrowed(line.text);

@@ -62,15 +62,17 @@ impl Export {
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let filter = self.filter.clone().map(|mut scan| {
             // It may not have looked at all lines yet.
-            scan.step(&self.store, self.lens.as_ref(), usize::MAX);
+            scan.step(&self.store, self.lens.as_ref(), usize::MAX, true);
             scan
         });
-        for line in self.store.from(0) {
+        let mut done = Ok(());
+        self.store.walk(0, true, |line| {
             if filter.as_ref().is_none_or(|scan| scan.has(line.id)) {
-                self.write_line(out, &line)?;
+                done = self.write_line(out, line);
             }
-        }
-        Ok(())
+            done.is_ok()
+        });
+        done
     }
 
     fn write_line(&self, out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {

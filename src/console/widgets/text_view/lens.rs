@@ -53,6 +53,12 @@ pub trait Lens: Debug + Send + Sync {
         Cow::Borrowed(line.text)
     }
 
+    /// Whether a search looks at these lines as they came, each with a line break behind it: then it can look at all of them
+    /// at once. `false` is always right.
+    fn is_verbatim(&self, _lines: &str) -> bool {
+        false
+    }
+
     /// What stands before the first row of a line, outside horizontal scrolling; of the same width for every line.
     fn gutter(&self, _line: &Line<'_>) -> Option<Piece<'static>> {
         None
@@ -86,6 +92,10 @@ pub fn looks_like_an_error(text: &str) -> bool {
 pub struct Plain;
 
 impl Lens for Plain {
+    fn is_verbatim(&self, _lines: &str) -> bool {
+        true
+    }
+
     fn rows<'a>(&self, line: &Line<'a>, _width: usize) -> Vec<Row<'a>> {
         vec![Row::of(ansi(line.text, Scope::Text))]
     }

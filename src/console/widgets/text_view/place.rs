@@ -1,7 +1,7 @@
 //! Where a text view stands: a line and a part of it, not a row of the screen; and moving from there.
 
 use super::{
-    Line, LineId, Stamps, TextView,
+    Line, LineId, Stamps, TextView, away,
     lay::{Frame, Spans, lay},
     scan::Scan,
 };
@@ -27,7 +27,10 @@ const STAMP: usize = 9;
 impl TextView {
     /// The oldest line that may be shown.
     fn floor(&self) -> LineId {
-        let newest = || self.store.get(self.store.next().checked_sub(1)?)?.at;
+        let newest = || {
+            let last = self.store.next().checked_sub(1)?;
+            self.store.with(last, |line| line.at)?
+        };
         match self.since.zip(newest()) {
             Some((seconds, newest)) => self.store.since(newest - seconds * 1_000_000),
             None => self.store.first(),
@@ -56,11 +59,18 @@ impl TextView {
 
     /// Rows of the screen that one line takes.
     pub(super) fn rows_of(&self, id: LineId) -> Vec<Spans> {
-        let Some(line) = self.store.get(id) else {
-            return Vec::new();
-        };
-        let stamp = self.stamp(&line);
-        let gutter = self.lens.gutter(&line);
+        let rows = self.store.with(id, |line| self.rows_of_line(line));
+        rows.unwrap_or_else(|| {
+            // It is on its way: a row keeps its place.
+            let waiting = || vec![("…".to_owned(), Scope::Faint)];
+            Vec::from_iter(self.store.is_away(id).then(waiting))
+        })
+    }
+
+    fn rows_of_line(&self, line: &Line<'_>) -> Vec<Spans> {
+        let id = line.id;
+        let stamp = self.stamp(line);
+        let gutter = self.lens.gutter(line);
         let edge = if stamp.is_some() { STAMP } else { 0 }
             + gutter
                 .as_ref()
@@ -78,7 +88,7 @@ impl TextView {
             mark: self.pattern().map(|pattern| (pattern, scope)),
         };
         let mut out = Vec::new();
-        for row in self.lens.rows(&line, width) {
+        for row in self.lens.rows(line, width) {
             for mut spans in lay(&row, frame) {
                 if edge > 0 {
                     let mut whole = Spans::with_capacity(spans.len() + 2);
@@ -118,11 +128,7 @@ impl TextView {
                 )
             }
             (Stamps::Elapsed, Some(at)) => {
-                let start = self
-                    .store
-                    .get(self.store.first())
-                    .and_then(|line| line.at)
-                    .unwrap_or(at);
+                let start = self.store.start().unwrap_or(at);
                 format!(
                     "+{}",
                     crate::text::duration((at - start).div_euclid(1_000_000))
@@ -187,10 +193,7 @@ impl TextView {
             && next.is_some()
             && self.before(next.unwrap_or_default()).is_none()
         {
-            let words = format!(
-                "{} earlier lines are no longer in memory",
-                self.store.first()
-            );
+            let words = format!("{} earlier lines were let go", self.store.first());
             shown.push(Shown {
                 place: top,
                 spans: vec![(
@@ -223,9 +226,11 @@ impl TextView {
         let at = usize::from(self.stamps != Stamps::None);
         let mut above: Option<(String, Scope)> = None;
         for row in shown.iter_mut().filter(|row| row.place.part == 0) {
-            let line = self.store.get(row.place.line);
-            if line.and_then(|line| self.lens.gutter(&line)).is_none() {
-                return;
+            let gutter = self
+                .store
+                .with(row.place.line, |line| self.lens.gutter(line));
+            if gutter.flatten().is_none() {
+                continue;
             }
             let Some(span) = row.spans.get_mut(at) else {
                 continue;
@@ -236,6 +241,15 @@ impl TextView {
                 above = Some(span.clone());
             }
         }
+    }
+
+    /// The lines on the screen or beside it that are to be read back.
+    pub(super) fn missing(&self) -> Vec<away::Place> {
+        if !self.store.has_away() {
+            return Vec::new();
+        }
+        let lines = self.visible().into_iter().map(|row| row.place.line);
+        self.store.missing(lines)
     }
 
     /// Whether any row of a line is on the screen.

@@ -21,6 +21,8 @@ const PATTERN_LIMIT: usize = 1 << 20;
 pub struct Pattern {
     text: String,
     regex: Regex,
+    /// For many lines at once: what is in one of them is found by it, and perhaps more. `None` if there is no such.
+    wide: Option<Regex>,
     literal: bool,
 }
 
@@ -34,12 +36,14 @@ impl Pattern {
     /// `None` for an empty text.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let build = |pattern: &str| {
-            RegexBuilder::new(pattern)
+        let builder = |pattern: &str| {
+            let mut builder = RegexBuilder::new(pattern);
+            builder
                 .case_insensitive(!text.chars().any(char::is_uppercase))
-                .size_limit(PATTERN_LIMIT)
-                .build()
+                .size_limit(PATTERN_LIMIT);
+            builder
         };
+        let build = |pattern: &str| builder(pattern).build();
         if text.is_empty() {
             return None;
         }
@@ -47,9 +51,13 @@ impl Pattern {
             Ok(regex) => (regex, false),
             Err(_) => (build(&regex::escape(text)).ok()?, true),
         };
+        // Beginnings and ends are those of lines; flags in the pattern could make them others.
+        let wide = builder(regex.as_str()).multi_line(true).build().ok();
+        let plain = literal || !["(?", "\\A", "\\z"].iter().any(|sign| text.contains(sign));
         Some(Self {
             text: text.to_owned(),
             regex,
+            wide: wide.filter(|_| plain),
             literal,
         })
     }
@@ -99,6 +107,17 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// Whether no line of a text of many lines is it, as far as one look can tell.
+    fn is_nowhere_in(&self, lines: &str, lens: &dyn Lens) -> bool {
+        let Self::Pattern(Pattern {
+            wide: Some(wide), ..
+        }) = self
+        else {
+            return false;
+        };
+        lens.is_verbatim(lines) && !wide.is_match(lines)
+    }
+
     fn is(&self, line: &Line<'_>, lens: &dyn Lens) -> bool {
         match self {
             Self::Pattern(pattern) => pattern.is_in(&lens.plain(line)),
@@ -180,8 +199,9 @@ impl Scan {
         &self.wanted
     }
 
-    /// Looks at about `budget` bytes of lines. True when it is through.
-    pub fn step(&mut self, store: &Store, lens: &dyn Lens, budget: usize) -> bool {
+    /// Looks at about `budget` bytes of lines. True when it is through. With `reads` also at lines that must be read from
+    /// the disk, which blocks.
+    pub fn step(&mut self, store: &Store, lens: &dyn Lens, budget: usize, reads: bool) -> bool {
         self.forget_before(store.first());
         let mut left = budget;
         let weight = lens.weight();
@@ -189,18 +209,31 @@ impl Scan {
             (&mut self.ahead, store.next(), &mut self.found_ahead),
             (&mut self.behind, self.anchor, &mut self.found_behind),
         ] {
-            for line in store.from(*next) {
-                if line.id >= end {
-                    break;
-                }
-                if left == 0 {
+            store.walk_segments(*next, reads, |segment| {
+                let begun = next.saturating_sub(segment.first()) as usize;
+                if *next >= end || left == 0 {
                     return false;
                 }
-                left = left.saturating_sub((line.text.len() + 16) * weight);
-                if self.wanted.is(&line, lens) {
-                    found.push_back(line.id);
+                if begun == 0 && self.wanted.is_nowhere_in(segment.text(), lens) {
+                    left = left.saturating_sub(segment.bytes() / 2);
+                    *next = end.min(segment.first() + segment.lines() as u64);
+                    return true;
                 }
-                *next = line.id + 1;
+                let lines = (begun..segment.lines()).filter_map(|index| segment.line(index));
+                for line in lines {
+                    if line.id >= end || left == 0 {
+                        return false;
+                    }
+                    left = left.saturating_sub((line.text.len() + 16) * weight);
+                    if self.wanted.is(&line, lens) {
+                        found.push_back(line.id);
+                    }
+                    *next = line.id + 1;
+                }
+                true
+            });
+            if *next < end {
+                return false;
             }
         }
         true
@@ -388,13 +421,52 @@ mod tests {
     }
 
     #[test]
+    fn looking_at_many_lines_at_once_finds_what_looking_at_each_does() {
+        let lines = [
+            "", "foo", "foobar", "bar foo", "oo", "FOO", "a\tb", "é", "f", "(", "o(?", "end.",
+        ];
+        let all = store(&lines);
+        for typed in [
+            "foo",
+            "^foo$",
+            "^$",
+            "\\bfoo\\b",
+            "o+$",
+            "Foo",
+            "FOO",
+            "[^a]",
+            "\\s",
+            "(?i)FOO",
+            "\\Afoo\\z",
+            "f$|^b",
+            "(",
+            "o(?",
+            "x*",
+            ".",
+            "é",
+            "nowhere",
+            "o\\n",
+            "\\Df",
+            "end\\.$",
+            "(?m)^oo",
+        ] {
+            let pattern = Pattern::new(typed).unwrap();
+            let mut scan = scan(typed, 0);
+            while !scan.step(&all, &Plain, 10_000, false) {}
+            let found: Vec<_> = (0..lines.len() as u64).filter(|id| scan.has(*id)).collect();
+            let each = (0_u64..).zip(lines).filter(|(_, line)| pattern.is_in(line));
+            assert_eq!(found, each.map(|(id, _)| id).collect::<Vec<_>>(), "{typed}");
+        }
+    }
+
+    #[test]
     fn slices_of_any_size_find_the_same() {
         let store = store(&["a1", "b", "a2", "c", "a3", "a4"]);
         for anchor in 0..7 {
             for budget in [1, 17, 40, 10_000] {
                 let mut scan = scan("a", anchor);
                 let mut steps = 0;
-                while !scan.step(&store, &Plain, budget) {
+                while !scan.step(&store, &Plain, budget, false) {
                     steps += 1;
                     assert!(steps < 100, "a scan ends");
                 }
@@ -413,11 +485,11 @@ mod tests {
                 let mut scan = scan("a", anchor);
                 loop {
                     let mut part = scan.part();
-                    part.step(&store, &Plain, elsewhere);
+                    part.step(&store, &Plain, elsewhere, false);
                     if store.next() < 9 {
                         store.push("a", None, 0);
                     }
-                    let through = scan.step(&store, &Plain, here);
+                    let through = scan.step(&store, &Plain, here, false);
                     scan.join(part);
                     if through {
                         break;
@@ -437,7 +509,7 @@ mod tests {
     fn what_was_found_elsewhere_for_another_pattern_is_left() {
         let store = store(&["a", "b"]);
         let mut part = scan("b", 0);
-        part.step(&store, &Plain, 1_000);
+        part.step(&store, &Plain, 1_000, false);
         let mut own = scan("a", 0);
         own.join(part);
         assert_eq!(own.count(), 0);
@@ -452,13 +524,13 @@ mod tests {
             Answer::NotYet,
             "not known before anything was looked at"
         );
-        while !scan.step(&store, &Plain, 1) {}
+        while !scan.step(&store, &Plain, 1, false) {}
         assert_eq!(scan.following(1, &store), Answer::At(2));
         assert_eq!(scan.following(3, &store), Answer::At(0));
         assert_eq!(scan.preceding(2, &store), Answer::At(0));
         assert_eq!(scan.preceding(0, &store), Answer::At(2));
         let mut nothing = Scan::new(Wanted::Pattern(Pattern::new("zzz").unwrap()), 0);
-        while !nothing.step(&store, &Plain, 1) {}
+        while !nothing.step(&store, &Plain, 1, false) {}
         assert_eq!(nothing.following(0, &store), Answer::Nowhere);
     }
 
@@ -479,7 +551,7 @@ mod tests {
                 },
                 0,
             );
-            while !scan.step(&store, &Plain, 5) {}
+            while !scan.step(&store, &Plain, 5, false) {}
             let found: Vec<_> = (0..3).filter(|id| scan.has(*id)).collect();
             assert_eq!(found, kept, "{typed}");
         }

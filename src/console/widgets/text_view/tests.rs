@@ -35,6 +35,13 @@ fn type_into(view: &mut TextView, text: &str) {
     }
 }
 
+fn saved(view: &TextView) -> Vec<String> {
+    let mut bytes = Vec::new();
+    view.export(Form::default()).write(&mut bytes).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
 /// Has everything done that is left to look at, as the console does.
 fn finish(view: &mut TextView) {
     view.work();
@@ -120,10 +127,57 @@ fn the_place_stays_when_old_lines_fall_out_and_what_fell_is_said() {
         "what was shown is gone: the oldest line there is comes next"
     );
     assert!(
-        shown(&view)[0].ends_with("earlier lines are no longer in memory"),
+        shown(&view)[0].ends_with("earlier lines were let go"),
         "{:?}",
         shown(&view)
     );
+}
+
+#[test]
+fn lines_that_were_written_away_are_scrolled_to_searched_and_saved_like_all_others() {
+    let mut view = TextView::new(Arc::new(Plain), 200_000).following();
+    view.resize(80, 5);
+    for index in 0..20_000 {
+        view.push(&format!("line {index} {}", "x".repeat(60)), Some(index), 0);
+        if index % 200 == 0 {
+            finish(&mut view);
+        }
+    }
+    finish(&mut view);
+    assert!(view.store().bytes() < 300_000, "{}", view.store().bytes());
+    assert_eq!(view.standing().fallen, 0);
+    view.to_start();
+    assert_eq!(
+        shown(&view),
+        ["…"; 5],
+        "they keep their places until they are there"
+    );
+    finish(&mut view);
+    assert!(
+        shown(&view)[4].starts_with("line 4 x"),
+        "{:?}",
+        shown(&view)
+    );
+    // Scrolling on meets no line that is not there yet.
+    for row in 1..3_000 {
+        view.scroll(1);
+        assert!(
+            shown(&view)[0].starts_with(&format!("line {row} ")),
+            "{:?}",
+            shown(&view)
+        );
+        finish(&mut view);
+    }
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "line 777 ");
+    finish(&mut view);
+    view.answer(true);
+    finish(&mut view);
+    assert_eq!(view.state(), "match 1/1 · paused");
+    assert!(shown(&view).iter().any(|row| row.starts_with("line 777 ")));
+    let saved = saved(&view);
+    assert_eq!(saved.len(), 20_000);
+    assert!(saved[12_345].starts_with("line 12345 x"));
 }
 
 #[test]
@@ -194,11 +248,11 @@ fn a_filter_narrows_and_gives_everything_back() {
     assert_eq!(view.state(), "filtered 8/100");
     view.push("line 105", None, 0);
     view.work();
-    assert_eq!(view.lines().count(), 9, "new lines pass the filter too");
+    assert_eq!(saved(&view).len(), 9, "new lines pass the filter too");
     view.ask(PromptKind::Filter);
     view.edit(String::clear);
     view.answer(true);
-    assert_eq!(view.lines().count(), 101);
+    assert_eq!(saved(&view).len(), 101);
 }
 
 #[test]

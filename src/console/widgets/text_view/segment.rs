@@ -1,0 +1,180 @@
+//! A piece of a store: some hundred lines in one string, each with a line break behind it, and beside it where each ends,
+//! when it came and its tag. It can be written as bytes and read back.
+
+use super::store::{Line, LineId};
+
+/// Bytes of a line beside its text: its end, its time, its tag and its line break.
+pub(super) const BESIDE: usize = BESIDE_TEXT + 1;
+const BESIDE_TEXT: usize = size_of::<u32>() + size_of::<i64>() + size_of::<u16>();
+/// Bytes before the lines of a written segment: the number of the first one.
+const HEAD: usize = size_of::<LineId>();
+
+/// Lines that follow one another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Segment {
+    first: LineId,
+    text: String,
+    ends: Vec<u32>,
+    /// `i64::MIN` for none.
+    times: Vec<i64>,
+    tags: Vec<u16>,
+}
+
+impl Segment {
+    pub(super) fn new(first: LineId, bytes: usize) -> Self {
+        Self {
+            first,
+            text: String::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn push(&mut self, text: &str, at: Option<i64>, tag: u16) {
+        self.text.push_str(text);
+        self.ends.push(self.text.len() as u32);
+        self.text.push('\n');
+        self.times.push(at.unwrap_or(i64::MIN));
+        self.tags.push(tag);
+    }
+
+    /// Nothing more will come.
+    pub(super) fn seal(&mut self) {
+        self.text.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.times.shrink_to_fit();
+        self.tags.shrink_to_fit();
+    }
+
+    pub(super) const fn first(&self) -> LineId {
+        self.first
+    }
+
+    pub(super) const fn lines(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// All its lines, each with a line break behind it.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Bytes in memory, about.
+    pub(super) const fn bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * BESIDE_TEXT
+    }
+
+    #[cfg(test)]
+    pub(super) const fn held(&self) -> usize {
+        self.text.capacity()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.times.capacity() * size_of::<i64>()
+            + self.tags.capacity() * size_of::<u16>()
+    }
+
+    /// The line of that place in it.
+    pub(super) fn line(&self, index: usize) -> Option<Line<'_>> {
+        let end = *self.ends.get(index)? as usize;
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize + 1);
+        Some(Line {
+            id: self.first + index as u64,
+            text: &self.text[start..end],
+            at: Some(self.times[index]).filter(|at| *at != i64::MIN),
+            tag: self.tags[index],
+        })
+    }
+
+    /// When its first line came, if that one has a time.
+    pub(super) fn begins(&self) -> Option<i64> {
+        self.times.first().copied().filter(|at| *at != i64::MIN)
+    }
+
+    /// The place behind the last line that is older than `at`.
+    pub(super) fn since(&self, at: i64) -> usize {
+        let old = |time: &i64| *time != i64::MIN && *time < at;
+        self.times.iter().rposition(old).map_or(0, |last| last + 1)
+    }
+
+    /// Bytes it takes when it is written.
+    pub(super) const fn written(&self) -> usize {
+        HEAD + self.bytes()
+    }
+
+    /// It as bytes.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.written());
+        out.extend(self.first.to_le_bytes());
+        out.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
+        out.extend(self.times.iter().flat_map(|time| time.to_le_bytes()));
+        out.extend(self.tags.iter().flat_map(|tag| tag.to_le_bytes()));
+        out.extend(self.text.as_bytes());
+        out
+    }
+
+    /// The segment that begins with `first` and has so many lines; `None` if the bytes are another's.
+    pub(super) fn read(first: LineId, lines: usize, bytes: &[u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_at_checked(HEAD)?;
+        if head != first.to_le_bytes() {
+            return None;
+        }
+        let (ends, rest) = rest.split_at_checked(lines * size_of::<u32>())?;
+        let (times, rest) = rest.split_at_checked(lines * size_of::<i64>())?;
+        let (tags, text) = rest.split_at_checked(lines * size_of::<u16>())?;
+        let text = String::from_utf8(text.to_vec()).ok()?;
+        let ends: Vec<u32> = ends
+            .as_chunks()
+            .0
+            .iter()
+            .map(|end| u32::from_le_bytes(*end))
+            .collect();
+        // Every line has its line break, one after the other.
+        let broken = |end: &u32| text.as_bytes().get(*end as usize) == Some(&b'\n');
+        let sound = ends.is_sorted_by(|before, after| before < after) && ends.iter().all(broken);
+        sound.then(|| Self {
+            first,
+            text,
+            ends,
+            times: times
+                .as_chunks()
+                .0
+                .iter()
+                .map(|time| i64::from_le_bytes(*time))
+                .collect(),
+            tags: tags
+                .as_chunks()
+                .0
+                .iter()
+                .map(|tag| u16::from_le_bytes(*tag))
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_that_are_no_segment_are_refused_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), lines in 0usize..9, flips in prop::collection::vec((0usize..400, any::<u8>()), 0..4)) {
+            let _ = Segment::read(0, lines, &bytes);
+            let mut segment = Segment::new(7, 0);
+            for line in ["one", "zwei é", "", "日本"] {
+                segment.push(line, Some(3), 1);
+            }
+            let mut bytes = segment.write();
+            prop_assert_eq!(bytes.len(), segment.written());
+            for (at, byte) in flips {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+            }
+            if let Some(read) = Segment::read(7, 4, &bytes) {
+                prop_assert_eq!((0..9).filter_map(|index| read.line(index)).count(), 4);
+            }
+            prop_assert!(Segment::read(8, 4, &segment.write()).is_none());
+        }
+    }
+}
