@@ -14,7 +14,7 @@ mod runs;
 mod session;
 mod tasks;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -25,6 +25,7 @@ pub use tasks::Tasks;
 
 use crate::{
     runs::RunKind,
+    telemetry::LogFormat,
     verbs::{AddContext, Clean, Delete, Launch, Retry, Stop},
 };
 
@@ -101,6 +102,11 @@ pub enum Command {
     Migrate(migrate::MigrateArguments),
     /// Print what a cluster needs, for kubectl apply --server-side -f -.
     Manifests(manifests::Manifests),
+    /// Run the controller of a cluster: it starts and follows the stages of runs.
+    ///
+    /// In a pod it looks after the pod's own cluster and namespace. Its settings are the shipped ones with the ConfigMap
+    /// `flightdeck-settings` over them, taken up as it changes; nothing is read from this machine.
+    Controller(ControllerArguments),
     /// Print every path this program uses.
     Info {
         #[arg(long, short, value_enum, default_value_t)]
@@ -217,6 +223,17 @@ pub struct CleanArguments {
     pub output: Format,
 }
 
+/// `controller`
+#[derive(Debug, Args)]
+pub struct ControllerArguments {
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Form of the log, which goes to stderr.
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
 /// `preflight`
 #[derive(Debug, Args)]
 pub struct Preflight {
@@ -295,6 +312,7 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         Command::Info { output } => embedded::info(session, output),
         Command::Console
         | Command::Demo(_)
+        | Command::Controller(_)
         | Command::Embedded(Embedded::Serve { .. })
         | Command::Stage { .. }
         | Command::Agent { .. }
@@ -342,6 +360,7 @@ mod tests {
             "flightdeck embedded kubeconfig --path",
             "flightdeck migrate --dry-run --task 1 --task 2",
             "flightdeck manifests all --image registry.example/flightdeck:1 --namespace runs",
+            "flightdeck controller --context prod -n agents --listen 0.0.0.0:8080 --log-format json",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

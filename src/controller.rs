@@ -12,19 +12,29 @@
 //! | `objects`, `jobs` | what is made |
 //! | `apply`, `error` | how it is written, and what can go wrong |
 //! | `crds` | the definitions of both kinds |
+//! | `process` | the controller as a process of its own: settings, metrics, health |
+//! | `live`, `metrics`, `health` | settings as they change; what is counted; whether it is ready |
 
 mod apply;
 mod crds;
 mod error;
+mod health;
 mod jobs;
 mod judge;
+mod live;
+mod metrics;
 mod objects;
 mod observe;
 mod observed;
 mod plan;
+mod process;
 mod run;
 
 pub use crds::{InstallError, crds, install_crds};
 pub use error::RetryDelays;
+pub use health::Health;
+pub use live::LiveSettings;
+pub use metrics::{CountRequests, Metrics};
 pub use objects::{ANNOTATION_HOLDER, workspace_name};
+pub use process::{ProcessError, ProcessOptions, serve};
 pub use run::{ControllerConfig, run};

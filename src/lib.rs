@@ -20,6 +20,7 @@
 //! | rooms | what they hold |
 //! |---|---|
 //! | [`text`] | words on a screen: sanitising, cutting, ages |
+//! | [`telemetry`] | what is logged, and how |
 //! | [`resources`] | wire types of the two custom resources |
 //! | [`runs`], [`tasks`], [`transcript`] | the domain, pure |
 //! | [`settings`], [`templates`], [`repository`], [`preflight`], [`cluster`], [`ledger`], [`forge`], [`agents`], [`embedded`] | what the domain meets: files, git, clusters, forges |
@@ -50,6 +51,7 @@ pub mod runs;
 pub mod settings;
 pub mod stages;
 pub mod tasks;
+pub mod telemetry;
 pub mod templates;
 pub mod text;
 pub mod transcript;

@@ -12,22 +12,27 @@ use clap::Parser;
 use flightdeck::{
     agents,
     cli::{self, Cli, Command, Embedded, Session},
+    cluster::connect::ConnectError,
     console::{
         self, Connected, ConsoleError, ConsoleOptions,
         keymap::{Keymap, KeymapError},
         theme::{Depth, Theme},
         world,
     },
+    controller::{self, ProcessError, ProcessOptions},
     daemon, demo,
     embedded::{
         self,
         fault::{Faults, Plan},
     },
     settings::{Paths, SettingsError},
-    stages, text,
+    stages,
+    telemetry::{self, LogFormat},
+    text,
     verbs::VerbError,
 };
 use futures::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -58,6 +63,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Embedded(Embedded::Serve { detach, fault })) => {
             serve(&Session::open(&place, program)?, detach, fault.as_deref()).await
         }
+        Some(Command::Controller(arguments)) => run_controller(&arguments, place).await,
         Some(Command::Demo(arguments)) => run_demo(arguments, &place, program).await,
         None | Some(Command::Console) => {
             open_console(Session::open(&place, program)?, &place.repo).await
@@ -115,6 +121,33 @@ async fn connect(session: Arc<Session>) -> Result<Connected, String> {
     })
 }
 
+/// The controller as a process of its own, until it is told to end.
+async fn run_controller(
+    arguments: &cli::ControllerArguments,
+    place: cli::Place,
+) -> anyhow::Result<ExitCode> {
+    telemetry::log(io::stderr, arguments.log_format);
+    let options = ProcessOptions {
+        context: place.context,
+        namespace: place.namespace,
+        listen: arguments.listen,
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listening = |address| {
+        // Whoever started it with port 0 reads the port here; nothing follows it.
+        drop(writeln!(io::stdout(), "serving http://{address}"));
+    };
+    controller::serve(options, listening, async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn run_demo(
     arguments: cli::Demo,
     place: &cli::Place,
@@ -155,7 +188,7 @@ async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow
     let plan = faults.map(Plan::read).transpose()?;
     let faults = plan.map_or_else(Faults::none, Faults::new);
     session.paths.make_state()?;
-    log_with(io::stderr);
+    telemetry::log(io::stderr, LogFormat::Text);
     let mut options =
         daemon::Options::of_this_process(&session.paths, &session.settings, &session.program);
     options.faults = faults.clone();
@@ -182,21 +215,8 @@ fn log_to(path: &Path) -> anyhow::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    log_with(Arc::new(Paths::open_log(path)?));
+    telemetry::log(Arc::new(Paths::open_log(path)?), LogFormat::Text);
     Ok(())
-}
-
-fn log_with<W>(writer: W)
-where
-    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
-{
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FLIGHTDECK_LOG")
-        .unwrap_or_else(|_| "flightdeck=info,warn".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(writer)
-        .init();
 }
 
 fn notice(text: &str) {
@@ -209,6 +229,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     notice(&format!("flightdeck: {error:#}"));
     let usage = error.is::<SettingsError>()
         || error.is::<KeymapError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(ProcessError::Connect(ConnectError::NoPod(_)))
+        )
         || matches!(error.downcast_ref(), Some(ConsoleError::NoTerminal(_)));
     let code = if usage {
         2

@@ -4,11 +4,16 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
+mod check;
 mod paths;
 mod pods;
+mod policy;
+mod shared;
 
 pub use paths::Paths;
 pub use pods::{Amount, PodSettings, Share, Toleration};
+pub use policy::NotAllowed;
+pub use shared::{Refused, SETTINGS_KEY, SETTINGS_MAP};
 
 use crate::runs::{ForgeTarget, RunKind, health::Thresholds, naming};
 
@@ -26,6 +31,7 @@ pub struct Settings {
     pub images: Images,
     pub agents: BTreeMap<String, AgentSettings>,
     pub secrets: Secrets,
+    pub allow: AllowSettings,
     pub workspace: WorkspaceSettings,
     pub pods: PodSettings,
     pub git: GitSettings,
@@ -102,6 +108,18 @@ pub struct SecretName {
     pub key: String,
 }
 
+/// `[allow]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowSettings {
+    /// Hosts, or `*.` and the end of their names.
+    pub github_token_hosts: Vec<String>,
+    /// The same.
+    pub ssh_key_hosts: Vec<String>,
+    /// Names of Secrets; a `*` at the end stands for the rest of a name.
+    pub env_secrets: Vec<String>,
+}
+
 /// `[workspace]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,7 +190,7 @@ pub struct LedgerSettings {
     pub run_mib: u64,
 }
 
-/// Why settings could not be read. The message of the parser names line and key.
+/// Why settings could not be read. The message names line and key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("{file}: {source}")]
@@ -201,24 +219,38 @@ impl Settings {
             text.parse::<toml::Table>()
                 .map_err(|error| SettingsError::Parse {
                     file: file.to_owned(),
-                    message: error.to_string(),
+                    message: shared::in_text(text, &error).to_string(),
                 })
         };
-        let mut merged = parse("config/console.toml", DEFAULTS)?;
-        let health = parse("config/health.toml", HEALTH)?;
-        merged.insert("health".into(), health.into());
+        let mut over = toml::Table::new();
         for (file, text) in layers {
-            merge(&mut merged, parse(file, text)?);
+            merge(&mut over, parse(file, text)?);
             // Read after each layer, so that an unknown key is blamed on the file that holds it.
-            Self::deserialize(merged.clone()).map_err(|error| SettingsError::Parse {
-                file: file.clone(),
-                message: error.message().to_owned(),
+            Self::merged(over.clone()).map_err(|error| {
+                let (field, message) = shared::blamed(&error);
+                let line = shared::line_of(text, &field);
+                let refused = Refused {
+                    line,
+                    field,
+                    message,
+                };
+                SettingsError::Parse {
+                    file: file.clone(),
+                    message: refused.to_string(),
+                }
             })?;
         }
-        Self::deserialize(merged).map_err(|error| SettingsError::Parse {
+        Self::merged(over).map_err(|error| SettingsError::Parse {
             file: "config/console.toml".into(),
             message: error.message().to_owned(),
         })
+    }
+
+    /// The defaults with one table over them.
+    fn merged(over: toml::Table) -> Result<Self, toml::de::Error> {
+        let mut merged = defaults()?;
+        merge(&mut merged, over);
+        Self::deserialize(merged)
     }
 
     /// The defaults with those of `files` over them that exist.
@@ -273,6 +305,14 @@ impl Settings {
     }
 }
 
+/// The shipped files as one table.
+fn defaults() -> Result<toml::Table, toml::de::Error> {
+    let mut all: toml::Table = DEFAULTS.parse()?;
+    let health: toml::Table = HEALTH.parse()?;
+    all.insert("health".into(), health.into());
+    Ok(all)
+}
+
 fn merge(under: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
@@ -309,12 +349,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_reported_with_its_file() {
+    fn an_unknown_key_is_reported_with_its_file_and_line() {
         let error = Settings::overlaid(&[("mine.toml".into(), "[ui]\nthem = \"x\"".into())])
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("mine.toml: ") && error.contains("them"),
+            error.starts_with("mine.toml: line 2: ui.them: unknown field"),
             "{error}"
         );
     }

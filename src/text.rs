@@ -1,5 +1,6 @@
 //! Words on a screen: making remote text harmless, cutting names, spelling ages.
 
+mod secrets;
 mod terms;
 
 use std::borrow::Cow;
@@ -7,6 +8,7 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub use secrets::without_secrets;
 pub use terms::{Column, Matching, Terms};
 
 /// Most combining marks kept on one character: more is a flood meant to cover its neighbours.

@@ -62,6 +62,10 @@ pub enum ConnectError {
         path: PathBuf,
         source: Box<KubeconfigError>,
     },
+    #[error(
+        "this is no pod of a cluster ({0}): name the cluster with --context, as in your kubeconfig"
+    )]
+    NoPod(#[source] Box<kube::config::InClusterError>),
     #[error("the client cannot be made: {0}")]
     Client(#[source] Box<kube::Error>),
     #[error("starting the embedded cluster: {0}")]
@@ -85,17 +89,7 @@ pub async fn connect(
     let mut notices = Vec::new();
     let config = match target {
         Target::Embedded => background::config(paths, program, &mut notices).await?,
-        Target::Context(context) => {
-            let options = KubeConfigOptions {
-                context: Some(context.clone()),
-                ..KubeConfigOptions::default()
-            };
-            let config = Config::from_kubeconfig(&options).await;
-            config.map_err(|source| ConnectError::Kubeconfig {
-                context: context.clone(),
-                source: Box::new(source),
-            })?
-        }
+        Target::Context(context) => of_context(context).await?,
     };
     let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
     let client = Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
@@ -104,5 +98,25 @@ pub async fn connect(
         namespace,
         target: target.clone(),
         notices,
+    })
+}
+
+/// How a controller reaches its cluster: by a context that was named, else as the pod it runs in.
+pub async fn controller_config(context: Option<&str>) -> Result<Config, ConnectError> {
+    match context {
+        Some(context) => of_context(context).await,
+        None => Config::incluster().map_err(|error| ConnectError::NoPod(Box::new(error))),
+    }
+}
+
+async fn of_context(context: &str) -> Result<Config, ConnectError> {
+    let options = KubeConfigOptions {
+        context: Some(context.to_owned()),
+        ..KubeConfigOptions::default()
+    };
+    let config = Config::from_kubeconfig(&options).await;
+    config.map_err(|source| ConnectError::Kubeconfig {
+        context: context.to_owned(),
+        source: Box::new(source),
     })
 }

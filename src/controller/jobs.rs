@@ -15,7 +15,6 @@ use k8s_openapi::{
 
 use super::objects;
 use crate::{
-    resources::rules,
     runs::{Run, Stage, naming},
     settings::Settings,
 };
@@ -84,40 +83,6 @@ fn inherited(run: &Run, stage: Stage, settings: &Settings) -> String {
                 .map_or_else(String::new, |names| format!("agent={names}"))
         }
     }
-}
-
-/// Why an environment that a run asks for is refused, naming the variable; `None` when it is fine.
-///
-/// Names that steer programs or that the contract uses would let a run change what its own stage does; a Secret with a Git
-/// credential would hand the agent what the split into stages keeps from it.
-#[must_use]
-pub fn refused_environment(run: &Run, settings: &Settings) -> Option<String> {
-    let secrets = &run.spec.env_from_secrets;
-    let names = run
-        .spec
-        .env
-        .keys()
-        .chain(secrets.iter().map(|secret| &secret.name));
-    for name in names {
-        if rules::is_reserved(name) {
-            return Some(format!(
-                "the variable {name} is reserved; take it out of env"
-            ));
-        }
-    }
-    let git = [&settings.secrets.github_token, &settings.secrets.ssh_key];
-    let is_git = |name: &str| {
-        git.iter()
-            .any(|secret| match secret.name.split_once("{user}") {
-                Some((before, after)) => name.starts_with(before) && name.ends_with(after),
-                None => secret.name == name,
-            })
-    };
-    let git = secrets.iter().find(|secret| is_git(&secret.secret_name))?;
-    Some(format!(
-        "the Secret {} holds a Git credential, which an agent never gets; take {} out of envFromSecrets",
-        git.secret_name, git.name
-    ))
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ pub mod why {
     pub const INVALID: &str = "Invalid";
     pub const CONFIG_INVALID: &str = "ConfigInvalid";
     pub const ENVIRONMENT_REFUSED: &str = "EnvironmentRefused";
+    pub const HOST_REFUSED: &str = "HostRefused";
 }
 
 /// Seconds after which a run that waits for a workspace looks again by itself, should a change have been missed.

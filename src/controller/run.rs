@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, hash::Hasher, sync::Arc};
 
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -21,14 +21,14 @@ use kube_runtime::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    apply,
+    Health, LiveSettings, Metrics, apply,
     error::{Category, Error, RetryDelays},
     observe::{RunResource, observe},
     plan::{at_rest, plan, refused, why},
 };
 use crate::{
     resources::{CodeRun, DocsRun},
-    runs::{Run, RunKind, naming},
+    runs::{Phase, Run, RunKind, naming},
     settings::Settings,
     templates::Templates,
 };
@@ -39,7 +39,7 @@ const CONCURRENCY: u16 = 8;
 /// What a controller is told.
 #[derive(Clone, Debug)]
 pub struct ControllerConfig {
-    pub settings: Arc<Settings>,
+    pub settings: LiveSettings,
     /// The namespace whose runs it looks after.
     pub namespace: String,
     /// Version of this program, as Events name their reporter.
@@ -48,18 +48,30 @@ pub struct ControllerConfig {
     pub templates: Arc<Templates>,
     /// Waits after errors. Shorter ones suit a cluster that fails on purpose.
     pub retry_delays: RetryDelays,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What has to be there before it is of use.
+    pub health: Health,
 }
 
 impl ControllerConfig {
     /// A controller with the shipped templates and delays.
     #[must_use]
     pub fn new(settings: Arc<Settings>, namespace: &str, version: &'static str) -> Self {
+        Self::live(LiveSettings::fixed(settings), namespace, version)
+    }
+
+    /// The same with settings that may change.
+    #[must_use]
+    pub fn live(settings: LiveSettings, namespace: &str, version: &'static str) -> Self {
         Self {
             settings,
             namespace: namespace.to_owned(),
             version,
             templates: Arc::default(),
             retry_delays: RetryDelays::default(),
+            metrics: Metrics::default(),
+            health: Health::default(),
         }
     }
 }
@@ -108,11 +120,24 @@ async fn reconcile_kind<K: RunResource>(
     stop: tokio_util::sync::CancellationToken,
 ) {
     let namespace = context.config.namespace.as_str();
+    let ControllerConfig {
+        settings,
+        metrics,
+        health,
+        ..
+    } = &context.config;
+    let part = kind.resource();
+    health.waits_for(part, "not listed yet");
     let runs: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
     let (store, writer) = reflector::store();
+    metrics.runs_of(kind, phases(store.clone()));
     let changed = reflector::reflector(writer, watcher::watcher(runs, watcher::Config::default()))
         .default_backoff()
         .touched_objects()
+        .inspect_err(|error| {
+            health.still_waits_for(part, &error.to_string());
+            tracing::warn!(kind = part, %error, "the watch of the runs broke");
+        })
         .predicate_filter(
             what_a_person_changed,
             kube_runtime::PredicateConfig::default(),
@@ -123,11 +148,20 @@ async fn reconcile_kind<K: RunResource>(
         owned::<K, Pod>(context, kind, store.clone()).boxed(),
         owned::<K, ConfigMap>(context, kind, store.clone()).boxed(),
         owned::<K, PersistentVolumeClaim>(context, kind, store.clone()).boxed(),
+        unfinished(settings.changes(), store.clone()).boxed(),
     ];
     if kind == RunKind::Code {
         triggers.push(waiting_for::<K>(context, store.clone()).boxed());
     }
-    let queue = stream::select_all(triggers).take_until(stop.clone().cancelled_owned());
+    let queue = stream::select_all(triggers)
+        .inspect_ok(|request| metrics.queued(kind, &request.obj_ref.name))
+        .take_until(stop.clone().cancelled_owned());
+    let listed = async {
+        if store.wait_until_ready().await.is_ok() {
+            health.has(part);
+        }
+        std::future::pending::<()>().await;
+    };
     // Before the first list has come nothing is under way, and nothing would wake what waits for it.
     let stopped_early = {
         let store = store.clone();
@@ -139,13 +173,13 @@ async fn reconcile_kind<K: RunResource>(
         }
     };
     let reconciling = applier(
-        |object, context| Box::pin(reconcile::<K>(object, context)),
+        |object, context| Box::pin(reconcile::<K>(object, context, kind)),
         |object: Arc<DeserializeGuard<K>>, error: &Error, context: Arc<Context>| {
             tracing::warn!(run = object.name_any(), category = error.category().as_str(), %error, "will try again");
             Action::requeue(error.retry_after(&context.config.retry_delays))
         },
         Arc::clone(context),
-        store,
+        store.clone(),
         queue,
         Config::default().concurrency(CONCURRENCY),
     )
@@ -157,7 +191,41 @@ async fn reconcile_kind<K: RunResource>(
     tokio::select! {
         () = reconciling => {}
         () = stopped_early => {}
+        () = listed => {}
     }
+    health.without(part);
+}
+
+/// Phase of each run, and what it waits for, as the metrics tell them.
+fn phases<K: RunResource>(
+    store: Store<DeserializeGuard<K>>,
+) -> impl Fn() -> Vec<(String, Option<String>)> + Send + 'static {
+    move || {
+        let runs = store.state().into_iter();
+        let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
+        runs.map(|run| {
+            let phase = run.phase();
+            let waits = (phase == Phase::Pending).then_some(run.status.reason);
+            (phase.as_str().to_owned(), waits.flatten())
+        })
+        .collect()
+    }
+}
+
+/// Settings that change wake every run that has not ended: what it was refused, or waited for, may be so no more.
+fn unfinished<K: RunResource>(
+    changes: impl Stream<Item = ()>,
+    store: Store<DeserializeGuard<K>>,
+) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
+    changes.flat_map(move |()| {
+        let runs = store.state().into_iter();
+        let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
+        let waking = runs.filter(|run: &Run| !at_rest(run)).map(|run| {
+            let named = ObjectRef::<DeserializeGuard<K>>::new(run.name()).within(run.namespace());
+            Ok(ReconcileRequest::from(named))
+        });
+        stream::iter(waking.collect::<Vec<_>>())
+    })
 }
 
 /// A run's own status is no reason to look at it again; what people and the API server change in it is.
@@ -230,10 +298,24 @@ fn waiting_for<K: RunResource>(
     })
 }
 
-/// One reconciliation.
+/// One reconciliation, counted.
 async fn reconcile<K: RunResource>(
     object: Arc<DeserializeGuard<K>>,
     context: Arc<Context>,
+    kind: RunKind,
+) -> Result<Action, Error> {
+    let counted = context.config.metrics.reconciling(kind, &object.name_any());
+    let outcome = reconcile_one::<K>(object, &context).await;
+    counted.ended(match &outcome {
+        Ok(_) => "ok",
+        Err(error) => error.category().as_str(),
+    });
+    outcome
+}
+
+async fn reconcile_one<K: RunResource>(
+    object: Arc<DeserializeGuard<K>>,
+    context: &Context,
 ) -> Result<Action, Error> {
     let config = &context.config;
     let name = object.name_any();
@@ -248,7 +330,7 @@ async fn reconcile<K: RunResource>(
         &context.client,
         &config.namespace,
         &name,
-        &config.settings,
+        &config.settings.current(),
         &config.templates,
     )
     .await?;
@@ -257,6 +339,7 @@ async fn reconcile<K: RunResource>(
     };
     let plan = plan(&observed);
     let wake = plan.wake;
+    let written = plan.status.clone();
     let applied = apply::apply::<K>(&context.client, &context.recorder, &observed, plan).await;
     if let Err(error) = &applied
         && error.category() == Category::Refused
@@ -266,6 +349,10 @@ async fn reconcile<K: RunResource>(
         apply::apply::<K>(&context.client, &context.recorder, &observed, told).await?;
     }
     applied?;
+    if let Some(status) = written {
+        let (attempts, usage) = (&status.attempts, status.usage);
+        config.metrics.written(&observed.run, attempts, usage);
+    }
     Ok(match wake {
         Some(wake) => Action::requeue(wake),
         None => Action::await_change(),

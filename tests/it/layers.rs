@@ -9,6 +9,7 @@ use std::{
 /// Each line may use the lines above it. Rooms of one line may use each other only where the line says so.
 const LAYERS: &[(&[&str], Siblings)] = &[
     (&["text"], Siblings::Apart),
+    (&["telemetry"], Siblings::Apart),
     (&["resources"], Siblings::Apart),
     (&["runs", "tasks", "transcript"], Siblings::Together),
     (

@@ -28,6 +28,7 @@ mod layers;
 mod ledger;
 mod live;
 mod manifests;
+mod operate;
 mod preflight_cli;
 mod readme;
 mod runs_logs;

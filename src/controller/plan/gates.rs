@@ -2,17 +2,22 @@
 
 use super::{Action, LOOK_AGAIN, status::Draft, why};
 use crate::{
-    controller::{jobs, objects},
+    controller::objects,
     resources::ConditionStatus,
     runs::{Phase, RunKind, Stage},
+    settings::NotAllowed,
 };
 
 /// The ConfigMap exists, or is made now. `false` ends the run: waiting would change nothing.
 pub fn configuration(draft: &mut Draft) -> bool {
     let observed = draft.observed;
     let run = &observed.run;
-    if let Some(refused) = jobs::refused_environment(run, &observed.settings) {
-        return refuse(draft, why::ENVIRONMENT_REFUSED, &refused);
+    if let Some(refused) = observed.settings.refuses(run) {
+        let reason = match refused {
+            NotAllowed::Environment(_) => why::ENVIRONMENT_REFUSED,
+            NotAllowed::Host(_) => why::HOST_REFUSED,
+        };
+        return refuse(draft, reason, refused.message());
     }
     if let Some(existing) = &observed.config_map {
         if !objects::owned_by(&existing.metadata, run.uid()) {

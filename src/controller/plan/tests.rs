@@ -90,6 +90,25 @@ fn starting() {
             "| Failed prep EnvironmentRefused | wake 0",
         ),
         (
+            "a Secret that nobody allowed never becomes the agent's environment",
+            docs().spec(|spec| {
+                spec.env_from_secrets.push(crate::resources::SecretEnv {
+                    name: "SALARIES".into(),
+                    secret_name: "payroll".into(),
+                    secret_key: "all".into(),
+                });
+            }),
+            "| Failed prep EnvironmentRefused | wake 0",
+        ),
+        (
+            "a Git credential is never sent to a host it is not meant for",
+            docs().spec(|spec| {
+                spec.github_user = Some("octocat".into());
+                spec.repository_url = "https://evil.example/shop.git".into();
+            }),
+            "| Failed prep HostRefused | wake 0",
+        ),
+        (
             "a ConfigMap of that name that is not ours is never used",
             docs().with_files().foreign_files(),
             "| Failed prep Foreign | wake 0",

@@ -1,0 +1,171 @@
+//! Counts what is asked of the API server, in the words of its authorisation: verb, resource, code.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Method, Request, Response, Uri};
+use tower::{Layer, Service};
+
+use super::Metrics;
+
+/// A layer around a client's service that counts its requests.
+#[derive(Clone)]
+pub struct CountRequests(pub Metrics);
+
+/// A service whose requests are counted.
+#[derive(Clone)]
+pub struct Counted<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+impl<S> Layer<S> for CountRequests {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted {
+            inner,
+            metrics: self.0.clone(),
+        }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for Counted<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+    B: 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let asked = asked(request.method(), request.uri());
+        let answer = self.inner.call(request);
+        let metrics = self.metrics.clone();
+        Box::pin(async move {
+            let answer = answer.await;
+            let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+            metrics.request(asked.verb, &asked.resource, code);
+            answer
+        })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    verb: &'static str,
+    /// `docsruns/status`; empty where the path is of no resource.
+    resource: String,
+}
+
+fn asked(method: &Method, uri: &Uri) -> Asked {
+    let parts: Vec<&str> = uri
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let below = match parts.as_slice() {
+        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+        _ => &[],
+    };
+    let below = match below {
+        ["namespaces", _, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    let (resource, named) = match below {
+        [] => (String::new(), true),
+        [resource] => ((*resource).to_owned(), false),
+        [resource, _] => ((*resource).to_owned(), true),
+        [resource, _, subresource, ..] => (format!("{resource}/{subresource}"), true),
+    };
+    let watches = uri.query().is_some_and(|query| {
+        let mut pairs = query.split('&');
+        pairs.any(|pair| pair == "watch=true" || pair == "watch=1")
+    });
+    let verb = match *method {
+        Method::GET if watches => "watch",
+        Method::GET if named => "get",
+        Method::GET => "list",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if named => "delete",
+        Method::DELETE => "deletecollection",
+        _ => "other",
+    };
+    Asked { verb, resource }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_in_the_words_of_authorisation() {
+        let runs = "/apis/orchestrator.io/v1/namespaces/default/docsruns";
+        for (method, uri, verb, resource) in [
+            (Method::GET, runs.to_owned(), "list", "docsruns"),
+            (
+                Method::GET,
+                format!("{runs}?limit=5&watch=true"),
+                "watch",
+                "docsruns",
+            ),
+            (Method::GET, format!("{runs}/docs-1"), "get", "docsruns"),
+            (
+                Method::PATCH,
+                format!("{runs}/docs-1/status?force=true"),
+                "patch",
+                "docsruns/status",
+            ),
+            (
+                Method::POST,
+                "/apis/batch/v1/namespaces/default/jobs".into(),
+                "create",
+                "jobs",
+            ),
+            (
+                Method::DELETE,
+                "/apis/batch/v1/namespaces/default/jobs/x".into(),
+                "delete",
+                "jobs",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/default/pods/x/log?container=a".into(),
+                "get",
+                "pods/log",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/default".into(),
+                "get",
+                "namespaces",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces".into(),
+                "list",
+                "namespaces",
+            ),
+            (Method::GET, "/version".into(), "get", ""),
+        ] {
+            let found = asked(&method, &uri.parse().unwrap());
+            assert_eq!(
+                (found.verb, found.resource.as_str()),
+                (verb, resource),
+                "{method} {uri}"
+            );
+        }
+    }
+}

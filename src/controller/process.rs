@@ -1,0 +1,103 @@
+//! `flightdeck controller`: the controller as a process of its own, in a pod or beside a cluster.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use kube::client::ClientBuilder;
+use kube_runtime::events::{Recorder, Reporter};
+use tokio::net::TcpListener;
+
+use super::{ControllerConfig, CountRequests, Health, Metrics, health, live::SettingsMap, run};
+use crate::{
+    cluster::connect::{self, ConnectError},
+    runs::naming,
+};
+
+/// How long what is under way may take after the process was told to end; Kubernetes kills it after 30 seconds.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// What the process is told.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// A context of the kubeconfig; `None` for the cluster of the pod it runs in.
+    pub context: Option<String>,
+    /// `None`: the pod's own, or the context's.
+    pub namespace: Option<String>,
+    /// Where metrics and health are served.
+    pub listen: SocketAddr,
+}
+
+/// Why there is no controller.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("listening on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+}
+
+/// Runs until `shutdown`, then finishes what is under way. `listening` hears where metrics and health are served.
+pub async fn serve(
+    options: ProcessOptions,
+    listening: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ProcessError> {
+    let config = connect::controller_config(options.context.as_deref()).await?;
+    let namespace = options
+        .namespace
+        .unwrap_or_else(|| config.default_namespace.clone());
+    let metrics = Metrics::default();
+    let client = ClientBuilder::try_from(config)
+        .map_err(|error| ConnectError::Client(Box::new(error)))?
+        .with_layer(&CountRequests(metrics.clone()))
+        .build();
+    let at = |source| ProcessError::Listen {
+        address: options.listen,
+        source,
+    };
+    let listener = TcpListener::bind(options.listen).await.map_err(at)?;
+    let address = listener.local_addr().map_err(at)?;
+    let health = Health::default();
+    let server = tokio::spawn(health::serve(listener, metrics.clone(), health.clone()));
+    listening(address);
+
+    let reporter = Reporter {
+        controller: naming::MANAGER.into(),
+        instance: Some(env!("CARGO_PKG_VERSION").into()),
+    };
+    let map = SettingsMap {
+        client: client.clone(),
+        namespace: namespace.clone(),
+        recorder: Recorder::new(client.clone(), reporter),
+        metrics: metrics.clone(),
+        health: health.clone(),
+    };
+    let (settings, keep_up) = map.follow();
+    let keep_up = tokio::spawn(keep_up);
+    tracing::info!(%namespace, %address, version = env!("CARGO_PKG_VERSION"), "the controller starts");
+    let config = ControllerConfig {
+        metrics,
+        health,
+        ..ControllerConfig::live(settings, &namespace, env!("CARGO_PKG_VERSION"))
+    };
+    let (told, ended) = tokio::sync::oneshot::channel::<()>();
+    let controller = run(client, config, async {
+        shutdown.await;
+        tracing::info!("told to end: finishing what is under way");
+        drop(told);
+    });
+    // The clock of the drain begins when the process is told, not before.
+    let too_long = async {
+        drop(ended.await);
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        () = controller => tracing::info!("the controller has ended"),
+        () = too_long => tracing::warn!(seconds = DRAIN.as_secs(), "what was under way takes too long; it is taken up at the next start"),
+    }
+    keep_up.abort();
+    server.abort();
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! What an operator meets: `flightdeck controller` as a process, its metrics, its health, its log, its settings.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use flightdeck::{controller, resources::DocsRun};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, PersistentVolumeClaim},
+    events::v1::Event,
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    config::Kubeconfig,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+use crate::support::served::Served;
+
+/// Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// In no object that the controller needs to talk about.
+const PLANTED: &str = "planted-0123456789";
+
+/// The process, where it listens, and what it logs.
+struct Process {
+    child: Child,
+    address: String,
+    log: std::thread::JoinHandle<String>,
+}
+
+impl Process {
+    fn start(served: &Served) -> Self {
+        let kubeconfig = &served.server.endpoint().kubeconfig;
+        let context = Kubeconfig::read_from(kubeconfig).unwrap().current_context;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+            .args(["controller", "--listen", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--context"])
+            .arg(context.unwrap())
+            .env("KUBECONFIG", kubeconfig)
+            .env("FLIGHTDECK_LOG", "flightdeck=trace,kube=trace,info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().strip_prefix("serving http://");
+        let address = address.map(str::to_owned).unwrap_or_default();
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    /// Status code and body.
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (code, body.to_owned())
+    }
+
+    /// Waits until an answer is as wanted, and gives it.
+    async fn until(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let (code, body) = self.get(path);
+            if wanted(code, &body) {
+                return body;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path}: {code}\n{body}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn until_metric(&self, line: &str) {
+        self.until("/metrics", |_, text| {
+            text.lines().any(|found| found == line)
+        })
+        .await;
+    }
+
+    /// Tells it to end; what it logged.
+    fn end(mut self) -> String {
+        let process = Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(process, Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        self.log.join().unwrap()
+    }
+}
+
+fn docs_run(name: &str) -> DocsRun {
+    serde_json::from_value(json!({
+        "apiVersion": "orchestrator.io/v1", "kind": "DocsRun", "metadata": { "name": name },
+        "spec": {
+            "repositoryUrl": "/srv/shop.git", "sourceBranch": "main", "taskIds": ["1"], "agent": "template",
+            "env": { "API_KEY": PLANTED },
+        },
+    }))
+    .unwrap()
+}
+
+/// Launches a run; the size of the workspace that the controller makes for it.
+async fn size_of_workspace(client: &Client, name: &str) -> String {
+    let runs: Api<DocsRun> = Api::default_namespaced(client.clone());
+    runs.create(&PostParams::default(), &docs_run(name))
+        .await
+        .unwrap();
+    let claims: Api<PersistentVolumeClaim> = Api::default_namespaced(client.clone());
+    let begun = Instant::now();
+    loop {
+        let all = claims.list(&ListParams::default()).await.unwrap();
+        let all = serde_json::to_value(all.items).unwrap();
+        let ours = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|claim| claim["metadata"]["ownerReferences"][0]["name"] == name);
+        if let Some(claim) = ours {
+            let size = &claim["spec"]["resources"]["requests"]["storage"];
+            return size.as_str().unwrap().to_owned();
+        }
+        assert!(begun.elapsed() < PATIENCE, "no workspace of {name}");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn write_settings(client: &Client, text: &str) {
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "flightdeck-settings" },
+        "data": { "config.toml": text },
+    });
+    let apply = PatchParams::apply("operator").force();
+    maps.patch("flightdeck-settings", &apply, &Patch::Apply(map))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
+    let served = Served::new().await;
+    let client = served.client.clone();
+    let process = Process::start(&served);
+    assert_eq!(process.get("/healthz").0, 200);
+    // The kinds are not there yet, and it says so.
+    process
+        .until("/readyz", |code, body| {
+            code == 503 && body.contains("DocsRun")
+        })
+        .await;
+    controller::install_crds(client.clone()).await.unwrap();
+    process.until("/readyz", |code, _| code == 200).await;
+
+    size_of_workspace(&client, "docs-1").await;
+    process
+        .until_metric("flightdeck_runs{kind=\"docs\",phase=\"Pending\"} 1")
+        .await;
+    let text = process.get("/metrics").1;
+    for part in [
+        "flightdeck_reconciles_total{kind=\"docs\",result=\"ok\"}",
+        "flightdeck_api_requests_total{verb=\"create\",resource=\"jobs\",code=\"201\"} 1",
+        "flightdeck_api_requests_total{verb=\"patch\",resource=\"docsruns/status\",code=\"200\"}",
+        "flightdeck_build_info{version=",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+
+    let log = process.end();
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(
+            event["level"].is_string() && event["message"].is_string(),
+            "{line}"
+        );
+    }
+    assert!(log.contains("told to end"), "{log}");
+    let token = crate::support::served::token(served.server.endpoint());
+    for secret in [PLANTED, token.as_str()] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
+    let served = Served::new().await;
+    let client = served.client.clone();
+    controller::install_crds(client.clone()).await.unwrap();
+    write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
+    let process = Process::start(&served);
+    process.until("/readyz", |code, _| code == 200).await;
+    assert_eq!(size_of_workspace(&client, "docs-1").await, "3Gi");
+
+    write_settings(&client, "[workspace]\nsize = 4\n").await;
+    process.until_metric("flightdeck_settings_valid 0").await;
+    assert_eq!(size_of_workspace(&client, "docs-2").await, "3Gi");
+    let events: Api<Event> = Api::default_namespaced(client.clone());
+    let begun = Instant::now();
+    let note = loop {
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let refused = |event: &Event| event.reason.as_deref() == Some("SettingsRefused");
+        if let Some(event) = all.items.into_iter().find(refused) {
+            assert_eq!(
+                event.regarding.unwrap().name.as_deref(),
+                Some("flightdeck-settings")
+            );
+            break event.note.unwrap();
+        }
+        assert!(begun.elapsed() < PATIENCE, "no Event");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    assert!(
+        note.starts_with("config.toml: line 2: workspace.size: "),
+        "{note}"
+    );
+
+    write_settings(&client, "[workspace]\nsize = \"5Gi\"\n").await;
+    process.until_metric("flightdeck_settings_valid 1").await;
+    assert_eq!(size_of_workspace(&client, "docs-3").await, "5Gi");
+    process.end();
+    served.end().await;
+}
+
+#[test]
+fn outside_of_a_cluster_the_controller_asks_which_one_is_meant() {
+    let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+        .arg("controller")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--context"), "{said}");
+}
