@@ -1,6 +1,8 @@
 //! The command line: what can be typed, and the verbs that print and exit. Front ends of their own (the console, the
 //! demo, the background server, the stages) are started by `main`.
 
+mod clean;
+mod doctor;
 mod embedded;
 mod ledger;
 mod logs;
@@ -95,6 +97,8 @@ pub enum Command {
     Tasks(Tasks),
     /// Ask whether what a pod would clone is what you are looking at.
     Preflight(Preflight),
+    /// Look what a cluster lacks before runs can run on it, each with the command that helps.
+    Doctor(DoctorArguments),
     /// The embedded cluster.
     #[command(subcommand)]
     Embedded(Embedded),
@@ -216,9 +220,25 @@ pub struct CleanArguments {
     /// Runs of every repository, not only this one.
     #[arg(long, short = 'A')]
     pub all: bool,
+    /// Let runs go that are being deleted and wait for a controller that is gone.
+    #[arg(long, conflicts_with_all = ["all", "older", "phase", "rules", "finished"])]
+    pub finalizers: bool,
     /// Delete without asking.
     #[arg(long)]
     pub yes: bool,
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// The agent that runs would use, by its name in the settings.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Whose Git credentials runs would use.
+    #[arg(long, value_name = "USER")]
+    pub github_user: Option<String>,
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Format,
 }
@@ -299,9 +319,10 @@ pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
         Command::Run(Run::Code(arguments)) => run::run(session, RunKind::Code, arguments).await,
         Command::Runs(command) => runs::runs(session, command).await,
         Command::Ledger(command) => ledger::ledger(session, command).await,
-        Command::Clean(arguments) => runs::clean(session, arguments).await,
+        Command::Clean(arguments) => clean::clean(session, arguments).await,
         Command::Tasks(command) => tasks::tasks(session, command).await,
         Command::Preflight(arguments) => preflight::preflight(session, arguments).await,
+        Command::Doctor(arguments) => doctor::doctor(session, arguments).await,
         Command::Embedded(Embedded::Status) => embedded::status(session),
         Command::Embedded(Embedded::Stop) => embedded::stop(session).await,
         Command::Embedded(Embedded::Kubeconfig { path }) => {
@@ -357,9 +378,12 @@ mod tests {
             "flightdeck tasks list --status pending,review priority:high",
             "flightdeck tasks set-status 3.2 done --tag mvp",
             "flightdeck clean --older 3d --yes",
+            "flightdeck clean --rule orphan --rule workspace --yes",
+            "flightdeck clean --finalizers --context prod -n agents",
             "flightdeck embedded kubeconfig --path",
             "flightdeck migrate --dry-run --task 1 --task 2",
             "flightdeck manifests all --image registry.example/flightdeck:1 --namespace runs",
+            "flightdeck doctor --context prod -n agents --github-user ada",
             "flightdeck controller --context prod -n agents --listen 0.0.0.0:8080 --log-format json",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

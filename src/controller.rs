@@ -13,6 +13,7 @@
 //! | `apply`, `error` | how it is written, and what can go wrong |
 //! | `crds` | the definitions of both kinds |
 //! | `process` | the controller as a process of its own: settings, metrics, health |
+//! | `keep` | what outlives the pod of a stage that has ended |
 //! | `live`, `metrics`, `health` | settings as they change; what is counted; whether it is ready |
 
 mod apply;
@@ -21,6 +22,7 @@ mod error;
 mod health;
 mod jobs;
 mod judge;
+mod keep;
 mod live;
 mod metrics;
 mod objects;

@@ -5,6 +5,7 @@
 
 mod check;
 pub mod cluster;
+pub mod doctor;
 mod facts;
 pub mod fix;
 mod gather;

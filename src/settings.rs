@@ -126,6 +126,8 @@ pub struct AllowSettings {
 pub struct WorkspaceSettings {
     pub size: String,
     pub storage_class: String,
+    /// A claim; empty: none.
+    pub repositories: String,
     /// Folders of earlier runs that a code workspace keeps.
     pub keep_runs: u32,
 }

@@ -1,7 +1,7 @@
 //! What a person or a program can ask for. One struct a verb: the command line's arguments, the console's form and the
 //! thing that runs are the same value.
 
-mod clean;
+pub mod clean;
 mod context;
 mod delete;
 mod error;

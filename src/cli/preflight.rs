@@ -64,7 +64,11 @@ pub(super) async fn facts(session: &Session, kind: RunKind, inquiry: &Inquiry) -
 }
 
 /// What the cluster says that is meant.
-async fn cluster(session: &Session, agent: &str, github_user: Option<&str>) -> ClusterFacts {
+pub(super) async fn cluster(
+    session: &Session,
+    agent: &str,
+    github_user: Option<&str>,
+) -> ClusterFacts {
     let directory = &session.paths.embedded;
     let context = match session.target() {
         Target::Embedded if endpoint::find(directory).is_none() => {

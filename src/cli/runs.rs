@@ -1,18 +1,16 @@
-//! `flightdeck runs ...` and `flightdeck clean`.
+//! `flightdeck runs ...`.
 
 mod card;
 
-use std::io::{self, IsTerminal};
-
 use jiff::Timestamp;
 
-use super::{CleanArguments, Format, Runs, Session, logs, output};
+use super::{Format, Runs, Session, logs, output};
 use crate::{
     repository,
     resources::Usage,
     runs::{Run, estimate::Earlier, naming},
     text,
-    verbs::{CleanPlan, Context, VerbError},
+    verbs::Context,
 };
 
 /// Runs the command; the exit code is 0 unless it fails.
@@ -72,7 +70,7 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
 }
 
 /// Label of the repository one is in; `None` outside one, where every run is shown.
-async fn repository_label(session: &Session, all: bool) -> Option<String> {
+pub(super) async fn repository_label(session: &Session, all: bool) -> Option<String> {
     if all {
         return None;
     }
@@ -181,83 +179,7 @@ fn object(run: Run) -> serde_json::Value {
     value
 }
 
-/// `clean`: prints the plan; deletes with `--yes`, or after a yes on a terminal.
-pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Result<u8> {
-    let context = session.context().await?;
-    let label = repository_label(session, arguments.all).await;
-    let plan = arguments
-        .clean
-        .plan(&context.runs(label.as_deref()).await?, Timestamp::now())?;
-    show(&plan, arguments.output)?;
-    if plan.candidates.is_empty()
-        || !(arguments.yes || asked(&plan, &session.target().to_string(), &context.namespace)?)
-    {
-        return Ok(0);
-    }
-    let report = plan
-        .apply(&context, |name| output::notice(&format!("deleting {name}")))
-        .await;
-    for deleted in &report.deleted {
-        let left = left_behind(
-            deleted.branch.as_deref(),
-            deleted.pull_request_url.as_deref(),
-        );
-        if !left.is_empty() {
-            output::notice(&format!("{}{left}", deleted.name));
-        }
-    }
-    output::notice(&format!(
-        "{} deleted",
-        text::count(report.deleted.len(), "run")
-    ));
-    for (name, sentence) in &report.failed {
-        output::notice(&format!("{name}: {}", text::sanitize(sentence)));
-    }
-    Ok(u8::from(!report.failed.is_empty()))
-}
-
-fn show(plan: &CleanPlan, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Name => plan
-            .candidates
-            .iter()
-            .try_for_each(|candidate| output::line(&candidate.name))?,
-        Format::Table if plan.candidates.is_empty() => output::notice("nothing to clean"),
-        Format::Table => {
-            let row = |candidate: &crate::verbs::Candidate| {
-                [
-                    candidate.name.clone(),
-                    candidate.rule.as_str().to_owned(),
-                    candidate.why.clone(),
-                    candidate.frees.clone(),
-                ]
-            };
-            let rows: Vec<[String; 4]> = plan.candidates.iter().map(row).collect();
-            output::table(["NAME", "RULE", "WHY", "FREES"], &rows)?;
-        }
-        format => output::value(format, plan)?,
-    }
-    Ok(())
-}
-
-/// Asks on a terminal; anywhere else the answer is no.
-fn asked(plan: &CleanPlan, target: &str, namespace: &str) -> Result<bool, VerbError> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        output::notice("nothing was deleted; --yes deletes");
-        return Ok(false);
-    }
-    output::notice(&format!(
-        "Delete {} on {target}, namespace {namespace}? [y/N]",
-        text::count(plan.candidates.len(), "run")
-    ));
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| VerbError::Failed(format!("reading the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-fn left_behind(branch: Option<&str>, pull_request: Option<&str>) -> String {
+pub(super) fn left_behind(branch: Option<&str>, pull_request: Option<&str>) -> String {
     let branch = branch.map(|branch| format!("branch {branch} stays on the remote"));
     let pull_request = pull_request.map(|url| format!("pull request {url} stays open"));
     let parts: Vec<String> = branch.into_iter().chain(pull_request).collect();

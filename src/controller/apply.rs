@@ -15,8 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    error::{Error, named},
-    jobs, objects,
+    error::{Category, Error, named},
+    jobs,
+    keep::{self, End},
+    objects,
     observe::{RunResource, read_run},
     observed::{Observed, active_version},
     plan::{Action, Note, Plan},
@@ -39,6 +41,12 @@ pub async fn apply<K: RunResource>(
         run,
         runs: Api::namespaced(client.clone(), run.namespace()),
     };
+    for end in &plan.ends {
+        writer.keep(end).await?;
+    }
+    for job in &plan.forgotten {
+        writer.forget(job).await?;
+    }
     let mut revision = run.metadata.resource_version.clone().unwrap_or_default();
     for action in plan.actions {
         writer.act(action, &mut revision).await?;
@@ -172,6 +180,30 @@ impl<K: RunResource> Writer<'_, K> {
                     .map_err(Error::cluster(format!("delete the run {name}")));
                 ignore_missing(deleted)
             }
+        }
+    }
+
+    /// Keeps the end of a stage. A cluster that takes no more of them is told of in the log, and holds no run up.
+    async fn keep(&self, end: &End) -> Result<(), Error> {
+        let map = keep::gather(self.client, self.run, end).await;
+        match self.create::<ConfigMap>(&map).await {
+            Err(error) if error.category() == Category::Refused => {
+                tracing::warn!(run = self.run.name(), job = end.attempt.job_name, %error, "the end of a log is not kept");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Deletes what was kept of a Job that the status does not list any more.
+    async fn forget(&self, job: &str) -> Result<(), Error> {
+        let name = naming::kept_name(job);
+        let found = self.api::<ConfigMap>().get_metadata_opt(&name).await;
+        let found = found.map_err(Error::cluster(format!("read the ConfigMap {name}")))?;
+        let ours = found.filter(|found| objects::owned_by(&found.metadata, self.run.uid()));
+        match ours.and_then(|found| found.metadata.uid) {
+            Some(uid) => self.delete::<ConfigMap>(&name, uid).await,
+            None => Ok(()),
         }
     }
 

@@ -21,6 +21,7 @@ use kube::ResourceExt;
 use super::{
     jobs,
     judge::{self, JobState},
+    keep::End,
     observed::{Observed, active_version, is_cancelled},
 };
 use crate::{
@@ -106,6 +107,10 @@ pub struct Note {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub actions: Vec<Action>,
+    /// Stages that have ended, whose logs are to be kept before anything is written of it.
+    pub ends: Vec<End>,
+    /// Jobs whose kept logs are one too many.
+    pub forgotten: Vec<String>,
     /// The whole status as it should be; `None` when it is so already.
     pub status: Option<RunStatus>,
     /// Said once the status is written.

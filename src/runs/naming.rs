@@ -23,6 +23,10 @@ pub const LABEL_STAGE: &str = "flightdeck.dev/stage";
 pub const LABEL_VERSION: &str = "flightdeck.dev/context-version";
 /// Attempt within stage and version, on Jobs and pods.
 pub const LABEL_ATTEMPT: &str = "flightdeck.dev/attempt";
+/// On ConfigMaps that outlive a stage's pod: what is kept ([`KEPT_LOG`]).
+pub const LABEL_KEPT: &str = "flightdeck.dev/kept";
+/// Value of [`LABEL_KEPT`] on the end of a stage's log.
+pub const KEPT_LOG: &str = "log";
 /// [`repository_label`] of the repository, on runs: which repository's console shows it.
 pub const LABEL_REPOSITORY: &str = "flightdeck.dev/repository";
 /// Who launched a run.
@@ -94,6 +98,12 @@ fn owned_name(run: &str, uid: &str, rest: &str) -> String {
     format!("{name}{tail}")
 }
 
+/// Name of the ConfigMap that keeps the end of a Job's log.
+#[must_use]
+pub fn kept_name(job: &str) -> String {
+    format!("{job}-log")
+}
+
 /// Name of the Job of one attempt.
 #[must_use]
 pub fn job_name(run: &str, uid: &str, stage: Stage, version: i32, attempt: i32) -> String {
@@ -154,6 +164,33 @@ pub fn normalised_url(url: &str) -> String {
         let (host, path) = rest.split_once(':').unwrap_or((rest, ""));
         format!("{}/{}", host.to_lowercase(), path.trim_start_matches('/'))
     }
+}
+
+/// The host a repository is asked of, in lower case; `None` for a path of the machine. An address that no host can be told of
+/// for certain gives an empty one, which no list of hosts has.
+#[must_use]
+pub fn host(url: &str) -> Option<String> {
+    let authority = match url.trim().split_once("://") {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => return None,
+        Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),
+        // `user@host:path`, which git takes for a host only while no slash comes first.
+        None => match url.trim().split_once(':') {
+            Some((authority, _)) if !authority.contains('/') => authority,
+            _ => return None,
+        },
+    };
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(six) => six.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
+    let certain = host.chars().all(plain) && !authority.contains('\\');
+    Some(if certain {
+        host.to_lowercase()
+    } else {
+        String::new()
+    })
 }
 
 /// `""` for the repository root, else the directory with a slash behind it.
@@ -218,6 +255,25 @@ mod tests {
             ("apps", "apps/"),
         ] {
             assert_eq!(directory_prefix(directory), prefix, "{directory}");
+        }
+    }
+
+    #[test]
+    fn the_host_of_an_address_is_the_one_that_is_really_asked() {
+        for (url, expected) in [
+            ("https://github.com/acme/shop", Some("github.com")),
+            ("https://Ada:x@GitHub.com:8443/acme", Some("github.com")),
+            ("https://evil.example#@github.com/x", Some("evil.example")),
+            ("https://evil.example?@github.com/x", Some("evil.example")),
+            ("https://evil.example\\@github.com/x", Some("")),
+            ("https://github.com%2eevil.example/x", Some("")),
+            ("ssh://git@[::1]:22/x", Some("::1")),
+            ("git@github.com:acme/shop.git", Some("github.com")),
+            ("/srv/a:b.git", None),
+            ("../shop.git", None),
+            ("FILE:///srv/shop.git", None),
+        ] {
+            assert_eq!(host(url).as_deref(), expected, "{url}");
         }
     }
 }

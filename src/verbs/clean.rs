@@ -1,5 +1,8 @@
 //! `clean`: finds runs nobody needs any more, says why, and deletes those a person marked.
 
+pub mod finalizers;
+mod leftovers;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -11,6 +14,8 @@ use crate::{
     text,
 };
 
+pub use leftovers::{Found, Leftover};
+
 /// Seconds after which a finished run counts as old: three days.
 const OLD: i64 = 3 * 86_400;
 /// Seconds a run may be pending before it counts as stuck: an hour.
@@ -19,13 +24,13 @@ const STUCK: i64 = 3_600;
 /// Finds and deletes runs nobody needs any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 pub struct Clean {
-    /// Finished runs older than this count: 90s, 15m, 12h, 3d. Default 3d.
+    /// Finished runs older than this count, and workspaces unused for as long: 90s, 15m, 12h, 3d. Default 3d, workspaces 30d.
     #[arg(long, value_name = "AGE")]
     pub older: Option<String>,
     /// Only runs of this phase.
     #[arg(long)]
     pub phase: Option<String>,
-    /// Only candidates of these rules.
+    /// Only candidates of these rules. Orphans and workspaces, which are no repository's, are looked for only by their rules.
     #[arg(long = "rule", value_enum)]
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -47,19 +52,25 @@ pub enum Rule {
     Finished,
     /// It has been pending for an hour without a pod.
     Stuck,
+    /// An object whose run is gone.
+    Orphan,
+    /// A workspace of code runs that nobody used for long.
+    Workspace,
 }
 
 impl Rule {
-    /// Every rule; a run is listed under the first that fits.
+    /// Rules about runs; a run is listed under the first that fits.
     pub const ALL: [Self; 3] = [Self::Superseded, Self::Finished, Self::Stuck];
 
-    /// `superseded`, `finished` or `stuck`.
+    /// As it is typed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Superseded => "superseded",
             Self::Finished => "finished",
             Self::Stuck => "stuck",
+            Self::Orphan => "orphan",
+            Self::Workspace => "workspace",
         }
     }
 }
@@ -85,12 +96,18 @@ pub struct Candidate {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CleanPlan {
     pub candidates: Vec<Candidate>,
+    /// What no run accounts for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
 }
 
 /// What cleaning did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CleanReport {
     pub deleted: Vec<Deleted>,
+    /// Leftovers that are gone, `Kind name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
     /// `(name, sentence)`.
     pub failed: Vec<(String, String)>,
 }
@@ -99,11 +116,7 @@ impl Clean {
     /// Chooses the candidates among `runs`. Pure; `now` is given.
     pub fn plan(&self, runs: &[Run], now: Timestamp) -> Result<CleanPlan, VerbError> {
         let limit = match &self.older {
-            Some(age) => parse_age(age).ok_or_else(|| {
-                VerbError::Usage(format!(
-                    "--older {age}: write an age like 90s, 15m, 12h or 3d"
-                ))
-            })?,
+            Some(age) => older(age)?,
             None if self.finished => 0,
             None => OLD,
         };
@@ -130,11 +143,20 @@ impl Clean {
             });
         let mut candidates: Vec<Candidate> = chosen.collect();
         candidates.sort_by(|a, b| (a.rule, &a.name).cmp(&(b.rule, &b.name)));
-        Ok(CleanPlan { candidates })
+        Ok(CleanPlan {
+            candidates,
+            leftovers: Vec::new(),
+        })
     }
 }
 
 impl CleanPlan {
+    /// Whether there is nothing to delete.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty() && self.leftovers.is_empty()
+    }
+
     /// Deletes every candidate; one that fails does not stop the others. `progress` hears each name before it is deleted.
     pub async fn apply(&self, context: &Context, mut progress: impl FnMut(&str)) -> CleanReport {
         let mut report = CleanReport::default();
@@ -150,6 +172,14 @@ impl CleanPlan {
                 Err(error) => report
                     .failed
                     .push((candidate.name.clone(), error.to_string())),
+            }
+        }
+        for leftover in &self.leftovers {
+            let name = format!("{} {}", leftover.kind, leftover.name);
+            progress(&name);
+            match leftover.delete(context).await {
+                Ok(()) => report.removed.push(name),
+                Err(error) => report.failed.push((name, error.to_string())),
             }
         }
         report
@@ -222,6 +252,15 @@ fn frees(run: &Run) -> String {
         ""
     };
     format!("{jobs}, its files{workspace}")
+}
+
+/// Seconds of what `--older` was given.
+fn older(age: &str) -> Result<i64, VerbError> {
+    parse_age(age).ok_or_else(|| {
+        VerbError::Usage(format!(
+            "--older {age}: write an age like 90s, 15m, 12h or 3d"
+        ))
+    })
 }
 
 /// Seconds of `90s`, `15m`, `12h`, `3d`.

@@ -31,6 +31,7 @@ mod manifests;
 mod operate;
 mod preflight_cli;
 mod readme;
+mod real_cluster;
 mod runs_logs;
 mod sanitised;
 mod scenes;

@@ -260,3 +260,168 @@ fn outside_of_a_cluster_the_controller_asks_which_one_is_meant() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("--context"), "{said}");
 }
+
+/// The command line on that cluster: exit code, stdout and stderr.
+fn flightdeck(
+    served: &Served,
+    home: &std::path::Path,
+    arguments: &[&str],
+) -> (i32, String, String) {
+    let kubeconfig = &served.server.endpoint().kubeconfig;
+    let context = Kubeconfig::read_from(kubeconfig).unwrap().current_context;
+    let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+        .args(arguments)
+        .args(["--context", &context.unwrap(), "--home"])
+        .arg(home)
+        .current_dir(home)
+        .env("KUBECONFIG", kubeconfig)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().unwrap();
+    (code, text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touched() {
+    let served = Served::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let client = served.client.clone();
+    controller::install_crds(client.clone()).await.unwrap();
+    let runs: Api<DocsRun> = Api::default_namespaced(client.clone());
+    for (name, finalizers) in [
+        ("docs-stays", json!(["flightdeck.dev/run"])),
+        (
+            "docs-goes",
+            json!(["example.com/other", "flightdeck.dev/run"]),
+        ),
+    ] {
+        let mut run = docs_run(name);
+        run.metadata.finalizers = serde_json::from_value(finalizers).unwrap();
+        runs.create(&PostParams::default(), &run).await.unwrap();
+    }
+    let gone = kube::api::DeleteParams::background();
+    runs.delete("docs-goes", &gone).await.unwrap();
+
+    // Nothing is done without a yes.
+    let (code, listed, said) = flightdeck(&served, home.path(), &["clean", "--finalizers"]);
+    assert_eq!(code, 0, "{said}");
+    let uid = runs.get("docs-goes").await.unwrap().metadata.uid.unwrap();
+    assert!(
+        listed.contains("DocsRun/docs-goes") && listed.contains(&uid),
+        "{listed}"
+    );
+    assert!(!listed.contains("docs-stays"), "{listed}");
+    assert!(said.contains("nothing was deleted"), "{said}");
+
+    // Nor while a controller is at work.
+    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+        Api::default_namespaced(client.clone());
+    let now = format!("{:.6}", jiff::Timestamp::now());
+    let lease = json!({
+        "metadata": { "name": "flightdeck-controller" },
+        "spec": { "holderIdentity": "pod-1", "leaseDurationSeconds": 15, "renewTime": now },
+    });
+    let lease = serde_json::from_value(lease).unwrap();
+    leases.create(&PostParams::default(), &lease).await.unwrap();
+    let (code, _, said) = flightdeck(&served, home.path(), &["clean", "--finalizers", "--yes"]);
+    assert_eq!(code, 6, "{said}");
+    assert!(said.contains("pod-1"), "{said}");
+    leases.delete("flightdeck-controller", &gone).await.unwrap();
+
+    let (code, _, said) = flightdeck(&served, home.path(), &["clean", "--finalizers", "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    let left = runs.get("docs-goes").await.unwrap().metadata.finalizers;
+    assert_eq!(
+        left.unwrap(),
+        ["example.com/other"],
+        "only ours is taken away"
+    );
+    let other = runs.get("docs-stays").await.unwrap().metadata.finalizers;
+    assert_eq!(other.unwrap(), ["flightdeck.dev/run"]);
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_are_listed_with_their_uid_and_deleted_only_after_a_yes() {
+    let served = Served::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let client = served.client.clone();
+    controller::install_crds(client.clone()).await.unwrap();
+    let runs: Api<DocsRun> = Api::default_namespaced(client.clone());
+    let run = runs
+        .create(&PostParams::default(), &docs_run("docs-1"))
+        .await
+        .unwrap();
+    let uid = run.metadata.uid.unwrap();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    for (name, uid) in [("lost", "gone"), ("used", uid.as_str())] {
+        let map = json!({ "metadata": { "name": name, "labels": {
+            "app.kubernetes.io/managed-by": "flightdeck", "flightdeck.dev/run": "docs-0", "flightdeck.dev/run-uid": uid,
+        } } });
+        let map = serde_json::from_value(map).unwrap();
+        maps.create(&PostParams::default(), &map).await.unwrap();
+    }
+    let words = ["clean", "--rule", "orphan"];
+    let (code, listed, said) = flightdeck(&served, home.path(), &words);
+    let lost = maps.get("lost").await.unwrap().metadata.uid.unwrap();
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        listed.contains("ConfigMap/lost") && listed.contains(&lost),
+        "{listed}"
+    );
+    assert!(!listed.contains("used"), "{listed}");
+    let (code, _, said) = flightdeck(&served, home.path(), &[&words[..], &["--yes"]].concat());
+    assert_eq!(code, 0, "{said}");
+    assert!(maps.get_opt("lost").await.unwrap().is_none());
+    assert!(maps.get_opt("used").await.unwrap().is_some());
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
+    let served = Served::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let words = ["doctor", "--agent", "template", "--github-user", "ada"];
+    let (code, said, _) = flightdeck(&served, home.path(), &words);
+    assert_eq!(code, 1, "{said}");
+    for part in [
+        "flightdeck manifests crds |",
+        "flightdeck manifests controller",
+        "github-pat-ada",
+    ] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+
+    controller::install_crds(served.client.clone())
+        .await
+        .unwrap();
+    let image = "[images]\nrunner = \"registry.example/flightdeck:1\"\n";
+    write_settings(&served.client, &format!("{image}runer = 1\n")).await;
+    let (_, said, _) = flightdeck(&served, home.path(), &words);
+    assert!(said.contains("line 3: images.runer"), "{said}");
+
+    write_settings(&served.client, image).await;
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> =
+        Api::default_namespaced(served.client.clone());
+    let secret =
+        json!({ "metadata": { "name": "github-pat-ada" }, "stringData": { "token": "x" } });
+    let secret = serde_json::from_value(secret).unwrap();
+    secrets
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
+    let process = Process::start(&served);
+    process.until("/readyz", |code, _| code == 200).await;
+    let begun = Instant::now();
+    loop {
+        let (code, said, _) = flightdeck(&served, home.path(), &words);
+        if code == 0 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{said}");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    process.end();
+    served.end().await;
+}

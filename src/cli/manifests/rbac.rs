@@ -82,8 +82,8 @@ pub const CONTROLLER: Role = Role {
             group: "",
             resources: &["configmaps"],
             names: &[],
-            verbs: &["get", "list", "watch", "create"],
-            why: "the files of a run, its kept logs, and the controller's own settings",
+            verbs: &["get", "list", "watch", "create", "delete"],
+            why: "the files of a run, its kept logs (the oldest are deleted), and the controller's own settings",
         },
         Grant {
             group: "",

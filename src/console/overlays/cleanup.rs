@@ -261,7 +261,10 @@ fn confirm(candidates: Vec<Candidate>, target: Option<&crate::console::world::Ta
         sentence: "They and all they own are deleted; branches and pull requests are not. The logs stay in the ledger.".into(),
         yes: "Delete".into(),
         danger: true,
-        effects: vec![Effect::Clean(CleanPlan { candidates })],
+        effects: vec![Effect::Clean(CleanPlan {
+            candidates,
+            ..CleanPlan::default()
+        })],
         chosen: false,
     }
 }

@@ -25,6 +25,7 @@ const RUN_FILES: &str = "/run-files";
 const WORKSPACE: &str = "/workspace";
 const HANDOVER: &str = "/handover";
 const SSH: &str = "/ssh";
+const REPOSITORIES: &str = "/repositories";
 const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
 /// A container of a stage that needs no credential. `workspace`: `None` not mounted, else whether read-only.
@@ -97,6 +98,10 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
         let optional = Transport::of(&run.spec.repository_url) != Transport::Http;
         let environment = container.env.get_or_insert_default();
         environment.push(from_secret("GITHUB_TOKEN", token, optional));
+    }
+    if !settings.workspace.repositories.is_empty() {
+        let mounts = container.volume_mounts.get_or_insert_default();
+        mounts.push(mount(volume::REPOSITORIES, REPOSITORIES, false));
     }
     if run.ssh_user().is_some() {
         add_volume(&mut container, volume::SSH, SSH, env::SSH_FILES, true);

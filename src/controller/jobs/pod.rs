@@ -23,6 +23,7 @@ pub(super) mod volume {
     pub const HANDOVER: &str = "handover";
     pub const TEMPORARY: &str = "tmp";
     pub const SSH: &str = "ssh";
+    pub const REPOSITORIES: &str = "repositories";
 }
 
 /// The pod of `stage`; it may run for `deadline` seconds.
@@ -132,6 +133,17 @@ fn volumes(run: &Run, stage: Stage, version: i32, settings: &Settings) -> Vec<Vo
     if stage != Stage::Agent {
         volumes.push(empty(volume::HANDOVER));
         volumes.extend(run.ssh_user().map(|user| ssh(user, settings)));
+        let claim = &settings.workspace.repositories;
+        if !claim.is_empty() {
+            volumes.push(Volume {
+                name: volume::REPOSITORIES.into(),
+                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                    claim_name: claim.clone(),
+                    read_only: None,
+                }),
+                ..Volume::default()
+            });
+        }
     }
     volumes
 }

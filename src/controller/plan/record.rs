@@ -9,6 +9,7 @@ use super::{
 use crate::{
     controller::{
         judge::{self, Ending, JobState, one_line},
+        keep::End,
         observed::is_cancelled,
     },
     resources::{Attempt, ConditionStatus, Usage},
@@ -73,7 +74,12 @@ pub fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
             continue;
         };
         match look(draft, &mut attempt, stage) {
-            JobState::Ended(ending) => close(draft, &mut attempt, stage, &ending),
+            JobState::Ended(ending) => {
+                close(draft, &mut attempt, stage, &ending);
+                let job = draft.observed.job(&attempt.job_name);
+                let pod = job.and_then(|job| draft.observed.pod(job));
+                draft.keep(End::of(&attempt, pod));
+            }
             going => under_way = Some((attempt.clone(), going)),
         }
         draft.status.attempts[at] = attempt;

@@ -6,7 +6,7 @@ use jiff::{Timestamp, Unit};
 
 use super::{Action, Note, Plan, why};
 use crate::{
-    controller::{judge::one_line, objects, observed::Observed},
+    controller::{judge::one_line, keep::End, objects, observed::Observed},
     resources::{Attempt, Condition, ConditionStatus, Documents, RunStatus, set_condition},
     runs::{Phase, RunKind, Stage, naming},
 };
@@ -121,6 +121,11 @@ impl<'a> Draft<'a> {
         self.plan.actions.push(action);
     }
 
+    /// A stage has ended: its log is to be kept.
+    pub fn keep(&mut self, end: End) {
+        self.plan.ends.push(end);
+    }
+
     pub fn ensure_finalizer(&mut self) {
         if !self.observed.has_finalizer() {
             self.act(Action::AddFinalizer);
@@ -224,7 +229,10 @@ impl<'a> Draft<'a> {
     /// The plan; its status only if something changed.
     pub fn into_plan(mut self) -> Plan {
         let excess = self.status.attempts.len().saturating_sub(ATTEMPTS);
-        self.status.attempts.drain(..excess);
+        let old = self.status.attempts.drain(..excess);
+        self.plan
+            .forgotten
+            .extend(old.map(|attempt| attempt.job_name));
         if self.status != self.observed.run.status {
             self.plan.status = Some(self.status);
         }

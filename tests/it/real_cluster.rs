@@ -1,0 +1,179 @@
+//! The stories of a run on any cluster, with no edit: they make a namespace of their own, say what they did and what they
+//! left out and why, and remove what they made. The same stories are played here on the embedded cluster over HTTPS, so
+//! that what a person runs against a cluster is known to work.
+//!
+//! | variable | says |
+//! |---|---|
+//! | `FLIGHTDECK_TEST_KUBECONFIG` | the cluster: the file's current context |
+//! | `FLIGHTDECK_TEST_IMAGE` | image with `flightdeck` and git that its nodes can run (see `Dockerfile`) |
+//! | `FLIGHTDECK_TEST_STORAGE` | `class:NAME`, a storage class (else the default one); or `local:/DIRECTORY`, where volumes are made by hand on one node |
+//! | `FLIGHTDECK_TEST_GIT_URL` | a repository that the pods and this machine can push to; without it one is made on a volume |
+//! | `FLIGHTDECK_TEST_GIT_USER`, `FLIGHTDECK_TEST_GIT_TOKEN` | who may push to it over HTTPS |
+//! | `FLIGHTDECK_TEST_PATIENCE` | seconds that a run may take; 900 |
+
+mod helper;
+mod place;
+mod remote;
+mod stories;
+mod volumes;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use flightdeck::{
+    demo::Project,
+    embedded::{Cluster, ClusterOptions, Limits, serve::Server},
+};
+
+use crate::support;
+use place::Place;
+
+/// What a person says of their cluster.
+struct Options {
+    kubeconfig: PathBuf,
+    image: String,
+    storage: Storage,
+    git: Option<GitRemote>,
+    /// How long a run may take.
+    patience: Duration,
+}
+
+enum Storage {
+    /// Empty: the cluster's default.
+    Class(String),
+    /// Volumes below a directory of one node.
+    Local(String),
+}
+
+struct GitRemote {
+    url: String,
+    /// User and token.
+    credential: Option<(String, String)>,
+}
+
+impl Options {
+    /// `Err`: why nothing can be played.
+    fn of_environment() -> Result<Self, String> {
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let needed = |name: &str| get(name).ok_or_else(|| format!("{name} is not set"));
+        let storage = match get("FLIGHTDECK_TEST_STORAGE") {
+            None => Storage::Class(String::new()),
+            Some(text) => match text.split_once(':') {
+                Some(("class", name)) => Storage::Class(name.to_owned()),
+                Some(("local", directory)) if directory.starts_with('/') => {
+                    Storage::Local(directory.trim_end_matches('/').to_owned())
+                }
+                _ => panic!("FLIGHTDECK_TEST_STORAGE={text}: write class:NAME or local:/DIRECTORY"),
+            },
+        };
+        let user = get("FLIGHTDECK_TEST_GIT_USER");
+        let patience = get("FLIGHTDECK_TEST_PATIENCE").map(|text| text.parse().unwrap());
+        Ok(Self {
+            kubeconfig: needed("FLIGHTDECK_TEST_KUBECONFIG")?.into(),
+            image: needed("FLIGHTDECK_TEST_IMAGE")?,
+            storage,
+            git: get("FLIGHTDECK_TEST_GIT_URL").map(|url| GitRemote {
+                url,
+                credential: user.zip(get("FLIGHTDECK_TEST_GIT_TOKEN")),
+            }),
+            patience: Duration::from_secs(patience.unwrap_or(900)),
+        })
+    }
+}
+
+/// Plays every story; what failed, a paragraph each.
+async fn play(options: Options) -> Vec<String> {
+    let begun = Instant::now();
+    let mut place = match Place::choose(options).await {
+        Ok(place) => place,
+        Err(why) => return vec![why],
+    };
+    let mut failures = match place.prepare().await {
+        Err(why) => vec![format!("nothing could be played: {why}")],
+        // Ends by a signal as well: what was made is removed first.
+        Ok(()) => tokio::select! {
+            failures = stories::play(&place) => failures,
+            _ = tokio::signal::ctrl_c() => vec!["interrupted".to_owned()],
+        },
+    };
+    failures.extend(place.remove().await);
+    support::said(&format!(
+        "REAL {}: {} in {:.0} s",
+        place.title,
+        if failures.is_empty() {
+            "every story came to its end"
+        } else {
+            "FAILED"
+        },
+        begun.elapsed().as_secs_f32()
+    ));
+    failures
+}
+
+#[tokio::test]
+async fn every_story_on_a_cluster_that_a_person_names() {
+    match Options::of_environment() {
+        Err(why) => support::skipped("real_cluster", &why),
+        Ok(options) => {
+            let failures = play(options).await;
+            assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+        }
+    }
+}
+
+/// An embedded cluster that another process would reach in the same way.
+async fn embedded(directory: &Path) -> (Cluster, Server) {
+    let home = directory.join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    let cluster = Cluster::open(ClusterOptions {
+        directory: directory.join("cluster"),
+        program: env!("CARGO_BIN_EXE_flightdeck").into(),
+        max_containers: 4,
+        limits: Limits::default(),
+        environment: [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("HOME", home.display().to_string()),
+            ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into(),
+    })
+    .await
+    .unwrap();
+    let server = Server::start(&cluster, directory).await.unwrap();
+    (cluster, server)
+}
+
+#[tokio::test]
+async fn every_story_on_the_embedded_cluster_and_nothing_of_it_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cluster, server) = embedded(directory.path()).await;
+    let origin = Project::open(&directory.path().join("remote"))
+        .await
+        .unwrap()
+        .origin;
+    let before = support::git(&origin, &["for-each-ref"]);
+    let failures = play(Options {
+        kubeconfig: server.endpoint().kubeconfig.clone(),
+        image: "of no use here".into(),
+        storage: Storage::Class(String::new()),
+        git: Some(GitRemote {
+            url: origin.display().to_string(),
+            credential: None,
+        }),
+        patience: Duration::from_secs(180),
+    })
+    .await;
+    assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+
+    assert_eq!(support::git(&origin, &["for-each-ref"]), before);
+    let namespaces = cluster.client().list_core_api_resources("v1").await;
+    assert!(namespaces.is_ok());
+    let left = place::left_behind(&cluster.client()).await;
+    assert!(left.is_empty(), "{left:?}");
+    server.shutdown().await;
+    cluster.stop_containers().await;
+    cluster.shutdown().await;
+}

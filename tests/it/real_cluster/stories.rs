@@ -1,0 +1,444 @@
+//! The stories: each launches runs of its own and tells what it saw.
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    io::Read,
+    time::{Duration, Instant},
+};
+
+use flate2::read::GzDecoder;
+use flightdeck::{
+    controller,
+    resources::{CodeRun, DocsRun},
+    runs::naming,
+    verbs::Clean,
+};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        batch::v1::Job,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
+    },
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ListParams, LogParams, Patch, PatchParams},
+};
+use kube_runtime::wait::await_condition;
+use serde_json::{Value, json};
+
+use super::place::{LOOK_AGAIN, PATIENCE, Place, from, make};
+use crate::support::{said, skipped};
+
+/// A Secret that a run may use and that nobody made.
+pub const MISSING: &str = "fdr-missing";
+
+/// What was seen, or what went wrong.
+type Told = Result<String, String>;
+
+/// Holds, or the story ends with this sentence.
+fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Plays all of them; what went wrong.
+pub async fn play(place: &Place) -> Vec<String> {
+    // The first four have nothing to do with each other.
+    let told = tokio::join!(
+        story(place, "a docs run", docs(place)),
+        story(place, "stop, and retry", stop_and_retry(place)),
+        story(place, "two code runs of a service", queue(place)),
+        story(place, "a Secret that is missing", missing_secret(place)),
+    );
+    let mut failures: Vec<String> = [told.0, told.1, told.2, told.3]
+        .into_iter()
+        .flatten()
+        .collect();
+    failures.extend(story(place, "clean up", clean(place)).await);
+    failures
+}
+
+async fn story(place: &Place, name: &str, told: impl Future<Output = Told>) -> Option<String> {
+    let begun = Instant::now();
+    let told = told.await;
+    let took = begun.elapsed().as_secs_f32();
+    match told {
+        Ok(seen) => {
+            said(&format!("REAL   {name}: {took:.1} s: {seen}"));
+            None
+        }
+        Err(why) => {
+            said(&format!("REAL   {name}: {took:.1} s: FAILED"));
+            Some(format!("{name} ({}): {why}", place.title))
+        }
+    }
+}
+
+/// One of the two kinds, as tests need it.
+trait RunKind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + serde::Serialize
+    + serde::de::DeserializeOwned
+    + Clone
+    + Debug
+    + Send
+    + 'static
+{
+}
+
+impl RunKind for DocsRun {}
+impl RunKind for CodeRun {}
+
+async fn launch<K: RunKind>(place: &Place, name: &str, more: Value) -> Result<Api<K>, String> {
+    let mut spec = json!({
+        "repositoryUrl": place.remote.url(),
+        "sourceBranch": place.remote.source(),
+        "targetBranch": place.remote.target(name),
+        "tasksRevision": place.remote.revision(),
+        "agent": "template",
+    });
+    if let Some((user, _)) = place.remote.credential() {
+        spec["githubUser"] = json!(user);
+    }
+    for (key, value) in more.as_object().unwrap() {
+        spec[key] = value.clone();
+    }
+    let run: K = from(json!({
+        "apiVersion": "orchestrator.io/v1", "kind": K::kind(&()), "metadata": { "name": name }, "spec": spec,
+    }));
+    let runs: Api<K> = place.api();
+    make(&runs, &run).await?;
+    Ok(runs)
+}
+
+async fn change<K: RunKind>(runs: &Api<K>, name: &str, spec: Value) -> Result<(), String> {
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    let changed = runs.patch(name, &PatchParams::default(), &patch).await;
+    changed.map(drop).map_err(|error| error.to_string())
+}
+
+/// Waits until the run is as wanted; a run that ends otherwise is told with all it says.
+async fn until<K: RunKind>(
+    place: &Place,
+    runs: &Api<K>,
+    name: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Value, String> {
+    let seen = std::cell::RefCell::new(Value::Null);
+    let condition = |object: Option<&K>| {
+        let value = serde_json::to_value(object).unwrap();
+        let done = wanted(&value);
+        *seen.borrow_mut() = value;
+        done
+    };
+    let watch = await_condition(runs.clone(), name, condition);
+    match tokio::time::timeout(place.options.patience, watch).await {
+        Ok(Ok(_)) => Ok(seen.into_inner()),
+        Ok(Err(error)) => Err(format!("{name} cannot be watched: {error}")),
+        Err(_) => {
+            let status = &seen.borrow()["status"];
+            Err(format!("{name} never came there; its status: {status:#}"))
+        }
+    }
+}
+
+/// Waits for the end of the run and of what it holds, and wants it to be `phase`.
+async fn ended<K: RunKind>(
+    place: &Place,
+    runs: &Api<K>,
+    name: &str,
+    phase: &str,
+) -> Result<Value, String> {
+    let run = until(place, runs, name, |run| {
+        let finished = ["Succeeded", "Failed", "Cancelled"].map(Value::from);
+        let version = &run["spec"]["contextVersion"];
+        finished.contains(&run["status"]["phase"])
+            && run["status"]["observedContextVersion"] == *version
+            && run["metadata"]["finalizers"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
+    })
+    .await?;
+    if run["status"]["phase"] == phase {
+        return Ok(run);
+    }
+    let mut logs = String::new();
+    for pod in pods_of(place, name).await {
+        logs.push_str(&log_of(place, &pod).await);
+    }
+    Err(format!(
+        "{name} is not {phase}: {:#}\n{logs}",
+        run["status"]
+    ))
+}
+
+async fn pods_of(place: &Place, run: &str) -> Vec<Pod> {
+    let of_run = ListParams::default().labels(&format!("{}={run}", naming::LABEL_RUN));
+    let pods = place.api::<Pod>().list(&of_run).await;
+    pods.map(|pods| pods.items).unwrap_or_default()
+}
+
+/// What every container of a pod wrote.
+async fn log_of(place: &Place, pod: &Pod) -> String {
+    let name = pod.name_any();
+    let spec = pod.spec.clone().unwrap_or_default();
+    let mut text = String::new();
+    for container in spec
+        .init_containers
+        .into_iter()
+        .flatten()
+        .chain(spec.containers)
+    {
+        let parameters = LogParams {
+            container: Some(container.name.clone()),
+            ..LogParams::default()
+        };
+        let log = place.api::<Pod>().logs(&name, &parameters).await;
+        let log = log.unwrap_or_else(|error| error.to_string());
+        text += &format!("--- {name} {}\n{log}\n", container.name);
+    }
+    text
+}
+
+fn stages(run: &Value) -> Vec<&str> {
+    let attempts = run["status"]["attempts"].as_array().into_iter().flatten();
+    attempts
+        .filter_map(|attempt| attempt["stage"].as_str())
+        .collect()
+}
+
+/// The branch is where the run says it pushed it.
+async fn is_pushed(place: &Place, run: &Value) -> Result<String, String> {
+    let status = &run["status"];
+    let branch = status["branch"].as_str().unwrap_or_default().to_owned();
+    let found = place.remote.commit_of(place, &branch).await?;
+    expect(!found.is_empty() && found == status["commit"], || {
+        format!(
+            "{branch} is at {found:?}, and the run says {}",
+            status["commit"]
+        )
+    })?;
+    Ok(branch)
+}
+
+/// The end of each stage's log is kept beside the run.
+async fn is_kept(place: &Place, run: &Value, number: usize) -> Result<(), String> {
+    let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
+    let kept = format!(
+        "{}={},{}={uid}",
+        naming::LABEL_KEPT,
+        naming::KEPT_LOG,
+        naming::LABEL_RUN_UID
+    );
+    let maps: Api<ConfigMap> = place.api();
+    let maps = maps.list(&ListParams::default().labels(&kept)).await;
+    let maps = maps.map_err(|error| error.to_string())?.items;
+    expect(maps.len() == number, || {
+        format!("{} ends are kept, and there were {number}", maps.len())
+    })?;
+    for map in maps {
+        let name = map.name_any();
+        let end = map.data.unwrap_or_default().remove("end.json");
+        let end: Value = serde_json::from_str(&end.unwrap_or_default())
+            .map_err(|error| format!("{name}: end.json: {error}"))?;
+        expect(
+            format!("{}-log", end["jobName"].as_str().unwrap_or_default()) == name,
+            || format!("{name} is the end of {end}"),
+        )?;
+        let logs = map.binary_data.unwrap_or_default();
+        let mut text = String::new();
+        for log in logs.values() {
+            let read = GzDecoder::new(log.0.as_slice()).read_to_string(&mut text);
+            read.map_err(|error| format!("{name}: {error}"))?;
+        }
+        expect(text.contains('T') && text.ends_with('\n'), || {
+            format!("{name} keeps no log: {end} {:?} {text:?}", logs.keys())
+        })?;
+    }
+    Ok(())
+}
+
+async fn docs(place: &Place) -> Told {
+    let name = "docs";
+    let runs: Api<DocsRun> = launch(place, name, json!({ "taskIds": ["1", "2"] })).await?;
+    let run = ended(place, &runs, name, "Succeeded").await?;
+    expect(stages(&run) == ["prep", "agent", "publish"], || {
+        format!("its stages were {:?}", stages(&run))
+    })?;
+    let documents = &run["status"]["documents"];
+    expect(*documents == json!({ "expected": 8, "written": 8 }), || {
+        format!("its documents are {documents}")
+    })?;
+    let branch = is_pushed(place, &run).await?;
+    is_kept(place, &run, 3).await?;
+    let of_run = ListParams::default().labels(&format!("{}={name}", naming::LABEL_RUN));
+    let jobs = place.api::<Job>().list(&of_run).await;
+    let jobs = jobs.map_err(|error| error.to_string())?;
+    let expires = |job: &Job| {
+        let spec = job.spec.as_ref();
+        spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some())
+    };
+    expect(
+        jobs.items.len() == 3 && jobs.items.iter().all(expires),
+        || format!("{} Jobs, and not all of them expire", jobs.items.len()),
+    )?;
+    Ok(format!(
+        "8 documents on {branch}, three Jobs that expire, the ends of their logs kept"
+    ))
+}
+
+async fn stop_and_retry(place: &Place) -> Told {
+    let name = "stop";
+    let slow = json!({ "taskIds": ["1"], "env": { "TEMPLATE_AGENT_PACE_MS": "600000" } });
+    let runs: Api<DocsRun> = launch(place, name, slow).await?;
+    let run = until(place, &runs, name, |run| {
+        run["status"]["stage"] == "agent" && run["status"]["phase"] == "Running"
+    })
+    .await?;
+    change(&runs, name, json!({ "cancelVersion": 1 })).await?;
+    ended(place, &runs, name, "Cancelled").await?;
+    let job = run["status"]["jobName"].as_str().unwrap_or_default();
+    let pods = pods_of(place, name).await;
+    let agent = pods.iter().find(|pod| pod.name_any().starts_with(job));
+    let agent = agent.ok_or("the pod of the agent that was stopped is gone")?;
+    let log = log_of(place, agent).await;
+    expect(log.contains("\"type\""), || {
+        format!("the log of a stopped agent is gone: {log}")
+    })?;
+    is_kept(place, &run, 2).await?;
+
+    let again = json!({ "contextVersion": 2, "env": { "TEMPLATE_AGENT_PACE_MS": "0" } });
+    change(&runs, name, again).await?;
+    let run = ended(place, &runs, name, "Succeeded").await?;
+    let attempts = stages(&run);
+    expect(
+        attempts == ["prep", "agent", "prep", "agent", "publish"],
+        || format!("its stages were {attempts:?}"),
+    )?;
+    is_pushed(place, &run).await?;
+    Ok("stopped with its log, then tried again and published".into())
+}
+
+async fn queue(place: &Place) -> Told {
+    let spec = |pace: &str| json!({ "taskId": "1", "service": "taskboard", "env": { "TEMPLATE_AGENT_PACE_MS": pace } });
+    let runs: Api<CodeRun> = launch(place, "first", spec("1500")).await?;
+    until(place, &runs, "first", |run| {
+        !run["status"]["jobName"].is_null()
+    })
+    .await?;
+    launch::<CodeRun>(place, "second", spec("0")).await?;
+    let waiting = until(place, &runs, "second", |run| {
+        run["status"]["reason"] == "InUse"
+    })
+    .await?;
+    let message = waiting["status"]["message"].as_str().unwrap_or_default();
+    expect(message.contains("first"), || {
+        format!("it waits and says: {message}")
+    })?;
+    let first = ended(place, &runs, "first", "Succeeded").await?;
+    let second = ended(place, &runs, "second", "Succeeded").await?;
+    for run in [&first, &second] {
+        is_pushed(place, run).await?;
+    }
+    let name = first["status"]["workspaceName"]
+        .as_str()
+        .unwrap_or_default();
+    let claim = place.api::<PersistentVolumeClaim>().get(name).await;
+    let claim = claim.map_err(|error| error.to_string())?;
+    expect(
+        !claim
+            .annotations()
+            .contains_key(controller::ANNOTATION_HOLDER),
+        || format!("the workspace {name} was not given back"),
+    )?;
+    Ok("the second waited for the first, and named it".into())
+}
+
+async fn missing_secret(place: &Place) -> Told {
+    let name = "secret";
+    let more = json!({ "taskIds": ["1"], "envFromSecrets": [
+        { "name": "DATABASE_URL", "secretName": MISSING, "secretKey": "url" },
+    ] });
+    let runs: Api<DocsRun> = launch(place, name, more).await?;
+    let run = until(place, &runs, name, |run| {
+        run["status"]["reason"] == "CreateContainerConfigError"
+    })
+    .await?;
+    let message = run["status"]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    expect(message.contains(MISSING) && message.contains("url"), || {
+        format!("it says: {message}")
+    })?;
+    change(&runs, name, json!({ "cancelVersion": 1 })).await?;
+    ended(place, &runs, name, "Cancelled").await?;
+    Ok(message)
+}
+
+async fn clean(place: &Place) -> Told {
+    let context = place.context();
+    let all = context
+        .runs(None)
+        .await
+        .map_err(|error| error.to_string())?;
+    if all.is_empty() {
+        skipped("real_cluster, clean up", "no run came about");
+        return Ok("nothing to clean up".into());
+    }
+    let clean = Clean {
+        finished: true,
+        ..Clean::default()
+    };
+    let plan = clean.plan(&all, jiff::Timestamp::now());
+    let plan = plan.map_err(|error| error.to_string())?;
+    let number = plan.candidates.len();
+    let report = plan.apply(&context, |_| {}).await;
+    expect(report.failed.is_empty(), || format!("{:?}", report.failed))?;
+    let begun = Instant::now();
+    let owned = ListParams::default().labels(&format!(
+        "{},{}={}",
+        naming::LABEL_RUN,
+        naming::LABEL_MANAGED_BY,
+        naming::MANAGER
+    ));
+    loop {
+        let left = [
+            names::<Job>(place, &owned).await?,
+            names::<Pod>(place, &owned).await?,
+            names::<ConfigMap>(place, &owned).await?,
+            names::<PersistentVolumeClaim>(place, &owned).await?,
+        ]
+        .concat();
+        if left.is_empty() {
+            return Ok(format!(
+                "{number} runs deleted, and nothing of theirs is left"
+            ));
+        }
+        expect(begun.elapsed() < PATIENCE, || {
+            format!("still there: {left:?}")
+        })?;
+        tokio::time::sleep(LOOK_AGAIN + Duration::from_millis(250)).await;
+    }
+}
+
+async fn names<K: Owned>(place: &Place, of: &ListParams) -> Result<Vec<String>, String> {
+    let listed = place.api::<K>().list(of).await;
+    let listed = listed.map_err(|error| error.to_string())?;
+    Ok(listed.iter().map(ResourceExt::name_any).collect())
+}
+
+/// What runs own.
+trait Owned:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + serde::de::DeserializeOwned
+{
+}
+
+impl Owned for Job {}
+impl Owned for Pod {}
+impl Owned for ConfigMap {}
+impl Owned for PersistentVolumeClaim {}
