@@ -18,7 +18,7 @@ pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule, parse_age};
 pub use context::Context;
 pub use delete::{Delete, Deleted};
 pub use error::VerbError;
-pub use keep::{Earlier, Keeper, earlier, keep};
+pub use keep::{Earlier, Keeper, earlier, keep, take_over};
 pub use launch::{Launch, duplicate};
 pub use migrate::{Lost, Migrate, MigrateReport, Migrated, Outcome};
 pub use retry::{AddContext, Retry};

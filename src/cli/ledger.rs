@@ -97,7 +97,7 @@ fn list(ledger: &Ledger, format: Format) -> anyhow::Result<u8> {
             )?;
             let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
             output::notice(&format!(
-                "{} take {} in {}",
+                "{} kept: {} in {}",
                 text::count(entries.len(), "run"),
                 text::bytes(bytes),
                 ledger.directory().display()

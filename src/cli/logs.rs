@@ -210,12 +210,26 @@ async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
             "{}: not on the cluster any more; from the ledger",
             tags.join(", ")
         ));
+        let complete = earlier.complete;
         printer = spawn_blocking(move || {
-            let mut events = earlier.events()?;
-            events.try_for_each(|event| printer.event(&event))?;
+            if earlier.complete {
+                let mut events = earlier.whole()?;
+                events.try_for_each(|event| printer.event(&event))?;
+                printer.finish()?;
+            } else {
+                let mut events = earlier.events()?;
+                events.try_for_each(|event| printer.event(&event))?;
+            }
             anyhow::Ok(printer)
         })
         .await??;
+        if complete {
+            return Ok(if logs.exit_status {
+                exit_code(&run.phase())
+            } else {
+                0
+            });
+        }
     }
     let whole = logs.tail().is_none() && logs.since.is_none();
     if logs.follow || (whole && run.ended()) {

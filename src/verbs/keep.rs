@@ -165,10 +165,12 @@ pub struct Earlier {
     live: HashSet<String>,
     /// What it comes from, in the order it ran.
     pub sources: Vec<LogSource>,
+    /// The ledger has all that the cluster still has, too: nothing else need be read of a run that has ended.
+    pub complete: bool,
 }
 
 impl Earlier {
-    /// The events in their order. Reads the disk as they are taken.
+    /// The events of pods that are gone, in their order. Reads the disk as they are taken.
     pub fn events(&self) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
         let there = self.live.clone();
         let events = self.ledger.read_log(&self.uid)?;
@@ -179,6 +181,19 @@ impl Earlier {
             | LogEvent::Notice(source, _) => !there.contains(&source.pod_uid),
             LogEvent::RunEnded => false,
         }))
+    }
+
+    /// The events of all pods, in the order they ran: to be read where [`Self::complete`].
+    pub fn whole(&self) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
+        self.ledger.read_log(&self.uid)
+    }
+}
+
+/// Takes what the controller kept of pods that are gone into the ledger, as far as nobody writes the log there.
+pub async fn take_over(context: &Context, run: &Run) {
+    if let Some(ledger) = &context.ledger {
+        let live = live_sources(context, run).await;
+        complete(context, ledger, run, &live).await;
     }
 }
 
@@ -191,8 +206,11 @@ pub async fn earlier(context: &Context, run: &Run) -> Option<Earlier> {
     let (known, uid) = (ledger.clone(), run.uid().to_owned());
     let known = blocking(move || known.log_sources(&uid)).await;
     let known = known.inspect_err(|error| tracing::warn!(%error, "the ledger is not read"));
+    let known = known.ok()?;
+    let read = |source: &Arc<LogSource>| known.contains(&(source.as_ref().clone(), true));
+    let complete = run.ended() && live.iter().all(read);
     let live: HashSet<String> = live.iter().map(|source| source.pod_uid.clone()).collect();
-    let sources = known.ok()?.into_iter().map(|(source, _)| source);
+    let sources = known.into_iter().map(|(source, _)| source);
     let sources: Vec<LogSource> = sources
         .filter(|source| !live.contains(&source.pod_uid))
         .collect();
@@ -201,6 +219,7 @@ pub async fn earlier(context: &Context, run: &Run) -> Option<Earlier> {
         uid: run.uid().to_owned(),
         live,
         sources,
+        complete,
     })
 }
 

@@ -237,6 +237,11 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
         "{}",
         stderr(&without)
     );
+    assert_eq!(
+        String::from_utf8_lossy(&place.print(&format!("runs logs {name}"))),
+        String::from_utf8_lossy(&whole),
+        "in the order they ran"
+    );
     place.kubectl(TEST, &format!("delete docsrun {name}"));
     let gone = place.say(&format!("runs logs {name}"));
     assert_eq!(
@@ -486,7 +491,7 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
     assert_eq!(lines(&place.print("ledger list -o name")).len(), 2);
     let table = place.say("ledger list");
     assert!(
-        stderr(&table).starts_with("2 runs take "),
+        stderr(&table).starts_with("2 runs kept: "),
         "{}",
         stderr(&table)
     );

@@ -151,6 +151,8 @@ pub(super) async fn follow(
     sender: &mpsc::Sender<Msg>,
 ) {
     if let Ok(run) = context.run(&followed.name).await {
+        // Before the log is written here, which leaves no room for another writer.
+        verbs::take_over(context, &run).await;
         memory::keep(ledger.clone(), run).await;
     }
     let mut desk = Desk {
