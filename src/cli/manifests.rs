@@ -168,7 +168,7 @@ fn settings(options: &Options) -> anyhow::Result<String> {
         || "the settings".to_owned(),
         |file| file.display().to_string(),
     );
-    Settings::overlaid(&[(name, text.clone())])?;
+    Settings::of_controller(&text).map_err(|refused| anyhow::anyhow!("{name}: {refused}"))?;
     Ok(text)
 }
 

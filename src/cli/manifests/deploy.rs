@@ -3,11 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{File, Options, document, rbac::metadata};
+use crate::settings::{SETTINGS_KEY, SETTINGS_MAP};
 
-/// Name of the ConfigMap that the controller reads its settings from, and reads again when it changes.
-pub const SETTINGS: &str = "flightdeck-settings";
-/// The key in it.
-pub const SETTINGS_KEY: &str = "config.toml";
 /// Where metrics, health and readiness are served.
 const PORT: u16 = 8080;
 
@@ -72,7 +69,7 @@ pub(super) fn controller(
         "metadata": metadata(namespace, name, "settings"),
         "data": { SETTINGS_KEY: settings },
     });
-    map["metadata"]["name"] = SETTINGS.into();
+    map["metadata"]["name"] = SETTINGS_MAP.into();
     let mut documents = vec![
         document("What may be set of the controller.", &map)?,
         document(
