@@ -95,7 +95,7 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
     if let Some(user) = &run.spec.github_user {
         let token = secret(&settings.secrets.github_token, user);
         // Over SSH it is the pull request alone that needs the token.
-        let optional = Transport::of(&run.spec.repository_url) != Transport::Http;
+        let optional = Transport::of(&run.spec.repository_url) == Transport::Ssh;
         let environment = container.env.get_or_insert_default();
         environment.push(from_secret("GITHUB_TOKEN", token, optional));
     }
