@@ -540,6 +540,16 @@ mod tests {
         let refused = launch.run(&context, &subject()).await.unwrap_err();
         assert_eq!(refused.exit_code(), 2);
         let said = refused.to_string();
+        assert!(said.contains("spec.promptModification has"), "{said}");
+
+        // What a spec may hold fits; templates of one's own may make more of it.
+        let small = Launch {
+            prompt: None,
+            ..launch.clone()
+        };
+        let mut run = compose(&small, &subject()).unwrap();
+        run.spec.prompt_modification = launch.prompt;
+        let said = context.check_files(&run).unwrap_err().to_string();
         assert!(said.contains("the largest is prompt.md"), "{said}");
     }
 
