@@ -257,22 +257,19 @@ fn whatever_byte_is_lost_or_changed_nothing_is_made_up_and_what_is_missing_is_sa
             let name = path.file_name().unwrap().to_string_lossy();
             for at in 0..bytes.len() {
                 // Going on writes much; the ends of a file are where it matters most.
-                let go_on = at % 7 == 0 || at < 3 || at + 3 > bytes.len();
-                restore();
-                std::fs::write(path, &bytes[..at]).unwrap();
-                bears_damage(&ledger, &all, &format!("{name} cut at {at}"), true, go_on);
-                restore();
+                let go_on = at % 31 == 0 || at < 2 || at + 2 > bytes.len();
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << (at % 8);
-                std::fs::write(path, flipped).unwrap();
-                bears_damage(
-                    &ledger,
-                    &all,
-                    &format!("{name} flipped at {at}"),
-                    false,
-                    go_on,
-                );
+                for (what, damaged) in [("cut", &bytes[..at]), ("flipped", &flipped[..])] {
+                    std::fs::write(path, damaged).unwrap();
+                    let what_happened = format!("{name} {what} at {at}");
+                    bears_damage(&ledger, &all, &what_happened, what == "cut", go_on);
+                    if go_on {
+                        restore();
+                    }
+                }
             }
+            restore();
         }
     }
 }
