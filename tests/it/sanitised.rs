@@ -277,7 +277,7 @@ fn look_everywhere(nasty: &str) -> Result<usize, String> {
 
 #[test]
 fn every_family_of_escapes_is_shown_on_every_screen_and_obeyed_on_none() {
-    for family in FAMILIES.chunks(4) {
+    for family in FAMILIES.chunks(8) {
         let nasty = family.concat();
         let seen = look_everywhere(&nasty).unwrap_or_else(|why| panic!("{why}"));
         assert!(
@@ -347,7 +347,7 @@ fn the_command_line_obeys_no_escape_of_a_plan_on_a_terminal() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_sent_no_control_comes_out_and_widths_hold(nasty in hostile()) {
