@@ -7,8 +7,12 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `run` | what wakes a reconciliation |
+//! | `lease` | which of several controllers works |
+//! | `calls` | how the API is called |
+//! | `cache` | what the watches know |
 //! | `observe`, `observed` | what is read, and the value it becomes |
 //! | `plan`, `judge` | what to do, and what a Job and its pod say |
+//! | `memory` | what a process may remember of a run |
 //! | `objects`, `jobs` | what is made |
 //! | `apply`, `error` | how it is written, and what can go wrong |
 //! | `crds` | the definitions of both kinds |
@@ -17,13 +21,17 @@
 //! | `live`, `metrics`, `health` | settings as they change; what is counted; whether it is ready |
 
 mod apply;
+mod cache;
+mod calls;
 mod crds;
 mod error;
 mod health;
 mod jobs;
 mod judge;
 mod keep;
+mod lease;
 mod live;
+mod memory;
 mod metrics;
 mod objects;
 mod observe;
@@ -35,6 +43,7 @@ mod run;
 pub use crds::{InstallError, crds, install_crds};
 pub use error::RetryDelays;
 pub use health::Health;
+pub use lease::LeaseConfig;
 pub use live::LiveSettings;
 pub use metrics::{CountRequests, Metrics};
 pub use objects::{ANNOTATION_HOLDER, workspace_name};

@@ -2,9 +2,12 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::{ConfigMap, ObjectReference, PersistentVolumeClaim, Pod},
+use k8s_openapi::{
+    api::{
+        batch::v1::Job,
+        core::v1::{ConfigMap, ObjectReference, PersistentVolumeClaim, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -19,26 +22,27 @@ use super::{
     jobs,
     keep::{self, End},
     objects,
-    observe::{RunResource, read_run},
-    observed::{Observed, active_version},
+    observe::RunResource,
     plan::{Action, Note, Plan},
 };
 use crate::{
     resources::{GROUP, VERSION},
-    runs::{Run, Stage, naming},
+    runs::{Run, naming},
 };
 
-/// Carries out `plan` for the run it was made for.
+/// Carries out `plan` for the run it was made for, which is brought up to date with each write; the versions it had
+/// before go to `passed`. Gives the Job that was made.
 pub async fn apply<K: RunResource>(
     client: &Client,
     recorder: &Recorder,
-    observed: &Observed,
+    current: &mut Run,
+    passed: &mut Vec<String>,
     plan: Plan,
-) -> Result<(), Error> {
-    let run = &observed.run;
+) -> Result<Option<Job>, Error> {
+    let run = current.clone();
     let writer = Writer::<K> {
         client,
-        run,
+        run: &run,
         runs: Api::namespaced(client.clone(), run.namespace()),
     };
     for end in &plan.ends {
@@ -47,31 +51,44 @@ pub async fn apply<K: RunResource>(
     for job in &plan.forgotten {
         writer.forget(job).await?;
     }
-    let mut revision = run.metadata.resource_version.clone().unwrap_or_default();
     for action in plan.actions {
-        writer.act(action, &mut revision).await?;
+        let before = current.metadata.resource_version.clone();
+        writer.act(action, &mut current.metadata).await?;
+        if current.metadata.resource_version != before {
+            passed.extend(before);
+        }
     }
-    if let Some(status) = plan.status {
+    // The version that was read must still be the newest, so this write also proves that the run is the same, still wanted,
+    // and at the attempt that was decided on; no read could. It is made even if the status says so already.
+    let confirmed = plan.job.is_some().then(|| run.status.clone());
+    if let Some(status) = plan.status.or(confirmed) {
         let body = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": run.kind.resource(),
-            "metadata": { "name": run.name(), "uid": run.uid(), "resourceVersion": revision },
+            "metadata": { "name": run.name(), "uid": run.uid(), "resourceVersion": current.metadata.resource_version },
             "status": status,
         });
         let force = PatchParams::apply(naming::MANAGER).force();
-        writer
-            .runs
-            .patch_status(run.name(), &force, &Patch::Apply(&body))
-            .await
-            .map_err(Error::cluster(format!(
-                "write the status of {}",
-                run.name()
-            )))?;
+        let runs = &writer.runs;
+        let what = format!("write the status of {}", run.name());
+        let body = Patch::Apply(&body);
+        let written = runs.patch_status(run.name(), &force, &body).await;
+        let written = written.map_err(Error::cluster(what))?;
+        let before = current.metadata.resource_version.take();
+        current.metadata.resource_version = written.resource_version();
+        if current.metadata.resource_version != before {
+            passed.extend(before);
+        }
+        current.status = status;
     }
+    let made = match &plan.job {
+        Some(job) => writer.create::<Job>(job).await,
+        None => Ok(None),
+    };
     for note in &plan.notes {
-        publish(recorder, run, note).await;
+        publish(recorder, &run, note).await;
     }
-    Ok(())
+    made
 }
 
 /// Writes an Event about the run. One that is lost is no reason to stop.
@@ -115,20 +132,20 @@ impl<K: RunResource> Writer<'_, K> {
         Api::namespaced(self.client.clone(), self.run.namespace())
     }
 
-    async fn act(&self, action: Action, revision: &mut String) -> Result<(), Error> {
+    async fn act(&self, action: Action, meta: &mut ObjectMeta) -> Result<(), Error> {
         let name = self.run.name();
         match action {
             Action::AddFinalizer => {
                 let mut finalizers = self.run.metadata.finalizers.clone().unwrap_or_default();
                 finalizers.push(naming::FINALIZER.into());
-                self.set_finalizers(&finalizers, revision).await
+                self.set_finalizers(finalizers, meta).await
             }
             Action::RemoveFinalizer => {
                 let mut finalizers = self.run.metadata.finalizers.clone().unwrap_or_default();
                 finalizers.retain(|finalizer| finalizer != naming::FINALIZER);
-                ignore_missing(self.set_finalizers(&finalizers, revision).await)
+                ignore_missing(self.set_finalizers(finalizers, meta).await)
             }
-            Action::CreateConfigMap(map) => self.create::<ConfigMap>(&map).await,
+            Action::CreateConfigMap(map) => self.create::<ConfigMap>(&map).await.map(drop),
             Action::CreateWorkspace(claim) => {
                 // A shared claim that another run made meanwhile is that run's for now.
                 let made = self.api().create(&PostParams::default(), &*claim).await;
@@ -147,16 +164,6 @@ impl<K: RunResource> Writer<'_, K> {
                 claim,
                 resource_version,
             } => ignore_missing(self.annotate(&claim, &resource_version, Value::Null).await),
-            Action::CreateJob(job) => {
-                if job
-                    .labels()
-                    .get(naming::LABEL_STAGE)
-                    .is_some_and(|stage| stage == Stage::Agent.as_str())
-                {
-                    self.still_wanted().await?;
-                }
-                self.create::<Job>(&job).await
-            }
             Action::DeleteJob { name, uid } => self.delete::<Job>(&name, uid).await,
             Action::StopPod { name, uid } => {
                 let body = json!({
@@ -191,7 +198,7 @@ impl<K: RunResource> Writer<'_, K> {
                 tracing::warn!(run = self.run.name(), job = end.attempt.job_name, %error, "the end of a log is not kept");
                 Ok(())
             }
-            other => other,
+            other => other.map(drop),
         }
     }
 
@@ -209,13 +216,13 @@ impl<K: RunResource> Writer<'_, K> {
 
     async fn set_finalizers(
         &self,
-        finalizers: &[String],
-        revision: &mut String,
+        finalizers: Vec<String>,
+        meta: &mut ObjectMeta,
     ) -> Result<(), Error> {
         let name = self.run.name();
         let body = json!({ "metadata": {
             "uid": self.run.uid(),
-            "resourceVersion": *revision,
+            "resourceVersion": meta.resource_version,
             "finalizers": finalizers,
         }});
         let written = self
@@ -223,12 +230,13 @@ impl<K: RunResource> Writer<'_, K> {
             .patch(name, &parameters(), &Patch::Merge(&body))
             .await
             .map_err(Error::cluster(format!("change the finalizers of {name}")))?;
-        *revision = written.resource_version().unwrap_or_default();
+        meta.resource_version = written.resource_version();
+        meta.finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
         Ok(())
     }
 
-    /// Creates an object of the run. That it exists already is fine if it is this run's.
-    async fn create<T>(&self, object: &T) -> Result<(), Error>
+    /// Creates an object of the run, and gives it. That it exists already is fine if it is this run's.
+    async fn create<T>(&self, object: &T) -> Result<Option<T>, Error>
     where
         T: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
             + Clone
@@ -242,7 +250,7 @@ impl<K: RunResource> Writer<'_, K> {
             ..PostParams::default()
         };
         match api.create(&parameters, object).await {
-            Ok(_) => Ok(()),
+            Ok(made) => Ok(Some(made)),
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
                 let name = object.name_any();
                 let existing = api
@@ -250,7 +258,7 @@ impl<K: RunResource> Writer<'_, K> {
                     .await
                     .map_err(Error::cluster(format!("read the {}", named(object))))?;
                 if objects::owned_by(&existing.metadata, self.run.uid()) {
-                    Ok(())
+                    Ok(None)
                 } else {
                     let kind = T::kind(&()).into_owned();
                     Err(Error::Foreign { kind, name })
@@ -301,23 +309,6 @@ impl<K: RunResource> Writer<'_, K> {
         }});
         self.merge::<PersistentVolumeClaim>(claim, &body, "change the holder of the workspace")
             .await
-    }
-
-    /// The agent costs money, so the run is read once more right before: it must be the same, and still wanted.
-    async fn still_wanted(&self) -> Result<(), Error> {
-        let now = read_run::<K>(self.client, self.run.namespace(), self.run.name()).await?;
-        let version = active_version(self.run);
-        let wanted = now.is_some_and(|now| {
-            now.uid() == self.run.uid()
-                && now.metadata.deletion_timestamp.is_none()
-                && now.spec.cancel_version < version
-                && !now.spec.suspend
-        });
-        if wanted {
-            Ok(())
-        } else {
-            Err(Error::Superseded)
-        }
     }
 }
 

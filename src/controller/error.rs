@@ -17,8 +17,10 @@ pub enum Error {
         "the {kind} {name} exists already and belongs to something else; delete it or launch under another name"
     )]
     Foreign { kind: String, name: String },
-    #[error("the run changed while its next stage was about to begin")]
-    Superseded,
+    #[error("what was read of {what} is older than what is known of it")]
+    Behind { what: String },
+    #[error("it was not done within {} s", .after.as_secs())]
+    Late { after: Duration },
 }
 
 /// What helps against an error. Also its name in metrics and Events.
@@ -41,6 +43,10 @@ pub struct RetryDelays {
     pub unavailable: Duration,
     /// The cluster said no; it may say yes once a person has changed something.
     pub refused: Duration,
+    /// Each of these is doubled with every failure in a row, up to this.
+    pub most: Duration,
+    /// Before a watch that broke is opened again; doubled up to half a minute while it breaks again.
+    pub watch: Duration,
 }
 
 impl Default for RetryDelays {
@@ -49,6 +55,8 @@ impl Default for RetryDelays {
             conflict: Duration::from_millis(50),
             unavailable: Duration::from_secs(5),
             refused: Duration::from_secs(60),
+            most: Duration::from_secs(300),
+            watch: Duration::from_millis(800),
         }
     }
 }
@@ -67,8 +75,9 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> Category {
         match self {
-            Self::Superseded => Category::Conflict,
+            Self::Behind { .. } => Category::Conflict,
             Self::Foreign { .. } => Category::Refused,
+            Self::Late { .. } => Category::Unavailable,
             Self::Cluster { source, .. } => match &**source {
                 kube::Error::Api(status) => match status.code {
                     409 => Category::Conflict,

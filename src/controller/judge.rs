@@ -14,6 +14,8 @@ use crate::{
 
 /// The pod is gone, and nothing says how it ended.
 pub const POD_LOST: &str = "PodLost";
+/// A node had no room left for the pod, and ended it.
+pub const EVICTED: &str = "Evicted";
 /// A container was killed for its memory.
 pub const OUT_OF_MEMORY: &str = "OutOfMemory";
 /// Longest message taken from outside, in characters.
@@ -70,7 +72,7 @@ pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> Jo
             }
         });
     };
-    if let Some(waiting) = waiting(pod, events) {
+    if let Some(waiting) = node_lost(pod).or_else(|| waiting(pod, events)) {
         return waiting;
     }
     let runs = statuses(pod)
@@ -83,10 +85,34 @@ pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> Jo
     }
 }
 
+/// A node that does not answer: whether its pod still runs, nobody knows, so nothing may take its place.
+fn node_lost(pod: &Pod) -> Option<JobState> {
+    let status = pod.status.as_ref()?;
+    let lost = status.reason.as_deref() == Some("NodeLost");
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    lost.then(|| JobState::Waiting {
+        reason: "NodeLost".into(),
+        message: format!(
+            "the node {} does not answer; the stage goes on when it does, or ends when its pod is deleted",
+            node.unwrap_or("of the pod")
+        ),
+    })
+}
+
 /// Whether the Job has ended and all its pods have stopped.
 #[must_use]
 pub fn is_final(job: &Job) -> bool {
     matches!(judge(Stage::Prep, job, None, &[]), JobState::Ended(_))
+}
+
+/// When the Job ended for good, in seconds since 1970; `None` while it has not, or does not say.
+#[must_use]
+pub fn ended_at(job: &Job) -> Option<i64> {
+    let conditions = job.status.as_ref()?.conditions.as_deref()?;
+    let last = conditions.iter().find(|condition| {
+        condition.status == "True" && matches!(&*condition.type_, "Complete" | "Failed")
+    })?;
+    is_final(job).then_some(last.last_transition_time.as_ref()?.0.as_second())
 }
 
 /// Whether the pod has stopped for good.
@@ -148,7 +174,15 @@ fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> Ending {
     let pod_deadline = pod
         .and_then(|pod| pod.status.as_ref()?.reason.as_deref())
         .is_some_and(|word| word == reason::DEADLINE_EXCEEDED);
-    let (reason, message) = if pod_deadline {
+    let evicted = pod.and_then(|pod| pod.status.as_ref());
+    let evicted = evicted.filter(|status| status.reason.as_deref() == Some(EVICTED));
+    let (reason, message) = if let Some(evicted) = evicted {
+        let said = one_line(evicted.message.as_deref().unwrap_or_default());
+        (
+            EVICTED.to_owned(),
+            format!("the pod of the {stage} stage was evicted from its node: {said}"),
+        )
+    } else if pod_deadline {
         (
             reason::DEADLINE_EXCEEDED.to_owned(),
             format!(

@@ -98,6 +98,8 @@ pub fn config_map(run: &Run, version: i32, files: BTreeMap<String, String>) -> C
     labels.insert(naming::LABEL_VERSION.into(), version.to_string());
     ConfigMap {
         metadata,
+        // What was rendered for this version is what every stage of it gets, whoever may edit ConfigMaps.
+        immutable: Some(true),
         data: Some(files),
         ..ConfigMap::default()
     }

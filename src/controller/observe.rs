@@ -1,4 +1,5 @@
-//! Reads everything a plan may need, live: a cache could be behind, and a plan on old facts would make a second Job.
+//! Reads everything a plan may need: from what the watches told, and from the API what they cannot tell, or what must not be
+//! mistaken.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -7,19 +8,28 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         batch::v1::Job,
-        core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod},
+        core::v1::{ConfigMap, Event, Pod},
     },
 };
-use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::DeserializeGuard};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+    core::{DeserializeGuard, PartialObjectMeta},
+};
+use kube_runtime::reflector::{ObjectRef, Store};
 use serde::de::DeserializeOwned;
 
 use super::{
+    cache::Caches,
     error::Error,
-    judge, objects,
+    judge,
+    memory::Memory,
+    objects,
     observed::{Holder, Observed, active_version, is_cancelled},
+    plan::was_seen,
 };
 use crate::{
-    resources::{CodeRun, ConditionStatus, DocsRun},
+    resources::{CodeRun, Condition, ConditionStatus, DocsRun, RunStatus},
     runs::{Run, RunKind, naming},
     settings::Settings,
     templates::Templates,
@@ -27,6 +37,8 @@ use crate::{
 
 /// Seconds a Job may take to show a running container before its Events are read for the cause.
 const PATIENCE: i64 = 10;
+/// Seconds after a Job's end in which its pod must be seen to have ended too; after that the pod is believed to be lost.
+const SETTLING: i64 = 3;
 
 /// One of the two custom resources.
 pub trait RunResource:
@@ -44,165 +56,236 @@ pub trait RunResource:
 impl RunResource for DocsRun {}
 impl RunResource for CodeRun {}
 
-/// The run of that name, as it is now. One that this version cannot read is reported and left alone.
-pub async fn read_run<K: RunResource>(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<Run>, Error> {
-    let api: Api<DeserializeGuard<K>> = Api::namespaced(client.clone(), namespace);
-    let object = api
-        .get_opt(name)
-        .await
-        .map_err(Error::cluster(format!("read the run {name}")))?;
-    Ok(match object {
-        None => None,
-        Some(DeserializeGuard(Ok(run))) => Some(run.into()),
-        Some(DeserializeGuard(Err(invalid))) => {
-            tracing::warn!(run = name, error = %invalid.error, "a run cannot be read and is left alone");
-            None
-        }
-    })
+/// Where a reconciliation reads: what the watches have told, and the API itself for what they cannot.
+pub struct Sources<'a> {
+    pub client: &'a Client,
+    pub settings: &'a Arc<Settings>,
+    pub templates: &'a Templates,
+    pub memory: &'a Memory,
+    pub caches: &'a Caches,
+    /// Every code run: those that wait for the same workspace are among them.
+    pub code_runs: &'a Store<DeserializeGuard<CodeRun>>,
 }
 
-/// The run and its surroundings; `None` when there is no such run.
-pub async fn observe<K: RunResource>(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    settings: &Arc<Settings>,
-    templates: &Templates,
-) -> Result<Option<Observed>, Error> {
-    let Some(run) = read_run::<K>(client, namespace, name).await? else {
-        return Ok(None);
-    };
-    let now = Timestamp::now();
-    let version = active_version(&run);
-    let owned = ListParams::default().labels(&format!("{}={}", naming::LABEL_RUN_UID, run.uid()));
-    let jobs = Api::<Job>::namespaced(client.clone(), namespace);
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
-    let map_name = naming::config_map_name(run.name(), run.uid(), version);
-    let claim_name = objects::workspace_name(&run);
-    // The pods are read after the Jobs: a Job that has ended is never seen beside a pod that seems to run.
-    let jobs_then_pods = async {
-        let listed = jobs.list(&owned).await?;
-        Ok((listed, pods.list(&owned).await?))
-    };
-    let ((listed, pods), config_map, workspace) = tokio::try_join!(
-        jobs_then_pods,
-        maps.get_opt(&map_name),
-        claims.get_opt(&claim_name),
-    )
-    .map_err(Error::cluster(format!("read what the run {name} owns")))?;
-    let missing = not_listed(&run, &listed.items).map(|name| jobs.get_opt(name));
-    let missing = futures::future::try_join_all(missing)
-        .await
-        .map_err(Error::cluster(format!("read the Jobs of {name}")))?;
-    let mut jobs = listed.items;
-    jobs.extend(missing.into_iter().flatten());
-    jobs.retain(|job| objects::owned_by(&job.metadata, run.uid()));
+impl Sources<'_> {
+    fn api<T>(&self, run: &Run) -> Api<T>
+    where
+        T: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), run.namespace())
+    }
+}
 
+/// The run and its surroundings.
+pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error> {
+    let version = active_version(&run);
+    let (name, uid) = (run.name().to_owned(), run.uid().to_owned());
+    let caches = sources.caches;
+    let config_map = caches
+        .files
+        .get(&naming::config_map_name(&name, &uid, version))
+        .map(|map| ConfigMap {
+            metadata: map.metadata.clone(),
+            ..ConfigMap::default()
+        });
     let files = if config_map.is_some() || run.metadata.deletion_timestamp.is_some() {
         Ok(std::collections::BTreeMap::new())
     } else {
         let mut wanted = run.clone();
         wanted.spec.context_version = version;
-        templates
-            .render(&wanted, settings)
+        sources
+            .templates
+            .render(&wanted, sources.settings)
             .map_err(|error| error.to_string())
     };
+    let claim = caches.claims.get(&objects::workspace_name(&run));
     let mut observed = Observed {
-        now,
-        settings: Arc::clone(settings),
-        run,
+        now: Timestamp::now(),
+        settings: Arc::clone(sources.settings),
         files,
         config_map,
-        workspace,
+        workspace: claim.map(|claim| (*claim).clone()),
         holder: None,
         ahead: None,
-        jobs,
-        pods: pods.items,
+        jobs: caches
+            .jobs
+            .of_run(&uid)
+            .iter()
+            .map(|job| (**job).clone())
+            .collect(),
+        pods: caches
+            .pods
+            .of_run(&uid)
+            .iter()
+            .map(|pod| (**pod).clone())
+            .collect(),
+        made: sources.memory.made(&uid),
         events: Vec::new(),
+        run,
     };
+    find_missing_jobs(sources, &mut observed).await?;
+    observed
+        .jobs
+        .retain(|job| objects::owned_by(&job.metadata, &uid));
+    find_ended_pods(sources, &mut observed).await?;
     if observed.run.kind == RunKind::Code {
-        look_at_the_queue(client, namespace, &mut observed).await?;
+        look_at_the_queue(sources, &mut observed).await?;
     }
-    observed.events = events(client, namespace, &observed).await?;
-    Ok(Some(observed))
+    observed.events = events(sources, &observed).await?;
+    Ok(observed)
 }
 
-/// Names of the Jobs under way, by the run's own word, that are not among these. A list may be behind what was written, and
-/// a Job that is taken for lost is made again, which may cost money: it is lost only when asking for it finds none either.
-fn not_listed<'a>(run: &'a Run, listed: &'a [Job]) -> impl Iterator<Item = &'a str> {
-    let under_way = run.status.attempts.iter();
-    under_way
-        .filter(|attempt| attempt.finished_at.is_none())
-        .map(|attempt| attempt.job_name.as_str())
-        .filter(|name| !name.is_empty() && listed.iter().all(|job| job.name_any() != *name))
+/// Jobs under way, by the run's own word, that the watch has not told of. A Job that is taken for lost is made again under a new
+/// name, which may cost money: it is lost only when it is not there when asked for. One that was recorded and never seen is
+/// made under its own name, so that nothing happens if it is there after all.
+async fn find_missing_jobs(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
+    let under_way = observed.run.status.attempts.iter();
+    let missing: Vec<String> = under_way
+        .filter(|attempt| attempt.finished_at.is_none() && !attempt.job_name.is_empty())
+        .filter(|attempt| was_seen(attempt) || observed.made.contains(&attempt.job_name))
+        .map(|attempt| attempt.job_name.clone())
+        .filter(|name| observed.job(name).is_none())
+        .collect();
+    let jobs = sources.api(&observed.run);
+    let uid = observed.run.uid().to_owned();
+    for job in &observed.jobs {
+        sources.memory.seen(&uid, &job.name_any());
+    }
+    for name in missing {
+        let job = match sources.memory.just_made(&uid, &name) {
+            Some(job) => Some(job),
+            None => newest(&jobs, &name).await?,
+        };
+        observed.jobs.extend(job);
+    }
+    Ok(())
+}
+
+/// The Job as it is, whatever a read would say: it is asked for by a write that changes nothing, which is never answered from
+/// the past.
+async fn newest(jobs: &Api<Job>, name: &str) -> Result<Option<Job>, Error> {
+    let nothing = Patch::Merge(serde_json::json!({}));
+    match jobs.patch(name, &PatchParams::default(), &nothing).await {
+        Ok(job) => Ok(Some(job)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(Error::cluster(format!("look for the Job {name}"))(error)),
+    }
+}
+
+/// A Job that has ended beside a pod that has not, or is not seen, by what the watches told: its report would be lost, so its
+/// pods are asked for. For a while after that the pod must be seen to have ended too.
+async fn find_ended_pods(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
+    let report_missing = |observed: &Observed| {
+        let mut attempts = observed.run.status.attempts.iter();
+        let missing = attempts.find(|attempt| {
+            let job = observed.job(&attempt.job_name);
+            let job = job.filter(|job| judge::is_final(job));
+            attempt.finished_at.is_none()
+                && job.is_some_and(|job| !observed.pod(job).is_some_and(judge::is_over))
+        })?;
+        Some(missing.job_name.clone())
+    };
+    if report_missing(observed).is_none() {
+        return Ok(());
+    }
+    observed.pods = pods_of(sources, &observed.run, observed.run.uid()).await?;
+    let Some(job) = report_missing(observed) else {
+        return Ok(());
+    };
+    let ended = observed.job(&job).and_then(judge::ended_at);
+    if ended.is_some_and(|at| observed.now.as_second() - at < SETTLING) {
+        let what = format!("the pod of {job}");
+        return Err(Error::Behind { what });
+    }
+    Ok(())
+}
+
+/// Pods labelled with the uid of a run, as they are now.
+async fn pods_of(sources: &Sources<'_>, run: &Run, uid: &str) -> Result<Vec<Pod>, Error> {
+    let of_run = ListParams::default().labels(&format!("{}={uid}", naming::LABEL_RUN_UID));
+    let pods = sources.api::<Pod>(run).list(&of_run).await;
+    let pods = pods.map_err(Error::cluster(format!("list the pods of {}", run.name())))?;
+    Ok(pods.items)
 }
 
 /// Who has the shared workspace, and who asked for it before.
-async fn look_at_the_queue(
-    client: &Client,
-    namespace: &str,
-    observed: &mut Observed,
-) -> Result<(), Error> {
-    let finished = observed.run.phase().finished();
-    if finished
-        && active_version(&observed.run)
-            == observed.run.status.observed_context_version.unwrap_or(0)
-        || observed.holds_workspace()
-        || observed.run.metadata.deletion_timestamp.is_some()
-    {
+async fn look_at_the_queue(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
+    let run = &observed.run;
+    let ended = run.phase().finished()
+        && active_version(run) == run.status.observed_context_version.unwrap_or(0);
+    if observed.holds_workspace() {
+        // It is given back only when no pod of the run is left, and the watch may not have told of one yet.
+        if (ended || run.metadata.deletion_timestamp.is_some())
+            && observed.live_pods().next().is_none()
+        {
+            observed.pods = pods_of(sources, run, run.uid()).await?;
+        }
+        return Ok(());
+    }
+    if ended || run.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
     let holder = observed.workspace.as_ref().and_then(objects::holder);
-    if let Some((uid, name)) = holder.map(|(uid, name)| (uid.to_owned(), name.to_owned())) {
-        let run = read_run::<CodeRun>(client, namespace, &name).await?;
-        let gone = run.is_none_or(|run| run.uid() != uid);
-        let selector = format!("{}={uid}", naming::LABEL_RUN_UID);
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let pods = pods
-            .list(&ListParams::default().labels(&selector))
-            .await
-            .map_err(Error::cluster(format!("list the pods of {name}")))?;
-        let live_pods = pods.items.iter().filter(|pod| !judge::is_over(pod)).count();
-        observed.holder = Some(Holder {
-            name,
-            gone,
-            live_pods,
-        });
-        if !gone || live_pods > 0 {
+    if let Some((uid, name)) = holder {
+        let holder = held_by(sources, run, uid, name).await?;
+        let in_use = !holder.gone || holder.live_pods > 0;
+        observed.holder = Some(holder);
+        if in_use {
             return Ok(());
         }
     }
-    let runs: Api<DeserializeGuard<CodeRun>> = Api::namespaced(client.clone(), namespace);
-    let runs = runs
-        .list(&ListParams::default())
-        .await
-        .map_err(Error::cluster("list the code runs"))?;
+    let runs = sources.code_runs.state();
     let others = runs
-        .items
-        .into_iter()
-        .filter_map(|run| run.0.ok())
-        .map(Run::from);
+        .iter()
+        .filter_map(|run| run.0.as_ref().ok())
+        .filter(|run| run.status.as_ref().is_some_and(is_waiting));
+    let others = others.map(|run| Run::from(run.clone()));
     observed.ahead = first_in_line(&observed.run, others, observed.now);
     Ok(())
+}
+
+/// The run that a workspace names as its holder. Only when the cluster itself knows neither it nor a pod of it is it gone.
+async fn held_by(sources: &Sources<'_>, run: &Run, uid: &str, name: &str) -> Result<Holder, Error> {
+    let pods = sources.caches.pods.of_run(uid);
+    let mut holder = Holder {
+        name: name.to_owned(),
+        gone: false,
+        live_pods: pods.iter().filter(|pod| !judge::is_over(pod)).count(),
+    };
+    let known = ObjectRef::new(name).within(run.namespace());
+    let known = sources.code_runs.get(&known);
+    if known.is_some_and(|known| known.uid().as_deref() == Some(uid)) {
+        return Ok(holder);
+    }
+    let runs = sources.api::<PartialObjectMeta<CodeRun>>(run);
+    let now = runs.get_opt(name).await;
+    let now = now.map_err(Error::cluster(format!("read the run {name}")))?;
+    holder.gone = now.is_none_or(|now| now.uid().as_deref() != Some(uid));
+    if holder.gone && holder.live_pods == 0 {
+        let pods = pods_of(sources, run, uid).await?;
+        holder.live_pods = pods.iter().filter(|pod| !judge::is_over(pod)).count();
+    }
+    Ok(holder)
+}
+
+/// Whether a run waits for a workspace that another has.
+fn is_waiting(status: &RunStatus) -> bool {
+    waits_since(&status.conditions).is_some()
+}
+
+fn waits_since(conditions: &[Condition]) -> Option<&str> {
+    let waits = conditions.iter().find(|condition| {
+        condition.r#type == "WorkspaceReady"
+            && condition.status == ConditionStatus::False
+            && condition.reason == super::plan::why::IN_USE
+    })?;
+    Some(&waits.last_transition_time)
 }
 
 /// The run that waits for the same workspace and asked for it before `run` did.
 fn first_in_line(run: &Run, others: impl Iterator<Item = Run>, now: Timestamp) -> Option<String> {
     let claim = objects::workspace_name(run);
-    let since = |run: &Run| -> Option<String> {
-        let waits = run.status.conditions.iter().find(|condition| {
-            condition.r#type == "WorkspaceReady"
-                && condition.status == ConditionStatus::False
-                && condition.reason == super::plan::why::IN_USE
-        })?;
-        Some(waits.last_transition_time.clone())
-    };
+    let since = |run: &Run| waits_since(&run.status.conditions).map(str::to_owned);
     let stays = |other: &Run| {
         other.uid() != run.uid()
             && objects::workspace_name(other) == claim
@@ -229,12 +312,8 @@ fn first_in_line(run: &Run, others: impl Iterator<Item = Run>, now: Timestamp) -
 }
 
 /// Events about Jobs that should run by now and do not: only they tell of a refused pod or a volume that is not there.
-async fn events(
-    client: &Client,
-    namespace: &str,
-    observed: &Observed,
-) -> Result<Vec<Event>, Error> {
-    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+async fn events(sources: &Sources<'_>, observed: &Observed) -> Result<Vec<Event>, Error> {
+    let api: Api<Event> = sources.api(&observed.run);
     let mut found = Vec::new();
     for job in &observed.jobs {
         let made = job.creation_timestamp().map(|time| time.0.as_second());
@@ -264,10 +343,7 @@ async fn events(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        resources::{Condition, RunSpec, RunStatus},
-        runs::CodeDetails,
-    };
+    use crate::{resources::RunSpec, runs::CodeDetails};
 
     fn waiting(name: &str, since: &str) -> Run {
         let condition = Condition {

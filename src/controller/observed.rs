@@ -1,6 +1,9 @@
 //! Everything `plan` may look at. Nothing in here can ask for more: the clock and the templates' result are values too.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -35,6 +38,8 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// Pods of those Jobs.
     pub pods: Vec<Pod>,
+    /// Names of Jobs that this process has made for the run, seen or not.
+    pub made: BTreeSet<String>,
     /// Events about those Jobs and pods that tell of trouble.
     pub events: Vec<Event>,
 }

@@ -28,6 +28,7 @@ use crate::{
     resources::{Attempt, RunStatus},
     runs::{Phase, Run, Stage, naming, reason},
 };
+pub use record::was_seen;
 use status::Draft;
 pub use status::rfc3339;
 
@@ -76,7 +77,6 @@ pub enum Action {
         claim: String,
         resource_version: String,
     },
-    CreateJob(Box<Job>),
     /// Delete a Job with its pods.
     DeleteJob {
         name: String,
@@ -113,6 +113,9 @@ pub struct Plan {
     pub forgotten: Vec<String>,
     /// The whole status as it should be; `None` when it is so already.
     pub status: Option<RunStatus>,
+    /// The next stage. It is made only once the status that names it stands in the newest version of the run: whatever was
+    /// read, a stage is never begun on old facts.
+    pub job: Option<Box<Job>>,
     /// Said once the status is written.
     pub notes: Vec<Note>,
     /// When to look again although nothing changes.
@@ -174,6 +177,7 @@ const LOOK_FOR_EVENTS: (i64, i64) = (10, 300);
 fn advance(draft: &mut Draft) {
     record::find_attempts(draft);
     let under_way = record::close_ended_attempts(draft);
+    ending::end_strays(draft);
     let cancelled = is_cancelled(&draft.observed.run);
     if let Some((attempt, state)) = under_way {
         if cancelled {
@@ -215,20 +219,22 @@ fn follow(draft: &mut Draft, attempt: &Attempt, state: &JobState) {
             look_again(draft, attempt);
         }
         JobState::Starting | JobState::Ended(_) => {
-            let message = format!(
-                "waiting for the pod of the {} stage to start",
-                attempt.stage
-            );
-            draft.say(&Phase::Pending, None, &message);
+            draft.say(&Phase::Pending, None, &starting(&attempt.stage));
             look_again(draft, attempt);
         }
     }
 }
 
+/// Said from the moment a stage is recorded, so that no write is needed once its Job is there.
+fn starting(stage: &str) -> String {
+    format!("waiting for the pod of the {stage} stage to start")
+}
+
 fn look_again(draft: &mut Draft, attempt: &Attempt) {
     let (least, most) = LOOK_FOR_EVENTS;
-    let begun = attempt.started_at.as_deref();
-    let waited = begun.and_then(|at| status::seconds_since(at, draft.observed.now));
+    let job = draft.observed.job(&attempt.job_name);
+    let made = job.and_then(ResourceExt::creation_timestamp);
+    let waited = made.map(|made| draft.observed.now.as_second() - made.0.as_second());
     draft.wake(waited.unwrap_or(least).clamp(least, most).unsigned_abs());
 }
 
@@ -242,31 +248,29 @@ fn stop(draft: &mut Draft, attempt: &Attempt) {
         Phase::Pending
     };
     draft.say(&phase, Some(why::STOPPING), "stopping, as asked");
-    let observed = draft.observed;
-    let Some(job) = observed.job(&attempt.job_name) else {
-        return;
-    };
-    let action = match observed.pod(job) {
+    let job = draft.observed.job(&attempt.job_name);
+    if let Some(action) = job.and_then(|job| end_job(draft.observed, job)) {
+        draft.act(action);
+    }
+}
+
+/// What ends a Job: a pod that has begun is ended by its own deadline, which keeps the log. `None` when that was done.
+fn end_job(observed: &Observed, job: &Job) -> Option<Action> {
+    match observed.pod(job) {
         Some(pod) if judge::has_started(pod) => {
-            let deadline = pod
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.active_deadline_seconds);
-            if deadline == Some(1) || judge::is_over(pod) {
-                return;
-            }
-            Action::StopPod {
+            let spec = pod.spec.as_ref();
+            let told = spec.and_then(|spec| spec.active_deadline_seconds) == Some(1);
+            (!told && !judge::is_over(pod)).then(|| Action::StopPod {
                 name: pod.name_any(),
                 uid: pod.uid().unwrap_or_default(),
-            }
+            })
         }
-        _ if job.metadata.deletion_timestamp.is_some() => return,
-        _ => Action::DeleteJob {
+        _ if job.metadata.deletion_timestamp.is_some() => None,
+        _ => Some(Action::DeleteJob {
             name: job.name_any(),
             uid: job.uid().unwrap_or_default(),
-        },
-    };
-    draft.act(action);
+        }),
+    }
 }
 
 /// A stage failed: once more after a while, if that may help and was asked for; else the run has failed.
@@ -294,7 +298,8 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
         .finished_at
         .as_deref()
         .and_then(|at| status::seconds_since(at, draft.observed.now));
-    let passed = ended.unwrap_or(pause);
+    // An end that lies far ahead was written by another clock, and says nothing.
+    let passed = ended.filter(|passed| *passed >= -pause).unwrap_or(pause);
     if passed < pause {
         let message = format!("the {stage} stage ended with {why}; it is tried again in a moment");
         draft.say(&Phase::Pending, Some(why::BACK_OFF), &message);
@@ -311,7 +316,7 @@ fn retries(stage: Stage, why: &str, asked: i32) -> i32 {
         (_, why::JOB_LOST) => LOST_RETRIES,
         (Stage::Agent, reason::BUDGET_EXCEEDED) => 0,
         (Stage::Agent, _) => asked,
-        (Stage::Prep | Stage::Publish, judge::POD_LOST) => FREE_RETRIES,
+        (Stage::Prep | Stage::Publish, judge::POD_LOST | judge::EVICTED) => FREE_RETRIES,
         (Stage::Prep | Stage::Publish, _) => 0,
     }
 }
@@ -344,18 +349,18 @@ fn start(draft: &mut Draft, stage: Stage) {
         context_version: draft.version,
         attempt: number,
         job_name: naming::job_name(run.name(), run.uid(), stage, draft.version, number),
-        started_at: Some(draft.now()),
         ..Attempt::default()
     };
-    draft.act(Action::CreateJob(Box::new(job)));
+    draft.make(job);
     draft.at(&attempt);
+    let recorded = run.status.attempts.contains(&attempt);
     draft.status.attempts.push(attempt);
+    if recorded {
+        // What is said already, of a cluster that refuses it perhaps, still holds.
+        return;
+    }
     draft.status.started_at.get_or_insert(rfc3339(observed.now));
-    draft.say(
-        &Phase::Pending,
-        None,
-        &format!("starting the {stage} stage"),
-    );
+    draft.say(&Phase::Pending, None, &starting(stage.as_str()));
     // A reason for each stage: Events of one reason are counted as one.
     let reason = format!("{}Started", status::title(stage));
     draft.note(&reason, &format!("the {stage} stage has begun"));

@@ -6,7 +6,9 @@ use kube::client::ClientBuilder;
 use kube_runtime::events::{Recorder, Reporter};
 use tokio::net::TcpListener;
 
-use super::{ControllerConfig, CountRequests, Health, Metrics, health, live::SettingsMap, run};
+use super::{
+    ControllerConfig, CountRequests, Health, LeaseConfig, Metrics, health, live::SettingsMap, run,
+};
 use crate::{
     cluster::connect::{self, ConnectError},
     runs::naming,
@@ -77,7 +79,11 @@ pub async fn serve(
     let (settings, keep_up) = map.follow();
     let keep_up = tokio::spawn(keep_up);
     tracing::info!(%namespace, %address, version = env!("CARGO_PKG_VERSION"), "the controller starts");
+    // The pod's name where there is one; a number makes each process another one.
+    let name = std::env::var("POD_NAME").unwrap_or_else(|_| naming::LEASE.into());
+    let identity = format!("{name}_{}", uuid::Uuid::new_v4());
     let config = ControllerConfig {
+        lease: Some(LeaseConfig::new(identity)),
         metrics,
         health,
         ..ControllerConfig::live(settings, &namespace, env!("CARGO_PKG_VERSION"))

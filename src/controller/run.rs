@@ -1,29 +1,30 @@
 //! The loop: what wakes a reconciliation, and the three steps of one (observe, plan, apply).
 
-use std::{hash::Hash, hash::Hasher, sync::Arc};
+use std::{hash::Hash, hash::Hasher, sync::Arc, time::Duration};
 
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        batch::v1::Job,
-        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
-    },
-};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc, stream};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt, core::DeserializeGuard};
 use kube_runtime::{
     Config, WatchStreamExt, applier,
-    controller::{Action, ReconcileRequest, trigger_self, trigger_with},
+    controller::{Action, ReconcileRequest, trigger_self},
     events::{Recorder, Reporter},
-    reflector::{self, ObjectRef, Store},
+    reflector::{self, ObjectRef, Store, store::Writer},
     watcher,
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Health, LiveSettings, Metrics, apply,
+    cache::{Cache, Caches, Pauses, Thin},
+    calls,
     error::{Category, Error, RetryDelays},
-    observe::{RunResource, observe},
+    judge,
+    lease::{self, LeaseConfig},
+    memory::Memory,
+    observe::{RunResource, Sources, observe},
     plan::{at_rest, plan, refused, why},
 };
 use crate::{
@@ -35,6 +36,8 @@ use crate::{
 
 /// Runs reconciled at the same time, of each kind.
 const CONCURRENCY: u16 = 8;
+/// So many times as long as one call may take, a whole reconciliation may.
+const CALLS: u32 = 12;
 
 /// What a controller is told.
 #[derive(Clone, Debug)]
@@ -48,6 +51,12 @@ pub struct ControllerConfig {
     pub templates: Arc<Templates>,
     /// Waits after errors. Shorter ones suit a cluster that fails on purpose.
     pub retry_delays: RetryDelays,
+    /// How long one call to the API may go unanswered.
+    pub patience: Duration,
+    /// Who it is among several controllers; `None`: there are no others.
+    pub lease: Option<LeaseConfig>,
+    /// Told whether it leads, which it does from the start where there are no others.
+    pub leading: watch::Sender<bool>,
     /// What is counted.
     pub metrics: Metrics,
     /// What has to be there before it is of use.
@@ -55,7 +64,7 @@ pub struct ControllerConfig {
 }
 
 impl ControllerConfig {
-    /// A controller with the shipped templates and delays.
+    /// A controller with the shipped templates and delays, which is the only one.
     #[must_use]
     pub fn new(settings: Arc<Settings>, namespace: &str, version: &'static str) -> Self {
         Self::live(LiveSettings::fixed(settings), namespace, version)
@@ -70,6 +79,9 @@ impl ControllerConfig {
             version,
             templates: Arc::default(),
             retry_delays: RetryDelays::default(),
+            patience: Duration::from_secs(10),
+            lease: None,
+            leading: watch::Sender::new(false),
             metrics: Metrics::default(),
             health: Health::default(),
         }
@@ -80,9 +92,13 @@ struct Context {
     client: Client,
     recorder: Recorder,
     config: ControllerConfig,
+    memory: Memory,
+    caches: Caches,
+    code_runs: Store<DeserializeGuard<CodeRun>>,
+    stop: CancellationToken,
 }
 
-/// Looks after the runs of a namespace until `shutdown`, then finishes what it is at and returns.
+/// Looks after the runs of a namespace until `shutdown`, then finishes what it is at, gives its Lease back and returns.
 ///
 /// Needs the definitions to be installed ([`super::install_crds`]). Errors are retried; they end up in the log and, when the
 /// cluster refuses something for good, in an Event of the run.
@@ -91,33 +107,162 @@ pub async fn run(
     config: ControllerConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let reporter = Reporter {
-        controller: naming::MANAGER.into(),
-        instance: Some(config.version.to_owned()),
-    };
-    let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        config,
-    });
-    let stop = tokio_util::sync::CancellationToken::new();
-    let both = async {
-        tokio::join!(
-            reconcile_kind::<DocsRun>(&context, RunKind::Docs, stop.child_token()),
-            reconcile_kind::<CodeRun>(&context, RunKind::Code, stop.child_token()),
+    let client = calls::bounded(client, config.patience);
+    let stop = CancellationToken::new();
+    let work = || look_after_runs(client.clone(), config.clone(), stop.child_token());
+    let working = async {
+        let Some(lease) = &config.lease else {
+            config.leading.send_replace(true);
+            return work().await;
+        };
+        lease::while_leading(
+            &client,
+            &config.namespace,
+            lease,
+            &config.leading,
+            &stop,
+            work,
         )
+        .await;
     };
     let shutdown = async {
         shutdown.await;
         stop.cancel();
     };
-    tokio::join!(both, shutdown);
+    let until_the_end = async { tokio::join!(working, shutdown) };
+    tokio::select! {
+        _ = until_the_end => config.metrics.leading(false),
+        () = say_who_leads(&config) => {}
+    }
+}
+
+/// Keeps the metrics as the Lease is. Who does not lead watches no runs, and waits for none.
+async fn say_who_leads(config: &ControllerConfig) {
+    let mut leading = config.leading.subscribe();
+    loop {
+        let leads = *leading.borrow_and_update();
+        config.metrics.leading(leads);
+        if !leads {
+            for kind in RunKind::ALL {
+                config.health.without(kind.resource());
+            }
+        }
+        // The configuration itself holds a sender.
+        if leading.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Until `stop`. Everything it knows it learns anew: what was known before may be another controller's past.
+async fn look_after_runs(client: Client, config: ControllerConfig, stop: CancellationToken) {
+    let reporter = Reporter {
+        controller: naming::MANAGER.into(),
+        instance: Some(config.version.to_owned()),
+    };
+    let (docs_runs, docs_writer) = reflector::store();
+    let (code_runs, code_writer) = reflector::store();
+    let context = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        config,
+        memory: Memory::default(),
+        caches: Caches::default(),
+        code_runs: code_runs.clone(),
+        stop,
+    });
+    let (wake_docs, docs_woken) = mpsc::unbounded();
+    let (wake_code, code_woken) = mpsc::unbounded();
+    let wake = Wake {
+        docs: wake_docs,
+        code: wake_code,
+    };
+    let reconciling = async {
+        tokio::join!(
+            reconcile_kind::<DocsRun>(&context, RunKind::Docs, docs_runs, docs_writer, docs_woken),
+            reconcile_kind::<CodeRun>(&context, RunKind::Code, code_runs, code_writer, code_woken),
+        )
+    };
+    tokio::select! {
+        _ = reconciling => {}
+        () = watch_owned(&context, &wake) => {}
+    }
+}
+
+/// Something that runs own, or wait for, has changed.
+struct Touched {
+    /// The run by name and uid; `None` for a workspace that several share.
+    run: Option<(String, String)>,
+    name: String,
+}
+
+/// Wakes the runs of either kind.
+struct Wake {
+    docs: mpsc::UnboundedSender<Touched>,
+    code: mpsc::UnboundedSender<Touched>,
+}
+
+impl Wake {
+    fn touched<T: ResourceExt>(&self, object: &T) {
+        let labels = object.labels();
+        let kinds = RunKind::ALL.into_iter();
+        let kind = kinds.filter(|kind| {
+            labels
+                .get(naming::LABEL_KIND)
+                .is_some_and(|word| word == kind.as_str())
+        });
+        let label = |key| labels.get(key).cloned();
+        for kind in kind {
+            let sender = match kind {
+                RunKind::Docs => &self.docs,
+                RunKind::Code => &self.code,
+            };
+            let touched = Touched {
+                run: label(naming::LABEL_RUN).zip(label(naming::LABEL_RUN_UID)),
+                name: object.name_any(),
+            };
+            // Nobody listens any more when the controller ends.
+            drop(sender.unbounded_send(touched));
+        }
+    }
+}
+
+/// Keeps the caches as the cluster is; each kind of object is watched once.
+async fn watch_owned(context: &Context, wake: &Wake) {
+    let caches = &context.caches;
+    let kept = format!(",!{}", naming::LABEL_KEPT);
+    tokio::join!(
+        feed(context, &caches.jobs, "", wake),
+        feed(context, &caches.pods, "", wake),
+        feed(context, &caches.claims, "", wake),
+        // The kept ends of logs are many, and nobody here reads them.
+        feed(context, &caches.files, &kept, wake),
+    );
+}
+
+async fn feed<T>(context: &Context, cache: &Cache<T>, but: &str, wake: &Wake)
+where
+    T: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Thin
+        + Send
+        + 'static,
+{
+    let ours = format!("{}={}{but}", naming::LABEL_MANAGED_BY, naming::MANAGER);
+    let api: Api<T> = Api::namespaced(context.client.clone(), &context.config.namespace);
+    let events = watcher::watcher(api, watcher::Config::default().labels(&ours));
+    let events = events.backoff(Pauses::new(context.config.retry_delays.watch));
+    cache.feed(events, |object| wake.touched(object)).await;
 }
 
 async fn reconcile_kind<K: RunResource>(
     context: &Arc<Context>,
     kind: RunKind,
-    stop: tokio_util::sync::CancellationToken,
+    store: Store<DeserializeGuard<K>>,
+    writer: Writer<DeserializeGuard<K>>,
+    woken: mpsc::UnboundedReceiver<Touched>,
 ) {
     let namespace = context.config.namespace.as_str();
     let ControllerConfig {
@@ -129,10 +274,11 @@ async fn reconcile_kind<K: RunResource>(
     let part = kind.resource();
     health.waits_for(part, "not listed yet");
     let runs: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
-    let (store, writer) = reflector::store();
     metrics.runs_of(kind, phases(store.clone()));
-    let changed = reflector::reflector(writer, watcher::watcher(runs, watcher::Config::default()))
-        .default_backoff()
+    let changed = watcher::watcher(runs, watcher::Config::default())
+        .modify(|run| run.managed_fields_mut().clear());
+    let changed = reflector::reflector(writer, changed)
+        .backoff(Pauses::new(context.config.retry_delays.watch))
         .touched_objects()
         .inspect_err(|error| {
             health.still_waits_for(part, &error.to_string());
@@ -142,17 +288,12 @@ async fn reconcile_kind<K: RunResource>(
             what_a_person_changed,
             kube_runtime::PredicateConfig::default(),
         );
-    let mut triggers = vec![
+    let triggers = [
         trigger_self(changed, ()).boxed(),
-        owned::<K, Job>(context, kind, store.clone()).boxed(),
-        owned::<K, Pod>(context, kind, store.clone()).boxed(),
-        owned::<K, ConfigMap>(context, kind, store.clone()).boxed(),
-        owned::<K, PersistentVolumeClaim>(context, kind, store.clone()).boxed(),
+        concerned(store.clone(), woken).boxed(),
         unfinished(settings.changes(), store.clone()).boxed(),
     ];
-    if kind == RunKind::Code {
-        triggers.push(waiting_for::<K>(context, store.clone()).boxed());
-    }
+    let stop = context.stop.clone();
     let queue = stream::select_all(triggers)
         .inspect_ok(|request| metrics.queued(kind, &request.obj_ref.name))
         .take_until(stop.clone().cancelled_owned());
@@ -175,8 +316,11 @@ async fn reconcile_kind<K: RunResource>(
     let reconciling = applier(
         |object, context| Box::pin(reconcile::<K>(object, context, kind)),
         |object: Arc<DeserializeGuard<K>>, error: &Error, context: Arc<Context>| {
-            tracing::warn!(run = object.name_any(), category = error.category().as_str(), %error, "will try again");
-            Action::requeue(error.retry_after(&context.config.retry_delays))
+            let delays = &context.config.retry_delays;
+            let uid = object.uid().unwrap_or_default();
+            let wait = context.memory.failed(&uid, error.retry_after(delays), delays.most);
+            tracing::warn!(run = object.name_any(), category = error.category().as_str(), ?wait, %error, "will try again");
+            Action::requeue(wait)
         },
         Arc::clone(context),
         store.clone(),
@@ -238,64 +382,46 @@ fn what_a_person_changed<K: Resource>(object: &K) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Changes of objects labelled as a run's wake that run.
-fn owned<K: RunResource, T>(
-    context: &Context,
-    kind: RunKind,
+/// The runs that are concerned when something is touched: its own run, or those that wait for a shared workspace.
+fn concerned<K: RunResource>(
     store: Store<DeserializeGuard<K>>,
-) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> + use<K, T>
-where
-    T: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let namespace = context.config.namespace.clone();
-    let api: Api<T> = Api::namespaced(context.client.clone(), &namespace);
-    let ours = format!(
-        "{}={},{}={kind}",
-        naming::LABEL_MANAGED_BY,
-        naming::MANAGER,
-        naming::LABEL_KIND
-    );
-    let changes = watcher::watcher(api, watcher::Config::default().labels(&ours));
-    trigger_with(changes.default_backoff().touched_objects(), move |object| {
-        let name = object.labels().get(naming::LABEL_RUN)?;
-        let named = ObjectRef::<DeserializeGuard<K>>::new(name).within(&namespace);
-        if store.get(&named).is_some() {
-            return Some(named);
-        }
-        // A label holds 63 characters of a name that may have 253; the uid tells such a run.
-        let uid = object.labels().get(naming::LABEL_RUN_UID)?;
-        let run = store.find(|run| run.uid().as_ref() == Some(uid))?;
-        Some(ObjectRef::from_obj(&*run))
+    woken: impl Stream<Item = Touched>,
+) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
+    woken.flat_map(move |touched| {
+        let runs: Vec<_> = match &touched.run {
+            Some((name, uid)) => of_name(&store, name, uid).into_iter().collect(),
+            None => waiting_for(&store, &touched.name),
+        };
+        let requests = runs.into_iter().map(|run| Ok(ReconcileRequest::from(run)));
+        stream::iter(requests.collect::<Vec<_>>())
     })
 }
 
-/// A shared workspace that changes wakes the runs that wait for it.
+fn of_name<K: RunResource>(
+    store: &Store<DeserializeGuard<K>>,
+    name: &str,
+    uid: &str,
+) -> Option<ObjectRef<DeserializeGuard<K>>> {
+    // A label holds 63 characters of a name that may have 253; the uid tells such a run.
+    let run = store.find(|run| run.name_any() == name);
+    let run = run.or_else(|| store.find(|run| run.uid().as_deref() == Some(uid)))?;
+    Some(ObjectRef::from_obj(&*run))
+}
+
 fn waiting_for<K: RunResource>(
-    context: &Context,
-    store: Store<DeserializeGuard<K>>,
-) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> + use<K> {
-    let api: Api<PersistentVolumeClaim> =
-        Api::namespaced(context.client.clone(), &context.config.namespace);
-    let ours = format!("{}={}", naming::LABEL_MANAGED_BY, naming::MANAGER);
-    let changes = watcher::watcher(api, watcher::Config::default().labels(&ours));
-    trigger_with(changes.default_backoff().touched_objects(), move |claim| {
-        let name = claim.name_any();
-        let waits = |run: &Run| {
-            let reason = run.status.reason.as_deref();
-            let waits = matches!(reason, Some(why::IN_USE | why::TERMINATING));
-            waits && run.status.workspace_name.as_deref() == Some(name.as_str())
-        };
-        let runs = store.state().into_iter();
-        let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
-        runs.filter(waits)
-            .map(|run| ObjectRef::<DeserializeGuard<K>>::new(run.name()).within(run.namespace()))
-            .collect::<Vec<_>>()
-    })
+    store: &Store<DeserializeGuard<K>>,
+    claim: &str,
+) -> Vec<ObjectRef<DeserializeGuard<K>>> {
+    let waits = |run: &Run| {
+        let reason = run.status.reason.as_deref();
+        let waits = matches!(reason, Some(why::IN_USE | why::TERMINATING));
+        waits && run.status.workspace_name.as_deref() == Some(claim)
+    };
+    let runs = store.state().into_iter();
+    let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
+    runs.filter(waits)
+        .map(|run| ObjectRef::new(run.name()).within(run.namespace()))
+        .collect()
 }
 
 /// One reconciliation, counted.
@@ -317,41 +443,69 @@ async fn reconcile_one<K: RunResource>(
     object: Arc<DeserializeGuard<K>>,
     context: &Context,
 ) -> Result<Action, Error> {
+    let run: Run = match &object.0 {
+        Ok(run) => run.clone().into(),
+        Err(invalid) => {
+            tracing::warn!(run = object.name_any(), error = %invalid.error, "a run cannot be read and is left alone");
+            return Ok(Action::await_change());
+        }
+    };
+    tokio::select! {
+        () = context.caches.ready() => {}
+        () = context.stop.cancelled() => return Ok(Action::await_change()),
+    }
+    let longest = context.config.patience * CALLS;
+    match tokio::time::timeout(longest, bring_further::<K>(run, context)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Late { after: longest }),
+    }
+}
+
+async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Action, Error> {
     let config = &context.config;
-    let name = object.name_any();
-    if object
-        .0
-        .as_ref()
-        .is_ok_and(|run| at_rest(&run.clone().into()))
-    {
+    let memory = &context.memory;
+    let run = memory.newest(run);
+    let uid = run.uid().to_owned();
+    let jobs = context.caches.jobs.of_run(&uid);
+    if at_rest(&run) && jobs.iter().all(|job| judge::is_final(job)) {
+        memory.forget(&uid);
         return Ok(Action::await_change());
     }
-    let observed = observe::<K>(
-        &context.client,
-        &config.namespace,
-        &name,
-        &config.settings.current(),
-        &config.templates,
-    )
-    .await?;
-    let Some(observed) = observed else {
-        return Ok(Action::await_change());
+    let settings = config.settings.current();
+    let sources = Sources {
+        client: &context.client,
+        settings: &settings,
+        templates: &config.templates,
+        memory,
+        caches: &context.caches,
+        code_runs: &context.code_runs,
     };
+    let mut observed = observe(&sources, run).await?;
+    let leaving = observed.run.metadata.deletion_timestamp.is_some();
     let plan = plan(&observed);
     let wake = plan.wake;
     let written = plan.status.clone();
-    let applied = apply::apply::<K>(&context.client, &context.recorder, &observed, plan).await;
+    let (client, recorder) = (&context.client, &context.recorder);
+    let mut passed = Vec::new();
+    let run = &mut observed.run;
+    let mut applied = apply::apply::<K>(client, recorder, run, &mut passed, plan).await;
     if let Err(error) = &applied
         && error.category() == Category::Refused
     {
         let reason = error.category().as_str();
         let told = refused(&observed, reason, &error.to_string());
-        apply::apply::<K>(&context.client, &context.recorder, &observed, told).await?;
+        let run = &mut observed.run;
+        let written = apply::apply::<K>(client, recorder, run, &mut passed, told).await;
+        applied = written.and(applied);
     }
-    applied?;
+    memory.wrote(passed, observed.run.clone());
+    memory.succeeded(&uid, applied?);
     if let Some(status) = written {
         let (attempts, usage) = (&status.attempts, status.usage);
         config.metrics.written(&observed.run, attempts, usage);
+    }
+    if leaving && wake.is_none() {
+        memory.forget(&uid);
     }
     Ok(match wake {
         Some(wake) => Action::requeue(wake),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use crate::{
-    controller::{self, ControllerConfig, InstallError},
+    controller::{self, ControllerConfig, InstallError, LeaseConfig},
     embedded::{Cluster, ClusterOptions, Limits, fault::Faults},
     forge::stand_in::{self, StandIn, StandInOptions},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
@@ -161,7 +161,9 @@ impl Engine {
         controller::install_crds(cluster.client()).await?;
         let stop = CancellationToken::new();
         let settings = Arc::new(options.settings);
-        let config = ControllerConfig::new(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
+        let mut config = ControllerConfig::new(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
+        // The lock of the state directory lets no other be.
+        config.lease = Some(LeaseConfig::alone("flightdeck-embedded"));
         let faulty = options.faults.layer().layer(cluster.service());
         let controller = tokio::spawn(controller::run(
             Client::new(faulty, NAMESPACE),

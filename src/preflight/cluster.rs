@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 
 pub use self::ask::{ClusterRequest, ask};
 pub use self::quota::{Quota, quantity};
+pub use crate::runs::naming::LEASE;
 use crate::{
     runs::RunKind,
     settings::{SecretName, Settings},
 };
-
-/// Name of the Lease that a controller holds while it works, in the namespace of the runs.
-pub const LEASE: &str = "flightdeck-controller";
 
 /// A cluster, as it was at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,9 @@ pub const MANAGER: &str = "flightdeck";
 /// Finalizer of both kinds.
 pub const FINALIZER: &str = "flightdeck.dev/run";
 
+/// Name of the Lease that a controller holds while it works, in the namespace of the runs.
+pub const LEASE: &str = "flightdeck-controller";
+
 /// `app.kubernetes.io/managed-by`.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Name of the run, on everything it owns.

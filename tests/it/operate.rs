@@ -183,14 +183,15 @@ async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
     process
         .until_metric("flightdeck_runs{kind=\"docs\",phase=\"Pending\"} 1")
         .await;
-    let text = process.get("/metrics").1;
     for part in [
         "flightdeck_reconciles_total{kind=\"docs\",result=\"ok\"}",
         "flightdeck_api_requests_total{verb=\"create\",resource=\"jobs\",code=\"201\"} 1",
         "flightdeck_api_requests_total{verb=\"patch\",resource=\"docsruns/status\",code=\"200\"}",
         "flightdeck_build_info{version=",
     ] {
-        assert!(text.contains(part), "{part} in\n{text}");
+        process
+            .until("/metrics", |_, text| text.contains(part))
+            .await;
     }
 
     let log = process.end();

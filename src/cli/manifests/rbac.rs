@@ -89,7 +89,7 @@ pub const CONTROLLER: Role = Role {
             group: "",
             resources: &["persistentvolumeclaims"],
             names: &[],
-            verbs: &["get", "list", "watch", "create", "patch"],
+            verbs: &["list", "watch", "create", "patch"],
             why: "workspaces, and who holds them",
         },
         Grant {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::{
-    Action, LOOK_AGAIN, Plan,
+    Action, LOOK_AGAIN, Plan, end_job,
     status::{Draft, seconds_since},
 };
 use crate::{
@@ -13,13 +13,29 @@ use crate::{
         judge,
         observed::{Observed, active_version},
     },
+    resources::Attempt,
     runs::RunKind,
 };
+
+/// Ends every Job that is none of an attempt under way: a controller that was cut off may have made it after all, and what runs
+/// unrecorded is paid for nothing.
+pub fn end_strays(draft: &mut Draft) {
+    for job in &draft.observed.jobs {
+        let name = job.name_any();
+        let under_way =
+            |attempt: &Attempt| attempt.job_name == name && attempt.finished_at.is_none();
+        let stray = !judge::is_final(job) && !draft.status.attempts.iter().any(under_way);
+        if stray && let Some(action) = end_job(draft.observed, job) {
+            draft.act(action);
+        }
+    }
+}
 
 /// The end is recorded: Jobs may expire, the workspace and the finalizer are given back.
 pub fn after(observed: &Observed) -> Plan {
     let run = &observed.run;
     let mut draft = Draft::new(observed, active_version(run));
+    end_strays(&mut draft);
     for job in &observed.jobs {
         let kept = job
             .spec
@@ -32,7 +48,8 @@ pub fn after(observed: &Observed) -> Plan {
             });
         }
     }
-    if observed.live_pods().next().is_none() {
+    let quiet = observed.jobs.iter().all(judge::is_final);
+    if quiet && observed.live_pods().next().is_none() {
         release(observed, |action| draft.act(action));
         if observed.has_finalizer() {
             draft.act(Action::RemoveFinalizer);

@@ -94,7 +94,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
             format!("the workspace {name} is being deleted; a new one is made once it is gone");
         return wait(draft, why::TERMINATING, &message);
     }
-    if run.kind == RunKind::Code && !observed.holds_workspace() {
+    if run.kind == RunKind::Code {
         if let Some(holder) = observed
             .holder
             .as_ref()
@@ -106,6 +106,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
         if let Some(ahead) = &observed.ahead {
             return queue(draft, &name, ahead);
         }
+        // Also when it holds the claim as far as is known: the write proves it.
         draft.act(Action::HoldWorkspace {
             claim: name,
             resource_version: claim.metadata.resource_version.clone().unwrap_or_default(),

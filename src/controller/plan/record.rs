@@ -1,5 +1,6 @@
 //! What ended is written down: from Jobs and reports into attempts, conditions and results.
 
+use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
 use super::{
@@ -17,17 +18,27 @@ use crate::{
 };
 
 /// Failures of publish that leave the agent's work as good as it was: publishing it again is enough.
-const PUBLISH_AGAIN: [&str; 6] = [
+const PUBLISH_AGAIN: [&str; 7] = [
     reason::PUSH_FAILED,
     reason::PULL_REQUEST_FAILED,
     reason::DEADLINE_EXCEEDED,
     judge::POD_LOST,
+    judge::EVICTED,
     why::JOB_LOST,
     why::CANCELLED,
 ];
 
-/// Takes up Jobs that were made just before the status could say so.
+/// What a stage that is being stopped may seem to have ended of.
+const BY_A_STOP: [&str; 4] = [
+    reason::DEADLINE_EXCEEDED,
+    why::JOB_LOST,
+    judge::POD_LOST,
+    judge::EVICTED,
+];
+
+/// Takes up Jobs that the status does not know: one is made once the status names it, but a status may have been lost.
 pub fn find_attempts(draft: &mut Draft) {
+    let mut found = Vec::new();
     for job in &draft.observed.jobs {
         let name = job.name_any();
         let label = |key: &str| job.labels().get(key).map(String::as_str);
@@ -39,31 +50,52 @@ pub fn find_attempts(draft: &mut Draft) {
         ) else {
             continue;
         };
-        let known = draft
-            .status
-            .attempts
-            .iter()
-            .any(|attempt| attempt.job_name == name);
-        if known || context_version != draft.version {
-            continue;
+        // What comes before the newest attempt is over: the status keeps the last attempts only.
+        let newest = draft
+            .attempts()
+            .filter_map(|known| Some((Stage::parse(&known.stage)?, known.attempt)))
+            .max();
+        if context_version == draft.version && newest.is_none_or(|newest| newest < (stage, attempt))
+        {
+            found.push((stage, attempt, name, made_at(draft, job)));
         }
-        let made = job
-            .creation_timestamp()
-            .map_or(draft.observed.now, |time| time.0);
-        draft.status.started_at.get_or_insert(rfc3339(made));
+    }
+    found.sort();
+    for (stage, attempt, job_name, made) in found {
+        draft.status.started_at.get_or_insert(made.clone());
         draft.status.attempts.push(Attempt {
             stage: stage.to_string(),
-            context_version,
+            context_version: draft.version,
             attempt,
-            job_name: name,
-            started_at: Some(rfc3339(made)),
+            job_name,
+            started_at: Some(made),
             ..Attempt::default()
         });
     }
 }
 
+/// Whether the Job of an attempt was ever seen to do something.
+pub fn was_seen(attempt: &Attempt) -> bool {
+    attempt.started_at.is_some() || attempt.pod_name.is_some()
+}
+
+fn made_at(draft: &Draft, job: &Job) -> String {
+    let made = job.creation_timestamp();
+    rfc3339(made.map_or(draft.observed.now, |time| time.0))
+}
+
 /// Closes every attempt whose Job has ended or is gone; gives the one that goes on, with its state.
+///
+/// An attempt whose Job nobody has made or seen, and which is not there, was recorded and then not made: it is taken back, and
+/// what begins instead has its name again.
 pub fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
+    let observed = draft.observed;
+    draft.status.attempts.retain(|attempt| {
+        attempt.finished_at.is_some()
+            || was_seen(attempt)
+            || observed.made.contains(&attempt.job_name)
+            || observed.job(&attempt.job_name).is_some()
+    });
     let mut under_way = None;
     for at in 0..draft.status.attempts.len() {
         let mut attempt = draft.status.attempts[at].clone();
@@ -100,7 +132,8 @@ fn look(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
         }));
     };
     let pod = observed.pod(job);
-    if let Some(pod) = pod {
+    let seen = judge::judge(stage, job, pod, &observed.events_about(job, pod));
+    if let Some(pod) = pod.filter(|_| seen != JobState::Starting) {
         attempt.pod_name = Some(pod.name_any());
         if let Some(time) = pod
             .status
@@ -110,10 +143,13 @@ fn look(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
             attempt.started_at = Some(rfc3339(time.0));
         }
     }
-    judge::judge(stage, job, pod, &observed.events_about(job, pod))
+    seen
 }
 
 fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending) {
+    let made = draft.observed.job(&attempt.job_name);
+    let made = made.map_or_else(|| draft.now(), |job| made_at(draft, job));
+    attempt.started_at.get_or_insert(made);
     attempt.finished_at = Some(draft.now());
     attempt.exit_code = ending.exit_code;
     take_results(draft, stage, &ending.report, ending.failure.is_none());
@@ -131,8 +167,7 @@ fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending
         return;
     };
     // Once a person has stopped the run, the end that this brought about is theirs.
-    let by_person = is_cancelled(&draft.observed.run)
-        && [reason::DEADLINE_EXCEEDED, why::JOB_LOST, judge::POD_LOST].contains(&why.as_str());
+    let by_person = is_cancelled(&draft.observed.run) && BY_A_STOP.contains(&why.as_str());
     let (why, message) = if by_person {
         (why::CANCELLED, "stopped, as asked")
     } else {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
+use k8s_openapi::api::batch::v1::Job;
 
 use super::{Action, Note, Plan, why};
 use crate::{
@@ -124,6 +125,11 @@ impl<'a> Draft<'a> {
     /// A stage has ended: its log is to be kept.
     pub fn keep(&mut self, end: End) {
         self.plan.ends.push(end);
+    }
+
+    /// Makes the Job, once the status is written.
+    pub fn make(&mut self, job: Job) {
+        self.plan.job = Some(Box::new(job));
     }
 
     pub fn ensure_finalizer(&mut self) {

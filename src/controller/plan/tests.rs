@@ -1,5 +1,6 @@
 //! The controller's specification: situations, one line each, and what is done about them.
 
+mod troubles;
 mod world;
 
 use super::*;
@@ -37,7 +38,7 @@ fn code() -> World {
 fn starting() {
     check(vec![
         (
-            "a new docs run gets its files, a workspace, the finalizer, and prep",
+            "no status yet: a new docs run gets its files, a workspace, the finalizer, and prep",
             docs(),
             "files, workspace, +finalizer, prep-v1-1 | Pending prep",
         ),
@@ -185,14 +186,14 @@ fn following_a_stage() {
     let at_prep = || docs().reconciled();
     check(vec![
         (
-            "a Job without a pod is no running run",
+            "a Job without a pod is no running run, and nothing new to write",
             at_prep(),
-            "| Pending prep | wake 10",
+            "| same | wake 10",
         ),
         (
             "a pod whose containers wait is no running run",
             at_prep().pod("Pending"),
-            "| Pending prep | wake 10",
+            "| same | wake 10",
         ),
         (
             "an init container that runs is a running run",
@@ -238,13 +239,23 @@ fn following_a_stage() {
             "| Pending prep FailedCreate | wake 10",
         ),
         (
-            "a Job made just before the status could say so is taken up, not made twice",
+            "a stage that was recorded and then not made is made under its name",
             docs()
                 .with_files()
                 .with_workspace()
                 .with_finalizer()
                 .crashed_after(1),
+            "prep-v1-1 | same",
+        ),
+        (
+            "a Job that the status does not know is taken up, not made twice",
+            docs().reconciled().status_lost(),
             "| Pending prep | wake 10",
+        ),
+        (
+            "a Job that is still there after its attempt was closed is ended",
+            docs().reconciled().running().stray(),
+            "stop-pod, prep-v1-2 | Pending prep",
         ),
         (
             "a suspended run lets the stage that runs go on",
@@ -474,7 +485,7 @@ fn after_the_end() {
             "| same",
         ),
         (
-            "Jobs that have expired are not made again",
+            "Jobs gone by their time to live are not made again",
             published(docs()).reconciled().jobs_expired(),
             "| same",
         ),
@@ -797,12 +808,12 @@ fn the_longer_a_pod_waits_the_seldomer_it_is_looked_at() {
         (
             "at first",
             docs().reconciled().later(15),
-            "| Pending prep | wake 15",
+            "| same | wake 15",
         ),
         (
             "after an hour",
             docs().reconciled().later(3600),
-            "| Pending prep | wake 300",
+            "| same | wake 300",
         ),
     ]);
 }

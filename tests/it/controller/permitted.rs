@@ -177,6 +177,36 @@ const NOT_PLAYED: &[(&str, &str, &str, &str)] = &[
         "delete",
         "the same as of docs runs",
     ),
+    (
+        "orchestrator.io",
+        "coderuns",
+        "get",
+        "a holder of a workspace that no watch knows",
+    ),
+    (
+        "orchestrator.io",
+        "docsruns",
+        "get",
+        "the same as of code runs",
+    ),
+    (
+        "batch",
+        "jobs",
+        "get",
+        "whose a Job is that has the name of one that is made",
+    ),
+    (
+        "",
+        "configmaps",
+        "get",
+        "whose files are that have the name of those that are made",
+    ),
+    (
+        "",
+        "configmaps",
+        "delete",
+        "what was kept of the oldest of many attempts",
+    ),
     ("", "pods/log", "get", "no node here that would have a log"),
     (
         "",

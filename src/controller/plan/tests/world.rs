@@ -1,6 +1,9 @@
 //! A cluster as a value: what the plan asks for happens in it, and what a kubelet would do is told to it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -9,7 +12,7 @@ use k8s_openapi::{
         core::v1::{
             ConfigMap, ContainerState, ContainerStateRunning, ContainerStateTerminated,
             ContainerStateWaiting, ContainerStatus, Event, ObjectReference, PersistentVolumeClaim,
-            Pod, PodCondition, PodSpec, PodStatus,
+            PersistentVolumeClaimStatus, Pod, PodCondition, PodSpec, PodStatus,
         },
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
@@ -18,7 +21,7 @@ use kube::ResourceExt;
 
 use crate::{
     controller::{
-        objects,
+        jobs, objects,
         observed::{Holder, Observed, active_version},
         plan::{Action, Note, plan},
     },
@@ -35,6 +38,12 @@ pub fn report() -> StageReport {
         message: Some("as it should be".into()),
         ..StageReport::default()
     }
+}
+
+/// What of a derived name tells one object of the run from another.
+fn short(name: &str) -> String {
+    let marks = name.split("-0f2c6c1e-").nth(1);
+    marks.unwrap_or(name).to_owned()
 }
 
 /// A run and its surroundings.
@@ -83,6 +92,7 @@ impl World {
                 ahead: None,
                 jobs: Vec::new(),
                 pods: Vec::new(),
+                made: BTreeSet::new(),
                 events: Vec::new(),
             },
             notes: Vec::new(),
@@ -184,6 +194,7 @@ impl World {
 
     pub fn free(mut self) -> Self {
         self.claim().metadata.annotations = None;
+        self.observed.holder = None;
         self
     }
 
@@ -206,6 +217,59 @@ impl World {
 
     pub fn files_fail(mut self, message: &str) -> Self {
         self.observed.files = Err(message.into());
+        self
+    }
+
+    /// The newest attempt was recorded, and its controller ended before it made the Job.
+    pub fn never_made(mut self) -> Self {
+        self.observed.jobs.pop();
+        self.observed.made.clear();
+        self
+    }
+
+    /// A Job that was under way to the API for long.
+    pub fn late_job(mut self, stage: Stage, attempt: i32) -> Self {
+        let run = &self.observed.run;
+        let job = jobs::job(run, stage, 1, attempt, &self.observed.settings);
+        self.create(job);
+        self
+    }
+
+    pub fn named(mut self, name: &str) -> Self {
+        self.observed.run.metadata.name = Some(name.into());
+        self
+    }
+
+    pub fn of_uid(mut self, uid: &str) -> Self {
+        self.observed.run.metadata.uid = Some(uid.into());
+        self
+    }
+
+    pub fn files_deleted(mut self) -> Self {
+        self.observed.config_map = None;
+        self
+    }
+
+    pub fn claim_pending(mut self) -> Self {
+        self.claim().status = Some(PersistentVolumeClaimStatus {
+            phase: Some("Pending".into()),
+            ..PersistentVolumeClaimStatus::default()
+        });
+        self
+    }
+
+    /// Somebody has emptied the status.
+    pub fn status_lost(mut self) -> Self {
+        self.observed.run.status = RunStatus::default();
+        self
+    }
+
+    /// The status has given up the newest attempt, whose Job goes on.
+    pub fn stray(mut self) -> Self {
+        let now = super::rfc3339(self.observed.now);
+        let attempt = self.observed.run.status.attempts.last_mut().unwrap();
+        attempt.finished_at = Some(now);
+        attempt.reason = Some("JobLost".into());
         self
     }
 
@@ -383,6 +447,35 @@ impl World {
         world.pod("Failed")
     }
 
+    pub fn evicted(mut self) -> Self {
+        self.job_ends("Failed", Some("BackoffLimitExceeded"));
+        let status = self.newest_pod();
+        status.reason = Some("Evicted".into());
+        status.message = Some("The node was low on resource: memory.".into());
+        self.pod("Failed")
+    }
+
+    pub fn node_lost(mut self) -> Self {
+        self.newest_pod().reason = Some("NodeLost".into());
+        self
+    }
+
+    pub fn out_of_memory(self) -> Self {
+        let mut world = self.ends(Err((137, StageReport::default())));
+        let status = world.newest_pod();
+        for main in status.container_statuses.as_mut().unwrap() {
+            let ended = main.state.as_mut().unwrap().terminated.as_mut().unwrap();
+            ended.reason = Some("OOMKilled".into());
+        }
+        world
+    }
+
+    pub fn job_deadline(mut self) -> Self {
+        self.observed.pods.clear();
+        self.job_ends("Failed", Some("DeadlineExceeded"));
+        self
+    }
+
     pub fn jobs_expired(mut self) -> Self {
         self.observed.jobs.clear();
         self.observed.pods.clear();
@@ -435,7 +528,8 @@ impl World {
         let plan = plan(&self.observed);
         let mut writes: Vec<String> = Vec::new();
         let mut left = limit.unwrap_or(usize::MAX);
-        let total = plan.actions.len() + usize::from(plan.status.is_some());
+        let [status, job] = [plan.status.is_some(), plan.job.is_some()].map(usize::from);
+        let total = plan.actions.len() + status + job;
         for action in plan.actions {
             writes.push(Self::line(&action));
             if left > 0 {
@@ -443,6 +537,7 @@ impl World {
                 self.carry_out(action);
             }
         }
+        writes.extend(plan.job.iter().map(|job| short(&job.name_any())));
         let mut parts = vec![writes.join(", ")];
         match plan.status {
             None => parts.push("same".into()),
@@ -456,10 +551,16 @@ impl World {
                 let said: Vec<String> = said.into_iter().flatten().collect();
                 parts.push(said.join(" "));
                 if left > 0 {
+                    left -= 1;
                     self.observed.run.status = status;
                     self.notes.extend(plan.notes);
                 }
             }
+        }
+        if left > 0
+            && let Some(job) = plan.job
+        {
+            self.create(*job);
         }
         if let Some(wake) = plan.wake {
             parts.push(format!("wake {}", wake.as_secs()));
@@ -467,11 +568,16 @@ impl World {
         (total, parts.join(" | ").trim_start().to_owned())
     }
 
+    fn create(&mut self, mut job: Job) {
+        let name = job.name_any();
+        assert!(self.observed.job(&name).is_none(), "{name} is made twice");
+        job.metadata.uid = Some(format!("uid-{name}"));
+        job.metadata.creation_timestamp = Some(Time(self.observed.now));
+        self.observed.jobs.push(job);
+        self.observed.made.insert(name);
+    }
+
     fn line(action: &Action) -> String {
-        let short = |name: &str| {
-            let marks = name.split("-0f2c6c1e-").nth(1);
-            marks.unwrap_or(name).to_owned()
-        };
         match action {
             Action::AddFinalizer => "+finalizer".into(),
             Action::RemoveFinalizer => "-finalizer".into(),
@@ -479,7 +585,6 @@ impl World {
             Action::CreateWorkspace(_) => "workspace".into(),
             Action::HoldWorkspace { .. } => "hold".into(),
             Action::ReleaseWorkspace { .. } => "release".into(),
-            Action::CreateJob(job) => short(&job.name_any()),
             Action::DeleteJob { name, .. } => format!("-{}", short(name)),
             Action::StopPod { .. } => "stop-pod".into(),
             Action::ExpireJob { name } => format!("expire {}", short(name)),
@@ -505,12 +610,6 @@ impl World {
                 annotations.insert(objects::ANNOTATION_HOLDER.into(), value);
             }
             Action::ReleaseWorkspace { .. } => self.claim().metadata.annotations = None,
-            Action::CreateJob(mut job) => {
-                let name = job.name_any();
-                assert!(self.observed.job(&name).is_none(), "{name} is made twice");
-                job.metadata.uid = Some(format!("uid-{name}"));
-                self.observed.jobs.push(*job);
-            }
             Action::DeleteJob { name, .. } => {
                 let uid = format!("uid-{name}");
                 self.observed.jobs.retain(|job| job.name_any() != name);

@@ -1,0 +1,167 @@
+//! Several controllers: one works, another takes over, and nothing is made twice.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use flightdeck::{
+    controller::{ControllerConfig, LeaseConfig},
+    resources::DocsRun,
+    runs::naming,
+};
+use futures::{StreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client, ResourceExt, api::PostParams};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{
+    PATIENCE, Running, Scene,
+    asked::{Asked, Cut},
+    config, docs_run, ends, run_controller, settled, until, well,
+};
+
+/// Short, for a holder that falls silent; one second is the shortest a Lease can say.
+fn short(identity: &str) -> LeaseConfig {
+    LeaseConfig {
+        duration: Duration::from_secs(1),
+        renew_deadline: Duration::from_millis(600),
+        retry: Duration::from_millis(50),
+        ..LeaseConfig::new(identity)
+    }
+}
+
+fn start(client: &Client, lease: LeaseConfig) -> (Running, watch::Receiver<bool>) {
+    let config = ControllerConfig {
+        lease: Some(lease),
+        ..config("default")
+    };
+    let leading = config.leading.subscribe();
+    (run_controller(client, config), leading)
+}
+
+async fn becomes(leading: &mut watch::Receiver<bool>, wanted: bool) {
+    let turned = leading.wait_for(|&leading| leading == wanted);
+    tokio::time::timeout(PATIENCE, turned)
+        .await
+        .unwrap_or_else(|_| panic!("it never came to {wanted}"))
+        .unwrap();
+}
+
+async fn stop((stop, controller): Running) {
+    let _ = stop.send(());
+    ends(controller).await;
+}
+
+async fn holder(scene: &Scene) -> String {
+    let lease = scene.api::<Lease>().get(naming::LEASE).await.unwrap();
+    lease.spec.unwrap().holder_identity.unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_leader_is_cut_off_another_goes_on_and_nothing_is_made_twice() {
+    // Anywhere: before the first write, in the middle, near the end.
+    stream::iter([1, 4, 6, 9, 13, 17, 20])
+        .map(|at| async move {
+            let scene = Scene::without_controller(well).await;
+            let asked = Asked::default();
+            let client = asked.client(&scene.cluster, Some(Cut::Dead(at)));
+            let (first, mut first_leads) = start(&client, short("first"));
+            becomes(&mut first_leads, true).await;
+            let client = asked.client(&scene.cluster, None);
+            let (second, mut second_leads) = start(&client, short("second"));
+
+            let runs: Api<DocsRun> = scene.api();
+            runs.create(&PostParams::default(), &docs_run("docs-cut"))
+                .await
+                .unwrap();
+            let run = until(&runs, "docs-cut", settled).await;
+            let attempts = run["status"]["attempts"].as_array().unwrap();
+            let stages: Vec<_> = attempts.iter().map(|attempt| &attempt["stage"]).collect();
+            assert_eq!(stages, ["prep", "agent", "publish"], "cut off at {at}");
+            assert_eq!(asked.jobs_made.load(Ordering::SeqCst), 3, "cut off at {at}");
+            becomes(&mut first_leads, false).await;
+            becomes(&mut second_leads, true).await;
+            assert_eq!(holder(&scene).await, "second");
+            first.1.abort();
+            stop(second).await;
+            scene.end().await;
+        })
+        .buffer_unordered(8)
+        .collect::<Vec<_>>()
+        .await;
+}
+
+#[tokio::test]
+async fn a_controller_that_ends_gives_its_lease_back_and_the_next_begins_at_once() {
+    let scene = Scene::without_controller(well).await;
+    // So long that only a Lease given back explains who takes it.
+    let patient = |name: &str| LeaseConfig {
+        duration: Duration::from_secs(3600),
+        renew_deadline: Duration::from_secs(3000),
+        retry: Duration::from_millis(50),
+        ..LeaseConfig::new(name)
+    };
+    let (first, mut leads) = start(&scene.client, patient("first"));
+    becomes(&mut leads, true).await;
+    let (second, mut second_leads) = start(&scene.client, patient("second"));
+    assert!(!*second_leads.borrow());
+    stop(first).await;
+    becomes(&mut second_leads, true).await;
+    assert_eq!(holder(&scene).await, "second");
+    stop(second).await;
+    assert_eq!(holder(&scene).await, "", "given back");
+
+    // Whoever finds its own name there goes on at once: what ended without giving it back was itself.
+    let (third, mut leads) = start(&scene.client, patient("third"));
+    becomes(&mut leads, true).await;
+    third.1.abort();
+    let (third, mut leads) = start(&scene.client, patient("third"));
+    becomes(&mut leads, true).await;
+    stop(third).await;
+    scene.end().await;
+}
+
+/// The clocks of two machines differ; what changes, and for how long it has not, each can tell by its own.
+#[tokio::test]
+async fn a_lease_expires_by_silence_and_not_by_what_its_times_say() {
+    let scene = Scene::without_controller(well).await;
+    let leases: Api<Lease> = scene.api();
+    let lease = |time: &str| -> Lease {
+        serde_json::from_value(json!({
+            "metadata": { "name": naming::LEASE },
+            "spec": { "holderIdentity": "other", "leaseDurationSeconds": 1, "renewTime": time, "leaseTransitions": 4 },
+        }))
+        .unwrap()
+    };
+    let mut held = leases
+        .create(
+            &PostParams::default(),
+            &lease("1970-01-01T00:00:00.000000Z"),
+        )
+        .await
+        .unwrap();
+    let (controller, mut leads) = start(&scene.client, short("first"));
+    // It gives signs of life, with a clock that is far behind.
+    let mut pace = tokio::time::interval(Duration::from_millis(150));
+    for n in 0..12 {
+        pace.tick().await;
+        let mut next = lease(&format!("1970-01-01T00:00:{n:02}.000000Z"));
+        next.metadata.resource_version = held.resource_version();
+        held = leases
+            .replace(naming::LEASE, &PostParams::default(), &next)
+            .await
+            .unwrap();
+    }
+    assert!(!*leads.borrow(), "it was taken from one that is alive");
+    // It falls silent, with a clock that is far ahead.
+    let mut next = lease("2100-01-01T00:00:00.000000Z");
+    next.metadata.resource_version = held.resource_version();
+    leases
+        .replace(naming::LEASE, &PostParams::default(), &next)
+        .await
+        .unwrap();
+    becomes(&mut leads, true).await;
+    let lease = leases.get(naming::LEASE).await.unwrap().spec.unwrap();
+    assert_eq!(lease.lease_transitions, Some(5));
+    stop(controller).await;
+    scene.end().await;
+}
