@@ -87,11 +87,33 @@ fn cancelled_suspended_and_deleted_in_each_stage() {
             "-prep-v1-1, -agent-v1-1, -publish-v1-1 | same | wake 30",
         ),
         (
+            "deleted while its Job has no pod yet: it is not let go before the Job is gone",
+            docs().reconciled().deleting(),
+            "-prep-v1-1 | same | wake 30",
+        ),
+        (
             "deleted when a stage was recorded and not made: it is never made",
             docs().reconciled().never_made().deleting(),
             "-finalizer | same",
         ),
     ]);
+}
+
+#[test]
+fn an_attempt_that_a_stop_has_ended_is_told_as_stopped() {
+    let mut world = docs()
+        .at(Stage::Agent)
+        .running()
+        .deadline()
+        .spec(|spec| spec.cancel_version = 1);
+    world.reconcile();
+    let attempt = world.run().status.attempts.last().unwrap();
+    assert_eq!(attempt.reason.as_deref(), Some(why::CANCELLED));
+    assert!(
+        world.notes.iter().all(|note| !note.warning),
+        "{:?}",
+        world.notes
+    );
 }
 
 #[test]
