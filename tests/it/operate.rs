@@ -197,10 +197,7 @@ async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
     let log = process.end();
     for line in log.lines() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-        assert!(
-            event["level"].is_string() && event["message"].is_string(),
-            "{line}"
-        );
+        assert!(event["level"].is_string(), "{line}");
     }
     assert!(log.contains("told to end"), "{log}");
     let token = crate::support::served::token(served.server.endpoint());
@@ -412,17 +409,17 @@ async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
         .create(&PostParams::default(), &secret)
         .await
         .unwrap();
-    let process = Process::start(&served);
-    process.until("/readyz", |code, _| code == 200).await;
-    let begun = Instant::now();
-    loop {
-        let (code, said, _) = flightdeck(&served, home.path(), &words);
-        if code == 0 {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{said}");
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-    process.end();
+    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+        Api::default_namespaced(served.client.clone());
+    let now = format!("{:.6}", jiff::Timestamp::now());
+    let lease = json!({
+        "metadata": { "name": "flightdeck-controller" },
+        "spec": { "holderIdentity": "pod-1", "leaseDurationSeconds": 3600, "renewTime": now },
+    });
+    let lease = serde_json::from_value(lease).unwrap();
+    leases.create(&PostParams::default(), &lease).await.unwrap();
+    let (code, said, _) = flightdeck(&served, home.path(), &words);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("pod-1 is at work"), "{said}");
     served.end().await;
 }

@@ -234,7 +234,7 @@ async fn a_token_is_found_nowhere_but_where_it_was_put() {
         })
         .await;
     let config = format!(
-        "[defaults]\nagent = \"template\"\n[forge]\nhosts = [{{ match = \"127.0.0.1\", api_url = \"{}\", repository = \"acme/project\" }}]\n",
+        "[defaults]\nagent = \"template\"\n[allow]\ngithub_token_hosts = [\"127.0.0.1\"]\n[forge]\nhosts = [{{ match = \"127.0.0.1\", api_url = \"{}\", repository = \"acme/project\" }}]\n",
         forge.url()
     );
     fs::write(world.at("home/config/config.toml"), &config).unwrap();

@@ -55,7 +55,7 @@ async fn an_older_server_with_an_active_run_goes_on_and_everybody_is_told() {
     // It waits for a Secret that nobody makes.
     let waiting: DocsRun = serde_json::from_value(json!({
         "apiVersion": "orchestrator.io/v1", "kind": "DocsRun", "metadata": { "name": "docs-waits" },
-        "spec": { "repositoryUrl": "https://git.invalid/shop.git", "sourceBranch": "main", "taskIds": ["1"], "githubUser": "octocat" },
+        "spec": { "repositoryUrl": "https://github.com/acme/shop.git", "sourceBranch": "main", "taskIds": ["1"], "githubUser": "octocat" },
     }))
     .unwrap();
     runs.create(&PostParams::default(), &waiting).await.unwrap();
