@@ -12,7 +12,7 @@ use kube_runtime::{
     events::{Event, EventType, Recorder},
     watcher,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{Health, Metrics};
 use crate::settings::{Refused, SETTINGS_KEY, SETTINGS_MAP, Settings};
@@ -61,26 +61,45 @@ pub struct SettingsMap {
 }
 
 impl SettingsMap {
-    /// The settings as of now (the shipped ones until the ConfigMap has been read), and what keeps them up to date for as
-    /// long as it is awaited.
-    pub fn follow(self) -> (LiveSettings, impl Future<Output = ()> + Send) {
+    /// The settings, what tells that they can be worked by, and what keeps them up to date for as long as it is awaited.
+    ///
+    /// They can once the ConfigMap was read, or is known to be absent: then the shipped ones hold. One that is refused from
+    /// the start is waited out, since nobody asked for what would be done by the shipped ones.
+    pub fn follow(
+        self,
+    ) -> (
+        LiveSettings,
+        oneshot::Receiver<()>,
+        impl Future<Output = ()> + Send,
+    ) {
         let (sender, receiver) = watch::channel(Arc::new(Settings::shipped()));
+        let (usable, known) = oneshot::channel();
         self.health.waits_for(PART, "not read yet");
-        (LiveSettings(receiver), self.keep_up(sender))
+        (
+            LiveSettings(receiver),
+            known,
+            self.keep_up(sender, Some(usable)),
+        )
     }
 
-    async fn keep_up(self, sender: watch::Sender<Arc<Settings>>) {
+    async fn keep_up(
+        self,
+        sender: watch::Sender<Arc<Settings>>,
+        mut usable: Option<oneshot::Sender<()>>,
+    ) {
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let only = watcher::Config::default().fields(&format!("metadata.name={SETTINGS_MAP}"));
         let changes = watcher::watcher(maps, only).default_backoff();
         let mut changes = std::pin::pin!(changes);
+        let (mut read, mut refused) = (false, None);
         while let Some(change) = changes.next().await {
             match change {
                 Ok(watcher::Event::Apply(map) | watcher::Event::InitApply(map)) => {
-                    self.take(&map, &sender).await;
+                    refused = self.take(&map, &sender).await;
                 }
-                Ok(watcher::Event::InitDone) => self.health.has(PART),
+                Ok(watcher::Event::InitDone) => read = true,
                 Ok(watcher::Event::Delete(_)) => {
+                    refused = None;
                     tracing::warn!(
                         "the ConfigMap {SETTINGS_MAP} is gone; its last settings hold on"
                     );
@@ -91,10 +110,21 @@ impl SettingsMap {
                     tracing::warn!(%error, "the ConfigMap {SETTINGS_MAP} cannot be watched now");
                 }
             }
+            if !read || usable.is_none() {
+                continue;
+            }
+            if let Some(why) = &refused {
+                self.health.still_waits_for(PART, why);
+            } else if let Some(usable) = usable.take() {
+                self.health.has(PART);
+                // Nobody waits any more: the process is told to end.
+                let _ = usable.send(());
+            }
         }
     }
 
-    async fn take(&self, map: &ConfigMap, sender: &watch::Sender<Arc<Settings>>) {
+    /// Takes up what a ConfigMap says, or says why it is refused.
+    async fn take(&self, map: &ConfigMap, sender: &watch::Sender<Arc<Settings>>) -> Option<String> {
         let text = map.data.as_ref().and_then(|data| data.get(SETTINGS_KEY));
         let read = text.map_or_else(
             || {
@@ -123,11 +153,13 @@ impl SettingsMap {
                         "the settings of the ConfigMap {SETTINGS_MAP} hold"
                     );
                 }
+                None
             }
             Err(refused) => {
                 let why = format!("{SETTINGS_KEY}: {refused}");
                 tracing::error!(revision, %why, "the settings of the ConfigMap {SETTINGS_MAP} are refused; the ones before hold on");
                 self.tell(map, &why).await;
+                Some(why)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `flightdeck controller`: the controller as a process of its own, in a pod or beside a cluster.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
 use kube::client::ClientBuilder;
 use kube_runtime::events::{Recorder, Reporter};
@@ -62,9 +62,6 @@ pub async fn serve(
     let listener = TcpListener::bind(options.listen).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
     let health = Health::default();
-    let server = tokio::spawn(health::serve(listener, metrics.clone(), health.clone()));
-    listening(address);
-
     let reporter = Reporter {
         controller: naming::MANAGER.into(),
         instance: Some(env!("CARGO_PKG_VERSION").into()),
@@ -76,7 +73,10 @@ pub async fn serve(
         metrics: metrics.clone(),
         health: health.clone(),
     };
-    let (settings, keep_up) = map.follow();
+    // Served once it is known what is waited for: before, nothing would be missing.
+    let (settings, usable, keep_up) = map.follow();
+    let server = tokio::spawn(health::serve(listener, metrics.clone(), health.clone()));
+    listening(address);
     let keep_up = tokio::spawn(keep_up);
     tracing::info!(%namespace, %address, version = env!("CARGO_PKG_VERSION"), "the controller starts");
     // The pod's name where there is one; a number makes each process another one.
@@ -89,11 +89,19 @@ pub async fn serve(
         ..ControllerConfig::live(settings, &namespace, env!("CARGO_PKG_VERSION"))
     };
     let (told, ended) = tokio::sync::oneshot::channel::<()>();
-    let controller = run(client, config, async {
-        shutdown.await;
-        tracing::info!("told to end: finishing what is under way");
-        drop(told);
-    });
+    let mut shutdown = pin!(shutdown);
+    let controller = async {
+        tokio::select! {
+            _ = usable => {}
+            () = &mut shutdown => return,
+        }
+        run(client, config, async {
+            shutdown.await;
+            tracing::info!("told to end: finishing what is under way");
+            drop(told);
+        })
+        .await;
+    };
     // The clock of the drain begins when the process is told, not before.
     let too_long = async {
         drop(ended.await);

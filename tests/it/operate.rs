@@ -247,6 +247,25 @@ async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
     served.end().await;
 }
 
+#[tokio::test]
+async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
+    let served = Served::new().await;
+    let client = served.client.clone();
+    controller::install_crds(client.clone()).await.unwrap();
+    write_settings(&client, "[workspace]\nsize = 4\n").await;
+    let process = Process::start(&served);
+    process
+        .until("/readyz", |code, text| {
+            code == 503 && text.contains("line 2: workspace.size")
+        })
+        .await;
+    write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
+    process.until("/readyz", |code, _| code == 200).await;
+    assert_eq!(size_of_workspace(&client, "docs-1").await, "3Gi");
+    process.end();
+    served.end().await;
+}
+
 #[test]
 fn outside_of_a_cluster_the_controller_asks_which_one_is_meant() {
     let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
