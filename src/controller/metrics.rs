@@ -207,7 +207,7 @@ impl Metrics {
             .insert(name.to_owned());
     }
 
-    /// A reconciliation begins; [`Reconciling::ended`] tells its result. One that is cut off is not counted.
+    /// A reconciliation begins; what is given back is told its result. One that is cut off is not counted.
     #[must_use]
     pub fn reconciling(&self, kind: RunKind, name: &str) -> Reconciling {
         let mut counts = self.counts();

@@ -236,10 +236,11 @@ impl Desk {
         let mut transcript = Transcript::default();
         let mut told = Progress::default();
         self.known = told.clone();
+        let mut gathered: Vec<LogEvent> = Vec::new();
         let mut unwritten: Vec<LogEvent> = Vec::new();
-        let (mut tell, mut write, mut read) = (Instant::now(), Instant::now(), Instant::now());
+        let (mut tell, mut write, mut take) = (Instant::now(), Instant::now(), Instant::now());
         let over = loop {
-            let chunk = tokio::select! {
+            let over = tokio::select! {
                 biased;
                 changed = self.heard.changed() => {
                     let now = *self.heard.borrow_and_update();
@@ -259,10 +260,23 @@ impl Desk {
                     self.write(std::mem::take(&mut unwritten)).await;
                     continue;
                 }
-                // What comes meanwhile waits where it is.
-                chunk = async { sleep_until(read).await; chunks.next().await } => chunk,
+                () = sleep_until(take), if !gathered.is_empty() => false,
+                // Asked all the time: a connection gives the next line only once the one before was taken.
+                chunk = chunks.next() => match chunk {
+                    Some(chunk) => {
+                        gathered.extend(chunk);
+                        if gathered.len() >= FEW {
+                            take = Instant::now();
+                        }
+                        continue;
+                    }
+                    None => true,
+                },
             };
-            let Some(chunk) = chunk else { break true };
+            let chunk = std::mem::take(&mut gathered);
+            if chunk.len() < FEW {
+                take = Instant::now() + GATHER;
+            }
             for event in &chunk {
                 if let LogEvent::Line(line) = event
                     && line.source.stage == Some(Stage::Agent)
@@ -278,15 +292,15 @@ impl Desk {
                 }
             }
             self.known = Progress::of(&transcript);
-            if chunk.len() < FEW {
-                read = Instant::now() + GATHER;
-            }
             if unwritten.is_empty() {
                 write = Instant::now() + WRITE;
             }
             unwritten.extend(chunk);
             if unwritten.len() >= BATCH {
                 self.write(std::mem::take(&mut unwritten)).await;
+            }
+            if over {
+                break true;
             }
         };
         self.write(unwritten).await;
@@ -336,7 +350,7 @@ async fn append(spool: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::{pin::pin, sync::Arc, time::Duration};
 
     use futures::stream;
 
@@ -401,6 +415,30 @@ mod tests {
             last = progress.documents;
         }
         assert_eq!(last, 200);
+    }
+
+    #[tokio::test]
+    async fn lines_of_a_connection_gather_while_it_is_asked_for_more() {
+        // As a connection does: the next line comes only once the one before was taken, and never at once.
+        let lines = stream::unfold(1, async |at| {
+            tokio::task::yield_now().await;
+            (at <= 40).then(|| (wrote(at), at + 1))
+        });
+        let (sender, mut receiver) = mpsc::channel(1_000);
+        let mut followers = Followers::default();
+        let listening = followers.show(&"r".into()).unwrap();
+        let mut desk = desk(&listening, &sender);
+        desk.begin().await;
+        assert!(desk.keep_up(pin!(lines)).await);
+        drop((desk, sender));
+        let mut told = Vec::new();
+        while let Some(said) = receiver.recv().await {
+            if let Msg::Detail(News::Log(_, items)) = said {
+                told.push(items.len());
+            }
+        }
+        assert_eq!(told.iter().sum::<usize>(), 40);
+        assert!(told.len() <= 10, "a line at a time: {told:?}");
     }
 
     /// Reads news until `count` lines were told; how often the log was begun anew, and the lines of the last time.
