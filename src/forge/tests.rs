@@ -225,6 +225,27 @@ async fn a_server_that_recovers_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_secondary_limit_is_waited_for_in_minutes_but_not_by_somebody_who_looks_on() {
+    let scene = Scene::new(|_| ()).await;
+    let limit = || json!({"message": "You have exceeded a secondary rate limit."});
+    scene.plan(Method::POST, "/pulls", 403, limit(), 2).await;
+    scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    let waits = scene.waited();
+    assert!((60..=61).contains(&waits[0]), "{waits:?}");
+    assert!((120..=121).contains(&waits[1]), "{waits:?}");
+
+    scene.plan(Method::GET, "/pulls", 403, limit(), 1).await;
+    let error = scene
+        .forge
+        .clone()
+        .paced(Pace::watched())
+        .status(1)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_pull_request_whose_answer_was_lost_is_found_instead_of_made_twice() {
     let scene = Scene::new(|_| ()).await;
     let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
