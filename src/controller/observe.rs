@@ -6,10 +6,7 @@ use std::{fmt::Debug, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{
-        batch::v1::Job,
-        core::v1::{ConfigMap, Event, Pod},
-    },
+    api::core::v1::{ConfigMap, Event, Pod},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -124,6 +121,7 @@ pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error>
         run,
     };
     find_missing_jobs(sources, &mut observed).await?;
+    find_missing_workspace(sources, &mut observed).await?;
     observed
         .jobs
         .retain(|job| objects::owned_by(&job.metadata, &uid));
@@ -161,14 +159,32 @@ async fn find_missing_jobs(sources: &Sources<'_>, observed: &mut Observed) -> Re
     Ok(())
 }
 
-/// The Job as it is, whatever a read would say: it is asked for by a write that changes nothing, which is never answered from
-/// the past.
-async fn newest(jobs: &Api<Job>, name: &str) -> Result<Option<Job>, Error> {
+/// The workspace of a run under way in which something was done already, if the watch has not told of it: a run whose
+/// workspace is gone has failed, so it is gone only when it is not there when asked for.
+async fn find_missing_workspace(
+    sources: &Sources<'_>,
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    let run = &observed.run;
+    let used = run.status.attempts.iter().any(was_seen);
+    if observed.workspace.is_none() && used && !run.phase().finished() {
+        let name = objects::workspace_name(run);
+        observed.workspace = newest(&sources.api(run), &name).await?;
+    }
+    Ok(())
+}
+
+/// An object as it is, whatever a read would say: it is asked for by a write that changes nothing, which is never answered
+/// from the past.
+async fn newest<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
     let nothing = Patch::Merge(serde_json::json!({}));
-    match jobs.patch(name, &PatchParams::default(), &nothing).await {
-        Ok(job) => Ok(Some(job)),
+    match api.patch(name, &PatchParams::default(), &nothing).await {
+        Ok(object) => Ok(Some(object)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(error) => Err(Error::cluster(format!("look for the Job {name}"))(error)),
+        Err(error) => Err(Error::cluster(format!("look for {name}"))(error)),
     }
 }
 

@@ -153,8 +153,16 @@ async fn last_look(
     None
 }
 
-/// When a container started, and what breaks ties: its pod's age, its pod, its place in it, its restarts.
-pub(super) type Order = (Timestamp, Option<Timestamp>, String, usize, i32);
+/// When a container started, and what breaks ties, since Kubernetes counts in seconds: its pod's age; its version, attempt and
+/// stage; its pod, its place in it, its restarts.
+pub(super) type Order = (
+    Timestamp,
+    Option<Timestamp>,
+    (i32, i32, Option<Stage>),
+    String,
+    usize,
+    i32,
+);
 
 struct Follow {
     api: Api<Pod>,
@@ -327,6 +335,11 @@ pub(super) fn containers(pod: &Pod) -> Vec<Found> {
                 order: (
                     started.or(pod_created).unwrap_or(Timestamp::MIN),
                     pod_created,
+                    (
+                        number(naming::LABEL_VERSION),
+                        number(naming::LABEL_ATTEMPT),
+                        label(naming::LABEL_STAGE).and_then(Stage::parse),
+                    ),
                     uid.clone(),
                     place,
                     restart,
