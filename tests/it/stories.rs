@@ -351,7 +351,8 @@ async fn everything_can_be_done_on_a_small_terminal() {
         .wait_for("Pre-flight")
         .await;
     launch(&mut screen).await;
-    screen.wait_for("8/8").await;
+    // The log opens by itself, where there is room for one panel alone too.
+    screen.wait_for("Timeline").await.wait_for("8/8").await;
     world.ended().await;
     screen.press("2").wait_for("✓ docs docs-plan-").await;
     screen.press("m").wait_for("fast-forward").await;

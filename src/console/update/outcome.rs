@@ -3,6 +3,7 @@
 use crate::{
     console::{
         effect::{Effect, Effects, FixFailure, Inquiry, Outcome},
+        layout,
         model::{Model, PanelId},
         overlays::{CleanupState, HomeState, Overlay, Running, SheetState},
         panels::detail::{self, Tab},
@@ -211,4 +212,8 @@ pub(super) fn welcome(model: &mut Model, effects: &mut Effects) {
     model.runs.list.select(&id);
     detail::show(model, Some(detail::Subject::Run(id)), effects);
     detail::go(model, Tab::Logs, effects);
+    // Where one panel alone has room, it is the log: that is what is waited for.
+    if model.size.width < layout::WIDE {
+        model.focus_on(PanelId::Detail);
+    }
 }
