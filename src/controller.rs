@@ -6,7 +6,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `run` | what wakes a reconciliation |
+//! | `run` | the loop: who leads, and when a run is reconciled |
+//! | `wake` | what wakes a reconciliation |
 //! | `lease` | which of several controllers works |
 //! | `calls` | how the API is called |
 //! | `cache` | what the watches know |
@@ -23,6 +24,7 @@
 mod apply;
 mod cache;
 mod calls;
+mod config;
 mod crds;
 mod error;
 mod health;
@@ -39,7 +41,9 @@ mod observed;
 mod plan;
 mod process;
 mod run;
+mod wake;
 
+pub use config::ControllerConfig;
 pub use crds::{InstallError, crds, install_crds};
 pub use error::RetryDelays;
 pub use health::Health;
@@ -48,4 +52,4 @@ pub use live::LiveSettings;
 pub use metrics::{CountRequests, Metrics};
 pub use objects::{ANNOTATION_HOLDER, workspace_name};
 pub use process::{ProcessError, ProcessOptions, serve};
-pub use run::{ControllerConfig, run};
+pub use run::run;

@@ -1,37 +1,32 @@
-//! The loop: what wakes a reconciliation, and the three steps of one (observe, plan, apply).
+//! The loop: who leads, and the three steps of a reconciliation (observe, plan, apply).
 
-use std::{hash::Hash, hash::Hasher, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc, stream};
-use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Client, Resource, ResourceExt, core::DeserializeGuard};
+use futures::{FutureExt, StreamExt, TryStreamExt, channel::mpsc, stream};
+use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
 use kube_runtime::{
     Config, WatchStreamExt, applier,
-    controller::{Action, ReconcileRequest, trigger_self},
+    controller::{Action, trigger_self},
     events::{Recorder, Reporter},
-    reflector::{self, ObjectRef, Store, store::Writer},
+    reflector::{self, Store, store::Writer},
     watcher,
 };
-use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Health, LiveSettings, Metrics, apply,
-    cache::{Cache, Caches, Pauses, Thin},
+    ControllerConfig, apply,
+    cache::{Caches, Pauses},
     calls,
-    error::{Category, Error, RetryDelays},
-    judge,
-    lease::{self, LeaseConfig},
+    error::{Category, Error},
+    judge, lease,
     memory::Memory,
     observe::{RunResource, Sources, observe},
-    plan::{at_rest, plan, refused, why},
+    plan::{at_rest, plan, refused},
+    wake,
 };
 use crate::{
     resources::{CodeRun, DocsRun},
     runs::{Phase, Run, RunKind, naming},
-    settings::Settings,
-    templates::Templates,
 };
 
 /// Runs reconciled at the same time, of each kind.
@@ -39,63 +34,15 @@ const CONCURRENCY: u16 = 8;
 /// So many times as long as one call may take, a whole reconciliation may.
 const CALLS: u32 = 12;
 
-/// What a controller is told.
-#[derive(Clone, Debug)]
-pub struct ControllerConfig {
-    pub settings: LiveSettings,
-    /// The namespace whose runs it looks after.
-    pub namespace: String,
-    /// Version of this program, as Events name their reporter.
-    pub version: &'static str,
-    /// Templates of the runs' files.
-    pub templates: Arc<Templates>,
-    /// Waits after errors. Shorter ones suit a cluster that fails on purpose.
-    pub retry_delays: RetryDelays,
-    /// How long one call to the API may go unanswered.
-    pub patience: Duration,
-    /// Who it is among several controllers; `None`: there are no others.
-    pub lease: Option<LeaseConfig>,
-    /// Told whether it leads, which it does from the start where there are no others.
-    pub leading: watch::Sender<bool>,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// What has to be there before it is of use.
-    pub health: Health,
-}
-
-impl ControllerConfig {
-    /// A controller with the shipped templates and delays, which is the only one.
-    #[must_use]
-    pub fn new(settings: Arc<Settings>, namespace: &str, version: &'static str) -> Self {
-        Self::live(LiveSettings::fixed(settings), namespace, version)
-    }
-
-    /// The same with settings that may change.
-    #[must_use]
-    pub fn live(settings: LiveSettings, namespace: &str, version: &'static str) -> Self {
-        Self {
-            settings,
-            namespace: namespace.to_owned(),
-            version,
-            templates: Arc::default(),
-            retry_delays: RetryDelays::default(),
-            patience: Duration::from_secs(10),
-            lease: None,
-            leading: watch::Sender::new(false),
-            metrics: Metrics::default(),
-            health: Health::default(),
-        }
-    }
-}
-
-struct Context {
-    client: Client,
-    recorder: Recorder,
-    config: ControllerConfig,
-    memory: Memory,
-    caches: Caches,
-    code_runs: Store<DeserializeGuard<CodeRun>>,
-    stop: CancellationToken,
+/// What every reconciliation uses.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) recorder: Recorder,
+    pub(super) config: ControllerConfig,
+    pub(super) memory: Memory,
+    pub(super) caches: Caches,
+    pub(super) code_runs: Store<DeserializeGuard<CodeRun>>,
+    pub(super) stop: CancellationToken,
 }
 
 /// Looks after the runs of a namespace until `shutdown`, then finishes what it is at, gives its Lease back and returns.
@@ -173,7 +120,7 @@ async fn look_after_runs(client: Client, config: ControllerConfig, stop: Cancell
     });
     let (wake_docs, docs_woken) = mpsc::unbounded();
     let (wake_code, code_woken) = mpsc::unbounded();
-    let wake = Wake {
+    let wake = wake::Wake {
         docs: wake_docs,
         code: wake_code,
     };
@@ -185,76 +132,8 @@ async fn look_after_runs(client: Client, config: ControllerConfig, stop: Cancell
     };
     tokio::select! {
         _ = reconciling => {}
-        () = watch_owned(&context, &wake) => {}
+        () = wake::watch_owned(&context, &wake) => {}
     }
-}
-
-/// Something that runs own, or wait for, has changed.
-struct Touched {
-    /// The run by name and uid; `None` for a workspace that several share.
-    run: Option<(String, String)>,
-    name: String,
-}
-
-/// Wakes the runs of either kind.
-struct Wake {
-    docs: mpsc::UnboundedSender<Touched>,
-    code: mpsc::UnboundedSender<Touched>,
-}
-
-impl Wake {
-    fn touched<T: ResourceExt>(&self, object: &T) {
-        let labels = object.labels();
-        let kinds = RunKind::ALL.into_iter();
-        let kind = kinds.filter(|kind| {
-            labels
-                .get(naming::LABEL_KIND)
-                .is_some_and(|word| word == kind.as_str())
-        });
-        let label = |key| labels.get(key).cloned();
-        for kind in kind {
-            let sender = match kind {
-                RunKind::Docs => &self.docs,
-                RunKind::Code => &self.code,
-            };
-            let touched = Touched {
-                run: label(naming::LABEL_RUN).zip(label(naming::LABEL_RUN_UID)),
-                name: object.name_any(),
-            };
-            // Nobody listens any more when the controller ends.
-            drop(sender.unbounded_send(touched));
-        }
-    }
-}
-
-/// Keeps the caches as the cluster is; each kind of object is watched once.
-async fn watch_owned(context: &Context, wake: &Wake) {
-    let caches = &context.caches;
-    let kept = format!(",!{}", naming::LABEL_KEPT);
-    tokio::join!(
-        feed(context, &caches.jobs, "", wake),
-        feed(context, &caches.pods, "", wake),
-        feed(context, &caches.claims, "", wake),
-        // The kept ends of logs are many, and nobody here reads them.
-        feed(context, &caches.files, &kept, wake),
-    );
-}
-
-async fn feed<T>(context: &Context, cache: &Cache<T>, but: &str, wake: &Wake)
-where
-    T: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug
-        + Thin
-        + Send
-        + 'static,
-{
-    let ours = format!("{}={}{but}", naming::LABEL_MANAGED_BY, naming::MANAGER);
-    let api: Api<T> = Api::namespaced(context.client.clone(), &context.config.namespace);
-    let events = watcher::watcher(api, watcher::Config::default().labels(&ours));
-    let events = events.backoff(Pauses::new(context.config.retry_delays.watch));
-    cache.feed(events, |object| wake.touched(object)).await;
 }
 
 async fn reconcile_kind<K: RunResource>(
@@ -262,7 +141,7 @@ async fn reconcile_kind<K: RunResource>(
     kind: RunKind,
     store: Store<DeserializeGuard<K>>,
     writer: Writer<DeserializeGuard<K>>,
-    woken: mpsc::UnboundedReceiver<Touched>,
+    woken: mpsc::UnboundedReceiver<wake::Touched>,
 ) {
     let namespace = context.config.namespace.as_str();
     let ControllerConfig {
@@ -285,13 +164,13 @@ async fn reconcile_kind<K: RunResource>(
             tracing::warn!(kind = part, %error, "the watch of the runs broke");
         })
         .predicate_filter(
-            what_a_person_changed,
+            wake::what_a_person_changed,
             kube_runtime::PredicateConfig::default(),
         );
     let triggers = [
         trigger_self(changed, ()).boxed(),
-        concerned(store.clone(), woken).boxed(),
-        unfinished(settings.changes(), store.clone()).boxed(),
+        wake::concerned(store.clone(), woken).boxed(),
+        wake::unfinished(settings.changes(), store.clone()).boxed(),
     ];
     let stop = context.stop.clone();
     let queue = stream::select_all(triggers)
@@ -345,83 +224,14 @@ fn phases<K: RunResource>(
     store: Store<DeserializeGuard<K>>,
 ) -> impl Fn() -> Vec<(String, Option<String>)> + Send + 'static {
     move || {
-        let runs = store.state().into_iter();
-        let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
-        runs.map(|run| {
-            let phase = run.phase();
-            let waits = (phase == Phase::Pending).then_some(run.status.reason);
-            (phase.as_str().to_owned(), waits.flatten())
-        })
-        .collect()
+        wake::known(&store)
+            .map(|run| {
+                let phase = run.phase();
+                let waits = (phase == Phase::Pending).then_some(run.status.reason);
+                (phase.as_str().to_owned(), waits.flatten())
+            })
+            .collect()
     }
-}
-
-/// Settings that change wake every run that has not ended: what it was refused, or waited for, may be so no more.
-fn unfinished<K: RunResource>(
-    changes: impl Stream<Item = ()>,
-    store: Store<DeserializeGuard<K>>,
-) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
-    changes.flat_map(move |()| {
-        let runs = store.state().into_iter();
-        let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
-        let waking = runs.filter(|run: &Run| !at_rest(run)).map(|run| {
-            let named = ObjectRef::<DeserializeGuard<K>>::new(run.name()).within(run.namespace());
-            Ok(ReconcileRequest::from(named))
-        });
-        stream::iter(waking.collect::<Vec<_>>())
-    })
-}
-
-/// A run's own status is no reason to look at it again; what people and the API server change in it is.
-fn what_a_person_changed<K: Resource>(object: &K) -> Option<u64> {
-    let meta = object.meta();
-    let mut hasher = std::hash::DefaultHasher::new();
-    meta.generation?.hash(&mut hasher);
-    meta.deletion_timestamp.is_some().hash(&mut hasher);
-    meta.finalizers.hash(&mut hasher);
-    Some(hasher.finish())
-}
-
-/// The runs that are concerned when something is touched: its own run, or those that wait for a shared workspace.
-fn concerned<K: RunResource>(
-    store: Store<DeserializeGuard<K>>,
-    woken: impl Stream<Item = Touched>,
-) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
-    woken.flat_map(move |touched| {
-        let runs: Vec<_> = match &touched.run {
-            Some((name, uid)) => of_name(&store, name, uid).into_iter().collect(),
-            None => waiting_for(&store, &touched.name),
-        };
-        let requests = runs.into_iter().map(|run| Ok(ReconcileRequest::from(run)));
-        stream::iter(requests.collect::<Vec<_>>())
-    })
-}
-
-fn of_name<K: RunResource>(
-    store: &Store<DeserializeGuard<K>>,
-    name: &str,
-    uid: &str,
-) -> Option<ObjectRef<DeserializeGuard<K>>> {
-    // A label holds 63 characters of a name that may have 253; the uid tells such a run.
-    let run = store.find(|run| run.name_any() == name);
-    let run = run.or_else(|| store.find(|run| run.uid().as_deref() == Some(uid)))?;
-    Some(ObjectRef::from_obj(&*run))
-}
-
-fn waiting_for<K: RunResource>(
-    store: &Store<DeserializeGuard<K>>,
-    claim: &str,
-) -> Vec<ObjectRef<DeserializeGuard<K>>> {
-    let waits = |run: &Run| {
-        let reason = run.status.reason.as_deref();
-        let waits = matches!(reason, Some(why::IN_USE | why::TERMINATING));
-        waits && run.status.workspace_name.as_deref() == Some(claim)
-    };
-    let runs = store.state().into_iter();
-    let runs = runs.filter_map(|guard| guard.0.clone().ok().map(Into::<Run>::into));
-    runs.filter(waits)
-        .map(|run| ObjectRef::new(run.name()).within(run.namespace()))
-        .collect()
 }
 
 /// One reconciliation, counted.

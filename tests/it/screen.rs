@@ -2,16 +2,27 @@
 
 use std::{
     io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use crossterm::event::Event;
-use flightdeck::console::{self, ConsoleError, ConsoleOptions, Host, harness, keymap::Chord};
+use flightdeck::{
+    console::{
+        self, Connected, ConsoleError, ConsoleOptions, Host, harness,
+        keymap::{Chord, Keymap},
+        theme::Theme,
+        world::Target,
+    },
+    ledger::Ledger,
+    settings::Settings,
+};
 use futures::{
-    StreamExt,
+    FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
+use kube::Client;
 use ratatui::{
     Terminal,
     backend::{Backend, ClearType, TestBackend, WindowSize},
@@ -35,6 +46,42 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// A console on a repository and its runs in the namespace `default` of an embedded cluster.
+    pub fn on_embedded(
+        client: Client,
+        start: PathBuf,
+        settings: Settings,
+        ledger: Ledger,
+        size: (u16, u16),
+    ) -> Self {
+        let target = Target {
+            label: "embedded".into(),
+            namespace: "default".into(),
+            embedded: true,
+        };
+        let options = ConsoleOptions {
+            start,
+            connect: Arc::new(move || {
+                let (client, target) = (client.clone(), target.clone());
+                let notices = Vec::new();
+                async move {
+                    Ok(Connected {
+                        client,
+                        target,
+                        disk: None,
+                        notices,
+                    })
+                }
+                .boxed()
+            }),
+            settings: Arc::new(settings),
+            keymap: Arc::new(Keymap::shipped()),
+            theme: Theme::shipped("dark"),
+            ledger: Some(ledger),
+        };
+        Self::open(options, size.0, size.1)
+    }
+
     /// Opens a console.
     pub fn open(options: ConsoleOptions, width: u16, height: u16) -> Self {
         let backend = SharedBackend(Arc::new(Mutex::new(TestBackend::new(width, height))));

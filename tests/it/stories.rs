@@ -4,14 +4,12 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use flightdeck::{
     cluster,
-    console::{Connected, ConsoleOptions, keymap::Keymap, theme::Theme, world::Target},
     daemon::{Engine, Options, StandInFile},
     ledger::Ledger,
     runs::{Phase, Run},
     settings::{Paths, Settings},
     verbs::Context,
 };
-use futures::FutureExt;
 use kube::Client;
 use tempfile::TempDir;
 
@@ -81,33 +79,13 @@ impl World {
     }
 
     fn console_of_size(&self, width: u16, height: u16) -> Screen {
-        let client = self.client();
-        let target = Target {
-            label: "embedded".into(),
-            namespace: "default".into(),
-            embedded: true,
-        };
-        let options = ConsoleOptions {
-            start: self.project.clone(),
-            connect: Arc::new(move || {
-                let (client, target) = (client.clone(), target.clone());
-                let notices = Vec::new();
-                async move {
-                    Ok(Connected {
-                        client,
-                        target,
-                        disk: None,
-                        notices,
-                    })
-                }
-                .boxed()
-            }),
-            settings: Arc::new(self.settings.clone()),
-            keymap: Arc::new(Keymap::shipped()),
-            theme: Theme::shipped("dark"),
-            ledger: Some(self.ledger()),
-        };
-        Screen::open(options, width, height)
+        Screen::on_embedded(
+            self.client(),
+            self.project.clone(),
+            self.settings.clone(),
+            self.ledger(),
+            (width, height),
+        )
     }
 
     async fn runs(&self) -> Vec<Run> {

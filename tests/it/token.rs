@@ -9,17 +9,14 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flightdeck::{
-    console::{Connected, ConsoleOptions, keymap::Keymap, theme::Theme, world::Target},
     forge::stand_in::{self, Planned, StandInOptions},
     ledger::Ledger,
     settings::{Paths, Settings},
 };
-use futures::FutureExt;
 use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -167,32 +164,8 @@ async fn objects(client: &Client) -> (usize, String) {
 /// What the console shows of the run, tab by tab.
 async fn screens(world: &World, client: Client, settings: Settings) -> String {
     let paths = Paths::below(&world.at("home"));
-    let target = Target {
-        label: "embedded".into(),
-        namespace: "default".into(),
-        embedded: true,
-    };
-    let options = ConsoleOptions {
-        start: world.at("project"),
-        connect: Arc::new(move || {
-            let (client, target) = (client.clone(), target.clone());
-            let notices = Vec::new();
-            async move {
-                Ok(Connected {
-                    client,
-                    target,
-                    disk: None,
-                    notices,
-                })
-            }
-            .boxed()
-        }),
-        settings: Arc::new(settings),
-        keymap: Arc::new(Keymap::shipped()),
-        theme: Theme::shipped("dark"),
-        ledger: Some(Ledger::open(&paths.ledger).unwrap()),
-    };
-    let mut screen = Screen::open(options, 140, 60);
+    let ledger = Ledger::open(&paths.ledger).unwrap();
+    let mut screen = Screen::on_embedded(client, world.at("project"), settings, ledger, (140, 60));
     screen.wait_for("✓ docs docs-plan-").await;
     screen.press("2 l").wait_for("Bundled").await;
     let mut shown = screen.text();
