@@ -48,7 +48,7 @@ pub use crds::{InstallError, crds, install_crds};
 pub use error::RetryDelays;
 pub use health::Health;
 pub use lease::LeaseConfig;
-pub use live::LiveSettings;
+pub use live::{Followed, LiveSettings, SettingsMaps};
 pub use metrics::{CountRequests, Metrics};
 pub use objects::{ANNOTATION_HOLDER, workspace_name};
 pub use process::{ProcessError, ProcessOptions, serve};

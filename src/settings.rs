@@ -8,11 +8,13 @@ mod check;
 mod paths;
 mod pods;
 mod policy;
+mod publish;
 mod shared;
 
 pub use paths::Paths;
 pub use pods::{Amount, PodSettings, Share, Toleration};
 pub use policy::NotAllowed;
+pub use publish::{PULL_REQUEST_MAP, PullRequestOptions, WORDINGS, check_options};
 pub use shared::{Refused, SETTINGS_KEY, SETTINGS_MAP};
 
 use crate::runs::{ForgeTarget, RunKind, health::Thresholds, naming};
@@ -147,8 +149,8 @@ pub struct GitSettings {
 #[serde(deny_unknown_fields)]
 pub struct Publish {
     pub incomplete: bool,
-    pub docs: BTreeMap<String, String>,
-    pub code: BTreeMap<String, String>,
+    pub docs: PullRequestOptions,
+    pub code: PullRequestOptions,
 }
 
 /// `[forge]`
@@ -280,7 +282,7 @@ impl Settings {
 
     /// Options of the pull requests of a kind.
     #[must_use]
-    pub const fn pull_request(&self, kind: RunKind) -> &BTreeMap<String, String> {
+    pub const fn pull_request(&self, kind: RunKind) -> &PullRequestOptions {
         match kind {
             RunKind::Docs => &self.publish.docs,
             RunKind::Code => &self.publish.code,

@@ -6,6 +6,7 @@
 
 mod facts;
 mod surroundings;
+mod wording;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -18,6 +19,7 @@ use crate::{
 };
 use facts::Facts;
 pub use surroundings::{KNOWN_HOSTS, USERS};
+pub use wording::pull_request_options;
 
 /// Builds the table of shipped templates: one line a file, named as it is below `templates/`.
 macro_rules! shipped {
@@ -164,12 +166,9 @@ impl Templates {
             let Some(file) = file_name(name, run.kind) else {
                 continue;
             };
-            let option = match file {
-                "pr-title" => "pr_title_template",
-                "pr-body.md" => "pr_body_template",
-                _ => "",
-            };
-            let source = manifest.pull_request.get(option).unwrap_or(source);
+            let wording = wording::option_of(file);
+            let wording = wording.and_then(|option| manifest.pull_request.get(option));
+            let source = wording.unwrap_or(source);
             let text = if is_template(name) {
                 fill_in(name, source, &facts)?
             } else {

@@ -10,7 +10,7 @@ use crate::{
         Level,
         doctor::{Finding, SettingsFound, examine},
     },
-    settings::{SETTINGS_KEY, SETTINGS_MAP},
+    settings::{PULL_REQUEST_MAP, PullRequestOptions, SETTINGS_KEY, SETTINGS_MAP},
     text,
 };
 
@@ -20,32 +20,37 @@ pub(super) async fn doctor(session: &Session, arguments: DoctorArguments) -> any
         .agent
         .unwrap_or_else(|| session.settings.defaults.agent.clone());
     let cluster = preflight::cluster(session, &agent, arguments.github_user.as_deref()).await;
-    let settings = match (session.target(), cluster.answers()) {
+    let (settings, pull_requests) = match (session.target(), cluster.answers()) {
         (Target::Context(_), Some(_)) => settings(session, &cluster.namespace).await,
-        _ => SettingsFound::Absent,
+        _ => (SettingsFound::Absent, PullRequestOptions::new()),
     };
-    let findings = examine(&cluster, &settings, &agent);
+    let findings = examine(&cluster, &settings, &pull_requests, &agent);
     print(&findings, arguments.output)?;
     let well = findings.iter().all(|finding| finding.level != Level::Fail);
     Ok(u8::from(!well))
 }
 
-/// The controller's settings, where one may read them.
-async fn settings(session: &Session, namespace: &str) -> SettingsFound {
+/// The controller's settings and what is laid over them, where one may read them.
+async fn settings(session: &Session, namespace: &str) -> (SettingsFound, PullRequestOptions) {
+    let none = PullRequestOptions::new();
     let connection = match session.connect().await {
         Ok(connection) => connection,
-        Err(error) => return SettingsFound::NotAllowed(error.to_string()),
+        Err(error) => return (SettingsFound::NotAllowed(error.to_string()), none),
     };
     let maps: Api<ConfigMap> = Api::namespaced(connection.client, namespace);
-    match maps.get_opt(SETTINGS_MAP).await {
-        Ok(map) => {
-            let data = map.and_then(|map| map.data).unwrap_or_default();
-            data.get(SETTINGS_KEY)
-                .map_or(SettingsFound::Absent, |text| {
-                    SettingsFound::Text(text.clone())
-                })
+    let data = async |name: &str| {
+        let map = maps.get_opt(name).await;
+        map.map(|map| map.and_then(|map| map.data).unwrap_or_default())
+    };
+    match (data(SETTINGS_MAP).await, data(PULL_REQUEST_MAP).await) {
+        (Ok(mut settings), Ok(options)) => {
+            let text = settings.remove(SETTINGS_KEY);
+            (
+                text.map_or(SettingsFound::Absent, SettingsFound::Text),
+                options,
+            )
         }
-        Err(error) => SettingsFound::NotAllowed(error.to_string()),
+        (Err(error), _) | (_, Err(error)) => (SettingsFound::NotAllowed(error.to_string()), none),
     }
 }
 

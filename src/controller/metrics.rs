@@ -176,12 +176,15 @@ impl Metrics {
         self.counts().leading = leading;
     }
 
-    /// The settings ConfigMap was read, and taken or refused.
+    /// Whether no ConfigMap of settings, as it is now, is refused.
+    pub fn settings_valid(&self, valid: bool) {
+        self.counts().settings_valid = valid;
+    }
+
+    /// A ConfigMap of settings was read, and taken or refused.
     pub fn settings_read(&self, taken: bool) {
-        let mut counts = self.counts();
-        counts.settings_valid = taken;
         let result = if taken { "taken" } else { "refused" };
-        counts.add(
+        self.counts().add(
             "flightdeck_settings_loads_total",
             &[("result", result)],
             1.0,
@@ -590,6 +593,7 @@ mod tests {
         metrics.request("get", "a\"b\\c\nd", 200);
         metrics.leading(true);
         metrics.settings_read(false);
+        metrics.settings_valid(false);
         let text = metrics.text();
         has(
             &metrics,

@@ -3,11 +3,10 @@
 use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
 use kube::client::ClientBuilder;
-use kube_runtime::events::{Recorder, Reporter};
 use tokio::net::TcpListener;
 
 use super::{
-    ControllerConfig, CountRequests, Health, LeaseConfig, Metrics, health, live::SettingsMap, run,
+    ControllerConfig, CountRequests, Health, LeaseConfig, Metrics, SettingsMaps, health, run,
 };
 use crate::{
     cluster::connect::{self, ConnectError},
@@ -62,22 +61,18 @@ pub async fn serve(
     let listener = TcpListener::bind(options.listen).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
     let health = Health::default();
-    let reporter = Reporter {
-        controller: naming::MANAGER.into(),
-        instance: Some(env!("CARGO_PKG_VERSION").into()),
-    };
-    let map = SettingsMap {
+    let maps = SettingsMaps {
         client: client.clone(),
         namespace: namespace.clone(),
-        recorder: Recorder::new(client.clone(), reporter),
         metrics: metrics.clone(),
         health: health.clone(),
     };
     // Served once it is known what is waited for: before, nothing would be missing.
-    let (settings, usable, keep_up) = map.follow();
+    let followed = maps.follow();
+    let usable = followed.usable();
     let server = tokio::spawn(health::serve(listener, metrics.clone(), health.clone()));
     listening(address);
-    let keep_up = tokio::spawn(keep_up);
+    let keep_up = tokio::spawn(followed.keep_up);
     tracing::info!(%namespace, %address, version = env!("CARGO_PKG_VERSION"), "the controller starts");
     // The pod's name where there is one; a number makes each process another one.
     let name = std::env::var("POD_NAME").unwrap_or_else(|_| naming::LEASE.into());
@@ -86,13 +81,13 @@ pub async fn serve(
         lease: Some(LeaseConfig::new(identity)),
         metrics,
         health,
-        ..ControllerConfig::live(settings, &namespace, env!("CARGO_PKG_VERSION"))
+        ..ControllerConfig::live(followed.settings, &namespace, env!("CARGO_PKG_VERSION"))
     };
     let (told, ended) = tokio::sync::oneshot::channel::<()>();
     let mut shutdown = pin!(shutdown);
     let controller = async {
         tokio::select! {
-            _ = usable => {}
+            () = usable => {}
             () = &mut shutdown => return,
         }
         run(client, config, async {

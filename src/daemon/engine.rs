@@ -5,7 +5,6 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use kube::Client;
@@ -15,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use crate::{
-    controller::{self, ControllerConfig, InstallError, LeaseConfig},
+    controller::{
+        self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
+    },
     embedded::{Cluster, ClusterOptions, Limits, fault::Faults},
     forge::stand_in::{self, StandIn, StandInOptions},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
@@ -160,16 +161,32 @@ impl Engine {
         .await?;
         controller::install_crds(cluster.client()).await?;
         let stop = CancellationToken::new();
-        let settings = Arc::new(options.settings);
-        let mut config = ControllerConfig::new(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
+        let client = Client::new(options.faults.layer().layer(cluster.service()), NAMESPACE);
+        let maps = SettingsMaps {
+            client: client.clone(),
+            namespace: NAMESPACE.to_owned(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+        };
+        let followed = maps.follow_over(options.settings);
+        // One that is refused is said, and holds nothing up: the person's own settings are what was asked for.
+        let read = followed.read();
+        let settings = followed.settings;
+        let mut config = ControllerConfig::live(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
         // The lock of the state directory lets no other be.
         config.lease = Some(LeaseConfig::alone("flightdeck-embedded"));
-        let faulty = options.faults.layer().layer(cluster.service());
-        let controller = tokio::spawn(controller::run(
-            Client::new(faulty, NAMESPACE),
-            config,
-            stop.clone().cancelled_owned(),
-        ));
+        let stopped = stop.clone();
+        let work = async move {
+            if stopped.run_until_cancelled(read).await.is_some() {
+                controller::run(client, config, stopped.cancelled_owned()).await;
+            }
+        };
+        let controller = tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = followed.keep_up => {}
+            }
+        });
         Ok(Self {
             cluster,
             controller,

@@ -8,7 +8,11 @@ use super::{
     Level,
     cluster::{Answers, ClusterFacts, Controller, LEASE, Reached, SecretState, Served},
 };
-use crate::settings::{SETTINGS_KEY, SETTINGS_MAP, Settings};
+use crate::{
+    runs::RunKind,
+    settings::{PULL_REQUEST_MAP, PullRequestOptions, SETTINGS_KEY, SETTINGS_MAP, Settings},
+    templates,
+};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +39,12 @@ pub enum SettingsFound {
 
 /// Looks at everything, in the order in which it has to be put right. What rests on something that is missing is left out.
 #[must_use]
-pub fn examine(cluster: &ClusterFacts, settings: &SettingsFound, agent: &str) -> Vec<Finding> {
+pub fn examine(
+    cluster: &ClusterFacts,
+    settings: &SettingsFound,
+    pull_requests: &PullRequestOptions,
+    agent: &str,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut list = List {
         context: cluster.context.as_deref(),
@@ -62,6 +71,7 @@ pub fn examine(cluster: &ClusterFacts, settings: &SettingsFound, agent: &str) ->
             // The embedded cluster has the person's own settings and needs no Secrets.
             if cluster.context.is_some() {
                 list.settings(settings, agent);
+                list.pull_requests(pull_requests);
                 list.secrets(answers);
             }
         }
@@ -245,6 +255,21 @@ impl List<'_> {
         }
     }
 
+    /// What is laid over the options of docs runs' pull requests.
+    fn pull_requests(&mut self, options: &PullRequestOptions) {
+        if let Err(refused) = templates::pull_request_options(RunKind::Docs, options.clone()) {
+            let message = format!(
+                "the controller refuses the ConfigMap {PULL_REQUEST_MAP}, and what held before holds on: {refused}"
+            );
+            let edit = self.kubectl_here(&format!("edit configmap {PULL_REQUEST_MAP}"));
+            self.bad("settings", message, edit);
+        } else if !options.is_empty() {
+            let message =
+                format!("docs runs open pull requests by the ConfigMap {PULL_REQUEST_MAP}");
+            self.good("settings", message);
+        }
+    }
+
     fn secrets(&mut self, answers: &Answers) {
         for found in &answers.secrets {
             let wanted = &found.wanted;
@@ -326,6 +351,7 @@ mod tests {
                 ..Answers::default()
             }),
             &SettingsFound::Absent,
+            &PullRequestOptions::new(),
             "claude",
         );
         assert_eq!(
@@ -369,7 +395,12 @@ mod tests {
             },
             ..Answers::default()
         };
-        let found = examine(&cluster(alive), &SettingsFound::Text(text), "claude");
+        let found = examine(
+            &cluster(alive),
+            &SettingsFound::Text(text),
+            &PullRequestOptions::new(),
+            "claude",
+        );
         let settings = found.last().unwrap();
         assert_eq!((settings.id, settings.level), ("settings", Level::Fail));
         assert!(
@@ -401,6 +432,7 @@ mod tests {
                 ..Answers::default()
             }),
             &SettingsFound::Text("[images]\nrunner = \"registry.example/flightdeck:1\"\n".into()),
+            &PullRequestOptions::from([("draft".into(), "yes".into())]),
             "template",
         );
         assert_eq!(
@@ -409,6 +441,7 @@ mod tests {
                 "controller Warn",
                 "settings Pass",
                 "agent Pass",
+                "settings Fail",
                 "secrets Fail"
             ]
         );
@@ -427,7 +460,12 @@ mod tests {
             "agents".into(),
             "connection refused".into(),
         );
-        let found = examine(&gone, &SettingsFound::Absent, "claude");
+        let found = examine(
+            &gone,
+            &SettingsFound::Absent,
+            &PullRequestOptions::new(),
+            "claude",
+        );
         assert_eq!(told(&found), ["cluster Fail"]);
     }
 }

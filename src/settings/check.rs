@@ -1,6 +1,6 @@
 //! What settings must hold beyond being of the right types. Pure.
 
-use super::Settings;
+use super::{Settings, check_options};
 use crate::preflight::cluster::quantity;
 
 impl Settings {
@@ -54,6 +54,10 @@ impl Settings {
                     "name of a Secret; a * at the end stands for the rest of one",
                 );
             }
+        }
+        for (table, options) in [("docs", &self.publish.docs), ("code", &self.publish.code)] {
+            check_options(options)
+                .map_err(|(name, why)| (format!("publish.{table}.{name}"), why))?;
         }
         for host in &self.forge.hosts {
             let web = ["https://", "http://"];

@@ -194,6 +194,10 @@ mod tests {
                 "line 2: secrets.github_token.name: \"Git Token\" is no name of a Secret",
             ),
             (
+                "[publish.docs]\nlabels = \"a\"\ndraft = \"maybe\"\n",
+                "line 3: publish.docs.draft: \"maybe\" is neither \"true\" nor \"false\"",
+            ),
+            (
                 "[forge]\nhosts = [{ match = \"git.example\", api_url = \"git.example\" }]\n",
                 "line 2: forge.hosts: \"git.example\" is no web address",
             ),

@@ -6,6 +6,7 @@ mod every_write;
 mod faulty;
 mod leaders;
 mod permitted;
+mod pull_requests;
 mod real;
 
 use std::{

@@ -153,15 +153,37 @@ async fn size_of_workspace(client: &Client, name: &str) -> String {
 }
 
 async fn write_settings(client: &Client, text: &str) {
+    write_map(
+        client,
+        "flightdeck-settings",
+        json!({ "config.toml": text }),
+    )
+    .await;
+}
+
+async fn write_map(client: &Client, name: &str, data: Value) {
     let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
     let map = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "flightdeck-settings" },
-        "data": { "config.toml": text },
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": data,
     });
     let apply = PatchParams::apply("operator").force();
-    maps.patch("flightdeck-settings", &apply, &Patch::Apply(map))
-        .await
-        .unwrap();
+    maps.patch(name, &apply, &Patch::Apply(map)).await.unwrap();
+}
+
+/// Waits until an Event says that settings are refused; the ConfigMap's name, and why.
+async fn refusal(client: &Client) -> (String, String) {
+    let events: Api<Event> = Api::default_namespaced(client.clone());
+    let begun = Instant::now();
+    loop {
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let refused = |event: &Event| event.reason.as_deref() == Some("SettingsRefused");
+        if let Some(event) = all.items.into_iter().find(refused) {
+            let about = event.regarding.unwrap().name;
+            return (about.unwrap(), event.note.unwrap());
+        }
+        assert!(begun.elapsed() < PATIENCE, "no Event");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 #[tokio::test]
@@ -220,21 +242,8 @@ async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
     write_settings(&client, "[workspace]\nsize = 4\n").await;
     process.until_metric("flightdeck_settings_valid 0").await;
     assert_eq!(size_of_workspace(&client, "docs-2").await, "3Gi");
-    let events: Api<Event> = Api::default_namespaced(client.clone());
-    let begun = Instant::now();
-    let note = loop {
-        let all = events.list(&ListParams::default()).await.unwrap();
-        let refused = |event: &Event| event.reason.as_deref() == Some("SettingsRefused");
-        if let Some(event) = all.items.into_iter().find(refused) {
-            assert_eq!(
-                event.regarding.unwrap().name.as_deref(),
-                Some("flightdeck-settings")
-            );
-            break event.note.unwrap();
-        }
-        assert!(begun.elapsed() < PATIENCE, "no Event");
-        tokio::time::sleep(LOOK_AGAIN).await;
-    };
+    let (about, note) = refusal(&client).await;
+    assert_eq!(about, "flightdeck-settings");
     assert!(
         note.starts_with("config.toml: line 2: workspace.size: "),
         "{note}"
@@ -243,6 +252,58 @@ async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
     write_settings(&client, "[workspace]\nsize = \"5Gi\"\n").await;
     process.until_metric("flightdeck_settings_valid 1").await;
     assert_eq!(size_of_workspace(&client, "docs-3").await, "5Gi");
+    process.end();
+    served.end().await;
+}
+
+/// Launches a run; title and labels of the pull request it would open.
+async fn pull_request(client: &Client, name: &str) -> (String, String) {
+    size_of_workspace(client, name).await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let all = maps.list(&ListParams::default()).await.unwrap();
+    let ours = all.items.into_iter().find(|map| {
+        let owners = map.metadata.owner_references.as_deref();
+        owners.unwrap_or_default().iter().any(|it| it.name == name)
+    });
+    let files = ours.unwrap().data.unwrap();
+    let manifest: Value = serde_json::from_str(&files["run.json"]).unwrap();
+    let labels = manifest["pullRequest"]["labels"].as_str().unwrap();
+    (files["pr-title"].clone(), labels.to_owned())
+}
+
+#[tokio::test]
+async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
+    let served = Served::new().await;
+    let client = served.client.clone();
+    controller::install_crds(client.clone()).await.unwrap();
+    write_settings(&client, "[publish.docs]\nlabels = \"settings\"\n").await;
+    let options = json!({ "pr_title_template": "docs: {{ task_info }} of ours" });
+    write_map(&client, "docs-pr-config", options).await;
+    let process = Process::start(&served);
+    process.until("/readyz", |code, _| code == 200).await;
+    let both = ("docs: task 1 of ours".to_owned(), "settings".to_owned());
+    assert_eq!(pull_request(&client, "docs-1").await, both);
+
+    write_map(&client, "docs-pr-config", json!({ "label": "typo" })).await;
+    process.until_metric("flightdeck_settings_valid 0").await;
+    let (about, note) = refusal(&client).await;
+    assert_eq!(about, "docs-pr-config");
+    assert!(note.starts_with("label: no such option"), "{note}");
+    assert_eq!(pull_request(&client, "docs-2").await, both);
+
+    // A change of the other one does not take it back.
+    write_settings(&client, "[publish.docs]\nlabels = \"changed\"\n").await;
+    let loads = "flightdeck_settings_loads_total{result=\"taken\"} 3";
+    process.until_metric(loads).await;
+    let changed = (both.0, "changed".to_owned());
+    assert_eq!(pull_request(&client, "docs-3").await, changed);
+
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let gone = kube::api::DeleteParams::default();
+    maps.delete("docs-pr-config", &gone).await.unwrap();
+    process.until_metric("flightdeck_settings_valid 1").await;
+    let (title, _) = pull_request(&client, "docs-4").await;
+    assert_eq!(title, "docs: Task Master documents of task 1");
     process.end();
     served.end().await;
 }

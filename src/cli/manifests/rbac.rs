@@ -83,7 +83,7 @@ pub const CONTROLLER: Role = Role {
             resources: &["configmaps"],
             names: &[],
             verbs: &["get", "list", "watch", "create", "delete"],
-            why: "the files of a run, its kept logs (the oldest are deleted), and the controller's own settings",
+            why: "the files of a run, its kept logs (the oldest are deleted), the controller's settings, and docs-pr-config",
         },
         Grant {
             group: "",
