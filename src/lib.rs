@@ -21,6 +21,7 @@
 //! |---|---|
 //! | [`text`] | words on a screen: sanitising, cutting, ages |
 //! | [`telemetry`] | what is logged, and how |
+//! | [`proxy`] | the way out through an HTTP proxy |
 //! | [`resources`] | wire types of the two custom resources |
 //! | [`runs`], [`tasks`], [`transcript`] | the domain, pure |
 //! | [`settings`], [`templates`], [`repository`], [`preflight`], [`cluster`], [`ledger`], [`forge`], [`agents`], [`embedded`] | what the domain meets: files, git, clusters, forges |
@@ -45,6 +46,7 @@ pub mod embedded;
 pub mod forge;
 pub mod ledger;
 pub mod preflight;
+pub mod proxy;
 pub mod repository;
 pub mod resources;
 pub mod runs;

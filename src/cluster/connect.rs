@@ -1,6 +1,7 @@
 //! Chooses the cluster, once: the embedded one, or the context a person named. Everything after this is a `kube::Client`.
 
 mod background;
+mod client;
 
 use std::{
     fmt, io,
@@ -12,6 +13,7 @@ use kube::{
     config::{KubeConfigOptions, KubeconfigError},
 };
 
+pub use self::client::{Stack, builder};
 use crate::settings::Paths;
 
 /// Which cluster is meant.
@@ -68,6 +70,8 @@ pub enum ConnectError {
     NoPod(#[source] Box<kube::config::InClusterError>),
     #[error("the client cannot be made: {0}")]
     Client(#[source] Box<kube::Error>),
+    #[error("the cluster cannot be asked: {0}")]
+    Proxy(String),
     #[error("starting the embedded cluster: {0}")]
     Start(#[source] io::Error),
     #[error(
@@ -92,7 +96,7 @@ pub async fn connect(
         Target::Context(context) => of_context(context).await?,
     };
     let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
-    let client = Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
+    let client = builder(config)?.build();
     Ok(Connection {
         client,
         namespace,

@@ -2,7 +2,6 @@
 
 use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 
-use kube::client::ClientBuilder;
 use tokio::net::TcpListener;
 
 use super::{
@@ -50,8 +49,7 @@ pub async fn serve(
         .namespace
         .unwrap_or_else(|| config.default_namespace.clone());
     let metrics = Metrics::default();
-    let client = ClientBuilder::try_from(config)
-        .map_err(|error| ConnectError::Client(Box::new(error)))?
+    let client = connect::builder(config)?
         .with_layer(&CountRequests(metrics.clone()))
         .build();
     let at = |source| ProcessError::Listen {

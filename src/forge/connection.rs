@@ -15,7 +15,7 @@ use hyper_util::{
     client::{
         legacy::{
             Client,
-            connect::{Connect, HttpConnector, proxy::Tunnel},
+            connect::{Connect, HttpConnector},
         },
         proxy::matcher::Matcher,
     },
@@ -28,7 +28,7 @@ use octocrab::{
 use serde_json::Value;
 
 use super::{ForgeError, Secret};
-use crate::text;
+use crate::{proxy, text};
 
 /// Longest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
@@ -93,7 +93,7 @@ impl Connection {
                 value.set_sensitive(true);
                 value
             });
-        let proxy = proxy(&uri, proxies).map_err(&unusable)?;
+        let proxy = proxy::before(&uri, proxies).map_err(&unusable)?;
         // The tunnel takes a missing port for that of HTTPS.
         if let (Some(_), Some("http"), Some(host), None) =
             (&proxy, uri.scheme_str(), uri.host(), uri.port())
@@ -107,12 +107,8 @@ impl Connection {
         let crab = match proxy {
             None => crab(direct, &auth),
             Some(proxy) => {
-                let tunnel = Tunnel::new(proxy.uri().clone(), direct);
-                let tunnel = match proxy.basic_auth() {
-                    Some(password) => tunnel.with_auth(password.clone()),
-                    None => tunnel,
-                };
-                let through = https(tunnel).map_err(|error| unusable(error.to_string()))?;
+                let through = https(proxy::tunnel(&proxy, direct))
+                    .map_err(|error| unusable(error.to_string()))?;
                 crab(through, &auth)
             }
         };
@@ -251,26 +247,6 @@ where
     crab
 }
 
-/// The proxy for `api`, if there is one. Nothing on this machine is asked through a proxy: it would look on itself.
-fn proxy(
-    api: &Uri,
-    proxies: &Matcher,
-) -> Result<Option<hyper_util::client::proxy::matcher::Intercept>, String> {
-    let host = api.host().unwrap_or_default();
-    let here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
-    let Some(found) = proxies.intercept(api).filter(|_| !here) else {
-        return Ok(None);
-    };
-    match found.uri().scheme_str() {
-        Some("http" | "https") => Ok(Some(found)),
-        other => Err(format!(
-            "the proxy {} is spoken to as {}, which is not known here: name an HTTP proxy in HTTPS_PROXY, or the host in NO_PROXY",
-            found.uri().host().unwrap_or_default(),
-            other.unwrap_or("nothing")
-        )),
-    }
-}
-
 /// GraphQL of the server whose REST API is at `api`: beside `v3` on a GitHub Enterprise Server, below it everywhere else.
 fn graphql(api: &str) -> String {
     let base = api.strip_suffix("/v3").unwrap_or(api);
@@ -339,29 +315,6 @@ mod tests {
         ] {
             assert_eq!(graphql(api), expected);
         }
-    }
-
-    #[test]
-    fn a_proxy_is_taken_from_the_environment_but_never_for_this_machine() {
-        let proxies = Matcher::builder()
-            .all("http://user:pass@proxy.acme.example:3128")
-            .no("git.acme.example")
-            .build();
-        let at = |url: &'static str| proxy(&Uri::from_static(url), &proxies);
-        let found = at("https://api.github.com").unwrap().unwrap();
-        assert_eq!(found.uri().authority().unwrap(), "proxy.acme.example:3128");
-        assert!(found.basic_auth().is_some());
-        for url in [
-            "https://git.acme.example/api/v3",
-            "http://127.0.0.1:9000",
-            "http://localhost:9000",
-            "http://[::1]:9000",
-        ] {
-            assert!(at(url).unwrap().is_none(), "{url}");
-        }
-        let socks = Matcher::builder().all("socks5://proxy:1080").build();
-        let refused = proxy(&Uri::from_static("https://api.github.com"), &socks);
-        assert!(refused.err().unwrap().contains("HTTPS_PROXY"));
     }
 
     #[tokio::test]

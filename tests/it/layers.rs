@@ -10,6 +10,7 @@ use std::{
 const LAYERS: &[(&[&str], Siblings)] = &[
     (&["text"], Siblings::Apart),
     (&["telemetry"], Siblings::Apart),
+    (&["proxy"], Siblings::Apart),
     (&["resources"], Siblings::Apart),
     (&["runs", "tasks", "transcript"], Siblings::Together),
     (

@@ -1,76 +1,122 @@
-//! One token, planted in every place where one can enter, and then every byte that was written anywhere searched for it.
+//! Secrets planted in every place where one can enter, and then every byte that was written anywhere searched for them.
 //!
-//! The program itself is run, from the launch to the pull request: its processes are those of a person, with a git in front
-//! of the real one that writes down what it was called with.
+//! The program itself is run, from the launch to the pull request: a docs run over HTTP, and a code run whose documents
+//! come over SSH. Its processes are those of a person, with a spy in front of every program; its files are kept in a net,
+//! those too that were removed meanwhile. Where a secret may stand all the same is listed, each place with its reason.
+
+mod net;
+mod planted;
+mod programs;
 
 use std::{
-    ffi::OsStr,
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
-    path::{Path, PathBuf},
+    io::Read,
+    path::PathBuf,
     process::{Command, Output},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flightdeck::{
     forge::stand_in::{self, Planned, StandInOptions},
     ledger::Ledger,
+    resources::CodeRun,
     settings::{Paths, Settings},
 };
 use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, Client, Config, Discovery,
+    Api, Client, Config, Discovery, ResourceExt,
     api::{DynamicObject, ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     discovery::verbs,
+    runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use self::{
+    net::{Catch, Net},
+    planted::{
+        DOCS, KEY, MODEL, OWN_MODEL, PROXY, REMOTE, STORE, Search, TOKEN, VARIABLE, in_address,
+        pieces_on,
+    },
+    programs::{Programs, Seen},
+};
 use crate::{
     screen::Screen,
     support::{git, git_host::GitHost, no_process_stays_below, sample_project},
 };
 
-const TOKEN: &str = "ghp_planted0everywhere0found0nowhere";
+/// Stands in for ssh: uses the key it is given and does what the far side would.
+const SSH: &str = r#"#!/bin/sh
+while test $# -gt 1; do
+  if test "$1" = -i; then cat "$2" >/dev/null || exit 255; fi
+  shift
+done
+exec sh -c "$1"
+"#;
+/// Stands in for Claude Code: reads the prompt, runs the hooks, writes a file.
+const CLAUDE: &str = r#"#!/bin/sh
+test "${1:-}" = --help && exit 0
+cat >/dev/null
+echo '{"type":"system","subtype":"init","session_id":"s-1"}'
+sh "$FD_RUN_FILES/early-test.sh" >&2
+test -n "$ANTHROPIC_API_KEY" && ls .taskmaster/docs >&2
+echo work > work.txt
+sh "$FD_RUN_FILES/stop-commit.sh"
+echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"total_cost_usd":0.01}'
+"#;
+
+/// Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where a file may hold what was planted: what, a part of its path, and why.
+const IN_FILES: [(&str, &str, &str); 12] = [
+    ("store", "person/.git-credentials", "planted there"),
+    ("remote", "project/.git/config", "planted there"),
+    (
+        "remote",
+        "person/.git-credentials",
+        "git itself keeps what worked in the store of the person",
+    ),
+    ("proxy", "person/.git-credentials", "the same"),
+    ("token", "embedded/objects.", "the Secret itself"),
+    ("key", "embedded/objects.", "the Secret itself"),
+    ("model", "embedded/objects.", "the Secret itself"),
+    ("docs", "embedded/objects.", "the run as somebody wrote it"),
+    ("docs", "/run.", "the run as somebody wrote it, kept"),
+    ("key", "/volumes/ssh/key", "the Secret, where ssh reads it"),
+    ("bearer", "embedded/access.", "how to reach the cluster"),
+    ("bearer", "embedded/kubeconfig.", "how to reach the cluster"),
+];
 
 struct World {
     _directory: TempDir,
+    /// All that the program may write to.
     root: PathBuf,
-    path: String,
+    programs: Programs,
 }
 
 impl World {
-    /// A project whose origin is reached over HTTP with the token, which stands in the remote's address as many have it.
+    /// A project whose origin is reached over HTTP.
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let root = fs::canonicalize(directory.path()).unwrap();
-        sample_project(&root.join("project"));
-        for name in ["person", "temporary", "seen", "programs", "home/config"] {
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let root = above.join("world");
+        for name in ["person", "temporary", "forge", "home/config"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
+        fs::create_dir(above.join("aside")).unwrap();
+        sample_project(&root.join("project"));
         git(
             &root.join("project.git"),
             &["config", "http.receivepack", "true"],
         );
-        let path = std::env::var("PATH").unwrap();
-        let real = std::env::split_paths(&path)
-            .map(|directory| directory.join("git"))
-            .find(|program| program.is_file())
-            .unwrap();
-        let seen = root.join("seen");
-        let spy = format!(
-            "#!/bin/sh\nfile={seen}/$$\nfor word in \"$@\"; do printf 'ARGUMENT %s\\n' \"$word\"; done > $file\nenv >> $file\nexec {real} \"$@\"\n",
-            seen = seen.display(),
-            real = real.display()
-        );
-        let program = root.join("programs/git");
-        fs::write(&program, spy).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let own = [("ssh", SSH), ("claude", CLAUDE)];
         Self {
-            path: format!("{}:{path}", root.join("programs").display()),
+            programs: Programs::watched(&above.join("programs"), &own),
             root,
             _directory: directory,
         }
@@ -78,6 +124,10 @@ impl World {
 
     fn at(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.root.with_file_name("aside")
     }
 
     fn flightdeck(&self, arguments: &[&str]) -> Output {
@@ -88,26 +138,74 @@ impl World {
             .arg(self.at("project"))
             .args(arguments)
             .env_clear()
-            .env("PATH", &self.path)
+            .env("PATH", &self.programs.path)
             .env("HOME", self.at("person"))
             .env("TMPDIR", self.at("temporary"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GITHUB_TOKEN", TOKEN)
-            .env("GH_TOKEN", TOKEN)
+            .envs(variables())
             .env("RUST_LOG", "trace")
+            .env("FLIGHTDECK_LOG", "trace")
             .env("TERM", "dumb")
             .output()
             .unwrap()
     }
 
-    async fn client(&self) -> Client {
+    fn kubeconfig(&self) -> PathBuf {
         let printed = self.flightdeck(&["embedded", "kubeconfig", "--path"]);
-        let path = String::from_utf8(printed.stdout).unwrap();
-        let kubeconfig = Kubeconfig::read_from(path.trim()).unwrap();
+        assert!(printed.status.success(), "{printed:?}");
+        String::from_utf8(printed.stdout).unwrap().trim().into()
+    }
+
+    async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         Client::try_from(config.unwrap()).unwrap()
     }
+
+    /// Plants in the remote's address and in the person's store of credentials.
+    fn plant(&self, address: &str) {
+        let planted = format!(
+            "http://x-access-token:{}@{address}/project.git",
+            in_address(REMOTE)
+        );
+        git(
+            &self.at("project"),
+            &["remote", "set-url", "origin", &planted],
+        );
+        fs::write(
+            self.at("person/.git-credentials"),
+            format!("http://ada:{}@elsewhere.example\n", in_address(STORE)),
+        )
+        .unwrap();
+        fs::write(
+            self.at("person/.gitconfig"),
+            "[credential]\n\thelper = store\n",
+        )
+        .unwrap();
+    }
+}
+
+/// What is planted in the environment of the person.
+fn variables() -> Vec<(&'static str, String)> {
+    let beside = [
+        "GH_TOKEN",
+        "GITHUB_PAT",
+        "GH_ENTERPRISE_TOKEN",
+        "GITLAB_TOKEN",
+        "NPM_TOKEN",
+    ];
+    let proxy = format!("http://ada:{}@127.0.0.1:9", in_address(PROXY));
+    let proxies = ["https_proxy", "HTTPS_PROXY", "ALL_PROXY"];
+    let beside = beside.map(|name| (name, VARIABLE.to_owned()));
+    let mut all = vec![
+        ("GITHUB_TOKEN", TOKEN.to_owned()),
+        ("ANTHROPIC_API_KEY", OWN_MODEL.to_owned()),
+        ("NO_PROXY", "127.0.0.1".to_owned()),
+    ];
+    all.extend(beside);
+    all.extend(proxies.map(|name| (name, proxy.clone())));
+    all
 }
 
 impl Drop for World {
@@ -117,35 +215,31 @@ impl Drop for World {
     }
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|part| part == text.as_bytes())
-}
-
-/// Files below a directory that hold the token, by themselves or by their name.
-fn files_with_it(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().map_or(&b""[..], OsStr::as_bytes);
-        if holds(name, TOKEN) {
-            found.push(path.clone());
-        }
-        if path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            files_with_it(&path, found);
-        } else if fs::read(&path).is_ok_and(|bytes| holds(&bytes, TOKEN)) {
-            found.push(path);
-        }
+/// Makes the Secrets of the user and of the model.
+async fn plant_secrets(client: &Client) {
+    let key =
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n");
+    for (name, field, value) in [
+        ("github-pat-ada", "token", TOKEN),
+        ("github-ssh-ada", "ssh-privatekey", &key),
+        ("anthropic-api-key", "api-key", MODEL),
+    ] {
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "data": {field: STANDARD.encode(value)},
+        }))
+        .unwrap();
+        Api::<Secret>::default_namespaced(client.clone())
+            .create(&PostParams::default(), &secret)
+            .await
+            .unwrap();
     }
 }
 
-/// Every object of every kind but Secrets, as one text; and how many there are.
-async fn objects(client: &Client) -> (usize, String) {
+/// Every object of every kind but Secrets.
+async fn objects(client: &Client) -> Vec<Value> {
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
-    let (mut count, mut text) = (0, String::new());
+    let mut objects = Vec::new();
     for group in discovery.groups() {
         for (kind, capabilities) in group.recommended_resources() {
             if kind.kind == "Secret" || !capabilities.supports_operation(verbs::LIST) {
@@ -153,12 +247,11 @@ async fn objects(client: &Client) -> (usize, String) {
             }
             let api = Api::<DynamicObject>::all_with(client.clone(), &kind);
             for object in api.list(&ListParams::default()).await.unwrap() {
-                count += 1;
-                text.push_str(&serde_json::to_string(&object).unwrap());
+                objects.push(serde_json::to_value(&object).unwrap());
             }
         }
     }
-    (count, text)
+    objects
 }
 
 /// What the console shows of the run, tab by tab.
@@ -180,12 +273,37 @@ async fn screens(world: &World, client: Client, settings: Settings) -> String {
     shown
 }
 
+/// A code run whose plan and documents come from elsewhere, by the agent with hooks.
+fn code_run(name: &str, url: &str, documents: &str) -> CodeRun {
+    serde_json::from_value(json!({
+        "apiVersion": "orchestrator.io/v1", "kind": "CodeRun", "metadata": {"name": name},
+        "spec": {
+            "repositoryUrl": url, "sourceBranch": "feature/plan", "taskId": "1", "service": "shop",
+            "githubUser": "ada", "agent": "claude",
+            "docsRepositoryUrl": documents, "docsBranch": "feature/plan",
+        },
+    }))
+    .unwrap()
+}
+
+/// Makes a run, and waits for its end.
+async fn carry_out(client: &Client, run: CodeRun) -> Value {
+    let runs: Api<CodeRun> = Api::default_namespaced(client.clone());
+    let name = run.name_any();
+    runs.create(&PostParams::default(), &run).await.unwrap();
+    let ended = |run: Option<&CodeRun>| {
+        let status = run.and_then(|run| run.status.as_ref());
+        status.is_some_and(|status| status.finished_at.is_some())
+    };
+    let ended = tokio::time::timeout(PATIENCE, await_condition(runs, &name, ended)).await;
+    serde_json::to_value(ended.unwrap().unwrap()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_found_nowhere_but_where_it_was_put() {
+async fn a_secret_is_found_nowhere_but_where_it_belongs() {
     let world = World::new();
-    let host = GitHost::with(TOKEN, Some(world.root.clone()));
+    let host = GitHost::taking(&[TOKEN, REMOTE], Some(world.root.clone()));
     let url = host.serve().await;
-    let address = url.replace("http://", "");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = StandInOptions {
         state_file: world.at("forge/pulls.json"),
@@ -193,7 +311,6 @@ async fn a_token_is_found_nowhere_but_where_it_was_put() {
         token: Some(TOKEN.into()),
         ..StandInOptions::default()
     };
-    fs::create_dir(world.at("forge")).unwrap();
     let forge = stand_in::serve(listener, options).await.unwrap();
     // The forge repeats what it was sent.
     forge
@@ -207,35 +324,14 @@ async fn a_token_is_found_nowhere_but_where_it_was_put() {
         })
         .await;
     let config = format!(
-        "[defaults]\nagent = \"template\"\n[allow]\ngithub_token_hosts = [\"127.0.0.1\"]\n[forge]\nhosts = [{{ match = \"127.0.0.1\", api_url = \"{}\", repository = \"acme/project\" }}]\n",
+        "[defaults]\nagent = \"template\"\n[allow]\ngithub_token_hosts = [\"127.0.0.1\"]\nssh_key_hosts = [\"forge.example\"]\n[forge]\nhosts = [{{ match = \"127.0.0.1\", api_url = \"{}\", repository = \"acme/project\" }}]\n",
         forge.url()
     );
     fs::write(world.at("home/config/config.toml"), &config).unwrap();
-    // In the remote's address, and in the person's store of credentials.
-    let planted = format!("http://x-access-token:{TOKEN}@{address}/project.git");
-    let project = world.at("project");
-    git(&project, &["remote", "set-url", "origin", &planted]);
-    fs::write(
-        world.at("person/.git-credentials"),
-        format!("http://x-access-token:{TOKEN}@{address}\n"),
-    )
-    .unwrap();
-    fs::write(
-        world.at("person/.gitconfig"),
-        "[credential]\n\thelper = store\n",
-    )
-    .unwrap();
-    // In the cluster.
+    world.plant(&url.replace("http://", ""));
+    let net = Net::below(&world.root, &world.aside());
     let client = world.client().await;
-    let secret: Secret = serde_json::from_value(json!({
-        "metadata": {"name": "github-pat-ada"},
-        "data": {"token": STANDARD.encode(TOKEN)},
-    }))
-    .unwrap();
-    Api::<Secret>::default_namespaced(client.clone())
-        .create(&PostParams::default(), &secret)
-        .await
-        .unwrap();
+    plant_secrets(&client).await;
 
     let mut said = Vec::new();
     let mut run = |arguments: &[&str]| {
@@ -267,63 +363,169 @@ async fn a_token_is_found_nowhere_but_where_it_was_put() {
     assert!(got.contains("(hidden) may not do this"), "{got}");
     run(&["runs", "logs", name]);
     let settings = Settings::overlaid(&[("config.toml".to_owned(), config)]).unwrap();
-    let shown = screens(&world, client.clone(), settings).await;
+    let mut shown = screens(&world, client.clone(), settings).await;
+
+    // With documents from elsewhere. A run whose own text holds a token is refused without a word of it.
+    let address = format!("{url}/project.git");
+    let with_token = address.replace("://", &format!("://ada:{}@", in_address(DOCS)));
+    let refused = carry_out(&client, code_run("code-0", &address, &with_token)).await;
+    assert_eq!(refused["status"]["reason"], "Invalid", "{refused:#}");
+    let said_of_it = refused["status"].to_string();
+    assert!(said_of_it.contains("docsRepositoryUrl"), "{said_of_it}");
+    shown.push_str(&said_of_it);
+    let project = world.at("project.git");
+    let documents = format!("ssh://git@forge.example{}", project.display());
+    let ended = carry_out(&client, code_run("code-1", &address, &documents)).await;
+    run(&["runs", "logs", "code-1"]);
+    assert_eq!(ended["status"]["phase"], "Succeeded", "{ended:#}");
 
     // It was used: the host and the forge take nothing else.
-    assert!(host.told().len() > 4);
-    assert!(!holds(&said, TOKEN), "printed");
-    assert!(!shown.contains(TOKEN), "shown: {shown}");
-    let (count, objects) = objects(&client).await;
-    assert!(count > 10, "{count}");
-    assert!(!objects.contains(TOKEN), "in an object");
-    assert!(!objects.contains(&STANDARD.encode(TOKEN)), "in an object");
-    let mut found = Vec::new();
-    files_with_it(&world.root, &mut found);
-    found.retain(|path| !path.starts_with(world.at("seen")));
-    found.sort();
-    assert_eq!(
-        found,
-        [
-            world.at("person/.git-credentials"),
-            world.at("project/.git/config")
-        ]
-    );
-    calls(&world.at("seen"));
-    let ended = tokio::task::spawn_blocking(move || {
+    assert!(host.told().len() > 8);
+    let objects = objects(&client).await;
+    assert!(objects.len() > 20, "{}", objects.len());
+    let bearer = bearer(&world);
+    let (caught, seen) = tokio::task::spawn_blocking(move || {
         drop(world.flightdeck(&["embedded", "stop"]));
         no_process_stays_below(&world.root);
-    });
-    ended.await.unwrap();
+        let repository = world.at("project.git");
+        let all = ["cat-file", "--batch-all-objects", "--batch"];
+        let mut caught = net.draw();
+        caught.push(Catch {
+            path: repository.join("(objects)"),
+            content: git(&repository, &all).into_bytes(),
+            private: false,
+        });
+        (caught, world.programs.seen())
+    })
+    .await
+    .unwrap();
+
+    let search = Search::new(&[("bearer", &bearer)]);
+    assert_eq!(search.found(&said), [""; 0], "printed");
+    assert_eq!(pieces_on(&shown), [""; 0], "shown: {shown}");
+    for mut object in objects {
+        if object["metadata"]["name"] == "code-0" {
+            // As somebody wrote it.
+            object["spec"]["docsRepositoryUrl"].take();
+        }
+        let found = in_value(&search, &object);
+        assert_eq!(found, [""; 0], "in an object: {object:#}");
+    }
+    in_files(&search, &caught);
+    in_processes(&search, &seen);
 }
 
-/// What git was called with: never the token as an argument, and in the environment of a stage only for who talks to the host.
-fn calls(seen: &Path) {
-    let (mut count, mut given) = (0, 0);
-    for entry in fs::read_dir(seen).unwrap() {
-        let call = fs::read_to_string(entry.unwrap().path()).unwrap();
-        count += 1;
-        let arguments: Vec<&str> = call
-            .lines()
-            .filter_map(|line| line.strip_prefix("ARGUMENT "))
-            .collect();
-        assert!(
-            !arguments.iter().any(|argument| argument.contains(TOKEN)),
-            "an argument: {arguments:?}"
-        );
-        // A person's own git has the person's own environment.
-        let of_a_stage = call.lines().any(|line| line.starts_with("RUN_FILES="));
-        for line in call
-            .lines()
-            .filter(|line| of_a_stage && line.contains(TOKEN))
-        {
-            let talks = ["fetch", "push", "clone", "ls-remote", "submodule", "lfs"];
-            assert!(
-                line.starts_with("FLIGHTDECK_GIT_TOKEN=")
-                    && arguments.iter().any(|argument| talks.contains(argument)),
-                "{line} for {arguments:?}"
-            );
-            given += 1;
+/// The token of the embedded cluster, which is made when it first starts.
+fn bearer(world: &World) -> String {
+    let text = fs::read_to_string(world.kubeconfig()).unwrap();
+    let mut lines = text.lines();
+    let token = lines.find_map(|line| line.trim().strip_prefix("token: "));
+    token.unwrap().to_owned()
+}
+
+/// What is in an object, and in what it holds compressed.
+fn in_value<'a>(search: &'a Search, object: &Value) -> Vec<&'a str> {
+    let mut found = search.found(object.to_string().as_bytes());
+    let values = object.get("binaryData").and_then(Value::as_object);
+    for value in values.into_iter().flatten().filter_map(|(_, v)| v.as_str()) {
+        found.extend(search.found(&unpacked(&STANDARD.decode(value).unwrap())));
+    }
+    found
+}
+
+/// What was compressed, or the same.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let read = match bytes {
+        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain),
+        // A loose object of git, whatever its level.
+        [0x78, ..] => flate2::read::ZlibDecoder::new(bytes).read_to_end(&mut plain),
+        _ => return bytes.to_vec(),
+    };
+    match read {
+        Ok(_) => plain,
+        Err(_) => bytes.to_vec(),
+    }
+}
+
+fn in_files(search: &Search, caught: &[Catch]) {
+    assert!(caught.len() > 300, "{} files", caught.len());
+    let mut met = [false; IN_FILES.len()];
+    let mut wrong = Vec::new();
+    for one in caught {
+        let (path, content) = (one.path.to_str().unwrap(), &one.content);
+        let mut found = search.found(path.as_bytes());
+        found.extend(search.found(content));
+        found.extend(search.found(&unpacked(content)));
+        for name in found {
+            let at = IN_FILES
+                .iter()
+                .position(|(what, part, _)| *what == name && path.contains(part));
+            match at {
+                Some(at) => {
+                    met[at] = true;
+                    let ours = path.contains("/home/state/");
+                    assert!(!ours || one.private, "{path} can be read by others");
+                }
+                None => wrong.push(format!("{name} in {path}")),
+            }
         }
     }
-    assert!(count > 20 && given >= 3, "{count} calls, {given} with it");
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (met, (what, part, _)) in met.iter().zip(IN_FILES) {
+        assert!(
+            met,
+            "{what} was not met in {part}: is the row still needed?"
+        );
+    }
+}
+
+/// Never in a word; in the environment only of who needs it.
+fn in_processes(search: &Search, seen: &[Seen]) {
+    let (mut talks, mut agents) = (0, 0);
+    for process in seen {
+        for word in &process.words {
+            let mut found = search.found(word.as_bytes());
+            // Git hands the address of a person's remote to its own helper.
+            let helper = process
+                .words
+                .iter()
+                .any(|word| word.contains("remote-http"));
+            found.retain(|name| !(helper && *name == "remote"));
+            assert_eq!(found, [""; 0], "a word of {:?}", process.words);
+        }
+        let stage = process.variable("RUN_FILES").is_some();
+        let sees_workspace = process.variable("WORKSPACE").is_some();
+        let is_ours = process.program() == "flightdeck";
+        for (name, value) in &process.environment {
+            for found in search.found(value.as_bytes()) {
+                let needed = match (stage, sees_workspace) {
+                    // A person's own process has the person's own environment.
+                    (false, _) => true,
+                    // It alone talks to the remote and to the forge, and the proxy may stand between.
+                    (true, false) => match found {
+                        "token" => {
+                            talks += usize::from(!is_ours);
+                            is_ours && name == "GITHUB_TOKEN" || name == "FLIGHTDECK_GIT_TOKEN"
+                        }
+                        "variable" => is_ours && name == "GH_TOKEN",
+                        "proxy" => name.to_lowercase().ends_with("_proxy"),
+                        _ => false,
+                    },
+                    (true, true) => {
+                        agents += 1;
+                        found == "model" && name == "ANTHROPIC_API_KEY"
+                    }
+                };
+                assert!(needed, "{found} as {name} for {:?}", process.words);
+            }
+        }
+    }
+    assert!(
+        seen.len() > 100 && talks >= 6 && agents >= 3,
+        "{} processes, {talks} that talk with it, {agents} with the model's",
+        seen.len()
+    );
 }

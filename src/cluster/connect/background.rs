@@ -110,9 +110,12 @@ async fn config_of(endpoint: &Endpoint) -> Result<Config, ConnectError> {
         source: Box::new(source),
     };
     let kubeconfig = Kubeconfig::read_from(&endpoint.kubeconfig).map_err(at)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
-        .map_err(at)
+        .map_err(at)?;
+    // It is on this machine, whatever proxy the environment names.
+    config.proxy_url = None;
+    Ok(config)
 }
 
 /// Starts the background server and waits for its word, a line on its stdout. Of several that are started at once one

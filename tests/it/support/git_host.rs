@@ -18,8 +18,8 @@ use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
 
 /// A server that speaks HTTP as a Git host does.
 pub struct GitHost {
-    /// The password it takes.
-    token: String,
+    /// The passwords it takes.
+    tokens: Vec<String>,
     /// Where its repositories are; none for a host that only wants to know passwords.
     root: Option<PathBuf>,
     /// Where it sends everybody on to.
@@ -31,8 +31,13 @@ pub struct GitHost {
 impl GitHost {
     /// One that has the repositories below `root`.
     pub fn with(token: &str, root: Option<PathBuf>) -> Arc<Self> {
+        Self::taking(&[token], root)
+    }
+
+    /// One that has the repositories below `root`, for any of these tokens.
+    pub fn taking(tokens: &[&str], root: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
-            token: token.into(),
+            tokens: tokens.iter().map(ToString::to_string).collect(),
             root,
             elsewhere: None,
             told: Mutex::default(),
@@ -42,7 +47,7 @@ impl GitHost {
     /// One that sends everybody on to `elsewhere`.
     pub fn leading(elsewhere: String) -> Arc<Self> {
         Arc::new(Self {
-            token: String::new(),
+            tokens: Vec::new(),
             root: None,
             elsewhere: Some(elsewhere),
             told: Mutex::default(),
@@ -89,7 +94,7 @@ async fn answer(State(host): State<Arc<GitHost>>, request: Request) -> Response 
             &format!("{elsewhere}{}", request.uri()),
         );
     }
-    if sent != password(&host.token) {
+    if !host.tokens.iter().any(|token| sent == password(token)) {
         return plain(
             StatusCode::UNAUTHORIZED,
             header::WWW_AUTHENTICATE,

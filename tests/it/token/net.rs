@@ -1,0 +1,192 @@
+//! A net below a directory: every file that is made there is kept, whatever becomes of it.
+//!
+//! Each new file gets a second name outside the directory at once, and what it holds is taken down each time that it is
+//! closed after writing. What may slip through: a file that is made and removed, or emptied, before the watching thread
+//! turns to it (well under a millisecond when the machine is not busy), and what is overwritten while a file stays open.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+
+/// Longest file that is taken down each time it is closed, in bytes; of a longer one only the last state is known.
+const COPIED: u64 = 4 << 20;
+/// A file of this name ends the watch.
+const END: &str = "the-end-of-the-watch";
+
+pub struct Net {
+    directory: PathBuf,
+    thread: JoinHandle<Watch>,
+}
+
+/// What lay below the directory at some time.
+pub struct Catch {
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+    /// Its account alone may read it.
+    pub private: bool,
+}
+
+impl Net {
+    /// Watches `directory`; second names go into `aside`, which is on the same file system and not below it.
+    pub fn below(directory: &Path, aside: &Path) -> Self {
+        let mut watch = Watch {
+            inotify: Inotify::init().unwrap(),
+            places: BTreeMap::new(),
+            aside: aside.to_owned(),
+            kept: BTreeMap::new(),
+            written: BTreeSet::new(),
+        };
+        watch.take_in(directory);
+        Self {
+            directory: directory.to_owned(),
+            thread: std::thread::spawn(move || watch.run()),
+        }
+    }
+
+    /// Everything that was there since the beginning.
+    pub fn draw(self) -> Vec<Catch> {
+        fs::write(self.directory.join(END), "").unwrap();
+        let mut watch = self.thread.join().unwrap();
+        watch.take_in(&self.directory);
+        let last = watch.kept.iter().map(|(id, path)| {
+            let aside = watch.aside.join(id.to_string());
+            Catch {
+                path: path.clone(),
+                content: fs::read(&aside).unwrap_or_default(),
+                private: is_private(&aside),
+            }
+        });
+        let written = watch.written.iter().map(|(path, content, private)| Catch {
+            path: path.clone(),
+            content: content.clone(),
+            private: *private,
+        });
+        last.chain(written).collect()
+    }
+}
+
+struct Watch {
+    inotify: Inotify,
+    places: BTreeMap<i32, PathBuf>,
+    aside: PathBuf,
+    /// Every file, by its number, with the path it was first seen at.
+    kept: BTreeMap<u64, PathBuf>,
+    /// What files held when they were closed, and whether that was private.
+    written: BTreeSet<(PathBuf, Vec<u8>, bool)>,
+}
+
+impl Watch {
+    fn run(mut self) -> Self {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let events = self.inotify.read_events_blocking(&mut buffer).unwrap();
+            let events: Vec<_> = events.map(|event| event.to_owned()).collect();
+            for event in events {
+                assert!(!event.mask.contains(EventMask::Q_OVERFLOW), "events lost");
+                let place = self.places.get(&event.wd.get_watch_descriptor_id());
+                let (Some(place), Some(name)) = (place, &event.name) else {
+                    continue;
+                };
+                let path = place.join(name);
+                if name == END {
+                    return self;
+                } else if event.mask.contains(EventMask::ISDIR) {
+                    self.take_in(&path);
+                } else if event.mask.contains(EventMask::CLOSE_WRITE) {
+                    self.take_down(&path);
+                } else {
+                    self.keep(&path);
+                }
+            }
+        }
+    }
+
+    /// Watches a directory, and then takes what is in it: nothing falls between.
+    fn take_in(&mut self, directory: &Path) {
+        let mask = WatchMask::CREATE
+            | WatchMask::MOVED_TO
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::ONLYDIR
+            | WatchMask::DONT_FOLLOW;
+        // What is gone already had nothing in it that was not seen.
+        let Ok(place) = self.inotify.watches().add(directory, mask) else {
+            return;
+        };
+        let place: WatchDescriptor = place;
+        self.places
+            .insert(place.get_watch_descriptor_id(), directory.to_owned());
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.take_in(&entry.path()),
+                Ok(_) => self.keep(&entry.path()),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn keep(&mut self, path: &Path) {
+        let Ok(about) = path.symlink_metadata() else {
+            return;
+        };
+        let aside = self.aside.join(about.ino().to_string());
+        if about.is_file() && fs::hard_link(path, aside).is_ok() {
+            self.kept.insert(about.ino(), path.to_owned());
+        }
+    }
+
+    fn take_down(&mut self, path: &Path) {
+        let short = path
+            .symlink_metadata()
+            .is_ok_and(|about| about.is_file() && about.len() <= COPIED);
+        if short && let Ok(content) = fs::read(path) {
+            let private = is_private(path);
+            self.written.insert((path.to_owned(), content, private));
+        }
+    }
+}
+
+fn is_private(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|about| about.mode() & 0o777 & !0o700 == 0)
+}
+
+#[test]
+fn what_was_removed_or_overwritten_is_in_the_net() {
+    let root = tempfile::tempdir().unwrap();
+    let (below, aside) = (root.path().join("below"), root.path().join("aside"));
+    fs::create_dir_all(below.join("old")).unwrap();
+    fs::create_dir(&aside).unwrap();
+    fs::write(below.join("old/file"), "from before").unwrap();
+    let net = Net::below(&below, &aside);
+    let seen = |count: usize| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while fs::read_dir(&aside).unwrap().count() < count {
+            assert!(std::time::Instant::now() < deadline, "{count} files");
+            std::thread::yield_now();
+        }
+    };
+    fs::create_dir_all(below.join("new/deep")).unwrap();
+    fs::write(below.join("new/deep/file"), "soon removed").unwrap();
+    seen(2);
+    fs::remove_dir_all(below.join("new")).unwrap();
+    fs::write(below.join("file"), "one").unwrap();
+    seen(3);
+    fs::write(below.join("next"), "").unwrap();
+    // Events come in their order: by now the first content was taken down.
+    seen(4);
+    fs::write(below.join("file"), "two").unwrap();
+    let mut drawn: Vec<String> = net
+        .draw()
+        .into_iter()
+        .map(|one| String::from_utf8(one.content).unwrap())
+        .collect();
+    drawn.sort();
+    drawn.dedup();
+    assert_eq!(drawn, ["", "from before", "one", "soon removed", "two"]);
+}
