@@ -11,7 +11,7 @@ use std::{
 use clap::Parser;
 use flightdeck::{
     agents,
-    cli::{self, Cli, Command, Embedded, Session},
+    cli::{self, Cli, Command, Embedded, Session, output::notice},
     cluster::connect::ConnectError,
     console::{
         self, Connected, ConsoleError, ConsoleOptions,
@@ -35,7 +35,15 @@ use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // What it names was typed, or pasted from somewhere.
+        Err(error) if error.use_stderr() => {
+            notice(error.render().to_string().trim_end());
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
     // A shim is one per container and lives as long: it gets no runtime.
     if let Some(Command::Shim { spec }) = &cli.command {
         return embedded::shim::main(spec);
@@ -217,11 +225,6 @@ fn log_to(path: &Path) -> anyhow::Result<()> {
     }
     telemetry::log(Arc::new(Paths::open_log(path)?), LogFormat::Text);
     Ok(())
-}
-
-fn notice(text: &str) {
-    // Nobody can be told that stderr is gone.
-    drop(writeln!(io::stderr(), "{text}"));
 }
 
 /// One sentence, and the exit code that goes with it.

@@ -26,6 +26,13 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     for grapheme in text.graphemes(true) {
         let start = out.len();
         let mut marks = 0;
+        // A mark without a character of its own would go onto its neighbour, perhaps one of ours.
+        let bare = grapheme
+            .chars()
+            .all(|c| columns(c) == 0 && !c.is_control() && !is_dangerous(c) && !changes_width(c));
+        if bare {
+            out.push('\u{25cc}');
+        }
         for (index, c) in grapheme.chars().enumerate() {
             match c {
                 '\t' => out.push_str("    "),
@@ -223,6 +230,8 @@ mod tests {
             ("日本 é", "日本 é"),
             ("👩\u{200d}💻 ❤\u{fe0f} 👍🏽", "👩💻 ❤ 👍"),
             ("a\u{3164}b\u{e0041}", "a\u{fffd}b\u{fffd}"),
+            ("\u{301}\u{302}a\u{301}", "\u{25cc}\u{301}\u{302}a\u{301}"),
+            ("\u{1b}\u{301}", "␛\u{25cc}\u{301}"),
         ] {
             assert_eq!(sanitize(text), shown);
         }

@@ -1,7 +1,5 @@
 //! `flightdeck clean`: prints what could go and why; deletes with `--yes`, or after a yes on a terminal.
 
-use std::io::{self, IsTerminal};
-
 use jiff::Timestamp;
 
 use super::{
@@ -57,7 +55,7 @@ pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Resu
     let number = report.deleted.len() + report.removed.len();
     output::notice(&format!("{number} deleted"));
     for (name, sentence) in &report.failed {
-        output::notice(&format!("{name}: {}", text::sanitize(sentence)));
+        output::notice(&format!("{name}: {sentence}"));
     }
     Ok(u8::from(!report.failed.is_empty()))
 }
@@ -152,7 +150,7 @@ async fn let_go(context: &Context, arguments: &CleanArguments, place: &str) -> a
             Ok(()) => output::notice(&format!("let {} {} go", run.kind, run.name)),
             Err(error) => {
                 failed += 1;
-                output::notice(&format!("{}", text::sanitize(&error.to_string())));
+                output::notice(&error.to_string());
             }
         }
     }
@@ -161,14 +159,11 @@ async fn let_go(context: &Context, arguments: &CleanArguments, place: &str) -> a
 
 /// Asks on a terminal; anywhere else the answer is no.
 fn asked(question: &str) -> Result<bool, VerbError> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let agreed = output::agreed(question);
+    let agreed =
+        agreed.map_err(|error| VerbError::Failed(format!("reading the answer: {error}")))?;
+    if agreed.is_none() {
         output::notice("nothing was deleted; --yes deletes");
-        return Ok(false);
     }
-    output::notice(&format!("{question} [y/N]"));
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| VerbError::Failed(format!("reading the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(agreed == Some(true))
 }

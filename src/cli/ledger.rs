@@ -1,6 +1,6 @@
 //! `flightdeck ledger`: what is kept of runs on this machine, how much it takes, and what may go.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -214,15 +214,10 @@ fn prune(ledger: &Ledger, retention: &Retention, arguments: &PruneArguments) -> 
 
 /// Asks on a terminal; anywhere else the answer is no.
 fn asked(plan: &Prune) -> io::Result<bool> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let runs = text::count(plan.runs.len(), "run");
+    let agreed = output::agreed(&format!("Remove what is kept of {runs}, for good?"))?;
+    if agreed.is_none() {
         output::notice("nothing was removed; --yes removes");
-        return Ok(false);
     }
-    output::notice(&format!(
-        "Remove what is kept of {}, for good? [y/N]",
-        text::count(plan.runs.len(), "run")
-    ));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(agreed == Some(true))
 }

@@ -46,7 +46,7 @@ pub async fn merge(
     output::notice(&format!("  {}", plan.command));
     if !yes {
         for line in plan.diff.text.lines() {
-            output::remote_line(line)?;
+            output::line(line)?;
         }
         output::notice("nothing was merged; --yes merges");
         return Ok(0);

@@ -1,6 +1,13 @@
 //! Data on stdout, notices on stderr; a broken pipe is not an error.
+//!
+//! All that a command prints passes through here, and here it is made harmless where people look: whoever prints need not
+//! think of it. A program that reads from a pipe is given the text as it is.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+    sync::LazyLock,
+};
 
 use serde::Serialize;
 
@@ -20,18 +27,41 @@ pub enum Format {
     Name,
 }
 
-/// Writes `text` and a line break to stdout.
+/// Whether people look at what is printed.
+pub fn on_a_terminal() -> bool {
+    static TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+    *TERMINAL
+}
+
+/// Writes `text` and a line break to stdout. On a terminal it is harmless whatever stands in it; its own line breaks stay.
 pub fn line(text: &str) -> io::Result<()> {
+    if on_a_terminal() {
+        put(&harmless(text))
+    } else {
+        put(text)
+    }
+}
+
+/// The same with a muted beginning: the only colour that a command prints.
+pub fn line_after(muted: &str, text: &str) -> io::Result<()> {
+    put(&format!(
+        "\x1b[2m{}\x1b[0m {}",
+        harmless(muted),
+        harmless(text)
+    ))
+}
+
+fn put(text: &str) -> io::Result<()> {
     tolerant(writeln!(io::stdout().lock(), "{text}"))
 }
 
-/// Writes a line of remote text to stdout: made harmless when people look, as it is when a program reads.
-pub fn remote_line(text: &str) -> io::Result<()> {
-    if io::stdout().is_terminal() {
-        line(&text::sanitize(text))
-    } else {
-        line(text)
+/// The same lines with nothing in them that a terminal would obey.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains('\n') {
+        return text::sanitize(text);
     }
+    let lines: Vec<Cow<'_, str>> = text.split('\n').map(text::sanitize).collect();
+    Cow::Owned(lines.join("\n"))
 }
 
 /// Writes notices to stderr, a line each.
@@ -41,10 +71,21 @@ pub fn notices(all: &[String]) {
     }
 }
 
-/// Writes a notice to stderr.
+/// Writes a notice to stderr, harmless whatever stands in it.
 pub fn notice(text: &str) {
     // Nobody can be told that stderr is gone.
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(writeln!(io::stderr().lock(), "{}", harmless(text)));
+}
+
+/// Asks on stderr, and reads what a person answers; `None` where there is nobody to ask.
+pub fn agreed(question: &str) -> io::Result<Option<bool>> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(None);
+    }
+    write!(io::stderr(), "{} [y/N] ", harmless(question))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
 }
 
 /// Writes a value as JSON or YAML.
@@ -54,20 +95,23 @@ pub fn value(format: Format, value: &impl Serialize) -> io::Result<()> {
         _ => serde_json::to_string_pretty(value)?,
     };
     let text = text.trim_end();
-    match (io::stdout().is_terminal(), format) {
-        (false, _) => line(text),
-        (true, Format::Yaml) => text.lines().try_for_each(remote_line),
-        (true, _) => line(&harmless_json(text)),
+    match format {
+        Format::Yaml => line(text),
+        _ => json(text),
     }
 }
 
 /// Writes a value as one line of JSON.
 pub fn json_line(value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string(value)?;
-    if io::stdout().is_terminal() {
-        line(&harmless_json(&text))
+    json(&serde_json::to_string(value)?)
+}
+
+/// On a terminal it still says the same: what is not shown is escaped.
+fn json(text: &str) -> io::Result<()> {
+    if on_a_terminal() {
+        put(&harmless_json(text))
     } else {
-        line(&text)
+        put(text)
     }
 }
 

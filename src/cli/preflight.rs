@@ -1,7 +1,5 @@
 //! `flightdeck preflight`: what the checks say, and with `--fix` what can safely be put right.
 
-use std::io::{self, IsTerminal, Write};
-
 use tokio_util::sync::CancellationToken;
 
 use super::{Format, Preflight, Session, output};
@@ -178,7 +176,7 @@ fn safe_fix(report: &Report) -> Option<Fix> {
 
 /// Says what would be done, on stderr: stdout is for the report.
 fn show(sheet: &FixSheet) {
-    let line = |words: &str| output::notice(&text::sanitize(words));
+    let line = output::notice;
     line("This would be run:");
     for command in &sheet.commands {
         line(&format!("  {command}"));
@@ -200,25 +198,22 @@ fn show(sheet: &FixSheet) {
 
 /// Asks the person; refuses where there is nobody to ask.
 fn agreed() -> Result<bool, VerbError> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(VerbError::Usage(
+    let asked = output::agreed("Do it?");
+    let asked = asked.map_err(|error| VerbError::Failed(format!("asking: {error}")))?;
+    asked.ok_or_else(|| {
+        VerbError::Usage(
             "--fix asks before it changes anything, and there is no terminal to ask on; --yes says yes".into(),
-        ));
-    }
-    let mut answer = String::new();
-    let asked =
-        write!(io::stderr(), "Do it? [y/N] ").and_then(|()| io::stdin().read_line(&mut answer));
-    asked.map_err(|error| VerbError::Failed(format!("asking: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        )
+    })
 }
 
 /// Does it, saying on stderr what git says; Ctrl-C ends what is under way and says what stays.
 async fn run(sheet: &FixSheet) -> Result<(), VerbError> {
     let cancel = CancellationToken::new();
     let tell = |progress: Progress| match progress {
-        Progress::Begins(command) => output::notice(&format!("$ {}", text::sanitize(&command))),
+        Progress::Begins(command) => output::notice(&format!("$ {command}")),
         Progress::Said(line) if line.overwritten => {}
-        Progress::Said(line) => output::notice(&format!("  {}", text::sanitize(&line.text))),
+        Progress::Said(line) => output::notice(&format!("  {}", line.text)),
     };
     let applied = fix::apply(sheet, &cancel, tell);
     tokio::pin!(applied);

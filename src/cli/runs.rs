@@ -29,7 +29,7 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
                 Format::Table => {
                     let earlier = earlier(&context)?;
                     for line in card::lines(&run, &earlier, Timestamp::now()) {
-                        output::remote_line(&line)?;
+                        output::line(&line)?;
                     }
                 }
                 format => output::value(format, &object)?,

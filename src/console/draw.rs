@@ -1,5 +1,7 @@
-//! Drawing by the line: rows with columns from both sides, panel frames, hints. Everything shown from outside has been
-//! sanitised by whoever calls, or is here.
+//! Drawing by the line: rows with columns from both sides, panel frames, hints.
+//!
+//! Text comes onto the screen here and in the text view, nowhere else, and both make it harmless: whoever draws a line need
+//! not think of it, unless columns are to be reckoned before it is drawn.
 
 use ratatui::{
     buffer::Buffer,
@@ -40,7 +42,8 @@ impl<'b> RowPen<'b> {
 
     /// Writes from the left.
     pub fn left(&mut self, text: &str, style: Style) -> &mut Self {
-        let cut = text::cut_end(text, self.room());
+        let text = text::sanitize(text);
+        let cut = text::cut_end(&text, self.room());
         self.buffer.set_string(self.left, self.y, &cut, style);
         self.left += text::width(&cut) as u16;
         self
@@ -49,7 +52,8 @@ impl<'b> RowPen<'b> {
     /// Writes from the left into a column of a fixed width.
     pub fn column(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
         let columns = columns.min(self.room());
-        let cut = text::cut_middle(text, columns);
+        let text = text::sanitize(text);
+        let cut = text::cut_middle(&text, columns);
         self.buffer.set_string(self.left, self.y, &cut, style);
         self.left += columns as u16;
         self
@@ -63,10 +67,11 @@ impl<'b> RowPen<'b> {
 
     /// Writes from the right, or nothing when it does not fit whole.
     pub fn right(&mut self, text: &str, style: Style) -> &mut Self {
-        let width = text::width(text);
+        let text = text::sanitize(text);
+        let width = text::width(&text);
         if width <= self.room() {
             self.right -= width as u16;
-            self.buffer.set_string(self.right, self.y, text, style);
+            self.buffer.set_string(self.right, self.y, &text, style);
         }
         self
     }
@@ -80,6 +85,18 @@ impl<'b> RowPen<'b> {
     /// Fills what is left with what remains of a text, cut at its end.
     pub fn rest(&mut self, text: &str, style: Style) -> &mut Self {
         self.left(text, style)
+    }
+}
+
+/// Empties a row, for something that lies over what is there.
+pub fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
+    buffer.set_string(area.x, area.y, " ".repeat(area.width.into()), style);
+}
+
+/// Draws a line downwards that parts two columns.
+pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
+    for y in area.top()..area.bottom() {
+        buffer.set_string(area.x, y, "│", style);
     }
 }
 

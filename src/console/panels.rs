@@ -112,12 +112,7 @@ fn filter_line(
         return area;
     }
     let line = Rect::new(area.x, area.bottom() - 1, area.width, 1);
-    buffer.set_string(
-        line.x,
-        line.y,
-        " ".repeat(line.width.into()),
-        theme.style(Scope::Text),
-    );
+    draw::blank(buffer, line, theme.style(Scope::Text));
     let mut pen = RowPen::new(buffer, line);
     pen.left(" /", theme.style(Scope::Key));
     // How the word may go on stands at the right, as much of it as leaves room for what is typed.

@@ -298,12 +298,7 @@ fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
             Level::Warn => Scope::Warn,
             Level::Fail => Scope::Bad,
         };
-        buffer.set_string(
-            area.x,
-            y,
-            " ".repeat(width.into()),
-            theme.style(Scope::Text),
-        );
+        draw::blank(buffer, area, theme.style(Scope::Text));
         RowPen::new(buffer, area)
             .space(1)
             .left(model.glyphs.level(toast.level), theme.style(scope))

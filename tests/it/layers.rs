@@ -213,6 +213,91 @@ fn pure_rooms_name_no_outside_world() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// Words by which text reaches a terminal, with the files that may hold them: each makes text harmless, or writes none of others.
+const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
+    (
+        &[
+            "set_string",
+            "set_stringn",
+            "set_line",
+            "set_span",
+            "set_symbol",
+            "set_char",
+            "Paragraph",
+            "Span::",
+            "Line::from",
+            "Line::raw",
+        ],
+        &[
+            "console/draw.rs",
+            // Draws what `lay` laid out, which makes it harmless.
+            "console/widgets/text_view/draw.rs",
+        ],
+    ),
+    (
+        &[".render("],
+        &[
+            // An area to type in, which shows no control character.
+            "console/overlays/form/view.rs",
+            // Empties what lies below a window.
+            "console/overlays.rs",
+        ],
+    ),
+    (
+        &[
+            "io::stdout",
+            "io::stderr",
+            "println!",
+            "print!(",
+            "/dev/tty",
+        ],
+        &[
+            "cli/output.rs",
+            // Base64, for the clipboard.
+            "console/perform.rs",
+            // Our own sequences, and notifications made harmless.
+            "console/terminal.rs",
+            // An address we listen on; the log of a server.
+            "main.rs",
+            // What runs in a container writes its log, which no terminal reads as it is.
+            "agents.rs",
+            "agents/template.rs",
+            "embedded/shim.rs",
+            "stages.rs",
+            "stages/agent.rs",
+        ],
+    ),
+];
+
+#[test]
+fn each_way_to_a_terminal_makes_text_harmless() {
+    let mut broken = Vec::new();
+    for (path, source) in sources() {
+        let below = path.to_string_lossy().replace('\\', "/");
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let tests = below.ends_with("tests.rs") || below.ends_with("schedules.rs");
+        for (words, files) in WAYS_TO_A_TERMINAL.iter().filter(|_| !tests) {
+            // Templates are rendered, too, and names of lines of other kinds begin like these.
+            let drawing = words != &WAYS_TO_A_TERMINAL[2].0;
+            let allowed = drawing && !below.contains("/src/console/")
+                || files
+                    .iter()
+                    .any(|file| below.ends_with(&format!("src/{file}")));
+            let named = code.lines().filter(|line| {
+                !line.trim_start().starts_with("//") && words.iter().any(|word| line.contains(word))
+            });
+            for line in named.filter(|_| !allowed) {
+                broken.push(format!("{}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "text goes through console/draw.rs or cli/output.rs:\n{}",
+        broken.join("\n")
+    );
+}
+
 #[test]
 fn the_reader_of_uses_sees_what_is_used() {
     let source =

@@ -48,3 +48,4 @@ mod tasks_shell;
 mod tasks_write;
 mod token;
 mod transcript;
+mod transcript_fuzz;

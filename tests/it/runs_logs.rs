@@ -415,6 +415,11 @@ fn remember(home: &Path, name: &str, text: &str) {
     run.metadata.uid = Some(format!("uid-of-{name}"));
     run.status.phase = Some("Failed".into());
     ledger.record(&run).unwrap();
+    spool(&ledger, run.uid(), &[text.into()]);
+}
+
+/// Writes lines of an agent into a ledger.
+pub fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
     let source = Arc::new(LogSource {
         pod: "p".into(),
         pod_uid: "pu".into(),
@@ -424,15 +429,17 @@ fn remember(home: &Path, name: &str, text: &str) {
         context_version: 1,
         attempt: 1,
     });
-    let line = LogEvent::Line(LogLine {
-        source,
-        at: "2030-01-01T00:00:00.5Z".parse().unwrap(),
-        ordinal: 0,
-        text: text.into(),
-        left_out: 0,
+    let lines = lines.iter().enumerate().map(|(index, text)| {
+        LogEvent::Line(LogLine {
+            source: Arc::clone(&source),
+            at: "2030-01-01T00:00:00.5Z".parse().unwrap(),
+            ordinal: index as u32,
+            text: text.clone(),
+            left_out: 0,
+        })
     });
-    let mut spool = ledger.spool(run.uid()).unwrap().unwrap();
-    spool.append(&[line]).unwrap();
+    let mut spool = ledger.spool(uid).unwrap().unwrap();
+    spool.append(&lines.collect::<Vec<_>>()).unwrap();
 }
 
 /// What a command writes to a terminal.

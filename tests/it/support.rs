@@ -1,5 +1,6 @@
 //! What several stories share.
 
+pub mod fuzz;
 pub mod git_host;
 pub mod served;
 

@@ -1,19 +1,13 @@
 //! Damaged plans: whatever stands in the file, reading it ends, what is said of it holds together, and a status that is set is set.
-//!
-//! A few thousand damaged files every time; for as long as `FLIGHTDECK_FUZZ_SECONDS` says when that is set. What it finds is printed whole,
-//! to become a test of its own.
 
-use std::{
-    fs,
-    panic::catch_unwind,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf};
 
 use flightdeck::{
     tasks::{self, Dependencies, EditError, Query, ReadError, Status, Tag, TaskFile},
     text,
 };
+
+use crate::support::fuzz::{self, Numbers};
 
 const SEEDS: [&str; 5] = [
     r#"{"master": {"tasks": [{"id": 1, "title": "a\n\u00e9\ud834\udd1e", "description": "d", "status": "pending", "priority": "high", "dependencies": [2, "3.1"],
@@ -51,47 +45,6 @@ const PIECES: [&str; 24] = [
     "1.1",
     "\"dependencies\":[1,\"2\"]",
 ];
-
-/// Numbers that are the same for the same start (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
-
-fn damaged(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
-    let mut bytes = seeds[numbers.below(seeds.len())].clone();
-    for _ in 0..=numbers.below(6) {
-        let at = numbers.below(bytes.len() + 1);
-        let end = (at + numbers.below(40)).min(bytes.len());
-        match numbers.below(7) {
-            0 => drop(bytes.drain(at..end)),
-            1 => bytes.truncate(at),
-            2 if at < bytes.len() => bytes[at] = numbers.below(256) as u8,
-            3 => {
-                let copy = bytes[at..end].to_vec();
-                let to = numbers.below(bytes.len() + 1);
-                drop(bytes.splice(to..to, copy));
-            }
-            4 => {
-                let other = &seeds[numbers.below(seeds.len())];
-                let from = numbers.below(other.len() + 1);
-                let until = (from + numbers.below(200)).min(other.len());
-                drop(bytes.splice(at..end, other[from..until].iter().copied()));
-            }
-            _ => {
-                let piece = PIECES[numbers.below(PIECES.len())].bytes();
-                drop(bytes.splice(at..at, piece));
-            }
-        }
-    }
-    bytes
-}
 
 /// Everything that is asked about a plan.
 fn ask(bytes: &[u8], numbers: &mut Numbers) {
@@ -184,35 +137,13 @@ fn set(bytes: &[u8], file: &TaskFile, tag: &Tag, numbers: &mut Numbers) {
 #[test]
 fn no_damage_to_a_plan_is_more_than_a_finding_or_an_error() {
     let mut seeds: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
-    let seconds = std::env::var("FLIGHTDECK_FUZZ_SECONDS").ok();
-    let seconds: Option<u64> = seconds.and_then(|seconds| seconds.parse().ok());
     let corpus = std::env::var_os("FLIGHTDECK_CORPUS").map(PathBuf::from);
-    if let (Some(corpus), Some(_)) = (corpus, seconds) {
+    if let (Some(corpus), Some(_)) = (corpus, fuzz::long()) {
         let files = fs::read_dir(corpus.join("tasks"))
             .unwrap()
             .map(Result::unwrap);
         let small = files.filter(|file| file.metadata().is_ok_and(|about| about.len() < 60_000));
         seeds.extend(small.map(|file| fs::read(file.path()).unwrap()));
     }
-    let begun = Instant::now();
-    let start = seconds.map_or(0x9e37_79b9_7f4a_7c15, |_| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.unwrap().as_nanos() as u64 | 1
-    });
-    let mut numbers = Numbers(start);
-    let mut count = 0u64;
-    let more = |count| match seconds {
-        Some(seconds) => begun.elapsed() < Duration::from_secs(seconds),
-        None => count < 3_000,
-    };
-    while more(count) {
-        let bytes = damaged(&seeds, &mut numbers);
-        let state = numbers.0;
-        let asked = catch_unwind(|| ask(&bytes, &mut Numbers(state)));
-        assert!(asked.is_ok(), "{:?}", String::from_utf8_lossy(&bytes));
-        count += 1;
-    }
-    if seconds.is_some() {
-        println!("{count} damaged plans, from {start:#x}");
-    }
+    fuzz::many(3_000, &seeds, &PIECES, ask);
 }

@@ -1,9 +1,6 @@
 //! Writes the events of a log to stdout in the form that was asked for; what is about the log goes to stderr.
 
-use std::{
-    collections::VecDeque,
-    io::{self, IsTerminal},
-};
+use std::{collections::VecDeque, io};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -37,7 +34,7 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new(logs: &Logs) -> Self {
-        let terminal = io::stdout().is_terminal();
+        let terminal = output::on_a_terminal();
         let json = logs.output == LogFormat::Json;
         Self {
             stage: logs.stage,
@@ -105,7 +102,7 @@ impl Printer {
             let at = told.at().filter(|_| self.timestamps);
             let stamp = at.map_or_else(String::new, |at| format!("{at:.9} "));
             for line in told.lines() {
-                output::line(&format!("{stamp}{}", self.harmless(&line)))?;
+                output::line(&format!("{stamp}{line}"))?;
             }
         }
         Ok(())
@@ -142,44 +139,29 @@ impl Printer {
         if self.json {
             return output::json_line(&object(line));
         }
-        let head = self.head(&tag, line.at);
         if !self.readable {
-            return output::line(&format!("{head}{}", self.harmless(&line.text)));
+            return self.put(&tag, line.at, &line.text);
         }
         let said = transcript::readable(&line.text);
-        said.iter().try_for_each(|said| {
-            output::line(&format!("{head}{}", self.harmless(&said.to_string())))
-        })
+        said.iter()
+            .try_for_each(|said| self.put(&tag, line.at, &said.to_string()))
     }
 
-    /// What stands before a line: where it comes from, when it was written.
-    fn head(&self, tag: &str, at: Timestamp) -> String {
-        let tag = match (self.prefix, self.terminal) {
-            (false, _) => String::new(),
-            (true, false) => format!("[{tag}] "),
-            (true, true) => {
-                let tag = text::sanitize(tag);
-                if self.colours {
-                    format!("\x1b[2m{tag:<15} │\x1b[0m ")
-                } else {
-                    format!("{tag:<15} │ ")
-                }
-            }
+    /// Prints a line after where it comes from and when it was written, as far as these were asked for.
+    fn put(&self, tag: &str, at: Timestamp, words: &str) -> io::Result<()> {
+        // As kubectl prints them, whatever the digits.
+        let stamp = if self.timestamps {
+            format!("{at:.9} ")
+        } else {
+            String::new()
         };
-        if self.timestamps {
-            // As kubectl prints them, whatever the digits.
-            format!("{tag}{at:.9} ")
-        } else {
-            tag
-        }
-    }
-
-    /// As it is for a program, harmless for people.
-    fn harmless<'a>(&self, words: &'a str) -> std::borrow::Cow<'a, str> {
-        if self.terminal {
-            text::sanitize(words)
-        } else {
-            words.into()
+        match (self.prefix, self.terminal) {
+            (false, _) => output::line(&format!("{stamp}{words}")),
+            (true, false) => output::line(&format!("[{tag}] {stamp}{words}")),
+            (true, true) if self.colours => {
+                output::line_after(&format!("{tag:<15} │"), &format!("{stamp}{words}"))
+            }
+            (true, true) => output::line(&format!("{tag:<15} │ {stamp}{words}")),
         }
     }
 }

@@ -212,12 +212,7 @@ impl Form {
     fn button(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let style = |scope| theme.style(scope);
         let row = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
-        buffer.set_string(
-            row.x,
-            row.y,
-            " ".repeat(row.width.into()),
-            style(Scope::Text),
-        );
+        draw::blank(buffer, row, style(Scope::Text));
         let focused = self.focus == Slot::Launch;
         let refused = self.refusing().is_some();
         let mut pen = RowPen::new(buffer, row);

@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{files_width, page, text_area};
 use crate::{
     console::{
-        draw::RowPen,
+        draw::{self, RowPen},
         model::{Model, PanelId},
         panels::{
             self,
@@ -40,11 +40,12 @@ pub(super) fn preview(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buf
         let here = focused && !preview.reading;
         panels::emphasis(theme, buffer, line, at == list.cursor(), here);
     }
-    let rule = inside.x.saturating_sub(1);
     if !list.rows().is_empty() {
-        for y in inside.y..inside.bottom() {
-            buffer.set_string(rule.saturating_sub(1), y, "│", theme.style(Scope::Border));
-        }
+        let rule = Rect {
+            x: inside.x.saturating_sub(2),
+            ..inside
+        };
+        draw::rule(buffer, rule, theme.style(Scope::Border));
     }
     page(model, theme, &preview.page, inside, buffer);
 }
