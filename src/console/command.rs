@@ -23,11 +23,13 @@ pub enum Context {
     Cleanup,
     /// A filter being typed below a list.
     Filter,
+    /// What a log comes from.
+    Sources,
 }
 
 impl Context {
     /// In the order help shows them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Global,
         Self::List,
         Self::Tasks,
@@ -40,6 +42,7 @@ impl Context {
         Self::Confirm,
         Self::Form,
         Self::Cleanup,
+        Self::Sources,
         Self::Filter,
     ];
 
@@ -60,6 +63,7 @@ impl Context {
             Self::Form => "form",
             Self::Cleanup => "cleanup",
             Self::Filter => "filter",
+            Self::Sources => "sources",
         }
     }
 
@@ -80,6 +84,7 @@ impl Context {
             Self::Form => "Launch form",
             Self::Cleanup => "Clean up",
             Self::Filter => "Filter line",
+            Self::Sources => "Sources of a log",
         }
     }
 
@@ -219,6 +224,7 @@ pub enum Command {
     SinceQuarter,
     SinceHour,
     Stages,
+    Sources,
     Previous,
     NextError,
     Save,
@@ -302,6 +308,7 @@ commands! {
     SinceQuarter "since-15-minutes" Text "" "Show only the last 15 minutes.";
     SinceHour "since-hour" Text "" "Show only the last hour.";
     Stages "stages" Text "stages" "Show one stage of the run after the other, or all." Model::shows_log;
+    Sources "sources" Text "sources" "List what the log comes from, to show or hide each part by itself." Model::shows_log;
     Previous "previous" Text "earlier" "Show what was written the time before: by an earlier attempt, or before a container was started anew; then the one before that, then all." Model::has_earlier_log;
     Mark "mark" Text "" "Draw a line under what has been seen.";
     NextError "next-error" Text "" "To the next error.";
@@ -319,6 +326,9 @@ commands! {
     PageDown "page-down" Text "" "A page down.";
 
     Open "open" Items "open" "Open a step, or read a file.";
+    Search "search" Items "search" "Search all steps; what hides a match is opened." Model::shows_timeline;
+    SearchNext "search-next" Items "" "To the next match." Model::shows_timeline;
+    SearchPrevious "search-previous" Items "" "To the previous match." Model::shows_timeline;
     Raw "raw" Items "difference" "Show how a file differs from what would be rendered now." Model::has_raw;
     Follow "follow" Items "follow" "Stay at the newest step." Model::can_follow;
     Expand "expand" Items "edits" "Show what every edit of the agent changes, or fold the edits again." Model::shows_timeline;
@@ -382,6 +392,10 @@ commands! {
     Mark "mark" Cleanup "mark" "Mark or unmark for deletion.";
     MarkAll "mark-all" Cleanup "all" "Mark all, or none.";
     Everyone "everyone" Cleanup "everyone's" "Look at the whole namespace, or at this repository only.";
+
+    Mark "mark" Sources "show or hide" "Show or hide the source.";
+    Accept "accept" Sources "only this" "Show only this source, and close.";
+    MarkAll "mark-all" Sources "all" "Show every source.";
 
     Complete "complete" Filter "complete" "Complete the word: the name of a column, or one of its values.";
 }

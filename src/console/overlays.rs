@@ -9,6 +9,7 @@ mod listing;
 mod picker;
 mod reader;
 mod sheet;
+mod sources;
 
 use crossterm::event::KeyEvent;
 use ratatui::{
@@ -26,6 +27,7 @@ pub use listing::{Listing, Of, open as listing};
 pub use picker::{Choice, Item, Picker, palette};
 pub use reader::{Line, Reader, explanation, help};
 pub use sheet::{Heard, Running, Sheet, State as SheetState, open as sheet};
+pub use sources::{Sources, open as sources};
 
 use super::{
     command::{Command, Context},
@@ -62,6 +64,7 @@ pub enum Overlay {
     Sheet(Sheet),
     Picker(Picker),
     Reader(Reader),
+    Sources(Sources),
 }
 
 impl Overlay {
@@ -83,6 +86,7 @@ impl Overlay {
             Self::Confirm(_) => vec![Context::Confirm, Context::Overlay],
             Self::Cleanup(_) => vec![Context::Cleanup, Context::Overlay],
             Self::Form(_) => vec![Context::Form, Context::Overlay],
+            Self::Sources(_) => vec![Context::Sources, Context::Overlay],
             Self::Home(_)
             | Self::Listing(_)
             | Self::Sheet(_)
@@ -114,6 +118,7 @@ impl Overlay {
             Self::Home(home) => home.hints(),
             Self::Listing(listing) => listing.hints(),
             Self::Sheet(sheet) => sheet.hints(),
+            Self::Sources(sources) => sources.hints(),
             Self::Picker(_) => vec![
                 (Command::Accept, "choose"),
                 (Command::Down, "next"),
@@ -158,6 +163,7 @@ impl Overlay {
             Self::Sheet(sheet) => sheet.view(model, theme, screen, buffer),
             Self::Picker(picker) => picker.view(model, theme, screen, buffer),
             Self::Reader(reader) => reader.view(model, theme, screen, buffer),
+            Self::Sources(sources) => sources.view(model, theme, screen, buffer),
         }
     }
 }
@@ -187,6 +193,7 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         Some(Overlay::Sheet(_)) => sheet::command(model, command, effects),
         Some(Overlay::Picker(_)) => picker::command(model, command, effects),
         Some(Overlay::Reader(reader)) => reader.command(command),
+        Some(Overlay::Sources(_)) => sources::command(model, command, effects),
         None => {}
     }
 }

@@ -302,7 +302,7 @@ impl Performer {
                 }
                 let lane = match want {
                     Want::Log { .. } | Want::LeaveLog => Some(Lane::Log),
-                    Want::Search(..) | Want::Save { .. } => None,
+                    Want::Search(..) | Want::LookOn | Want::Save { .. } => None,
                     _ => Some(Lane::Detail),
                 };
                 let (connection, sender) = (self.connection.clone(), self.sender.clone());

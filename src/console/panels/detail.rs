@@ -23,7 +23,7 @@ use ratatui::layout::Rect;
 pub use check::difference;
 pub use draw::{title, view};
 pub use exchange::{Fetched, News, Want};
-pub use logs::{Item, Source};
+pub use logs::{About, Item, Pick, Source};
 pub use obey::{click, command, typed, wheel};
 pub use preview::{Files, files_of, files_of_task};
 pub use pull_request::next_look;
@@ -181,6 +181,11 @@ impl Detail {
         self.logs.has_earlier()
     }
 
+    /// What the log comes from.
+    pub fn sources(&self) -> Vec<About> {
+        self.logs.about()
+    }
+
     /// Whether the open tab has another form of what it shows.
     pub fn has_raw(&self) -> bool {
         match self.tab() {
@@ -305,6 +310,12 @@ pub fn go(model: &mut Model, tab: Tab, effects: &mut Effects) {
     refresh(model, effects);
 }
 
+/// Shows other parts of the log.
+pub fn show_sources(model: &mut Model, pick: Pick, effects: &mut Effects) {
+    model.detail.logs.pick(pick);
+    go_on(model, effects);
+}
+
 /// Takes in what was asked for.
 pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
     let detail = &mut model.detail;
@@ -333,6 +344,7 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
             detail.logs.view.set_utc_offset(offset.into());
             detail.logs.add(&items);
         }
+        News::LookOn => {}
         News::LogEnded(run, why) if own(&run) => detail.logs.end(why),
         News::Diff(run, result) if own(&run) => {
             detail.difference = result.map(|text| Changes::read(&text)).into();
@@ -363,6 +375,12 @@ pub fn news(model: &mut Model, news: News, effects: &mut Effects) {
 fn go_on(model: &mut Model, effects: &mut Effects) {
     let detail = &mut model.detail;
     let tab = detail.tab();
+    if tab == Tab::Timeline {
+        if detail.timeline.look_on() {
+            effects.push(Effect::Detail(Want::LookOn));
+        }
+        return;
+    }
     let Some(view) = detail.text() else { return };
     if view.work()
         && detail.errand.is_none()

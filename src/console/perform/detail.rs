@@ -106,6 +106,7 @@ pub(super) async fn answer(
             };
             News::Searched(number, Box::new(errand))
         }
+        Want::LookOn => News::LookOn,
         Want::LeaveLog | Want::LeavePullRequest => return,
     };
     super::send(&sender, Msg::Detail(news)).await;

@@ -19,7 +19,7 @@ mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-pub use draw::draw;
+pub use draw::{SEARCH_HINT, draw, prompt};
 pub use errand::Errand;
 pub use export::{Export, Form};
 pub use lens::{Lens, Piece, Plain, Row, ansi, looks_like_an_error};

@@ -222,6 +222,7 @@ fn news(run: &str, console: &Harness, words: Words<'_>) -> Vec<News> {
             | News::Documents(..)
             // No words of others.
             | News::LogBegins(_)
+            | News::LookOn
             | News::Searched(..) => {}
         }
     }

@@ -104,6 +104,10 @@ pub fn title(model: &Model) -> Title {
         Tab::Logs => {
             match detail.logs.shown {
                 Shown::All => {}
+                Shown::Picked => {
+                    let (shown, all) = detail.logs.picked();
+                    say(format!("{shown} of {all} sources"), Scope::Accent);
+                }
                 Shown::Only(one) => say(format!("only {one}"), Scope::Accent),
                 Shown::Earlier(1) => say("the time before".into(), Scope::Accent),
                 Shown::Earlier(times) => say(format!("{times} times before"), Scope::Accent),
@@ -124,8 +128,11 @@ pub fn title(model: &Model) -> Title {
                 );
             }
         }
-        Tab::Timeline if detail.timeline.follow && !detail.logs.ended => {
-            say("following".into(), Scope::Muted);
+        Tab::Timeline => {
+            say(detail.timeline.state(), Scope::Muted);
+            if detail.timeline.follow && !detail.logs.ended {
+                say("following".into(), Scope::Muted);
+            }
         }
         _ => {}
     }

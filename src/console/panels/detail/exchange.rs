@@ -49,6 +49,8 @@ pub enum Want {
     LeavePullRequest,
     /// Write a text to a new file of about that name.
     Save { name: String, export: Box<Export> },
+    /// Come back with [`News::LookOn`] when whatever waits has been heard: there are more steps to look through.
+    LookOn,
     /// Look for something in a text, off the task that draws. The number tells one errand from the next.
     Search(u64, Box<Errand>),
 }
@@ -61,6 +63,7 @@ impl Want {
             Self::Files { .. } => Tab::Preview,
             Self::Diff { .. } => Tab::Diff,
             Self::PullRequest { .. } | Self::LeavePullRequest => Tab::PullRequest,
+            Self::LookOn => Tab::Timeline,
             Self::Log { .. } | Self::LeaveLog | Self::Save { .. } | Self::Search(..) => Tab::Logs,
         }
     }
@@ -81,6 +84,8 @@ pub enum News {
     /// In unified form.
     Diff(RunId, Result<String, String>),
     PullRequest(RunId, Result<Box<PullRequestStatus>, String>),
+    /// Whatever waited has been heard.
+    LookOn,
     Searched(u64, Box<Errand>),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Lines are kept as they came; what a person reads of an agent's JSON lines is worked out as they are drawn.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -81,15 +81,60 @@ pub enum Shown {
     #[default]
     All,
     Only(Stage),
+    /// All but those that a person has hidden one by one.
+    Picked,
     /// Of each container what it wrote so many times before the last: an earlier attempt, or before it was started anew.
     Earlier(usize),
 }
+
+/// What a person does with the parts of a log, by their places in [`Logs::about`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    Toggle(usize),
+    Only(usize),
+    All,
+}
+
+/// A part of a log, told to a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What stands before its lines.
+    pub label: String,
+    /// Its stage, and which attempt when it is not the first.
+    pub about: String,
+    pub scope: Scope,
+    pub shown: bool,
+}
+
+/// Tag of the source at that place; those that are too many share the last.
+fn tag_at(index: usize) -> u16 {
+    (index as u16).min(REMARK - 1)
+}
+
+/// Each container has a colour, the same in each of its attempts.
+fn scope_at(sources: &[Source], index: usize) -> Scope {
+    let mut containers: Vec<(Stage, &str)> = Vec::new();
+    for source in &sources[..=index] {
+        let container = (source.stage, source.name());
+        if !containers.contains(&container) {
+            containers.push(container);
+        }
+    }
+    let own = (sources[index].stage, sources[index].name());
+    let place = containers.iter().position(|other| *other == own);
+    Scope::log_source(place.unwrap_or_default() % COLOURS)
+}
+
+/// Colours of sources in a theme.
+const COLOURS: usize = 6;
 
 /// State of the tab.
 #[derive(Clone, Debug)]
 pub struct Logs {
     pub view: TextView,
     sources: Vec<Source>,
+    /// By its place in `sources`, whether a person has hidden it.
+    hidden: BTreeSet<usize>,
     raw: bool,
     pub shown: Shown,
     /// Everything there is has arrived.
@@ -103,6 +148,7 @@ impl Default for Logs {
         let mut logs = Self {
             view: TextView::new(Arc::new(LogLens::default()), LIMIT).following(),
             sources: Vec::new(),
+            hidden: BTreeSet::new(),
             raw: false,
             shown: Shown::All,
             ended: false,
@@ -140,7 +186,7 @@ impl Logs {
             self.sources.push(source.clone());
             self.sources.len() - 1
         });
-        (index as u16).min(REMARK - 1)
+        tag_at(index)
     }
 
     /// Says that nothing more will come, and why when that is not how it should be.
@@ -174,10 +220,62 @@ impl Logs {
         let next = match self.shown {
             Shown::All => stages.first(),
             Shown::Only(stage) => stages.iter().find(|other| **other > stage),
-            Shown::Earlier(_) => None,
+            Shown::Earlier(_) | Shown::Picked => None,
         };
         self.shown = next.map_or(Shown::All, |stage| Shown::Only(*stage));
         self.hide();
+    }
+
+    /// Shows or hides parts of the log.
+    pub fn pick(&mut self, pick: Pick) {
+        // What is hidden now, in whichever way, is what one begins with.
+        let view = &self.view;
+        let tags = 0..self.sources.len();
+        self.hidden = tags
+            .clone()
+            .filter(|index| view.hides(tag_at(*index)))
+            .collect();
+        match pick {
+            Pick::Toggle(index) => {
+                if !self.hidden.remove(&index) {
+                    self.hidden.insert(index);
+                }
+            }
+            Pick::Only(index) => self.hidden = tags.filter(|other| *other != index).collect(),
+            Pick::All => self.hidden.clear(),
+        }
+        self.shown = if self.hidden.is_empty() {
+            Shown::All
+        } else {
+            Shown::Picked
+        };
+        self.hide();
+    }
+
+    /// How many sources are shown, of how many.
+    pub fn picked(&self) -> (usize, usize) {
+        let all = self.sources.len();
+        (all - self.hidden.len().min(all), all)
+    }
+
+    /// Its sources, in the order they came.
+    pub fn about(&self) -> Vec<About> {
+        let about = self.sources.iter().enumerate().map(|(index, source)| {
+            let mut words = vec![source.stage.to_string()];
+            if source.version > 1 {
+                words.push(format!("context {}", source.version));
+            }
+            if source.attempt > 1 {
+                words.push(format!("attempt {}", source.attempt));
+            }
+            About {
+                label: source.label(),
+                about: words.join(" · "),
+                scope: scope_at(&self.sources, index),
+                shown: !self.view.hides(tag_at(index)),
+            }
+        });
+        about.collect()
     }
 
     /// Whether a container wrote more than once.
@@ -189,7 +287,7 @@ impl Logs {
     pub fn cycle_earlier(&mut self) {
         let next = match self.shown {
             Shown::Earlier(times) => times + 1,
-            Shown::All | Shown::Only(_) => 1,
+            Shown::All | Shown::Only(_) | Shown::Picked => 1,
         };
         self.shown = if next <= self.most_times() {
             Shown::Earlier(next)
@@ -234,14 +332,20 @@ impl Logs {
     }
 
     fn hide(&mut self) {
-        for (index, source) in self.sources.iter().enumerate().take(usize::from(REMARK)) {
+        for (index, source) in self
+            .sources
+            .iter()
+            .enumerate()
+            .take(usize::from(REMARK) - 1)
+        {
             let hidden = match self.shown {
                 Shown::All => false,
+                Shown::Picked => self.hidden.contains(&index),
                 Shown::Only(stage) => stage != source.stage,
                 Shown::Earlier(times) => times != self.times_since(source),
             };
-            if hidden != self.view.hides(index as u16) {
-                self.view.toggle_tag(index as u16);
+            if hidden != self.view.hides(tag_at(index)) {
+                self.view.toggle_tag(tag_at(index));
             }
         }
     }
@@ -264,12 +368,9 @@ impl LogLens {
             .map(|label| crate::text::width(label))
             .max()
             .unwrap_or(0);
-        let labels = labels.into_iter().zip(sources).map(|(label, source)| {
+        let labels = labels.into_iter().enumerate().map(|(index, label)| {
             let blanks = " ".repeat(width + 1 - crate::text::width(&label));
-            (
-                format!("{label}{blanks}"),
-                Scope::log_source(source.stage as usize),
-            )
+            (format!("{label}{blanks}"), scope_at(sources, index))
         });
         Self {
             raw,

@@ -20,7 +20,9 @@ pub fn typed(model: &mut Model, effects: &mut Effects) {
     let Some(words) = detail.field.as_ref().map(|field| field.text().to_owned()) else {
         return;
     };
-    if let Some(view) = detail.text() {
+    if detail.tab() == Tab::Timeline {
+        detail.timeline.edit(&words);
+    } else if let Some(view) = detail.text() {
         view.edit(|typed| *typed = words);
     }
     // What is looked for now need not wait for what was.
@@ -31,7 +33,9 @@ pub fn typed(model: &mut Model, effects: &mut Effects) {
 /// Closes the field, keeping what was typed or not.
 pub(super) fn close_field(detail: &mut Detail, keep: bool) {
     detail.field = None;
-    if let Some(view) = detail.text() {
+    if detail.tab() == Tab::Timeline {
+        detail.timeline.answer(keep);
+    } else if let Some(view) = detail.text() {
         view.answer(keep);
     }
 }
@@ -78,6 +82,10 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bo
 fn own(model: &mut Model, command: Command, effects: &mut Effects) -> Option<bool> {
     let detail = &mut model.detail;
     match (detail.tab(), command) {
+        (Tab::Timeline, Command::Search) => {
+            detail.timeline.ask();
+            detail.field = Some(Field::default());
+        }
         (_, Command::Search | Command::FilterLines) => {
             let view = detail.text()?;
             let kind = if command == Command::Search {
@@ -96,6 +104,7 @@ fn own(model: &mut Model, command: Command, effects: &mut Effects) -> Option<boo
             return Some(true);
         }
         (Tab::Logs, Command::Raw) => detail.logs.toggle_raw(),
+        (Tab::Logs, Command::Sources) => overlays::sources(model),
         (Tab::Logs, Command::Stages) => detail.logs.cycle_stages(),
         (Tab::Logs, Command::Previous) => detail.logs.cycle_earlier(),
         (Tab::Preview, Command::Raw) => {
@@ -114,6 +123,9 @@ fn own(model: &mut Model, command: Command, effects: &mut Effects) -> Option<boo
             effects.push(Effect::Copy(detail.timeline.selected_text()?));
         }
         (Tab::Timeline, Command::Expand) => detail.timeline.toggle_edits(),
+        (Tab::Timeline, Command::SearchNext) => detail.timeline.next_match(true),
+        (Tab::Timeline, Command::SearchPrevious) => detail.timeline.next_match(false),
+        (Tab::Timeline, Command::Back) => return Some(detail.timeline.clear()),
         (Tab::Timeline, Command::NextError) => detail.timeline.next_trouble(),
         (_, Command::Back) => return Some(detail.text()?.clear()),
         _ => return None,

@@ -433,3 +433,61 @@ fn the_forge_is_asked_only_while_the_pull_request_is_on_the_screen() {
     let left = wants(&mut console);
     assert!(left.contains(&Want::LeavePullRequest), "{left:?}");
 }
+
+#[test]
+fn the_sources_of_a_log_are_shown_and_hidden_one_by_one() {
+    let mut console = given(vec![run("r", RunStatus::default())]);
+    console.press("2 l");
+    let from = |stage, container: &str, text: &str| Item {
+        source: Some(Source {
+            stage,
+            version: 1,
+            attempt: 1,
+            container: container.into(),
+        }),
+        ..line(1, text)
+    };
+    let items = vec![
+        from(Stage::Prep, "clone", "cloning"),
+        from(Stage::Prep, "verify", "verified"),
+        from(Stage::Agent, "agent", "thinking"),
+    ];
+    console.send(Msg::Detail(News::Log("r".into(), items)));
+    console.press("A");
+    let said = |console: &Harness| console.screen();
+    assert!(
+        said(&console).contains("3 of 3 shown"),
+        "{}",
+        said(&console)
+    );
+    console.press("j space");
+    let screen = said(&console);
+    assert!(
+        screen.contains("2 of 3 shown") && !screen.contains("verified"),
+        "{screen}"
+    );
+    console.press("esc");
+    let screen = said(&console);
+    assert!(
+        screen.contains("2 of 3 sources") && screen.contains("cloning"),
+        "{screen}"
+    );
+    // One that comes later is shown; the stages one after the other begin anew.
+    let later = from(Stage::Publish, "push", "pushing");
+    console.send(Msg::Detail(News::Log("r".into(), vec![later])));
+    assert!(said(&console).contains("pushing"));
+    console.press("A G enter");
+    let screen = said(&console);
+    assert!(
+        screen.contains("1 of 4 sources") && !screen.contains("cloning"),
+        "{screen}"
+    );
+    console.press("A a esc");
+    assert!(said(&console).contains("verified") && !said(&console).contains("sources ·"));
+    console.press("A space esc a");
+    let screen = said(&console);
+    assert!(
+        screen.contains("verified") && screen.contains("cloning"),
+        "{screen}"
+    );
+}

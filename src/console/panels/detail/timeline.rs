@@ -1,6 +1,7 @@
 //! The Timeline tab: what an agent said, called and met, step by step, each folded to a line or a few until it is opened.
 
 mod inside;
+mod seek;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use self::inside::Inside;
+use self::{inside::Inside, seek::Seek};
 use crate::{
     console::{list::List, widgets::text_view::lay::Spans},
     transcript::{Call, Step, Steps, Transcript, What, entries},
@@ -41,6 +42,9 @@ pub struct Timeline {
     /// Steps of sub-agents by the step of the call that started them.
     children: HashMap<usize, Vec<usize>>,
     width: usize,
+    /// Rows there are, the one that is typed in included.
+    height: usize,
+    seek: Seek,
     /// Whether the newest step is kept in sight.
     pub follow: bool,
 }
@@ -58,6 +62,7 @@ impl Timeline {
     /// Derives the rows anew, after lines came or a step was opened.
     pub fn settle(&mut self) {
         let changed = self.steps.take_changed();
+        self.look_again(&changed);
         for number in &changed {
             self.laid.remove(number);
         }
@@ -255,9 +260,16 @@ impl Timeline {
         step.turn > before.map_or(0, |before| before.turn)
     }
 
+    /// A search being typed takes a row.
+    fn make_room(&mut self) {
+        let typed = usize::from(self.asks());
+        self.list.set_height(self.height.saturating_sub(typed));
+    }
+
     /// Tells it how much room there is.
     pub fn fit(&mut self, width: usize, height: usize) {
-        self.list.set_height(height);
+        self.height = height;
+        self.make_room();
         if self.width != width {
             self.width = width;
             self.laid.clear();

@@ -21,23 +21,42 @@ pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             PromptKind::Filter => "&",
         };
         let state = view.state();
-        let room = usize::from(area.width).saturating_sub(3);
-        let typed = crate::text::sanitize(prompt.text());
         let hint = match prompt.kind() {
             _ if !prompt.text().is_empty() => state.as_str(),
-            PromptKind::Search => "search: Enter keeps, Esc goes back",
+            PromptKind::Search => SEARCH_HINT,
             PromptKind::Filter => "keep lines with …   ! without   a & b both",
         };
-        let (x, _) = buffer.set_stringn(area.left(), y, sign, 1, theme.style(Scope::Accent));
-        let (x, _) = buffer.set_stringn(x, y, &typed, room, theme.style(Scope::Input));
-        let (x, _) = buffer.set_stringn(x, y, "▏", 1, theme.style(Scope::Accent));
-        let room = usize::from(area.right().saturating_sub(x + 1));
-        buffer.set_stringn(
-            x + 1,
+        let row = Rect {
             y,
-            crate::text::cut_end(hint, room),
-            room,
-            theme.style(Scope::InputPlaceholder),
-        );
+            height: 1,
+            ..area
+        };
+        self::prompt(theme, row, buffer, (sign, prompt.text(), hint));
     }
+}
+
+/// What a search says before anything is typed.
+pub const SEARCH_HINT: &str = "search: Enter keeps, Esc goes back";
+
+/// Draws what is being typed below a text: its sign, the words, and what they come to.
+pub fn prompt(
+    theme: &Theme,
+    row: Rect,
+    buffer: &mut Buffer,
+    (sign, typed, hint): (&str, &str, &str),
+) {
+    let y = row.y;
+    let room = usize::from(row.width).saturating_sub(3);
+    let typed = crate::text::sanitize(typed);
+    let (x, _) = buffer.set_stringn(row.left(), y, sign, 1, theme.style(Scope::Accent));
+    let (x, _) = buffer.set_stringn(x, y, &typed, room, theme.style(Scope::Input));
+    let (x, _) = buffer.set_stringn(x, y, "▏", 1, theme.style(Scope::Accent));
+    let room = usize::from(row.right().saturating_sub(x + 1));
+    buffer.set_stringn(
+        x + 1,
+        y,
+        crate::text::cut_end(hint, room),
+        room,
+        theme.style(Scope::InputPlaceholder),
+    );
 }

@@ -1,20 +1,21 @@
 //! Drawing the Timeline tab: a line a step, what belongs to it below.
 
 use jiff::Timestamp;
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::widened;
 use crate::{
     console::{
         command::Command,
         draw::RowPen,
+        field::Field,
         model::{Model, PanelId},
         panels::{
             self,
             detail::timeline::{INDENT, MARGIN, RowId, Timeline},
         },
         theme::{Scope, Theme},
-        widgets::text_view::lay::Spans,
+        widgets::text_view::{self, Pattern, lay::Spans},
     },
     text,
     transcript::{Call, Outcome, Step, What},
@@ -56,6 +57,46 @@ pub(super) fn timeline(model: &Model, theme: &Theme, area: Rect, buffer: &mut Bu
             row.draw(id);
         }
         panels::emphasis(theme, buffer, line, at == list.cursor(), focused);
+        if let Some(pattern) = timeline.pattern() {
+            let scope = if at == list.cursor() {
+                Scope::MatchCurrent
+            } else {
+                Scope::Match
+            };
+            mark(buffer, line, pattern, theme.style(scope));
+        }
+    }
+    if timeline.asks() {
+        let typed = model.detail.field.as_ref().map_or("", Field::text);
+        let state = timeline.state();
+        let hint = if typed.is_empty() {
+            text_view::SEARCH_HINT
+        } else {
+            &state
+        };
+        let row = Rect {
+            y: area.bottom().saturating_sub(1),
+            height: 1,
+            ..area
+        };
+        text_view::prompt(theme, row, buffer, ("/", typed, hint));
+    }
+}
+
+/// Marks what is looked for in a row that is drawn, right of its margin.
+fn mark(buffer: &mut Buffer, line: Rect, pattern: &Pattern, style: Style) {
+    let mut words = String::new();
+    // For each cell where its text begins.
+    let mut cells = Vec::new();
+    for x in line.x + (MARGIN as u16).min(line.width)..line.right() {
+        cells.push((words.len(), x));
+        words.push_str(buffer[(x, line.y)].symbol());
+    }
+    for place in pattern.places(&words) {
+        let covered = cells.iter().filter(|(at, _)| place.contains(at));
+        for (_, x) in covered {
+            buffer[(*x, line.y)].set_style(style);
+        }
     }
 }
 

@@ -192,3 +192,97 @@ fn turns_are_the_main_agents() {
     ]);
     assert!(timeline.begins_turn(0) && !timeline.begins_turn(1) && timeline.begins_turn(2));
 }
+
+#[test]
+fn a_search_opens_what_hides_a_match_and_folds_it_again_when_it_goes_on() {
+    let long = format!("{}the needle\\nlast", "- item\\n".repeat(20));
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
+        (2, &answer("t1", false, "one\\ntwo\\nNEEDLE three")),
+        (3, &said("b", &long)),
+        (4, &call("t2", "Read", r#"{"file_path":"/x/needle.rs"}"#)),
+        (5, &said("c", "Nothing.")),
+    ]);
+    let folded = timeline.list.rows().len();
+    timeline.ask();
+    for typed in ["n", "ne", "needle"] {
+        timeline.edit(typed);
+    }
+    assert_eq!(timeline.state(), "match 1/3", "small letters find capitals");
+    timeline.answer(true);
+    let at = |timeline: &Timeline| timeline.list.selected().copied().unwrap();
+    let words = |timeline: &Timeline| {
+        let row = timeline.row(at(timeline));
+        row.map(|row| text_of(row).into_owned())
+    };
+    assert_eq!(words(&timeline).as_deref(), Some("NEEDLE three"));
+    timeline.next_match(true);
+    assert!(words(&timeline).unwrap().contains("the needle"));
+    assert!(!timeline.is_open(0), "what the search opened it closes");
+    timeline.next_match(true);
+    assert_eq!(
+        (at(&timeline), timeline.state().as_str()),
+        ((2, 0), "match 3/3")
+    );
+    assert_eq!(timeline.list.rows().len(), folded, "its own line says it");
+    timeline.next_match(true);
+    assert_eq!(timeline.state(), "match 1/3", "around at the end");
+    timeline.next_match(false);
+    assert_eq!(at(&timeline), (2, 0));
+
+    // What comes later is found as well.
+    timeline.add(
+        Timestamp::from_second(6).unwrap(),
+        &said("d", "Another needle."),
+    );
+    timeline.settle();
+    timeline.look_on();
+    assert_eq!(timeline.state(), "match 3/4");
+    timeline.ask();
+    timeline.edit("NEEDLE");
+    assert_eq!(timeline.state(), "match 1/1", "a capital is meant");
+    timeline.answer(false);
+    assert_eq!((at(&timeline), timeline.state().as_str()), ((2, 0), ""));
+    assert!(!timeline.clear());
+}
+
+#[test]
+fn a_search_finds_the_steps_of_a_sub_agent_that_are_folded_away() {
+    let below = |line: &str| line.replacen('{', r#"{"parent_tool_use_id":"t1","#, 1);
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Task", r#"{"prompt":"look"}"#)),
+        (2, &below(&said("s1", "It is in the cellar."))),
+        (3, &answer("t1", false, "found")),
+    ]);
+    assert!(!timeline.is_open(0));
+    timeline.ask();
+    timeline.edit("cellar");
+    assert!(timeline.is_open(0));
+    assert_eq!(timeline.list.selected(), Some(&(1, 0)));
+    timeline.edit("cellars");
+    assert_eq!(timeline.state(), "no match");
+    assert!(!timeline.is_open(0), "nothing is to be seen in it");
+}
+
+#[test]
+fn a_search_of_very_many_steps_comes_back_for_the_rest() {
+    let words = "x".repeat(60_000);
+    let mut timeline = timeline(&[]);
+    for n in 0..60 {
+        timeline.add(
+            Timestamp::from_second(n).unwrap(),
+            &said(&format!("m{n}"), &words),
+        );
+    }
+    timeline.add(
+        Timestamp::from_second(99).unwrap(),
+        &said("last", "the needle"),
+    );
+    timeline.settle();
+    timeline.list.select_at(0);
+    timeline.ask();
+    timeline.edit("needle");
+    assert_eq!(timeline.state(), "0+ matches");
+    while timeline.look_on() {}
+    assert_eq!(timeline.state(), "match 1/1");
+}
