@@ -3,6 +3,8 @@
 //!
 //! Must not know: what is asked through it.
 
+use std::borrow::Cow;
+
 use http::Uri;
 use hyper_util::client::{
     legacy::connect::proxy::Tunnel,
@@ -38,9 +40,44 @@ pub fn tunnel<C>(proxy: &Intercept, inner: C) -> Tunnel<C> {
     }
 }
 
+/// `said` with the user and password left out of every address in it: programs repeat the proxy they were given.
+pub fn without_passwords(said: &str) -> Cow<'_, str> {
+    let mut shown = String::new();
+    let mut rest = said;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let ends = |c: char| c.is_whitespace() || "/?#'\"<>".contains(c);
+        let authority = &after[..after.find(ends).unwrap_or(after.len())];
+        let host = authority.rfind('@').map_or(0, |at| at + 1);
+        rest = &after[host..];
+    }
+    if shown.is_empty() {
+        return Cow::Borrowed(said);
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_said_without_user_and_password() {
+        for (said, shown) in [
+            (
+                "Invalid proxy URL 'http://ada:s3@cret@proxy:1'",
+                "Invalid proxy URL 'http://proxy:1'",
+            ),
+            ("https://a@b/c and http://d:e@f", "https://b/c and http://f"),
+            ("https://b/c@d, plain@mail", "https://b/c@d, plain@mail"),
+            ("nothing", "nothing"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_passwords(said), shown);
+        }
+    }
 
     #[test]
     fn a_proxy_is_taken_from_the_environment_but_never_for_this_machine() {

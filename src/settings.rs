@@ -12,7 +12,7 @@ mod publish;
 mod shared;
 
 pub use paths::Paths;
-pub use pods::{Amount, PodSettings, Share, Toleration};
+pub use pods::{Amount, PodSettings, ProxySettings, Share, Toleration};
 pub use policy::NotAllowed;
 pub use publish::{PULL_REQUEST_MAP, PullRequestOptions, WORDINGS, check_options};
 pub use shared::{Refused, SETTINGS_KEY, SETTINGS_MAP};

@@ -45,6 +45,28 @@ impl Settings {
                 return no(field, bad, "host; write one like git.example.com");
             }
         }
+        for (field, address) in [
+            ("pods.proxy.http", &self.pods.proxy.http),
+            ("pods.proxy.https", &self.pods.proxy.https),
+        ] {
+            // Whoever may look at a pod reads it there.
+            if address.contains('@') {
+                let why = "has a user or password in it; put the whole address into the Secret that pods.proxy.secret names";
+                return Err((field.to_owned(), why.to_owned()));
+            }
+            let web = ["https://", "http://"];
+            if !address.is_empty() && !web.iter().any(|scheme| address.starts_with(scheme)) {
+                return no(
+                    field,
+                    address,
+                    "proxy; write one like http://proxy.example.com:3128",
+                );
+            }
+        }
+        let secret = &self.pods.proxy.secret;
+        if !secret.is_empty() && !is_name(secret) {
+            return no("pods.proxy.secret", secret, "name of a Secret");
+        }
         for pattern in &self.allow.env_secrets {
             let name = pattern.strip_suffix('*').unwrap_or(pattern);
             if !name.is_empty() && !is_name(name.trim_end_matches(['-', '.'])) {

@@ -23,6 +23,22 @@ pub struct PodSettings {
     pub agent: Share,
     /// Of every other container.
     pub worker: Share,
+    pub proxy: ProxySettings,
+}
+
+/// The HTTP proxy between the pods and the world. An empty field is none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxySettings {
+    /// For addresses that begin with `http://`.
+    pub http: String,
+    /// For addresses that begin with `https://`.
+    pub https: String,
+    /// Hosts that are asked directly.
+    pub no: String,
+    /// A Secret whose keys `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` stand in for those above: their addresses may hold a
+    /// password.
+    pub secret: String,
 }
 
 /// A taint of nodes that the pods put up with.

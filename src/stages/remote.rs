@@ -8,6 +8,7 @@ use std::{path::Path, time::Duration};
 use super::{error::StageError, say, ssh};
 use crate::{
     forge::Secret,
+    proxy,
     repository::git::{Git, GitError, Output},
     runs::{RunManifest, Transport},
 };
@@ -128,10 +129,11 @@ impl Remote {
             GitError::Failed { stderr, .. } => telling_line(stderr).replace(&self.url, &self.shown),
             other => other.to_string().replace(&self.url, &self.shown),
         };
+        let said = proxy::without_passwords(&said);
         // A server may repeat what it was sent.
         let said = match &self.token {
             Some((_, token)) => token.hidden_in(&said).into_owned(),
-            None => said,
+            None => said.into_owned(),
         };
         let place = &self.shown;
         let message = match problem {
@@ -152,6 +154,9 @@ impl Remote {
             }
             Problem::Protected => format!(
                 "{place} protects the branch ({said}); launch the run with another target branch, or have its rules let this token push there"
+            ),
+            Problem::Proxy => format!(
+                "the proxy between here and {place} does not let git through ({said}); correct [pods] proxy of the settings, or HTTPS_PROXY and NO_PROXY on the embedded cluster"
             ),
             Problem::Hook => format!("a hook of {place} declined the push ({said})"),
             Problem::Moved => format!(
@@ -189,6 +194,7 @@ pub enum Problem {
     Protected,
     Hook,
     Moved,
+    Proxy,
     Network,
     Other,
 }
@@ -218,6 +224,16 @@ const PROBLEMS: &[(Problem, &[&str])] = &[
         &["couldn't find remote ref", "could not find remote ref"],
     ),
     (Problem::HostKey, &["host key verification failed"]),
+    (
+        Problem::Proxy,
+        &[
+            "connect tunnel failed",
+            "from proxy after connect",
+            "could not resolve proxy",
+            "proxy url",
+            "returned error: 407",
+        ],
+    ),
     (
         Problem::Auth,
         &[
@@ -274,7 +290,7 @@ impl Problem {
             Self::Protected => "ProtectedBranch",
             Self::Hook => "HookDeclined",
             Self::Moved => "BranchMoved",
-            Self::Network => "ForgeUnreachable",
+            Self::Proxy | Self::Network => "ForgeUnreachable",
             Self::Other => "PushFailed",
         }
     }
@@ -385,6 +401,18 @@ mod tests {
             (
                 "fatal: couldn't find remote ref refs/heads/x",
                 Problem::NoBranch,
+            ),
+            (
+                "fatal: unable to access 'https://x/': CONNECT tunnel failed, response 407",
+                Problem::Proxy,
+            ),
+            (
+                "fatal: unable to access 'http://x/': The requested URL returned error: 407",
+                Problem::Proxy,
+            ),
+            (
+                "fatal: unable to access 'https://x/': Could not resolve proxy: proxy.example",
+                Problem::Proxy,
             ),
             (
                 "remote: error: GH006: Protected branch update failed\n ! [remote rejected] x (protected branch hook declined)",

@@ -5,6 +5,7 @@ mod credentials;
 mod hostile;
 mod large_files;
 mod prep;
+mod proxied;
 mod pull_requests;
 mod ssh;
 

@@ -2,6 +2,7 @@
 
 pub mod fuzz;
 pub mod git_host;
+pub mod proxy;
 pub mod served;
 
 use std::{

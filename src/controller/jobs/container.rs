@@ -17,7 +17,7 @@ use k8s_openapi::{
 use super::pod::volume;
 use crate::{
     runs::{Run, Transport, env},
-    settings::{Amount, SecretName, Settings, Share},
+    settings::{Amount, ProxySettings, SecretName, Settings, Share},
     templates::USERS,
 };
 
@@ -92,6 +92,8 @@ fn plain(command: &[&str], settings: &Settings) -> Container {
 /// A container with the Git credential, and without the workspace.
 pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container {
     let mut container = worker(command, None, settings);
+    let environment = container.env.get_or_insert_default();
+    environment.extend(proxied(&settings.pods.proxy));
     if let Some(user) = &run.spec.github_user {
         let token = secret(&settings.secrets.github_token, user);
         // Over SSH it is the pull request alone that needs the token.
@@ -137,6 +139,7 @@ pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
     let environment = container.env.get_or_insert_default();
     let home = format!("{WORKSPACE}/runs/{}/home", run.name());
     environment.push(value("HOME", &home));
+    environment.extend(proxied(&settings.pods.proxy));
     let anthropic = secret(&settings.secrets.anthropic, "");
     environment.push(from_secret("ANTHROPIC_API_KEY", anthropic, true));
     if let Some(agent) = agent {
@@ -159,6 +162,27 @@ pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
     });
     container.resources = Some(resources(&settings.pods.agent));
     container
+}
+
+/// The proxy, for whoever talks to the world, under both spellings: git reads that of plain HTTP in small letters alone.
+fn proxied(proxy: &ProxySettings) -> Vec<EnvVar> {
+    [
+        ("HTTP_PROXY", &proxy.http),
+        ("HTTPS_PROXY", &proxy.https),
+        ("NO_PROXY", &proxy.no),
+    ]
+    .into_iter()
+    .flat_map(|(name, text)| {
+        [name.to_owned(), name.to_lowercase()].map(|given| (given, name, text))
+    })
+    .filter_map(|(given, name, text)| {
+        if !proxy.secret.is_empty() {
+            let key = (proxy.secret.clone(), name.to_owned());
+            return Some(from_secret(&given, key, true));
+        }
+        (!text.is_empty()).then(|| value(&given, text))
+    })
+    .collect()
 }
 
 /// Mounts a volume, and names the place in the environment: what runs inside knows no path.

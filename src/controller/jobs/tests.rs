@@ -137,3 +137,48 @@ fn the_runs_own_environment_wins_over_the_settings_and_is_said_once() {
         .collect();
     assert_eq!(values, [Some("0")]);
 }
+
+#[test]
+fn a_proxy_is_named_to_whoever_talks_to_the_world_and_its_password_only_by_a_secret() {
+    let named = |settings: &Settings| -> Vec<String> {
+        let pods = Stage::ALL.into_iter().map(|stage| {
+            let job = job(&run(), stage, 1, 1, settings);
+            job.spec.unwrap().template.spec.unwrap()
+        });
+        let containers = pods.flat_map(|pod| {
+            let init = pod.init_containers.unwrap_or_default();
+            init.into_iter().chain(pod.containers)
+        });
+        containers
+            .map(|container| {
+                let environment = container.env.unwrap_or_default().into_iter();
+                let said =
+                    environment.filter(|entry| entry.name.to_uppercase().ends_with("_PROXY"));
+                let said = said.map(|entry| match (entry.value, entry.value_from) {
+                    (Some(value), _) => format!(" {}={value}", entry.name),
+                    (None, from) => {
+                        let from = from.unwrap().secret_key_ref.unwrap();
+                        format!(" {}<{}.{}", entry.name, from.name, from.key)
+                    }
+                });
+                format!("{}:{}", container.name, said.collect::<String>())
+            })
+            .collect()
+    };
+    let plain = ["clone:", "lay:", "agent:", "collect:", "push:"];
+    assert_eq!(named(&Settings::shipped()), plain);
+    let mut settings = Settings::shipped();
+    settings.pods.proxy.https = "http://proxy:3128".into();
+    settings.pods.proxy.no = "10.0.0.0/8".into();
+    let words = " HTTPS_PROXY=http://proxy:3128 https_proxy=http://proxy:3128 NO_PROXY=10.0.0.0/8 no_proxy=10.0.0.0/8";
+    let given = |words: &str| {
+        plain.map(|name| match name {
+            "lay:" | "collect:" => name.to_owned(),
+            talks => format!("{talks}{words}"),
+        })
+    };
+    assert_eq!(named(&settings), given(words));
+    settings.pods.proxy.secret = "proxy".into();
+    let words = " HTTP_PROXY<proxy.HTTP_PROXY http_proxy<proxy.HTTP_PROXY HTTPS_PROXY<proxy.HTTPS_PROXY https_proxy<proxy.HTTPS_PROXY NO_PROXY<proxy.NO_PROXY no_proxy<proxy.NO_PROXY";
+    assert_eq!(named(&settings), given(words));
+}

@@ -1,0 +1,91 @@
+//! Prep and publish where the world is behind a proxy that wants a password.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flightdeck::{
+    forge::stand_in::{self, StandInOptions},
+    runs::{ForgeTarget, reason},
+};
+use tokio::net::TcpListener;
+
+use super::bench::Bench;
+use crate::support::{git_host::GitHost, proxy::Proxy};
+
+const TOKEN: &str = "ghp_a_token_behind_a_proxy";
+const PASSWORD: &str = "s3cret0of0the0proxy";
+
+/// A bench that has `proxy` in the environment of its credentialed containers, and knows its hosts by name alone.
+fn behind(proxy: &str, password: &str) -> Bench {
+    let mut bench = Bench::new();
+    bench.origin(&["config", "http.receivepack", "true"]);
+    let address = format!("http://ada:{password}@{proxy}");
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    bench.credential = vec![
+        variable("GITHUB_TOKEN", TOKEN),
+        variable("http_proxy", &address),
+        variable("HTTP_PROXY", &address),
+    ];
+    bench.manifest.repository_url = "http://git.example/origin.git".into();
+    bench.manifest.forge = Some(ForgeTarget {
+        api_url: "http://api.example".into(),
+        owner: "acme".into(),
+        repository: "shop".into(),
+    });
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_cloned_pushed_and_proposed_through_the_proxy_whose_password_is_written_nowhere() {
+    let place = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = StandInOptions {
+        state_file: place.path().join("forge.json"),
+        repository: Some("acme/shop".into()),
+        ..StandInOptions::default()
+    };
+    let forge = stand_in::serve(listener, options).await.unwrap();
+    // The host is known once there is a bench to serve.
+    let bench = behind("127.0.0.1:9", PASSWORD);
+    let host = GitHost::with(TOKEN, Some(bench.path("")));
+    let address = host.serve().await.replace("http://", "");
+    let password = format!("Basic {}", STANDARD.encode(format!("ada:{PASSWORD}")));
+    let forge = forge.url().replace("http://", "");
+    let hosts = [("git.example", address.as_str()), ("api.example", &forge)];
+    let proxy = Proxy::new(password, &hosts);
+    let mut bench = bench;
+    bench.credential = behind(&proxy.serve().await, PASSWORD).credential;
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.pull_request_number),
+        (0, Some(1)),
+        "{}",
+        ended.log
+    );
+    let asked = proxy.asked();
+    for host in ["git.example", "api.example"] {
+        assert!(asked.iter().any(|asked| asked == host), "{asked:?}");
+    }
+    assert!(!ended.log.contains(PASSWORD) && !bench.contains(PASSWORD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_refuses_is_named_without_the_password() {
+    let proxy = Proxy::new("Basic another".into(), &[]);
+    let bench = behind(&proxy.serve().await, PASSWORD);
+    let prep = bench.stage("prep clone");
+    assert_eq!(
+        (prep.code, prep.report.reason.as_deref()),
+        (1, Some(reason::CLONE_FAILED)),
+        "{}",
+        prep.log
+    );
+    let message = prep.report.message.unwrap();
+    assert!(message.contains("[pods] proxy"), "{message}");
+    // An address that is none is repeated by git as it is.
+    let mut bench = bench;
+    let broken = format!("http://ada:{PASSWORD}@[proxy");
+    bench.credential.push(("http_proxy".into(), broken));
+    let prep = bench.stage("prep clone");
+    let said = format!("{}{}", prep.log, prep.report.message.unwrap());
+    assert!(said.contains("proxy") && !said.contains(PASSWORD), "{said}");
+    assert!(!bench.contains(PASSWORD));
+}
