@@ -15,6 +15,8 @@ pub mod reason {
     pub const BUDGET_EXCEEDED: &str = "BudgetExceeded";
     pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
     pub const OUTSIDE_TASK: &str = "OutsideTask";
+    /// The work has a repository within the repository: a push would take a link to it and leave its files.
+    pub const NESTED_REPOSITORY: &str = "NestedRepository";
     pub const INCOMPLETE: &str = "Incomplete";
     pub const NO_CHANGES: &str = "NoChanges";
     /// The source branch no longer holds what the agent started from: only a new attempt from the start helps.

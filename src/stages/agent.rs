@@ -1,6 +1,6 @@
 //! `agent`: runs the agent in its checkout, passes on what it says, and reports what it used. Holds no Git credential.
 
-mod leftovers;
+pub mod leftovers;
 mod outcome;
 mod so_far;
 

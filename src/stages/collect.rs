@@ -8,6 +8,7 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    agent::leftovers,
     error::StageError,
     place::{Place, write_json},
     remote::local,
@@ -31,6 +32,9 @@ pub struct Collected {
     pub base: String,
     /// The commit the agent ended on; the same as `base` when it committed nothing.
     pub head: String,
+    /// Repositories within its checkout that could not be committed.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 pub async fn run(place: Place) -> Result<StageReport, StageError> {
@@ -86,7 +90,12 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
             text::count(commits, "commit")
         ));
     }
-    write_json(&handover.join(COLLECTED), &Collected { base, head })?;
+    let collected = Collected {
+        base,
+        head,
+        left_out: leftovers::left_out(&place),
+    };
+    write_json(&handover.join(COLLECTED), &collected)?;
     Ok(StageReport::default())
 }
 

@@ -78,6 +78,29 @@ pub fn judge(manifest: &RunManifest, changes: &[Change], documents: Option<&Docu
     }
 }
 
+/// What becomes of work with repositories of its own at `paths`; `place` is where their files are. Pushed, each would be a
+/// link that leads nowhere.
+pub fn nested(paths: &[String], place: &str) -> Option<Verdict> {
+    let named = list(paths, paths.len());
+    (!paths.is_empty()).then(|| Verdict::Refuse {
+        reason: reason::NESTED_REPOSITORY,
+        message: format!(
+            "nothing was pushed: what the agent left at {named} is a git repository of its own, and a push takes none of its files. They stay in {place} of the workspace until the next attempt, which begins afresh; have it told, by added context, to remove the .git folder in there, or to make it a submodule with an address"
+        ),
+    })
+}
+
+impl Verdict {
+    /// This verdict, or `refused` where it would pass over what is refused there.
+    pub fn or_refused_for(self, refused: Self) -> Self {
+        match self {
+            Self::Publish => refused,
+            Self::Refuse { reason, .. } if reason == reason::NO_CHANGES => refused,
+            other => other,
+        }
+    }
+}
+
 /// Counts the documents among the files a commit has.
 pub fn count(expected: &[String], present: &[String]) -> Option<Documents> {
     if expected.is_empty() {

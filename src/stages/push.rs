@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::{
-    changes,
+    changes::{self, Mode},
     collect::{BUNDLE, COLLECTED, Collected},
     error::StageError,
     judge::{self, Verdict},
@@ -13,7 +13,7 @@ use super::{
     place::{Place, read_json},
     pull_request,
     remote::{self, Problem, Remote, local},
-    say,
+    say, submodules,
 };
 use crate::{
     repository::git::GitError,
@@ -39,7 +39,10 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
 
     let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
     let documents = documents_in(repository, manifest, &work.head).await?;
-    let verdict = judge::judge(manifest, &work.changes, documents.as_ref());
+    let mut verdict = judge::judge(manifest, &work.changes, documents.as_ref());
+    if let Some(refused) = nested(manifest, repository, &work, &collected).await {
+        verdict = verdict.or_refused_for(refused);
+    }
     if let Some(documents) = &documents {
         say(format!(
             "{} of {} documents are written.",
@@ -157,6 +160,28 @@ async fn fetch_work(
         head,
         changes: changes::parse(&raw),
     })
+}
+
+/// The refusal of work with repositories in it that are no submodules: no address says where their files would come from.
+async fn nested(
+    manifest: &RunManifest,
+    repository: &Path,
+    work: &Work,
+    collected: &Collected,
+) -> Option<Verdict> {
+    let mut paths = collected.left_out.clone();
+    for change in &work.changes {
+        let links = change.new == Mode::Submodule && change.old != Mode::Submodule;
+        let path = &change.path;
+        if links
+            && submodules::url_of(repository, &work.head, path)
+                .await
+                .is_none()
+        {
+            paths.push(path.clone());
+        }
+    }
+    judge::nested(&paths, &format!("{}/repo", manifest.run_directory()))
 }
 
 fn unusable(manifest: &RunManifest, collected: &Collected, error: &GitError) -> StageError {

@@ -145,7 +145,7 @@ async fn links(repository: &Path, commit: &str) -> Result<Vec<(String, String)>,
 }
 
 /// What `.gitmodules` of `commit` says of the submodule at `path`.
-async fn url_of(repository: &Path, commit: &str, path: &str) -> Option<String> {
+pub async fn url_of(repository: &Path, commit: &str, path: &str) -> Option<String> {
     let blob = format!("--blob={commit}:.gitmodules");
     let listed = local(repository)
         .args(["config", &blob, "-z", "--list"])

@@ -30,7 +30,8 @@ fi
 if [ "$FD_KIND" = docs ]; then
   git add --force -- "$@"
 else
-  git add --all -- "$@"
+  # What cannot be added (a repository without a commit) keeps nothing else from being so.
+  git add --all --ignore-errors -- "$@" || :
 fi
 if git diff --cached --quiet --no-ext-diff -- "$@"; then
   exit 0

@@ -4,6 +4,7 @@ mod bench;
 mod credentials;
 mod hostile;
 mod large_files;
+mod nested;
 mod prep;
 mod proxied;
 mod pull_requests;
