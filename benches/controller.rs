@@ -1,91 +1,176 @@
-//! What a controller costs beside its server: memory at thousands of runs, and how soon a burst of launches has its Jobs.
+//! What a controller costs beside its server: memory at thousands of runs, how soon a burst of launches has its Jobs, and what
+//! it asks of the API for that.
 //!
-//! `cargo bench --bench controller` prints one line a figure. The controller is a process of its own (this program once more), so
-//! that its memory is its own; it speaks HTTPS to an embedded server in the first process. No pod runs: this is the controller's part.
+//! `cargo bench --bench controller` prints one line a figure. The controller is `flightdeck controller`, a process of its own, as
+//! a cluster has it; it speaks HTTPS to an embedded server in this process, and its own metrics tell what it did. No container
+//! runs: active runs have a pod that is said to run. `FLIGHTDECK_BENCH_PERCENT=1` makes everything that much smaller, as
+//! `cargo test --benches` does, to see that it works.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "shared/process.rs"]
+mod process;
+
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-    io::Read,
-    path::Path,
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use flightdeck::{
-    controller::{self, ControllerConfig},
-    embedded::{Cluster, ClusterOptions, Limits, serve::Server},
+    controller::{self, CONDITIONS},
+    embedded::serve::Server,
     resources::DocsRun,
-    settings::Settings,
+    runs::naming,
 };
 use futures::{StreamExt, pin_mut, stream};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
-    Api, Client, Config, ResourceExt,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::Kubeconfig,
 };
 use kube_runtime::{WatchStreamExt, watcher};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
-const FINISHED: usize = 5_000;
-const ACTIVE: usize = 500;
-const BURST: usize = 200;
-/// How this program is told to be the controller.
-const AS_CONTROLLER: &str = "--controller";
+use process::{PROGRAM, memory, open, say};
+
+/// How many runs there are.
+#[derive(Clone, Copy)]
+struct Size {
+    finished: usize,
+    active: usize,
+    burst: usize,
+}
+
+impl Size {
+    fn of(percent: usize) -> Self {
+        let share = |whole: usize| (whole * percent / 100).max(2);
+        Self {
+            finished: share(5_000),
+            active: share(500),
+            burst: share(200),
+        }
+    }
+}
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    // Started by the test runner, it has nothing to say.
-    if arguments.iter().any(|argument| argument == "--test") {
-        return;
-    }
+    let given = std::env::var("FLIGHTDECK_BENCH_PERCENT").ok();
+    let given = given.map(|percent| percent.parse().unwrap());
+    // The test runner asks for no bench.
+    let asked = std::env::args().any(|argument| argument == "--bench");
+    let percent = given.unwrap_or(if asked { 100 } else { 1 });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    let told = arguments
-        .iter()
-        .position(|argument| argument == AS_CONTROLLER);
-    match told {
-        Some(at) => runtime.block_on(be_the_controller(Path::new(&arguments[at + 1]))),
-        None => runtime.block_on(measure()),
+    runtime.block_on(measure(Size::of(percent)));
+}
+
+/// `flightdeck controller`, and where it tells of itself.
+struct Controller {
+    child: Child,
+    address: String,
+}
+
+impl Controller {
+    fn start(server: &Server) -> Self {
+        let kubeconfig = &server.endpoint().kubeconfig;
+        let context = Kubeconfig::read_from(kubeconfig).unwrap().current_context;
+        let mut child = Command::new(PROGRAM)
+            .args(["controller", "--listen", "127.0.0.1:0", "--context"])
+            .arg(context.unwrap())
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line.trim().strip_prefix("serving http://").unwrap();
+        Self {
+            child,
+            address: address.to_owned(),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("flightdeck_"));
+        let pairs = lines.filter_map(|line| line.rsplit_once(' '));
+        Metrics(
+            pairs
+                .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// Resident, and of that what is not the program itself.
+    fn say_memory(&self, when: &str) {
+        let process = self.child.id().to_string();
+        let [resident, own] = ["VmRSS", "RssAnon"].map(|field| memory(&process, field));
+        let what = format!("memory of the controller {when}, its data alone");
+        say(&what, format!("{resident}, {own}"));
+    }
+
+    /// What it has counted once it has nothing left to do.
+    async fn quiet(&self) -> Metrics {
+        let mut before = self.metrics();
+        loop {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let now = self.metrics();
+            let busy = now.sum("flightdeck_reconcile_queue_length", &[])
+                + now.sum("flightdeck_reconciles_in_progress", &[]);
+            if busy < 1.0 && now.reconciles() < before.reconciles() + 1.0 {
+                return now;
+            }
+            before = now;
+        }
+    }
+
+    fn end(mut self) {
+        let process = Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(process, Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap();
     }
 }
 
-/// Until standard input ends, as it does when the first process ends.
-async fn be_the_controller(kubeconfig: &Path) {
-    let config = ControllerConfig::new(Arc::new(Settings::shipped()), "default", "bench");
-    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
-    controller::run(client(kubeconfig).await, config, async {
-        let _ = ended.await;
-    })
-    .await;
-}
+/// What `/metrics` said, by series.
+struct Metrics(Vec<(String, f64)>);
 
-async fn client(kubeconfig: &Path) -> Client {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    Client::try_from(config.unwrap()).unwrap()
-}
+impl Metrics {
+    /// Sum of the series of a family that have all these labels.
+    fn sum(&self, family: &str, labels: &[&str]) -> f64 {
+        let wanted = self.0.iter().filter(|(name, _)| {
+            name.split('{').next() == Some(family)
+                && labels.iter().all(|label| name.contains(label))
+        });
+        wanted.map(|(_, number)| number).sum()
+    }
 
-fn say(what: &str, figure: impl std::fmt::Display) {
-    println!("{what:<58} {figure}");
-}
+    fn requests(&self, labels: &[&str]) -> f64 {
+        self.sum("flightdeck_api_requests_total", labels)
+    }
 
-fn memory(child: &Child, field: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let kib: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kib.map_or_else(
-        || "unknown on this system".into(),
-        |kib| format!("{:.1} MiB", kib / 1024.0),
-    )
+    fn reconciles(&self) -> f64 {
+        self.sum("flightdeck_reconciles_total", &[])
+    }
 }
 
 fn run(name: &str) -> DocsRun {
@@ -108,17 +193,7 @@ fn ended(name: &str) -> Value {
             "podName": format!("{name}-0f2c6c1e-{stage}-v1-1-abcde"), "exitCode": 0, "startedAt": time, "finishedAt": time,
         })
     });
-    let kinds = [
-        "TasksVerified",
-        "ConfigReady",
-        "WorkspaceReady",
-        "Prepared",
-        "AgentFinished",
-        "PullRequestReady",
-        "Finished",
-        "Ready",
-    ];
-    let conditions = kinds.map(|kind| {
+    let conditions = CONDITIONS.map(|kind| {
         json!({ "type": kind, "status": "True", "reason": "Succeeded", "message": "as it should be", "lastTransitionTime": time })
     });
     json!({ "status": {
@@ -148,90 +223,135 @@ async fn create(client: &Client, names: impl Iterator<Item = String>, finished: 
         .await;
 }
 
-/// Creates runs and waits for their first Jobs; how long each took, from its own creation.
-async fn launch(client: &Client, prefix: &str, count: usize) -> Vec<Duration> {
+/// The kubelet's part: the pod of a Job, which runs and never ends.
+async fn run_pod(client: &Client, job: &Job) {
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let template = job.spec.clone().unwrap().template;
+    let name = format!("{}-x", job.name_any());
+    let pod = json!({
+        "metadata": {
+            "name": name, "labels": template.metadata.unwrap().labels,
+            "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.uid(), "controller": true }],
+        },
+        "spec": template.spec,
+    });
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+    let containers = pod.spec.unwrap().containers.into_iter().map(|container| {
+        json!({
+            "name": container.name, "image": "x", "imageID": "", "ready": true, "restartCount": 0,
+            "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } },
+        })
+    });
+    let status = json!({ "status": {
+        "phase": "Running", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": containers.collect::<Vec<_>>(),
+    } });
+    pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status))
+        .await
+        .unwrap();
+}
+
+/// Creates runs and waits for their first Jobs; how long each took, from the start, and the Jobs.
+async fn launch(client: &Client, prefix: &str, count: usize) -> (Vec<Duration>, Vec<Job>) {
     let jobs = Api::<Job>::default_namespaced(client.clone());
     let changes = watcher::watcher(jobs, watcher::Config::default());
     let changes = changes.default_backoff().applied_objects();
     pin_mut!(changes);
     let started = Instant::now();
-    let mut times: HashMap<String, Duration> = HashMap::new();
+    let mut seen: HashMap<String, (Duration, Job)> = HashMap::new();
     let names = (0..count).map(|n| format!("{prefix}-{n:04}"));
-    let seen = async {
-        while times.len() < count {
+    let watching = async {
+        while seen.len() < count {
             let job = changes.next().await.unwrap().unwrap();
-            let run = job.labels().get("flightdeck.dev/run").cloned();
+            let run = job.labels().get(naming::LABEL_RUN).cloned();
             if let Some(run) = run.filter(|run| run.starts_with(prefix)) {
-                times.entry(run).or_insert_with(|| started.elapsed());
+                seen.entry(run).or_insert_with(|| (started.elapsed(), job));
             }
         }
     };
-    tokio::join!(create(client, names, false), seen);
-    let mut times: Vec<Duration> = times.into_values().collect();
+    tokio::join!(create(client, names, false), watching);
+    let (mut times, jobs): (Vec<_>, Vec<_>) = seen.into_values().unzip();
     times.sort();
-    times
+    (times, jobs)
 }
 
-async fn measure() {
+async fn measure(size: Size) {
     let directory = tempfile::tempdir().unwrap();
-    let cluster = Cluster::open(ClusterOptions {
-        directory: directory.path().to_owned(),
-        program: env!("CARGO_BIN_EXE_flightdeck").into(),
-        max_containers: 0,
-        limits: Limits::default(),
-        environment: BTreeMap::default(),
-    })
-    .await
-    .unwrap();
+    let cluster = open(directory.path(), 0).await;
     controller::install_crds(cluster.client()).await.unwrap();
     let server = Server::start(&cluster, directory.path()).await.unwrap();
     let here = cluster.client();
-    create(
-        &here,
-        (0..FINISHED).map(|n| format!("docs-done-{n:04}")),
-        true,
-    )
-    .await;
+    let names = (0..size.finished).map(|n| format!("docs-done-{n:04}"));
+    create(&here, names, true).await;
 
     let started = Instant::now();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .arg(AS_CONTROLLER)
-        .arg(&server.endpoint().kubeconfig)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let controller = Controller::start(&server);
     launch(&here, "docs-first", 1).await;
-    let what = format!("start at {FINISHED} finished runs, to the first Job of a new one");
-    say(&what, format!("{:.2?}", started.elapsed()));
-    say("memory of the controller then", memory(&child, "VmRSS"));
-
-    let times = launch(&here, "docs-active", ACTIVE).await;
-    say(
-        &format!("{ACTIVE} launches, all with their first Job after"),
-        format!("{:.2?}", times[times.len() - 1]),
+    let what = format!(
+        "start at {} finished runs, to the first Job of a new one",
+        size.finished
     );
-    say("memory of the controller then", memory(&child, "VmRSS"));
+    say(&what, format!("{:.2?}", started.elapsed()));
+    controller.say_memory("then");
+    let lists = controller.metrics().requests(&["verb=\"list\""]);
+    say("lists until then", lists);
 
-    let times = launch(&here, "docs-burst", BURST).await;
-    let last = times[times.len() - 1];
+    let (times, jobs) = launch(&here, "docs-active", size.active).await;
+    let what = format!("{} launches, all with their first Job after", size.active);
+    say(&what, format!("{:.2?}", times[times.len() - 1]));
+    stream::iter(&jobs)
+        .for_each_concurrent(16, |job| run_pod(&here, job))
+        .await;
+    let running = size.active as f64;
+    let said = ["kind=\"docs\"", "phase=\"Running\""];
+    while controller.metrics().sum("flightdeck_runs", &said) < running {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    controller.say_memory("when they run");
+
+    let before = controller.quiet().await;
+    let (times, _) = launch(&here, "docs-burst", size.burst).await;
+    let at_last = controller.metrics();
+    let after = controller.quiet().await;
+    let (burst, last) = (size.burst as f64, times[times.len() - 1]);
     say(
-        &format!("a burst of {BURST} more: first Job soonest, p50, last"),
+        &format!(
+            "a burst of {} more: first Job soonest, p50, last",
+            size.burst
+        ),
         format!(
             "{:.2?}, {:.2?}, {last:.2?}",
             times[0],
             times[times.len() / 2]
         ),
     );
+    let rate = |number: f64| format!("{:.0} /s", number / last.as_secs_f64());
+    say("runs brought to their first Job", rate(burst));
+    let until_then = at_last.reconciles() - before.reconciles();
+    say("reconciliations in that time", rate(until_then));
+    let reconciles = after.reconciles() - before.reconciles();
+    let each = |labels: &[&str]| {
+        let asked = after.requests(labels) - before.requests(labels);
+        format!("{:.2}", asked / burst)
+    };
     say(
-        "runs brought to their first Job",
-        format!("{:.0} /s", BURST as f64 / last.as_secs_f64()),
+        "reconciliations of a launch",
+        format!("{:.2}", reconciles / burst),
     );
-    say(
-        "most memory the controller ever had",
-        memory(&child, "VmHWM"),
-    );
-    drop(child.stdin.take());
-    child.wait().unwrap();
+    say("requests of a launch", each(&[]));
+    say("of them lists and reads", {
+        let read = |verb: &str| after.requests(&[verb]) - before.requests(&[verb]);
+        format!(
+            "{:.2}",
+            (read("verb=\"list\"") + read("verb=\"get\"")) / burst
+        )
+    });
+    say("of them writes of the status", each(&["docsruns/status"]));
+    let all = size.finished + size.active + size.burst + 1;
+    controller.say_memory(&format!("at {all} runs"));
+    let peak = memory(&controller.child.id().to_string(), "VmHWM");
+    say("most memory the controller ever had", peak);
+    controller.end();
     server.shutdown().await;
     cluster.shutdown().await;
 }

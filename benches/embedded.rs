@@ -5,6 +5,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "shared/process.rs"]
+mod process;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -19,7 +22,6 @@ use flightdeck::{
     controller::{self, ControllerConfig},
     demo::Project,
     embedded::{
-        Cluster, ClusterOptions, Limits,
         endpoint::{self, Endpoint},
         serve::Server,
     },
@@ -44,6 +46,8 @@ use kube_runtime::{
 };
 use serde_json::json;
 
+use process::{PROGRAM, memory, open, say, status};
+
 const OBJECTS: usize = 5_000;
 const QUEUED: usize = 200;
 const LAUNCHES: usize = 10;
@@ -51,9 +55,6 @@ const LAUNCHES: usize = 10;
 const SETTLE: Duration = Duration::from_secs(12);
 /// How long a server is watched doing nothing.
 const REST: Duration = Duration::from_secs(10);
-
-/// The program under measure, built with this bench.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");
 
 fn main() {
     // Started by the test runner, it has nothing to say.
@@ -73,31 +74,11 @@ fn main() {
     });
 }
 
-fn say(what: &str, figure: impl std::fmt::Display) {
-    println!("{what:<58} {figure}");
-}
-
 /// p50 and p99 of `times`.
 fn spread(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
     say(what, format!("p50 {:.2?}  p99 {:.2?}", at(50), at(99)));
-}
-
-/// A line of `/proc/PID/status`, its number.
-fn status(pid: &str, field: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-fn memory(pid: &str, field: &str) -> String {
-    status(pid, field).map_or_else(
-        || "unknown on this system".into(),
-        |kib| format!("{:.1} MiB", kib as f64 / 1024.0),
-    )
 }
 
 /// Times that each thread of a process has gone to sleep by itself.
@@ -193,19 +174,6 @@ async fn fill(client: &Client) {
             }
         })
         .await;
-}
-
-async fn open(directory: &Path, max_containers: usize) -> Cluster {
-    let path = std::env::var("PATH").unwrap();
-    Cluster::open(ClusterOptions {
-        directory: directory.to_owned(),
-        program: PROGRAM.into(),
-        max_containers,
-        limits: Limits::default(),
-        environment: BTreeMap::from([("PATH".to_owned(), path)]),
-    })
-    .await
-    .unwrap()
 }
 
 async fn five_thousand_objects() {

@@ -51,5 +51,6 @@ pub use lease::LeaseConfig;
 pub use live::{Followed, LiveSettings, SettingsMaps};
 pub use metrics::{CountRequests, Metrics};
 pub use objects::{ANNOTATION_HOLDER, workspace_name};
+pub use plan::CONDITIONS;
 pub use process::{ProcessError, ProcessOptions, serve};
 pub use run::run;

@@ -12,7 +12,9 @@ use std::{
 use futures::{Stream, StreamExt, pin_mut};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ConfigMap, Container, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec},
+    core::v1::{
+        ConfigMap, Container, EnvVar, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec,
+    },
 };
 use kube::{ResourceExt, core::PartialObjectMeta};
 use kube_runtime::{
@@ -203,9 +205,16 @@ impl Thin for Pod {
         self.managed_fields_mut().clear();
         let over = judge::is_over(self);
         let Some(spec) = &mut self.spec else { return };
+        // A Secret that a container waits for is named from its environment; of the rest there is much.
+        let from_secret = |variable: &EnvVar| {
+            let source = variable.value_from.as_ref();
+            source.is_some_and(|source| source.secret_key_ref.is_some())
+        };
         let thin = |container: Container| Container {
-            // A Secret that a container waits for is named from its environment.
-            env: container.env.filter(|_| !over),
+            env: container.env.filter(|_| !over).map(|env| {
+                let env = env.into_iter().filter(from_secret);
+                env.collect()
+            }),
             name: container.name,
             ..Container::default()
         };
@@ -354,5 +363,35 @@ mod tests {
             pauses,
             [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
         );
+    }
+
+    #[test]
+    fn of_a_pod_that_has_not_ended_the_secrets_it_may_wait_for_are_kept_and_no_other_environment() {
+        let pod = |phase: &str| -> Pod {
+            let mut pod = serde_json::from_value(json!({
+                "metadata": { "name": "p" },
+                "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "x", "env": [
+                    { "name": "PLAIN", "value": "v" },
+                    { "name": "TOKEN", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+                ] }] },
+                "status": { "phase": phase },
+            }))
+            .unwrap();
+            Pod::thin(&mut pod);
+            pod
+        };
+        let names = |pod: Pod| {
+            let container = pod.spec.unwrap().containers.remove(0);
+            let env = container.env.unwrap_or_default().into_iter();
+            (
+                container.name,
+                env.map(|variable| variable.name).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(
+            names(pod("Pending")),
+            ("agent".to_owned(), vec!["TOKEN".to_owned()])
+        );
+        assert_eq!(names(pod("Failed")), ("agent".to_owned(), vec![]));
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
+use super::cache::Thin;
 use crate::runs::Run;
 
 /// A wait is doubled with each failure in a row, so many times at most.
@@ -24,7 +25,8 @@ pub struct Memory(Mutex<HashMap<String, OfRun>>);
 #[derive(Default)]
 struct OfRun {
     failures: u32,
-    made: BTreeMap<String, (Job, Instant)>,
+    /// With the Job as it was made, until its watch has told of it.
+    made: BTreeMap<String, Option<(Job, Instant)>>,
     written: Option<Written>,
 }
 
@@ -78,18 +80,15 @@ impl Memory {
     /// The Job of that name as it was made a moment ago: its watch may not have told of it yet.
     pub fn just_made(&self, uid: &str, job: &str) -> Option<Job> {
         let runs = self.lock();
-        let (job, at) = runs.get(uid)?.made.get(job)?;
+        let (job, at) = runs.get(uid)?.made.get(job)?.as_ref()?;
         (at.elapsed() < A_MOMENT).then(|| job.clone())
     }
 
     /// The watch has told of this Job: from now on what it tells of it holds.
     pub fn seen(&self, uid: &str, job: &str) {
         let mut runs = self.lock();
-        let made = runs.get_mut(uid).and_then(|run| run.made.get_mut(job));
-        if let Some((_, at)) = made
-            && let Some(long_ago) = Instant::now().checked_sub(A_MOMENT)
-        {
-            *at = long_ago;
+        if let Some(made) = runs.get_mut(uid).and_then(|run| run.made.get_mut(job)) {
+            *made = None;
         }
     }
 
@@ -99,9 +98,10 @@ impl Memory {
         if let Some(run) = runs.get_mut(uid) {
             run.failures = 0;
         }
-        if let Some(job) = job {
+        if let Some(mut job) = job {
+            job.thin();
             let made = &mut runs.entry(uid.to_owned()).or_default().made;
-            made.insert(job.name_any(), (job, Instant::now()));
+            made.insert(job.name_any(), Some((job, Instant::now())));
         }
     }
 

@@ -11,7 +11,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams},
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, PartialObjectMeta, object::HasStatus},
 };
 use kube_runtime::reflector::{ObjectRef, Store};
 use serde::de::DeserializeOwned;
@@ -40,6 +40,7 @@ const SETTLING: i64 = 3;
 /// One of the two custom resources.
 pub trait RunResource:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasStatus<Status = RunStatus>
     + Clone
     + Debug
     + DeserializeOwned
@@ -159,15 +160,22 @@ async fn find_missing_jobs(sources: &Sources<'_>, observed: &mut Observed) -> Re
     Ok(())
 }
 
-/// The workspace of a run under way in which something was done already, if the watch has not told of it: a run whose
-/// workspace is gone has failed, so it is gone only when it is not there when asked for.
+/// The workspace, where the watch has not told of it, or of who holds it. A run under way whose workspace is gone has failed, so
+/// it is gone only when it is not there when asked for. A run that leaves gives back what it holds, whether that was told or
+/// not: nobody else would.
 async fn find_missing_workspace(
     sources: &Sources<'_>,
     observed: &mut Observed,
 ) -> Result<(), Error> {
     let run = &observed.run;
     let used = run.status.attempts.iter().any(was_seen);
-    if observed.workspace.is_none() && used && !run.phase().finished() {
+    let leaves = run.phase().finished() || run.metadata.deletion_timestamp.is_some();
+    let doubtful = if leaves {
+        run.kind == RunKind::Code && observed.has_finalizer() && !observed.holds_workspace()
+    } else {
+        observed.workspace.is_none()
+    };
+    if used && doubtful {
         let name = objects::workspace_name(run);
         observed.workspace = newest(&sources.api(run), &name).await?;
     }

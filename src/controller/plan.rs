@@ -30,7 +30,7 @@ use crate::{
 };
 pub use record::was_seen;
 use status::Draft;
-pub use status::rfc3339;
+pub use status::{CONDITIONS, rfc3339};
 
 /// Reasons of the controller's own, beside those of [`reason`] and [`judge`].
 pub mod why {

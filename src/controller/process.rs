@@ -95,16 +95,56 @@ pub async fn serve(
         })
         .await;
     };
-    // The clock of the drain begins when the process is told, not before.
-    let too_long = async {
-        drop(ended.await);
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        () = controller => tracing::info!("the controller has ended"),
-        () = too_long => tracing::warn!(seconds = DRAIN.as_secs(), "what was under way takes too long; it is taken up at the next start"),
+    if drained(controller, async { drop(ended.await) }, DRAIN).await {
+        tracing::info!("the controller has ended");
+    } else {
+        tracing::warn!(
+            seconds = DRAIN.as_secs(),
+            "what was under way takes too long; it is taken up at the next start"
+        );
     }
     keep_up.abort();
     server.abort();
     Ok(())
+}
+
+/// Does `work`, for no longer than `limit` after `told`; whether it came to its end.
+async fn drained(
+    work: impl Future<Output = ()>,
+    told: impl Future<Output = ()>,
+    limit: Duration,
+) -> bool {
+    let too_long = async {
+        told.await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        () = work => true,
+        () = too_long => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_under_way_is_waited_for_up_to_a_limit() {
+        let forever = drained(pending::<()>(), ready(()), Duration::from_millis(20));
+        let ended = tokio::time::timeout(Duration::from_secs(60), forever).await;
+        assert_eq!(ended, Ok(false));
+        assert!(drained(ready(()), ready(()), Duration::from_secs(60)).await);
+    }
+
+    #[tokio::test]
+    async fn the_clock_begins_when_the_process_is_told_to_end() {
+        let long = async {
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(drained(long, pending::<()>(), Duration::ZERO).await);
+    }
 }

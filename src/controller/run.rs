@@ -169,7 +169,7 @@ async fn reconcile_kind<K: RunResource>(
         );
     let triggers = [
         trigger_self(changed, ()).boxed(),
-        wake::concerned(store.clone(), woken).boxed(),
+        wake::concerned(store.clone(), namespace.to_owned(), woken).boxed(),
         wake::unfinished(settings.changes(), store.clone()).boxed(),
     ];
     let stop = context.stop.clone();
@@ -224,13 +224,17 @@ fn phases<K: RunResource>(
     store: Store<DeserializeGuard<K>>,
 ) -> impl Fn() -> Vec<(String, Option<String>)> + Send + 'static {
     move || {
-        wake::known(&store)
-            .map(|run| {
-                let phase = run.phase();
-                let waits = (phase == Phase::Pending).then_some(run.status.reason);
-                (phase.as_str().to_owned(), waits.flatten())
-            })
-            .collect()
+        let runs = store.state();
+        let statuses = runs
+            .iter()
+            .filter_map(|run| Some(run.0.as_ref().ok()?.status()));
+        let told = statuses.map(|status| {
+            let phase = Phase::parse(status.and_then(|status| status.phase.as_deref()));
+            let waits = status.filter(|_| phase == Phase::Pending);
+            let waits = waits.and_then(|status| status.reason.clone());
+            (phase.as_str().to_owned(), waits)
+        });
+        told.collect()
     }
 }
 

@@ -4,7 +4,10 @@ use std::hash::{Hash, Hasher};
 
 use futures::{Stream, StreamExt, channel::mpsc, stream};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt, core::DeserializeGuard};
+use kube::{
+    Api, Resource, ResourceExt,
+    core::{DeserializeGuard, object::HasStatus},
+};
 use kube_runtime::{
     WatchStreamExt,
     controller::ReconcileRequest,
@@ -19,7 +22,10 @@ use super::{
     plan::{at_rest, why},
     run::Context,
 };
-use crate::runs::{Run, RunKind, naming};
+use crate::{
+    resources::RunStatus,
+    runs::{Run, RunKind, naming},
+};
 
 /// Something that runs own, or wait for, has changed.
 pub(super) struct Touched {
@@ -116,11 +122,12 @@ pub(super) fn what_a_person_changed<K: Resource>(object: &K) -> Option<u64> {
 /// The runs that are concerned when something is touched: its own run, or those that wait for a shared workspace.
 pub(super) fn concerned<K: RunResource>(
     store: Store<DeserializeGuard<K>>,
+    namespace: String,
     woken: impl Stream<Item = Touched>,
 ) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
     woken.flat_map(move |touched| {
         let runs: Vec<_> = match &touched.run {
-            Some((name, uid)) => of_name(&store, name, uid).into_iter().collect(),
+            Some((name, uid)) => of_name(&store, &namespace, name, uid).into_iter().collect(),
             None => waiting_for(&store, &touched.name),
         };
         let requests = runs.into_iter().map(|run| Ok(ReconcileRequest::from(run)));
@@ -130,12 +137,16 @@ pub(super) fn concerned<K: RunResource>(
 
 fn of_name<K: RunResource>(
     store: &Store<DeserializeGuard<K>>,
+    namespace: &str,
     name: &str,
     uid: &str,
 ) -> Option<ObjectRef<DeserializeGuard<K>>> {
+    let is_it = |run: &DeserializeGuard<K>| run.meta().uid.as_deref() == Some(uid);
+    let named = store.get(&ObjectRef::new(name).within(namespace));
     // A label holds 63 characters of a name that may have 253; the uid tells such a run.
-    let run = store.find(|run| run.name_any() == name);
-    let run = run.or_else(|| store.find(|run| run.uid().as_deref() == Some(uid)))?;
+    let run = named
+        .filter(|run| is_it(run))
+        .or_else(|| store.find(is_it))?;
     Some(ObjectRef::from_obj(&*run))
 }
 
@@ -143,21 +154,23 @@ fn waiting_for<K: RunResource>(
     store: &Store<DeserializeGuard<K>>,
     claim: &str,
 ) -> Vec<ObjectRef<DeserializeGuard<K>>> {
-    let waits = |run: &Run| {
-        let reason = run.status.reason.as_deref();
+    let waits = |status: &RunStatus| {
+        let reason = status.reason.as_deref();
         let waits = matches!(reason, Some(why::IN_USE | why::TERMINATING));
-        waits && run.status.workspace_name.as_deref() == Some(claim)
+        waits && status.workspace_name.as_deref() == Some(claim)
     };
-    known(store)
-        .filter(waits)
-        .map(|run| ObjectRef::new(run.name()).within(run.namespace()))
+    let waiting = store.state_filter(|run| {
+        let run = run.0.as_ref().ok();
+        run.and_then(HasStatus::status).is_some_and(waits)
+    });
+    waiting
+        .iter()
+        .map(|run| ObjectRef::from_obj(&**run))
         .collect()
 }
 
 /// The runs of a kind that can be read.
-pub(super) fn known<K: RunResource>(
-    store: &Store<DeserializeGuard<K>>,
-) -> impl Iterator<Item = Run> + use<K> {
+fn known<K: RunResource>(store: &Store<DeserializeGuard<K>>) -> impl Iterator<Item = Run> + use<K> {
     let runs = store.state().into_iter();
     runs.filter_map(|guard| guard.0.clone().ok().map(Into::into))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Subject, VerbError};
 use crate::{
-    resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset, rules},
+    resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset},
     runs::{CodeDetails, Run, RunKind, can_have_documents, naming},
     settings::Settings,
 };
@@ -173,7 +173,7 @@ impl Launch {
                 agent,
                 github_user: self.github_user.clone(),
                 tool_config: self.tools.unwrap_or_default(),
-                env: self.agent_environment()?,
+                env: self.env.iter().cloned().collect(),
                 prompt_modification: self.prompt.clone(),
                 prompt_mode: self.prompt_mode.unwrap_or_default(),
                 overwrite: self.overwrite,
@@ -301,17 +301,6 @@ impl Launch {
             },
             ..CodeDetails::default()
         }
-    }
-
-    fn agent_environment(&self) -> Result<BTreeMap<String, String>, VerbError> {
-        for (name, _) in &self.env {
-            if rules::is_reserved(name) {
-                return Err(VerbError::Usage(format!(
-                    "--env {name}: this name is reserved"
-                )));
-            }
-        }
-        Ok(self.env.iter().cloned().collect())
     }
 }
 
