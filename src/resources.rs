@@ -8,6 +8,7 @@ mod condition;
 mod definition;
 mod docs_run;
 mod format;
+mod newer;
 pub mod rules;
 mod run_spec;
 mod run_status;
@@ -17,6 +18,7 @@ pub use code_run::{CodeRun, CodeRunSpec};
 pub use condition::{Condition, ConditionStatus, set_condition};
 pub use definition::definition;
 pub use docs_run::{DocsRun, DocsRunSpec};
+pub use newer::Newer;
 pub use run_spec::{
     ContextFile, PreflightOverride, PromptMode, RunSpec, SecretEnv, TasksRevision, ToolPreset,
 };

@@ -3,13 +3,15 @@
 //! Strings are free of enums here: an older CRD must never refuse a status that a newer controller writes.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_json::Value;
 
-use super::Condition;
+use super::{Condition, Newer};
 
 /// Status of either kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+// The derived functions read and write the known fields; the traits below add what is unknown.
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct RunStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Cancelled`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +77,30 @@ pub struct RunStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// What a newer version wrote, carried along.
+    #[serde(skip)]
+    pub newer: Newer,
+}
+
+impl<'de> Deserialize<'de> for RunStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let whole = Value::deserialize(deserializer)?;
+        let newer = Newer::of(&whole);
+        let known = Self::deserialize(whole).map_err(D::Error::custom)?;
+        Ok(Self { newer, ..known })
+    }
+}
+
+impl Serialize for RunStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.newer.is_empty() {
+            return Self::serialize(self, serializer);
+        }
+        let known = Self::serialize(self, serde_json::value::Serializer);
+        let mut whole = known.map_err(serde::ser::Error::custom)?;
+        self.newer.put_back(&mut whole);
+        whole.serialize(serializer)
+    }
 }
 
 /// One Job of one stage.

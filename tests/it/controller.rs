@@ -4,10 +4,13 @@ mod asked;
 mod economy;
 mod every_write;
 mod faulty;
+mod kept;
 mod leaders;
+mod newer;
 mod permitted;
 mod pull_requests;
 mod real;
+mod waking;
 
 use std::{
     collections::BTreeMap,
@@ -281,6 +284,27 @@ fn code_run(name: &str) -> CodeRun {
         },
     }))
     .unwrap()
+}
+
+/// The kubelet's part: the container of the stage's pod ends well, then its Job.
+async fn end(scene: &Scene, stage: Stage, job: &str) {
+    let jobs: Api<Job> = scene.api();
+    let (code, report) = well(stage, &jobs.get(job).await.unwrap()).unwrap();
+    let ended = json!({ "terminated": { "exitCode": code, "message": report.to_message() } });
+    let container = json!({ "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": ended });
+    let body = json!({ "status": { "phase": "Succeeded", "containerStatuses": [container] } });
+    let pods: Api<Pod> = scene.api();
+    pods.patch_status(
+        &format!("{job}-x"),
+        &PatchParams::default(),
+        &Patch::Merge(&body),
+    )
+    .await
+    .unwrap();
+    let body = json!({ "status": { "conditions": [{ "type": "Complete", "status": "True" }] } });
+    jobs.patch_status(job, &PatchParams::default(), &Patch::Merge(&body))
+        .await
+        .unwrap();
 }
 
 /// Waits until the run is as `wanted`, and gives it.

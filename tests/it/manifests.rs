@@ -2,7 +2,7 @@
 
 mod image;
 mod migrate;
-mod newer;
+pub mod newer;
 
 use std::{fs, path::Path, process::Command};
 

@@ -76,7 +76,8 @@ impl<'a> Draft<'a> {
         draft
     }
 
-    /// What holds of a version from its first moment on. Attempts, branch, session, usage and pull request go on.
+    /// What holds of a version from its first moment on. Attempts, branch, session, usage and pull request go on, and so does
+    /// what this controller does not know.
     fn begin(&mut self) {
         let run = &self.observed.run;
         let old = std::mem::take(&mut self.status);
@@ -99,6 +100,7 @@ impl<'a> Draft<'a> {
             pull_request_url: old.pull_request_url,
             pull_request_number: old.pull_request_number,
             conditions: old.conditions,
+            newer: old.newer,
             ..RunStatus::default()
         };
         for kind in CONDITIONS {

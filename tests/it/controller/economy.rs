@@ -6,9 +6,9 @@ use flightdeck::{
     controller::ControllerConfig,
     embedded::fault::{Fault, Faults, Plan, Rule, Verb},
     resources::DocsRun,
-    runs::{Stage, StageReport},
+    runs::Stage,
 };
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -16,7 +16,7 @@ use kube::{
 use serde_json::json;
 use tower::Layer;
 
-use super::{Scene, asked::Asked, config, docs_run, run_controller, settled, until, well};
+use super::{Scene, asked::Asked, config, docs_run, end, run_controller, settled, until, well};
 
 /// With a kubelet that does each step only when the one before has been reported, every count is exact.
 #[tokio::test]
@@ -80,27 +80,6 @@ async fn a_docs_run_takes_so_many_writes_and_no_read() {
     let logs = asked.count("GET pods/log");
     assert_eq!((asked.count("GET"), logs), (5, 5));
     scene.end().await;
-}
-
-/// The kubelet's part: the container of the stage's pod ends well, then its Job.
-async fn end(scene: &Scene, stage: Stage, job: &str) {
-    let jobs: Api<Job> = scene.api();
-    let (code, report): (i32, StageReport) = well(stage, &jobs.get(job).await.unwrap()).unwrap();
-    let ended = json!({ "terminated": { "exitCode": code, "message": report.to_message() } });
-    let container = json!({ "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": ended });
-    let body = json!({ "status": { "phase": "Succeeded", "containerStatuses": [container] } });
-    let pods: Api<Pod> = scene.api();
-    pods.patch_status(
-        &format!("{job}-x"),
-        &PatchParams::default(),
-        &Patch::Merge(&body),
-    )
-    .await
-    .unwrap();
-    let body = json!({ "status": { "conditions": [{ "type": "Complete", "status": "True" }] } });
-    jobs.patch_status(job, &PatchParams::default(), &Patch::Merge(&body))
-        .await
-        .unwrap();
 }
 
 /// A window of three seconds: what always fails is tried six or seven times in it, each time after twice the wait.

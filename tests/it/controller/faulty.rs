@@ -6,8 +6,9 @@ use std::{
 };
 
 use flightdeck::{
+    controller::ANNOTATION_HOLDER,
     embedded::fault::{Fault, Faults, Plan, Rule, Verb},
-    resources::DocsRun,
+    resources::{CodeRun, DocsRun},
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
@@ -22,7 +23,7 @@ use kube_runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 use tower::Layer;
 
-use super::{Scene, docs_run, start, until, well};
+use super::{Scene, code_run, docs_run, settled, start, until, well};
 
 /// Runs a docs run with these faults between controller and cluster, and holds its end against the one without.
 async fn comes_through(faults: &Faults) {
@@ -152,4 +153,32 @@ async fn a_stage_whose_pod_is_told_of_late_is_judged_by_its_report() {
     let faults = Faults::new(Plan::of(slow));
     comes_through(&faults).await;
     assert!(faults.counts()[0].struck > 0);
+}
+
+/// The watch of the workspaces never tells of one: the run goes on in its own all the same, and gives it back.
+#[tokio::test]
+async fn a_workspace_that_no_watch_tells_of_is_asked_for_and_not_taken_for_lost() {
+    let silent = || {
+        let hang = Rule::new(Fault::Hang).verbs(&[Verb::Watch]);
+        Faults::new(Plan::of(hang.resources(&["persistentvolumeclaims"])))
+    };
+    comes_through(&silent()).await;
+
+    let faults = silent();
+    let mut scene = Scene::without_controller(well).await;
+    let service = faults.layer().layer(scene.cluster.service());
+    scene.controller = Some(start(&Client::new(service, "default")));
+    let runs: Api<CodeRun> = scene.api();
+    runs.create(&PostParams::default(), &code_run("code-blind"))
+        .await
+        .unwrap();
+    until(&runs, "code-blind", settled).await;
+    let claims: Api<PersistentVolumeClaim> = scene.api();
+    let claims = claims.list(&ListParams::default()).await.unwrap();
+    let [claim] = claims.items.as_slice() else {
+        panic!("one workspace, not {}", claims.items.len())
+    };
+    let holder = claim.annotations().get(ANNOTATION_HOLDER);
+    assert_eq!(holder, None, "it is free for the next");
+    scene.end().await;
 }

@@ -7,7 +7,7 @@ use flightdeck::{
     resources::DocsRun,
     runs::naming,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, ResourceExt, api::PostParams};
 use serde_json::json;
@@ -18,6 +18,7 @@ use super::{
     asked::{Asked, Cut},
     config, docs_run, ends, run_controller, settled, until, well,
 };
+use crate::support;
 
 /// Short, for a holder that falls silent; one second is the shortest a Lease can say.
 fn short(identity: &str) -> LeaseConfig {
@@ -56,38 +57,89 @@ async fn holder(scene: &Scene) -> String {
     lease.spec.unwrap().holder_identity.unwrap_or_default()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn when_the_leader_is_cut_off_another_goes_on_and_nothing_is_made_twice() {
-    // Anywhere: before the first write, in the middle, near the end.
-    stream::iter([1, 4, 6, 9, 13, 17, 20])
-        .map(|at| async move {
-            let scene = Scene::without_controller(well).await;
-            let asked = Asked::default();
-            let client = asked.client(&scene.cluster, Some(Cut::Dead(at)));
-            let (first, mut first_leads) = start(&client, short("first"));
-            becomes(&mut first_leads, true).await;
-            let client = asked.client(&scene.cluster, None);
-            let (second, mut second_leads) = start(&client, short("second"));
+/// Lives of two controllers of which the first is cut off.
+const LIVES: usize = 20;
 
-            let runs: Api<DocsRun> = scene.api();
-            runs.create(&PostParams::default(), &docs_run("docs-cut"))
-                .await
-                .unwrap();
-            let run = until(&runs, "docs-cut", settled).await;
-            let attempts = run["status"]["attempts"].as_array().unwrap();
-            let stages: Vec<_> = attempts.iter().map(|attempt| &attempt["stage"]).collect();
-            assert_eq!(stages, ["prep", "agent", "publish"], "cut off at {at}");
-            assert_eq!(asked.jobs_made.load(Ordering::SeqCst), 3, "cut off at {at}");
-            becomes(&mut first_leads, false).await;
-            becomes(&mut second_leads, true).await;
-            assert_eq!(holder(&scene).await, "second");
-            first.1.abort();
-            stop(second).await;
-            scene.end().await;
-        })
-        .buffer_unordered(8)
-        .collect::<Vec<_>>()
-        .await;
+/// Numbers from 1 to `most`, the same for the same seed (splitmix64, <https://prng.di.unimi.it/splitmix64.c>).
+fn drawn(mut seed: u64, most: usize) -> impl Iterator<Item = usize> {
+    std::iter::repeat_with(move || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = seed;
+        for (shift, factor) in [(30, 0xbf58_476d_1ce4_e5b9_u64), (27, 0x94d0_49bb_1331_11eb)] {
+            mixed = (mixed ^ (mixed >> shift)).wrapping_mul(factor);
+        }
+        let most = u64::try_from(most).unwrap();
+        usize::try_from((mixed ^ (mixed >> 31)) % most).unwrap() + 1
+    })
+}
+
+/// How many writes a docs run takes of a controller that nothing happens to, beside those of its Lease.
+async fn writes_of_a_run() -> usize {
+    let scene = Scene::without_controller(well).await;
+    let asked = Asked::default();
+    let (controller, _) = start(&asked.client(&scene.cluster, None), short("only"));
+    let runs: Api<DocsRun> = scene.api();
+    runs.create(&PostParams::default(), &docs_run("docs-whole"))
+        .await
+        .unwrap();
+    until(&runs, "docs-whole", settled).await;
+    stop(controller).await;
+    scene.end().await;
+    let writes = asked.writes().into_iter();
+    writes.filter(|write| !write.ends_with(" leases")).count()
+}
+
+/// Whether the leader was cut off at that write: a life may take fewer.
+async fn life_with_a_leader_cut_off_at(write: usize) -> bool {
+    let scene = Scene::without_controller(well).await;
+    let asked = Asked::default();
+    let client = asked.client(&scene.cluster, Some(Cut::Dead(write)));
+    let (first, mut first_leads) = start(&client, short("first"));
+    becomes(&mut first_leads, true).await;
+    let client = asked.client(&scene.cluster, None);
+    let (second, mut second_leads) = start(&client, short("second"));
+
+    let runs: Api<DocsRun> = scene.api();
+    runs.create(&PostParams::default(), &docs_run("docs-cut"))
+        .await
+        .unwrap();
+    let run = until(&runs, "docs-cut", settled).await;
+    let attempts = run["status"]["attempts"].as_array().unwrap();
+    let stages: Vec<_> = attempts.iter().map(|attempt| &attempt["stage"]).collect();
+    assert_eq!(stages, ["prep", "agent", "publish"], "cut off at {write}");
+    assert_eq!(
+        asked.jobs_made.load(Ordering::SeqCst),
+        3,
+        "cut off at {write}"
+    );
+    let cut = asked.dead.notified().now_or_never().is_some();
+    if cut {
+        becomes(&mut first_leads, false).await;
+        becomes(&mut second_leads, true).await;
+        assert_eq!(holder(&scene).await, "second");
+    }
+    first.1.abort();
+    stop(second).await;
+    scene.end().await;
+    cut
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_leader_is_cut_off_anywhere_another_goes_on_and_nothing_is_made_twice() {
+    let given = std::env::var("FLIGHTDECK_SEED").ok();
+    let seed = given.map_or_else(
+        || jiff::Timestamp::now().as_second().unsigned_abs(),
+        |seed| seed.parse().unwrap(),
+    );
+    let writes = writes_of_a_run().await;
+    let at: Vec<usize> = drawn(seed, writes).take(LIVES).collect();
+    support::said(&format!(
+        "the leader is cut off at the writes {at:?} of {writes} (FLIGHTDECK_SEED={seed})"
+    ));
+    let lives = stream::iter(at).map(life_with_a_leader_cut_off_at);
+    let cut: Vec<bool> = lives.buffer_unordered(8).collect().await;
+    let cut = cut.into_iter().filter(|cut| *cut).count();
+    assert!(cut > LIVES / 2, "only {cut} leaders were cut off");
 }
 
 #[tokio::test]

@@ -14,10 +14,11 @@ use flightdeck::{
         logs::{FollowOptions, RunRef, follow_run},
         watch_runs,
     },
+    controller::{ANNOTATION_HOLDER, ControllerConfig, LeaseConfig},
     embedded::Cluster,
     preflight::cluster::{self, ClusterRequest},
-    resources::DocsRun,
-    runs::{RunKind, naming},
+    resources::{CodeRun, DocsRun},
+    runs::{RunKind, Stage, naming},
     settings::Settings,
     verbs::{AddContext, Context, Delete, Launch, Retry, Stop, Subject, Wait},
 };
@@ -25,16 +26,21 @@ use futures::StreamExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Bytes;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, PersistentVolumeClaim},
+};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     client::Body,
 };
 use serde_json::json;
 use tower::ServiceExt;
 
-use super::{Scene, code_run, docs_run, phase_is, start, until, well};
+use super::{
+    Scene, code_run, config, docs_run, kept, phase_is, run_controller, settled, until, well,
+};
 
 /// One thing that is asked of a cluster, in the words of its rules.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,9 +155,9 @@ impl Gate {
 }
 
 /// The body of an answer, whoever gave it.
-type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
+pub type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
 
-fn boxed<B>(body: B) -> Answer
+pub fn boxed<B>(body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<tower::BoxError>,
@@ -161,9 +167,17 @@ where
 
 fn forbidden(request: &Request<Body>) -> Response<Answer> {
     let message = format!("{} {} is forbidden", request.method(), request.uri().path());
-    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message });
+    refusal(StatusCode::FORBIDDEN, &message)
+}
+
+/// An API server's no.
+pub fn refusal(code: StatusCode, message: &str) -> Response<Answer> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": code.canonical_reason(), "code": code.as_u16(),
+        "message": message,
+    });
     Response::builder()
-        .status(StatusCode::FORBIDDEN)
+        .status(code)
         .header("content-type", "application/json")
         .body(boxed(Full::from(serde_json::to_vec(&status).unwrap())))
         .unwrap()
@@ -173,70 +187,15 @@ fn forbidden(request: &Request<Body>) -> Response<Answer> {
 const NOT_PLAYED: &[(&str, &str, &str, &str)] = &[
     (
         "orchestrator.io",
-        "coderuns",
-        "delete",
-        "the same as of docs runs",
-    ),
-    (
-        "orchestrator.io",
-        "coderuns",
-        "get",
-        "a holder of a workspace that no watch knows",
-    ),
-    (
-        "orchestrator.io",
         "docsruns",
         "get",
-        "the same as of code runs",
+        "granted with that of code runs, whose workspaces are shared",
     ),
-    (
-        "batch",
-        "jobs",
-        "get",
-        "whose a Job is that has the name of one that is made",
-    ),
-    (
-        "",
-        "configmaps",
-        "get",
-        "whose files are that have the name of those that are made",
-    ),
-    (
-        "",
-        "configmaps",
-        "delete",
-        "what was kept of the oldest of many attempts",
-    ),
-    ("", "pods/log", "get", "no node here that would have a log"),
     (
         "",
         "events",
         "list",
-        "a Job that has had no pod for a while",
-    ),
-    (
-        "events.k8s.io",
-        "events",
-        "patch",
-        "an Event that is said again",
-    ),
-    (
-        "coordination.k8s.io",
-        "leases",
-        "create",
-        "a controller among others",
-    ),
-    (
-        "coordination.k8s.io",
-        "leases",
-        "get",
-        "a controller among others",
-    ),
-    (
-        "coordination.k8s.io",
-        "leases",
-        "update",
-        "a controller among others",
+        "a Job that has had no pod for ten seconds",
     ),
 ];
 
@@ -252,12 +211,36 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
     })
     .await;
     let gate = Gate::default();
-    scene.controller = Some(start(&gate.client(&scene.cluster, CONTROLLER)));
     let docs: Api<DocsRun> = scene.api();
-    let code: Api<flightdeck::resources::CodeRun> = scene.api();
+    let code: Api<CodeRun> = scene.api();
+    // Many attempts are behind it.
+    kept::old_run(&scene, "docs-old").await;
+    // A name is taken.
+    let taken = docs
+        .create(&PostParams::default(), &docs_run("docs-taken"))
+        .await
+        .unwrap();
+    let uid = taken.uid().unwrap();
+    let taken = naming::job_name("docs-taken", &uid, Stage::Prep, 1, 1);
+    another_job(&scene, &taken).await;
+    let config = ControllerConfig {
+        lease: Some(LeaseConfig::new("one-of-two")),
+        ..config("default")
+    };
+    let client = gate.client(&scene.cluster, CONTROLLER);
+    scene.controller = Some(run_controller(&client, config));
+    until(&docs, "docs-taken", |run| {
+        run["status"]["reason"] == "ClusterRefused"
+    })
+    .await;
+    assert_eq!(kept::retried(&scene, "docs-old").await, [2, 3]);
     let mut brief = docs_run("docs-brief");
     brief.spec.run.ttl_seconds_after_finished = Some(0);
     docs.create(&PostParams::default(), &brief).await.unwrap();
+    let mut brief = code_run("code-brief");
+    brief.spec.service = "brief".into();
+    brief.spec.run.ttl_seconds_after_finished = Some(0);
+    code.create(&PostParams::default(), &brief).await.unwrap();
     for name in ["docs-well", "docs-hangs"] {
         docs.create(&PostParams::default(), &docs_run(name))
             .await
@@ -268,9 +251,40 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
             .await
             .unwrap();
     }
-    until(&docs, "docs-well", phase_is("Succeeded")).await;
+    until(&docs, "docs-well", settled).await;
+    // What is said of it once more is counted.
+    let again = json!({ "spec": { "contextVersion": 2 } });
+    docs.patch("docs-well", &PatchParams::default(), &Patch::Merge(&again))
+        .await
+        .unwrap();
+    until(&docs, "docs-well", |run| {
+        settled(run) && run["status"]["observedContextVersion"] == 2
+    })
+    .await;
     until(&code, "code-a", phase_is("Succeeded")).await;
-    until(&code, "code-b", phase_is("Succeeded")).await;
+    until(&code, "code-b", settled).await;
+    until(&code, "code-a", settled).await;
+    // Its workspace names a holder that is gone.
+    let claims: Api<PersistentVolumeClaim> = scene.api();
+    let claim = claims.list(&ListParams::default()).await.unwrap().items;
+    let claim = claim
+        .into_iter()
+        .find(|claim| claim.name_any().contains("-shop"));
+    let held = json!({ "metadata": { "annotations": { ANNOTATION_HOLDER: "nobody/code-gone" } } });
+    claims
+        .patch(
+            &claim.unwrap().name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&held),
+        )
+        .await
+        .unwrap();
+    code.create(&PostParams::default(), &code_run("code-c"))
+        .await
+        .unwrap();
+    until(&code, "code-c", phase_is("Succeeded")).await;
+    until(&code, "code-brief", serde_json::Value::is_null).await;
+    until(&docs, "docs-brief", serde_json::Value::is_null).await;
     // Stopped while its pod runs, then deleted while it holds the finalizer.
     until(&docs, "docs-hangs", phase_is("Running")).await;
     let stop = json!({ "spec": { "cancelVersion": 1 } });
@@ -286,12 +300,12 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
         .unwrap();
     tokio::time::timeout(super::PATIENCE, async {
         while scene
-            .api::<k8s_openapi::api::batch::v1::Job>()
+            .api::<Job>()
             .list(&ListParams::default())
             .await
             .unwrap()
             .iter()
-            .any(|job| job.metadata.name.as_deref().unwrap().contains("hangs"))
+            .any(|job| job.metadata.name.as_deref().unwrap().contains("docs-hangs"))
         {
             tokio::task::yield_now().await;
         }
@@ -321,6 +335,17 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
         }
     }
     assert_eq!(needless, [], "the controller may do what it never does");
+}
+
+/// A Job that no run made.
+async fn another_job(scene: &Scene, name: &str) {
+    let job = json!({
+        "metadata": { "name": name, "labels": { naming::LABEL_STAGE: "prep", naming::LABEL_RUN: "other-hangs" } },
+        "spec": { "template": { "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "x" }] } } },
+    });
+    let job = serde_json::from_value(job).unwrap();
+    let jobs: Api<Job> = scene.api();
+    jobs.create(&PostParams::default(), &job).await.unwrap();
 }
 
 fn subject() -> Subject {

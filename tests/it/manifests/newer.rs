@@ -8,42 +8,51 @@ use flightdeck::{
     settings::Settings,
     verbs::{AddContext, Context, Retry, Stop},
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    Api, Client,
+    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::support::served::Served;
 
 /// The definition of docs runs as a later version might have it.
-fn later() -> Value {
+pub fn later() -> Value {
     let mut later = serde_json::to_value(definition(Kind::Docs)).unwrap();
     let schema = &mut later["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let text = json!({ "type": "string", "maxLength": 63 });
     schema["spec"]["properties"]["sandbox"] = text.clone();
     schema["spec"]["properties"]["context"]["items"]["properties"]["author"] = text.clone();
-    schema["status"]["properties"]["sandboxName"] = text;
+    let status = &mut schema["status"]["properties"];
+    status["attempts"]["items"]["properties"]["node"] = text.clone();
+    status["conditions"]["items"]["properties"]["severity"] = text.clone();
+    for inner in ["documents", "usage"] {
+        status[inner]["properties"]["source"] = text.clone();
+    }
+    status["sandboxName"] = text;
     later
+}
+
+/// Gives a cluster that definition.
+pub async fn install(client: &Client, definition: Value) {
+    let object: DynamicObject = serde_json::from_value(definition).unwrap();
+    let resource = ApiResource::erase::<CustomResourceDefinition>(&());
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let name = object.metadata.name.clone().unwrap();
+    let apply = PatchParams::apply("test").force();
+    api.patch(&name, &apply, &Patch::Apply(&object))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
     let served = Served::new().await;
     let client = served.client.clone();
-    let apply = PatchParams::apply("test").force();
-    for definition in [
-        later(),
-        serde_json::to_value(definition(Kind::Code)).unwrap(),
-    ] {
-        let object: DynamicObject = serde_json::from_value(definition).unwrap();
-        let resource = kube::api::ApiResource::erase::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>(&());
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let name = object.metadata.name.clone().unwrap();
-        api.patch(&name, &apply, &Patch::Apply(&object))
-            .await
-            .unwrap();
-    }
+    install(&client, later()).await;
+    let code = definition(Kind::Code);
+    install(&client, serde_json::to_value(code).unwrap()).await;
     let context = Context {
         client: client.clone(),
         namespace: "default".into(),
