@@ -82,7 +82,9 @@ pub enum ForgeError {
     #[error("auto-merge of #{number} was refused ({message}): switch it on at its page")]
     AutoMerge { number: i64, message: String },
     /// Another 422 or 4xx, in the server's words.
-    #[error("{host} refused to {action} in {repository} ({status}): {message}")]
+    #[error(
+        "{host} refused to {action} in {repository} ({status}): {message}; change what it names, then try again"
+    )]
     Refused {
         host: String,
         repository: String,

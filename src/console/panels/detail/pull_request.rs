@@ -161,10 +161,10 @@ fn none(entry: &Entry) -> Content {
     let said = condition
         .map(|condition| condition.message.as_str())
         .filter(|message| !message.is_empty());
-    // The agent's work is kept, so that only its publishing is tried again.
+    // The agent's work is as good as it was, so that only its publishing is tried again.
+    let because = run.status.reason.as_deref().unwrap_or_default();
     let publishing = run.status.stage.as_deref() == Some(Stage::Publish.as_str())
-        && run.phase() == Phase::Failed
-        && ![reason::OUTSIDE_TASK, reason::NO_CHANGES].contains(&why);
+        && [reason::PUSH_FAILED, reason::PULL_REQUEST_FAILED].contains(&because);
     let again = (
         Command::Retry,
         if publishing {
@@ -185,7 +185,7 @@ fn none(entry: &Entry) -> Content {
             (Command::Merge, "bring it home"),
             (Command::PreviousTab, "what it changes"),
         ];
-        if publishing {
+        if run.phase() == Phase::Failed {
             keys.insert(0, again);
         }
         return Content::Nothing(sentence, keys);

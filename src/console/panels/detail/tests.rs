@@ -332,6 +332,11 @@ fn published(phase: &str, commit: Option<&str>, pull_request: (bool, &str, &str)
         phase: Some(phase.into()),
         stage: Some("publish".into()),
         branch: Some("docs/docs-a".into()),
+        reason: Some(match (why, commit) {
+            (reason::OUTSIDE_TASK | reason::INCOMPLETE, _) => why.into(),
+            (_, Some(_)) => reason::PULL_REQUEST_FAILED.into(),
+            (_, None) => reason::PUSH_FAILED.into(),
+        }),
         commit: commit.map(str::to_owned),
         pull_request_number: ready.then_some(7),
         pull_request_url: ready.then(|| "https://github.com/acme/shop/pull/7".into()),
@@ -383,6 +388,15 @@ fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
                 "There is no pull request: it changed tasks.json.",
                 "try again",
             ],
+        ),
+        // What is missing only the agent can write.
+        (
+            published(
+                "Failed",
+                id,
+                (false, reason::INCOMPLETE, "2 of 8 documents are missing"),
+            ),
+            vec!["2 of 8 documents are missing. try again", "bring it home"],
         ),
         (
             published("Succeeded", id, (false, reason::NO_FORGE, "")),
