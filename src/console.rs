@@ -123,8 +123,12 @@ pub trait Host {
 const CHANNEL: usize = 1024;
 /// Messages taken in before the next frame.
 const BATCH: usize = 4096;
-/// Shortest time between frames.
+/// Shortest time between frames while a person is at the keys.
 const FRAME: Duration = Duration::from_millis(16);
+/// The same while nobody is: what moves by itself moves in one frame, ten times a second at most.
+const CALM: Duration = Duration::from_millis(100);
+/// How long after a key its consequences are drawn as they come.
+const LIVELY: Duration = Duration::from_millis(500);
 
 /// Runs the console in the terminal of this process until the person quits.
 ///
@@ -162,17 +166,20 @@ pub async fn drive<B: Backend<Error = io::Error>>(
     );
     model.zone = jiff::tz::TimeZone::system();
     draw_frame(&model, &theme, screen, host)?;
-    let mut drawn = Instant::now();
+    let mut pace = Pace::new(Instant::now());
     let mut performer = Performer::start(options, sender);
     performer.perform(update::begin(&model));
     let mut input = host.input();
     let mut redraw = false;
     loop {
-        let wake = wake(&model, redraw, drawn);
+        let wake = wake(&model, redraw, pace.due());
         let first = tokio::select! {
             biased;
             event = input.next() => match event {
-                Some(event) => message(event?),
+                Some(event) => {
+                    pace.asked(Instant::now());
+                    message(event?)
+                }
                 // Nobody can press a key any more.
                 None => return Ok(()),
             },
@@ -225,10 +232,46 @@ pub async fn drive<B: Backend<Error = io::Error>>(
                 effect => performer.perform([effect]),
             }
         }
-        if redraw && drawn.elapsed() >= FRAME {
+        if redraw && Instant::now() >= pace.due() {
             draw_frame(&model, &theme, screen, host)?;
-            drawn = Instant::now();
+            pace.drawn(Instant::now());
             redraw = false;
+        }
+    }
+}
+
+/// How often frames are drawn: at once for a person, seldom for what moves by itself.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    drawn: Instant,
+    lively_until: Instant,
+}
+
+impl Pace {
+    /// A first frame was drawn, and much is about to come.
+    fn new(now: Instant) -> Self {
+        Self {
+            drawn: now,
+            lively_until: now + LIVELY,
+        }
+    }
+
+    /// A person did something.
+    fn asked(&mut self, now: Instant) {
+        self.lively_until = now + LIVELY;
+    }
+
+    fn drawn(&mut self, now: Instant) {
+        self.drawn = now;
+    }
+
+    /// When the next frame may be drawn at the earliest.
+    fn due(self) -> Instant {
+        // The first frame after a long rest is due already, whoever asks for it.
+        if self.drawn < self.lively_until {
+            self.drawn + FRAME
+        } else {
+            self.drawn + CALM
         }
     }
 }
@@ -246,12 +289,14 @@ fn retake<B: Backend<Error = io::Error>>(
 }
 
 /// Resolves when a frame is due or something visible changes by itself; never, when the screen can rest.
-async fn wake(model: &Model, redraw: bool, drawn: Instant) {
+async fn wake(model: &Model, redraw: bool, due: Instant) {
     if redraw {
-        tokio::time::sleep_until(drawn + FRAME).await;
+        tokio::time::sleep_until(due).await;
     } else if let Some(at) = model.next_wake() {
         let wait = at.duration_since(Timestamp::now());
-        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+        let moves = Instant::now() + Duration::try_from(wait).unwrap_or_default();
+        // Not before it can be drawn.
+        tokio::time::sleep_until(moves.max(due)).await;
     } else {
         std::future::pending::<()>().await;
     }
@@ -281,4 +326,34 @@ fn draw_frame<B: Backend<Error = io::Error>>(
     })?;
     host.drawn();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_follow_a_person_at_once_and_the_rest_ten_times_a_second() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let mut pace = Pace::new(start);
+        // A frame at a time, a key at a time, and how long after the frame the next one may come.
+        for (frame, key, wait) in [
+            (0, None, 16),
+            (499, None, 16),
+            (500, None, 100),
+            (5_000, None, 100),
+            (6_000, Some(6_000), 16),
+            (6_499, None, 16),
+            (6_500, None, 100),
+            // A key after the frame: what it does is not kept waiting.
+            (7_000, Some(7_001), 16),
+        ] {
+            pace.drawn(start + ms(frame));
+            if let Some(key) = key {
+                pace.asked(start + ms(key));
+            }
+            assert_eq!(pace.due(), start + ms(frame + wait), "frame at {frame}");
+        }
+    }
 }

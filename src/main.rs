@@ -48,10 +48,15 @@ fn main() -> ExitCode {
     if let Some(Command::Shim { spec }) = &cli.command {
         return embedded::shim::main(spec);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(
+        cli.command,
+        Some(Command::Embedded(_) | Command::Controller(_))
+    ) {
+        // One worker sees to the network beside the thread of the screen: several wake one another to find nothing to do.
+        runtime.worker_threads(1);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };

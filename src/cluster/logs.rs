@@ -20,6 +20,6 @@ mod source;
 mod tests;
 
 pub use line::{LogEvent, LogLine, LogSource, Notice};
-pub use run::{FollowOptions, RunRef, follow_run};
+pub use run::{FollowOptions, RunRef, follow_run, follow_run_in_chunks};
 pub use snapshot::{Excerpt, lines_of, snapshot_run, sources};
 pub use source::Patience;

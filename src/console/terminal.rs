@@ -19,7 +19,7 @@ use crossterm::{
 };
 use futures::{
     StreamExt,
-    stream::{BoxStream, FuturesUnordered},
+    stream::{BoxStream, FuturesUnordered, select_all},
 };
 use nix::sys::signal::{Signal, raise};
 use ratatui::{Terminal, backend::CrosstermBackend};
@@ -162,7 +162,9 @@ impl Drop for Tty {
 
 impl Host for Tty {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
-        EventStream::new().boxed()
+        // To ask for keys takes a lock that a thread holds while it waits for them, and the console asks with each message:
+        // a set of streams asks those alone that have woken it.
+        select_all([EventStream::new()]).boxed()
     }
 
     fn notify(&mut self, notice: &Notice) {

@@ -4,13 +4,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{
     FutureExt, SinkExt, Stream, StreamExt,
     channel::mpsc::Sender,
     future::{self, BoxFuture},
-    stream::{BoxStream, SelectAll},
+    stream::{self, BoxStream, SelectAll},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -55,6 +56,9 @@ pub struct FollowOptions {
     pub until: BoxFuture<'static, ()>,
     pub back_off: BackOff,
     pub patience: Patience,
+    /// How long lines that trickle may gather before they are told; zero tells each as it comes. The first after a silence
+    /// is told at once all the same.
+    pub gather: Duration,
 }
 
 impl Default for FollowOptions {
@@ -63,6 +67,7 @@ impl Default for FollowOptions {
             until: future::pending().boxed(),
             back_off: BackOff::default(),
             patience: Patience::default(),
+            gather: Duration::ZERO,
         }
     }
 }
@@ -88,6 +93,16 @@ pub fn follow_run(
     run: &RunRef,
     options: FollowOptions,
 ) -> impl Stream<Item = LogEvent> + Send + use<> {
+    follow_run_in_chunks(client, namespace, run, options).flat_map(stream::iter)
+}
+
+/// The same, as many events at a time as were at hand; no chunk is empty.
+pub fn follow_run_in_chunks(
+    client: &Client,
+    namespace: &str,
+    run: &RunRef,
+    options: FollowOptions,
+) -> impl Stream<Item = Vec<LogEvent>> + Send + use<> {
     let labels = format!("{}={}", naming::LABEL_RUN_UID, run.uid);
     let guarded = Api::<DeserializeGuard<Pod>>::namespaced(client.clone(), namespace);
     let api = Api::<Pod>::namespaced(client.clone(), namespace);
@@ -101,6 +116,7 @@ pub fn follow_run(
             api,
             back_off: options.back_off,
             patience: options.patience,
+            gather: options.gather,
             out,
             known: HashMap::new(),
             waiting: BTreeMap::new(),
@@ -112,9 +128,9 @@ pub fn follow_run(
             tokio::select! {
                 Some(change) = changes.next() => follow.notice(change),
                 // `None` says that the last source was closed, which is news too.
-                event = follow.reading.next(), if !follow.reading.is_empty() => {
-                    if let Some(event) = event
-                        && !follow.pass_on(event).await
+                events = follow.reading.next(), if !follow.reading.is_empty() => {
+                    if let Some(events) = events
+                        && !follow.pass_on(events).await
                     {
                         return;
                     }
@@ -130,7 +146,7 @@ pub fn follow_run(
             follow.open_what_is_due();
             if over && follow.reading.is_empty() && follow.waiting.is_empty() {
                 // Nobody is left to hear it if this fails.
-                let _ = follow.out.send(LogEvent::RunEnded).await;
+                let _ = follow.out.send(vec![LogEvent::RunEnded]).await;
                 return;
             }
         }
@@ -168,12 +184,13 @@ struct Follow {
     api: Api<Pod>,
     back_off: BackOff,
     patience: Patience,
-    out: Sender<LogEvent>,
+    gather: Duration,
+    out: Sender<Vec<LogEvent>>,
     /// Every container that was ever seen to have started.
     known: HashMap<Arc<LogSource>, Known>,
     /// Those that were not opened yet, in the order they ran.
     waiting: BTreeMap<Order, Arc<LogSource>>,
-    reading: SelectAll<BoxStream<'static, LogEvent>>,
+    reading: SelectAll<BoxStream<'static, Vec<LogEvent>>>,
 }
 
 struct Known {
@@ -274,6 +291,7 @@ impl Follow {
                     started: known.started,
                     may_restart: known.may_restart,
                     life: known.life.subscribe(),
+                    gather: self.gather,
                 };
                 let api = self.api.clone();
                 let stream = source::follow(api, subject, self.back_off, self.patience);
@@ -283,13 +301,14 @@ impl Follow {
     }
 
     /// Whether somebody listens.
-    async fn pass_on(&mut self, event: LogEvent) -> bool {
-        if let LogEvent::SourceEnded(source) = &event
+    async fn pass_on(&mut self, events: Vec<LogEvent>) -> bool {
+        // The last word of a source is the last of its chunk.
+        if let Some(LogEvent::SourceEnded(source)) = events.last()
             && let Some(known) = self.known.get_mut(source)
         {
             known.read = true;
         }
-        self.out.send(event).await.is_ok()
+        self.out.send(events).await.is_ok()
     }
 }
 

@@ -386,7 +386,7 @@ fn answer(
     }
 }
 
-async fn read(cluster: &Shared) -> Vec<LogEvent> {
+async fn read(cluster: &Shared, seed: u64) -> Vec<LogEvent> {
     let shared = Arc::clone(cluster);
     let service = tower::service_fn(move |request: Request<Body>| answer(&shared, &request));
     let client = Client::new(service, "ns");
@@ -401,6 +401,7 @@ async fn read(cluster: &Shared) -> Vec<LogEvent> {
             running: Duration::from_millis(40),
             ended: Duration::from_millis(20),
         },
+        gather: Duration::from_millis(seed % 3),
     };
     let run = RunRef {
         name: "r".into(),
@@ -422,7 +423,7 @@ struct Tally {
 /// Follows one schedule and holds what was read against what was written.
 async fn play(seed: u64, aloud: bool) -> Result<Tally, String> {
     let cluster = Arc::new(Mutex::new(Cluster::new(seed)));
-    let reading = tokio::time::timeout(Duration::from_secs(120), read(&cluster));
+    let reading = tokio::time::timeout(Duration::from_secs(120), read(&cluster, seed));
     let events = reading.await.map_err(|_| "it never ended".to_owned())?;
     let cluster = cluster.lock().unwrap();
     if aloud {

@@ -1,17 +1,15 @@
 //! The log of one container, followed through every drop to its real end.
 
-use std::{
-    ops::ControlFlow,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
-use futures::{AsyncBufRead, SinkExt, Stream, channel::mpsc::Sender};
+use futures::{AsyncBufRead, FutureExt, SinkExt, Stream, channel::mpsc::Sender};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{Api, api::LogParams};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 
 use super::{
     LogEvent, LogLine, LogSource, Notice,
@@ -59,6 +57,12 @@ impl Default for Patience {
     }
 }
 
+/// Events told at once, at most.
+const CHUNK: usize = 1024;
+/// How long what follows on the heels of a line is waited for, where lines may gather.
+const HEELS: Duration = Duration::from_millis(5);
+/// Bytes of text that make a flood: they are taken as they come, since a rest would keep the server waiting.
+const FLOOD: usize = 64 * 1024;
 /// Tries for a log that is not there, or does not have what was read.
 const FAREWELLS: u32 = 3;
 /// Seconds that a container may be silent at first before its beginning is taken to be missing.
@@ -85,6 +89,8 @@ pub(super) struct Subject {
     /// Whether it may be started anew in its pod.
     pub(super) may_restart: bool,
     pub(super) life: watch::Receiver<Life>,
+    /// How long lines that trickle may gather before they are told; zero: not at all.
+    pub(super) gather: Duration,
 }
 
 struct Follow {
@@ -93,7 +99,11 @@ struct Follow {
     started: Option<Timestamp>,
     may_restart: bool,
     life: watch::Receiver<Life>,
-    out: Sender<LogEvent>,
+    out: Sender<Vec<LogEvent>>,
+    gather: Duration,
+    /// What was not told yet, and when its first event came.
+    chunk: Vec<LogEvent>,
+    began: Instant,
     tries: Tries,
     patience: Patience,
     /// When this began to read.
@@ -120,7 +130,7 @@ pub(super) fn follow(
     subject: Subject,
     back_off: BackOff,
     patience: Patience,
-) -> impl Stream<Item = LogEvent> + Send {
+) -> impl Stream<Item = Vec<LogEvent>> + Send {
     drive(move |out| {
         let follow = Follow {
             api,
@@ -129,6 +139,9 @@ pub(super) fn follow(
             may_restart: subject.may_restart,
             life: subject.life,
             out,
+            gather: subject.gather,
+            chunk: Vec::new(),
+            began: Instant::now(),
             tries: Tries::new(back_off),
             patience,
             opened: Instant::now(),
@@ -153,7 +166,8 @@ impl Follow {
             .await?;
         self.read_to_the_end().await?;
         self.say(LogEvent::SourceEnded(Arc::clone(&self.source)))
-            .await
+            .await?;
+        self.tell().await
     }
 
     async fn read_to_the_end(&mut self) -> Result<(), Unheard> {
@@ -252,6 +266,7 @@ impl Follow {
             timestamps: true,
             ..LogParams::default()
         };
+        self.tell().await?;
         let (api, source) = (self.api.clone(), Arc::clone(&self.source));
         let opening = api.log_stream(&source.pod, &params);
         match self.in_time(opening, last).await {
@@ -276,11 +291,7 @@ impl Follow {
         self.unfinished = Unfinished::default();
         let last = life != Life::Running;
         loop {
-            let mut unfinished = std::mem::take(&mut self.unfinished);
-            let next = self
-                .in_time(record::next(reader, &mut unfinished), last)
-                .await;
-            self.unfinished = unfinished;
+            let next = self.next(reader, last).await?;
             let record = match next {
                 ControlFlow::Break(()) => return Ok(Stop::Silent),
                 ControlFlow::Continue(Err(error)) => return Ok(Stop::Broken(reason(&error))),
@@ -296,6 +307,47 @@ impl Follow {
             self.tries.succeeded();
             self.take(record).await?;
         }
+    }
+
+    /// The next record. While none is at hand, what there was is told, and what trickles may gather.
+    async fn next(
+        &mut self,
+        reader: &mut (impl AsyncBufRead + Unpin),
+        last: bool,
+    ) -> Result<ControlFlow<(), io::Result<Option<Record>>>, Unheard> {
+        let mut unfinished = std::mem::take(&mut self.unfinished);
+        let next = 'read: {
+            if let Some(read) = record::next(reader, &mut unfinished).now_or_never() {
+                break 'read ControlFlow::Continue(read);
+            }
+            let gathers = !last && !self.gather.is_zero() && !self.chunk.is_empty();
+            if gathers {
+                let heels = self.began + HEELS;
+                let soon = timeout_at(heels, record::next(reader, &mut unfinished));
+                if let Ok(read) = soon.await {
+                    break 'read ControlFlow::Continue(read);
+                }
+            }
+            let flood = self.chunk_bytes() >= FLOOD;
+            self.tell().await?;
+            if gathers && !flood {
+                // Nobody asks meanwhile, so that nobody is woken for a line.
+                sleep_until(self.began + self.gather).await;
+            }
+            self.in_time(record::next(reader, &mut unfinished), last)
+                .await
+        };
+        self.unfinished = unfinished;
+        Ok(next)
+    }
+
+    /// Bytes of text that were not told yet.
+    fn chunk_bytes(&self) -> usize {
+        let texts = self.chunk.iter().map(|event| match event {
+            LogEvent::Line(line) => line.text.len(),
+            _ => 0,
+        });
+        texts.sum()
     }
 
     /// Whether the log just opened is that of this life of the container, and not of one that came after it.
@@ -395,11 +447,13 @@ impl Follow {
         if let Stop::Silent = stop {
             return Ok(());
         }
+        self.tell().await?;
         if let Stop::Broken(reason) = stop {
             self.interrupted = true;
             // One drop is no outage: only a try that fails as well makes it one.
             if self.tries.failing() && !std::mem::replace(&mut self.unreachable, true) {
                 self.notice(Notice::Unreachable(reason)).await?;
+                self.tell().await?;
             }
         }
         if *self.life.borrow() != Life::Running {
@@ -422,7 +476,23 @@ impl Follow {
     }
 
     async fn say(&mut self, event: LogEvent) -> Result<(), Unheard> {
-        self.out.send(event).await.map_err(|_| Unheard)
+        if self.chunk.is_empty() {
+            self.began = Instant::now();
+        }
+        self.chunk.push(event);
+        if self.chunk.len() >= CHUNK {
+            self.tell().await?;
+        }
+        Ok(())
+    }
+
+    /// Tells all that was said so far.
+    async fn tell(&mut self) -> Result<(), Unheard> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::take(&mut self.chunk);
+        self.out.send(chunk).await.map_err(|_| Unheard)
     }
 }
 

@@ -335,6 +335,92 @@ async fn a_run_that_is_over_is_read_in_the_order_it_ran() {
     );
 }
 
+/// A log that is written while it is followed, in the chunks it is told in.
+fn followed_live(
+    gather: Duration,
+) -> (
+    mpsc::UnboundedSender<usize>,
+    impl Stream<Item = Vec<LogEvent>>,
+) {
+    let server = Server::default();
+    server.add(
+        "agent",
+        "agent",
+        "2030-01-01T00:00:00Z",
+        true,
+        Log::default(),
+    );
+    let (write, lines) = mpsc::unbounded::<usize>();
+    let lines = Mutex::new(Some(lines));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let answer = if request.uri().path().ends_with("/log") {
+            let lines = lines.lock().unwrap().take().unwrap();
+            streamed(
+                lines.map(|at| Ok(Bytes::from(format!("2030-01-01T00:00:00.{at:09}Z {at}\n")))),
+            )
+        } else {
+            server.answer(&request)
+        };
+        futures::future::ready(Ok::<_, std::convert::Infallible>(answer))
+    });
+    let run = RunRef {
+        name: "r".into(),
+        uid: "u".into(),
+    };
+    let options = FollowOptions {
+        gather,
+        ..FollowOptions::default()
+    };
+    let chunks = follow_run_in_chunks(&Client::new(service, "ns"), "ns", &run, options);
+    let lines = |chunk: Vec<LogEvent>| -> Vec<LogEvent> {
+        let lines = |event: &LogEvent| matches!(event, LogEvent::Line(_));
+        chunk.into_iter().filter(lines).collect()
+    };
+    let chunks = chunks.map(lines);
+    (
+        write,
+        chunks.filter(|chunk| futures::future::ready(!chunk.is_empty())),
+    )
+}
+
+#[tokio::test]
+async fn lines_that_trickle_gather_unless_they_are_to_be_told_as_they_come() {
+    let gather = Duration::from_millis(100);
+    let (write, chunks) = followed_live(gather);
+    let began = std::time::Instant::now();
+    let writer = tokio::spawn(async move {
+        for at in 0..100 {
+            write.unbounded_send(at).unwrap();
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+        // Kept open: a stream that ends would be asked for again.
+        std::future::pending::<()>().await;
+    });
+    let mut chunks = Box::pin(chunks);
+    let (mut lines, mut told) = (0, 0);
+    while lines < 100 {
+        lines += chunks.next().await.unwrap().len();
+        told += 1;
+    }
+    writer.abort();
+    let most = began.elapsed().as_millis() / gather.as_millis() + 2;
+    assert!(told <= most, "told {told} times, at most {most}");
+}
+
+#[tokio::test]
+async fn a_line_is_told_before_the_next_is_written() {
+    // With a rest of an hour the first is told all the same; without one, every line.
+    for (gather, count) in [(Duration::from_secs(3600), 1), (Duration::ZERO, 10)] {
+        let (write, chunks) = followed_live(gather);
+        let mut chunks = Box::pin(chunks);
+        for at in 0..count {
+            write.unbounded_send(at).unwrap();
+            let told = tokio::time::timeout(Duration::from_secs(60), chunks.next());
+            assert_eq!(told.await.unwrap().unwrap().len(), 1);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stage_that_begins_later_is_followed_and_the_end_waits_for_its_last_line() {
     let server = Server::default();

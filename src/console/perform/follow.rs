@@ -17,7 +17,7 @@ use super::{
 use crate::{
     cluster::{
         self,
-        logs::{FollowOptions, LogEvent, RunRef, follow_run},
+        logs::{FollowOptions, LogEvent, RunRef, follow_run_in_chunks},
     },
     console::{
         effect::Followed,
@@ -31,14 +31,11 @@ use crate::{
     verbs::{self, Context},
 };
 
-/// Lines taken in at once.
+/// Events written down at once.
 const BATCH: usize = 2048;
-/// Fewer lines than this are not worth being woken for again at once.
-const FEW: usize = 64;
-/// How long lines may gather when they come by few: they are on the screen as soon as an eye can tell, and a log that
-/// trickles wakes this program no oftener than that.
+/// How long lines may gather that trickle: they are on the screen as soon as an eye can tell, and wake this program no oftener.
 const GATHER: Duration = Duration::from_millis(100);
-/// How long they may gather before they are written down, unless there are many.
+/// How long they may wait to be written down, unless there are many.
 const WRITE: Duration = Duration::from_millis(500);
 /// Least time between two words about how far a run is.
 const PACE: Duration = Duration::from_millis(250);
@@ -125,7 +122,7 @@ fn close(listening: &Listening, served: Option<u64>) -> bool {
 fn events(
     context: &Context,
     followed: &Followed,
-) -> impl futures::Stream<Item = LogEvent> + Send + use<> {
+) -> impl Stream<Item = Vec<LogEvent>> + Send + use<> {
     let (client, namespace) = (context.client.clone(), context.namespace.clone());
     let (kind, name) = (followed.kind, followed.name.clone());
     let until = async move {
@@ -133,13 +130,14 @@ fn events(
     };
     let options = FollowOptions {
         until: until.boxed(),
+        gather: GATHER,
         ..FollowOptions::default()
     };
     let run = RunRef {
         name: followed.name.clone(),
         uid: followed.run.clone(),
     };
-    follow_run(&context.client, &context.namespace, &run, options)
+    follow_run_in_chunks(&context.client, &context.namespace, &run, options)
 }
 
 /// Follows a run until it has ended or nobody wants it: tells how far it is, keeps its log, and tells the tab its lines.
@@ -230,17 +228,15 @@ struct Desk {
 impl Desk {
     /// Takes events in, many at a time, and tells of them: the tab all of them, the lists at the pace of a reader.
     /// `false` when they are to be read from the beginning once more, or by nobody.
-    async fn keep_up(&mut self, events: impl Stream<Item = LogEvent>) -> bool {
-        let chunks = events.ready_chunks(BATCH);
+    async fn keep_up(&mut self, chunks: impl Stream<Item = Vec<LogEvent>>) -> bool {
         pin_mut!(chunks);
         let mut transcript = Transcript::default();
         let mut told = Progress::default();
         self.known = told.clone();
-        let mut gathered: Vec<LogEvent> = Vec::new();
         let mut unwritten: Vec<LogEvent> = Vec::new();
-        let (mut tell, mut write, mut take) = (Instant::now(), Instant::now(), Instant::now());
+        let (mut tell, mut write) = (Instant::now(), Instant::now());
         let over = loop {
-            let over = tokio::select! {
+            let chunk = tokio::select! {
                 biased;
                 changed = self.heard.changed() => {
                     let now = *self.heard.borrow_and_update();
@@ -260,23 +256,11 @@ impl Desk {
                     self.write(std::mem::take(&mut unwritten)).await;
                     continue;
                 }
-                () = sleep_until(take), if !gathered.is_empty() => false,
-                // Asked all the time: a connection gives the next line only once the one before was taken.
                 chunk = chunks.next() => match chunk {
-                    Some(chunk) => {
-                        gathered.extend(chunk);
-                        if gathered.len() >= FEW {
-                            take = Instant::now();
-                        }
-                        continue;
-                    }
-                    None => true,
+                    Some(chunk) => chunk,
+                    None => break true,
                 },
             };
-            let chunk = std::mem::take(&mut gathered);
-            if chunk.len() < FEW {
-                take = Instant::now() + GATHER;
-            }
             for event in &chunk {
                 if let LogEvent::Line(line) = event
                     && line.source.stage == Some(Stage::Agent)
@@ -298,9 +282,6 @@ impl Desk {
             unwritten.extend(chunk);
             if unwritten.len() >= BATCH {
                 self.write(std::mem::take(&mut unwritten)).await;
-            }
-            if over {
-                break true;
             }
         };
         self.write(unwritten).await;
@@ -350,7 +331,7 @@ async fn append(spool: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, sync::Arc, time::Duration};
+    use std::{sync::Arc, time::Duration};
 
     use futures::stream;
 
@@ -395,7 +376,7 @@ mod tests {
         let (write, lines) = futures::channel::mpsc::unbounded();
         tokio::spawn(async move {
             for at in 1..=200 {
-                write.unbounded_send(wrote(at)).unwrap();
+                write.unbounded_send(vec![wrote(at)]).unwrap();
                 tokio::task::yield_now().await;
             }
         });
@@ -415,30 +396,6 @@ mod tests {
             last = progress.documents;
         }
         assert_eq!(last, 200);
-    }
-
-    #[tokio::test]
-    async fn lines_of_a_connection_gather_while_it_is_asked_for_more() {
-        // As a connection does: the next line comes only once the one before was taken, and never at once.
-        let lines = stream::unfold(1, async |at| {
-            tokio::task::yield_now().await;
-            (at <= 40).then(|| (wrote(at), at + 1))
-        });
-        let (sender, mut receiver) = mpsc::channel(1_000);
-        let mut followers = Followers::default();
-        let listening = followers.show(&"r".into()).unwrap();
-        let mut desk = desk(&listening, &sender);
-        desk.begin().await;
-        assert!(desk.keep_up(pin!(lines)).await);
-        drop((desk, sender));
-        let mut told = Vec::new();
-        while let Some(said) = receiver.recv().await {
-            if let Msg::Detail(News::Log(_, items)) = said {
-                told.push(items.len());
-            }
-        }
-        assert_eq!(told.iter().sum::<usize>(), 40);
-        assert!(told.len() <= 10, "a line at a time: {told:?}");
     }
 
     /// Reads news until `count` lines were told; how often the log was begun anew, and the lines of the last time.
@@ -469,7 +426,9 @@ mod tests {
                 streams += 1;
                 desk.begin().await;
                 let over = desk
-                    .keep_up(stream::iter((1..=5).map(wrote)).chain(stream::pending()))
+                    .keep_up(
+                        stream::iter((1..=5).map(|at| vec![wrote(at)])).chain(stream::pending()),
+                    )
                     .await;
                 if !over && close(&listening, desk.served) {
                     return streams;

@@ -1,5 +1,7 @@
 //! Where a text view stands: a line and a part of it, not a row of the screen; and moving from there.
 
+use std::collections::VecDeque;
+
 use super::{
     Line, LineId, Stamps, TextView, away,
     lay::{Frame, Spans, lay},
@@ -148,27 +150,35 @@ impl TextView {
             .saturating_sub(if self.prompt.is_some() { 1 } else { 0 })
     }
 
-    /// The place whose row is the first one shown when the end is in view.
-    fn end_top(&self) -> Place {
+    /// The rows on the screen when the end is in view.
+    fn end_rows(&self) -> VecDeque<Shown> {
         let height = self.height();
-        let (mut left, mut at) = (height, self.store.next());
-        let mut place = Place {
-            line: self.at_or_after(0).unwrap_or_default(),
-            part: 0,
-        };
-        while left > 0 {
-            let Some(line) = self.before(at) else {
-                return place;
-            };
-            let rows = self.rows_of(line).len();
-            place = Place {
-                line,
-                part: rows.saturating_sub(left),
-            };
-            left = left.saturating_sub(rows);
+        let mut shown = VecDeque::with_capacity(height);
+        let mut at = self.store.next();
+        while shown.len() < height {
+            let Some(line) = self.before(at) else { break };
+            let rows = self.rows_of(line).into_iter().enumerate();
+            for (part, spans) in rows.rev().take(height - shown.len()) {
+                let place = Place { line, part };
+                shown.push_front(Shown { place, spans });
+            }
             at = line;
         }
-        place
+        shown
+    }
+
+    /// The place whose row is the first one shown when the end is in view.
+    fn end_top(&self) -> Place {
+        let first = self.end_rows().pop_front();
+        first.map_or_else(|| self.start(), |row| row.place)
+    }
+
+    /// The place of the first row of all.
+    fn start(&self) -> Place {
+        Place {
+            line: self.at_or_after(0).unwrap_or_default(),
+            part: 0,
+        }
     }
 
     /// The first place on the screen.
@@ -184,24 +194,35 @@ impl TextView {
     /// The rows on the screen.
     #[must_use]
     pub fn visible(&self) -> Vec<Shown> {
-        let height = self.height();
-        let top = self.top();
-        let mut shown = Vec::with_capacity(height);
-        let mut next = self.at_or_after(top.line);
-        if self.store.first() > 0
-            && top.part == 0
-            && next.is_some()
-            && self.before(next.unwrap_or_default()).is_none()
+        let mut shown = if self.follow {
+            self.end_rows()
+        } else {
+            self.rows_from(self.place)
+        };
+        if let Some(first) = shown.front()
+            && self.store.first() > 0
+            && first.place.part == 0
+            && self.before(first.place.line).is_none()
         {
             let words = format!("{} earlier lines were let go", self.store.first());
-            shown.push(Shown {
-                place: top,
-                spans: vec![(
-                    crate::text::cut_end(&words, self.size.0).into_owned(),
-                    Scope::LogNotice,
-                )],
-            });
+            let spans = vec![(
+                crate::text::cut_end(&words, self.size.0).into_owned(),
+                Scope::LogNotice,
+            )];
+            let place = first.place;
+            shown.push_front(Shown { place, spans });
         }
+        shown.truncate(self.height());
+        let mut shown = Vec::from(shown);
+        self.quieten(&mut shown);
+        shown
+    }
+
+    /// The rows that a screen has room for, from a place on.
+    fn rows_from(&self, top: Place) -> VecDeque<Shown> {
+        let height = self.height();
+        let mut shown = VecDeque::with_capacity(height);
+        let mut next = self.at_or_after(top.line);
         while let Some(line) = next.filter(|_| shown.len() < height) {
             let rows = self.rows_of(line);
             let skip = if line == top.line {
@@ -216,8 +237,6 @@ impl TextView {
             }));
             next = self.at_or_after(line + 1);
         }
-        shown.truncate(height);
-        self.quieten(&mut shown);
         shown
     }
 
@@ -306,10 +325,7 @@ impl TextView {
     /// Goes to the first line.
     pub fn to_start(&mut self) {
         self.follow = false;
-        self.place = Place {
-            line: self.at_or_after(0).unwrap_or_default(),
-            part: 0,
-        };
+        self.place = self.start();
     }
 
     /// Goes to the last line, and stays there while more comes.
