@@ -151,6 +151,8 @@ impl Steps {
         };
         let parent = entry.parent.as_ref();
         let parent = parent.and_then(|id| self.calls.get(id)).copied();
+        // A damaged stream may name the very call as the one that started it.
+        let parent = parent.filter(|parent| *parent < self.end());
         // Whoever draws them goes down from step to step: what a stream nests deeper stands beside its parent.
         let parent = parent.and_then(|parent| {
             if self.depth(parent) < DEEPEST {
@@ -375,6 +377,16 @@ mod tests {
             r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t49","content":"done"}]}}"#,
         );
         assert!(!steps.waits(49) && steps.waits(48));
+    }
+
+    #[test]
+    fn a_call_that_names_itself_as_its_parent_has_none() {
+        let mut steps = Steps::default();
+        steps.add(
+            None,
+            r#"{"type":"assistant","parent_tool_use_id":"t1","message":{"id":"m1","content":[{"type":"tool_use","id":"t1","name":"Agent","input":{}}]}}"#,
+        );
+        assert_eq!((steps.get(0).unwrap().parent, steps.depth(0)), (None, 0));
     }
 
     #[test]
