@@ -120,9 +120,9 @@ pub trait Host {
 }
 
 /// Messages that may wait; whoever sends more waits.
-const CHANNEL: usize = 1024;
-/// Messages taken in before the next frame.
-const BATCH: usize = 4096;
+const CHANNEL: usize = 64;
+/// How long messages are taken in before the next frame and the next look for a key.
+const BATCH: Duration = Duration::from_millis(8);
 /// Shortest time between frames while a person is at the keys.
 const FRAME: Duration = Duration::from_millis(16);
 /// The same while nobody is: what moves by itself moves in one frame, ten times a second at most.
@@ -196,9 +196,11 @@ pub async fn drive<B: Backend<Error = io::Error>>(
             redraw |= visible;
         };
         if let Some(msg) = first {
+            let began = Instant::now();
             take(msg);
-            for _ in 1..BATCH {
-                let Ok(msg) = messages.try_recv() else { break };
+            while began.elapsed() < BATCH
+                && let Ok(msg) = messages.try_recv()
+            {
                 take(msg);
             }
         }

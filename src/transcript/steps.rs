@@ -18,6 +18,8 @@ const TEXT_LIMIT: usize = 64 * 1024;
 const DEEPEST: usize = 8;
 /// Lines of one step of a shell's output; more begin another step.
 const OUTPUT_LINES: usize = 200;
+/// Most bytes kept of what shells wrote; of more the latest. The log has it all.
+const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The steps so far. Each has a number, which it keeps: the first is 0, also after older ones have been dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +37,9 @@ pub struct Steps {
     turn: usize,
     /// The step of requests being tried again, while nothing came after it.
     retrying: Option<usize>,
+    /// Steps of a shell's output whose lines are kept, the oldest first, and the bytes of each.
+    outputs: VecDeque<(usize, usize)>,
+    output_bytes: usize,
 }
 
 impl Steps {
@@ -151,8 +156,6 @@ impl Steps {
         };
         let parent = entry.parent.as_ref();
         let parent = parent.and_then(|id| self.calls.get(id)).copied();
-        // A damaged stream may name the very call as the one that started it.
-        let parent = parent.filter(|parent| *parent < self.end());
         // Whoever draws them goes down from step to step: what a stream nests deeper stands beside its parent.
         let parent = parent.and_then(|parent| {
             if self.depth(parent) < DEEPEST {
@@ -226,9 +229,32 @@ impl Steps {
         {
             lines.push(kept(line));
             self.changed.insert(self.end() - 1);
+            if let Some((_, bytes)) = self.outputs.back_mut() {
+                *bytes += line.len();
+            }
         } else if !line.trim().is_empty() {
+            self.outputs.push_back((self.end(), line.len()));
             let lines = vec![kept(line)];
             self.push(at, None, What::Output { lines });
+        } else {
+            return;
+        }
+        self.output_bytes += line.len();
+        self.let_go_of_output(OUTPUT_LIMIT);
+    }
+
+    /// Of too much output the oldest steps say how long they were, and no more.
+    fn let_go_of_output(&mut self, most: usize) {
+        while self.output_bytes > most && self.outputs.len() > 1 {
+            let Some((number, bytes)) = self.outputs.pop_front() else {
+                return;
+            };
+            self.output_bytes -= bytes;
+            if let Some(step) = self.get_mut(number)
+                && let What::Output { lines } = &mut step.what
+            {
+                *lines = vec![format!("(lines: {}; the log has them)", lines.len())];
+            }
         }
     }
 
@@ -380,13 +406,23 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_names_itself_as_its_parent_has_none() {
+    fn of_too_much_output_the_latest_is_kept_and_the_agents_own_steps_all() {
         let mut steps = Steps::default();
-        steps.add(
-            None,
-            r#"{"type":"assistant","parent_tool_use_id":"t1","message":{"id":"m1","content":[{"type":"tool_use","id":"t1","name":"Agent","input":{}}]}}"#,
-        );
-        assert_eq!((steps.get(0).unwrap().parent, steps.depth(0)), (None, 0));
+        steps.add(None, "first");
+        steps.add(None, r#"{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":"Building."}]}}"#);
+        for n in 0..OUTPUT_LINES * 5 {
+            steps.add(None, &format!("{n:0100}"));
+        }
+        steps.let_go_of_output(OUTPUT_LINES * 250);
+        let said: Vec<String> = steps.iter().map(|(_, step)| step.full_text()).collect();
+        assert_eq!(said[0], "(lines: 1; the log has them)");
+        assert_eq!(said[1], "Building.");
+        assert_eq!(said[2], "(lines: 200; the log has them)");
+        assert!(said[6].ends_with("999") && said[5].lines().count() == 200);
+        // What was let go is gone for good, and the rest counts on.
+        steps.let_go_of_output(0);
+        assert_eq!(steps.output_bytes, OUTPUT_LINES * 100);
+        assert!(steps.get(6).unwrap().full_text().ends_with("999"));
     }
 
     #[test]

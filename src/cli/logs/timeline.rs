@@ -242,7 +242,6 @@ mod tests {
                 at: Timestamp::from_second(*second).unwrap(),
                 ordinal: 0,
                 text: (*text).into(),
-                bytes: None,
                 left_out: 0,
             });
             told.extend(timeline.news(false));
@@ -285,7 +284,6 @@ mod tests {
                 at: Timestamp::from_second(second).unwrap(),
                 ordinal: 0,
                 text: text.into(),
-                bytes: None,
                 left_out: 0,
             });
         }

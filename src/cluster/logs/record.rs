@@ -28,8 +28,6 @@ pub(super) struct Record {
     /// Absent when the line does not begin with a timestamp: it is then the server's own.
     pub(super) at: Option<Timestamp>,
     pub(super) text: String,
-    /// As it came, where it is no UTF-8.
-    pub(super) bytes: Option<Box<[u8]>>,
     pub(super) left_out: u64,
     /// Of the whole line, timestamp included.
     pub(super) hash: u64,
@@ -91,17 +89,13 @@ impl Unfinished {
         }
         left_out += kept.len().saturating_sub(LINE_LIMIT) as u64;
         kept.truncate(LINE_LIMIT);
-        let (text, bytes) = match String::from_utf8(kept) {
-            Ok(text) => (text, None),
-            Err(error) => {
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                (text, Some(error.into_bytes().into()))
-            }
+        let text = match String::from_utf8(kept) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
         Record {
             at,
             text,
-            bytes,
             left_out,
             hash,
         }

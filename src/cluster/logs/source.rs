@@ -424,7 +424,6 @@ impl Follow {
             at,
             ordinal,
             text: record.text,
-            bytes: record.bytes,
             left_out: record.left_out,
         }))
         .await

@@ -32,7 +32,7 @@ pub use standing::Standing;
 pub use store::{Line, LineId, Store};
 
 /// Bytes of lines kept in memory unless the owner says otherwise; older ones are written away.
-pub const LIMIT: usize = 128 * 1024 * 1024;
+pub const LIMIT: usize = 64 * 1024 * 1024;
 
 /// Bytes that [`TextView::work`] looks at in one go: well below a millisecond.
 const AT_ONCE: usize = 128 * 1024;
@@ -259,14 +259,10 @@ impl TextView {
 
     /// The same, said outright.
     pub fn set_wrap(&mut self, wrap: bool) {
-        let found = self.current.filter(|line| self.shows(*line));
         self.wrap = wrap;
         self.left = 0;
         self.place.part = 0;
         self.settle();
-        if let Some(line) = found {
-            self.reveal(line);
-        }
     }
 
     /// No times, times of day, times since the first line.
