@@ -91,3 +91,26 @@ async fn text(State(metrics): State<Metrics>) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], metrics.text())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_once_is_not_missed_again_until_it_is_waited_for_anew() {
+        let health = Health::default();
+        // Nobody waits for it.
+        health.still_waits_for("runs", "cut off");
+        assert!(health.missing().is_empty());
+        health.waits_for("runs", "not listed yet");
+        health.still_waits_for("runs", "cut off");
+        assert_eq!(health.missing(), ["runs: cut off"]);
+        health.has("runs");
+        health.still_waits_for("runs", "cut off");
+        assert!(health.missing().is_empty());
+        health.waits_for("runs", "not listed yet");
+        assert_eq!(health.missing(), ["runs: not listed yet"]);
+        health.without("runs");
+        assert!(health.missing().is_empty());
+    }
+}

@@ -174,3 +174,120 @@ fn known<K: RunResource>(store: &Store<DeserializeGuard<K>>) -> impl Iterator<It
     let runs = store.state().into_iter();
     runs.filter_map(|guard| guard.0.clone().ok().map(Into::into))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use kube_runtime::reflector;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::resources::CodeRun;
+
+    fn run(name: &str, uid: &str, status: &Value) -> CodeRun {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "namespace": "n", "uid": uid, "generation": 1 },
+            "spec": { "repositoryUrl": "/srv/x.git", "sourceBranch": "main", "taskId": "1", "service": "shop" },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    /// Names of the runs that are woken.
+    fn woken(runs: &[CodeRun], touched: Touched) -> Vec<String> {
+        let (store, mut writer) = reflector::store();
+        for run in runs {
+            let run = DeserializeGuard(Ok(run.clone()));
+            writer.apply_watcher_event(&watcher::Event::Apply(run));
+        }
+        let woken = concerned(store, "n".into(), stream::iter([touched]));
+        let woken: Vec<_> = woken.collect().now_or_never().unwrap();
+        let mut names: Vec<String> = woken
+            .into_iter()
+            .map(|it| it.unwrap().obj_ref.name)
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_a_run_owns_wakes_that_run_and_none_that_had_its_name() {
+        let long = "l".repeat(253);
+        let runs = [
+            run("short", "u1", &Value::Null),
+            run(&long, "u2", &Value::Null),
+        ];
+        let of = |name: &str, uid: &str| Touched {
+            run: Some((name.to_owned(), uid.to_owned())),
+            name: "job".into(),
+        };
+        assert_eq!(woken(&runs, of("short", "u1")), ["short"]);
+        // A label holds the beginning of such a name.
+        assert_eq!(woken(&runs, of(&long[..63], "u2")), [long.as_str()]);
+        assert!(woken(&runs, of("short", "u0")).is_empty());
+    }
+
+    #[test]
+    fn a_shared_workspace_wakes_those_that_wait_for_it() {
+        let waits = |name: &str, reason: &str, claim: &str| {
+            let status = json!({ "phase": "Pending", "reason": reason, "workspaceName": claim });
+            run(name, name, &status)
+        };
+        let runs = [
+            waits("in-use", "InUse", "shop"),
+            waits("terminating", "Terminating", "shop"),
+            waits("elsewhere", "InUse", "till"),
+            waits("suspended", "Suspended", "shop"),
+            run("new", "new", &Value::Null),
+        ];
+        let touched = Touched {
+            run: None,
+            name: "shop".into(),
+        };
+        assert_eq!(woken(&runs, touched), ["in-use", "terminating"]);
+    }
+
+    #[test]
+    fn an_object_tells_the_runs_of_its_kind_and_others_tell_nobody() {
+        let touch = |labels: Value| {
+            let (docs, mut docs_woken) = mpsc::unbounded();
+            let (code, mut code_woken) = mpsc::unbounded();
+            let object = json!({ "metadata": { "name": "o", "labels": labels } });
+            let object: k8s_openapi::api::batch::v1::Job = serde_json::from_value(object).unwrap();
+            Wake { docs, code }.touched(&object);
+            let told = |woken: &mut mpsc::UnboundedReceiver<Touched>| {
+                let touched = woken.try_recv().ok()?;
+                Some(touched.run.map_or(touched.name, |(name, _)| name))
+            };
+            (told(&mut docs_woken), told(&mut code_woken))
+        };
+        let of_run = json!({ naming::LABEL_KIND: "docs", naming::LABEL_RUN: "r", naming::LABEL_RUN_UID: "u" });
+        assert_eq!(touch(of_run), (Some("r".into()), None));
+        let shared = json!({ naming::LABEL_KIND: "code" });
+        assert_eq!(touch(shared), (None, Some("o".into())));
+        assert_eq!(touch(json!({})), (None, None));
+    }
+
+    #[test]
+    fn a_run_is_looked_at_when_a_person_changed_it_and_not_for_its_own_status() {
+        let seen = |change: &dyn Fn(&mut CodeRun)| {
+            let mut run = run("r", "u", &Value::Null);
+            change(&mut run);
+            what_a_person_changed(&run)
+        };
+        let before = seen(&|_| {});
+        assert_eq!(before, seen(&|run| run.status = Some(RunStatus::default())));
+        assert_ne!(before, seen(&|run| run.metadata.generation = Some(2)));
+        assert_ne!(
+            before,
+            seen(&|run| run.metadata.finalizers = Some(vec!["f".into()]))
+        );
+        let gone: Value = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+        let gone: k8s_openapi::api::core::v1::ConfigMap = serde_json::from_value(gone).unwrap();
+        let gone = gone.metadata.deletion_timestamp;
+        assert_ne!(
+            before,
+            seen(&|run| run.metadata.deletion_timestamp.clone_from(&gone))
+        );
+    }
+}

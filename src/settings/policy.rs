@@ -145,6 +145,7 @@ mod tests {
             ("https://ada@github.com:443/acme/shop", true),
             ("https://git.example.com/acme/shop", true),
             ("https://example.com/acme/shop", false),
+            ("https://git.example.com.evil.example/acme/shop", false),
             ("https://github.com.evil.example/acme/shop", false),
             ("https://github.com@evil.example/acme/shop", false),
             ("http://evil.example/github.com/shop", false),

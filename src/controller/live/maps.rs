@@ -303,3 +303,75 @@ async fn tell(recorder: &Recorder, map: &ConfigMap, why: &str) {
         tracing::warn!(%error, "an Event about the settings was lost");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// An API that has the ConfigMap at the first list, and whose watches have always expired.
+    fn forgetful() -> Client {
+        let lists = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let lists = Arc::clone(&lists);
+            async move {
+                let watch = request
+                    .uri()
+                    .query()
+                    .unwrap_or_default()
+                    .contains("watch=true");
+                let body = if watch {
+                    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired", "message": "" });
+                    json!({ "type": "ERROR", "object": status })
+                } else {
+                    let map = json!({
+                        "metadata": { "name": PULL_REQUEST_MAP, "resourceVersion": "1" }, "data": { "labels": "ours" },
+                    });
+                    let first = lists.fetch_add(1, Ordering::SeqCst) == 0;
+                    let items = if first { vec![map] } else { vec![] };
+                    json!({ "kind": "ConfigMapList", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items })
+                };
+                let body = Body::from(format!("{body}\n").into_bytes());
+                Ok::<_, std::convert::Infallible>(Response::new(body))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn what_went_while_nobody_watched_holds_no_more() {
+        let maps = SettingsMaps {
+            client: forgetful(),
+            namespace: "default".into(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+        };
+        let followed = maps.follow_over(Settings::shipped());
+        let shipped = followed.settings.current().publish.docs["labels"].clone();
+        let (settings, read) = (followed.settings.clone(), followed.read());
+        let keep_up = tokio::spawn(followed.keep_up);
+        let there = async {
+            read.await;
+            let labels =
+                |settings: &LiveSettings| settings.current().publish.docs["labels"].clone();
+            let mut changes = std::pin::pin!(settings.changes());
+            let mut seen = vec![labels(&settings)];
+            while seen.last() != Some(&shipped) {
+                changes.next().await;
+                seen.push(labels(&settings));
+            }
+            seen
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(60), there).await;
+        assert_eq!(seen.unwrap(), ["ours", shipped.as_str()]);
+        keep_up.abort();
+    }
+}
