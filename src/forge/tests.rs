@@ -256,6 +256,19 @@ async fn a_pull_request_whose_answer_was_lost_is_found_instead_of_made_twice() {
 }
 
 #[tokio::test]
+async fn a_pull_request_of_another_branch_is_never_taken_for_the_one_asked_for() {
+    let scene = Scene::new(|_| ()).await;
+    // A server that leaves out the filter it does not understand.
+    let others = json!([{
+        "number": 99, "state": "open", "html_url": "https://forge.example/pull/99",
+        "head": {"ref": "somebody/else"}, "base": {"ref": "feature/nested/checkout"},
+    }]);
+    scene.plan(Method::GET, "/pulls?", 200, others, 1).await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    assert_eq!((made.number, made.head.as_str()), (1, "docs/plan-7f3a"));
+}
+
+#[tokio::test]
 async fn permission_and_refusals_are_not_tried_again() {
     let scene = Scene::new(|_| ()).await;
     scene.plan(Method::GET, "/pulls", 401, Value::Null, 1).await;

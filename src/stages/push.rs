@@ -257,7 +257,7 @@ async fn push(
     if let Some(lease) = lease {
         remote
             .talk(repository, |git| {
-                git.args(["push", "--quiet", "--porcelain", &lease, "--", &remote.url])
+                git.args(["push", "--quiet", &lease, "--", &remote.url])
                     .arg(format!("{head}:refs/heads/{branch}"))
             })
             .await

@@ -127,6 +127,35 @@ async fn what_is_asked_and_answered_is_what_github_describes() {
     assert!(complaints.len() > 10, "{complaints:?}");
 }
 
+#[tokio::test]
+async fn what_stands_already_is_not_asked_for_again_and_nobody_else_may_change_the_branch() {
+    let mut scene = Scene::new().await;
+    for _ in 0..2 {
+        scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    }
+    let exchanges = scene.recorded();
+    let sent = |path: &str| {
+        let sent = exchanges.iter();
+        let sent = sent.filter(|said| said.method == Method::POST && said.uri.ends_with(path));
+        sent.map(|said| &said.sent).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        sent("/graphql").len(),
+        1,
+        "auto-merge is on after the first"
+    );
+    let opened = sent("/pulls");
+    assert_eq!(opened.len(), 1);
+    let given = spec();
+    assert_eq!(
+        *opened[0],
+        serde_json::json!({
+            "title": given.title, "body": given.body, "head": given.head, "base": given.base,
+            "draft": true, "maintainer_can_modify": false,
+        })
+    );
+}
+
 /// One exchange as GitHub documents it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

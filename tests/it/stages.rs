@@ -4,6 +4,7 @@ mod bench;
 mod credentials;
 mod hostile;
 mod large_files;
+mod moving;
 mod nested;
 mod prep;
 mod proxied;

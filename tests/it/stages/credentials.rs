@@ -1,6 +1,8 @@
 //! The Git token over HTTP: it reaches the host of the run's URL and nobody else.
 
-use flightdeck::runs::{ForgeTarget, reason};
+use std::os::unix::fs::PermissionsExt;
+
+use flightdeck::runs::{DocsSource, ForgeTarget, RunKind, reason};
 
 use super::bench::Bench;
 use crate::support::git_host::{GitHost, password};
@@ -70,4 +72,62 @@ async fn a_remote_that_is_no_known_forge_never_gets_the_token() {
     let message = prep.report.message.unwrap();
     assert!(message.contains("none was given"), "{message}");
     assert_eq!(here.told(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submodule_and_a_docs_repository_of_another_host_never_get_the_token() {
+    let mut bench = Bench::new();
+    let here = GitHost::with(TOKEN, Some(bench.path("")));
+    let other = GitHost::with(TOKEN, None);
+    let elsewhere = other.serve().await;
+    point(&mut bench, &here.serve().await);
+    bench.manifest.kind = RunKind::Code;
+    bench.manifest.task_ids = vec!["1".into()];
+    bench.write(
+        ".gitmodules",
+        &format!("[submodule \"lib\"]\n\tpath = libs/x\n\turl = {elsewhere}/lib.git\n"),
+    );
+    bench.git(&["add", "."]);
+    let link = format!("160000,{},libs/x", bench.commit);
+    bench.git(&["update-index", "--add", "--cacheinfo", &link]);
+    bench.git(&["commit", "-qm", "a submodule"]);
+    bench.git(&["push", "-q", "origin", "feature/shop"]);
+    let prep = bench.stage("prep clone");
+    assert_eq!(prep.code, 0, "{}", prep.log);
+    let said = "The submodule libs/x cannot be brought along";
+    assert!(prep.log.contains(said), "{}", prep.log);
+    bench.manifest.docs = Some(DocsSource {
+        repository_url: format!("{elsewhere}/docs.git"),
+        directory: ".".into(),
+        branch: None,
+        known_host: false,
+    });
+    let prep = bench.stage("prep clone");
+    assert_eq!(prep.code, 1, "{}", prep.log);
+    assert_eq!(other.told(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_is_asked_for_a_password_in_the_place_of_the_token() {
+    let other = GitHost::with(TOKEN, None);
+    let refusing = GitHost::with("another", None);
+    let leading = GitHost::leading(other.serve().await);
+    for (host, said) in [(refusing, "check the token"), (leading, "refused")] {
+        let mut bench = Bench::new();
+        point(&mut bench, &host.serve().await);
+        let asks = bench.path("asks");
+        let asked = bench.path("asked-for-a-password");
+        let script = format!("#!/bin/sh\necho asked > '{}'\necho x\n", asked.display());
+        std::fs::write(&asks, script).unwrap();
+        std::fs::set_permissions(&asks, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["GIT_ASKPASS", "SSH_ASKPASS"] {
+            let program = asks.display().to_string();
+            bench.credential.push((name.into(), program));
+        }
+        let prep = bench.stage("prep clone");
+        assert_eq!(prep.code, 1, "{}", prep.log);
+        let message = prep.report.message.unwrap();
+        assert!(message.contains(said), "{message}");
+        assert!(!asked.exists(), "{message}");
+    }
 }

@@ -304,3 +304,46 @@ fn a_working_directory_that_is_a_link_out_of_the_repository_stops_the_run() {
             .contains("link out of the repository")
     );
 }
+
+/// A code run of task 1.
+fn code_bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.manifest.kind = flightdeck::runs::RunKind::Code;
+    bench.manifest.task_ids = vec!["1".into()];
+    bench
+}
+
+#[test]
+fn objects_that_git_itself_would_not_make_are_never_pushed() {
+    let bench = code_bench();
+    // A folder `.git` within a commit would be a repository of the agent's in every clone.
+    bench.agent(
+        "set -e
+blob=$(echo x | git hash-object -w --stdin)
+tree=$( (git ls-tree HEAD; printf '100644 blob %s\\t.git\\n' $blob) | git mktree)
+git update-ref HEAD $(git commit-tree -p HEAD -m x $tree)
+echo work > work.txt",
+    );
+    let ended = bench.run();
+    assert_eq!(
+        (ended.code, ended.report.reason.as_deref()),
+        (1, Some(reason::AGENT_FAILED)),
+        "{}",
+        ended.log
+    );
+    assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
+}
+
+#[test]
+fn a_file_that_is_moved_to_where_a_plan_is_read_is_never_pushed() {
+    let bench = code_bench();
+    bench.push("notes.json", "{\"master\":{\"tasks\":[]}}");
+    bench.agent(
+        "mkdir -p web/.taskmaster/tasks && git mv notes.json web/.taskmaster/tasks/tasks.json && git commit -qm move",
+    );
+    refused(
+        &bench,
+        reason::OUTSIDE_TASK,
+        "web/.taskmaster/tasks/tasks.json",
+    );
+}

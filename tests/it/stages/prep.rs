@@ -332,3 +332,29 @@ fn a_project_in_a_folder_with_a_strange_name_is_only_a_strange_name() {
         assert!(!bench.anywhere("pwned"), "{directory}");
     }
 }
+
+#[test]
+fn a_checkout_has_nowhere_to_push_to_and_signs_nothing() {
+    let bench = Bench::new();
+    bench.agent(
+        "test -z \"$(git remote)\" && test \"$(git config commit.gpgSign)\" = false && flightdeck agent template",
+    );
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+}
+
+#[test]
+fn a_target_branch_that_git_cannot_hold_beside_the_source_is_said_before_anything_is_cloned() {
+    for target in ["feature/shop/docs", "feature", "feature/shop"] {
+        let mut bench = Bench::new();
+        bench.manifest.target_branch = target.into();
+        let prep = bench.stage("prep clone");
+        assert_eq!(prep.code, 1, "{target}: {}", prep.log);
+        let message = prep.report.message.unwrap();
+        assert!(
+            message.contains("another target branch") || message.contains("a branch of its own"),
+            "{target}: {message}"
+        );
+        assert!(!prep.log.contains("Cloning"), "{}", prep.log);
+    }
+}
