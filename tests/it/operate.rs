@@ -9,6 +9,7 @@ use std::{
 
 use flightdeck::{controller, resources::DocsRun};
 use k8s_openapi::api::{
+    coordination::v1::Lease,
     core::v1::{ConfigMap, PersistentVolumeClaim},
     events::v1::Event,
 };
@@ -320,9 +321,15 @@ async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
             code == 503 && text.contains("line 2: workspace.size")
         })
         .await;
+    refusal(&client).await;
+    let mended = jiff::Timestamp::now();
     write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
     process.until("/readyz", |code, _| code == 200).await;
     assert_eq!(size_of_workspace(&client, "docs-1").await, "3Gi");
+    let leases: Api<Lease> = Api::default_namespaced(client.clone());
+    let lease = leases.get("flightdeck-controller").await.unwrap();
+    let begun = lease.spec.unwrap().acquire_time.unwrap().0;
+    assert!(begun > mended, "it began without its settings");
     process.end();
     served.end().await;
 }
@@ -393,8 +400,7 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
     assert!(said.contains("nothing was deleted"), "{said}");
 
     // Nor while a controller is at work.
-    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
-        Api::default_namespaced(client.clone());
+    let leases: Api<Lease> = Api::default_namespaced(client.clone());
     let now = format!("{:.6}", jiff::Timestamp::now());
     let lease = json!({
         "metadata": { "name": "flightdeck-controller" },
@@ -489,8 +495,7 @@ async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
         .create(&PostParams::default(), &secret)
         .await
         .unwrap();
-    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
-        Api::default_namespaced(served.client.clone());
+    let leases: Api<Lease> = Api::default_namespaced(served.client.clone());
     let now = format!("{:.6}", jiff::Timestamp::now());
     let lease = json!({
         "metadata": { "name": "flightdeck-controller" },
