@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
-"""Follows one log with Flightdeck and with its peers, in the same minutes on the same machine, and prints what each costs.
+"""Follows one log with Flightdeck, with kubectl and with other consoles, in the same minutes on the same machine, and prints what each costs.
 
     cargo build --release
     cargo install kubetui kdash --root target/peers-rs
+    pip install pyte
     PATH=target/peers-rs/bin:$PATH benches/side_by_side.py [--seconds 30] [--lines 1000000] [NAME ...]
 
 The log is that of a docs run on the embedded cluster whose agent is a script of this file: it writes numbered lines of 120
-bytes. It is opened in the console, in kubetui and in kdash as a person would, each alone, each in a terminal of 140x40. Measured of each:
+bytes. It is opened in each console as a person would, each alone, in a terminal of 140x40; `kubectl logs -f` writes into the same.
+Measured of each:
 
   paint      from its start to the first text on the screen
   rest       CPU and wake-ups (voluntary context switches of all its threads) a second, nothing happening
   follow     the same, and what is resident, while 1,000 lines a second arrive
-  key        from a key to the first byte that answers it, while they arrive
-  burst      from the program's start to the last line of a log of --lines on the screen, and what is resident then
+  key        from a key to what answers it on the screen, while they arrive
+  keeps up   the most lines a second, of those tried, of which the last is on the screen within a second of being written
+  lost       of 5,000 lines, those that are found nowhere when its log is gone through from the first to the last
+  MiB        what is resident when --lines have arrived, 20,000 a second; "never" when the last was not shown within two minutes
 
-Only Python's standard library; Linux only (/proc). A program that is not on the PATH is left out, and said.
+Python's standard library, and pyte to read its screen (without it nothing is said of lost lines); Linux only (/proc). A
+program that is not on the PATH is left out, and said.
 """
 
 import argparse
@@ -43,23 +48,23 @@ import json, os, sys, time
 if "--help" in sys.argv:
     sys.exit(0)
 told = json.load(open({told!r}))
-rate, count, burst = told["rate"], told["count"], told["burst"]
+rate, count = told["rate"], told["count"]
 def lines(a, b):
     return b"".join(b"seq %09d %s\\n" % (i, b"x" * {pad}) for i in range(a, b))
 def put(data):
     view = memoryview(data)
     while view:
         view = view[os.write(1, view):]
-for a in range(0, burst, 10_000):
-    put(lines(a, min(a + 10_000, burst)))
-start, n = time.monotonic(), burst
+start, n = time.monotonic(), 0
 while n < count:
-    due = min(count, burst + int((time.monotonic() - start) * rate))
+    due = min(count, int((time.monotonic() - start) * rate))
     if due > n:
         put(lines(n, due))
         n = due
     time.sleep(0.01)
 put(b"!!WRITER!DONE!!\\n")
+with open(told["done"], "w") as file:
+    file.write(str(time.time()))
 time.sleep(told["rest"])
 '''
 
@@ -185,6 +190,7 @@ class World:
         for name in ("home", "bin", "repo/.taskmaster/tasks"):
             (self.dir / name).mkdir(parents=True)
         self.told = self.dir / "told.json"
+        self.done = self.dir / "done"
         agent = self.dir / "bin/claude"
         agent.write_text(AGENT.format(python=sys.executable, told=str(self.told), pad=LINE - 15))
         agent.chmod(0o755)
@@ -209,8 +215,9 @@ class World:
         done = subprocess.run([self.flightdeck, *args], cwd=self.repo, env=self.env, check=True, capture_output=True, text=True)
         return done.stdout
 
-    def launch(self, rate, count, burst=0, rest=600):
-        self.told.write_text(json.dumps({"rate": rate, "count": count, "burst": burst, "rest": rest}))
+    def launch(self, rate, count, rest=600):
+        self.done.unlink(missing_ok=True)
+        self.told.write_text(json.dumps({"rate": rate, "count": count, "rest": rest, "done": str(self.done)}))
         return self.fd("run", "docs", "--task", "1", "-o", "name").split()[0]
 
     def pod(self, run):
@@ -241,27 +248,43 @@ class World:
 
 
 # Of each: its arguments; what is on the screen before each key on the way to the log of the only run; a key, what answers it, and
-# the key that undoes it.
+# the key that undoes it: none for a program that takes no keys; what moves into the log, where opening it does not.
 PROGRAMS = {
-    "flightdeck": dict(argv=lambda w: [w.flightdeck], log=[(rb"docs-main", b"2"), (None, b"l")], key=b"?", undo=b"\x1b", answer=rb"help|Help|Keys"),
-    "kubetui": dict(argv=lambda w: ["kubetui", "-n", "default"], log=[(rb"-agent-", b"\r")], key=b"?", undo=b"\x1b", answer=rb"Help|help"),
-    "kdash": dict(argv=lambda w: ["kdash", "-n", "default"], log=[(rb"-agent-", b"\r"), (rb"agent", b"\r")], key=b"?", undo=b"\x1b", answer=rb"Help|Keybindings"),
+    "flightdeck": dict(argv=lambda w, pod: [w.flightdeck], log=[(rb"docs-main", b"2"), (None, b"l")], key=b"?", undo=b"\x1b", answer=rb"help|Help|Keys"),
+    "kubectl": dict(argv=lambda w, pod: ["kubectl", "logs", "-f", pod, "-c", "agent"], log=[], key=None),
+    "kubetui": dict(argv=lambda w, pod: ["kubetui", "-n", "default"], log=[(rb"-agent-", b"\r")], into=b"\t\t", key=b"?", undo=b"\x1b", answer=rb"Help|help"),
+    "kdash": dict(argv=lambda w, pod: ["kdash", "-n", "default"], log=[(rb"-agent-", b"\r"), (rb"agent", b"\r")], key=b"?", undo=b"\x1b", answer=rb"Help|Keybindings"),
 }
+RATES = [1_000, 5_000, 20_000, 50_000, 100_000]
 
 
 def paint(world, program):
     """Milliseconds from the start to the first text, the median of five."""
     times = []
     for _ in range(5):
-        terminal = Terminal(program["argv"](world), world.env, world.repo)
+        terminal = Terminal(program["argv"](world, None), world.env, world.repo)
         at = terminal.first(rb"[A-Za-z]{3}")
         times.append(1000 * (at - terminal.started))
         terminal.end()
     return statistics.median(times)
 
 
+def resting(world, program, seconds):
+    """CPU and wake-ups a second of a program that has nothing to do."""
+    run = None if program["key"] else world.launch(rate=1000, count=1)
+    terminal = Terminal(program["argv"](world, run and world.pod(run)), world.env, world.repo)
+    time.sleep(5)
+    cost = Cost(terminal.pid)
+    time.sleep(seconds)
+    rest = cost.so_far()
+    terminal.end()
+    if run:
+        world.remove(run)
+    return rest
+
+
 def open_log(world, program, pod):
-    terminal = Terminal(program["argv"](world), world.env, world.repo)
+    terminal = Terminal(program["argv"](world, pod), world.env, world.repo)
     for wanted, keys in program["log"]:
         if wanted and terminal.first(wanted, timeout=20) is None:
             raise SystemExit(f"{wanted!r} never came; the screen said: {ESCAPES.sub(b' ', bytes(terminal.data))[-800:]!r}")
@@ -299,26 +322,89 @@ def followed(world, program, seconds):
     time.sleep(seconds)
     cpu, woken = cost.so_far()
     memory = resident(terminal.pid)
-    keys = latencies(terminal, program)
+    keys = latencies(terminal, program) if program["key"] else []
     terminal.end()
     world.remove(run)
     return cpu, woken, memory, keys
 
 
-def burst(world, program, lines):
-    """Seconds from the last line written to that line on the screen, and MiB resident then."""
-    run = world.launch(rate=1, count=lines, burst=lines)
-    pod = world.pod(run)
-    terminal = open_log(world, program, pod)
-    deadline = time.monotonic() + 240
-    came = None
-    while time.monotonic() < deadline and came is None:
-        came = terminal.first(b"!!WRITER!DONE!!", timeout=1)
+def late(world, terminal, timeout):
+    """Seconds from the last line's writing to its being shown; None when it was not."""
+    shown = terminal.first(b"!!WRITER!DONE!!", timeout=timeout)
+    if shown is None:
+        return None
+    return max(0.0, time.time() - (time.monotonic() - shown) - float(world.done.read_text()))
+
+
+def keeps_up(world, program):
+    """The highest rate that is kept up with, and the lines lost of 5,000, or None."""
+    kept, lost = 0, None
+    for rate in RATES:
+        run = world.launch(rate=rate, count=5 * rate)
+        terminal = open_log(world, program, world.pod(run))
+        behind = late(world, terminal, 30)
+        if rate == RATES[0]:
+            lost = len(set(range(5 * rate)) - gone_through(terminal, program))
+        terminal.end()
+        world.remove(run)
+        if behind is None or behind > 1:
+            break
+        kept = rate
+    return kept, lost
+
+
+def gone_through(terminal, program):
+    """Numbers of the lines that are seen from the first page to the last."""
+    number = re.compile(r"seq (\d{9})")
+    if not program["key"]:
+        return {int(n) for n in re.findall(number, bytes(terminal.data).decode())}
+    try:
+        import pyte
+    except ImportError:
+        print("SKIPPED lost lines: pyte is not installed")
+        return set(range(5 * RATES[0]))
+    screen = pyte.Screen(140, 40)
+    stream = pyte.ByteStream(screen)
+    # The whole screen is drawn anew for an emulator that begins in the middle.
+    fed = 0
+
+    def look():
+        nonlocal fed
+        quiet = time.monotonic()
+        while time.monotonic() - quiet < 0.03:
+            with terminal.lock:
+                new = bytes(terminal.data[fed:])
+            if new:
+                stream.feed(new)
+                fed, quiet = fed + len(new), time.monotonic()
+            time.sleep(0.002)
+        return screen.display
+
+    seen, before = set(), None
+    terminal.type(program.get("into", b""))
+    time.sleep(0.2)
+    terminal.type(b"\x1b[H")
+    time.sleep(0.5)
+    while True:
+        page = look()
+        numbers = {int(n) for row in page for n in number.findall(row)}
+        if numbers == before:
+            return seen
+        seen |= numbers
+        before = numbers
+        # Not by pages: some programs have pages that are longer than their screen.
+        terminal.type(b"\x1b[B" * 10)
+
+
+def million(world, program, lines):
+    """MiB resident once so many lines were shown; None when the last never was."""
+    run = world.launch(rate=20_000, count=lines)
+    terminal = open_log(world, program, world.pod(run))
+    behind = late(world, terminal, lines / 20_000 + 120)
     memory = resident(terminal.pid)
-    spent = None if came is None else came - terminal.started
     terminal.end()
     world.remove(run)
-    return spent, memory
+    return memory, behind
 
 
 def main():
@@ -330,23 +416,20 @@ def main():
     told = told.parse_args()
     world = World(told.flightdeck.resolve())
     try:
-        print(f"{'program':<12}{'paint':>8}{'rest CPU':>10}{'wakes/s':>9}{'CPU':>8}{'wakes/s':>9}{'MiB':>7}{'key p50':>9}{'p99':>7}{'lines on screen':>17}{'MiB':>7}")
+        print(f"{'program':<12}{'paint':>9}{'rest CPU':>10}{'wakes/s':>9}{'CPU':>8}{'wakes/s':>9}{'MiB':>6}{'key p50':>10}{'p99':>10}{'keeps up':>10}{'lost':>7}{'MiB':>7}")
         for name in told.programs:
             program = PROGRAMS[name]
-            if not shutil.which(program["argv"](world)[0]):
+            if not shutil.which(program["argv"](world, "")[0]):
                 print(f"SKIPPED {name}: it is not on the PATH")
                 continue
-            first = paint(world, program)
-            terminal = Terminal(program["argv"](world), world.env, world.repo)
-            time.sleep(5)
-            cost = Cost(terminal.pid)
-            time.sleep(told.seconds / 2)
-            rest = cost.so_far()
-            terminal.end()
+            first = f"{paint(world, program):.0f} ms" if program["key"] else "-"
+            rest = resting(world, program, told.seconds / 2)
             cpu, woken, memory, keys = followed(world, program, told.seconds)
-            spent, after = burst(world, program, told.lines)
-            took = "never" if spent is None else f"{spent:.1f} s"
-            print(f"{name:<12}{first:>5.0f} ms{rest[0]:>8.1f} %{rest[1]:>9.1f}{cpu:>6.1f} %{woken:>9.0f}{memory:>7.0f}{percentile(keys, .5):>6.1f} ms{percentile(keys, .99):>7.1f}{took:>17}{after:>7.0f}", flush=True)
+            key = [f"{percentile(keys, share):.1f} ms" if keys else "-" for share in (0.5, 0.99)]
+            kept, lost = keeps_up(world, program)
+            after, behind = million(world, program, told.lines)
+            after = f"{after:.0f}" if behind is not None else "never"
+            print(f"{name:<12}{first:>9}{rest[0]:>8.1f} %{rest[1]:>9.1f}{cpu:>6.1f} %{woken:>9.0f}{memory:>6.0f}{key[0]:>10}{key[1]:>10}{kept:>10,}{lost:>7}{after:>7}", flush=True)
     finally:
         world.close()
 
