@@ -39,8 +39,8 @@ use tokio::net::TcpListener;
 use self::{
     net::{Catch, Net},
     planted::{
-        DOCS, KEY, MODEL, OWN_MODEL, PROXY, REMOTE, STORE, Search, TOKEN, VARIABLE, in_address,
-        pieces_on,
+        DOCS, KEY, MODEL, OWN_MODEL, POD_PROXY, PROXY, REMOTE, STORE, Search, TOKEN, VARIABLE,
+        in_address, pieces_on,
     },
     programs::{Programs, Seen},
 };
@@ -73,7 +73,7 @@ echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"total
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where a file may hold what was planted: what, a part of its path, and why.
-const IN_FILES: [(&str, &str, &str); 12] = [
+const IN_FILES: [(&str, &str, &str); 13] = [
     ("store", "person/.git-credentials", "planted there"),
     ("remote", "project/.git/config", "planted there"),
     (
@@ -85,6 +85,7 @@ const IN_FILES: [(&str, &str, &str); 12] = [
     ("token", "embedded/objects.", "the Secret itself"),
     ("key", "embedded/objects.", "the Secret itself"),
     ("model", "embedded/objects.", "the Secret itself"),
+    ("pod proxy", "embedded/objects.", "the Secret itself"),
     ("docs", "embedded/objects.", "the run as somebody wrote it"),
     ("docs", "/run.", "the run as somebody wrote it, kept"),
     ("key", "/volumes/ssh/key", "the Secret, where ssh reads it"),
@@ -215,14 +216,16 @@ impl Drop for World {
     }
 }
 
-/// Makes the Secrets of the user and of the model.
+/// Makes the Secrets of the user, of the model and of the proxy.
 async fn plant_secrets(client: &Client) {
     let key =
         format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n");
+    let proxy = format!("http://pods:{}@127.0.0.1:9", in_address(POD_PROXY));
     for (name, field, value) in [
         ("github-pat-ada", "token", TOKEN),
         ("github-ssh-ada", "ssh-privatekey", &key),
         ("anthropic-api-key", "api-key", MODEL),
+        ("pod-proxy", "HTTPS_PROXY", &proxy),
     ] {
         let secret: Secret = serde_json::from_value(json!({
             "metadata": {"name": name},
@@ -324,7 +327,7 @@ async fn a_secret_is_found_nowhere_but_where_it_belongs() {
         })
         .await;
     let config = format!(
-        "[defaults]\nagent = \"template\"\n[allow]\ngithub_token_hosts = [\"127.0.0.1\"]\nssh_key_hosts = [\"forge.example\"]\n[forge]\nhosts = [{{ match = \"127.0.0.1\", api_url = \"{}\", repository = \"acme/project\" }}]\n",
+        "[defaults]\nagent = \"template\"\n[pods]\nproxy = {{ secret = \"pod-proxy\" }}\n[allow]\ngithub_token_hosts = [\"127.0.0.1\"]\nssh_key_hosts = [\"forge.example\"]\n[forge]\nhosts = [{{ match = \"127.0.0.1\", api_url = \"{}\", repository = \"acme/project\" }}]\n",
         forge.url()
     );
     fs::write(world.at("home/config/config.toml"), &config).unwrap();
@@ -485,6 +488,7 @@ fn in_files(search: &Search, caught: &[Catch]) {
 /// Never in a word; in the environment only of who needs it.
 fn in_processes(search: &Search, seen: &[Seen]) {
     let (mut talks, mut agents) = (0, 0);
+    let is_proxy = |name: &str| name.to_lowercase().ends_with("_proxy");
     for process in seen {
         for word in &process.words {
             let mut found = search.found(word.as_bytes());
@@ -511,12 +515,15 @@ fn in_processes(search: &Search, seen: &[Seen]) {
                             is_ours && name == "GITHUB_TOKEN" || name == "FLIGHTDECK_GIT_TOKEN"
                         }
                         "variable" => is_ours && name == "GH_TOKEN",
-                        "proxy" => name.to_lowercase().ends_with("_proxy"),
+                        "proxy" | "pod proxy" => is_proxy(name),
                         _ => false,
                     },
                     (true, true) => {
-                        agents += 1;
-                        found == "model" && name == "ANTHROPIC_API_KEY"
+                        agents += usize::from(found == "model");
+                        let model = found == "model" && name == "ANTHROPIC_API_KEY";
+                        // Behind a proxy nothing reaches the model without it.
+                        let proxy = found == "pod proxy" && is_proxy(name);
+                        (model || proxy) && process.variable("HANDOVER").is_none()
                     }
                 };
                 assert!(needed, "{found} as {name} for {:?}", process.words);

@@ -24,11 +24,13 @@ pub const MODEL: &str = "sk-ant-f6D+Model/Secret=h9Bv2";
 pub const OWN_MODEL: &str = "sk-ant-z4C+Model/own=variable8";
 /// Password of the proxy that the person's environment names.
 pub const PROXY: &str = "Yt7+Proxy/password=n3Fk";
+/// Password of the proxy that the pods are given by a Secret.
+pub const POD_PROXY: &str = "Qw2+Pod/proxy=secret8Lz";
 /// In the address of a docs repository.
 pub const DOCS: &str = "ghp_e9W+Docs/address=2oXj5rMa";
 
 /// Each with its name.
-const PLANTED: [(&str, &str); 9] = [
+const PLANTED: [(&str, &str); 10] = [
     ("token", TOKEN),
     ("remote", REMOTE),
     ("store", STORE),
@@ -37,6 +39,7 @@ const PLANTED: [(&str, &str); 9] = [
     ("model", MODEL),
     ("own model", OWN_MODEL),
     ("proxy", PROXY),
+    ("pod proxy", POD_PROXY),
     ("docs", DOCS),
 ];
 /// Shortest part that gives one away on a screen, where a line may end anywhere.
@@ -101,12 +104,14 @@ fn forms(value: &str) -> Vec<String> {
             .iter()
             .fold(in_address(value), |text, (from, to)| text.replace(from, to)),
     );
-    for engine in [&STANDARD, &URL_SAFE] {
-        // A byte is 8 bits, a digit 6: those digits that this value alone decides.
-        for (before, first) in [(0, 0), (1, 2), (2, 3)] {
-            let encoded = engine.encode([&b"::"[..before], value.as_bytes()].concat());
-            let last = (before + value.len()) * 8 / 6;
-            forms.push(encoded[first..last].to_owned());
+    for text in [value.to_owned(), in_address(value)] {
+        for engine in [&STANDARD, &URL_SAFE] {
+            // A byte is 8 bits, a digit 6: those digits that this text alone decides.
+            for (before, first) in [(0, 0), (1, 2), (2, 3)] {
+                let encoded = engine.encode([&b"::"[..before], text.as_bytes()].concat());
+                let last = (before + text.len()) * 8 / 6;
+                forms.push(encoded[first..last].to_owned());
+            }
         }
     }
     forms
@@ -139,6 +144,7 @@ fn what_was_planted_is_found_in_every_form_and_across_lines() {
         STANDARD.encode(format!("x-access-token:{TOKEN}")),
         URL_SAFE.encode(format!("{{\"a\":\"{TOKEN}\"}}")),
         STANDARD.encode(format!("ab{TOKEN}cd")),
+        STANDARD.encode(format!("http://a:{}@b", in_address(TOKEN))),
     ] {
         assert_eq!(
             search.found(format!("<{text}>").as_bytes()),
