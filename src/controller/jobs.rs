@@ -26,8 +26,11 @@ pub const PENDING_ALLOWANCE: i64 = 3600;
 pub const JOB_TTL: i32 = 24 * 3600;
 
 /// What a container with the Git credential takes from the person's environment on the embedded node.
-const GIT_ENVIRONMENT: &str = "SSH_AUTH_SOCK,GITHUB_TOKEN,GH_TOKEN,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_HOME,\
-     HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy";
+const GIT_ENVIRONMENT: &str =
+    "SSH_AUTH_SOCK,GITHUB_TOKEN,GH_TOKEN,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_HOME";
+/// And whoever talks to the world: without them nothing is reached from behind a proxy.
+const PROXIES: &str =
+    "HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy";
 
 /// The Job of attempt `attempt` (from 1) of `stage` at context version `version`.
 #[must_use]
@@ -73,14 +76,14 @@ pub fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings: &Setti
 
 fn inherited(run: &Run, stage: Stage, settings: &Settings) -> String {
     match stage {
-        Stage::Prep => format!("clone={GIT_ENVIRONMENT}"),
-        Stage::Publish => format!("push={GIT_ENVIRONMENT}"),
+        Stage::Prep => format!("clone={GIT_ENVIRONMENT},{PROXIES}"),
+        Stage::Publish => format!("push={GIT_ENVIRONMENT},{PROXIES}"),
         Stage::Agent => {
             let agent = settings.agents.get(&run.spec.agent);
             let names = agent.map(|agent| agent.inherit_env.join(","));
             names
                 .filter(|names| !names.is_empty())
-                .map_or_else(String::new, |names| format!("agent={names}"))
+                .map_or_else(String::new, |names| format!("agent={names},{PROXIES}"))
         }
     }
 }

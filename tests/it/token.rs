@@ -522,7 +522,7 @@ fn in_processes(search: &Search, seen: &[Seen]) {
                         agents += usize::from(found == "model");
                         let model = found == "model" && name == "ANTHROPIC_API_KEY";
                         // Behind a proxy nothing reaches the model without it.
-                        let proxy = found == "pod proxy" && is_proxy(name);
+                        let proxy = ["proxy", "pod proxy"].contains(&found) && is_proxy(name);
                         (model || proxy) && process.variable("HANDOVER").is_none()
                     }
                 };

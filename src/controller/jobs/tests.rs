@@ -100,7 +100,7 @@ fn only_a_container_that_talks_to_the_remote_may_take_from_the_persons_environme
     );
     assert_eq!(
         of(Stage::Agent),
-        "agent=ANTHROPIC_API_KEY,CLAUDE_CODE_OAUTH_TOKEN"
+        "agent=ANTHROPIC_API_KEY,CLAUDE_CODE_OAUTH_TOKEN,HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy"
     );
 }
 
