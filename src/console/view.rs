@@ -280,11 +280,13 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
-    // Bottom right; one row higher while a line is typed at the bottom of a panel.
-    let mut y = areas
-        .footer
-        .y
-        .saturating_sub(if model.typing() { 3 } else { 2 });
+    // Bottom right; above the line that is typed at the bottom of a panel, below which a log has its totals.
+    let below = match (model.typing(), model.focus) {
+        (false, _) => 2,
+        (true, PanelId::Detail) => 4,
+        (true, _) => 3,
+    };
+    let mut y = areas.footer.y.saturating_sub(below);
     for toast in model.toasts.iter().rev() {
         // On a narrow screen a sentence needs all of it; on a wide one it leaves what lies below in sight.
         let columns = usize::from(areas.footer.width);

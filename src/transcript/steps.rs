@@ -156,6 +156,8 @@ impl Steps {
         };
         let parent = entry.parent.as_ref();
         let parent = parent.and_then(|id| self.calls.get(id)).copied();
+        // A damaged stream may name the very call as the one that started it.
+        let parent = parent.filter(|parent| *parent < self.end());
         // Whoever draws them goes down from step to step: what a stream nests deeper stands beside its parent.
         let parent = parent.and_then(|parent| {
             if self.depth(parent) < DEEPEST {
@@ -423,6 +425,16 @@ mod tests {
         steps.let_go_of_output(0);
         assert_eq!(steps.output_bytes, OUTPUT_LINES * 100);
         assert!(steps.get(6).unwrap().full_text().ends_with("999"));
+    }
+
+    #[test]
+    fn a_call_that_names_itself_as_its_parent_has_none() {
+        let mut steps = Steps::default();
+        steps.add(
+            None,
+            r#"{"type":"assistant","parent_tool_use_id":"t1","message":{"id":"m1","content":[{"type":"tool_use","id":"t1","name":"Agent","input":{}}]}}"#,
+        );
+        assert_eq!((steps.get(0).unwrap().parent, steps.depth(0)), (None, 0));
     }
 
     #[test]

@@ -259,10 +259,14 @@ impl TextView {
 
     /// The same, said outright.
     pub fn set_wrap(&mut self, wrap: bool) {
+        let found = self.current.filter(|line| self.shows(*line));
         self.wrap = wrap;
         self.left = 0;
         self.place.part = 0;
         self.settle();
+        if let Some(line) = found {
+            self.reveal(line);
+        }
     }
 
     /// No times, times of day, times since the first line.

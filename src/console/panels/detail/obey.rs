@@ -69,7 +69,7 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bo
         return obeyed;
     }
     let obeyed = match model.detail.text() {
-        Some(view) => text(view, command) || copies(&mut model.detail, command, effects),
+        Some(view) => text(view, command) || copies(model, command, effects),
         None => list(&mut model.detail, command),
     };
     if obeyed {
@@ -165,11 +165,16 @@ fn text(view: &mut TextView, command: Command) -> bool {
 }
 
 /// Hands text out.
-fn copies(detail: &mut Detail, command: Command, effects: &mut Effects) -> bool {
-    let of = match &detail.subject {
-        Some(Subject::Task(id) | Subject::Run(id) | Subject::Check(id)) => id.clone(),
+fn copies(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
+    let of = match &model.detail.subject {
+        Some(Subject::Task(id) | Subject::Check(id)) => id.clone(),
+        Some(Subject::Run(id)) => {
+            let entry = model.world.runs.get(id);
+            entry.map_or_else(|| id.clone(), |entry| entry.run.name().to_owned())
+        }
         None => String::new(),
     };
+    let detail = &mut model.detail;
     let name = format!("{of}-{}", detail.tab().name().to_lowercase());
     let export = match (detail.tab(), command) {
         (Tab::Logs, Command::Save) => Some(detail.logs.export(false)),

@@ -198,6 +198,8 @@ impl Timeline {
             self.settle();
         }
         let row = self.found_in(number).unwrap_or((number, 0));
+        // What the match stands in is in sight as well, where there is room.
+        self.list.select(&(number, 0));
         self.list.select(&row);
     }
 
