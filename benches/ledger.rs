@@ -71,6 +71,7 @@ fn lines(count: usize) -> Vec<LogEvent> {
                 at: Timestamp::from_microsecond(1_900_000_000_000_000 + index as i64 * 20).unwrap(),
                 ordinal: 0,
                 text,
+                bytes: None,
                 left_out: 0,
             })
         })

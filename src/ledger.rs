@@ -28,6 +28,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -232,6 +233,43 @@ impl Ledger {
             None => Some(read::Reader::open(&folder, from)?),
         };
         Ok(old.into_iter().flatten().chain(new.into_iter().flatten()))
+    }
+
+    /// The log in the order its sources began, where it was stored in another: what was kept elsewhere may have come late.
+    /// Otherwise, and mostly, the same as [`Self::read_log`].
+    pub fn read_in_order(
+        &self,
+        uid: &str,
+    ) -> Result<Box<dyn Iterator<Item = LogEvent> + Send>, LedgerError> {
+        let events = self.read_log(uid)?;
+        if !self.folder(uid)?.join(spool::MIXED).exists() {
+            return Ok(Box::new(events));
+        }
+        let mut begun: Vec<(Arc<LogSource>, Timestamp)> = Vec::new();
+        for event in events {
+            if let LogEvent::Line(line) = event
+                && begun.iter().all(|(known, _)| *known != line.source)
+            {
+                begun.push((line.source, line.at));
+            }
+        }
+        begun.sort_by_key(|(_, at)| *at);
+        let sources: Vec<Arc<LogSource>> = begun.into_iter().map(|(source, _)| source).collect();
+        let spoken = sources.clone();
+        // Last, what is said of no source that has lines.
+        let parts = sources.into_iter().map(Some).chain([None]);
+        let (ledger, uid) = (self.clone(), uid.to_owned());
+        Ok(Box::new(parts.flat_map(move |part| {
+            let spoken = spoken.clone();
+            let events = ledger.read_log(&uid).into_iter().flatten();
+            events.filter(move |event| {
+                let source = event.source();
+                match &part {
+                    Some(part) => source == Some(part),
+                    None => source.is_none_or(|source| !spoken.contains(source)),
+                }
+            })
+        })))
     }
 
     /// Where the lines of the log come from, and whether each was read to its end; in the order they ran.

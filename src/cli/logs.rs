@@ -189,7 +189,7 @@ async fn print_kept(kept: Kept, logs: &Logs) -> anyhow::Result<u8> {
     let mut printer = Printer::new(logs);
     let uid = entry.run.uid().to_owned();
     spawn_blocking(move || {
-        let mut events = ledger.read_log(&uid)?;
+        let mut events = ledger.read_in_order(&uid)?;
         events.try_for_each(|event| printer.event(&event))?;
         printer.finish()?;
         anyhow::Ok(())
@@ -403,6 +403,7 @@ mod tests {
                 at: Timestamp::from_second(second).unwrap(),
                 ordinal,
                 text: String::new(),
+                bytes: None,
                 left_out: 0,
             })
         };

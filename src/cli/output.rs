@@ -51,6 +51,14 @@ pub fn line_after(muted: &str, text: &str) -> io::Result<()> {
     ))
 }
 
+/// Writes bytes that are no text after some that are, and a line break: for programs alone.
+pub fn bytes(before: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut line = before.as_bytes().to_vec();
+    line.extend_from_slice(bytes);
+    line.push(b'\n');
+    tolerant(io::stdout().lock().write_all(&line))
+}
+
 fn put(text: &str) -> io::Result<()> {
     tolerant(writeln!(io::stdout().lock(), "{text}"))
 }

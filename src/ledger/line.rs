@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub(super) enum Line<'a> {
         #[serde(skip_serializing_if = "is_zero")]
         ordinal: u32,
         text: Cow<'a, str>,
+        /// As it came, where it is no UTF-8: in base 64.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<String>,
         #[serde(rename = "leftOut", skip_serializing_if = "is_nothing")]
         left_out: u64,
     },
@@ -76,6 +80,7 @@ impl Line<'static> {
                 at,
                 ordinal: flat.ordinal,
                 text: text.into(),
+                bytes: flat.bytes,
                 left_out: flat.left_out,
             });
         }
@@ -101,12 +106,16 @@ impl Line<'static> {
                 at,
                 ordinal,
                 text,
+                bytes,
                 left_out,
             } => Some(LogEvent::Line(LogLine {
                 source: known(s)?,
                 at,
                 ordinal,
                 text: text.into_owned(),
+                bytes: bytes
+                    .and_then(|bytes| STANDARD.decode(bytes).ok())
+                    .map(Into::into),
                 left_out,
             })),
             Self::Notice { s, notice } => {
@@ -127,6 +136,7 @@ struct Flat {
     at: Option<Timestamp>,
     ordinal: u32,
     text: Option<String>,
+    bytes: Option<String>,
     left_out: u64,
     notice: Option<String>,
     ended: bool,

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -23,6 +24,8 @@ use crate::cluster::logs::{LogEvent, LogLine, LogSource};
 
 pub(super) const LOG: &str = "log";
 pub(super) const LOCK: &str = "lock";
+/// There where lines were stored behind later ones of other sources.
+pub(super) const MIXED: &str = "mixed";
 
 /// Seconds behind the newest line in which a line may still be new: pipes are written down slightly out of order.
 const SLACK: i64 = 1;
@@ -265,14 +268,35 @@ impl Spool {
             Some(s) => s,
             None => self.number(&first.source)?,
         };
-        let known = self.stored[s].newest;
-        let new = lines
-            .iter()
-            .filter(|line| known.is_none_or(|known| line.at > known));
+        let stored = &self.stored[s];
+        let known = stored.newest;
+        // Of the moment that the kept part begins in nobody knows which of its lines these are.
+        let named = |at: Timestamp| !truncated || at > first.at;
+        let is_new = |line: &&LogLine| {
+            let later = known.is_none_or(|known| line.at > known);
+            later
+                || named(line.at)
+                    && !stored.is_old(line.at)
+                    && !stored.recent.contains(&(line.at, line.ordinal))
+        };
+        let new: Vec<&LogLine> = lines.iter().filter(is_new).collect();
+        let late = |first: &&LogLine| {
+            let others = self.stored.iter().enumerate();
+            others
+                .filter(|(other, _)| *other != s)
+                .any(|(_, other)| other.newest.is_some_and(|newest| newest > first.at))
+        };
+        if new.first().is_some_and(late) {
+            drop(file::open(&self.folder.with_file_name(MIXED))?);
+        }
         // What lies between is missing only if the kept part does not reach back to what is stored.
         if truncated && known.is_none_or(|known| first.at > known) {
-            let notice =
-                "only the end of this log was kept; what was written before is gone".into();
+            let notice = if known.is_some() {
+                "lines are missing here: this log was not followed to its end, and only a part of that was kept"
+            } else {
+                "only the end of this log was kept; what was written before is gone"
+            };
+            let notice = notice.into();
             self.push(&Line::Notice { s, notice })?;
         }
         for line in new {
@@ -313,6 +337,7 @@ impl Spool {
             at: line.at,
             ordinal: line.ordinal,
             text: line.text.as_str().into(),
+            bytes: line.bytes.as_ref().map(|bytes| STANDARD.encode(bytes)),
             left_out: line.left_out,
         })?;
         self.lines += 1;

@@ -50,6 +50,7 @@ fn line(source: &Arc<LogSource>, millisecond: i64, ordinal: u32, text: &str) -> 
         at: Timestamp::from_millisecond(1_900_000_000_000 + millisecond).unwrap(),
         ordinal,
         text: text.into(),
+        bytes: None,
         left_out: 0,
     })
 }
@@ -628,4 +629,49 @@ fn a_uid_never_leads_out_of_the_directory() {
             "{uid:?}"
         );
     }
+}
+
+/// The lines of events that are lines.
+fn lines(events: &[LogEvent]) -> Vec<LogLine> {
+    let line = |event: &LogEvent| match event {
+        LogEvent::Line(line) => Some(line.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(line).collect()
+}
+
+#[test]
+fn a_log_followed_up_to_the_middle_of_a_moment_is_completed_line_by_line() {
+    let (_directory, ledger) = ledger();
+    let agent = source("agent");
+    // Three lines of one moment; the follower had two of them.
+    let mut all: Vec<LogEvent> = (0..3)
+        .map(|n| line(&agent, 5_000, n, &format!("five {n}")))
+        .collect();
+    all.push(line(&agent, 6_000, 0, "six"));
+    let mut spool = ledger.spool(UID).unwrap().unwrap();
+    spool.append(&all[..2]).unwrap();
+    drop(spool);
+    for _ in 0..2 {
+        ledger.complete(UID, &lines(&all), false).unwrap();
+        assert_eq!(texts(&stored(&ledger)), texts(&all));
+    }
+}
+
+#[test]
+fn what_was_kept_of_an_earlier_source_is_read_before_what_was_followed_of_a_later_one() {
+    let (_directory, ledger) = ledger();
+    let (prep, agent) = (source("prep"), source("agent"));
+    let followed = [line(&agent, 10_000, 0, "agent 1")];
+    let mut spool = ledger.spool(UID).unwrap().unwrap();
+    spool.append(&followed).unwrap();
+    drop(spool);
+    for (source, at, text) in [(&prep, 5_000, "prep"), (&agent, 20_000, "agent 2")] {
+        let kept = lines(&[line(source, at, 0, text)]);
+        ledger.complete(UID, &kept, false).unwrap();
+    }
+    assert_eq!(texts(&stored(&ledger)), ["agent 1", "prep", "agent 2"]);
+    let ordered: Vec<LogEvent> = ledger.read_in_order(UID).unwrap().collect();
+    assert_eq!(texts(&ordered), ["prep", "agent 1", "agent 2"]);
+    assert_eq!(ordered.len(), stored(&ledger).len(), "nothing else is lost");
 }

@@ -173,7 +173,7 @@ impl Earlier {
     /// The events of pods that are gone, in their order. Reads the disk as they are taken.
     pub fn events(&self) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
         let there = self.live.clone();
-        let events = self.ledger.read_log(&self.uid)?;
+        let events = self.ledger.read_in_order(&self.uid)?;
         Ok(events.filter(move |event| match event {
             LogEvent::Line(line) => !there.contains(&line.source.pod_uid),
             LogEvent::SourceStarted(source)
@@ -185,7 +185,7 @@ impl Earlier {
 
     /// The events of all pods, in the order they ran: to be read where [`Self::complete`].
     pub fn whole(&self) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
-        self.ledger.read_log(&self.uid)
+        self.ledger.read_in_order(&self.uid)
     }
 }
 
@@ -258,23 +258,29 @@ async fn complete(context: &Context, ledger: &Ledger, run: &Run, live: &[Arc<Log
             return;
         }
     };
+    // Kubernetes counts in seconds: what begins first is told by the lines themselves.
     kept.sort_by_key(|map| (map.creation_timestamp(), map.name_any()));
     let live: HashSet<String> = live.iter().map(|source| source.pod.clone()).collect();
     let (ledger, uid, name) = (ledger.clone(), run.uid().to_owned(), run.name().to_owned());
+    let object = run.clone();
     let completed = blocking(move || {
+        let mut all = Vec::new();
         for map in &kept {
             let Some((end, ends)) = ends_of(map) else {
                 tracing::warn!(run = name, kept = map.name_any(), "is not understood");
                 continue;
             };
-            if end.pod_name.as_ref().is_some_and(|pod| live.contains(pod)) {
-                continue;
-            }
-            for lines in ends {
-                ledger.complete(&uid, &lines, end.truncated)?;
-            }
+            let gone = end.pod_name.is_none_or(|pod| !live.contains(&pod));
+            let ends = ends.into_iter().filter(|_| gone);
+            all.extend(ends.map(|lines| (lines, end.truncated)));
         }
-        Ok(())
+        if !all.is_empty() {
+            // Without it the log would have no name once the run is gone.
+            ledger.record(&object)?;
+        }
+        all.sort_by_key(|(lines, _)| lines.first().map(|line| line.at));
+        all.iter()
+            .try_for_each(|(lines, truncated)| ledger.complete(&uid, lines, *truncated))
     });
     if let Err(error) = completed.await {
         tracing::warn!(%error, "what was kept of a log is not taken over");

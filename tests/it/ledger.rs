@@ -28,6 +28,7 @@ fn line(source: &Arc<LogSource>, index: usize) -> LogEvent {
         at: Timestamp::from_millisecond(1_900_000_000_000 + index as i64).unwrap(),
         ordinal: 0,
         text: text(index),
+        bytes: None,
         left_out: 0,
     })
 }

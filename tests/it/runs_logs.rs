@@ -3,13 +3,15 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use flightdeck::{
     cluster::logs::{LogEvent, LogLine, LogSource},
     ledger::Ledger,
@@ -435,6 +437,7 @@ pub fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
             at: "2030-01-01T00:00:00.5Z".parse().unwrap(),
             ordinal: index as u32,
             text: text.clone(),
+            bytes: None,
             left_out: 0,
         })
     });
@@ -553,4 +556,209 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
         stderr(&newer)
     );
     assert_eq!(newer.status.code(), Some(1));
+}
+
+#[test]
+fn bytes_that_are_no_text_come_as_kubectl_gives_them_and_are_harmless_on_a_terminal() {
+    const TEST: &str = "bytes_that_are_no_text_come_as_kubectl_gives_them";
+    let place = Place::new(0);
+    place.print("run docs --task 1 --agent template --wait");
+    let name = place.name();
+    let run: Value =
+        serde_json::from_slice(&place.print(&format!("runs get {name} -o json"))).unwrap();
+    let script = r"printf 'caf\351 \377\376 \303(\nplain\n\200\n\355\240\200 \360\237\222\n'";
+    let pod = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": "raw", "labels": {
+            "flightdeck.dev/run": name, "flightdeck.dev/run-uid": run["metadata"]["uid"],
+            "flightdeck.dev/stage": "publish", "flightdeck.dev/context-version": "1", "flightdeck.dev/attempt": "2",
+        } },
+        "spec": { "restartPolicy": "Never", "containers": [{ "name": "raw", "image": "x", "command": ["sh", "-c", script] }] },
+    });
+    let file = place.home.join("pod.json");
+    fs::write(&file, pod.to_string()).unwrap();
+    let Some(_) = place.kubectl(TEST, &format!("apply -f {}", file.display())) else {
+        return;
+    };
+    place.kubectl(
+        TEST,
+        "wait pod/raw --for=jsonpath={.status.phase}=Succeeded --timeout=60s",
+    );
+    for stamps in ["", " --timestamps"] {
+        let theirs = place
+            .kubectl(TEST, &format!("logs raw -c raw{stamps}"))
+            .unwrap();
+        assert!(theirs.contains(&0xff), "{theirs:?}");
+        let ours = place.print(&format!("runs logs {name}{stamps}"));
+        assert!(
+            ours.ends_with(&theirs),
+            "{:?}",
+            String::from_utf8_lossy(&ours)
+        );
+    }
+    let seen = on_a_terminal(place.command(&format!("runs logs {name} --raw --stage publish")));
+    assert!(seen.contains("caf\u{fffd} \u{fffd}\u{fffd}"), "{seen:?}");
+    // The ledger gives them back when the pod is gone.
+    let before = place.print(&format!("runs logs {name}"));
+    place.kubectl(TEST, "delete pod raw --now");
+    let after = place.print(&format!("runs logs {name}"));
+    assert_eq!(
+        String::from_utf8_lossy(&after),
+        String::from_utf8_lossy(&before)
+    );
+    assert_eq!(after, before);
+}
+
+/// Somebody else's machine: a home of its own, the same cluster.
+struct Elsewhere<'p> {
+    place: &'p Place,
+    home: tempfile::TempDir,
+    kubeconfig: String,
+    context: String,
+}
+
+impl<'p> Elsewhere<'p> {
+    fn new(place: &'p Place, test: &str) -> Option<Self> {
+        let kubeconfig = place.print("embedded kubeconfig --path");
+        let context = place.kubectl(test, "config current-context")?;
+        Some(Self {
+            place,
+            home: tempfile::tempdir().unwrap(),
+            kubeconfig: String::from_utf8(kubeconfig).unwrap().trim().to_owned(),
+            context: String::from_utf8(context).unwrap().trim().to_owned(),
+        })
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::open(self.home.path().join("state/ledger")).unwrap()
+    }
+
+    fn logs(&self, name: &str) -> (String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+            .arg("--home")
+            .arg(self.home.path())
+            .arg("--repo")
+            .arg(&self.place.project)
+            .args(["--context", &self.context, "runs", "logs", name])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert!(output.status.success(), "{said}");
+        (String::from_utf8(output.stdout).unwrap(), said)
+    }
+
+    /// Keeps the first lines of the agent, as if its log had been followed half-way.
+    fn follows(&self, events: &[LogEvent], uid: &str, lines: usize) {
+        let of_agent = |event: &&LogEvent| matches!(event, LogEvent::Line(line) if line.source.stage == Some(Stage::Agent));
+        let half: Vec<LogEvent> = events
+            .iter()
+            .filter(of_agent)
+            .take(lines)
+            .cloned()
+            .collect();
+        assert_eq!(half.len(), lines);
+        self.ledger()
+            .spool(uid)
+            .unwrap()
+            .unwrap()
+            .append(&half)
+            .unwrap();
+    }
+}
+
+#[test]
+fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was_followed_half_way()
+{
+    const TEST: &str = "what_the_controller_kept_is_read_where_nobody_followed";
+    let place = Place::new(0);
+    place.print("run docs --task 1 --agent template --wait");
+    let name = place.name();
+    let whole = String::from_utf8(place.print(&format!("runs logs {name}"))).unwrap();
+    let run: Value =
+        serde_json::from_slice(&place.print(&format!("runs get {name} -o json"))).unwrap();
+    let uid = run["metadata"]["uid"].as_str().unwrap().to_owned();
+    let ours = Ledger::open(place.home.join("state/ledger")).unwrap();
+    let events: Vec<LogEvent> = ours.read_log(&uid).unwrap().collect();
+    let kept =
+        format!("get configmaps -l flightdeck.dev/kept=log,flightdeck.dev/run={name} -o name");
+    let began = Instant::now();
+    loop {
+        let Some(maps) = place.kubectl(TEST, &kept) else {
+            return;
+        };
+        if lines(&maps).len() == 3 {
+            break;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{}",
+            String::from_utf8_lossy(&maps)
+        );
+    }
+    place.kubectl(
+        TEST,
+        &format!("delete jobs,pods -l flightdeck.dev/run={name} --now"),
+    );
+
+    let nobody = Elsewhere::new(&place, TEST).unwrap();
+    let (text, said) = nobody.logs(&name);
+    assert_eq!(text, whole, "{said}");
+    assert!(said.contains("not on the cluster any more"), "{said}");
+    let half = Elsewhere::new(&place, TEST).unwrap();
+    half.follows(&events, &uid, 3);
+    let (text, said) = half.logs(&name);
+    let mut sorted = (lines(text.as_bytes()), lines(whole.as_bytes()));
+    sorted.0.sort();
+    sorted.1.sort();
+    assert_eq!(sorted.0, sorted.1, "each line once: {said}");
+    assert_eq!(text, whole, "in the order they ran");
+
+    // What is kept does not reach back to where the follower stopped.
+    let maps = place.kubectl(TEST, &kept).unwrap();
+    let agents = lines(&maps);
+    let agents = agents.iter().find(|map| map.contains("-agent-")).unwrap();
+    let map = place
+        .kubectl(TEST, &format!("get {agents} -o json"))
+        .unwrap();
+    let mut map: Value = serde_json::from_slice(&map).unwrap();
+    let packed = STANDARD
+        .decode(map["binaryData"]["log.gz"].as_str().unwrap())
+        .unwrap();
+    let mut log = String::new();
+    MultiGzDecoder::new(packed.as_slice())
+        .read_to_string(&mut log)
+        .unwrap();
+    let all: Vec<&str> = log.lines().collect();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let last = all[all.len() - 4..].join("\n") + "\n";
+    encoder.write_all(last.as_bytes()).unwrap();
+    map["binaryData"]["log.gz"] = STANDARD.encode(encoder.finish().unwrap()).into();
+    let end = map["data"]["end.json"].as_str().unwrap();
+    let mut end: Value = serde_json::from_str(end).unwrap();
+    end["truncated"] = true.into();
+    map["data"]["end.json"] = end.to_string().into();
+    let file = place.home.join("kept.json");
+    fs::write(&file, map.to_string()).unwrap();
+    place.kubectl(TEST, &format!("replace --force -f {}", file.display()));
+    let gap = Elsewhere::new(&place, TEST).unwrap();
+    gap.follows(&events, &uid, 3);
+    let (text, said) = gap.logs(&name);
+    assert_eq!(
+        lines(text.as_bytes()).len(),
+        lines(whole.as_bytes()).len() - (all.len() - 7),
+        "{text}"
+    );
+    assert!(said.contains("agent: lines are missing here"), "{said}");
+
+    // The run goes as well.
+    place.kubectl(TEST, &format!("delete docsrun {name}"));
+    let (text, said) = nobody.logs(&name);
+    assert_eq!(text, whole);
+    assert!(
+        said.contains("is not on the cluster; this is what the ledger kept"),
+        "{said}"
+    );
 }

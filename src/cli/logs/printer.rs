@@ -139,6 +139,9 @@ impl Printer {
         if self.json {
             return output::json_line(&object(line));
         }
+        if let Some(bytes) = line.bytes.as_deref().filter(|_| !self.terminal) {
+            return output::bytes(&self.before(&tag, line.at), bytes);
+        }
         if !self.readable {
             return self.put(&tag, line.at, &line.text);
         }
@@ -149,19 +152,28 @@ impl Printer {
 
     /// Prints a line after where it comes from and when it was written, as far as these were asked for.
     fn put(&self, tag: &str, at: Timestamp, words: &str) -> io::Result<()> {
-        // As kubectl prints them, whatever the digits.
-        let stamp = if self.timestamps {
+        if self.prefix && self.terminal && self.colours {
+            let stamp = self.stamp(at);
+            return output::line_after(&format!("{tag:<15} │"), &format!("{stamp}{words}"));
+        }
+        output::line(&format!("{}{words}", self.before(tag, at)))
+    }
+
+    fn before(&self, tag: &str, at: Timestamp) -> String {
+        let stamp = self.stamp(at);
+        match (self.prefix, self.terminal) {
+            (false, _) => stamp,
+            (true, false) => format!("[{tag}] {stamp}"),
+            (true, true) => format!("{tag:<15} │ {stamp}"),
+        }
+    }
+
+    /// As kubectl prints them, whatever the digits.
+    fn stamp(&self, at: Timestamp) -> String {
+        if self.timestamps {
             format!("{at:.9} ")
         } else {
             String::new()
-        };
-        match (self.prefix, self.terminal) {
-            (false, _) => output::line(&format!("{stamp}{words}")),
-            (true, false) => output::line(&format!("[{tag}] {stamp}{words}")),
-            (true, true) if self.colours => {
-                output::line_after(&format!("{tag:<15} │"), &format!("{stamp}{words}"))
-            }
-            (true, true) => output::line(&format!("{tag:<15} │ {stamp}{words}")),
         }
     }
 }

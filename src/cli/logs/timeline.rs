@@ -242,6 +242,7 @@ mod tests {
                 at: Timestamp::from_second(*second).unwrap(),
                 ordinal: 0,
                 text: (*text).into(),
+                bytes: None,
                 left_out: 0,
             });
             told.extend(timeline.news(false));
@@ -284,6 +285,7 @@ mod tests {
                 at: Timestamp::from_second(second).unwrap(),
                 ordinal: 0,
                 text: text.into(),
+                bytes: None,
                 left_out: 0,
             });
         }

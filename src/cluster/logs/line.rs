@@ -74,6 +74,8 @@ pub struct LogLine {
     pub ordinal: u32,
     /// Without its line break; invalid UTF-8 is replaced, nothing else is changed: sanitise before showing.
     pub text: String,
+    /// The bytes as they came, where they are no UTF-8.
+    pub bytes: Option<Box<[u8]>>,
     /// Bytes left out behind `text`, when the line was longer than 1 MiB.
     pub left_out: u64,
 }
@@ -146,6 +148,20 @@ pub enum LogEvent {
     SourceEnded(Arc<LogSource>),
     /// The run is over and so are all its sources. Nothing follows.
     RunEnded,
+}
+
+impl LogEvent {
+    /// The source it is about.
+    #[must_use]
+    pub const fn source(&self) -> Option<&Arc<LogSource>> {
+        match self {
+            Self::Line(LogLine { source, .. })
+            | Self::SourceStarted(source)
+            | Self::Notice(source, _)
+            | Self::SourceEnded(source) => Some(source),
+            Self::RunEnded => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Record {
     /// Absent when the line does not begin with a timestamp: it is then the server's own.
     pub(super) at: Option<Timestamp>,
     pub(super) text: String,
+    /// As it came, where it is no UTF-8.
+    pub(super) bytes: Option<Box<[u8]>>,
     pub(super) left_out: u64,
     /// Of the whole line, timestamp included.
     pub(super) hash: u64,
@@ -89,13 +91,17 @@ impl Unfinished {
         }
         left_out += kept.len().saturating_sub(LINE_LIMIT) as u64;
         kept.truncate(LINE_LIMIT);
-        let text = match String::from_utf8(kept) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        let (text, bytes) = match String::from_utf8(kept) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                (text, Some(error.into_bytes().into()))
+            }
         };
         Record {
             at,
             text,
+            bytes,
             left_out,
             hash,
         }

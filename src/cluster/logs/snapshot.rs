@@ -180,6 +180,7 @@ impl Numbers {
             at,
             ordinal: self.1,
             text: record.text,
+            bytes: record.bytes,
             left_out: record.left_out,
         })
     }

@@ -424,6 +424,7 @@ impl Follow {
             at,
             ordinal,
             text: record.text,
+            bytes: record.bytes,
             left_out: record.left_out,
         }))
         .await

@@ -146,7 +146,7 @@ async fn remembered(
     sender: &mpsc::Sender<Msg>,
 ) -> Option<String> {
     let (ledger, uid) = (ledger?, run.to_owned());
-    from_disk(move || ledger.read_log(&uid), run, sender).await
+    from_disk(move || ledger.read_in_order(&uid), run, sender).await
 }
 
 /// Sends what a log on disk has, a batch at a time, however long it is.

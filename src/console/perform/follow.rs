@@ -355,6 +355,7 @@ mod tests {
             text: format!(
                 r#"{{"type":"assistant","message":{{"id":"m{at}","content":[{{"type":"tool_use","id":"t{at}","name":"Write","input":{{"file_path":".taskmaster/docs/task-{at}/task.md","content":"a"}}}}]}}}}"#
             ),
+            bytes: None,
             left_out: 0,
         })
     }
