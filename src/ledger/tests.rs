@@ -675,3 +675,38 @@ fn what_was_kept_of_an_earlier_source_is_read_before_what_was_followed_of_a_late
     assert_eq!(texts(&ordered), ["prep", "agent 1", "agent 2"]);
     assert_eq!(ordered.len(), stored(&ledger).len(), "nothing else is lost");
 }
+
+#[test]
+fn a_log_on_disk_never_takes_more_than_its_limit_and_what_is_open() {
+    let (_directory, ledger) = ledger();
+    let ledger = ledger.with_segments_of(2_000).with_log_limit(3_000);
+    spooled(&ledger, 2_000);
+    let bytes: u64 = segments(&ledger)
+        .iter()
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    // The open segment counts once it is sealed; it holds little more than it may.
+    assert!(bytes <= 3_000 + 2_500, "{bytes} bytes");
+    assert!(segments(&ledger).len() > 2, "{:?}", segments(&ledger));
+}
+
+#[test]
+fn what_was_completed_is_not_doubled_by_a_follower_who_counts_otherwise() {
+    let (_directory, ledger) = ledger();
+    let agent = source("agent");
+    let all: Vec<LogEvent> = (0..4)
+        .map(|n| line(&agent, 5_000, n, &format!("five {n}")))
+        .collect();
+    // The kept part begins in the middle of the moment, and counts from there.
+    let kept: Vec<LogLine> = lines(&all[1..])
+        .into_iter()
+        .map(|line| LogLine {
+            ordinal: line.ordinal - 1,
+            ..line
+        })
+        .collect();
+    ledger.complete(UID, &kept, true).unwrap();
+    let before = texts(&stored(&ledger)).len();
+    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    assert_eq!(texts(&stored(&ledger)).len(), before);
+}
