@@ -21,7 +21,7 @@ pub use error::VerbError;
 pub use keep::{Earlier, Keeper, earlier, keep, take_over};
 pub use launch::{Launch, duplicate};
 pub use migrate::{Lost, Migrate, MigrateReport, Migrated, Outcome};
-pub use retry::{AddContext, Retry};
+pub use retry::{AddContext, CONTEXT_LIMIT, Retry};
 pub use set_status::{SetStatus, StatusSet, plan_file};
 pub use stop::Stop;
 pub use subject::Subject;

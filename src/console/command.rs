@@ -205,6 +205,7 @@ pub enum Command {
     Merge,
     Stop,
     Retry,
+    AddContext,
     Delete,
     Deleted,
     Everyone,
@@ -267,6 +268,7 @@ commands! {
     Merge "merge" Runs "merge home" "Show what the run's branch changes, then bring it into the current branch." Model::can_merge;
     Stop "stop" Runs "stop" "Stop the run; its log stays." Model::can_stop;
     Retry "retry" Runs "retry" "Start a new attempt of a finished run." Model::can_retry;
+    AddContext "add-context" Runs "add context" "Tell the agent more and start a new attempt of a finished run." Model::can_add_context;
     Mark "mark" List "mark" "Mark the line; what is marked is what a command acts on." Model::can_mark;
     Expand "expand" Tasks "subtasks" "Show or hide the subtasks." Model::has_subtasks;
     Delete "delete" Runs "delete" "Delete the run and all it owns; its log stays in the ledger." Model::can_delete;
@@ -350,6 +352,7 @@ commands! {
     NextTab "next-tab" Detail "next tab" "To the next tab.";
     Stop "stop" Detail "stop" "Stop the run; its log stays." Model::can_stop;
     Retry "retry" Detail "" "Start a new attempt of a finished run." Model::can_retry;
+    AddContext "add-context" Detail "" "Tell the agent more and start a new attempt of a finished run." Model::can_add_context;
 
     Palette "palette" Global "command" "Find a command by its name.";
     Help "help" Global "help" "Every key that means something here.";

@@ -81,6 +81,7 @@ pub enum Effect {
     Launch(Inquiry, Box<verbs::Launch>),
     Stop(verbs::Stop),
     Retry(verbs::Retry),
+    AddContext(verbs::AddContext),
     Delete(verbs::Delete),
     /// Delete these, one after the other.
     Clean(verbs::CleanPlan),
@@ -119,6 +120,8 @@ pub enum Outcome {
     Launched(String),
     Stopped(String),
     Retried(String),
+    /// A new attempt of a run has what a person wrote for it.
+    ContextAdded(String),
     Deleted(String),
     Copied(String),
     MergePlanned(Result<Box<MergePlan>, String>),

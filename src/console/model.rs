@@ -17,7 +17,7 @@ use super::{
     glyphs::Glyphs,
     keymap::{Chord, Keymap},
     layout::{self, Areas},
-    overlays::{Form, Overlay},
+    overlays::{Advice, Form, Overlay},
     panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
     world::{Cluster, Earlier, Entry, Level, RunId, TaskId, World},
 };
@@ -86,6 +86,8 @@ pub struct Model {
     pub followed: BTreeSet<RunId>,
     /// What was filled in when the launch form was closed.
     pub draft: Option<Box<Form>>,
+    /// Words for a run that were written and not taken yet.
+    pub advice: Option<Box<Advice>>,
     /// Ctrl-C was pressed once.
     pub interrupted: bool,
     /// The terminal has the focus.
@@ -153,6 +155,7 @@ impl Model {
             tag: None,
             followed: BTreeSet::new(),
             draft: None,
+            advice: None,
             interrupted: false,
             watched: true,
             health: Health::default(),

@@ -1,5 +1,6 @@
 //! What lies over the panels: a stack, the topmost one has the keys, Esc closes it.
 
+mod advice;
 mod choices;
 mod cleanup;
 mod confirm;
@@ -15,9 +16,12 @@ use crossterm::event::KeyEvent;
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
+    style::Modifier,
     widgets::{Clear, Widget},
 };
+use tui_textarea::TextArea;
 
+pub use advice::{Advice, open as advice};
 pub use choices::{statuses, tags};
 pub use cleanup::{Cleanup, State as CleanupState, open as cleanup};
 pub use confirm::Confirm;
@@ -31,7 +35,7 @@ pub use sources::{Sources, open as sources};
 
 use super::{
     command::{Command, Context},
-    draw,
+    draw::{self, RowPen},
     effect::{Effect, Effects},
     field::Field,
     layout::PanelArea,
@@ -56,6 +60,7 @@ fn scrolled(at: usize, movement: Command, page: usize, last: usize) -> usize {
 /// One layer.
 #[derive(Clone, Debug)]
 pub enum Overlay {
+    Advice(Box<Advice>),
     Cleanup(Cleanup),
     Confirm(Confirm),
     Form(Box<Form>),
@@ -85,7 +90,7 @@ impl Overlay {
         match self {
             Self::Confirm(_) => vec![Context::Confirm, Context::Overlay],
             Self::Cleanup(_) => vec![Context::Cleanup, Context::Overlay],
-            Self::Form(_) => vec![Context::Form, Context::Overlay],
+            Self::Form(_) | Self::Advice(_) => vec![Context::Form, Context::Overlay],
             Self::Sources(_) => vec![Context::Sources, Context::Overlay],
             Self::Home(_)
             | Self::Listing(_)
@@ -112,6 +117,7 @@ impl Overlay {
     /// What the keys do now, for the footer.
     pub fn hints(&self) -> Vec<(Command, &'static str)> {
         match self {
+            Self::Advice(advice) => advice.hints(),
             Self::Cleanup(cleanup) => cleanup.hints(),
             Self::Confirm(confirm) => confirm.hints(),
             Self::Form(form) => form.hints(),
@@ -140,6 +146,7 @@ impl Overlay {
     /// Lets a text of several lines have a key; `false` when there is none, or the key is not for it.
     pub fn area_key(&mut self, key: KeyEvent) -> bool {
         match self {
+            Self::Advice(advice) => advice.area_key(key),
             Self::Form(form) => form.area_key(key),
             _ => false,
         }
@@ -147,14 +154,17 @@ impl Overlay {
 
     /// Lets a text of several lines have what was pasted.
     pub fn area_paste(&mut self, pasted: &str) {
-        if let Self::Form(form) = self {
-            form.area_paste(pasted);
+        match self {
+            Self::Advice(advice) => advice.area_paste(pasted),
+            Self::Form(form) => form.area_paste(pasted),
+            _ => {}
         }
     }
 
     /// Draws it in the middle of the screen.
     pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         match self {
+            Self::Advice(advice) => advice.view(theme, screen, buffer),
             Self::Cleanup(cleanup) => cleanup.view(model, theme, screen, buffer),
             Self::Confirm(confirm) => confirm.view(model, theme, screen, buffer),
             Self::Form(form) => form.view(model, theme, screen, buffer),
@@ -173,8 +183,10 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
     match command {
         Command::Cancel if sheet::keeps_open(model, effects) => return,
         Command::Cancel | Command::No => {
-            if let Some(Overlay::Form(form)) = model.overlays.pop() {
-                model.draft = Some(form);
+            match model.overlays.pop() {
+                Some(Overlay::Form(form)) => model.draft = Some(form),
+                Some(Overlay::Advice(advice)) => model.advice = Some(advice),
+                _ => {}
             }
             return;
         }
@@ -185,6 +197,7 @@ pub fn command(model: &mut Model, command: Command, effects: &mut Effects) {
         _ => {}
     }
     match model.overlays.last_mut() {
+        Some(Overlay::Advice(_)) => advice::command(model, command, effects),
         Some(Overlay::Cleanup(_)) => cleanup::command(model, command, effects),
         Some(Overlay::Confirm(_)) => confirm::command(model, command, effects),
         Some(Overlay::Form(_)) => form::command(model, command, effects),
@@ -227,6 +240,33 @@ pub fn listed_changed(model: &mut Model) {
         }
     }
     model.overlays = overlays;
+}
+
+/// Draws a text of several lines that is being written, with a cursor where it has the keys.
+fn text_area(
+    words: &TextArea<'_>,
+    theme: &Theme,
+    area: Rect,
+    focused: bool,
+    placeholder: &str,
+    buffer: &mut Buffer,
+) {
+    // The widget leaves a cell for its cursor before a placeholder: without the keys there is none.
+    if !focused && words.is_empty() {
+        RowPen::new(buffer, area).left(placeholder, theme.style(Scope::InputPlaceholder));
+        return;
+    }
+    // The widget keeps its own viewport: the one thing on screen that is not drawn from the model alone.
+    let mut words = words.clone();
+    words.set_style(theme.style(Scope::Input));
+    words.set_cursor_style(if focused {
+        theme.style(Scope::Input).add_modifier(Modifier::REVERSED)
+    } else {
+        theme.style(Scope::Input)
+    });
+    words.set_placeholder_text(placeholder);
+    words.set_placeholder_style(theme.style(Scope::InputPlaceholder));
+    (&words).render(area, buffer);
 }
 
 /// Below this many columns a window is as wide as the screen.

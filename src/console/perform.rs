@@ -248,6 +248,10 @@ impl Performer {
                     Ok(Outcome::Retried(retry.name))
                 });
             }
+            Effect::AddContext(advice) => self.verb(async move |context| {
+                advice.run(&context).await?;
+                Ok(Outcome::ContextAdded(advice.name))
+            }),
             Effect::Browse(url) => {
                 let done = desktop::browse(&url, |name| std::env::var(name).ok());
                 self.report(done.map(|()| None));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Most bytes of one piece of context, as in the CRD.
-const CONTEXT_LIMIT: usize = 16_384;
+pub const CONTEXT_LIMIT: usize = 16_384;
 
 /// A new attempt of a run that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]

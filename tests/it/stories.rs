@@ -288,6 +288,36 @@ async fn a_run_that_is_stopped_ends_cancelled_and_keeps_its_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_adds_to_a_run_is_kept_until_it_is_sent_and_starts_another_attempt() {
+    let world = World::new().await;
+    let mut screen = world.console();
+    launch(&mut screen).await;
+    screen.wait_for("✓ docs docs-plan-").await;
+    screen.press("2 a").wait_for("context-v2.md").await;
+    // Nothing to send: the window stays.
+    screen
+        .press("ctrl-s S h o r t e r")
+        .wait_for("Shorter")
+        .await;
+    screen.press("esc").wait_gone("context-v2.md").await;
+    screen.press("a").wait_for("7 of 16384 bytes").await;
+    screen
+        .press("! ctrl-s")
+        .wait_for("with what you wrote")
+        .await;
+    let runs = world.runs().await;
+    assert_eq!(runs[0].spec.context_version, 2);
+    let added = &runs[0].spec.context[0];
+    assert_eq!(
+        (added.filename.as_str(), added.content.as_str()),
+        ("context-v2.md", "Shorter!")
+    );
+    screen.wait_for("✓ docs docs-plan-").await;
+    screen.press("a").wait_for("0 of 16384 bytes").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_the_remote_has_a_forge_a_pull_request_is_made_on_the_branch_one_is_on() {
     let world = World::with(|world| {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();

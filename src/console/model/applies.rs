@@ -114,6 +114,11 @@ impl Model {
         })
     }
 
+    /// The run has ended, and can be told more.
+    pub fn can_add_context(&self) -> bool {
+        self.run_is(|entry| !entry.removed && entry.run.ended())
+    }
+
     /// The run can be deleted.
     pub fn can_delete(&self) -> bool {
         self.run_is(|entry| !entry.removed)

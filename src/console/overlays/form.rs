@@ -226,12 +226,10 @@ impl Form {
     }
 
     /// Lets the text area have pasted text.
-    pub fn area_paste(&mut self, pasted: &str) -> bool {
-        if self.focus != Slot::Prompt {
-            return false;
+    pub fn area_paste(&mut self, pasted: &str) {
+        if self.focus == Slot::Prompt {
+            self.prompt.insert_str(pasted);
         }
-        self.prompt.insert_str(pasted);
-        true
     }
 
     /// Text was typed.

@@ -48,6 +48,7 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
         Command::Merge => overlays::home(model, effects),
         Command::Stop => ask(model, stop),
         Command::Retry => ask(model, retry),
+        Command::AddContext => overlays::advice(model),
         Command::Delete => ask(model, delete),
         _ => return false,
     }

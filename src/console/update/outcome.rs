@@ -27,6 +27,10 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
         }
         Outcome::Stopped(name) => format!("{name} is being stopped; its log stays"),
         Outcome::Retried(name) => format!("{name} tries again"),
+        Outcome::ContextAdded(name) => {
+            model.advice = None;
+            format!("{name} tries again with what you wrote")
+        }
         Outcome::Deleted(name) => format!("{name} is deleted; its log is in the ledger"),
         Outcome::RemoteDue => {
             // Nobody looks: the next one will do.

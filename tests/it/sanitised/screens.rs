@@ -406,6 +406,7 @@ fn outcomes(words: Words<'_>) -> Vec<Outcome> {
         Outcome::Launched(words("launched")),
         Outcome::Stopped(words("stopped")),
         Outcome::Retried(words("retried")),
+        Outcome::ContextAdded(words("told more")),
         Outcome::Deleted(words("deleted")),
         Outcome::Copied(words("copied")),
         Outcome::Saved(PathBuf::from(words("saved"))),
@@ -430,6 +431,7 @@ fn outcomes(words: Words<'_>) -> Vec<Outcome> {
             Outcome::Launched(_)
             | Outcome::Stopped(_)
             | Outcome::Retried(_)
+            | Outcome::ContextAdded(_)
             | Outcome::Deleted(_)
             | Outcome::Copied(_)
             | Outcome::Saved(_)

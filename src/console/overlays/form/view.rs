@@ -1,6 +1,6 @@
 //! Draws the launch form.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Modifier, widgets::Widget};
+use ratatui::{buffer::Buffer, layout::Rect, style::Modifier};
 
 use super::{Form, PUSHED, Slot};
 use crate::{
@@ -191,22 +191,7 @@ impl Form {
             width: row.width.saturating_sub(NAMES as u16),
             ..row
         };
-        // The widget leaves a cell for its cursor before a placeholder: without the keys there is none.
-        if !focused && self.prompt.is_empty() {
-            RowPen::new(buffer, area).left(PLACEHOLDER, theme.style(Scope::InputPlaceholder));
-            return;
-        }
-        // The widget keeps its own viewport: the one thing on screen that is not drawn from the model alone.
-        let mut prompt = self.prompt.clone();
-        prompt.set_style(theme.style(Scope::Input));
-        prompt.set_cursor_style(if focused {
-            theme.style(Scope::Input).add_modifier(Modifier::REVERSED)
-        } else {
-            theme.style(Scope::Input)
-        });
-        prompt.set_placeholder_text(PLACEHOLDER);
-        prompt.set_placeholder_style(theme.style(Scope::InputPlaceholder));
-        (&prompt).render(area, buffer);
+        super::super::text_area(&self.prompt, theme, area, focused, PLACEHOLDER, buffer);
     }
 
     fn button(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
