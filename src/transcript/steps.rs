@@ -322,7 +322,7 @@ impl Retry {
             "a request to the model failed ({}); attempt {}{most} in {} s",
             self.error.replace('_', " "),
             self.attempt,
-            (self.delay_ms + 999) / 1_000,
+            self.delay_ms.saturating_add(999) / 1_000,
         )
     }
 }
