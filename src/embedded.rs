@@ -3,7 +3,8 @@
 //! It knows no kind of ours, only those that CustomResourceDefinitions add to it, and imports no other room of the crate.
 //!
 //! It does no admission, and evaluates no rules in CEL (`x-kubernetes-validations`): a definition that has some is
-//! accepted with a warning and the condition `RulesIgnored`.
+//! accepted with a warning and the condition `RulesIgnored`, unless whoever opens the cluster brings the same rules as
+//! functions ([`Rules`]).
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -72,6 +73,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+pub use definitions::{Judge, Rules};
 pub use failure::Failure;
 pub use service::{ResponseBody, Service};
 pub use store::DiskError;
@@ -98,6 +100,8 @@ pub struct ClusterOptions {
     pub environment: BTreeMap<String, String>,
     /// What logs and volumes may take of the disk.
     pub limits: Limits,
+    /// What the definitions of custom resources say in CEL, which is not evaluated here.
+    pub rules: Rules,
 }
 
 /// Why a cluster cannot be opened.
@@ -136,7 +140,7 @@ impl Cluster {
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
         let (store, changes) = Store::open(&options.directory)?;
         let logs = Logs::new(&options.directory).map_err(OpenError::Node)?;
-        let service = Service::new(store.clone(), logs);
+        let service = Service::new(store.clone(), logs, options.rules);
         make_usual_namespaces(&store).await?;
         let collector = tokio::spawn(collect::run(store.clone(), changes));
         let client = kube::Client::new(service.clone(), "default");

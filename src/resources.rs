@@ -23,7 +23,7 @@ pub use run_spec::{
     ContextFile, PreflightOverride, PromptMode, RunSpec, SecretEnv, TasksRevision, ToolPreset,
 };
 pub use run_status::{Attempt, Documents, RunStatus, Usage};
-pub use validate::{Fault, Invalid, validate};
+pub use validate::{Fault, Invalid, broken_rules, validate};
 
 /// API group of both kinds.
 pub const GROUP: &str = "orchestrator.io";

@@ -9,6 +9,7 @@ use std::{
 
 use kube::Client;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
@@ -17,8 +18,9 @@ use crate::{
     controller::{
         self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
     },
-    embedded::{Cluster, ClusterOptions, Limits, fault::Faults},
+    embedded::{Cluster, ClusterOptions, Limits, Rules, fault::Faults},
     forge::stand_in::{self, StandIn, StandInOptions},
+    resources::{self, Kind},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
 };
 
@@ -26,6 +28,25 @@ use crate::{
 const NAMESPACE: &str = "default";
 /// The only token that the stand-in forge takes; it guards nothing.
 pub const STAND_IN_TOKEN: &str = crate::forge::stand_in::TOKEN;
+
+/// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
+pub const RULES: Rules = &[
+    ("docsruns.orchestrator.io", |new, old| {
+        judge(Kind::Docs, new, old)
+    }),
+    ("coderuns.orchestrator.io", |new, old| {
+        judge(Kind::Code, new, old)
+    }),
+];
+
+fn judge(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
+    let old = old.map(|old| &old["spec"]);
+    let faults = resources::broken_rules(kind, &new["spec"], old);
+    let named = faults
+        .into_iter()
+        .map(|fault| (format!("spec.{}", fault.field), fault.message));
+    named.collect()
+}
 
 /// What an engine needs.
 #[derive(Clone)]
@@ -157,6 +178,7 @@ impl Engine {
             max_containers: options.settings.embedded.max_containers,
             environment: options.environment,
             limits: limits(&options.settings.embedded),
+            rules: RULES,
         })
         .await?;
         controller::install_crds(cluster.client()).await?;

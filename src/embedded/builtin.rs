@@ -10,7 +10,7 @@ pub use rules::validate;
 pub use types::conform;
 
 use super::{
-    definitions,
+    definitions::{self, Rules},
     kinds::{DEFINITIONS, JOBS, Kind, NAMESPACES, PODS},
     object::{add_finalizer, child_mut, map_mut, text},
 };
@@ -19,7 +19,7 @@ use super::{
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Fills in defaults before an object is created. Its name and uid are there already.
-pub fn complete_new(kind: &Kind, value: &mut Value, now: &str) {
+pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: Rules) {
     match &*kind.resource {
         NAMESPACES => {
             child_mut(value, "spec")
@@ -36,18 +36,18 @@ pub fn complete_new(kind: &Kind, value: &mut Value, now: &str) {
         DEFINITIONS => add_finalizer(value, definitions::CLEANUP_FINALIZER),
         _ => {}
     }
-    complete(kind, value, now);
+    complete(kind, value, now, rules);
 }
 
 /// Fills in what is derived anew at every write.
-pub fn complete(kind: &Kind, value: &mut Value, now: &str) {
+pub fn complete(kind: &Kind, value: &mut Value, now: &str, rules: Rules) {
     match &*kind.resource {
         NAMESPACES => {
             let name = value["metadata"]["name"].clone();
             child_mut(&mut value["metadata"], "labels").insert(NAME_LABEL.into(), name);
         }
         "secrets" => complete_secret(value),
-        DEFINITIONS => definitions::complete(value, now),
+        DEFINITIONS => definitions::complete(value, now, rules),
         _ => {}
     }
 }

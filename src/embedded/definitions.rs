@@ -17,7 +17,13 @@ use super::{
 /// Holds a definition until its objects are gone.
 pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// Condition of a definition with rules in CEL: they are kept, and not evaluated.
+/// What a definition says in CEL, said as a function: what is wrong with an object, or with the change from an old one. Each
+/// fault is a field and what is wrong there.
+pub type Judge = fn(&Value, Option<&Value>) -> Vec<(String, String)>;
+/// The judges there are, by the names of their definitions (`docsruns.orchestrator.io`).
+pub type Rules = &'static [(&'static str, Judge)];
+
+/// Condition of a definition with rules in CEL that nobody judges: they are kept, and not evaluated.
 const RULES_IGNORED: &str = "RulesIgnored";
 /// The conditions that are written here.
 const OWN_CONDITIONS: [&str; 3] = ["NamesAccepted", "Established", RULES_IGNORED];
@@ -114,8 +120,12 @@ pub fn validate(definition: &Value) -> Vec<Cause> {
     causes
 }
 
-/// The versions whose schema has rules in CEL.
-fn versions_with_rules(definition: &Value) -> Vec<&str> {
+/// The versions whose schema has rules in CEL, where nobody judges by them.
+fn versions_with_rules(definition: &Value, rules: Rules) -> Vec<&str> {
+    let name = text(definition, "/metadata/name");
+    if rules.iter().any(|(judged, _)| *judged == name) {
+        return Vec::new();
+    }
     list(definition, "/spec/versions")
         .iter()
         .filter(|version| schema::has_rules(&version["schema"]))
@@ -124,8 +134,8 @@ fn versions_with_rules(definition: &Value) -> Vec<&str> {
 }
 
 /// What who writes a definition should know.
-pub fn warnings(definition: &Value) -> Vec<String> {
-    let rules = versions_with_rules(definition).into_iter().map(|version| {
+pub fn warnings(definition: &Value, rules: Rules) -> Vec<String> {
+    let rules = versions_with_rules(definition, rules).into_iter().map(|version| {
         format!(
             "spec.versions[{version}]: x-kubernetes-validations are not evaluated by the embedded cluster; it accepts objects that they would refuse"
         )
@@ -138,7 +148,7 @@ pub fn warnings(definition: &Value) -> Vec<String> {
 }
 
 /// Fills in what may be left out, and the status of a definition that is served.
-pub fn complete(definition: &mut Value, now: &str) {
+pub fn complete(definition: &mut Value, now: &str, rules: Rules) {
     let kind = text(definition, "/spec/names/kind").to_owned();
     let names = child_mut(
         map_mut(definition).entry("spec").or_insert(Value::Null),
@@ -168,7 +178,7 @@ pub fn complete(definition: &mut Value, now: &str) {
             )
     };
     let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since(kind)});
-    let rules = versions_with_rules(definition).join(", ");
+    let rules = versions_with_rules(definition, rules).join(", ");
     let mut conditions = vec![
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
         condition(
@@ -203,7 +213,7 @@ mod tests {
     #[test]
     fn who_relies_on_a_conversion_webhook_is_told_that_none_is_called() {
         let with = |strategy: &str| json!({"spec": {"conversion": {"strategy": strategy}}});
-        assert_eq!(warnings(&with("None")), [""; 0]);
-        assert!(warnings(&with("Webhook"))[0].starts_with("spec.conversion: no webhook"));
+        assert_eq!(warnings(&with("None"), &[]), [""; 0]);
+        assert!(warnings(&with("Webhook"), &[])[0].starts_with("spec.conversion: no webhook"));
     }
 }

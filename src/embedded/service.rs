@@ -19,6 +19,7 @@ use http::{Method, Request, Response, header};
 use hyper::body::Body;
 
 use super::{
+    definitions::Rules,
     failure::Failure,
     form::{Form, Include},
     kinds::{PODS, Registry},
@@ -36,12 +37,13 @@ use review::review;
 pub struct Service {
     store: Store,
     logs: Arc<Logs>,
+    rules: Rules,
 }
 
 impl Service {
-    pub(super) fn new(store: Store, logs: Logs) -> Self {
+    pub(super) fn new(store: Store, logs: Logs, rules: Rules) -> Self {
         let logs = Arc::new(logs);
-        Self { store, logs }
+        Self { store, logs, rules }
     }
 }
 
@@ -113,6 +115,7 @@ impl Service {
                 form,
                 headers: head.headers,
                 body,
+                rules: self.rules,
             };
             return self.resource(&head.method, call).await;
         }

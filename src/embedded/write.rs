@@ -19,7 +19,9 @@ pub use update::{Edit, change, replace};
 
 use super::{
     apply::Writer,
-    builtin, definitions, events,
+    builtin,
+    definitions::{self, Rules},
+    events,
     failure::{Cause, Failure},
     kinds::{DEFINITIONS, Kind, View},
     object::{Object, at, map_mut, metadata_mut, text},
@@ -31,6 +33,8 @@ pub struct WriteOptions {
     /// Who writes, as managed fields name it.
     pub manager: String,
     pub unknown: Unknown,
+    /// By what custom resources are judged besides their schemas.
+    pub rules: Rules,
 }
 
 /// What becomes of a write with fields that its kind does not know.
@@ -54,12 +58,17 @@ pub struct Written {
 }
 
 impl Written {
-    fn new(kind: &Kind, object: Arc<Object>, mut warnings: Vec<String>) -> Result<Self, Failure> {
+    fn new(
+        kind: &Kind,
+        object: Arc<Object>,
+        mut warnings: Vec<String>,
+        options: &WriteOptions,
+    ) -> Result<Self, Failure> {
         if object.json.len() > LARGEST_OBJECT {
             return Err(Failure::too_large(LARGEST_OBJECT));
         }
         if &*kind.resource == DEFINITIONS {
-            warnings.extend(definitions::warnings(&object.value));
+            warnings.extend(definitions::warnings(&object.value, options.rules));
         }
         Ok(Self { object, warnings })
     }
@@ -195,6 +204,42 @@ fn settle(kind: &Kind, value: &mut Value, old: Option<&Value>, name: &str) -> Re
         });
     }
     refuse(kind, name, &causes)
+}
+
+/// Refuses what breaks the rules of a custom resource. A spec that stays as it was is let be.
+fn keep_rules(
+    kind: &Kind,
+    value: &Value,
+    old: Option<&Value>,
+    name: &str,
+    rules: Rules,
+) -> Result<(), Failure> {
+    let judge = rules.iter().find(|(judged, _)| *judged == &*kind.resource);
+    let same = old.is_some_and(|old| old.get("spec") == value.get("spec"));
+    let Some((_, judge)) = judge.filter(|_| !same) else {
+        return Ok(());
+    };
+    let causes: Vec<Cause> = judge(value, old)
+        .into_iter()
+        .map(|(field, message)| Cause {
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {:?}: {message}", type_of(at(value, &field))),
+            field,
+        })
+        .collect();
+    refuse(kind, name, &causes)
+}
+
+/// What an API server names instead of a value that breaks a rule.
+fn type_of(value: Option<&Value>) -> &'static str {
+    match value {
+        None | Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(_)) => "integer",
+        Some(Value::String(_)) => "string",
+        Some(Value::Array(_)) => "array",
+        Some(Value::Object(_)) => "object",
+    }
 }
 
 #[cfg(test)]

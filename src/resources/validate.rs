@@ -12,7 +12,10 @@ use std::{
 use regex::Regex;
 use serde_json::Value;
 
-use super::{Kind, definition, format, rules::RULES};
+use super::{
+    Kind, definition, format,
+    rules::{RULES, Rule},
+};
 
 /// Longest value that a sentence repeats, in characters.
 const SHOWN: usize = 60;
@@ -67,15 +70,10 @@ pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), Inv
     let mut faults = Vec::new();
     let schema = &SPECS[usize::from(kind == Kind::Code)];
     look(schema, &spec, "", &mut faults);
-    for rule in RULES {
-        let applies = rule.kind.is_none_or(|only| only == kind);
+    for fault in broken_rules(kind, &spec, old.as_ref()) {
         // A field that the schema refuses is blamed once.
-        let blamed = faults.iter().any(|fault| fault.field == rule.field);
-        if applies && !blamed && !rule.holds(&spec, old.as_ref()) {
-            faults.push(Fault {
-                field: rule.field.to_owned(),
-                message: rule.message.to_owned(),
-            });
+        if faults.iter().all(|known| known.field != fault.field) {
+            faults.push(fault);
         }
     }
     if faults.is_empty() {
@@ -83,6 +81,19 @@ pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), Inv
     } else {
         Err(Invalid { faults })
     }
+}
+
+/// What a spec, or the change from `old`, breaks of the rules that no schema keyword can say.
+pub fn broken_rules(kind: Kind, spec: &Value, old: Option<&Value>) -> Vec<Fault> {
+    let rules = RULES
+        .iter()
+        .filter(|rule| rule.kind.is_none_or(|only| only == kind));
+    let broken = rules.filter(|rule| !rule.holds(spec, old));
+    let fault = |rule: &Rule| Fault {
+        field: rule.field.to_owned(),
+        message: rule.message.to_owned(),
+    };
+    broken.map(fault).collect()
 }
 
 fn without_nulls(value: &Value) -> Value {

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn open(directory: &std::path::Path) -> Cluster {
     let options = ClusterOptions {
+        rules: &[],
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 0,

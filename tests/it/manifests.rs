@@ -3,6 +3,7 @@
 mod image;
 mod migrate;
 pub mod newer;
+mod refused;
 
 use std::{fs, path::Path, process::Command};
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::response::{ResponseBody, bytes_response};
 use crate::embedded::{
+    definitions::Rules,
     duplicates::duplicates,
     failure::Failure,
     form::Form,
@@ -83,6 +84,7 @@ pub struct Call {
     pub form: Form,
     pub headers: HeaderMap,
     pub body: Bytes,
+    pub rules: Rules,
 }
 
 impl Call {
@@ -126,6 +128,7 @@ impl Call {
                 "Ignore" => Unknown::Ignore,
                 _ => Unknown::Warn,
             },
+            rules: self.rules,
         })
     }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{WriteOptions, Written, check_body, now, prune, refuse, settle, stored, unreadable};
+use super::{
+    WriteOptions, Written, check_body, keep_rules, now, prune, refuse, settle, stored, unreadable,
+};
 use crate::embedded::{
     apply::Managers,
     builtin,
@@ -70,7 +72,8 @@ pub(super) fn create_owned(
     }
     let warnings = prune(kind, &mut value, options, |why| unreadable(kind, &why))?;
     settle(kind, &mut value, None, &key.name)?;
-    builtin::complete_new(kind, &mut value, &now);
+    keep_rules(kind, &value, None, &key.name, options.rules)?;
+    builtin::complete_new(kind, &mut value, &now, options.rules);
     refuse(kind, &key.name, &builtin::validate(kind, &value, None))?;
     let managers = managers.unwrap_or_else(|| {
         let mut managers = Managers::default();
@@ -80,7 +83,7 @@ pub(super) fn create_owned(
     });
     managers.write(&mut value);
     let object = transaction.put(&kind.resource, key, value);
-    Written::new(kind, object, warnings)
+    Written::new(kind, object, warnings, options)
 }
 
 /// Gives a new object its name and namespace.

@@ -132,6 +132,7 @@ fn options(manager: &str) -> WriteOptions {
     WriteOptions {
         manager: manager.to_owned(),
         unknown: Unknown::Warn,
+        rules: &[],
     }
 }
 
@@ -646,6 +647,53 @@ async fn rules_in_cel_are_kept_with_a_warning_and_a_condition() {
         .await
         .unwrap();
     assert!(!after["status"].to_string().contains("RulesIgnored"));
+}
+
+#[tokio::test]
+async fn rules_that_somebody_judges_by_refuse_what_breaks_them_and_need_no_warning() {
+    fn small(new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
+        let size = |object: &Value| object["spec"]["size"].as_i64().unwrap_or_default();
+        let shrinks = old.is_some_and(|old| size(new) < size(old));
+        let broken = size(new) < 1 || shrinks;
+        Vec::from_iter(broken.then(|| ("spec.size".to_owned(), "only grows".to_owned())))
+    }
+    let judged = |manager| WriteOptions {
+        rules: &[("ruled.example.org", small)],
+        ..options(manager)
+    };
+    let scene = Scene::new().await;
+    let mut body = definition("ruled", "Ruled", &json!({}));
+    let spec = &mut body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = json!([{"rule": "self.size > 0"}]);
+    let written = scene.create_as(DEFINITIONS, body, judged("tester")).await;
+    let written = written.unwrap();
+    assert_eq!(written.warnings, [""; 0]);
+    assert!(
+        !written.object.value["status"]
+            .to_string()
+            .contains("RulesIgnored")
+    );
+    let ruled = "ruled.example.org";
+    let thing = |size: i64| json!({"metadata": {"name": "a"}, "spec": {"size": size}});
+    let refused = scene.create_as(ruled, thing(0), judged("tester")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code, 422);
+    let said = "spec.size: Invalid value: \"integer\": only grows";
+    assert!(refused.message.ends_with(said), "{}", refused.message);
+    scene
+        .create_as(ruled, thing(5), judged("tester"))
+        .await
+        .unwrap();
+    let merge = |patch: Value| Edit::Patch(PatchType::Merge, patch);
+    for (patch, taken) in [
+        (json!({"spec": {"size": 4}}), false),
+        (json!({"metadata": {"labels": {"a": "b"}}}), true),
+        (json!({"spec": {"size": 6}}), true),
+    ] {
+        let words = patch.to_string();
+        let edit = scene.edit_as(ruled, "a", false, merge(patch), judged("tester"));
+        assert_eq!(edit.await.is_ok(), taken, "{words}");
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    WriteOptions, Written, check_body, create::create_owned, now, preconditions, prune, refuse,
-    settle, shown, stored, unreadable,
+    WriteOptions, Written, check_body, create::create_owned, keep_rules, now, preconditions, prune,
+    refuse, settle, shown, stored, unreadable,
 };
 use crate::embedded::{
     apply::Managers,
@@ -100,7 +100,8 @@ pub fn change(
         None => unreadable(kind, &why),
     })?;
     settle(kind, &mut new, Some(old), &key.name)?;
-    builtin::complete(kind, &mut new, &now);
+    keep_rules(kind, &new, Some(old), &key.name, options.rules)?;
+    builtin::complete(kind, &mut new, &now, options.rules);
     refuse(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
     if !applies {
@@ -108,11 +109,11 @@ pub fn change(
     }
     managers.write(&mut new);
     if new == *old {
-        return Written::new(kind, current, warnings);
+        return Written::new(kind, current, warnings, options);
     }
     count_generation(kind, &mut new, old);
     let object = replace(transaction, kind, key, new)?;
-    Written::new(kind, object, warnings)
+    Written::new(kind, object, warnings, options)
 }
 
 /// What every applied configuration must be.
