@@ -253,7 +253,7 @@ PROGRAMS = {
     "flightdeck": dict(argv=lambda w, pod: [w.flightdeck], log=[(rb"docs-main", b"2"), (None, b"l")], key=b"?", undo=b"\x1b", answer=rb"help|Help|Keys"),
     "kubectl": dict(argv=lambda w, pod: ["kubectl", "logs", "-f", pod, "-c", "agent"], log=[], key=None),
     "kubetui": dict(argv=lambda w, pod: ["kubetui", "-n", "default"], log=[(rb"-agent-", b"\r")], into=b"\t\t", key=b"?", undo=b"\x1b", answer=rb"Help|help"),
-    "kdash": dict(argv=lambda w, pod: ["kdash", "-n", "default"], log=[(rb"-agent-", b"\r"), (rb"agent", b"\r")], key=b"?", undo=b"\x1b", answer=rb"Help|Keybindings"),
+    "kdash": dict(argv=lambda w, pod: ["kdash", "-n", "default"], log=[(rb"docs-main-", b"\r"), (rb"agent", b"\r")], key=b"?", undo=b"\x1b", answer=rb"Help|Keybindings"),
 }
 RATES = [1_000, 5_000, 20_000, 50_000, 100_000]
 

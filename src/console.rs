@@ -123,7 +123,9 @@ pub trait Host {
 const CHANNEL: usize = 64;
 /// How long messages are taken in before the next frame and the next look for a key.
 const BATCH: Duration = Duration::from_millis(8);
-/// Shortest time between frames while a person is at the keys.
+/// Shortest time from a frame to the one that answers a key: a held key, or a pasted text, is drawn as fast as eyes can tell.
+const ANSWER: Duration = Duration::from_millis(3);
+/// Shortest time between other frames while a person is at the keys.
 const FRAME: Duration = Duration::from_millis(16);
 /// The same while nobody is: what moves by itself moves in one frame, ten times a second at most.
 const CALM: Duration = Duration::from_millis(100);
@@ -177,7 +179,8 @@ pub async fn drive<B: Backend<Error = io::Error>>(
             biased;
             event = input.next() => match event {
                 Some(event) => {
-                    pace.asked(Instant::now());
+                    let typed = matches!(event, Ok(Event::Key(_) | Event::Paste(_)));
+                    pace.asked(Instant::now(), typed);
                     message(event?)
                 }
                 // Nobody can press a key any more.
@@ -247,6 +250,8 @@ pub async fn drive<B: Backend<Error = io::Error>>(
 struct Pace {
     drawn: Instant,
     lively_until: Instant,
+    /// A key waits for the frame that answers it.
+    waits: bool,
 }
 
 impl Pace {
@@ -255,22 +260,27 @@ impl Pace {
         Self {
             drawn: now,
             lively_until: now + LIVELY,
+            waits: false,
         }
     }
 
-    /// A person did something.
-    fn asked(&mut self, now: Instant) {
+    /// A person did something; turned a wheel, when nothing was typed.
+    fn asked(&mut self, now: Instant, typed: bool) {
         self.lively_until = now + LIVELY;
+        self.waits |= typed;
     }
 
     fn drawn(&mut self, now: Instant) {
         self.drawn = now;
+        self.waits = false;
     }
 
     /// When the next frame may be drawn at the earliest.
     fn due(self) -> Instant {
         // The first frame after a long rest is due already, whoever asks for it.
-        if self.drawn < self.lively_until {
+        if self.waits {
+            self.drawn + ANSWER
+        } else if self.drawn < self.lively_until {
             self.drawn + FRAME
         } else {
             self.drawn + CALM
@@ -339,21 +349,22 @@ mod tests {
         let start = Instant::now();
         let ms = Duration::from_millis;
         let mut pace = Pace::new(start);
-        // A frame at a time, a key at a time, and how long after the frame the next one may come.
+        // A frame at a time, then a key or a turn of the wheel, and how long after the frame the next one may come.
         for (frame, key, wait) in [
             (0, None, 16),
             (499, None, 16),
             (500, None, 100),
             (5_000, None, 100),
-            (6_000, Some(6_000), 16),
+            (6_000, Some((6_000, false)), 16),
             (6_499, None, 16),
             (6_500, None, 100),
-            // A key after the frame: what it does is not kept waiting.
-            (7_000, Some(7_001), 16),
+            // A key after the frame: its answer is not kept waiting, and what follows the answer comes soon.
+            (7_000, Some((7_001, true)), 3),
+            (7_003, None, 16),
         ] {
             pace.drawn(start + ms(frame));
-            if let Some(key) = key {
-                pace.asked(start + ms(key));
+            if let Some((key, typed)) = key {
+                pace.asked(start + ms(key), typed);
             }
             assert_eq!(pace.due(), start + ms(frame + wait), "frame at {frame}");
         }

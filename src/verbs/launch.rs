@@ -36,6 +36,15 @@ pub struct Launch {
     /// Code: the service the task belongs to. Default: the repository's name.
     #[arg(long)]
     pub service: Option<String>,
+    /// Code: a repository that holds the task's documents, when it is not this one.
+    #[arg(long, value_name = "URL")]
+    pub docs_repository: Option<String>,
+    /// Code: the branch of that repository. Default: its own default branch.
+    #[arg(long, value_name = "BRANCH", requires = "docs_repository")]
+    pub docs_branch: Option<String>,
+    /// Code: the directory of the Task Master project in that repository. Default: its root.
+    #[arg(long, value_name = "DIRECTORY", requires = "docs_repository")]
+    pub docs_directory: Option<String>,
     /// Whose Git credentials prep and publish use on a real cluster.
     #[arg(long, value_name = "USER")]
     pub github_user: Option<String>,
@@ -81,6 +90,9 @@ impl Launch {
             all: false,
             model: None,
             service: None,
+            docs_repository: None,
+            docs_branch: None,
+            docs_directory: None,
             github_user: None,
             overwrite: false,
             tools: None,
@@ -103,6 +115,11 @@ impl Launch {
         settings: &Settings,
         salt: &str,
     ) -> Result<Run, VerbError> {
+        if self.kind == RunKind::Docs && self.docs_repository.is_some() {
+            return Err(VerbError::Usage(
+                "a docs run writes its documents into this repository; --docs-repository is for code".into(),
+            ));
+        }
         let preflight_override = self.pass_refused(subject)?;
         let tasks = self.chosen_tasks(subject)?;
         let agent = self
@@ -299,6 +316,9 @@ impl Launch {
             } else {
                 service
             },
+            docs_repository_url: self.docs_repository.clone(),
+            docs_branch: self.docs_branch.clone(),
+            docs_project_directory: self.docs_directory.clone(),
             ..CodeDetails::default()
         }
     }
@@ -408,6 +428,46 @@ mod tests {
             ("code-2-7f3a", "sonnet", "claude")
         );
         assert_eq!(run.code.unwrap().service, "shop");
+    }
+
+    #[test]
+    fn a_code_run_may_read_its_documents_from_another_repository() {
+        let launch = Launch {
+            tasks: vec!["2".into()],
+            docs_repository: Some("https://github.com/acme/docs.git".into()),
+            docs_branch: Some("main".into()),
+            docs_directory: Some("plans/shop".into()),
+            ..Launch::new(RunKind::Code)
+        };
+        let code = compose(&launch, &subject()).unwrap().code.unwrap();
+        let told = [
+            code.docs_repository_url,
+            code.docs_branch,
+            code.docs_project_directory,
+        ];
+        let told = told.map(Option::unwrap_or_default);
+        assert_eq!(
+            told,
+            ["https://github.com/acme/docs.git", "main", "plans/shop"]
+        );
+        let branch_alone = Launch {
+            docs_repository: None,
+            ..launch.clone()
+        };
+        let refused = compose(&branch_alone, &subject()).unwrap_err();
+        assert!(
+            refused.to_string().contains("docsRepositoryUrl"),
+            "{refused}"
+        );
+        let docs = Launch {
+            kind: RunKind::Docs,
+            ..launch
+        };
+        let refused = compose(&docs, &subject()).unwrap_err();
+        assert!(
+            refused.to_string().contains("--docs-repository"),
+            "{refused}"
+        );
     }
 
     #[test]
