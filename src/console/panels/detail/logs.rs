@@ -87,7 +87,7 @@ pub enum Shown {
     Earlier(usize),
 }
 
-/// What a person does with the parts of a log, by their places in [`Logs::about`].
+/// What a person does with the parts of a log, by their places in the list that the window shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
     Toggle(usize),
