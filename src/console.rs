@@ -124,7 +124,7 @@ const CHANNEL: usize = 64;
 /// How long messages are taken in before the next frame and the next look for a key.
 const BATCH: Duration = Duration::from_millis(8);
 /// Shortest time from a frame to the one that answers a key: a held key, or a pasted text, is drawn as fast as eyes can tell.
-const ANSWER: Duration = Duration::from_millis(3);
+const ANSWER: Duration = Duration::from_millis(2);
 /// Shortest time between other frames while a person is at the keys.
 const FRAME: Duration = Duration::from_millis(16);
 /// The same while nobody is: what moves by itself moves in one frame, ten times a second at most.
@@ -359,8 +359,8 @@ mod tests {
             (6_499, None, 16),
             (6_500, None, 100),
             // A key after the frame: its answer is not kept waiting, and what follows the answer comes soon.
-            (7_000, Some((7_001, true)), 3),
-            (7_003, None, 16),
+            (7_000, Some((7_001, true)), 2),
+            (7_002, None, 16),
         ] {
             pace.drawn(start + ms(frame));
             if let Some((key, typed)) = key {
