@@ -12,7 +12,7 @@ use std::{
 
 use flightdeck::{
     resources::TasksRevision,
-    runs::{Layout, RunKind, RunManifest, StageReport},
+    runs::{Layout, RunKind, RunManifest, StageReport, reason},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -51,6 +51,19 @@ pub struct Ended {
     pub code: i32,
     pub log: String,
     pub report: StageReport,
+}
+
+impl Ended {
+    /// It is a prep that failed at the clone.
+    #[track_caller]
+    pub fn has_not_cloned(&self) {
+        assert_eq!(
+            (self.code, self.report.reason.as_deref()),
+            (1, Some(reason::CLONE_FAILED)),
+            "{}",
+            self.log
+        );
+    }
 }
 
 /// A container that runs.
