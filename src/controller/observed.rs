@@ -14,7 +14,8 @@ use kube::ResourceExt;
 
 use super::{judge, objects};
 use crate::{
-    runs::{Run, naming},
+    resources::Attempt,
+    runs::{Run, RunKind, naming},
     settings::Settings,
 };
 
@@ -99,6 +100,30 @@ impl Observed {
         let holder = self.workspace.as_ref().and_then(objects::holder);
         holder.is_some_and(|(uid, _)| uid == self.run.uid())
     }
+
+    /// Whether what the watch has told of the workspace is too little to act on. A run under way whose workspace is gone has
+    /// failed, so it is gone only when it is not there when asked for. A run that leaves gives back what it holds, whether that
+    /// was told or not: nobody else would.
+    #[must_use]
+    pub fn workspace_is_doubtful(&self) -> bool {
+        let run = &self.run;
+        let leaves = run.phase().finished() || run.metadata.deletion_timestamp.is_some();
+        let unknown = if leaves {
+            run.kind == RunKind::Code && self.has_finalizer() && !self.holds_workspace()
+        } else {
+            self.workspace.is_none()
+        };
+        // A stage that began and ended between two looks is in no status yet.
+        let used =
+            run.status.attempts.iter().any(was_seen) || self.jobs.iter().any(judge::is_final);
+        unknown && used
+    }
+}
+
+/// Whether the Job of an attempt was ever seen to do something.
+#[must_use]
+pub fn was_seen(attempt: &Attempt) -> bool {
+    attempt.started_at.is_some() || attempt.pod_name.is_some()
 }
 
 /// The context version that is being worked on: a newer one begins only once the one before has ended.

@@ -28,7 +28,6 @@ use crate::{
     resources::{Attempt, RunStatus},
     runs::{Phase, Run, Stage, naming, reason},
 };
-pub use record::was_seen;
 use status::Draft;
 pub use status::{CONDITIONS, rfc3339};
 

@@ -11,7 +11,7 @@ use crate::{
     controller::{
         judge::{self, Ending, JobState, one_line},
         keep::End,
-        observed::is_cancelled,
+        observed::{is_cancelled, was_seen},
     },
     resources::{Attempt, ConditionStatus, Usage},
     runs::{Stage, StageReport, naming, reason},
@@ -72,11 +72,6 @@ pub fn find_attempts(draft: &mut Draft) {
             ..Attempt::default()
         });
     }
-}
-
-/// Whether the Job of an attempt was ever seen to do something.
-pub fn was_seen(attempt: &Attempt) -> bool {
-    attempt.started_at.is_some() || attempt.pod_name.is_some()
 }
 
 fn made_at(draft: &Draft, job: &Job) -> String {

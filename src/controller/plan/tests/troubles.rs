@@ -212,6 +212,25 @@ fn what_people_do_by_hand() {
     ]);
 }
 
+/// What a watch has not told is asked for before a run fails of it, or leaves with what it holds.
+#[test]
+fn a_workspace_that_is_not_told_of() {
+    let doubtful = |world: World| world.observed().workspace_is_doubtful();
+    let untold = |world: World| doubtful(world.workspace_deleted());
+    assert!(!untold(docs()), "nothing was begun");
+    assert!(!untold(docs().reconciled()), "nothing of prep was seen");
+    assert!(untold(docs().reconciled().running().reconciled()));
+    let at_once = docs().reconciled().ends(Ok(report()));
+    assert!(!doubtful(at_once.clone()), "it is known");
+    assert!(untold(at_once), "prep began and ended between two looks");
+
+    let published = |world: World| world.at(Stage::Publish).ends(Ok(report())).reconciled();
+    assert!(untold(published(code())), "it may hold one");
+    assert!(!untold(published(docs())), "nobody waits for it");
+    assert!(!untold(published(code()).without_finalizer()));
+    assert!(untold(code().at(Stage::Agent).deleting()));
+}
+
 #[test]
 fn who_waits_for_a_workspace() {
     let waiting = || {
