@@ -17,9 +17,9 @@ Measured of each:
   keeps up   the most lines a second, of those tried, of which the last is on the screen within a second of being written
   lost       of 5,000 lines, those that are found nowhere when its log is gone through from the first to the last
   MiB        what is resident when --lines have arrived, 20,000 a second; "never" when the last was not shown within two minutes
+  kept       of those, the lines that can still be gone back to
 
-Python's standard library, and pyte to read its screen (without it nothing is said of lost lines); Linux only (/proc). A
-program that is not on the PATH is left out, and said.
+Needs pyte, which reads the screens; Linux only (/proc). A program that is not on the PATH is left out, and said.
 """
 
 import argparse
@@ -40,6 +40,8 @@ import termios
 import threading
 import time
 
+import pyte
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINE = 120
 PLAN = {"master": {"tasks": [{"id": 1, "title": "One", "description": "d", "status": "pending", "priority": "high", "dependencies": [], "subtasks": []}]}}
@@ -55,6 +57,9 @@ def put(data):
     view = memoryview(data)
     while view:
         view = view[os.write(1, view):]
+put(b"!!WRITER!HERE!!\\n")
+while not os.path.exists(told["go"]):
+    time.sleep(0.01)
 start, n = time.monotonic(), 0
 while n < count:
     due = min(count, int((time.monotonic() - start) * rate))
@@ -62,7 +67,8 @@ while n < count:
         put(lines(n, due))
         n = due
     time.sleep(0.01)
-put(b"!!WRITER!DONE!!\\n")
+# What comes after it lifts it from the lowest rows of a screen, on which some programs write of other things.
+put(b"!!WRITER!DONE!!\\n" + b"after\\n" * 5)
 with open(told["done"], "w") as file:
     file.write(str(time.time()))
 time.sleep(told["rest"])
@@ -190,6 +196,7 @@ class World:
         for name in ("home", "bin", "repo/.taskmaster/tasks"):
             (self.dir / name).mkdir(parents=True)
         self.told = self.dir / "told.json"
+        self.go = self.dir / "go"
         self.done = self.dir / "done"
         agent = self.dir / "bin/claude"
         agent.write_text(AGENT.format(python=sys.executable, told=str(self.told), pad=LINE - 15))
@@ -216,8 +223,9 @@ class World:
         return done.stdout
 
     def launch(self, rate, count, rest=600):
-        self.done.unlink(missing_ok=True)
-        self.told.write_text(json.dumps({"rate": rate, "count": count, "rest": rest, "done": str(self.done)}))
+        for file in (self.go, self.done):
+            file.unlink(missing_ok=True)
+        self.told.write_text(json.dumps({"rate": rate, "count": count, "rest": rest, "go": str(self.go), "done": str(self.done)}))
         return self.fd("run", "docs", "--task", "1", "-o", "name").split()[0]
 
     def pod(self, run):
@@ -284,12 +292,14 @@ def resting(world, program, seconds):
 
 
 def open_log(world, program, pod):
+    """The program with the log before it, and then the writer begins: some show only the end of what was written before."""
     terminal = Terminal(program["argv"](world, pod), world.env, world.repo)
-    for wanted, keys in program["log"]:
+    for wanted, keys in [*program["log"], (rb"!!WRITER!HERE!!", b"")]:
         if wanted and terminal.first(wanted, timeout=20) is None:
             raise SystemExit(f"{wanted!r} never came; the screen said: {ESCAPES.sub(b' ', bytes(terminal.data))[-800:]!r}")
         time.sleep(0.6)
         terminal.type(keys)
+    world.go.touch()
     return terminal
 
 
@@ -313,10 +323,7 @@ def percentile(values, share):
 
 def followed(world, program, seconds):
     run = world.launch(rate=1000, count=10**9)
-    pod = world.pod(run)
-    terminal = open_log(world, program, pod)
-    if terminal.first(rb"seq", timeout=20) is None:
-        raise SystemExit(f"no line of the log came; the screen said: {ESCAPES.sub(b' ', bytes(terminal.data))[-800:]!r}")
+    terminal = open_log(world, program, world.pod(run))
     time.sleep(3)
     cost = Cost(terminal.pid)
     time.sleep(seconds)
@@ -337,8 +344,8 @@ def late(world, terminal, timeout):
 
 
 def keeps_up(world, program):
-    """The highest rate that is kept up with, and the lines lost of 5,000, or None."""
-    kept, lost = 0, None
+    """The highest rate that is kept up with, and the lines lost of 5,000."""
+    kept, lost = 0, 0
     for rate in RATES:
         run = world.launch(rate=rate, count=5 * rate)
         terminal = open_log(world, program, world.pod(run))
@@ -353,58 +360,68 @@ def keeps_up(world, program):
     return kept, lost
 
 
-def gone_through(terminal, program):
-    """Numbers of the lines that are seen from the first page to the last."""
-    number = re.compile(r"seq (\d{9})")
-    if not program["key"]:
-        return {int(n) for n in re.findall(number, bytes(terminal.data).decode())}
-    try:
-        import pyte
-    except ImportError:
-        print("SKIPPED lost lines: pyte is not installed")
-        return set(range(5 * RATES[0]))
-    screen = pyte.Screen(140, 40)
-    stream = pyte.ByteStream(screen)
-    # The whole screen is drawn anew for an emulator that begins in the middle.
-    fed = 0
+NUMBER = re.compile(r"seq (\d{9})")
 
-    def look():
-        nonlocal fed
+
+class Eye:
+    """What stands on the screen of a program in its log, once that is drawn anew; pyte reads it."""
+
+    def __init__(self, terminal, program):
+        self.terminal, self.screen = terminal, pyte.Screen(139, 40)
+        self.stream = pyte.ByteStream(self.screen)
+        terminal.type(program.get("into", b""))
+        time.sleep(0.2)
+        self.fed = terminal.mark()
+        fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 139, 0, 0))
+        time.sleep(0.5)
+
+    def numbers(self):
+        """Those of the lines on the screen, when it has been still for a moment."""
         quiet = time.monotonic()
         while time.monotonic() - quiet < 0.03:
-            with terminal.lock:
-                new = bytes(terminal.data[fed:])
+            with self.terminal.lock:
+                new = bytes(self.terminal.data[self.fed:])
             if new:
-                stream.feed(new)
-                fed, quiet = fed + len(new), time.monotonic()
+                self.stream.feed(new)
+                self.fed, quiet = self.fed + len(new), time.monotonic()
             time.sleep(0.002)
-        return screen.display
+        return {int(n) for row in self.screen.display for n in NUMBER.findall(row)}
 
-    seen, before = set(), None
-    terminal.type(program.get("into", b""))
-    time.sleep(0.2)
-    terminal.type(b"\x1b[H")
-    time.sleep(0.5)
-    while True:
-        page = look()
-        numbers = {int(n) for row in page for n in number.findall(row)}
-        if numbers == before:
-            return seen
-        seen |= numbers
-        before = numbers
+    def to_the_first(self):
+        self.terminal.type(b"\x1b[H")
+        time.sleep(1)
+        return self.numbers()
+
+
+def gone_through(terminal, program):
+    """Numbers of the lines that are seen from the first page to the last."""
+    if not program["key"]:
+        return {int(n) for n in NUMBER.findall(bytes(terminal.data).decode())}
+    eye = Eye(terminal, program)
+    seen = before = eye.to_the_first()
+    still = 0
+    # Some move a cursor first, down to the lowest row.
+    while still * 10 <= eye.screen.lines:
         # Not by pages: some programs have pages that are longer than their screen.
         terminal.type(b"\x1b[B" * 10)
+        now = eye.numbers()
+        still = still + 1 if now == before else 0
+        seen, before = seen | now, now
+    return seen
 
 
 def million(world, program, lines):
-    """MiB resident once so many lines were shown; None when the last never was."""
+    """MiB resident once so many lines were shown, and how many of them can still be read; None when the last never was shown."""
     run = world.launch(rate=20_000, count=lines)
     terminal = open_log(world, program, world.pod(run))
     behind = late(world, terminal, lines / 20_000 + 120)
     memory = resident(terminal.pid)
+    kept = None
+    if behind is not None and program["key"]:
+        kept = lines - min(Eye(terminal, program).to_the_first(), default=lines)
     terminal.end()
     world.remove(run)
-    return memory, behind
+    return memory if behind is not None else None, kept
 
 
 def main():
@@ -416,7 +433,7 @@ def main():
     told = told.parse_args()
     world = World(told.flightdeck.resolve())
     try:
-        print(f"{'program':<12}{'paint':>9}{'rest CPU':>10}{'wakes/s':>9}{'CPU':>8}{'wakes/s':>9}{'MiB':>6}{'key p50':>10}{'p99':>10}{'keeps up':>10}{'lost':>7}{'MiB':>7}")
+        print(f"{'program':<12}{'paint':>9}{'rest CPU':>10}{'wakes/s':>9}{'CPU':>8}{'wakes/s':>9}{'MiB':>6}{'key p50':>10}{'p99':>10}{'keeps up':>10}{'lost':>7}{'MiB':>7}{'kept':>11}")
         for name in told.programs:
             program = PROGRAMS[name]
             if not shutil.which(program["argv"](world, "")[0]):
@@ -427,9 +444,10 @@ def main():
             cpu, woken, memory, keys = followed(world, program, told.seconds)
             key = [f"{percentile(keys, share):.1f} ms" if keys else "-" for share in (0.5, 0.99)]
             kept, lost = keeps_up(world, program)
-            after, behind = million(world, program, told.lines)
-            after = f"{after:.0f}" if behind is not None else "never"
-            print(f"{name:<12}{first:>9}{rest[0]:>8.1f} %{rest[1]:>9.1f}{cpu:>6.1f} %{woken:>9.0f}{memory:>6.0f}{key[0]:>10}{key[1]:>10}{kept:>10,}{lost:>7}{after:>7}", flush=True)
+            after, left = million(world, program, told.lines)
+            after = "never" if after is None else f"{after:.0f}"
+            left = "-" if left is None else f"{left:,}"
+            print(f"{name:<12}{first:>9}{rest[0]:>8.1f} %{rest[1]:>9.1f}{cpu:>6.1f} %{woken:>9.0f}{memory:>6.0f}{key[0]:>10}{key[1]:>10}{kept:>10,}{lost:>7}{after:>7}{left:>11}", flush=True)
     finally:
         world.close()
 
