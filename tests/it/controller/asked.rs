@@ -68,10 +68,15 @@ impl Asked {
                     return std::future::pending().await;
                 }
                 asked.lines.lock().unwrap().push(line.clone());
-                let Ok(answer) = service.oneshot(request).await;
-                if line == "POST jobs" && answer.status() == http::StatusCode::CREATED {
-                    asked.jobs_made.fetch_add(1, Ordering::SeqCst);
-                }
+                // What was sent is done, whether anybody still waits for its answer or not.
+                let sent = tokio::spawn(async move {
+                    let Ok(answer) = service.oneshot(request).await;
+                    if line == "POST jobs" && answer.status() == http::StatusCode::CREATED {
+                        asked.jobs_made.fetch_add(1, Ordering::SeqCst);
+                    }
+                    answer
+                });
+                let answer = sent.await.map_err(std::io::Error::other)?;
                 if counts && cut == Some(Cut::Unanswered(number)) {
                     return Err(std::io::Error::other("the answer is lost"));
                 }
