@@ -10,7 +10,7 @@
 //! | `wake` | what wakes a reconciliation |
 //! | `lease` | which of several controllers works |
 //! | `calls` | how the API is called |
-//! | `cache` | what the watches know |
+//! | `cache`, `thin` | what the watches know, and how much of it is kept |
 //! | `observe`, `observed` | what is read, and the value it becomes |
 //! | `plan`, `judge` | what to do, and what a Job and its pod say |
 //! | `memory` | what a process may remember of a run |
@@ -41,6 +41,7 @@ mod observed;
 mod plan;
 mod process;
 mod run;
+mod thin;
 mod wake;
 
 pub use config::ControllerConfig;

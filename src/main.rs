@@ -49,12 +49,16 @@ fn main() -> ExitCode {
         return embedded::shim::main(spec);
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if !matches!(
-        cli.command,
-        Some(Command::Embedded(_) | Command::Controller(_))
-    ) {
+    match &cli.command {
+        Some(Command::Embedded(_)) => {}
+        // However many cores a node has: each worker takes memory of its own, and the API is what takes time.
+        Some(Command::Controller(_)) => {
+            runtime.worker_threads(2);
+        }
         // One worker sees to the network beside the thread of the screen: several wake one another to find nothing to do.
-        runtime.worker_threads(1);
+        _ => {
+            runtime.worker_threads(1);
+        }
     }
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,

@@ -12,9 +12,7 @@ use std::{
 use futures::{Stream, StreamExt, pin_mut};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{
-        ConfigMap, Container, EnvVar, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec,
-    },
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
 use kube::{ResourceExt, core::PartialObjectMeta};
 use kube_runtime::{
@@ -23,7 +21,7 @@ use kube_runtime::{
 };
 use tokio::sync::watch;
 
-use super::judge;
+use super::thin::Thin;
 use crate::runs::naming;
 
 /// After this long without trouble a watch that breaks is opened again as soon as at first.
@@ -80,14 +78,15 @@ impl<T> Default for Objects<T> {
     }
 }
 
-impl<T: ResourceExt> Objects<T> {
-    fn put(&mut self, object: T) -> Arc<T> {
+impl<T: ResourceExt + Clone> Objects<T> {
+    /// Keeps a copy: it is as large as what is in it, where what was read, and thinned, has room to spare.
+    fn put(&mut self, object: &T) -> Arc<T> {
         let name = object.name_any();
         if let Some(uid) = object.labels().get(naming::LABEL_RUN_UID) {
             let names = self.of_run.entry(uid.clone()).or_default();
             names.insert(name.clone());
         }
-        let object = Arc::new(object);
+        let object = Arc::new(object.clone());
         self.by_name.insert(name, Arc::clone(&object));
         object
     }
@@ -143,7 +142,7 @@ impl<T: ResourceExt + Thin> Cache<T> {
                 Ok(Event::Init) => staged = Objects::default(),
                 Ok(Event::InitApply(mut object)) => {
                     object.thin();
-                    staged.put(object);
+                    staged.put(&object);
                 }
                 Ok(Event::InitDone) => {
                     let before = std::mem::replace(&mut *self.write(), std::mem::take(&mut staged));
@@ -161,7 +160,7 @@ impl<T: ResourceExt + Thin> Cache<T> {
                 }
                 Ok(Event::Apply(mut object)) => {
                     object.thin();
-                    let object = self.write().put(object);
+                    let object = self.write().put(&object);
                     touched(&object);
                 }
                 Ok(Event::Delete(object)) => {
@@ -182,56 +181,6 @@ impl<T: ResourceExt + Thin> Cache<T> {
         self.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// What nobody here reads is not kept: thousands of these are held.
-pub trait Thin: ResourceExt {
-    fn thin(&mut self) {
-        self.managed_fields_mut().clear();
-    }
-}
-
-impl Thin for Job {
-    fn thin(&mut self) {
-        self.managed_fields_mut().clear();
-        if let Some(spec) = &mut self.spec {
-            spec.template = PodTemplateSpec::default();
-            spec.selector = None;
-        }
-    }
-}
-
-impl Thin for Pod {
-    fn thin(&mut self) {
-        self.managed_fields_mut().clear();
-        let over = judge::is_over(self);
-        let Some(spec) = &mut self.spec else { return };
-        // A Secret that a container waits for is named from its environment; of the rest there is much.
-        let from_secret = |variable: &EnvVar| {
-            let source = variable.value_from.as_ref();
-            source.is_some_and(|source| source.secret_key_ref.is_some())
-        };
-        let thin = |container: Container| Container {
-            env: container.env.filter(|_| !over).map(|env| {
-                let env = env.into_iter().filter(from_secret);
-                env.collect()
-            }),
-            name: container.name,
-            ..Container::default()
-        };
-        let whole = std::mem::take(spec);
-        let init = whole.init_containers;
-        *spec = PodSpec {
-            active_deadline_seconds: whole.active_deadline_seconds,
-            node_name: whole.node_name,
-            init_containers: init.map(|init| init.into_iter().map(thin).collect()),
-            containers: whole.containers.into_iter().map(thin).collect(),
-            ..PodSpec::default()
-        };
-    }
-}
-
-impl Thin for PartialObjectMeta<ConfigMap> {}
-impl Thin for PersistentVolumeClaim {}
 
 /// Waits before a watch that broke is opened again: doubled each time, and short again after a calm while.
 pub struct Pauses {
@@ -274,6 +223,7 @@ mod tests {
     use std::cell::RefCell;
 
     use futures::stream;
+    use k8s_openapi::api::core::v1::PodTemplateSpec;
     use serde_json::json;
 
     use super::*;
@@ -363,35 +313,5 @@ mod tests {
             pauses,
             [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
         );
-    }
-
-    #[test]
-    fn of_a_pod_that_has_not_ended_the_secrets_it_may_wait_for_are_kept_and_no_other_environment() {
-        let pod = |phase: &str| -> Pod {
-            let mut pod = serde_json::from_value(json!({
-                "metadata": { "name": "p" },
-                "spec": { "nodeName": "n", "containers": [{ "name": "agent", "image": "x", "env": [
-                    { "name": "PLAIN", "value": "v" },
-                    { "name": "TOKEN", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
-                ] }] },
-                "status": { "phase": phase },
-            }))
-            .unwrap();
-            Pod::thin(&mut pod);
-            pod
-        };
-        let names = |pod: Pod| {
-            let container = pod.spec.unwrap().containers.remove(0);
-            let env = container.env.unwrap_or_default().into_iter();
-            (
-                container.name,
-                env.map(|variable| variable.name).collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(
-            names(pod("Pending")),
-            ("agent".to_owned(), vec!["TOKEN".to_owned()])
-        );
-        assert_eq!(names(pod("Failed")), ("agent".to_owned(), vec![]));
     }
 }

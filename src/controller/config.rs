@@ -21,6 +21,8 @@ pub struct ControllerConfig {
     pub retry_delays: RetryDelays,
     /// How long one call to the API may go unanswered.
     pub patience: Duration,
+    /// How long a Job may take to show a running container before its Events are read for the cause.
+    pub slow_start: Duration,
     /// Who it is among several controllers; `None`: there are no others.
     pub lease: Option<LeaseConfig>,
     /// Told whether it leads, which it does from the start where there are no others.
@@ -48,6 +50,7 @@ impl ControllerConfig {
             templates: Arc::default(),
             retry_delays: RetryDelays::default(),
             patience: Duration::from_secs(10),
+            slow_start: Duration::from_secs(10),
             lease: None,
             leading: watch::Sender::new(false),
             metrics: Metrics::default(),

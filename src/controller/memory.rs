@@ -10,7 +10,7 @@ use std::{
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
-use super::cache::Thin;
+use super::thin::Thin;
 use crate::runs::Run;
 
 /// A wait is doubled with each failure in a row, so many times at most.
@@ -18,7 +18,7 @@ const DOUBLINGS: u32 = 10;
 /// How long a watch may take to tell of what was made.
 const A_MOMENT: Duration = Duration::from_secs(5);
 
-/// By the uid of the run.
+/// By the uid of the run. What is large and mostly absent is boxed: maps keep room for what is not there.
 #[derive(Default)]
 pub struct Memory(Mutex<HashMap<String, OfRun>>);
 
@@ -26,8 +26,14 @@ pub struct Memory(Mutex<HashMap<String, OfRun>>);
 struct OfRun {
     failures: u32,
     /// With the Job as it was made, until its watch has told of it.
-    made: BTreeMap<String, Option<(Job, Instant)>>,
-    written: Option<Written>,
+    made: BTreeMap<String, Option<Box<Made>>>,
+    written: Option<Box<Written>>,
+}
+
+/// A Job as it was made.
+struct Made {
+    job: Job,
+    at: Instant,
 }
 
 /// The run as this process has written it.
@@ -63,10 +69,10 @@ impl Memory {
         let earlier = known.written.take();
         let mut versions = earlier.map(|written| written.before).unwrap_or_default();
         versions.extend(passed);
-        known.written = Some(Written {
+        known.written = Some(Box::new(Written {
             before: versions,
             run,
-        });
+        }));
     }
 
     /// Jobs that were made for the run, whether they have been seen since or not.
@@ -80,8 +86,8 @@ impl Memory {
     /// The Job of that name as it was made a moment ago: its watch may not have told of it yet.
     pub fn just_made(&self, uid: &str, job: &str) -> Option<Job> {
         let runs = self.lock();
-        let (job, at) = runs.get(uid)?.made.get(job)?.as_ref()?;
-        (at.elapsed() < A_MOMENT).then(|| job.clone())
+        let made = runs.get(uid)?.made.get(job)?.as_ref()?;
+        (made.at.elapsed() < A_MOMENT).then(|| made.job.clone())
     }
 
     /// The watch has told of this Job: from now on what it tells of it holds.
@@ -101,7 +107,8 @@ impl Memory {
         if let Some(mut job) = job {
             job.thin();
             let made = &mut runs.entry(uid.to_owned()).or_default().made;
-            made.insert(job.name_any(), Some((job, Instant::now())));
+            let at = Instant::now();
+            made.insert(job.name_any(), Some(Box::new(Made { job, at })));
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod queue;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -27,14 +27,12 @@ use super::{
     observed::{Observed, active_version, was_seen},
 };
 use crate::{
-    resources::{CodeRun, DocsRun, RunStatus},
+    resources::{CodeRun, DocsRun, RunSpec, RunStatus},
     runs::{Run, RunKind, naming},
     settings::Settings,
     templates::Templates,
 };
 
-/// Seconds a Job may take to show a running container before its Events are read for the cause.
-const PATIENCE: i64 = 10;
 /// Seconds after a Job's end in which its pod must be seen to have ended too; after that the pod is believed to be lost.
 const SETTLING: i64 = 3;
 
@@ -44,16 +42,28 @@ pub trait RunResource:
     + HasStatus<Status = RunStatus>
     + Clone
     + Debug
+    + Default
     + DeserializeOwned
     + Into<Run>
     + Send
     + Sync
     + 'static
 {
+    /// The part of its spec that both have.
+    fn run_spec_mut(&mut self) -> &mut RunSpec;
 }
 
-impl RunResource for DocsRun {}
-impl RunResource for CodeRun {}
+impl RunResource for DocsRun {
+    fn run_spec_mut(&mut self) -> &mut RunSpec {
+        &mut self.spec.run
+    }
+}
+
+impl RunResource for CodeRun {
+    fn run_spec_mut(&mut self) -> &mut RunSpec {
+        &mut self.spec.run
+    }
+}
 
 /// Where a reconciliation reads: what the watches have told, and the API itself for what they cannot.
 pub struct Sources<'a> {
@@ -62,6 +72,8 @@ pub struct Sources<'a> {
     pub templates: &'a Templates,
     pub memory: &'a Memory,
     pub caches: &'a Caches,
+    /// How long a Job may take to show a running container before its Events are read for the cause.
+    pub slow_start: Duration,
     /// Every code run: those that wait for the same workspace are among them.
     pub code_runs: &'a Store<DeserializeGuard<CodeRun>>,
 }
@@ -229,8 +241,9 @@ async fn events(sources: &Sources<'_>, observed: &Observed) -> Result<Vec<Event>
     let api: Api<Event> = sources.api(&observed.run);
     let mut found = Vec::new();
     for job in &observed.jobs {
-        let made = job.creation_timestamp().map(|time| time.0.as_second());
-        let young = made.is_none_or(|made| observed.now.as_second() - made < PATIENCE);
+        let made = job.creation_timestamp().map(|time| time.0);
+        let due = made.and_then(|made| made.checked_add(sources.slow_start).ok());
+        let young = due.is_none_or(|due| observed.now < due);
         if young || judge::is_final(job) {
             continue;
         }

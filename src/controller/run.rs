@@ -22,6 +22,7 @@ use super::{
     memory::Memory,
     observe::{RunResource, Sources, observe},
     plan::{at_rest, plan, refused},
+    thin::Thin,
     wake,
 };
 use crate::{
@@ -154,8 +155,7 @@ async fn reconcile_kind<K: RunResource>(
     health.waits_for(part, "not listed yet");
     let runs: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
     metrics.runs_of(kind, phases(store.clone()));
-    let changed = watcher::watcher(runs, watcher::Config::default())
-        .modify(|run| run.managed_fields_mut().clear());
+    let changed = watcher::watcher(runs, watcher::Config::default()).modify(Thin::thin);
     let changed = reflector::reflector(writer, changed)
         .backoff(Pauses::new(context.config.retry_delays.watch))
         .touched_objects()
@@ -278,12 +278,22 @@ async fn reconcile_one<K: RunResource>(
 async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Action, Error> {
     let config = &context.config;
     let memory = &context.memory;
-    let run = memory.newest(run);
+    let mut run = memory.newest(run);
     let uid = run.uid().to_owned();
-    let jobs = context.caches.jobs.of_run(&uid);
-    if at_rest(&run) && jobs.iter().all(|job| judge::is_final(job)) {
-        memory.forget(&uid);
-        return Ok(Action::await_change());
+    if at_rest(&run) {
+        let jobs = context.caches.jobs.of_run(&uid);
+        if jobs.iter().all(|job| judge::is_final(job)) {
+            memory.forget(&uid);
+            return Ok(Action::await_change());
+        }
+        // What is kept of it in memory is not all of it.
+        let runs: Api<K> = Api::namespaced(context.client.clone(), run.namespace());
+        let whole = runs.get_opt(run.name()).await;
+        let whole = whole.map_err(Error::cluster(format!("read the run {}", run.name())))?;
+        match whole.filter(|whole| whole.meta().uid.as_deref() == Some(&uid)) {
+            Some(whole) => run = whole.into(),
+            None => return Ok(Action::await_change()),
+        }
     }
     let settings = config.settings.current();
     let sources = Sources {
@@ -292,6 +302,7 @@ async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Ac
         templates: &config.templates,
         memory,
         caches: &context.caches,
+        slow_start: config.slow_start,
         code_runs: &context.code_runs,
     };
     let mut observed = observe(&sources, run).await?;

@@ -17,10 +17,11 @@ use kube_runtime::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    cache::{Cache, Pauses, Thin},
+    cache::{Cache, Pauses},
     observe::RunResource,
     plan::{at_rest, why},
     run::Context,
+    thin::Thin,
 };
 use crate::{
     resources::RunStatus,
@@ -81,7 +82,6 @@ pub(super) async fn watch_owned(context: &Context, wake: &Wake) {
 async fn feed<T>(context: &Context, cache: &Cache<T>, but: &str, wake: &Wake)
 where
     T: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
         + DeserializeOwned
         + std::fmt::Debug
         + Thin

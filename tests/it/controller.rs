@@ -1,6 +1,7 @@
 //! Runs on the embedded API with the real controller; a kubelet of this file's own plays the pods.
 
 mod asked;
+mod at_rest;
 mod economy;
 mod every_write;
 mod faulty;

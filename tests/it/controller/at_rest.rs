@@ -1,0 +1,60 @@
+//! Runs that have nothing before them any more: little of them is kept in memory, and nothing of them is lost by that.
+
+use flightdeck::{resources::DocsRun, runs::naming};
+use k8s_openapi::api::batch::v1::Job;
+use kube::{Api, api::PostParams};
+use serde_json::{Value, json};
+
+use super::{Scene, asked::Asked, config, docs_run, run_controller, settled, until, well};
+
+/// A Job of that run, as a controller makes it that was cut off long ago and does not know that the run has ended.
+pub async fn stray(scene: &Scene, run: &Value) -> String {
+    let (run, uid) = (&run["metadata"]["name"], &run["metadata"]["uid"]);
+    let name = format!("{}-stray", run.as_str().unwrap());
+    let owner = json!({
+        "apiVersion": "orchestrator.io/v1", "kind": "DocsRun", "name": run, "uid": uid, "controller": true,
+    });
+    let labels = json!({
+        naming::LABEL_MANAGED_BY: naming::MANAGER, naming::LABEL_KIND: "docs", naming::LABEL_RUN: run,
+        naming::LABEL_RUN_UID: uid, naming::LABEL_STAGE: "agent",
+    });
+    let job = json!({
+        "metadata": { "name": name, "labels": labels, "ownerReferences": [owner] },
+        "spec": { "template": {
+            "metadata": { "labels": labels },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "x" }] },
+        } },
+    });
+    let job = serde_json::from_value(job).unwrap();
+    let jobs: Api<Job> = scene.api();
+    jobs.create(&PostParams::default(), &job).await.unwrap();
+    name
+}
+
+#[tokio::test]
+async fn a_job_that_appears_after_the_end_of_its_run_is_ended_and_the_run_keeps_its_whole_story() {
+    let mut scene = Scene::with(well).await;
+    let runs: Api<DocsRun> = scene.api();
+    runs.create(&PostParams::default(), &docs_run("docs-over"))
+        .await
+        .unwrap();
+    let before = until(&runs, "docs-over", settled).await;
+    assert_eq!(before["status"]["attempts"].as_array().unwrap().len(), 3);
+    scene.stop_controller().await;
+    // No pod will tell that it has begun: it can only be deleted.
+    scene.kubelet.abort();
+    let job = stray(&scene, &before).await;
+    let asked = Asked::default();
+    let client = asked.client(&scene.cluster, None);
+    scene.controller = Some(run_controller(&client, config("default")));
+    until(&scene.api::<Job>(), &job, Value::is_null).await;
+    scene.stop_controller().await;
+    assert_ne!(asked.count("GET docsruns"), 0, "it is read whole first");
+    let after = runs.get("docs-over").await.unwrap();
+    assert_eq!(
+        serde_json::to_value(after).unwrap(),
+        before,
+        "nothing was written"
+    );
+    scene.end().await;
+}
