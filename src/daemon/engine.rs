@@ -241,7 +241,9 @@ impl Engine {
         // A controller that panicked has said so in the log already.
         drop(self.controller.await);
         self.cluster.shutdown().await;
-        drop(self.stand_in);
+        if let Some(stand_in) = self.stand_in {
+            stand_in.stop().await;
+        }
     }
 
     /// Stops everything, containers included: no process stays behind.

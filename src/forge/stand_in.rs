@@ -116,6 +116,13 @@ impl StandIn {
     pub async fn plan(&self, planned: Planned) {
         self.planned.lock().await.push_back(planned);
     }
+
+    /// Ends it; its address is free again when this returns.
+    pub async fn stop(mut self) {
+        self.server.abort();
+        // It was cancelled a moment ago.
+        drop((&mut self.server).await);
+    }
 }
 
 impl Drop for StandIn {

@@ -106,3 +106,26 @@ fn careful(git: Git) -> Git {
         .config("core.sshCommand", "false")
         .config("core.commitGraph", "false")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_remote_is_asked_not_even_one_on_the_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let git = || local(root.path());
+        git()
+            .args(["init", "-q", "--bare", "other"])
+            .run()
+            .await
+            .unwrap();
+        git().args(["init", "-q", "."]).run().await.unwrap();
+        let other = root.path().join("other").display().to_string();
+        let asked = git().args(["ls-remote", &other]).run().await;
+        assert!(asked.is_ok(), "{asked:?}");
+        let refused = careful(git()).args(["ls-remote", &other]).run().await;
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("'file' not allowed"), "{message}");
+    }
+}

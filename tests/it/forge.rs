@@ -127,6 +127,16 @@ async fn what_is_asked_and_answered_is_what_github_describes() {
     assert!(complaints.len() > 10, "{complaints:?}");
 }
 
+/// A console that is opened again at once finds the address of the double free.
+#[tokio::test]
+async fn a_double_that_was_stopped_has_let_go_of_its_address() {
+    let Scene { stand_in, .. } = Scene::new().await;
+    let address = stand_in.url().trim_start_matches("http://").to_owned();
+    assert!(TcpListener::bind(&address).await.is_err(), "it serves");
+    stand_in.stop().await;
+    TcpListener::bind(&address).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_stands_already_is_not_asked_for_again_and_nobody_else_may_change_the_branch() {
     let mut scene = Scene::new().await;

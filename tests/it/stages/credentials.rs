@@ -46,6 +46,52 @@ async fn a_run_is_cloned_and_pushed_with_the_token_which_is_written_nowhere() {
     assert!(!bench.contains(TOKEN) && !push.log.contains(TOKEN) && !ended.log.contains(TOKEN));
 }
 
+/// What runs in an agent's checkout, or what it left, may read its own environment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_git_that_asks_no_remote_has_no_token_in_its_environment() {
+    let mut bench = Bench::new();
+    bench.origin(&["config", "http.receivepack", "true"]);
+    let here = GitHost::with(TOKEN, Some(bench.path("")));
+    point(&mut bench, &here.serve().await);
+    let (programs, told) = (bench.path("programs"), bench.path("environments"));
+    std::fs::create_dir_all(&programs).unwrap();
+    std::fs::create_dir_all(&told).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let script = format!(
+        "#!/bin/sh\n{{ echo \"$*\"; echo --; env; }} > '{}'/$$\nPATH='{path}' exec git \"$@\"\n",
+        told.display()
+    );
+    executable(&programs.join("git"), &script);
+    let path = format!("{}:{path}", programs.display());
+    bench.credential.push(("PATH".into(), path));
+    let ended = bench.run_until("publish collect");
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let push = bench.stage("publish push");
+    assert!(push.report.commit.is_some(), "{}", push.log);
+
+    let calls = std::fs::read_dir(&told).unwrap();
+    let calls = calls.map(|call| std::fs::read_to_string(call.unwrap().path()).unwrap());
+    let (with, without): (Vec<_>, Vec<_>) = calls.partition(|call| call.contains(TOKEN));
+    assert!(with.len() >= 3 && without.len() >= 3, "both were seen");
+    for call in with {
+        let (arguments, environment) = call.split_once("\n--\n").unwrap();
+        let asks = ["clone", "fetch", "ls-remote", "push"];
+        let asks = arguments
+            .split_whitespace()
+            .any(|word| asks.contains(&word));
+        assert!(asks && !arguments.contains(TOKEN), "{arguments}");
+        for name in ["GITHUB_TOKEN=", "GH_TOKEN="] {
+            let bears = environment.lines().any(|line| line.starts_with(name));
+            assert!(!bears, "{name} of {arguments}");
+        }
+    }
+}
+
+fn executable(path: &std::path::Path, script: &str) {
+    std::fs::write(path, script).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_one_is_sent_on_to_never_gets_the_token() {
     let other = GitHost::with(TOKEN, None);
@@ -113,8 +159,7 @@ async fn no_program_is_asked_for_a_password_in_the_place_of_the_token() {
         let asks = bench.path("asks");
         let asked = bench.path("asked-for-a-password");
         let script = format!("#!/bin/sh\necho asked > '{}'\necho x\n", asked.display());
-        std::fs::write(&asks, script).unwrap();
-        std::fs::set_permissions(&asks, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&asks, &script);
         for name in ["GIT_ASKPASS", "SSH_ASKPASS"] {
             let program = asks.display().to_string();
             bench.credential.push((name.into(), program));
