@@ -44,6 +44,8 @@ pub(super) struct Limits {
 struct Stored {
     source: Arc<LogSource>,
     newest: Option<Timestamp>,
+    /// Name of the last line, where its segment was read: when that is heard again, what follows it is new.
+    last: Option<(Timestamp, u32)>,
     /// Names of the lines of the last seconds.
     recent: HashSet<(Timestamp, u32)>,
     /// The log is heard again from its first line on, and no line of it was new yet. Only then is an old time a sign that a
@@ -219,6 +221,7 @@ impl Spool {
         self.stored.push(Stored {
             source,
             newest: known.newest,
+            last: None,
             recent: HashSet::new(),
             catching_up: known.newest.is_some(),
             ended: known.ended,
@@ -323,7 +326,11 @@ impl Spool {
     fn take_line(&mut self, line: &LogLine) -> Result<(), LedgerError> {
         let s = self.number(&line.source)?;
         let stored = &mut self.stored[s];
-        if stored.ended || stored.knows(line.at, line.ordinal) {
+        if stored.ended {
+            return Ok(());
+        }
+        if stored.knows(line.at, line.ordinal) {
+            stored.catching_up &= stored.last != Some((line.at, line.ordinal));
             return Ok(());
         }
         stored.catching_up = false;
@@ -445,6 +452,7 @@ impl Stored {
 
     /// Remembers a line that is stored.
     fn note(&mut self, at: Timestamp, ordinal: u32) {
+        self.last = Some((at, ordinal));
         if self.is_old(at) {
             return;
         }

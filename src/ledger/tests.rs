@@ -130,6 +130,26 @@ fn a_clock_that_is_set_back_costs_no_line() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_while_nobody_listens_costs_no_line() {
+    let agent = source("agent");
+    let all: Vec<LogEvent> = [0, 60_000, 3_000, 4_000, 5_000, 61_000]
+        .iter()
+        .map(|at| line(&agent, *at, 0, &format!("at {at}")))
+        .collect();
+    for heard in 1..all.len() {
+        let (_directory, ledger) = ledger();
+        for stop in [heard, all.len(), all.len()] {
+            let mut spool = ledger.spool(UID).unwrap().unwrap();
+            spool
+                .append(&[LogEvent::SourceStarted(Arc::clone(&agent))])
+                .unwrap();
+            spool.append(&all[..stop]).unwrap();
+        }
+        assert_eq!(texts(&stored(&ledger)), texts(&all), "{heard} heard before");
+    }
+}
+
+#[test]
 fn two_sources_with_the_same_moments_are_kept_apart() {
     let (_directory, ledger) = ledger();
     let (agent, push) = (source("agent"), source("push"));

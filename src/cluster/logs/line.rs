@@ -109,6 +109,11 @@ impl std::fmt::Display for Notice {
             Self::Reconnected => f.write_str("reconnected, 0 lines lost"),
             Self::Gap { from, to: Some(to) } => {
                 let seconds = to.as_second().saturating_sub(from.as_second());
+                if seconds < 0 {
+                    return f.write_str(
+                        "reconnected, but the log was rotated and its clock set back: lines before this one may be missing",
+                    );
+                }
                 let time = text::duration(seconds);
                 write!(
                     f,

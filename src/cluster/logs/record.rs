@@ -68,6 +68,11 @@ impl Unfinished {
         self.kept.is_empty()
     }
 
+    /// In bytes, with its timestamp.
+    pub(super) fn len(&self) -> u64 {
+        self.kept.len() as u64 + self.left_out
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let room = (LINE_LIMIT + STAMP_LIMIT).saturating_sub(self.kept.len());
         let keep = room.min(bytes.len());

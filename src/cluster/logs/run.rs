@@ -22,8 +22,8 @@ use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
 use tokio::sync::watch;
 
 use super::{
-    LogEvent, LogSource,
-    source::{self, Life, Patience, Subject},
+    LogEvent, LogSource, Patience,
+    source::{self, Life, Subject},
 };
 use crate::{
     cluster::{

@@ -16,7 +16,6 @@ use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
 use super::{
-    source::Patience,
     tests::{Answer, pod_object, streamed, whole},
     *,
 };
@@ -58,9 +57,12 @@ struct Cluster {
     /// Lines that the container has written, and those of them that rotation took.
     written: usize,
     rotated: usize,
-    /// Whether the file is ever rotated, and the pod ever deleted.
+    /// Whether the file is ever rotated, the pod ever deleted, and the clock ever set back.
     rotates: bool,
     deletes: bool,
+    set_back: bool,
+    /// Whether the time stands before each piece of a long line.
+    pieces: bool,
     /// Failures that are left.
     troubles: usize,
     absences: usize,
@@ -119,8 +121,13 @@ impl Cluster {
         let tick = [1_000_000_000, 1_000_000, 1][dice.below(3)];
         let disorder = dice.chance(30);
         let rotation = late || dice.chance(50);
+        let set_back = dice.chance(40);
         let started = Timestamp::from_second(1_900_000_000).unwrap_or_default();
-        let count = dice.below(60);
+        let count = if dice.chance(80) {
+            dice.below(60)
+        } else {
+            dice.below(200)
+        };
         let rotated = if late { dice.below(count) } else { 0 };
         let mut newest = started.as_nanosecond() + 1;
         let mut lines = Vec::with_capacity(count);
@@ -133,16 +140,24 @@ impl Cluster {
             if number > 0 && number == rotated {
                 newest += 100_000_000_000;
             }
+            if set_back && number > rotated && dice.chance(8) {
+                // By hand or by a time server: often by little, so that the clock is soon past where it was.
+                let most = [2_000_000_000, 30_000_000_000, 3_600_000_000_000][dice.below(3)];
+                newest -= dice.below(most) as i128;
+            }
             let back = if disorder && dice.chance(20) && number != rotated {
                 dice.below(900_000_000) as i128
             } else {
                 0
             };
-            let time = (newest - back).max(started.as_nanosecond());
+            let mut time = newest - back;
+            if !set_back {
+                time = time.max(started.as_nanosecond());
+            }
             let at = Timestamp::from_nanosecond(time / tick * tick).unwrap_or_default();
             let mut text = text(&mut dice, number);
-            if rotation {
-                // Two lines that are alike in all cannot be told apart once one of them is gone.
+            if rotation || set_back {
+                // Two lines that are alike in all cannot be told apart once one of them is gone, or far from the other.
                 text.extend_from_slice(format!(" line {number}").as_bytes());
             }
             let served = served(at, &text, pieces);
@@ -162,6 +177,8 @@ impl Cluster {
             rotated,
             rotates: rotation,
             deletes: dice.chance(10),
+            set_back,
+            pieces,
             troubles: dice.below(16),
             absences: 0,
             ended: false,
@@ -214,30 +231,67 @@ impl Cluster {
         }
     }
 
+    /// Where the last so many records begin: a line, and pieces of it to be left out. Each piece of a long line is a record.
+    fn tail(&self, records: Option<usize>) -> (usize, usize) {
+        let Some(mut left) = records else {
+            return (self.rotated, 0);
+        };
+        for number in (self.rotated..self.written).rev() {
+            let pieces = self.lines[number].text.len().div_ceil(PIECE).max(1);
+            if pieces >= left {
+                return (number, pieces - left);
+            }
+            left -= pieces;
+        }
+        (self.rotated, 0)
+    }
+
+    /// A line without its first pieces.
+    fn rest(&self, line: &Written, skip: usize) -> Vec<u8> {
+        let mut rest = served(line.at, &line.text[skip * PIECE..], self.pieces);
+        if !line.served.ends_with(b"\n") {
+            rest.pop();
+        }
+        rest
+    }
+
     fn log(&mut self, query: &str) -> Reply {
         self.pass();
         if self.deleted {
             return Reply::Refused(404);
         }
         let follow = query.contains("follow=true");
-        let since = query.split('&').find_map(|pair| {
-            let time = pair.strip_prefix("sinceTime=")?.replace("%3A", ":");
-            time.parse::<Timestamp>().ok()
-        });
-        let asked = |line: &&(usize, &Written)| since.is_none_or(|since| line.1.at >= since);
-        let here = self.lines.iter().enumerate().take(self.written);
-        let answer: Vec<(usize, &Written)> = here
-            .skip(self.rotated)
-            .filter(|line| asked(&line))
+        let parameter = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let mut found = pairs.filter(|(key, _)| *key == name);
+            found.next().map(|(_, value)| value.replace("%3A", ":"))
+        };
+        let since = parameter("sinceTime").and_then(|time| time.parse::<Timestamp>().ok());
+        let tail = parameter("tailLines").and_then(|lines| lines.parse::<usize>().ok());
+        let (from, skip) = self.tail(tail);
+        if follow && !self.ended && self.dice.chance(50) {
+            // What is written while the stream is open.
+            let rest = self.lines.len() - self.written;
+            self.written += self.dice.below(50).min(rest);
+        }
+        let here = self.lines.iter().enumerate().take(self.written).skip(from);
+        let answer: Vec<(usize, Vec<u8>)> = here
+            // A kubelet holds each line against it, as long as the stream is open.
+            .filter(|(_, line)| since.is_none_or(|since| line.at >= since))
+            .map(|(number, line)| match skip {
+                0 => (number, line.served.clone()),
+                _ if number > from => (number, line.served.clone()),
+                _ => (number, self.rest(line, skip)),
+            })
             .collect();
         let bytes: Vec<u8> = answer
             .iter()
-            .flat_map(|(_, line)| line.served.clone())
+            .flat_map(|(_, served)| served.iter().copied())
             .collect();
         let mut ends = Vec::with_capacity(answer.len());
         let mut end = 0;
-        for (number, line) in answer {
-            end += line.served.len();
+        for (number, served) in answer {
+            end += served.len();
             ends.push((number, end));
         }
         let trouble = self.troubles > 0 && self.dice.chance(75);
@@ -449,7 +503,8 @@ async fn play(seed: u64, aloud: bool) -> Result<Tally, String> {
     for event in &events {
         match event {
             LogEvent::Line(line) => {
-                if !names.insert((line.at, line.ordinal)) {
+                let fresh = names.insert((line.at, line.ordinal));
+                if !fresh && !cluster.set_back {
                     return Err(format!("two lines are named {} {}", line.at, line.ordinal));
                 }
                 let is = |written: &Written| {

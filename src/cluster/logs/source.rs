@@ -2,7 +2,7 @@
 
 use std::{io, ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
-use futures::{AsyncBufRead, FutureExt, SinkExt, Stream, channel::mpsc::Sender};
+use futures::{AsyncBufRead, FutureExt, Stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{Api, api::LogParams};
@@ -13,8 +13,10 @@ use tokio::{
 
 use super::{
     LogEvent, LogLine, LogSource, Notice,
+    patience::Patience,
     record::{self, Record, Unfinished},
     resume::{Resume, Verdict},
+    tell::{Teller, Unheard},
 };
 use crate::{
     cluster::{
@@ -38,31 +40,8 @@ pub(super) enum Life {
     Gone,
 }
 
-/// How long a stream may be silent.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// A stream that brought nothing for this long is opened anew: a connection may be dead without anybody having said
-    /// so, and some kubelets forget their followers when a log is rotated.
-    pub running: Duration,
-    /// The same, once the container has ended and the server ought to have closed the stream.
-    pub ended: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            running: Duration::from_secs(60),
-            ended: Duration::from_secs(3),
-        }
-    }
-}
-
-/// Events told at once, at most.
-const CHUNK: usize = 1024;
 /// How long what follows on the heels of a line is waited for, where lines may gather.
 const HEELS: Duration = Duration::from_millis(5);
-/// Bytes of text that make a flood: they are taken as they come, since a rest would keep the server waiting.
-const FLOOD: usize = 64 * 1024;
 /// Tries for a log that is not there, or does not have what was read.
 const FAREWELLS: u32 = 3;
 /// Seconds that a container may be silent at first before its beginning is taken to be missing.
@@ -79,6 +58,8 @@ enum Stop {
     Silent,
     /// There is no log, or only that of a later life of the container.
     Elsewhere,
+    /// It has told what it can: something else is to be asked for at once.
+    Astray,
 }
 
 /// What is to be followed.
@@ -99,16 +80,14 @@ struct Follow {
     started: Option<Timestamp>,
     may_restart: bool,
     life: watch::Receiver<Life>,
-    out: Sender<Vec<LogEvent>>,
-    gather: Duration,
-    /// What was not told yet, and when its first event came.
-    chunk: Vec<LogEvent>,
-    began: Instant,
+    out: Teller,
     tries: Tries,
     patience: Patience,
     /// When this began to read.
     opened: Instant,
     resume: Resume,
+    /// Until when a stream that is followed may look for what was read before.
+    search: Option<Instant>,
     /// The stream is known to be that of this life of the container.
     identified: bool,
     /// The stream brought a line that was not known.
@@ -122,9 +101,6 @@ struct Follow {
     unreachable: bool,
 }
 
-/// Nobody listens any more.
-struct Unheard;
-
 pub(super) fn follow(
     api: Api<Pod>,
     subject: Subject,
@@ -134,18 +110,16 @@ pub(super) fn follow(
     drive(move |out| {
         let follow = Follow {
             api,
+            out: Teller::new(Arc::clone(&subject.source), out, subject.gather),
             source: subject.source,
             started: subject.started,
             may_restart: subject.may_restart,
             life: subject.life,
-            out,
-            gather: subject.gather,
-            chunk: Vec::new(),
-            began: Instant::now(),
             tries: Tries::new(back_off),
             patience,
             opened: Instant::now(),
             resume: Resume::default(),
+            search: None,
             identified: false,
             brought: false,
             unfinished: Unfinished::default(),
@@ -162,12 +136,14 @@ pub(super) fn follow(
 
 impl Follow {
     async fn run(mut self) -> Result<(), Unheard> {
-        self.say(LogEvent::SourceStarted(Arc::clone(&self.source)))
+        self.out
+            .say(LogEvent::SourceStarted(Arc::clone(&self.source)))
             .await?;
         self.read_to_the_end().await?;
-        self.say(LogEvent::SourceEnded(Arc::clone(&self.source)))
+        self.out
+            .say(LogEvent::SourceEnded(Arc::clone(&self.source)))
             .await?;
-        self.tell().await
+        self.out.tell().await
     }
 
     async fn read_to_the_end(&mut self) -> Result<(), Unheard> {
@@ -177,7 +153,7 @@ impl Follow {
             let life = *self.life.borrow_and_update();
             let last = life != Life::Running;
             if life == Life::Replaced {
-                return self.notice(Notice::Replaced).await;
+                return self.out.notice(Notice::Replaced).await;
             }
             let stop = match self.open_and_read(life).await? {
                 Ok(stop) => {
@@ -188,7 +164,7 @@ impl Follow {
                     absent += 1;
                     // A kubelet that was just started says so of pods that it runs.
                     if life == Life::Gone || last && absent >= FAREWELLS {
-                        return self.notice(Notice::Gone).await;
+                        return self.out.notice(Notice::Gone).await;
                     }
                     if absent < FAREWELLS {
                         Stop::Elsewhere
@@ -199,17 +175,23 @@ impl Follow {
                 Err(kube::Error::Api(status)) if status.code == 400 && last => {
                     // The server has no log of it (any more), and says so.
                     let words = text::sanitize(&status.message).into_owned();
-                    return self.notice(Notice::Server(words)).await;
+                    return self.out.notice(Notice::Server(words)).await;
                 }
                 Err(error) => {
                     absent = 0;
                     Stop::Broken(reason(&error))
                 }
             };
-            if !matches!(stop, Stop::Closed) {
+            let closed = matches!(stop, Stop::Closed);
+            if closed && last {
+                self.recognise_the_tail();
+            }
+            if closed || matches!(stop, Stop::Silent) {
+                self.resume.ended(closed, self.unfinished.len());
+            }
+            if !closed {
                 self.tail = None;
             } else if last {
-                self.recognise_the_tail();
                 // A server that loses its node closes the stream as if all were said: only two that end alike are believed.
                 let before = self.tail.replace(self.unfinished.clone());
                 if self.brought {
@@ -217,17 +199,18 @@ impl Follow {
                 }
                 let alike = before.as_ref() == self.tail.as_ref();
                 // A stream that shows a part of what was read was cut off: only one that shows nothing may be of a new file.
-                astray = if self.resume.is_lost() { astray + 1 } else { 0 };
+                let empty = self.resume.is_lost(self.unfinished.len());
+                astray = if empty { astray + 1 } else { 0 };
                 if alike && (self.resume.caught_up() || astray >= FAREWELLS) {
                     return self.finish().await;
                 }
             } else {
                 self.tail = Some(self.unfinished.clone());
             }
-            if life == Life::Gone {
+            if life == Life::Gone && !matches!(stop, Stop::Astray) {
                 farewells += 1;
                 if farewells >= FAREWELLS {
-                    return self.notice(Notice::Gone).await;
+                    return self.out.notice(Notice::Gone).await;
                 }
             }
             self.recover(stop).await?;
@@ -246,35 +229,40 @@ impl Follow {
     /// Gives what is left, once the end is sure.
     async fn finish(&mut self) -> Result<(), Unheard> {
         if let Some(from) = self.resume.last().filter(|_| !self.resume.caught_up()) {
-            self.notice(Notice::Gap { from, to: None }).await?;
+            self.out.notice(Notice::Gap { from, to: None }).await?;
         }
         if !self.unfinished.is_empty() {
             let record = self.unfinished.finish();
-            self.take(record).await?;
+            self.resume.give_up();
+            // There is no answer any more that could go astray.
+            let _ = self.take(record).await?;
         }
         Ok(())
     }
 
     /// Asks for what is not known yet, and reads it until it stops.
     async fn open_and_read(&mut self, life: Life) -> Result<Result<Stop, kube::Error>, Unheard> {
-        let last = life != Life::Running;
+        let ask = self.resume.ask(life == Life::Running);
         let params = LogParams {
             container: Some(self.source.container.clone()),
-            follow: !last,
+            follow: ask.follow,
             previous: life == Life::Superseded,
-            since_time: self.resume.since(),
+            tail_lines: ask.tail.map(|lines| lines as i64),
             timestamps: true,
             ..LogParams::default()
         };
-        self.tell().await?;
+        self.out.tell().await?;
         let (api, source) = (self.api.clone(), Arc::clone(&self.source));
         let opening = api.log_stream(&source.pod, &params);
-        match self.in_time(opening, last).await {
+        let opened = self
+            .patience
+            .wait(opening, &mut self.life, ask.follow, None);
+        match opened.await {
             ControlFlow::Break(()) => Ok(Ok(Stop::Silent)),
             ControlFlow::Continue(Err(error)) => Ok(Err(error)),
             ControlFlow::Continue(Ok(reader)) => {
                 let mut reader = pin!(reader);
-                self.read(&mut reader, life).await.map(Ok)
+                self.read(&mut reader, life, ask.follow).await.map(Ok)
             }
         }
     }
@@ -284,19 +272,24 @@ impl Follow {
         &mut self,
         reader: &mut (impl AsyncBufRead + Unpin),
         life: Life,
+        follows: bool,
     ) -> Result<Stop, Unheard> {
         self.resume.reopened();
+        self.search = Some(Instant::now() + self.patience.ended);
         self.identified = !self.may_restart || life == Life::Gone;
         self.brought = false;
         self.unfinished = Unfinished::default();
-        let last = life != Life::Running;
         loop {
-            let next = self.next(reader, last).await?;
+            let next = self.next(reader, follows).await?;
             let record = match next {
                 ControlFlow::Break(()) => return Ok(Stop::Silent),
                 ControlFlow::Continue(Err(error)) => return Ok(Stop::Broken(reason(&error))),
                 ControlFlow::Continue(Ok(Some(record))) => record,
-                ControlFlow::Continue(Ok(None)) => return Ok(Stop::Closed),
+                ControlFlow::Continue(Ok(None)) => {
+                    // What was asked for without following was only to catch up.
+                    let goes_on = !follows && life == Life::Running && self.resume.caught_up();
+                    return Ok(if goes_on { Stop::Astray } else { Stop::Closed });
+                }
             };
             if !self.identified && record.at.is_some() {
                 if !self.resume.recognises(record.hash) && !self.is_its_own(life).await {
@@ -305,7 +298,9 @@ impl Follow {
                 self.identified = true;
             }
             self.tries.succeeded();
-            self.take(record).await?;
+            if self.take(record).await?.is_break() {
+                return Ok(Stop::Astray);
+            }
         }
     }
 
@@ -313,41 +308,34 @@ impl Follow {
     async fn next(
         &mut self,
         reader: &mut (impl AsyncBufRead + Unpin),
-        last: bool,
+        follows: bool,
     ) -> Result<ControlFlow<(), io::Result<Option<Record>>>, Unheard> {
         let mut unfinished = std::mem::take(&mut self.unfinished);
         let next = 'read: {
             if let Some(read) = record::next(reader, &mut unfinished).now_or_never() {
                 break 'read ControlFlow::Continue(read);
             }
-            let gathers = !last && !self.gather.is_zero() && !self.chunk.is_empty();
-            if gathers {
-                let heels = self.began + HEELS;
-                let soon = timeout_at(heels, record::next(reader, &mut unfinished));
+            let gathering = self.out.gathering_since().filter(|_| follows);
+            if let Some(began) = gathering {
+                let soon = timeout_at(began + HEELS, record::next(reader, &mut unfinished));
                 if let Ok(read) = soon.await {
                     break 'read ControlFlow::Continue(read);
                 }
             }
-            let flood = self.chunk_bytes() >= FLOOD;
-            self.tell().await?;
-            if gathers && !flood {
+            let rest = gathering.and_then(|_| self.out.rest_until());
+            self.out.tell().await?;
+            if let Some(rest) = rest {
                 // Nobody asks meanwhile, so that nobody is woken for a line.
-                sleep_until(self.began + self.gather).await;
+                sleep_until(rest).await;
             }
-            self.in_time(record::next(reader, &mut unfinished), last)
+            let deadline = self.search.filter(|_| !self.resume.caught_up());
+            let next = record::next(reader, &mut unfinished);
+            self.patience
+                .wait(next, &mut self.life, follows, deadline)
                 .await
         };
         self.unfinished = unfinished;
         Ok(next)
-    }
-
-    /// Bytes of text that were not told yet.
-    fn chunk_bytes(&self) -> usize {
-        let texts = self.chunk.iter().map(|event| match event {
-            LogEvent::Line(line) => line.text.len(),
-            _ => 0,
-        });
-        texts.sum()
     }
 
     /// Whether the log just opened is that of this life of the container, and not of one that came after it.
@@ -364,70 +352,46 @@ impl Follow {
         now.is_some_and(|status| status.restart_count == expected)
     }
 
-    /// Waits for `next`, but not for ever: not long once the container has ended.
-    async fn in_time<T>(
-        &mut self,
-        next: impl Future<Output = T>,
-        last: bool,
-    ) -> ControlFlow<(), T> {
-        let mut next = pin!(next);
-        if !last {
-            tokio::select! {
-                biased;
-                read = &mut next => return ControlFlow::Continue(read),
-                // An end of the channel is an end of the follower, which drops this very future.
-                changed = self.life.wait_for(|life| *life != Life::Running) => drop(changed),
-                () = tokio::time::sleep(self.patience.running) => return ControlFlow::Break(()),
-            }
-        }
-        let patience = if last {
-            self.patience.running
-        } else {
-            self.patience.ended
-        };
-        match tokio::time::timeout(patience, next).await {
-            Ok(read) => ControlFlow::Continue(read),
-            Err(_) => ControlFlow::Break(()),
-        }
-    }
-
-    async fn take(&mut self, record: Record) -> Result<(), Unheard> {
+    /// Tells a record, if it is new; breaks off where the answer can tell no more.
+    async fn take(&mut self, record: Record) -> Result<ControlFlow<()>, Unheard> {
         let Some(at) = record.at else {
             let words = text::sanitize(&record.text).into_owned();
-            return self.notice(Notice::Server(words)).await;
+            self.out.notice(Notice::Server(words)).await?;
+            return Ok(ControlFlow::Continue(()));
         };
         if self.resume.last().is_none() {
             self.look_for_the_beginning(at).await?;
         }
         let verdict = self.resume.take(at, record.hash);
         self.unreachable = false;
-        self.brought |= verdict != Verdict::Known;
         match verdict {
-            Verdict::Known if !self.resume.caught_up() => return Ok(()),
+            Verdict::Astray => return Ok(ControlFlow::Break(())),
             Verdict::Known | Verdict::New => {
-                if std::mem::take(&mut self.interrupted) {
-                    self.notice(Notice::Reconnected).await?;
+                if self.resume.caught_up() && std::mem::take(&mut self.interrupted) {
+                    self.out.notice(Notice::Reconnected).await?;
                 }
                 if verdict == Verdict::Known {
-                    return Ok(());
+                    return Ok(ControlFlow::Continue(()));
                 }
             }
             Verdict::AfterGap(from) => {
                 self.interrupted = false;
                 let to = Some(at);
-                self.notice(Notice::Gap { from, to }).await?;
+                self.out.notice(Notice::Gap { from, to }).await?;
             }
         }
+        self.brought = true;
         let ordinal = self.resume.ordinal(at);
-        self.say(LogEvent::Line(LogLine {
+        let line = LogLine {
             source: Arc::clone(&self.source),
             at,
             ordinal,
             text: record.text,
             bytes: record.bytes,
             left_out: record.left_out,
-        }))
-        .await
+        };
+        self.out.say(LogEvent::Line(line)).await?;
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Says so when the first line was written long after the container began, and before anybody listened.
@@ -438,23 +402,23 @@ impl Follow {
         let waited = self.opened.elapsed().as_secs() as i64;
         let silent = first.as_second() - started.as_second();
         if silent - waited > SILENT_START {
-            self.notice(Notice::Late(silent)).await?;
+            self.out.notice(Notice::Late(silent)).await?;
         }
         Ok(())
     }
 
     /// After a stream stopped: waits until it makes sense to open the next one.
     async fn recover(&mut self, stop: Stop) -> Result<(), Unheard> {
-        if let Stop::Silent = stop {
+        if matches!(stop, Stop::Silent | Stop::Astray) {
             return Ok(());
         }
-        self.tell().await?;
+        self.out.tell().await?;
         if let Stop::Broken(reason) = stop {
             self.interrupted = true;
             // One drop is no outage: only a try that fails as well makes it one.
             if self.tries.failing() && !std::mem::replace(&mut self.unreachable, true) {
-                self.notice(Notice::Unreachable(reason)).await?;
-                self.tell().await?;
+                self.out.notice(Notice::Unreachable(reason)).await?;
+                self.out.tell().await?;
             }
         }
         if *self.life.borrow() != Life::Running {
@@ -469,31 +433,6 @@ impl Follow {
         }
         self.interrupted |= *self.life.borrow() == Life::Running;
         Ok(())
-    }
-
-    async fn notice(&mut self, notice: Notice) -> Result<(), Unheard> {
-        self.say(LogEvent::Notice(Arc::clone(&self.source), notice))
-            .await
-    }
-
-    async fn say(&mut self, event: LogEvent) -> Result<(), Unheard> {
-        if self.chunk.is_empty() {
-            self.began = Instant::now();
-        }
-        self.chunk.push(event);
-        if self.chunk.len() >= CHUNK {
-            self.tell().await?;
-        }
-        Ok(())
-    }
-
-    /// Tells all that was said so far.
-    async fn tell(&mut self) -> Result<(), Unheard> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::take(&mut self.chunk);
-        self.out.send(chunk).await.map_err(|_| Unheard)
     }
 }
 
