@@ -54,6 +54,7 @@ fn item(line: usize, text: &str) -> Item {
             container: "agent".into(),
         }),
         text: text.to_owned(),
+        raw: None,
     }
 }
 

@@ -76,7 +76,7 @@ pub enum LogFormat {
     /// Lines.
     #[default]
     Text,
-    /// A JSON object for each line.
+    /// A JSON object for each line; bytes that are no UTF-8 are U+FFFD in it.
     Json,
 }
 

@@ -534,6 +534,7 @@ fn log(console: &mut Harness, mut given: LogStep) {
                 container: container.into(),
             }),
             text: words.next().unwrap_or_default().into(),
+            raw: None,
         }
     });
     let items: Vec<Item> = items.collect();

@@ -193,10 +193,13 @@ pub(super) fn item(event: &LogEvent) -> Option<Item> {
                 0 => line.text.clone(),
                 bytes => format!("{} … {bytes} bytes of this line were left out", line.text),
             };
+            // Of one that was cut the remark stands for its end.
+            let raw = line.bytes.clone().filter(|_| line.left_out == 0);
             Some(Item {
                 at: line.at,
                 source: Some(source(&line.source)),
                 text,
+                raw,
             })
         }
         LogEvent::Notice(source, notice) => Some(remark(format!("{}: {notice}", source.tag()))),
@@ -209,6 +212,7 @@ pub(super) fn remark(text: String) -> Item {
         at: Timestamp::now(),
         source: None,
         text,
+        raw: None,
     }
 }
 

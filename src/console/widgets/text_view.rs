@@ -144,6 +144,11 @@ impl TextView {
         self.store.push(text, at, tag);
     }
 
+    /// Adds one line that came as bytes which are no UTF-8; `text` is what of them can be shown.
+    pub fn push_raw(&mut self, text: &str, raw: Option<&[u8]>, at: Option<i64>, tag: u16) {
+        self.store.push_raw(text, raw, at, tag);
+    }
+
     /// Puts another text in the place of this one, staying where the person was as far as it is still there.
     pub fn replace(&mut self, lines: impl IntoIterator<Item = (String, u16)>) {
         let mut store = Store::new(LIMIT);

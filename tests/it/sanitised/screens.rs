@@ -184,6 +184,7 @@ fn news(run: &str, console: &Harness, words: Words<'_>) -> Vec<News> {
             container,
         }),
         text,
+        raw: None,
     };
     let log = vec![
         item(words("log line"), format!("agent{}", words("container"))),
@@ -616,6 +617,7 @@ impl Look<'_> {
             at: console.model.now,
             source: Some(source.clone()),
             text,
+            raw: None,
         });
         let items: Vec<Item> = items.collect();
         console.send(Msg::Detail(News::Log(run, items)));

@@ -70,6 +70,8 @@ pub struct Item {
     /// `None` for a remark.
     pub source: Option<Source>,
     pub text: String,
+    /// As it came, where that is no UTF-8.
+    pub raw: Option<Box<[u8]>>,
 }
 
 /// Tag of remarks. Sources are tagged by their place in the list, up to this.
@@ -170,7 +172,7 @@ impl Logs {
                 continue;
             };
             let tag = self.tag(source);
-            self.view.push(&item.text, at, tag);
+            self.view.push_raw(&item.text, item.raw.as_deref(), at, tag);
         }
         if self.sources.len() > known {
             self.look();
@@ -498,6 +500,7 @@ mod tests {
                 container: container.into(),
             }),
             text: text.into(),
+            raw: None,
         }
     }
 
@@ -598,6 +601,7 @@ mod tests {
                 at: Timestamp::from_second(second).unwrap(),
                 source: Some(source),
                 text: text.into(),
+                raw: None,
             }]);
         }
         let ends = |logs: &Logs| shown(logs).last().cloned().unwrap_or_default();
@@ -632,5 +636,23 @@ mod tests {
         assert_eq!(line(2)["remark"], "reconnected, 0 lost");
         logs.cycle_stages();
         assert_eq!(saved(&logs, false), "cloning feature/checkout\n");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_saved_as_they_came_and_as_json_without_a_lie_about_the_rest() {
+        let mut logs = Logs::default();
+        let mut line = item(1, Some((Stage::Agent, "agent")), "caf\u{fffd} ok");
+        line.raw = Some(b"caf\xe9 ok"[..].into());
+        let plain = item(2, Some((Stage::Agent, "agent")), "next");
+        logs.add(&[line, plain]);
+        let mut bytes = Vec::new();
+        logs.export(false).write(&mut bytes).unwrap();
+        assert_eq!(bytes, b"caf\xe9 ok\nnext\n");
+        bytes.clear();
+        logs.export(true).write(&mut bytes).unwrap();
+        let lines = String::from_utf8(bytes).unwrap();
+        let first = lines.lines().next().unwrap();
+        let first = serde_json::from_str::<serde_json::Value>(first).unwrap();
+        assert_eq!(first["text"], "caf\u{fffd} ok");
     }
 }

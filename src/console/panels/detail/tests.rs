@@ -89,6 +89,7 @@ fn line(second: i64, text: &str) -> Item {
             container: "agent".into(),
         }),
         text: text.into(),
+        raw: None,
     }
 }
 

@@ -16,7 +16,8 @@ use super::{Line, TextView, lens::Lens, scan::Scan, store::Store};
 pub enum Form {
     /// As they came, each on a line, but for those of a tag.
     Text { without: Option<u16> },
-    /// A JSON object each: the fields of its tag, by place, with `at` and `text`; `remark` where there is no such tag.
+    /// A JSON object each: the fields of its tag, by place, with `at` and `text`; `remark` where there is no such tag. What is
+    /// no UTF-8 is U+FFFD in it, since JSON has no way to say it.
     JsonLines(Vec<Map<String, Value>>),
 }
 
@@ -66,19 +67,36 @@ impl Export {
             scan
         });
         let mut done = Ok(());
-        self.store.walk(0, true, |line| {
-            if filter.as_ref().is_none_or(|scan| scan.has(line.id)) {
-                done = self.write_line(out, line);
+        self.store.walk_segments(0, true, |segment| {
+            for index in 0..segment.lines() {
+                let Some(line) = segment.line(index) else {
+                    continue;
+                };
+                if filter.as_ref().is_none_or(|scan| scan.has(line.id)) {
+                    done = self.write_line(out, &line, segment.raw(index));
+                }
+                if done.is_err() {
+                    return false;
+                }
             }
-            done.is_ok()
+            true
         });
         done
     }
 
-    fn write_line(&self, out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
+    /// Writes a line, as it came if `raw` says so.
+    fn write_line(
+        &self,
+        out: &mut impl Write,
+        line: &Line<'_>,
+        raw: Option<&[u8]>,
+    ) -> io::Result<()> {
         match &self.form {
             Form::Text { without } if *without == Some(line.tag) => Ok(()),
-            Form::Text { .. } => writeln!(out, "{}", line.text),
+            Form::Text { .. } => {
+                out.write_all(raw.unwrap_or(line.text.as_bytes()))?;
+                writeln!(out)
+            }
             Form::JsonLines(sources) => {
                 let mut object = Map::new();
                 let at = line.at.and_then(|at| Timestamp::from_microsecond(at).ok());

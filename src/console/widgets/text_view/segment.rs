@@ -1,11 +1,12 @@
 //! A piece of a store: some hundred lines in one string, each with a line break behind it, and beside it where each ends,
-//! when it came and its tag. It can be written as bytes and read back.
+//! when it came and its tag, and the bytes of the few that are no UTF-8. It can be written as bytes and read back.
 
 use super::store::{Line, LineId};
 
-/// Bytes of a line beside its text: its end, its time, its tag and its line break.
-pub(super) const BESIDE: usize = BESIDE_TEXT + 1;
+/// Bytes of a line beside its text: its end, its time and its tag.
 const BESIDE_TEXT: usize = size_of::<u32>() + size_of::<i64>() + size_of::<u16>();
+/// Bytes before the own ones of a line that is no UTF-8: its place, and how many they are.
+const RAW_HEAD: usize = 2 * size_of::<u32>();
 /// Bytes before the lines of a written segment: the number of the first one.
 const HEAD: usize = size_of::<LineId>();
 
@@ -18,6 +19,9 @@ pub(super) struct Segment {
     /// `i64::MIN` for none.
     times: Vec<i64>,
     tags: Vec<u16>,
+    /// Lines that are no UTF-8, as they came, by their places.
+    raw: Vec<(u32, Box<[u8]>)>,
+    raw_bytes: usize,
 }
 
 impl Segment {
@@ -35,6 +39,22 @@ impl Segment {
         self.text.push('\n');
         self.times.push(at.unwrap_or(i64::MIN));
         self.tags.push(tag);
+    }
+
+    /// Keeps the last line as it came.
+    pub(super) fn keep_raw(&mut self, bytes: &[u8]) {
+        if let Some(last) = self.ends.len().checked_sub(1) {
+            self.raw.push((last as u32, bytes.into()));
+            self.raw_bytes += RAW_HEAD + bytes.len();
+        }
+    }
+
+    /// The line of that place as it came, if that is no UTF-8.
+    pub(super) fn raw(&self, index: usize) -> Option<&[u8]> {
+        let found = self
+            .raw
+            .binary_search_by_key(&index, |(place, _)| *place as usize);
+        found.ok().map(|found| &*self.raw[found].1)
     }
 
     /// Nothing more will come.
@@ -60,7 +80,7 @@ impl Segment {
 
     /// Bytes in memory, about.
     pub(super) const fn bytes(&self) -> usize {
-        self.text.len() + self.ends.len() * BESIDE_TEXT
+        self.text.len() + self.ends.len() * BESIDE_TEXT + self.raw_bytes
     }
 
     #[cfg(test)]
@@ -109,6 +129,11 @@ impl Segment {
         out.extend(self.times.iter().flat_map(|time| time.to_le_bytes()));
         out.extend(self.tags.iter().flat_map(|tag| tag.to_le_bytes()));
         out.extend(self.text.as_bytes());
+        for (place, bytes) in &self.raw {
+            out.extend(place.to_le_bytes());
+            out.extend((bytes.len() as u32).to_le_bytes());
+            out.extend(bytes);
+        }
         out
     }
 
@@ -120,14 +145,17 @@ impl Segment {
         }
         let (ends, rest) = rest.split_at_checked(lines * size_of::<u32>())?;
         let (times, rest) = rest.split_at_checked(lines * size_of::<i64>())?;
-        let (tags, text) = rest.split_at_checked(lines * size_of::<u16>())?;
-        let text = String::from_utf8(text.to_vec()).ok()?;
+        let (tags, rest) = rest.split_at_checked(lines * size_of::<u16>())?;
         let ends: Vec<u32> = ends
             .as_chunks()
             .0
             .iter()
             .map(|end| u32::from_le_bytes(*end))
             .collect();
+        let length = ends.last().map_or(0, |end| *end as usize + 1);
+        let (text, rest) = rest.split_at_checked(length)?;
+        let text = String::from_utf8(text.to_vec()).ok()?;
+        let raw = read_raw(rest)?;
         // Every line has its line break, one after the other.
         let broken = |end: &u32| text.as_bytes().get(*end as usize) == Some(&b'\n');
         let sound = ends.is_sorted_by(|before, after| before < after) && ends.iter().all(broken);
@@ -147,8 +175,24 @@ impl Segment {
                 .iter()
                 .map(|tag| u16::from_le_bytes(*tag))
                 .collect(),
+            raw_bytes: rest.len(),
+            raw,
         })
     }
+}
+
+/// The lines that are no UTF-8, as they were written; `None` if the bytes are others.
+fn read_raw(mut bytes: &[u8]) -> Option<Vec<(u32, Box<[u8]>)>> {
+    let mut raw = Vec::new();
+    while !bytes.is_empty() {
+        let (head, rest) = bytes.split_first_chunk::<RAW_HEAD>()?;
+        let (place, length) = head.split_first_chunk()?;
+        let length = u32::from_le_bytes(length.try_into().ok()?);
+        let (own, rest) = rest.split_at_checked(length as usize)?;
+        raw.push((u32::from_le_bytes(*place), own.into()));
+        bytes = rest;
+    }
+    Some(raw)
 }
 
 #[cfg(test)]
@@ -165,12 +209,16 @@ mod tests {
             for line in ["one", "zwei é", "", "日本"] {
                 segment.push(line, Some(3), 1);
             }
+            segment.keep_raw(b"\xe6\x97\xa5\xff");
             let mut bytes = segment.write();
             prop_assert_eq!(bytes.len(), segment.written());
             for (at, byte) in flips {
                 let at = at % bytes.len();
                 bytes[at] = byte;
             }
+            let whole = Segment::read(7, 4, &segment.write()).unwrap();
+            prop_assert_eq!((whole.raw(3), whole.raw(2)), (segment.raw(3), None));
+            prop_assert_eq!(whole.written(), segment.written());
             if let Some(read) = Segment::read(7, 4, &bytes) {
                 prop_assert_eq!((0..9).filter_map(|index| read.line(index)).count(), 4);
             }

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, fs::File, io, sync::Arc};
 
 use super::{
     away::{Away, Place},
-    segment::{BESIDE, Segment},
+    segment::Segment,
 };
 
 /// Number of a line, counted from the first that ever arrived.
@@ -87,6 +87,11 @@ impl Store {
 
     /// Adds one line, which holds no line break.
     pub fn push(&mut self, text: &str, at: Option<i64>, tag: u16) {
+        self.push_raw(text, None, at, tag);
+    }
+
+    /// The same of a line that came as bytes which are no UTF-8; `text` is what of them can be shown.
+    pub fn push_raw(&mut self, text: &str, raw: Option<&[u8]>, at: Option<i64>, tag: u16) {
         let fits = matches!(self.slots.back(), Some(Slot::Here(last)) if last.text().len() + text.len() < SEGMENT);
         if !fits {
             if let Some(Slot::Here(last)) = self.slots.back_mut() {
@@ -97,13 +102,18 @@ impl Store {
         }
         // Copied only if a search still looks at it.
         if let Some(Slot::Here(last)) = self.slots.back_mut() {
-            Arc::make_mut(last).push(text, at, tag);
+            let last = Arc::make_mut(last);
+            let before = last.bytes();
+            last.push(text, at, tag);
+            if let Some(raw) = raw {
+                last.keep_raw(raw);
+            }
+            self.bytes += last.bytes() - before;
         }
         if self.next == 0 {
             self.start = at;
         }
         self.next += 1;
-        self.bytes += text.len() + BESIDE;
         while self.bytes > self.limit.saturating_add(self.limit / 4) && self.slots.len() > 1 {
             if let Some(Slot::Here(gone)) = self.slots.pop_front() {
                 self.bytes -= gone.bytes();
