@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Edit, Outcome, ToolResult, ToolUse};
+use super::{Edit, Outcome, ToolResult, ToolUse, event::start_of};
+
+/// Bytes that are left of a text that is let go.
+const REMNANT: usize = 200;
 
 /// One thing that happened. Its texts are remote text: sanitise before showing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -130,6 +133,82 @@ impl Step {
             }
         }
     }
+}
+
+impl Step {
+    /// Bytes of its texts. A shell's output is not counted: it has a bound of its own.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.what {
+            What::Session { .. } | What::Output { .. } => 0,
+            What::Text { text }
+            | What::Thinking { text }
+            | What::Prompt { text }
+            | What::Notice { text } => text.len(),
+            What::Trouble { text, details } => text.len() + details.len(),
+            What::End(outcome) => outcome.text.as_ref().map_or(0, String::len),
+            What::Raw { line, .. } => line.len(),
+            What::Call(call) => {
+                let edits = call.tool.edits.iter();
+                let edits: usize = edits.map(|edit| edit.old.len() + edit.new.len()).sum();
+                let answer = call.answer.as_ref().map_or(0, |answer| {
+                    answer.text.len() + answer.patch.as_ref().map_or(0, String::len)
+                });
+                let denied = call.denied.as_ref().map_or(0, String::len);
+                call.tool.details.len() + edits + answer + denied
+            }
+        }
+    }
+
+    /// Leaves of its texts how they begin, and a word on where the rest is.
+    pub(super) fn let_go(&mut self) {
+        match &mut self.what {
+            What::Session { .. } | What::Output { .. } => {}
+            What::Text { text }
+            | What::Thinking { text }
+            | What::Prompt { text }
+            | What::Notice { text } => shorten(text),
+            What::Trouble { text, details } => {
+                shorten(text);
+                shorten(details);
+            }
+            What::End(outcome) => {
+                if let Some(text) = &mut outcome.text {
+                    shorten(text);
+                }
+            }
+            What::Raw { line, .. } => shorten(line),
+            What::Call(call) => {
+                let edits: usize = call.tool.edits.iter().map(|edit| edit.new.len()).sum();
+                if edits > 0 {
+                    call.tool.edits.clear();
+                    call.tool.details = gone(edits);
+                } else {
+                    shorten(&mut call.tool.details);
+                }
+                if let Some(answer) = &mut call.answer {
+                    if let Some(patch) = answer.patch.take() {
+                        answer.text = gone(patch.len() + answer.text.len());
+                    } else {
+                        shorten(&mut answer.text);
+                    }
+                }
+                if let Some(denied) = &mut call.denied {
+                    shorten(denied);
+                }
+            }
+        }
+    }
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > 2 * REMNANT {
+        let begin = start_of(text, REMNANT);
+        *text = format!("{begin} …\n{}", gone(text.len() - begin.len()));
+    }
+}
+
+fn gone(bytes: usize) -> String {
+    format!("({bytes} bytes let go to save memory; the log has them)")
 }
 
 impl Call {

@@ -21,6 +21,9 @@ const OUTPUT_LINES: usize = 200;
 /// Most bytes kept of what shells wrote; of more the latest. The log has it all.
 const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
 
+/// Most bytes kept of what the agent said and did, and of what its tools answered; of more the latest. The log has it all.
+const BYTES_LIMIT: usize = 64 * 1024 * 1024;
+
 /// The steps so far. Each has a number, which it keeps: the first is 0, also after older ones have been dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
@@ -40,6 +43,9 @@ pub struct Steps {
     /// Steps of a shell's output whose lines are kept, the oldest first, and the bytes of each.
     outputs: VecDeque<(usize, usize)>,
     output_bytes: usize,
+    /// Number of the oldest step whose texts are whole, and the bytes of them and of those of later ones.
+    whole: usize,
+    bytes: usize,
 }
 
 impl Steps {
@@ -53,6 +59,7 @@ impl Steps {
         for entry in entries {
             self.add_entry(at, line, entry);
         }
+        self.let_go_of_texts(BYTES_LIMIT);
         self.drop_oldest(KEPT);
     }
 
@@ -90,21 +97,20 @@ impl Steps {
                 raw("tool_result", line)
             }
             Event::Denied { tool, id, why } => {
-                if let Some(call) = self.call_mut(id) {
-                    call.denied = Some(why.clone());
+                if self.change_call(id, |call| call.denied = Some(kept(why))) {
                     return;
                 }
                 trouble(format!("{tool} was refused"), why)
             }
             Event::SubAgent(news) => {
                 let ended = news.ended.as_deref();
-                if let Some(call) = self.call_mut(&news.id) {
+                self.change_call(&news.id, |call| {
                     let known = call.agent.unwrap_or_default();
                     call.agent = Some(AgentSoFar {
                         tokens: news.tokens.unwrap_or(known.tokens),
                         tool_calls: news.tool_calls.unwrap_or(known.tool_calls),
                     });
-                }
+                });
                 match ended {
                     Some("failed" | "stopped") => {
                         trouble(format!("a sub-agent {}", ended.unwrap_or_default()), "")
@@ -116,7 +122,7 @@ impl Steps {
                 let what = trouble(retry.words(), "");
                 self.retrying = Some(retried.unwrap_or_else(|| self.end()));
                 if let Some(number) = retried {
-                    self.change(number, what);
+                    self.change(number, |step| step.what = what);
                     return;
                 }
                 what
@@ -178,17 +184,29 @@ impl Steps {
 
     fn push(&mut self, at: Option<Timestamp>, parent: Option<usize>, what: What) {
         self.changed.insert(self.end());
-        self.kept.push_back(Step {
+        let step = Step {
             at,
             turn: self.turn,
             parent,
             what,
-        });
+        };
+        self.bytes += step.bytes();
+        self.kept.push_back(step);
     }
 
-    fn change(&mut self, number: usize, what: What) {
-        if let Some(step) = self.get_mut(number) {
-            step.what = what;
+    /// Changes a step, if it is kept, and counts its texts anew; one whose texts were let go gets no longer by it.
+    fn change(&mut self, number: usize, change: impl FnOnce(&mut Step)) {
+        let whole = number >= self.whole;
+        let Some(step) = self.get_mut(number) else {
+            return;
+        };
+        let before = step.bytes();
+        change(step);
+        if whole {
+            let after = step.bytes();
+            self.bytes = self.bytes - before + after;
+        } else {
+            step.let_go();
         }
     }
 
@@ -198,12 +216,17 @@ impl Steps {
         Some(step)
     }
 
-    fn call_mut(&mut self, id: &str) -> Option<&mut Call> {
-        let number = *self.calls.get(id)?;
-        match &mut self.get_mut(number)?.what {
-            What::Call(call) => Some(call),
-            _ => None,
-        }
+    /// Changes a call; `false` when it is not known.
+    fn change_call(&mut self, id: &str, change: impl FnOnce(&mut Call)) -> bool {
+        let Some(number) = self.calls.get(id).copied() else {
+            return false;
+        };
+        self.change(number, |step| {
+            if let What::Call(call) = &mut step.what {
+                change(call);
+            }
+        });
+        true
     }
 
     /// Puts an answer to its call; `false` when the call is not known.
@@ -213,15 +236,13 @@ impl Steps {
         };
         self.unanswered.remove(&number);
         let called = self.get(number).and_then(|step| step.at);
-        let Some(call) = self.call_mut(&result.id) else {
-            return false;
-        };
-        call.answer = Some(Answer::new(result, called, at));
-        if result.patch.is_some() && !result.is_error {
-            // The tool says the same with the file's own line numbers.
-            call.tool.edits.clear();
-        }
-        true
+        self.change_call(&result.id, |call| {
+            call.answer = Some(Answer::new(result, called, at));
+            if result.patch.is_some() && !result.is_error {
+                // The tool says the same with the file's own line numbers.
+                call.tool.edits.clear();
+            }
+        })
     }
 
     fn output(&mut self, at: Option<Timestamp>, line: &str) {
@@ -260,14 +281,39 @@ impl Steps {
         }
     }
 
+    /// Of too many bytes the oldest steps keep how their texts begin, and no more.
+    fn let_go_of_texts(&mut self, most: usize) {
+        while self.bytes > most && self.whole + 1 < self.end() {
+            let number = self.whole;
+            self.whole += 1;
+            let Some(step) = self.get(number) else {
+                continue;
+            };
+            let bytes = step.bytes();
+            self.bytes -= bytes;
+            // One without texts did not change.
+            if bytes > 0
+                && let Some(step) = self.get_mut(number)
+            {
+                step.let_go();
+            }
+        }
+    }
+
     fn drop_oldest(&mut self, most: usize) {
         if self.kept.len() <= most {
             return;
         }
         // Many at once: what follows goes over all that is known of calls.
         let surplus = self.kept.len() - most + most / 10;
-        self.kept.drain(..surplus);
+        let counted = self.whole.saturating_sub(self.first);
+        for (place, step) in self.kept.drain(..surplus).enumerate() {
+            if place >= counted {
+                self.bytes -= step.bytes();
+            }
+        }
         self.first += surplus;
+        self.whole = self.whole.max(self.first);
         let first = self.first;
         self.calls.retain(|_, number| *number >= first);
         self.unanswered.retain(|number| *number >= first);
@@ -425,6 +471,46 @@ mod tests {
         steps.let_go_of_output(0);
         assert_eq!(steps.output_bytes, OUTPUT_LINES * 100);
         assert!(steps.get(6).unwrap().full_text().ends_with("999"));
+    }
+
+    #[test]
+    fn of_too_many_texts_the_latest_are_kept_whole_and_of_the_others_it_is_said_where_they_are() {
+        let mut steps = Steps::default();
+        let long = "word ".repeat(1_000);
+        for n in 0..20 {
+            for content in [
+                format!(r#"{{"type":"text","text":"{n} {long}"}}"#),
+                format!(
+                    r#"{{"type":"tool_use","id":"t{n}","name":"Write","input":{{"file_path":"{n}.md","content":"{long}"}}}}"#
+                ),
+            ] {
+                let line = format!(
+                    r#"{{"type":"assistant","message":{{"id":"m{n}","content":[{content}]}}}}"#
+                );
+                steps.add(None, &line);
+            }
+            steps.let_go_of_texts(20_000);
+        }
+        let counted = |steps: &Steps| {
+            let whole = steps.iter().filter(|(number, _)| *number >= steps.whole);
+            whole.map(|(_, step)| step.bytes()).sum::<usize>()
+        };
+        assert!(steps.bytes <= 20_000 && steps.bytes == counted(&steps));
+        let all: usize = steps.iter().map(|(_, step)| step.bytes()).sum();
+        assert!(all < 20_000 + 40 * 400, "{all}");
+        let text = |number| steps.get(number).unwrap().full_text();
+        assert!(text(0).starts_with("0 word") && text(0).ends_with("the log has them)"));
+        assert!(text(1).starts_with("Write 0.md") && text(1).ends_with("the log has them)"));
+        assert_eq!(text(38), format!("19 {long}"));
+        // An answer that comes late is not kept whole either, and a step that is dropped counts no more.
+        let answer = format!(
+            r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t0","content":"{long}"}}]}}}}"#
+        );
+        steps.add(None, &answer);
+        assert!(steps.get(1).unwrap().bytes() < 1_000);
+        assert_eq!(steps.bytes, counted(&steps));
+        steps.drop_oldest(2);
+        assert_eq!(steps.bytes, counted(&steps));
     }
 
     #[test]
