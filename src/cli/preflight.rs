@@ -1,5 +1,7 @@
 //! `flightdeck preflight`: what the checks say, and with `--fix` what can safely be put right.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::{Format, Preflight, Session, output};
@@ -27,6 +29,7 @@ pub(super) struct Inquiry {
     pub tag: Option<String>,
     pub agent: Option<String>,
     pub github_user: Option<String>,
+    pub docs_repository: Option<String>,
     pub service: Option<String>,
 }
 
@@ -47,6 +50,7 @@ pub(super) async fn facts(session: &Session, kind: RunKind, inquiry: &Inquiry) -
             std::env::var_os("PATH").as_deref(),
         )),
         github_user: inquiry.github_user.clone(),
+        docs_repository: inquiry.docs_repository.clone(),
         service: inquiry.service.clone(),
         ..Request::new(session.place.repo.clone(), kind)
     };
@@ -70,7 +74,7 @@ pub(super) async fn cluster(
     let directory = &session.paths.embedded;
     let context = match session.target() {
         Target::Embedded if endpoint::find(directory).is_none() => {
-            return ClusterFacts::asleep(directory);
+            return ClusterFacts::asleep(directory, Arc::clone(&session.settings));
         }
         Target::Embedded => None,
         Target::Context(context) => Some(context),
@@ -88,6 +92,7 @@ pub(super) async fn cluster(
                 context,
                 namespace: connection.namespace,
                 secrets,
+                settings: Some(Arc::clone(&session.settings)),
             })
             .await
         }
@@ -142,6 +147,7 @@ pub(super) async fn preflight(session: &Session, arguments: Preflight) -> anyhow
         tag: arguments.tag,
         agent: arguments.agent,
         github_user: arguments.github_user,
+        docs_repository: None,
         service: arguments.service,
     };
     let mut facts = facts(session, arguments.kind, &inquiry).await;

@@ -26,6 +26,7 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
         tasks: launch.tasks.clone(),
         agent: launch.agent.clone(),
         github_user: launch.github_user.clone(),
+        docs_repository: launch.docs_repository.clone(),
         service: launch.service.clone(),
         ..preflight::Inquiry::default()
     };

@@ -5,7 +5,10 @@
 mod ask;
 mod quota;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub use self::ask::{ClusterRequest, ask};
 pub use self::quota::{Quota, quantity};
@@ -16,12 +19,14 @@ use crate::{
 };
 
 /// A cluster, as it was at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClusterFacts {
     /// The context of the person's kubeconfig; `None` for the embedded cluster.
     pub context: Option<String>,
     pub namespace: String,
     pub reached: Reached,
+    /// The settings of its controller; `None` where they cannot be known.
+    pub settings: Option<Arc<Settings>>,
     /// Room on the disk that the embedded node works on.
     pub disk: Option<Disk>,
 }
@@ -36,13 +41,14 @@ impl ClusterFacts {
         )
     }
 
-    /// The embedded cluster while its server does not run.
+    /// The embedded cluster while its server does not run; it will have these settings.
     #[must_use]
-    pub fn asleep(directory: &Path) -> Self {
+    pub fn asleep(directory: &Path, settings: Arc<Settings>) -> Self {
         Self {
             context: None,
             namespace: "default".into(),
             reached: Reached::Asleep,
+            settings: Some(settings),
             disk: Disk::of(directory),
         }
     }
@@ -54,6 +60,7 @@ impl ClusterFacts {
             context,
             namespace,
             reached: Reached::No(why),
+            settings: None,
             disk: None,
         }
     }

@@ -327,6 +327,7 @@ mod tests {
             context: Some("prod".into()),
             namespace: "agents".into(),
             reached: Reached::Yes(Box::new(answers)),
+            settings: None,
             disk: None,
         }
     }

@@ -34,6 +34,8 @@ pub struct Facts {
     pub cluster: Option<ClusterFacts>,
     /// Whose Git credentials prep and publish would use on a real cluster.
     pub github_user: Option<String>,
+    /// Code: a repository that holds the task's documents, when it is not this one.
+    pub docs_repository: Option<String>,
     /// Code: the service, where it is not the repository's name.
     pub service: Option<String>,
     /// When these facts were gathered.

@@ -41,6 +41,7 @@ pub struct Request {
     pub agent: Option<AgentFacts>,
     pub cluster: Option<ClusterFacts>,
     pub github_user: Option<String>,
+    pub docs_repository: Option<String>,
     pub service: Option<String>,
 }
 
@@ -59,6 +60,7 @@ impl Request {
             agent: None,
             cluster: None,
             github_user: None,
+            docs_repository: None,
             service: None,
         }
     }
@@ -114,6 +116,7 @@ pub async fn gather(request: Request) -> Facts {
         agent: request.agent,
         cluster: request.cluster,
         github_user: request.github_user,
+        docs_repository: request.docs_repository,
         service: request.service,
         now: Timestamp::now(),
     };

@@ -1,6 +1,6 @@
 //! Facts in which everything is in order, for tests to spoil.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     repository::{Changes, Facts as Repository, Head, Identity, Known, Plan, Remote, RemoteAnswer},
     runs::RunKind,
+    settings::Settings,
     tasks,
 };
 
@@ -95,6 +96,7 @@ pub(super) fn facts() -> Facts {
         }),
         cluster: Some(cluster()),
         github_user: Some("ada".into()),
+        docs_repository: None,
         service: None,
         now,
     }
@@ -119,6 +121,8 @@ pub(super) fn plan(titles: &[&str]) -> Result<tasks::TaskFile, tasks::ReadError>
 
 /// A real cluster that has all a run needs.
 pub(super) fn cluster() -> ClusterFacts {
+    let mut settings = Settings::shipped();
+    settings.allow.github_token_hosts = vec!["forge.example".into()];
     ClusterFacts {
         context: Some("prod".into()),
         namespace: "agents".into(),
@@ -139,6 +143,7 @@ pub(super) fn cluster() -> ClusterFacts {
             }],
             quotas: Some(Vec::new()),
         })),
+        settings: Some(Arc::new(settings)),
         disk: None,
     }
 }

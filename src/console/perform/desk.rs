@@ -70,6 +70,7 @@ impl Desk {
             context: (!target.embedded).then(|| target.label.clone()),
             namespace: target.namespace.clone(),
             secrets: Vec::new(),
+            settings: Some(Arc::clone(&self.settings)),
             disk: connected.disk.clone(),
         });
     }

@@ -1,5 +1,7 @@
 //! The checks that are about the cluster, and what only a cluster knows.
 
+use std::sync::Arc;
+
 use super::tests::{Case, table};
 use crate::{
     preflight::{
@@ -8,6 +10,7 @@ use crate::{
         sample::answers,
     },
     runs::RunKind,
+    settings::Settings,
 };
 
 fn embedded(facts: &mut Facts) {
@@ -205,7 +208,7 @@ fn room() {
                 place: "/var/lib".into(),
                 free,
             }),
-            ..ClusterFacts::asleep(std::path::Path::new("/"))
+            ..ClusterFacts::asleep(std::path::Path::new("/"), Arc::new(Settings::shipped()))
         });
     }
     run(&[(

@@ -638,6 +638,32 @@ fn agent_and_identity() {
                 |f| repository(f).identity.email = None,
                 "Warn git does not know who you are: user.email is not set",
             ),
+            (
+                "a host that no credential may go to",
+                |f| remote(f).clone_url = "https://git.example.com/shop.git".into(),
+                "Fail the Git credential of ada is not meant for git.example.com; have the host added to allow.github_token_hosts of the controller's settings, or clone from one that is there",
+            ),
+            (
+                "such a host of the documents",
+                |f| f.docs_repository = Some("git@git.example.com:docs.git".into()),
+                "Fail the Git credential of ada is not meant for git.example.com; have the host added to allow.ssh_key_hosts of the controller's settings, or clone from one that is there",
+            ),
+            (
+                "such a host, and no credential",
+                |f| {
+                    remote(f).clone_url = "https://git.example.com/shop.git".into();
+                    f.github_user = None;
+                },
+                "Warn no GitHub user is named, so the run's pods have no Git credential",
+            ),
+            (
+                "settings that one may not read",
+                |f| {
+                    remote(f).clone_url = "https://git.example.com/shop.git".into();
+                    f.cluster.as_mut().unwrap().settings = None;
+                },
+                "Pass Ada <ada@example.com>",
+            ),
         ],
     );
 }

@@ -1,6 +1,6 @@
 //! Asks a cluster what pre-flight needs to know of it. Nothing there changes.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use k8s_openapi::{
             ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
         },
         coordination::v1::Lease,
-        core::v1::{ResourceQuota, Secret},
+        core::v1::{ConfigMap, ResourceQuota, Secret},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -27,6 +27,7 @@ use super::{
 use crate::{
     resources::{CodeRun, DocsRun},
     runs::RunKind,
+    settings::{SETTINGS_KEY, SETTINGS_MAP, Settings},
 };
 
 /// How long the cluster may take for all of it.
@@ -75,19 +76,26 @@ pub struct ClusterRequest {
     pub namespace: String,
     /// Secrets to look for; none on the embedded cluster.
     pub secrets: Vec<SecretWanted>,
+    /// Those of the embedded cluster's controller; any other's are asked for.
+    pub settings: Option<Arc<Settings>>,
     /// Where the embedded node works.
     pub disk: Option<PathBuf>,
 }
 
 /// Asks. Never fails: that there is no answer is a fact as well.
 pub async fn ask(request: ClusterRequest) -> ClusterFacts {
-    let answered = match tokio::time::timeout(PATIENCE, answers(&request)).await {
-        Ok(Ok(answers)) => Reached::Yes(Box::new(answers)),
-        Ok(Err(why)) => Reached::No(why),
-        Err(_) => Reached::No(format!("no answer within {} s", PATIENCE.as_secs())),
+    let asked = async { tokio::join!(answers(&request), settings(&request)) };
+    let (answered, settings) = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok((Ok(answers), settings)) => (Reached::Yes(Box::new(answers)), settings),
+        Ok((Err(why), _)) => (Reached::No(why), None),
+        Err(_) => {
+            let why = format!("no answer within {} s", PATIENCE.as_secs());
+            (Reached::No(why), None)
+        }
     };
     ClusterFacts {
         reached: answered,
+        settings,
         disk: request.disk.as_deref().and_then(Disk::of),
         context: request.context,
         namespace: request.namespace,
@@ -111,6 +119,21 @@ async fn answers(request: &ClusterRequest) -> Result<Answers, String> {
         secrets,
         quotas,
     })
+}
+
+/// The settings of the controller, where one may read them. Without a ConfigMap it has the shipped ones; one that it refuses
+/// leaves those before in force, which nobody can know.
+async fn settings(request: &ClusterRequest) -> Option<Arc<Settings>> {
+    if request.context.is_none() {
+        return request.settings.clone();
+    }
+    let maps: Api<ConfigMap> = Api::namespaced(request.client.clone(), &request.namespace);
+    let map = maps.get_opt(SETTINGS_MAP).await.ok()?;
+    let settings = match map {
+        Some(map) => Settings::of_controller(map.data?.get(SETTINGS_KEY)?).ok()?,
+        None => Settings::shipped(),
+    };
+    Some(Arc::new(settings))
 }
 
 /// The reason in a refusal, without what surrounds it.

@@ -378,6 +378,7 @@ async fn look_on(client: &Client, run: &str, uid: &str) {
         context: Some("test".into()),
         namespace: "default".into(),
         secrets: Vec::new(),
+        settings: None,
         disk: None,
     })
     .await;

@@ -54,6 +54,7 @@ fn cluster(
         context: Some("prod".into()),
         namespace: "agents".into(),
         secrets: vec![wanted],
+        settings: None,
         disk: None,
     };
     (request, asked)
@@ -166,6 +167,36 @@ async fn what_a_cluster_lacks_or_keeps_to_itself_is_told() {
         ask(request).await.reached,
         Reached::No("it does not accept your credentials".into())
     );
+}
+
+#[tokio::test]
+async fn the_controllers_settings_are_known_where_one_may_read_them_and_it_takes_them() {
+    let said = |map: (u16, Value)| async move {
+        let (request, _) = cluster(move |line, sent| {
+            if line.contains("/configmaps/flightdeck-settings") {
+                map.clone()
+            } else {
+                in_order(line, sent)
+            }
+        });
+        let settings = ask(request).await.settings?;
+        Some(settings.allow.github_token_hosts.clone())
+    };
+    let map = |text: &str| (200, json!({ "data": { SETTINGS_KEY: text } }));
+    let own = map("[allow]\ngithub_token_hosts = [\"forge.example\"]");
+    assert_eq!(said(own).await, Some(vec!["forge.example".to_owned()]));
+    let none = refusal(404, "not found");
+    let shipped = Settings::shipped().allow.github_token_hosts;
+    assert_eq!(said(none).await, Some(shipped));
+    assert_eq!(said(refusal(403, "forbidden")).await, None);
+    // Which settings it has instead, nobody outside knows.
+    assert_eq!(said(map("nonsense")).await, None);
+    assert_eq!(said((200, json!({}))).await, None);
+
+    let (mut request, _) = cluster(in_order);
+    request.context = None;
+    request.settings = Some(Arc::new(Settings::shipped()));
+    assert_eq!(ask(request.clone()).await.settings, request.settings);
 }
 
 #[tokio::test]
