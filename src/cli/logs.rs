@@ -22,7 +22,7 @@ use crate::{
     ledger::{Entry, Ledger},
     runs::{Run, Stage},
     text,
-    verbs::{self, Context, Keeper, VerbError, exit_code, parse_age},
+    verbs::{self, Context, Earlier, Keeper, VerbError, exit_code, parse_age},
 };
 use printer::Printer;
 
@@ -204,12 +204,11 @@ async fn print_kept(kept: Kept, logs: &Logs) -> anyhow::Result<u8> {
 
 async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
     let mut printer = Printer::new(logs);
-    if let Some(earlier) = verbs::earlier(context, run).await {
-        let tags: Vec<String> = earlier.sources.iter().map(LogSource::tag).collect();
-        output::notice(&format!(
-            "{}: not on the cluster any more; from the ledger",
-            tags.join(", ")
-        ));
+    let earlier = verbs::earlier(context, run).await;
+    if let Some(earlier) = earlier.clone() {
+        for words in earlier.words() {
+            output::notice(&words);
+        }
         let complete = earlier.complete;
         printer = spawn_blocking(move || {
             if earlier.complete {
@@ -233,10 +232,11 @@ async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
     }
     let whole = logs.tail().is_none() && logs.since.is_none();
     if logs.follow || (whole && run.ended()) {
-        return follow(context, run, logs, printer).await;
+        return follow(context, run, logs, printer, earlier.as_ref()).await;
     }
     let about = RunRef::from(run);
     let events = snapshot_run(&context.client, &context.namespace, &about, logs.excerpt());
+    let events = untold(events, earlier.as_ref());
     let (mut printer, _) = take(printer, events).await?;
     let complete = printer.complete;
     spawn_blocking(move || printer.finish()).await??;
@@ -245,6 +245,17 @@ async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
         (true, true, true) => exit_code(&run.phase()),
         (true, true, false) => GOES_ON,
         (true, false, _) => 0,
+    })
+}
+
+/// What was not told before.
+fn untold(
+    events: impl Stream<Item = LogEvent>,
+    earlier: Option<&Earlier>,
+) -> impl Stream<Item = LogEvent> {
+    events.filter(move |event| {
+        let told = earlier.is_some_and(|earlier| earlier.tells(event));
+        futures::future::ready(!told)
     })
 }
 
@@ -277,9 +288,15 @@ async fn take(
 }
 
 /// Follows the run to its end, or until Ctrl-C.
-async fn follow(context: &Context, run: &Run, logs: &Logs, printer: Printer) -> anyhow::Result<u8> {
+async fn follow(
+    context: &Context,
+    run: &Run,
+    logs: &Logs,
+    printer: Printer,
+    earlier: Option<&Earlier>,
+) -> anyhow::Result<u8> {
     let ended = tokio::select! {
-        ended = Box::pin(follow_to_its_end(context, run, logs, printer)) => ended?,
+        ended = Box::pin(follow_to_its_end(context, run, logs, printer, earlier)) => ended?,
         _ = tokio::signal::ctrl_c() => {
             if !run.ended() {
                 output::notice(&format!("{0} goes on; flightdeck runs logs {0} --follow tails it again", logs.name));
@@ -300,6 +317,7 @@ async fn follow_to_its_end(
     run: &Run,
     logs: &Logs,
     mut printer: Printer,
+    earlier: Option<&Earlier>,
 ) -> anyhow::Result<Option<Run>> {
     let (client, namespace) = (&context.client, &context.namespace);
     let about = RunRef::from(run);
@@ -307,6 +325,7 @@ async fn follow_to_its_end(
     if logs.tail().is_some() {
         // The last lines at once, then those that follow: what was read before them is only kept.
         let events = snapshot_run(client, namespace, &about, logs.excerpt());
+        let events = untold(events, earlier);
         (printer, reached) = take(printer, events).await?;
         printer = spawn_blocking(move || printer.release().map(|()| printer)).await??;
     }
@@ -336,6 +355,7 @@ async fn follow_to_its_end(
             output::notice(&format!("the log is no longer kept: {error}"));
         }
         let new: Vec<usize> = (0..chunk.len())
+            .filter(|index| earlier.is_none_or(|earlier| !earlier.tells(&chunk[*index])))
             .filter(|index| is_new(&chunk[*index], &mut reached))
             .collect();
         printer = spawn_blocking(move || {

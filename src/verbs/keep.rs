@@ -157,30 +157,52 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// What the ledger has of a run's log that the cluster no longer has.
+/// What the ledger has of a run's log that the cluster no longer has, and what ran before that.
 #[derive(Clone, Debug)]
 pub struct Earlier {
     ledger: Ledger,
     uid: String,
-    live: HashSet<String>,
-    /// What it comes from, in the order it ran.
+    told: HashSet<LogSource>,
+    /// What of it is no longer on the cluster, in the order it ran.
     pub sources: Vec<LogSource>,
     /// The ledger has all that the cluster still has, too: nothing else need be read of a run that has ended.
     pub complete: bool,
 }
 
 impl Earlier {
-    /// The events of pods that are gone, in their order. Reads the disk as they are taken.
+    /// The events of pods that are gone, and of what ran before them, in their order. Reads the disk as they are taken.
     pub fn events(&self) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
-        let there = self.live.clone();
+        let told = self.told.clone();
         let events = self.ledger.read_in_order(&self.uid)?;
-        Ok(events.filter(move |event| match event {
-            LogEvent::Line(line) => !there.contains(&line.source.pod_uid),
-            LogEvent::SourceStarted(source)
-            | LogEvent::SourceEnded(source)
-            | LogEvent::Notice(source, _) => !there.contains(&source.pod_uid),
-            LogEvent::RunEnded => false,
+        Ok(events.filter(move |event| {
+            let source = event.source();
+            // What the ledger says of itself has no pod.
+            source.is_some_and(|source| source.pod.is_empty() || told.contains(source.as_ref()))
         }))
+    }
+
+    /// Whether [`Self::events`] has this one, so that it is not to be told once more as the cluster has it.
+    #[must_use]
+    pub fn tells(&self, event: &LogEvent) -> bool {
+        let source = event.source();
+        source.is_some_and(|source| self.told.contains(source.as_ref()))
+    }
+
+    /// A sentence for those that were followed, and one for those that nobody followed.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let said = |kept: bool, whence: &str| {
+            let sources = self.sources.iter();
+            let tags: Vec<String> = sources
+                .filter(|source| kept_by_the_controller(source) == kept)
+                .map(LogSource::tag)
+                .collect();
+            let tags = tags.join(", ");
+            (!tags.is_empty()).then(|| format!("{tags}: not on the cluster any more; {whence}"))
+        };
+        let followed = said(false, "from the ledger");
+        let kept = said(true, "as the controller kept it");
+        followed.into_iter().chain(kept).collect()
     }
 
     /// The events of all pods, in the order they ran: to be read where [`Self::complete`].
@@ -210,6 +232,7 @@ pub async fn earlier(context: &Context, run: &Run) -> Option<Earlier> {
     let read = |source: &Arc<LogSource>| known.contains(&(source.as_ref().clone(), true));
     let complete = run.ended() && live.iter().all(read);
     let live: HashSet<String> = live.iter().map(|source| source.pod_uid.clone()).collect();
+    let told = told_by_the_ledger(&known, &live);
     let sources = known.into_iter().map(|(source, _)| source);
     let sources: Vec<LogSource> = sources
         .filter(|source| !live.contains(&source.pod_uid))
@@ -217,10 +240,25 @@ pub async fn earlier(context: &Context, run: &Run) -> Option<Earlier> {
     (!sources.is_empty()).then(|| Earlier {
         ledger,
         uid: run.uid().to_owned(),
-        live,
+        told,
         sources,
         complete,
     })
+}
+
+/// Of the sources that the ledger knows, in the order they ran and whether each was read to its end: those that are read from
+/// it, since their pods are gone, or since the pod of a later one is and their lines belong before those of that one.
+fn told_by_the_ledger(known: &[(LogSource, bool)], live: &HashSet<String>) -> HashSet<LogSource> {
+    let gone = |source: &LogSource| !live.contains(&source.pod_uid);
+    let last = known.iter().rposition(|(source, _)| gone(source));
+    let told = known.iter().take(last.map_or(0, |last| last + 1));
+    let told = told.filter(|(source, ended)| *ended || gone(source));
+    told.map(|(source, _)| source.clone()).collect()
+}
+
+/// Whether all that is known of it is what the controller kept: that tells no pod's uid.
+fn kept_by_the_controller(source: &LogSource) -> bool {
+    source.pod_uid.is_empty()
 }
 
 async fn live_sources(context: &Context, run: &Run) -> Vec<Arc<LogSource>> {
@@ -387,6 +425,35 @@ mod tests {
             ),
             (2, "x-publish-1")
         );
+    }
+
+    #[test]
+    fn what_ran_before_a_pod_that_is_gone_is_told_before_it_and_what_runs_is_told_by_the_cluster() {
+        let source = |pod: &str, stage| LogSource {
+            pod: pod.into(),
+            pod_uid: format!("uid of {pod}"),
+            stage: Some(stage),
+            ..LogSource::of_no_pod(pod)
+        };
+        let all = [
+            (source("prep", Stage::Prep), true),
+            (source("agent-1", Stage::Agent), true),
+            (source("agent-2", Stage::Agent), false),
+            (source("publish", Stage::Publish), false),
+        ];
+        for (live, told) in [
+            (&["prep", "agent-1", "agent-2", "publish"][..], &[][..]),
+            (&["agent-1", "agent-2", "publish"], &["prep"]),
+            (&["prep", "agent-2", "publish"], &["prep", "agent-1"]),
+            (&["prep", "agent-2"], &["prep", "agent-1", "publish"]),
+            (&[], &["prep", "agent-1", "agent-2", "publish"]),
+        ] {
+            let live: HashSet<String> = live.iter().map(|pod| format!("uid of {pod}")).collect();
+            let found = told_by_the_ledger(&all, &live);
+            let found = all.iter().filter(|(source, _)| found.contains(source));
+            let found: Vec<&str> = found.map(|(source, _)| source.pod.as_str()).collect();
+            assert_eq!(found, told, "{live:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::{
     ledger::{Ledger, Spool},
     runs::Stage,
     transcript::Transcript,
-    verbs::{self, Context},
+    verbs::{self, Context, Earlier},
 };
 
 /// Events written down at once.
@@ -159,12 +159,13 @@ pub(super) async fn follow(
         spool: open_spool(ledger.clone(), &followed).await,
         sender: sender.clone(),
         served: None,
+        told: None,
         known: Progress::default(),
     };
     let finished = loop {
         desk.begin().await;
         if desk.served.is_some() {
-            earlier(context, &followed, sender).await;
+            desk.told = earlier(context, &followed, sender).await;
         }
         let over = desk.keep_up(events(context, &followed)).await;
         if over && desk.served.is_some() {
@@ -185,18 +186,24 @@ pub(super) async fn follow(
     }
 }
 
-/// Tells the tab what the pods said that are gone, as it was kept.
-async fn earlier(context: &Context, followed: &Followed, sender: &mpsc::Sender<Msg>) {
-    let Ok(run) = context.run(&followed.name).await else {
-        return;
-    };
-    if let Some(earlier) = verbs::earlier(context, &run).await {
-        let read = move || earlier.events();
-        if let Some(trouble) = from_disk(read, &followed.run, sender).await {
-            let news = News::Log(followed.run.clone(), vec![remark(trouble)]);
-            send(sender, Msg::Detail(news)).await;
-        }
+/// Tells the tab what the pods said that are gone, as it was kept, and whence it is; what was told so.
+async fn earlier(
+    context: &Context,
+    followed: &Followed,
+    sender: &mpsc::Sender<Msg>,
+) -> Option<Earlier> {
+    let run = context.run(&followed.name).await.ok()?;
+    let earlier = verbs::earlier(context, &run).await?;
+    let said = earlier.words().into_iter().map(remark).collect();
+    let news = News::Log(followed.run.clone(), said);
+    send(sender, Msg::Detail(news)).await;
+    let told = earlier.clone();
+    let read = move || earlier.events();
+    if let Some(trouble) = from_disk(read, &followed.run, sender).await {
+        let news = News::Log(followed.run.clone(), vec![remark(trouble)]);
+        send(sender, Msg::Detail(news)).await;
     }
+    Some(told)
 }
 
 /// Tells why the log of a run cannot be shown.
@@ -221,6 +228,8 @@ struct Desk {
     sender: mpsc::Sender<Msg>,
     /// The opening of the tab that is told everything, from the first line on.
     served: Option<u64>,
+    /// What the tab was told from the disk, and is not told again.
+    told: Option<Earlier>,
     /// How far the run is.
     known: Progress,
 }
@@ -269,7 +278,12 @@ impl Desk {
                 }
             }
             if self.served.is_some() {
-                let items: Vec<Item> = chunk.iter().filter_map(item).collect();
+                let told = |event: &&LogEvent| {
+                    let earlier = self.told.as_ref();
+                    earlier.is_some_and(|earlier| earlier.tells(event))
+                };
+                let items = chunk.iter().filter(|event| !told(event));
+                let items: Vec<Item> = items.filter_map(item).collect();
                 if !items.is_empty() {
                     let news = News::Log(self.run.clone(), items);
                     send(&self.sender, Msg::Detail(news)).await;
@@ -367,6 +381,7 @@ mod tests {
             spool: None,
             sender: sender.clone(),
             served: None,
+            told: None,
             known: Progress::default(),
         }
     }
