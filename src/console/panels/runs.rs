@@ -312,6 +312,23 @@ fn row(
     }
     let (what, scope) = state_words(model, entry);
     pen.left(&what, style(scope));
+    // In fewer columns it would be no more than a riddle.
+    if let Some(doing) = doing(model, entry)
+        && pen.room() > 14
+    {
+        pen.space(2).left(doing, style(Scope::Muted));
+    }
+}
+
+/// What the agent of a run does now, where nothing else is to be said of it. Remote text.
+fn doing<'m>(model: &Model, entry: &'m Entry) -> Option<&'m str> {
+    let run = &entry.run;
+    let works = entry.active()
+        && !run.cancelled()
+        && run.phase() == Phase::Running
+        && run.stage() == Some(Stage::Agent)
+        && model.health.of(run.uid()).is_empty();
+    entry.progress.doing.as_deref().filter(|_| works)
 }
 
 /// What a run is doing, or how it ended, in a few words.

@@ -506,3 +506,57 @@ fn the_sources_of_a_log_are_shown_and_hidden_one_by_one() {
         "{screen}"
     );
 }
+
+#[test]
+fn a_toast_stands_above_the_bottom_and_never_on_what_is_typed() {
+    let mut console = given(vec![run("r", RunStatus::default())]);
+    console.press("2 l");
+    console
+        .model
+        .toast(crate::console::world::Level::Pass, "saved there");
+    // Counted from the last line, which is the footer.
+    let above = |console: &Harness| {
+        let screen = console.screen();
+        let mut rows = screen.lines().rev().enumerate();
+        let found = rows.find(|(_, row)| row.contains("saved there"));
+        let (above, row) = found.unwrap();
+        assert!(row.ends_with("saved there │"), "{row}");
+        above
+    };
+    assert_eq!(above(&console), 2);
+    console.send(Msg::Detail(News::Log("r".into(), vec![line(1, "hay")])));
+    console.press("4 /");
+    console.type_text("needle");
+    assert_eq!(above(&console), 4, "{}", console.screen());
+    let screen = console.screen();
+    let typed = screen.lines().rev().position(|row| row.contains("needle"));
+    assert!(typed.is_some_and(|typed| typed < 4), "{screen}");
+}
+
+#[test]
+fn a_list_of_runs_tells_what_the_agent_does_now() {
+    let status = RunStatus {
+        phase: Some("Running".into()),
+        stage: Some("agent".into()),
+        ..RunStatus::default()
+    };
+    let mut console = given(vec![run("r", status)]);
+    let doing = |what: &str| {
+        let progress = crate::console::world::Progress {
+            doing: Some(what.into()),
+            ..crate::console::world::Progress::default()
+        };
+        Delta::Progress("r".into(), Box::new(progress))
+    };
+    console.press("2").world([doing("Write task.md\u{1b}[2J")]);
+    let screen = console.screen();
+    let row = screen
+        .lines()
+        .find(|row| row.contains("docs docs-r"))
+        .unwrap();
+    assert!(
+        row.contains("agent 0/8") && row.contains("Write task.md"),
+        "{row}"
+    );
+    assert!(!screen.contains('\u{1b}'));
+}

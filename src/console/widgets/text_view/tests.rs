@@ -307,6 +307,30 @@ fn wrapped_lines_scroll_row_by_row() {
 }
 
 #[test]
+fn wrapping_keeps_the_match_in_view() {
+    let mut view = TextView::default();
+    for index in 0..40 {
+        view.push(&format!("{index} {}", "word ".repeat(30)), None, 0);
+    }
+    view.push("the needle", None, 0);
+    for index in 0..40 {
+        view.push(&format!("{index} {}", "word ".repeat(30)), None, 0);
+    }
+    view.resize(20, 5);
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "needle");
+    finish(&mut view);
+    view.answer(true);
+    finish(&mut view);
+    let seen = |view: &TextView| shown(view).contains(&"the needle".to_owned());
+    assert!(seen(&view));
+    for _ in 0..2 {
+        view.toggle_wrap();
+        assert!(seen(&view), "{:?}", shown(&view));
+    }
+}
+
+#[test]
 fn times_stand_before_the_lines() {
     let mut view = view(3);
     view.cycle_stamps();
