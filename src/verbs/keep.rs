@@ -198,10 +198,10 @@ impl Earlier {
                 .map(LogSource::tag)
                 .collect();
             let tags = tags.join(", ");
-            (!tags.is_empty()).then(|| format!("{tags}: not on the cluster any more; {whence}"))
+            (!tags.is_empty()).then(|| format!("{whence}, no longer on the cluster: {tags}"))
         };
         let followed = said(false, "from the ledger");
-        let kept = said(true, "as the controller kept it");
+        let kept = said(true, "kept by the controller");
         followed.into_iter().chain(kept).collect()
     }
 

@@ -235,7 +235,7 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
         String::from_utf8_lossy(&stages[1])
     );
     assert!(
-        stderr(&without).contains("agent: not on the cluster any more; from the ledger"),
+        stderr(&without).contains("from the ledger, no longer on the cluster: agent"),
         "{}",
         stderr(&without)
     );
@@ -706,7 +706,10 @@ fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was
     let nobody = Elsewhere::new(&place, TEST).unwrap();
     let (text, said) = nobody.logs(&name);
     assert_eq!(text, whole, "{said}");
-    assert!(said.contains("not on the cluster any more"), "{said}");
+    assert!(
+        said.contains("kept by the controller, no longer on the cluster: prep"),
+        "{said}"
+    );
     let half = Elsewhere::new(&place, TEST).unwrap();
     half.follows(&events, &uid, 3);
     let (text, said) = half.logs(&name);

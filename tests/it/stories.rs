@@ -6,11 +6,20 @@ use flightdeck::{
     cluster,
     daemon::{Engine, Options, StandInFile},
     ledger::Ledger,
-    runs::{Phase, Run},
+    runs::{Phase, Run, naming},
     settings::{Paths, Settings},
     verbs::Context,
 };
-use kube::Client;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, Pod},
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use kube_runtime::wait::await_condition;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
@@ -284,6 +293,54 @@ async fn a_run_that_is_stopped_ends_cancelled_and_keeps_its_log() {
     assert_eq!(run.phase(), Phase::Cancelled);
     assert_eq!(run.status.commit, None, "nothing was pushed");
     screen.press("2 l").wait_for("Lay the foundation").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_here_followed_is_shown_as_the_controller_kept_it_once_the_jobs_are_gone()
+{
+    let world = World::new().await;
+    let mut screen = world.console();
+    launch(&mut screen).await;
+    screen.wait_for("✓ docs docs-plan-").await;
+    let run = world.ended().await;
+    screen.press("q");
+    screen.ended().await;
+    // The time that finished Jobs are kept for is over.
+    let jobs = Api::<Job>::namespaced(world.client(), "default");
+    let pods = Api::<Pod>::namespaced(world.client(), "default");
+    let maps = Api::<ConfigMap>::namespaced(world.client(), "default");
+    for attempt in &run.status.attempts {
+        let kept = naming::kept_name(&attempt.job_name);
+        let is_there = |map: Option<&ConfigMap>| map.is_some();
+        await_condition(maps.clone(), &kept, is_there)
+            .await
+            .unwrap();
+        let over = json!({ "spec": { "ttlSecondsAfterFinished": 0 } });
+        let params = PatchParams::default();
+        jobs.patch(&attempt.job_name, &params, &Patch::Merge(&over))
+            .await
+            .unwrap();
+        let pod = attempt.pod_name.clone().unwrap();
+        let is_gone = |pod: Option<&Pod>| pod.is_none();
+        await_condition(pods.clone(), &pod, is_gone).await.unwrap();
+    }
+    let elsewhere = Ledger::open(world.directory.path().join("elsewhere")).unwrap();
+    let mut screen = Screen::on_embedded(
+        world.client(),
+        world.project.clone(),
+        world.settings.clone(),
+        elsewhere,
+        (140, 40),
+    );
+    screen.wait_for("docs docs-plan-").await;
+    screen.press("2 l").wait_for("Lay the foundation").await;
+    screen
+        .press("4 g")
+        .wait_for("kept by the controller, no longer on the cluster: prep")
+        .await;
+    screen.press("q");
+    screen.ended().await;
     world.end().await;
 }
 

@@ -168,6 +168,8 @@ impl Logs {
         for item in items {
             let at = Some(item.at.as_microsecond());
             let Some(source) = &item.source else {
+                // What is said before there are lines is of no moment of theirs: times count from the first line.
+                let at = at.filter(|_| !self.view.is_empty());
                 self.view.push(&item.text, at, REMARK);
                 continue;
             };
@@ -532,6 +534,27 @@ mod tests {
         assert!(told[2].starts_with("               ▸ Write"), "{told:?}");
         assert_eq!(told[3], "00:00:03       · reconnected, 0 lost");
         assert!(told[4].ends_with("✗ disk full"), "{told:?}");
+    }
+
+    #[test]
+    fn times_count_from_the_first_line_and_not_from_a_word_before_it() {
+        let mut logs = Logs::default();
+        logs.view.resize(60, 5);
+        logs.add(&[
+            item(900, None, "agent: from the ledger"),
+            item(5, Some((Stage::Agent, "agent")), "one"),
+            item(7, Some((Stage::Agent, "agent")), "two"),
+        ]);
+        logs.view.cycle_stamps();
+        let told = shown(&logs);
+        assert!(
+            told[0].trim_start().starts_with("· agent: from"),
+            "{told:?}"
+        );
+        assert!(
+            told[1].starts_with("+0s") && told[2].starts_with("+2s"),
+            "{told:?}"
+        );
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Slot {
 pub struct Store {
     slots: VecDeque<Slot>,
     next: LineId,
-    /// When the first line of all came.
+    /// When the first line of all came that has a time.
     start: Option<i64>,
     /// Bytes in memory, and how many there may be.
     bytes: usize,
@@ -110,9 +110,7 @@ impl Store {
             }
             self.bytes += last.bytes() - before;
         }
-        if self.next == 0 {
-            self.start = at;
-        }
+        self.start = self.start.or(at);
         self.next += 1;
         while self.bytes > self.limit.saturating_add(self.limit / 4) && self.slots.len() > 1 {
             if let Some(Slot::Here(gone)) = self.slots.pop_front() {
@@ -133,7 +131,7 @@ impl Store {
         self.next
     }
 
-    /// When the first line of all came, if it has a time.
+    /// When the first line of all came that has a time.
     #[must_use]
     pub const fn start(&self) -> Option<i64> {
         self.start
@@ -388,7 +386,7 @@ mod tests {
         store.have_at_hand(places.len(), read);
         assert_eq!(store.with(10, |line| line.text.to_owned()), Some(text(10)));
         assert!(!numbers(&store, 10).is_empty() && numbers(&store, 10).len() < 20_000);
-        assert_eq!(store.start(), None);
+        assert_eq!(store.start(), Some(1), "the first that has a time");
         assert!(store.since(19_990) <= 19_990 && store.since(19_990) >= 19_980);
     }
 
