@@ -217,6 +217,13 @@ impl Settings {
         Self::overlaid(&[]).expect("the shipped defaults are read by a test")
     }
 
+    /// The same with the ConfigMap [`PULL_REQUEST_MAP`] laid over the options of docs runs' pull requests.
+    #[must_use]
+    pub fn with_pull_requests(mut self, laid_over: PullRequestOptions) -> Self {
+        self.publish.docs.extend(laid_over);
+        self
+    }
+
     /// The defaults with `(file name, text)` layers over them, the last one winning. Tables merge key by key; lists and values are replaced.
     pub fn overlaid(layers: &[(String, String)]) -> Result<Self, SettingsError> {
         let parse = |file: &str, text: &str| {

@@ -262,6 +262,12 @@ impl Model {
         toast.into_iter().chain(spinner).chain(ages).min()
     }
 
+    /// What runs are rendered with: the settings of the controller, or this console's own where those are not known.
+    #[must_use]
+    pub fn controller_settings(&self) -> &Settings {
+        self.world.settings.as_deref().unwrap_or(&self.settings)
+    }
+
     /// How old what is said of the remote is, in seconds, when that is worth a word: it does not answer, or was not asked
     /// for a while.
     #[must_use]

@@ -28,6 +28,7 @@ pub use crate::{
 use crate::{
     cluster::{Kind, Object, WorldDelta},
     runs::{Run, RunKind},
+    settings::Settings,
     tasks::Comparison,
 };
 
@@ -43,6 +44,8 @@ pub struct World {
     pub repository: Loaded<Repository>,
     pub plan: Loaded<Arc<Plan>, PlanError>,
     pub checks: Checks,
+    /// Those of the controller, where they can be known.
+    pub settings: Option<Arc<Settings>>,
     pub runs: Runs,
     pub owned: Owned,
     /// What runs took and cost that have ended, as the ledger knows them.
@@ -205,6 +208,8 @@ pub enum Delta {
     Checking,
     Checks(Vec<Check>),
     Compared(Option<Arc<Compared>>),
+    /// The controller's settings, where they can be known.
+    Settings(Option<Arc<Settings>>),
     /// A command has ended that was run on the person's behalf.
     Ran(Arc<Ran>),
     /// The cluster's objects changed.
@@ -235,6 +240,7 @@ impl World {
                 self.commands.truncate(COMMANDS);
             }
             Delta::Compared(compared) => self.checks.comparison = compared,
+            Delta::Settings(settings) => self.settings = settings,
             Delta::Watch(delta) => self.watched(*delta),
             Delta::Progress(id, progress) => {
                 if let Some(entry) = self.runs.by_id.get_mut(&id) {

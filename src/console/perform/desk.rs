@@ -165,6 +165,8 @@ impl Desk {
 
     async fn deltas((facts, report): (preflight::Facts, Report)) -> Vec<Delta> {
         let compared = compared(&facts).map(Arc::new);
+        let settings = facts.cluster.as_ref();
+        let settings = settings.and_then(|cluster| cluster.settings.clone());
         let (as_of, offline) = (facts.as_of(), matches!(facts.remote, Some(Err(_))));
         let (repository, plan) = match facts.repository {
             Ok(repository) => {
@@ -187,6 +189,7 @@ impl Desk {
             Delta::Repository(repository),
             Delta::Compared(compared),
             Delta::Checks(report.checks),
+            Delta::Settings(settings),
         ]
     }
 

@@ -79,10 +79,8 @@ impl Layers {
     }
 
     fn in_force(&self) -> Settings {
-        let mut settings = self.settings.clone();
-        let over = self.pull_requests.clone();
-        settings.publish.docs.extend(over);
-        settings
+        let settings = self.settings.clone();
+        settings.with_pull_requests(self.pull_requests.clone())
     }
 }
 

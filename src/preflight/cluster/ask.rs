@@ -27,7 +27,8 @@ use super::{
 use crate::{
     resources::{CodeRun, DocsRun},
     runs::RunKind,
-    settings::{SETTINGS_KEY, SETTINGS_MAP, Settings},
+    settings::{PULL_REQUEST_MAP, SETTINGS_KEY, SETTINGS_MAP, Settings},
+    templates,
 };
 
 /// How long the cluster may take for all of it.
@@ -124,16 +125,23 @@ async fn answers(request: &ClusterRequest) -> Result<Answers, String> {
 /// The settings of the controller, where one may read them. Without a ConfigMap it has the shipped ones; one that it refuses
 /// leaves those before in force, which nobody can know.
 async fn settings(request: &ClusterRequest) -> Option<Arc<Settings>> {
-    if request.context.is_none() {
-        return request.settings.clone();
-    }
     let maps: Api<ConfigMap> = Api::namespaced(request.client.clone(), &request.namespace);
-    let map = maps.get_opt(SETTINGS_MAP).await.ok()?;
-    let settings = match map {
-        Some(map) => Settings::of_controller(map.data?.get(SETTINGS_KEY)?).ok()?,
-        None => Settings::shipped(),
+    let own = async {
+        if request.context.is_none() {
+            return request.settings.as_deref().cloned();
+        }
+        match maps.get_opt(SETTINGS_MAP).await.ok()? {
+            Some(map) => Settings::of_controller(map.data?.get(SETTINGS_KEY)?).ok(),
+            None => Some(Settings::shipped()),
+        }
     };
-    Some(Arc::new(settings))
+    let laid_over = async {
+        let map = maps.get_opt(PULL_REQUEST_MAP).await.ok()?;
+        let said = map.and_then(|map| map.data).unwrap_or_default();
+        templates::pull_request_options(RunKind::Docs, said).ok()
+    };
+    let (own, laid_over) = tokio::join!(own, laid_over);
+    Some(Arc::new(own?.with_pull_requests(laid_over?)))
 }
 
 /// The reason in a refusal, without what surrounds it.

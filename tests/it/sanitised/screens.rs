@@ -349,6 +349,8 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
             | Delta::Ran(_)
             // A run like those of the scenes.
             | Delta::Remembered(_)
+            // Shown in files alone, as those of a run are.
+            | Delta::Settings(_)
             // No words of others.
             | Delta::Connecting
             | Delta::Checking

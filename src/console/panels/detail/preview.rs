@@ -191,5 +191,5 @@ pub fn files_of_task(model: &Model, id: &TaskId) -> Result<Files, String> {
     let run = launch
         .compose(&subject, &model.settings, "preview")
         .map_err(|error| error.to_string())?;
-    files_of(&run, &model.settings)
+    files_of(&run, model.controller_settings())
 }

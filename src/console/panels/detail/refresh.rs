@@ -34,7 +34,7 @@ pub fn refresh(model: &mut Model, effects: &mut Effects) {
             Some(Subject::Check(_)) | None => None,
             Some(Subject::Run(id)) => {
                 let entry = model.world.runs.get(id);
-                entry.map(|entry| files_of(&entry.run, &model.settings))
+                entry.map(|entry| files_of(&entry.run, model.controller_settings()))
             }
         };
         if let Some(rendered) = rendered {

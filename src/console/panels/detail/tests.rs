@@ -14,6 +14,7 @@ use crate::{
     },
     resources::{Attempt, Condition, ConditionStatus, DocsRun, DocsRunSpec, RunStatus},
     runs::{Run, Stage, reason},
+    settings::Settings,
     tasks::DocumentSet,
 };
 
@@ -173,6 +174,25 @@ fn live_files_are_held_against_what_would_be_rendered_now() {
         "{}",
         console.screen()
     );
+}
+
+#[test]
+fn what_would_be_rendered_now_is_so_by_the_settings_of_the_controller() {
+    let status = RunStatus {
+        config_map_name: Some("docs-a-files".into()),
+        ..RunStatus::default()
+    };
+    let mut run = run("a", status);
+    run.spec.repository_url = "https://github.com/acme/shop.git".into();
+    let mut console = given(vec![run.clone()]);
+    console.press("2 4 [");
+    let laid_over = [("labels".to_owned(), "of-the-controller".to_owned())].into();
+    let settings = Settings::shipped().with_pull_requests(laid_over);
+    let files = files_of(&run, &settings);
+    console.send(Msg::Detail(News::Files("a".into(), files)));
+    assert!(console.screen().contains('≠'), "{}", console.screen());
+    console.world([Delta::Settings(Some(settings.into()))]);
+    assert!(!console.screen().contains('≠'), "{}", console.screen());
 }
 
 #[test]

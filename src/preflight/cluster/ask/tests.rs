@@ -200,6 +200,32 @@ async fn the_controllers_settings_are_known_where_one_may_read_them_and_it_takes
 }
 
 #[tokio::test]
+async fn what_is_laid_over_the_controllers_settings_is_known_too() {
+    let said = |embedded: bool, map: (u16, Value)| async move {
+        let (mut request, _) = cluster(move |line, sent| {
+            if line.contains("/configmaps/docs-pr-config") {
+                map.clone()
+            } else {
+                in_order(line, sent)
+            }
+        });
+        if embedded {
+            request.context = None;
+            request.settings = Some(Arc::new(Settings::shipped()));
+        }
+        let settings = ask(request).await.settings?;
+        settings.publish.docs.get("labels").cloned()
+    };
+    let map = |data: Value| (200, json!({ "data": data }));
+    for embedded in [false, true] {
+        let labels = map(json!({ "labels": "docs,agents" }));
+        assert_eq!(said(embedded, labels).await.unwrap(), "docs,agents");
+        let refused = map(json!({ "labels": "docs", "lables": "docs" }));
+        assert_eq!(said(embedded, refused).await, None);
+    }
+}
+
+#[tokio::test]
 async fn a_secret_without_the_key_or_without_a_record_is_told_apart() {
     for (managed, state) in [
         (
