@@ -186,6 +186,10 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             }
             if detail.logs.view.is_empty() {
                 no_log(model, theme, entry, inside, buffer);
+            } else if detail.logs.view.passes_nothing() && !model.typing() {
+                let next = [(Command::Back, "clear it")];
+                let sentence = "No line passes the filter.";
+                panels::empty(model, theme, widened(inside), buffer, sentence, &next);
             } else {
                 text_view::draw(&detail.logs.view, theme, inside, buffer);
             }

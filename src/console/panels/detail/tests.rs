@@ -580,3 +580,19 @@ fn a_list_of_runs_tells_what_the_agent_does_now() {
     );
     assert!(!screen.contains('\u{1b}'));
 }
+
+#[test]
+fn a_filter_that_leaves_nothing_says_so_and_which_key_clears_it() {
+    let mut console = given(vec![run("r", RunStatus::default())]);
+    console.press("2 l");
+    console.send(Msg::Detail(News::Log("r".into(), vec![line(1, "hay")])));
+    console.press("4 &").type_text("needle");
+    let typed = console.screen();
+    assert!(typed.contains("needle") && !typed.contains("No line passes"));
+    console.press("enter");
+    let screen = console.screen();
+    assert!(screen.contains("No line passes the filter."), "{screen}");
+    assert!(screen.contains("Esc clear it"), "{screen}");
+    console.press("esc");
+    assert!(console.screen().contains("hay"));
+}

@@ -36,7 +36,14 @@ impl TextView {
         }
     }
 
-    /// The standing in a few words: `following`, `filtered 3/12`, `match 2/7`. Empty when there is nothing to say.
+    /// Whether there are lines, and the filter leaves out every one of them.
+    #[must_use]
+    pub fn passes_nothing(&self) -> bool {
+        let nothing = |scan: &super::Scan| scan.count() == 0 && scan.done(&self.store);
+        !self.is_empty() && self.filter.as_ref().is_some_and(nothing)
+    }
+
+    /// The standing in a few words: `following`, `filtered 3/12`, `match 2/7`, `1 mark`. Empty when there is nothing to say.
     #[must_use]
     pub fn state(&self) -> String {
         let standing = self.standing();
@@ -61,6 +68,10 @@ impl TextView {
         }
         if let Some(since) = self.since {
             words.push(format!("last {}", crate::text::age(since)));
+        }
+        // A rule may be below what is on the screen.
+        if standing.marks > 0 {
+            words.push(crate::text::count(standing.marks, "mark"));
         }
         if standing.following {
             words.push("following".into());
