@@ -237,7 +237,9 @@ impl Form {
         self.model_typed |= self.focus == Slot::Model;
     }
 
-    fn step(&mut self, forwards: bool) {
+    /// Goes to the next or the previous field; `true` when the one that was left is something the checks look at.
+    fn step(&mut self, forwards: bool) -> bool {
+        let looked_at = matches!(self.focus, Slot::User | Slot::Service);
         let slots = self.slots();
         let at = slots
             .iter()
@@ -245,6 +247,7 @@ impl Form {
             .unwrap_or(0);
         let step = if forwards { 1 } else { slots.len() - 1 };
         self.focus = slots[(at + step) % slots.len()].clone();
+        looked_at
     }
 
     /// Goes to the next or the previous choice; `true` when what is checked changed with it.
@@ -266,7 +269,10 @@ impl Form {
                 self.chosen = step(self.chosen, self.choices.len());
                 return true;
             }
-            Slot::Agent => self.agent = step(self.agent, self.agents.len()),
+            Slot::Agent => {
+                self.agent = step(self.agent, self.agents.len());
+                return true;
+            }
             Slot::Tools => {
                 self.tools = match (self.tools, forwards) {
                     (ToolPreset::Minimal, true) | (ToolPreset::Advanced, false) => {
@@ -300,26 +306,28 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
     let Some(Overlay::Form(form)) = model.overlays.last_mut() else {
         return;
     };
-    match command {
+    let asks_anew = match command {
         Command::NextField | Command::Down => form.step(true),
         Command::PreviousField | Command::Up => form.step(false),
         Command::Right | Command::Left => {
             let before = form.kind;
-            if form.turn(command == Command::Right, &settings) {
-                if let Some(plan) = plan.filter(|_| form.kind != before) {
-                    form.choices = choices(&plan, form.kind, &chosen);
-                    form.chosen = 0;
-                }
-                let form = form.clone();
-                effects.push(Effect::Inspect(form.inquiry(model, false)));
+            let turned = form.turn(command == Command::Right, &settings);
+            if let Some(plan) = plan.filter(|_| form.kind != before) {
+                form.choices = choices(&plan, form.kind, &chosen);
+                form.chosen = 0;
             }
+            turned
         }
         Command::Accept => match form.focus.clone() {
-            Slot::Launch => launch(model),
-            Slot::Check(id) => super::sheet::open(model, id, effects),
+            Slot::Launch => return launch(model),
+            Slot::Check(id) => return super::sheet::open(model, id, effects),
             _ => form.step(true),
         },
-        Command::Launch => launch(model),
-        _ => {}
+        Command::Launch => return launch(model),
+        _ => false,
+    };
+    if asks_anew {
+        let form = form.clone();
+        effects.push(Effect::Inspect(form.inquiry(model, false)));
     }
 }

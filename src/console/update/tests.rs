@@ -155,6 +155,28 @@ fn marked_tasks_are_what_the_form_is_filled_with() {
 }
 
 #[test]
+fn the_checks_are_asked_anew_when_the_form_names_another_agent_or_user() {
+    let mut console = given(&[], vec![]);
+    let asked = |console: &mut Harness| {
+        let effects = console.effects().into_iter();
+        let asked = effects.filter_map(|effect| match effect {
+            Effect::Inspect(inquiry) => Some((inquiry.agent, inquiry.github_user)),
+            _ => None,
+        });
+        asked.collect::<Vec<_>>()
+    };
+    console.press("n");
+    asked(&mut console);
+    console.press("tab right");
+    assert_eq!(asked(&mut console), [("template".to_owned(), None)]);
+    console.press("tab tab tab a d a");
+    assert_eq!(asked(&mut console), [], "a name is not whole yet");
+    console.press("tab");
+    let whole = ("template".to_owned(), Some("ada".to_owned()));
+    assert_eq!(asked(&mut console), [whole]);
+}
+
+#[test]
 fn a_refused_check_blocks_the_launch_and_enter_leads_to_its_fix() {
     let mut console = given(
         &[],
