@@ -49,7 +49,7 @@ pub struct Observed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub name: String,
-    /// No run of that name and uid exists any more.
+    /// No run of that name and uid exists any more, or it has ended and gives nothing back.
     pub gone: bool,
     /// Pods of it that have not stopped.
     pub live_pods: usize,

@@ -160,12 +160,18 @@ pub fn refused(observed: &Observed, reason: &str, message: &str) -> Plan {
 /// back last of all, is gone. A controller that starts among thousands of ended runs reads nothing more about them.
 #[must_use]
 pub fn at_rest(run: &Run) -> bool {
-    let has_finalizer = run.metadata.finalizers.as_deref().unwrap_or_default();
+    has_left(run)
+        && run.status.observed_generation == run.metadata.generation
+        && run.spec.ttl_seconds_after_finished.is_none()
+}
+
+/// Whether the run has ended and gives nothing back any more: the finalizer, which goes last of all, is gone.
+#[must_use]
+pub fn has_left(run: &Run) -> bool {
+    let finalizers = run.metadata.finalizers.as_deref().unwrap_or_default();
     run.phase().finished()
         && run.status.observed_context_version == Some(active_version(run))
-        && run.status.observed_generation == run.metadata.generation
-        && !has_finalizer.iter().any(|name| name == naming::FINALIZER)
-        && run.spec.ttl_seconds_after_finished.is_none()
+        && !finalizers.iter().any(|name| name == naming::FINALIZER)
 }
 
 /// Seconds after which a pod that does not run is looked at again, at first and at most: what keeps it may be told by Events

@@ -435,6 +435,36 @@ async fn two_code_runs_of_a_service_take_their_turns() {
     scene.end().await;
 }
 
+/// Somebody has taken its finalizer away before it gave its workspace back.
+#[tokio::test]
+async fn a_run_that_ended_and_still_holds_a_workspace_keeps_nobody_waiting() {
+    let scene = Scene::with(well).await;
+    let runs: Api<CodeRun> = scene.api();
+    let create = async |name: &str| {
+        let made = runs.create(&PostParams::default(), &code_run(name)).await;
+        made.unwrap()
+    };
+    let ended = create("code-1-ended").await;
+    until(&runs, "code-1-ended", settled).await;
+    let claims: Api<PersistentVolumeClaim> = scene.api();
+    let claim = claims
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0)
+        .name_any();
+    let holder = format!("{}/code-1-ended", ended.uid().unwrap());
+    let held = json!({ "metadata": { "annotations": { controller::ANNOTATION_HOLDER: holder } } });
+    claims
+        .patch(&claim, &PatchParams::default(), &Patch::Merge(&held))
+        .await
+        .unwrap();
+    create("code-1-next").await;
+    until(&runs, "code-1-next", settled).await;
+    scene.end().await;
+}
+
 #[tokio::test]
 async fn a_stopped_run_ends_cancelled_and_a_raised_version_begins_anew() {
     let scene = Scene::with(|stage, job| match stage {

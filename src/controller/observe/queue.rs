@@ -1,7 +1,7 @@
 //! Who has the workspace that code runs share, and whose turn it is next.
 
 use jiff::Timestamp;
-use kube::{ResourceExt, core::PartialObjectMeta};
+use kube::{ResourceExt, core::DeserializeGuard};
 use kube_runtime::reflector::ObjectRef;
 
 use super::{Sources, pods_of};
@@ -52,7 +52,8 @@ pub(super) async fn look(sources: &Sources<'_>, observed: &mut Observed) -> Resu
     Ok(())
 }
 
-/// The run that a workspace names as its holder. Only when the cluster itself knows neither it nor a pod of it is it gone.
+/// The run that a workspace names as its holder. It is gone only when the cluster itself knows neither it nor a pod of it, or
+/// knows it as one that gives nothing back any more: somebody took its finalizer away.
 async fn held_by(sources: &Sources<'_>, run: &Run, uid: &str, name: &str) -> Result<Holder, Error> {
     let pods = sources.caches.pods.of_run(uid);
     let mut holder = Holder {
@@ -62,18 +63,24 @@ async fn held_by(sources: &Sources<'_>, run: &Run, uid: &str, name: &str) -> Res
     };
     let known = ObjectRef::new(name).within(run.namespace());
     let known = sources.code_runs.get(&known);
-    if known.is_some_and(|known| known.uid().as_deref() == Some(uid)) {
+    if known.is_some_and(|known| may_give_back(&known, uid)) {
         return Ok(holder);
     }
-    let runs = sources.api::<PartialObjectMeta<CodeRun>>(run);
+    let runs = sources.api::<DeserializeGuard<CodeRun>>(run);
     let now = runs.get_opt(name).await;
     let now = now.map_err(Error::cluster(format!("read the run {name}")))?;
-    holder.gone = now.is_none_or(|now| now.uid().as_deref() != Some(uid));
+    holder.gone = now.is_none_or(|now| !may_give_back(&now, uid));
     if holder.gone && holder.live_pods == 0 {
         let pods = pods_of(sources, run, uid).await?;
         holder.live_pods = pods.iter().filter(|pod| !judge::is_over(pod)).count();
     }
     Ok(holder)
+}
+
+/// Whether this is the run of that uid, and has not left. One that cannot be read may do anything yet.
+fn may_give_back(run: &DeserializeGuard<CodeRun>, uid: &str) -> bool {
+    let left = |run: &CodeRun| plan::has_left(&Run::from(run.clone()));
+    run.uid().as_deref() == Some(uid) && !run.0.as_ref().is_ok_and(left)
 }
 
 /// Whether a run waits for a workspace that another has.
