@@ -184,15 +184,16 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                     buffer,
                 );
             }
-            if detail.logs.view.is_empty() {
+            let view = &detail.logs.view;
+            if view.is_empty() {
                 no_log(model, theme, entry, inside, buffer);
-            } else if detail.logs.view.passes_nothing() && !model.typing() {
+            } else if view.passes_nothing() && !model.typing() {
                 let next = [(Command::Back, "clear it")];
                 let sentence = "No line passes the filter.";
                 panels::empty(model, theme, widened(inside), buffer, sentence, &next);
-            } else {
-                text_view::draw(&detail.logs.view, theme, inside, buffer);
             }
+            // What is typed is seen, also where there is nothing to look in yet.
+            text_view::draw(view, theme, inside, buffer);
         }
         Tab::Timeline => {
             if let Some(entry) = entry {

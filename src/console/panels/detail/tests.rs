@@ -582,6 +582,15 @@ fn a_list_of_runs_tells_what_the_agent_does_now() {
 }
 
 #[test]
+fn what_is_typed_is_seen_where_there_is_nothing_to_look_in_yet() {
+    let mut console = given(vec![run("r", RunStatus::default())]);
+    console.press("2 l 4 /").type_text("needle");
+    assert!(console.screen().contains("needle"), "{}", console.screen());
+    console.press("esc ] /").type_text("thread");
+    assert!(console.screen().contains("thread"), "{}", console.screen());
+}
+
+#[test]
 fn a_filter_that_leaves_nothing_says_so_and_which_key_clears_it() {
     let mut console = given(vec![run("r", RunStatus::default())]);
     console.press("2 l");

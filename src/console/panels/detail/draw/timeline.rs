@@ -35,7 +35,6 @@ pub(super) fn timeline(model: &Model, theme: &Theme, area: Rect, buffer: &mut Bu
         };
         let next = [(Command::PreviousTab, "the log")];
         panels::empty(model, theme, widened(area), buffer, sentence, &next);
-        return;
     }
     let focused = model.focus == PanelId::Detail;
     for (at, y) in list.visible().zip(area.y..area.bottom()) {
