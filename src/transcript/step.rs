@@ -133,9 +133,7 @@ impl Step {
             }
         }
     }
-}
 
-impl Step {
     /// Bytes of its texts. A shell's output is not counted: it has a bound of its own.
     pub(super) fn bytes(&self) -> usize {
         match &self.what {
