@@ -289,10 +289,11 @@ impl TextView {
         self.settle();
     }
 
-    /// Draws a rule below the last line on the screen, or takes it away.
+    /// Draws a rule below the last line on the screen, and moves so that it is seen; or takes it away.
     pub fn toggle_mark(&mut self) {
         if let Some(line) = self.last_shown().filter(|line| !self.marks.remove(line)) {
             self.marks.insert(line);
+            self.scroll(1);
         }
     }
 

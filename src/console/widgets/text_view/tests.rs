@@ -352,6 +352,24 @@ fn a_mark_is_a_rule_below_what_is_shown() {
 }
 
 #[test]
+fn a_mark_is_seen_where_the_screen_is_full() {
+    for (go, first) in [
+        (TextView::to_start as fn(&mut TextView), "line 1"),
+        (TextView::to_end, "line 27"),
+    ] {
+        let mut view = view(30);
+        view.resize(40, 4);
+        go(&mut view);
+        view.toggle_mark();
+        let rows = shown(&view);
+        assert!(rows[0].ends_with(first), "{rows:?}");
+        assert_eq!(rows[3], "─".repeat(40), "{rows:?}");
+        view.toggle_mark();
+        assert!(!shown(&view).contains(&"─".repeat(40)));
+    }
+}
+
+#[test]
 fn columns_scroll_only_without_wrapping() {
     let mut view = TextView::default();
     view.push("abcdefghijklmnop", None, 0);
