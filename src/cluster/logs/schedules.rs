@@ -561,13 +561,19 @@ async fn play(seed: u64, aloud: bool) -> Result<Tally, String> {
     Ok(tally)
 }
 
+/// Numbers that went wrong beyond those that are always played: an answer cut off within the one line it shared with what
+/// was read was taken for the end of a rotated file.
+const ONCE_WRONG: [u64; 1] = [14_811];
+
 #[test]
 fn whatever_the_cluster_does_each_line_comes_once_and_each_gap_is_said() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let one = number("FLIGHTDECK_TEST_SCHEDULE");
-    let seeds = match one {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("FLIGHTDECK_TEST_SCHEDULES").unwrap_or(1_000),
+    let seeds: Vec<u64> = match one {
+        Some(seed) => vec![seed],
+        None => (0..number("FLIGHTDECK_TEST_SCHEDULES").unwrap_or(1_000))
+            .chain(ONCE_WRONG)
+            .collect(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -93,7 +93,7 @@ struct Follow {
     /// The stream brought a line that was not known.
     brought: bool,
     unfinished: Unfinished,
-    /// What the last stream ended with that was no whole line, if the server closed it.
+    /// What the last stream ended with that was no whole line, if the server closed it and it may have been all there is.
     tail: Option<Unfinished>,
     /// The stream dropped while more could come, and nobody was told yet that it is back.
     interrupted: bool,
@@ -189,23 +189,21 @@ impl Follow {
             if closed || matches!(stop, Stop::Silent) {
                 self.resume.ended(closed, self.unfinished.len());
             }
-            if !closed {
-                self.tail = None;
-            } else if last {
-                // A server that loses its node closes the stream as if all were said: only two that end alike are believed.
-                let before = self.tail.replace(self.unfinished.clone());
+            // A stream that shows a part of what was read was cut off: only one that shows nothing may be of a new file.
+            let empty = self.resume.is_lost(self.unfinished.len());
+            let whole = closed && (self.resume.caught_up() || empty);
+            let tail = whole.then(|| self.unfinished.clone());
+            // A server that loses its node closes the stream as if all were said: only two that end alike are believed.
+            let alike = whole && self.tail == tail;
+            self.tail = tail;
+            if closed && last {
                 if self.brought {
                     continue;
                 }
-                let alike = before.as_ref() == self.tail.as_ref();
-                // A stream that shows a part of what was read was cut off: only one that shows nothing may be of a new file.
-                let empty = self.resume.is_lost(self.unfinished.len());
                 astray = if empty { astray + 1 } else { 0 };
-                if alike && (self.resume.caught_up() || astray >= FAREWELLS) {
+                if alike && (!empty || astray >= FAREWELLS) {
                     return self.finish().await;
                 }
-            } else {
-                self.tail = Some(self.unfinished.clone());
             }
             if life == Life::Gone && !matches!(stop, Stop::Astray) {
                 farewells += 1;
