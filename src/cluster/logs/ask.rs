@@ -76,10 +76,6 @@ impl Search {
         }
     }
 
-    pub(super) fn asks_for_all(&self) -> bool {
-        self.reach == Reach::All
-    }
-
     /// Whether the file does not have the place.
     pub(super) const fn is_vain(&self) -> bool {
         self.vain

@@ -94,7 +94,7 @@ impl Resume {
     /// in the file.
     pub(super) fn is_lost(&self, rest: u64) -> bool {
         let nothing = self.shown.as_ref().is_some_and(|shown| shown.count == 0);
-        nothing && (rest == 0 || self.search.asks_for_all())
+        nothing && (rest == 0 || self.ask(false).tail.is_none())
     }
 
     /// Whether the line is one of the last that were read.

@@ -478,10 +478,13 @@ struct Tally {
 async fn play(seed: u64, aloud: bool) -> Result<Tally, String> {
     let cluster = Arc::new(Mutex::new(Cluster::new(seed)));
     let reading = tokio::time::timeout(Duration::from_secs(120), read(&cluster, seed));
-    let events = reading.await.map_err(|_| "it never ended".to_owned())?;
+    let events = reading.await;
     let cluster = cluster.lock().unwrap();
     if aloud {
         println!("{}", cluster.told.join("\n"));
+    }
+    let events = events.map_err(|_| "it never ended".to_owned())?;
+    if aloud {
         for event in &events {
             match event {
                 LogEvent::Notice(_, notice) => println!("<{notice}>"),
@@ -561,9 +564,9 @@ async fn play(seed: u64, aloud: bool) -> Result<Tally, String> {
     Ok(tally)
 }
 
-/// Numbers that went wrong beyond those that are always played: an answer cut off within the one line it shared with what
-/// was read was taken for the end of a rotated file.
-const ONCE_WRONG: [u64; 1] = [14_811];
+/// Numbers that went wrong beyond those that are always played. An answer cut off within the one line it shared with what
+/// was read was taken for the end of a rotated file; a file rotated down to a line without an end was asked for without end.
+const ONCE_WRONG: [u64; 2] = [14_811, 15_347];
 
 #[test]
 fn whatever_the_cluster_does_each_line_comes_once_and_each_gap_is_said() {
