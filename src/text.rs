@@ -14,6 +14,13 @@ pub use terms::{Column, Matching, Terms};
 /// Most combining marks kept on one character: more is a flood meant to cover its neighbours.
 const MARKS_PER_CHARACTER: usize = 8;
 
+/// Most columns that letters which join into one take: what is wider can be drawn only as a whole, and would not be seen at all
+/// where it does not fit.
+pub const WIDEST: usize = 8;
+
+/// What a mark stands on that has no character of its own.
+const BASE: char = '\u{25cc}';
+
 /// `text` on one line, with every character that could move the cursor, set the title, write the clipboard or reverse
 /// the reading order replaced by a visible one. Everything that comes from outside this program passes through here
 /// (or, for text of several lines, through it line by line) before it is shown.
@@ -25,13 +32,13 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     for grapheme in text.graphemes(true) {
         let start = out.len();
-        let mut marks = 0;
+        let (mut marks, mut wide) = (0, 0);
         // A mark without a character of its own would go onto its neighbour, perhaps one of ours.
         let bare = grapheme
             .chars()
             .all(|c| columns(c) == 0 && !c.is_control() && !is_dangerous(c) && !changes_width(c));
         if bare {
-            out.push('\u{25cc}');
+            out.push(BASE);
         }
         for (index, c) in grapheme.chars().enumerate() {
             match c {
@@ -54,7 +61,14 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
                         out.push(c);
                     }
                 }
-                c => out.push(c),
+                c => {
+                    wide += columns(c);
+                    if wide > WIDEST {
+                        out.push(BASE);
+                        wide = columns(BASE) + columns(c);
+                    }
+                    out.push(c);
+                }
             }
         }
         settle_width(&mut out, start);
@@ -239,6 +253,19 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_join_into_one_too_wide_to_be_drawn_are_parted_and_none_is_lost() {
+        for letter in ["\u{cf3}", "\u{1100}"] {
+            let flood = letter.repeat(500);
+            let shown = sanitize(&flood);
+            assert!(shown.graphemes(true).all(|cell| width(cell) <= WIDEST));
+            assert_eq!(shown.replace(BASE, ""), flood);
+        }
+        for word in ["क्ष्म्य", "각", "ந்த்ரா"] {
+            assert_eq!(sanitize(word), word);
+        }
+    }
+
+    #[test]
     fn amounts_of_bytes_have_two_digits_or_more() {
         for (amount, said) in [
             (0, "0 B"),
@@ -278,6 +305,7 @@ mod tests {
             let shown = sanitize(&text);
             prop_assert!(!shown.chars().any(|c| c.is_control() || is_dangerous(c)));
             prop_assert_eq!(width(&shown), shown.chars().map(columns).sum::<usize>());
+            prop_assert!(shown.graphemes(true).all(|cell| width(cell) <= WIDEST));
         }
 
         #[test]

@@ -36,7 +36,7 @@ fn hostile() -> impl Strategy<Value = String> {
         2 => any::<String>(),
         2 => prop::collection::vec(any::<u8>(), 0..24).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         1 => ("[\u{1b}\u{9b}\u{9d}\u{90}]", "[\\[\\]PX^_c0-9;:?]{0,8}", "[\u{7}\u{9c}A-Za-z]").prop_map(|(a, b, c)| a + &b + &c),
-        1 => (0_usize..200).prop_map(|n| format!("z{}", "\u{316}".repeat(n))),
+        1 => (0_usize..200, prop::sample::select(&['\u{316}', '\u{cf3}', '\u{1100}'])).prop_map(|(n, mark)| format!("z{}", mark.to_string().repeat(n))),
         1 => "[a-z ]{1,30}",
     ];
     prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())

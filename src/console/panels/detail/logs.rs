@@ -429,15 +429,15 @@ impl Lens for LogLens {
         self.raw || !lines.starts_with('{') && !lines.contains("\n{")
     }
 
-    fn plain<'a>(&self, line: &Line<'a>) -> Cow<'a, str> {
+    fn plain<'a>(&self, line: &Line<'a>) -> Option<Cow<'a, str>> {
         if !self.told(line) {
-            return Cow::Borrowed(line.text);
+            return Some(Cow::Borrowed(line.text));
         }
         let said: Vec<String> = readable(line.text)
             .into_iter()
             .map(|said| said.text)
             .collect();
-        Cow::Owned(said.join("\n"))
+        (!said.is_empty()).then(|| Cow::Owned(said.join("\n")))
     }
 
     fn gutter(&self, line: &Line<'_>) -> Option<Piece<'static>> {
@@ -578,6 +578,19 @@ mod tests {
             "{}",
             logs.view.state()
         );
+    }
+
+    #[test]
+    fn a_line_that_tells_nothing_passes_no_filter() {
+        let mut logs = run();
+        let answer = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","content":"File created"}]}}"#;
+        logs.add(&[item(5, Some((Stage::Agent, "agent")), answer)]);
+        logs.view
+            .ask(crate::console::widgets::text_view::PromptKind::Filter);
+        logs.view.edit(|typed| typed.push_str("!Hello"));
+        assert_eq!(logs.view.standing().filtered, Some((3, 5)));
+        logs.toggle_raw();
+        assert_eq!(logs.view.standing().filtered, Some((4, 5)));
     }
 
     #[test]

@@ -48,9 +48,9 @@ pub trait Lens: Debug + Send + Sync {
     /// draw rules or columns.
     fn rows<'a>(&self, line: &Line<'a>, width: usize) -> Vec<Row<'a>>;
 
-    /// What a search looks at: the text of the rows.
-    fn plain<'a>(&self, line: &Line<'a>) -> Cow<'a, str> {
-        Cow::Borrowed(line.text)
+    /// What a search looks at: the text of the rows; `None` for a line that this lens leaves out.
+    fn plain<'a>(&self, line: &Line<'a>) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(line.text))
     }
 
     /// Whether a search looks at these lines as they came, each with a line break behind it: then it can look at all of them

@@ -120,7 +120,7 @@ impl Wanted {
 
     fn is(&self, line: &Line<'_>, lens: &dyn Lens) -> bool {
         match self {
-            Self::Pattern(pattern) => pattern.is_in(&lens.plain(line)),
+            Self::Pattern(pattern) => lens.plain(line).is_some_and(|text| pattern.is_in(&text)),
             Self::Error => lens.is_error(line),
             Self::Filter { terms, hidden } => {
                 if line.tag < 64 && hidden & (1 << line.tag) != 0 {
@@ -129,10 +129,10 @@ impl Wanted {
                 if terms.is_empty() {
                     return true;
                 }
-                let text = lens.plain(line);
-                terms
-                    .iter()
-                    .all(|(not, pattern)| pattern.is_in(&text) != *not)
+                lens.plain(line).is_some_and(|text| {
+                    let passes = |(not, pattern): &(bool, Pattern)| pattern.is_in(&text) != *not;
+                    terms.iter().all(passes)
+                })
             }
         }
     }

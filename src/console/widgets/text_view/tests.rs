@@ -398,9 +398,25 @@ impl Lens for Odd {
         }
     }
 
-    fn plain<'a>(&self, line: &Line<'a>) -> Cow<'a, str> {
-        Cow::Borrowed(line.text)
+    fn plain<'a>(&self, line: &Line<'a>) -> Option<Cow<'a, str>> {
+        let text = Cow::Borrowed(line.text);
+        line.id.is_multiple_of(2).then_some(text)
     }
+}
+
+#[test]
+fn what_a_lens_leaves_out_is_neither_found_nor_counted() {
+    let mut view = view(10);
+    view.set_lens(Arc::new(Odd));
+    view.ask(PromptKind::Filter);
+    type_into(&mut view, "!line 2");
+    finish(&mut view);
+    assert_eq!(view.standing().filtered, Some((4, 10)));
+    view.answer(false);
+    view.ask(PromptKind::Search);
+    type_into(&mut view, "x*");
+    finish(&mut view);
+    assert_eq!(view.standing().matched.map(|(_, count, _)| count), Some(5));
 }
 
 #[test]
