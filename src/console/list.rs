@@ -108,6 +108,14 @@ impl<K: Clone + Ord> List<K> {
         self.reveal();
     }
 
+    /// Scrolls so that of the rows right below the selected one that belong to it as many are seen as fit with it.
+    pub fn reveal_below(&mut self, belongs: impl Fn(&K) -> bool) {
+        let below = self.rows.iter().skip(self.cursor + 1);
+        let end = self.cursor + 1 + below.take_while(|row| belongs(row)).count();
+        let enough = end.saturating_sub(self.height);
+        self.scroll = self.scroll.max(enough.min(self.cursor));
+    }
+
     /// Moves the selection by rows.
     pub fn move_by(&mut self, rows: isize) {
         self.select_at(self.cursor.saturating_add_signed(rows));
@@ -244,6 +252,17 @@ mod tests {
         list.wheel(-100);
         assert!(list.visible().contains(&list.cursor()));
         assert_eq!(list.scroll(), 0);
+    }
+
+    #[test]
+    fn what_belongs_to_the_selected_row_is_seen_with_it_as_far_as_it_fits() {
+        for (selected, last, scroll) in [(9, 12, 3), (9, 9, 0), (9, 25, 9), (2, 5, 0), (5, 11, 2)] {
+            let mut list = list(0..30, 10);
+            list.select_at(selected);
+            list.reveal_below(|row| *row <= last);
+            assert_eq!(list.scroll(), scroll, "{selected} to {last}");
+            assert_eq!(list.cursor(), selected);
+        }
     }
 
     #[test]

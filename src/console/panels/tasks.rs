@@ -138,9 +138,11 @@ pub fn command(model: &mut Model, command: Command) -> bool {
             if model.tasks.expanded.remove(&parent) {
                 model.tasks.list.select(&parent);
             } else {
-                model.tasks.expanded.insert(parent);
+                model.tasks.expanded.insert(parent.clone());
             }
             model.tasks.refresh(&model.world.plan);
+            let below = format!("{parent}.");
+            model.tasks.list.reveal_below(|id| id.starts_with(&below));
         }
         Command::Sort => {
             model.tasks.order = model.tasks.order.next();

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde_json::{Value, json};
+
 use crate::{
     console::{
         effect::{Effect, FixFailure, Outcome},
@@ -663,6 +665,31 @@ fn subtasks_unfold_and_the_selection_survives() {
         console.model.tasks.list.selected().map(String::as_str),
         Some("1")
     );
+}
+
+#[test]
+fn subtasks_of_the_lowest_task_are_seen_when_they_unfold() {
+    let mut console = given(&[], vec![]);
+    let task = |id: usize, below: Value| json!({"id": id, "title": "A task", "status": "pending", "priority": "low", "dependencies": [], "subtasks": below});
+    let below = ["Crates", "Lints"].into_iter().enumerate();
+    let below = below.map(|(at, title)| {
+        json!({"id": at + 1, "title": title, "status": "pending", "dependencies": []})
+    });
+    let mut tasks: Vec<Value> = (1..60).map(|id| task(id, json!([]))).collect();
+    tasks.push(task(60, below.collect()));
+    let plan = json!({"master": {"tasks": tasks}}).to_string();
+    let plan = Plan::new(
+        "/shop/.taskmaster/tasks/tasks.json".into(),
+        crate::tasks::read(plan.as_bytes()).unwrap(),
+        "master".into(),
+        HashMap::new(),
+    );
+    console.world([Delta::Plan(Ok(Arc::new(plan)))]);
+    console.press("1 G");
+    let before = console.model.tasks.list.visible();
+    console.press("x");
+    assert_eq!(console.model.tasks.list.visible().end, before.end + 2);
+    assert!(console.screen().contains("Lints"), "{}", console.screen());
 }
 
 #[test]

@@ -151,6 +151,9 @@ impl Timeline {
         self.follow = false;
         self.settle();
         self.list.select(&(number, 0));
+        let (steps, depth) = (&self.steps, self.steps.depth(number));
+        self.list
+            .reveal_below(|row| row.0 == number || steps.depth(row.0) > depth);
     }
 
     /// The selected step in full, as it came; `None` without one.

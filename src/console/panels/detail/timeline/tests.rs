@@ -53,6 +53,22 @@ fn words_are_read_whole_when_they_are_few_and_fold_when_they_are_many() {
 }
 
 #[test]
+fn what_is_opened_at_the_lowest_row_is_seen() {
+    let said_each = (0..30).map(|n| (n, said(&n.to_string(), "Short.")));
+    let mut lines: Vec<(i64, String)> = said_each.collect();
+    lines.push((40, call("t", "Bash", r#"{"command":"ls"}"#)));
+    lines.push((41, answer("t", false, "a\\nb\\nc")));
+    let lines: Vec<(i64, &str)> = lines.iter().map(|(at, line)| (*at, &**line)).collect();
+    let mut timeline = timeline(&lines);
+    timeline.fit(80, 10);
+    timeline.list.select(&(30, 0));
+    assert_eq!(timeline.list.visible(), 21..31);
+    timeline.toggle();
+    assert_eq!(timeline.list.visible(), 24..34);
+    assert_eq!(timeline.list.selected(), Some(&(30, 0)));
+}
+
+#[test]
 fn a_failed_call_says_why_at_once_and_others_only_when_they_are_opened() {
     let mut timeline = timeline(&[
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
