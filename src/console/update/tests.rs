@@ -53,6 +53,14 @@ fn check(id: &'static str, level: Level, fix: Option<Fix>) -> Check {
     }
 }
 
+/// The news of a plan that has no documents yet.
+fn new_plan(file: &str, tag: &str) -> Delta {
+    let path = "/shop/.taskmaster/tasks/tasks.json".into();
+    let plan = crate::tasks::read(file.as_bytes()).unwrap();
+    let plan = Plan::new(path, plan, tag.into(), HashMap::new());
+    Delta::Plan(Ok(Arc::new(plan)))
+}
+
 /// A console that knows a plan of three tasks, of which the first one has its documents, and an embedded cluster.
 fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
     let mut console = Harness::new(140, 40);
@@ -378,17 +386,11 @@ fn a_broken_file_leaves_the_list_and_its_finding_leads_to_the_place() {
 #[test]
 fn a_filter_being_typed_hides_no_selected_row() {
     let mut console = given(&[], vec![]);
-    let tasks: Vec<_> = (1..=30)
-        .map(|id| serde_json::json!({ "id": id, "title": format!("Step {id}"), "status": "pending" }))
+    let tasks: Vec<Value> = (1..=30)
+        .map(|id| json!({ "id": id, "title": format!("Step {id}"), "status": "pending" }))
         .collect();
-    let plan = serde_json::json!({ "master": { "tasks": tasks } }).to_string();
-    let plan = Plan::new(
-        "/shop/.taskmaster/tasks/tasks.json".into(),
-        crate::tasks::read(plan.as_bytes()).unwrap(),
-        "master".into(),
-        HashMap::new(),
-    );
-    console.world([Delta::Plan(Ok(Arc::new(plan)))]);
+    let plan = json!({ "master": { "tasks": tasks } }).to_string();
+    console.world([new_plan(&plan, "master")]);
     console.send(Msg::Resize(60, 15));
     console.press("G");
     for key in ["", "/"] {
@@ -504,13 +506,7 @@ fn a_tag_that_is_not_the_usual_one_is_in_the_header() {
     let mut console = given(&[], vec![]);
     let header = |console: &Harness| console.screen().lines().next().unwrap().to_owned();
     assert!(!header(&console).contains("tag"), "{}", header(&console));
-    let plan = Plan::new(
-        "/shop/.taskmaster/tasks/tasks.json".into(),
-        crate::tasks::read(&PLAN.replace("master", "mvp").into_bytes()).unwrap(),
-        "mvp".into(),
-        HashMap::new(),
-    );
-    console.world([Delta::Plan(Ok(Arc::new(plan)))]);
+    console.world([new_plan(&PLAN.replace("master", "mvp"), "mvp")]);
     assert!(header(&console).contains("tag mvp"), "{}", header(&console));
 }
 
@@ -678,13 +674,7 @@ fn subtasks_of_the_lowest_task_are_seen_when_they_unfold() {
     let mut tasks: Vec<Value> = (1..60).map(|id| task(id, json!([]))).collect();
     tasks.push(task(60, below.collect()));
     let plan = json!({"master": {"tasks": tasks}}).to_string();
-    let plan = Plan::new(
-        "/shop/.taskmaster/tasks/tasks.json".into(),
-        crate::tasks::read(plan.as_bytes()).unwrap(),
-        "master".into(),
-        HashMap::new(),
-    );
-    console.world([Delta::Plan(Ok(Arc::new(plan)))]);
+    console.world([new_plan(&plan, "master")]);
     console.press("1 G");
     let before = console.model.tasks.list.visible();
     console.press("x");
