@@ -49,10 +49,12 @@ impl<K: Clone + Ord> List<K> {
         self.marked.retain(|key| exists(key));
     }
 
-    /// How many rows fit on the screen now.
+    /// How many rows fit on the screen now. A list that is folded away, and has none, keeps its place.
     pub fn set_height(&mut self, height: usize) {
-        self.height = height.max(1);
-        self.reveal();
+        if height > 0 {
+            self.height = height;
+            self.reveal();
+        }
     }
 
     const fn last(&self) -> usize {
@@ -252,6 +254,18 @@ mod tests {
         list.wheel(-100);
         assert!(list.visible().contains(&list.cursor()));
         assert_eq!(list.scroll(), 0);
+    }
+
+    #[test]
+    fn a_list_that_was_folded_away_stands_where_it_stood() {
+        let mut list = list(0..30, 10);
+        list.select_at(20);
+        list.move_by(-4);
+        let before = list.visible();
+        assert_ne!(before.start, list.cursor());
+        list.set_height(0);
+        list.set_height(10);
+        assert_eq!(list.visible(), before);
     }
 
     #[test]

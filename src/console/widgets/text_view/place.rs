@@ -169,8 +169,15 @@ impl TextView {
 
     /// The place whose row is the first one shown when the end is in view.
     fn end_top(&self) -> Place {
-        let first = self.end_rows().pop_front();
-        first.map_or_else(|| self.start(), |row| row.place)
+        let first = self.end_rows().pop_front().map(|row| row.place);
+        // A panel that is folded away has no row: the last line is what it would show.
+        let last = || {
+            Some(Place {
+                line: self.before(LineId::MAX)?,
+                part: 0,
+            })
+        };
+        first.or_else(last).unwrap_or_else(|| self.start())
     }
 
     /// The place of the first row of all.

@@ -307,6 +307,21 @@ fn wrapped_lines_scroll_row_by_row() {
 }
 
 #[test]
+fn a_panel_that_was_folded_away_shows_what_it_would_have_shown() {
+    let mut ended = view(30).following();
+    ended.resize(40, 0);
+    ended.set_live(false);
+    ended.resize(40, 5);
+    assert_eq!(ends(&ended), ("line 25".to_owned(), "line 29".to_owned()));
+    let mut read = view(30);
+    read.scroll(12);
+    let before = shown(&read);
+    read.resize(40, 0);
+    read.resize(40, 5);
+    assert_eq!(shown(&read), before);
+}
+
+#[test]
 fn wrapping_keeps_the_match_in_view() {
     let mut view = TextView::default();
     for index in 0..40 {
