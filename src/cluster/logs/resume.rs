@@ -65,14 +65,24 @@ pub(super) enum Verdict {
 
 impl Resume {
     /// What to ask for next.
-    pub(super) const fn ask(&self, running: bool) -> Ask {
+    pub(super) fn ask(&self, running: bool) -> Ask {
         if self.last.is_none() || self.lost.is_some() {
             return Ask {
                 tail: None,
                 follow: running,
             };
         }
-        self.search.ask(running)
+        let ask = self.search.ask(running);
+        if self.is_at_the_start() {
+            // All but a few lines of it are new. Of the last lines the first might be one that looks like the first of all.
+            return Ask { tail: None, ..ask };
+        }
+        ask
+    }
+
+    /// Whether all that is known of the file is how it begins.
+    fn is_at_the_start(&self) -> bool {
+        self.window.len() < WINDOW
     }
 
     /// When the last line was written; `None` before the first.
@@ -152,13 +162,21 @@ impl Resume {
             return Verdict::New;
         };
         let count = shown.count;
-        let in_place = self.window.len() == WINDOW || count == self.window.len();
-        if in_place && shown.recent == self.window {
+        if shown.recent == self.window {
             self.search = Search::default();
             self.shown = None;
             return Verdict::Known;
         }
-        if self.step(Event::Line { count, hash }) {
+        let tells_no_more = if self.is_at_the_start() {
+            let begins_otherwise = count == self.window.len();
+            if begins_otherwise {
+                self.lose();
+            }
+            begins_otherwise
+        } else {
+            self.step(Event::Line { count, hash })
+        };
+        if tells_no_more {
             Verdict::Astray
         } else {
             Verdict::Known
@@ -191,8 +209,15 @@ impl Resume {
     /// Whether something else is to be asked for at once.
     fn step(&mut self, event: Event) -> bool {
         let asks_anew = self.search.step(event);
-        if self.search.is_vain()
-            && let Some(shown) = &self.shown
+        if self.search.is_vain() {
+            self.lose();
+        }
+        asks_anew
+    }
+
+    /// The file of which the answer has shown lines does not have the window.
+    fn lose(&mut self) {
+        if let Some(shown) = &self.shown
             && let Some(first) = shown.first
         {
             self.search = Search::default();
@@ -201,7 +226,6 @@ impl Resume {
                 head: shown.head,
             });
         }
-        asks_anew
     }
 }
 
@@ -320,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn all_is_asked_for_while_little_is_known_and_then_the_last_lines() {
+        for (known, tail) in [(0, None), (1, None), (15, None), (16, Some(32))] {
+            let mut resume = Resume::default();
+            read(&mut resume, &numbered(0..known), true, usize::MAX);
+            let follow = true;
+            assert_eq!(resume.ask(true), Ask { tail, follow }, "{known}");
+        }
+    }
+
+    #[test]
     fn a_rotated_file_is_a_gap_and_not_a_loss_in_silence() {
         for (rotated, missed) in [(100, 1), (103, 50), (200, 5_000)] {
             let file = numbered(0..10_000);
@@ -342,6 +376,22 @@ mod tests {
             let (new, gap) = read_on(&mut resume, &file[100 - kept..140]);
             assert_eq!(new, hashes(&file[100..140]));
             assert!(!gap, "{kept}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_looks_like_the_first_of_all_is_not_taken_for_it() {
+        // Empty lines of one moment, say, and a clock that counts in seconds.
+        for again in [1, 2, 20, 60] {
+            for known in [1, 2, 15] {
+                let mut file = numbered(0..100);
+                file[again] = file[0];
+                let mut resume = Resume::default();
+                read(&mut resume, &file[..known], true, usize::MAX);
+                let (new, gap) = read_on(&mut resume, &file[..again + 32]);
+                assert_eq!(new, hashes(&file[known..again + 32]));
+                assert!(!gap, "{again} after {known}");
+            }
         }
     }
 
