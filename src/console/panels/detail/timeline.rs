@@ -150,6 +150,11 @@ impl Timeline {
         }
         self.follow = false;
         self.settle();
+        self.show_open(number);
+    }
+
+    /// Selects a step, with as much of what is open of it as fits.
+    fn show_open(&mut self, number: usize) {
         self.list.select(&(number, 0));
         let (steps, depth) = (&self.steps, self.steps.depth(number));
         self.list
@@ -168,7 +173,7 @@ impl Timeline {
         let selected = self.list.selected().copied();
         self.settle();
         if let Some((number, _)) = selected.filter(|_| !self.follow) {
-            self.list.select(&(number, 0));
+            self.show_open(number);
         }
     }
 
@@ -178,9 +183,9 @@ impl Timeline {
         let bad = |row: &&RowId| row.1 == 0 && self.steps.get(row.0).is_some_and(is_trouble);
         let after = rows.iter().skip(self.list.cursor() + 1).find(bad);
         let found = after.or_else(|| rows.iter().find(bad)).copied();
-        if let Some(row) = found {
+        if let Some((number, _)) = found {
             self.follow = false;
-            self.list.select(&row);
+            self.show_open(number);
         }
     }
 

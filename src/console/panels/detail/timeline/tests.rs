@@ -52,20 +52,41 @@ fn words_are_read_whole_when_they_are_few_and_fold_when_they_are_many() {
     assert_eq!(timeline.list.rows().len(), 1 + 6);
 }
 
-#[test]
-fn what_is_opened_at_the_lowest_row_is_seen() {
-    let said_each = (0..30).map(|n| (n, said(&n.to_string(), "Short.")));
-    let mut lines: Vec<(i64, String)> = said_each.collect();
-    lines.push((40, call("t", "Bash", r#"{"command":"ls"}"#)));
-    lines.push((41, answer("t", false, "a\\nb\\nc")));
-    let lines: Vec<(i64, &str)> = lines.iter().map(|(at, line)| (*at, &**line)).collect();
-    let mut timeline = timeline(&lines);
+/// Thirty words of one row each and these lines, on a screen of ten rows of which the lowest is step 30.
+fn below_much(lines: &[String]) -> Timeline {
+    let words: Vec<String> = (0..30).map(|n| said(&n.to_string(), "Short.")).collect();
+    let all = words.iter().chain(lines).map(String::as_str);
+    let mut timeline = timeline(&(1..).zip(all).collect::<Vec<_>>());
     timeline.fit(80, 10);
     timeline.list.select(&(30, 0));
+    timeline
+}
+
+#[test]
+fn what_is_opened_at_the_lowest_row_is_seen() {
+    let mut timeline = below_much(&[
+        call("t", "Bash", r#"{"command":"ls"}"#),
+        answer("t", false, "a\\nb\\nc"),
+        call("u", "Bash", r#"{"command":"make"}"#),
+        answer("u", true, "Exit code 2\\nno rule"),
+    ]);
     assert_eq!(timeline.list.visible(), 21..31);
     timeline.toggle();
     assert_eq!(timeline.list.visible(), 24..34);
     assert_eq!(timeline.list.selected(), Some(&(30, 0)));
+    timeline.next_trouble();
+    assert_eq!(timeline.list.selected(), Some(&(31, 0)));
+    assert_eq!(timeline.list.visible(), 27..37, "why it failed is seen");
+}
+
+#[test]
+fn the_edit_at_the_lowest_row_is_seen_when_all_are_opened() {
+    let edit = r#"{"file_path":"/w/a.rs","old_string":"a","new_string":"b"}"#;
+    let mut timeline = below_much(&[call("t", "Edit", edit)]);
+    timeline.toggle_edits();
+    let rows = timeline.list.rows().len();
+    assert!(rows > 31);
+    assert_eq!(timeline.list.visible().end, rows);
 }
 
 #[test]
