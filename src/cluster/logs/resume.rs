@@ -112,6 +112,21 @@ impl Resume {
         self.shown.is_some() && self.window.contains(&hash)
     }
 
+    /// Whether a line behind those that the answer has shown would be the last one that was read: what was shown stands before it.
+    pub(super) fn ends_with(&self, hash: u64) -> bool {
+        let Some(shown) = &self.shown else {
+            return false;
+        };
+        // The answer may begin behind the first line of the window.
+        let mut before = self
+            .window
+            .iter()
+            .rev()
+            .skip(1)
+            .zip(shown.recent.iter().rev());
+        self.window.back() == Some(&hash) && before.all(|(read, shown)| read == shown)
+    }
+
     /// Looks for nothing any more: whatever comes is new.
     pub(super) fn give_up(&mut self) {
         self.shown = None;

@@ -215,10 +215,10 @@ impl Follow {
         }
     }
 
-    /// A last line without an end may have had one when it was read before.
+    /// A last line without an end may have had one when it was read before. One that was cut off may look like any other.
     fn recognise_the_tail(&mut self) {
         let record = self.unfinished.clone().finish();
-        if let Some(at) = record.at.filter(|_| self.resume.recognises(record.hash)) {
+        if let Some(at) = record.at.filter(|_| self.resume.ends_with(record.hash)) {
             self.resume.take(at, record.hash);
             self.unfinished = Unfinished::default();
         }
