@@ -411,6 +411,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_an_end_is_the_last_one_only_behind_those_that_stood_before_it() {
+        let file = numbered(1..4);
+        for (shown, line, is_last) in [
+            (&file[..2], 3, true),
+            (&file[..2], 1, false),
+            (&file[..1], 3, false),
+            // A file that was rotated begins later.
+            (&file[1..2], 3, true),
+            (&[], 3, true),
+            (&[], 2, false),
+        ] {
+            let mut resume = Resume::default();
+            read(&mut resume, &file, true, usize::MAX);
+            resume.reopened();
+            for (time, hash) in shown {
+                resume.take(at(*time), *hash);
+            }
+            assert_eq!(resume.ends_with(line), is_last, "{line} behind {shown:?}");
+        }
+    }
+
+    #[test]
     fn an_answer_that_was_cut_off_is_not_taken_for_a_file_without_the_place() {
         let file = numbered(0..3_000);
         let mut resume = Resume::default();
