@@ -182,14 +182,13 @@ impl Resume {
             self.shown = None;
             return Verdict::Known;
         }
-        let tells_no_more = if self.is_at_the_start() {
-            let begins_otherwise = count == self.window.len();
-            if begins_otherwise {
-                self.lose();
-            }
-            begins_otherwise
-        } else {
+        let tells_no_more = if !self.is_at_the_start() {
             self.step(Event::Line { count, hash })
+        } else if count == self.window.len() {
+            self.lose();
+            true
+        } else {
+            false
         };
         if tells_no_more {
             Verdict::Astray

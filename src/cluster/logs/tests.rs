@@ -504,6 +504,30 @@ async fn a_drop_leaves_a_quiet_line_and_no_line_is_lost() {
 }
 
 #[tokio::test]
+async fn after_a_drop_the_last_lines_are_asked_for() {
+    let server = Server::default();
+    let line = |n: usize| (format!("2030-01-01T00:00:{n:02}Z"), n.to_string());
+    let lines: Vec<_> = (0..20).map(line).collect();
+    let lines: Vec<_> = lines.iter().map(|(at, text)| (&**at, &**text)).collect();
+    let mut log = log(&lines);
+    log.connections = [Connection {
+        visible: 18,
+        cut: usize::MAX,
+        error: true,
+    }]
+    .into();
+    server.add("agent", "agent", "2030-01-01T00:00:00Z", true, log);
+    let events = server.read(async {}).await;
+    let lines = shown(&events)
+        .into_iter()
+        .filter(|word| !word.starts_with('<'));
+    assert!(lines.eq((0..20).map(|n| n.to_string())), "{events:?}");
+    let calls = server.0.lock().unwrap().log_calls.clone();
+    let last = |call: &String| call.contains("tailLines=32");
+    assert!(!last(&calls[0]) && calls[1..].iter().all(last), "{calls:?}");
+}
+
+#[tokio::test]
 async fn a_log_that_was_rotated_away_meanwhile_is_a_gap_on_screen() {
     let server = Server::default();
     let mut log = log(&[

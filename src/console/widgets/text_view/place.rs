@@ -172,10 +172,8 @@ impl TextView {
         let first = self.end_rows().pop_front().map(|row| row.place);
         // A panel that is folded away has no row: the last line is what it would show.
         let last = || {
-            Some(Place {
-                line: self.before(LineId::MAX)?,
-                part: 0,
-            })
+            let line = self.before(LineId::MAX)?;
+            Some(Place { line, part: 0 })
         };
         first.or_else(last).unwrap_or_else(|| self.start())
     }
