@@ -167,10 +167,11 @@ pub async fn drive<B: Backend<Error = io::Error>>(
         Timestamp::now(),
     );
     model.zone = jiff::tz::TimeZone::system();
-    draw_frame(&model, &theme, screen, host)?;
+    let resized = draw_frame(&mut model, &theme, screen, host)?;
     let mut pace = Pace::new(Instant::now());
     let mut performer = Performer::start(options, sender);
     performer.perform(update::begin(&model));
+    performer.perform(resized);
     let mut input = host.input();
     let mut redraw = false;
     loop {
@@ -179,9 +180,11 @@ pub async fn drive<B: Backend<Error = io::Error>>(
             biased;
             event = input.next() => match event {
                 Some(event) => {
-                    let typed = matches!(event, Ok(Event::Key(_) | Event::Paste(_)));
+                    let event = event?;
+                    let typed = matches!(event, Event::Key(_) | Event::Paste(_));
                     pace.asked(Instant::now(), typed);
-                    message(event?)
+                    redraw |= matches!(event, Event::Resize(..));
+                    message(event)
                 }
                 // Nobody can press a key any more.
                 None => return Ok(()),
@@ -209,6 +212,11 @@ pub async fn drive<B: Backend<Error = io::Error>>(
         }
         // Last, so that the lists have followed the world before they are drawn.
         take(Msg::Tick(Timestamp::now()));
+        if redraw && Instant::now() >= pace.due() {
+            redraw = false;
+            wanted.extend(draw_frame(&mut model, &theme, screen, host)?);
+            pace.drawn(Instant::now());
+        }
         for effect in wanted {
             match effect {
                 Effect::Quit => return Ok(()),
@@ -217,7 +225,7 @@ pub async fn drive<B: Backend<Error = io::Error>>(
                 Effect::Suspend => {
                     drop(input);
                     host.suspend()?;
-                    retake(&mut model, screen)?;
+                    retake(screen)?;
                     input = host.input();
                     redraw = true;
                 }
@@ -230,17 +238,12 @@ pub async fn drive<B: Backend<Error = io::Error>>(
                             format!("{program} cannot be started ({error}); set VISUAL or EDITOR");
                         update(&mut model, Msg::Done(Outcome::Failed(sentence)));
                     }
-                    retake(&mut model, screen)?;
+                    retake(screen)?;
                     input = host.input();
                     redraw = true;
                 }
                 effect => performer.perform([effect]),
             }
-        }
-        if redraw && Instant::now() >= pace.due() {
-            draw_frame(&model, &theme, screen, host)?;
-            pace.drawn(Instant::now());
-            redraw = false;
         }
     }
 }
@@ -288,16 +291,11 @@ impl Pace {
     }
 }
 
-/// Begins anew on a screen that another program had: it may have another size, and all of it is drawn.
-fn retake<B: Backend<Error = io::Error>>(
-    model: &mut Model,
-    screen: &mut Terminal<B>,
-) -> io::Result<()> {
+/// Clears a screen that another program had, so that the next frame draws all of it.
+fn retake<B: Backend>(screen: &mut Terminal<B>) -> Result<(), B::Error> {
     let size = screen.size()?;
     // Not `clear`: that asks the terminal where its cursor is, and the answer would be taken for keys.
-    screen.resize(Rect::new(0, 0, size.width, size.height))?;
-    update(model, Msg::Resize(size.width, size.height));
-    Ok(())
+    screen.resize(Rect::new(0, 0, size.width, size.height))
 }
 
 /// Resolves when a frame is due or something visible changes by itself; never, when the screen can rest.
@@ -320,29 +318,71 @@ fn message(event: Event) -> Option<Msg> {
         Event::Key(key) => Msg::Key(key),
         Event::Mouse(mouse) => Msg::Mouse(mouse),
         Event::Paste(text) => Msg::Paste(text),
-        Event::Resize(width, height) => Msg::Resize(width, height),
+        // The next frame has the size.
+        Event::Resize(..) => return None,
         Event::FocusGained => Msg::Focus(true),
         Event::FocusLost => Msg::Focus(false),
     })
 }
 
-fn draw_frame<B: Backend<Error = io::Error>>(
-    model: &Model,
+/// Draws a frame. Returns the effects of a resize.
+///
+/// The frame is the only source of the size: ratatui adopts the terminal's size when it begins a frame, before or after
+/// the event of the resize arrives.
+fn draw_frame<B: Backend>(
+    model: &mut Model,
     theme: &Theme,
     screen: &mut Terminal<B>,
     host: &mut impl Host,
-) -> io::Result<()> {
+) -> Result<Vec<Effect>, B::Error> {
+    let mut effects = Vec::new();
     screen.draw(|frame| {
         let area = frame.area();
+        if area.as_size() != model.size {
+            effects = update(model, Msg::Resize(area.width, area.height)).list;
+        }
         view::view(model, theme, area, frame.buffer_mut());
     })?;
     host.drawn();
-    Ok(())
+    Ok(effects)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use futures::stream;
+    use ratatui::backend::TestBackend;
+
+    use super::{
+        harness::{Harness, text_of},
+        *,
+    };
+
+    struct NoHost;
+
+    impl Host for NoHost {
+        fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
+            stream::empty().boxed()
+        }
+
+        fn suspend(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_frame_adopts_the_size_of_the_terminal() {
+        let theme = Theme::of_scopes();
+        let mut model = Harness::new(120, 40).model;
+        let mut screen = Terminal::new(TestBackend::new(120, 40)).unwrap();
+        // Smaller, too small, larger; no event of the resize has arrived.
+        for (width, height) in [(96, 30), (20, 5), (200, 60)] {
+            screen.backend_mut().resize(width, height);
+            draw_frame(&mut model, &theme, &mut screen, &mut NoHost).unwrap();
+            assert_eq!(model.size, Size::new(width, height));
+            let expected = Harness::new(width, height).screen();
+            assert_eq!(text_of(screen.backend().buffer()), expected);
+        }
+    }
 
     #[test]
     fn frames_follow_a_person_at_once_and_the_rest_ten_times_a_second() {

@@ -5,7 +5,7 @@
 
 use ratatui::{
     buffer::Buffer,
-    layout::Rect,
+    layout::{Position, Rect},
     style::{Modifier, Style},
 };
 
@@ -15,6 +15,18 @@ use super::{
     theme::{Scope, Theme},
 };
 use crate::text;
+
+/// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer; returns the column after it.
+///
+/// The only way text gets into a buffer: ratatui panics on a cell outside of it.
+pub fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, columns: usize, style: Style) -> u16 {
+    if !buffer.area.contains(Position::new(x, y)) {
+        return x;
+    }
+    #[expect(clippy::disallowed_methods, reason = "the start is inside the buffer")]
+    let (end, _) = buffer.set_stringn(x, y, text, columns, style);
+    end
+}
 
 /// One row, written from both ends inwards; what does not fit is cut, never wrapped.
 pub struct RowPen<'b> {
@@ -44,7 +56,7 @@ impl<'b> RowPen<'b> {
     pub fn left(&mut self, text: &str, style: Style) -> &mut Self {
         let text = text::sanitize(text);
         let cut = text::cut_end(&text, self.room());
-        self.buffer.set_string(self.left, self.y, &cut, style);
+        put(self.buffer, self.left, self.y, &cut, self.room(), style);
         self.left += text::width(&cut) as u16;
         self
     }
@@ -54,7 +66,7 @@ impl<'b> RowPen<'b> {
         let columns = columns.min(self.room());
         let text = text::sanitize(text);
         let cut = text::cut_middle(&text, columns);
-        self.buffer.set_string(self.left, self.y, &cut, style);
+        put(self.buffer, self.left, self.y, &cut, columns, style);
         self.left += columns as u16;
         self
     }
@@ -71,7 +83,7 @@ impl<'b> RowPen<'b> {
         let width = text::width(&text);
         if width <= self.room() {
             self.right -= width as u16;
-            self.buffer.set_string(self.right, self.y, &text, style);
+            put(self.buffer, self.right, self.y, &text, width, style);
         }
         self
     }
@@ -90,13 +102,14 @@ impl<'b> RowPen<'b> {
 
 /// Empties a row, for something that lies over what is there.
 pub fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
-    buffer.set_string(area.x, area.y, " ".repeat(area.width.into()), style);
+    let columns = usize::from(area.width);
+    put(buffer, area.x, area.y, &" ".repeat(columns), columns, style);
 }
 
 /// Draws a line downwards that parts two columns.
 pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
     for y in area.top()..area.bottom() {
-        buffer.set_string(area.x, y, "│", style);
+        put(buffer, area.x, y, "│", 1, style);
     }
 }
 
@@ -131,7 +144,8 @@ pub fn frame(buffer: &mut Buffer, theme: &Theme, area: PanelArea, title: &Title,
     };
     border(buffer, area, style, corners);
     let border = style;
-    let mut pen = RowPen::new(buffer, Rect::new(x + 1, y, width - 2, 1));
+    let inside = Rect::new(x + 1, y, width.saturating_sub(2), 1);
+    let mut pen = RowPen::new(buffer, inside);
     let name = theme.style(if focused {
         Scope::TitleFocused
     } else {
@@ -168,11 +182,12 @@ pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str
         return;
     }
     let last = outer.right() - 1;
-    let across = "─".repeat(usize::from(outer.width) - 2);
+    let inside = usize::from(outer.width) - 2;
+    let across = "─".repeat(inside);
     let mut line = |y, left: &str, middle: &str, right: &str| {
-        buffer.set_string(outer.x, y, left, style);
-        buffer.set_string(outer.x + 1, y, middle, style);
-        buffer.set_string(last, y, right, style);
+        put(buffer, outer.x, y, left, 1, style);
+        put(buffer, outer.x + 1, y, middle, inside, style);
+        put(buffer, last, y, right, 1, style);
     };
     line(outer.y, corners.0, &across, corners.1);
     let sides = outer.bottom() - u16::from(area.closed);
@@ -243,10 +258,11 @@ pub fn field(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &s
 
 /// Writes a sentence over the rows of `area`, broken between words; returns how many rows it took.
 pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> u16 {
-    let lines = wrap(sentence, usize::from(area.width));
+    let columns = usize::from(area.width);
+    let lines = wrap(sentence, columns);
     let mut rows = 0;
     for (line, y) in lines.iter().zip(area.y..area.bottom()) {
-        buffer.set_string(area.x, y, line, style);
+        put(buffer, area.x, y, line, columns, style);
         rows += 1;
     }
     rows
@@ -301,6 +317,22 @@ mod tests {
         assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("a\n\nb", 4), ["a", "", "b"]);
         assert!(wrap("日本語", 1).len() <= 2);
+    }
+
+    #[test]
+    fn clips_to_the_buffer() {
+        let mut buffer = Buffer::empty(Rect::new(2, 1, 4, 2));
+        let style = Style::new();
+        for (x, y) in [(0, 1), (2, 0), (2, 3), (6, 1), (u16::MAX, u16::MAX)] {
+            assert_eq!(put(&mut buffer, x, y, "text", 4, style), x);
+        }
+        assert_eq!(put(&mut buffer, 4, 2, "日本", 4, style), 6);
+        let larger = Rect::new(0, 0, 9, 9);
+        border(&mut buffer, PanelArea::closed(larger), style, ("╭", "╮"));
+        blank(&mut buffer, Rect::new(0, 8, 9, 1), style);
+        rule(&mut buffer, Rect::new(8, 0, 1, 9), style);
+        paragraph(&mut buffer, larger, "one two three four", style);
+        assert_eq!(buffer[(4, 2)].symbol(), "日");
     }
 
     #[test]

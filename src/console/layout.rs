@@ -1,4 +1,4 @@
-//! Where everything is on the screen. Pure: a size and what has the focus in, rectangles out.
+//! Where everything is on the screen. Pure: an area and what has the focus in, rectangles out.
 
 use ratatui::layout::{Rect, Size};
 
@@ -69,7 +69,7 @@ impl Areas {
     /// Whether lists and details stand side by side.
     #[must_use]
     pub const fn side_by_side(&self) -> bool {
-        self.panels[PanelId::Detail as usize].outer.x > 0
+        self.panels[PanelId::Detail as usize].outer.x > self.header.x
     }
 
     /// Where a panel is.
@@ -88,26 +88,45 @@ impl Areas {
     }
 }
 
-/// Cuts up a screen of `size`; `None` when it is too small. `split` is the share of the lists in percent.
+/// Divides `screen`; `None` when it is too small. `split` is the width of the lists in percent.
 #[must_use]
-pub fn areas(size: Size, focus: PanelId, zoomed: bool, split: u16) -> Option<Areas> {
-    if size.width < SMALLEST.width || size.height < SMALLEST.height {
+pub fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<Areas> {
+    if screen.width < SMALLEST.width || screen.height < SMALLEST.height {
         return None;
     }
-    let header = Rect::new(0, 0, size.width, 1);
-    let footer = Rect::new(0, size.height - 1, size.width, 1);
-    let body = Rect::new(0, 1, size.width, size.height - 2);
+    let row = Rect {
+        height: 1,
+        ..screen
+    };
+    let header = row;
+    let footer = Rect {
+        y: screen.bottom() - 1,
+        ..row
+    };
+    let body = Rect {
+        y: screen.y + 1,
+        height: screen.height - 2,
+        ..screen
+    };
     let mut panels = [PanelArea::default(); 4];
     if zoomed {
         panels[focus as usize] = PanelArea::new(body, false, true);
-    } else if size.width < WIDE {
+    } else if screen.width < WIDE {
         stack(&mut panels, body, &PanelId::ALL, |panel| {
             if panel == focus { None } else { Some(1) }
         });
     } else {
-        let left = (size.width * split / 100).clamp(40, size.width - 50);
-        let lists = Rect::new(0, body.y, left, body.height);
-        let detail = Rect::new(left, body.y, size.width - left, body.height);
+        let share = u32::from(screen.width) * u32::from(split) / 100;
+        let left = (share as u16).clamp(40, screen.width - 50);
+        let lists = Rect {
+            width: left,
+            ..body
+        };
+        let detail = Rect {
+            x: body.x + left,
+            width: body.width - left,
+            ..body
+        };
         // Pre-flight and runs keep to what they need most of the time; the tasks have the rest.
         let checks = (body.height / 5).clamp(4, 9);
         let runs = (body.height * 3 / 10).clamp(5, 14);
@@ -158,10 +177,11 @@ mod tests {
             (120, 24),
             (140, 40),
             (300, 90),
+            (2_000, 15),
         ] {
             for focus in PanelId::ALL {
                 for zoomed in [false, true] {
-                    let areas = areas(Size::new(width, height), focus, zoomed, 42).unwrap();
+                    let areas = areas(Rect::new(0, 0, width, height), focus, zoomed, 42).unwrap();
                     let cells: u32 = PanelId::ALL
                         .iter()
                         .map(|panel| areas.panel(*panel).outer.area())
@@ -175,12 +195,13 @@ mod tests {
                 }
             }
         }
-        assert_eq!(areas(Size::new(59, 40), PanelId::Tasks, false, 42), None);
+        let narrow = Rect::new(0, 0, 59, 40);
+        assert_eq!(areas(narrow, PanelId::Tasks, false, 42), None);
     }
 
     #[test]
     fn on_a_narrow_screen_the_others_are_their_title_lines() {
-        let areas = areas(Size::new(80, 24), PanelId::Runs, false, 42).unwrap();
+        let areas = areas(Rect::new(0, 0, 80, 24), PanelId::Runs, false, 42).unwrap();
         let heights = PanelId::ALL.map(|panel| areas.panel(panel).outer.height);
         assert_eq!(heights, [1, 19, 1, 1]);
     }

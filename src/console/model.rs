@@ -8,7 +8,7 @@ pub mod spend;
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use ratatui::layout::Size;
+use ratatui::layout::{Position, Rect, Size};
 
 pub use self::health::Health;
 use super::{
@@ -167,10 +167,16 @@ impl Model {
         model
     }
 
-    /// The screen cut up; `None` when it is too small.
+    /// The layout of a screen of the current size; `None` when it is too small.
     #[must_use]
     pub fn areas(&self) -> Option<Areas> {
-        layout::areas(self.size, self.focus, self.zoomed, self.split)
+        self.areas_of(Rect::from((Position::ORIGIN, self.size)))
+    }
+
+    /// The layout of `screen`; `None` when it is too small.
+    #[must_use]
+    pub fn areas_of(&self, screen: Rect) -> Option<Areas> {
+        layout::areas(screen, self.focus, self.zoomed, self.split)
     }
 
     /// Tells the lists and the details how many rows they have.

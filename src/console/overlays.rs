@@ -169,7 +169,7 @@ impl Overlay {
             Self::Confirm(confirm) => confirm.view(model, theme, screen, buffer),
             Self::Form(form) => form.view(model, theme, screen, buffer),
             Self::Home(home) => home.view(model, theme, screen, buffer),
-            Self::Listing(listing) => listing.view(model, theme, screen, buffer),
+            Self::Listing(listing) => listing.view(theme, screen, buffer),
             Self::Sheet(sheet) => sheet.view(model, theme, screen, buffer),
             Self::Picker(picker) => picker.view(model, theme, screen, buffer),
             Self::Reader(reader) => reader.view(model, theme, screen, buffer),
@@ -286,7 +286,7 @@ fn window(
     let width = if screen.width < NARROW {
         screen.width
     } else {
-        width.min(screen.width - 4)
+        width.min(screen.width.saturating_sub(4))
     };
     let height = height.min(screen.height.saturating_sub(2));
     let outer = Rect::new(
@@ -304,7 +304,7 @@ fn window(
     };
     let area = PanelArea::closed(outer);
     draw::border(buffer, area, theme.style(border), ("╭", "╮"));
-    let name = Rect::new(outer.x + 1, outer.y, outer.width - 2, 1);
+    let name = Rect::new(outer.x + 1, outer.y, outer.width.saturating_sub(2), 1);
     draw::RowPen::new(buffer, name)
         .left(" ", theme.style(border))
         .left(title, theme.style(Scope::TitleFocused))

@@ -16,10 +16,10 @@ use crate::{tasks, text};
 /// Most hints in the footer.
 const HINTS: usize = 10;
 
-/// Draws everything.
+/// Draws everything into `screen`. The layout follows `screen` alone: it may differ from the model's size.
 pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
     buffer.set_style(screen, theme.style(Scope::Text));
-    let Some(areas) = model.areas() else {
+    let Some(areas) = model.areas_of(screen) else {
         too_small(theme, screen, buffer);
         return;
     };

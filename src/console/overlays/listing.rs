@@ -187,8 +187,8 @@ impl Listing {
     }
 
     /// Draws it.
-    pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
-        let rows = self.list_height(model.size.height);
+    pub fn view(&self, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let rows = self.list_height(screen.height);
         let title = self.of.title(self.rows.len());
         let height = rows + self.of.below() + FRAME;
         let area = super::window(screen, WIDTH, height, &title, false, theme, buffer);

@@ -1,5 +1,7 @@
 //! The console by its keys: what a person presses, what is on the screen, what is asked for.
 
+mod resize;
+
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Value, json};

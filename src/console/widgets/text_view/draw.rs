@@ -3,7 +3,10 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{PromptKind, TextView};
-use crate::console::theme::{Scope, Theme};
+use crate::console::{
+    draw::put,
+    theme::{Scope, Theme},
+};
 
 /// Draws `view` into `area`, which has the size the view was last told.
 pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -11,7 +14,7 @@ pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let mut x = area.left();
         for (text, scope) in &row.spans {
             let room = usize::from(area.right().saturating_sub(x));
-            (x, _) = buffer.set_stringn(x, y, text, room, theme.style(*scope));
+            x = put(buffer, x, y, text, room, theme.style(*scope));
         }
     }
     if let Some(prompt) = view.prompt().filter(|_| area.height > 0) {
@@ -48,14 +51,16 @@ pub fn prompt(
     let y = row.y;
     let room = usize::from(row.width).saturating_sub(3);
     let typed = crate::text::sanitize(typed);
-    let (x, _) = buffer.set_stringn(row.left(), y, sign, 1, theme.style(Scope::Accent));
-    let (x, _) = buffer.set_stringn(x, y, &typed, room, theme.style(Scope::Input));
-    let (x, _) = buffer.set_stringn(x, y, "▏", 1, theme.style(Scope::Accent));
-    let room = usize::from(row.right().saturating_sub(x + 1));
-    buffer.set_stringn(
-        x + 1,
+    let x = put(buffer, row.left(), y, sign, 1, theme.style(Scope::Accent));
+    let x = put(buffer, x, y, &typed, room, theme.style(Scope::Input));
+    let x = put(buffer, x, y, "▏", 1, theme.style(Scope::Accent)) + 1;
+    let room = usize::from(row.right().saturating_sub(x));
+    let hint = crate::text::cut_end(hint, room);
+    put(
+        buffer,
+        x,
         y,
-        crate::text::cut_end(hint, room),
+        &hint,
         room,
         theme.style(Scope::InputPlaceholder),
     );

@@ -88,13 +88,15 @@ fn mark(buffer: &mut Buffer, line: Rect, pattern: &Pattern, style: Style) {
     // For each cell where its text begins.
     let mut cells = Vec::new();
     for x in line.x + (MARGIN as u16).min(line.width)..line.right() {
-        cells.push((words.len(), x));
-        words.push_str(buffer[(x, line.y)].symbol());
+        if let Some(cell) = buffer.cell((x, line.y)) {
+            cells.push((words.len(), x));
+            words.push_str(cell.symbol());
+        }
     }
     for place in pattern.places(&words) {
         let covered = cells.iter().filter(|(at, _)| place.contains(at));
         for (_, x) in covered {
-            buffer[(*x, line.y)].set_style(style);
+            buffer.set_style(Rect::new(*x, line.y, 1, 1), style);
         }
     }
 }
