@@ -44,19 +44,21 @@ impl Field {
         self.text.split_at(self.cursor)
     }
 
-    /// Whether a key belongs to a field at all: letters, Ctrl chords and what moves within a line do; Enter, Esc, Tab,
-    /// the keys that move between lines and function keys do not.
+    /// Whether a field handles a key: characters, what moves within a line, and the Ctrl chords of [`Self::key`].
     pub const fn takes(key: KeyEvent) -> bool {
-        matches!(
-            key.code,
-            KeyCode::Char(_)
-                | KeyCode::Backspace
-                | KeyCode::Delete
-                | KeyCode::Left
-                | KeyCode::Right
-                | KeyCode::Home
-                | KeyCode::End
-        )
+        match key.code {
+            KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                matches!(c, 'a' | 'b' | 'd' | 'e' | 'f' | 'h' | 'k' | 'u' | 'w')
+            }
+            KeyCode::Char(_) => !key.modifiers.contains(KeyModifiers::ALT),
+            KeyCode::Backspace
+            | KeyCode::Delete
+            | KeyCode::Left
+            | KeyCode::Right
+            | KeyCode::Home
+            | KeyCode::End => true,
+            _ => false,
+        }
     }
 
     /// Puts text at the cursor; line breaks become spaces.

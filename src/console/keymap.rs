@@ -144,11 +144,21 @@ impl FromStr for Sequence {
     }
 }
 
+impl Chord {
+    /// Whether a binding in `context` comes before an open text field. Plain keys never do. Every window shares the
+    /// overlay context, so its chords give way to those that edit text.
+    fn precedes_text(self, context: Context) -> bool {
+        let chord = KeyModifiers::CONTROL | KeyModifiers::ALT;
+        self.modifiers.intersects(chord)
+            && (context != Context::Overlay || !Field::takes(self.into()))
+    }
+}
+
 impl Sequence {
-    /// Whether a field that is typed into takes its first key for itself.
-    fn is_typed(&self) -> bool {
-        let first = self.0.first();
-        first.is_some_and(|chord| Field::takes(KeyEvent::new(chord.code, chord.modifiers)))
+    /// Whether a text field takes the first key for itself, where the binding is in `context`.
+    fn is_typed(&self, context: Context) -> bool {
+        let first = self.0.first().copied();
+        first.is_some_and(|chord| Field::takes(chord.into()) && !chord.precedes_text(context))
     }
 }
 
@@ -275,6 +285,16 @@ impl Keymap {
         Resolution::Nothing
     }
 
+    /// Whether a chord begins a binding that comes before an open text field.
+    #[must_use]
+    pub fn precedes_text(&self, contexts: &[Context], chord: Chord) -> bool {
+        contexts.iter().any(|context| {
+            let mut bindings = self.0.get(context).into_iter().flatten();
+            chord.precedes_text(*context)
+                && bindings.any(|(sequence, _)| sequence.0.first() == Some(&chord))
+        })
+    }
+
     /// The first key of a command as it is shown, looked for in `contexts`.
     #[must_use]
     pub fn key_for(&self, contexts: &[Context], command: Command) -> Option<String> {
@@ -288,8 +308,8 @@ impl Keymap {
     pub fn key_beside_text(&self, contexts: &[Context], command: Command) -> Option<String> {
         contexts.iter().find_map(|context| {
             let mut bindings = self.0.get(context).into_iter().flatten();
-            let found =
-                bindings.find(|(sequence, bound)| *bound == command && !sequence.is_typed());
+            let found = bindings
+                .find(|(sequence, bound)| *bound == command && !sequence.is_typed(*context));
             found.map(|(sequence, _)| sequence.to_string())
         })
     }
@@ -323,6 +343,29 @@ mod tests {
         let told = |command| keymap.key_beside_text(&[Context::Overlay], command);
         assert_eq!(told(Command::Down).as_deref(), Some("↓"));
         assert_eq!(told(Command::Accept).as_deref(), Some("Enter"));
+    }
+
+    #[test]
+    fn chords_of_a_form_precede_its_fields() {
+        let text = "[form]\n\"ctrl-e x\" = \"launch\"\n\"alt-l\" = \"launch\"\n[overlay]\n\"ctrl-g\" = \"cancel\"\n";
+        let keymap = Keymap::overlaid(&[("mine.toml".into(), text.into())]).unwrap();
+        let contexts = [Context::Form, Context::Overlay];
+        for (key, precedes) in [
+            ("ctrl-s", true),
+            ("ctrl-e", true),
+            ("alt-l", true),
+            ("ctrl-g", true),
+            // A page down in other windows.
+            ("ctrl-d", false),
+            ("ctrl-t", false),
+            ("j", false),
+            ("left", false),
+        ] {
+            let chord = key.parse().unwrap();
+            assert_eq!(keymap.precedes_text(&contexts, chord), precedes, "{key}");
+        }
+        let shown = keymap.key_beside_text(&contexts, Command::Launch);
+        assert_eq!(shown.as_deref(), Some("Ctrl-S"));
     }
 
     #[test]

@@ -109,9 +109,13 @@ impl Overlay {
         }
     }
 
-    /// Whether letters are text as long as it is on top.
+    /// Whether letters are text.
     pub const fn takes_text(&self) -> bool {
-        matches!(self, Self::Picker(_))
+        match self {
+            Self::Picker(_) | Self::Advice(_) => true,
+            Self::Form(form) => form.takes_text(),
+            _ => false,
+        }
     }
 
     /// What the keys do now, for the footer.

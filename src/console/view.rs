@@ -238,7 +238,7 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             (Command::Complete, "complete"),
             (Command::Cancel, "clear"),
         ] {
-            let key = model.keymap.key_for(&contexts, command);
+            let key = model.keymap.key_beside_text(&contexts, command);
             shown.extend(key.map(|key| (key, hint)));
         }
     } else {

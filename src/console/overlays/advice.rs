@@ -1,6 +1,6 @@
 //! What the agent should know for its next attempt: the window in which it is written.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use tui_textarea::TextArea;
 
@@ -50,8 +50,7 @@ pub fn open(model: &mut Model) {
 impl Advice {
     /// Lets the text have a key; `false` when the key is not for it.
     pub fn area_key(&mut self, key: KeyEvent) -> bool {
-        let sends = key.code == KeyCode::Char('s') && key.modifiers == KeyModifiers::CONTROL;
-        if sends || matches!(key.code, KeyCode::Esc | KeyCode::F(_)) {
+        if matches!(key.code, KeyCode::Esc | KeyCode::F(_)) {
             return false;
         }
         self.words.input(key);

@@ -207,6 +207,20 @@ impl Form {
         }
     }
 
+    /// Whether letters are text where the focus is.
+    pub const fn takes_text(&self) -> bool {
+        matches!(
+            self.focus,
+            Slot::Model
+                | Slot::Budget
+                | Slot::Service
+                | Slot::User
+                | Slot::Override
+                | Slot::Reason
+                | Slot::Prompt
+        )
+    }
+
     /// Lets the text area have a key; `false` when the key is not for it.
     pub fn area_key(&mut self, key: KeyEvent) -> bool {
         let leaves = matches!(

@@ -27,8 +27,12 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
         return;
     }
     let interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
+    let chord = Chord::from(key);
+    let contexts = model.contexts();
+    let command_key = !model.pending.is_empty() || model.keymap.precedes_text(&contexts, chord);
     if let Some(overlay) = model.overlays.last_mut()
         && !interrupt
+        && !command_key
         && overlay.area_key(key)
     {
         return;
@@ -38,7 +42,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             command(model, Command::Cancel, effects);
             return;
         }
-        if Field::takes(key) {
+        if Field::takes(key) && !command_key {
             if field.key(key) {
                 typed(model, effects);
             }
@@ -51,8 +55,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
         return;
     }
     model.interrupted = false;
-    model.pending.push(Chord::from(key));
-    let contexts = model.contexts();
+    model.pending.push(chord);
     match model.keymap.resolve(&contexts, &model.pending) {
         Resolution::Command(found) => {
             model.pending.clear();

@@ -10,6 +10,7 @@ use crate::{
     console::{
         effect::{Effect, FixFailure, Outcome},
         harness::Harness,
+        keymap::Keymap,
         model::PanelId,
         msg::Msg,
         world::{Check, Compared, Delta, Level, Plan, PlanError, Ran, Repository, Target},
@@ -153,6 +154,38 @@ fn a_launch_takes_a_form_and_a_last_question_that_names_everything() {
 }
 
 #[test]
+fn ctrl_s_launches_from_every_field() {
+    // Model, budget, user, prompt.
+    for steps in [2, 3, 4, 7] {
+        let mut console = given(&[], vec![]);
+        console.press("n").press(&"tab ".repeat(steps));
+        console.type_text("57");
+        let form = console.screen();
+        assert!(form.contains("57"), "not a field after {steps}:\n{form}");
+        assert!(form.contains("Ctrl-S launch"), "{form}");
+        console.press("ctrl-s");
+        let question = console.screen();
+        assert!(question.contains("your own account"), "{question}");
+    }
+}
+
+#[test]
+fn a_window_for_text_obeys_the_keymap() {
+    let own = "[form]\n\"alt-l x\" = \"launch\"\n\"ctrl-s\" = \"none\"\n";
+    let keymap = Keymap::overlaid(&[("mine.toml".into(), own.into())]).unwrap();
+    let mut console = given(&[run("a", "Failed")], vec![]);
+    console.model.keymap = Arc::new(keymap);
+    console.press("2 a").type_text("Shorter").press("ctrl-s");
+    assert_eq!(deeds(&mut console), []);
+    console.press("alt-l x");
+    let added = verbs::AddContext {
+        name: "a".into(),
+        text: "Shorter".into(),
+    };
+    assert_eq!(deeds(&mut console), [Effect::AddContext(added)]);
+}
+
+#[test]
 fn marked_tasks_are_what_the_form_is_filled_with() {
     let mut console = given(&[], vec![]);
     console.press("j space space n ctrl-s y");
@@ -211,12 +244,9 @@ fn a_refused_check_is_passed_by_its_name_and_a_reason_only() {
         .press("n shift-tab shift-tab shift-tab shift-tab")
         .type_text("base");
     console.press("ctrl-s");
-    assert_eq!(
-        deeds(&mut console),
-        [],
-        "letters and Ctrl chords are the field's"
-    );
-    console.press("tab").type_text("a demo").press("tab enter");
+    assert_eq!(deeds(&mut console), [], "a reason is missing");
+    // The launch that was refused went to the check.
+    console.press("tab tab").type_text("a demo").press("ctrl-s");
     assert!(
         console.screen().contains("base: a demo"),
         "{}",

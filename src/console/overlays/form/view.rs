@@ -246,9 +246,7 @@ impl Form {
             (Command::NextField, "next"),
             (Command::PreviousField, "previous"),
         ];
-        // A field owns Ctrl chords as well as letters: there the button is a few steps away.
-        let typing = here.is_none();
-        let launch = (!typing && self.focus != Slot::Launch).then_some((Command::Launch, "launch"));
+        let launch = (self.focus != Slot::Launch).then_some((Command::Launch, "launch"));
         let launch = launch.into_iter().chain([(Command::Cancel, "close")]);
         here.into_iter().chain(always).chain(launch).collect()
     }
