@@ -64,7 +64,7 @@ impl Field {
     /// Puts text at the cursor; line breaks become spaces.
     pub fn insert(&mut self, text: &str) {
         let line: String = text
-            .trim_end_matches(['\n', '\r'])
+            .trim_end_matches('\n')
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();

@@ -67,6 +67,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
 }
 
 pub(super) fn paste(model: &mut Model, text: &str, effects: &mut Effects) {
+    // Most terminals send a line break as CR.
+    let text = &text.replace("\r\n", "\n").replace('\r', "\n");
     if let Some(field) = open_field(model) {
         field.insert(text);
         typed(model, effects);

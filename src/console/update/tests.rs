@@ -170,6 +170,36 @@ fn ctrl_s_launches_from_every_field() {
 }
 
 #[test]
+fn pasted_line_breaks_are_kept_or_become_spaces() {
+    const PASTED: &str = "one\r- two\r\nthree\n\rfour\r";
+    let mut console = given(&[run("a", "Failed")], vec![]);
+    console.press("n tab tab tab tab tab tab tab");
+    console.send(Msg::Paste(PASTED.into()));
+    console.press("ctrl-s enter");
+    let launched = deeds(&mut console);
+    let [Effect::Launch(_, launch)] = launched.as_slice() else {
+        panic!("{launched:?}");
+    };
+    assert_eq!(launch.prompt.as_deref(), Some("one\n- two\nthree\n\nfour"));
+
+    console.press("esc esc 2 a");
+    console.send(Msg::Paste(PASTED.into())).press("ctrl-s");
+    let added = deeds(&mut console);
+    let [Effect::AddContext(added)] = added.as_slice() else {
+        panic!("{added:?}");
+    };
+    assert_eq!(added.text, "one\n- two\nthree\n\nfour\n");
+
+    // Filter of a list, search in a log, palette.
+    for keys in ["1 /", "2 / esc 4 /", ":"] {
+        let mut console = given(&[run("a", "Failed")], vec![]);
+        console.press(keys).send(Msg::Paste(PASTED.into()));
+        let screen = console.screen();
+        assert!(screen.contains("one - two three  four"), "{keys}\n{screen}");
+    }
+}
+
+#[test]
 fn a_window_for_text_obeys_the_keymap() {
     let own = "[form]\n\"alt-l x\" = \"launch\"\n\"ctrl-s\" = \"none\"\n";
     let keymap = Keymap::overlaid(&[("mine.toml".into(), own.into())]).unwrap();
