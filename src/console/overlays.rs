@@ -19,7 +19,7 @@ use ratatui::{
     style::Modifier,
     widgets::{Clear, Widget},
 };
-use tui_textarea::TextArea;
+use tui_textarea::{TextArea, WrapMode};
 
 pub use advice::{Advice, open as advice};
 pub use choices::{statuses, tags};
@@ -262,6 +262,7 @@ fn text_area(
     }
     // The widget keeps its own viewport: the one thing on screen that is not drawn from the model alone.
     let mut words = words.clone();
+    words.set_wrap_mode(WrapMode::WordOrGlyph);
     words.set_style(theme.style(Scope::Input));
     words.set_cursor_style(if focused {
         theme.style(Scope::Input).add_modifier(Modifier::REVERSED)

@@ -200,6 +200,19 @@ fn pasted_line_breaks_are_kept_or_become_spaces() {
 }
 
 #[test]
+fn a_long_line_of_a_prompt_wraps() {
+    let mut console = given(&[], vec![]);
+    console.press("n tab tab tab tab tab tab tab");
+    let long = format!("first {}last", "word ".repeat(20));
+    console.send(Msg::Paste(long));
+    let screen = console.screen();
+    assert!(
+        screen.contains("first word") && screen.contains("word last"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn a_window_for_text_obeys_the_keymap() {
     let own = "[form]\n\"alt-l x\" = \"launch\"\n\"ctrl-s\" = \"none\"\n";
     let keymap = Keymap::overlaid(&[("mine.toml".into(), own.into())]).unwrap();
