@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::{
     CleanArguments, Format, Session, output,
-    runs::{left_behind, repository_label},
+    runs::{Scope, left_behind},
 };
 use crate::{
+    runs::Run,
     text,
     verbs::{
         CleanPlan, Context, VerbError,
@@ -25,8 +26,7 @@ pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Resu
         return let_go(&context, &arguments, &place).await;
     }
     let now = Timestamp::now();
-    let label = repository_label(session, arguments.all).await;
-    let runs = context.runs(label.as_deref()).await?;
+    let runs = runs_in_scope(session, &context, &arguments).await?;
     let mut plan = arguments.clean.plan(&runs, now)?;
     if arguments.clean.wants_leftovers() {
         let found = Found::look(&context).await?;
@@ -58,6 +58,28 @@ pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Resu
         output::notice(&format!("{name}: {sentence}"));
     }
     Ok(u8::from(!report.failed.is_empty()))
+}
+
+/// Returns the runs that may be deleted. Without `--all` they are those of this repository: none where the repository cannot
+/// be told.
+async fn runs_in_scope(
+    session: &Session,
+    context: &Context,
+    arguments: &CleanArguments,
+) -> Result<Vec<Run>, VerbError> {
+    if !arguments.clean.wants_runs() {
+        return Ok(Vec::new());
+    }
+    match Scope::of(session, arguments.all).await {
+        Scope::All => context.runs(None).await,
+        Scope::Repository(label) => context.runs(Some(&label)).await,
+        Scope::Unknown(why) => {
+            output::notice(&format!(
+                "{why}, so no run is known to belong to it; -A cleans runs of all repositories"
+            ));
+            Ok(Vec::new())
+        }
+    }
 }
 
 fn numbers(plan: &CleanPlan) -> String {

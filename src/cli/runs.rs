@@ -69,13 +69,38 @@ pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Label of the repository one is in; `None` outside one, where every run is shown.
-pub(super) async fn repository_label(session: &Session, all: bool) -> Option<String> {
-    if all {
-        return None;
+/// Which runs a command covers.
+pub(super) enum Scope {
+    /// Runs of all repositories (`--all`).
+    All,
+    /// Runs that carry this repository label.
+    Repository(String),
+    /// The repository cannot be told, for this reason: each command decides what that means.
+    Unknown(String),
+}
+
+impl Scope {
+    /// Returns the scope of a command started in the session's directory.
+    pub(super) async fn of(session: &Session, all: bool) -> Self {
+        if all {
+            return Self::All;
+        }
+        match repository::read(&session.place.repo).await {
+            Ok(facts) => match facts.remote {
+                Some(remote) => Self::Repository(naming::repository_label(&remote.clone_url)),
+                None => Self::Unknown("this repository has no remote".to_owned()),
+            },
+            Err(error) => Self::Unknown(error.to_string()),
+        }
     }
-    let facts = repository::read(&session.place.repo).await.ok()?;
-    Some(naming::repository_label(&facts.remote?.clone_url))
+
+    /// Label to select runs by; `None` selects the runs of all repositories.
+    fn label(&self) -> Option<&str> {
+        match self {
+            Self::Repository(label) => Some(label),
+            Self::All | Self::Unknown(_) => None,
+        }
+    }
 }
 
 async fn list(
@@ -84,8 +109,11 @@ async fn list(
     all: bool,
     format: Format,
 ) -> anyhow::Result<()> {
-    let label = repository_label(session, all).await;
-    let mut runs = context.runs(label.as_deref()).await?;
+    let scope = Scope::of(session, all).await;
+    if let Scope::Unknown(why) = &scope {
+        output::notice(&format!("{why}: listing the runs of all repositories"));
+    }
+    let mut runs = context.runs(scope.label()).await?;
     runs.sort_by_key(|run| {
         std::cmp::Reverse(run.metadata.creation_timestamp.as_ref().map(|time| time.0))
     });

@@ -222,6 +222,11 @@ pub enum Delta {
 }
 
 impl World {
+    /// Label of the runs of this repository; `None` until the repository is read, and where it has no remote.
+    pub fn repository_label(&self) -> Option<&str> {
+        self.repository.get()?.label.as_deref()
+    }
+
     /// Takes a change in.
     pub fn apply(&mut self, delta: Delta) {
         match delta {

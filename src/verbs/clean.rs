@@ -113,6 +113,12 @@ pub struct CleanReport {
 }
 
 impl Clean {
+    /// Whether runs are candidates: yes, unless only rules about other objects are named.
+    #[must_use]
+    pub fn wants_runs(&self) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|rule| Rule::ALL.contains(rule))
+    }
+
     /// Chooses the candidates among `runs`. Pure; `now` is given.
     pub fn plan(&self, runs: &[Run], now: Timestamp) -> Result<CleanPlan, VerbError> {
         let limit = match &self.older {

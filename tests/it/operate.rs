@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{controller, resources::DocsRun};
+use flightdeck::{controller, resources::DocsRun, runs::naming};
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{ConfigMap, PersistentVolumeClaim},
@@ -24,7 +24,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::support::served::Served;
+use crate::support::{git, served::Served};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -423,6 +423,70 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
     );
     let other = runs.get("docs-stays").await.unwrap().metadata.finalizers;
     assert_eq!(other.unwrap(), ["flightdeck.dev/run"]);
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_takes_only_runs_of_this_repository() {
+    let served = Served::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let client = served.client.clone();
+    controller::install_crds(client.clone()).await.unwrap();
+    let runs: Api<DocsRun> = Api::default_namespaced(client.clone());
+    let here = directory.path().join("here");
+    std::fs::create_dir(&here).unwrap();
+    git(&here, &["init", "-q"]);
+    let url = "https://example.invalid/acme/here.git";
+    for (name, url) in [
+        ("docs-here", url),
+        ("docs-there", "https://example.invalid/acme/there.git"),
+    ] {
+        let mut run = docs_run(name);
+        let label = (
+            naming::LABEL_REPOSITORY.to_owned(),
+            naming::repository_label(url),
+        );
+        run.metadata.labels = Some([label].into());
+        runs.create(&PostParams::default(), &run).await.unwrap();
+        let status =
+            json!({ "status": { "phase": "Failed", "finishedAt": "2026-01-01T00:00:00Z" } });
+        runs.patch_status(name, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .unwrap();
+    }
+    let home = directory.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let on = |repository: &std::path::Path, words: &[&str]| {
+        let place = ["--repo", repository.to_str().unwrap()];
+        flightdeck(&served, &home, &[&place[..], words].concat())
+    };
+    let clean = ["clean", "--finished", "--yes"];
+    let list = ["runs", "list", "-o", "name"];
+
+    // Outside a repository, and in one without a remote.
+    for place in [directory.path(), here.as_path()] {
+        let (code, taken, said) = on(place, &clean);
+        assert_eq!((code, taken.as_str()), (0, ""), "{said}");
+        assert!(said.contains("-A cleans"), "{said}");
+        let (_, listed, said) = on(place, &list);
+        assert_eq!(listed.lines().count(), 2, "{listed}");
+        assert!(said.contains("runs of all repositories"), "{said}");
+    }
+
+    git(&here, &["remote", "add", "origin", url]);
+    let (code, _, said) = on(&here, &clean);
+    assert_eq!(code, 0, "{said}");
+    let (_, left, said) = on(&here, &[&list[..], &["-A"]].concat());
+    assert_eq!((left.trim(), said.as_str()), ("docs-there", ""));
+    let (code, _, said) = on(&here, &[&clean[..], &["-A"]].concat());
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        runs.list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     served.end().await;
 }
 

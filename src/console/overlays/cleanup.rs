@@ -12,8 +12,9 @@ use crate::{
         model::Model,
         panels,
         theme::{Scope, Theme},
+        world::Loaded,
     },
-    runs::Run,
+    runs::{Run, naming},
     text,
     verbs::{Candidate, Clean, CleanPlan, CleanReport},
 };
@@ -53,14 +54,11 @@ pub fn open(model: &mut Model) {
 }
 
 impl Cleanup {
-    /// Finds the candidates. Other people's runs are never marked from the start.
+    /// Finds the candidates and marks those that are due. Runs of other repositories are never marked: without a label, no
+    /// run is known to be of this one.
     fn look(&mut self, model: &Model) {
-        let repository = model.world.repository.get();
-        let label = repository.and_then(|repository| repository.label.as_deref());
-        let ours = |run: &Run| {
-            label
-                .is_none_or(|label| run.label(crate::runs::naming::LABEL_REPOSITORY) == Some(label))
-        };
+        let label = model.world.repository_label();
+        let ours = |run: &Run| label.is_some() && run.label(naming::LABEL_REPOSITORY) == label;
         let runs: Vec<Run> = model
             .world
             .runs
@@ -119,14 +117,23 @@ impl Cleanup {
         let style = |scope| theme.style(scope);
         let rows = ROWS.min(self.candidates.len().max(1) as u16);
         let title = if self.everyone {
-            "Clean up: everyone's runs"
+            "Clean up: all repositories"
         } else {
             "Clean up"
         };
         let area = super::window(screen, 110, rows + 4, title, true, theme, buffer);
         if self.candidates.is_empty() {
-            RowPen::new(buffer, area)
-                .left("Nothing here has ended or is stuck.", style(Scope::Muted));
+            let others = [(Command::Everyone, "all repositories")];
+            let (sentence, next): (_, &[_]) = match &model.world.repository {
+                _ if self.everyone => ("Nothing here has ended or is stuck.", &[]),
+                Loaded::Waiting => ("The repository is still being read.", &others),
+                _ if model.world.repository_label().is_none() => (
+                    "No remote here, so no run is known to be of this repository.",
+                    &others,
+                ),
+                _ => ("Nothing here has ended or is stuck.", &[]),
+            };
+            panels::empty(model, theme, area, buffer, sentence, next);
         }
         let widest = self
             .candidates
@@ -172,9 +179,9 @@ impl Cleanup {
             return vec![(Command::Cancel, "close")];
         }
         let others = if self.everyone {
-            "this repository's"
+            "this repository"
         } else {
-            "everyone's"
+            "all repositories"
         };
         vec![
             (Command::Accept, "delete the marked"),

@@ -12,7 +12,7 @@ use crate::{
         list::List,
         model::{Model, PanelId},
         theme::{Scope, Theme},
-        world::{Cluster, Entry, RunId, World},
+        world::{Cluster, Entry, Loaded, RunId, World},
     },
     runs::{Phase, Stage},
     text,
@@ -66,8 +66,7 @@ impl Order {
 impl RunsPanel {
     /// Derives the rows anew: after a change of the runs, the filter or the order.
     pub fn refresh(&mut self, world: &World) {
-        let repository = world.repository.get();
-        let label = repository.and_then(|repository| repository.label.as_deref());
+        let label = world.repository_label();
         let mut test = self.filter.test(COLUMNS);
         let mut shown: Vec<(&RunId, &Entry)> = world
             .runs
@@ -194,10 +193,14 @@ pub fn title(model: &Model) -> Title {
     if !order.is_empty() {
         state.insert(0, (format!("{order} · "), Scope::Muted));
     }
-    let about = match (runs.everyone, runs.removed) {
-        (true, true) => "of everyone, with deleted ones",
-        (true, false) => "of everyone",
-        (false, true) => "with deleted ones",
+    // Without a label there is nothing to tell this repository's runs by: all are listed.
+    let repository = &model.world.repository;
+    let unscoped =
+        !matches!(repository, Loaded::Waiting) && model.world.repository_label().is_none();
+    let about = match (runs.everyone || unscoped, runs.removed) {
+        (true, true) => "all repositories, incl. deleted",
+        (true, false) => "all repositories",
+        (false, true) => "incl. deleted",
         (false, false) => "",
     };
     Title {

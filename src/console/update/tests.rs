@@ -828,3 +828,37 @@ fn every_screen_is_drawn_at_every_size() {
         }
     }
 }
+
+#[test]
+fn cleanup_without_a_remote_offers_only_all_repositories() {
+    let mut console = given(&[run("docs-there", "Failed")], vec![]);
+    console.world([Delta::Repository(Ok(Repository {
+        name: "shop".into(),
+        ..Repository::default()
+    }))]);
+    console.press("2");
+    assert!(console.screen().contains("all repositories"));
+    console.press("X");
+    let screen = console.screen();
+    assert!(screen.contains("No remote here"), "{screen}");
+    assert!(screen.contains("0 marked of 0"), "{screen}");
+    console.press("A");
+    let screen = console.screen();
+    assert!(screen.contains("Clean up: all repositories"), "{screen}");
+    assert!(screen.contains("0 marked of 1"), "{screen}");
+}
+
+#[test]
+fn cleanup_marks_only_runs_of_this_repository() {
+    let mut there = run("docs-there", "Failed");
+    let label = (naming::LABEL_REPOSITORY.to_owned(), "there".to_owned());
+    there.metadata.labels = Some([label].into());
+    there.status.finished_at = Some("2020-01-01T00:00:00Z".into());
+    let mut here = run("docs-here", "Failed");
+    here.status.finished_at = Some("2020-01-01T00:00:00Z".into());
+    let mut console = given(&[there, here], vec![]);
+    console.press("2 X");
+    assert!(console.screen().contains("1 marked of 1"));
+    console.press("A");
+    assert!(console.screen().contains("1 marked of 2"));
+}
