@@ -11,6 +11,7 @@ mod run;
 mod share;
 mod stage;
 mod transport;
+mod work;
 
 pub use kind::{DOCUMENTS, RunKind, can_have_documents, documents, documents_directory};
 pub use manifest::{Arranged, DocsSource, ForgeTarget, Layout, MANIFEST_FILE, RunManifest, env};
@@ -20,3 +21,4 @@ pub use run::{CodeDetails, Run};
 pub use share::{Amount, Share};
 pub use stage::Stage;
 pub use transport::Transport;
+pub use work::Work;

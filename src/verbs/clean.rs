@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Delete, Deleted, VerbError};
 use crate::{
-    runs::{Phase, Run},
+    runs::{Phase, Run, Work},
     text,
 };
 
@@ -46,7 +46,7 @@ pub struct Clean {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// A later run of the same kind and tasks succeeded.
+    /// A later run did the same work and succeeded, and nothing of this one is unpushed.
     Superseded,
     /// It ended longer ago than the limit.
     Finished,
@@ -192,21 +192,22 @@ impl CleanPlan {
     }
 }
 
-/// Uid of each run that a later, successful one of the same kind and tasks made needless, with that one's name.
+/// Returns the uid of each superseded run with the name of the later run that did the same work and succeeded. A run that may
+/// hold unpushed work is never superseded.
 fn superseded(runs: &[Run]) -> BTreeMap<&str, &str> {
     let created = |run: &Run| run.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let mut newest: BTreeMap<_, &Run> = BTreeMap::new();
+    let mut newest: BTreeMap<Work, &Run> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.phase() == Phase::Succeeded) {
-        let best = newest
-            .entry((run.kind, &run.tasks, &run.spec.repository_url))
-            .or_insert(run);
+        let best = newest.entry(run.work()).or_insert(run);
         if created(run) > created(best) {
             *best = run;
         }
     }
-    let finished = runs.iter().filter(|run| run.ended());
+    let finished = runs
+        .iter()
+        .filter(|run| run.ended() && !run.may_hold_unpushed_work());
     let pairs = finished.filter_map(|run| {
-        let later = newest.get(&(run.kind, &run.tasks, &run.spec.repository_url))?;
+        let later = newest.get(&run.work())?;
         (created(later) > created(run)).then(|| (run.uid(), later.name()))
     });
     pairs.collect()
@@ -293,7 +294,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        resources::{RunSpec, RunStatus},
+        resources::{Attempt, RunSpec, RunStatus},
         runs::RunKind,
     };
 
@@ -360,6 +361,28 @@ mod tests {
             run("second", "1", "Failed", 400),
         ];
         assert_eq!(names(&Clean::default(), &runs), []);
+    }
+
+    #[test]
+    fn other_or_unpushed_work_is_not_superseded() {
+        type Change = fn(&mut Run);
+        let unpushed = |run: &mut Run| {
+            run.status.attempts.push(Attempt {
+                stage: "agent".into(),
+                ..Attempt::default()
+            });
+        };
+        let changes: [(Change, usize); 3] = [
+            (|_| {}, 1),
+            (|run| run.spec.working_directory = "apps/api".into(), 0),
+            (unpushed, 0),
+        ];
+        for (change, number) in changes {
+            let mut earlier = run("earlier", "1", "Failed", 500);
+            change(&mut earlier);
+            let runs = [earlier, run("later", "1", "Succeeded", 400)];
+            assert_eq!(names(&Clean::default(), &runs).len(), number);
+        }
     }
 
     #[test]
