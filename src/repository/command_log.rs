@@ -42,6 +42,8 @@ pub enum End {
     /// By a signal nobody here sent.
     Killed,
     TimedOut,
+    /// It printed more than is kept, and was ended.
+    TooMuchOutput,
     /// The person, or what they did next, ended it.
     Cancelled,
     NotStarted(String),
@@ -53,6 +55,7 @@ impl fmt::Display for End {
             Self::Exited(code) => write!(f, "exit {code}"),
             Self::Killed => f.write_str("killed"),
             Self::TimedOut => f.write_str("timed out"),
+            Self::TooMuchOutput => f.write_str("too much output"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::NotStarted(why) => write!(f, "not started: {why}"),
         }

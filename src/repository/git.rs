@@ -3,6 +3,7 @@
 //! Every call has a process group of its own, no terminal to prompt on, and a deadline; dropping the future ends the group.
 
 mod running;
+mod tail;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,11 +15,16 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 pub use self::running::Line;
-use self::running::Running;
+use self::running::{Running, Unended};
+pub use self::tail::Tail;
 use super::command_log::{End, Recording};
 
 /// How long a call may take unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Most bytes of standard output, unless told otherwise: the names of all files of a very large repository fit, and the
+/// largest plan.
+pub const OUTPUT_LIMIT: usize = 128 << 20;
 
 /// One `git` command, built up and then run.
 #[derive(Clone, Debug)]
@@ -29,6 +35,7 @@ pub struct Git {
     removed: Vec<&'static str>,
     input: Option<Vec<u8>>,
     patience: Duration,
+    output_limit: usize,
     recorded: bool,
 }
 
@@ -36,7 +43,7 @@ pub struct Git {
 #[derive(Clone, Debug, Default)]
 pub struct Output {
     pub stdout: Vec<u8>,
-    /// Text; invalid UTF-8 replaced. May hold remote text: sanitise before showing.
+    /// The end of it as text; invalid UTF-8 replaced. May hold remote text: sanitise before showing.
     pub stderr: String,
 }
 
@@ -59,7 +66,13 @@ pub enum GitError {
     Timeout { command: String, seconds: u64 },
     #[error("git {command}: cancelled")]
     Cancelled { command: String },
-    /// `stderr` is whole; the message shows its last line.
+    #[error("git {command}: stopped, since it printed more than {}", crate::text::bytes(*.limit as u64))]
+    TooMuchOutput {
+        command: String,
+        /// In bytes.
+        limit: usize,
+    },
+    /// `stderr` is the end of it; the message shows the last line.
     #[error("git {command}: {}", last_line(stderr))]
     Failed {
         command: String,
@@ -104,6 +117,7 @@ impl Git {
             removed: vec!["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"],
             input: None,
             patience: PATIENCE,
+            output_limit: OUTPUT_LIMIT,
             recorded: false,
         }
     }
@@ -173,6 +187,13 @@ impl Git {
         self
     }
 
+    /// Bytes of standard output after which it is ended.
+    #[must_use]
+    pub const fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
     /// Takes it down in the command log, where one is kept: it changes something for the person, or talks to a remote.
     #[must_use]
     pub const fn recorded(mut self) -> Self {
@@ -199,7 +220,7 @@ impl Git {
     /// Runs it to its end.
     ///
     /// # Errors
-    /// When git cannot be started, does not end in time, or exits with anything but 0.
+    /// When git cannot be started, does not end in time, prints too much, or exits with anything but 0.
     pub async fn run(self) -> Result<Output, GitError> {
         self.run_telling(&mut |_| {}, &CancellationToken::new())
             .await
@@ -237,7 +258,7 @@ impl Git {
             tell(line);
         };
         let ended = tokio::select! {
-            ended = running.wait(&mut heard) => ended,
+            ended = running.wait(self.output_limit, &mut heard) => ended,
             () = tokio::time::sleep(self.patience) => {
                 running.end().await;
                 end(recording, End::TimedOut);
@@ -249,10 +270,21 @@ impl Git {
                 return Err(GitError::Cancelled { command: line });
             }
         };
-        let ended = ended.map_err(GitError::Start)?;
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(Unended::TooMuchOutput) => {
+                running.end().await;
+                end(recording, End::TooMuchOutput);
+                return Err(GitError::TooMuchOutput {
+                    command: line,
+                    limit: self.output_limit,
+                });
+            }
+            Err(Unended::Io(error)) => return Err(GitError::Start(error)),
+        };
         let code = ended.status.code();
         end(recording, code.map_or(End::Killed, End::Exited));
-        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let stderr = ended.stderr.into_text();
         if ended.status.success() {
             Ok(Output {
                 stdout: ended.stdout,
@@ -315,6 +347,26 @@ mod tests {
                 .starts_with("git -c core.hooksPath=/dev/null rev-parse --verify 'no such': fatal"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_command_that_prints_without_end_is_ended() {
+        let git = Git::new("/")
+            .config("alias.flood", "!yes")
+            .arg("flood")
+            .output_limit(20_000);
+        let error = git.run().await.unwrap_err().to_string();
+        assert!(error.ends_with("it printed more than 19 KiB"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_flood_on_stderr_is_kept() {
+        let flood =
+            "!yes progress | tr '\\n' '\\r' | head -c 2000000 >&2; echo fatal: why >&2; exit 1";
+        let git = Git::new("/").config("alias.flood", flood).arg("flood");
+        let error = git.run().await.unwrap_err();
+        assert!(error.stderr().len() < 500_000, "{}", error.stderr().len());
+        assert!(error.stderr().ends_with("fatal: why\n"));
     }
 
     #[tokio::test]

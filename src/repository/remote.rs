@@ -9,6 +9,7 @@ use super::{
     facts::Facts,
     git::{Git, GitError},
 };
+use crate::tasks;
 
 /// How long a remote may take to say what it has.
 pub(super) const ANSWER: Duration = Duration::from_secs(20);
@@ -294,10 +295,11 @@ fn read_listing(listing: &str, branch_ref: Option<&str>) -> (Option<String>, Opt
     (commit, default_branch)
 }
 
-/// The bytes of a blob; `None` when the repository has no such object.
+/// The bytes of a plan's blob; `None` when the repository has no such object, or one larger than a plan may be.
 pub async fn blob(root: &Path, id: &str) -> Option<Vec<u8>> {
     let output = Git::new(root)
         .args(["cat-file", "blob", id])
+        .output_limit(usize::try_from(tasks::LARGEST).unwrap_or(usize::MAX))
         .run()
         .await
         .ok()?;

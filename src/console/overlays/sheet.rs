@@ -76,6 +76,9 @@ impl Running {
                 overwritten: line.overwritten,
             },
         });
+        // A remote can print without end, and only the last lines are shown.
+        let excess = self.heard.len().saturating_sub(HEARD);
+        self.heard.drain(..excess);
     }
 }
 
@@ -392,5 +395,28 @@ impl Reader {
             lines,
             scroll: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::git::Line;
+
+    #[test]
+    fn only_the_last_lines_of_a_fix_are_kept() {
+        let mut running = Running::default();
+        for number in 0..1_000 {
+            running.hear(Progress::Said(Line {
+                text: number.to_string(),
+                overwritten: false,
+            }));
+        }
+        assert_eq!(running.heard.len(), HEARD);
+        let last = Heard::Said {
+            text: "999".into(),
+            overwritten: false,
+        };
+        assert_eq!(running.heard.last(), Some(&last));
     }
 }

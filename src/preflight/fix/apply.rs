@@ -5,7 +5,7 @@ use std::fmt;
 use tokio_util::sync::CancellationToken;
 
 use super::{FixError, FixSheet, steps};
-use crate::repository::git::{Git, GitError, Line};
+use crate::repository::git::{Git, GitError, Line, Tail};
 
 /// What is heard of a fix while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,15 +64,16 @@ pub async fn apply(
     for step in &sheet.steps {
         let command = step.command_line(&sheet.root);
         tell(Progress::Begins(command.clone()));
-        let mut output = String::new();
+        let mut output = Tail::default();
         let mut heard = |line: Line| {
             if !line.overwritten {
-                output.push_str(&line.text);
-                output.push('\n');
+                output.push(line.text.as_bytes());
+                output.push(b"\n");
             }
             tell(Progress::Said(line));
         };
         let result = step.git(&sheet.root).run_telling(&mut heard, cancel).await;
+        let output = output.into_text();
         if let Err(error) = result {
             if let Some(undo) = undo {
                 // Said in the command log; what failed first is what the person needs to know.

@@ -18,10 +18,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::Tail;
+
 /// How long a group that was asked to end may take to clean up.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long output may still come when the program has ended: a helper that stays may hold the pipes for ever.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// Bytes of one line that are passed on; the rest of a longer one is dropped.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// A piece of what a command printed, as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +41,18 @@ pub struct Line {
 pub(super) struct Ended {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
+    /// The end of it.
+    pub stderr: Tail,
+}
+
+/// Why a process was not waited for to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unended {
+    /// It goes on: the caller ends it.
+    #[error("it printed more than was asked for")]
+    TooMuchOutput,
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// A process and all it started, which end with it.
@@ -63,13 +79,17 @@ impl Running {
         Ok(Self(Some(child)))
     }
 
-    /// Waits for its end, telling of every line as it comes.
-    pub(super) async fn wait(&mut self, tell: &mut (dyn FnMut(Line) + Send)) -> io::Result<Ended> {
+    /// Waits for its end, telling of every line as it comes. Stops when standard output has more than `limit` bytes.
+    pub(super) async fn wait(
+        &mut self,
+        limit: usize,
+        tell: &mut (dyn FnMut(Line) + Send),
+    ) -> Result<Ended, Unended> {
         let Some(child) = self.0.as_mut() else {
-            return Err(io::Error::other("the process has been ended"));
+            return Err(io::Error::other("the process has been ended").into());
         };
         let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (mut stdout, mut stderr) = (Vec::new(), Tail::default());
         let (mut out_lines, mut err_lines) = (Lines::default(), Lines::default());
         let (mut out_buffer, mut err_buffer) = ([0; 8192], [0; 8192]);
         let mut status = None;
@@ -79,6 +99,7 @@ impl Running {
                 read = read(&mut out, &mut out_buffer), if out.is_some() => {
                     match read? {
                         0 => out = None,
+                        count if stdout.len() + count > limit => return Err(Unended::TooMuchOutput),
                         count => {
                             stdout.extend_from_slice(&out_buffer[..count]);
                             out_lines.take(&out_buffer[..count], tell);
@@ -89,7 +110,7 @@ impl Running {
                     match read? {
                         0 => err = None,
                         count => {
-                            stderr.extend_from_slice(&err_buffer[..count]);
+                            stderr.push(&err_buffer[..count]);
                             err_lines.take(&err_buffer[..count], tell);
                         }
                     }
@@ -190,7 +211,8 @@ impl Lines {
         for &byte in bytes {
             match byte {
                 b'\n' | b'\r' => self.tell(byte == b'\r', tell),
-                byte => self.begun.push(byte),
+                byte if self.begun.len() < LONGEST_LINE => self.begun.push(byte),
+                _ => {}
             }
         }
     }
@@ -211,6 +233,19 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let mut heard = Vec::new();
+        let mut lines = Lines::default();
+        for _ in 0..3 {
+            lines.take(&vec![b'x'; LONGEST_LINE], &mut |line| heard.push(line));
+            assert!(lines.begun.len() <= LONGEST_LINE);
+        }
+        lines.take(b"\nnext\n", &mut |line| heard.push(line));
+        assert_eq!(heard[0].text.len(), LONGEST_LINE);
+        assert_eq!(heard[1].text, "next");
+    }
 
     #[test]
     fn lines_come_whole_whatever_pieces_they_arrive_in() {
