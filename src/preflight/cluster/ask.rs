@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -35,6 +36,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a Lease is held without being renewed, where it does not say so itself.
 const LEASE_SECONDS: i32 = 15;
+/// Most bytes of the answer with a Lease.
+const LARGEST_LEASE: usize = 1 << 20;
 /// How long to wait for a Lease to be renewed that looks stale: clocks differ, a change does not.
 const RENEWAL: Duration = Duration::from_secs(5);
 
@@ -292,8 +295,10 @@ async fn lease(request: &ClusterRequest) -> Result<Option<(Lease, Timestamp)>, k
     if answer.status() == http::StatusCode::NOT_FOUND {
         return Ok(None);
     }
-    let body = http_body_util::BodyExt::collect(answer.into_body())
-        .await?
+    let body = Limited::new(answer.into_body(), LARGEST_LEASE)
+        .collect()
+        .await
+        .map_err(kube::Error::Service)?
         .to_bytes();
     serde_json::from_slice(&body)
         .map(|lease| Some((lease, now)))

@@ -170,6 +170,20 @@ async fn what_a_cluster_lacks_or_keeps_to_itself_is_told() {
 }
 
 #[tokio::test]
+async fn a_lease_over_the_limit_is_not_read() {
+    let (request, _) = cluster(|line, sent| match line {
+        line if line.contains("/leases/") => {
+            let mut lease = lease("2026-05-04T11:59:55.000000Z", "flightdeck-0");
+            lease["metadata"]["annotations"] = json!({ "x": "x".repeat(LARGEST_LEASE) });
+            (200, lease)
+        }
+        line => in_order(line, sent),
+    });
+    let facts = ask(request).await;
+    assert_eq!(facts.answers().unwrap().controller, Controller::Unknown);
+}
+
+#[tokio::test]
 async fn the_controllers_settings_are_known_where_one_may_read_them_and_it_takes_them() {
     let said = |map: (u16, Value)| async move {
         let (request, _) = cluster(move |line, sent| {
