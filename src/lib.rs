@@ -19,6 +19,7 @@
 //!
 //! | rooms | what they hold |
 //! |---|---|
+//! | [`files`] | bounded reads of files that others control |
 //! | [`text`] | words on a screen: sanitising, cutting, ages |
 //! | [`telemetry`] | what is logged, and how |
 //! | [`proxy`] | the way out through an HTTP proxy |
@@ -43,6 +44,7 @@ pub mod controller;
 pub mod daemon;
 pub mod demo;
 pub mod embedded;
+pub mod files;
 pub mod forge;
 pub mod ledger;
 pub mod preflight;

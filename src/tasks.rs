@@ -24,7 +24,7 @@ pub use dependencies::{Dependencies, Link, Stop};
 pub use documents::{DocumentSet, documents};
 pub use edit::{Edit, EditError, StatusChange, set_status};
 pub use load::{LoadError, load};
-pub use locate::{Located, PLACES, locate, nearest, project_directory, tag_in_use};
+pub use locate::{Located, PLACES, locate, nearest, project_directory, tag_in_use, tag_of_project};
 pub use lock::LockError;
 pub use model::{Finding, FindingKind, Priority, Status, Tag, Task, TaskFile};
 pub use next::{Next, Waits, next, ready, waiting};

@@ -16,7 +16,7 @@ use std::{
 use crate::{
     repository::git::{Git, GitError},
     runs::{DOCUMENTS, RunKind, documents_directory},
-    tasks::{self, ReadError, Tag, Task},
+    tasks::{self, LoadError, ReadError, Tag, Task},
 };
 use stream::Stream;
 
@@ -77,6 +77,8 @@ pub enum TemplateAgentError {
         tag: String,
         task: String,
     },
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error("{path}: {source}")]
     File { path: String, source: io::Error },
     #[error(transparent)]
@@ -162,7 +164,7 @@ fn read_plan<W: Write>(
         .into_iter()
         .find(|path| job.project.join(path).is_file())
         .ok_or(TemplateAgentError::NoPlan)?;
-    let bytes = std::fs::read(job.project.join(path)).map_err(TemplateAgentError::file(path))?;
+    let bytes = tasks::load(&job.project.join(path))?;
     stream.read(path, String::from_utf8_lossy(&bytes).lines().count());
     let mut file = tasks::read(&bytes).map_err(|source| TemplateAgentError::Plan {
         path: path.to_owned(),
@@ -224,4 +226,35 @@ async fn commit(
         .run()
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn plan_over_the_limit_is_refused() {
+        let project = tempfile::tempdir().unwrap();
+        let plan = project.path().join(PLANS[0]);
+        fs::create_dir_all(plan.parent().unwrap()).unwrap();
+        // Sparse: takes no space.
+        let file = fs::File::create(plan).unwrap();
+        file.set_len(tasks::LARGEST + 1).unwrap();
+        let job = Job {
+            project: project.path().to_owned(),
+            kind: RunKind::Docs,
+            run: "docs-1".into(),
+            tag: "master".into(),
+            tasks: vec!["1".into()],
+            overwrite: false,
+            pace: Duration::ZERO,
+        };
+        let refused = read_plan(&job, &mut Stream::new(Vec::new()));
+        assert!(matches!(
+            refused,
+            Err(TemplateAgentError::Load(LoadError::TooLarge { .. }))
+        ));
+    }
 }

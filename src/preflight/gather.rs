@@ -150,13 +150,15 @@ enum Reach {
 }
 
 async fn current_tag(facts: Option<&repository::Facts>) -> String {
-    let state = match facts {
-        Some(facts) => tokio::fs::read(facts.project.join(".taskmaster/state.json"))
-            .await
-            .ok(),
+    let read = facts.map(|facts| {
+        let project = facts.project.clone();
+        tokio::task::spawn_blocking(move || tasks::tag_of_project(&project))
+    });
+    let tag = match read {
+        Some(read) => read.await.ok(),
         None => None,
     };
-    tasks::current_tag(state.as_deref())
+    tag.unwrap_or_else(|| tasks::DEFAULT_TAG.to_owned())
 }
 
 /// Parses a plan off the async threads: some are of several megabytes.

@@ -7,12 +7,18 @@ use std::{
 };
 
 use super::{error::StageError, remote::local, say};
+use crate::files::{ReadError, read_bounded};
 
 /// The agent's memory among the run's files.
 const MEMORY: &str = "CLAUDE.md";
 /// Where it may go in the project, the first that the repository does not use itself winning. Everything else the agent is
 /// given it reads from the run's files.
 const MEMORY_PLACES: [&str; 2] = ["CLAUDE.md", "CLAUDE.local.md"];
+
+/// Most bytes of the memory an agent gets or leaves.
+const MEMORY_LIMIT: u64 = 1 << 20;
+/// Most bytes of the list of files that git does not commit.
+const EXCLUDE_LIMIT: u64 = 1 << 20;
 
 /// Lays the memory into the checkout, outside the commit; `kept` stands in for the run's own file.
 pub async fn lay_memory(
@@ -27,7 +33,9 @@ pub async fn lay_memory(
     }
     let content = match kept {
         Some(kept) => kept,
-        None => fs::read(&source).map_err(StageError::file("read", source))?,
+        None => read_bounded(&source, MEMORY_LIMIT)
+            .map_err(io::Error::from)
+            .map_err(StageError::file("read", source))?,
     };
     for place in MEMORY_PLACES {
         let path = format!("{prefix}{place}");
@@ -51,9 +59,14 @@ pub async fn lay_beside(checkout: &Path, path: &str, content: &[u8]) -> Result<b
     write_file(&checkout.join(path), content)?;
     if !excluded(checkout, path) {
         let list = checkout.join(".git/info/exclude");
-        let mut lines = fs::read_to_string(&list).unwrap_or_default();
-        lines.push_str(&exclude_line(path));
-        write_file(&list, lines.as_bytes())?;
+        let mut lines = match read_bounded(&list, EXCLUDE_LIMIT) {
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read
+                .map_err(io::Error::from)
+                .map_err(StageError::file("read", &list))?,
+        };
+        lines.extend_from_slice(exclude_line(path).as_bytes());
+        write_file(&list, &lines)?;
     }
     Ok(true)
 }
@@ -79,7 +92,15 @@ pub fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
         let file = checkout.join(&path);
         let plain = file.symlink_metadata().is_ok_and(|data| data.is_file());
         if plain && !behind_link(checkout, &path) && excluded(checkout, &path) {
-            return fs::read(file).ok();
+            return match read_bounded(&file, MEMORY_LIMIT) {
+                Ok(memory) => Some(memory),
+                Err(error) => {
+                    say(format!(
+                        "The memory of the earlier attempt, {path}, is not kept: {error}."
+                    ));
+                    None
+                }
+            };
         }
     }
     None
@@ -88,8 +109,11 @@ pub fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
 /// Whether [`lay_beside`] put the file there. Asks no git: the checkout has been an agent's.
 fn excluded(checkout: &Path, path: &str) -> bool {
     let line = exclude_line(path);
-    fs::read_to_string(checkout.join(".git/info/exclude"))
-        .is_ok_and(|lines| lines.lines().any(|excluded| excluded == line.trim_end()))
+    let list = read_bounded(&checkout.join(".git/info/exclude"), EXCLUDE_LIMIT);
+    list.is_ok_and(|lines| {
+        let mut lines = lines.split(|byte| *byte == b'\n');
+        lines.any(|excluded| excluded == line.trim_end_matches('\n').as_bytes())
+    })
 }
 
 /// Removes a directory whatever its permissions: package managers like to make theirs read-only.
@@ -166,6 +190,41 @@ mod tests {
     fn an_exclude_line_means_its_path_and_nothing_else() {
         assert_eq!(exclude_line("CLAUDE.md"), "/CLAUDE.md\n");
         assert_eq!(exclude_line("a b/[x]*.md"), "/a\\ b/\\[x]\\*.md\n");
+    }
+
+    #[test]
+    fn memory_is_kept_within_its_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, content: &[u8]| write_file(&root.path().join(path), content);
+        let mut list = exclude_line("CLAUDE.md").into_bytes();
+        write(".git/info/exclude", &list).unwrap();
+        write("CLAUDE.md", b"remember").unwrap();
+        assert_eq!(memory_of(root.path(), "").unwrap(), b"remember");
+        write("CLAUDE.md", &vec![b'x'; MEMORY_LIMIT as usize + 1]).unwrap();
+        assert_eq!(memory_of(root.path(), ""), None);
+        write("CLAUDE.md", b"remember").unwrap();
+        list.resize(EXCLUDE_LIMIT as usize + 1, b'#');
+        write(".git/info/exclude", &list).unwrap();
+        assert_eq!(memory_of(root.path(), ""), None);
+    }
+
+    #[tokio::test]
+    async fn an_exclude_list_that_cannot_be_read_is_not_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let git = || local(root.path());
+        git()
+            .args(["init", "-q", "--template="])
+            .run()
+            .await
+            .unwrap();
+        let list = root.path().join(".git/info/exclude");
+        lay_beside(root.path(), "a", b"x").await.unwrap();
+        assert_eq!(fs::read(&list).unwrap(), b"/a\n");
+        let long = vec![b'#'; EXCLUDE_LIMIT as usize + 1];
+        fs::write(&list, &long).unwrap();
+        let error = lay_beside(root.path(), "b", b"x").await.unwrap_err();
+        assert!(error.to_string().contains("more than"), "{error}");
+        assert_eq!(fs::read(&list).unwrap(), long);
     }
 
     #[test]

@@ -159,10 +159,7 @@ async fn plain(
     lfs::fetch(remote, repository, commit, Some(path))
         .await
         .map_err(|why| refused(format!("its content could not be fetched: {why}")))?;
-    let content = pointer.read(repository);
-    content.ok_or_else(|| {
-        refused("its content is not at the remote; push it with git lfs push".into())
-    })
+    pointer.read_plan(repository).map_err(refused)
 }
 
 /// A code run builds with what LFS keeps; a docs run reads, and its plan is here by now.

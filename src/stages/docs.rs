@@ -2,7 +2,7 @@
 //!
 //! `prep clone` takes them out of it, `prep lay` puts them beside the agent's commit: they are read, never published.
 
-use std::{fs, path::Path};
+use std::{io, path::Path};
 
 use super::{
     checkout,
@@ -13,6 +13,8 @@ use super::{
     say,
 };
 use crate::{
+    files::read_bounded,
+    repository::git::OUTPUT_LIMIT,
     runs::{DocsSource, RunManifest, documents, naming},
     text,
 };
@@ -112,7 +114,10 @@ pub async fn lay(handover: &Path, checkout: &Path, prefix: &str) -> Result<(), S
     let paths: Vec<String> = read_json(&list)?;
     for path in paths {
         let source = handover.join(FILES).join(&path);
-        let content = fs::read(&source).map_err(StageError::file("read", source))?;
+        // As large as what `take` had from git.
+        let content = read_bounded(&source, OUTPUT_LIMIT as u64)
+            .map_err(io::Error::from)
+            .map_err(StageError::file("read", source))?;
         let place = format!("{prefix}{path}");
         if checkout::lay_beside(checkout, &place, &content).await? {
             say(format!("Laid {place} outside the commit."));

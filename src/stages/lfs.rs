@@ -14,7 +14,10 @@ use super::{
     remote::{Remote, local},
     say,
 };
-use crate::text;
+use crate::{
+    files::{open_regular, read_bounded},
+    tasks, text,
+};
 
 /// First lines of a pointer: the specification's, and the one from before it had its name.
 /// <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>
@@ -68,9 +71,15 @@ impl Pointer {
         whole.then_some(path)
     }
 
-    /// The content, once it was fetched.
-    pub fn read(&self, repository: &Path) -> Option<Vec<u8>> {
-        fs::read(self.content(repository)?).ok()
+    /// Reads a plan, once it was fetched.
+    ///
+    /// # Errors
+    /// Why it cannot be had, as a clause.
+    pub fn read_plan(&self, repository: &Path) -> Result<Vec<u8>, String> {
+        let content = self.content(repository).ok_or_else(|| {
+            "its content is not at the remote; push it with git lfs push".to_owned()
+        })?;
+        tasks::load(&content).map_err(|error| format!("its content cannot be read: {error}"))
     }
 }
 
@@ -157,7 +166,9 @@ pub async fn lay(clone: &Path, checkout: &Path) -> Result<(), StageError> {
         if !plain || behind_link(checkout, &path) {
             continue;
         }
-        let bytes = fs::read(&file).map_err(StageError::file("read", &file))?;
+        let bytes = read_bounded(&file, POINTER_LIMIT)
+            .map_err(io::Error::from)
+            .map_err(StageError::file("read", &file))?;
         let Some(content) = Pointer::parse(&bytes).and_then(|pointer| pointer.content(clone))
         else {
             continue;
@@ -177,7 +188,7 @@ pub async fn lay(clone: &Path, checkout: &Path) -> Result<(), StageError> {
 
 /// The content may be read-only; the file stays the agent's.
 fn put(content: &Path, file: &Path) -> io::Result<()> {
-    let mut from = fs::File::open(content)?;
+    let (mut from, _) = open_regular(content)?;
     let mut to = fs::File::create(file)?;
     io::copy(&mut from, &mut to).map(drop)
 }
@@ -225,6 +236,26 @@ mod tests {
         ] {
             assert_eq!(Pointer::parse(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn plan_over_the_limit_is_not_read() {
+        let repository = tempfile::tempdir().unwrap();
+        let pointer = |size: u64| Pointer {
+            oid: "0".repeat(64),
+            size,
+        };
+        let missing = pointer(1).read_plan(repository.path()).unwrap_err();
+        assert!(missing.contains("not at the remote"), "{missing}");
+        let folder = repository.path().join("lfs/objects/00/00");
+        fs::create_dir_all(&folder).unwrap();
+        let file = fs::File::create(folder.join("0".repeat(64))).unwrap();
+        // Sparse: takes no space.
+        file.set_len(tasks::LARGEST + 1).unwrap();
+        let large = pointer(tasks::LARGEST + 1)
+            .read_plan(repository.path())
+            .unwrap_err();
+        assert!(large.contains("plans are read up to 64 MB"), "{large}");
     }
 
     #[test]

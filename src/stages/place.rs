@@ -2,17 +2,23 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs, io,
     path::{Component, Path, PathBuf},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::StageError;
-use crate::runs::{MANIFEST_FILE, RunManifest, env, naming};
+use crate::{
+    files::read_bounded,
+    runs::{MANIFEST_FILE, RunManifest, env, naming},
+};
 
 /// The commit the checkout was made from, in the run's folder.
 pub const BASE: &str = "base.json";
+
+/// Most bytes of a JSON file in the handover, the run's files or the run's folder.
+const JSON_LIMIT: u64 = 4 << 20;
 
 /// The surroundings of a container.
 #[derive(Clone, Debug)]
@@ -126,9 +132,11 @@ fn stays_inside(path: &str) -> bool {
         .all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
 }
 
-/// Reads a small JSON file that another container wrote.
+/// Reads a small JSON file that another container wrote, or an agent put in its place.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StageError> {
-    let bytes = fs::read(path).map_err(StageError::file("read", path))?;
+    let bytes = read_bounded(path, JSON_LIMIT)
+        .map_err(io::Error::from)
+        .map_err(StageError::file("read", path))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| StageError::Setup(format!("{}: {error}", path.display())))
 }
@@ -143,6 +151,19 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StageError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_over_the_limit_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(BASE);
+        let mut content = b"\"c0\"".to_vec();
+        fs::write(&file, &content).unwrap();
+        assert_eq!(read_json::<String>(&file).unwrap(), "c0");
+        content.resize(JSON_LIMIT as usize + 1, b' ');
+        fs::write(&file, &content).unwrap();
+        let error = read_json::<String>(&file).unwrap_err().to_string();
+        assert!(error.contains("more than 4194304 bytes"), "{error}");
+    }
 
     #[test]
     fn a_working_directory_never_leaves_the_repository() {

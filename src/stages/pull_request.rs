@@ -1,11 +1,11 @@
 //! The pull request of a branch that was pushed.
 
-use std::fs;
-
 use super::{error::StageError, place::Place, remote, say};
 use crate::{
+    files::read_bounded,
     forge::{Call, Forge, ForgeError, PullRequest, PullRequestSpec},
     runs::{ForgeTarget, StageReport, reason},
+    templates,
 };
 
 /// Title and body among the run's files.
@@ -61,7 +61,10 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
 
 async fn ensure(place: &Place, target: &ForgeTarget) -> Result<PullRequest, ForgeError> {
     let manifest = &place.manifest;
-    let text = |name: &str| fs::read_to_string(place.run_files.join(name)).unwrap_or_default();
+    let text = |name: &str| {
+        let read = read_bounded(&place.run_files.join(name), templates::SIZE_LIMIT as u64);
+        String::from_utf8(read.unwrap_or_default()).unwrap_or_default()
+    };
     let title = text(TITLE);
     let title = title.lines().map(str::trim).find(|line| !line.is_empty());
     let spec = PullRequestSpec {

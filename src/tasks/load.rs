@@ -1,13 +1,13 @@
 //! Gets a plan's bytes from disk, whatever stands at its path: a pipe never blocks, a device is never read.
 
 use std::{
-    fs::{File, FileType, Metadata, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    fs::Metadata,
+    io,
     path::{Path, PathBuf},
 };
 
 use super::LARGEST;
+use crate::files::{ReadError, read_bounded_with_metadata};
 
 /// Why a plan could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -47,53 +47,19 @@ pub fn load(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 /// The same with the metadata of the file that was read.
 pub(super) fn load_with_metadata(path: &Path) -> Result<(Vec<u8>, Metadata), LoadError> {
-    let failed = |source| LoadError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let not_a_file = |kind| LoadError::NotAFile {
-        path: path.to_owned(),
-        what: word(kind),
-    };
-    // Asked before it is opened, since a socket cannot be and opening a device may do something; asked again after, since it may have
-    // been replaced. Not blocking, since a pipe that nobody writes into would.
-    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
-    if !kind.is_file() {
-        return Err(not_a_file(kind));
-    }
-    let mut file: File = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)
-        .map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(not_a_file(metadata.file_type()));
-    }
-    let too_large = |size| LoadError::TooLarge {
-        path: path.to_owned(),
-        size,
-    };
-    if metadata.len() > LARGEST {
-        return Err(too_large(metadata.len()));
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    let mut limited = (&mut file).take(LARGEST + 1);
-    limited.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(too_large(bytes.len() as u64));
-    }
-    Ok((bytes, metadata))
-}
-
-fn word(kind: FileType) -> &'static str {
-    if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
+    let owned = || path.to_owned();
+    read_bounded_with_metadata(path, LARGEST).map_err(|error| match error {
+        ReadError::NotAFile { what } => LoadError::NotAFile {
+            path: owned(),
+            what,
+        },
+        ReadError::TooLarge { size, .. } => LoadError::TooLarge {
+            path: owned(),
+            size,
+        },
+        ReadError::Io(source) => LoadError::Io {
+            path: owned(),
+            source,
+        },
+    })
 }

@@ -5,11 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{current_tag, load};
+use super::current_tag;
+use crate::files::read_bounded;
 
 /// Where a task file may be in a project directory, the present place first.
 pub const PLACES: [&str; 2] = [".taskmaster/tasks/tasks.json", "tasks/tasks.json"];
 
+/// Most bytes of a `state.json`: it holds a few names.
+const LARGEST_STATE: u64 = 1 << 20;
 /// Directories below the root that are looked into for other plans.
 const DEPTH: usize = 3;
 /// Directories that are looked into at most, so that a huge repository costs nothing.
@@ -74,9 +77,14 @@ fn upwards<'a>(start: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path
 /// The tag in use in the project a task file belongs to. Reads its `state.json`.
 #[must_use]
 pub fn tag_in_use(tasks_file: &Path) -> String {
-    let state = project_directory(tasks_file)
-        .and_then(|project| load(&project.join(".taskmaster/state.json")).ok());
-    current_tag(state.as_deref())
+    project_directory(tasks_file).map_or_else(|| current_tag(None), tag_of_project)
+}
+
+/// Returns the tag in use in a project directory. Reads its `state.json`; one that is not a small regular file counts as missing.
+#[must_use]
+pub fn tag_of_project(project: &Path) -> String {
+    let state = read_bounded(&project.join(".taskmaster/state.json"), LARGEST_STATE);
+    current_tag(state.ok().as_deref())
 }
 
 /// The project a task file belongs to: the directory its place is written from.
@@ -215,6 +223,18 @@ mod tests {
         let directory = project(&[".taskmaster/tasks/tasks.json", "repository/src/x"]);
         let root = directory.path().join("repository");
         assert_eq!(locate(&root.join("src"), &root), Located::default());
+    }
+
+    #[test]
+    fn state_over_the_limit_is_not_read() {
+        let directory = project(&[".taskmaster/state.json"]);
+        let state = directory.path().join(".taskmaster/state.json");
+        let mut content = br#"{"currentTag": "mvp"}"#.to_vec();
+        fs::write(&state, &content).unwrap();
+        assert_eq!(tag_of_project(directory.path()), "mvp");
+        content.resize(LARGEST_STATE as usize + 1, b' ');
+        fs::write(&state, &content).unwrap();
+        assert_eq!(tag_of_project(directory.path()), "master");
     }
 
     #[test]

@@ -16,8 +16,12 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::files::read_bounded;
+
 /// Untouched for longer, the program that took it is gone: what both code bases of Task Master go by.
 const STALE: Duration = Duration::from_secs(10);
+/// Most bytes of a lock that is a file: it holds two numbers.
+const LARGEST: u64 = 4 << 10;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -195,10 +199,27 @@ fn holder(lock: &Path) -> String {
         pid: u32,
     }
     let file = fs::symlink_metadata(lock).is_ok_and(|metadata| metadata.is_file());
-    let content = file.then(|| fs::read(lock).ok()).flatten();
+    let content = file.then(|| read_bounded(lock, LARGEST).ok()).flatten();
     let content = content.and_then(|bytes| serde_json::from_slice::<Content>(&bytes).ok());
     content.map_or_else(
         || "another program (Task Master or Flightdeck)".into(),
         |content| format!("process {}", content.pid),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_over_the_limit_names_no_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = directory.path().join("tasks.json.lock");
+        let mut content = br#"{"pid": 42}"#.to_vec();
+        fs::write(&lock, &content).unwrap();
+        assert_eq!(holder(&lock), "process 42");
+        content.resize(LARGEST as usize + 1, b' ');
+        fs::write(&lock, &content).unwrap();
+        assert!(holder(&lock).starts_with("another program"));
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 
 /// Each line may use the lines above it. Rooms of one line may use each other only where the line says so.
 const LAYERS: &[(&[&str], Siblings)] = &[
+    (&["files"], Siblings::Apart),
     (&["text"], Siblings::Apart),
     (&["telemetry"], Siblings::Apart),
     (&["proxy"], Siblings::Apart),
@@ -42,7 +43,7 @@ enum Siblings {
 /// Outside crates that a room must never name.
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (
-        &["text", "resources", "runs", "tasks", "transcript"],
+        &["files", "text", "resources", "runs", "tasks", "transcript"],
         &["tokio", "ratatui", "crossterm", "git2", "std::process"],
     ),
     (&["runs", "tasks", "transcript"], &["kube"]),
@@ -51,6 +52,22 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
 
 /// Rooms inside the console that must be pure: they never meet the cluster.
 const PURE_CONSOLE: &[&str] = &["view", "layout", "widgets", "panels", "overlays"];
+
+/// Rooms that read what a repository, an agent or another container wrote: only through `files`, never with these.
+const READING_OTHERS: &[&str] = &[
+    "agents",
+    "console",
+    "preflight",
+    "repository",
+    "stages",
+    "tasks",
+];
+const UNBOUNDED: &[&str] = &[
+    "fs::read(",
+    "fs::read_to_string(",
+    "File::open(",
+    "read_to_end(",
+];
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(directory: &Path, out: &mut Vec<(PathBuf, String)>) {
@@ -303,4 +320,20 @@ fn the_reader_of_uses_sees_what_is_used() {
     let source =
         "use crate::{runs::{Run, Stage}, text};\n// crate::console\nfn f() { crate::verbs::x() }";
     assert_eq!(used_rooms(source), ["runs", "text", "verbs"]);
+}
+
+#[test]
+fn files_of_others_are_read_with_a_limit() {
+    let mut broken = Vec::new();
+    for (path, source) in sources() {
+        let name = path.file_stem().unwrap().to_string_lossy();
+        let test = name.ends_with("tests") || name == "situations" || name == "fixture";
+        if test || !READING_OTHERS.contains(&room(&path).as_str()) {
+            continue;
+        }
+        let code = source.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+        let found = UNBOUNDED.iter().filter(|call| code.contains(**call));
+        broken.extend(found.map(|call| format!("{}: {call}", path.display())));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

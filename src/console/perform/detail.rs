@@ -23,6 +23,7 @@ use crate::{
         widgets::text_view::Export,
         world::RunId,
     },
+    files::{ReadError, read_bounded},
     forge::{Forge, ForgeError, Pace, PullRequestStatus, Secret, stand_in},
     ledger::{Ledger, LedgerError},
     repository::{self, DiffError},
@@ -112,15 +113,13 @@ pub(super) async fn answer(
     super::send(&sender, Msg::Detail(news)).await;
 }
 
-/// The documents in a task's folder, in the order they are read.
+/// The documents in a task's folder, in the order they are read. One that cannot be read has the reason in its place.
 fn documents(directory: &Path) -> Vec<(String, String)> {
     let read = |name: &&str| {
-        let path = directory.join(name);
-        let size = fs::metadata(&path).ok()?.len();
-        let text = if size > DOCUMENT_LIMIT {
-            format!("This document has {size} bytes, too many to be shown here.")
-        } else {
-            String::from_utf8_lossy(&fs::read(&path).ok()?).into_owned()
+        let text = match read_bounded(&directory.join(name), DOCUMENT_LIMIT) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => format!("This document cannot be shown: {error}."),
         };
         Some(((*name).to_owned(), text))
     };
@@ -353,12 +352,18 @@ mod tests {
         for (name, text) in [("prompt.md", "p"), ("task.md", "t"), ("notes.md", "n")] {
             fs::write(folder.path().join(name), text).unwrap();
         }
+        // Nothing but a regular file is read: a repository can bring a link to `/dev/zero`.
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("design-spec.md")).unwrap();
         let read = documents(folder.path());
         assert_eq!(
             read,
             [
                 ("task.md".to_owned(), "t".to_owned()),
-                ("prompt.md".to_owned(), "p".to_owned())
+                ("prompt.md".to_owned(), "p".to_owned()),
+                (
+                    "design-spec.md".to_owned(),
+                    "This document cannot be shown: it is a device, not a file.".to_owned()
+                )
             ]
         );
     }

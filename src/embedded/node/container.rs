@@ -30,9 +30,12 @@ use super::{
     sources::Missing,
     status::End,
 };
-use crate::embedded::{
-    attempt::{Attempt, Ended, Spec, Started},
-    log, shim,
+use crate::{
+    embedded::{
+        attempt::{Attempt, Ended, Spec, Started},
+        log, shim,
+    },
+    files::open_regular,
 };
 
 /// Bytes of a termination message that are kept: the last ones.
@@ -317,9 +320,9 @@ pub fn end(container: &Container, attempt: &Attempt, ended: Ended) -> End {
     }
 }
 
-/// The last bytes of a file as text; `None` when there are none.
+/// The last bytes of a file as text; `None` when there are none. The container may have put anything in its place.
 fn last(path: &Path, limit: u64) -> Option<String> {
-    let mut file = File::open(path).ok()?;
+    let (mut file, _) = open_regular(path).ok()?;
     let length = file.seek(SeekFrom::End(0)).ok()?;
     file.seek(SeekFrom::Start(length.saturating_sub(limit)))
         .ok()?;
@@ -338,6 +341,17 @@ fn last_of_log(attempt: &Attempt) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_a_termination_message() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("message");
+        fs::write(&path, "0123456789").unwrap();
+        assert_eq!(last(&path, 4).as_deref(), Some("6789"));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(last(&path, 4), None);
+    }
 
     #[tokio::test]
     async fn a_shim_that_an_earlier_node_had_only_just_started_is_awaited() {
