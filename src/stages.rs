@@ -5,6 +5,7 @@
 //! act. It knows no cluster: files, git and a forge are its whole world.
 
 mod agent;
+mod branch;
 mod changes;
 mod checkout;
 mod clone;

@@ -104,6 +104,7 @@ pub struct RunManifest {
     pub context_version: i32,
     pub repository_url: String,
     pub source_branch: String,
+    /// The branch the work is meant for; publish reports the one it pushed.
     pub target_branch: String,
     pub working_directory: String,
     pub tag: String,
@@ -159,7 +160,7 @@ impl RunManifest {
             context_version: spec.context_version,
             repository_url: spec.repository_url.clone(),
             source_branch: spec.source_branch.clone(),
-            target_branch: run.branch(),
+            target_branch: run.planned_branch(),
             working_directory: spec.working_directory.clone(),
             tag: spec.tag.clone(),
             task_ids: run.tasks.clone(),

@@ -98,20 +98,24 @@ impl Run {
         self.spec.cancel_version >= self.spec.context_version
     }
 
-    /// The branch the work goes to: what the status resolved, else what the spec says, else the default of the kind.
+    /// The branch the work is on: the one that was pushed, or the one it will go to. The status knows it.
     #[must_use]
     pub fn branch(&self) -> String {
-        self.status
-            .branch
-            .clone()
-            .or_else(|| self.spec.target_branch.clone())
-            .unwrap_or_else(|| {
-                naming::target_branch(
-                    self.kind,
-                    self.name(),
-                    self.tasks.first().map_or("", String::as_str),
-                )
-            })
+        let known = self.status.branch.clone();
+        known.unwrap_or_else(|| self.planned_branch())
+    }
+
+    /// The branch each attempt is meant for: what the spec says, or the default of the kind. An attempt whose work does not
+    /// contain what that branch holds is pushed to another one, see [`Run::branch`].
+    #[must_use]
+    pub fn planned_branch(&self) -> String {
+        self.spec.target_branch.clone().unwrap_or_else(|| {
+            naming::target_branch(
+                self.kind,
+                self.name(),
+                self.tasks.first().map_or("", String::as_str),
+            )
+        })
     }
 
     /// Paths of the documents a docs run must write, from the repository root.

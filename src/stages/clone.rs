@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    docs,
+    branch, docs,
     error::StageError,
     fetch, lfs,
     place::{Place, write_json},
@@ -42,6 +42,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         .await?
         .text();
     say(format!("Cloned commit {commit}."));
+    branch::check_target(manifest, &remote, handover, &commit).await?;
 
     let report = match &manifest.docs {
         None => verified(manifest, &remote, &repository, &commit).await?.0,

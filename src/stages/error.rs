@@ -47,6 +47,20 @@ impl StageError {
         }
     }
 
+    /// The same verdict, with what is known already.
+    pub fn reporting(self, known: &StageReport) -> Self {
+        match self {
+            Self::Ended {
+                reason, message, ..
+            } => Self::Ended {
+                reason,
+                message,
+                report: Box::new(known.clone()),
+            },
+            other => other,
+        }
+    }
+
     /// What the controller is told; `otherwise` is the reason of an error that has none.
     pub fn into_report(self, otherwise: &str) -> StageReport {
         let message = one_line(&self.to_string());
@@ -59,6 +73,14 @@ impl StageError {
             message: Some(message),
             ..report
         }
+    }
+}
+
+/// A message with a note after it.
+pub fn annotated(message: String, note: Option<&str>) -> String {
+    match note {
+        Some(note) => format!("{message}; {note}"),
+        None => message,
     }
 }
 

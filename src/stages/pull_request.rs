@@ -1,6 +1,10 @@
 //! The pull request of a branch that was pushed.
 
-use super::{error::StageError, place::Place, remote, say};
+use super::{
+    error::{StageError, annotated},
+    place::Place,
+    remote, say,
+};
 use crate::{
     files::read_bounded,
     forge::{Call, Forge, ForgeError, PullRequest, PullRequestSpec},
@@ -17,19 +21,20 @@ const BODY: &str = "pr-body.md";
 /// # Errors
 /// When the forge refuses: the branch stays pushed, but a run without its pull request is no success.
 pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, StageError> {
-    let branch = &place.manifest.target_branch;
+    let branch = report.branch.clone().unwrap_or_default();
+    let note = report.message.clone();
     let Some(target) = &place.manifest.forge else {
         let message = format!(
             "the remote is no known forge, so there is no pull request; the work is on the branch {branch}"
         );
         say(&message);
         return Ok(StageReport {
-            message: Some(message),
+            message: Some(annotated(message, note.as_deref())),
             pull_request_reason: Some(reason::NO_FORGE.to_owned()),
             ..report
         });
     };
-    match ensure(place, target).await {
+    match ensure(place, target, &branch).await {
         Ok(made) => {
             let then = if made.auto_merge {
                 ", which merges by itself once its base branch's conditions are met"
@@ -41,8 +46,9 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
                 made.number, made.url
             ));
             made.notes.iter().for_each(say);
+            let notes: Vec<String> = note.into_iter().chain(made.notes).collect();
             Ok(StageReport {
-                message: (!made.notes.is_empty()).then(|| made.notes.join(" ")),
+                message: (!notes.is_empty()).then(|| notes.join("; ")),
                 pull_request_url: Some(made.url),
                 pull_request_number: Some(made.number),
                 ..report
@@ -50,7 +56,10 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
         }
         Err(error) => Err(StageError::Ended {
             reason: reason::PULL_REQUEST_FAILED,
-            message: format!("the branch {branch} is pushed, but it has no pull request: {error}"),
+            message: annotated(
+                format!("the branch {branch} is pushed, but it has no pull request: {error}"),
+                note.as_deref(),
+            ),
             report: Box::new(StageReport {
                 pull_request_reason: Some(error.name().to_owned()),
                 ..report
@@ -59,7 +68,11 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
     }
 }
 
-async fn ensure(place: &Place, target: &ForgeTarget) -> Result<PullRequest, ForgeError> {
+async fn ensure(
+    place: &Place,
+    target: &ForgeTarget,
+    branch: &str,
+) -> Result<PullRequest, ForgeError> {
     let manifest = &place.manifest;
     let text = |name: &str| {
         let read = read_bounded(&place.run_files.join(name), templates::SIZE_LIMIT as u64);
@@ -68,7 +81,7 @@ async fn ensure(place: &Place, target: &ForgeTarget) -> Result<PullRequest, Forg
     let title = text(TITLE);
     let title = title.lines().map(str::trim).find(|line| !line.is_empty());
     let spec = PullRequestSpec {
-        head: manifest.target_branch.clone(),
+        head: branch.to_owned(),
         base: manifest.source_branch.clone(),
         title: title.unwrap_or(&manifest.run).to_owned(),
         body: text(BODY),

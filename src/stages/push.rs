@@ -5,14 +5,14 @@
 use std::path::Path;
 
 use super::{
+    branch::{self, SOURCE},
     changes::{self, Mode},
     collect::{BUNDLE, COLLECTED, Collected},
-    error::StageError,
+    error::{StageError, annotated},
     judge::{self, Verdict},
-    lay::agent_email,
     place::{Place, read_json},
     pull_request,
-    remote::{self, Problem, Remote, local},
+    remote::{self, Remote, local},
     say, submodules,
 };
 use crate::{
@@ -22,12 +22,8 @@ use crate::{
     text,
 };
 
-/// The source branch as the remote has it now.
-const SOURCE: &str = "refs/flightdeck/source";
 /// What the agent ended on.
 const HEAD: &str = "refs/flightdeck/head";
-/// The target branch as the remote has it now.
-const TARGET: &str = "refs/flightdeck/target";
 
 pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let manifest = &place.manifest;
@@ -68,6 +64,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         }
         Verdict::Incomplete(message) => {
             let report = push(manifest, &remote, repository, &work.head, report).await?;
+            let message = annotated(message, report.message.as_deref());
             Err(ended(reason::INCOMPLETE, message, report))
         }
         Verdict::Publish => {
@@ -227,7 +224,7 @@ async fn documents_in(
     ))
 }
 
-/// Pushes `head`, by its id, to the target branch.
+/// Pushes `head`, by its id, to the branch that is chosen for it.
 async fn push(
     manifest: &RunManifest,
     remote: &Remote,
@@ -235,26 +232,13 @@ async fn push(
     head: &str,
     report: StageReport,
 ) -> Result<StageReport, StageError> {
-    let branch = &manifest.target_branch;
-    let standing = standing(manifest, remote, repository, head).await?;
-    let lease = match &standing {
-        Standing::Same => None,
-        Standing::Absent => Some(format!("--force-with-lease=refs/heads/{branch}:")),
-        Standing::Behind(tip) | Standing::Earlier(tip) => {
-            Some(format!("--force-with-lease=refs/heads/{branch}:{tip}"))
-        }
-        Standing::Foreign(tip) => {
-            return Err(ended(
-                reason::PUSH_FAILED,
-                format!(
-                    "{} has a branch {branch} at {tip} with work that is not this run's; choose another target branch, or delete that one",
-                    remote.shown()
-                ),
-                report,
-            ));
-        }
-    };
-    if let Some(lease) = lease {
+    let destination = branch::destination(manifest, remote, repository, head)
+        .await
+        .map_err(|error| error.reporting(&report))?;
+    let branch = destination.branch;
+    if let Some(expected) = destination.expected {
+        // The branch is absent or an ancestor of the work. The lease is for the time since that was seen.
+        let lease = format!("--force-with-lease=refs/heads/{branch}:{expected}");
         remote
             .talk(repository, |git| {
                 git.args(["push", "--quiet", &lease, "--", &remote.url])
@@ -270,66 +254,13 @@ async fn push(
             })?;
     }
     say(format!("Pushed {head} to {} as {branch}.", remote.shown()));
+    if let Some(note) = &destination.note {
+        say(format!("{note}."));
+    }
     Ok(StageReport {
         commit: Some(head.to_owned()),
-        branch: Some(branch.clone()),
+        branch: Some(branch),
+        message: destination.note,
         ..report
     })
-}
-
-/// How the target branch at the remote stands to what is to be pushed.
-enum Standing {
-    Absent,
-    /// There already: an earlier try of this stage got this far.
-    Same,
-    /// A fast-forward brings it here.
-    Behind(String),
-    /// An earlier attempt of this run, which this one replaces.
-    Earlier(String),
-    /// Somebody else's work.
-    Foreign(String),
-}
-
-async fn standing(
-    manifest: &RunManifest,
-    remote: &Remote,
-    repository: &Path,
-    head: &str,
-) -> Result<Standing, StageError> {
-    let target = format!("+refs/heads/{}:{TARGET}", manifest.target_branch);
-    let fetched = remote
-        .talk(repository, |git| {
-            git.args(["fetch", "--quiet", "--no-tags", "--"])
-                .args([&remote.url, &target])
-        })
-        .await;
-    match fetched {
-        Err(error) if error.problem == Problem::NoBranch => return Ok(Standing::Absent),
-        Err(error) => return Err(error.ended(reason::PUSH_FAILED)),
-        Ok(_) => {}
-    }
-    let tip = resolve(repository, TARGET).await?;
-    if tip == head {
-        return Ok(Standing::Same);
-    }
-    let ancestor = local(repository)
-        .args(["merge-base", "--is-ancestor", &tip, head])
-        .run()
-        .await
-        .is_ok();
-    if ancestor {
-        return Ok(Standing::Behind(tip));
-    }
-    // A person may have committed on top of an earlier attempt: that is never overwritten.
-    let committers = local(repository)
-        .args(["log", "--format=%ce", &tip, "--not", SOURCE, "--"])
-        .run()
-        .await?
-        .text();
-    let email = agent_email(&manifest.run);
-    if committers.lines().all(|committer| committer == email) {
-        Ok(Standing::Earlier(tip))
-    } else {
-        Ok(Standing::Foreign(tip))
-    }
 }

@@ -264,40 +264,155 @@ fn documents_that_are_missing_or_empty_keep_the_branch_but_not_the_success() {
     );
 }
 
+/// An agent that leaves the documents incomplete.
+const INCOMPLETE: &str =
+    "mkdir -p .taskmaster/docs/task-1 && echo x > .taskmaster/docs/task-1/task.md";
+
 #[test]
-fn a_retry_replaces_what_the_run_pushed_before() {
+fn a_new_attempt_keeps_what_an_earlier_one_pushed() {
     let mut bench = Bench::new();
-    bench.agent("mkdir -p .taskmaster/docs/task-1 && echo x > .taskmaster/docs/task-1/task.md");
+    bench.agent(INCOMPLETE);
+    let first = bench.run();
+    assert_eq!(first.report.reason.as_deref(), Some(reason::INCOMPLETE));
+    assert_eq!(first.report.branch.as_deref(), Some("docs/run-1"));
+    bench.manifest.context_version = 2;
+    bench.agent("flightdeck agent template");
+    let second = bench.run();
+    assert_eq!(second.code, 0, "{}", second.log);
+    assert_eq!(second.report.branch.as_deref(), Some("docs/run-1-v2"));
+    for (branch, commit) in [
+        ("docs/run-1", first.report.commit),
+        ("docs/run-1-v2", second.report.commit.clone()),
+    ] {
+        assert_eq!(Some(bench.origin(&["rev-parse", branch])), commit);
+    }
+    let note = "docs/run-1 holds the commits of an earlier attempt; pushed to docs/run-1-v2";
+    let message = second.report.message.clone().unwrap();
+    assert!(message.ends_with(note), "{message}");
+    assert!(second.log.contains(&format!("{note}.")), "{}", second.log);
+
+    // Publishing again finds the branch, for this attempt or for the next one, which begins at publish.
+    for version in [2, 3] {
+        bench.manifest.context_version = version;
+        let again = bench.stage("publish push");
+        assert_eq!(again.report, second.report, "{}", again.log);
+    }
+    let branches = bench.origin(&["branch", "--list", "docs/*"]);
+    assert_eq!(branches.lines().count(), 2, "{branches}");
+}
+
+#[test]
+fn a_taken_alternative_branch_is_kept_too() {
+    let mut bench = Bench::new();
+    bench.agent(INCOMPLETE);
+    bench.run();
+    // One has a colleague's work, the other is an ancestor of every attempt's.
+    bench.git(&["checkout", "-qb", "mine"]);
+    bench.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
+    bench.git(&["push", "-q", "origin", "mine:docs/run-1-v2"]);
+    bench.git(&["push", "-q", "origin", "mine~1:refs/heads/docs/run-1-v2-2"]);
+    bench.manifest.context_version = 2;
+    let ended = bench.run();
     assert_eq!(
-        bench.run().report.reason.as_deref(),
-        Some(reason::INCOMPLETE)
+        ended.report.reason.as_deref(),
+        Some(reason::INCOMPLETE),
+        "{}",
+        ended.log
     );
+    assert_eq!(ended.report.branch.as_deref(), Some("docs/run-1-v2-3"));
+    let message = ended.report.message.unwrap();
+    assert!(message.ends_with("pushed to docs/run-1-v2-3"), "{message}");
+    for (branch, commit) in [("docs/run-1-v2", "mine"), ("docs/run-1-v2-2", "mine~1")] {
+        let tip = bench.origin(&["rev-parse", branch]);
+        assert_eq!(tip, bench.git(&["rev-parse", commit]), "{branch}");
+    }
+}
+
+#[test]
+fn an_attempt_that_continues_an_earlier_one_fast_forwards_its_branch() {
+    let mut bench = Bench::new();
+    bench.manifest.continue_session = true;
+    bench.agent(INCOMPLETE);
+    let first = bench.run().report.commit.unwrap();
     bench.manifest.context_version = 2;
     bench.agent("flightdeck agent template");
     let ended = bench.run();
     assert_eq!(ended.code, 0, "{}", ended.log);
-    assert_eq!(
-        ended.report.commit,
-        Some(bench.origin(&["rev-parse", "docs/run-1"]))
-    );
+    assert_eq!(ended.report.branch.as_deref(), Some("docs/run-1"));
+    bench.origin(&["merge-base", "--is-ancestor", &first, "docs/run-1"]);
 }
 
 #[test]
-fn a_branch_with_somebody_elses_work_is_never_overwritten() {
-    let bench = Bench::new();
+fn a_commit_on_top_of_an_earlier_attempt_is_kept() {
+    let mut bench = Bench::new();
+    bench.agent(INCOMPLETE);
+    bench.run();
+    bench.git(&["fetch", "-q", "origin", "docs/run-1"]);
+    bench.git(&["checkout", "-q", "FETCH_HEAD"]);
+    bench.git(&["commit", "-q", "--allow-empty", "-m", "review"]);
+    bench.git(&["push", "-q", "origin", "HEAD:docs/run-1"]);
+    bench.manifest.context_version = 2;
+    let ended = bench.run();
+    assert_eq!(
+        ended.report.branch.as_deref(),
+        Some("docs/run-1-v2"),
+        "{}",
+        ended.log
+    );
+    let tip = bench.origin(&["rev-parse", "docs/run-1"]);
+    assert_eq!(tip, bench.git(&["rev-parse", "HEAD"]));
+}
+
+/// Pushes a commit of a person to the target branch; returns it.
+fn push_foreign(bench: &Bench) -> String {
     bench.git(&["checkout", "-qb", "docs/run-1"]);
     bench.write("mine.txt", "a person's");
     bench.git(&["add", "."]);
     bench.git(&["commit", "-qm", "mine"]);
     bench.git(&["push", "-q", "origin", "docs/run-1"]);
-    let before = bench.origin(&["rev-parse", "docs/run-1"]);
-    let ended = bench.run();
+    bench.origin(&["rev-parse", "docs/run-1"])
+}
+
+#[test]
+fn foreign_work_on_the_target_branch_is_refused_before_the_agent_starts() {
+    let bench = Bench::new();
+    let before = push_foreign(&bench);
+    let prep = bench.stage("prep clone");
     assert_eq!(
-        (ended.code, ended.report.reason.as_deref()),
-        (1, Some(reason::PUSH_FAILED))
+        (prep.code, prep.report.reason.as_deref()),
+        (1, Some(reason::PUSH_FAILED)),
+        "{}",
+        prep.log
     );
-    assert!(ended.report.message.unwrap().contains("not this run's"));
+    assert!(prep.report.message.unwrap().contains("not this run's"));
     assert_eq!(bench.origin(&["rev-parse", "docs/run-1"]), before);
+}
+
+#[test]
+fn foreign_work_that_arrives_while_the_agent_works_is_refused_too() {
+    let bench = Bench::new();
+    bench.run_until("publish collect");
+    let before = push_foreign(&bench);
+    let push = bench.stage("publish push");
+    assert_eq!(
+        (push.code, push.report.reason.as_deref()),
+        (1, Some(reason::PUSH_FAILED)),
+        "{}",
+        push.log
+    );
+    assert!(push.report.message.unwrap().contains("not this run's"));
+    assert_eq!(push.report.documents.unwrap().written, 8);
+    assert_eq!(bench.origin(&["rev-parse", "docs/run-1"]), before);
+}
+
+#[test]
+fn an_empty_target_branch_is_no_foreign_work() {
+    let bench = Bench::new();
+    bench.push("README.md", "later");
+    bench.git(&["push", "-q", "origin", "HEAD~1:refs/heads/docs/run-1"]);
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert_eq!(ended.report.branch.as_deref(), Some("docs/run-1"));
 }
 
 #[test]

@@ -28,6 +28,9 @@ const PUBLISH_AGAIN: [&str; 7] = [
     why::CANCELLED,
 ];
 
+/// Bytes of a branch name that a report may give.
+const BRANCH_LIMIT: usize = 1024;
+
 /// What a stage that is being stopped may seem to have ended of.
 const BY_A_STOP: [&str; 4] = [
     reason::DEADLINE_EXCEEDED,
@@ -227,7 +230,11 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
             }
         }
         Stage::Publish => {
-            draft.status.commit = commit(report).or(draft.status.commit.take());
+            if let Some(commit) = commit(report) {
+                draft.status.commit = Some(commit);
+                // Not always the planned one: what an earlier attempt pushed is never replaced.
+                draft.status.branch = branch(report).or(draft.status.branch.take());
+            }
             if let Some(documents) = &report.documents {
                 let mut documents = documents.clone();
                 documents.missing.truncate(20);
@@ -264,6 +271,12 @@ fn commit(report: &StageReport) -> Option<String> {
     let id = report.commit.as_deref()?;
     let whole = [40, 64].contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit());
     whole.then(|| id.to_owned())
+}
+
+fn branch(report: &StageReport) -> Option<String> {
+    let name = report.branch.as_deref()?;
+    let plain = !name.is_empty() && name.len() <= BRANCH_LIMIT && one_line(name) == name;
+    plain.then(|| name.to_owned())
 }
 
 /// Whether it can be a condition's reason.

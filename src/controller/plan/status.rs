@@ -207,6 +207,7 @@ impl<'a> Draft<'a> {
         let branch = self.status.branch.clone().unwrap_or_default();
         let said = self.observed_publish_message();
         let message = match (&self.status.pull_request_url, said) {
+            (Some(url), Some(said)) if said != *url => format!("published as {url}; {said}"),
             (Some(url), _) => format!("published as {url}"),
             (None, Some(said)) => said,
             (None, None) => format!("pushed to {branch}"),
@@ -214,7 +215,7 @@ impl<'a> Draft<'a> {
         self.end(&Phase::Succeeded, why::SUCCEEDED, &message);
     }
 
-    /// The sentence about why there is no pull request, as the condition has it.
+    /// What publish says beside the pull request, or why there is none, as the condition has it.
     fn observed_publish_message(&self) -> Option<String> {
         let condition = self.condition(condition_of(Stage::Publish))?;
         Some(condition.message.clone()).filter(|message| !message.is_empty())

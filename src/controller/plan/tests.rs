@@ -719,6 +719,40 @@ fn a_docs_run_says_at_once_how_many_documents_are_expected() {
 }
 
 #[test]
+fn the_branch_in_the_status_is_the_one_that_was_pushed() {
+    let note = "docs/x holds the commits of an earlier attempt; pushed to docs/x-v2";
+    let url = "https://github.com/acme/shop/pull/41";
+    let pushed = |commit: &str, branch: &str| StageReport {
+        commit: Some(commit.repeat(40)),
+        branch: Some(branch.into()),
+        message: Some(note.into()),
+        pull_request_url: Some(url.into()),
+        pull_request_number: Some(41),
+        ..report()
+    };
+    let mut world = docs().at(Stage::Publish).ends(Ok(pushed("b", "docs/x-v2")));
+    world.reconcile();
+    let status = &world.run().status;
+    assert_eq!(status.branch.as_deref(), Some("docs/x-v2"));
+    let message = status.message.as_deref();
+    assert_eq!(
+        message,
+        Some(format!("published as {url}; {note}").as_str())
+    );
+    // The next attempt is planned for the same branch as the first.
+    assert_eq!(world.run().planned_branch(), "docs/docs-shop-7f3a");
+    world = world.spec(|spec| spec.context_version = 2);
+    world.reconcile();
+    assert_eq!(world.run().branch(), "docs/x-v2");
+
+    for (commit, branch) in [("no id", "docs/x-v2"), ("b", "x\u{1b}[31m"), ("b", "")] {
+        let mut world = docs().at(Stage::Publish).ends(Ok(pushed(commit, branch)));
+        world.reconcile();
+        assert_eq!(world.run().branch(), "docs/docs-shop-7f3a", "{branch}");
+    }
+}
+
+#[test]
 fn a_missing_secret_is_named_with_its_key() {
     let mut world = docs()
         .spec(|spec| spec.github_user = Some("octocat".into()))

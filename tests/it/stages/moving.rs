@@ -47,7 +47,7 @@ fn a_branch_that_somebody_makes_at_the_last_moment_is_not_overwritten() {
 #[test]
 fn a_branch_that_cannot_be_looked_at_is_not_taken_for_none() {
     let mut bench = Bench::new();
-    let before = "case \"$*\" in *refs/flightdeck/target*) echo 'fatal: The requested URL returned error: 403' >&2; exit 128;; esac";
+    let before = "case \" $* \" in *' ls-remote '*) echo 'fatal: The requested URL returned error: 403' >&2; exit 128;; esac";
     let ended = publishing(&mut bench, before);
     assert_eq!(
         (ended.code, ended.report.reason.as_deref()),

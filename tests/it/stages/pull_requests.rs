@@ -50,6 +50,29 @@ async fn a_pull_request_goes_to_the_branch_that_was_cloned_and_is_found_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_attempt_opens_its_pull_request_from_the_branch_it_pushed() {
+    let (mut bench, _stand_in) = forged().await;
+    assert_eq!(bench.run().report.pull_request_number, Some(1));
+    bench.manifest.context_version = 2;
+    bench.agent("flightdeck agent template; git commit --amend -qm other");
+    let second = bench.run();
+    assert_eq!(
+        (second.code, second.report.pull_request_number),
+        (0, Some(2)),
+        "{}",
+        second.log
+    );
+    assert_eq!(second.report.branch.as_deref(), Some("docs/run-1-v2"));
+    let message = second.report.message.unwrap();
+    assert!(
+        message.ends_with("earlier attempt; pushed to docs/run-1-v2"),
+        "{message}"
+    );
+    let state = std::fs::read_to_string(bench.path("forge.json")).unwrap();
+    assert!(state.contains("\"docs/run-1-v2\""), "{state}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_pull_request_is_a_failed_run_with_its_branch_kept() {
     let (bench, stand_in) = forged().await;
     stand_in
