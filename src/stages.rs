@@ -13,6 +13,7 @@ mod collect;
 mod docs;
 mod error;
 mod fetch;
+mod history;
 mod judge;
 mod lay;
 mod lfs;

@@ -1,7 +1,7 @@
 //! What a commit changes, as `git diff-tree -r -z` says it. Pure.
 
 /// One path that differs between two commits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
     /// From the repository root. Invalid UTF-8 is replaced: such a path equals no path a run expects.
     pub path: String,
@@ -10,7 +10,7 @@ pub struct Change {
 }
 
 /// What stands at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     Absent,
     File,

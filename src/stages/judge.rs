@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::changes::{Change, Mode};
+use super::{
+    changes::{Change, Mode},
+    history::Changes,
+};
 use crate::{
     resources::Documents,
     runs::{RunKind, RunManifest, reason},
@@ -30,21 +33,17 @@ pub enum Verdict {
     },
 }
 
-/// Judges `changes` of a run; `documents` is what the judged commit holds of them.
-pub fn judge(manifest: &RunManifest, changes: &[Change], documents: Option<&Documents>) -> Verdict {
-    let outside: Vec<String> = match manifest.kind {
-        RunKind::Docs => {
-            let own = manifest.expected_documents().into_iter().collect();
-            changes
-                .iter()
-                .filter_map(|change| beyond_docs(change, &own))
-                .collect()
-        }
-        RunKind::Code => changes
-            .iter()
-            .filter_map(|change| beyond_code(change, manifest))
-            .collect(),
+/// Judges the changes of a run; `documents` is what the judged commit holds of them.
+pub fn judge(manifest: &RunManifest, changes: &Changes, documents: Option<&Documents>) -> Verdict {
+    let own: HashSet<String> = manifest.expected_documents().into_iter().collect();
+    let beyond = |change: &Change| match manifest.kind {
+        RunKind::Docs => beyond_docs(change, &own),
+        RunKind::Code => beyond_code(change, manifest),
     };
+    let mut outside: Vec<String> = changes.net.iter().filter_map(beyond).collect();
+    let undone = changes.undone.iter().filter_map(beyond);
+    // A commit that a later one undoes is pushed all the same.
+    outside.extend(undone.map(|named| format!("{named} (in an earlier commit)")));
     if !outside.is_empty() {
         return Verdict::Refuse {
             reason: reason::OUTSIDE_TASK,
@@ -55,7 +54,7 @@ pub fn judge(manifest: &RunManifest, changes: &[Change], documents: Option<&Docu
         };
     }
     let missing = documents.filter(|documents| documents.written < documents.expected);
-    match (changes.is_empty(), missing) {
+    match (changes.net.is_empty(), missing) {
         (true, None) if manifest.kind == RunKind::Docs => {
             Verdict::AlreadyDone("every document was there already: nothing to write".into())
         }
@@ -214,6 +213,14 @@ pub mod tests {
         }
     }
 
+    /// Changes that no commit undoes.
+    fn net(changes: &[Change]) -> Changes {
+        Changes {
+            net: changes.to_vec(),
+            ..Changes::default()
+        }
+    }
+
     fn written(path: &str) -> Change {
         change(path, Mode::Absent, Mode::File)
     }
@@ -294,9 +301,30 @@ pub mod tests {
             (vec![change(doc, File, Executable)], 8, "OutsideTask"),
             (vec![change(doc, Executable, Executable)], 8, "publish"),
         ] {
-            let verdict = judge(&manifest(), &changes, Some(&documents(present)));
+            let verdict = judge(&manifest(), &net(&changes), Some(&documents(present)));
             assert_eq!(word(&verdict), expected, "{changes:?} with {present} of 8");
         }
+    }
+
+    #[test]
+    fn a_change_that_a_later_commit_undoes_is_judged_too() {
+        let changes = Changes {
+            net: vec![written(".taskmaster/docs/task-1/task.md")],
+            undone: vec![written("secret.txt")],
+        };
+        let Verdict::Refuse { message, .. } = judge(&manifest(), &changes, Some(&documents(8)))
+        else {
+            panic!("not refused");
+        };
+        assert!(
+            message.ends_with(": secret.txt (in an earlier commit)"),
+            "{message}"
+        );
+        let nothing_left = Changes {
+            net: Vec::new(),
+            undone: vec![written("src/lib.rs")],
+        };
+        assert_eq!(word(&judge(&code(), &nothing_left, None)), "NoChanges");
     }
 
     #[test]
@@ -308,11 +336,11 @@ pub mod tests {
         };
         let own = "apps/web/.taskmaster/docs/v2/task-2/prompt.md";
         assert_eq!(
-            judge(&run, &[written(own)], Some(&documents(8))),
+            judge(&run, &net(&[written(own)]), Some(&documents(8))),
             Verdict::Publish
         );
         let roots = written(".taskmaster/docs/v2/task-2/prompt.md");
-        let verdict = judge(&run, &[roots], Some(&documents(8)));
+        let verdict = judge(&run, &net(&[roots]), Some(&documents(8)));
         assert_eq!(word(&verdict), "OutsideTask");
     }
 
@@ -324,10 +352,11 @@ pub mod tests {
         };
         let changes = [written(".taskmaster/docs/task-1/task.md")];
         assert_eq!(
-            judge(&asked, &changes, Some(&documents(1))),
+            judge(&asked, &net(&changes), Some(&documents(1))),
             Verdict::Publish
         );
-        let Verdict::Incomplete(message) = judge(&manifest(), &changes, Some(&documents(6))) else {
+        let Verdict::Incomplete(message) = judge(&manifest(), &net(&changes), Some(&documents(6)))
+        else {
             panic!("not incomplete");
         };
         assert!(
@@ -352,14 +381,18 @@ pub mod tests {
             (vec![".flightdeck.md"], "publish"),
         ] {
             let changes: Vec<_> = paths.iter().map(|path| written(path)).collect();
-            assert_eq!(word(&judge(&code(), &changes, None)), expected, "{paths:?}");
+            assert_eq!(
+                word(&judge(&code(), &net(&changes), None)),
+                expected,
+                "{paths:?}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_names_the_paths_but_not_thousands() {
         let changes: Vec<_> = (0..5000).map(|n| written(&format!("f{n}"))).collect();
-        let Verdict::Refuse { message, .. } = judge(&manifest(), &changes, None) else {
+        let Verdict::Refuse { message, .. } = judge(&manifest(), &net(&changes), None) else {
             panic!("not refused");
         };
         assert!(

@@ -9,6 +9,7 @@ use super::{
     changes::{self, Mode},
     collect::{BUNDLE, COLLECTED, Collected},
     error::{StageError, annotated},
+    history::{self, Changes},
     judge::{self, Verdict},
     place::{Place, read_json},
     pull_request,
@@ -47,7 +48,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     }
     say(format!(
         "The agent changed {}.",
-        text::count(work.changes.len(), "path")
+        text::count(work.changes.net.len(), "path")
     ));
     let report = StageReport {
         documents,
@@ -85,7 +86,7 @@ fn ended(reason: &'static str, message: String, report: StageReport) -> StageErr
 /// The agent's work, in our own repository.
 struct Work {
     head: String,
-    changes: Vec<changes::Change>,
+    changes: Changes,
 }
 
 async fn fetch_work(
@@ -112,7 +113,7 @@ async fn fetch_work(
         let head = resolve(repository, SOURCE).await?;
         return Ok(Work {
             head,
-            changes: Vec::new(),
+            changes: Changes::default(),
         });
     }
     let bundle = handover.join(BUNDLE);
@@ -125,38 +126,8 @@ async fn fetch_work(
         .await
         .map_err(|error| unusable(manifest, collected, &error))?;
     let head = resolve(repository, HEAD).await?;
-    // What the agent started from is found here, never taken from its word.
-    let base = local(repository)
-        .args(["merge-base", SOURCE, HEAD])
-        .run()
-        .await
-        .map_err(|_| {
-            StageError::ended(
-                reason::OUTSIDE_TASK,
-                format!(
-                    "nothing was pushed: the agent's commits do not continue {}",
-                    manifest.source_branch
-                ),
-            )
-        })?
-        .text();
-    let raw = local(repository)
-        .args([
-            "diff-tree",
-            "-r",
-            "-z",
-            "--raw",
-            "--no-renames",
-            &base,
-            &head,
-        ])
-        .run()
-        .await?
-        .stdout;
-    Ok(Work {
-        head,
-        changes: changes::parse(&raw),
-    })
+    let changes = history::read(manifest, repository, &head).await?;
+    Ok(Work { head, changes })
 }
 
 /// The refusal of work with repositories in it that are no submodules: no address says where their files would come from.
@@ -167,7 +138,7 @@ async fn nested(
     collected: &Collected,
 ) -> Option<Verdict> {
     let mut paths = collected.left_out.clone();
-    for change in &work.changes {
+    for change in &work.changes.net {
         let links = change.new == Mode::Submodule && change.old != Mode::Submodule;
         let path = &change.path;
         if links

@@ -347,3 +347,91 @@ fn a_file_that_is_moved_to_where_a_plan_is_read_is_never_pushed() {
         "web/.taskmaster/tasks/tasks.json",
     );
 }
+
+/// A source branch that ends with the merge of a fix, cloned with its history.
+fn merged_fix(mut bench: Bench) -> Bench {
+    bench.git(&["checkout", "-qb", "fix"]);
+    bench.write("auth.rs", "the fix");
+    bench.git(&["add", "."]);
+    bench.git(&["commit", "-qm", "fix"]);
+    bench.git(&["checkout", "-q", "feature/shop"]);
+    bench.push("README.md", "meanwhile");
+    bench.git(&["merge", "-q", "--no-edit", "fix"]);
+    bench.git(&["push", "-q", "origin", "feature/shop"]);
+    bench.manifest.layout.depth = 0;
+    bench
+}
+
+/// Commits a document on the tree of one parent of a merge, with both parents as its own: merging that reverts the other.
+const CRISS_CROSS: &str = "set -e
+merge=$(git rev-parse HEAD)
+git checkout -q $merge^1
+mkdir -p .taskmaster/docs/task-1; echo x > .taskmaster/docs/task-1/task.md; git add .
+git reset -q --hard $(git commit-tree -p $merge^1 -p $merge^2 -m documents $(git write-tree))";
+
+#[test]
+fn work_with_two_merge_bases_is_never_pushed() {
+    for bench in [Bench::new(), code_bench()] {
+        let bench = merged_fix(bench);
+        bench.agent(CRISS_CROSS);
+        refused(&bench, reason::OUTSIDE_TASK, "have 2 merge bases");
+    }
+}
+
+#[test]
+fn a_docs_run_never_pushes_a_merge() {
+    let bench = Bench::new();
+    bench.agent(
+        "flightdeck agent template; git reset -q --hard $(git commit-tree -p HEAD~2 -p HEAD -m merge HEAD^{tree})",
+    );
+    refused(&bench, reason::OUTSIDE_TASK, "is a merge");
+}
+
+#[test]
+fn a_code_run_merges_its_source_branch_and_nothing_else() {
+    let bench = merged_fix(code_bench());
+    let work = "set -e; merge=$(git rev-parse HEAD); git checkout -q --detach $merge^1
+echo x > new; git add new; git commit -qm work";
+    bench.agent(&format!("{work}; git merge -q --no-edit $merge"));
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
+    assert_eq!(files, "new");
+
+    bench.origin(&["branch", "-D", "docs/run-1"]);
+    bench.agent(&format!(
+        "{work}; work=$(git rev-parse HEAD); git checkout -q --detach $merge
+echo y > more; git add more; git commit -qm more; git merge -q --no-edit $work"
+    ));
+    refused(&bench, reason::OUTSIDE_TASK, "merges something else");
+}
+
+#[test]
+fn a_merge_that_takes_back_the_plan_is_never_pushed() {
+    let bench = merged_fix(code_bench());
+    bench.agent(
+        "set -e; base=$(git rev-parse HEAD); git checkout -q --detach $base^1
+echo x > new; git add new; git commit -qm work
+git merge -q --no-commit $base; git rm -q .taskmaster/tasks/tasks.json; git commit -qm merge
+git checkout -q $base -- .taskmaster; git commit -qm back",
+    );
+    refused(
+        &bench,
+        reason::OUTSIDE_TASK,
+        ".taskmaster/tasks/tasks.json (in an earlier commit)",
+    );
+}
+
+#[test]
+fn a_commit_that_a_later_one_undoes_is_judged_too() {
+    let bench = Bench::new();
+    bench.agent(
+        "set -e; echo x > secret.txt; git add .; git commit -qm secret; git rm -q secret.txt; git commit -qm gone
+flightdeck agent template",
+    );
+    refused(
+        &bench,
+        reason::OUTSIDE_TASK,
+        "secret.txt (in an earlier commit)",
+    );
+}
