@@ -28,3 +28,15 @@ pub use read::read;
 pub use remote::{RemoteAnswer, RemoteError, ask, blob, fetch};
 pub(crate) use remote::{git as network_git, last_words};
 pub use watch::{Changed, Watch, WatchError};
+
+/// Paths that are named in a sentence; the rest is counted.
+const NAMED: usize = 5;
+
+/// The first paths of a list, and how many more there are.
+fn named(paths: &[&str]) -> String {
+    let shown = paths[..paths.len().min(NAMED)].join(", ");
+    match paths.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -43,6 +43,9 @@ pub async fn merge(
         "{} into {}: {files}, +{added} -{removed}",
         plan.branch, plan.into
     ));
+    if let Some(note) = &plan.diff.note {
+        output::notice(note);
+    }
     output::notice(&format!("  {}", plan.command));
     if !yes {
         for line in plan.diff.text.lines() {

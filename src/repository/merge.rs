@@ -4,14 +4,12 @@ use git2::Repository;
 
 use super::{
     CommitLine, Diff, DiffError, Facts, RemoteError,
-    diff::diff,
+    diff::{diff, merged},
     git::{Git, GitError},
     history::commits,
+    named,
     remote::{fetch, git, last_words},
 };
-
-/// Paths that are named in an error; the rest is counted.
-const NAMED: usize = 5;
 
 /// How a branch comes home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +222,7 @@ fn relation(repository: &Repository, commit: git2::Oid) -> Result<How, git2::Err
 fn try_merge(repository: &Repository, commit: git2::Oid) -> Result<Vec<String>, git2::Error> {
     let ours = repository.head()?.peel_to_commit()?;
     let theirs = repository.find_commit(commit)?;
-    let merged = repository.merge_commits(&ours, &theirs, None)?;
+    let merged = merged(repository, &ours, &theirs)?;
     let mut files = Vec::new();
     for conflict in merged.conflicts()? {
         let conflict = conflict?;
@@ -232,14 +230,6 @@ fn try_merge(repository: &Repository, commit: git2::Oid) -> Result<Vec<String>, 
         files.extend(side.map(|entry| String::from_utf8_lossy(&entry.path).into_owned()));
     }
     Ok(files)
-}
-
-fn named(paths: &[&str]) -> String {
-    let shown = paths[..paths.len().min(NAMED)].join(", ");
-    match paths.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 #[cfg(test)]

@@ -140,6 +140,9 @@ impl Home {
             Scope::Muted,
             buffer,
         );
+        if let Some(note) = &plan.diff.note {
+            line(note, Scope::Warn, buffer);
+        }
         if !plan.command.is_empty() {
             line(&plan.command, Scope::Muted, buffer);
         }

@@ -26,7 +26,7 @@ use crate::{
     files::{ReadError, read_bounded},
     forge::{Forge, ForgeError, Pace, PullRequestStatus, Secret, stand_in},
     ledger::{Ledger, LedgerError},
-    repository::{self, DiffError},
+    repository::{self, Diff, DiffError},
     runs::{DOCUMENTS, ForgeTarget, Stage},
     verbs::Context,
 };
@@ -228,10 +228,15 @@ fn source(source: &LogSource) -> Source {
     }
 }
 
-/// What a branch changed, fetched first when its commit is not here.
+/// What merging a branch into its base changes, fetched first when its commit is not here.
 async fn difference(root: &Path, branch: &str, base: &str, head: &str) -> Result<String, String> {
+    let shown = |diff: Diff| match diff.note {
+        // A line before the first file is shown as it is.
+        Some(note) => format!("{note}\n{}", diff.text),
+        None => diff.text,
+    };
     match repository::diff(root, base, head).await {
-        Ok(diff) => return Ok(diff.text),
+        Ok(diff) => return Ok(shown(diff)),
         Err(DiffError::Unknown(_)) => {}
         Err(error) => return Err(format!("{error}.")),
     }
@@ -242,8 +247,7 @@ async fn difference(root: &Path, branch: &str, base: &str, head: &str) -> Result
         .await
         .map_err(|error| error.to_string())?;
     let diff = repository::diff(root, base, head).await;
-    diff.map(|diff| diff.text)
-        .map_err(|error| format!("{error}."))
+    diff.map(shown).map_err(|error| format!("{error}."))
 }
 
 /// Tells how a pull request stands, and tells again whenever that changes, until it is done or has long been at rest.

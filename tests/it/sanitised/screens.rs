@@ -387,6 +387,7 @@ fn outcomes(words: Words<'_>) -> Vec<Outcome> {
             }],
             text: words("text of a change"),
             cut: false,
+            note: Some(words("note about a merge")),
         },
         command: words("command of a merge"),
     };
