@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CodeDetails, Run, RunKind, documents};
+use super::{CodeDetails, Run, RunKind, documents, naming};
 use crate::resources::TasksRevision;
 
 /// Name of the manifest among the run's files.
@@ -213,6 +213,6 @@ impl RunManifest {
     /// The run's folder on the workspace, relative to it: kept for every context version, apart from other runs'.
     #[must_use]
     pub fn run_directory(&self) -> String {
-        format!("runs/{}", self.run)
+        naming::run_directory(&self.uid)
     }
 }

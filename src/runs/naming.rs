@@ -80,6 +80,13 @@ pub fn run_name(kind: RunKind, topic: &str, salt: &str) -> String {
     }
 }
 
+/// The folder of a run on its workspace, relative to it. Other runs write to the same workspace, and know the names of runs to
+/// come, but no uid: what is found here was put here by the run itself.
+#[must_use]
+pub fn run_directory(uid: &str) -> String {
+    format!("runs/{uid}")
+}
+
 /// Default branch a run pushes to.
 #[must_use]
 pub fn target_branch(kind: RunKind, run: &str, task: &str) -> String {

@@ -29,6 +29,10 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let report: StageReport = read_json(&place.handover()?.join(REPORT))?;
     let commit = report.commit.clone().unwrap_or_default();
     room::check_writable(&place)?;
+    if manifest.context_version <= 1 {
+        // The first attempt takes nothing over: no home, no memory, no session.
+        checkout::clear(&place.run_directory()?)?;
+    }
     let home = place.home()?;
     fs::create_dir_all(&home).map_err(StageError::file("make", home))?;
 

@@ -40,6 +40,13 @@ impl Place {
         };
         let run_files = path(env::RUN_FILES).ok_or_else(|| missing(env::RUN_FILES))?;
         let manifest: RunManifest = read_json(&run_files.join(MANIFEST_FILE))?;
+        // It names the run's folder, which is cleared.
+        if !is_uid(&manifest.uid) {
+            return Err(StageError::Setup(format!(
+                "{:?} is not the uid of a run",
+                manifest.uid
+            )));
+        }
         for directory in [
             manifest.working_directory.as_str(),
             manifest.plan_directory(),
@@ -125,6 +132,12 @@ fn missing(name: &str) -> StageError {
     ))
 }
 
+/// Whether it has the characters of a uid, of which no path can be made.
+fn is_uid(uid: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=64).contains(&uid.len()) && uid.bytes().all(plain)
+}
+
 /// Whether a relative path has no way up or out.
 fn stays_inside(path: &str) -> bool {
     Path::new(path)
@@ -163,6 +176,19 @@ mod tests {
         fs::write(&file, &content).unwrap();
         let error = read_json::<String>(&file).unwrap_err().to_string();
         assert!(error.contains("more than 4194304 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_uid_is_the_name_of_a_folder_and_no_path() {
+        for (uid, expected) in [
+            ("0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+        ] {
+            assert_eq!(is_uid(uid), expected, "{uid}");
+        }
+        assert!(!is_uid(&"a".repeat(65)));
     }
 
     #[test]

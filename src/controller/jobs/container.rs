@@ -16,7 +16,7 @@ use k8s_openapi::{
 
 use super::pod::volume;
 use crate::{
-    runs::{Run, Transport, env},
+    runs::{Run, Transport, env, naming},
     settings::{Amount, ProxySettings, SecretName, Settings, Share},
     templates::USERS,
 };
@@ -137,7 +137,7 @@ pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
         security.read_only_root_filesystem = Some(agent.is_none_or(|agent| agent.read_only_root));
     }
     let environment = container.env.get_or_insert_default();
-    let home = format!("{WORKSPACE}/runs/{}/home", run.name());
+    let home = format!("{WORKSPACE}/{}/home", naming::run_directory(run.uid()));
     environment.push(value("HOME", &home));
     environment.extend(proxied(&settings.pods.proxy));
     let anthropic = secret(&settings.secrets.anthropic, "");

@@ -104,9 +104,14 @@ impl Bench {
         self.root.path().join(name)
     }
 
+    /// The run's folder on the workspace.
+    pub fn run_directory(&self) -> PathBuf {
+        self.path("workspace").join(self.manifest.run_directory())
+    }
+
     /// The agent's checkout.
     pub fn checkout(&self) -> PathBuf {
-        self.path("workspace/runs/run-1/repo")
+        self.run_directory().join("repo")
     }
 
     /// What `publish collect` handed to `publish push`.

@@ -278,6 +278,31 @@ fn a_memory_that_an_agent_made_a_link_is_not_carried_into_the_next_attempt() {
 }
 
 #[test]
+fn a_first_attempt_takes_over_nothing_that_another_run_planted() {
+    let mut bench = Bench::new();
+    bench.run_file("CLAUDE.md", "the run's");
+    // What an attempt leaves, with the name of the run and with its uid.
+    let plant = |folder: std::path::PathBuf| {
+        for (path, content) in [
+            ("home/.claude/settings.json", "hooks"),
+            ("repo/.git/info/exclude", "/CLAUDE.md\n"),
+            ("repo/CLAUDE.md", "planted"),
+            ("session.json", r#"{"id":"planted","usage":{}}"#),
+        ] {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+    };
+    plant(bench.path("workspace/runs/run-1"));
+    plant(bench.run_directory());
+    bench.manifest.continue_session = true;
+    bench.agent("test ! -e \"$HOME/.claude\" && test -z \"$FD_SESSION\" && cat CLAUDE.md");
+    let agent = bench.run_until("agent");
+    assert_eq!((agent.code, agent.log.as_str()), (0, "the run's"));
+}
+
+#[test]
 fn an_agent_cannot_report_in_the_name_of_its_stage() {
     let bench = Bench::new();
     bench.agent(r#"echo '{"commit":"forged","branch":"main"}' > "$TERMINATION_MESSAGE_PATH""#);

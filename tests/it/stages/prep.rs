@@ -293,14 +293,33 @@ fn folders_of_earlier_runs_go_when_there_are_more_than_are_kept() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     left.sort();
-    assert_eq!(left, ["earlier-1", "earlier-2", "link", "run-1"]);
+    assert_eq!(left, ["0f2c6c1e", "earlier-1", "earlier-2", "link"]);
     assert!(bench.path("elsewhere").is_dir());
     assert!(
         lay.log
-            .contains("Removed the folder of the earlier run never"),
+            .contains("Removed the folder never of an earlier run"),
         "{}",
         lay.log
     );
+}
+
+#[test]
+fn a_flood_of_folders_is_removed_little_by_little() {
+    let mut bench = code_bench();
+    bench.manifest.layout.keep_runs = 2;
+    let runs = bench.path("workspace/runs");
+    for number in 0..1100 {
+        fs::create_dir_all(runs.join(format!("planted-{number}"))).unwrap();
+    }
+    let lay = bench.run_until("prep lay");
+    assert_eq!(lay.code, 0, "{}", lay.log);
+    assert_eq!(fs::read_dir(&runs).unwrap().count(), 1001);
+    for words in [
+        "more folders of earlier runs stay for now",
+        "Only 1000 entries",
+    ] {
+        assert!(lay.log.contains(words), "{}", lay.log);
+    }
 }
 
 #[test]

@@ -225,7 +225,9 @@ const ROWS: &[Row] = &[
         holds: |stage, pod| {
             stage != Stage::Agent
                 || variable(&pod["containers"][0], "HOME")
-                    == Some(&json!("/workspace/runs/code-1-3c1d/home"))
+                    == Some(&json!(
+                        "/workspace/runs/0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f/home"
+                    ))
         },
         spoilt: ("/containers/0/env", "[]"),
     },
