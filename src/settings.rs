@@ -120,6 +120,8 @@ pub struct AllowSettings {
     pub ssh_key_hosts: Vec<String>,
     /// Names of Secrets; a `*` at the end stands for the rest of a name.
     pub env_secrets: Vec<String>,
+    /// `owner/name`, or `owner/*`.
+    pub submodules: Vec<String>,
 }
 
 /// `[workspace]`

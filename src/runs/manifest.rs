@@ -91,6 +91,7 @@ pub struct Arranged {
     pub publish_incomplete: bool,
     pub docs: Option<DocsSource>,
     pub layout: Layout,
+    pub submodules: Vec<String>,
 }
 
 /// What the stages of a run are told. Holds no secret.
@@ -131,6 +132,10 @@ pub struct RunManifest {
     pub docs: Option<DocsSource>,
     #[serde(default)]
     pub layout: Layout,
+    /// Repositories of the same host that the run's Git credential may be used for when they are submodules, besides its own:
+    /// `owner/name`, or `owner/*`.
+    #[serde(default)]
+    pub submodules: Vec<String>,
 }
 
 impl RunManifest {
@@ -150,6 +155,7 @@ impl RunManifest {
             publish_incomplete,
             docs,
             layout,
+            submodules,
         } = arranged;
         let spec = &run.spec;
         Self {
@@ -179,6 +185,7 @@ impl RunManifest {
             publish_incomplete,
             docs,
             layout,
+            submodules,
         }
     }
 

@@ -203,6 +203,26 @@ pub fn host(url: &str) -> Option<String> {
     })
 }
 
+/// The path of a repository on its host, without `.git`; `None` for a path of the machine, and for one that a server may read as
+/// another's.
+#[must_use]
+pub fn repository_path(url: &str) -> Option<String> {
+    host(url).filter(|host| !host.is_empty())?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~+:/@".contains(c);
+    let normalised = normalised_url(url);
+    let (_, path) = normalised.split_once('/')?;
+    (url.chars().all(plain) && is_repository_path(path)).then(|| path.to_owned())
+}
+
+/// Whether a path names a repository on a host in only one way.
+#[must_use]
+pub fn is_repository_path(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~+".contains(c);
+    let plain =
+        |part: &str| !part.is_empty() && ![".", ".."].contains(&part) && part.chars().all(plain);
+    path.split('/').all(plain) && !path.ends_with(".git")
+}
+
 /// `""` for the repository root, else the directory with a slash behind it.
 #[must_use]
 pub fn directory_prefix(working_directory: &str) -> String {
@@ -242,6 +262,33 @@ mod tests {
         }
         assert_eq!(normalised_url("file:///srv/shop.git"), "/srv/shop");
         assert_eq!(normalised_url("/srv/shop.git"), "/srv/shop");
+    }
+
+    #[test]
+    fn a_repository_path_has_one_spelling() {
+        for (url, expected) in [
+            ("https://github.com/acme/shop.git", Some("acme/shop")),
+            ("https://ada@github.com:443/acme/shop/", Some("acme/shop")),
+            ("git@github.com:acme/shop.git", Some("acme/shop")),
+            (
+                "ssh://git@github.com:22/acme/sub/shop",
+                Some("acme/sub/shop"),
+            ),
+            ("https://github.com/acme/../other/shop", None),
+            ("https://github.com/acme/./shop", None),
+            ("https://github.com/acme//shop", None),
+            ("https://github.com/acme/%2e%2e/shop", None),
+            ("https://github.com/acme/shop?x", None),
+            ("https://github.com/acme/shop#x", None),
+            ("https://github.com/acme/shop.git.git", None),
+            ("ssh://github.com?@evil.example/acme/shop", None),
+            ("https://evil.example\\@github.com/acme/shop", None),
+            ("https://github.com/acme/sh op", None),
+            ("https://github.com", None),
+            ("/srv/acme/shop.git", None),
+        ] {
+            assert_eq!(repository_path(url).as_deref(), expected, "{url}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What settings must hold beyond being of the right types. Pure.
 
 use super::{Settings, check_options};
-use crate::preflight::cluster::quantity;
+use crate::{preflight::cluster::quantity, runs::naming};
 
 impl Settings {
     /// The first setting that cannot work, dotted, and why.
@@ -77,6 +77,14 @@ impl Settings {
                 );
             }
         }
+        let bad = self.allow.submodules.iter().find(|one| !is_listed(one));
+        if let Some(bad) = bad {
+            return no(
+                "allow.submodules",
+                bad,
+                "repository; write one like acme/lib, or acme/* for all of an owner",
+            );
+        }
         for (table, options) in [("docs", &self.publish.docs), ("code", &self.publish.code)] {
             check_options(options)
                 .map_err(|(name, why)| (format!("publish.{table}.{name}"), why))?;
@@ -102,6 +110,14 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(inner)
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// A repository by its path on a host, or all below a path.
+fn is_listed(pattern: &str) -> bool {
+    match pattern.strip_suffix("/*") {
+        Some(owner) => naming::is_repository_path(owner),
+        None => pattern.contains('/') && naming::is_repository_path(pattern),
+    }
 }
 
 fn is_host(host: &str) -> bool {

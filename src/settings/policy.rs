@@ -133,6 +133,7 @@ mod tests {
             github_token_hosts: vec!["github.com".into(), "*.example.com".into()],
             ssh_key_hosts: vec!["git.example.com".into()],
             env_secrets: vec!["shop-*".into(), "sentry".into()],
+            submodules: Vec::new(),
         };
         settings
     }

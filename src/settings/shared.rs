@@ -190,6 +190,18 @@ mod tests {
                 "line 2: allow.github_token_hosts: \"https://github.com/\" is no host",
             ),
             (
+                "[allow]\nsubmodules = [\"acme/lib\", \"acme*\"]\n",
+                "line 2: allow.submodules: \"acme*\" is no repository; write one like acme/lib",
+            ),
+            (
+                "[allow]\nsubmodules = [\"tools/*\", \"*\"]\n",
+                "line 2: allow.submodules: \"*\" is no repository",
+            ),
+            (
+                "[allow]\nsubmodules = [\"https://github.com/acme/lib\"]\n",
+                "line 2: allow.submodules: \"https://github.com/acme/lib\" is no repository",
+            ),
+            (
                 "[secrets]\ngithub_token = { name = \"Git Token\", key = \"token\" }\n",
                 "line 2: secrets.github_token.name: \"Git Token\" is no name of a Secret",
             ),

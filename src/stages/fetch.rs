@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{
     error::StageError,
-    remote::{Remote, RemoteError, local},
+    remote::{Problem, Remote, RemoteError, local},
     say,
 };
 
@@ -44,7 +44,7 @@ pub async fn branch(
 ///
 /// # Errors
 /// When the remote fails, or does not have the commit.
-pub async fn commit(remote: &Remote, repository: &Path, id: &str) -> Result<(), String> {
+pub async fn commit(remote: &Remote, repository: &Path, id: &str) -> Result<(), RemoteError> {
     if fetch(remote, repository, &[id], Some(1)).await.is_ok() {
         return Ok(());
     }
@@ -52,16 +52,15 @@ pub async fn commit(remote: &Remote, repository: &Path, id: &str) -> Result<(), 
         "+refs/heads/*:refs/remotes/origin/*",
         "+refs/tags/*:refs/tags/*",
     ];
-    fetch(remote, repository, &all, None)
-        .await
-        .map_err(|error| error.message)?;
+    fetch(remote, repository, &all, None).await?;
     let there = local(repository)
         .args(["cat-file", "-e", &format!("{id}^{{commit}}")])
         .run()
         .await;
-    there
-        .map(drop)
-        .map_err(|_| format!("{} has no commit {id}", remote.shown()))
+    there.map(drop).map_err(|_| RemoteError {
+        problem: Problem::Other,
+        message: format!("{} has no commit {id}", remote.shown()),
+    })
 }
 
 async fn fetch(

@@ -190,6 +190,7 @@ pub mod tests {
             publish_incomplete: false,
             docs: None,
             layout: Layout::default(),
+            submodules: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The run's remote: the one place where git meets the network and the credential.
 //!
-//! The credential is bound to the host of the run's URL and reaches git through its environment alone: never an
+//! The credential is bound to the host of a remote's URL, and used only for the remotes it is meant for. It reaches git through its environment alone: never an
 //! argument, a URL, a log line or a configuration file.
 
 use std::{path::Path, time::Duration};
@@ -75,6 +75,20 @@ impl Remote {
             token: origin.zip(token),
             ssh: ssh::command().filter(|_| Transport::of(url) == Transport::Ssh),
         })
+    }
+
+    /// The same remote, reached without the credential of this container.
+    pub fn without_credential(self) -> Self {
+        Self {
+            token: None,
+            ssh: None,
+            ..self
+        }
+    }
+
+    /// Whether it is reached with a credential of this container.
+    pub const fn has_credential(&self) -> bool {
+        self.token.is_some() || self.ssh.is_some()
     }
 
     /// The URL, fit to be shown.
@@ -293,6 +307,11 @@ impl Problem {
             Self::Proxy | Self::Network => "ForgeUnreachable",
             Self::Other => "PushFailed",
         }
+    }
+
+    /// Whether the remote may only lack a credential: a private repository often looks as if it did not exist.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Auth | Self::NotFound | Self::HostKey)
     }
 
     /// Reads what git printed (in the C locale).

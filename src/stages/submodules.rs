@@ -1,7 +1,8 @@
 //! Submodules: other repositories at fixed commits, brought along so that the agent can read and build with them.
 //!
 //! `prep clone` fetches them, `prep lay` puts each into its place. What `.gitmodules` says is the repository's word: it is
-//! read as data, only network addresses are followed, and the token goes to the host of the run's own repository alone.
+//! read as data and only network addresses are followed. The run's Git credential is used for its own repository, and for others
+//! of the same host only where the settings name them: whoever writes `.gitmodules` would otherwise choose what the agent reads.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use super::{
     say,
 };
 use crate::{
-    runs::{RunManifest, Transport},
+    runs::{RunManifest, Transport, naming},
     text,
 };
 
@@ -118,13 +119,47 @@ async fn bring(
         .await
         .ok_or_else(|| ".gitmodules says no address for it".to_owned())?;
     let url = resolve(&parent.url, &url)?;
-    let same_host = remote::same_origin(&url, &manifest.repository_url);
+    let same_host = same_host(manifest, &url);
     let known_host = same_host && manifest.forge.is_some();
     let remote = Remote::at(&url, known_host, remote::token());
-    let remote = remote.map_err(|error| error.to_string())?;
+    let mut remote = remote.map_err(|error| error.to_string())?;
+    let mut withheld = None;
+    if !(same_host && is_allowed(manifest, &url)) {
+        withheld = naming::repository_path(&url).filter(|_| same_host && remote.has_credential());
+        remote = remote.without_credential();
+    }
     fetch::init(own).await.map_err(|error| error.to_string())?;
-    fetch::commit(&remote, own, id).await?;
-    Ok(url)
+    match (fetch::commit(&remote, own, id).await, withheld) {
+        (Ok(()), _) => Ok(url),
+        (Err(error), Some(path)) if error.problem.is_refusal() => Err(format!(
+            "{} does not exist or asks for a credential, and the run's own is used only for submodules that [allow] submodules of the settings names; add {path:?} there",
+            remote.shown()
+        )),
+        (Err(error), _) => Err(error.message),
+    }
+}
+
+/// Whether a repository is on the host of the run's own, reached in the same way.
+fn same_host(manifest: &RunManifest, url: &str) -> bool {
+    let own = manifest.repository_url.as_str();
+    match (Transport::of(own), Transport::of(url)) {
+        (Transport::Http, Transport::Http) => remote::same_origin(own, url),
+        (Transport::Ssh, Transport::Ssh) => naming::host(own) == naming::host(url),
+        _ => false,
+    }
+}
+
+/// Whether the run's Git credential may be used for a repository of its host.
+fn is_allowed(manifest: &RunManifest, url: &str) -> bool {
+    let Some(path) = naming::repository_path(url) else {
+        return false;
+    };
+    let own = naming::repository_path(&manifest.repository_url);
+    let listed = |pattern: &String| match pattern.strip_suffix('*') {
+        Some(start) => start.ends_with('/') && path.starts_with(start),
+        None => *pattern == path,
+    };
+    own.as_ref() == Some(&path) || manifest.submodules.iter().any(listed)
 }
 
 /// Path and commit of every submodule in the tree of `commit`.
@@ -272,6 +307,48 @@ fn join(within: &str, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stages::judge::tests::manifest;
+
+    #[test]
+    fn the_credential_is_for_the_own_repository_and_those_that_are_listed() {
+        let granted = |own: &str, url: &str| {
+            let manifest = RunManifest {
+                repository_url: own.into(),
+                submodules: vec!["acme/lib".into(), "tools/*".into()],
+                ..manifest()
+            };
+            same_host(&manifest, url) && is_allowed(&manifest, url)
+        };
+        let https = "https://github.com/acme/shop.git";
+        for (url, expected) in [
+            ("https://github.com/acme/shop", true),
+            ("https://github.com/acme/lib.git", true),
+            ("https://github.com/tools/sub/x", true),
+            ("https://github.com/acme/other", false),
+            ("https://github.com/acme/lib2", false),
+            ("https://github.com/tools", false),
+            ("https://github.com/tools/../victim/private", false),
+            ("https://github.com/tools/%2e%2e/victim/private", false),
+            ("https://example.com/acme/lib", false),
+            ("https://github.com:8443/acme/lib", false),
+            ("http://github.com/acme/lib", false),
+            ("git@github.com:acme/lib.git", false),
+        ] {
+            assert_eq!(granted(https, url), expected, "{url}");
+        }
+        let ssh = "git@github.com:acme/shop.git";
+        for (url, expected) in [
+            ("ssh://git@github.com/acme/shop.git", true),
+            ("git@github.com:acme/lib", true),
+            ("git@github.com:victim/private", false),
+            ("git@example.com:acme/lib", false),
+            ("ssh://github.com?@evil.example/acme/lib", false),
+            ("https://github.com/acme/lib", false),
+        ] {
+            assert_eq!(granted(ssh, url), expected, "{url}");
+        }
+        assert!(!granted("/srv/shop.git", "/srv/acme/lib"));
+    }
 
     #[test]
     fn addresses_are_followed_as_git_does_and_never_into_the_container() {

@@ -30,6 +30,7 @@ pub(super) fn arranged(run: &Run, settings: &Settings) -> Arranged {
             depth: settings.git.depth,
             keep_runs: settings.workspace.keep_runs,
         },
+        submodules: settings.allow.submodules.clone(),
     }
 }
 

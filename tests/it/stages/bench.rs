@@ -175,6 +175,26 @@ impl Bench {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Makes a bare repository with one commit; returns that.
+    pub fn library(&self, name: &str) -> String {
+        let bare = self.path(name);
+        self.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
+        let commit = self.git(&["rev-parse", "HEAD"]);
+        self.git(&["push", "-q", bare.to_str().unwrap(), "HEAD:refs/heads/main"]);
+        commit
+    }
+
+    /// Commits and pushes a submodule at `libs/x`.
+    pub fn add_submodule(&self, url: &str, commit: &str) {
+        let section = format!("[submodule \"lib\"]\n\tpath = libs/x\n\turl = {url}\n");
+        self.write(".gitmodules", &section);
+        self.git(&["add", "."]);
+        let link = format!("160000,{commit},libs/x");
+        self.git(&["update-index", "--add", "--cacheinfo", &link]);
+        self.git(&["commit", "-qm", "a submodule"]);
+        self.git(&["push", "-q", "origin", "feature/shop"]);
+    }
+
     /// What the agent does.
     pub fn agent(&self, script: &str) {
         self.run_file("agent.sh", script);
@@ -367,5 +387,6 @@ fn manifest(origin: &Path) -> RunManifest {
         publish_incomplete: false,
         docs: None,
         layout: Layout::default(),
+        submodules: Vec::new(),
     }
 }

@@ -124,15 +124,8 @@ async fn a_submodule_and_a_docs_repository_of_another_host_never_get_the_token()
     point(&mut bench, &here.serve().await);
     bench.manifest.kind = RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
-    bench.write(
-        ".gitmodules",
-        &format!("[submodule \"lib\"]\n\tpath = libs/x\n\turl = {elsewhere}/lib.git\n"),
-    );
-    bench.git(&["add", "."]);
-    let link = format!("160000,{},libs/x", bench.commit);
-    bench.git(&["update-index", "--add", "--cacheinfo", &link]);
-    bench.git(&["commit", "-qm", "a submodule"]);
-    bench.git(&["push", "-q", "origin", "feature/shop"]);
+    let commit = bench.commit.clone();
+    bench.add_submodule(&format!("{elsewhere}/lib.git"), &commit);
     let prep = bench.stage("prep clone");
     assert_eq!(prep.code, 0, "{}", prep.log);
     let said = "The submodule libs/x cannot be brought along";
@@ -146,6 +139,30 @@ async fn a_submodule_and_a_docs_repository_of_another_host_never_get_the_token()
     let prep = bench.stage("prep clone");
     assert_eq!(prep.code, 1, "{}", prep.log);
     assert_eq!(other.told(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_repository_of_the_host_gets_the_token_only_where_the_settings_list_it() {
+    let mut bench = Bench::new();
+    let here = GitHost::with(TOKEN, Some(bench.path("")));
+    point(&mut bench, &here.serve().await);
+    let commit = bench.library("acme/private.git");
+    bench.add_submodule("../acme/private.git", &commit);
+    let prep = bench.stage("prep clone");
+    assert_eq!(prep.code, 0, "{}", prep.log);
+    assert_eq!(here.told_at("/acme/private"), [""; 0]);
+    assert!(
+        prep.log.contains("[allow] submodules of the settings")
+            && prep.log.contains("add \"acme/private\" there"),
+        "{}",
+        prep.log
+    );
+    for allowed in ["acme/private", "acme/*"] {
+        bench.manifest.submodules = vec![allowed.into()];
+        let prep = bench.stage("prep clone");
+        assert!(prep.log.contains("Brought 1 submodule"), "{}", prep.log);
+    }
+    assert!(!here.told_at("/acme/private").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

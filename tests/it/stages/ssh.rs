@@ -82,6 +82,25 @@ fn a_run_is_cloned_and_pushed_with_its_own_key_and_known_hosts_alone() {
 }
 
 #[test]
+fn a_submodule_is_reached_with_the_key_only_where_the_settings_list_it() {
+    let mut bench = bench(SSH);
+    let commit = bench.library("acme/private.git");
+    bench.add_submodule("../acme/private.git", &commit);
+    let path = bench.path("acme/private").display().to_string();
+    let listed = path.trim_start_matches('/').to_owned();
+    for (submodules, with_key) in [(vec![], false), (vec![listed], true)] {
+        bench.manifest.submodules = submodules;
+        fs::write(bench.path("asked"), "").unwrap();
+        let prep = bench.stage("prep clone");
+        assert_eq!(prep.code, 0, "{}", prep.log);
+        let asked = fs::read_to_string(bench.path("asked")).unwrap();
+        let mut calls = asked.split("\n\n").filter(|call| call.contains(&path));
+        let with = calls.next().unwrap().contains("[-i]");
+        assert_eq!(with, with_key, "{asked}");
+    }
+}
+
+#[test]
 fn host_keys_of_the_users_secret_stand_in_for_those_of_the_settings() {
     let bench = bench(SSH);
     let own = bench.path("the key's folder/known_hosts");

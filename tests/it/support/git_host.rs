@@ -24,8 +24,8 @@ pub struct GitHost {
     root: Option<PathBuf>,
     /// Where it sends everybody on to.
     elsewhere: Option<String>,
-    /// Every `Authorization` it was sent.
-    told: Mutex<Vec<String>>,
+    /// Every `Authorization` it was sent, with the path it came to.
+    told: Mutex<Vec<(String, String)>>,
 }
 
 impl GitHost {
@@ -65,7 +65,14 @@ impl GitHost {
 
     /// Every `Authorization` it was sent.
     pub fn told(&self) -> Vec<String> {
-        self.told.lock().unwrap().clone()
+        self.told_at("/")
+    }
+
+    /// Every `Authorization` it was sent for a path that begins so.
+    pub fn told_at(&self, start: &str) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        let here = told.iter().filter(|(path, _)| path.starts_with(start));
+        here.map(|(_, sent)| sent.clone()).collect()
     }
 }
 
@@ -85,7 +92,8 @@ fn plain(status: StatusCode, name: header::HeaderName, value: &str) -> Response 
 async fn answer(State(host): State<Arc<GitHost>>, request: Request) -> Response {
     let sent = word(request.headers(), "authorization");
     if !sent.is_empty() {
-        host.told.lock().unwrap().push(sent.clone());
+        let path = request.uri().path().to_owned();
+        host.told.lock().unwrap().push((path, sent.clone()));
     }
     if let Some(elsewhere) = &host.elsewhere {
         return plain(
