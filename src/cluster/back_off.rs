@@ -25,7 +25,7 @@ impl Default for BackOff {
 #[derive(Debug)]
 pub(super) struct Tries {
     back_off: BackOff,
-    failed: u32,
+    pub(super) failed: u32,
 }
 
 impl Tries {
@@ -41,17 +41,16 @@ impl Tries {
         self.failed = 0;
     }
 
-    /// Whether the last try failed.
-    pub(super) const fn failing(&self) -> bool {
-        self.failed > 0
-    }
-
     /// It failed: waits as long as it is due.
     pub(super) async fn wait(&mut self) {
+        tokio::time::sleep(self.delay()).await;
+    }
+
+    /// Counts a failure and returns how long to wait before the next try.
+    pub(super) fn delay(&mut self) -> Duration {
         // The standard library seeds each `RandomState` afresh; that is random enough to spread clients.
         let jitter = (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64;
-        let wait = self.next(jitter);
-        tokio::time::sleep(wait).await;
+        self.next(jitter)
     }
 
     /// The wait that is due; `jitter` in `0.0..1.0` takes up to a half off it.

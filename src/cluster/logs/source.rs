@@ -2,13 +2,13 @@
 
 use std::{io, ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
-use futures::{AsyncBufRead, FutureExt, Stream};
+use futures::{AsyncBufRead, FutureExt, Stream, channel::mpsc::Sender};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{Api, api::LogParams};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
 use super::{
@@ -44,6 +44,10 @@ pub(super) enum Life {
 const HEELS: Duration = Duration::from_millis(5);
 /// Tries for a log that is not there, or does not have what was read.
 const FAREWELLS: u32 = 3;
+/// Longest wait before a stream is reopened that the server closed while the container seemed to run.
+const LONGEST_BLIND: Duration = Duration::from_secs(5);
+/// A stream that lasted this long worked: the wait after it is short again.
+const LASTING: Duration = Duration::from_secs(20);
 /// Seconds that a container may be silent at first before its beginning is taken to be missing.
 const SILENT_START: i64 = 60;
 
@@ -81,6 +85,7 @@ struct Follow {
     may_restart: bool,
     life: watch::Receiver<Life>,
     out: Teller,
+    /// Tries since the last new line, the last change of `life`, or the last stream that lasted.
     tries: Tries,
     patience: Patience,
     /// When this began to read.
@@ -95,7 +100,9 @@ struct Follow {
     unfinished: Unfinished,
     /// What the last stream ended with that was no whole line, if the server closed it and it may have been all there is.
     tail: Option<Unfinished>,
-    /// The stream dropped while more could come, and nobody was told yet that it is back.
+    /// The last try failed, and nothing was received since.
+    failing: bool,
+    /// A stream broke, and no notice said yet that it is back.
     interrupted: bool,
     /// An outage was said.
     unreachable: bool,
@@ -108,7 +115,23 @@ pub(super) fn follow(
     patience: Patience,
 ) -> impl Stream<Item = Vec<LogEvent>> + Send {
     drive(move |out| {
-        let follow = Follow {
+        let follow = Follow::new(api, subject, out, back_off, patience);
+        async move {
+            // Whoever dropped the stream wants no word about it.
+            let _ = follow.run().await;
+        }
+    })
+}
+
+impl Follow {
+    fn new(
+        api: Api<Pod>,
+        subject: Subject,
+        out: Sender<Vec<LogEvent>>,
+        back_off: BackOff,
+        patience: Patience,
+    ) -> Self {
+        Self {
             api,
             out: Teller::new(Arc::clone(&subject.source), out, subject.gather),
             source: subject.source,
@@ -124,17 +147,12 @@ pub(super) fn follow(
             brought: false,
             unfinished: Unfinished::default(),
             tail: None,
+            failing: false,
             interrupted: false,
             unreachable: false,
-        };
-        async move {
-            // Whoever dropped the stream wants no word about it.
-            let _ = follow.run().await;
         }
-    })
-}
+    }
 
-impl Follow {
     async fn run(mut self) -> Result<(), Unheard> {
         self.out
             .say(LogEvent::SourceStarted(Arc::clone(&self.source)))
@@ -260,7 +278,12 @@ impl Follow {
             ControlFlow::Continue(Err(error)) => Ok(Err(error)),
             ControlFlow::Continue(Ok(reader)) => {
                 let mut reader = pin!(reader);
-                self.read(&mut reader, life, ask.follow).await.map(Ok)
+                let began = Instant::now();
+                let stop = self.read(&mut reader, life, ask.follow).await?;
+                if began.elapsed() >= LASTING {
+                    self.tries.succeeded();
+                }
+                Ok(Ok(stop))
             }
         }
     }
@@ -295,7 +318,7 @@ impl Follow {
                 }
                 self.identified = true;
             }
-            self.tries.succeeded();
+            self.failing = false;
             if self.take(record).await?.is_break() {
                 return Ok(Stop::Astray);
             }
@@ -379,6 +402,7 @@ impl Follow {
             }
         }
         self.brought = true;
+        self.tries.succeeded();
         let ordinal = self.resume.ordinal(at);
         let line = LogLine {
             source: Arc::clone(&self.source),
@@ -411,25 +435,33 @@ impl Follow {
             return Ok(());
         }
         self.out.tell().await?;
+        let closed = matches!(stop, Stop::Closed);
         if let Stop::Broken(reason) = stop {
             self.interrupted = true;
             // One drop is no outage: only a try that fails as well makes it one.
-            if self.tries.failing() && !std::mem::replace(&mut self.unreachable, true) {
+            if self.failing && !std::mem::replace(&mut self.unreachable, true) {
                 self.out.notice(Notice::Unreachable(reason)).await?;
                 self.out.tell().await?;
             }
         }
+        self.failing = !closed;
+        let mut delay = self.tries.delay();
+        if closed {
+            delay = delay.min(LONGEST_BLIND);
+        }
         if *self.life.borrow() != Life::Running {
-            self.tries.wait().await;
+            sleep(delay).await;
             return Ok(());
         }
-        // A stream often ends because the container did, and the news of that is on its way.
+        // A stream often ends because the container did, and the news of that is on its way: seconds later on many clusters.
         tokio::select! {
             biased;
-            changed = self.life.changed() => drop(changed),
-            () = self.tries.wait() => {}
+            changed = self.life.changed() => {
+                drop(changed);
+                self.tries.succeeded();
+            }
+            () = sleep(delay) => {}
         }
-        self.interrupted |= *self.life.borrow() == Life::Running;
         Ok(())
     }
 }
@@ -441,4 +473,64 @@ pub(super) fn reason(error: &dyn std::error::Error) -> String {
         innermost = cause;
     }
     text::sanitize(&innermost.to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, channel::mpsc};
+    use kube::Client;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn clean_closes_back_off_until_a_new_line_comes() {
+        let no_server = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            futures::future::ready(Err::<http::Response<kube::client::Body>, _>(
+                io::Error::other("no server"),
+            ))
+        });
+        let instant = Duration::from_micros(10);
+        let back_off = BackOff {
+            first: instant,
+            longest: instant,
+        };
+        let source = Arc::new(LogSource {
+            pod: "p".into(),
+            pod_uid: "u".into(),
+            container: "c".into(),
+            restart: 0,
+            stage: None,
+            context_version: 1,
+            attempt: 1,
+        });
+        let (life_sender, life) = watch::channel(Life::Running);
+        let subject = Subject {
+            source,
+            started: None,
+            may_restart: false,
+            life,
+            gather: Duration::ZERO,
+        };
+        let (out, events) = mpsc::channel(100);
+        let api = Api::default_namespaced(Client::new(no_server, "ns"));
+        let mut follow = Follow::new(api, subject, out, back_off, Patience::default());
+        let log = "2030-01-01T00:00:01Z one\n2030-01-01T00:00:02Z two\n";
+        let one = log.find('\n').unwrap() + 1;
+        for (length, failed) in [(one, 1), (one, 2), (one, 3), (log.len(), 1), (log.len(), 2)] {
+            let mut reader = &log.as_bytes()[..length];
+            let stop = follow.read(&mut reader, Life::Running, true).await;
+            let stop = stop.ok().unwrap();
+            assert!(matches!(stop, Stop::Closed));
+            assert!(follow.recover(stop).await.is_ok());
+            assert_eq!(follow.tries.failed, failed);
+        }
+        life_sender.send_replace(Life::Ended);
+        drop(follow);
+        let events: Vec<LogEvent> = events.map(futures::stream::iter).flatten().collect().await;
+        let is_line = |event: &LogEvent| matches!(event, LogEvent::Line(_));
+        assert!(
+            events.len() == 2 && events.iter().all(is_line),
+            "{events:?}"
+        );
+    }
 }

@@ -504,6 +504,16 @@ async fn a_drop_leaves_a_quiet_line_and_no_line_is_lost() {
 }
 
 #[tokio::test]
+async fn clean_closes_before_the_status_leave_no_notice() {
+    let server = Server::default();
+    let mut log = log(&[("2030-01-01T00:00:01Z", "one")]);
+    log.connections = std::iter::repeat_n(NEVER, 5).collect();
+    server.add("agent", "agent", "2030-01-01T00:00:00Z", true, log);
+    let events = server.read(async {}).await;
+    assert_eq!(shown(&events), ["<agent>", "one", "</agent>", "<end>"]);
+}
+
+#[tokio::test]
 async fn after_a_drop_the_last_lines_are_asked_for() {
     let server = Server::default();
     let line = |n: usize| (format!("2030-01-01T00:00:{n:02}Z"), n.to_string());
