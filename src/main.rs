@@ -12,7 +12,7 @@ use clap::Parser;
 use flightdeck::{
     agents,
     cli::{self, Cli, Command, Embedded, Session, output::notice},
-    cluster::connect::ConnectError,
+    cluster::connect::{ConnectError, Prompts},
     console::{
         self, Connected, ConsoleError, ConsoleOptions,
         keymap::{Keymap, KeymapError},
@@ -124,7 +124,9 @@ async fn open_console(session: Session, start: &Path) -> anyhow::Result<ExitCode
 }
 
 async fn connect(session: Arc<Session>) -> Result<Connected, String> {
-    let connection = session.connect().await.map_err(|error| error.to_string())?;
+    // The console owns the screen and the keys.
+    let connection = session.connect_with(Prompts::Never).await;
+    let connection = connection.map_err(|error| error.to_string())?;
     let target = world::Target {
         label: connection.target.to_string(),
         embedded: connection.embedded(),

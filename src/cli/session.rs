@@ -6,7 +6,7 @@ use kube::Client;
 
 use super::{Place, output};
 use crate::{
-    cluster::connect::{self, Connection, Target},
+    cluster::connect::{self, Connection, Prompts, Target},
     ledger::{Ledger, LedgerError},
     settings::{Paths, Settings, SettingsError},
     verbs::{Context, VerbError},
@@ -59,13 +59,19 @@ impl Session {
             .map_or(Target::Embedded, Target::Context)
     }
 
-    /// Connects; starts the background server where it is needed.
+    /// Connects; starts the background server where it is needed. A credential plugin may prompt on the terminal.
     pub async fn connect(&self) -> Result<Connection, VerbError> {
+        self.connect_with(Prompts::Allowed).await
+    }
+
+    /// Connects; starts the background server where it is needed.
+    pub async fn connect_with(&self, prompts: Prompts) -> Result<Connection, VerbError> {
         let connection = connect::connect(
             &self.target(),
             self.place.namespace.as_deref(),
             &self.paths,
             &self.program,
+            prompts,
         )
         .await;
         connection.map_err(|error| VerbError::Failed(error.to_string()))

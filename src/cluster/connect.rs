@@ -2,9 +2,12 @@
 
 mod background;
 mod client;
+mod plugin;
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -13,8 +16,11 @@ use kube::{
     config::{KubeConfigOptions, KubeconfigError},
 };
 
-pub use self::client::{Stack, builder};
-use crate::settings::Paths;
+pub use self::{
+    client::{Stack, builder},
+    plugin::{PluginError, Prompts},
+};
+use crate::{settings::Paths, text};
 
 /// Which cluster is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub enum ConnectError {
     NoPod(#[source] Box<kube::config::InClusterError>),
     #[error("the client cannot be made: {0}")]
     Client(#[source] Box<kube::Error>),
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     #[error("the cluster cannot be asked: {0}")]
     Proxy(String),
     #[error("starting the embedded cluster: {0}")]
@@ -83,12 +91,13 @@ pub enum ConnectError {
 }
 
 /// Connects to `target`. The background server of the embedded cluster is started when it does not run; `program` is this
-/// very program.
+/// very program. `prompts` says whether a credential plugin of the kubeconfig may use the terminal.
 pub async fn connect(
     target: &Target,
     namespace: Option<&str>,
     paths: &Paths,
     program: &Path,
+    prompts: Prompts,
 ) -> Result<Connection, ConnectError> {
     let mut notices = Vec::new();
     let config = match target {
@@ -96,7 +105,7 @@ pub async fn connect(
         Target::Context(context) => of_context(context).await?,
     };
     let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
-    let client = builder(config)?.build();
+    let client = builder(config, prompts).await?.build();
     Ok(Connection {
         client,
         namespace,
@@ -123,4 +132,20 @@ async fn of_context(context: &str) -> Result<Config, ConnectError> {
         context: context.to_owned(),
         source: Box::new(source),
     })
+}
+
+/// Most bytes of a log that are searched for its last line.
+const TAIL: u64 = 4096;
+
+/// Returns the last line that is not empty after the first `from` bytes, sanitised and without this program's name before it.
+fn last_line(log: &mut File, from: u64) -> Option<String> {
+    let end = log.seek(SeekFrom::End(0)).ok()?;
+    log.seek(SeekFrom::Start(from.max(end.saturating_sub(TAIL))))
+        .ok()?;
+    let mut bytes = Vec::new();
+    log.take(TAIL).read_to_end(&mut bytes).ok()?;
+    let all = String::from_utf8_lossy(&bytes);
+    let line = all.lines().rev().find(|line| !line.trim().is_empty())?;
+    let line = line.strip_prefix("flightdeck: ").unwrap_or(line);
+    Some(text::sanitize(line.trim()).into_owned())
 }

@@ -8,7 +8,7 @@ use super::{
     ControllerConfig, CountRequests, Health, LeaseConfig, Metrics, SettingsMaps, health, run,
 };
 use crate::{
-    cluster::connect::{self, ConnectError},
+    cluster::connect::{self, ConnectError, Prompts},
     runs::naming,
 };
 
@@ -49,7 +49,9 @@ pub async fn serve(
         .namespace
         .unwrap_or_else(|| config.default_namespace.clone());
     let metrics = Metrics::default();
-    let client = connect::builder(config)?
+    // Its terminal, if it has one, shows a log.
+    let client = connect::builder(config, Prompts::Never)
+        .await?
         .with_layer(&CountRequests(metrics.clone()))
         .build();
     let at = |source| ProcessError::Listen {

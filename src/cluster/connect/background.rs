@@ -1,12 +1,6 @@
 //! The background server of the embedded cluster: found, started, and started anew when it is of an older version.
 
-use std::{
-    cmp::Ordering,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{cmp::Ordering, fs::File, path::Path, process::Stdio, time::Duration};
 
 use kube::{
     Client, Config,
@@ -17,7 +11,7 @@ use tokio::{
     process::Command,
 };
 
-use super::ConnectError;
+use super::{ConnectError, last_line};
 use crate::{
     cluster::run_under_way,
     embedded::endpoint::{self, Endpoint},
@@ -150,19 +144,8 @@ async fn start(paths: &Paths, program: &Path) -> Result<Endpoint, ConnectError> 
     }
     endpoint::find(&paths.embedded).ok_or_else(|| {
         let see = format!("see {}", log.display());
-        let said = last_line(&log, from);
+        let said = File::open(&log).ok();
+        let said = said.and_then(|mut log| last_line(&mut log, from));
         ConnectError::NotReady(said.map_or_else(|| see.clone(), |said| format!("{said} ({see})")))
     })
-}
-
-/// The last line that a log got after its first `from` bytes, without the program's name before it.
-fn last_line(log: &Path, from: u64) -> Option<String> {
-    let mut file = std::fs::File::open(log).ok()?;
-    file.seek(SeekFrom::Start(from)).ok()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    let all = String::from_utf8_lossy(&bytes);
-    let line = all.lines().rev().find(|line| !line.trim().is_empty())?;
-    let line = line.strip_prefix("flightdeck: ").unwrap_or(line);
-    Some(text::sanitize(line).into_owned())
 }

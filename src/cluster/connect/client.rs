@@ -17,7 +17,10 @@ use kube::{
 };
 use tower::{BoxError, ServiceBuilder, ServiceExt, util::BoxService};
 
-use super::ConnectError;
+use super::{
+    ConnectError,
+    plugin::{Plugin, Prompts},
+};
 use crate::proxy;
 
 /// Until a connection stands.
@@ -26,11 +29,17 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// What a client sends its requests to.
 pub type Stack = BoxService<http::Request<Body>, http::Response<Box<DynBody>>, BoxError>;
 
-/// A client to be built: `config` is a kubeconfig's, whose own proxy wins over that of the environment.
+/// A client to be built: `config` is a kubeconfig's, whose own proxy wins over that of the environment. Runs the credential
+/// plugin, if there is one.
 ///
 /// # Errors
-/// When the configuration makes no client, or the proxy is none that is known. The proxy's password is never in them.
-pub fn builder(config: Config) -> Result<ClientBuilder<Stack>, ConnectError> {
+/// When the configuration makes no client, the credential plugin fails, or the proxy is none that is known. The proxy's password
+/// is never in them.
+pub async fn builder(
+    mut config: Config,
+    prompts: Prompts,
+) -> Result<ClientBuilder<Stack>, ConnectError> {
+    let plugin = Plugin::log_in(&mut config.auth_info, prompts).await?;
     let environment = ["HTTPS_PROXY", "https_proxy"].map(|name| std::env::var(name).ok());
     let own = config
         .proxy_url
@@ -44,7 +53,11 @@ pub fn builder(config: Config) -> Result<ClientBuilder<Stack>, ConnectError> {
         Some(url) => Matcher::builder().all(url).build(),
         None => Matcher::from_env(),
     };
-    by_way_of(config, &proxies)
+    let builder = by_way_of(config, &proxies)?;
+    Ok(match plugin {
+        Some(plugin) => builder.with_layer(&plugin),
+        None => builder,
+    })
 }
 
 fn by_way_of(mut config: Config, proxies: &Matcher) -> Result<ClientBuilder<Stack>, ConnectError> {
