@@ -64,6 +64,24 @@ impl Cause {
         }
     }
 
+    /// A value that another item of the list has already.
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueDuplicate",
+            field: field.into(),
+            message: format!("Duplicate value: {value}"),
+        }
+    }
+
+    /// A reference to something that is not there.
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueNotFound",
+            field: field.into(),
+            message: format!("Not found: {value}"),
+        }
+    }
+
     /// A text that is longer than `most` bytes.
     pub fn too_long(field: impl Into<String>, most: u64) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! What the API server itself refuses of objects of built-in kinds, in its words. Pure.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::embedded::{
@@ -26,38 +28,71 @@ pub fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes
 }
 
-fn containers(spec: &Value, at: &str) -> Vec<Cause> {
+/// Returns what is wrong with the spec of a pod or a pod template, which is at `at`.
+fn pod_spec(spec: &Value, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let mut names = HashSet::new();
+    for (index, volume) in list(spec, "/volumes").iter().enumerate() {
+        causes.extend(own_name(
+            volume,
+            &format!("{at}.volumes[{index}]"),
+            &mut names,
+        ));
+    }
     if list(spec, "/containers").is_empty() {
         causes.push(Cause::required(format!("{at}.containers")));
     }
-    for field in ["initContainers", "containers"] {
+    let mut names = HashSet::new();
+    for field in ["containers", "initContainers"] {
         for (index, container) in list(spec, &format!("/{field}")).iter().enumerate() {
             let at = format!("{at}.{field}[{index}]");
-            for name in ["name", "image"] {
-                if text(container, &format!("/{name}")).is_empty() {
-                    causes.push(Cause::required(format!("{at}.{name}")));
-                }
+            causes.extend(own_name(container, &at, &mut names));
+            if text(container, "/image").is_empty() {
+                causes.push(Cause::required(format!("{at}.image")));
             }
-            let name = text(container, "/name");
-            if !name.is_empty() && metadata::label(name).is_err() {
-                causes.push(Cause::invalid(
-                    format!("{at}.name"),
-                    &container["name"],
-                    "must be a lowercase RFC 1123 label of at most 63 characters",
-                ));
-            }
+            causes.extend(environment(container, &at));
             for (index, mount) in list(container, "/volumeMounts").iter().enumerate() {
                 let known = list(spec, "/volumes")
                     .iter()
                     .any(|volume| volume["name"] == mount["name"]);
                 if !known {
-                    causes.push(Cause {
-                        reason: "FieldValueNotFound",
-                        field: format!("{at}.volumeMounts[{index}].name"),
-                        message: format!("Not found: {}", mount["name"]),
-                    });
+                    let field = format!("{at}.volumeMounts[{index}].name");
+                    causes.push(Cause::not_found(field, &mount["name"]));
                 }
+            }
+        }
+    }
+    causes
+}
+
+/// Checks the name of a volume or container at `at`: a DNS label that is not among `names` yet.
+fn own_name<'a>(item: &'a Value, at: &str, names: &mut HashSet<&'a str>) -> Option<Cause> {
+    let field = format!("{at}.name");
+    let name = text(item, "/name");
+    if name.is_empty() {
+        return Some(Cause::required(field));
+    }
+    if let Err(why) = metadata::label(name) {
+        return Some(Cause::invalid(field, &item["name"], why));
+    }
+    (!names.insert(name)).then(|| Cause::duplicate(field, &item["name"]))
+}
+
+/// Checks the names of a container's environment variables, and the prefixes of those that come from an object.
+fn environment(container: &Value, at: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (list_name, field) in [("env", "name"), ("envFrom", "prefix")] {
+        for (index, item) in list(container, &format!("/{list_name}")).iter().enumerate() {
+            let at = format!("{at}.{list_name}[{index}].{field}");
+            let name = text(item, &format!("/{field}"));
+            if name.is_empty() && field == "name" {
+                causes.push(Cause::required(at));
+            } else if !name.chars().all(|c| matches!(c, ' '..='~') && c != '=') {
+                causes.push(Cause::invalid(
+                    at,
+                    &item[field],
+                    "a valid environment variable name must consist only of printable ASCII characters other than '='",
+                ));
             }
         }
     }
@@ -66,7 +101,7 @@ fn containers(spec: &Value, at: &str) -> Vec<Cause> {
 
 fn pod(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(old) = old else {
-        return containers(&new["spec"], "spec");
+        return pod_spec(&new["spec"], "spec");
     };
     let mut causes = Vec::new();
     let deadline = |pod: &Value| pod["spec"]["activeDeadlineSeconds"].as_i64();
@@ -115,7 +150,7 @@ fn pod(new: &Value, old: Option<&Value>) -> Vec<Cause> {
 
 fn job(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let Some(old) = old else {
-        let mut causes = containers(&new["spec"]["template"]["spec"], "spec.template.spec");
+        let mut causes = pod_spec(&new["spec"]["template"]["spec"], "spec.template.spec");
         let policy = text(new, "/spec/template/spec/restartPolicy");
         if !matches!(policy, "Never" | "OnFailure") {
             causes.push(Cause {

@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -80,6 +81,23 @@ pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
     out + rest
 }
 
+/// Joins `name` to `directory`. Refuses a name that is not a single normal component: the path would lead elsewhere.
+pub fn join(directory: &Path, name: &str) -> io::Result<PathBuf> {
+    if is_component(name) {
+        Ok(directory.join(name))
+    } else {
+        Err(io::Error::other(format!("{name:?} is not a file name")))
+    }
+}
+
+/// Whether `name` is a single normal component of a path.
+#[must_use]
+pub fn is_component(name: &str) -> bool {
+    use std::path::Component::Normal;
+    let mut components = Path::new(name).components();
+    matches!((components.next(), components.next()), (Some(Normal(only)), None) if only == name)
+}
+
 /// Whether a path stays inside what it is joined to.
 #[must_use]
 pub fn is_inside(path: &Path) -> bool {
@@ -126,6 +144,15 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(expand(text, &variables), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_single_component_is_joined() {
+        let join = |name| join(Path::new("/pod/volumes"), name).ok();
+        assert_eq!(join("a.b-c"), Some(PathBuf::from("/pod/volumes/a.b-c")));
+        for name in ["", ".", "..", "/", "/a", "a/b", "a/", "a/.", "../a"] {
+            assert_eq!(join(name), None, "{name:?}");
         }
     }
 

@@ -8,6 +8,8 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
 use serde_json::Value;
 
+use super::paths::is_component;
+
 /// The first thing `pod` asks for that cannot be had here, as a sentence.
 #[must_use]
 pub fn refusal(pod: &Pod) -> Option<String> {
@@ -24,10 +26,22 @@ pub fn refusal(pod: &Pod) -> Option<String> {
             ))
         })
         .or_else(|| {
-            init.chain(&spec.containers).find_map(|container| {
+            init.clone().chain(&spec.containers).find_map(|container| {
                 let what = of_container(container)?;
                 Some(format!("{what} (container {:?})", container.name))
             })
+        })
+        .or_else(|| {
+            let containers = init
+                .chain(&spec.containers)
+                .map(|container| &container.name);
+            let volumes = spec.volumes.iter().flatten().map(|volume| &volume.name);
+            // The API refuses such names; this guards the directories that are named after them.
+            let mut names = containers.chain(volumes);
+            let name = names.find(|name| !is_component(name))?;
+            Some(format!(
+                "a container or volume {name:?}, which is not a file name"
+            ))
         })
         .map(|what| format!("the embedded node cannot give a pod {what}"))
 }
@@ -139,6 +153,16 @@ mod tests {
                 json!({"initContainers": [{"name": "side", "restartPolicy": "Always"}]}),
                 json!({}),
                 Some("of its own (init container \"side\")"),
+            ),
+            (
+                json!({"volumes": [{"name": "v"}, {"name": "../v"}]}),
+                json!({}),
+                Some("volume \"../v\", which is not a file name"),
+            ),
+            (
+                json!({"initContainers": [{"name": ".."}]}),
+                json!({}),
+                Some("container or volume \"..\""),
             ),
         ] {
             let mut pod = json!({"spec": spec});

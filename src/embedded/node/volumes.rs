@@ -11,7 +11,7 @@ use std::{
 use k8s_openapi::api::core::v1::{KeyToPath, Pod, Volume};
 
 use super::{
-    paths::is_inside,
+    paths::{is_inside, join},
     sources::{Missing, Source, Sources},
     supported,
 };
@@ -31,7 +31,8 @@ pub enum VolumeError {
     },
 }
 
-/// The directory of each of a pod's volumes: its claims' (`claims`, by name), or its own below `directory`.
+/// The directory of each of a pod's volumes: its claims' (`claims`, by name), or its own below `directory`. Leaves out a volume
+/// whose name is not a file name.
 #[must_use]
 pub fn places(
     pod: &Pod,
@@ -39,11 +40,11 @@ pub fn places(
     claims: &BTreeMap<String, PathBuf>,
 ) -> BTreeMap<String, PathBuf> {
     of(pod)
-        .map(|volume| {
+        .filter_map(|volume| {
             let claim = volume.persistent_volume_claim.as_ref();
             let place = claim.and_then(|claim| claims.get(&claim.claim_name).cloned());
-            let own = || directory.join(&volume.name);
-            (volume.name.clone(), place.unwrap_or_else(own))
+            let own = || join(directory, &volume.name).ok();
+            Some((volume.name.clone(), place.or_else(own)?))
         })
         .collect()
 }
@@ -51,12 +52,13 @@ pub fn places(
 /// Fills the directories of a pod's own volumes. Done again it starts afresh.
 pub fn fill(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(), VolumeError> {
     for volume in of(pod).filter(|volume| volume.persistent_volume_claim.is_none()) {
-        let own = directory.join(&volume.name);
         let entries = entries(volume, sources)
             .map_err(|missing| VolumeError::Missing(volume.name.clone(), missing))?;
-        write(&own, &entries).map_err(|error| VolumeError::Disk {
+        let own = join(directory, &volume.name);
+        let written = own.and_then(|own| write(&own, &entries));
+        written.map_err(|error| VolumeError::Disk {
             volume: volume.name.clone(),
-            directory: own.display().to_string(),
+            directory: directory.display().to_string(),
             error,
         })?;
     }
@@ -294,6 +296,27 @@ mod tests {
                 .map(|(name, mode)| (name.to_owned(), mode))
                 .collect();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn volume_whose_name_is_a_path_touches_no_file() {
+        let scene = TempDir::new().unwrap();
+        let precious = scene.path().join("precious");
+        fs::create_dir(&precious).unwrap();
+        fs::write(precious.join("thesis"), "").unwrap();
+        let volumes = scene.path().join("volumes");
+        for name in ["../precious", precious.to_str().unwrap(), "..", "."] {
+            let volume = json!({"name": name, "emptyDir": {}});
+            let pod = json!({"spec": {"containers": [], "volumes": [volume]}});
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            let refused = fill(&pod, &volumes, &sources()).unwrap_err();
+            assert!(
+                refused.to_string().ends_with("is not a file name"),
+                "{refused}"
+            );
+            assert_eq!(places(&pod, &volumes, &BTreeMap::new()), BTreeMap::new());
+            assert!(precious.join("thesis").exists(), "{name}");
         }
     }
 
