@@ -70,10 +70,22 @@ pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
     if plain.contains("yaml") {
         // JSON is YAML too, and quicker to read.
         return serde_json::from_slice(body)
-            .or_else(|_| serde_yaml::from_slice(body))
+            .or_else(|_| parse_yaml(body))
             .map_err(|error| wrong(&error));
     }
     serde_json::from_slice(body).map_err(|error| wrong(&error))
+}
+
+/// Reads YAML with the parser's default limits (64 levels, 250,000 nodes). It checks them while it reads, so that its time
+/// and memory are proportional to the size of the body.
+fn parse_yaml(body: &[u8]) -> Result<Value, String> {
+    let options = serde_saphyr::options! {
+        // `defaultMode: 0644`
+        legacy_octal_numbers: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+    };
+    serde_saphyr::from_slice_with_options(body, options)
+        .map_err(|error| error.without_snippet().to_string())
 }
 
 /// One request of a resource, with all that was read from it.
@@ -183,5 +195,41 @@ impl Call {
         let mut out = Vec::with_capacity(object.json.len());
         read::append(&mut out, &self.kind, self.form, object);
         bytes_response(code, out.into(), "application/json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn yaml_is_read_as_kubernetes_reads_it() {
+        let yaml = "# a comment\nkind: Pod\nmetadata: {name: 'a b', labels: {x: \"1\", y: ~}}\n\
+            spec:\n  mode: 0755\n  on: true\n  n: -1.5\n  text: |\n    [0m one\n    two\n  list:\n  - a\n  - {b: c}\n\
+            base: &base\n  k: v\ncopy: *base\n";
+        let expected = json!({
+            "kind": "Pod",
+            "metadata": {"name": "a b", "labels": {"x": "1", "y": null}},
+            "spec": {"mode": 0o755, "on": true, "n": -1.5, "text": "[0m one\ntwo\n", "list": ["a", {"b": "c"}]},
+            "base": {"k": "v"},
+            "copy": {"k": "v"},
+        });
+        assert_eq!(parse_yaml(yaml.as_bytes()).unwrap(), expected);
+    }
+
+    /// A parser that reads all of the body first takes time quadratic in its nesting: an hour for the first.
+    #[test]
+    fn nested_yaml_is_refused_at_the_limit() {
+        for (opening, count) in [
+            ("[", LARGEST_BODY),
+            ("{a: ", LARGEST_BODY / 4),
+            ("- ", 100_000),
+        ] {
+            let error = parse_yaml(opening.repeat(count).as_bytes()).unwrap_err();
+            let limit = error.contains("limit exceeded") || error.contains("Depth");
+            assert!(limit, "{error}");
+        }
     }
 }
