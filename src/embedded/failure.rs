@@ -321,10 +321,15 @@ impl Failure {
 
     /// The body is larger than an object may be.
     pub fn too_large(limit: usize) -> Self {
+        Self::asks_too_much(format!("limit is {limit}"))
+    }
+
+    /// The request is small enough to read, and asks for more than is done in one request.
+    pub fn asks_too_much(why: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {limit}"),
+            format!("Request entity too large: {why}"),
         )
     }
 

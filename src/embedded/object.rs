@@ -59,6 +59,20 @@ impl Object {
     }
 }
 
+/// Most levels that an object may nest. Readers of JSON give up at 128 levels, and a list or an event puts the object
+/// some levels deeper; an object that cannot be read again would make the store unreadable.
+pub const DEEPEST: usize = 100;
+
+/// The levels that a value nests; 1 for a scalar.
+pub fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(map) => map.values().map(depth).max(),
+        _ => None,
+    };
+    1 + inner.unwrap_or(0)
+}
+
 /// The string at `pointer`, or "".
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value

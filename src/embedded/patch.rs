@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    object::{DEEPEST, depth},
+};
 
 /// How the body of a PATCH is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +41,24 @@ pub fn carry_out(
     Ok(target)
 }
 
+/// Most operations of a JSON patch, as in the API server.
+const MOST_OPERATIONS: usize = 10_000;
+/// Bytes that the copies and moves of a JSON patch may add up to. The API server has this limit for copies; moves are
+/// counted to bound the time that their values are measured.
+const LARGEST_COPIES: usize = 3 << 20;
+
 /// Carries out a JSON patch (RFC 6902). A failed `test` refuses the whole patch.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| Failure::bad_request(format!("the body is no JSON patch: {error}")))?;
+    let count = operations.0.len();
+    if count > MOST_OPERATIONS {
+        return Err(Failure::asks_too_much(format!(
+            "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {count}"
+        )));
+    }
     let mut patched = target.clone();
+    let mut copied = 0;
     for operation in operations.0 {
         // The API server takes a test for null as a test for absence; controllers add their first finalizer so.
         if let json_patch::PatchOperation::Test(test) = &operation
@@ -51,13 +67,48 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
         {
             continue;
         }
-        json_patch::patch(&mut patched, &[operation]).map_err(|error| {
-            Failure::unprocessable(format!(
-                "the server rejected our request due to an error in our request: {error}"
-            ))
-        })?;
+        limit(&patched, &operation, &mut copied).map_err(rejected)?;
+        json_patch::patch(&mut patched, &[operation]).map_err(rejected)?;
     }
     *target = patched;
+    Ok(())
+}
+
+fn rejected(error: impl std::fmt::Display) -> Failure {
+    Failure::unprocessable(format!(
+        "the server rejected our request due to an error in our request: {error}"
+    ))
+}
+
+/// Refuses an operation by which `value` would outgrow what the server can hold: a few copies of copies take all memory,
+/// and a value nested too deeply takes all of the stack. `copied` counts the bytes copied so far.
+fn limit(
+    value: &Value,
+    operation: &json_patch::PatchOperation,
+    copied: &mut usize,
+) -> Result<(), String> {
+    use json_patch::PatchOperation::{Add, Copy, Move, Remove, Replace, Test};
+    let (path, added) = match operation {
+        Add(add) => (&add.path, Some(&add.value)),
+        Replace(replace) => (&replace.path, Some(&replace.value)),
+        Copy(copy) => (&copy.path, value.pointer(copy.from.as_str())),
+        Move(moved) => (&moved.path, value.pointer(moved.from.as_str())),
+        Remove(_) | Test(_) => return Ok(()),
+    };
+    // What is not there is refused where it is copied.
+    let Some(added) = added else { return Ok(()) };
+    if matches!(operation, Copy(_) | Move(_)) {
+        *copied += added.to_string().len();
+        if *copied > LARGEST_COPIES {
+            return Err(format!(
+                "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {LARGEST_COPIES}"
+            ));
+        }
+    }
+    let above = path.as_str().matches('/').count();
+    if above + depth(added) > DEEPEST {
+        return Err(format!("the object would nest more than {DEEPEST} levels"));
+    }
     Ok(())
 }
 
@@ -317,6 +368,46 @@ mod tests {
             json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "c"}, {"name": "b"}, {"name": "a"}]},
                    "metadata": {"finalizers": ["y", "x"]}})
         );
+    }
+
+    #[test]
+    fn json_patch_cannot_outgrow_the_server() {
+        let copies = |from: &str, count: usize| -> Vec<Value> {
+            let copy = |n| json!({"op": "copy", "from": from, "path": format!("/a/b{n}")});
+            (0..count).map(copy).collect()
+        };
+        let chain = (0..60).fold(json!(1), |value, _| json!({ "x": value }));
+        let deep = "/x".repeat(60);
+        let add = |path: &str| json!({"op": "add", "path": path, "value": chain});
+        let tests = vec![json!({"op": "test", "path": "/a/k", "value": "v"}); MOST_OPERATIONS + 1];
+        for (patch, code, why) in [
+            // Each copy doubles what the next one copies.
+            (copies("/a", 40), 422, "exceeding the limit 3145728"),
+            (tests, 413, "is 10000, got 10001"),
+            (
+                vec![add("/a/b"), add(&format!("/a/b{deep}"))],
+                422,
+                "more than 100 levels",
+            ),
+            (
+                vec![
+                    add("/a/b"),
+                    add("/a/c"),
+                    json!({"op": "move", "from": "/a/b", "path": format!("/a/c{deep}")}),
+                ],
+                422,
+                "more than 100 levels",
+            ),
+        ] {
+            let mut value = json!({"a": {"k": "v"}});
+            let refused = json(&mut value, &patch.into()).unwrap_err();
+            assert_eq!(refused.code, code, "{refused}");
+            assert!(refused.message.contains(why), "{refused}");
+            assert_eq!(value, json!({"a": {"k": "v"}}));
+        }
+        let mut value = json!({"a": {"k": "v"}});
+        json(&mut value, &copies("/a/k", MOST_OPERATIONS).into()).unwrap();
+        assert_eq!(value["a"].as_object().unwrap().len(), MOST_OPERATIONS + 1);
     }
 
     #[test]

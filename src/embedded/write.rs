@@ -24,7 +24,7 @@ use super::{
     events,
     failure::{Cause, Failure},
     kinds::{DEFINITIONS, Kind, View},
-    object::{Object, at, map_mut, metadata_mut, text},
+    object::{DEEPEST, Object, at, depth, map_mut, metadata_mut, text},
 };
 
 /// What every write is told.
@@ -66,6 +66,11 @@ impl Written {
     ) -> Result<Self, Failure> {
         if object.json.len() > LARGEST_OBJECT {
             return Err(Failure::too_large(LARGEST_OBJECT));
+        }
+        if depth(&object.value) > DEEPEST {
+            return Err(Failure::unprocessable(format!(
+                "the object nests more than {DEEPEST} levels"
+            )));
         }
         if &*kind.resource == DEFINITIONS {
             warnings.extend(definitions::warnings(&object.value, options.rules));

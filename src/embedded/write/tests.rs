@@ -515,6 +515,24 @@ async fn new_objects_are_refused_in_kubernetes_words() {
 }
 
 #[tokio::test]
+async fn objects_stay_shallow_enough_to_be_read_again() {
+    let scene = Scene::new().await;
+    let thing = |name: &str, levels: usize| {
+        let chain = (0..levels).fold(json!(1), |value, _| json!([value]));
+        json!({"metadata": {"name": name}, "spec": {"free": {"chain": chain}}})
+    };
+    let shallow = scene.create("things.example.org", thing("a", 90)).await;
+    let json = shallow.unwrap().to_string();
+    serde_json::from_str::<Value>(&json).unwrap();
+    let deep = scene.create("things.example.org", thing("b", 100)).await;
+    assert_eq!(deep.unwrap_err().code, 422);
+    assert_eq!(scene.get("things.example.org", "b"), None);
+    let edit = Edit::Put(thing("a", 100));
+    let deep = scene.edit("things.example.org", "a", edit).await;
+    assert_eq!(deep.unwrap_err().code, 422);
+}
+
+#[tokio::test]
 async fn names_are_generated_and_differ() {
     let scene = Scene::new().await;
     let body = json!({"metadata": {"generateName": "a-"}});
