@@ -19,7 +19,14 @@ use crate::text;
 /// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer; returns the column after it.
 ///
 /// The only way text gets into a buffer: ratatui panics on a cell outside of it.
-pub fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, columns: usize, style: Style) -> u16 {
+pub fn put_text(
+    buffer: &mut Buffer,
+    x: u16,
+    y: u16,
+    text: &str,
+    columns: usize,
+    style: Style,
+) -> u16 {
     if !buffer.area.contains(Position::new(x, y)) {
         return x;
     }
@@ -56,7 +63,7 @@ impl<'b> RowPen<'b> {
     pub fn left(&mut self, text: &str, style: Style) -> &mut Self {
         let text = text::sanitize(text);
         let cut = text::cut_end(&text, self.room());
-        put(self.buffer, self.left, self.y, &cut, self.room(), style);
+        put_text(self.buffer, self.left, self.y, &cut, self.room(), style);
         self.left += text::width(&cut) as u16;
         self
     }
@@ -66,7 +73,7 @@ impl<'b> RowPen<'b> {
         let columns = columns.min(self.room());
         let text = text::sanitize(text);
         let cut = text::cut_middle(&text, columns);
-        put(self.buffer, self.left, self.y, &cut, columns, style);
+        put_text(self.buffer, self.left, self.y, &cut, columns, style);
         self.left += columns as u16;
         self
     }
@@ -83,7 +90,7 @@ impl<'b> RowPen<'b> {
         let width = text::width(&text);
         if width <= self.room() {
             self.right -= width as u16;
-            put(self.buffer, self.right, self.y, &text, width, style);
+            put_text(self.buffer, self.right, self.y, &text, width, style);
         }
         self
     }
@@ -103,13 +110,13 @@ impl<'b> RowPen<'b> {
 /// Empties a row, for something that lies over what is there.
 pub fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
     let columns = usize::from(area.width);
-    put(buffer, area.x, area.y, &" ".repeat(columns), columns, style);
+    put_text(buffer, area.x, area.y, &" ".repeat(columns), columns, style);
 }
 
 /// Draws a line downwards that parts two columns.
 pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
     for y in area.top()..area.bottom() {
-        put(buffer, area.x, y, "│", 1, style);
+        put_text(buffer, area.x, y, "│", 1, style);
     }
 }
 
@@ -185,9 +192,9 @@ pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str
     let inside = usize::from(outer.width) - 2;
     let across = "─".repeat(inside);
     let mut line = |y, left: &str, middle: &str, right: &str| {
-        put(buffer, outer.x, y, left, 1, style);
-        put(buffer, outer.x + 1, y, middle, inside, style);
-        put(buffer, last, y, right, 1, style);
+        put_text(buffer, outer.x, y, left, 1, style);
+        put_text(buffer, outer.x + 1, y, middle, inside, style);
+        put_text(buffer, last, y, right, 1, style);
     };
     line(outer.y, corners.0, &across, corners.1);
     let sides = outer.bottom() - u16::from(area.closed);
@@ -262,7 +269,7 @@ pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) 
     let lines = wrap(sentence, columns);
     let mut rows = 0;
     for (line, y) in lines.iter().zip(area.y..area.bottom()) {
-        put(buffer, area.x, y, line, columns, style);
+        put_text(buffer, area.x, y, line, columns, style);
         rows += 1;
     }
     rows
@@ -324,9 +331,9 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(2, 1, 4, 2));
         let style = Style::new();
         for (x, y) in [(0, 1), (2, 0), (2, 3), (6, 1), (u16::MAX, u16::MAX)] {
-            assert_eq!(put(&mut buffer, x, y, "text", 4, style), x);
+            assert_eq!(put_text(&mut buffer, x, y, "text", 4, style), x);
         }
-        assert_eq!(put(&mut buffer, 4, 2, "日本", 4, style), 6);
+        assert_eq!(put_text(&mut buffer, 4, 2, "日本", 4, style), 6);
         let larger = Rect::new(0, 0, 9, 9);
         border(&mut buffer, PanelArea::closed(larger), style, ("╭", "╮"));
         blank(&mut buffer, Rect::new(0, 8, 9, 1), style);

@@ -234,6 +234,7 @@ fn pure_rooms_name_no_outside_world() {
 const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
     (
         &[
+            "put_text",
             "set_string",
             "set_stringn",
             "set_line",

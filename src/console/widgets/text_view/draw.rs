@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{PromptKind, TextView};
 use crate::console::{
-    draw::put,
+    draw::put_text,
     theme::{Scope, Theme},
 };
 
@@ -14,7 +14,7 @@ pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let mut x = area.left();
         for (text, scope) in &row.spans {
             let room = usize::from(area.right().saturating_sub(x));
-            x = put(buffer, x, y, text, room, theme.style(*scope));
+            x = put_text(buffer, x, y, text, room, theme.style(*scope));
         }
     }
     if let Some(prompt) = view.prompt().filter(|_| area.height > 0) {
@@ -51,12 +51,12 @@ pub fn prompt(
     let y = row.y;
     let room = usize::from(row.width).saturating_sub(3);
     let typed = crate::text::sanitize(typed);
-    let x = put(buffer, row.left(), y, sign, 1, theme.style(Scope::Accent));
-    let x = put(buffer, x, y, &typed, room, theme.style(Scope::Input));
-    let x = put(buffer, x, y, "▏", 1, theme.style(Scope::Accent)) + 1;
+    let x = put_text(buffer, row.left(), y, sign, 1, theme.style(Scope::Accent));
+    let x = put_text(buffer, x, y, &typed, room, theme.style(Scope::Input));
+    let x = put_text(buffer, x, y, "▏", 1, theme.style(Scope::Accent)) + 1;
     let room = usize::from(row.right().saturating_sub(x));
     let hint = crate::text::cut_end(hint, room);
-    put(
+    put_text(
         buffer,
         x,
         y,
