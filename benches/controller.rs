@@ -19,12 +19,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{
-    controller::{self, CONDITIONS},
-    embedded::serve::Server,
-    resources::DocsRun,
-    runs::naming,
-};
 use futures::{StreamExt, pin_mut, stream};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -40,6 +34,10 @@ use nix::{
 use serde_json::{Value, json};
 
 use process::{PROGRAM, memory, open, say};
+
+use flightdeck_core::{resources::DocsRun, runs::naming};
+use flightdeck_worker::controller::{self, CONDITIONS};
+use kube_embedded::serve::Server;
 
 /// How many runs there are.
 #[derive(Clone, Copy)]

@@ -18,17 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{
-    controller::{self, ControllerConfig},
-    demo::Project,
-    embedded::{
-        endpoint::{self, Endpoint},
-        serve::Server,
-    },
-    resources::DocsRun,
-    runs::naming,
-    settings::Settings,
-};
 use futures::{AsyncBufReadExt, StreamExt, pin_mut, stream};
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -47,6 +36,15 @@ use kube_runtime::{
 use serde_json::json;
 
 use process::{PROGRAM, memory, open, say, status};
+
+use flightdeck::demo::Project;
+use flightdeck_core::{resources::DocsRun, runs::naming};
+use flightdeck_host::settings::Settings;
+use flightdeck_worker::controller::{self, ControllerConfig};
+use kube_embedded::{
+    endpoint::{self, Endpoint},
+    serve::Server,
+};
 
 const OBJECTS: usize = 5_000;
 const QUEUED: usize = 200;

@@ -13,14 +13,15 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group};
-use flightdeck::{
-    cluster::logs::{LogEvent, LogLine, LogSource},
-    ledger::Ledger,
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+
+use flightdeck_core::{
+    log::{LogEvent, LogLine, LogSource},
     resources::{RunSpec, RunStatus},
     runs::{Run, RunKind, Stage},
 };
-use jiff::Timestamp;
-use kube::api::ObjectMeta;
+use flightdeck_host::ledger::Ledger;
 
 const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
 /// Events that a follower hands over at once.

@@ -14,8 +14,9 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group};
-use flightdeck::console::widgets::text_view::{self, Plain, PromptKind, TextView};
 use ratatui::{buffer::Buffer, layout::Rect};
+
+use flightdeck_console::widgets::text_view::{self, Plain, PromptKind, TextView};
 
 const LINES: usize = 1_000_000;
 const WIDTH: usize = 120;
@@ -157,7 +158,7 @@ fn searches(criterion: &mut Criterion) {
 
 fn frames(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("frame of 140x40");
-    let theme = flightdeck::console::theme::Theme::shipped("dark");
+    let theme = flightdeck_console::theme::Theme::shipped("dark");
     let area = Rect::new(0, 0, 140, 40);
     let mut buffer = Buffer::empty(area);
     let mut few = TextView::default();

@@ -9,7 +9,8 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use flightdeck::repository;
+
+use flightdeck_host::repository;
 
 fn git(directory: &Path, arguments: &[&str]) {
     let status = Command::new("git")

@@ -13,8 +13,9 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group};
-use flightdeck::tasks::{self, Tag};
 use serde_json::{Value, json};
+
+use flightdeck_core::tasks::{self, Tag};
 
 /// How often each command is run; the fastest counts.
 const RUNS: usize = 5;

@@ -6,19 +6,20 @@
 use std::{fs, hint::black_box, path::Path};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
-use flightdeck::{
-    console::{
-        harness::Harness,
-        msg::Msg,
-        panels::detail::{Item, News, Source},
-        theme::Theme,
-    },
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use flightdeck_console::{
+    harness::Harness,
+    msg::Msg,
+    panels::detail::{Item, News, Source},
+    theme::Theme,
+};
+use flightdeck_core::{
     resources::{DocsRun, DocsRunSpec},
     runs::{Run, Stage},
     transcript::{Steps, Transcript, entries},
 };
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 /// Lines of the stream.
 const EVENTS: usize = 100_000;

@@ -25,11 +25,9 @@ pub use preflight::subject;
 pub use session::Session;
 pub use tasks::Tasks;
 
-use crate::{
-    runs::RunKind,
-    telemetry::LogFormat,
-    verbs::{AddContext, Clean, Delete, Launch, Retry, Stop},
-};
+use crate::telemetry::LogFormat;
+use flightdeck_core::runs::RunKind;
+use flightdeck_verbs::{AddContext, Clean, Delete, Launch, Retry, Stop};
 
 /// An operations console for AI coding-agent runs.
 ///

@@ -36,27 +36,8 @@
 //! *Documents*: the four files a docs run writes per task. *Workspace*: the volume the stages of a run share.
 //! *Remote*: the git remote a pod clones. *Forge*: what serves pull requests for a remote. *Ledger*: what outlives a run.
 
-pub mod agents;
 pub mod cli;
-pub mod cluster;
-pub mod console;
-pub mod controller;
+pub mod connect;
 pub mod daemon;
 pub mod demo;
-pub mod embedded;
-pub mod files;
-pub mod forge;
-pub mod ledger;
-pub mod preflight;
-pub mod proxy;
-pub mod repository;
-pub mod resources;
-pub mod runs;
-pub mod settings;
-pub mod stages;
-pub mod tasks;
 pub mod telemetry;
-pub mod templates;
-pub mod text;
-pub mod transcript;
-pub mod verbs;

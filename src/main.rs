@@ -9,30 +9,32 @@ use std::{
 };
 
 use clap::Parser;
-use flightdeck::{
-    agents,
-    cli::{self, Cli, Command, Embedded, Session, output::notice},
-    cluster::connect::{ConnectError, Prompts},
-    console::{
-        self, Connected, ConsoleError, ConsoleOptions,
-        keymap::{Keymap, KeymapError},
-        theme::{Depth, Theme},
-        world,
-    },
-    controller::{self, ProcessError, ProcessOptions},
-    daemon, demo,
-    embedded::{
-        self,
-        fault::{Faults, Plan},
-    },
-    settings::{Paths, SettingsError},
-    stages,
-    telemetry::{self, LogFormat},
-    text,
-    verbs::VerbError,
-};
 use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
+
+use flightdeck::{
+    cli::{self, Cli, Command, Embedded, Session, output::notice},
+    daemon, demo,
+    telemetry::{self, LogFormat},
+};
+use flightdeck_console::{
+    Connected, ConsoleError, ConsoleOptions,
+    keymap::{Keymap, KeymapError},
+    theme::{Depth, Theme},
+    world,
+};
+use flightdeck_core::text;
+use flightdeck_host::{
+    cluster::client::{ClientError, Prompts},
+    settings::{Paths, SettingsError},
+};
+use flightdeck_verbs::VerbError;
+use flightdeck_worker::{
+    agents,
+    controller::{self, ProcessError, ProcessOptions},
+    stages,
+};
+use kube_embedded::fault::{Faults, Plan};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     };
     // A shim is one per container and lives as long: it gets no runtime.
     if let Some(Command::Shim { spec }) = &cli.command {
-        return embedded::shim::main(spec);
+        return kube_embedded::shim::main(spec);
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     match &cli.command {
@@ -76,7 +78,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Some(Command::Stage { words }) => Ok(stages::run(&words).await),
         Some(Command::Agent { name }) => Ok(agents::run(&name).await),
-        Some(Command::Shim { spec }) => Ok(embedded::shim::main(&spec)),
+        Some(Command::Shim { spec }) => Ok(kube_embedded::shim::main(&spec)),
         Some(Command::Embedded(Embedded::Serve { detach, fault })) => {
             serve(&Session::open(&place, program)?, detach, fault.as_deref()).await
         }
@@ -119,7 +121,7 @@ async fn open_console(session: Session, start: &Path) -> anyhow::Result<ExitCode
         ledger: session.ledger()?,
         connect: Arc::new(move || connect(Arc::clone(&session)).boxed()),
     };
-    console::run(options).await?;
+    flightdeck_console::run(options).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -245,7 +247,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         || error.is::<KeymapError>()
         || matches!(
             error.downcast_ref(),
-            Some(ProcessError::Connect(ConnectError::NoPod(_)))
+            Some(ProcessError::Connect(ClientError::NoPod(_)))
         )
         || matches!(error.downcast_ref(), Some(ConsoleError::NoTerminal(_)));
     let code = if usage {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use flightdeck::embedded::{Cluster, ClusterOptions, Limits};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// The program under measure, built with the bench.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");

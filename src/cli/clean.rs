@@ -6,15 +6,12 @@ use super::{
     CleanArguments, Format, Session, output,
     runs::{Scope, left_behind},
 };
-use crate::{
-    runs::Run,
-    text,
-    verbs::{
-        CleanPlan, Context, VerbError,
-        clean::{
-            Found,
-            finalizers::{self, Held},
-        },
+use flightdeck_core::{runs::Run, text};
+use flightdeck_verbs::{
+    CleanPlan, Context, VerbError,
+    clean::{
+        Found,
+        finalizers::{self, Held},
     },
 };
 

@@ -4,14 +4,12 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
 use super::{DoctorArguments, Format, Session, output, preflight};
-use crate::{
-    cluster::connect::Target,
-    preflight::{
-        Level,
-        doctor::{Finding, SettingsFound, examine},
-    },
-    settings::{PULL_REQUEST_MAP, PullRequestOptions, SETTINGS_KEY, SETTINGS_MAP},
-    text,
+use crate::connect::Target;
+use flightdeck_core::text;
+use flightdeck_host::settings::{PULL_REQUEST_MAP, PullRequestOptions, SETTINGS_KEY, SETTINGS_MAP};
+use flightdeck_preflight::{
+    Level,
+    doctor::{Finding, SettingsFound, examine},
 };
 
 /// Runs the command; 0 when nothing is missing, else 1.

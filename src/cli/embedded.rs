@@ -3,12 +3,10 @@
 use serde_json::json;
 
 use super::{Format, Session, output};
-use crate::{
-    embedded::{endpoint, node},
-    ledger::Ledger,
-    text,
-    verbs::VerbError,
-};
+use flightdeck_core::text;
+use flightdeck_host::ledger::Ledger;
+use flightdeck_verbs::VerbError;
+use kube_embedded::{endpoint, node};
 
 /// `embedded status`: exit code 3 when it does not run.
 pub fn status(session: &Session) -> anyhow::Result<u8> {

@@ -8,11 +8,9 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::{Format, Session, output};
-use crate::{
-    ledger::{Entry, Ledger, Prune, Retention},
-    text,
-    verbs::{VerbError, parse_age},
-};
+use flightdeck_core::text;
+use flightdeck_host::ledger::{Entry, Ledger, Prune, Retention};
+use flightdeck_verbs::{VerbError, parse_age};
 
 const DAY: i64 = 24 * 60 * 60;
 

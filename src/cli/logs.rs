@@ -14,16 +14,19 @@ use jiff::{Span, Timestamp};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{Session, output};
-use crate::{
-    cluster::{
-        self,
-        logs::{Excerpt, FollowOptions, LogEvent, LogSource, RunRef, follow_run, snapshot_run},
-    },
-    ledger::{Entry, Ledger},
+use flightdeck_core::{
+    log::{LogEvent, LogSource},
     runs::{Run, Stage},
     text,
-    verbs::{self, Context, Earlier, Keeper, VerbError, exit_code, parse_age},
 };
+use flightdeck_host::{
+    cluster::{
+        self,
+        logs::{Excerpt, FollowOptions, RunRef, follow_run, snapshot_run},
+    },
+    ledger::{Entry, Ledger},
+};
+use flightdeck_verbs::{Context, Earlier, Keeper, VerbError, exit_code, parse_age};
 use printer::Printer;
 
 /// Events that are taken at once.
@@ -204,7 +207,7 @@ async fn print_kept(kept: Kept, logs: &Logs) -> anyhow::Result<u8> {
 
 async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
     let mut printer = Printer::new(logs);
-    let earlier = verbs::earlier(context, run).await;
+    let earlier = flightdeck_verbs::earlier(context, run).await;
     if let Some(earlier) = earlier.clone() {
         for words in earlier.words() {
             output::notice(&words);
@@ -412,7 +415,7 @@ async fn keeper(context: &Context, run: &Run) -> Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::logs::LogLine;
+    use flightdeck_core::log::LogLine;
 
     #[test]
     fn what_was_printed_before_is_passed_over_once_and_nothing_else() {

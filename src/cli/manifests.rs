@@ -13,7 +13,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::output;
-use crate::{resources, runs::RunKind, settings::Settings};
+use flightdeck_core::{resources, runs::RunKind};
+use flightdeck_host::settings::Settings;
 
 /// The namespace that is meant where none is named.
 pub const NAMESPACE: &str = "flightdeck";

@@ -1,14 +1,12 @@
 //! `flightdeck runs merge`: brings the branch of a run into the current one.
 
 use super::{Session, output};
-use crate::{
-    repository::{
-        self,
-        merge::{self, How},
-    },
-    text,
-    verbs::{Context, VerbError},
+use flightdeck_core::text;
+use flightdeck_host::repository::{
+    self,
+    merge::{self, How},
 };
+use flightdeck_verbs::{Context, VerbError};
 
 /// Prints what would be merged; with `yes` merges it.
 pub async fn merge(

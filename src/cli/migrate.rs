@@ -3,10 +3,8 @@
 use clap::Args;
 
 use super::{Format, Session, output};
-use crate::{
-    text,
-    verbs::{Migrate, MigrateReport, Outcome},
-};
+use flightdeck_core::text;
+use flightdeck_verbs::{Migrate, MigrateReport, Outcome};
 
 /// `migrate`
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::text;
+use flightdeck_core::text;
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

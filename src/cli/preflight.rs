@@ -5,19 +5,18 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Format, Preflight, Session, output};
-use crate::{
-    agents,
-    cluster::connect::Target,
-    embedded::endpoint,
-    preflight::{
-        self, Ask, CHECKS, ClusterFacts, Facts, Fix, Level, Report, Request,
-        cluster::{self, ClusterRequest},
-        fix::{self, FixSheet, Progress},
-    },
+use crate::connect::Target;
+use flightdeck_core::{
     runs::{RunKind, naming},
     text,
-    verbs::{Subject, VerbError},
 };
+use flightdeck_preflight::{
+    Ask, CHECKS, ClusterFacts, Facts, Fix, Level, Report, Request, agent,
+    cluster::{self, ClusterRequest},
+    fix::{self, FixSheet, Progress},
+};
+use flightdeck_verbs::{Subject, VerbError};
+use kube_embedded::endpoint;
 
 /// Fixes that are tried one after the other before it is given up: each may uncover the next.
 const ROUNDS: usize = 3;
@@ -43,7 +42,7 @@ pub(super) async fn facts(session: &Session, kind: RunKind, inquiry: &Inquiry) -
         tag: inquiry.tag.clone(),
         ask: Ask::Now,
         embedded,
-        agent: Some(agents::facts(
+        agent: Some(agent::facts(
             agent,
             &session.settings,
             embedded,
@@ -55,7 +54,7 @@ pub(super) async fn facts(session: &Session, kind: RunKind, inquiry: &Inquiry) -
         ..Request::new(session.place.repo.clone(), kind)
     };
     let (mut facts, cluster) = tokio::join!(
-        preflight::gather(request),
+        flightdeck_preflight::gather(request),
         cluster(session, agent, inquiry.github_user.as_deref())
     );
     if cluster.answers().is_some() {
@@ -105,14 +104,17 @@ pub(super) async fn cluster(
 }
 
 /// Runs of the repository that have not ended; `None` when they cannot be listed.
-async fn active_runs(session: &Session, facts: &Facts) -> Option<Vec<preflight::ActiveRun>> {
+async fn active_runs(
+    session: &Session,
+    facts: &Facts,
+) -> Option<Vec<flightdeck_preflight::ActiveRun>> {
     let url = &facts.repository.as_ref().ok()?.remote.as_ref()?.clone_url;
     let context = session.context().await.ok()?;
     let runs = context.runs(Some(&naming::repository_label(url))).await;
     let active = runs.ok()?.into_iter().filter(|run| !run.ended());
     Some(
         active
-            .map(|run| preflight::ActiveRun {
+            .map(|run| flightdeck_preflight::ActiveRun {
                 name: run.name().to_owned(),
                 kind: run.kind,
                 tag: run.spec.tag.clone(),

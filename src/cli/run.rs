@@ -7,11 +7,11 @@ use super::{
     logs::{self, Logs},
     output, preflight,
 };
-use crate::{
+use flightdeck_core::{
     runs::{Run, RunKind},
     text,
-    verbs::{Launch, Wait, exit_code},
 };
+use flightdeck_verbs::{Launch, Wait, exit_code};
 
 /// Interrupted by Ctrl-C; the run goes on.
 const INTERRUPTED: u8 = 130;

@@ -5,13 +5,13 @@ mod card;
 use jiff::Timestamp;
 
 use super::{Format, Runs, Session, logs, output};
-use crate::{
-    repository,
+use flightdeck_core::{
     resources::Usage,
     runs::{Run, estimate::Earlier, naming},
     text,
-    verbs::Context,
 };
+use flightdeck_host::repository;
+use flightdeck_verbs::Context;
 
 /// Runs the command; the exit code is 0 unless it fails.
 pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {

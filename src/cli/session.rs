@@ -5,12 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use kube::Client;
 
 use super::{Place, output};
-use crate::{
-    cluster::connect::{self, Connection, Prompts, Target},
+use crate::connect::{self, Connection, Target};
+use flightdeck_host::{
+    cluster::client::Prompts,
     ledger::{Ledger, LedgerError},
     settings::{Paths, Settings, SettingsError},
-    verbs::{Context, VerbError},
 };
+use flightdeck_verbs::{Context, VerbError};
 
 /// What a command works with.
 #[derive(Clone, Debug)]

@@ -11,11 +11,11 @@ use clap::{Args, Subcommand};
 
 use self::open::Opened;
 use super::{Format, Session, output};
-use crate::{
+use flightdeck_core::{
     tasks::{self, Query, Status, Task},
     text,
-    verbs::SetStatus,
 };
+use flightdeck_verbs::SetStatus;
 
 /// Columns of a title in a table.
 const TITLE: usize = 100;

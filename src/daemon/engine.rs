@@ -14,20 +14,20 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use crate::{
-    controller::{
-        self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
-    },
-    embedded::{Cluster, ClusterOptions, Limits, Rules, fault::Faults},
+use flightdeck_core::resources::{self, Kind};
+use flightdeck_host::{
     forge::stand_in::{self, StandIn, StandInOptions},
-    resources::{self, Kind},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
 };
+use flightdeck_worker::controller::{
+    self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
+};
+use kube_embedded::{Cluster, ClusterOptions, Limits, Rules, fault::Faults};
 
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
 /// The only token that the stand-in forge takes; it guards nothing.
-pub const STAND_IN_TOKEN: &str = crate::forge::stand_in::TOKEN;
+pub const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
 
 /// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
 pub const RULES: Rules = &[
@@ -84,7 +84,7 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(transparent)]
-    Cluster(#[from] crate::embedded::OpenError),
+    Cluster(#[from] kube_embedded::OpenError),
     #[error(transparent)]
     Resources(#[from] InstallError),
     #[error("{path}: {source}")]

@@ -12,12 +12,12 @@ use kube::{Api, Resource, core::DeserializeGuard};
 use kube_runtime::{WatchStreamExt, watcher};
 use serde::de::DeserializeOwned;
 
-use crate::{
-    ledger::{Ledger, Retention},
+use flightdeck_core::{
     resources::{CodeRun, DocsRun},
     runs::Run,
-    verbs::{self, Context},
 };
+use flightdeck_host::ledger::{Ledger, Retention};
+use flightdeck_verbs::Context;
 
 /// Least time between two looks for what may go.
 const PRUNE: Duration = Duration::from_secs(10 * 60);
@@ -33,7 +33,7 @@ pub(super) async fn run(context: Context, retention: Retention) {
             namespace: namespace.unwrap_or_else(|| context.namespace.clone()),
             ..context.clone()
         };
-        if let Err(error) = verbs::keep(&context, &run).await {
+        if let Err(error) = flightdeck_verbs::keep(&context, &run).await {
             tracing::warn!(%error, "its log may be lost with its pods");
         }
         let due = pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE);

@@ -12,15 +12,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Engine, Options, keeper};
-use crate::{
+use flightdeck_host::{
     cluster,
-    embedded::{
-        endpoint::{self, Endpoint, Lock},
-        serve::{Server, ServerOptions},
-    },
     ledger::{Ledger, Retention},
     settings::Settings,
-    verbs,
+};
+use kube_embedded::{
+    endpoint::{self, Endpoint, Lock},
+    serve::{Server, ServerOptions},
 };
 
 /// Files that may be open at the same time, where the system lets them.
@@ -74,7 +73,7 @@ async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
     let retention = Retention::of(&settings.ledger);
     match Ledger::open(ledger) {
         Ok(ledger) => {
-            let context = verbs::Context {
+            let context = flightdeck_verbs::Context {
                 client: engine.client(),
                 namespace: engine.namespace().to_owned(),
                 ledger: Some(ledger.with_settings(&settings.ledger)),

@@ -8,13 +8,15 @@ use super::Project;
 use crate::{
     cli::{self, Format, Session, output},
     daemon::{Engine, Options},
-    embedded::endpoint::Lock,
-    preflight::{self, Ask, Request},
+};
+use flightdeck_core::{
     resources::Documents,
     runs::{Run, RunKind},
     text,
-    verbs::{Context, Launch, VerbError, Wait, exit_code},
 };
+use flightdeck_preflight::{Ask, Request};
+use flightdeck_verbs::{Context, Launch, VerbError, Wait, exit_code};
+use kube_embedded::endpoint::Lock;
 
 /// The demo without a terminal.
 pub struct Headless {
@@ -82,7 +84,7 @@ impl Headless {
             ask: Ask::Now,
             ..Request::new(self.project.repository.clone(), RunKind::Docs)
         };
-        let subject = cli::subject(&preflight::gather(request).await)?;
+        let subject = cli::subject(&flightdeck_preflight::gather(request).await)?;
         // A demo shows the work being done, again where it was done before.
         let launch = Launch {
             all: true,

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    daemon::StandInFile,
-    embedded::endpoint,
+use crate::daemon::StandInFile;
+use flightdeck_host::{
     repository::git::{Git, GitError},
     settings::{Paths, Settings},
 };
+use kube_embedded::endpoint;
 
 /// Marks a folder as ours to reuse.
 const MARKER: &str = ".flightdeck-demo";

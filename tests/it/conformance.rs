@@ -63,7 +63,7 @@ async fn play(stage: &Stage) -> String {
 async fn local(
     name: DriverName,
     at_once: usize,
-    make: impl AsyncFnOnce(&flightdeck::embedded::Cluster, &Path, &Path) -> Driver,
+    make: impl AsyncFnOnce(&kube_embedded::Cluster, &Path, &Path) -> Driver,
 ) {
     let directory = tempfile::tempdir().unwrap();
     let home = tempfile::tempdir().unwrap();

@@ -22,13 +22,6 @@ use std::{
     time::Duration,
 };
 
-use flightdeck::{
-    controller::{self, ControllerConfig},
-    embedded::{Cluster, ClusterOptions, Limits},
-    resources::{CodeRun, DocsRun},
-    runs::{Stage, StageReport, naming},
-    settings::Settings,
-};
 use futures::StreamExt;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -42,6 +35,14 @@ use kube_runtime::{WatchStreamExt, wait::await_condition, watcher};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 use tower::ServiceExt;
+
+use flightdeck_core::{
+    resources::{CodeRun, DocsRun},
+    runs::{Stage, StageReport, naming},
+};
+use flightdeck_host::settings::Settings;
+use flightdeck_worker::controller::{self, ControllerConfig};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);

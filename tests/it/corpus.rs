@@ -2,9 +2,8 @@
 
 use std::{collections::HashMap, fs};
 
-use flightdeck::tasks::{self, EditError, FindingKind, ReadError, Status, TaskFile};
-
 use crate::support::corpus;
+use flightdeck_core::tasks::{self, EditError, FindingKind, ReadError, Status, TaskFile};
 
 /// A table of tab-separated values as one map a row.
 fn table(text: &str) -> Vec<HashMap<&str, &str>> {

@@ -11,10 +11,6 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use flightdeck::embedded::{
-    endpoint::{self, Endpoint},
-    serve::ServerOptions,
-};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api,
@@ -24,6 +20,10 @@ use kube::{
 use crate::support::{
     no_process_stays_below,
     served::{Served, client, open},
+};
+use kube_embedded::{
+    endpoint::{self, Endpoint},
+    serve::ServerOptions,
 };
 
 /// The program, with everything it keeps below `home`.

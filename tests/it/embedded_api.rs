@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use flightdeck::{
-    embedded::{Cluster, ClusterOptions, Limits},
-    resources::{DocsRun, DocsRunSpec, RunSpec},
-};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{
     api::{
@@ -20,6 +16,9 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
+
+use flightdeck_core::resources::{DocsRun, DocsRunSpec, RunSpec};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -208,7 +207,7 @@ async fn a_custom_resource_has_defaults_validation_and_a_status_of_its_own() {
     let cluster = open(directory.path()).await;
     let runs = apply_definition(&cluster.client()).await;
     let mut sent = docs_run("r");
-    sent.status = Some(flightdeck::resources::RunStatus::default());
+    sent.status = Some(flightdeck_core::resources::RunStatus::default());
     let made = runs.create(&PostParams::default(), &sent).await.unwrap();
     assert!(made.status.is_none(), "a status sent at create is dropped");
     assert_eq!(made.metadata.generation, Some(1));

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use flightdeck::{controller::install_crds, resources::DocsRun};
 use futures::{AsyncBufReadExt, StreamExt, TryStreamExt, pin_mut};
 use k8s_openapi::{
     api::{
@@ -31,6 +30,8 @@ use kube_runtime::{
 use serde_json::json;
 
 use crate::support::served::Served;
+use flightdeck_core::resources::DocsRun;
+use flightdeck_worker::controller::install_crds;
 
 /// The machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,15 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flightdeck::{
-    cluster::{self, Object, WorldDelta},
-    controller::install_crds,
-    embedded::{
-        fault::{Fault, Faults, Plan, Rule, Verb},
-        serve::ServerOptions,
-    },
-    resources::DocsRun,
-};
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -22,6 +13,13 @@ use serde_json::json;
 use tower::Layer;
 
 use crate::support::served::Served;
+use flightdeck_core::resources::DocsRun;
+use flightdeck_host::cluster::{self, Object, WorldDelta};
+use flightdeck_worker::controller::install_crds;
+use kube_embedded::{
+    fault::{Fault, Faults, Plan, Rule, Verb},
+    serve::ServerOptions,
+};
 
 /// The machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);

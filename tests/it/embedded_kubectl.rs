@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use flightdeck::embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
 };
 
 use crate::support;
+use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);

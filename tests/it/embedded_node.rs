@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use flightdeck::embedded::{Cluster, ClusterOptions, Limits, attempt::Attempt};
 use futures::AsyncReadExt;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -22,6 +21,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use kube_embedded::{Cluster, ClusterOptions, Limits, attempt::Attempt};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -768,6 +769,7 @@ async fn a_log_that_cannot_be_had_says_why() {
 
 #[test]
 fn the_node_and_the_runs_mean_the_same_annotation() {
-    use flightdeck::{embedded::node, runs::naming};
+    use flightdeck_core::runs::naming;
+    use kube_embedded::node;
     assert_eq!(node::INHERIT_ANNOTATION, naming::ANNOTATION_INHERIT_ENV);
 }

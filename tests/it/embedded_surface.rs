@@ -1,14 +1,13 @@
 //! The face of the embedded API as HTTP shows it: forms of answers, lists, OpenAPI, bodies that clients really send.
 
-use flightdeck::{
-    embedded::{Cluster, ClusterOptions, node::Limits},
-    resources::DocsRun,
-};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use flightdeck_core::resources::DocsRun;
+use kube_embedded::{Cluster, ClusterOptions, node::Limits};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";

@@ -6,13 +6,6 @@ mod description;
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use description::Description;
-use flightdeck::{
-    forge::{
-        Forge, ForgeError, Pace, PullRequest, PullRequestSpec, Secret,
-        stand_in::{self, Exchange, Planned, StandIn, StandInOptions},
-    },
-    runs::ForgeTarget,
-};
 use http::{Method, StatusCode};
 use hyper_util::client::proxy::matcher::Matcher;
 use serde::Deserialize;
@@ -25,6 +18,11 @@ use tokio::{
 };
 
 use crate::support::skipped;
+use flightdeck_core::runs::ForgeTarget;
+use flightdeck_host::forge::{
+    Forge, ForgeError, Pace, PullRequest, PullRequestSpec, Secret,
+    stand_in::{self, Exchange, Planned, StandIn, StandInOptions},
+};
 
 const TOKEN: &str = "ghp_of_the_double";
 

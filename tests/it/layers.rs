@@ -1,4 +1,4 @@
-//! The layers of `src/lib.rs` hold: each room uses only rooms above its own line.
+//! The layers of ARCHITECTURE.md: which crate may depend on which, and which code may not know the outside world.
 
 use std::{
     collections::BTreeMap,
@@ -6,69 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each line may use the lines above it. Rooms of one line may use each other only where the line says so.
-const LAYERS: &[(&[&str], Siblings)] = &[
-    (&["files"], Siblings::Apart),
-    (&["text"], Siblings::Apart),
-    (&["telemetry"], Siblings::Apart),
-    (&["proxy"], Siblings::Apart),
-    (&["resources"], Siblings::Apart),
-    (&["runs", "tasks", "transcript"], Siblings::Together),
-    (
-        &[
-            "settings",
-            "templates",
-            "repository",
-            "preflight",
-            "cluster",
-            "ledger",
-            "forge",
-            "agents",
-            "embedded",
-        ],
-        Siblings::Together,
-    ),
-    (&["verbs"], Siblings::Apart),
-    (&["controller", "stages", "console", "cli"], Siblings::Apart),
-    (&["daemon", "demo"], Siblings::Together),
-    (&["main"], Siblings::Apart),
+/// Each crate of ours and the crates of ours it may depend on. The root package may depend on all of them.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("kube-embedded", &[]),
+    ("testing", &[]),
+    ("host", &["core"]),
+    ("preflight", &["core", "host"]),
+    ("verbs", &["core", "host", "preflight"]),
+    ("worker", &["core", "host"]),
+    ("console", &["core", "host", "preflight", "verbs"]),
 ];
 
-#[derive(PartialEq)]
-enum Siblings {
-    Together,
-    Apart,
-}
-
-/// Outside crates that a room must never name.
-const FORBIDDEN: &[(&[&str], &[&str])] = &[
-    (
-        &["files", "text", "resources", "runs", "tasks", "transcript"],
-        &["tokio", "ratatui", "crossterm", "git2", "std::process"],
-    ),
-    (&["runs", "tasks", "transcript"], &["kube"]),
-    (&["embedded"], &["ratatui", "crossterm"]),
+/// Packages that a crate must not depend on, not even for its tests.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("core", &["tokio", "ratatui", "crossterm", "git2", "hyper"]),
+    ("kube-embedded", &["ratatui", "crossterm", "git2"]),
 ];
 
-/// Rooms inside the console that must be pure: they never meet the cluster.
+/// Modules of the console that only draw and decide: they never use the cluster.
 const PURE_CONSOLE: &[&str] = &["view", "layout", "widgets", "panels", "overlays"];
 
-/// Rooms that read what a repository, an agent or another container wrote: only through `files`, never with these.
-const READING_OTHERS: &[&str] = &[
-    "agents",
-    "console",
-    "preflight",
-    "repository",
-    "stages",
-    "tasks",
-];
-const UNBOUNDED: &[&str] = &[
-    "fs::read(",
-    "fs::read_to_string(",
-    "File::open(",
-    "read_to_end(",
-];
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
+/// Every Rust source of the product, with its text. Tests beside the code are included, `tests/` folders are not.
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(directory: &Path, out: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
@@ -81,160 +44,93 @@ fn sources() -> Vec<(PathBuf, String)> {
         }
     }
     let mut out = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut out);
+    walk(&root().join("src"), &mut out);
+    for (name, _) in LAYERS.iter().filter(|row| row.0 != "testing") {
+        walk(&root().join("crates").join(name).join("src"), &mut out);
+    }
     out
 }
 
-/// The room of a file: the first part of its path below `src`.
-fn room(path: &Path) -> String {
-    let below = path
-        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
-        .unwrap();
-    let first = below
-        .components()
-        .next()
-        .unwrap()
-        .as_os_str()
-        .to_string_lossy()
-        .into_owned();
-    first.trim_end_matches(".rs").to_owned()
-}
-
-/// Every `crate::room` (or `flightdeck::room`) a source names, outside comments; a braced list counts for each of its heads.
-fn used_rooms(source: &str) -> Vec<String> {
-    let code: String = source
-        .lines()
+/// The code of a source up to its tests, without comment lines.
+fn code(source: &str) -> impl Iterator<Item = &str> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let mut found = Vec::new();
-    for prefix in ["crate::", "flightdeck::"] {
-        for (at, _) in code.match_indices(prefix) {
-            let rest = &code[at + prefix.len()..];
-            if let Some(list) = rest.strip_prefix('{') {
-                let mut depth = 1;
-                let mut word = String::new();
-                let mut head = true;
-                for c in list.chars() {
-                    match c {
-                        '{' => depth += 1,
-                        '}' => depth -= 1,
-                        ',' if depth == 1 => head = true,
-                        c if depth == 1 && head && (c.is_alphanumeric() || c == '_') => {
-                            word.push(c);
-                        }
-                        c if depth == 1 && !c.is_whitespace() => head = false,
-                        _ => {}
-                    }
-                    if (!head || depth == 0 || c == ',') && !word.is_empty() {
-                        found.push(std::mem::take(&mut word));
-                    }
-                    if depth == 0 {
-                        break;
-                    }
-                }
-            } else {
-                found.push(
-                    rest.chars()
-                        .take_while(|c| c.is_alphanumeric() || *c == '_')
-                        .collect(),
-                );
-            }
-        }
-    }
-    found
 }
 
 #[test]
-fn each_room_uses_only_rooms_above_it() {
-    let level: BTreeMap<&str, usize> = LAYERS
-        .iter()
-        .enumerate()
-        .flat_map(|(index, (rooms, _))| rooms.iter().map(move |room| (*room, index)))
+fn crates_depend_only_on_lower_layers() {
+    let folders: BTreeMap<String, PathBuf> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
         .collect();
-    let mut broken = Vec::new();
-    for (path, source) in sources() {
-        let own = room(&path);
-        if own == "lib" {
-            continue;
+    let known: Vec<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
+    let mut sorted = known.clone();
+    sorted.sort_unstable();
+    assert!(
+        folders.keys().eq(sorted.iter()),
+        "crates/ has {folders:?}, the table of layers has {known:?}"
+    );
+    for (name, allowed) in LAYERS {
+        let text = fs::read_to_string(folders[*name].join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        let dependencies = |section: &str| -> Vec<String> {
+            let table = manifest.get(section).and_then(toml::Value::as_table);
+            table
+                .into_iter()
+                .flat_map(|table| table.keys().cloned())
+                .collect()
+        };
+        for dependency in dependencies("dependencies") {
+            let ours = known
+                .iter()
+                .find(|known| dependency == format!("flightdeck-{known}") || dependency == **known);
+            assert!(
+                ours.is_none_or(|ours| allowed.contains(ours)),
+                "{name} may not depend on {dependency}"
+            );
         }
-        let Some(&own_level) = level.get(own.as_str()) else {
-            broken.push(format!(
-                "{}: the room `{own}` is in no layer",
-                path.display()
-            ));
+        let forbidden = FORBIDDEN.iter().find(|row| row.0 == *name);
+        let packages = forbidden.map_or(&[][..], |(_, packages)| packages);
+        for section in ["dependencies", "dev-dependencies"] {
+            let found = dependencies(section)
+                .into_iter()
+                .find(|dependency| packages.contains(&dependency.as_str()));
+            assert_eq!(found, None, "{name} must not depend on it");
+        }
+    }
+}
+
+#[test]
+fn core_starts_no_process() {
+    for (path, source) in sources() {
+        if path.starts_with(root().join("crates/core")) {
+            let found = code(&source).find(|line| line.contains("std::process"));
+            assert_eq!(found, None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn drawing_code_never_uses_the_cluster() {
+    let console = root().join("crates/console/src");
+    for (path, source) in sources() {
+        let Ok(inside) = path.strip_prefix(&console) else {
             continue;
         };
-        for used in used_rooms(&source) {
-            let Some(&used_level) = level.get(used.as_str()) else {
-                continue;
-            };
-            let allowed = used == own
-                || used_level < own_level
-                || (used_level == own_level && LAYERS[own_level].1 == Siblings::Together);
-            if !allowed {
-                broken.push(format!("{}: `{own}` uses `{used}`", path.display()));
-            }
+        let module = inside.iter().next().unwrap().to_string_lossy();
+        if PURE_CONSOLE.contains(&module.trim_end_matches(".rs")) {
+            let found = code(&source).find(|line| line.contains("cluster::"));
+            assert_eq!(found, None, "{}", path.display());
         }
     }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-}
-
-#[test]
-fn pure_rooms_name_no_outside_world() {
-    let mut broken = Vec::new();
-    for (path, source) in sources() {
-        let own = room(&path);
-        let code: String = source
-            .split("#[cfg(test)]")
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        for (rooms, crates) in FORBIDDEN {
-            if !rooms.contains(&own.as_str()) {
-                continue;
-            }
-            for name in *crates {
-                let named = code.lines().any(|line| {
-                    !line.trim_start().starts_with("//")
-                        && (line.contains(&format!("{name}::"))
-                            || line.contains(&format!("use {name}")))
-                });
-                if named {
-                    broken.push(format!("{}: `{own}` names `{name}`", path.display()));
-                }
-            }
-        }
-        let inner = path
-            .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console"))
-            .ok();
-        let inner = inner.and_then(|inner| inner.components().next());
-        let inner = inner.map(|first| {
-            first
-                .as_os_str()
-                .to_string_lossy()
-                .trim_end_matches(".rs")
-                .to_owned()
-        });
-        if inner.is_some_and(|inner| PURE_CONSOLE.contains(&inner.as_str())) {
-            for used in ["cluster", "embedded"] {
-                if used_rooms(&code).iter().any(|name| name == used) {
-                    broken.push(format!(
-                        "{}: a pure room of the console uses `{used}`",
-                        path.display()
-                    ));
-                }
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 /// Words by which text reaches a terminal, with the files that may hold them: each makes text harmless, or writes none of others.
 const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
     (
         &[
-            "put_text",
             "set_string",
             "set_stringn",
             "set_line",
@@ -247,18 +143,18 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
             "Line::raw",
         ],
         &[
-            "console/draw.rs",
+            "crates/console/src/draw.rs",
             // Draws what `lay` laid out, which makes it harmless.
-            "console/widgets/text_view/draw.rs",
+            "crates/console/src/widgets/text_view/draw.rs",
         ],
     ),
     (
         &[".render("],
         &[
             // An area to type in, which shows no control character.
-            "console/overlays/form/view.rs",
+            "crates/console/src/overlays/form/view.rs",
             // Empties what lies below a window.
-            "console/overlays.rs",
+            "crates/console/src/overlays.rs",
         ],
     ),
     (
@@ -270,19 +166,19 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
             "/dev/tty",
         ],
         &[
-            "cli/output.rs",
+            "src/cli/output.rs",
             // Base64, for the clipboard.
-            "console/perform.rs",
+            "crates/console/src/perform.rs",
             // Our own sequences, and notifications made harmless.
-            "console/terminal.rs",
+            "crates/console/src/terminal.rs",
             // An address we listen on; the log of a server.
-            "main.rs",
+            "src/main.rs",
             // What runs in a container writes its log, which no terminal reads as it is.
-            "agents.rs",
-            "agents/template.rs",
-            "embedded/shim.rs",
-            "stages.rs",
-            "stages/agent.rs",
+            "crates/worker/src/agents.rs",
+            "crates/worker/src/agents/template.rs",
+            "crates/kube-embedded/src/shim.rs",
+            "crates/worker/src/stages.rs",
+            "crates/worker/src/stages/agent.rs",
         ],
     ),
 ];
@@ -297,10 +193,8 @@ fn each_way_to_a_terminal_makes_text_harmless() {
         for (words, files) in WAYS_TO_A_TERMINAL.iter().filter(|_| !tests) {
             // Templates are rendered, too, and names of lines of other kinds begin like these.
             let drawing = words != &WAYS_TO_A_TERMINAL[2].0;
-            let allowed = drawing && !below.contains("/src/console/")
-                || files
-                    .iter()
-                    .any(|file| below.ends_with(&format!("src/{file}")));
+            let allowed = drawing && !below.contains("/crates/console/")
+                || files.iter().any(|file| below.ends_with(file));
             let named = code.lines().filter(|line| {
                 !line.trim_start().starts_with("//") && words.iter().any(|word| line.contains(word))
             });
@@ -311,29 +205,41 @@ fn each_way_to_a_terminal_makes_text_harmless() {
     }
     assert!(
         broken.is_empty(),
-        "text goes through console/draw.rs or cli/output.rs:\n{}",
+        "text goes through the console's draw.rs or cli/output.rs:\n{}",
         broken.join("\n")
     );
 }
 
-#[test]
-fn the_reader_of_uses_sees_what_is_used() {
-    let source =
-        "use crate::{runs::{Run, Stage}, text};\n// crate::console\nfn f() { crate::verbs::x() }";
-    assert_eq!(used_rooms(source), ["runs", "text", "verbs"]);
-}
+/// Code that reads what a repository, an agent or another container wrote: only through `core::files`, never with these.
+const READS_FOREIGN_FILES: &[&str] = &[
+    "crates/console/src",
+    "crates/core/src/tasks",
+    "crates/host/src/repository",
+    "crates/preflight/src",
+    "crates/worker/src/agents",
+    "crates/worker/src/stages",
+];
+const UNBOUNDED_READS: &[&str] = &[
+    "fs::read(",
+    "fs::read_to_string(",
+    "File::open(",
+    "read_to_end(",
+];
 
 #[test]
-fn files_of_others_are_read_with_a_limit() {
+fn foreign_files_are_read_with_a_limit() {
     let mut broken = Vec::new();
     for (path, source) in sources() {
         let name = path.file_stem().unwrap().to_string_lossy();
         let test = name.ends_with("tests") || name == "situations" || name == "fixture";
-        if test || !READING_OTHERS.contains(&room(&path).as_str()) {
+        let foreign = READS_FOREIGN_FILES
+            .iter()
+            .any(|folder| path.starts_with(root().join(folder)));
+        if test || !foreign {
             continue;
         }
         let code = source.split("\n#[cfg(test)]\nmod tests").next().unwrap();
-        let found = UNBOUNDED.iter().filter(|call| code.contains(**call));
+        let found = UNBOUNDED_READS.iter().filter(|call| code.contains(**call));
         broken.extend(found.map(|call| format!("{}: {call}", path.display())));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));

@@ -8,12 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use flightdeck::{
-    cluster::logs::{LogEvent, LogLine, LogSource},
-    ledger::Ledger,
+use jiff::Timestamp;
+
+use flightdeck_core::{
+    log::{LogEvent, LogLine, LogSource},
     runs::Stage,
 };
-use jiff::Timestamp;
+use flightdeck_host::ledger::Ledger;
 
 const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
 /// Where the writing process writes.

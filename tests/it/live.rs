@@ -9,18 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{
-    console::{
-        ConsoleOptions,
-        harness::Harness,
-        keymap::Keymap,
-        model::PanelId,
-        theme::Theme,
-        world::{Delta, Plan, PlanError},
-    },
-    settings::Settings,
-    tasks,
-};
 use futures::FutureExt;
 use tempfile::TempDir;
 
@@ -28,6 +16,16 @@ use crate::{
     screen::Screen,
     support::{corpus, git, sample_project},
 };
+use flightdeck_console::{
+    ConsoleOptions,
+    harness::Harness,
+    keymap::Keymap,
+    model::PanelId,
+    theme::Theme,
+    world::{Delta, Plan, PlanError},
+};
+use flightdeck_core::tasks;
+use flightdeck_host::settings::Settings;
 
 const SIZE: (u16, u16) = (140, 40);
 

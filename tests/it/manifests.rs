@@ -7,10 +7,6 @@ mod refused;
 
 use std::{fs, path::Path, process::Command};
 
-use flightdeck::{
-    cli::manifests::{self, File, Manifests, Options, What},
-    settings::Settings,
-};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -24,6 +20,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::support::{self, served::Served};
+use flightdeck::cli::manifests::{self, File, Manifests, Options, What};
+use flightdeck_host::settings::Settings;
 
 fn files(what: What, options: Options, namespace: Option<&str>) -> Vec<File> {
     manifests::files(&Manifests { what, options }, namespace).unwrap()

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{controller, resources::DocsRun, runs::naming};
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{ConfigMap, PersistentVolumeClaim},
@@ -25,6 +24,8 @@ use nix::{
 use serde_json::{Value, json};
 
 use crate::support::{git, served::Served};
+use flightdeck_core::{resources::DocsRun, runs::naming};
+use flightdeck_worker::controller;
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use flightdeck::console::{
+use flightdeck_console::{
     command::{COMMANDS, Context},
     keymap::Keymap,
 };

@@ -22,12 +22,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{
-    demo::Project,
-    embedded::{Cluster, ClusterOptions, Limits, serve::Server},
-};
-
 use crate::support;
+use flightdeck::demo::Project;
+use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 use place::Place;
 
 /// What a person says of their cluster.

@@ -12,12 +12,6 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
-use flightdeck::{
-    cluster::logs::{LogEvent, LogLine, LogSource},
-    ledger::Ledger,
-    resources::{RunSpec, RunStatus},
-    runs::{Run, RunKind, Stage},
-};
 use nix::{
     pty::openpty,
     sys::signal::{Signal, kill},
@@ -26,6 +20,12 @@ use nix::{
 use serde_json::Value;
 
 use crate::support::{sample_project, skipped};
+use flightdeck_core::{
+    log::{LogEvent, LogLine, LogSource},
+    resources::{RunSpec, RunStatus},
+    runs::{Run, RunKind, Stage},
+};
+use flightdeck_host::ledger::Ledger;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -3,26 +3,29 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
-use flightdeck::{
-    cluster::{Kind, Object, WorldDelta},
-    console::{
-        effect::{Effect, FixFailure, Outcome},
-        harness::Harness,
-        msg::Msg,
-        panels::detail::{Item, News, Source, Want},
-        world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
-    },
-    forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
-    preflight::{self, Fix, fix::Progress as FixProgress},
-    repository::{End, Entry, git::Line},
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+use flightdeck_console::{
+    effect::{Effect, FixFailure, Outcome},
+    harness::Harness,
+    msg::Msg,
+    panels::detail::{Item, News, Source, Want},
+    world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
+};
+use flightdeck_core::{
     resources::{CodeRun, DocsRun, Usage},
     runs::{DOCUMENTS, Run, Stage, naming},
     tasks,
     transcript::Transcript,
 };
-use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_json::Value;
+use flightdeck_host::{
+    cluster::{Kind, Object, WorldDelta},
+    forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
+    repository::{End, Entry, git::Line},
+};
+use flightdeck_preflight::{Fix, fix::Progress as FixProgress};
 
 /// One step of a scene. A step has one field; those of a kind that the console is told in several messages have several.
 #[derive(Debug, Default, Deserialize)]
@@ -296,7 +299,7 @@ fn play(console: &mut Harness, step: Step) {
     }
     if let Some(checks) = step.checks {
         let checks = checks.into_iter().map(|given| {
-            let known = preflight::CHECKS
+            let known = flightdeck_preflight::CHECKS
                 .iter()
                 .find(|check| check.id() == given.id);
             let known = known.unwrap_or_else(|| panic!("there is no check {}", given.id));
@@ -349,7 +352,7 @@ fn play(console: &mut Harness, step: Step) {
     if let Some(given) = step.files {
         let entry = console.model.world.runs.get(&given.run).unwrap();
         let settings = &console.model.settings;
-        let mut files = flightdeck::templates::render(&entry.run, settings).unwrap();
+        let mut files = flightdeck_host::templates::render(&entry.run, settings).unwrap();
         files.extend(given.changed);
         console.send(Msg::Detail(News::Files(given.run, Ok(files))));
     }

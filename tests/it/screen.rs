@@ -8,16 +8,6 @@ use std::{
 };
 
 use crossterm::event::Event;
-use flightdeck::{
-    console::{
-        self, Connected, ConsoleError, ConsoleOptions, Host, harness,
-        keymap::{Chord, Keymap},
-        theme::Theme,
-        world::Target,
-    },
-    ledger::Ledger,
-    settings::Settings,
-};
 use futures::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
@@ -33,6 +23,14 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+
+use flightdeck_console::{
+    Connected, ConsoleError, ConsoleOptions, Host, harness,
+    keymap::{Chord, Keymap},
+    theme::Theme,
+    world::Target,
+};
+use flightdeck_host::{ledger::Ledger, settings::Settings};
 
 /// Longest wait for something to come onto the screen: generous, for slow machines under load.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,7 +93,7 @@ impl Screen {
         // A thread of its own, as in the program: the loop's state is not made to be shared.
         let runtime = tokio::runtime::Handle::current();
         let console = tokio::task::spawn_blocking(move || {
-            runtime.block_on(console::drive(options, &mut terminal, &mut host))
+            runtime.block_on(flightdeck_console::drive(options, &mut terminal, &mut host))
         });
         Self {
             backend,

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flightdeck::console::{
-    harness::text_of,
-    theme::{Scope, Theme},
-};
 use ratatui::buffer::Buffer;
 
 use crate::{scenes, svg};
+use flightdeck_console::{
+    harness::text_of,
+    theme::{Scope, Theme},
+};
 
 /// The sizes that are looked at.
 const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
@@ -54,7 +54,7 @@ fn every_screen_fits_and_draws_in_every_theme() {
     for name in scenes::names() {
         for (width, height) in SIZES {
             let console = scenes::given(&name, width, height);
-            for (theme, _) in flightdeck::console::theme::SHIPPED {
+            for (theme, _) in flightdeck_console::theme::SHIPPED {
                 let buffer = console.buffer(&Theme::shipped(theme));
                 assert_eq!(
                     (buffer.area.width, buffer.area.height),

@@ -7,16 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::embedded::{
-    attempt::{Attempt, Ended, Spec},
-    log::{self, Changes, LogOptions, Selection},
-};
 use futures::{StreamExt, TryStreamExt};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tempfile::TempDir;
+
+use kube_embedded::{
+    attempt::{Attempt, Ended, Spec},
+    log::{self, Changes, LogOptions, Selection},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

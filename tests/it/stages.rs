@@ -12,7 +12,8 @@ mod pull_requests;
 mod ssh;
 
 use bench::{Bench, PLAN};
-use flightdeck::runs::reason;
+
+use flightdeck_core::runs::reason;
 
 #[test]
 fn a_docs_run_goes_from_clone_to_pushed_branch() {
@@ -126,7 +127,7 @@ fn a_project_in_a_subfolder_is_read_there_although_the_root_has_a_plan_too() {
 #[test]
 fn a_code_run_publishes_what_its_agent_left_uncommitted_too() {
     let mut bench = Bench::new();
-    bench.manifest.kind = flightdeck::runs::RunKind::Code;
+    bench.manifest.kind = flightdeck_core::runs::RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
     bench.agent("mkdir -p src && echo code > src/lib.rs && flightdeck agent template");
     let ended = bench.run();
@@ -138,7 +139,7 @@ fn a_code_run_publishes_what_its_agent_left_uncommitted_too() {
 #[test]
 fn nothing_the_run_brings_along_is_ever_committed_and_a_tracked_file_is_never_replaced() {
     let mut bench = Bench::new();
-    bench.manifest.kind = flightdeck::runs::RunKind::Code;
+    bench.manifest.kind = flightdeck_core::runs::RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
     bench.push("CLAUDE.md", "the repository's own");
     bench.run_file("CLAUDE.md", "the run's");

@@ -2,14 +2,6 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use flightdeck::{
-    cluster,
-    daemon::{Engine, Options, StandInFile},
-    ledger::Ledger,
-    runs::{Phase, Run, naming},
-    settings::{Paths, Settings},
-    verbs::Context,
-};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, Pod},
@@ -26,6 +18,14 @@ use crate::{
     screen::Screen,
     support::{git, no_process_stays_below, sample_project},
 };
+use flightdeck::daemon::{Engine, Options, StandInFile};
+use flightdeck_core::runs::{Phase, Run, naming};
+use flightdeck_host::{
+    cluster,
+    ledger::Ledger,
+    settings::{Paths, Settings},
+};
+use flightdeck_verbs::Context;
 
 /// A project with a plan of two tasks, and a cluster.
 struct World {

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use flightdeck::console::theme::colour;
 use ratatui::{
     buffer::{Buffer, Cell},
     style::{Color, Modifier},
 };
+
+use flightdeck_console::theme::colour;
 
 /// Pixels of a cell.
 const WIDTH: f64 = 8.4;
@@ -66,7 +67,7 @@ pub fn picture(buffer: &Buffer, title: &str, ground: Color, ink: Color) -> Strin
             let lead = run.text.len() - run.text.trim_start().len();
             let x = PAD + (f64::from(run.from) + lead as f64) * WIDTH;
             let text = run.text.trim();
-            let columns = flightdeck::text::width(text) as f64;
+            let columns = flightdeck_core::text::width(text) as f64;
             writeln!(
                 out,
                 r#"<text x="{x:.1}" y="{:.1}" textLength="{:.1}" fill="{}"{} xml:space="preserve">{}</text>"#,
@@ -142,7 +143,7 @@ fn runs(buffer: &Buffer, y: u16, ground: Color, ink: Color) -> Vec<Run> {
     while x < buffer.area.width {
         let cell = &buffer[(x, y)];
         let look = Look::of(cell, ground, ink);
-        let columns = flightdeck::text::width(cell.symbol()).max(1) as u16;
+        let columns = flightdeck_core::text::width(cell.symbol()).max(1) as u16;
         let plain = cell.symbol().is_ascii() || cell.symbol().starts_with(['─', '│']);
         match out.last_mut() {
             Some(last) if last.look == look && plain && !alone => {

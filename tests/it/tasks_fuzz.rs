@@ -2,12 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use flightdeck::{
+use crate::support::fuzz::{self, Numbers};
+use flightdeck_core::{
     tasks::{self, Dependencies, EditError, Query, ReadError, Status, Tag, TaskFile},
     text,
 };
-
-use crate::support::fuzz::{self, Numbers};
 
 const SEEDS: [&str; 5] = [
     r#"{"master": {"tasks": [{"id": 1, "title": "a\n\u00e9\ud834\udd1e", "description": "d", "status": "pending", "priority": "high", "dependencies": [2, "3.1"],

@@ -2,10 +2,10 @@
 
 use std::{fs, thread};
 
-use flightdeck::tasks;
 use serde_json::{Map, Value, json};
 
 use crate::support::{TaskMaster, task_master};
+use flightdeck_core::tasks;
 
 /// Numbers that are the same every time (a linear congruence).
 struct Numbers(u64);

@@ -17,12 +17,6 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flightdeck::{
-    forge::stand_in::{self, Planned, StandInOptions},
-    ledger::Ledger,
-    resources::CodeRun,
-    settings::{Paths, Settings},
-};
 use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -47,6 +41,12 @@ use self::{
 use crate::{
     screen::Screen,
     support::{git, git_host::GitHost, no_process_stays_below, sample_project},
+};
+use flightdeck_core::resources::CodeRun;
+use flightdeck_host::{
+    forge::stand_in::{self, Planned, StandInOptions},
+    ledger::Ledger,
+    settings::{Paths, Settings},
 };
 
 /// Stands in for ssh: uses the key it is given and does what the far side would.

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
-use flightdeck::{
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use flightdeck_core::{
     text::sanitize,
     transcript::{Event, Steps, Transcript, What, entries},
 };
-use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 
 /// The streams in `tests/fixtures/transcript`: one in today's names, one with sub-agents, one in which everything goes
 /// wrong, one in older names, and one mixed with what is none of the agent's.

@@ -3,14 +3,13 @@
 
 use std::{collections::BTreeMap, fs};
 
-use flightdeck::{
-    text,
-    transcript::{Steps, Transcript, readable},
-};
-
 use crate::{
     support::fuzz::{Numbers, many},
     transcript::{STREAMS, counted, directory, expected, folded, second},
+};
+use flightdeck_core::{
+    text,
+    transcript::{Steps, Transcript, readable},
 };
 
 const PIECES: [&str; 32] = [

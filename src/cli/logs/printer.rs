@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{LogFormat, Logs, timeline::Timeline};
-use crate::{
-    cli::output,
-    cluster::logs::{LogEvent, LogLine, LogSource, Notice},
+use crate::cli::output;
+use flightdeck_core::{
+    log::{LogEvent, LogLine, LogSource, Notice},
     runs::Stage,
     text, transcript,
 };

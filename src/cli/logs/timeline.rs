@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{
-    cluster::logs::LogLine,
+use flightdeck_core::{
+    log::LogLine,
     text,
     transcript::{Answer, Call, Outcome, Step, Steps, What},
 };
@@ -227,7 +227,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cluster::logs::LogSource;
+    use flightdeck_core::log::LogSource;
 
     const CALL: &str = r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"I write."},{"type":"tool_use","id":"t1","name":"Write","input":{"file_path":"a.md","content":"x\ny\n"}}]}}"#;
     const ANSWER: &str = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","is_error":true,"content":"disk full"}]}}"#;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{File, Options, document, rbac::metadata};
-use crate::settings::{SETTINGS_KEY, SETTINGS_MAP};
+use flightdeck_host::settings::{SETTINGS_KEY, SETTINGS_MAP};
 
 /// Where metrics, health and readiness are served.
 const PORT: u16 = 8080;

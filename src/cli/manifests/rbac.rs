@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{File, document};
-use crate::preflight::cluster::LEASE;
+use flightdeck_preflight::cluster::LEASE;
 
 /// One thing that is allowed.
 #[derive(Clone, Copy, Debug)]

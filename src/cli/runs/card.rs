@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{
+use flightdeck_core::{
     resources::Usage,
     runs::{
         Run,
@@ -91,7 +91,7 @@ fn took(run: &Run, earlier: &[Earlier], now: Timestamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::{DocsRun, DocsRunSpec};
+    use flightdeck_core::resources::{DocsRun, DocsRunSpec};
 
     #[test]
     fn a_card_tells_what_a_run_used_and_leaves_out_what_is_not_known() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::open::Opened;
-use crate::{
+use flightdeck_core::{
     tasks::{Dependencies, Link, Stop, Task},
     text,
 };

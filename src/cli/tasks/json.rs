@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::open::Opened;
-use crate::tasks::{self, Complexity, Dependencies, Link, Status, TagSummary, Task};
+use flightdeck_core::tasks::{self, Complexity, Dependencies, Link, Status, TagSummary, Task};
 
 /// What the objects of one answer are made from.
 pub struct View<'a> {

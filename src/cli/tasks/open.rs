@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::Choice;
-use crate::{
-    cli::{Session, output},
+use crate::cli::{Session, output};
+use flightdeck_core::{
     tasks::{
         self, Complexity, DEFAULT_TAG, DocumentSet, LoadError, ReadError, Tag, Task, TaskFile,
     },
     text,
-    verbs::{VerbError, plan_file},
 };
+use flightdeck_verbs::{VerbError, plan_file};
 
 /// A plan that was read, and the tag of it that is meant.
 pub struct Opened {

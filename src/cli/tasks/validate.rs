@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{Choice, open};
-use crate::{
-    cli::{Format, Session, output},
+use crate::cli::{Format, Session, output};
+use flightdeck_core::{
     tasks::{Finding, ReadError},
     text,
-    verbs::VerbError,
 };
+use flightdeck_verbs::VerbError;
 
 /// One finding as it is printed.
 #[derive(Serialize)]

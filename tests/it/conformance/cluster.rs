@@ -2,7 +2,6 @@
 
 use std::{path::Path, time::Duration};
 
-use flightdeck::embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -16,6 +15,7 @@ use super::{
     shape::Variables,
     table::{DriverName, Need, Step},
 };
+use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 
 /// Containers an embedded cluster may run at a time.
 const CONTAINERS: usize = 8;

@@ -5,11 +5,12 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use flightdeck::embedded::Cluster;
 use http::{Method, Request};
 use kube::client::{Body, Client};
 use tokio::sync::Notify;
 use tower::ServiceExt;
+
+use kube_embedded::Cluster;
 
 /// What happens to the write of this number, counted from 1, and to what comes after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

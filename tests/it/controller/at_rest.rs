@@ -1,11 +1,11 @@
 //! Runs that have nothing before them any more: little of them is kept in memory, and nothing of them is lost by that.
 
-use flightdeck::{resources::DocsRun, runs::naming};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use super::{Scene, asked::Asked, config, docs_run, run_controller, settled, until, well};
+use flightdeck_core::{resources::DocsRun, runs::naming};
 
 /// A Job of that run, as a controller makes it that was cut off long ago and does not know that the run has ended.
 pub async fn stray(scene: &Scene, run: &Value) -> String {

@@ -2,12 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flightdeck::{
-    controller::ControllerConfig,
-    embedded::fault::{Fault, Faults, Plan, Rule, Verb},
-    resources::DocsRun,
-    runs::Stage,
-};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
@@ -17,6 +11,9 @@ use serde_json::json;
 use tower::Layer;
 
 use super::{Scene, asked::Asked, config, docs_run, end, run_controller, settled, until, well};
+use flightdeck_core::{resources::DocsRun, runs::Stage};
+use flightdeck_worker::controller::ControllerConfig;
+use kube_embedded::fault::{Fault, Faults, Plan, Rule, Verb};
 
 /// With a kubelet that does each step only when the one before has been reported, every count is exact.
 #[tokio::test]

@@ -4,10 +4,6 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use flightdeck::{
-    resources::{CodeRun, DocsRun},
-    runs::naming,
-};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -25,6 +21,10 @@ use super::{
     code_run, docs_run, ends, settled, start_in, until, well,
 };
 use crate::support;
+use flightdeck_core::{
+    resources::{CodeRun, DocsRun},
+    runs::naming,
+};
 
 /// Lives a whole run in a namespace of its own; gives what is left in the end, and how many writes it took.
 async fn life(scene: &Scene, kind: &str, namespace: &str, cut: Option<Cut>) -> (Value, usize) {

@@ -5,11 +5,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use flightdeck::{
-    controller::ANNOTATION_HOLDER,
-    embedded::fault::{Fault, Faults, Plan, Rule, Verb},
-    resources::{CodeRun, DocsRun},
-};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -24,6 +19,9 @@ use serde_json::Value;
 use tower::Layer;
 
 use super::{Scene, code_run, docs_run, settled, start, until, well};
+use flightdeck_core::resources::{CodeRun, DocsRun};
+use flightdeck_worker::controller::ANNOTATION_HOLDER;
+use kube_embedded::fault::{Fault, Faults, Plan, Rule, Verb};
 
 /// Runs a docs run with these faults between controller and cluster, and holds its end against the one without.
 async fn comes_through(faults: &Faults) {

@@ -1,6 +1,5 @@
 //! The kept ends of logs: as many as a status lists attempts, and no more.
 
-use flightdeck::{resources::DocsRun, runs::naming};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt,
@@ -9,6 +8,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{Scene, docs_run, settled, until, well};
+use flightdeck_core::{resources::DocsRun, runs::naming};
 
 /// Attempts that a status lists.
 const LISTED: usize = 20;

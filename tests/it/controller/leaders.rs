@@ -2,11 +2,6 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use flightdeck::{
-    controller::{ControllerConfig, LeaseConfig},
-    resources::DocsRun,
-    runs::naming,
-};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, ResourceExt, api::PostParams};
@@ -19,6 +14,8 @@ use super::{
     config, docs_run, ends, run_controller, settled, until, well,
 };
 use crate::support;
+use flightdeck_core::{resources::DocsRun, runs::naming};
+use flightdeck_worker::controller::{ControllerConfig, LeaseConfig};
 
 /// Short, for a holder that falls silent; one second is the shortest a Lease can say.
 fn short(identity: &str) -> LeaseConfig {

@@ -1,9 +1,5 @@
 //! A newer controller was at work on a run, and an older one takes over: what it does not know stays.
 
-use flightdeck::{
-    resources::{DocsRun, Usage},
-    runs::{Stage, StageReport, naming},
-};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
@@ -12,6 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Scene, docs_run, end, start, until, well};
 use crate::manifests::newer::{install, later};
+use flightdeck_core::{
+    resources::{DocsRun, Usage},
+    runs::{Stage, StageReport, naming},
+};
 
 /// The unknown fields of every level.
 fn unknown(run: &Value) -> Value {

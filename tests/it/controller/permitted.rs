@@ -8,20 +8,6 @@ use std::{
     time::Duration,
 };
 
-use flightdeck::{
-    cli::manifests::rbac::{CONTROLLER, Grant, Role, USER, VIEWER},
-    cluster::{
-        logs::{FollowOptions, RunRef, follow_run},
-        watch_runs,
-    },
-    controller::{ANNOTATION_HOLDER, ControllerConfig, LeaseConfig},
-    embedded::Cluster,
-    preflight::cluster::{self, ClusterRequest},
-    resources::{CodeRun, DocsRun},
-    runs::{RunKind, Stage, naming},
-    settings::Settings,
-    verbs::{AddContext, Context, Delete, Launch, Retry, Stop, Subject, Wait},
-};
 use futures::StreamExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -42,6 +28,22 @@ use super::{
     Scene, at_rest, code_run, config, docs_run, kept, phase_is, run_controller, settled, until,
     well,
 };
+use flightdeck::cli::manifests::rbac::{CONTROLLER, Grant, Role, USER, VIEWER};
+use flightdeck_core::{
+    resources::{CodeRun, DocsRun},
+    runs::{RunKind, Stage, naming},
+};
+use flightdeck_host::{
+    cluster::{
+        logs::{FollowOptions, RunRef, follow_run},
+        watch_runs,
+    },
+    settings::Settings,
+};
+use flightdeck_preflight::cluster::{self, ClusterRequest};
+use flightdeck_verbs::{AddContext, Context, Delete, Launch, Retry, Stop, Subject, Wait};
+use flightdeck_worker::controller::{ANNOTATION_HOLDER, ControllerConfig, LeaseConfig};
+use kube_embedded::Cluster;
 
 /// One thing that is asked of a cluster, in the words of its rules.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,11 +2,6 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
-use flightdeck::{
-    daemon::{Engine, Options, StandInFile},
-    resources::DocsRun,
-    settings::{Paths, Settings},
-};
 use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
 use kube::{
     Api, Client,
@@ -16,6 +11,9 @@ use serde_json::{Value, json};
 
 use super::{PATIENCE, phase_is, until};
 use crate::support::{no_process_stays_below, sample_project};
+use flightdeck::daemon::{Engine, Options, StandInFile};
+use flightdeck_core::resources::DocsRun;
+use flightdeck_host::settings::{Paths, Settings};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 

@@ -2,15 +2,6 @@
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
-use flightdeck::{
-    controller::{self, ControllerConfig},
-    demo::Project,
-    embedded::{Cluster, ClusterOptions, Limits},
-    repository::git::Git,
-    resources::{CodeRun, DocsRun},
-    runs::naming,
-    settings::Settings,
-};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret},
@@ -23,6 +14,14 @@ use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{ends, phase_is, until};
+use flightdeck::demo::Project;
+use flightdeck_core::{
+    resources::{CodeRun, DocsRun},
+    runs::naming,
+};
+use flightdeck_host::{repository::git::Git, settings::Settings};
+use flightdeck_worker::controller::{self, ControllerConfig};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// The sample project, a cluster whose node really runs, and a controller.
 struct Real {

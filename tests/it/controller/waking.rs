@@ -8,13 +8,6 @@ use std::{
     time::Duration,
 };
 
-use flightdeck::{
-    controller::{ControllerConfig, SettingsMaps},
-    resources::DocsRun,
-    runs::naming,
-    settings::Settings,
-    verbs::{AddContext, Context, VerbError},
-};
 use http::{Method, Request, StatusCode};
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -33,6 +26,10 @@ use super::{
     PATIENCE, Scene, config, docs_run, permitted::refusal, phase_is, run_controller, settled,
     until, well,
 };
+use flightdeck_core::{resources::DocsRun, runs::naming};
+use flightdeck_host::settings::Settings;
+use flightdeck_verbs::{AddContext, Context, VerbError};
+use flightdeck_worker::controller::{ControllerConfig, SettingsMaps};
 
 /// A client that may make Jobs only while `open`, and counts in `refused` how often it might not.
 fn gated(scene: &Scene, open: &Arc<AtomicBool>, refused: &watch::Sender<usize>) -> Client {
@@ -59,8 +56,8 @@ async fn settings_that_change_wake_a_run_that_the_cluster_refused() {
     let followed = SettingsMaps {
         client: scene.client.clone(),
         namespace: "default".into(),
-        metrics: flightdeck::controller::Metrics::default(),
-        health: flightdeck::controller::Health::default(),
+        metrics: flightdeck_worker::controller::Metrics::default(),
+        health: flightdeck_worker::controller::Health::default(),
     }
     .follow();
     let usable = followed.usable();

@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::{found, run, said};
 use crate::support::{no_process_stays_below, served::client};
-use flightdeck::{cluster::run_under_way, embedded::endpoint::Endpoint, resources::DocsRun};
+use flightdeck_core::resources::DocsRun;
+use flightdeck_host::cluster::run_under_way;
+use kube_embedded::endpoint::Endpoint;
 
 /// Makes the server below `home` one of another version, to whoever looks.
 fn pretend(home: &Path, version: &str) -> Endpoint {

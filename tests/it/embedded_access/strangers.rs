@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use flightdeck::embedded::{endpoint::Endpoint, serve::ServerOptions};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -23,6 +22,7 @@ use crate::support::{
     self, no_process_stays_below,
     served::{Served, connect, encrypted, http, token},
 };
+use kube_embedded::{endpoint::Endpoint, serve::ServerOptions};
 
 /// The machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,8 +1,7 @@
 //! How pods end: in order, with their last words, leaving nothing.
 
-use flightdeck::embedded::attempt::Ended;
-
 use super::*;
+use kube_embedded::attempt::Ended;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn init_containers_run_one_after_the_other_and_a_failed_one_ends_the_pod() {

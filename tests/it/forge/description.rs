@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flightdeck::forge::stand_in::Exchange;
 use serde_json::{Map, Value};
+
+use flightdeck_host::forge::stand_in::Exchange;
 
 const FILE: &str = "node_modules/@octokit/openapi/generated/api.github.com.json";
 /// Answers that any call may give, which are described on pages of their own.

@@ -147,6 +147,7 @@ fn the_image_is_built_from_what_is_copied_and_from_nothing_else() {
     );
     let mut files = Vec::new();
     sources(&context.path().join("src"), &mut files);
+    sources(&context.path().join("crates"), &mut files);
     let mut taken_in = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

@@ -2,12 +2,6 @@
 
 use std::sync::Arc;
 
-use flightdeck::{
-    controller,
-    runs::RunKind,
-    settings::Settings,
-    verbs::{Context, Migrate, Outcome},
-};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, ResourceExt,
@@ -16,6 +10,10 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::support::served::Served;
+use flightdeck_core::runs::RunKind;
+use flightdeck_host::settings::Settings;
+use flightdeck_verbs::{Context, Migrate, Outcome};
+use flightdeck_worker::controller;
 
 /// The definition, as far as it is known of the older platform.
 fn definition() -> CustomResourceDefinition {

@@ -2,12 +2,6 @@
 
 use std::sync::Arc;
 
-use flightdeck::{
-    resources::{Kind, definition},
-    runs::RunKind,
-    settings::Settings,
-    verbs::{AddContext, Context, Retry, Stop},
-};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client,
@@ -16,6 +10,12 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::support::served::Served;
+use flightdeck_core::{
+    resources::{Kind, definition},
+    runs::RunKind,
+};
+use flightdeck_host::settings::Settings;
+use flightdeck_verbs::{AddContext, Context, Retry, Stop};
 
 /// The definition of docs runs as a later version might have it.
 pub fn later() -> Value {

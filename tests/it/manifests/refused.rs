@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use flightdeck::{
-    controller,
-    daemon::RULES,
-    embedded::{Cluster, ClusterOptions, node::Limits},
-    resources::CodeRun,
-};
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+
+use flightdeck::daemon::RULES;
+use flightdeck_core::resources::CodeRun;
+use flightdeck_worker::controller;
+use kube_embedded::{Cluster, ClusterOptions, node::Limits};
 
 fn run(name: &str, changes: &[(&str, Value)]) -> CodeRun {
     let mut run = json!({

@@ -2,12 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flightdeck::{
-    controller::{self, ControllerConfig},
-    resources::{CodeRun, DocsRun},
-    settings::Settings,
-    verbs,
-};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{Namespace, Secret, ServiceAccount},
@@ -28,6 +22,9 @@ use super::{
     volumes::{self, Volumes},
 };
 use crate::support::said;
+use flightdeck_core::resources::{CodeRun, DocsRun};
+use flightdeck_host::settings::Settings;
+use flightdeck_worker::controller::{self, ControllerConfig};
 
 /// How long what is not a run may take: a namespace that goes, a pod that starts.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -99,8 +96,8 @@ impl Place {
     }
 
     /// What verbs are given.
-    pub fn context(&self) -> verbs::Context {
-        verbs::Context {
+    pub fn context(&self) -> flightdeck_verbs::Context {
+        flightdeck_verbs::Context {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
             settings: Arc::clone(&self.settings),

@@ -3,7 +3,6 @@
 use std::{fs, path::Path, process::Command};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use flightdeck::{demo::Project, runs::naming, settings::Settings};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use serde_json::{Value, json};
 
@@ -11,6 +10,9 @@ use super::{
     GitRemote, helper,
     place::{Place, from, make},
 };
+use flightdeck::demo::Project;
+use flightdeck_core::runs::naming;
+use flightdeck_host::settings::Settings;
 
 /// Where the sample project keeps its plan.
 const PLAN: &str = ".taskmaster/tasks/tasks.json";

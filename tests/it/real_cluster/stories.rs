@@ -8,12 +8,6 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use flightdeck::{
-    controller,
-    resources::{CodeRun, DocsRun},
-    runs::naming,
-    verbs::Clean,
-};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -30,6 +24,12 @@ use serde_json::{Value, json};
 
 use super::place::{LOOK_AGAIN, PATIENCE, Place, from, make};
 use crate::support::{said, skipped};
+use flightdeck_core::{
+    resources::{CodeRun, DocsRun},
+    runs::naming,
+};
+use flightdeck_verbs::Clean;
+use flightdeck_worker::controller;
 
 /// A Secret that a run may use and that nobody made.
 pub const MISSING: &str = "fdr-missing";

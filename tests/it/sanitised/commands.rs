@@ -8,12 +8,6 @@ use std::{
 };
 
 use clap::CommandFactory;
-use flightdeck::{
-    cli::Cli,
-    ledger::Ledger,
-    resources::{Attempt, CodeRun, CodeRunSpec, Condition, RunStatus},
-    runs::{Run, RunKind},
-};
 use kube::{
     Api, Client, Config,
     api::{Patch, PatchParams, PostParams},
@@ -23,6 +17,12 @@ use serde_json::{Value, json};
 
 use super::{FAMILIES, is_harmful};
 use crate::support::{git, sample_project};
+use flightdeck::cli::Cli;
+use flightdeck_core::{
+    resources::{Attempt, CodeRun, CodeRunSpec, Condition, RunStatus},
+    runs::{Run, RunKind},
+};
+use flightdeck_host::ledger::Ledger;
 
 /// Every command, with the lines of arguments it is tried with; `!` before those that show words of others. A command without any
 /// has no output of its own on a terminal.

@@ -2,32 +2,6 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
-use flightdeck::{
-    cluster::{Kind, WorldDelta},
-    console::{
-        effect::{Effect, FixFailure, Outcome},
-        harness::Harness,
-        model::PanelId,
-        msg::Msg,
-        panels::detail::{Item, News, Source},
-        terminal::Notifier,
-        theme::Theme,
-        world::{Compared, Delta, PlanError, Progress, Target},
-    },
-    forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
-    preflight::{Fix, fix::Progress as FixProgress},
-    repository::{
-        CommitLine, Diff, FileChange, FileDiff,
-        git::Line,
-        merge::{How, MergePlan},
-    },
-    runs::{
-        Stage,
-        health::{Repeated, Signals},
-    },
-    tasks::{self, Status, StatusChange},
-    verbs::{CleanReport, Deleted},
-};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use serde_json::Value;
@@ -35,6 +9,34 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{FAMILIES, cases, hostile, is_harmful};
 use crate::scenes;
+use flightdeck_console::{
+    effect::{Effect, FixFailure, Outcome},
+    harness::Harness,
+    model::PanelId,
+    msg::Msg,
+    panels::detail::{Item, News, Source},
+    terminal::Notifier,
+    theme::Theme,
+    world::{Compared, Delta, PlanError, Progress, Target},
+};
+use flightdeck_core::{
+    runs::{
+        Stage,
+        health::{Repeated, Signals},
+    },
+    tasks::{self, Status, StatusChange},
+};
+use flightdeck_host::{
+    cluster::{Kind, WorldDelta},
+    forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
+    repository::{
+        CommitLine, Diff, FileChange, FileDiff,
+        git::Line,
+        merge::{How, MergePlan},
+    },
+};
+use flightdeck_preflight::{Fix, fix::Progress as FixProgress};
+use flightdeck_verbs::{CleanReport, Deleted};
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
 
@@ -528,7 +530,7 @@ impl Look<'_> {
     /// Draws what is there, and takes what a person is told outside.
     fn at(&self, console: &mut Harness, when: &str) -> Result<(), String> {
         let buffer = console.buffer(&self.theme);
-        (self.seen)(&flightdeck::console::harness::text_of(&buffer));
+        (self.seen)(&flightdeck_console::harness::text_of(&buffer));
         if let Some(why) = wrong(console, &buffer) {
             return Err(format!("{when}:\n{why}"));
         }
@@ -642,7 +644,7 @@ impl Look<'_> {
 }
 
 /// What a terminal is sent when nobody looks, less the sequences that are ours.
-fn told_outside(notice: &flightdeck::console::effect::Notice) -> Result<String, String> {
+fn told_outside(notice: &flightdeck_console::effect::Notice) -> Result<String, String> {
     let mut words = String::new();
     for setting in ["osc9", "osc777", "bell"] {
         let mut out = Vec::new();

@@ -10,15 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flightdeck::{
-    resources::TasksRevision,
-    runs::{Layout, RunKind, RunManifest, StageReport, reason},
-};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tempfile::TempDir;
+
+use flightdeck_core::{
+    resources::TasksRevision,
+    runs::{Layout, RunKind, RunManifest, StageReport, reason},
+};
 
 /// Three tasks, of which the run documents two.
 pub const PLAN: &str = r#"{"master":{"tasks":[

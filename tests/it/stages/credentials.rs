@@ -2,10 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use flightdeck::runs::{DocsSource, ForgeTarget, RunKind};
-
 use super::bench::Bench;
 use crate::support::git_host::{GitHost, password};
+use flightdeck_core::runs::{DocsSource, ForgeTarget, RunKind};
 
 const TOKEN: &str = "ghp_a_token_for_one_host";
 

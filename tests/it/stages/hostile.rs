@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use flightdeck::runs::{RunKind, reason};
-
 use super::bench::{Bench, Ended};
+use flightdeck_core::runs::{RunKind, reason};
 
 const TOKEN: &str = "ghp_a_token_that_nobody_may_see";
 
@@ -333,7 +332,7 @@ fn a_working_directory_that_is_a_link_out_of_the_repository_stops_the_run() {
 /// A code run of task 1.
 fn code_bench() -> Bench {
     let mut bench = Bench::new();
-    bench.manifest.kind = flightdeck::runs::RunKind::Code;
+    bench.manifest.kind = flightdeck_core::runs::RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
     bench
 }

@@ -2,10 +2,9 @@
 
 use std::process::Command;
 
-use flightdeck::runs::RunKind;
-
 use super::bench::{Bench, PLAN};
 use crate::support;
+use flightdeck_core::runs::RunKind;
 
 const PATH: &str = ".taskmaster/tasks/tasks.json";
 

@@ -2,9 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use flightdeck::runs::reason;
-
 use super::bench::{Bench, Ended};
+use flightdeck_core::runs::reason;
 
 /// The end of publish whose git does this first, given its words as `$*`.
 fn publishing(bench: &mut Bench, before: &str) -> Ended {

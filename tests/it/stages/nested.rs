@@ -1,8 +1,7 @@
 //! Repositories that an agent leaves within the repository: a push takes a link to each, and not one of its files.
 
-use flightdeck::runs::{RunKind, reason};
-
 use super::bench::{Bench, Ended};
+use flightdeck_core::runs::{RunKind, reason};
 
 /// A code run of task 1 whose agent does this beside its work.
 fn run(script: &str) -> (Bench, Ended) {

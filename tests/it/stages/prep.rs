@@ -8,11 +8,11 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use flightdeck::runs::{DocsSource, RunKind, reason};
 use http::StatusCode;
 use tokio::net::TcpListener;
 
 use super::bench::{Bench, PLAN};
+use flightdeck_core::runs::{DocsSource, RunKind, reason};
 
 /// A code run of task 1.
 fn code_bench() -> Bench {

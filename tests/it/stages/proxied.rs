@@ -1,14 +1,12 @@
 //! Prep and publish where the world is behind a proxy that wants a password.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flightdeck::{
-    forge::stand_in::{self, StandInOptions},
-    runs::ForgeTarget,
-};
 use tokio::net::TcpListener;
 
 use super::bench::Bench;
 use crate::support::{git_host::GitHost, proxy::Proxy};
+use flightdeck_core::runs::ForgeTarget;
+use flightdeck_host::forge::stand_in::{self, StandInOptions};
 
 const TOKEN: &str = "ghp_a_token_behind_a_proxy";
 const PASSWORD: &str = "s3cret0of0the0proxy";

@@ -1,14 +1,12 @@
 //! The end of publish at a forge.
 
-use flightdeck::{
-    forge::stand_in::{self, Planned, StandIn, StandInOptions},
-    runs::{ForgeTarget, reason},
-};
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::bench::Bench;
+use flightdeck_core::runs::{ForgeTarget, reason};
+use flightdeck_host::forge::stand_in::{self, Planned, StandIn, StandInOptions};
 
 /// A bench whose remote has a forge.
 async fn forged() -> (Bench, StandIn) {

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use flightdeck::runs::reason;
-
 use super::bench::Bench;
+use flightdeck_core::runs::reason;
 
 /// Stands in for ssh: writes down how it was called and does what the far side would.
 const SSH: &str = r#"#!/bin/sh

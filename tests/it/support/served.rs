@@ -3,11 +3,6 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use flightdeck::embedded::{
-    Cluster, ClusterOptions,
-    endpoint::Endpoint,
-    serve::{Server, ServerOptions},
-};
 use hyper::{body::Bytes, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use kube::{
@@ -17,6 +12,12 @@ use kube::{
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use kube_embedded::{
+    Cluster, ClusterOptions,
+    endpoint::Endpoint,
+    serve::{Server, ServerOptions},
+};
 
 /// The cluster, what serves it, and a client of that.
 pub struct Served {
@@ -76,7 +77,7 @@ async fn cluster(directory: &Path, max_containers: usize) -> Cluster {
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers,
-        limits: flightdeck::embedded::Limits::default(),
+        limits: kube_embedded::Limits::default(),
         environment: BTreeMap::from([("PATH".to_owned(), path)]),
     };
     Cluster::open(options).await.unwrap()

@@ -1,0 +1,384 @@
+//! Drawing by the line: rows with columns from both sides, panel frames, hints.
+//!
+//! Text comes onto the screen here and in the text view, nowhere else, and both make it harmless: whoever draws a line need
+//! not think of it, unless columns are to be reckoned before it is drawn.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::{Modifier, Style},
+};
+
+use super::{
+    field::Field,
+    layout::PanelArea,
+    theme::{Scope, Theme},
+};
+use flightdeck_core::text;
+
+/// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer; returns the column after it.
+///
+/// The only way text gets into a buffer: ratatui panics on a cell outside of it.
+pub fn put_text(
+    buffer: &mut Buffer,
+    x: u16,
+    y: u16,
+    text: &str,
+    columns: usize,
+    style: Style,
+) -> u16 {
+    if !buffer.area.contains(Position::new(x, y)) {
+        return x;
+    }
+    #[expect(clippy::disallowed_methods, reason = "the start is inside the buffer")]
+    let (end, _) = buffer.set_stringn(x, y, text, columns, style);
+    end
+}
+
+/// One row, written from both ends inwards; what does not fit is cut, never wrapped.
+pub struct RowPen<'b> {
+    buffer: &'b mut Buffer,
+    y: u16,
+    left: u16,
+    right: u16,
+}
+
+impl<'b> RowPen<'b> {
+    /// A pen for the first row of `area`.
+    pub fn new(buffer: &'b mut Buffer, area: Rect) -> Self {
+        Self {
+            buffer,
+            y: area.y,
+            left: area.x,
+            right: area.right(),
+        }
+    }
+
+    /// Columns left between the two ends.
+    pub const fn room(&self) -> usize {
+        self.right.saturating_sub(self.left) as usize
+    }
+
+    /// Writes from the left.
+    pub fn left(&mut self, text: &str, style: Style) -> &mut Self {
+        let text = text::sanitize(text);
+        let cut = text::cut_end(&text, self.room());
+        put_text(self.buffer, self.left, self.y, &cut, self.room(), style);
+        self.left += text::width(&cut) as u16;
+        self
+    }
+
+    /// Writes from the left into a column of a fixed width.
+    pub fn column(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
+        let columns = columns.min(self.room());
+        let text = text::sanitize(text);
+        let cut = text::cut_middle(&text, columns);
+        put_text(self.buffer, self.left, self.y, &cut, columns, style);
+        self.left += columns as u16;
+        self
+    }
+
+    /// Leaves columns free.
+    pub fn space(&mut self, columns: usize) -> &mut Self {
+        self.left += columns.min(self.room()) as u16;
+        self
+    }
+
+    /// Writes from the right, or nothing when it does not fit whole.
+    pub fn right(&mut self, text: &str, style: Style) -> &mut Self {
+        let text = text::sanitize(text);
+        let width = text::width(&text);
+        if width <= self.room() {
+            self.right -= width as u16;
+            put_text(self.buffer, self.right, self.y, &text, width, style);
+        }
+        self
+    }
+
+    /// Leaves columns free at the right.
+    pub fn right_space(&mut self, columns: usize) -> &mut Self {
+        self.right -= columns.min(self.room()) as u16;
+        self
+    }
+
+    /// Fills what is left with what remains of a text, cut at its end.
+    pub fn rest(&mut self, text: &str, style: Style) -> &mut Self {
+        self.left(text, style)
+    }
+}
+
+/// Empties a row, for something that lies over what is there.
+pub fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
+    let columns = usize::from(area.width);
+    put_text(buffer, area.x, area.y, &" ".repeat(columns), columns, style);
+}
+
+/// Draws a line downwards that parts two columns.
+pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
+    for y in area.top()..area.bottom() {
+        put_text(buffer, area.x, y, "│", 1, style);
+    }
+}
+
+/// Lays a style over a row without touching its text.
+pub fn lay(buffer: &mut Buffer, area: Rect, style: Style) {
+    buffer.set_style(area, style);
+}
+
+/// What stands in a panel's title line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Title {
+    /// `1 Tasks`.
+    pub name: String,
+    /// What it is about, after the name.
+    pub about: String,
+    /// At the right: a state, counts; pieces with what they mean.
+    pub state: Vec<(String, Scope)>,
+}
+
+/// Draws a panel's lines and title.
+pub fn frame(buffer: &mut Buffer, theme: &Theme, area: PanelArea, title: &Title, focused: bool) {
+    let Rect { x, y, width, .. } = area.outer;
+    let style = theme.style(if focused {
+        Scope::BorderFocused
+    } else {
+        Scope::Border
+    });
+    let corners = match (area.joined, area.last) {
+        (_, true) if area.inner.is_empty() => ("╰", "╯"),
+        (true, _) => ("├", "┤"),
+        (false, _) => ("╭", "╮"),
+    };
+    border(buffer, area, style, corners);
+    let border = style;
+    let inside = Rect::new(x + 1, y, width.saturating_sub(2), 1);
+    let mut pen = RowPen::new(buffer, inside);
+    let name = theme.style(if focused {
+        Scope::TitleFocused
+    } else {
+        Scope::Title
+    });
+    pen.left(" ", border)
+        .left(&title.name, name)
+        .left(" ", border);
+    let state: String = title
+        .state
+        .iter()
+        .map(|(piece, _)| piece.as_str())
+        .collect();
+    let about_room = pen.room().saturating_sub(text::width(&state) + 6);
+    if !title.about.is_empty() && about_room > 6 {
+        let about = text::cut_middle(&title.about, about_room).into_owned();
+        pen.left(" ", border)
+            .left(&about, theme.style(Scope::Text))
+            .left(" ", border);
+    }
+    if !state.is_empty() && text::width(&state) + 3 <= pen.room() {
+        pen.right("─", border).right(" ", border);
+        for (piece, scope) in title.state.iter().rev() {
+            pen.right(piece, theme.style(*scope));
+        }
+        pen.right(" ", border);
+    }
+}
+
+/// Draws the lines of a box, with these corners at its top.
+pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str, &str)) {
+    let outer = area.outer;
+    if outer.width < 2 || outer.height == 0 {
+        return;
+    }
+    let last = outer.right() - 1;
+    let inside = usize::from(outer.width) - 2;
+    let across = "─".repeat(inside);
+    let mut line = |y, left: &str, middle: &str, right: &str| {
+        put_text(buffer, outer.x, y, left, 1, style);
+        put_text(buffer, outer.x + 1, y, middle, inside, style);
+        put_text(buffer, last, y, right, 1, style);
+    };
+    line(outer.y, corners.0, &across, corners.1);
+    let sides = outer.bottom() - u16::from(area.closed);
+    for y in outer.y + 1..sides {
+        line(y, "│", "", "│");
+    }
+    if area.closed && outer.height > 1 {
+        line(outer.bottom() - 1, "╰", &across, "╯");
+    }
+}
+
+/// Draws `key label` pairs with space between them, as many as fit whole.
+pub fn hints<'h>(
+    pen: &mut RowPen<'_>,
+    theme: &Theme,
+    hints: impl IntoIterator<Item = (&'h str, &'h str)>,
+) {
+    for (key, label) in hints {
+        if text::width(key) + text::width(label) + 3 > pen.room() {
+            break;
+        }
+        pen.left(key, theme.style(Scope::Key))
+            .space(1)
+            .left(label, theme.style(Scope::KeyLabel))
+            .space(2);
+    }
+}
+
+/// Draws a field being typed: the end of a long text is kept in sight, the cursor is a reversed cell.
+pub fn field(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &str, active: bool) {
+    let style = theme.style(Scope::Input);
+    if !active {
+        let (text, scope) = if field.text().is_empty() {
+            (placeholder, Scope::InputPlaceholder)
+        } else {
+            (field.text(), Scope::Input)
+        };
+        pen.left(&text::sanitize(text), theme.style(scope));
+        return;
+    }
+    let (before, after) = field.split();
+    let room = pen.room().saturating_sub(1);
+    let mut start = 0;
+    for (at, _) in before.char_indices() {
+        start = at;
+        if text::width(&before[at..]) <= room {
+            break;
+        }
+    }
+    let shown = if text::width(before) <= room {
+        before
+    } else {
+        &before[start..]
+    };
+    pen.left(&text::sanitize(shown), style);
+    let mut rest = after.chars();
+    let under = rest.next().map_or_else(|| " ".to_owned(), String::from);
+    pen.left(
+        &text::sanitize(&under),
+        style.add_modifier(Modifier::REVERSED),
+    );
+    if field.text().is_empty() {
+        pen.left(placeholder, theme.style(Scope::InputPlaceholder));
+    } else {
+        pen.left(&text::sanitize(rest.as_str()), style);
+    }
+}
+
+/// Writes a sentence over the rows of `area`, broken between words; returns how many rows it took.
+pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> u16 {
+    let columns = usize::from(area.width);
+    let lines = wrap(sentence, columns);
+    let mut rows = 0;
+    for (line, y) in lines.iter().zip(area.y..area.bottom()) {
+        put_text(buffer, area.x, y, line, columns, style);
+        rows += 1;
+    }
+    rows
+}
+
+/// A sentence broken between words into lines of at most `columns`; longer words are cut.
+pub fn wrap(sentence: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in sentence.split('\n') {
+        let mut line = String::new();
+        for word in part.split_whitespace() {
+            let mut word = text::sanitize(word).into_owned();
+            while text::width(&word) > columns && columns > 0 {
+                if !line.is_empty() {
+                    lines.push(std::mem::take(&mut line));
+                }
+                let mut head = String::new();
+                for c in word.chars() {
+                    head.push(c);
+                    if text::width(&head) > columns {
+                        head.pop();
+                        break;
+                    }
+                }
+                if head.is_empty() {
+                    break;
+                }
+                word = word[head.len()..].to_owned();
+                lines.push(head);
+            }
+            let gap = usize::from(!line.is_empty());
+            if text::width(&line) + gap + text::width(&word) > columns {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_break_between_words_and_long_words_are_cut() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("a\n\nb", 4), ["a", "", "b"]);
+        assert!(wrap("日本語", 1).len() <= 2);
+    }
+
+    #[test]
+    fn clips_to_the_buffer() {
+        let mut buffer = Buffer::empty(Rect::new(2, 1, 4, 2));
+        let style = Style::new();
+        for (x, y) in [(0, 1), (2, 0), (2, 3), (6, 1), (u16::MAX, u16::MAX)] {
+            assert_eq!(put_text(&mut buffer, x, y, "text", 4, style), x);
+        }
+        assert_eq!(put_text(&mut buffer, 4, 2, "日本", 4, style), 6);
+        let larger = Rect::new(0, 0, 9, 9);
+        border(&mut buffer, PanelArea::closed(larger), style, ("╭", "╮"));
+        blank(&mut buffer, Rect::new(0, 8, 9, 1), style);
+        rule(&mut buffer, Rect::new(8, 0, 1, 9), style);
+        paragraph(&mut buffer, larger, "one two three four", style);
+        assert_eq!(buffer[(4, 2)].symbol(), "日");
+    }
+
+    #[test]
+    fn a_row_is_cut_and_never_overwritten() {
+        let area = Rect::new(0, 0, 12, 1);
+        let mut buffer = Buffer::empty(area);
+        let mut pen = RowPen::new(&mut buffer, area);
+        pen.right("4/4", Style::new())
+            .right_space(1)
+            .rest("A long title", Style::new());
+        let line: String = buffer
+            .content()
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
+        assert_eq!(line, "A long … 4/4");
+    }
+
+    #[test]
+    fn what_is_written_from_the_left_is_made_harmless_and_ends_where_the_right_begins() {
+        let area = Rect::new(0, 0, 20, 1);
+        let mut buffer = Buffer::empty(area);
+        let mut pen = RowPen::new(&mut buffer, area);
+        pen.right("ok", Style::new()).left("日本", Style::new());
+        assert_eq!(pen.room(), 14, "a wide letter takes two columns");
+        pen.left("a\u{202e}b", Style::new());
+        let room = pen.room();
+        pen.left(&"z".repeat(room + 1), Style::new());
+        assert_eq!(pen.room(), 0);
+        pen.left("more", Style::new()).right("more", Style::new());
+        let cell = |x: u16| buffer[(x, 0)].symbol();
+        assert_eq!(
+            (cell(4), cell(17), cell(18), cell(19)),
+            ("a", "…", "o", "k")
+        );
+        // A sign that would turn what follows around is shown and not obeyed.
+        let harmless = text::sanitize("a\u{202e}b");
+        assert_ne!(harmless, "ab");
+        let shown: String = (4..4 + text::width(&harmless) as u16).map(cell).collect();
+        assert_eq!(shown, harmless);
+    }
+}

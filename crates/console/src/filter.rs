@@ -1,0 +1,141 @@
+//! Filters of lists, as they are typed. What the words mean is `text::Terms`'s.
+
+use std::collections::BTreeMap;
+
+use super::field::Field;
+use flightdeck_core::text::{Column, Matching, Terms};
+
+/// What is typed, and whether it is being typed now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub field: Field,
+    pub open: bool,
+}
+
+/// A column that a filter knows, for whoever types it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What stands before the colon.
+    pub name: &'static str,
+    /// What may stand behind it; empty when that is anything.
+    pub values: Vec<String>,
+}
+
+impl Offer {
+    /// Words by how often they occur, each once.
+    #[must_use]
+    pub fn by_number(words: &[&str]) -> Vec<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for word in words {
+            *counts.entry(word).or_default() += 1;
+        }
+        let mut words: Vec<(&str, usize)> = counts.into_iter().collect();
+        words.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        words.into_iter().map(|(word, _)| word.to_owned()).collect()
+    }
+}
+
+impl Filter {
+    /// Whether it keeps everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.field.text().trim().is_empty()
+    }
+
+    /// How the word before the cursor may go on: names of columns with their colon, or values of the column it names.
+    #[must_use]
+    pub fn continuations(&self, columns: &[Offer]) -> Vec<String> {
+        let (_, word) = self.word();
+        let starts = |whole: &str, typed: &str| {
+            whole.len() > typed.len() && whole.starts_with(&typed.to_lowercase())
+        };
+        match word.split_once(':') {
+            Some((name, typed)) => columns
+                .iter()
+                .filter(|column| column.name == name)
+                .flat_map(|column| &column.values)
+                .filter(|value| starts(value, typed))
+                .cloned()
+                .collect(),
+            None => columns
+                .iter()
+                .filter(|column| starts(column.name, word))
+                .map(|column| format!("{}:", column.name))
+                .collect(),
+        }
+    }
+
+    /// Takes the first of the continuations; `false` when there is none.
+    pub fn complete(&mut self, columns: &[Offer]) -> bool {
+        let Some(whole) = self.continuations(columns).into_iter().next() else {
+            return false;
+        };
+        let (before, word) = self.word();
+        let stem = word.find(':').map_or("", |colon| &word[..=colon]);
+        // A value is whole; behind the name of a column its value is still to come.
+        let gap = if stem.is_empty() { "" } else { " " };
+        let after = self.field.split().1;
+        let head = format!("{before}{stem}{whole}{gap}");
+        let text = format!("{head}{after}");
+        self.field = Field::at(text, head.len());
+        true
+    }
+
+    /// What stands before the word at the cursor, and the word up to the cursor without its `!`.
+    fn word(&self) -> (&str, &str) {
+        let before = self.field.split().0;
+        let start = before.rfind(char::is_whitespace).map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
+        let start = start + usize::from(before[start..].starts_with('!'));
+        before.split_at(start)
+    }
+
+    /// Made ready; `columns` are the names before a colon that mean a column.
+    #[must_use]
+    pub fn test(&self, columns: &[&'static str]) -> Terms {
+        let part = |name: &&'static str| Column {
+            name,
+            matching: Matching::Part,
+        };
+        let columns: Vec<Column> = columns.iter().map(part).collect();
+        Terms::parse(self.field.text(), &columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_goes_on_with_what_the_columns_have() {
+        let columns = [
+            Offer {
+                name: "status",
+                values: vec!["pending".into(), "done".into()],
+            },
+            Offer {
+                name: "title",
+                values: Vec::new(),
+            },
+        ];
+        for (typed, continuations, completed) in [
+            ("", &["status:", "title:"][..], "status:"),
+            ("st", &["status:"], "status:"),
+            ("x !st", &["status:"], "x !status:"),
+            ("status:", &["pending", "done"], "status:pending "),
+            ("status:D", &["done"], "status:done "),
+            ("status:done", &[], "status:done"),
+            ("title:", &[], "title:"),
+            ("zzz", &[], "zzz"),
+        ] {
+            let mut filter = Filter {
+                field: Field::new(typed),
+                open: true,
+            };
+            assert_eq!(filter.continuations(&columns), continuations, "{typed}");
+            filter.complete(&columns);
+            assert_eq!(filter.field.text(), completed, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What the repository's runs have cost today, each counted once.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use crate::{
+    model::Model,
+    world::{Earlier, World},
+};
+
+/// Runs that have ended, as the ledger and the cluster know them. What is on the screen is newer than what was kept of it.
+#[must_use]
+pub fn ended(world: &World) -> Vec<Earlier> {
+    let mut ended: Vec<Earlier> = world
+        .runs
+        .iter()
+        .filter_map(|(_, entry)| Earlier::of(&entry.run))
+        .collect();
+    let here: HashSet<&str> = world.runs.iter().map(|(id, _)| id.as_str()).collect();
+    let kept = world.earlier.iter();
+    ended.extend(kept.filter(|run| !here.contains(run.uid.as_str())).cloned());
+    ended
+}
+
+/// Millionths of a US dollar that runs of this repository have cost which ended today, or are under way.
+#[must_use]
+pub fn today(model: &Model) -> i64 {
+    let world = &model.world;
+    let repository = world.repository.get();
+    let Some(label) = repository.and_then(|repository| repository.label.as_deref()) else {
+        return 0;
+    };
+    let Some(midnight) = midnight(model) else {
+        return 0;
+    };
+    let ended = model.ended.iter();
+    let ended = ended
+        .filter(|run| run.repository.as_deref() == Some(label) && run.finished_at >= midnight)
+        .map(|run| run.cost_micro_usd);
+    let active = world.runs.iter().map(|(_, entry)| entry);
+    let active = active
+        .filter(|entry| entry.active() && entry.of_repository(label))
+        .map(|entry| entry.usage().cost_micro_usd);
+    ended.chain(active).fold(0, i64::saturating_add)
+}
+
+/// When the day began where the person is.
+fn midnight(model: &Model) -> Option<Timestamp> {
+    let now = model.now.to_zoned(model.zone.clone());
+    Some(now.start_of_day().ok()?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::{
+        harness::Harness,
+        world::{Delta, Repository},
+    };
+    use flightdeck_core::{
+        resources::{DocsRun, DocsRunSpec, Usage},
+        runs::{Run, RunKind, naming},
+    };
+
+    const LABEL: &str = "own";
+
+    fn earlier(uid: &str, finished: &str, repository: &str, cost: i64) -> Earlier {
+        Earlier {
+            uid: uid.into(),
+            kind: RunKind::Docs,
+            repository: Some(repository.into()),
+            agent: String::new(),
+            model: String::new(),
+            tasks: 1,
+            succeeded: true,
+            finished_at: finished.parse().unwrap(),
+            seconds: 1,
+            cost_micro_usd: cost,
+        }
+    }
+
+    fn remembered(uid: &str, cost: i64) -> Delta {
+        let mut run = Run::from(DocsRun::new(uid, DocsRunSpec::default()));
+        run.metadata.uid = Some(uid.into());
+        run.metadata.labels = Some([(naming::LABEL_REPOSITORY.into(), LABEL.into())].into());
+        run.status.phase = Some("Succeeded".into());
+        run.status.finished_at = Some("2030-03-17T09:00:00Z".into());
+        run.status.usage = Some(Usage {
+            cost_micro_usd: cost,
+            ..Usage::default()
+        });
+        Delta::Remembered(Box::new(run))
+    }
+
+    #[test]
+    fn every_run_of_today_counts_once_and_others_not_at_all() {
+        let mut console = Harness::new(140, 40);
+        console.model.now = "2030-03-17T12:00:00Z".parse().unwrap();
+        console.world([
+            Delta::Repository(Ok(Repository {
+                label: Some(LABEL.into()),
+                ..Repository::default()
+            })),
+            Delta::Earlier(vec![
+                earlier("both", "2030-03-17T09:00:00Z", LABEL, 50_000),
+                earlier("kept", "2030-03-17T00:00:00Z", LABEL, 100_000),
+                earlier("yesterday", "2030-03-16T23:59:59Z", LABEL, 1_000_000),
+                earlier("foreign", "2030-03-17T09:00:00Z", "other", 10_000_000),
+            ]),
+            remembered("both", 70_000),
+        ]);
+        assert_eq!(console.model.spent_today, 170_000);
+        assert!(console.screen().contains("$0.17 today"));
+        console.model.zone = TimeZone::fixed(jiff::tz::offset(-6));
+        assert_eq!(
+            today(&console.model),
+            70_000,
+            "the day begins where the person is"
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! What the form amounts to: the launch, what pre-flight is asked about it, and the last question before it.
+
+use super::{Choice, Form, Slot};
+use crate::{
+    effect::{Effect, Inquiry},
+    field::Field,
+    model::Model,
+    overlays::{Confirm, Overlay},
+    world::{Check, Level},
+};
+use flightdeck_core::{runs::RunKind, text};
+
+impl Form {
+    /// What would be launched.
+    pub fn launch(&self) -> flightdeck_verbs::Launch {
+        let filled = |field: &Field| {
+            let text = field.text().trim();
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let prompt = self.prompt.lines().join("\n").trim().to_owned();
+        let prompt = (!prompt.is_empty()).then_some(prompt);
+        let (tasks, all) = match self.choices.get(self.chosen) {
+            Some(Choice::Tasks(ids)) => (ids.clone(), false),
+            Some(Choice::Undocumented(_)) => (Vec::new(), true),
+            None => (Vec::new(), false),
+        };
+        flightdeck_verbs::Launch {
+            tasks,
+            all,
+            model: filled(&self.model),
+            service: filled(&self.service).filter(|_| self.kind == RunKind::Code),
+            github_user: filled(&self.user),
+            overwrite: self.overwrite && self.kind == RunKind::Docs,
+            tools: Some(self.tools),
+            prompt_mode: prompt.as_ref().map(|_| self.prompt_mode),
+            prompt,
+            agent: self.agents.get(self.agent).cloned(),
+            budget: filled(&self.budget),
+            overrides: self
+                .overrides
+                .text()
+                .split([',', ' '])
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            reason: filled(&self.reason),
+            ..flightdeck_verbs::Launch::new(self.kind)
+        }
+    }
+
+    /// What pre-flight is asked for this launch.
+    pub fn inquiry(&self, model: &Model, ask: bool) -> Inquiry {
+        let launch = self.launch();
+        let plan = model.world.plan.get();
+        let tasks = if launch.all {
+            let undocumented = plan.into_iter().flat_map(|plan| plan.undocumented());
+            undocumented.cloned().collect()
+        } else {
+            launch.tasks
+        };
+        Inquiry {
+            github_user: launch.github_user,
+            service: launch.service,
+            ..model.inquiry_for(self.kind, tasks, launch.agent, ask)
+        }
+    }
+
+    /// Checks that refuse and have not been passed by name with a reason.
+    pub(super) fn refusing(&self) -> Option<&Check> {
+        let launch = self.launch();
+        let passed = |check: &Check| {
+            launch.reason.is_some() && launch.overrides.iter().any(|id| id == check.id)
+        };
+        self.checks
+            .iter()
+            .find(|check| check.level == Level::Fail && !passed(check))
+    }
+
+    /// What is about to happen, for the last question.
+    fn confirm(&self, model: &Model) -> Confirm {
+        let launch = self.launch();
+        let target = model.world.cluster.target();
+        let repository = model.world.repository.get();
+        let mut facts = vec![(
+            "run".to_owned(),
+            match self.kind {
+                RunKind::Docs => "docs run: write the documents of tasks".to_owned(),
+                RunKind::Code => "code run: implement a task".to_owned(),
+            },
+        )];
+        let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+        fact(
+            "target",
+            target.map_or_else(
+                || "not connected yet".into(),
+                |target| format!("{}, namespace {}", target.label, target.namespace),
+            ),
+        );
+        fact("tasks", self.tasks_words(model));
+        let branch = repository.and_then(|repository| repository.branch.clone());
+        fact(
+            "branch",
+            branch.map_or_else(
+                || "none".into(),
+                |branch| format!("{branch} is cloned, and is the base of the pull request"),
+            ),
+        );
+        fact("agent", launch.agent.clone().unwrap_or_default());
+        fact("model", launch.model.clone().unwrap_or_default());
+        fact(
+            "budget",
+            launch
+                .budget
+                .as_ref()
+                .map_or_else(|| "no limit".into(), |usd| format!("${usd}")),
+        );
+        if !launch.overrides.is_empty() {
+            let passed = launch.overrides.join(", ");
+            let reason = launch.reason.clone().unwrap_or_default();
+            fact("passing", format!("{passed}: {reason}"));
+        }
+        let embedded = target.is_some_and(|target| target.embedded);
+        Confirm {
+            title: "Launch".into(),
+            facts,
+            sentence: if embedded {
+                "The agent runs on this machine as your own account, not in a sandbox.".into()
+            } else {
+                String::new()
+            },
+            yes: "Launch".into(),
+            effects: vec![Effect::Launch(self.inquiry(model, true), Box::new(launch))],
+            chosen: true,
+            ..Confirm::default()
+        }
+    }
+
+    /// The tasks in words.
+    pub(super) fn tasks_words(&self, model: &Model) -> String {
+        match self.choices.get(self.chosen) {
+            Some(Choice::Undocumented(count)) => format!("all tasks without documents ({count})"),
+            Some(Choice::Tasks(ids)) => match (ids.as_slice(), model.world.plan.get()) {
+                ([id], Some(plan)) => {
+                    let title = plan.task(id).map_or("", |task| &task.title);
+                    format!("{id}  {}", text::sanitize(title))
+                }
+                (ids, Some(plan)) if ids.len() == plan.tasks().len() => {
+                    format!("all tasks ({})", ids.len())
+                }
+                (ids, _) => format!("{} ({})", ids.join(", "), text::count(ids.len(), "task")),
+            },
+            None => "none".into(),
+        }
+    }
+}
+
+/// Asks for the last time, or goes to what refuses.
+pub(super) fn launch(model: &mut Model) {
+    let Some(Overlay::Form(form)) = model.overlays.last() else {
+        return;
+    };
+    if let Some(check) = form.refusing().cloned() {
+        // The form says that pre-flight refuses; the check itself says why, and what Enter does about it.
+        if let Some(Overlay::Form(form)) = model.overlays.last_mut() {
+            form.focus = Slot::Check(check.id);
+        }
+        return;
+    }
+    let confirm = form.confirm(model);
+    model.overlays.push(Overlay::Confirm(confirm));
+}

@@ -1,0 +1,67 @@
+//! Every command that was run on the person's behalf and changed something or talked to a remote, the latest first.
+
+use super::Row;
+use crate::{model::Model, theme::Scope, world::Ran};
+use flightdeck_core::text;
+use flightdeck_host::repository::End;
+
+/// Columns of how long it took.
+const TOOK: usize = 8;
+/// Columns of how it ended.
+const ENDED: usize = 10;
+/// Lines of what it printed that are shown.
+const PRINTED: usize = 6;
+
+pub(super) fn rows(model: &Model) -> Vec<Row> {
+    let commands = model.world.commands.iter();
+    commands.map(|command| row(model, command)).collect()
+}
+
+fn row(model: &Model, command: &Ran) -> Row {
+    let clock = command.began.to_zoned(model.zone.clone());
+    let clock = clock.strftime("%H:%M:%S ").to_string();
+    let millis = command.took.as_millis();
+    let took = if millis < 10_000 {
+        format!("{}.{}s", millis / 1_000, millis / 100 % 10)
+    } else {
+        text::duration(command.took.as_secs() as i64)
+    };
+    let (sign, scope) = match &command.end {
+        End::Exited(0) => (model.glyphs.done, Scope::Good),
+        End::Cancelled => (model.glyphs.cancelled, Scope::Muted),
+        _ => (model.glyphs.failed, Scope::Bad),
+    };
+    let ended = command.end.to_string();
+    let line = text::sanitize(&command.command).into_owned();
+    let mut full = vec![
+        (line.clone(), Scope::Text),
+        (
+            format!("in {}, {ended}", command.directory.display()),
+            Scope::Muted,
+        ),
+    ];
+    let printed = command
+        .output
+        .lines()
+        .filter(|line| !line.trim().is_empty());
+    full.extend(
+        printed
+            .take(PRINTED)
+            .map(|line| (line.to_owned(), Scope::Muted)),
+    );
+    Row {
+        pieces: vec![
+            (clock, Scope::LogTimestamp, None),
+            (took, Scope::Muted, Some(TOOK)),
+            (format!("{sign} "), scope, None),
+            (
+                text::sanitize(&ended).into_owned(),
+                Scope::Muted,
+                Some(ENDED),
+            ),
+            (line, Scope::Text, None),
+        ],
+        full,
+        go: None,
+    }
+}

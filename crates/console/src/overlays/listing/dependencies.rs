@@ -1,0 +1,84 @@
+//! What holds a task up, down to the roots, and what it holds up in turn.
+
+use super::{Go, Row};
+use crate::{model::Model, panels::tasks::status_scope, theme::Scope};
+use flightdeck_core::{
+    tasks::{Dependencies, Link, Stop},
+    text,
+};
+
+/// Columns of the word before the first line of each tree.
+const RELATION: usize = 11;
+/// Columns of a status.
+const STATUS: usize = 12;
+
+/// First what it waits for, then what waits for it; what lies deeper is indented.
+pub(super) fn rows(model: &Model, id: &str) -> Vec<Row> {
+    let Some(plan) = model.world.plan.get() else {
+        return Vec::new();
+    };
+    let Some(tag) = plan.file.tag(&plan.tag) else {
+        return Vec::new();
+    };
+    let known = Dependencies::new(tag);
+    let trees = [
+        ("waits for", known.blockers(id)),
+        ("holds up", known.blocks(id)),
+    ];
+    let links = trees.iter().flat_map(|(_, links)| links);
+    let columns = links
+        .map(|link| 2 * link.depth + text::width(&link.id))
+        .max();
+    let columns = columns.unwrap_or(0).min(24);
+    let mut rows = Vec::new();
+    for (relation, links) in &trees {
+        for (at, link) in links.iter().enumerate() {
+            let relation = if at == 0 { *relation } else { "" };
+            rows.push(row(model, relation, link, columns));
+        }
+    }
+    rows
+}
+
+fn row(model: &Model, relation: &str, link: &Link, columns: usize) -> Row {
+    let glyphs = &model.glyphs;
+    let (sign, scope) = match &link.status {
+        Some(status) => (glyphs.status(status), status_scope(status)),
+        None => (glyphs.failed, Scope::Bad),
+    };
+    let status = link
+        .status
+        .as_ref()
+        .map_or("missing", |status| status.as_str());
+    let id = format!("{}{}", "  ".repeat(link.depth), text::sanitize(&link.id));
+    let more = match link.stop {
+        Some(Stop::Cycle) => {
+            "They wait for one another: none of them can ever become ready. Take one of the dependencies away."
+        }
+        Some(Stop::Shown) => "What lies behind it is listed above.",
+        Some(Stop::Missing) => {
+            "No task has this id, so that nothing that waits for it can ever become ready."
+        }
+        None => "",
+    };
+    let title = text::sanitize(&link.title).into_owned();
+    Row {
+        pieces: vec![
+            (relation.to_owned(), Scope::Muted, Some(RELATION)),
+            (format!("{sign} "), scope, None),
+            (id, Scope::Strong, Some(columns)),
+            (" ".into(), Scope::Text, None),
+            (text::sanitize(status).into_owned(), scope, Some(STATUS)),
+            (" ".into(), Scope::Text, None),
+            (title, Scope::Text, None),
+        ],
+        full: vec![
+            (
+                format!("{}  {}: {}", link.id, link.title, link.why()),
+                Scope::Text,
+            ),
+            (more.to_owned(), Scope::Muted),
+        ],
+        go: (link.stop != Some(Stop::Missing)).then(|| Go::Task(link.id.clone())),
+    }
+}

@@ -1,0 +1,325 @@
+//! Rows from lines: what is seen folded, what opening shows.
+
+use super::*;
+use crate::widgets::text_view::lay::text_of;
+
+fn timeline(lines: &[(i64, &str)]) -> Timeline {
+    let mut timeline = Timeline::default();
+    timeline.fit(60, 40);
+    for (at, line) in lines {
+        timeline.add(Timestamp::from_second(*at).unwrap(), line);
+    }
+    timeline.settle();
+    timeline
+}
+
+fn call(id: &str, name: &str, input: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"id":"m-{id}","content":[{{"type":"tool_use","id":"{id}","name":"{name}","input":{input}}}]}}}}"#
+    )
+}
+
+fn answer(id: &str, is_error: bool, text: &str) -> String {
+    format!(
+        r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{id}","is_error":{is_error},"content":"{text}"}}]}}}}"#
+    )
+}
+
+fn said(id: &str, text: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"id":"{id}","content":[{{"type":"text","text":"{text}"}}]}}}}"#
+    )
+}
+
+/// The text of every row that has one.
+fn shown(timeline: &Timeline) -> Vec<String> {
+    let rows = timeline.list.rows().iter();
+    rows.filter_map(|row| Some(text_of(timeline.row(*row)?).into_owned()))
+        .collect()
+}
+
+#[test]
+fn words_are_read_whole_when_they_are_few_and_fold_when_they_are_many() {
+    let long = "- item\\n".repeat(20);
+    let mut timeline = timeline(&[(1, &said("a", "Short.")), (2, &said("b", &long))]);
+    assert_eq!(timeline.list.rows().len(), 1 + 6);
+    assert!(!timeline.can_open(0) && timeline.can_open(1));
+    timeline.list.select(&(1, 3));
+    timeline.toggle();
+    assert_eq!(timeline.list.rows().len(), 1 + 20);
+    assert_eq!(timeline.list.selected(), Some(&(1, 0)), "the place is kept");
+    timeline.toggle();
+    assert_eq!(timeline.list.rows().len(), 1 + 6);
+}
+
+/// Thirty words of one row each and these lines, on a screen of ten rows of which the lowest is step 30.
+fn below_much(lines: &[String]) -> Timeline {
+    let words: Vec<String> = (0..30).map(|n| said(&n.to_string(), "Short.")).collect();
+    let all = words.iter().chain(lines).map(String::as_str);
+    let mut timeline = timeline(&(1..).zip(all).collect::<Vec<_>>());
+    timeline.fit(80, 10);
+    timeline.list.select(&(30, 0));
+    timeline
+}
+
+#[test]
+fn what_is_opened_at_the_lowest_row_is_seen() {
+    let mut timeline = below_much(&[
+        call("t", "Bash", r#"{"command":"ls"}"#),
+        answer("t", false, "a\\nb\\nc"),
+        call("u", "Bash", r#"{"command":"make"}"#),
+        answer("u", true, "Exit code 2\\nno rule"),
+    ]);
+    assert_eq!(timeline.list.visible(), 21..31);
+    timeline.toggle();
+    assert_eq!(timeline.list.visible(), 24..34);
+    assert_eq!(timeline.list.selected(), Some(&(30, 0)));
+    timeline.next_trouble();
+    assert_eq!(timeline.list.selected(), Some(&(31, 0)));
+    assert_eq!(timeline.list.visible(), 27..37, "why it failed is seen");
+}
+
+#[test]
+fn the_edit_at_the_lowest_row_is_seen_when_all_are_opened() {
+    let edit = r#"{"file_path":"/w/a.rs","old_string":"a","new_string":"b"}"#;
+    let mut timeline = below_much(&[call("t", "Edit", edit)]);
+    timeline.toggle_edits();
+    let rows = timeline.list.rows().len();
+    assert!(rows > 31);
+    assert_eq!(timeline.list.visible().end, rows);
+}
+
+#[test]
+fn a_failed_call_says_why_at_once_and_others_only_when_they_are_opened() {
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
+        (
+            4,
+            &answer(
+                "t1",
+                true,
+                "Exit code 2\\nno rule to make target\\nthird line",
+            ),
+        ),
+        (5, &call("t2", "Bash", r#"{"command":"ls"}"#)),
+        (6, &answer("t2", false, "a\\nb")),
+    ]);
+    let why = ["Exit code 2", "no rule to make target"];
+    assert_eq!(shown(&timeline), why);
+    timeline.list.select(&(1, 0));
+    timeline.toggle();
+    assert_eq!(shown(&timeline), [&why[..], &["a", "b"]].concat());
+}
+
+#[test]
+fn a_step_is_copied_whole_and_as_it_came() {
+    let mut timeline = timeline(&[
+        (1, &call("t", "Bash", r#"{"command":"make"}"#)),
+        (2, &answer("t", false, "a\\nb")),
+    ]);
+    timeline.list.select(&(0, 0));
+    assert_eq!(timeline.selected_text().as_deref(), Some("Bash make\na\nb"));
+}
+
+#[test]
+fn an_edit_opens_as_the_difference_it_makes() {
+    let edit = r#"{"file_path":"/w/a.rs","old_string":"let a = 1;\nlet b = 2;","new_string":"let a = 1;\nlet b = 3;"}"#;
+    let mut timeline = timeline(&[(1, &call("t", "Edit", edit))]);
+    timeline.toggle_edits();
+    let shown = shown(&timeline);
+    assert!(
+        shown.contains(&"-let b = 2;".to_owned()) && shown.contains(&"+let b = 3;".to_owned()),
+        "{shown:?}"
+    );
+    // What the tool says it did has the file's own numbers.
+    let patch = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"ok"}]},"tool_use_result":{"filePath":"/w/a.rs","structuredPatch":[{"oldStart":41,"oldLines":1,"newStart":41,"newLines":1,"lines":["-let b = 2;","+let b = 3;"]}]}}"#;
+    timeline.add(Timestamp::from_second(2).unwrap(), patch);
+    timeline.settle();
+    assert_eq!(
+        super::tests::shown(&timeline),
+        ["@@ -41,1 +41,1 @@", "-let b = 2;", "+let b = 3;"]
+    );
+    timeline.toggle_edits();
+    assert!(super::tests::shown(&timeline).is_empty());
+}
+
+#[test]
+fn a_sub_agents_steps_stand_below_its_call_while_it_works_and_fold_when_it_is_done() {
+    let nested = |id: &str| {
+        call(id, "Grep", r#"{"pattern":"fn main"}"#).replacen(
+            '{',
+            r#"{"parent_tool_use_id":"a","#,
+            1,
+        )
+    };
+    let mut timeline = timeline(&[
+        (
+            1,
+            &call(
+                "a",
+                "Agent",
+                r#"{"description":"look around","prompt":"Look."}"#,
+            ),
+        ),
+        (2, &nested("n1")),
+        (3, &said("other", "Meanwhile.")),
+        (4, &nested("n2")),
+    ]);
+    timeline.follow = true;
+    timeline.settle();
+    assert_eq!(timeline.list.rows(), [(0, 0), (1, 0), (3, 0), (2, 0)]);
+    assert_eq!((timeline.depth(1), timeline.depth(2)), (1, 0));
+    timeline.add(
+        Timestamp::from_second(9).unwrap(),
+        &answer("a", false, "Found it."),
+    );
+    timeline.settle();
+    assert_eq!(timeline.list.rows(), [(0, 0), (2, 0)]);
+    timeline.list.select(&(0, 0));
+    timeline.toggle();
+    assert_eq!(
+        timeline.list.rows(),
+        [(0, 0), (1, 0), (3, 0), (0, 1), (2, 0)]
+    );
+    assert_eq!(shown(&timeline)[0], "Found it.");
+}
+
+#[test]
+fn steps_that_are_being_read_do_not_fold_under_the_eye() {
+    let nested =
+        call("n", "Grep", r#"{"pattern":"x"}"#).replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
+    let mut timeline = timeline(&[
+        (1, &call("a", "Agent", r#"{"description":"look"}"#)),
+        (2, &nested),
+    ]);
+    timeline.follow = false;
+    timeline.add(
+        Timestamp::from_second(9).unwrap(),
+        &answer("a", false, "Done."),
+    );
+    timeline.settle();
+    assert!(timeline.list.rows().contains(&(1, 0)));
+}
+
+#[test]
+fn the_next_trouble_is_found_and_after_the_last_the_first() {
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
+        (2, &answer("t1", true, "no")),
+        (3, &said("m", "Hm.")),
+        (
+            4,
+            r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected"}}"#,
+        ),
+    ]);
+    timeline.list.select(&(1, 0));
+    timeline.next_trouble();
+    assert_eq!(timeline.list.selected(), Some(&(2, 0)));
+    timeline.next_trouble();
+    assert_eq!(timeline.list.selected(), Some(&(0, 0)));
+}
+
+#[test]
+fn turns_are_the_main_agents() {
+    let nested = said("s", "inside").replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
+    let timeline = timeline(&[
+        (1, &call("a", "Task", r#"{"description":"look"}"#)),
+        (2, &nested),
+        (3, &said("m2", "Done")),
+    ]);
+    assert!(timeline.begins_turn(0) && !timeline.begins_turn(1) && timeline.begins_turn(2));
+}
+
+#[test]
+fn a_search_opens_what_hides_a_match_and_folds_it_again_when_it_goes_on() {
+    let long = format!("{}the needle\\nlast", "- item\\n".repeat(20));
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
+        (2, &answer("t1", false, "one\\ntwo\\nNEEDLE three")),
+        (3, &said("b", &long)),
+        (4, &call("t2", "Read", r#"{"file_path":"/x/needle.rs"}"#)),
+        (5, &said("c", "Nothing.")),
+    ]);
+    let folded = timeline.list.rows().len();
+    timeline.ask();
+    for typed in ["n", "ne", "needle"] {
+        timeline.edit(typed);
+    }
+    assert_eq!(timeline.state(), "match 1/3", "small letters find capitals");
+    timeline.answer(true);
+    let at = |timeline: &Timeline| timeline.list.selected().copied().unwrap();
+    let words = |timeline: &Timeline| {
+        let row = timeline.row(at(timeline));
+        row.map(|row| text_of(row).into_owned())
+    };
+    assert_eq!(words(&timeline).as_deref(), Some("NEEDLE three"));
+    timeline.next_match(true);
+    assert!(words(&timeline).unwrap().contains("the needle"));
+    assert!(!timeline.is_open(0), "what the search opened it closes");
+    timeline.next_match(true);
+    assert_eq!(
+        (at(&timeline), timeline.state().as_str()),
+        ((2, 0), "match 3/3")
+    );
+    assert_eq!(timeline.list.rows().len(), folded, "its own line says it");
+    timeline.next_match(true);
+    assert_eq!(timeline.state(), "match 1/3", "around at the end");
+    timeline.next_match(false);
+    assert_eq!(at(&timeline), (2, 0));
+
+    // What comes later is found as well.
+    timeline.add(
+        Timestamp::from_second(6).unwrap(),
+        &said("d", "Another needle."),
+    );
+    timeline.settle();
+    timeline.look_on();
+    assert_eq!(timeline.state(), "match 3/4");
+    timeline.ask();
+    timeline.edit("NEEDLE");
+    assert_eq!(timeline.state(), "match 1/1", "a capital is meant");
+    timeline.answer(false);
+    assert_eq!((at(&timeline), timeline.state().as_str()), ((2, 0), ""));
+    assert!(!timeline.clear());
+}
+
+#[test]
+fn a_search_finds_the_steps_of_a_sub_agent_that_are_folded_away() {
+    let below = |line: &str| line.replacen('{', r#"{"parent_tool_use_id":"t1","#, 1);
+    let mut timeline = timeline(&[
+        (1, &call("t1", "Task", r#"{"prompt":"look"}"#)),
+        (2, &below(&said("s1", "It is in the cellar."))),
+        (3, &answer("t1", false, "found")),
+    ]);
+    assert!(!timeline.is_open(0));
+    timeline.ask();
+    timeline.edit("cellar");
+    assert!(timeline.is_open(0));
+    assert_eq!(timeline.list.selected(), Some(&(1, 0)));
+    timeline.edit("cellars");
+    assert_eq!(timeline.state(), "no match");
+    assert!(!timeline.is_open(0), "nothing is to be seen in it");
+}
+
+#[test]
+fn a_search_of_very_many_steps_comes_back_for_the_rest() {
+    let words = "x".repeat(60_000);
+    let mut timeline = timeline(&[]);
+    for n in 0..60 {
+        timeline.add(
+            Timestamp::from_second(n).unwrap(),
+            &said(&format!("m{n}"), &words),
+        );
+    }
+    timeline.add(
+        Timestamp::from_second(99).unwrap(),
+        &said("last", "the needle"),
+    );
+    timeline.settle();
+    timeline.list.select_at(0);
+    timeline.ask();
+    timeline.edit("needle");
+    assert_eq!(timeline.state(), "0+ matches");
+    while timeline.look_on() {}
+    assert_eq!(timeline.state(), "match 1/1");
+}

@@ -1,0 +1,262 @@
+//! Drawing the Tasks panel: a row a task, what is known of it at the right.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{LAST_GOOD, priority_scope, status_scope};
+use crate::{
+    command::{Command, Context},
+    draw::{self, RowPen},
+    model::{Model, PanelId},
+    panels,
+    theme::{Scope, Theme},
+    world::{Plan, PlanError, TaskId},
+};
+use flightdeck_core::{
+    tasks::{Complexity, Level, Priority, Status, Task},
+    text,
+};
+
+/// Draws the list.
+pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let Some(plan) = model.world.plan.get() else {
+        let sentence = match model.world.plan.error() {
+            Some(error) => text::sanitize(&error.message).into_owned(),
+            None => "Reading the plan ...".into(),
+        };
+        let next = [(Command::Refresh, "read again")];
+        panels::empty(model, theme, area, buffer, &sentence, &next);
+        return;
+    };
+    let area = panels::filter_line(model, PanelId::Tasks, theme, area, buffer);
+    let area = match model.world.plan.error() {
+        Some(error) => broken(model, theme, error, area, buffer),
+        None => area,
+    };
+    let list = &model.tasks.list;
+    if list.rows().is_empty() {
+        nothing(model, theme, plan, area, buffer);
+        return;
+    }
+    let ids = list.rows()[list.visible()].iter();
+    let drawing = Drawing {
+        model,
+        plan,
+        theme,
+        id_columns: ids.map(String::len).max().unwrap_or(1).clamp(2, 12),
+        wide: area.width >= 56,
+        scored: area.width >= 50 && plan.has_complexity(),
+    };
+    let range = list.open_range().unwrap_or(0..0);
+    for (at, y) in list.visible().zip(area.y..area.bottom()) {
+        let line = Rect::new(area.x, y, area.width, 1);
+        let id = &list.rows()[at];
+        let marked = list.marked().contains(id) || range.contains(&at);
+        drawing.row(id, marked, RowPen::new(buffer, line));
+        let focused = model.focus == PanelId::Tasks;
+        panels::emphasis(theme, buffer, line, at == list.cursor(), focused);
+    }
+}
+
+/// What the rows of one frame share.
+struct Drawing<'m> {
+    model: &'m Model,
+    plan: &'m Plan,
+    theme: &'m Theme,
+    id_columns: usize,
+    /// There is room for words beside the signs.
+    wide: bool,
+    /// There are complexity scores, and room for them.
+    scored: bool,
+}
+
+/// Says above the list that the file is broken and that the list is older; returns what is left for the list.
+fn broken(
+    model: &Model,
+    theme: &Theme,
+    error: &PlanError,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Rect {
+    let [first, second] = [0, 1].map(|row| Rect {
+        y: area.y + row,
+        height: 1,
+        ..area
+    });
+    let taken = (LAST_GOOD as u16).min(area.height);
+    if taken < LAST_GOOD as u16 {
+        return area;
+    }
+    RowPen::new(buffer, first)
+        .space(1)
+        .left(model.glyphs.failed, theme.style(Scope::Bad))
+        .space(1)
+        .left(&text::sanitize(&error.message), theme.style(Scope::Text));
+    let mut pen = RowPen::new(buffer, second);
+    pen.space(3).left(
+        "what you see is the last good version  ",
+        theme.style(Scope::Muted),
+    );
+    let key = model.keymap.key_for(&[Context::Tasks], Command::Findings);
+    if let Some(key) = key {
+        draw::hints(&mut pen, theme, [(key.as_str(), "findings")]);
+    }
+    Rect {
+        y: area.y + taken,
+        height: area.height - taken,
+        ..area
+    }
+}
+
+/// Why the list is empty, and what to press.
+fn nothing(model: &Model, theme: &Theme, plan: &Plan, area: Rect, buffer: &mut Buffer) {
+    let typed = model.tasks.filter.field.text().trim();
+    let total = plan.tasks().len();
+    let (sentence, next): (String, &[(Command, &str)]) = if !plan.has_tag() {
+        let tags: Vec<&str> = plan.file.tags.iter().map(|tag| tag.name.as_str()).collect();
+        let words = format!(
+            "The file has no tag \"{}\". It has: {}.",
+            plan.tag,
+            if tags.is_empty() {
+                "none".into()
+            } else {
+                tags.join(", ")
+            }
+        );
+        (words, &[(Command::Tag, "another tag")])
+    } else if total == 0 {
+        (
+            format!("The tag \"{}\" has no tasks.", plan.tag),
+            &[
+                (Command::Tag, "another tag"),
+                (Command::Edit, "edit the file"),
+            ],
+        )
+    } else {
+        let words = format!(
+            "None of {} matches \"{typed}\".",
+            text::count(total, "task")
+        );
+        (words, &[(Command::Back, "clear the filter")])
+    };
+    panels::empty(model, theme, area, buffer, &sentence, next);
+}
+
+impl Drawing<'_> {
+    fn row(&self, id: &TaskId, marked: bool, mut pen: RowPen<'_>) {
+        let Some(task) = self.plan.task(id) else {
+            return;
+        };
+        let glyphs = &self.model.glyphs;
+        let style = |scope| self.theme.style(scope);
+        let subtask = self.plan.parent(id).is_some();
+        pen.left(if marked { glyphs.marked } else { " " }, style(Scope::Mark));
+        let fold = if subtask || task.subtasks.is_empty() {
+            " "
+        } else if self.model.tasks.expanded.contains(id) {
+            glyphs.unfolded
+        } else {
+            glyphs.folded
+        };
+        pen.left(fold, style(Scope::Faint)).space(1);
+        if subtask {
+            pen.space(2);
+        }
+        pen.column(&text::sanitize(id), self.id_columns, style(Scope::Muted));
+        let status = style(status_scope(&task.status));
+        pen.space(1).left(glyphs.status(&task.status), status);
+        pen.space(1);
+        if self.wide && !subtask {
+            let word = match &task.priority {
+                Priority::Critical => "crit".into(),
+                Priority::Medium => "med".into(),
+                priority => text::sanitize(priority.as_str()),
+            };
+            pen.column(&word, 4, style(priority_scope(&task.priority)));
+            pen.space(1);
+        }
+        pen.right_space(1);
+        if !subtask {
+            self.documents(id, &mut pen);
+            self.run_mark(id, &mut pen);
+            self.complexity(id, &mut pen);
+        }
+        self.waits(id, task, &mut pen);
+        if self.plan.next.as_ref().is_some_and(|(next, _)| next == id) && pen.room() > 24 {
+            pen.right_space(1).right(glyphs.next, style(Scope::Accent));
+        }
+        pen.right_space(1);
+        let scope = match task.status {
+            Status::Done => Scope::Muted,
+            Status::Cancelled => Scope::TaskCancelled,
+            _ => Scope::Text,
+        };
+        let title = match task.title.as_str() {
+            "" => "(no title)".into(),
+            title => text::sanitize(title),
+        };
+        pen.left(&title, style(scope));
+    }
+
+    fn documents(&self, id: &str, pen: &mut RowPen<'_>) {
+        let written = self.plan.documents(id).count();
+        let scope = match written {
+            4 => Scope::Good,
+            0 => Scope::Faint,
+            _ => Scope::Warn,
+        };
+        pen.right(&format!("{written}/4"), self.theme.style(scope));
+        if self.wide {
+            pen.right("docs ", self.theme.style(Scope::Faint));
+        }
+    }
+
+    /// A score of the complexity report, coloured as Task Master does: low, medium, high.
+    fn complexity(&self, id: &str, pen: &mut RowPen<'_>) {
+        if !self.scored {
+            return;
+        }
+        let found = self.plan.complexity(id);
+        let words = found.map_or_else(String::new, |found| format!("{}", found.score));
+        let scope = match found.map(Complexity::level) {
+            Some(Level::High) => Scope::Bad,
+            Some(Level::Medium) => Scope::Warn,
+            _ => Scope::Muted,
+        };
+        pen.right_space(1)
+            .right(&format!("{words:>2}"), self.theme.style(scope));
+        if self.wide {
+            let label = if found.is_some() { "cx " } else { "   " };
+            pen.right(label, self.theme.style(Scope::Faint));
+        }
+    }
+
+    /// The sign of a run under way.
+    fn run_mark(&self, id: &str, pen: &mut RowPen<'_>) {
+        let newest = self.model.tasks.last_run.get(id);
+        let entry = newest.and_then(|run| self.model.world.runs.get(run));
+        let active = entry.filter(|entry| entry.active());
+        let phase = active.map(|entry| entry.run.phase());
+        let (sign, scope) = phase.map_or((" ", Scope::Text), |phase| {
+            let scope = panels::runs::phase_scope(&phase);
+            (self.model.glyphs.phase(&phase), scope)
+        });
+        pen.right_space(1).right(sign, self.theme.style(scope));
+    }
+
+    fn waits(&self, id: &str, task: &Task, pen: &mut RowPen<'_>) {
+        if !matches!(task.status, Status::Pending | Status::Blocked) {
+            return;
+        }
+        let [first, rest @ ..] = self.plan.waits(id) else {
+            return;
+        };
+        let rest = match rest.len() {
+            0 => String::new(),
+            more => format!("+{more}"),
+        };
+        let sign = self.model.glyphs.blocked;
+        let words = format!("{sign} {}{rest}", text::sanitize(&first.on));
+        pen.right_space(1)
+            .right(&words, self.theme.style(Scope::TaskBlocked));
+    }
+}

@@ -1,0 +1,863 @@
+//! The console by its keys: what a person presses, what is on the screen, what is asked for.
+
+mod resize;
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use crate::{
+    effect::{Effect, FixFailure, Outcome},
+    harness::Harness,
+    keymap::Keymap,
+    model::PanelId,
+    msg::Msg,
+    world::{Check, Compared, Delta, Level, Plan, PlanError, Ran, Repository, Target},
+};
+use flightdeck_core::{
+    resources::{DocsRun, DocsRunSpec, RunStatus},
+    runs::{Run, naming},
+    tasks::{DocumentSet, Status, StatusChange},
+};
+use flightdeck_host::repository::End;
+use flightdeck_preflight::{Fix, fix::Progress};
+
+const PLAN: &str = r#"{"master":{"tasks":[
+    {"id":1,"title":"Setup","status":"done","priority":"high","dependencies":[],"subtasks":[{"id":1,"title":"Crates","status":"done","dependencies":[]}]},
+    {"id":2,"title":"Protobufs","status":"pending","priority":"medium","dependencies":[1]},
+    {"id":3,"title":"Schema","status":"pending","priority":"low","dependencies":[2]}
+]}}"#;
+
+fn run(name: &str, phase: &str) -> Run {
+    let spec = DocsRunSpec {
+        task_ids: vec!["2".into()],
+        ..DocsRunSpec::default()
+    };
+    let mut object = DocsRun::new(name, spec);
+    object.metadata.uid = Some(format!("uid-{name}"));
+    object.metadata.labels =
+        Some([(naming::LABEL_REPOSITORY.to_owned(), "here".to_owned())].into());
+    object.status = Some(RunStatus {
+        phase: Some(phase.into()),
+        ..RunStatus::default()
+    });
+    object.into()
+}
+
+fn check(id: &'static str, level: Level, fix: Option<Fix>) -> Check {
+    Check {
+        id,
+        title: id,
+        level,
+        message: format!("what {id} says"),
+        explanation: String::new(),
+        fix,
+    }
+}
+
+/// The news of a plan that has no documents yet.
+fn new_plan(file: &str, tag: &str) -> Delta {
+    let path = "/shop/.taskmaster/tasks/tasks.json".into();
+    let plan = flightdeck_core::tasks::read(file.as_bytes()).unwrap();
+    let plan = Plan::new(path, plan, tag.into(), HashMap::new());
+    Delta::Plan(Ok(Arc::new(plan)))
+}
+
+/// A console that knows a plan of three tasks, of which the first one has its documents, and an embedded cluster.
+fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
+    let mut console = Harness::new(140, 40);
+    let documents = [
+        "task.md",
+        "prompt.md",
+        "design-spec.md",
+        "acceptance-criteria.md",
+    ];
+    let plan = Plan::new(
+        "/shop/.taskmaster/tasks/tasks.json".into(),
+        flightdeck_core::tasks::read(PLAN.as_bytes()).unwrap(),
+        "master".into(),
+        HashMap::from([("1".into(), DocumentSet::from_listing(documents))]),
+    );
+    console.world([
+        Delta::Cluster(Target {
+            label: "embedded".into(),
+            namespace: "default".into(),
+            embedded: true,
+        }),
+        Delta::Plan(Ok(Arc::new(plan))),
+        Delta::Repository(Ok(Repository {
+            name: "acme/shop".into(),
+            branch: Some("feature/x".into()),
+            label: Some("here".into()),
+            ..Repository::default()
+        })),
+        Delta::Checks(checks),
+    ]);
+    console.runs(runs.iter().cloned());
+    console.effects();
+    console
+}
+
+/// What was asked for beside looks at the repository and what the details want.
+fn deeds(console: &mut Harness) -> Vec<Effect> {
+    let looks = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Inspect(_) | Effect::Detail(_) | Effect::Follow(_)
+        )
+    };
+    let effects = console.effects().into_iter();
+    effects.filter(|effect| !looks(effect)).collect()
+}
+
+/// Enter plans the push that mends a check, and opens its sheet.
+fn enter_asks_for_a_push(console: &mut Harness) {
+    console.press("enter");
+    let deeds = deeds(console);
+    assert!(
+        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
+        "{deeds:?}"
+    );
+    assert!(console.screen().contains("Looking at what would be done"));
+}
+
+#[test]
+fn a_launch_takes_a_form_and_a_last_question_that_names_everything() {
+    let mut console = given(&[], vec![]);
+    console.press("n");
+    assert!(
+        console.screen().contains("all tasks without documents (2)"),
+        "{}",
+        console.screen()
+    );
+    console.press("ctrl-s");
+    let question = console.screen();
+    for fact in [
+        "embedded, namespace default",
+        "feature/x",
+        "claude",
+        "opus",
+        "no limit",
+        "your own account",
+    ] {
+        assert!(question.contains(fact), "{fact} is not in\n{question}");
+    }
+    assert_eq!(deeds(&mut console), []);
+    console.press("enter");
+    let deeds = deeds(&mut console);
+    let [Effect::Launch(inquiry, launch)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert!(inquiry.ask && launch.all && launch.agent.as_deref() == Some("claude"));
+    assert_eq!(inquiry.tasks, ["2", "3"]);
+}
+
+#[test]
+fn ctrl_s_launches_from_every_field() {
+    // Model, budget, user, prompt.
+    for steps in [2, 3, 4, 7] {
+        let mut console = given(&[], vec![]);
+        console.press("n").press(&"tab ".repeat(steps));
+        console.type_text("57");
+        let form = console.screen();
+        assert!(form.contains("57"), "not a field after {steps}:\n{form}");
+        assert!(form.contains("Ctrl-S launch"), "{form}");
+        console.press("ctrl-s");
+        let question = console.screen();
+        assert!(question.contains("your own account"), "{question}");
+    }
+}
+
+#[test]
+fn pasted_line_breaks_are_kept_or_become_spaces() {
+    const PASTED: &str = "one\r- two\r\nthree\n\rfour\r";
+    let mut console = given(&[run("a", "Failed")], vec![]);
+    console.press("n tab tab tab tab tab tab tab");
+    console.send(Msg::Paste(PASTED.into()));
+    console.press("ctrl-s enter");
+    let launched = deeds(&mut console);
+    let [Effect::Launch(_, launch)] = launched.as_slice() else {
+        panic!("{launched:?}");
+    };
+    assert_eq!(launch.prompt.as_deref(), Some("one\n- two\nthree\n\nfour"));
+
+    console.press("esc esc 2 a");
+    console.send(Msg::Paste(PASTED.into())).press("ctrl-s");
+    let added = deeds(&mut console);
+    let [Effect::AddContext(added)] = added.as_slice() else {
+        panic!("{added:?}");
+    };
+    assert_eq!(added.text, "one\n- two\nthree\n\nfour\n");
+
+    // Filter of a list, search in a log, palette.
+    for keys in ["1 /", "2 / esc 4 /", ":"] {
+        let mut console = given(&[run("a", "Failed")], vec![]);
+        console.press(keys).send(Msg::Paste(PASTED.into()));
+        let screen = console.screen();
+        assert!(screen.contains("one - two three  four"), "{keys}\n{screen}");
+    }
+}
+
+#[test]
+fn a_long_line_of_a_prompt_wraps() {
+    let mut console = given(&[], vec![]);
+    console.press("n tab tab tab tab tab tab tab");
+    let long = format!("first {}last", "word ".repeat(20));
+    console.send(Msg::Paste(long));
+    let screen = console.screen();
+    assert!(
+        screen.contains("first word") && screen.contains("word last"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn a_window_for_text_obeys_the_keymap() {
+    let own = "[form]\n\"alt-l x\" = \"launch\"\n\"ctrl-s\" = \"none\"\n";
+    let keymap = Keymap::overlaid(&[("mine.toml".into(), own.into())]).unwrap();
+    let mut console = given(&[run("a", "Failed")], vec![]);
+    console.model.keymap = Arc::new(keymap);
+    console.press("2 a").type_text("Shorter").press("ctrl-s");
+    assert_eq!(deeds(&mut console), []);
+    console.press("alt-l x");
+    let added = flightdeck_verbs::AddContext {
+        name: "a".into(),
+        text: "Shorter".into(),
+    };
+    assert_eq!(deeds(&mut console), [Effect::AddContext(added)]);
+}
+
+#[test]
+fn marked_tasks_are_what_the_form_is_filled_with() {
+    let mut console = given(&[], vec![]);
+    console.press("j space space n ctrl-s y");
+    let deeds = deeds(&mut console);
+    let [Effect::Launch(_, launch)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(
+        (launch.tasks.as_slice(), launch.all),
+        (["2".to_owned(), "3".to_owned()].as_slice(), false)
+    );
+}
+
+#[test]
+fn the_checks_are_asked_anew_when_the_form_names_another_agent_or_user() {
+    let mut console = given(&[], vec![]);
+    let asked = |console: &mut Harness| {
+        let effects = console.effects().into_iter();
+        let asked = effects.filter_map(|effect| match effect {
+            Effect::Inspect(inquiry) => Some((inquiry.agent, inquiry.github_user)),
+            _ => None,
+        });
+        asked.collect::<Vec<_>>()
+    };
+    console.press("n");
+    asked(&mut console);
+    console.press("tab right");
+    assert_eq!(asked(&mut console), [("template".to_owned(), None)]);
+    console.press("tab tab tab a d a");
+    assert_eq!(asked(&mut console), [], "a name is not whole yet");
+    console.press("tab");
+    let whole = ("template".to_owned(), Some("ada".to_owned()));
+    assert_eq!(asked(&mut console), [whole]);
+}
+
+#[test]
+fn a_refused_check_blocks_the_launch_and_enter_leads_to_its_fix() {
+    let mut console = given(
+        &[],
+        vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
+    );
+    console.press("n ctrl-s");
+    let screen = console.screen();
+    assert!(
+        screen.contains("pre-flight refuses") && screen.contains("what tasks-pushed says"),
+        "{screen}"
+    );
+    assert_eq!(deeds(&mut console), []);
+    enter_asks_for_a_push(&mut console);
+}
+
+#[test]
+fn a_refused_check_is_passed_by_its_name_and_a_reason_only() {
+    let mut console = given(&[], vec![check("base", Level::Fail, None)]);
+    console
+        .press("n shift-tab shift-tab shift-tab shift-tab")
+        .type_text("base");
+    console.press("ctrl-s");
+    assert_eq!(deeds(&mut console), [], "a reason is missing");
+    // The launch that was refused went to the check.
+    console.press("tab tab").type_text("a demo").press("ctrl-s");
+    assert!(
+        console.screen().contains("base: a demo"),
+        "{}",
+        console.screen()
+    );
+    console.press("enter");
+    let deeds = deeds(&mut console);
+    let [Effect::Launch(_, launch)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(
+        (launch.overrides.as_slice(), launch.reason.as_deref()),
+        (["base".to_owned()].as_slice(), Some("a demo"))
+    );
+}
+
+#[test]
+fn the_new_run_is_selected_as_soon_as_it_is_there() {
+    let mut console = given(&[run("old", "Succeeded")], vec![]);
+    console.send(Msg::Done(Outcome::Launched("new".into())));
+    assert_eq!(console.model.focus, PanelId::Tasks);
+    console.runs([run("old", "Succeeded"), run("new", "Pending")]);
+    assert_eq!(console.model.focus, PanelId::Runs);
+    assert_eq!(
+        console.model.runs.list.selected().map(String::as_str),
+        Some("uid-new")
+    );
+}
+
+#[test]
+fn what_destroys_something_asks_first_and_starts_at_no() {
+    for (keys, name, phase) in [
+        ("2 K", "Stop", "Running"),
+        ("2 D", "Delete", "Succeeded"),
+        ("2 D", "stop it first", "Running"),
+    ] {
+        let mut console = given(&[run("a", phase)], vec![]);
+        console.press(keys);
+        assert!(
+            console.screen().contains(name),
+            "{keys}\n{}",
+            console.screen()
+        );
+        console.press("enter");
+        assert_eq!(deeds(&mut console), [], "{keys}: Enter alone");
+        console.press(keys).press("y");
+        assert_eq!(deeds(&mut console).len(), 1, "{keys}: y");
+    }
+}
+
+#[test]
+fn a_run_that_has_ended_is_not_stopped_and_one_under_way_is_not_retried() {
+    for (keys, phase) in [("2 K", "Succeeded"), ("2 R", "Running"), ("1 K", "Running")] {
+        let mut console = given(&[run("a", phase)], vec![]);
+        console.press(keys);
+        assert!(console.model.overlays.is_empty(), "{keys} {phase}");
+    }
+}
+
+#[test]
+fn clean_up_marks_by_rule_and_deletes_only_what_is_marked_and_confirmed() {
+    let mut console = given(&[run("a", "Succeeded"), run("b", "Running")], vec![]);
+    console.press("X");
+    let screen = console.screen();
+    assert!(screen.contains("0 marked of 1"), "{screen}");
+    console.press("enter");
+    assert_eq!(deeds(&mut console), [], "nothing is marked");
+    console.press("space enter enter");
+    assert_eq!(deeds(&mut console), [], "the default is no");
+    console.press("enter y");
+    let deeds = deeds(&mut console);
+    let [Effect::Clean(plan)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    assert_eq!(plan.candidates[0].name, "a");
+    let report = flightdeck_verbs::CleanReport {
+        failed: vec![("a".into(), "the server said no".into())],
+        ..flightdeck_verbs::CleanReport::default()
+    };
+    console.send(Msg::Done(Outcome::Cleaned(report)));
+    assert!(
+        console
+            .screen()
+            .contains("a is still there: the server said no")
+    );
+}
+
+#[test]
+fn an_active_run_is_followed_once() {
+    let mut console = Harness::new(140, 40);
+    console.runs([run("a", "Running"), run("b", "Succeeded")]);
+    console.runs([run("a", "Running"), run("b", "Succeeded")]);
+    let followed = console
+        .effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Follow(followed) => Some(followed.name),
+            _ => None,
+        });
+    assert_eq!(followed.collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn a_filter_narrows_as_it_is_typed_and_escape_takes_it_away() {
+    let mut console = given(&[], vec![]);
+    console.press("/").type_text("proto");
+    assert_eq!(console.model.tasks.list.rows(), ["2"]);
+    assert!(console.screen().contains("filtered 1/3"));
+    console.press("enter");
+    assert_eq!(console.model.tasks.list.rows(), ["2"], "Enter keeps it");
+    console.press("esc");
+    assert_eq!(console.model.tasks.list.rows().len(), 3);
+}
+
+#[test]
+fn tab_completes_what_a_filter_may_say_and_an_empty_list_says_why() {
+    let mut console = given(&[], vec![]);
+    console.press("/").type_text("st").press("tab");
+    assert_eq!(console.model.tasks.filter.field.text(), "status:");
+    console.type_text("d").press("tab enter");
+    assert_eq!(console.model.tasks.filter.field.text(), "status:done ");
+    assert_eq!(console.model.tasks.list.rows(), ["1", "1.1"]);
+    console.press("/").type_text("zzz").press("enter");
+    let screen = console.screen();
+    assert!(
+        screen.contains("None of 3 tasks matches \"status:done zzz\""),
+        "{screen}"
+    );
+}
+
+#[test]
+fn the_order_is_in_the_title() {
+    let mut console = given(&[], vec![]);
+    let mut seen: Vec<&str> = Vec::new();
+    for _ in 0..6 {
+        console.press("O");
+        let screen = console.screen();
+        let by = ["id", "priority", "status", "complexity", "documents"];
+        let shown = by.iter().find(|by| screen.contains(&format!("by {by}")));
+        seen.extend(shown);
+    }
+    assert_eq!(
+        seen,
+        ["id", "priority", "status", "complexity", "documents"]
+    );
+}
+
+#[test]
+fn a_broken_file_leaves_the_list_and_its_finding_leads_to_the_place() {
+    let mut console = given(&[], vec![]);
+    console.press("j");
+    let broken = PlanError {
+        message: "tasks.json: line 3, column 9: not JSON".into(),
+        place: Some(("/shop/.taskmaster/tasks/tasks.json".into(), 3, 9)),
+    };
+    console.world([Delta::Plan(Err(broken))]);
+    let selected = console.model.tasks.list.selected().cloned();
+    assert_eq!(selected.as_deref(), Some("2"), "the selection stays");
+    let screen = console.screen();
+    for words in ["line 3, column 9", "last good version", "Protobufs"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    console.effects();
+    console.press("F enter");
+    let edit = Effect::Edit("/shop/.taskmaster/tasks/tasks.json".into(), 3);
+    assert!(console.effects().contains(&edit));
+}
+
+#[test]
+fn a_filter_being_typed_hides_no_selected_row() {
+    let mut console = given(&[], vec![]);
+    let tasks: Vec<Value> = (1..=30)
+        .map(|id| json!({ "id": id, "title": format!("Step {id}"), "status": "pending" }))
+        .collect();
+    let plan = json!({ "master": { "tasks": tasks } }).to_string();
+    console.world([new_plan(&plan, "master")]);
+    console.send(Msg::Resize(60, 15));
+    console.press("G");
+    for key in ["", "/"] {
+        console.press(key);
+        let screen = console.screen();
+        let area = console.model.areas().unwrap().panel(PanelId::Tasks).outer;
+        let rows: Vec<&str> = screen
+            .lines()
+            .skip(area.y.into())
+            .take(area.height.into())
+            .collect();
+        assert!(
+            !rows.iter().any(|row| row.contains("Step 1 ")),
+            "all fit:\n{screen}"
+        );
+        assert!(
+            rows.iter().any(|row| row.contains("Step 30")),
+            "{key:?}:\n{screen}"
+        );
+    }
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_tried_again_now_when_asked() {
+    let mut console = given(&[], vec![]);
+    let again = console.model.now + jiff::SignedDuration::from_secs(8);
+    console.world([Delta::Unreachable("connection refused".into(), again)]);
+    let screen = console.screen();
+    assert!(
+        screen.contains("again in 8s") && screen.contains("connection refused"),
+        "{screen}"
+    );
+    let next = console.model.next_wake().expect("the seconds count down");
+    assert_eq!(next.duration_since(console.model.now).as_secs(), 1);
+    console.effects();
+    console.press("ctrl-r");
+    assert!(console.effects().contains(&Effect::Connect));
+}
+
+#[test]
+fn what_is_known_of_a_silent_remote_bears_its_age_and_ages_by_itself() {
+    let mut console = given(&[], vec![]);
+    let now = console.model.now;
+    let repository = |ago: i64, offline| Repository {
+        branch: Some("feature/x".into()),
+        as_of: Some(now - jiff::SignedDuration::from_secs(ago)),
+        offline,
+        ..Repository::default()
+    };
+    console.world([Delta::Repository(Ok(repository(30, false)))]);
+    assert!(!console.screen().contains("as of"));
+    console.world([Delta::Repository(Ok(repository(725, true)))]);
+    assert!(console.screen().contains("offline, as of 12m ago"));
+    let next = console.model.next_wake().expect("the age goes on");
+    assert_eq!(next.duration_since(console.model.now).as_secs(), 55);
+    console.send(Msg::Tick(next));
+    assert!(console.screen().contains("as of 13m ago"));
+}
+
+#[test]
+fn the_selected_check_is_explained_beside_the_list() {
+    let mut failing = check("tasks-pushed", Level::Fail, Some(Fix::Push));
+    failing.explanation = "Because pods clone.".into();
+    let mut console = given(&[], vec![failing]);
+    console.press("3");
+    let screen = console.screen();
+    assert!(
+        screen.contains("Because pods clone.") && screen.contains("refuses a launch"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn a_check_is_mended_from_its_details_as_from_the_list() {
+    let failing = check("tasks-pushed", Level::Fail, Some(Fix::Push));
+    let mut console = given(&[], vec![failing]);
+    console.press("3 4");
+    console.effects();
+    enter_asks_for_a_push(&mut console);
+}
+
+#[test]
+fn the_form_says_how_the_plan_differs_from_what_would_be_cloned_and_lists_the_tasks() {
+    // They have diverged: nothing mends that by itself.
+    let mut console = given(&[], vec![check("tasks-pushed", Level::Fail, None)]);
+    let read = |plan: &str| flightdeck_core::tasks::read(plan.as_bytes()).unwrap();
+    let theirs = read(r#"{"master":{"tasks":[{"id":1,"title":"Initialize Express"}]}}"#);
+    let (theirs, mine) = (theirs.tags[0].clone(), read(PLAN).tags[0].clone());
+    let compared = Compared {
+        place: "origin/feature/x".into(),
+        comparison: flightdeck_core::tasks::compare(&theirs, &mine),
+    };
+    console.world([Delta::Compared(Some(Arc::new(compared)))]);
+    console.press("n");
+    let screen = console.screen();
+    assert!(
+        screen.contains("2 added, 1 changed against origin/feature/x"),
+        "{screen}"
+    );
+    console.press("tab tab tab tab tab tab tab tab enter");
+    let screen = console.screen();
+    assert!(
+        screen.contains("+ 2 Protobufs (only in your file)") && screen.contains("~ 1 Setup: "),
+        "{screen}"
+    );
+    console.press("esc");
+    console.world([Delta::Compared(None)]);
+    assert!(!console.screen().contains("2 added"));
+}
+
+#[test]
+fn a_tag_that_is_not_the_usual_one_is_in_the_header() {
+    let mut console = given(&[], vec![]);
+    let header = |console: &Harness| console.screen().lines().next().unwrap().to_owned();
+    assert!(!header(&console).contains("tag"), "{}", header(&console));
+    console.world([new_plan(&PLAN.replace("master", "mvp"), "mvp")]);
+    assert!(header(&console).contains("tag mvp"), "{}", header(&console));
+}
+
+#[test]
+fn a_status_is_picked_and_what_was_written_is_said() {
+    let mut console = given(&[], vec![]);
+    console.press("j T");
+    let screen = console.screen();
+    assert!(
+        screen.contains("Status of 2 Protobufs") && screen.contains("now"),
+        "{screen}"
+    );
+    console.effects();
+    console.type_text("done").press("enter");
+    let wanted = flightdeck_verbs::SetStatus {
+        id: "2".into(),
+        status: "done".into(),
+        tag: Some("master".into()),
+        file: Some("/shop/.taskmaster/tasks/tasks.json".into()),
+    };
+    assert_eq!(deeds(&mut console), [Effect::SetStatus(vec![wanted])]);
+    console.send(Msg::Done(Outcome::StatusSet(vec![StatusChange {
+        id: "2".into(),
+        title: "Protobufs".into(),
+        old: Status::Pending,
+        new: Status::Done,
+    }])));
+    let screen = console.screen();
+    assert!(
+        screen.contains("2 is done, was pending; tasks.json is changed and not committed"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn marked_tasks_get_their_status_together() {
+    let mut console = given(&[], vec![]);
+    console.press("j space space T");
+    assert!(console.screen().contains("Status of 2 tasks"));
+    console.effects();
+    console.type_text("defer").press("enter");
+    let deeds = deeds(&mut console);
+    let [Effect::SetStatus(verbs)] = deeds.as_slice() else {
+        panic!("{deeds:?}");
+    };
+    let given: Vec<(&str, &str)> = verbs
+        .iter()
+        .map(|verb| (verb.id.as_str(), verb.status.as_str()))
+        .collect();
+    assert_eq!(given, [("2", "deferred"), ("3", "deferred")]);
+}
+
+#[test]
+fn what_a_task_waits_for_is_listed_and_enter_goes_there() {
+    let mut console = given(&[], vec![]);
+    console.press("G b");
+    let screen = console.screen();
+    assert!(
+        screen.contains("waits for") && screen.contains("Protobufs"),
+        "{screen}"
+    );
+    console.press("enter");
+    assert_eq!(
+        console.model.tasks.list.selected().map(String::as_str),
+        Some("2")
+    );
+    console.press("b");
+    assert!(console.screen().contains("holds up"));
+}
+
+#[test]
+fn escape_asks_before_it_ends_a_fix_under_way() {
+    let mut console = given(
+        &[],
+        vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
+    );
+    console.press("3 enter");
+    let begins = Progress::Begins("git push origin x".into());
+    console.send(Msg::Done(Outcome::FixSaid(begins)));
+    console.effects();
+    console.press("esc");
+    assert!(console.screen().contains("End it?"));
+    assert_eq!(deeds(&mut console), [], "asked first");
+    console.press("enter");
+    assert!(console.screen().contains("Working"), "it goes on");
+    console.press("esc esc esc");
+    assert_eq!(deeds(&mut console), [Effect::CancelFix], "once");
+    let failure = FixFailure {
+        why: "cancelled".into(),
+        offers: None,
+    };
+    console.send(Msg::Done(Outcome::Fixed(Err(failure))));
+    assert!(console.screen().contains("cancelled"));
+    console.press("esc");
+    assert!(console.model.overlays.is_empty());
+}
+
+#[test]
+fn a_refused_push_offers_what_may_help() {
+    let mut console = given(
+        &[],
+        vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
+    );
+    console.press("3 enter");
+    let failure = FixFailure {
+        why: "the branch is protected".into(),
+        offers: Some(Fix::Switch),
+    };
+    console.send(Msg::Done(Outcome::Fixed(Err(failure))));
+    assert!(console.screen().contains("a branch of its own"));
+    console.effects();
+    console.press("enter");
+    let planned = console
+        .effects()
+        .into_iter()
+        .any(|effect| matches!(effect, Effect::PlanFix(_, Fix::Switch)));
+    assert!(planned, "its commands are shown first");
+}
+
+#[test]
+fn commands_run_for_the_person_are_listed_with_how_they_ended() {
+    let mut console = given(&[], vec![]);
+    console.press("@");
+    assert!(console.screen().contains("Nothing yet"));
+    let began = console.model.now;
+    console.world([Delta::Ran(Arc::new(Ran {
+        argv: vec!["git".into(), "push".into()],
+        command: "git push origin feature/x".into(),
+        directory: "/shop".into(),
+        began,
+        took: std::time::Duration::from_millis(1_250),
+        end: End::Exited(1),
+        output: "remote: no\u{1b}[2J\n".into(),
+    }))]);
+    let screen = console.screen();
+    for words in ["git push origin feature/x", "1.2s", "exit 1", "remote: no"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    assert!(!screen.contains('\u{1b}'));
+}
+
+#[test]
+fn subtasks_unfold_and_the_selection_survives() {
+    let mut console = given(&[], vec![]);
+    console.press("x j");
+    assert_eq!(
+        console.model.tasks.list.selected().map(String::as_str),
+        Some("1.1")
+    );
+    console.press("x");
+    assert_eq!(
+        console.model.tasks.list.selected().map(String::as_str),
+        Some("1")
+    );
+}
+
+#[test]
+fn subtasks_of_the_lowest_task_are_seen_when_they_unfold() {
+    let mut console = given(&[], vec![]);
+    let task = |id: usize, below: Value| json!({"id": id, "title": "A task", "status": "pending", "priority": "low", "dependencies": [], "subtasks": below});
+    let below = ["Crates", "Lints"].into_iter().enumerate();
+    let below = below.map(|(at, title)| {
+        json!({"id": at + 1, "title": title, "status": "pending", "dependencies": []})
+    });
+    let mut tasks: Vec<Value> = (1..60).map(|id| task(id, json!([]))).collect();
+    tasks.push(task(60, below.collect()));
+    let plan = json!({"master": {"tasks": tasks}}).to_string();
+    console.world([new_plan(&plan, "master")]);
+    console.press("1 G");
+    let before = console.model.tasks.list.visible();
+    console.press("x");
+    assert_eq!(console.model.tasks.list.visible().end, before.end + 2);
+    assert!(console.screen().contains("Lints"), "{}", console.screen());
+}
+
+#[test]
+fn ctrl_c_asks_and_twice_it_quits_at_once() {
+    let mut console = given(&[], vec![]);
+    console.press("ctrl-c");
+    assert_eq!(deeds(&mut console), []);
+    console.press("ctrl-c");
+    assert_eq!(deeds(&mut console), [Effect::Quit]);
+}
+
+#[test]
+fn nothing_wakes_a_screen_at_rest() {
+    let mut console = given(&[run("a", "Succeeded")], vec![]);
+    console.press("2");
+    assert_eq!(console.model.next_wake(), None);
+    console.runs([run("a", "Running")]);
+    assert!(console.model.next_wake().is_some());
+}
+
+#[test]
+fn remote_text_never_reaches_the_screen_as_it_is() {
+    let mut hostile = run("a", "Failed");
+    hostile.status.message = Some("\u{1b}]0;owned\u{7} \u{202e}txt".into());
+    let console = given(&[hostile], vec![]);
+    let screen = console.screen();
+    assert!(
+        !screen.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+        "{screen}"
+    );
+}
+
+#[test]
+fn every_screen_is_drawn_at_every_size() {
+    let checks = || {
+        vec![
+            check("tasks-pushed", Level::Fail, Some(Fix::Push)),
+            check("base", Level::Warn, None),
+        ]
+    };
+    for (width, height) in [(1, 1), (60, 15), (80, 24), (119, 20), (140, 40), (300, 100)] {
+        for keys in [
+            "",
+            "n",
+            "n tab tab tab tab",
+            "?",
+            ":",
+            "2 K",
+            "X",
+            "3 enter",
+            "t",
+            "4",
+            "z",
+            "/",
+            "2 m",
+            "F",
+            "3 d",
+            "T",
+            "b",
+            "@",
+        ] {
+            let mut console = given(&[run("a", "Running"), run("b", "Failed")], checks());
+            console.send(Msg::Resize(width, height));
+            console.press(keys);
+            let screen = console.screen();
+            assert_eq!(
+                screen.lines().count(),
+                usize::from(height),
+                "{width}x{height} {keys}"
+            );
+        }
+    }
+}
+
+#[test]
+fn cleanup_without_a_remote_offers_only_all_repositories() {
+    let mut console = given(&[run("docs-there", "Failed")], vec![]);
+    console.world([Delta::Repository(Ok(Repository {
+        name: "shop".into(),
+        ..Repository::default()
+    }))]);
+    console.press("2");
+    assert!(console.screen().contains("all repositories"));
+    console.press("X");
+    let screen = console.screen();
+    assert!(screen.contains("No remote here"), "{screen}");
+    assert!(screen.contains("0 marked of 0"), "{screen}");
+    console.press("A");
+    let screen = console.screen();
+    assert!(screen.contains("Clean up: all repositories"), "{screen}");
+    assert!(screen.contains("0 marked of 1"), "{screen}");
+}
+
+#[test]
+fn cleanup_marks_only_runs_of_this_repository() {
+    let mut there = run("docs-there", "Failed");
+    let label = (naming::LABEL_REPOSITORY.to_owned(), "there".to_owned());
+    there.metadata.labels = Some([label].into());
+    there.status.finished_at = Some("2020-01-01T00:00:00Z".into());
+    let mut here = run("docs-here", "Failed");
+    here.status.finished_at = Some("2020-01-01T00:00:00Z".into());
+    let mut console = given(&[there, here], vec![]);
+    console.press("2 X");
+    assert!(console.screen().contains("1 marked of 1"));
+    console.press("A");
+    assert!(console.screen().contains("1 marked of 2"));
+}

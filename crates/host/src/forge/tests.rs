@@ -1,0 +1,403 @@
+//! The forge against its stand-in: what is made, and what each failure is called.
+
+use std::{path::Path, sync::Mutex, time::Duration};
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{
+    stand_in::{Planned, StandIn, StandInOptions},
+    *,
+};
+use crate::repository::git::Git;
+use flightdeck_core::runs::ForgeTarget;
+
+struct Scene {
+    stand_in: StandIn,
+    forge: Forge,
+    /// Waits the forge asked for; none of them was slept.
+    waits: std::sync::Arc<Mutex<Vec<Duration>>>,
+    calls: std::sync::Arc<Mutex<Vec<Call>>>,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new(change: impl FnOnce(&mut StandInOptions)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = StandInOptions {
+            state_file: directory.path().join("pulls.json"),
+            repository: Some("acme/shop".into()),
+            token: Some("secret-token".into()),
+            ..StandInOptions::default()
+        };
+        change(&mut options);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stand_in = stand_in::serve(listener, options).await.unwrap();
+        let waits = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let calls = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let (asked, made) = (waits.clone(), calls.clone());
+        let pace = Pace::new(
+            move |wait| {
+                asked.lock().unwrap().push(wait);
+                Box::pin(std::future::ready(()))
+            },
+            || "2030-01-01T00:00:00Z".parse().unwrap(),
+        );
+        let forge = Forge::new(&target(&stand_in.url()), Secret::new("secret-token"))
+            .unwrap()
+            .paced(pace)
+            .audited(move |call| made.lock().unwrap().push(call.clone()));
+        Self {
+            stand_in,
+            forge,
+            waits,
+            calls,
+            directory,
+        }
+    }
+
+    async fn plan(&self, method: Method, path: &str, status: u16, body: Value, times: usize) {
+        self.plan_with(method, path, status, body, times, Vec::new())
+            .await;
+    }
+
+    async fn plan_with(
+        &self,
+        method: Method,
+        path: &str,
+        status: u16,
+        body: Value,
+        times: usize,
+        headers: Vec<(String, String)>,
+    ) {
+        let status = StatusCode::from_u16(status).unwrap();
+        self.stand_in
+            .plan(Planned {
+                method,
+                path: path.to_owned(),
+                status,
+                headers,
+                body,
+                times,
+            })
+            .await;
+    }
+
+    fn waited(&self) -> Vec<u64> {
+        let waits = self.waits.lock().unwrap();
+        waits.iter().map(Duration::as_secs).collect()
+    }
+}
+
+fn target(api_url: &str) -> ForgeTarget {
+    ForgeTarget {
+        api_url: api_url.to_owned(),
+        owner: "acme".into(),
+        repository: "shop".into(),
+    }
+}
+
+fn spec() -> PullRequestSpec {
+    PullRequestSpec {
+        head: "docs/plan-7f3a".into(),
+        base: "feature/nested/checkout".into(),
+        title: "docs: tasks 1 to 12".into(),
+        body: "Forty-eight documents.".into(),
+        ..PullRequestSpec::default()
+    }
+}
+
+async fn git(directory: &Path, arguments: &[&str]) -> String {
+    let git = Git::new(directory).isolated().args(arguments);
+    let git = git
+        .config("user.name", "t")
+        .config("user.email", "t@example.invalid");
+    git.run().await.unwrap().text()
+}
+
+/// A bare repository with `main`, the nested feature branch, and a branch that is one commit ahead of it.
+async fn bare(directory: &Path) -> std::path::PathBuf {
+    let bare = directory.join("origin.git");
+    git(
+        directory,
+        &["init", "-q", "--bare", "-b", "main", "origin.git"],
+    )
+    .await;
+    let tree = git(&bare, &["mktree"]).await;
+    let first = git(&bare, &["commit-tree", "-m", "one", &tree]).await;
+    let second = git(&bare, &["commit-tree", "-m", "two", "-p", &first, &tree]).await;
+    for (branch, commit) in [
+        ("main", &first),
+        ("feature/nested/checkout", &first),
+        ("docs/plan-7f3a", &second),
+    ] {
+        git(
+            &bare,
+            &["update-ref", &format!("refs/heads/{branch}"), commit],
+        )
+        .await;
+    }
+    bare
+}
+
+#[tokio::test]
+async fn a_pull_request_is_made_into_the_branch_one_is_on_and_found_the_second_time() {
+    let scene = Scene::new(|_| ()).await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    assert_eq!((made.number, made.state), (1, PullState::Open));
+    assert_eq!(
+        (made.base.as_str(), made.head.as_str()),
+        ("feature/nested/checkout", "docs/plan-7f3a")
+    );
+    let again = PullRequestSpec {
+        title: "another title".into(),
+        ..spec()
+    };
+    let found = scene.forge.ensure_pull_request(&again).await.unwrap();
+    assert_eq!((found.number, found.title.as_str()), (1, "another title"));
+    let other_base = PullRequestSpec {
+        base: "main".into(),
+        ..spec()
+    };
+    let other = scene.forge.ensure_pull_request(&other_base).await.unwrap();
+    assert_eq!(other.number, 2);
+}
+
+#[tokio::test]
+async fn labels_reviewers_and_teams_are_asked_for_as_in_the_settings() {
+    let scene = Scene::new(|options| {
+        options.people = Some(vec!["ann".into(), "acme/team-leads".into()]);
+    })
+    .await;
+    let options = [
+        ("labels", "documentation, auto-generated"),
+        ("reviewers", "ann,team-leads,nobody"),
+        ("draft", "true"),
+        ("auto_merge", "true"),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let asked = spec().with_options(&options.into());
+    let made = scene.forge.ensure_pull_request(&asked).await.unwrap();
+    assert!(made.draft);
+    assert_eq!(
+        made.notes,
+        [
+            "acme/shop knows no reviewer nobody: correct `reviewers` in the settings, or make them collaborators"
+        ]
+    );
+    assert!(made.auto_merge);
+    let status = scene.forge.status(made.number).await.unwrap();
+    assert!(status.pull_request.auto_merge);
+    assert_eq!(status.labels, ["documentation", "auto-generated"]);
+    assert_eq!(status.reviewers, ["ann", "team-leads"]);
+}
+
+#[tokio::test]
+async fn a_server_that_recovers_is_waited_for() {
+    let scene = Scene::new(|_| ()).await;
+    scene
+        .plan(Method::POST, "/pulls", 500, Value::Null, 1)
+        .await;
+    scene
+        .plan_with(
+            Method::POST,
+            "/pulls",
+            429,
+            Value::Null,
+            1,
+            vec![("retry-after".into(), "7".into())],
+        )
+        .await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    assert_eq!(made.number, 1);
+    let waits = scene.waited();
+    assert_eq!(waits[0], 0);
+    assert!((7..=8).contains(&waits[1]), "{waits:?}");
+    let posts: Vec<(Option<u16>, u32)> = scene
+        .calls
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|call| call.method == "POST")
+        .map(|call| (call.status, call.attempt))
+        .collect();
+    assert_eq!(posts, [(Some(500), 1), (Some(429), 2), (Some(201), 3)]);
+}
+
+#[tokio::test]
+async fn a_secondary_limit_is_waited_for_in_minutes_but_not_by_somebody_who_looks_on() {
+    let scene = Scene::new(|_| ()).await;
+    let limit = || json!({"message": "You have exceeded a secondary rate limit."});
+    scene.plan(Method::POST, "/pulls", 403, limit(), 2).await;
+    scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    let waits = scene.waited();
+    assert!((60..=61).contains(&waits[0]), "{waits:?}");
+    assert!((120..=121).contains(&waits[1]), "{waits:?}");
+
+    scene.plan(Method::GET, "/pulls", 403, limit(), 1).await;
+    let error = scene
+        .forge
+        .clone()
+        .paced(Pace::watched())
+        .status(1)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_pull_request_whose_answer_was_lost_is_found_instead_of_made_twice() {
+    let scene = Scene::new(|_| ()).await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    // The first look comes too early to see it, and the second try of making it is refused.
+    scene.plan(Method::GET, "/pulls?", 200, json!([]), 1).await;
+    let found = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    assert_eq!(found.number, made.number);
+}
+
+#[tokio::test]
+async fn a_pull_request_of_another_branch_is_never_taken_for_the_one_asked_for() {
+    let scene = Scene::new(|_| ()).await;
+    // A server that leaves out the filter it does not understand.
+    let others = json!([{
+        "number": 99, "state": "open", "html_url": "https://forge.example/pull/99",
+        "head": {"ref": "somebody/else"}, "base": {"ref": "feature/nested/checkout"},
+    }]);
+    scene.plan(Method::GET, "/pulls?", 200, others, 1).await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    assert_eq!((made.number, made.head.as_str()), (1, "docs/plan-7f3a"));
+}
+
+#[tokio::test]
+async fn permission_and_refusals_are_not_tried_again() {
+    let scene = Scene::new(|_| ()).await;
+    scene.plan(Method::GET, "/pulls", 401, Value::Null, 1).await;
+    let error = scene.forge.find("x").await.unwrap_err();
+    assert!(matches!(error, ForgeError::Unauthorized { .. }));
+    assert_eq!(scene.waited(), Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn no_token_is_not_a_wrong_token() {
+    let scene = Scene::new(|_| ()).await;
+    let forge = Forge::new(&target(&scene.stand_in.url()), None).unwrap();
+    let error = forge.find("x").await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("wants a token for acme/shop: set GITHUB_TOKEN"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_network_failure() {
+    let scene = Scene::new(|_| ()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let pace = Pace::new(|_| Box::pin(std::future::ready(())), jiff::Timestamp::now);
+    let forge = Forge::new(&target(&url), None).unwrap().paced(pace);
+    let error = forge.find("x").await.unwrap_err();
+    assert!(matches!(error, ForgeError::Network { .. }), "{error}");
+    assert!(error.is_passing());
+    drop(scene);
+}
+
+#[tokio::test]
+async fn another_repository_and_a_missing_pull_request_are_told_apart() {
+    let scene = Scene::new(|_| ()).await;
+    let error = scene.forge.status(9).await.unwrap_err();
+    assert_eq!(error.to_string(), "acme/shop has no pull request #9");
+    let other = ForgeTarget {
+        repository: "other".into(),
+        ..target(&scene.stand_in.url())
+    };
+    let forge = Forge::new(&other, Secret::new("secret-token")).unwrap();
+    let error = forge.status(9).await.unwrap_err();
+    assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_stand_in_is_true_to_the_repository_it_stands_before() {
+    let fixture = tempfile::tempdir().unwrap();
+    let origin = bare(fixture.path()).await;
+    let scene = Scene::new(|options| options.bare_repository = Some(origin.clone())).await;
+    for (base, head, expected) in [
+        ("gone", "docs/plan-7f3a", "has no branch gone"),
+        ("main", "gone", "has no branch gone"),
+        (
+            "main",
+            "feature/nested/checkout",
+            "has no commits that main lacks",
+        ),
+    ] {
+        let asked = PullRequestSpec {
+            base: base.into(),
+            head: head.into(),
+            ..spec()
+        };
+        let error = scene.forge.ensure_pull_request(&asked).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    let status = scene.forge.status(made.number).await.unwrap();
+    let passed = Checks {
+        passed: 1,
+        ..Checks::default()
+    };
+    assert_eq!(
+        (status.mergeable, status.checks),
+        (Some(true), Some(passed))
+    );
+
+    let head = git(&origin, &["rev-parse", "docs/plan-7f3a"]).await;
+    assert_eq!(made.head_commit, head);
+    git(
+        &origin,
+        &["update-ref", "refs/heads/feature/nested/checkout", &head],
+    )
+    .await;
+    let merged = scene.forge.find("docs/plan-7f3a").await.unwrap().unwrap();
+    assert_eq!(merged.state, PullState::Merged);
+}
+
+#[tokio::test]
+async fn pull_requests_outlive_the_stand_in_that_made_them() {
+    let scene = Scene::new(|_| ()).await;
+    scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    let state_file = scene.directory.path().join("pulls.json");
+    let again = Scene::new(|options| options.state_file = state_file).await;
+    let found = again.forge.find(&spec().head).await.unwrap().unwrap();
+    assert_eq!(found.number, 1);
+    assert!(
+        found.url.starts_with(&again.stand_in.url()),
+        "{}",
+        found.url
+    );
+}
+
+#[tokio::test]
+async fn checks_are_counted_and_a_token_that_may_not_read_them_is_no_failure() {
+    let scene = Scene::new(|_| ()).await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    let runs = json!({"check_runs": [
+        {"conclusion": "success"}, {"conclusion": "failure"}, {"conclusion": null}, {"conclusion": "skipped"}]});
+    let statuses = json!({"statuses": [{"state": "pending"}, {"state": "error"}]});
+    scene.plan(Method::GET, "/check-runs", 200, runs, 1).await;
+    scene.plan(Method::GET, "/status", 200, statuses, 1).await;
+    let counted = Checks {
+        passed: 2,
+        failed: 2,
+        pending: 2,
+    };
+    let status = scene.forge.status(made.number).await.unwrap();
+    assert_eq!(status.checks, Some(counted));
+
+    for path in ["/check-runs", "/status"] {
+        scene.plan(Method::GET, path, 403, Value::Null, 1).await;
+    }
+    let status = scene.forge.status(made.number).await.unwrap();
+    assert_eq!(status.checks, None);
+}

@@ -1,0 +1,425 @@
+//! What merging a branch changes: its files, counted, and the differences as text, both bounded.
+
+use std::{collections::BTreeSet, path::Path};
+
+use git2::{
+    Commit, Delta, DiffFindOptions, DiffFormat, DiffOptions, Index, MergeOptions, Patch, Repository,
+};
+
+use super::named;
+use flightdeck_core::text;
+
+/// Bytes of difference text that are kept.
+const TEXT_LIMIT: usize = 2 * 1024 * 1024;
+/// Files that are listed.
+const FILES_LIMIT: usize = 1_000;
+/// Bytes of a file above which its content is not compared.
+const FILE_LIMIT: i64 = 1024 * 1024;
+
+/// Merge bases that are merged into one, to merge two commits.
+const BASES_LIMIT: usize = 8;
+
+/// What a merge changes in the branch it goes into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// In git's order, at most 1000.
+    pub files: Vec<FileDiff>,
+    /// Unified text as `git diff` writes it, without colours. Remote text: sanitise before showing.
+    pub text: String,
+    /// Whether files or text were left out.
+    pub cut: bool,
+    /// One line, if `git diff into...head` lists other paths: that diff is against the merge base, and shows what the branch
+    /// changed, not what merging it changes.
+    pub note: Option<String>,
+}
+
+impl Diff {
+    /// Lines added and removed in all files.
+    #[must_use]
+    pub fn totals(&self) -> (usize, usize) {
+        self.files.iter().fold((0, 0), |(added, removed), file| {
+            (added + file.added, removed + file.removed)
+        })
+    }
+}
+
+/// One file of a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileDiff {
+    /// From the root; of a removed file the path it had.
+    pub path: String,
+    pub change: FileChange,
+    /// Lines.
+    pub added: usize,
+    /// Lines.
+    pub removed: usize,
+}
+
+impl FileDiff {
+    /// Whether it writes or removes the file at `path`.
+    #[must_use]
+    pub fn touches(&self, path: &str) -> bool {
+        self.path == path || matches!(&self.change, FileChange::Renamed(old) if old == path)
+    }
+}
+
+/// What happened to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileChange {
+    Added,
+    Removed,
+    Modified,
+    /// The path it had.
+    Renamed(String),
+}
+
+/// Why there is no difference to show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiffError {
+    #[error("{0} is not known here; fetch it first")]
+    Unknown(String),
+    #[error("{into} and {head} have no commit in common")]
+    Unrelated { into: String, head: String },
+    #[error("{into} and {head} have {count} merge bases; merge them by hand")]
+    Entangled {
+        into: String,
+        head: String,
+        count: usize,
+    },
+    #[error("the differences cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// What merging `head` into `into` changes there; both are any revision git2 understands. Nothing is merged.
+///
+/// # Errors
+/// When one of them is not known here, or they share no history.
+pub async fn diff(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
+    let (root, into, head) = (root.to_owned(), into.to_owned(), head.to_owned());
+    let compared = tokio::task::spawn_blocking(move || compare(&root, &into, &head)).await;
+    compared.unwrap_or_else(|error| Err(DiffError::Unreadable(error.to_string())))
+}
+
+/// Merges `theirs` into `ours`, in memory.
+pub(super) fn merged(
+    repository: &Repository,
+    ours: &Commit<'_>,
+    theirs: &Commit<'_>,
+) -> Result<Index, git2::Error> {
+    let mut options = MergeOptions::new();
+    options
+        .find_renames(true)
+        .recursion_limit(BASES_LIMIT as u32);
+    repository.merge_commits(ours, theirs, Some(&options))
+}
+
+fn compare(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
+    let repository = Repository::open(root).map_err(unreadable)?;
+    let commit = |revision: &str| {
+        let object = repository.revparse_single(revision);
+        object
+            .and_then(|object| object.peel_to_commit())
+            .map_err(|_| DiffError::Unknown(revision.to_owned()))
+    };
+    let (ours, theirs) = (commit(into)?, commit(head)?);
+    let bases = repository
+        .merge_bases(ours.id(), theirs.id())
+        .map_err(|_| DiffError::Unrelated {
+            into: into.to_owned(),
+            head: head.to_owned(),
+        })?;
+    if bases.len() > BASES_LIMIT {
+        return Err(DiffError::Entangled {
+            into: into.to_owned(),
+            head: head.to_owned(),
+            count: bases.len(),
+        });
+    }
+    let (old, new) = (
+        ours.tree().map_err(unreadable)?,
+        theirs.tree().map_err(unreadable)?,
+    );
+    let mut options = DiffOptions::new();
+    options.max_size(FILE_LIMIT);
+    let base = repository.find_commit(bases[0]);
+    let base = base.and_then(|base| base.tree()).map_err(unreadable)?;
+    let own = repository
+        .diff_tree_to_tree(Some(&base), Some(&new), Some(&mut options))
+        .map_err(unreadable)?;
+    // A fast-forward, or nothing to merge.
+    if *bases == [ours.id()] || *bases == [theirs.id()] {
+        return read(own, None);
+    }
+    let merged = merged(&repository, &ours, &theirs).map_err(unreadable)?;
+    if merged.has_conflicts() {
+        let note = "The merge has conflicts; this is the diff against the merge base.";
+        return read(own, Some(note.to_owned()));
+    }
+    let result = repository
+        .diff_tree_to_index(Some(&old), Some(&merged), Some(&mut options))
+        .map_err(unreadable)?;
+    let note = different_paths(&paths(&result), &paths(&own));
+    read(result, note)
+}
+
+fn unreadable(error: git2::Error) -> DiffError {
+    DiffError::Unreadable(error.message().to_owned())
+}
+
+/// Paths of a difference in which renames were not looked for: one each.
+fn paths(diff: &git2::Diff<'_>) -> BTreeSet<String> {
+    let deltas = diff.deltas().filter_map(|delta| {
+        let path = delta
+            .new_file()
+            .path_bytes()
+            .or(delta.old_file().path_bytes());
+        path.map(|path| String::from_utf8_lossy(path).into_owned())
+    });
+    deltas.collect()
+}
+
+/// One line about the paths that only one of two differences has.
+fn different_paths(merge: &BTreeSet<String>, branch: &BTreeSet<String>) -> Option<String> {
+    let list = |paths: Vec<&String>| {
+        let paths: Vec<&str> = paths.into_iter().map(String::as_str).collect();
+        (!paths.is_empty()).then(|| text::sanitize(&named(&paths)).into_owned())
+    };
+    let more = list(merge.difference(branch).collect());
+    let less = list(branch.difference(merge).collect());
+    let more = more.map(|paths| format!("merging also changes {paths}"));
+    let less = less.map(|paths| format!("merging does not change {paths}"));
+    let differences: Vec<String> = more.into_iter().chain(less).collect();
+    (!differences.is_empty()).then(|| {
+        format!(
+            "Differs from the three-dot diff: {}.",
+            differences.join("; ")
+        )
+    })
+}
+
+/// Reads a difference, as far as the limits go.
+fn read(mut diff: git2::Diff<'_>, note: Option<String>) -> Result<Diff, DiffError> {
+    diff.find_similar(Some(DiffFindOptions::new().renames(true)))
+        .map_err(unreadable)?;
+    let mut out = Diff {
+        cut: diff.deltas().len() > FILES_LIMIT,
+        note,
+        ..Diff::default()
+    };
+    for at in 0..diff.deltas().len().min(FILES_LIMIT) {
+        out.files.extend(file(&diff, at).map_err(unreadable)?);
+    }
+    let mut bytes = Vec::new();
+    let printed = diff.print(DiffFormat::Patch, |_, _, line| {
+        // A line of content comes without the sign it is printed with.
+        if matches!(line.origin(), '+' | '-' | ' ') {
+            bytes.push(line.origin() as u8);
+        }
+        bytes.extend_from_slice(line.content());
+        bytes.len() <= TEXT_LIMIT
+    });
+    if bytes.len() > TEXT_LIMIT {
+        out.cut = true;
+        bytes.truncate(TEXT_LIMIT);
+        let whole_lines = bytes
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        bytes.truncate(whole_lines);
+    } else {
+        printed.map_err(unreadable)?;
+    }
+    out.text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(out)
+}
+
+/// One file of a difference; `None` for what is no change of content or place.
+fn file(diff: &git2::Diff<'_>, at: usize) -> Result<Option<FileDiff>, git2::Error> {
+    let Some(delta) = diff.get_delta(at) else {
+        return Ok(None);
+    };
+    let path = |file: git2::DiffFile<'_>| {
+        let bytes = file.path_bytes().unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let change = match delta.status() {
+        Delta::Added | Delta::Copied => FileChange::Added,
+        Delta::Deleted => FileChange::Removed,
+        Delta::Renamed => FileChange::Renamed(path(delta.old_file())),
+        Delta::Modified | Delta::Typechange => FileChange::Modified,
+        _ => return Ok(None),
+    };
+    let path = match change {
+        FileChange::Removed => path(delta.old_file()),
+        _ => path(delta.new_file()),
+    };
+    let (_, added, removed) = match Patch::from_diff(diff, at)? {
+        Some(lines) => lines.line_stats()?,
+        None => (0, 0, 0),
+    };
+    Ok(Some(FileDiff {
+        path,
+        change,
+        added,
+        removed,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::fixture::Fixture;
+
+    #[tokio::test]
+    async fn a_branch_is_compared_with_where_it_began() {
+        let fixture = Fixture::pushed().await;
+        fixture.write("old name.txt", "a\nb\nc\nd\ne\n");
+        fixture.write("gone.txt", "x\n");
+        fixture.commit("Base").await;
+        fixture.git(&["checkout", "-q", "-b", "run"]).await;
+        fixture.git(&["mv", "old name.txt", "new name.txt"]).await;
+        fixture.git(&["rm", "-q", "gone.txt"]).await;
+        fixture.write("docs/task.md", "one\ntwo\n");
+        fixture.commit("Work").await;
+        fixture.git(&["checkout", "-q", "feature/x"]).await;
+        fixture.write("elsewhere.txt", "not the branch's work\n");
+        fixture.commit("Meanwhile").await;
+
+        let diff = diff(&fixture.root, "feature/x", "run").await.unwrap();
+        let files: Vec<(&str, &FileChange, usize, usize)> = diff
+            .files
+            .iter()
+            .map(|file| (file.path.as_str(), &file.change, file.added, file.removed))
+            .collect();
+        assert_eq!(
+            files,
+            [
+                ("docs/task.md", &FileChange::Added, 2, 0),
+                ("gone.txt", &FileChange::Removed, 0, 1),
+                (
+                    "new name.txt",
+                    &FileChange::Renamed("old name.txt".into()),
+                    0,
+                    0
+                ),
+            ]
+        );
+        assert_eq!((diff.totals(), diff.cut), ((2, 1), false));
+        assert!(
+            diff.text
+                .starts_with("diff --git a/docs/task.md b/docs/task.md\nnew file mode 100644\n"),
+            "{}",
+            diff.text
+        );
+        assert!(
+            diff.text.contains("@@ -0,0 +1,2 @@\n+one\n+two\n"),
+            "{}",
+            diff.text
+        );
+    }
+
+    /// `feature/x` ends with the merge of a fix, and `run` has the parents of that merge, with the tree of one of them.
+    async fn criss_cross() -> Fixture {
+        let fixture = Fixture::pushed().await;
+        fixture.git(&["checkout", "-q", "-b", "fix"]).await;
+        fixture.write("auth.rs", "the fix\n");
+        fixture.commit("Fix").await;
+        fixture.git(&["checkout", "-q", "feature/x"]).await;
+        fixture.write("mine", "x\n");
+        fixture.commit("Meanwhile").await;
+        fixture.git(&["checkout", "-q", "-b", "run"]).await;
+        fixture
+            .git(&["merge", "-q", "--no-ff", "-s", "ours", "-m", "Work", "fix"])
+            .await;
+        fixture.write("docs/task.md", "one\n");
+        fixture.commit("Documents").await;
+        fixture.git(&["checkout", "-q", "feature/x"]).await;
+        fixture
+            .git(&["merge", "-q", "--no-ff", "-m", "Merge fix", "fix"])
+            .await;
+        fixture
+    }
+
+    #[tokio::test]
+    async fn what_merging_reverts_is_shown() {
+        let fixture = criss_cross().await;
+        let diff = diff(&fixture.root, "feature/x", "run").await.unwrap();
+        let files: Vec<_> = diff
+            .files
+            .iter()
+            .map(|file| (file.path.as_str(), &file.change))
+            .collect();
+        assert_eq!(
+            files,
+            [
+                ("auth.rs", &FileChange::Removed),
+                ("docs/task.md", &FileChange::Added)
+            ]
+        );
+        fixture.git(&["merge", "-q", "--no-edit", "run"]).await;
+        let merged = fixture
+            .git(&["diff", "--name-only", "HEAD^1", "HEAD"])
+            .await;
+        assert_eq!(merged, "auth.rs\ndocs/task.md", "as git merges it");
+    }
+
+    #[tokio::test]
+    async fn paths_that_only_the_branch_has_are_noted() {
+        let fixture = Fixture::pushed().await;
+        fixture.git(&["checkout", "-q", "-b", "run"]).await;
+        fixture.write("a\nb", "one\n");
+        fixture.commit("One").await;
+        fixture.write("two", "two\n");
+        fixture.commit("Two").await;
+        fixture.git(&["checkout", "-q", "feature/x"]).await;
+        fixture.write("a\nb", "one\n");
+        fixture.commit("The same").await;
+        let compared = diff(&fixture.root, "feature/x", "run").await.unwrap();
+        assert_eq!(compared.files.len(), 1);
+        assert_eq!(
+            compared.note.as_deref(),
+            Some("Differs from the three-dot diff: merging does not change a⏎b.")
+        );
+        fixture.write("two", "mine\n");
+        fixture.commit("A conflict").await;
+        let compared = diff(&fixture.root, "feature/x", "run").await.unwrap();
+        assert_eq!(compared.files.len(), 2);
+        assert!(compared.note.unwrap().contains("has conflicts"));
+    }
+
+    #[test]
+    fn a_note_names_a_few_paths_of_each_side() {
+        let set = |paths: &[&str]| paths.iter().map(ToString::to_string).collect();
+        assert_eq!(different_paths(&set(&["a"]), &set(&["a"])), None);
+        assert_eq!(
+            different_paths(&set(&["a", "b"]), &set(&["b", "c", "d", "e", "f", "g", "h"])),
+            Some(
+                "Differs from the three-dot diff: merging also changes a; merging does not change c, d, e, f, g and 1 more."
+                    .into()
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_cut_at_a_line() {
+        let fixture = Fixture::pushed().await;
+        fixture.git(&["checkout", "-q", "-b", "run"]).await;
+        for file in 0..4 {
+            fixture.write(&format!("big{file}.txt"), &"0123456789\n".repeat(80_000));
+        }
+        fixture.write("huge.txt", &"0123456789\n".repeat(200_000));
+        fixture.commit("Flood").await;
+        let diff = diff(&fixture.root, "feature/x", "run").await.unwrap();
+        assert!(diff.cut && diff.text.len() <= TEXT_LIMIT && diff.text.ends_with('\n'));
+        assert_eq!(diff.files.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_here_is_named() {
+        let fixture = Fixture::pushed().await;
+        let error = diff(&fixture.root, "feature/x", "origin/none")
+            .await
+            .unwrap_err();
+        assert_eq!(error, DiffError::Unknown("origin/none".into()));
+    }
+}

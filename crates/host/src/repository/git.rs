@@ -1,0 +1,463 @@
+//! Runs the `git` program: for all that must be exactly as git does it, or that talks to a remote.
+//!
+//! Every call has a process group of its own, no terminal to prompt on, and a deadline; dropping the future ends the group.
+
+mod running;
+mod tail;
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+pub use self::running::Line;
+use self::running::{Running, Unended};
+pub use self::tail::Tail;
+use super::command_log::{End, Recording};
+
+/// How long a call may take unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Most bytes of standard output, unless told otherwise: the names of all files of a very large repository fit, and the
+/// largest plan.
+pub const OUTPUT_LIMIT: usize = 128 << 20;
+
+/// One `git` command, built up and then run.
+#[derive(Clone, Debug)]
+pub struct Git {
+    directory: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    removed: Vec<&'static str>,
+    input: Option<Vec<u8>>,
+    patience: Duration,
+    output_limit: usize,
+    recorded: bool,
+}
+
+/// What a call that exited with 0 printed.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    pub stdout: Vec<u8>,
+    /// The end of it as text; invalid UTF-8 replaced. May hold remote text: sanitise before showing.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Standard output as text without the final line break; invalid UTF-8 replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout)
+            .trim_end_matches('\n')
+            .to_owned()
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    #[error("cannot start git: {0}")]
+    Start(#[source] std::io::Error),
+    #[error("git {command}: no answer within {seconds} s")]
+    Timeout { command: String, seconds: u64 },
+    #[error("git {command}: cancelled")]
+    Cancelled { command: String },
+    #[error("git {command}: stopped, since it printed more than {}", flightdeck_core::text::bytes(*.limit as u64))]
+    TooMuchOutput {
+        command: String,
+        /// In bytes.
+        limit: usize,
+    },
+    /// `stderr` is the end of it; the message shows the last line.
+    #[error("git {command}: {}", last_line(stderr))]
+    Failed {
+        command: String,
+        code: Option<i32>,
+        stderr: String,
+    },
+}
+
+impl GitError {
+    /// What git printed, empty when it never ran.
+    #[must_use]
+    pub fn stderr(&self) -> &str {
+        match self {
+            Self::Failed { stderr, .. } => stderr,
+            _ => "",
+        }
+    }
+}
+
+fn last_line(stderr: &str) -> &str {
+    stderr
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("failed without a word")
+}
+
+impl Git {
+    /// A command that runs in `directory`, with the person's own configuration.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            arguments: Vec::new(),
+            environment: vec![
+                ("GIT_TERMINAL_PROMPT".into(), "0".into()),
+                ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
+                // In a partial clone, looking at something missing would ask the remote.
+                ("GIT_NO_LAZY_FETCH".into(), "1".into()),
+                ("LC_ALL".into(), "C.UTF-8".into()),
+            ],
+            removed: vec!["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"],
+            input: None,
+            patience: PATIENCE,
+            output_limit: OUTPUT_LIMIT,
+            recorded: false,
+        }
+    }
+
+    /// Cuts off every configuration but the repository's own, and every hook: for stages and fixtures.
+    #[must_use]
+    pub fn isolated(mut self) -> Self {
+        self.environment
+            .push(("GIT_CONFIG_NOSYSTEM".into(), "1".into()));
+        self.environment
+            .push(("GIT_CONFIG_GLOBAL".into(), "/dev/null".into()));
+        self.config("core.hooksPath", "/dev/null")
+    }
+
+    /// `-c key=value`, before the subcommand.
+    #[must_use]
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.arguments.insert(0, format!("{key}={value}").into());
+        self.arguments.insert(0, "-c".into());
+        self
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, arguments: I) -> Self {
+        self.arguments.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
+        self
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Withholds variables of this process: a program that git starts must not see what it does not need.
+    #[must_use]
+    pub fn without(mut self, names: &[&'static str]) -> Self {
+        self.removed.extend(names);
+        self
+    }
+
+    /// Text for its standard input.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub const fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Bytes of standard output after which it is ended.
+    #[must_use]
+    pub const fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Takes it down in the command log, where one is kept: it changes something for the person, or talks to a remote.
+    #[must_use]
+    pub const fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The command as a person would type it, for command logs and errors.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let words = self
+            .arguments
+            .iter()
+            .map(|argument| quote(&argument.to_string_lossy()));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When git cannot be started, does not end in time, prints too much, or exits with anything but 0.
+    pub async fn run(self) -> Result<Output, GitError> {
+        self.run_telling(&mut |_| {}, &CancellationToken::new())
+            .await
+    }
+
+    /// Runs it to its end, telling of every line as it comes, or until it is cancelled: the whole process group is asked to end,
+    /// and made to when it does not.
+    ///
+    /// # Errors
+    /// As [`Git::run`], and when it is cancelled.
+    pub async fn run_telling(
+        mut self,
+        tell: &mut (dyn FnMut(Line) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<Output, GitError> {
+        let line = self.command_line();
+        let mut recording = self.recorded.then(|| {
+            let words = self.arguments.iter();
+            let words = words.map(|word| word.to_string_lossy().into_owned());
+            let argv: Vec<String> = std::iter::once("git".to_owned()).chain(words).collect();
+            Recording::begin(&argv, &format!("git {line}"), &self.directory)
+        });
+        let input = self.input.take();
+        let mut running = match Running::start(self.command(), input) {
+            Ok(running) => running,
+            Err(error) => {
+                end(recording, End::NotStarted(error.to_string()));
+                return Err(GitError::Start(error));
+            }
+        };
+        let mut heard = |line: Line| {
+            if let Some(recording) = recording.as_mut().filter(|_| !line.overwritten) {
+                recording.printed(&line.text);
+            }
+            tell(line);
+        };
+        let ended = tokio::select! {
+            ended = running.wait(self.output_limit, &mut heard) => ended,
+            () = tokio::time::sleep(self.patience) => {
+                running.end().await;
+                end(recording, End::TimedOut);
+                return Err(GitError::Timeout { command: line, seconds: self.patience.as_secs() });
+            }
+            () = cancel.cancelled() => {
+                running.end().await;
+                end(recording, End::Cancelled);
+                return Err(GitError::Cancelled { command: line });
+            }
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(Unended::TooMuchOutput) => {
+                running.end().await;
+                end(recording, End::TooMuchOutput);
+                return Err(GitError::TooMuchOutput {
+                    command: line,
+                    limit: self.output_limit,
+                });
+            }
+            Err(Unended::Io(error)) => return Err(GitError::Start(error)),
+        };
+        let code = ended.status.code();
+        end(recording, code.map_or(End::Killed, End::Exited));
+        let stderr = ended.stderr.into_text();
+        if ended.status.success() {
+            Ok(Output {
+                stdout: ended.stdout,
+                stderr,
+            })
+        } else {
+            Err(GitError::Failed {
+                command: line,
+                code,
+                stderr,
+            })
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        command
+            .args(&self.arguments)
+            .current_dir(&self.directory)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
+fn end(recording: Option<Recording>, how: End) {
+    if let Some(recording) = recording {
+        recording.end(how);
+    }
+}
+
+/// A word as a shell would need it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%^~".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::{CommandLog, End, Entry};
+
+    #[tokio::test]
+    async fn a_failing_command_names_itself_and_says_why() {
+        let error = Git::new("/")
+            .isolated()
+            .args(["rev-parse", "--verify", "no such"])
+            .run()
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("git -c core.hooksPath=/dev/null rev-parse --verify 'no such': fatal"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_command_that_prints_without_end_is_ended() {
+        let git = Git::new("/")
+            .config("alias.flood", "!yes")
+            .arg("flood")
+            .output_limit(20_000);
+        let error = git.run().await.unwrap_err().to_string();
+        assert!(error.ends_with("it printed more than 19 KiB"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_flood_on_stderr_is_kept() {
+        let flood =
+            "!yes progress | tr '\\n' '\\r' | head -c 2000000 >&2; echo fatal: why >&2; exit 1";
+        let git = Git::new("/").config("alias.flood", flood).arg("flood");
+        let error = git.run().await.unwrap_err();
+        assert!(error.stderr().len() < 500_000, "{}", error.stderr().len());
+        assert!(error.stderr().ends_with("fatal: why\n"));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended() {
+        let git = Git::new("/")
+            .config("alias.hang", "!sleep 600")
+            .arg("hang")
+            .patience(Duration::from_millis(50));
+        assert!(matches!(git.run().await, Err(GitError::Timeout { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_command_ends_with_all_it_started_and_cleans_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let cancel = CancellationToken::new();
+        let begun = cancel.clone();
+        // The helper would go on for ever; the shell removes its lock when it is asked to end.
+        let script = "!touch lock; trap 'rm lock; exit 1' TERM; sleep 600 & echo $! >&2; wait";
+        let git = Git::new(directory.path())
+            .config("alias.hang", script)
+            .arg("hang");
+        let mut helper = 0;
+        let mut tell = |line: Line| {
+            helper = line.text.parse().unwrap();
+            begun.cancel();
+        };
+        let ended = git.run_telling(&mut tell, &cancel).await;
+        assert!(
+            matches!(ended, Err(GitError::Cancelled { .. })),
+            "{ended:?}"
+        );
+        assert!(!directory.path().join("lock").exists());
+        // Told to end, it may take a moment.
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let gone = || {
+            let state = std::fs::read_to_string(format!("/proc/{helper}/stat"));
+            state.map_or(true, |state| state.contains(") Z "))
+        };
+        while !gone() && std::time::Instant::now() < deadline {
+            tokio::task::yield_now().await;
+        }
+        assert!(gone());
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_stays_with_the_pipes_open_holds_nobody_up() {
+        let git = Git::new("/")
+            .config("alias.leave", "!sleep 3 & echo left")
+            .arg("leave");
+        let began = std::time::Instant::now();
+        assert_eq!(git.run().await.unwrap().text(), "left");
+        assert!(began.elapsed() < Duration::from_secs(3));
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_is_taken_down_with_its_end() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let log = CommandLog::new(move |entry| sender.send(entry).unwrap());
+        let git = |word: &str| Git::new("/").config("alias.say", "!echo hello").arg(word);
+        log.record(async {
+            git("say").run().await.unwrap();
+            git("say").recorded().run().await.unwrap();
+            git("no such").recorded().run().await.unwrap_err();
+            let hang = git("hang").config("alias.hang", "!sleep 600").recorded();
+            let hang = tokio::time::timeout(Duration::from_millis(50), hang.run());
+            hang.await.unwrap_err();
+        })
+        .await;
+        git("say").recorded().run().await.unwrap();
+        let entries: Vec<Entry> = receiver.try_iter().collect();
+        let ends: Vec<&End> = entries.iter().map(|entry| &entry.end).collect();
+        assert_eq!(ends, [&End::Exited(0), &End::Exited(1), &End::Cancelled]);
+        assert_eq!(entries[0].argv[3], "say");
+        assert_eq!(entries[0].command, "git -c 'alias.say=!echo hello' say");
+        assert_eq!(
+            entries[0].output,
+            "hello
+"
+        );
+    }
+
+    #[tokio::test]
+    async fn input_reaches_git() {
+        let directory = tempfile::tempdir().unwrap();
+        let git = Git::new(directory.path())
+            .isolated()
+            .args(["hash-object", "--stdin"])
+            .input("hello\n");
+        assert_eq!(
+            git.run().await.unwrap().text(),
+            "ce013625030ba8dba906f756967f9e9ca394464a"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! What settings must hold beyond being of the right types. Pure.
+
+use super::{Settings, check_options};
+use flightdeck_core::{quantity, runs::naming};
+
+impl Settings {
+    /// The first setting that cannot work, dotted, and why.
+    pub fn check(&self) -> Result<(), (String, String)> {
+        let no = |field: &str, text: &str, what: &str| {
+            Err((field.to_owned(), format!("{text:?} is no {what}")))
+        };
+        if quantity::parse(&self.workspace.size).is_none_or(|bytes| bytes <= 0.0) {
+            return no(
+                "workspace.size",
+                &self.workspace.size,
+                "quantity; write one like 10Gi",
+            );
+        }
+        if self.images.runner.trim().is_empty() {
+            return no("images.runner", &self.images.runner, "image");
+        }
+        for (field, secret) in [
+            ("secrets.github_token", &self.secrets.github_token),
+            ("secrets.ssh_key", &self.secrets.ssh_key),
+            ("secrets.anthropic", &self.secrets.anthropic),
+        ] {
+            let name = secret.name.replace("{user}", "user");
+            if !is_name(&name) {
+                return no(
+                    &format!("{field}.name"),
+                    &secret.name,
+                    "name of a Secret; {user} stands for the GitHub user",
+                );
+            }
+            if secret.key.is_empty() {
+                return no(&format!("{field}.key"), &secret.key, "key of a Secret");
+            }
+        }
+        for (field, hosts) in [
+            ("allow.github_token_hosts", &self.allow.github_token_hosts),
+            ("allow.ssh_key_hosts", &self.allow.ssh_key_hosts),
+        ] {
+            let bad = hosts.iter().find(|host| !is_host(host));
+            if let Some(bad) = bad {
+                return no(field, bad, "host; write one like git.example.com");
+            }
+        }
+        for (field, address) in [
+            ("pods.proxy.http", &self.pods.proxy.http),
+            ("pods.proxy.https", &self.pods.proxy.https),
+        ] {
+            // Whoever may look at a pod reads it there.
+            if address.contains('@') {
+                let why = "has a user or password in it; put the whole address into the Secret that pods.proxy.secret names";
+                return Err((field.to_owned(), why.to_owned()));
+            }
+            let web = ["https://", "http://"];
+            if !address.is_empty() && !web.iter().any(|scheme| address.starts_with(scheme)) {
+                return no(
+                    field,
+                    address,
+                    "proxy; write one like http://proxy.example.com:3128",
+                );
+            }
+        }
+        let secret = &self.pods.proxy.secret;
+        if !secret.is_empty() && !is_name(secret) {
+            return no("pods.proxy.secret", secret, "name of a Secret");
+        }
+        for pattern in &self.allow.env_secrets {
+            let name = pattern.strip_suffix('*').unwrap_or(pattern);
+            if !name.is_empty() && !is_name(name.trim_end_matches(['-', '.'])) {
+                return no(
+                    "allow.env_secrets",
+                    pattern,
+                    "name of a Secret; a * at the end stands for the rest of one",
+                );
+            }
+        }
+        let bad = self.allow.submodules.iter().find(|one| !is_listed(one));
+        if let Some(bad) = bad {
+            return no(
+                "allow.submodules",
+                bad,
+                "repository; write one like acme/lib, or acme/* for all of an owner",
+            );
+        }
+        for (table, options) in [("docs", &self.publish.docs), ("code", &self.publish.code)] {
+            check_options(options)
+                .map_err(|(name, why)| (format!("publish.{table}.{name}"), why))?;
+        }
+        for host in &self.forge.hosts {
+            let web = ["https://", "http://"];
+            if !web.iter().any(|scheme| host.api_url.starts_with(scheme)) {
+                return no(
+                    "forge.hosts",
+                    &host.api_url,
+                    "web address; write one like https://git.example.com/api/v3",
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether Kubernetes takes it for the name of an object.
+fn is_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    (1..=253).contains(&name.len())
+        && name.chars().all(inner)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// A repository by its path on a host, or all below a path.
+fn is_listed(pattern: &str) -> bool {
+    match pattern.strip_suffix("/*") {
+        Some(owner) => naming::is_repository_path(owner),
+        None => pattern.contains('/') && naming::is_repository_path(pattern),
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    is_name(&host.to_lowercase())
+}

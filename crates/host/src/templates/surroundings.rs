@@ -1,0 +1,52 @@
+//! What a run's files say that no template does: where its documents are, how its workspace is laid out, whom it knows.
+
+use crate::settings::Settings;
+use flightdeck_core::runs::{Arranged, DocsSource, Layout, Run};
+
+/// Host keys for ssh, among the run's files and in a user's SSH Secret.
+pub const KNOWN_HOSTS: &str = "known_hosts";
+/// The accounts of a container, among the run's files: one line, in the form of `passwd`.
+pub const USERS: &str = "passwd";
+
+/// What the settings say of the run.
+pub(super) fn arranged(run: &Run, settings: &Settings) -> Arranged {
+    let code = run.code.clone().unwrap_or_default();
+    let docs = code.docs_repository_url.map(|url| DocsSource {
+        known_host: settings.forge_target(&url).is_some(),
+        repository_url: url,
+        branch: code.docs_branch,
+        directory: code
+            .docs_project_directory
+            .unwrap_or_else(|| ".".to_owned()),
+    });
+    Arranged {
+        forge: settings.forge_target(&run.spec.repository_url),
+        pull_request: settings.pull_request(run.kind).clone(),
+        publish_incomplete: settings.publish.incomplete,
+        docs,
+        layout: Layout {
+            depth: settings.git.depth,
+            keep_runs: settings.workspace.keep_runs,
+        },
+        submodules: settings.allow.submodules.clone(),
+    }
+}
+
+/// What ssh asks for, in a run that has a key: the hosts it may trust, and an entry for the user it runs as, without home
+/// and shell.
+pub(super) fn ssh_files(run: &Run, settings: &Settings) -> Vec<(String, String)> {
+    if run.ssh_user().is_none() {
+        return Vec::new();
+    }
+    let user = settings.pods.user;
+    vec![
+        (
+            KNOWN_HOSTS.to_owned(),
+            settings.git.known_hosts.trim_start().to_owned(),
+        ),
+        (
+            USERS.to_owned(),
+            format!("flightdeck:x:{user}:{user}:Flightdeck::\n"),
+        ),
+    ]
+}

@@ -1,0 +1,146 @@
+use super::*;
+
+fn read(text: &str) -> Result<Plan, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("faults.toml");
+    fs::write(&path, text).unwrap();
+    Plan::read(&path).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_shipped_example_is_read_and_shows_every_fault_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/faults.toml");
+    let plan = Plan::read(&path).unwrap();
+    let faults: Vec<String> = plan
+        .rules
+        .iter()
+        .map(|rule| format!("{:?}", rule.then))
+        .collect();
+    for kind in [
+        "Answer",
+        "DelayMs",
+        "Hang",
+        "LoseRequest",
+        "LoseResponse",
+        "Stale",
+        "CutAfterEvents",
+        "CutAfterBytes",
+        "EndAfterBytes",
+        "DuplicateEvents",
+        "SlowEventsMs",
+    ] {
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(kind)),
+            "{kind} is not in {faults:?}"
+        );
+    }
+    assert!(plan.rules.iter().all(|rule| !rule.name.is_empty()));
+}
+
+#[test]
+fn a_file_with_a_mistake_is_refused_by_file_line_and_field() {
+    for (text, line, said) in [
+        ("[[rule]]\nthen = \"explode\"", 2, "explode"),
+        ("[[rule]]\nverbs = [\"get\"]", 1, "then"),
+        ("[[rule]]\nthen = \"hang\"\nchanse = 0.5", 3, "chanse"),
+        ("[[rule]]\nthen = \"hang\"\nchance = 1.5", 3, "from 0 to 1"),
+        ("[[rule]]\nthen = \"hang\"\nevery = 0", 3, "nonzero"),
+        ("[[rule]]\nthen = \"hang\"\nverbs = [\"grab\"]", 3, "grab"),
+        (
+            "[[rule]]\nthen = { answer = { code = 200 } }",
+            2,
+            "400 to 599",
+        ),
+        ("[[rule]]\nthen = { answer = { kode = 500 } }", 2, "kode"),
+        ("seed = 1\n\n[[rules]]", 3, "rules"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.contains("faults.toml"), "{error}");
+        assert!(error.contains(&format!("line {line}")), "{text}: {error}");
+        assert!(error.contains(said), "{text}: {error}");
+    }
+    assert!(read("seed = 3").unwrap_err().contains("[[rule]]"));
+    let missing = Plan::read(Path::new("/nowhere/faults.toml")).unwrap_err();
+    assert!(missing.to_string().starts_with("/nowhere/faults.toml: "));
+}
+
+fn asked(verb: Verb, resource: &str, name: &str) -> Asked {
+    Asked {
+        verb,
+        resource: resource.into(),
+        namespace: "default".into(),
+        name: name.into(),
+    }
+}
+
+#[test]
+fn a_rule_is_about_what_all_its_words_cover() {
+    let hang = || Rule::new(Fault::Hang);
+    let status = asked(Verb::Patch, "docsruns/status", "docs-a");
+    let pods = asked(Verb::Watch, "pods", "");
+    for (rule, of_status, of_pods) in [
+        (hang(), true, true),
+        (hang().verbs(&[Verb::Write]), true, false),
+        (hang().verbs(&[Verb::Read]), false, true),
+        (hang().verbs(&[Verb::List, Verb::Watch]), false, true),
+        (hang().resources(&["docsruns"]), false, false),
+        (hang().resources(&["docsruns*"]), true, false),
+        (hang().resources(&["*/status", "po*s"]), true, true),
+    ] {
+        assert_eq!(rule.is_about(&status), of_status, "{rule:?}");
+        assert_eq!(rule.is_about(&pods), of_pods, "{rule:?}");
+    }
+    let mut rule = hang();
+    rule.objects = vec!["docs-*".into()];
+    assert!(rule.is_about(&status) && !rule.is_about(&pods));
+    rule.namespaces = vec!["other".into()];
+    assert!(!rule.is_about(&status));
+}
+
+/// Which of the first twelve requests a rule strikes that is the first of its plan.
+fn strikes(rule: &Rule, seed: u64) -> Vec<u64> {
+    strikes_at(0, rule, seed)
+}
+
+fn strikes_at(index: u64, rule: &Rule, seed: u64) -> Vec<u64> {
+    let mut count = Count::default();
+    (1..=12)
+        .filter(|_| {
+            count.matched += 1;
+            let due = rule.is_due(&count, seed, index);
+            count.struck += u64::from(due);
+            due
+        })
+        .collect()
+}
+
+#[test]
+fn which_requests_are_struck_is_a_matter_of_counting() {
+    let hang = || Rule::new(Fault::Hang);
+    let all: Vec<u64> = (1..=12).collect();
+    for (rule, struck) in [
+        (hang(), &*all),
+        (hang().nth(3), &[3]),
+        (hang().from_nth(10), &[10, 11, 12]),
+        (hang().every(5), &[5, 10]),
+        (hang().from_nth(4).every(3).times(2), &[6, 9]),
+        (hang().times(0), &[]),
+    ] {
+        assert_eq!(strikes(&rule, 0), struck, "{rule:?}");
+    }
+}
+
+#[test]
+fn chance_is_the_seeds_and_keeps_its_share() {
+    let mut rule = Rule::new(Fault::Hang);
+    rule.chance = Chance(0.25);
+    assert_eq!(strikes(&rule, 7), strikes(&rule, 7));
+    assert_ne!(strikes(&rule, 7), strikes(&rule, 8));
+    assert_ne!(
+        strikes(&rule, 7),
+        strikes_at(1, &rule, 7),
+        "the rules of a plan choose each for itself"
+    );
+    let struck = (0..10_000).filter(|&n| share(7, n) < 0.25).count();
+    assert!((2_300..2_700).contains(&struck), "{struck} of 10,000");
+}

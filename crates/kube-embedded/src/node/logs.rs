@@ -1,0 +1,172 @@
+//! Which log a request asks for, and why there may be none.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use futures::Stream;
+use hyper::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::ResourceExt;
+
+use super::{container_directory, pod::attempts};
+use crate::{
+    attempt::Attempt,
+    log::{self, Changes, LogOptions, Selection},
+};
+
+/// The parameters of `GET pods/NAME/log`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    pub container: Option<String>,
+    pub follow: bool,
+    /// The attempt before the last.
+    pub previous: bool,
+    pub timestamps: bool,
+    pub since_time: Option<Timestamp>,
+    pub since_seconds: Option<u64>,
+    pub tail_lines: Option<u64>,
+    pub limit_bytes: Option<u64>,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// 400: asked for what is not there, or not yet.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 500
+    #[error("cannot read the log: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// The logs below a state directory.
+pub struct Logs {
+    directory: PathBuf,
+    changes: Arc<Changes>,
+}
+
+impl Logs {
+    /// Of the node whose state is in `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
+        Ok(Self {
+            directory: directory.into(),
+            changes: Changes::new()?,
+        })
+    }
+
+    /// The log that `query` asks for of `pod`, as the bytes the container wrote.
+    pub async fn open(
+        &self,
+        pod: &Pod,
+        query: &LogQuery,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>, LogError> {
+        let name = pod.name_any();
+        let container = choose(pod, query.container.as_deref())?;
+        let uid = pod.uid().unwrap_or_default();
+        let directory = container_directory(&self.directory, &uid, container);
+        let numbers = attempts(&directory);
+        // While it waits to be started again, a kubelet has the last one for the previous.
+        let before_last = query.previous && !waits_again(pod, container);
+        let number = match (before_last, numbers.as_slice()) {
+            (false, [.., last]) | (true, [.., last, _]) => last,
+            (true, _) => {
+                return Err(LogError::BadRequest(format!(
+                    "previous terminated container {container:?} in pod {name:?} not found"
+                )));
+            }
+            (false, []) => {
+                let why = waiting(pod, container);
+                return Err(LogError::BadRequest(format!(
+                    "container {container:?} in pod {name:?} is waiting to start: {why}"
+                )));
+            }
+        };
+        let options = LogOptions {
+            follow: query.follow,
+            tail: query.tail_lines,
+            selection: Selection {
+                since: query.since_time.or(query.since_seconds.map(ago)),
+                timestamps: query.timestamps,
+                limit: query.limit_bytes,
+            },
+        };
+        let attempt = Attempt::new(directory.join(number.to_string()));
+        Ok(log::stream(attempt, options, &self.changes).await?)
+    }
+}
+
+/// So many seconds before now; the beginning of time when that is out of reach.
+fn ago(seconds: u64) -> Timestamp {
+    let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    Timestamp::now()
+        .checked_sub(seconds)
+        .unwrap_or(Timestamp::MIN)
+}
+
+fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, LogError> {
+    let spec = pod.spec.as_ref();
+    let main: &[Container] = spec.map_or(&[], |spec| &spec.containers);
+    let init = spec.and_then(|spec| spec.init_containers.as_deref());
+    let init = init.unwrap_or_default();
+    let names = |all: &[Container]| -> String {
+        let names: Vec<&str> = all
+            .iter()
+            .map(|container| container.name.as_str())
+            .collect();
+        names.join(" ")
+    };
+    let name = pod.name_any();
+    match (asked.filter(|asked| !asked.is_empty()), main) {
+        (Some(asked), _) => main
+            .iter()
+            .chain(init)
+            .map(|container| container.name.as_str())
+            .find(|container| *container == asked)
+            .ok_or_else(|| {
+                LogError::BadRequest(format!("container {asked} is not valid for pod {name}"))
+            }),
+        (None, [only]) => Ok(&only.name),
+        (None, several) => {
+            let several = names(several);
+            let init = match init {
+                [] => String::new(),
+                init => format!(" or one of the init containers: [{}]", names(init)),
+            };
+            Err(LogError::BadRequest(format!(
+                "a container name must be specified for pod {name}, choose one of: [{several}]{init}"
+            )))
+        }
+    }
+}
+
+/// Whether a container has run and waits to be started again.
+fn waits_again(pod: &Pod, container: &str) -> bool {
+    let status = pod.status.as_ref();
+    let mut all = status.into_iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    all.any(|status| {
+        let waits = status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.waiting.is_some());
+        let ran = status
+            .last_state
+            .as_ref()
+            .is_some_and(|last| last.terminated.is_some());
+        status.name == container && waits && ran
+    })
+}
+
+/// The reason a container waits for.
+fn waiting(pod: &Pod, container: &str) -> String {
+    let status = pod.status.as_ref();
+    let all = status.into_iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    all.filter(|status| status.name == container)
+        .find_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone())
+        .unwrap_or_else(|| "ContainerCreating".to_owned())
+}

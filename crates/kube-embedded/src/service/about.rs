@@ -1,0 +1,98 @@
+//! What is asked about the server itself: its version, its health, what it serves.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+use super::{
+    call::header_text,
+    response::{ResponseBody, bytes_response, json_response},
+};
+use crate::{
+    discovery,
+    failure::Failure,
+    openapi,
+    route::{Params, Target},
+    store::State,
+};
+
+/// Answers a GET of something that is no resource.
+pub fn answer(
+    state: &State,
+    target: &Target,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response<ResponseBody>, Failure> {
+    let ok = StatusCode::OK;
+    let registry = state.registry();
+    let accept = header_text(headers, header::ACCEPT);
+    if let (Target::Core | Target::Groups, Some(media_type)) =
+        (target, discovery::aggregated_type(accept))
+    {
+        let value = discovery::aggregated(registry, *target == Target::Core, media_type);
+        return Ok(bytes_response(ok, value.to_string().into(), media_type));
+    }
+    let found = match target {
+        Target::Version => Some(version()),
+        Target::Health => {
+            return Ok(bytes_response(ok, Bytes::from_static(b"ok"), "text/plain"));
+        }
+        Target::Core => Some(discovery::core_versions()),
+        Target::Groups => Some(discovery::group_list(registry)),
+        Target::Group(name) => discovery::group(registry, name),
+        Target::GroupVersion(group, version) => discovery::resource_list(registry, group, version),
+        Target::OpenApi => Some(openapi::index(state)),
+        Target::OpenApiOf(group, version) => {
+            return document(state, group, version, uri, headers);
+        }
+        Target::Resource(_) => None,
+    };
+    found
+        .map(|value| json_response(ok, &value))
+        .ok_or_else(Failure::no_such_path)
+}
+
+/// A document, which whoever asked for it by its hash need not ask for again.
+fn document(
+    state: &State,
+    group: &str,
+    version: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response<ResponseBody>, Failure> {
+    let (hash, document) =
+        openapi::document(state, group, version).ok_or_else(Failure::no_such_path)?;
+    let tag = format!("\"{hash}\"");
+    let mut response = if header_text(headers, header::IF_NONE_MATCH) == tag {
+        bytes_response(StatusCode::NOT_MODIFIED, Bytes::new(), "application/json")
+    } else {
+        json_response(StatusCode::OK, &document)
+    };
+    let caching = if Params::parse(uri)?.text("hash") == hash {
+        "public, immutable"
+    } else {
+        "no-cache, private"
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(
+        header::ETAG,
+        HeaderValue::try_from(tag).map_err(Failure::internal)?,
+    );
+    Ok(response)
+}
+
+/// `/version`: the Kubernetes version whose behaviour is followed.
+fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": "33",
+        "gitVersion": concat!("v1.33.0+flightdeck-", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}

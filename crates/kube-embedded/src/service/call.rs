@@ -1,0 +1,235 @@
+//! One request of a resource, read: whom it is about, what it asks for, and its body.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use serde_json::Value;
+
+use super::response::{ResponseBody, bytes_response};
+use crate::{
+    definitions::Rules,
+    duplicates::duplicates,
+    failure::Failure,
+    form::Form,
+    kinds::Kind,
+    object::{Key, Object},
+    protobuf,
+    read::{self, Scope},
+    route::{Params, ResourcePath},
+    select::Selector,
+    write::{DeleteOptions, Unknown, WriteOptions, Written},
+};
+
+/// The largest body of a request, in bytes.
+const LARGEST_BODY: usize = 3 << 20;
+
+/// Why a body cannot be read to its end.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub async fn read_body<B>(body: B) -> Result<Bytes, Failure>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(all) => Ok(all.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large(LARGEST_BODY)),
+        Err(error) => Err(Failure::bad_request(format!(
+            "cannot read the body: {error}"
+        ))),
+    }
+}
+
+pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Reads a body that is JSON, YAML or protobuf.
+pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+    let media_type = header_text(headers, header::CONTENT_TYPE);
+    if media_type.contains("protobuf") {
+        return protobuf::decode(body);
+    }
+    let plain = media_type.split(';').next().unwrap_or_default().trim();
+    let json = ["", "application/json", "text/json"].contains(&plain) || plain.ends_with("+json");
+    if !(json || plain.contains("yaml")) {
+        return Err(Failure::unsupported_media_type(&[
+            "application/json",
+            "application/yaml",
+            "application/vnd.kubernetes.protobuf",
+        ]));
+    }
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::bad_request(format!("the body cannot be read: {error}"))
+    };
+    if plain.contains("yaml") {
+        // JSON is YAML too, and quicker to read.
+        return serde_json::from_slice(body)
+            .or_else(|_| parse_yaml(body))
+            .map_err(|error| wrong(&error));
+    }
+    serde_json::from_slice(body).map_err(|error| wrong(&error))
+}
+
+/// Reads YAML with the parser's default limits (64 levels, 250,000 nodes). It checks them while it reads, so that its time
+/// and memory are proportional to the size of the body.
+fn parse_yaml(body: &[u8]) -> Result<Value, String> {
+    let options = serde_saphyr::options! {
+        // `defaultMode: 0644`
+        legacy_octal_numbers: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+    };
+    serde_saphyr::from_slice_with_options(body, options)
+        .map_err(|error| error.without_snippet().to_string())
+}
+
+/// One request of a resource, with all that was read from it.
+pub struct Call {
+    pub kind: Arc<Kind>,
+    pub path: ResourcePath,
+    pub params: Params,
+    pub form: Form,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub rules: Rules,
+}
+
+impl Call {
+    pub fn scope(&self) -> Result<Scope, Failure> {
+        let selector = Selector::parse(
+            &self.kind,
+            self.params.text("labelSelector"),
+            self.params.text("fieldSelector"),
+        )?;
+        Ok(Scope {
+            namespace: self.path.namespace.clone(),
+            selector,
+            form: self.form,
+        })
+    }
+
+    pub fn key(&self, name: &str) -> Key {
+        Key::new(&*self.path.namespace, name)
+    }
+
+    /// Options of a write, as one of the kinds of options it may have (`CreateOptions`, `PatchOptions` ...).
+    pub fn write_options(&self, options: &str) -> Result<WriteOptions, Failure> {
+        let words = ["Ignore", "Warn", "Strict"];
+        let validation = self.params.one_of("fieldValidation", &words, options)?;
+        let manager = match self.params.text("fieldManager") {
+            "" => header_text(&self.headers, header::USER_AGENT)
+                .split('/')
+                .next()
+                .unwrap_or_default(),
+            name => name,
+        };
+        Ok(WriteOptions {
+            manager: if manager.is_empty() {
+                "unknown"
+            } else {
+                manager
+            }
+            .to_owned(),
+            unknown: match validation {
+                "Strict" => Unknown::Refuse,
+                "Ignore" => Unknown::Ignore,
+                _ => Unknown::Warn,
+            },
+            rules: self.rules,
+        })
+    }
+
+    /// Warnings of keys that stand twice in the body, which is refused where unknown fields are.
+    pub fn duplicates(&self, unknown: Unknown) -> Result<Vec<String>, Failure> {
+        if unknown == Unknown::Ignore {
+            return Ok(Vec::new());
+        }
+        let warnings: Vec<String> = duplicates(&self.body)
+            .iter()
+            .map(|field| format!("duplicate field {field:?}"))
+            .collect();
+        if unknown == Unknown::Warn || warnings.is_empty() {
+            return Ok(warnings);
+        }
+        let Kind { kind, version, .. } = &*self.kind;
+        Err(Failure::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {}",
+            warnings.join(", ")
+        )))
+    }
+
+    /// Options of a DELETE: the body, and the query over it; and whether it is a dry run.
+    pub fn delete_options(&self) -> Result<(DeleteOptions, bool), Failure> {
+        let body = if self.body.is_empty() {
+            Value::Null
+        } else {
+            parse_body(&self.headers, &self.body)?
+        };
+        let mut options = DeleteOptions::read(&body)?;
+        options.propagate(self.params.text("propagationPolicy"))?;
+        if let Some(seconds) = self.params.number("gracePeriodSeconds")? {
+            options.grace_period = Some(seconds);
+        }
+        let in_body = body["dryRun"].as_array().is_some_and(|all| !all.is_empty());
+        Ok((options, in_body || self.params.dry_run("DeleteOptions")?))
+    }
+
+    /// What was written, with the warnings as headers (RFC 7234; kubectl prints them).
+    pub fn written(&self, code: StatusCode, written: &Written) -> Response<ResponseBody> {
+        let mut response = self.object(code, &written.object);
+        for warning in &written.warnings {
+            let text = format!("299 - {warning:?}");
+            if let Ok(value) = header::HeaderValue::from_str(&text) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+        response
+    }
+
+    pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
+        let mut out = Vec::with_capacity(object.json.len());
+        read::append(&mut out, &self.kind, self.form, object);
+        bytes_response(code, out.into(), "application/json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn yaml_is_read_as_kubernetes_reads_it() {
+        let yaml = "# a comment\nkind: Pod\nmetadata: {name: 'a b', labels: {x: \"1\", y: ~}}\n\
+            spec:\n  mode: 0755\n  on: true\n  n: -1.5\n  text: |\n    [0m one\n    two\n  list:\n  - a\n  - {b: c}\n\
+            base: &base\n  k: v\ncopy: *base\n";
+        let expected = json!({
+            "kind": "Pod",
+            "metadata": {"name": "a b", "labels": {"x": "1", "y": null}},
+            "spec": {"mode": 0o755, "on": true, "n": -1.5, "text": "[0m one\ntwo\n", "list": ["a", {"b": "c"}]},
+            "base": {"k": "v"},
+            "copy": {"k": "v"},
+        });
+        assert_eq!(parse_yaml(yaml.as_bytes()).unwrap(), expected);
+    }
+
+    /// A parser that reads all of the body first takes time quadratic in its nesting: an hour for the first.
+    #[test]
+    fn nested_yaml_is_refused_at_the_limit() {
+        for (opening, count) in [
+            ("[", LARGEST_BODY),
+            ("{a: ", LARGEST_BODY / 4),
+            ("- ", 100_000),
+        ] {
+            let error = parse_yaml(opening.repeat(count).as_bytes()).unwrap_err();
+            let limit = error.contains("limit exceeded") || error.contains("Depth");
+            assert!(limit, "{error}");
+        }
+    }
+}

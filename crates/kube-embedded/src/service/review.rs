@@ -1,0 +1,53 @@
+//! Who may do what, and who one is: questions that are posted and never stored.
+
+use http::{HeaderMap, Method, Response, StatusCode};
+use serde_json::json;
+
+use super::{
+    call::parse_body,
+    response::{ResponseBody, json_response},
+};
+use crate::{discovery, failure::Failure, kinds::api_version, route::ResourcePath};
+
+/// Answers a review of `plural`; `None` when it is none. Who holds the token may do everything.
+pub fn review(
+    method: &Method,
+    path: &ResourcePath,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<Result<Response<ResponseBody>, Failure>> {
+    let known = discovery::REVIEWS.iter().find(|(group, plural, _)| {
+        path.version == "v1" && path.group == *group && path.plural == *plural
+    })?;
+    Some(answer(method, known.2, path, headers, body))
+}
+
+fn answer(
+    method: &Method,
+    kind: &str,
+    path: &ResourcePath,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response<ResponseBody>, Failure> {
+    if method != Method::POST || path.name.is_some() {
+        return Err(Failure::method_not_allowed());
+    }
+    let mut review = parse_body(headers, body)?;
+    if !review.is_object() {
+        return Err(Failure::bad_request("the body must be an object"));
+    }
+    review["apiVersion"] = api_version(&path.group, &path.version).into();
+    review["kind"] = kind.into();
+    review["status"] = match kind {
+        "SelfSubjectReview" => {
+            json!({"userInfo": {"username": "embedded", "groups": ["system:masters", "system:authenticated"]}})
+        }
+        "SelfSubjectRulesReview" => json!({
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "incomplete": false,
+        }),
+        _ => json!({"allowed": true}),
+    };
+    Ok(json_response(StatusCode::CREATED, &review))
+}

@@ -1,0 +1,117 @@
+//! Writes under way: seen by those decided after them in the same batch, by nobody else until they are durable.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{Change, State, What};
+use crate::{
+    kinds::{Registry, ResourceId},
+    object::{Key, Object},
+};
+
+/// The newest state, and what this batch writes on top of it.
+pub struct Transaction<'a> {
+    before: &'a State,
+    changes: Vec<Arc<Change>>,
+    newest: HashMap<(ResourceId, Key), Option<Arc<Object>>>,
+    revision: u64,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(before: &'a State) -> Self {
+        Self {
+            before,
+            changes: Vec::new(),
+            newest: HashMap::new(),
+            revision: before.revision(),
+        }
+    }
+
+    /// The kinds served when the batch began.
+    pub fn registry(&self) -> &Arc<Registry> {
+        self.before.registry()
+    }
+
+    /// The state when the batch began: for reads that may be a moment old.
+    pub fn before(&self) -> &State {
+        self.before
+    }
+
+    /// One object as it is now.
+    pub fn get(&self, resource: &ResourceId, key: &Key) -> Option<Arc<Object>> {
+        match self.newest.get(&(Arc::clone(resource), key.clone())) {
+            Some(object) => object.clone(),
+            None => self.before.get(resource, key).cloned(),
+        }
+    }
+
+    /// Adds or replaces an object, under the next resource version.
+    pub fn put(&mut self, resource: &ResourceId, key: Key, value: Value) -> Arc<Object> {
+        self.revision += 1;
+        let previous = self.get(resource, &key);
+        let what = if previous.is_some() {
+            What::Modified
+        } else {
+            What::Added
+        };
+        let object = Arc::new(Object::new(key, self.revision, value));
+        self.record(what, resource, &object, previous);
+        object
+    }
+
+    /// Removes an object; `last` is what watches are told it was, under the next resource version.
+    pub fn remove(&mut self, resource: &ResourceId, key: &Key, last: Value) -> Option<Arc<Object>> {
+        let previous = self.get(resource, key)?;
+        self.revision += 1;
+        let object = Arc::new(Object::new(key.clone(), self.revision, last));
+        self.record(What::Deleted, resource, &object, Some(previous));
+        Some(object)
+    }
+
+    fn record(
+        &mut self,
+        what: What,
+        resource: &ResourceId,
+        object: &Arc<Object>,
+        previous: Option<Arc<Object>>,
+    ) {
+        let change = Arc::new(Change {
+            what,
+            resource: Arc::clone(resource),
+            object: Arc::clone(object),
+            previous,
+        });
+        self.remember(&change);
+        self.changes.push(change);
+    }
+
+    fn remember(&mut self, change: &Change) {
+        let place = (Arc::clone(&change.resource), change.object.key.clone());
+        let now = (change.what != What::Deleted).then(|| Arc::clone(&change.object));
+        self.newest.insert(place, now);
+    }
+
+    /// A point to come back to.
+    pub(super) fn mark(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Forgets everything written since `mark`.
+    pub(super) fn roll_back(&mut self, mark: usize) {
+        if self.changes.len() == mark {
+            return;
+        }
+        self.revision -= (self.changes.len() - mark) as u64;
+        self.changes.truncate(mark);
+        self.newest.clear();
+        for change in std::mem::take(&mut self.changes) {
+            self.remember(&change);
+            self.changes.push(change);
+        }
+    }
+
+    pub(super) fn finish(self) -> (Vec<Arc<Change>>, u64) {
+        (self.changes, self.revision)
+    }
+}

@@ -1,0 +1,199 @@
+//! Deleting an object: at once, or when nothing holds it any more; and what becomes of its dependents.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::replace;
+use crate::{
+    failure::Failure,
+    kinds::{JOBS, Kind, NAMESPACES, PODS},
+    object::{Key, Object, add_finalizer, finalizers, metadata_mut, remove_finalizer, text},
+    store::Transaction,
+};
+
+/// Finalizer of a foreground deletion: the object waits for its dependents.
+pub const FOREGROUND: &str = "foregroundDeletion";
+
+/// Finalizer of an orphaning deletion: the object waits until its dependents are let go.
+pub const ORPHAN: &str = "orphan";
+
+/// Holds a namespace until what is in it is gone.
+pub const NAMESPACE_CONTENT: &str = "kubernetes";
+
+/// Namespaces that no cluster is without.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// What a deletion is told.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+    pub propagation: Option<Propagation>,
+    /// Seconds.
+    pub grace_period: Option<i64>,
+}
+
+/// What becomes of the dependents of a deleted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    Orphan,
+    Background,
+    Foreground,
+}
+
+impl DeleteOptions {
+    /// Reads the body of a DELETE.
+    pub fn read(body: &Value) -> Result<Self, Failure> {
+        let string = |pointer: &str| {
+            body.pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let mut options = Self {
+            uid: string("/preconditions/uid"),
+            resource_version: string("/preconditions/resourceVersion"),
+            propagation: None,
+            grace_period: body["gracePeriodSeconds"].as_i64(),
+        };
+        options.propagate(body["propagationPolicy"].as_str().unwrap_or_default())?;
+        if let Some(orphan) = body["orphanDependents"].as_bool() {
+            if options.propagation.is_some() {
+                return Err(Failure::unprocessable(
+                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set",
+                ));
+            }
+            options.propagation = Some(if orphan {
+                Propagation::Orphan
+            } else {
+                Propagation::Background
+            });
+        }
+        Ok(options)
+    }
+
+    /// Takes a propagation policy by name; "" changes nothing.
+    pub fn propagate(&mut self, policy: &str) -> Result<(), Failure> {
+        self.propagation = match policy {
+            "" => self.propagation,
+            "Orphan" => Some(Propagation::Orphan),
+            "Background" => Some(Propagation::Background),
+            "Foreground" => Some(Propagation::Foreground),
+            other => {
+                return Err(Failure::unprocessable(format!(
+                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+                )));
+            }
+        };
+        Ok(())
+    }
+}
+
+/// What a deletion came to.
+#[derive(Debug)]
+pub enum Deleted {
+    /// The object is gone.
+    Gone(Arc<Object>),
+    /// Its deletion has begun; something holds it.
+    Begun(Arc<Object>),
+}
+
+/// Deletes an object, or begins to.
+pub fn delete(
+    transaction: &mut Transaction<'_>,
+    kind: &Kind,
+    key: &Key,
+    options: &DeleteOptions,
+) -> Result<Deleted, Failure> {
+    let current = transaction
+        .get(&kind.resource, key)
+        .ok_or_else(|| Failure::not_found(kind, &key.name))?;
+    if &*kind.resource == NAMESPACES && IMMORTAL.contains(&key.name.as_str()) {
+        let why = "this namespace may not be deleted";
+        return Err(Failure::forbidden(kind, &key.name, why));
+    }
+    let precondition = |name: &str, wanted: &Option<String>, own: &str| match wanted {
+        Some(wanted) if wanted != own => Err(Failure::conflict(
+            kind,
+            &key.name,
+            format!(
+                "Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {own}"
+            ),
+        )),
+        _ => Ok(()),
+    };
+    precondition("UID", &options.uid, current.uid())?;
+    let version = current.revision.to_string();
+    precondition("ResourceVersion", &options.resource_version, &version)?;
+
+    let mut value = current.value.clone();
+    let default = if &*kind.resource == JOBS {
+        Propagation::Orphan
+    } else {
+        Propagation::Background
+    };
+    // Deleting again says nothing new about the dependents unless it says so.
+    let propagation = match options.propagation {
+        None if current.is_deleting() => None,
+        None => Some(default),
+        some => some,
+    };
+    if let Some(propagation) = propagation {
+        remove_finalizer(&mut value, FOREGROUND);
+        remove_finalizer(&mut value, ORPHAN);
+        match propagation {
+            Propagation::Background => {}
+            Propagation::Foreground => add_finalizer(&mut value, FOREGROUND),
+            Propagation::Orphan => add_finalizer(&mut value, ORPHAN),
+        }
+    }
+    if &*kind.resource == NAMESPACES {
+        value["status"] = json!({"phase": "Terminating"});
+        add_finalizer(&mut value, NAMESPACE_CONTENT);
+    }
+    let grace = grace_period(kind, &value, options);
+    let metadata = metadata_mut(&mut value);
+    let begun = metadata
+        .get("deletionGracePeriodSeconds")
+        .and_then(Value::as_i64);
+    let grace = begun.map_or(grace, |begun| grace.min(begun));
+    if begun.is_none() || begun != Some(grace) {
+        let at = Timestamp::now() + jiff::SignedDuration::from_secs(grace);
+        metadata.insert(
+            "deletionTimestamp".into(),
+            at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+        );
+        metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+        if kind.generation && begun.is_none() {
+            let generation = metadata
+                .get("generation")
+                .and_then(Value::as_i64)
+                .unwrap_or(1);
+            metadata.insert("generation".into(), (generation + 1).into());
+        }
+    }
+    if finalizers(&value).next().is_none() && grace == 0 {
+        return transaction
+            .remove(&kind.resource, key, value)
+            .map(Deleted::Gone)
+            .ok_or_else(|| Failure::not_found(kind, &key.name));
+    }
+    if value == current.value {
+        return Ok(Deleted::Begun(current));
+    }
+    replace(transaction, kind, key, value).map(Deleted::Begun)
+}
+
+/// Seconds a deleted pod may go on; nothing else has them.
+fn grace_period(kind: &Kind, value: &Value, options: &DeleteOptions) -> i64 {
+    let finished = matches!(text(value, "/status/phase"), "Succeeded" | "Failed");
+    if &*kind.resource != PODS || text(value, "/spec/nodeName").is_empty() || finished {
+        return 0;
+    }
+    options
+        .grace_period
+        .or_else(|| value["spec"]["terminationGracePeriodSeconds"].as_i64())
+        .unwrap_or(30)
+        .max(0)
+}

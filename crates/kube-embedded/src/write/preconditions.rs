@@ -1,0 +1,66 @@
+//! What a writer expects of the object: its name, its uid, the version it read.
+
+use serde_json::{Value, json};
+
+use crate::{
+    failure::{Cause, Failure},
+    kinds::{Kind, LEASES},
+    object::{Key, text},
+};
+
+/// Refuses an edit that names another object, or a version that is not the newest. `put`: the whole object was sent.
+pub(super) fn check(
+    kind: &Kind,
+    key: &Key,
+    old: &Value,
+    new: &Value,
+    status: bool,
+    put: bool,
+) -> Result<(), Failure> {
+    let name = text(new, "/metadata/name");
+    if name != key.name && !name.is_empty() {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            key.name
+        )));
+    }
+    let namespace = text(new, "/metadata/namespace");
+    if kind.namespaced && !namespace.is_empty() && namespace != key.namespace {
+        return Err(Failure::bad_request(format!(
+            "the namespace of the object ({namespace}) does not match the namespace on the URL ({})",
+            key.namespace
+        )));
+    }
+    let uid = text(new, "/metadata/uid");
+    let own = text(old, "/metadata/uid");
+    if !uid.is_empty() && uid != own {
+        if put {
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"
+            );
+            return Err(Failure::conflict(kind, &key.name, why));
+        }
+        // A patch of the status takes any uid, as the real server does.
+        if !status {
+            let cause = Cause::invalid("metadata.uid", &Value::from(uid), "field is immutable");
+            return Err(Failure::invalid(kind, &key.name, &[cause]));
+        }
+    }
+    let version = text(new, "/metadata/resourceVersion");
+    if version.is_empty() && put && (kind.is_custom() || &*kind.resource == LEASES) {
+        let cause = Cause::invalid(
+            "metadata.resourceVersion",
+            &json!(0),
+            "must be specified for an update",
+        );
+        return Err(Failure::invalid(kind, &key.name, &[cause]));
+    }
+    if !version.is_empty() && version != text(old, "/metadata/resourceVersion") {
+        return Err(Failure::conflict(
+            kind,
+            &key.name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,956 @@
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{object::Key, patch::PatchType, store::Store};
+
+const NAMESPACE: &str = "default";
+
+/// A store with the namespace `default` and two custom kinds: `things` with a status subresource, `plains` without.
+struct Scene {
+    store: Store,
+    _directory: TempDir,
+}
+
+fn definition(plural: &str, kind: &str, subresources: &Value) -> Value {
+    json!({
+        "metadata": {"name": format!("{plural}.example.org")},
+        "spec": {
+            "group": "example.org", "scope": "Namespaced", "names": {"plural": plural, "kind": kind},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "subresources": subresources,
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                    "spec": {"type": "object", "properties": {
+                        "size": {"type": "integer", "default": 1},
+                        "note": {"type": "string", "nullable": true},
+                        "blob": {"type": "string"},
+                        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                    }},
+                    "status": {"type": "object", "properties": {"phase": {"type": "string"}}},
+                }}},
+            }],
+        },
+    })
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path()).unwrap();
+        let scene = Self {
+            store,
+            _directory: directory,
+        };
+        let namespace = json!({"metadata": {"name": NAMESPACE}});
+        scene.create("namespaces", namespace).await.unwrap();
+        for (plural, kind, subresources) in [
+            ("things", "Thing", json!({"status": {}})),
+            ("plains", "Plain", json!({})),
+        ] {
+            let body = definition(plural, kind, &subresources);
+            scene.create(DEFINITIONS, body).await.unwrap();
+        }
+        scene
+    }
+
+    async fn on<T: Send + 'static>(
+        &self,
+        resource: &str,
+        act: impl FnOnce(&mut crate::store::Transaction<'_>, &Kind) -> Result<T, Failure>
+        + Send
+        + 'static,
+    ) -> Result<T, Failure> {
+        let kind = self.store.read().registry().of_resource(resource).cloned();
+        let kind = kind.unwrap();
+        self.store
+            .write(false, move |transaction| act(transaction, &kind))
+            .await
+    }
+
+    async fn create_as(
+        &self,
+        resource: &str,
+        body: Value,
+        options: WriteOptions,
+    ) -> Result<Written, Failure> {
+        self.on(resource, move |transaction, kind| {
+            let namespace = if kind.namespaced { NAMESPACE } else { "" };
+            create(transaction, kind, namespace, body, &options)
+        })
+        .await
+    }
+
+    async fn create(&self, resource: &str, body: Value) -> Result<Value, Failure> {
+        let written = self.create_as(resource, body, options("tester")).await;
+        written.map(|written| written.object.value.clone())
+    }
+
+    async fn edit_as(
+        &self,
+        resource: &str,
+        name: &str,
+        status: bool,
+        edit: Edit,
+        options: WriteOptions,
+    ) -> Result<Value, Failure> {
+        let name = name.to_owned();
+        self.on(resource, move |transaction, kind| {
+            let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);
+            let written = change(transaction, kind, &key, status, edit, &options)?;
+            Ok(written.object.value.clone())
+        })
+        .await
+    }
+
+    async fn edit(&self, resource: &str, name: &str, edit: Edit) -> Result<Value, Failure> {
+        self.edit_as(resource, name, false, edit, options("tester"))
+            .await
+    }
+
+    async fn merge(&self, resource: &str, name: &str, patch: Value) -> Result<Value, Failure> {
+        self.edit(resource, name, Edit::Patch(PatchType::Merge, patch))
+            .await
+    }
+
+    async fn delete(&self, resource: &str, name: &str, body: Value) -> Result<Deleted, Failure> {
+        let name = name.to_owned();
+        self.on(resource, move |transaction, kind| {
+            let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);
+            delete(transaction, kind, &key, &DeleteOptions::read(&body)?)
+        })
+        .await
+    }
+
+    fn get(&self, resource: &str, name: &str) -> Option<Value> {
+        let key = Key::new(NAMESPACE, name);
+        let state = self.store.read();
+        state.get(resource, &key).map(|object| object.value.clone())
+    }
+}
+
+fn options(manager: &str) -> WriteOptions {
+    WriteOptions {
+        manager: manager.to_owned(),
+        unknown: Unknown::Warn,
+        rules: &[],
+    }
+}
+
+fn map(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "data": {"a": "1"}})
+}
+
+fn pod_template() -> Value {
+    json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}})
+}
+
+/// Each object is created; then the edit is refused as said, and leaves nothing behind.
+#[tokio::test]
+async fn edits_that_kubernetes_refuses_are_refused_in_its_words() {
+    let scene = Scene::new().await;
+    let merge = |patch: Value| Edit::Patch(PatchType::Merge, patch);
+    let secret = json!({"type": "Opaque", "stringData": {"a": "1"}});
+    let claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    let job = json!({"spec": {"template": pod_template()}});
+    let waiting = json!({"spec": {"suspend": true, "template": pod_template()}});
+    let image =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "j"}]}}}});
+    for (number, (resource, mut object, edit, code, why)) in [
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"metadata": {"name": "other"}})),
+            400,
+            "does not match the name on the URL",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"metadata": {"namespace": "other"}})),
+            400,
+            "does not match the namespace",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"metadata": {"uid": "other"}})),
+            422,
+            "field is immutable",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"metadata": {"resourceVersion": "1"}})),
+            409,
+            "the object has been modified",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"metadata": {"labels": {"a": "b c"}}})),
+            422,
+            "a valid label must be",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"metadata": {"labels": {"a": 1}}})),
+            400,
+            "cannot be handled as a ConfigMap",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"data": {"a/b": "1"}})),
+            422,
+            "a valid config key",
+        ),
+        (
+            "configmaps",
+            map(""),
+            merge(json!({"data": {"a": "x".repeat((1 << 20) + 1)}})),
+            422,
+            "Too long: may not be more than 1048576 bytes",
+        ),
+        (
+            "configmaps",
+            json!({"immutable": true, "data": {"a": "1"}}),
+            merge(json!({"data": {"a": "2"}})),
+            422,
+            "field is immutable when `immutable` is set",
+        ),
+        (
+            "configmaps",
+            json!({"immutable": true}),
+            merge(json!({"immutable": false})),
+            422,
+            "field is immutable when `immutable` is set",
+        ),
+        (
+            "configmaps",
+            map(""),
+            Edit::Put(json!({"metadata": {"uid": "other"}})),
+            409,
+            "Precondition failed: UID in precondition: other",
+        ),
+        (
+            "secrets",
+            secret.clone(),
+            merge(json!({"type": "other"})),
+            422,
+            "type: Invalid value: \"other\": field is immutable",
+        ),
+        (
+            "persistentvolumeclaims",
+            claim.clone(),
+            merge(json!({"spec": {"accessModes": ["ReadWriteMany"]}})),
+            422,
+            "spec: Forbidden: spec is immutable after creation except",
+        ),
+        (
+            "persistentvolumeclaims",
+            claim,
+            merge(json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}})),
+            422,
+            "spec is immutable after creation except",
+        ),
+        (
+            "jobs.batch",
+            job.clone(),
+            Edit::Patch(PatchType::Strategic, image.clone()),
+            422,
+            "spec.template: Invalid value",
+        ),
+        (
+            "jobs.batch",
+            waiting.clone(),
+            Edit::Patch(PatchType::Strategic, image),
+            422,
+            "field is immutable",
+        ),
+        (
+            "jobs.batch",
+            job.clone(),
+            merge(json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}})),
+            422,
+            "spec.selector",
+        ),
+        (
+            "jobs.batch",
+            job,
+            merge(json!({"spec": {"completions": 2}})),
+            422,
+            "spec.completions",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            Edit::Put(json!({})),
+            422,
+            "must be specified for an update",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            merge(json!({"spec": {"size": "big"}})),
+            422,
+            "spec.size in body must be of type integer",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            merge(json!({"metadata": {"labels": {"a": 1}}})),
+            400,
+            "cannot be handled as a Thing",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            merge(json!({"spec": {"blob": "x".repeat(2 << 20)}})),
+            413,
+            "Request entity too large",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            Edit::Patch(
+                PatchType::Json,
+                json!([{"op": "test", "path": "/spec/size", "value": 7}]),
+            ),
+            422,
+            "the server rejected our request",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            Edit::Patch(
+                PatchType::Json,
+                json!([{"op": "remove", "path": "/spec/absent"}]),
+            ),
+            422,
+            "the server rejected our request",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            Edit::Patch(PatchType::Json, json!([{"op": "paint", "path": "/spec"}])),
+            400,
+            "no JSON patch",
+        ),
+        (
+            "things.example.org",
+            json!({}),
+            Edit::Patch(PatchType::Json, json!({"spec": {}})),
+            400,
+            "no JSON patch",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("o{number}");
+        object["metadata"] = json!({"name": name});
+        let edit = match edit {
+            Edit::Put(mut body) => {
+                body["metadata"]["name"] = name.clone().into();
+                Edit::Put(body)
+            }
+            other => other,
+        };
+        scene.create(resource, object).await.unwrap();
+        let before = scene.get(resource, &name);
+        let what = format!("{number} {resource} {edit:.200?}");
+        let failure = scene.edit(resource, &name, edit).await.expect_err(&what);
+        assert_eq!(failure.code, code, "{what}: {failure}");
+        assert!(failure.message.contains(why), "{what}: {failure:.300}");
+        assert_eq!(scene.get(resource, &name), before, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn edits_that_kubernetes_takes_are_taken() {
+    let scene = Scene::new().await;
+    let claim = json!({"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    scene.create("persistentvolumeclaims", claim).await.unwrap();
+    let bind = json!({"spec": {"volumeName": "v"}});
+    scene
+        .merge("persistentvolumeclaims", "c", bind)
+        .await
+        .unwrap();
+    let bound = Edit::Patch(PatchType::Merge, json!({"status": {"phase": "Bound"}}));
+    scene
+        .edit_as("persistentvolumeclaims", "c", true, bound, options("node"))
+        .await
+        .unwrap();
+    let grow = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+    scene
+        .merge("persistentvolumeclaims", "c", grow)
+        .await
+        .unwrap();
+    let other = json!({"spec": {"volumeName": "w"}});
+    let refused = scene.merge("persistentvolumeclaims", "c", other).await;
+    assert_eq!(
+        refused.unwrap_err().code,
+        422,
+        "a bound claim stays where it is"
+    );
+
+    let job =
+        json!({"metadata": {"name": "j"}, "spec": {"suspend": true, "template": pod_template()}});
+    scene.create("jobs.batch", job).await.unwrap();
+    let place =
+        json!({"spec": {"suspend": false, "template": {"spec": {"nodeSelector": {"a": "b"}}}}});
+    let job = scene.merge("jobs.batch", "j", place).await.unwrap();
+    assert_eq!(job["metadata"]["generation"], 2);
+    let ttl = json!({"spec": {"ttlSecondsAfterFinished": 0, "parallelism": 0}});
+    scene.merge("jobs.batch", "j", ttl).await.unwrap();
+}
+
+#[tokio::test]
+async fn new_objects_are_refused_in_kubernetes_words() {
+    let scene = Scene::new().await;
+    for (resource, body, code, why) in [
+        (
+            "configmaps",
+            json!({"metadata": {"name": "A"}}),
+            422,
+            "a lowercase RFC 1123 subdomain must consist of",
+        ),
+        (
+            "configmaps",
+            json!({"metadata": {"name": "a".repeat(254)}}),
+            422,
+            "no more than 253 characters",
+        ),
+        (
+            "namespaces",
+            json!({"metadata": {"name": "a.b"}}),
+            422,
+            "a lowercase RFC 1123 label must consist of",
+        ),
+        (
+            "namespaces",
+            json!({"metadata": {"name": "a".repeat(64)}}),
+            422,
+            "no more than 63 characters",
+        ),
+        (
+            "configmaps",
+            json!({}),
+            422,
+            "name or generateName is required",
+        ),
+        (
+            "configmaps",
+            json!({"metadata": {"name": "a", "resourceVersion": "1"}}),
+            400,
+            "should not be set on objects to be created",
+        ),
+        (
+            "configmaps",
+            json!({"metadata": {"name": "a", "namespace": "b"}}),
+            400,
+            "does not match the namespace sent on the request",
+        ),
+        (
+            "configmaps",
+            json!({"kind": "Secret", "metadata": {"name": "a"}}),
+            400,
+            "Secret",
+        ),
+        (
+            "configmaps",
+            json!({"metadata": {"name": "a"}, "data": {"a": 1}}),
+            400,
+            "cannot be handled as a ConfigMap",
+        ),
+        (
+            "configmaps",
+            json!({"metadata": {"name": "a", "finalizers": ["a b"]}}),
+            422,
+            "metadata.finalizers",
+        ),
+        (
+            "events",
+            json!({"metadata": {"name": "a"}, "involvedObject": {"namespace": "other"}}),
+            422,
+            "involvedObject.namespace",
+        ),
+        (
+            "secrets",
+            json!({"metadata": {"name": "a"}, "data": {"a": "no base64!"}}),
+            400,
+            "cannot be handled as a Secret",
+        ),
+        (
+            "jobs.batch",
+            json!({"metadata": {"name": "a".repeat(64)}, "spec": {"template": pod_template()}}),
+            422,
+            "no more than 63 characters",
+        ),
+        (
+            "jobs.batch",
+            json!({"metadata": {"name": "a"}, "spec": {"template": {"spec": {"restartPolicy": "Always", "containers": [{"name": "c", "image": "i"}]}}}}),
+            422,
+            "supported values: \"OnFailure\", \"Never\"",
+        ),
+        (
+            DEFINITIONS,
+            definition("wrongs", "Wrong", &json!({})),
+            422,
+            "wrongs.example.com",
+        ),
+    ] {
+        let mut body = body;
+        if resource == DEFINITIONS {
+            body["spec"]["group"] = "example.com".into();
+            body["metadata"]["name"] = "wrongs.example.com".into();
+            body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["type"] =
+                Value::Null;
+        }
+        let failure = scene.create(resource, body.clone()).await.expect_err(why);
+        assert_eq!(failure.code, code, "{why}: {failure}");
+        assert!(failure.message.contains(why), "{why}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn objects_stay_shallow_enough_to_be_read_again() {
+    let scene = Scene::new().await;
+    let thing = |name: &str, levels: usize| {
+        let chain = (0..levels).fold(json!(1), |value, _| json!([value]));
+        json!({"metadata": {"name": name}, "spec": {"free": {"chain": chain}}})
+    };
+    let shallow = scene.create("things.example.org", thing("a", 90)).await;
+    let json = shallow.unwrap().to_string();
+    serde_json::from_str::<Value>(&json).unwrap();
+    let deep = scene.create("things.example.org", thing("b", 100)).await;
+    assert_eq!(deep.unwrap_err().code, 422);
+    assert_eq!(scene.get("things.example.org", "b"), None);
+    let edit = Edit::Put(thing("a", 100));
+    let deep = scene.edit("things.example.org", "a", edit).await;
+    assert_eq!(deep.unwrap_err().code, 422);
+}
+
+#[tokio::test]
+async fn names_are_generated_and_differ() {
+    let scene = Scene::new().await;
+    let body = json!({"metadata": {"generateName": "a-"}});
+    let one = scene.create("configmaps", body.clone()).await.unwrap();
+    let two = scene.create("configmaps", body).await.unwrap();
+    let names = [&one, &two].map(|made| text(made, "/metadata/name").to_owned());
+    assert_ne!(names[0], names[1]);
+    assert!(
+        names
+            .iter()
+            .all(|name| name.len() == 7 && name.starts_with("a-")),
+        "{names:?}"
+    );
+    let long = json!({"metadata": {"generateName": "x".repeat(100)}});
+    let long = scene.create("configmaps", long).await.unwrap();
+    assert_eq!(text(&long, "/metadata/name").len(), 63);
+}
+
+#[tokio::test]
+async fn fields_nobody_knows_are_dropped_told_or_refused_as_the_writer_asks() {
+    let scene = Scene::new().await;
+    let pod = json!({"metadata": {"name": "p", "colour": "red"}, "spec": {"containers": [{"name": "c", "image": "i", "imag": "typo"}]}});
+    let thing = json!({"metadata": {"name": "t", "colour": "red"}, "spec": {"sise": 1, "free": {"any": 1}}});
+    for (resource, body, fields) in [
+        ("pods", pod, ["metadata.colour", "spec.containers[0].imag"]),
+        (
+            "things.example.org",
+            thing,
+            ["metadata.colour", "spec.sise"],
+        ),
+    ] {
+        let with = |unknown| WriteOptions {
+            unknown,
+            ..options("tester")
+        };
+        let refused = scene
+            .create_as(resource, body.clone(), with(Unknown::Refuse))
+            .await;
+        let message = refused.unwrap_err().message;
+        assert!(message.contains("cannot be handled as a"), "{message}");
+        let list = fields.map(|field| format!("unknown field {field:?}"));
+        let expected = format!("strict decoding error: {}", list.join(", "));
+        assert!(message.ends_with(&expected), "{message}");
+        let told = scene
+            .create_as(resource, body.clone(), with(Unknown::Warn))
+            .await
+            .unwrap();
+        assert_eq!(told.warnings, list);
+        assert!(
+            !told.object.value.to_string().contains("red"),
+            "{}",
+            told.object.value
+        );
+        let name = told.object.key.name.clone();
+        scene
+            .delete(resource, &name, json!({"gracePeriodSeconds": 0}))
+            .await
+            .unwrap();
+        let quiet = scene
+            .create_as(resource, body, with(Unknown::Ignore))
+            .await
+            .unwrap();
+        assert_eq!(quiet.warnings, [""; 0]);
+        assert_eq!(
+            quiet.object.value["spec"]["free"]["any"].is_null(),
+            resource == "pods"
+        );
+    }
+}
+
+#[tokio::test]
+async fn times_are_values_and_not_texts() {
+    let scene = Scene::new().await;
+    let made = scene.create("configmaps", map("m")).await.unwrap();
+    let mut sent = made.clone();
+    for place in [
+        "/metadata/creationTimestamp",
+        "/metadata/managedFields/0/time",
+    ] {
+        let time = sent.pointer_mut(place).unwrap();
+        *time = time.as_str().unwrap().replace('Z', "+00:00").into();
+    }
+    assert_ne!(sent, made);
+    let put = scene.edit("configmaps", "m", Edit::Put(sent)).await;
+    assert_eq!(put.unwrap(), made, "nothing changed, nothing is written");
+    for (time, taken) in [
+        ("2024-01-01T00:00:05.000000Z", true),
+        ("2024-01-01T00:00:05Z", false),
+    ] {
+        let lease = json!({"metadata": {"name": "l"}, "spec": {"renewTime": time}});
+        let made = scene.create("leases.coordination.k8s.io", lease).await;
+        assert_eq!(made.is_ok(), taken, "{made:?}");
+    }
+}
+
+#[tokio::test]
+async fn rules_in_cel_are_kept_with_a_warning_and_a_condition() {
+    let scene = Scene::new().await;
+    let mut body = definition("ruled", "Ruled", &json!({}));
+    let rules = json!([{"rule": "self.size > 0", "message": "too small"}]);
+    let spec = &mut body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = rules.clone();
+    let written = scene
+        .create_as(DEFINITIONS, body, options("tester"))
+        .await
+        .unwrap();
+    assert!(
+        matches!(&written.warnings[..], [one] if one.contains("x-kubernetes-validations are not evaluated")),
+        "{:?}",
+        written.warnings
+    );
+    let made = &written.object.value;
+    let kept = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations";
+    assert_eq!(made.pointer(kept), Some(&rules));
+    let conditions = made["status"]["conditions"].as_array().unwrap();
+    assert!(
+        conditions
+            .iter()
+            .any(|one| one["type"] == "RulesIgnored" && one["status"] == "True")
+    );
+    let gone = json!([{"op": "remove", "path": kept}]);
+    let after = scene
+        .edit_as(
+            DEFINITIONS,
+            "ruled.example.org",
+            false,
+            Edit::Patch(PatchType::Json, gone),
+            options("tester"),
+        )
+        .await
+        .unwrap();
+    assert!(!after["status"].to_string().contains("RulesIgnored"));
+}
+
+#[tokio::test]
+async fn rules_that_somebody_judges_by_refuse_what_breaks_them_and_need_no_warning() {
+    fn small(new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
+        let size = |object: &Value| object["spec"]["size"].as_i64().unwrap_or_default();
+        let shrinks = old.is_some_and(|old| size(new) < size(old));
+        let broken = size(new) < 1 || shrinks;
+        Vec::from_iter(broken.then(|| ("spec.size".to_owned(), "only grows".to_owned())))
+    }
+    let judged = |manager| WriteOptions {
+        rules: &[("ruled.example.org", small)],
+        ..options(manager)
+    };
+    let scene = Scene::new().await;
+    let mut body = definition("ruled", "Ruled", &json!({}));
+    let spec = &mut body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = json!([{"rule": "self.size > 0"}]);
+    let written = scene.create_as(DEFINITIONS, body, judged("tester")).await;
+    let written = written.unwrap();
+    assert_eq!(written.warnings, [""; 0]);
+    assert!(
+        !written.object.value["status"]
+            .to_string()
+            .contains("RulesIgnored")
+    );
+    let ruled = "ruled.example.org";
+    let thing = |size: i64| json!({"metadata": {"name": "a"}, "spec": {"size": size}});
+    let refused = scene.create_as(ruled, thing(0), judged("tester")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code, 422);
+    let said = "spec.size: Invalid value: \"integer\": only grows";
+    assert!(refused.message.ends_with(said), "{}", refused.message);
+    scene
+        .create_as(ruled, thing(5), judged("tester"))
+        .await
+        .unwrap();
+    let merge = |patch: Value| Edit::Patch(PatchType::Merge, patch);
+    for (patch, taken) in [
+        (json!({"spec": {"size": 4}}), false),
+        (json!({"metadata": {"labels": {"a": "b"}}}), true),
+        (json!({"spec": {"size": 6}}), true),
+    ] {
+        let words = patch.to_string();
+        let edit = scene.edit_as(ruled, "a", false, merge(patch), judged("tester"));
+        assert_eq!(edit.await.is_ok(), taken, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn spec_and_status_are_written_apart_and_only_the_spec_counts_generations() {
+    let scene = Scene::new().await;
+    let both = json!({"spec": {"size": 2}, "status": {"phase": "X"}});
+    let patch = || Edit::Patch(PatchType::Merge, both.clone());
+    for (resource, own_status) in [("things.example.org", true), ("plains.example.org", false)] {
+        let mut body = both.clone();
+        body["metadata"] = json!({"name": "t", "generation": 9, "uid": "mine", "creationTimestamp": "1999-01-01T00:00:00Z"});
+        body["spec"]["size"] = 1.into();
+        let made = scene.create(resource, body).await.unwrap();
+        assert_eq!(made["metadata"]["generation"], 1);
+        assert_ne!(made["metadata"]["uid"], "mine");
+        assert_eq!(made.get("status").is_none(), own_status, "{resource}");
+        let edited = scene.edit(resource, "t", patch()).await.unwrap();
+        assert_eq!(edited["spec"]["size"], 2);
+        assert_eq!(edited["metadata"]["generation"], 2);
+        assert_eq!(edited.get("status").is_none(), own_status, "{resource}");
+        let label = json!({"metadata": {"labels": {"a": "b"}, "generation": 7, "deletionTimestamp": "1999-01-01T00:00:00Z"}});
+        let labelled = scene.merge(resource, "t", label).await.unwrap();
+        assert_eq!(labelled["metadata"]["generation"], 2, "metadata is no spec");
+        assert_eq!(labelled["metadata"].get("deletionTimestamp"), None);
+        let same = scene.edit(resource, "t", patch()).await.unwrap();
+        assert_eq!(same, labelled, "nothing changed, nothing is written");
+        let other = json!({"status": {"phase": "Y"}});
+        let other = Edit::Patch(PatchType::Merge, other);
+        let status = scene
+            .edit_as(resource, "t", own_status, other, options("s"))
+            .await
+            .unwrap();
+        assert_eq!(status["status"]["phase"], "Y");
+        assert_eq!(
+            status["metadata"]["generation"],
+            if own_status { 2 } else { 3 }
+        );
+    }
+    let through =
+        json!({"spec": {"size": 5}, "metadata": {"labels": {"a": "c"}}, "status": {"phase": "Z"}});
+    let through = Edit::Patch(PatchType::Merge, through);
+    let after = scene
+        .edit_as("things.example.org", "t", true, through, options("s"))
+        .await
+        .unwrap();
+    assert_eq!(after["spec"]["size"], 2);
+    assert_eq!(after["metadata"]["labels"]["a"], "b");
+    assert_eq!(after["status"]["phase"], "Z");
+    let nulls = json!({"spec": {"size": null, "note": null}});
+    let replaced = scene
+        .edit(
+            "things.example.org",
+            "t",
+            Edit::Patch(
+                PatchType::Json,
+                json!([{"op": "replace", "path": "/spec", "value": nulls["spec"]}]),
+            ),
+        )
+        .await;
+    assert_eq!(
+        replaced.unwrap()["spec"],
+        json!({"size": 1, "note": null}),
+        "defaulted where null may not be"
+    );
+}
+
+#[tokio::test]
+async fn deletions_keep_to_their_preconditions_and_finalizers() {
+    let scene = Scene::new().await;
+    let mut held = map("m");
+    held["metadata"]["finalizers"] = json!(["example.org/f"]);
+    let made = scene.create("configmaps", held).await.unwrap();
+    for (body, code, why) in [
+        (
+            json!({"preconditions": {"uid": "other"}}),
+            409,
+            "UID in precondition: other",
+        ),
+        (
+            json!({"preconditions": {"resourceVersion": "1"}}),
+            409,
+            "ResourceVersion in precondition: 1",
+        ),
+        (
+            json!({"propagationPolicy": "Sideways"}),
+            422,
+            "supported values: \"Foreground\"",
+        ),
+        (
+            json!({"propagationPolicy": "Orphan", "orphanDependents": true}),
+            422,
+            "cannot be both set",
+        ),
+    ] {
+        let failure = scene.delete("configmaps", "m", body).await.unwrap_err();
+        assert_eq!(failure.code, code, "{failure}");
+        assert!(failure.message.contains(why), "{failure}");
+    }
+    assert_eq!(scene.get("configmaps", "m").as_ref(), Some(&made));
+    let right = json!({"preconditions": {"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]}});
+    let Deleted::Begun(object) = scene.delete("configmaps", "m", right).await.unwrap() else {
+        panic!("a finalizer holds it");
+    };
+    assert!(object.is_deleting());
+    let more = json!({"metadata": {"finalizers": ["example.org/f", "example.org/g"]}});
+    let refused = scene.merge("configmaps", "m", more).await.unwrap_err();
+    assert!(
+        refused
+            .message
+            .contains("no new finalizers can be added if the object is being deleted"),
+        "{refused}"
+    );
+    let undelete = json!({"metadata": {"deletionTimestamp": null}});
+    let after = scene.merge("configmaps", "m", undelete).await.unwrap();
+    assert!(
+        after["metadata"]["deletionTimestamp"].is_string(),
+        "it cannot be taken back"
+    );
+    scene
+        .merge("configmaps", "m", json!({"metadata": {"finalizers": null}}))
+        .await
+        .unwrap();
+    assert_eq!(scene.get("configmaps", "m"), None);
+    let missing = scene
+        .delete("configmaps", "m", Value::Null)
+        .await
+        .unwrap_err();
+    assert_eq!((missing.code, missing.reason), (404, "NotFound"));
+    let stays = scene
+        .delete("namespaces", NAMESPACE, Value::Null)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        stays.message,
+        "namespaces \"default\" is forbidden: this namespace may not be deleted"
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_was_applied_by_the_client_moves_to_server_side_apply() {
+    let scene = Scene::new().await;
+    let by_client = options("kubectl-client-side-apply");
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1", "b": "1"}});
+    scene
+        .create_as("configmaps", config.clone(), by_client)
+        .await
+        .unwrap();
+    let apply = |config: &Value, force| Edit::Apply {
+        config: config.clone(),
+        force,
+    };
+    let mut changed = config.clone();
+    changed["data"] = json!({"a": "2", "b": "2"});
+    let refused = scene
+        .edit_as(
+            "configmaps",
+            "m",
+            false,
+            apply(&changed, false),
+            options("kubectl"),
+        )
+        .await
+        .unwrap_err();
+    let by = "\"kubectl-client-side-apply\" using v1";
+    assert_eq!(
+        refused.message,
+        format!("Apply failed with 2 conflicts: conflicts with {by}:\n- .data.a\n- .data.b")
+    );
+    assert_eq!(
+        refused.details.unwrap()["causes"][0]["message"],
+        format!("conflict with {by}")
+    );
+    // What kubectl sends to hand the fields over (k8s.io/client-go/util/csaupgrade).
+    let mut managers = scene.get("configmaps", "m").unwrap()["metadata"]["managedFields"].clone();
+    managers[0]["manager"] = "kubectl".into();
+    managers[0]["operation"] = "Apply".into();
+    let version = scene.get("configmaps", "m").unwrap()["metadata"]["resourceVersion"].clone();
+    let upgrade = json!([
+        {"op": "replace", "path": "/metadata/managedFields", "value": managers},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+    ]);
+    scene
+        .edit_as(
+            "configmaps",
+            "m",
+            false,
+            Edit::Patch(PatchType::Json, upgrade.clone()),
+            options("kubectl"),
+        )
+        .await
+        .unwrap();
+    let stale = scene
+        .edit("configmaps", "m", Edit::Patch(PatchType::Json, upgrade))
+        .await;
+    assert_eq!(
+        stale.unwrap_err().code,
+        409,
+        "the version it was read at is asked for"
+    );
+    changed["data"] = json!({"a": "2"});
+    let after = scene
+        .edit_as(
+            "configmaps",
+            "m",
+            false,
+            apply(&changed, false),
+            options("kubectl"),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        after["data"],
+        json!({"a": "2"}),
+        "what is no longer applied goes"
+    );
+    let mut unknown = changed.clone();
+    unknown["dota"] = json!({});
+    let refused = scene
+        .edit_as(
+            "configmaps",
+            "m",
+            false,
+            apply(&unknown, true),
+            options("kubectl"),
+        )
+        .await
+        .unwrap_err();
+    assert!(
+        refused
+            .message
+            .ends_with(".dota: field not declared in schema"),
+        "{refused}"
+    );
+    let nameless = scene
+        .edit_as("configmaps", "m", false, apply(&changed, true), options(""))
+        .await;
+    assert!(
+        nameless
+            .unwrap_err()
+            .message
+            .contains("fieldManager: Required value")
+    );
+}

@@ -1,0 +1,42 @@
+//! `task-ready`: the task of a code run is open and waits for nothing.
+
+use super::{Check, Facts, Verdict};
+use flightdeck_core::{
+    runs::RunKind,
+    tasks::{self, Status},
+};
+
+pub(super) struct TaskReady;
+
+impl Check for TaskReady {
+    fn id(&self) -> &'static str {
+        "task-ready"
+    }
+
+    fn title(&self) -> &'static str {
+        "Task"
+    }
+
+    fn check(&self, facts: &Facts) -> Option<Verdict> {
+        if facts.kind != RunKind::Code {
+            return None;
+        }
+        let task = facts.chosen().next()?;
+        if task.status.is_done() || task.status == Status::Cancelled {
+            return Some(Verdict::warn(format!(
+                "task {} is {} already",
+                task.id,
+                task.status.as_str()
+            )));
+        }
+        let waiting = tasks::waiting(facts.plan_tag()?);
+        Some(match waiting.get(&task.id) {
+            None => Verdict::pass(format!("task {} waits for nothing", task.id)),
+            Some(waits) => {
+                let waits: Vec<String> = waits.iter().map(ToString::to_string).collect();
+                Verdict::warn(format!("task {} {}", task.id, waits.join(", ")))
+                    .because("The agent may meet work that is not there yet.")
+            }
+        })
+    }
+}

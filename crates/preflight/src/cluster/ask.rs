@@ -1,0 +1,357 @@
+//! Asks a cluster what pre-flight needs to know of it. Nothing there changes.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        authorization::v1::{
+            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+        },
+        coordination::v1::Lease,
+        core::v1::{ConfigMap, ResourceQuota, Secret},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{ListParams, PostParams},
+    core::Request,
+};
+
+use super::{
+    Answers, ClusterFacts, Controller, Disk, LEASE, Permission, Quota, Reached, SecretFound,
+    SecretState, SecretWanted, Served,
+};
+use flightdeck_core::{
+    resources::{CodeRun, DocsRun},
+    runs::RunKind,
+};
+use flightdeck_host::{
+    settings::{PULL_REQUEST_MAP, SETTINGS_KEY, SETTINGS_MAP, Settings},
+    templates,
+};
+
+/// How long the cluster may take for all of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a Lease is held without being renewed, where it does not say so itself.
+const LEASE_SECONDS: i32 = 15;
+/// Most bytes of the answer with a Lease.
+const LARGEST_LEASE: usize = 1 << 20;
+/// How long to wait for a Lease to be renewed that looks stale: clocks differ, a change does not.
+const RENEWAL: Duration = Duration::from_secs(5);
+
+/// What must be allowed.
+const NEEDED: &[Permission] = &[
+    launch(RunKind::Docs, "create", "docsruns"),
+    launch(RunKind::Docs, "list", "docsruns"),
+    launch(RunKind::Code, "create", "coderuns"),
+    launch(RunKind::Code, "list", "coderuns"),
+    see("orchestrator.io", "watch", "docsruns"),
+    see("orchestrator.io", "watch", "coderuns"),
+    see("", "list", "pods"),
+    see("", "get", "pods/log"),
+];
+
+const fn launch(kind: RunKind, verb: &'static str, resource: &'static str) -> Permission {
+    Permission {
+        verb,
+        group: "orchestrator.io",
+        resource,
+        launches: Some(kind),
+    }
+}
+
+const fn see(group: &'static str, verb: &'static str, resource: &'static str) -> Permission {
+    Permission {
+        verb,
+        group,
+        resource,
+        launches: None,
+    }
+}
+
+/// Whom to ask, and about what.
+#[derive(Clone)]
+pub struct ClusterRequest {
+    pub client: Client,
+    /// `None` for the embedded cluster.
+    pub context: Option<String>,
+    pub namespace: String,
+    /// Secrets to look for; none on the embedded cluster.
+    pub secrets: Vec<SecretWanted>,
+    /// Those of the embedded cluster's controller; any other's are asked for.
+    pub settings: Option<Arc<Settings>>,
+    /// Where the embedded node works.
+    pub disk: Option<PathBuf>,
+}
+
+/// Asks. Never fails: that there is no answer is a fact as well.
+pub async fn ask(request: ClusterRequest) -> ClusterFacts {
+    let asked = async { tokio::join!(answers(&request), settings(&request)) };
+    let (answered, settings) = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok((Ok(answers), settings)) => (Reached::Yes(Box::new(answers)), settings),
+        Ok((Err(why), _)) => (Reached::No(why), None),
+        Err(_) => {
+            let why = format!("no answer within {} s", PATIENCE.as_secs());
+            (Reached::No(why), None)
+        }
+    };
+    ClusterFacts {
+        reached: answered,
+        settings,
+        disk: request.disk.as_deref().and_then(Disk::of),
+        context: request.context,
+        namespace: request.namespace,
+    }
+}
+
+async fn answers(request: &ClusterRequest) -> Result<Answers, String> {
+    // The first question tells whether anybody is there; the others go out together.
+    let docs = served::<DocsRun>(&request.client).await?;
+    let (code, denied, controller, secrets, quotas) = tokio::join!(
+        served::<CodeRun>(&request.client),
+        denied(request),
+        controller(request, RENEWAL),
+        join_all(request.secrets.iter().map(|wanted| secret(request, wanted))),
+        quotas(request),
+    );
+    Ok(Answers {
+        served: vec![(RunKind::Docs, docs), (RunKind::Code, code?)],
+        denied,
+        controller,
+        secrets,
+        quotas,
+    })
+}
+
+/// The settings of the controller, where one may read them. Without a ConfigMap it has the shipped ones; one that it refuses
+/// leaves those before in force, which nobody can know.
+async fn settings(request: &ClusterRequest) -> Option<Arc<Settings>> {
+    let maps: Api<ConfigMap> = Api::namespaced(request.client.clone(), &request.namespace);
+    let own = async {
+        if request.context.is_none() {
+            return request.settings.as_deref().cloned();
+        }
+        match maps.get_opt(SETTINGS_MAP).await.ok()? {
+            Some(map) => Settings::of_controller(map.data?.get(SETTINGS_KEY)?).ok(),
+            None => Some(Settings::shipped()),
+        }
+    };
+    let laid_over = async {
+        let map = maps.get_opt(PULL_REQUEST_MAP).await.ok()?;
+        let said = map.and_then(|map| map.data).unwrap_or_default();
+        templates::pull_request_options(RunKind::Docs, said).ok()
+    };
+    let (own, laid_over) = tokio::join!(own, laid_over);
+    Some(Arc::new(own?.with_pull_requests(laid_over?)))
+}
+
+/// The reason in a refusal, without what surrounds it.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            "it does not accept your credentials".into()
+        }
+        kube::Error::Api(status) => status.message.clone(),
+        error => {
+            // What a connection failed of is the innermost error.
+            let mut error: &dyn std::error::Error = error;
+            while let Some(source) = error.source() {
+                error = source;
+            }
+            error.to_string()
+        }
+    }
+}
+
+fn code(error: &kube::Error) -> u16 {
+    match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    }
+}
+
+async fn served<K: Resource<DynamicType = ()>>(client: &Client) -> Result<Served, String> {
+    let (group, version) = (K::group(&()), K::version(&()));
+    let listed = client
+        .list_api_group_resources(&format!("{group}/{version}"))
+        .await;
+    match listed {
+        Ok(list) => {
+            let plural = K::plural(&());
+            if list.resources.iter().any(|kind| kind.name == plural) {
+                return Ok(Served::Yes);
+            }
+        }
+        Err(error) if code(&error) == 404 => {}
+        Err(error) => return Err(words(&error)),
+    }
+    let groups = client
+        .list_api_groups()
+        .await
+        .map_err(|error| words(&error))?;
+    let others: Vec<String> = groups
+        .groups
+        .into_iter()
+        .filter(|known| known.name == group)
+        .flat_map(|known| known.versions)
+        .map(|known| known.version)
+        .filter(|known| *known != version)
+        .collect();
+    Ok(if others.is_empty() {
+        Served::No
+    } else {
+        Served::Other(others)
+    })
+}
+
+/// What the person may not do; what nobody answers is not said.
+async fn denied(request: &ClusterRequest) -> Vec<Permission> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(request.client.clone());
+    let parameters = PostParams::default();
+    let asked = NEEDED.iter().map(|permission| {
+        let (resource, subresource) = match permission.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (permission.resource, None),
+        };
+        let review = SelfSubjectAccessReview {
+            metadata: ObjectMeta::default(),
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(request.namespace.clone()),
+                    verb: Some(permission.verb.into()),
+                    group: Some(permission.group.into()),
+                    resource: Some(resource.into()),
+                    subresource,
+                    ..ResourceAttributes::default()
+                }),
+                non_resource_attributes: None,
+            },
+            status: None,
+        };
+        let (api, parameters) = (&api, &parameters);
+        async move {
+            let answer = api.create(parameters, &review).await.ok()?.status?;
+            (!answer.allowed).then_some(*permission)
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Whether a controller renews its Lease. Its clock is held against the server's, and where they disagree, a second look decides.
+async fn controller(request: &ClusterRequest, renewal: Duration) -> Controller {
+    if request.context.is_none() {
+        return Controller::Itself;
+    }
+    let first = match lease(request).await {
+        Ok(Some(first)) => first,
+        Ok(None) => return Controller::Absent,
+        Err(_) => return Controller::Unknown,
+    };
+    let (lease, now) = first;
+    let spec = lease.spec.unwrap_or_default();
+    let holder = spec.holder_identity.unwrap_or_default();
+    if holder.is_empty() {
+        return Controller::Released;
+    }
+    let held = i64::from(spec.lease_duration_seconds.unwrap_or(LEASE_SECONDS));
+    let renewed = spec.renew_time.map(|time| time.0);
+    let age = renewed.map_or(i64::MAX, |renewed| now.as_second() - renewed.as_second());
+    if (-held..=held).contains(&age) {
+        return Controller::Alive { holder };
+    }
+    tokio::time::sleep(renewal).await;
+    match self::lease(request).await {
+        Ok(Some((later, _)))
+            if later
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.renew_time.as_ref())
+                .map(|time| time.0)
+                != renewed =>
+        {
+            Controller::Alive { holder }
+        }
+        _ => Controller::Stale {
+            holder,
+            seconds: age,
+        },
+    }
+}
+
+/// The Lease, and the server's time.
+async fn lease(request: &ClusterRequest) -> Result<Option<(Lease, Timestamp)>, kube::Error> {
+    let url = Lease::url_path(&(), Some(&request.namespace));
+    let get = Request::new(url)
+        .get(LEASE, &kube::api::GetParams::default())
+        .map_err(kube::Error::BuildRequest)?;
+    let answer = request.client.send(get.map(Into::into)).await?;
+    let date = answer.headers().get(http::header::DATE);
+    let now = date
+        .and_then(|date| date.to_str().ok())
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .map_or_else(Timestamp::now, |date| date.timestamp());
+    if answer.status() == http::StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    let body = Limited::new(answer.into_body(), LARGEST_LEASE)
+        .collect()
+        .await
+        .map_err(kube::Error::Service)?
+        .to_bytes();
+    serde_json::from_slice(&body)
+        .map(|lease| Some((lease, now)))
+        .map_err(kube::Error::SerdeError)
+}
+
+/// Whether a Secret has its key. Its metadata alone is asked for, so that no value leaves the server: the names of its keys are in
+/// the record of who set which field.
+async fn secret(request: &ClusterRequest, wanted: &SecretWanted) -> SecretFound {
+    let api: Api<Secret> = Api::namespaced(request.client.clone(), &request.namespace);
+    let state = match api.get_metadata_opt(&wanted.name).await {
+        Ok(None) => SecretState::Absent,
+        Ok(Some(secret)) => match keys(&secret.metadata) {
+            None => SecretState::KeyUnknown,
+            Some(keys) if keys.contains(&wanted.key) => SecretState::Present,
+            Some(_) => SecretState::NoKey,
+        },
+        Err(_) => SecretState::NotAllowed,
+    };
+    SecretFound {
+        wanted: wanted.clone(),
+        state,
+    }
+}
+
+/// Names of the data's keys; `None` when nothing was recorded of any.
+fn keys(metadata: &ObjectMeta) -> Option<Vec<String>> {
+    let mut keys = Vec::new();
+    for entry in metadata.managed_fields.iter().flatten() {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        for data in ["f:data", "f:stringData"] {
+            let set = fields.and_then(|fields| fields.get(data)?.as_object());
+            keys.extend(
+                set.into_iter()
+                    .flatten()
+                    .filter_map(|(field, _)| field.strip_prefix("f:"))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    (!keys.is_empty()).then_some(keys)
+}
+
+async fn quotas(request: &ClusterRequest) -> Option<Vec<Quota>> {
+    if request.context.is_none() {
+        return Some(Vec::new());
+    }
+    let api: Api<ResourceQuota> = Api::namespaced(request.client.clone(), &request.namespace);
+    let listed = api.list(&ListParams::default()).await.ok()?;
+    Some(listed.items.into_iter().flat_map(Quota::of).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! The git commands of every fix, in order. Pure.
+
+use std::{path::Path, time::Duration};
+
+use super::{Fix, FixError, branch::Target, message, run_files};
+use crate::Facts;
+use flightdeck_host::repository::{self, Difference, git::Git, network_git};
+
+/// How long a commit or a push may take: hooks run in it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a step is about: what went wrong in it is told by this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Makes new files known to git, so that they can be committed.
+    Announce,
+    Commit,
+    Push,
+    Fetch,
+    FastForward,
+    Switch,
+}
+
+impl Act {
+    /// What has been done once the step is through; empty when it is nothing by itself.
+    pub(super) const fn done(self) -> &'static str {
+        match self {
+            Self::Announce | Self::Fetch => "",
+            Self::Commit => "the commit is made",
+            Self::Push => "the push is through",
+            Self::FastForward => "the branch is up to date",
+            Self::Switch => "you are on the other branch",
+        }
+    }
+}
+
+/// One git command of a fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub act: Act,
+    pub arguments: Vec<String>,
+    /// What takes the step back when the one after it fails.
+    pub undo: Option<Vec<String>>,
+}
+
+impl Step {
+    fn new(act: Act, arguments: Vec<String>) -> Self {
+        Self {
+            act,
+            arguments,
+            undo: None,
+        }
+    }
+
+    pub(super) fn pushes(&self) -> bool {
+        self.act == Act::Push
+    }
+
+    /// The command as the person's own git runs it, which never asks on this terminal.
+    pub(super) fn git(&self, root: &Path) -> Git {
+        command(root, &self.arguments)
+    }
+
+    /// As a person would type it.
+    pub(super) fn command_line(&self, root: &Path) -> String {
+        format!("git {}", self.git(root).command_line())
+    }
+}
+
+/// A git command of a fix. A program that asks for the passphrase of a signing key must not draw on the screen.
+pub(super) fn command(root: &Path, arguments: &[String]) -> Git {
+    network_git(root)
+        .args(arguments)
+        .without(&["GPG_TTY"])
+        .patience(PATIENCE)
+}
+
+/// The commands of a fix.
+pub(super) fn steps(
+    facts: &Facts,
+    repository: &repository::Facts,
+    fix: Fix,
+    target: Option<&Target>,
+) -> Result<Vec<Step>, FixError> {
+    if let Some(operation) = repository.operation {
+        return Err(FixError::Unavailable(format!(
+            "{} is under way: end it or abort it first",
+            operation.name()
+        )));
+    }
+    match fix {
+        Fix::Commit => commit(facts, fix),
+        Fix::CommitAndPush => {
+            let mut steps = commit(facts, fix)?;
+            steps.push(push(repository)?);
+            Ok(steps)
+        }
+        Fix::Push => Ok(vec![push(repository)?]),
+        Fix::Pull => pull(repository),
+        Fix::Switch => Ok(switch(repository, target)),
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+fn commit(facts: &Facts, fix: Fix) -> Result<Vec<Step>, FixError> {
+    let files = run_files(facts);
+    if let Some(file) = files.iter().find(|file| file.how == Difference::Conflicted) {
+        return Err(FixError::Unavailable(format!(
+            "{} has a merge conflict: resolve it first",
+            file.path
+        )));
+    }
+    if files.is_empty() && fix == Fix::Commit {
+        return Err(FixError::Unavailable(
+            "there is nothing to commit: check again".into(),
+        ));
+    }
+    if let Some(file) = files.iter().find(|file| file.path.contains('\u{fffd}')) {
+        return Err(FixError::Unavailable(format!(
+            "the name of {} is not UTF-8: commit it by hand",
+            file.path
+        )));
+    }
+    let mut steps = Vec::new();
+    let new: Vec<String> = files
+        .iter()
+        .filter(|file| file.how == Difference::Untracked)
+        .map(|file| file.path.clone())
+        .collect();
+    if !new.is_empty() {
+        let add = words("--literal-pathspecs add --intent-to-add --");
+        let reset = words("--literal-pathspecs reset --quiet --");
+        steps.push(Step {
+            undo: Some([reset, new.clone()].concat()),
+            ..Step::new(Act::Announce, [add, new].concat())
+        });
+    }
+    if !files.is_empty() {
+        let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+        let message = format!("--message={}", message(facts, &files));
+        let start = words("--literal-pathspecs commit --only");
+        steps.push(Step::new(
+            Act::Commit,
+            [start, vec![message, "--".into()], paths].concat(),
+        ));
+    }
+    Ok(steps)
+}
+
+/// The remote, the branch here, and the branch there.
+fn ends(repository: &repository::Facts) -> Result<(&repository::Remote, &str, &str), FixError> {
+    let remote = repository
+        .remote
+        .as_ref()
+        .ok_or_else(|| FixError::Unavailable("the repository has no remote".into()))?;
+    let (Some(here), Some(there)) = (repository.branch(), remote.branch.as_deref()) else {
+        return Err(FixError::Unavailable(
+            "HEAD is on no branch: switch to one first".into(),
+        ));
+    };
+    Ok((remote, here, there))
+}
+
+fn push(repository: &repository::Facts) -> Result<Step, FixError> {
+    let (remote, here, there) = ends(repository)?;
+    let mut push = begin_push(repository, remote.follows.is_none());
+    push.extend([
+        remote.name.clone(),
+        format!("refs/heads/{here}:refs/heads/{there}"),
+    ]);
+    Ok(Step::new(Act::Push, push))
+}
+
+/// Nothing leaves but the branch: where the person's git would push commits of submodules along, it looks that they are there.
+fn begin_push(repository: &repository::Facts, set_upstream: bool) -> Vec<String> {
+    let mut push = words("push --progress");
+    if repository.submodules {
+        push.push("--recurse-submodules=check".into());
+    }
+    if set_upstream {
+        push.push("--set-upstream".into());
+    }
+    push
+}
+
+fn pull(repository: &repository::Facts) -> Result<Vec<Step>, FixError> {
+    let (remote, _, there) = ends(repository)?;
+    let tracking = remote.tracking_ref.clone().unwrap_or_default();
+    let mut fetch = words("fetch --progress --no-tags --no-recurse-submodules");
+    fetch.extend([
+        remote.name.clone(),
+        format!("+refs/heads/{there}:{tracking}"),
+    ]);
+    let mut merge = words("merge --ff-only");
+    merge.push(tracking);
+    Ok(vec![
+        Step::new(Act::Fetch, fetch),
+        Step::new(Act::FastForward, merge),
+    ])
+}
+
+fn switch(repository: &repository::Facts, target: Option<&Target>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    match target {
+        None => {}
+        Some(Target::Existing(branch)) => {
+            steps.push(Step::new(
+                Act::Switch,
+                vec!["switch".into(), branch.clone()],
+            ));
+        }
+        Some(Target::New(branch)) => {
+            let mut switch = words("switch --create");
+            switch.push(branch.clone());
+            steps.push(Step::new(Act::Switch, switch));
+            if let Some(remote) = &repository.remote {
+                let mut push = begin_push(repository, true);
+                push.extend([
+                    remote.name.clone(),
+                    format!("refs/heads/{branch}:refs/heads/{branch}"),
+                ]);
+                steps.push(Step::new(Act::Push, push));
+            }
+        }
+    }
+    steps
+}

@@ -1,0 +1,90 @@
+//! The Job of one attempt of one stage: its name, its labels, its deadlines, and the pod of the stage.
+
+mod container;
+mod pod;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        batch::v1::{Job, JobSpec},
+        core::v1::PodTemplateSpec,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::objects;
+use flightdeck_core::runs::{Run, Stage, naming};
+use flightdeck_host::settings::Settings;
+
+/// Seconds that image, volume, scheduling and the queue of a small cluster may take before a stage's pod starts. Only the
+/// Job's own deadline counts them: a pod that never starts has no start time, and its own deadline would never come.
+pub const PENDING_ALLOWANCE: i64 = 3600;
+/// Seconds that a finished Job is kept, with its pod and log, once its end is in the status.
+pub const JOB_TTL: i32 = 24 * 3600;
+
+/// What a container with the Git credential takes from the person's environment on the embedded node.
+const GIT_ENVIRONMENT: &str =
+    "SSH_AUTH_SOCK,GITHUB_TOKEN,GH_TOKEN,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_HOME";
+/// And whoever talks to the world: without them nothing is reached from behind a proxy.
+const PROXIES: &str =
+    "HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy";
+
+/// The Job of attempt `attempt` (from 1) of `stage` at context version `version`.
+#[must_use]
+pub fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings: &Settings) -> Job {
+    let name = naming::job_name(run.name(), run.uid(), stage, version, attempt);
+    let mut metadata = objects::owned(run, name);
+    let labels = metadata.labels.get_or_insert_default();
+    labels.extend([
+        (naming::LABEL_STAGE.to_owned(), stage.to_string()),
+        (naming::LABEL_VERSION.to_owned(), version.to_string()),
+        (naming::LABEL_ATTEMPT.to_owned(), attempt.to_string()),
+    ]);
+    let template = ObjectMeta {
+        labels: metadata.labels.clone(),
+        annotations: Some(
+            [(
+                naming::ANNOTATION_INHERIT_ENV.to_owned(),
+                inherited(run, stage, settings),
+            )]
+            .into(),
+        )
+        .filter(|annotations: &BTreeMap<_, _>| annotations.values().any(|names| !names.is_empty())),
+        ..ObjectMeta::default()
+    };
+    let deadline = run
+        .spec
+        .deadline_seconds
+        .unwrap_or(run.kind.deadline_seconds());
+    Job {
+        metadata,
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            active_deadline_seconds: Some(deadline.saturating_add(PENDING_ALLOWANCE)),
+            template: PodTemplateSpec {
+                metadata: Some(template),
+                spec: Some(pod::pod(run, stage, version, deadline, settings)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn inherited(run: &Run, stage: Stage, settings: &Settings) -> String {
+    match stage {
+        Stage::Prep => format!("clone={GIT_ENVIRONMENT},{PROXIES}"),
+        Stage::Publish => format!("push={GIT_ENVIRONMENT},{PROXIES}"),
+        Stage::Agent => {
+            let agent = settings.agents.get(&run.spec.agent);
+            let names = agent.map(|agent| agent.inherit_env.join(","));
+            names
+                .filter(|names| !names.is_empty())
+                .map_or_else(String::new, |names| format!("agent={names},{PROXIES}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

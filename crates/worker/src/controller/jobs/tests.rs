@@ -1,0 +1,184 @@
+mod shape;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+
+use super::*;
+use flightdeck_core::{
+    resources::{RunSpec, RunStatus, SecretEnv},
+    runs::{CodeDetails, RunKind},
+};
+
+/// A code run that asks for everything a run may ask for.
+fn run() -> Run {
+    Run {
+        kind: RunKind::Code,
+        metadata: ObjectMeta {
+            name: Some("code-1-3c1d".into()),
+            namespace: Some("default".into()),
+            uid: Some("0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f".into()),
+            ..ObjectMeta::default()
+        },
+        tasks: vec!["1".into()],
+        spec: RunSpec {
+            repository_url: "https://github.com/acme/shop.git".into(),
+            github_user: Some("octocat".into()),
+            env: [("RUST_LOG".to_owned(), "debug".to_owned())].into(),
+            env_from_secrets: vec![SecretEnv {
+                name: "DATABASE_URL".into(),
+                secret_name: "shop".into(),
+                secret_key: "url".into(),
+            }],
+            ..RunSpec::default()
+        },
+        code: Some(CodeDetails {
+            service: "shop".into(),
+            ..CodeDetails::default()
+        }),
+        status: RunStatus::default(),
+    }
+}
+
+fn pod_of(stage: Stage) -> PodSpec {
+    let job = job(&run(), stage, 1, 1, &Settings::shipped());
+    job.spec.unwrap().template.spec.unwrap()
+}
+
+fn containers(stage: Stage) -> Vec<Container> {
+    let pod = pod_of(stage);
+    let init = pod.init_containers.unwrap_or_default();
+    init.into_iter().chain(pod.containers).collect()
+}
+
+fn has(container: &Container, variable: &str) -> bool {
+    let environment = container.env.as_deref().unwrap_or_default();
+    environment.iter().any(|entry| entry.name == variable)
+}
+
+#[test]
+fn no_container_holds_both_the_git_credential_and_the_workspace() {
+    let mut table = Vec::new();
+    for container in Stage::ALL.into_iter().flat_map(containers) {
+        let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+        let workspace = mounts.iter().find(|mount| mount.name == "workspace");
+        let words = [
+            has(&container, "GITHUB_TOKEN").then_some("git"),
+            has(&container, "ANTHROPIC_API_KEY").then_some("model"),
+            (has(&container, "RUST_LOG") || has(&container, "DATABASE_URL")).then_some("env"),
+            workspace.map(|mount| {
+                if mount.read_only == Some(true) {
+                    "reads"
+                } else {
+                    "writes"
+                }
+            }),
+        ];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
+        table.push(format!("{}: {}", container.name, words.join(" ")));
+    }
+    assert_eq!(
+        table,
+        [
+            "clone: git",
+            "lay: writes",
+            "agent: model env writes",
+            "collect: reads",
+            "push: git",
+        ]
+    );
+}
+
+#[test]
+fn only_a_container_that_talks_to_the_remote_may_take_from_the_persons_environment() {
+    let of = |stage| {
+        let job = job(&run(), stage, 1, 1, &Settings::shipped());
+        let template = job.spec.unwrap().template.metadata.unwrap();
+        template.annotations.unwrap()[naming::ANNOTATION_INHERIT_ENV].clone()
+    };
+    assert!(of(Stage::Prep).starts_with("clone=SSH_AUTH_SOCK,") && !of(Stage::Prep).contains(';'));
+    assert!(
+        of(Stage::Publish).starts_with("push=SSH_AUTH_SOCK,") && !of(Stage::Publish).contains(';')
+    );
+    assert_eq!(
+        of(Stage::Agent),
+        "agent=ANTHROPIC_API_KEY,CLAUDE_CODE_OAUTH_TOKEN,HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy"
+    );
+}
+
+#[test]
+fn the_pods_deadline_keeps_the_log_and_the_jobs_is_the_last_resort() {
+    let mut run = run();
+    run.spec.deadline_seconds = Some(60);
+    let spec = job(&run, Stage::Agent, 1, 1, &Settings::shipped())
+        .spec
+        .unwrap();
+    let pod = spec.template.spec.unwrap();
+    assert_eq!(pod.active_deadline_seconds, Some(60));
+    assert_eq!(spec.active_deadline_seconds, Some(60 + PENDING_ALLOWANCE));
+    assert_eq!(
+        (spec.backoff_limit, pod.restart_policy.as_deref()),
+        (Some(0), Some("Never"))
+    );
+    assert_eq!(spec.ttl_seconds_after_finished, None);
+}
+
+#[test]
+fn the_runs_own_environment_wins_over_the_settings_and_is_said_once() {
+    let mut run = run();
+    run.spec
+        .env
+        .insert("DISABLE_AUTOUPDATER".into(), "0".into());
+    let job = job(&run, Stage::Agent, 1, 1, &Settings::shipped());
+    let pod = job.spec.unwrap().template.spec.unwrap();
+    let environment = pod.containers[0].env.clone().unwrap();
+    let values: Vec<_> = environment
+        .iter()
+        .filter(|entry| entry.name == "DISABLE_AUTOUPDATER")
+        .map(|entry| entry.value.as_deref())
+        .collect();
+    assert_eq!(values, [Some("0")]);
+}
+
+#[test]
+fn a_proxy_is_named_to_whoever_talks_to_the_world_and_its_password_only_by_a_secret() {
+    let named = |settings: &Settings| -> Vec<String> {
+        let pods = Stage::ALL.into_iter().map(|stage| {
+            let job = job(&run(), stage, 1, 1, settings);
+            job.spec.unwrap().template.spec.unwrap()
+        });
+        let containers = pods.flat_map(|pod| {
+            let init = pod.init_containers.unwrap_or_default();
+            init.into_iter().chain(pod.containers)
+        });
+        containers
+            .map(|container| {
+                let environment = container.env.unwrap_or_default().into_iter();
+                let said =
+                    environment.filter(|entry| entry.name.to_uppercase().ends_with("_PROXY"));
+                let said = said.map(|entry| match (entry.value, entry.value_from) {
+                    (Some(value), _) => format!(" {}={value}", entry.name),
+                    (None, from) => {
+                        let from = from.unwrap().secret_key_ref.unwrap();
+                        format!(" {}<{}.{}", entry.name, from.name, from.key)
+                    }
+                });
+                format!("{}:{}", container.name, said.collect::<String>())
+            })
+            .collect()
+    };
+    let plain = ["clone:", "lay:", "agent:", "collect:", "push:"];
+    assert_eq!(named(&Settings::shipped()), plain);
+    let mut settings = Settings::shipped();
+    settings.pods.proxy.https = "http://proxy:3128".into();
+    settings.pods.proxy.no = "10.0.0.0/8".into();
+    let words = " HTTPS_PROXY=http://proxy:3128 https_proxy=http://proxy:3128 NO_PROXY=10.0.0.0/8 no_proxy=10.0.0.0/8";
+    let given = |words: &str| {
+        plain.map(|name| match name {
+            "lay:" | "collect:" => name.to_owned(),
+            talks => format!("{talks}{words}"),
+        })
+    };
+    assert_eq!(named(&settings), given(words));
+    settings.pods.proxy.secret = "proxy".into();
+    let words = " HTTP_PROXY<proxy.HTTP_PROXY http_proxy<proxy.HTTP_PROXY HTTPS_PROXY<proxy.HTTPS_PROXY https_proxy<proxy.HTTPS_PROXY NO_PROXY<proxy.NO_PROXY no_proxy<proxy.NO_PROXY";
+    assert_eq!(named(&settings), given(words));
+}

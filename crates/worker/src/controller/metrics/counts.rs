@@ -1,0 +1,149 @@
+//! The numbers themselves, and how each family of them is printed.
+//!
+//! Must not know: what they are counted for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    families::FAMILIES,
+    text::{Family, Text},
+};
+use flightdeck_core::runs::RunKind;
+
+/// The runs of a kind as `(phase, what it waits for)`.
+pub type Runs = Box<dyn Fn() -> Vec<(String, Option<String>)> + Send>;
+
+/// All numbers, by the name of their family and their labels.
+pub struct Counts {
+    started: f64,
+    pub values: BTreeMap<(&'static str, Labels), f64>,
+    histograms: BTreeMap<(&'static str, Labels), Histogram>,
+    pub runs: BTreeMap<RunKind, Runs>,
+    /// Names of the runs that wait to be reconciled.
+    pub queued: BTreeMap<RunKind, BTreeSet<String>>,
+    pub leading: bool,
+    pub settings_valid: bool,
+}
+
+/// Names and values, in the order they are printed.
+pub type Labels = Vec<(&'static str, String)>;
+
+#[derive(Clone, Default)]
+struct Histogram {
+    /// Observations at most as large as each bound.
+    buckets: Vec<u64>,
+    sum: f64,
+    count: u64,
+}
+
+impl Counts {
+    /// Nothing counted yet, by a process that started at `now`, in seconds since 1970.
+    pub fn since(now: f64) -> Self {
+        Self {
+            started: now,
+            values: BTreeMap::new(),
+            histograms: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            leading: false,
+            settings_valid: true,
+        }
+    }
+
+    pub fn add(&mut self, name: &'static str, labels: &[(&'static str, &str)], more: f64) {
+        *self.values.entry((name, owned(labels))).or_default() += more;
+    }
+
+    pub fn observe(&mut self, name: &'static str, labels: &[(&'static str, &str)], value: f64) {
+        let bounds = FAMILIES
+            .iter()
+            .find(|family| family.name == name)
+            .map_or(&[][..], Family::bounds);
+        let histogram = self.histograms.entry((name, owned(labels))).or_default();
+        histogram.buckets.resize(bounds.len(), 0);
+        for (bucket, bound) in histogram.buckets.iter_mut().zip(bounds) {
+            *bucket += u64::from(value <= *bound);
+        }
+        histogram.sum += value;
+        histogram.count += 1;
+    }
+
+    pub fn print(&self, family: &Family, text: &mut Text) {
+        let flag = |on: bool| if on { 1.0 } else { 0.0 };
+        match family.name {
+            "flightdeck_build_info" => text.sample(
+                family.name,
+                &owned(&[("version", env!("CARGO_PKG_VERSION"))]),
+                1.0,
+            ),
+            "flightdeck_leader" => text.sample(family.name, &[], flag(self.leading)),
+            "flightdeck_settings_valid" => {
+                text.sample(family.name, &[], flag(self.settings_valid));
+            }
+            "flightdeck_runs" => {
+                self.print_runs(text, family.name, "phase", |(phase, _)| Some(phase));
+            }
+            "flightdeck_runs_waiting" => {
+                self.print_runs(text, family.name, "reason", |(_, reason)| reason);
+            }
+            "flightdeck_reconcile_queue_length" => {
+                for (kind, queued) in &self.queued {
+                    let of = owned(&[("kind", kind.as_str())]);
+                    text.sample(family.name, &of, queued.len() as f64);
+                }
+            }
+            "process_resident_memory_bytes" => {
+                if let Some(bytes) = resident_bytes() {
+                    text.sample(family.name, &[], bytes);
+                }
+            }
+            "process_start_time_seconds" => text.sample(family.name, &[], self.started),
+            name => {
+                for ((_, labels), value) in self.values.iter().filter(|((of, _), _)| *of == name) {
+                    text.sample(name, labels, *value);
+                }
+                let histograms = self.histograms.iter().filter(|((of, _), _)| *of == name);
+                for ((_, labels), histogram) in histograms {
+                    let counts = family.bounds().iter().zip(&histogram.buckets);
+                    text.histogram(name, labels, counts, histogram.sum, histogram.count);
+                }
+            }
+        }
+    }
+
+    fn print_runs(
+        &self,
+        text: &mut Text,
+        name: &'static str,
+        label: &'static str,
+        of: impl Fn((String, Option<String>)) -> Option<String>,
+    ) {
+        for (kind, runs) in &self.runs {
+            let mut numbers: BTreeMap<String, u64> = BTreeMap::new();
+            for value in runs().into_iter().filter_map(&of) {
+                *numbers.entry(value).or_default() += 1;
+            }
+            for (value, number) in numbers {
+                let labels = [("kind", kind.to_string()), (label, value)];
+                text.sample(name, &labels, number as f64);
+            }
+        }
+    }
+}
+
+fn owned(labels: &[(&'static str, &str)]) -> Labels {
+    labels
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
+
+/// Resident memory of this process, where the system tells.
+fn resident_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0)
+}

@@ -1,0 +1,326 @@
+//! What ended is written down: from Jobs and reports into attempts, conditions and results.
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+
+use super::{
+    status::{Draft, condition_of, rfc3339},
+    why,
+};
+use crate::controller::{
+    judge::{self, Ending, JobState, one_line},
+    keep::End,
+    observed::{is_cancelled, was_seen},
+};
+use flightdeck_core::{
+    resources::{Attempt, ConditionStatus, Usage},
+    runs::{Stage, StageReport, naming, reason},
+};
+
+/// Failures of publish that leave the agent's work as good as it was: publishing it again is enough.
+const PUBLISH_AGAIN: [&str; 7] = [
+    reason::PUSH_FAILED,
+    reason::PULL_REQUEST_FAILED,
+    reason::DEADLINE_EXCEEDED,
+    judge::POD_LOST,
+    judge::EVICTED,
+    why::JOB_LOST,
+    why::CANCELLED,
+];
+
+/// Bytes of a branch name that a report may give.
+const BRANCH_LIMIT: usize = 1024;
+
+/// What a stage that is being stopped may seem to have ended of.
+const BY_A_STOP: [&str; 4] = [
+    reason::DEADLINE_EXCEEDED,
+    why::JOB_LOST,
+    judge::POD_LOST,
+    judge::EVICTED,
+];
+
+/// Takes up Jobs that the status does not know: one is made once the status names it, but a status may have been lost.
+pub fn find_attempts(draft: &mut Draft) {
+    let mut found = Vec::new();
+    for job in &draft.observed.jobs {
+        let name = job.name_any();
+        let label = |key: &str| job.labels().get(key).map(String::as_str);
+        let number = |key: &str| label(key).and_then(|text| text.parse::<i32>().ok());
+        let (Some(stage), Some(context_version), Some(attempt)) = (
+            label(naming::LABEL_STAGE).and_then(Stage::parse),
+            number(naming::LABEL_VERSION),
+            number(naming::LABEL_ATTEMPT),
+        ) else {
+            continue;
+        };
+        // What comes before the newest attempt is over: the status keeps the last attempts only.
+        let newest = draft
+            .attempts()
+            .filter_map(|known| Some((Stage::parse(&known.stage)?, known.attempt)))
+            .max();
+        if context_version == draft.version && newest.is_none_or(|newest| newest < (stage, attempt))
+        {
+            found.push((stage, attempt, name, made_at(draft, job)));
+        }
+    }
+    found.sort();
+    for (stage, attempt, job_name, made) in found {
+        draft.status.started_at.get_or_insert(made.clone());
+        draft.status.attempts.push(Attempt {
+            stage: stage.to_string(),
+            context_version: draft.version,
+            attempt,
+            job_name,
+            started_at: Some(made),
+            ..Attempt::default()
+        });
+    }
+}
+
+fn made_at(draft: &Draft, job: &Job) -> String {
+    let made = job.creation_timestamp();
+    rfc3339(made.map_or(draft.observed.now, |time| time.0))
+}
+
+/// Closes every attempt whose Job has ended or is gone; gives the one that goes on, with its state.
+///
+/// An attempt whose Job nobody has made or seen, and which is not there, was recorded and then not made: it is taken back, and
+/// what begins instead has its name again.
+pub fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
+    let observed = draft.observed;
+    draft.status.attempts.retain(|attempt| {
+        attempt.finished_at.is_some()
+            || was_seen(attempt)
+            || observed.made.contains(&attempt.job_name)
+            || observed.job(&attempt.job_name).is_some()
+    });
+    let mut under_way = None;
+    for at in 0..draft.status.attempts.len() {
+        let mut attempt = draft.status.attempts[at].clone();
+        if attempt.finished_at.is_some() {
+            continue;
+        }
+        let Some(stage) = Stage::parse(&attempt.stage) else {
+            continue;
+        };
+        match look(draft, &mut attempt, stage) {
+            JobState::Ended(ending) => {
+                close(draft, &mut attempt, stage, &ending);
+                let job = draft.observed.job(&attempt.job_name);
+                let pod = job.and_then(|job| draft.observed.pod(job));
+                draft.keep(End::of(&attempt, pod));
+            }
+            going => under_way = Some((attempt.clone(), going)),
+        }
+        draft.status.attempts[at] = attempt;
+    }
+    under_way
+}
+
+fn look(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
+    let observed = draft.observed;
+    let Some(job) = observed.job(&attempt.job_name) else {
+        let message = format!(
+            "the Job {} of the {stage} stage was deleted before its end was seen",
+            attempt.job_name
+        );
+        return JobState::Ended(Box::new(Ending {
+            failure: Some((why::JOB_LOST.to_owned(), message)),
+            ..Ending::default()
+        }));
+    };
+    let pod = observed.pod(job);
+    let seen = judge::judge(stage, job, pod, &observed.events_about(job, pod));
+    if let Some(pod) = pod.filter(|_| seen != JobState::Starting) {
+        attempt.pod_name = Some(pod.name_any());
+        if let Some(time) = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.start_time.as_ref())
+        {
+            attempt.started_at = Some(rfc3339(time.0));
+        }
+    }
+    seen
+}
+
+fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending) {
+    let made = draft.observed.job(&attempt.job_name);
+    let made = made.map_or_else(|| draft.now(), |job| made_at(draft, job));
+    attempt.started_at.get_or_insert(made);
+    attempt.finished_at = Some(draft.now());
+    attempt.exit_code = ending.exit_code;
+    take_results(draft, stage, &ending.report, ending.failure.is_none());
+    let Some((why, message)) = &ending.failure else {
+        if stage != Stage::Publish {
+            draft.set(
+                condition_of(stage),
+                ConditionStatus::True,
+                why::SUCCEEDED,
+                "",
+            );
+        }
+        let reason = format!("{}Finished", super::status::title(stage));
+        draft.note(&reason, &format!("the {stage} stage is done"));
+        return;
+    };
+    // Once a person has stopped the run, the end that this brought about is theirs.
+    let by_person = is_cancelled(&draft.observed.run) && BY_A_STOP.contains(&why.as_str());
+    let (why, message) = if by_person {
+        (why::CANCELLED, "stopped, as asked")
+    } else {
+        (why.as_str(), message.as_str())
+    };
+    attempt.reason = Some(why.to_owned());
+    // Of a pull request that is not there, the condition says which of the many reasons it was.
+    let telling = ending.report.pull_request_reason.as_deref();
+    let telling = telling.filter(|name| !by_person && stage == Stage::Publish && is_name(name));
+    let telling = telling.unwrap_or(why);
+    draft.set(
+        condition_of(stage),
+        ConditionStatus::False,
+        telling,
+        message,
+    );
+    if why == reason::TASKS_MISMATCH {
+        draft.set("TasksVerified", ConditionStatus::False, why, message);
+    }
+    if !by_person {
+        draft.warn(why, message);
+    }
+}
+
+/// Results that a stage reports, each from the stage that is believed for it, and only in the form it must have.
+fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded: bool) {
+    match stage {
+        Stage::Prep => {
+            draft.status.base_commit = commit(report).or(draft.status.base_commit.take());
+            match report.tasks_verified.as_deref() {
+                Some(reason::VERIFIED) => {
+                    let tasks = report.tasks.map_or_else(String::new, |tasks| {
+                        format!(
+                            "{} in the tag {}",
+                            flightdeck_core::text::count(tasks, "task"),
+                            draft.observed.run.spec.tag
+                        )
+                    });
+                    draft.set(
+                        "TasksVerified",
+                        ConditionStatus::True,
+                        reason::VERIFIED,
+                        &tasks,
+                    );
+                }
+                Some(reason::NOT_CLAIMED) => draft.set(
+                    "TasksVerified",
+                    ConditionStatus::Unknown,
+                    reason::NOT_CLAIMED,
+                    "the run names no revision of the tasks to compare with",
+                ),
+                _ => {}
+            }
+        }
+        Stage::Agent => {
+            let session = report.session_id.as_deref().map(one_line);
+            let session = session.filter(|id| !id.is_empty() && id.len() <= 128);
+            draft.status.session_id = session.or(draft.status.session_id.take());
+            if let Some(usage) = report.usage {
+                let before = draft.status.usage.unwrap_or_default();
+                draft.status.usage = Some(sum(before, usage));
+            }
+        }
+        Stage::Publish => {
+            if let Some(commit) = commit(report) {
+                draft.status.commit = Some(commit);
+                // Not always the planned one: what an earlier attempt pushed is never replaced.
+                draft.status.branch = branch(report).or(draft.status.branch.take());
+            }
+            if let Some(documents) = &report.documents {
+                let mut documents = documents.clone();
+                documents.missing.truncate(20);
+                for path in &mut documents.missing {
+                    *path = one_line(path);
+                }
+                draft.status.documents = Some(documents);
+            }
+            if let Some(url) = report
+                .pull_request_url
+                .as_deref()
+                .filter(|url| is_web_address(url))
+            {
+                draft.status.pull_request_url = Some(url.to_owned());
+                draft.status.pull_request_number = report.pull_request_number;
+                // What was asked for beside it and could not be had.
+                let notes = report.message.as_deref().filter(|notes| !notes.is_empty());
+                let message = notes.unwrap_or(url);
+                draft.set(condition_of(stage), ConditionStatus::True, "Open", message);
+            } else if succeeded {
+                let why = report
+                    .pull_request_reason
+                    .as_deref()
+                    .or(report.reason.as_deref());
+                let message = report.message.as_deref().unwrap_or_default();
+                let why = why.filter(|why| is_name(why)).unwrap_or("NotReported");
+                draft.set(condition_of(stage), ConditionStatus::False, why, message);
+            }
+        }
+    }
+}
+
+fn commit(report: &StageReport) -> Option<String> {
+    let id = report.commit.as_deref()?;
+    let whole = [40, 64].contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit());
+    whole.then(|| id.to_owned())
+}
+
+fn branch(report: &StageReport) -> Option<String> {
+    let name = report.branch.as_deref()?;
+    let plain = !name.is_empty() && name.len() <= BRANCH_LIMIT && one_line(name) == name;
+    plain.then(|| name.to_owned())
+}
+
+/// Whether it can be a condition's reason.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+fn is_web_address(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.len() <= 2048
+        && url.chars().all(|c| c.is_ascii_graphic())
+}
+
+/// Attempts of the agent add up; what it claims is never taken for less than nothing.
+fn sum(before: Usage, more: Usage) -> Usage {
+    let add = |a: i64, b: i64| a.saturating_add(b.max(0));
+    Usage {
+        input_tokens: add(before.input_tokens, more.input_tokens),
+        output_tokens: add(before.output_tokens, more.output_tokens),
+        cache_read_tokens: add(before.cache_read_tokens, more.cache_read_tokens),
+        cost_micro_usd: add(before.cost_micro_usd, more.cost_micro_usd),
+        turns: add(before.turns, more.turns),
+    }
+}
+
+/// Where a version begins: at publish, when publishing was all that went wrong before and no context was added since.
+pub fn first_stage(draft: &mut Draft) -> Stage {
+    let version = draft.version;
+    let mut earlier = draft.status.attempts.iter();
+    let last = earlier.rfind(|attempt| attempt.context_version < version);
+    let again = last.is_some_and(|last| {
+        let reason = last.reason.as_deref().unwrap_or_default();
+        last.stage == Stage::Publish.as_str() && PUBLISH_AGAIN.contains(&reason)
+    });
+    let added = format!("context-v{version}.md");
+    let context = &draft.observed.run.spec.context;
+    let new_context = context.iter().any(|file| file.filename == added);
+    if again && !new_context && draft.observed.workspace.is_some() {
+        for stage in [Stage::Prep, Stage::Agent] {
+            let message = "done by an earlier version; its work is published now";
+            draft.set(condition_of(stage), ConditionStatus::True, "Kept", message);
+        }
+        Stage::Publish
+    } else {
+        Stage::Prep
+    }
+}

@@ -1,0 +1,194 @@
+//! Where a stage runs: its manifest and its directories, from the environment.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::StageError;
+use flightdeck_core::{
+    files::read_bounded,
+    runs::{MANIFEST_FILE, RunManifest, env, naming},
+};
+
+/// The commit the checkout was made from, in the run's folder.
+pub const BASE: &str = "base.json";
+
+/// Most bytes of a JSON file in the handover, the run's files or the run's folder.
+const JSON_LIMIT: u64 = 4 << 20;
+
+/// The surroundings of a container.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub manifest: RunManifest,
+    /// The run's files, read-only.
+    pub run_files: PathBuf,
+    workspace: Option<PathBuf>,
+    handover: Option<PathBuf>,
+}
+
+impl Place {
+    /// Reads the variables of `runs::env` and the manifest they lead to.
+    pub fn from_environment() -> Result<Self, StageError> {
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|value: &OsString| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let run_files = path(env::RUN_FILES).ok_or_else(|| missing(env::RUN_FILES))?;
+        let manifest: RunManifest = read_json(&run_files.join(MANIFEST_FILE))?;
+        // It names the run's folder, which is cleared.
+        if !is_uid(&manifest.uid) {
+            return Err(StageError::Setup(format!(
+                "{:?} is not the uid of a run",
+                manifest.uid
+            )));
+        }
+        for directory in [
+            manifest.working_directory.as_str(),
+            manifest.plan_directory(),
+        ] {
+            if !stays_inside(directory) {
+                return Err(StageError::Setup(format!(
+                    "the working directory {directory} leads out of the repository"
+                )));
+            }
+        }
+        Ok(Self {
+            manifest,
+            run_files,
+            workspace: path(env::WORKSPACE),
+            handover: path(env::HANDOVER),
+        })
+    }
+
+    /// The volume that the pod's containers hand things over in.
+    pub fn handover(&self) -> Result<&Path, StageError> {
+        self.handover
+            .as_deref()
+            .ok_or_else(|| missing(env::HANDOVER))
+    }
+
+    /// The workspace volume.
+    pub fn workspace(&self) -> Result<&Path, StageError> {
+        self.workspace
+            .as_deref()
+            .ok_or_else(|| missing(env::WORKSPACE))
+    }
+
+    /// The run's own folder on the workspace.
+    pub fn run_directory(&self) -> Result<PathBuf, StageError> {
+        Ok(self.workspace()?.join(self.manifest.run_directory()))
+    }
+
+    /// The agent's checkout.
+    pub fn checkout(&self) -> Result<PathBuf, StageError> {
+        Ok(self.run_directory()?.join("repo"))
+    }
+
+    /// The commit the agent's checkout was made from, when there is one. The file lies where an agent can write: whatever is
+    /// no object id is nothing.
+    pub fn base(&self) -> Option<String> {
+        let base: String = read_json(&self.run_directory().ok()?.join(BASE)).ok()?;
+        let hex = base.len() >= 40 && base.bytes().all(|byte| byte.is_ascii_hexdigit());
+        hex.then_some(base)
+    }
+
+    /// Remembers the commit the agent's checkout was made from.
+    pub fn set_base(&self, commit: &str) -> Result<(), StageError> {
+        write_json(&self.run_directory()?.join(BASE), &commit)
+    }
+
+    /// The agent's `HOME`, outside its checkout, so that a session can be continued.
+    pub fn home(&self) -> Result<PathBuf, StageError> {
+        Ok(self.run_directory()?.join("home"))
+    }
+
+    /// Where the agent starts within its checkout. A symbolic link of the repository must not lead it elsewhere.
+    pub fn project(&self) -> Result<PathBuf, StageError> {
+        let checkout = self.checkout()?;
+        let project = checkout.join(naming::directory_prefix(&self.manifest.working_directory));
+        let real = |path: &Path| {
+            path.canonicalize()
+                .map_err(StageError::file("open", path.to_owned()))
+        };
+        if real(&project)?.starts_with(real(&checkout)?) {
+            Ok(project)
+        } else {
+            Err(StageError::Setup(format!(
+                "the working directory {} is a link out of the repository",
+                self.manifest.working_directory
+            )))
+        }
+    }
+}
+
+fn missing(name: &str) -> StageError {
+    StageError::Setup(format!(
+        "{name} is not set: a stage runs inside a pod of its run"
+    ))
+}
+
+/// Whether it has the characters of a uid, of which no path can be made.
+fn is_uid(uid: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=64).contains(&uid.len()) && uid.bytes().all(plain)
+}
+
+/// Whether a relative path has no way up or out.
+fn stays_inside(path: &str) -> bool {
+    Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
+}
+
+/// Reads a small JSON file that another container wrote, or an agent put in its place.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StageError> {
+    let bytes = read_bounded(path, JSON_LIMIT)
+        .map_err(io::Error::from)
+        .map_err(StageError::file("read", path))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| StageError::Setup(format!("{}: {error}", path.display())))
+}
+
+/// Writes a small JSON file for another container.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StageError> {
+    let bytes = serde_json::to_vec(value)
+        .map_err(|error| StageError::Setup(format!("{}: {error}", path.display())))?;
+    fs::write(path, bytes).map_err(StageError::file("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_is_the_name_of_a_folder_and_no_path() {
+        for (uid, expected) in [
+            ("0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+        ] {
+            assert_eq!(is_uid(uid), expected, "{uid}");
+        }
+        assert!(!is_uid(&"a".repeat(65)));
+    }
+
+    #[test]
+    fn a_working_directory_never_leaves_the_repository() {
+        for (path, inside) in [
+            (".", true),
+            ("apps/web", true),
+            ("./apps", true),
+            ("../etc", false),
+            ("apps/../../etc", false),
+            ("/etc", false),
+        ] {
+            assert_eq!(stays_inside(path), inside, "{path}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! `publish push`: judges the agent's commits and pushes them. Holds the Git credential, never sees the workspace.
+//!
+//! It works in a bare repository of its own, made from the remote in the manifest and from the bundle, which is data.
+
+use std::path::Path;
+
+use super::{
+    branch::{self, SOURCE},
+    changes::{self, Mode},
+    collect::{BUNDLE, COLLECTED, Collected},
+    error::{StageError, annotated},
+    history::{self, Changes},
+    judge::{self, Verdict},
+    place::{Place, read_json},
+    pull_request,
+    remote::{self, Remote, local},
+    say, submodules,
+};
+use flightdeck_core::{
+    resources::Documents,
+    runs::{RunManifest, StageReport, reason},
+    text,
+};
+use flightdeck_host::repository::git::GitError;
+
+/// What the agent ended on.
+const HEAD: &str = "refs/flightdeck/head";
+
+pub async fn run(place: Place) -> Result<StageReport, StageError> {
+    let manifest = &place.manifest;
+    let handover = place.handover()?;
+    let collected: Collected = read_json(&handover.join(COLLECTED))?;
+    let own = tempfile::tempdir_in(handover).map_err(StageError::file("write to", handover))?;
+    let repository = own.path();
+    let remote = Remote::new(manifest, remote::token())?;
+
+    let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
+    let documents = documents_in(repository, manifest, &work.head).await?;
+    let mut verdict = judge::judge(manifest, &work.changes, documents.as_ref());
+    if let Some(refused) = nested(manifest, repository, &work, &collected).await {
+        verdict = verdict.or_refused_for(refused);
+    }
+    if let Some(documents) = &documents {
+        say(format!(
+            "{} of {} documents are written.",
+            documents.written, documents.expected
+        ));
+    }
+    say(format!(
+        "The agent changed {}.",
+        text::count(work.changes.net.len(), "path")
+    ));
+    let report = StageReport {
+        documents,
+        ..StageReport::default()
+    };
+    match verdict {
+        Verdict::Refuse { reason, message } => Err(ended(reason, message, report)),
+        Verdict::AlreadyDone(message) => {
+            say(&message);
+            Ok(StageReport {
+                message: Some(message),
+                ..report
+            })
+        }
+        Verdict::Incomplete(message) => {
+            let report = push(manifest, &remote, repository, &work.head, report).await?;
+            let message = annotated(message, report.message.as_deref());
+            Err(ended(reason::INCOMPLETE, message, report))
+        }
+        Verdict::Publish => {
+            let report = push(manifest, &remote, repository, &work.head, report).await?;
+            pull_request::open(&place, report).await
+        }
+    }
+}
+
+fn ended(reason: &'static str, message: String, report: StageReport) -> StageError {
+    StageError::Ended {
+        reason,
+        message,
+        report: Box::new(report),
+    }
+}
+
+/// The agent's work, in our own repository.
+struct Work {
+    head: String,
+    changes: Changes,
+}
+
+async fn fetch_work(
+    manifest: &RunManifest,
+    remote: &Remote,
+    repository: &Path,
+    handover: &Path,
+    collected: &Collected,
+) -> Result<Work, StageError> {
+    local(repository)
+        .args(["init", "--quiet", "--bare", "--template=", "."])
+        .run()
+        .await?;
+    let source = format!("+refs/heads/{}:{SOURCE}", manifest.source_branch);
+    remote
+        .talk(repository, |git| {
+            git.args(["fetch", "--quiet", "--no-tags", "--"])
+                .args([&remote.url, &source])
+        })
+        .await
+        .map_err(|error| error.ended(reason::PUSH_FAILED))?;
+
+    if collected.head == collected.base {
+        let head = resolve(repository, SOURCE).await?;
+        return Ok(Work {
+            head,
+            changes: Changes::default(),
+        });
+    }
+    let bundle = handover.join(BUNDLE);
+    local(repository)
+        .config("fetch.fsckObjects", "true")
+        .args(["fetch", "--quiet", "--no-tags", "--"])
+        .arg(&bundle)
+        .arg(format!("+HEAD:{HEAD}"))
+        .run()
+        .await
+        .map_err(|error| unusable(manifest, collected, &error))?;
+    let head = resolve(repository, HEAD).await?;
+    let changes = history::read(manifest, repository, &head).await?;
+    Ok(Work { head, changes })
+}
+
+/// The refusal of work with repositories in it that are no submodules: no address says where their files would come from.
+async fn nested(
+    manifest: &RunManifest,
+    repository: &Path,
+    work: &Work,
+    collected: &Collected,
+) -> Option<Verdict> {
+    let mut paths = collected.left_out.clone();
+    for change in &work.changes.net {
+        let links = change.new == Mode::Submodule && change.old != Mode::Submodule;
+        let path = &change.path;
+        if links
+            && submodules::url_of(repository, &work.head, path)
+                .await
+                .is_none()
+        {
+            paths.push(path.clone());
+        }
+    }
+    judge::nested(&paths, &format!("{}/repo", manifest.run_directory()))
+}
+
+fn unusable(manifest: &RunManifest, collected: &Collected, error: &GitError) -> StageError {
+    if error.stderr().contains("lacks these prerequisite commits") {
+        let message = format!(
+            "{} no longer holds the commit {} that the agent started from; retry the run from its new state",
+            manifest.source_branch, collected.base
+        );
+        return StageError::ended(reason::BASE_MOVED, message);
+    }
+    StageError::ended(
+        reason::AGENT_FAILED,
+        format!("nothing was pushed: the agent's commits cannot be read: {error}"),
+    )
+}
+
+async fn resolve(repository: &Path, name: &str) -> Result<String, StageError> {
+    let resolved = local(repository)
+        .args(["rev-parse", "--verify", &format!("{name}^{{commit}}")])
+        .run()
+        .await?;
+    Ok(resolved.text())
+}
+
+async fn documents_in(
+    repository: &Path,
+    manifest: &RunManifest,
+    commit: &str,
+) -> Result<Option<Documents>, StageError> {
+    let expected = manifest.expected_documents();
+    if expected.is_empty() {
+        return Ok(None);
+    }
+    let listing = local(repository)
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .args(["ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--"])
+        .args(&expected)
+        .run()
+        .await?;
+    Ok(judge::count(
+        &expected,
+        &changes::filled_files(&listing.stdout),
+    ))
+}
+
+/// Pushes `head`, by its id, to the branch that is chosen for it.
+async fn push(
+    manifest: &RunManifest,
+    remote: &Remote,
+    repository: &Path,
+    head: &str,
+    report: StageReport,
+) -> Result<StageReport, StageError> {
+    let destination = branch::destination(manifest, remote, repository, head)
+        .await
+        .map_err(|error| error.reporting(&report))?;
+    let branch = destination.branch;
+    if let Some(expected) = destination.expected {
+        // The branch is absent or an ancestor of the work. The lease is for the time since that was seen.
+        let lease = format!("--force-with-lease=refs/heads/{branch}:{expected}");
+        remote
+            .talk(repository, |git| {
+                git.args(["push", "--quiet", &lease, "--", &remote.url])
+                    .arg(format!("{head}:refs/heads/{branch}"))
+            })
+            .await
+            .map_err(|error| {
+                let report = StageReport {
+                    pull_request_reason: Some(error.problem.name().to_owned()),
+                    ..report.clone()
+                };
+                ended(reason::PUSH_FAILED, error.message, report)
+            })?;
+    }
+    say(format!("Pushed {head} to {} as {branch}.", remote.shown()));
+    if let Some(note) = &destination.note {
+        say(format!("{note}."));
+    }
+    Ok(StageReport {
+        commit: Some(head.to_owned()),
+        branch: Some(branch),
+        message: destination.note,
+        ..report
+    })
+}
