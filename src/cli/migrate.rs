@@ -42,7 +42,7 @@ fn show(report: &MigrateReport, namespace: &str) -> anyhow::Result<()> {
             Outcome::AlreadyThere => "was migrated before".to_owned(),
             Outcome::Refused(why) => format!("not migrated: {why}"),
         };
-        let kind = run.kind.map_or("?", |kind| kind.resource());
+        let kind = run.kind.map_or("?", |kind| kind.resource_kind());
         [run.name.clone(), kind.to_owned(), outcome]
     });
     output::table(["TASKRUN", "BECOMES", "OUTCOME"], &rows.collect::<Vec<_>>())?;
@@ -64,7 +64,7 @@ fn show(report: &MigrateReport, namespace: &str) -> anyhow::Result<()> {
         .and_then(|run| Some((run, run.kind?)))
         .filter(|_| !report.dry_run)
     {
-        let plural = format!("{}s.orchestrator.io", kind.resource().to_lowercase());
+        let plural = format!("{}.orchestrator.io", kind.plural());
         output::notice(&format!(
             "they wait, suspended. To start one: kubectl --namespace {namespace} patch {plural} {} --type merge --patch '{{\"spec\":{{\"suspend\":false}}}}'",
             text::sanitize(&run.name)

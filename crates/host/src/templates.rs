@@ -217,7 +217,7 @@ pub fn render(run: &Run, settings: &Settings) -> Result<BTreeMap<String, String>
 fn file_name(name: &str, kind: RunKind) -> Option<&str> {
     let (folder, file) = name.split_once('/')?;
     let wanted = match folder {
-        "hooks" => kind == RunKind::Code || file != "early-test.sh",
+        "hooks" => kind.changes_code() || file != "early-test.sh",
         folder => folder == kind.as_str(),
     };
     wanted.then(|| file.strip_suffix(".hbs").unwrap_or(file))

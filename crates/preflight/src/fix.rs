@@ -19,7 +19,7 @@ pub use self::{
 };
 use self::{branch::Target, steps::Step};
 use super::{Facts, There};
-use flightdeck_core::runs::{RunKind, documents_directory, naming};
+use flightdeck_core::runs::{documents_directory, naming};
 use flightdeck_host::repository::{self, CommitLine, Differing};
 
 /// What puts a check right.
@@ -93,13 +93,14 @@ pub fn run_files(facts: &Facts) -> Vec<&Differing> {
     };
     let prefix = naming::directory_prefix(&repository.working_directory);
     let docs = format!("{prefix}.taskmaster/docs/");
-    let of_tasks: Vec<String> = match facts.kind {
-        RunKind::Docs => Vec::new(),
-        RunKind::Code => facts
+    let of_tasks: Vec<String> = if facts.kind.needs_documents() {
+        facts
             .tasks
             .iter()
             .map(|task| format!("{prefix}{}/", documents_directory(&facts.tag, task)))
-            .collect(),
+            .collect()
+    } else {
+        Vec::new()
     };
     let is_read = |path: &str| {
         let written_for_agents = path.strip_prefix(&docs).is_some_and(|name| {

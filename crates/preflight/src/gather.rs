@@ -185,9 +185,11 @@ async fn their_plan(facts: &Facts) -> Option<Result<TaskFile, tasks::ReadError>>
 /// The documents of the task of a code run, as the remote's branch has them.
 async fn documents(facts: &Facts, reach: Reach) -> Option<DocumentSet> {
     let repository = facts.repository()?;
-    let (RunKind::Code, [task], There::Known(known)) =
-        (facts.kind, facts.tasks.as_slice(), facts.there())
-    else {
+    let (true, [task], There::Known(known)) = (
+        facts.kind.needs_documents(),
+        facts.tasks.as_slice(),
+        facts.there(),
+    ) else {
         return None;
     };
     let prefix = naming::directory_prefix(&repository.working_directory);

@@ -87,7 +87,7 @@ impl Context {
                 let run = parse(kind, &object).ok_or_else(|| {
                     VerbError::Failed(format!(
                         "{} {name} is not of the shape this version knows",
-                        kind.resource()
+                        kind.resource_kind()
                     ))
                 })?;
                 let value = serde_json::to_value(&object).unwrap_or_default();

@@ -13,7 +13,6 @@ use flightdeck_core::{
 use flightdeck_host::settings::Settings;
 
 /// Most tasks of one docs run, as in the CRD.
-const TASKS_LIMIT: usize = 500;
 
 /// A launch as a person chooses it; whatever is absent comes from the settings and the repository.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
@@ -115,7 +114,7 @@ impl Launch {
         settings: &Settings,
         salt: &str,
     ) -> Result<Run, VerbError> {
-        if self.kind == RunKind::Docs && self.docs_repository.is_some() {
+        if !self.kind.needs_documents() && self.docs_repository.is_some() {
             return Err(VerbError::Usage(
                 "a docs run writes its documents into this repository; --docs-repository is for code".into(),
             ));
@@ -176,7 +175,7 @@ impl Launch {
                 annotations: Some(annotations),
                 ..ObjectMeta::default()
             },
-            code: (self.kind == RunKind::Code).then(|| self.code_details(subject)),
+            code: self.kind.changes_code().then(|| self.code_details(subject)),
             spec: RunSpec {
                 repository_url: subject.repository_url.clone(),
                 source_branch: subject.branch.clone(),
@@ -266,11 +265,12 @@ impl Launch {
                 usage("every task has its four documents; --overwrite writes them once more".into())
             }
             (_, 0) => usage("no task was named; give --task ID, or --all for docs".into()),
-            (RunKind::Code, n) if n != 1 => {
-                usage(format!("a code run implements one task, not {n}"))
+            (kind, n) if n > 1 && !kind.takes_many_tasks() => {
+                usage(format!("a {kind} run implements one task, not {n}"))
             }
-            (RunKind::Docs, n) if n > TASKS_LIMIT => usage(format!(
-                "a docs run takes at most {TASKS_LIMIT} tasks, not {n}"
+            (kind, n) if n > kind.tasks_limit() => usage(format!(
+                "a {kind} run takes at most {} tasks, not {n}",
+                kind.tasks_limit()
             )),
             _ => Ok(tasks),
         }

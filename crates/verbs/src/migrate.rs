@@ -144,7 +144,7 @@ impl Migrate {
             } else {
                 Err(VerbError::Conflict(format!(
                     "a {} {name} exists that was not made from this TaskRun",
-                    run.kind.resource()
+                    run.kind.resource_kind()
                 )))
             };
         }

@@ -94,7 +94,7 @@ pub fn open(model: &mut Model, effects: &mut Effects) {
     };
     let marked = !model.tasks.list.marked().is_empty();
     form.choices = choices(&plan, form.kind, &model.tasks.chosen());
-    form.chosen = usize::from(marked && form.kind == RunKind::Docs);
+    form.chosen = usize::from(marked && form.kind.takes_many_tasks());
     form.focus = Slot::Tasks;
     form.sync(&model.world.checks);
     effects.push(Effect::Inspect(form.inquiry(model, true)));
@@ -104,21 +104,18 @@ pub fn open(model: &mut Model, effects: &mut Effects) {
 
 /// The tasks one can run, the most likely first.
 fn choices(plan: &Plan, kind: RunKind, chosen: &[TaskId]) -> Vec<Choice> {
-    match kind {
-        RunKind::Docs => {
-            let undocumented = plan.undocumented().count();
-            let all = (undocumented > 0).then_some(Choice::Undocumented(undocumented));
-            let these = (!chosen.is_empty()).then(|| Choice::Tasks(chosen.to_vec()));
-            let every = Choice::Tasks(plan.tasks().iter().map(|task| task.id.clone()).collect());
-            all.into_iter().chain(these).chain([every]).collect()
-        }
-        RunKind::Code => {
-            let first = chosen.first();
-            let rest = plan.tasks().iter().map(|task| &task.id);
-            let rest = rest.filter(|id| Some(*id) != first);
-            let ids = first.into_iter().chain(rest);
-            ids.map(|id| Choice::Tasks(vec![id.clone()])).collect()
-        }
+    if kind.takes_many_tasks() {
+        let undocumented = plan.undocumented().count();
+        let all = (undocumented > 0).then_some(Choice::Undocumented(undocumented));
+        let these = (!chosen.is_empty()).then(|| Choice::Tasks(chosen.to_vec()));
+        let every = Choice::Tasks(plan.tasks().iter().map(|task| task.id.clone()).collect());
+        all.into_iter().chain(these).chain([every]).collect()
+    } else {
+        let first = chosen.first();
+        let rest = plan.tasks().iter().map(|task| &task.id);
+        let rest = rest.filter(|id| Some(*id) != first);
+        let ids = first.into_iter().chain(rest);
+        ids.map(|id| Choice::Tasks(vec![id.clone()])).collect()
     }
 }
 
@@ -155,7 +152,6 @@ impl Form {
 
     /// The lines that apply, in order.
     fn slots(&self) -> Vec<Slot> {
-        let docs = self.kind == RunKind::Docs;
         let mut slots = vec![
             Slot::Kind,
             Slot::Tasks,
@@ -163,9 +159,9 @@ impl Form {
             Slot::Model,
             Slot::Budget,
         ];
-        slots.extend((!docs).then_some(Slot::Service));
+        slots.extend(self.kind.shares_workspace().then_some(Slot::Service));
         slots.extend([Slot::User, Slot::Tools]);
-        slots.extend(docs.then_some(Slot::Overwrite));
+        slots.extend(self.kind.writes_documents().then_some(Slot::Overwrite));
         slots.push(Slot::Prompt);
         slots.extend((!self.prompt.is_empty()).then_some(Slot::PromptMode));
         slots.extend(self.checks.iter().map(|check| Slot::Check(check.id)));

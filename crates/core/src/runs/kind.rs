@@ -15,45 +15,132 @@ pub const DOCUMENTS: [&str; 4] = [
     "acceptance-criteria.md",
 ];
 
-/// What a run does.
+/// The kind of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunKind {
-    /// Write the documents of tasks.
+    /// Writes the documents of tasks.
     Docs,
-    /// Implement one task.
+    /// Implements one task.
     Code,
 }
 
+/// Everything that differs by kind. A new kind is a variant, an entry in [`RunKind::ALL`] and a row.
+struct Row {
+    name: &'static str,
+    resource_kind: &'static str,
+    plural: &'static str,
+    summary: &'static str,
+    deadline_seconds: i64,
+    tasks_limit: usize,
+    writes_documents: bool,
+    changes_code: bool,
+    needs_documents: bool,
+    shares_workspace: bool,
+}
+
+const DOCS: Row = Row {
+    name: "docs",
+    resource_kind: "DocsRun",
+    plural: "docsruns",
+    summary: "write the documents of tasks",
+    deadline_seconds: 4 * 3600,
+    tasks_limit: 500,
+    writes_documents: true,
+    changes_code: false,
+    needs_documents: false,
+    shares_workspace: false,
+};
+
+const CODE: Row = Row {
+    name: "code",
+    resource_kind: "CodeRun",
+    plural: "coderuns",
+    summary: "implement a task",
+    deadline_seconds: 2 * 3600,
+    tasks_limit: 1,
+    writes_documents: false,
+    changes_code: true,
+    needs_documents: true,
+    shares_workspace: true,
+};
+
 impl RunKind {
-    /// Every kind, in the order people meet them.
+    /// Every kind, in display order.
     pub const ALL: [Self; 2] = [Self::Docs, Self::Code];
 
-    /// `docs` or `code`: in commands, labels and template folders.
+    const fn row(self) -> &'static Row {
+        match self {
+            Self::Docs => &DOCS,
+            Self::Code => &CODE,
+        }
+    }
+
+    /// Short name, used in commands, labels and template folders.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Docs => "docs",
-            Self::Code => "code",
-        }
+        self.row().name
     }
 
-    /// The Kubernetes kind.
+    /// Kubernetes kind of the custom resource.
     #[must_use]
-    pub const fn resource(self) -> &'static str {
-        match self {
-            Self::Docs => "DocsRun",
-            Self::Code => "CodeRun",
-        }
+    pub const fn resource_kind(self) -> &'static str {
+        self.row().resource_kind
     }
 
-    /// Seconds one stage's pod may run unless the spec says otherwise: docs 4 h, code 2 h.
+    /// Plural of the custom resource, as in API paths and RBAC rules.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        self.row().plural
+    }
+
+    /// What such a run does, as an imperative: `implement a task`.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        self.row().summary
+    }
+
+    /// Default `activeDeadlineSeconds` of one stage.
     #[must_use]
     pub const fn deadline_seconds(self) -> i64 {
-        match self {
-            Self::Docs => 4 * 3600,
-            Self::Code => 2 * 3600,
-        }
+        self.row().deadline_seconds
+    }
+
+    /// Maximum number of tasks in one run.
+    #[must_use]
+    pub const fn tasks_limit(self) -> usize {
+        self.row().tasks_limit
+    }
+
+    /// Whether one run may work on several tasks.
+    #[must_use]
+    pub const fn takes_many_tasks(self) -> bool {
+        self.tasks_limit() > 1
+    }
+
+    /// Whether the run writes the documents of its tasks, and nothing else: any other change is refused at publish.
+    #[must_use]
+    pub const fn writes_documents(self) -> bool {
+        self.row().writes_documents
+    }
+
+    /// Whether the run changes source code. Such a run has [`CodeDetails`](super::CodeDetails), needs the content of Git LFS
+    /// files, and works on a task whose dependencies should be done.
+    #[must_use]
+    pub const fn changes_code(self) -> bool {
+        self.row().changes_code
+    }
+
+    /// Whether the run reads the documents of its task, possibly from a separate docs repository.
+    #[must_use]
+    pub const fn needs_documents(self) -> bool {
+        self.row().needs_documents
+    }
+
+    /// Whether runs of a service share one workspace, one at a time. Otherwise each run owns its workspace.
+    #[must_use]
+    pub const fn shares_workspace(self) -> bool {
+        self.row().shares_workspace
     }
 }
 

@@ -177,7 +177,7 @@ impl RunManifest {
             max_turns: spec.max_turns,
             budget_usd: spec.budget_usd.clone(),
             prompt_modification: spec.prompt_modification.clone(),
-            service: (run.kind == RunKind::Code).then_some(service),
+            service: run.kind.shares_workspace().then_some(service),
             continue_session,
             overwrite_memory,
             forge,
@@ -192,10 +192,10 @@ impl RunManifest {
     /// Paths of the documents a docs run must write, from the repository root; none for a code run.
     #[must_use]
     pub fn expected_documents(&self) -> Vec<String> {
-        match self.kind {
-            RunKind::Docs => documents(&self.working_directory, &self.tag, &self.task_ids),
-            RunKind::Code => Vec::new(),
+        if !self.kind.writes_documents() {
+            return Vec::new();
         }
+        documents(&self.working_directory, &self.tag, &self.task_ids)
     }
 
     /// Directory of the Task Master project in the repository that holds the plan.

@@ -121,7 +121,7 @@ impl Run {
     /// Paths of the documents a docs run must write, from the repository root.
     #[must_use]
     pub fn expected_documents(&self) -> Vec<String> {
-        if self.kind == RunKind::Code {
+        if !self.kind.writes_documents() {
             return Vec::new();
         }
         documents(&self.spec.working_directory, &self.spec.tag, &self.tasks)

@@ -90,8 +90,10 @@ impl Object {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Run(run) if run.kind == RunKind::Docs => Kind::DocsRun,
-            Self::Run(_) => Kind::CodeRun,
+            Self::Run(run) => match run.kind {
+                RunKind::Docs => Kind::DocsRun,
+                RunKind::Code => Kind::CodeRun,
+            },
             Self::Job(_) => Kind::Job,
             Self::Pod(_) => Kind::Pod,
             Self::Event(_) => Kind::Event,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::settings::Settings;
 use flightdeck_core::{
     resources::{PromptMode, ToolPreset},
-    runs::{Run, RunKind, RunManifest, documents_directory, naming},
+    runs::{Run, RunManifest, documents_directory, naming},
 };
 
 /// The variables. Paths are relative to the project directory; lists may be empty, options null.
@@ -133,7 +133,7 @@ impl<'a> Facts<'a> {
                 name: flightdeck_core::runs::DOCUMENTS[at],
                 purpose: PURPOSES[at],
             }),
-            overwrite: spec.overwrite && run.kind == RunKind::Docs,
+            overwrite: spec.overwrite && run.kind.writes_documents(),
             agent_name: &spec.agent,
             model: &spec.model,
             service: code.map(|code| code.service.as_str()),

@@ -57,7 +57,7 @@ fn word(kind: RunKind, file: &str, text: &str) -> Result<String, String> {
         },
         tasks: vec!["1".into()],
         spec: RunSpec::default(),
-        code: (kind == RunKind::Code).then(CodeDetails::default),
+        code: kind.changes_code().then(CodeDetails::default),
         status: flightdeck_core::resources::RunStatus::default(),
     };
     let settings = Settings::shipped();

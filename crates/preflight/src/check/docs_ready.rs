@@ -1,7 +1,7 @@
 //! `docs-ready`: the documents of a task are where a code run reads them.
 
 use super::{Check, Facts, Verdict};
-use flightdeck_core::runs::{DOCUMENTS, RunKind};
+use flightdeck_core::runs::DOCUMENTS;
 
 pub(super) struct DocsReady;
 
@@ -15,7 +15,7 @@ impl Check for DocsReady {
     }
 
     fn check(&self, facts: &Facts) -> Option<Verdict> {
-        if facts.kind != RunKind::Code {
+        if !facts.kind.needs_documents() {
             return None;
         }
         let documents = facts.documents?;

@@ -1,7 +1,7 @@
 //! `duplicate`: no other run is at work on the same tasks, and the workspace of a code run is free.
 
 use super::{Check, Facts, Verdict};
-use flightdeck_core::runs::{RunKind, naming};
+use flightdeck_core::runs::naming;
 
 pub(super) struct Duplicate;
 
@@ -42,7 +42,7 @@ impl Check for Duplicate {
 
 /// The service of a code run: the chosen one, else the repository's name.
 fn service(facts: &Facts) -> Option<String> {
-    if facts.kind != RunKind::Code {
+    if !facts.kind.shares_workspace() {
         return None;
     }
     let named = || {

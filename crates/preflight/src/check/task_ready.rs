@@ -1,10 +1,7 @@
 //! `task-ready`: the task of a code run is open and waits for nothing.
 
 use super::{Check, Facts, Verdict};
-use flightdeck_core::{
-    runs::RunKind,
-    tasks::{self, Status},
-};
+use flightdeck_core::tasks::{self, Status};
 
 pub(super) struct TaskReady;
 
@@ -18,7 +15,7 @@ impl Check for TaskReady {
     }
 
     fn check(&self, facts: &Facts) -> Option<Verdict> {
-        if facts.kind != RunKind::Code {
+        if !facts.kind.changes_code() {
             return None;
         }
         let task = facts.chosen().next()?;

@@ -45,21 +45,21 @@ const RENEWAL: Duration = Duration::from_secs(5);
 
 /// What must be allowed.
 const NEEDED: &[Permission] = &[
-    launch(RunKind::Docs, "create", "docsruns"),
-    launch(RunKind::Docs, "list", "docsruns"),
-    launch(RunKind::Code, "create", "coderuns"),
-    launch(RunKind::Code, "list", "coderuns"),
-    see("orchestrator.io", "watch", "docsruns"),
-    see("orchestrator.io", "watch", "coderuns"),
+    launch(RunKind::Docs, "create"),
+    launch(RunKind::Docs, "list"),
+    launch(RunKind::Code, "create"),
+    launch(RunKind::Code, "list"),
+    see("orchestrator.io", "watch", RunKind::Docs.plural()),
+    see("orchestrator.io", "watch", RunKind::Code.plural()),
     see("", "list", "pods"),
     see("", "get", "pods/log"),
 ];
 
-const fn launch(kind: RunKind, verb: &'static str, resource: &'static str) -> Permission {
+const fn launch(kind: RunKind, verb: &'static str) -> Permission {
     Permission {
         verb,
         group: "orchestrator.io",
-        resource,
+        resource: kind.plural(),
         launches: Some(kind),
     }
 }

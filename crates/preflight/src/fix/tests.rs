@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{Ask, Checked, Level, Report, Request, gather};
+use flightdeck_core::runs::RunKind;
 use flightdeck_host::repository::fixture::{self, Fixture, PLAN, PLAN_PATH};
 
 async fn facts(root: &Path) -> Facts {

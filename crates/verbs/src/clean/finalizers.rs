@@ -58,7 +58,7 @@ pub async fn held(context: &Context) -> Result<Vec<Held>, VerbError> {
                 !matches!(phase, Some("Succeeded" | "Failed"))
             };
             held.push(Held {
-                kind: kind.resource(),
+                kind: kind.resource_kind(),
                 name: run.name_any(),
                 deleted_at: since.0.to_string(),
                 live_pods: pods.iter().filter(lives).count(),
@@ -92,7 +92,7 @@ impl Held {
         let what = || format!("letting {} {} go", self.kind, self.name);
         let kind = RunKind::ALL
             .into_iter()
-            .find(|kind| kind.resource() == self.kind)
+            .find(|kind| kind.resource_kind() == self.kind)
             .unwrap_or(RunKind::Docs);
         let api = context.api(kind);
         let run = api.get_metadata_opt(&self.name).await;

@@ -144,8 +144,8 @@ fn run(
     let repository = repository(&mut old, &mut spec, lost);
     prompt(&mut old, &mut spec, lost);
     files(&mut old, &mut spec, lost);
-    let code = (kind == RunKind::Code).then(|| service(&mut old, lost));
-    if kind == RunKind::Docs
+    let code = kind.changes_code().then(|| service(&mut old, lost));
+    if !kind.shares_workspace()
         && let Some(name) = old.text("serviceName")
     {
         lost.push(old.lost(

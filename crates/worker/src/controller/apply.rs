@@ -64,7 +64,7 @@ pub async fn apply<K: RunResource>(
     if let Some(status) = plan.status.or(confirmed) {
         let body = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
-            "kind": run.kind.resource(),
+            "kind": run.kind.resource_kind(),
             "metadata": { "name": run.name(), "uid": run.uid(), "resourceVersion": current.metadata.resource_version },
             "status": status,
         });
@@ -106,7 +106,7 @@ async fn publish(recorder: &Recorder, run: &Run, note: &Note) {
     };
     let about = ObjectReference {
         api_version: Some(format!("{GROUP}/{VERSION}")),
-        kind: Some(run.kind.resource().to_owned()),
+        kind: Some(run.kind.resource_kind().to_owned()),
         namespace: Some(run.namespace().to_owned()),
         name: Some(run.name().to_owned()),
         uid: Some(run.uid().to_owned()),

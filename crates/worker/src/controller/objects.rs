@@ -16,7 +16,7 @@ use k8s_openapi::{
 
 use flightdeck_core::{
     resources::{GROUP, VERSION},
-    runs::{Run, RunKind, naming},
+    runs::{Run, naming},
 };
 use flightdeck_host::settings::WorkspaceSettings;
 
@@ -61,7 +61,7 @@ fn label_of(name: &str) -> String {
 pub fn owner(run: &Run) -> OwnerReference {
     OwnerReference {
         api_version: format!("{GROUP}/{VERSION}"),
-        kind: run.kind.resource().to_owned(),
+        kind: run.kind.resource_kind().to_owned(),
         name: run.name().to_owned(),
         uid: run.uid().to_owned(),
         controller: Some(true),
@@ -110,7 +110,7 @@ pub fn config_map(run: &Run, version: i32, files: BTreeMap<String, String>) -> C
 #[must_use]
 pub fn workspace(run: &Run, settings: &WorkspaceSettings) -> PersistentVolumeClaim {
     let mut metadata = owned(run, workspace_name(run));
-    if run.kind == RunKind::Code {
+    if run.kind.shares_workspace() {
         metadata.owner_references = None;
         let labels = metadata.labels.get_or_insert_default();
         labels.retain(|key, _| {
@@ -141,7 +141,7 @@ pub fn workspace(run: &Run, settings: &WorkspaceSettings) -> PersistentVolumeCla
 /// Whether a claim of the right name is one this run may use: its own, or one we made for the same repository.
 #[must_use]
 pub fn is_ours(claim: &PersistentVolumeClaim, run: &Run) -> bool {
-    if run.kind == RunKind::Docs {
+    if !run.kind.shares_workspace() {
         return owned_by(&claim.metadata, run.uid());
     }
     let label = |key: &str| Some(claim.metadata.labels.as_ref()?.get(key)?.as_str());

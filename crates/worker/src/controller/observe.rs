@@ -28,7 +28,7 @@ use super::{
 };
 use flightdeck_core::{
     resources::{CodeRun, DocsRun, RunSpec, RunStatus},
-    runs::{Run, RunKind, naming},
+    runs::{Run, naming},
 };
 use flightdeck_host::{settings::Settings, templates::Templates};
 
@@ -139,7 +139,7 @@ pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error>
         .jobs
         .retain(|job| objects::owned_by(&job.metadata, &uid));
     find_ended_pods(sources, &mut observed).await?;
-    if observed.run.kind == RunKind::Code {
+    if observed.run.kind.shares_workspace() {
         queue::look(sources, &mut observed).await?;
     }
     observed.events = events(sources, &observed).await?;

@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use super::{judge, objects};
 use flightdeck_core::{
     resources::Attempt,
-    runs::{Run, RunKind, naming},
+    runs::{Run, naming},
 };
 use flightdeck_host::settings::Settings;
 
@@ -109,7 +109,7 @@ impl Observed {
         let run = &self.run;
         let leaves = run.phase().finished() || run.metadata.deletion_timestamp.is_some();
         let unknown = if leaves {
-            run.kind == RunKind::Code && self.has_finalizer() && !self.holds_workspace()
+            run.kind.shares_workspace() && self.has_finalizer() && !self.holds_workspace()
         } else {
             self.workspace.is_none()
         };

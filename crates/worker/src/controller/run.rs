@@ -92,7 +92,7 @@ async fn say_who_leads(config: &ControllerConfig) {
         config.metrics.leading(leads);
         if !leads {
             for kind in RunKind::ALL {
-                config.health.without(kind.resource());
+                config.health.without(kind.resource_kind());
             }
         }
         // The configuration itself holds a sender.
@@ -151,7 +151,7 @@ async fn reconcile_kind<K: RunResource>(
         health,
         ..
     } = &context.config;
-    let part = kind.resource();
+    let part = kind.resource_kind();
     health.waits_for(part, "not listed yet");
     let runs: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
     metrics.runs_of(kind, phases(store.clone()));

@@ -11,7 +11,7 @@ use super::{
     say, submodules,
     verify::{self, Found},
 };
-use flightdeck_core::runs::{RunKind, RunManifest, StageReport, reason};
+use flightdeck_core::runs::{RunManifest, StageReport, reason};
 
 /// The clone, a bare repository, in the handover.
 pub const REPOSITORY: &str = "clone.git";
@@ -170,7 +170,7 @@ async fn bring_large_files(
     repository: &Path,
     commit: &str,
 ) -> Result<(), StageError> {
-    if manifest.kind == RunKind::Docs || !lfs::is_used(repository, commit).await? {
+    if !manifest.kind.changes_code() || !lfs::is_used(repository, commit).await? {
         return Ok(());
     }
     if !lfs::is_here(repository).await {

@@ -8,7 +8,7 @@ use super::{
 };
 use flightdeck_core::{
     resources::Documents,
-    runs::{RunKind, RunManifest, reason},
+    runs::{RunManifest, reason},
     text,
 };
 
@@ -36,9 +36,12 @@ pub enum Verdict {
 /// Judges the changes of a run; `documents` is what the judged commit holds of them.
 pub fn judge(manifest: &RunManifest, changes: &Changes, documents: Option<&Documents>) -> Verdict {
     let own: HashSet<String> = manifest.expected_documents().into_iter().collect();
-    let beyond = |change: &Change| match manifest.kind {
-        RunKind::Docs => beyond_docs(change, &own),
-        RunKind::Code => beyond_code(change, manifest),
+    let beyond = |change: &Change| {
+        if manifest.kind.writes_documents() {
+            beyond_docs(change, &own)
+        } else {
+            beyond_code(change, manifest)
+        }
     };
     let mut outside: Vec<String> = changes.net.iter().filter_map(beyond).collect();
     let undone = changes.undone.iter().filter_map(beyond);
@@ -55,7 +58,7 @@ pub fn judge(manifest: &RunManifest, changes: &Changes, documents: Option<&Docum
     }
     let missing = documents.filter(|documents| documents.written < documents.expected);
     match (changes.net.is_empty(), missing) {
-        (true, None) if manifest.kind == RunKind::Docs => {
+        (true, None) if manifest.kind.writes_documents() => {
             Verdict::AlreadyDone("every document was there already: nothing to write".into())
         }
         (true, _) => Verdict::Refuse {
@@ -159,7 +162,10 @@ pub mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use flightdeck_core::{resources::TasksRevision, runs::Layout};
+    use flightdeck_core::{
+        resources::TasksRevision,
+        runs::{Layout, RunKind},
+    };
 
     /// A docs run of the tasks 1 and 2.
     pub fn manifest() -> RunManifest {

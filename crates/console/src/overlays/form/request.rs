@@ -8,7 +8,7 @@ use crate::{
     overlays::{Confirm, Overlay},
     world::{Check, Level},
 };
-use flightdeck_core::{runs::RunKind, text};
+use flightdeck_core::text;
 
 impl Form {
     /// What would be launched.
@@ -28,9 +28,9 @@ impl Form {
             tasks,
             all,
             model: filled(&self.model),
-            service: filled(&self.service).filter(|_| self.kind == RunKind::Code),
+            service: filled(&self.service).filter(|_| self.kind.shares_workspace()),
             github_user: filled(&self.user),
-            overwrite: self.overwrite && self.kind == RunKind::Docs,
+            overwrite: self.overwrite && self.kind.writes_documents(),
             tools: Some(self.tools),
             prompt_mode: prompt.as_ref().map(|_| self.prompt_mode),
             prompt,
@@ -83,10 +83,7 @@ impl Form {
         let repository = model.world.repository.get();
         let mut facts = vec![(
             "run".to_owned(),
-            match self.kind {
-                RunKind::Docs => "docs run: write the documents of tasks".to_owned(),
-                RunKind::Code => "code run: implement a task".to_owned(),
-            },
+            format!("{} run: {}", self.kind, self.kind.summary()),
         )];
         let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
         fact(

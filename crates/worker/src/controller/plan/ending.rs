@@ -12,7 +12,7 @@ use crate::controller::{
     judge,
     observed::{Observed, active_version},
 };
-use flightdeck_core::{resources::Attempt, runs::RunKind};
+use flightdeck_core::resources::Attempt;
 
 /// Ends every Job that is none of an attempt under way: a controller that was cut off may have made it after all, and what runs
 /// unrecorded is paid for nothing.
@@ -90,7 +90,7 @@ pub fn deletion(observed: &Observed) -> Plan {
 
 /// Gives a shared workspace back. Only when no pod of the run is left: the volume itself keeps nobody out.
 fn release(observed: &Observed, mut act: impl FnMut(Action)) {
-    if observed.run.kind != RunKind::Code || !observed.holds_workspace() {
+    if !observed.run.kind.shares_workspace() || !observed.holds_workspace() {
         return;
     }
     let Some(claim) = &observed.workspace else {

@@ -4,7 +4,7 @@ use super::{Action, LOOK_AGAIN, status::Draft, why};
 use crate::controller::objects;
 use flightdeck_core::{
     resources::ConditionStatus,
-    runs::{Phase, RunKind, Stage},
+    runs::{Phase, Stage},
 };
 use flightdeck_host::settings::NotAllowed;
 
@@ -94,7 +94,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
             format!("the workspace {name} is being deleted; a new one is made once it is gone");
         return wait(draft, why::TERMINATING, &message);
     }
-    if run.kind == RunKind::Code {
+    if run.kind.shares_workspace() {
         if let Some(holder) = observed
             .holder
             .as_ref()

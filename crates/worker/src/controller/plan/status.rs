@@ -9,7 +9,7 @@ use super::{Action, Note, Plan, why};
 use crate::controller::{judge::one_line, keep::End, objects, observed::Observed};
 use flightdeck_core::{
     resources::{Attempt, Condition, ConditionStatus, Documents, RunStatus, set_condition},
-    runs::{Phase, RunKind, Stage, naming},
+    runs::{Phase, Stage, naming},
 };
 
 /// Every condition of a run, in the order they become true.
@@ -87,7 +87,7 @@ impl<'a> Draft<'a> {
             config_map_name: Some(naming::config_map_name(run.name(), run.uid(), self.version)),
             workspace_name: Some(objects::workspace_name(run)),
             branch: Some(run.branch()),
-            documents: (run.kind == RunKind::Docs).then(|| Documents {
+            documents: run.kind.writes_documents().then(|| Documents {
                 expected: i32::try_from(run.expected_documents().len()).unwrap_or(i32::MAX),
                 written: old.documents.map_or(0, |documents| documents.written),
                 missing: Vec::new(),

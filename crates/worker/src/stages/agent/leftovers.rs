@@ -12,7 +12,6 @@ use crate::stages::{
     remote::local,
     say,
 };
-use flightdeck_core::runs::RunKind;
 use flightdeck_host::repository::git::Git;
 
 /// Everything of a code run that may be committed, as git pathspecs.
@@ -45,28 +44,29 @@ pub async fn commit(place: &Place) -> Result<(), StageError> {
     let manifest = &place.manifest;
     let checkout = place.checkout()?;
     let own = local(&checkout);
-    let (git, paths): (Git, Vec<String>) = match manifest.kind {
-        RunKind::Docs => {
-            let there = manifest
-                .expected_documents()
-                .into_iter()
-                .filter(|path| checkout.join(path).is_file());
-            (own.env("GIT_LITERAL_PATHSPECS", "1"), there.collect())
-        }
-        RunKind::Code => (own, CODE.map(String::from).to_vec()),
+    let documents_only = manifest.kind.writes_documents();
+    let (git, paths): (Git, Vec<String>) = if documents_only {
+        let there = manifest
+            .expected_documents()
+            .into_iter()
+            .filter(|path| checkout.join(path).is_file());
+        (own.env("GIT_LITERAL_PATHSPECS", "1"), there.collect())
+    } else {
+        (own, CODE.map(String::from).to_vec())
     };
     if paths.is_empty() {
         return Ok(());
     }
     let on_paths = |words: &[&str]| git.clone().args(words).arg("--").args(&paths);
-    let add: &[&str] = match manifest.kind {
+    let add: &[&str] = if documents_only {
         // The repository may ignore its documents; the run is there to write them.
-        RunKind::Docs => &["add", "--force"],
+        &["add", "--force"]
+    } else {
         // What cannot be added keeps nothing else from being so.
-        RunKind::Code => &["add", "--all", "--ignore-errors"],
+        &["add", "--all", "--ignore-errors"]
     };
     let added = on_paths(add).run().await;
-    if manifest.kind == RunKind::Code {
+    if !documents_only {
         let left_out = repositories(local(&checkout), &checkout).await?;
         write_json(&place.run_directory()?.join(LEFT_OUT), &left_out)?;
         for path in &left_out {
