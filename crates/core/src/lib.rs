@@ -3,6 +3,7 @@
 pub mod files;
 pub mod log;
 pub mod quantity;
+pub mod remote_url;
 pub mod resources;
 pub mod runs;
 pub mod tasks;
