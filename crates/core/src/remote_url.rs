@@ -334,12 +334,18 @@ impl RemoteUrl {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// `owner/name` of a remote, the folder name of a local repository.
+    /// `owner/name` of a remote, `host/name` if the path has no owner, the folder name of a local repository.
     #[must_use]
-    pub fn short_name(&self) -> &str {
-        let parts = if self.host.is_some() { 2 } else { 1 };
-        let start = self.path.rmatch_indices('/').nth(parts - 1);
-        start.map_or(&self.path, |(at, _)| &self.path[at + 1..])
+    pub fn short_name(&self) -> String {
+        match &self.host {
+            None => self.name().to_owned(),
+            Some(host) if !self.path.contains('/') => format!("{host}/{}", self.path),
+            Some(_) => {
+                let start = self.path.rmatch_indices('/').nth(1);
+                let start = start.map_or(0, |(at, _)| at + 1);
+                self.path[start..].to_owned()
+            }
+        }
     }
 
     /// Canonical spelling, for comparing and labelling: `host/path` of a remote, the path of a local repository. Spellings of
@@ -422,11 +428,38 @@ impl std::fmt::Display for RemoteUrl {
     }
 }
 
-/// Returns [`RemoteUrl::identity`] of an address; an address that cannot be parsed is its own identity.
+/// Returns [`RemoteUrl::identity`] of an address. An address that cannot be parsed is equal only to itself.
 #[must_use]
 pub fn identity(address: &str) -> String {
     let address = address.trim();
     RemoteUrl::parse(address).map_or_else(|_| redact(address), |url| url.identity())
+}
+
+/// Returns [`RemoteUrl::name`] of an address, or its last component if it cannot be parsed.
+#[must_use]
+pub fn name(address: &str) -> String {
+    RemoteUrl::parse(address).map_or_else(
+        |_| {
+            project_path(address)
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        },
+        |url| url.name().to_owned(),
+    )
+}
+
+/// Returns [`RemoteUrl::short_name`] of an address, or the redacted address if it cannot be parsed.
+#[must_use]
+pub fn short_name(address: &str) -> String {
+    RemoteUrl::parse(address).map_or_else(|_| redact(address), |url| url.short_name())
+}
+
+/// Whether only this machine can reach a repository: see [`RemoteUrl::is_local`].
+#[must_use]
+pub fn is_local(address: &str) -> bool {
+    RemoteUrl::parse(address).is_ok_and(|url| url.is_local())
 }
 
 /// Whether two HTTP addresses have the same scheme, host and port, so that a credential for one may be sent to the other.
@@ -440,7 +473,7 @@ fn http_origin(address: &str) -> Option<String> {
     url.origin().filter(|_| url.transport.is_http())
 }
 
-/// Returns an address without password and token, for display. Works on any text, also on one that is no address.
+/// Returns an address without password and token, for display. Accepts any text.
 #[must_use]
 pub fn redact(address: &str) -> String {
     if let Ok(url) = RemoteUrl::parse(address) {

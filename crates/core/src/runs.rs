@@ -10,7 +10,6 @@ mod report;
 mod run;
 mod share;
 mod stage;
-mod transport;
 mod work;
 
 pub use kind::{DOCUMENTS, RunKind, can_have_documents, documents, documents_directory};
@@ -20,5 +19,4 @@ pub use report::{REPORT_LIMIT, StageReport, reason};
 pub use run::{CodeDetails, Run};
 pub use share::{Amount, Share};
 pub use stage::Stage;
-pub use transport::Transport;
 pub use work::Work;

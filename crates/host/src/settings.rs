@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
-use flightdeck_core::runs::{ForgeTarget, RunKind, health::Thresholds, naming};
+use flightdeck_core::{
+    remote_url,
+    runs::{ForgeTarget, RunKind, health::Thresholds, naming},
+};
 
 mod check;
 mod paths;
@@ -168,7 +171,7 @@ pub struct ForgeSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForgeHost {
-    /// A host, or the start of a normalised address ([`naming::normalised_url`]).
+    /// A host, or the start of a normalised address ([`remote_url::identity`]).
     pub r#match: String,
     pub api_url: String,
     /// `owner/name`, where the address does not end in it.
@@ -303,10 +306,10 @@ impl Settings {
     /// Where pull requests of the repository at `url` are made; `None` when its remote is no known forge.
     #[must_use]
     pub fn forge_target(&self, url: &str) -> Option<ForgeTarget> {
-        let address = naming::normalised_url(url);
+        let address = remote_url::identity(url);
         let host = self.forge.hosts.iter().find(|host| {
             address
-                .strip_prefix(naming::normalised_url(&host.r#match).as_str())
+                .strip_prefix(remote_url::identity(&host.r#match).as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })?;
         let full = host.repository.clone().unwrap_or(address);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Subject, VerbError};
 use flightdeck_core::{
+    remote_url,
     resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset},
     runs::{CodeDetails, Run, RunKind, can_have_documents, naming},
 };
@@ -304,12 +305,11 @@ impl Launch {
     }
 
     fn code_details(&self, subject: &Subject) -> CodeDetails {
-        let address = naming::normalised_url(&subject.repository_url);
-        let repository = address.rsplit('/').next().unwrap_or_default();
+        let repository = remote_url::name(&subject.repository_url);
         let service = self
             .service
             .clone()
-            .unwrap_or_else(|| naming::slug(repository, 63));
+            .unwrap_or_else(|| naming::slug(&repository, 63));
         CodeDetails {
             service: if service.is_empty() {
                 "service".into()

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Subject, VerbError};
 use flightdeck_core::{
+    remote_url,
     resources::{GROUP, VERSION},
     runs::{Run, RunKind, naming},
 };
@@ -196,5 +197,5 @@ async fn plan_at(start: &Path) -> Option<(String, Vec<String>)> {
     let facts = flightdeck_preflight::gather(request).await;
     let subject = Subject::of(&facts, &Report::of(&facts)).ok()?;
     let tasks = subject.tasks.into_iter().map(|(id, _)| id).collect();
-    Some((naming::normalised_url(&subject.repository_url), tasks))
+    Some((remote_url::identity(&subject.repository_url), tasks))
 }

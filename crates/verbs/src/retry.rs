@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Context, Subject, VerbError};
 use flightdeck_core::{
+    remote_url,
     resources::{ContextFile, TasksRevision},
-    runs::{Run, naming},
+    runs::Run,
 };
 use flightdeck_preflight::{Ask, Level, Report, Request};
 
@@ -105,8 +106,8 @@ async fn revision_now(run: &Run, start: &Path) -> Option<TasksRevision> {
     let verified = report
         .check("tasks-pushed")
         .is_some_and(|check| check.level == Level::Pass);
-    let same_place = naming::normalised_url(&subject.repository_url)
-        == naming::normalised_url(&run.spec.repository_url)
+    let same_place = remote_url::identity(&subject.repository_url)
+        == remote_url::identity(&run.spec.repository_url)
         && subject.branch == run.spec.source_branch
         && subject.working_directory == run.spec.working_directory;
     subject.revision.filter(|_| verified && same_place)

@@ -36,10 +36,12 @@ impl Remote {
             credential: git.credential.clone(),
         });
         if let Some(git) = &named {
-            settings
-                .allow
-                .github_token_hosts
-                .extend(naming::host(&git.url));
+            settings.allow.github_token_hosts.extend(
+                RemoteUrl::parse(&git.url)
+                    .unwrap()
+                    .host()
+                    .map(str::to_owned),
+            );
         } else {
             settings.workspace.repositories = CLAIM.into();
         }

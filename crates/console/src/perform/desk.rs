@@ -18,6 +18,7 @@ use crate::{
     world::{Compared, Delta, Plan, PlanError, Repository},
 };
 use flightdeck_core::{
+    remote_url,
     runs::naming,
     tasks::{self, ReadError, TaskFile},
 };
@@ -286,7 +287,7 @@ fn shown(facts: &Facts) -> Repository {
         root: facts.root.clone(),
         name: remote.map_or_else(
             || folder.to_string_lossy().into_owned(),
-            |remote| short_name(&remote.clone_url),
+            |remote| remote_url::short_name(&remote.clone_url),
         ),
         url: remote.map(|remote| remote.clone_url.clone()),
         branch: facts.branch().map(str::to_owned),
@@ -310,18 +311,6 @@ fn compared(facts: &flightdeck_preflight::Facts) -> Option<Compared> {
         place: facts.repository.as_ref().ok()?.remote.as_ref()?.place(),
         comparison: tasks::compare(&tag(theirs), &tag(mine)),
     })
-}
-
-/// `owner/name` of an address on a host, the folder's name of a path.
-fn short_name(url: &str) -> String {
-    let address = naming::normalised_url(url);
-    let parts: Vec<&str> = address.split('/').filter(|part| !part.is_empty()).collect();
-    let from = if address.starts_with('/') {
-        parts.len().saturating_sub(1)
-    } else {
-        parts.len().saturating_sub(2)
-    };
-    parts[from..].join("/")
 }
 
 /// The plan with its documents. Reads their folder.
@@ -353,21 +342,4 @@ fn plan(
     let report = tasks::complexity(&repository.project, &tag);
     let plan = Plan::new(path.clone(), file, tag, documents);
     Ok(Arc::new(plan.with_complexity(report)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repository_is_named_as_people_name_it() {
-        for (url, name) in [
-            ("git@github.com:acme/shop.git", "acme/shop"),
-            ("https://github.com/acme/shop", "acme/shop"),
-            ("/srv/git/origin.git", "origin"),
-            ("ssh://git.example/shop", "git.example/shop"),
-        ] {
-            assert_eq!(short_name(url), name, "{url}");
-        }
-    }
 }

@@ -186,14 +186,14 @@ fn keeps_nested_groups_in_the_path() {
             "shop",
             "sub/shop",
         ),
-        ("https://host/shop?x=a/b", "shop", "shop", "shop"),
+        ("https://host/shop?x=a/b", "shop", "shop", "host/shop"),
         ("/srv/git/shop.git", "/srv/git/shop", "shop", "shop"),
         ("shop", "shop", "shop", "shop"),
-        ("https://host", "", "", ""),
+        ("https://host", "", "", "host/"),
     ] {
         let url = RemoteUrl::parse(address).expect(address);
         assert_eq!(
-            (url.path(), url.name(), url.short_name()),
+            (url.path(), url.name(), url.short_name().as_str()),
             (path, name, short)
         );
     }

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{RunKind, Stage};
+use crate::remote_url;
 
 /// Value of `app.kubernetes.io/managed-by`, and our field manager.
 pub const MANAGER: &str = "flightdeck";
@@ -138,79 +139,24 @@ pub fn code_workspace_name(service: &str, repository_url: &str) -> String {
     format!(
         "flightdeck-{}-{}",
         slug(service, 40),
-        hash(&normalised_url(repository_url), 8)
+        hash(&remote_url::identity(repository_url), 8)
     )
 }
 
 /// Label value that tells repositories apart: a hash of the normalised URL.
 #[must_use]
 pub fn repository_label(url: &str) -> String {
-    hash(&normalised_url(url), 16)
-}
-
-/// The same repository in one spelling: `host/owner/name` for URLs and scp-like addresses, the path itself for a path.
-#[must_use]
-pub fn normalised_url(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
-    let url = url.strip_suffix(".git").unwrap_or(url);
-    let (rest, is_url) = match url.split_once("://") {
-        Some(("file", path)) => return path.to_owned(),
-        Some((_, rest)) => (rest, true),
-        None => (url, false),
-    };
-    if !is_url && (rest.starts_with(['/', '.']) || !rest.contains(':')) {
-        return rest.to_owned();
-    }
-    let rest = match rest.split_once('/') {
-        Some((host, _)) if host.contains('@') => &rest[host.rfind('@').map_or(0, |at| at + 1)..],
-        None if rest.contains('@') => &rest[rest.find('@').map_or(0, |at| at + 1)..],
-        _ => rest,
-    };
-    if is_url {
-        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = host.split(':').next().unwrap_or(host);
-        format!("{}/{path}", host.to_lowercase())
-    } else {
-        let (host, path) = rest.split_once(':').unwrap_or((rest, ""));
-        format!("{}/{}", host.to_lowercase(), path.trim_start_matches('/'))
-    }
-}
-
-/// The host a repository is asked of, in lower case; `None` for a path of the machine. An address that no host can be told of
-/// for certain gives an empty one, which no list of hosts has.
-#[must_use]
-pub fn host(url: &str) -> Option<String> {
-    let authority = match url.trim().split_once("://") {
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => return None,
-        Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),
-        // `user@host:path`, which git takes for a host only while no slash comes first.
-        None => match url.trim().split_once(':') {
-            Some((authority, _)) if !authority.contains('/') => authority,
-            _ => return None,
-        },
-    };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = match host.strip_prefix('[') {
-        Some(six) => six.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
-    let certain = host.chars().all(plain) && !authority.contains('\\');
-    Some(if certain {
-        host.to_lowercase()
-    } else {
-        String::new()
-    })
+    hash(&remote_url::identity(url), 16)
 }
 
 /// The path of a repository on its host, without `.git`; `None` for a path of the machine, and for one that a server may read as
 /// another's.
 #[must_use]
 pub fn repository_path(url: &str) -> Option<String> {
-    host(url).filter(|host| !host.is_empty())?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~+:/@".contains(c);
-    let normalised = normalised_url(url);
-    let (_, path) = normalised.split_once('/')?;
+    let parsed = RemoteUrl::parse(url).ok()?;
+    parsed.host()?;
+    let path = parsed.path();
     (url.chars().all(plain) && is_repository_path(path)).then(|| path.to_owned())
 }
 
@@ -249,19 +195,22 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_a_repository_is_one_repository() {
-        for url in [
-            "https://github.com/acme/shop.git",
-            "https://GitHub.com/acme/shop/",
-            "https://token@github.com/acme/shop",
-            "ssh://git@github.com:22/acme/shop.git",
-            "git@github.com:acme/shop.git",
-            "github.com:acme/shop",
+    fn repository_label_is_stable() {
+        // Labels are stored on runs, so a change here hides existing runs.
+        for (address, label) in [
+            ("https://github.com/acme/shop.git", "c566806a55dcd4dd"),
+            ("git@github.com:acme/shop.git", "c566806a55dcd4dd"),
+            ("ssh://git@github.com:22/acme/shop", "c566806a55dcd4dd"),
+            (
+                "https://gitlab.example/group/sub/shop.git",
+                "08daf7f76ca18fa6",
+            ),
+            ("http://127.0.0.1:3000/acme/shop", "6fc25886d8526db5"),
+            ("/srv/git/shop.git", "8ed35a87473a6217"),
+            ("file:///srv/git/shop.git", "8ed35a87473a6217"),
         ] {
-            assert_eq!(normalised_url(url), "github.com/acme/shop", "{url}");
+            assert_eq!(repository_label(address), label, "{address}");
         }
-        assert_eq!(normalised_url("file:///srv/shop.git"), "/srv/shop");
-        assert_eq!(normalised_url("/srv/shop.git"), "/srv/shop");
     }
 
     #[test]
@@ -312,25 +261,6 @@ mod tests {
             ("apps", "apps/"),
         ] {
             assert_eq!(directory_prefix(directory), prefix, "{directory}");
-        }
-    }
-
-    #[test]
-    fn the_host_of_an_address_is_the_one_that_is_really_asked() {
-        for (url, expected) in [
-            ("https://github.com/acme/shop", Some("github.com")),
-            ("https://Ada:x@GitHub.com:8443/acme", Some("github.com")),
-            ("https://evil.example#@github.com/x", Some("evil.example")),
-            ("https://evil.example?@github.com/x", Some("evil.example")),
-            ("https://evil.example\\@github.com/x", Some("")),
-            ("https://github.com%2eevil.example/x", Some("")),
-            ("ssh://git@[::1]:22/x", Some("::1")),
-            ("git@github.com:acme/shop.git", Some("github.com")),
-            ("/srv/a:b.git", None),
-            ("../shop.git", None),
-            ("FILE:///srv/shop.git", None),
-        ] {
-            assert_eq!(host(url).as_deref(), expected, "{url}");
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Phase, RunKind, Stage, Transport, documents, naming};
-use crate::resources::{
-    self, CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, Invalid, RunSpec, RunStatus,
+use super::{Phase, RunKind, Stage, documents, naming};
+use crate::{
+    remote_url::Transport,
+    resources::{self, CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, Invalid, RunSpec, RunStatus},
 };
 
 /// What only a code run has.
@@ -48,7 +49,7 @@ impl Run {
         [Some(self.spec.repository_url.as_str()), docs]
             .into_iter()
             .flatten()
-            .any(|url| Transport::of(url) == Transport::Ssh)
+            .any(|url| Transport::of(url) == Some(Transport::Ssh))
             .then_some(user)
     }
 

@@ -29,7 +29,10 @@ use serde_json::Value;
 
 use super::{ForgeError, Secret};
 use crate::proxy;
-use flightdeck_core::text;
+use flightdeck_core::{
+    remote_url::{RemoteUrl, redact},
+    text,
+};
 
 /// Longest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
@@ -79,12 +82,9 @@ impl Connection {
         };
         let api = api_url.trim_end_matches('/');
         let mut address = api.to_owned();
-        let mut uri: Uri = api.parse().map_err(|_| {
-            unusable(format!(
-                "{} is no address",
-                text::sanitize(&without_user(api))
-            ))
-        })?;
+        let mut uri: Uri = api
+            .parse()
+            .map_err(|_| unusable(format!("{} is no address", text::sanitize(&redact(api)))))?;
         let bearer = token
             .as_ref()
             .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.expose())))
@@ -254,20 +254,10 @@ fn graphql(api: &str) -> String {
     format!("{base}{GRAPHQL}")
 }
 
-/// The host of an API's address, as people know it.
+/// Host and port of an API's address, as people know it: without `api.`.
 fn host(api_url: &str) -> String {
-    let url = without_user(api_url);
-    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or(rest);
-    text::sanitize(host.strip_prefix("api.").unwrap_or(host)).into_owned()
-}
-
-fn without_user(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    format!("{scheme}://{host}{path}")
+    let shown = RemoteUrl::parse(api_url).map_or_else(|_| redact(api_url), |url| url.authority());
+    text::sanitize(shown.strip_prefix("api.").unwrap_or(&shown)).into_owned()
 }
 
 /// The innermost cause: the outer ones only say that a request failed.

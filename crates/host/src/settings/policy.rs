@@ -4,10 +4,7 @@
 //! Must not know: what exists on the cluster.
 
 use super::Settings;
-use flightdeck_core::{
-    resources::rules,
-    runs::{Run, naming},
-};
+use flightdeck_core::{remote_url::RemoteUrl, resources::rules, runs::Run};
 
 /// Why a run is refused as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +76,12 @@ impl Settings {
         let docs = docs.and_then(|code| code.docs_repository_url.as_deref());
         let urls = [Some(run.spec.repository_url.as_str()), docs];
         urls.into_iter().flatten().find_map(|url| {
-            let host = naming::host(url)?;
-            let web = url.starts_with("https://") || url.starts_with("http://");
-            let (allowed, setting) = if web {
+            let url = match RemoteUrl::parse(url) {
+                Ok(url) => url,
+                Err(error) => return Some(format!("{error}; correct the run's repositoryUrl")),
+            };
+            let host = url.host()?;
+            let (allowed, setting) = if url.transport().is_http() {
                 (&self.allow.github_token_hosts, "github_token_hosts")
             } else {
                 (&self.allow.ssh_key_hosts, "ssh_key_hosts")

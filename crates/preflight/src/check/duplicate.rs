@@ -1,7 +1,7 @@
 //! `duplicate`: no other run is at work on the same tasks, and the workspace of a code run is free.
 
 use super::{Check, Facts, Verdict};
-use flightdeck_core::runs::naming;
+use flightdeck_core::{remote_url, runs::naming};
 
 pub(super) struct Duplicate;
 
@@ -47,8 +47,7 @@ fn service(facts: &Facts) -> Option<String> {
     }
     let named = || {
         let url = &facts.repository()?.remote.as_ref()?.clone_url;
-        let address = naming::normalised_url(url);
-        Some(naming::slug(address.rsplit('/').next()?, 63))
+        Some(naming::slug(&remote_url::name(url), 63))
     };
     facts.service.clone().or_else(named)
 }

@@ -1,8 +1,7 @@
 //! `remote`: there is one, it answers, and a run can clone it.
 
 use super::{Check, Facts, Verdict};
-use flightdeck_core::{runs::naming, text};
-use flightdeck_host::repository::address;
+use flightdeck_core::{remote_url, text};
 
 pub(super) struct Remote;
 
@@ -28,13 +27,13 @@ impl Check for Remote {
                 "What a run would clone cannot be known while the remote gives no answer.",
             ));
         }
-        if address::is_local(url) && !facts.embedded {
+        if remote_url::is_local(url) && !facts.embedded {
             return Some(
                 Verdict::fail(format!("{url} can be cloned from this machine only"))
                     .because("The pods of a cluster cannot reach it. Use a remote they can reach, or the embedded cluster."),
             );
         }
-        if naming::normalised_url(url) != naming::normalised_url(&remote.push_url) {
+        if remote_url::identity(url) != remote_url::identity(&remote.push_url) {
             return Some(
                 Verdict::warn(format!("{} is fetched from {url} but pushed to {}", remote.name, remote.push_url))
                     .because("A run clones where you fetch from: what you push is not seen there until somebody brings it over."),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use flightdeck_core::{
+    remote_url,
     resources::{ContextFile, PromptMode, RunSpec, RunStatus, ToolPreset},
     runs::{CodeDetails, Run, RunKind, naming},
 };
@@ -206,7 +207,7 @@ fn documented(url: &str, plans: &Plans) -> Result<Vec<String>, String> {
         return Ok(plans.named.clone());
     }
     match &plans.here {
-        Some((here, tasks)) if *here == naming::normalised_url(url) && !tasks.is_empty() => {
+        Some((here, tasks)) if *here == remote_url::identity(url) && !tasks.is_empty() => {
             Ok(tasks.clone())
         }
         _ => Err("it names no tasks; name them with --task, or run this in the repository whose plan has them".to_owned()),

@@ -6,7 +6,10 @@
 use std::{path::Path, time::Duration};
 
 use super::{error::StageError, say, ssh};
-use flightdeck_core::runs::{RunManifest, Transport};
+use flightdeck_core::{
+    remote_url::{RemoteUrl, Transport, redact},
+    runs::RunManifest,
+};
 use flightdeck_host::{
     forge::Secret,
     proxy,
@@ -62,18 +65,22 @@ impl Remote {
 
     /// The remote at `url`; `known_host`: the settings name its host as a forge.
     pub fn at(url: &str, known_host: bool, token: Option<Secret>) -> Result<Self, StageError> {
-        let shown = without_user(url);
-        if http_origin(url).is_some() && user(url).is_some_and(is_secret) {
+        let shown = redact(url);
+        let parsed = RemoteUrl::parse(url)
+            .map_err(|error| StageError::Setup(format!("{shown} cannot be cloned: {error}")))?;
+        if parsed.has_secret() {
             return Err(StageError::Setup(format!(
                 "the address of {shown} has a password or token in it, which whoever may read runs has seen: revoke it, and launch the run again with {shown}"
             )));
         }
-        let origin = http_origin(url).filter(|_| known_host);
+        let transport = parsed.transport();
+        let origin = parsed.origin();
+        let origin = origin.filter(|_| known_host && transport.is_http());
         Ok(Self {
             url: url.to_owned(),
             shown,
             token: origin.zip(token),
-            ssh: ssh::command().filter(|_| Transport::of(url) == Transport::Ssh),
+            ssh: ssh::command().filter(|_| transport == Transport::Ssh),
         })
     }
 
@@ -89,6 +96,10 @@ impl Remote {
     /// Whether it is reached with a credential of this container.
     pub const fn has_credential(&self) -> bool {
         self.token.is_some() || self.ssh.is_some()
+    }
+
+    fn is_http(&self) -> bool {
+        Transport::of(&self.url).is_some_and(Transport::is_http)
     }
 
     /// The URL, fit to be shown.
@@ -151,7 +162,7 @@ impl Remote {
         };
         let place = &self.shown;
         let message = match problem {
-            Problem::Auth if self.token.is_none() && http_origin(&self.url).is_some() => format!(
+            Problem::Auth if self.token.is_none() && self.is_http() => format!(
                 "{place} asks for a credential and none was given ({said}); a token is sent only to a host among [forge] hosts of the settings, else log in with your own git"
             ),
             Problem::HostKey => format!(
@@ -347,45 +358,6 @@ fn telling_line(stderr: &str) -> &str {
         .unwrap_or("git said nothing")
 }
 
-/// `https://host:port` of an HTTP URL, without user and path: what a credential is bound to.
-fn http_origin(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    if !["http", "https"].contains(&scheme) {
-        return None;
-    }
-    let authority = rest.split('/').next()?;
-    let host = authority.rsplit('@').next()?;
-    Some(format!("{scheme}://{host}"))
-}
-
-/// What stands before the host of a URL.
-fn user(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split('/').next()?;
-    authority.rsplit_once('@').map(|(user, _)| user)
-}
-
-/// Whether what stands before the host is more than a name.
-fn is_secret(user: &str) -> bool {
-    let starts = ["ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-"];
-    user.contains(':') || starts.iter().any(|start| user.starts_with(start))
-}
-
-/// Whether two URLs lead to the same host over HTTP.
-pub fn same_origin(one: &str, other: &str) -> bool {
-    http_origin(one).is_some_and(|origin| http_origin(other) == Some(origin))
-}
-
-fn without_user(url: &str) -> String {
-    match (http_origin(url), url.split_once("://")) {
-        (Some(origin), Some((_, rest))) => {
-            let path = rest.split_once('/').map_or("", |(_, path)| path);
-            format!("{origin}/{path}")
-        }
-        _ => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,28 +469,6 @@ mod tests {
             "ssh://git@github.com/acme/shop",
         ] {
             assert!(remote(url).is_ok(), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_user_or_password_in_a_url_is_never_shown() {
-        for (url, shown) in [
-            (
-                "https://x:secret@github.com/acme/shop.git",
-                "https://github.com/acme/shop.git",
-            ),
-            (
-                "https://github.com/acme/shop",
-                "https://github.com/acme/shop",
-            ),
-            ("http://u@host:8080", "http://host:8080/"),
-            (
-                "git@github.com:acme/shop.git",
-                "git@github.com:acme/shop.git",
-            ),
-            ("/srv/origin.git", "/srv/origin.git"),
-        ] {
-            assert_eq!(without_user(url), shown);
         }
     }
 }

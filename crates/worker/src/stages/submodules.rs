@@ -17,7 +17,8 @@ use super::{
     say,
 };
 use flightdeck_core::{
-    runs::{RunManifest, Transport, naming},
+    remote_url::{RemoteUrl, Transport, same_http_origin},
+    runs::{RunManifest, naming},
     text,
 };
 
@@ -142,10 +143,12 @@ async fn bring(
 /// Whether a repository is on the host of the run's own, reached in the same way.
 fn same_host(manifest: &RunManifest, url: &str) -> bool {
     let own = manifest.repository_url.as_str();
-    match (Transport::of(own), Transport::of(url)) {
-        (Transport::Http, Transport::Http) => remote::same_origin(own, url),
-        (Transport::Ssh, Transport::Ssh) => naming::host(own) == naming::host(url),
-        _ => false,
+    let (Ok(one), Ok(other)) = (RemoteUrl::parse(own), RemoteUrl::parse(url)) else {
+        return false;
+    };
+    match (one.transport(), other.transport()) {
+        (Transport::Ssh, Transport::Ssh) => one.host().is_some() && one.host() == other.host(),
+        _ => same_http_origin(own, url),
     }
 }
 
@@ -230,7 +233,8 @@ fn resolve(parent: &str, url: &str) -> Result<String, String> {
         resolved = format!("{base}{between}{rest}");
     }
     // A path would be one of this container; only a run that was itself cloned from a path may name one.
-    if Transport::of(&resolved) == Transport::Other && Transport::of(parent) != Transport::Other {
+    let is_network = |address| Transport::of(address).is_some_and(Transport::is_authenticated);
+    if !is_network(&resolved) && is_network(parent) {
         return refused("is no network address");
     }
     Ok(resolved)

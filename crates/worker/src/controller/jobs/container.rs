@@ -15,7 +15,10 @@ use k8s_openapi::{
 };
 
 use super::pod::volume;
-use flightdeck_core::runs::{Run, Transport, env, naming};
+use flightdeck_core::{
+    remote_url::Transport,
+    runs::{Run, env, naming},
+};
 use flightdeck_host::{
     settings::{Amount, ProxySettings, SecretName, Settings, Share},
     templates::USERS,
@@ -97,7 +100,7 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
     if let Some(user) = &run.spec.github_user {
         let token = secret(&settings.secrets.github_token, user);
         // Over SSH it is the pull request alone that needs the token.
-        let optional = Transport::of(&run.spec.repository_url) == Transport::Ssh;
+        let optional = Transport::of(&run.spec.repository_url) == Some(Transport::Ssh);
         let environment = container.env.get_or_insert_default();
         environment.push(from_secret("GITHUB_TOKEN", token, optional));
     }
