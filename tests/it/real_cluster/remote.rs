@@ -11,7 +11,7 @@ use super::{
     place::{Place, from, make},
 };
 use flightdeck::demo::Project;
-use flightdeck_core::runs::naming;
+use flightdeck_core::{remote_url::RemoteUrl, runs::naming};
 use flightdeck_host::settings::Settings;
 
 /// Where the sample project keeps its plan.

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{RunKind, Stage};
-use crate::remote_url;
+use crate::remote_url::{self, RemoteUrl};
 
 /// Value of `app.kubernetes.io/managed-by`, and our field manager.
 pub const MANAGER: &str = "flightdeck";
