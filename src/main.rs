@@ -214,7 +214,7 @@ async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow
         daemon::Options::of_this_process(&session.paths, &session.settings, &session.program);
     options.faults = faults.clone();
     let served = daemon::serve(options, |address| {
-        if faults.any() {
+        if !faults.is_empty() {
             let rules = text::count(faults.counts().len(), "rule");
             notice(&format!(
                 "FAULTS ARE ON ({rules}): this server misbehaves on purpose until it ends"

@@ -33,7 +33,7 @@ pub fn memory(pid: &str, field: &str) -> String {
 pub async fn open(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     Cluster::open(ClusterOptions {
-        rules: &[],
+        validation_rules: &[],
         directory: directory.to_owned(),
         program: PROGRAM.into(),
         max_containers,

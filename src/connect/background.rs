@@ -51,7 +51,7 @@ async fn current(
     notices: &mut Vec<String>,
 ) -> Result<Endpoint, ConnectError> {
     let version = text::sanitize(&found.version).into_owned();
-    match found.version_against(OWN) {
+    match found.compare_version(OWN) {
         Ordering::Equal => Ok(found),
         Ordering::Greater => {
             notices.push(format!(
@@ -67,7 +67,7 @@ async fn current(
             Ok(found)
         }
         Ordering::Less => {
-            let stopped = endpoint::stop_this(&paths.embedded, &found).await;
+            let stopped = endpoint::stop_server(&paths.embedded, &found).await;
             stopped.map_err(|source| ConnectError::Restart {
                 version: version.clone(),
                 source,

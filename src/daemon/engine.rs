@@ -22,7 +22,7 @@ use flightdeck_host::{
 use flightdeck_worker::controller::{
     self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
 };
-use kube_embedded::{Cluster, ClusterOptions, Limits, Rules, fault::Faults};
+use kube_embedded::{Cluster, ClusterOptions, Limits, ValidationRules, fault::Faults};
 
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
@@ -30,7 +30,7 @@ const NAMESPACE: &str = "default";
 pub const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
 
 /// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
-pub const RULES: Rules = &[
+pub const RULES: ValidationRules = &[
     ("docsruns.orchestrator.io", |new, old| {
         judge(Kind::Docs, new, old)
     }),
@@ -145,8 +145,8 @@ fn limits(settings: &EmbeddedSettings) -> Limits {
     Limits {
         log_file_bytes: settings.log_file_mib.saturating_mul(MIB),
         log_files: settings.log_files,
-        free_bytes: settings.free_mib.saturating_mul(MIB),
-        used_bytes: Some(settings.used_mib.saturating_mul(MIB)).filter(|bytes| *bytes > 0),
+        min_free_bytes: settings.free_mib.saturating_mul(MIB),
+        max_used_bytes: Some(settings.used_mib.saturating_mul(MIB)).filter(|bytes| *bytes > 0),
     }
 }
 
@@ -178,7 +178,7 @@ impl Engine {
             max_containers: options.settings.embedded.max_containers,
             environment: options.environment,
             limits: limits(&options.settings.embedded),
-            rules: RULES,
+            validation_rules: RULES,
         })
         .await?;
         controller::install_crds(cluster.client()).await?;

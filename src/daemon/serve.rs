@@ -34,7 +34,7 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
     let directory = options.paths.embedded.clone();
     let lock = match lock_or_find(&directory).await? {
         Found::Lock(lock) => lock,
-        Found::Server(other) if options.faults.any() => anyhow::bail!(
+        Found::Server(other) if !options.faults.is_empty() => anyhow::bail!(
             "a server runs already and has none of these faults: end it first (flightdeck embedded stop; it is process {})",
             other.pid
         ),

@@ -72,7 +72,7 @@ impl Scene {
     async fn without_controller(play: Play) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
-            rules: &[],
+            validation_rules: &[],
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 0,

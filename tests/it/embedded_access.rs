@@ -269,7 +269,7 @@ fn a_rehearsal_is_announced_shown_and_summed_up() {
     let mut stderr = server.stderr.take().unwrap();
     stderr.read_to_string(&mut printed).unwrap();
     assert!(printed.contains("FAULTS ARE ON (1 rule)"), "{printed}");
-    let sum = "no versions: struck 0 of 0 requests";
+    let sum = "no versions: injected in 0 of 0 requests";
     assert!(printed.contains(sum), "{printed}");
 }
 

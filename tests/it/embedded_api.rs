@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn open(directory: &std::path::Path) -> Cluster {
     let options = ClusterOptions {
-        rules: &[],
+        validation_rules: &[],
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 0,

@@ -145,7 +145,7 @@ async fn the_consoles_picture_of_the_runs_comes_right_after_every_fault() {
         .await
         .expect("a picture never came right");
     for faults in plans {
-        assert!(faults.counts()[0].struck > 0, "{:?}", faults.counts());
+        assert!(faults.counts()[0].injected > 0, "{:?}", faults.counts());
     }
     served.end().await;
 }
@@ -208,7 +208,7 @@ async fn over_https_a_watch_that_is_cut_again_and_again_misses_nothing() {
         maps.create(&PostParams::default(), &map(&format!("c{n}")))
             .await
             .unwrap();
-        faults.struck(n / 2).await;
+        faults.wait_for_injected(n / 2).await;
     }
     tokio::time::timeout(PATIENCE, async {
         while reader.state().len() < 10 {
@@ -220,7 +220,7 @@ async fn over_https_a_watch_that_is_cut_again_and_again_misses_nothing() {
     let mut names: Vec<String> = reader.state().iter().map(|map| map.name_any()).collect();
     names.sort();
     assert_eq!(names, (0..10).map(|n| format!("c{n}")).collect::<Vec<_>>());
-    assert!(faults.counts()[0].struck >= 3, "{:?}", faults.counts());
+    assert!(faults.counts()[0].injected >= 3, "{:?}", faults.counts());
     watching.abort();
     served.end().await;
 }

@@ -78,7 +78,7 @@ impl Kubectl {
         let directory = home.path().join("state");
         let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
         let cluster = Cluster::open(ClusterOptions {
-            rules: &[],
+            validation_rules: &[],
             directory: directory.clone(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers,

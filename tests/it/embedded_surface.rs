@@ -45,7 +45,7 @@ impl Api {
     async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
-            rules: &[],
+            validation_rules: &[],
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 0,

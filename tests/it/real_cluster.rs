@@ -125,7 +125,7 @@ async fn embedded(directory: &Path) -> (Cluster, Server) {
     let home = directory.join("home");
     std::fs::create_dir_all(&home).unwrap();
     let cluster = Cluster::open(ClusterOptions {
-        rules: &[],
+        validation_rules: &[],
         directory: directory.join("cluster"),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 4,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use kube_embedded::{
     attempt::{Attempt, Ended, Spec},
-    log::{self, Changes, LogOptions, Selection},
+    log::{self, LogFilter, LogNotifier, LogOptions},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -127,7 +127,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 async fn read(attempt: &Attempt, options: LogOptions) -> Vec<u8> {
-    let changes = Changes::new().unwrap();
+    let changes = LogNotifier::new().unwrap();
     let stream = log::stream(attempt.clone(), options, &changes)
         .await
         .unwrap();
@@ -276,14 +276,14 @@ fn a_follower_sees_each_line_as_it_comes_and_ends_with_the_container() {
     let mut container = shell("echo first; while [ ! -e go ]; do sleep 0.01; done; printf last");
     let options = LogOptions {
         follow: true,
-        selection: Selection {
+        filter: LogFilter {
             timestamps: true,
-            ..Selection::default()
+            ..LogFilter::default()
         },
         ..LogOptions::default()
     };
     let text = runtime().block_on(async {
-        let changes = Changes::new().unwrap();
+        let changes = LogNotifier::new().unwrap();
         let stream = log::stream(container.attempt.clone(), options, &changes)
             .await
             .unwrap();
@@ -314,7 +314,7 @@ fn followers_come_and_go_while_the_log_is_written() {
         ..LogOptions::default()
     };
     runtime().block_on(async {
-        let changes = Changes::new().unwrap();
+        let changes = LogNotifier::new().unwrap();
         for _ in 0..200 {
             let stream = log::stream(container.attempt.clone(), options.clone(), &changes).await;
             let mut stream = std::pin::pin!(stream.unwrap());
@@ -367,7 +367,7 @@ fn a_follower_loses_and_doubles_nothing_where_the_log_goes_on_in_its_next_file()
         ..LogOptions::default()
     };
     let text = runtime().block_on(async {
-        let changes = Changes::new().unwrap();
+        let changes = LogNotifier::new().unwrap();
         let stream = log::stream(container.attempt.clone(), options, &changes).await;
         let mut stream = std::pin::pin!(stream.unwrap());
         let mut text = Vec::new();
@@ -392,23 +392,23 @@ fn a_moment_in_a_long_log_is_where_reading_begins() {
         |spec| (spec.log_file_bytes, spec.log_files) = (1024 * 1024, 5),
     );
     container.end();
-    let stamped = |selection: Selection| {
+    let stamped = |filter: LogFilter| {
         let options = LogOptions {
-            selection,
+            filter,
             ..LogOptions::default()
         };
         let text = runtime().block_on(read(&container.attempt, options));
         String::from_utf8(text).unwrap()
     };
-    let all = stamped(Selection {
+    let all = stamped(LogFilter {
         timestamps: true,
-        ..Selection::default()
+        ..LogFilter::default()
     });
     let second = all.lines().find(|line| line.ends_with(" 30001")).unwrap();
     let since = second.split_once(' ').unwrap().0.parse().unwrap();
-    let found = stamped(Selection {
+    let found = stamped(LogFilter {
         since: Some(since),
-        ..Selection::default()
+        ..LogFilter::default()
     });
     let expected: String = (30001..=60_000).map(|n| format!("{n}\n")).collect();
     assert!(
@@ -423,7 +423,7 @@ fn the_end_of_a_log_is_cut_by_lines_and_by_bytes() {
     let mut container = shell("seq 1 1000; printf 'no end'");
     container.end();
     let end = |lines, bytes| {
-        String::from_utf8(log::end(&container.attempt, lines, bytes).unwrap()).unwrap()
+        String::from_utf8(log::last_lines(&container.attempt, lines, bytes).unwrap()).unwrap()
     };
     assert_eq!(end(3, 2048), "999\n1000\nno end");
     assert_eq!(end(80, 9), "00\nno end");

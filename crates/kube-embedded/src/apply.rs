@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    failure::Failure,
+    failure::StatusError,
     fields::{self, FieldSet, Path, Shape},
     object::{list, metadata_mut, text},
 };
@@ -186,7 +186,7 @@ impl Managers {
         config: &Value,
         shape: Shape<'_>,
         force: bool,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Value, StatusError> {
         let current = fields::leaves(live, shape);
         let wanted: Vec<_> = fields::leaves(config, shape)
             .into_iter()
@@ -216,7 +216,7 @@ impl Managers {
             }
         }
         if !conflicts.is_empty() {
-            return Err(Failure::apply_conflict(&conflicts));
+            return Err(StatusError::apply_conflict(&conflicts));
         }
 
         let mut merged = live.clone();

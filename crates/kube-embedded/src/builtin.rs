@@ -10,7 +10,7 @@ pub use rules::validate;
 pub use types::conform;
 
 use super::{
-    definitions::{self, Rules},
+    definitions::{self, ValidationRules},
     kinds::{DEFINITIONS, JOBS, Kind, NAMESPACES, PODS},
     object::{add_finalizer, child_mut, map_mut, text},
 };
@@ -19,7 +19,7 @@ use super::{
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Fills in defaults before an object is created. Its name and uid are there already.
-pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: Rules) {
+pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
     match &*kind.resource {
         NAMESPACES => {
             child_mut(value, "spec")
@@ -40,7 +40,7 @@ pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: Rules) {
 }
 
 /// Fills in what is derived anew at every write.
-pub fn complete(kind: &Kind, value: &mut Value, now: &str, rules: Rules) {
+pub fn complete(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
     match &*kind.resource {
         NAMESPACES => {
             let name = value["metadata"]["name"].clone();

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     definitions::CLEANUP_FINALIZER,
-    failure::Failure,
+    failure::StatusError,
     kinds::{DEFINITIONS, Kind, NAMESPACES, Registry, ResourceId},
     object::{Key, Object, finalizers, metadata_mut, remove_finalizer, text},
     store::{Change, State, Store, Transaction, What},
@@ -143,7 +143,7 @@ fn settle(
     transaction: &mut Transaction<'_>,
     resource: &ResourceId,
     key: &Key,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let registry = Arc::clone(transaction.registry());
     let (Some(kind), Some(object)) = (
         registry.of_resource(resource),
@@ -189,7 +189,7 @@ fn follow_owners(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     object: &Object,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let states: Vec<Owner> = object
         .owners()
         .iter()
@@ -223,7 +223,7 @@ fn follow_owners(
 }
 
 /// Lets the dependents go, then the object.
-fn orphan(transaction: &mut Transaction<'_>, kind: &Kind, object: &Object) -> Result<(), Failure> {
+fn orphan(transaction: &mut Transaction<'_>, kind: &Kind, object: &Object) -> Result<(), StatusError> {
     let registry = Arc::clone(transaction.registry());
     for (resource, key) in dependents(transaction.before(), object.uid()) {
         let (Some(kind), Some(dependent)) = (
@@ -254,7 +254,7 @@ fn foreground(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     object: &Object,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let registry = Arc::clone(transaction.registry());
     for (resource, key) in dependents(transaction.before(), object.uid()) {
         let dependent = transaction.get(&resource, &key);
@@ -308,7 +308,7 @@ fn release(
     kind: &Kind,
     key: &Key,
     finalizer: &str,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let Some(object) = transaction.get(&kind.resource, key) else {
         return Ok(());
     };
@@ -323,7 +323,7 @@ fn discard(
     resource: &ResourceId,
     key: &Key,
     propagation: Propagation,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let registry = Arc::clone(transaction.registry());
     let (Some(kind), Some(object)) = (
         registry.of_resource(resource),

@@ -19,9 +19,9 @@ pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io"
 
 /// What a definition says in CEL, said as a function: what is wrong with an object, or with the change from an old one. Each
 /// fault is a field and what is wrong there.
-pub type Judge = fn(&Value, Option<&Value>) -> Vec<(String, String)>;
+pub type ValidationRule = fn(&Value, Option<&Value>) -> Vec<(String, String)>;
 /// The judges there are, by the names of their definitions (`docsruns.orchestrator.io`).
-pub type Rules = &'static [(&'static str, Judge)];
+pub type ValidationRules = &'static [(&'static str, ValidationRule)];
 
 /// Condition of a definition with rules in CEL that nobody judges: they are kept, and not evaluated.
 const RULES_IGNORED: &str = "RulesIgnored";
@@ -121,7 +121,7 @@ pub fn validate(definition: &Value) -> Vec<Cause> {
 }
 
 /// The versions whose schema has rules in CEL, where nobody judges by them.
-fn versions_with_rules(definition: &Value, rules: Rules) -> Vec<&str> {
+fn versions_with_rules(definition: &Value, rules: ValidationRules) -> Vec<&str> {
     let name = text(definition, "/metadata/name");
     if rules.iter().any(|(judged, _)| *judged == name) {
         return Vec::new();
@@ -134,7 +134,7 @@ fn versions_with_rules(definition: &Value, rules: Rules) -> Vec<&str> {
 }
 
 /// What who writes a definition should know.
-pub fn warnings(definition: &Value, rules: Rules) -> Vec<String> {
+pub fn warnings(definition: &Value, rules: ValidationRules) -> Vec<String> {
     let rules = versions_with_rules(definition, rules).into_iter().map(|version| {
         format!(
             "spec.versions[{version}]: x-kubernetes-validations are not evaluated by the embedded cluster; it accepts objects that they would refuse"
@@ -148,7 +148,7 @@ pub fn warnings(definition: &Value, rules: Rules) -> Vec<String> {
 }
 
 /// Fills in what may be left out, and the status of a definition that is served.
-pub fn complete(definition: &mut Value, now: &str, rules: Rules) {
+pub fn complete(definition: &mut Value, now: &str, rules: ValidationRules) {
     let kind = text(definition, "/spec/names/kind").to_owned();
     let names = child_mut(
         map_mut(definition).entry("spec").or_insert(Value::Null),

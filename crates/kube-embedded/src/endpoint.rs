@@ -34,7 +34,7 @@ pub struct Endpoint {
     pub version: String,
     /// For kubectl and everybody else.
     pub kubeconfig: PathBuf,
-    /// Rules by which it misbehaves on purpose; 0 but in a rehearsal.
+    /// ValidationRules by which it misbehaves on purpose; 0 but in a rehearsal.
     #[serde(default)]
     pub fault_rules: usize,
 }
@@ -42,7 +42,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The server's version against `own`. One that cannot be read is taken for an older one.
     #[must_use]
-    pub fn version_against(&self, own: &str) -> Ordering {
+    pub fn compare_version(&self, own: &str) -> Ordering {
         version_numbers(&self.version).cmp(&version_numbers(own))
     }
 }
@@ -91,13 +91,13 @@ pub fn find(directory: &Path) -> Option<Endpoint> {
 /// Tells the server to stop and waits until it has; `false` when none runs.
 pub async fn stop(directory: &Path) -> io::Result<bool> {
     match find(directory) {
-        Some(found) => stop_this(directory, &found).await,
+        Some(found) => stop_server(directory, &found).await,
         None => Ok(false),
     }
 }
 
 /// The same for one server: `false` when it does not run, or another does by now.
-pub async fn stop_this(directory: &Path, server: &Endpoint) -> io::Result<bool> {
+pub async fn stop_server(directory: &Path, server: &Endpoint) -> io::Result<bool> {
     if find(directory).as_ref() != Some(server) {
         return Ok(false);
     }
@@ -243,7 +243,7 @@ mod tests {
         announce(directory, &endpoint(directory)).unwrap();
         let mut before = endpoint(directory);
         before.version = "0.0.9".into();
-        let stopped = stop_this(directory, &before).await.unwrap();
+        let stopped = stop_server(directory, &before).await.unwrap();
         assert!(!stopped, "another took its place");
     }
 
@@ -260,7 +260,7 @@ mod tests {
         ] {
             let mut endpoint = endpoint(directory);
             endpoint.version = server.into();
-            assert_eq!(endpoint.version_against(own), expected, "{server} {own}");
+            assert_eq!(endpoint.compare_version(own), expected, "{server} {own}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::kinds::Kind;
 /// A refused request. Becomes a `Status` body with the same code.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub struct StatusError {
     /// HTTP status code.
     pub code: u16,
     /// Machine-readable reason, as Kubernetes spells it.
@@ -101,7 +101,7 @@ impl Cause {
     }
 }
 
-impl Failure {
+impl StatusError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             code: code.as_u16(),
@@ -371,7 +371,7 @@ impl Failure {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
-            "status": "Failure",
+            "status": "StatusError",
             "message": self.message,
             "reason": self.reason,
         });

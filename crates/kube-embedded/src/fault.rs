@@ -1,7 +1,7 @@
 //! Faults on demand: a layer around the API that, by rules, answers errors, waits, hangs, cuts, repeats and forgets.
 //!
 //! It knows requests and bytes, and nothing of how they are served: the same layer stands around the API in this process
-//! and behind HTTPS. A rule says which requests it is about, which of those are struck, and what then happens; the rules of
+//! and behind HTTPS. A rule says which requests it is about, which of those are injected, and what then happens; the rules of
 //! a rehearsal are a file like `config/faults.toml`, those of a test are made with [`Rule::new`].
 
 mod asked;
@@ -34,7 +34,7 @@ pub struct Faults(Arc<Shared>);
 struct Shared {
     plan: Plan,
     counts: Mutex<Vec<Count>>,
-    struck: watch::Sender<u64>,
+    injected: watch::Sender<u64>,
     answers: Mutex<HashMap<String, Answer>>,
 }
 
@@ -45,8 +45,8 @@ pub struct Count {
     pub rule: String,
     /// Requests it is about.
     pub matched: u64,
-    /// Requests it struck.
-    pub struck: u64,
+    /// Requests it injected.
+    pub injected: u64,
 }
 
 impl fmt::Display for Count {
@@ -54,9 +54,9 @@ impl fmt::Display for Count {
         let Self {
             rule,
             matched,
-            struck,
+            injected,
         } = self;
-        write!(f, "{rule}: struck {struck} of {matched} requests")
+        write!(f, "{rule}: injected in {injected} of {matched} requests")
     }
 }
 
@@ -70,7 +70,7 @@ impl Faults {
         });
         Self(Arc::new(Shared {
             counts: Mutex::new(counts.collect()),
-            struck: watch::Sender::new(0),
+            injected: watch::Sender::new(0),
             answers: Mutex::default(),
             plan,
         }))
@@ -84,8 +84,8 @@ impl Faults {
 
     /// Whether there is any rule.
     #[must_use]
-    pub fn any(&self) -> bool {
-        !self.0.plan.rules.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.0.plan.rules.is_empty()
     }
 
     /// The layer to put around a service.
@@ -100,11 +100,11 @@ impl Faults {
         lock(&self.0.counts).clone()
     }
 
-    /// Resolves once `times` requests were struck, by any rule.
-    pub async fn struck(&self, times: u64) {
-        let mut struck = self.0.struck.subscribe();
+    /// Resolves once `times` requests were injected, by any rule.
+    pub async fn wait_for_injected(&self, times: u64) {
+        let mut injected = self.0.injected.subscribe();
         // The sender lives as long as this.
-        drop(struck.wait_for(|&struck| struck >= times).await);
+        drop(injected.wait_for(|&injected| injected >= times).await);
     }
 
     /// What is to happen to a request, and the rule that says so. Every rule about it counts it; the first that is due strikes.
@@ -118,13 +118,13 @@ impl Faults {
             }
             count.matched += 1;
             if striking.is_none() && rule.is_due(count, plan.seed, index as u64) {
-                count.struck += 1;
+                count.injected += 1;
                 striking = Some((count.rule.clone(), rule.then));
             }
         }
         drop(counts);
         if striking.is_some() {
-            self.0.struck.send_modify(|struck| *struck += 1);
+            self.0.injected.send_modify(|injected| *injected += 1);
         }
         striking
     }

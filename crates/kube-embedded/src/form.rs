@@ -1,6 +1,6 @@
 //! In which form an answer is wanted: what the `Accept` header asks for, of what can be sent. Pure.
 
-use super::failure::Failure;
+use super::failure::StatusError;
 
 /// What can be sent, as a refusal lists it.
 const SENT: [&str; 1] = ["application/json"];
@@ -26,12 +26,12 @@ pub enum Include {
 
 impl Include {
     /// By the parameter `includeObject`.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    pub fn parse(text: &str) -> Result<Self, StatusError> {
         match text {
             "" | "Metadata" => Ok(Self::Metadata),
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
-            other => Err(Failure::bad_request(format!(
+            other => Err(StatusError::bad_request(format!(
                 "includeObject: Unsupported value: {other:?}: supported values: \"Metadata\", \"None\", \"Object\""
             ))),
         }
@@ -40,14 +40,14 @@ impl Include {
 
 impl Form {
     /// The first form of `accept` that this server has; 406 when it has none.
-    pub fn negotiate(accept: &str, include: Include) -> Result<Self, Failure> {
+    pub fn negotiate(accept: &str, include: Include) -> Result<Self, StatusError> {
         if accept.trim().is_empty() {
             return Ok(Self::Whole);
         }
         accept
             .split(',')
             .find_map(|clause| Self::of_clause(clause, include))
-            .ok_or_else(|| Failure::not_acceptable(&SENT))
+            .ok_or_else(|| StatusError::not_acceptable(&SENT))
     }
 
     fn of_clause(clause: &str, include: Include) -> Option<Self> {

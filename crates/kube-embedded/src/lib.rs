@@ -4,7 +4,7 @@
 //!
 //! It does no admission, and evaluates no rules in CEL (`x-kubernetes-validations`): a definition that has some is
 //! accepted with a warning and the condition `RulesIgnored`, unless whoever opens the cluster brings the same rules as
-//! functions ([`Rules`]).
+//! functions ([`ValidationRules`]).
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -74,8 +74,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-pub use definitions::{Judge, Rules};
-pub use failure::Failure;
+pub use definitions::{ValidationRule, ValidationRules};
+pub use failure::StatusError;
 pub use service::{ResponseBody, Service};
 pub use store::DiskError;
 
@@ -102,7 +102,7 @@ pub struct ClusterOptions {
     /// What logs and volumes may take of the disk.
     pub limits: Limits,
     /// What the definitions of custom resources say in CEL, which is not evaluated here.
-    pub rules: Rules,
+    pub validation_rules: ValidationRules,
 }
 
 /// Why a cluster cannot be opened.
@@ -111,7 +111,7 @@ pub enum OpenError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     #[error("cannot set up the embedded cluster: {0}")]
-    SetUp(#[from] Failure),
+    SetUp(#[from] StatusError),
     #[error("cannot start the embedded cluster's node: {0}")]
     Node(#[source] std::io::Error),
 }
@@ -141,7 +141,7 @@ impl Cluster {
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
         let (store, changes) = Store::open(&options.directory)?;
         let logs = Logs::new(&options.directory).map_err(OpenError::Node)?;
-        let service = Service::new(store.clone(), logs, options.rules);
+        let service = Service::new(store.clone(), logs, options.validation_rules);
         make_usual_namespaces(&store).await?;
         let collector = tokio::spawn(collect::run(store.clone(), changes));
         let client = kube::Client::new(service.clone(), "default");
@@ -192,7 +192,7 @@ impl Cluster {
     }
 }
 
-async fn make_usual_namespaces(store: &Store) -> Result<(), Failure> {
+async fn make_usual_namespaces(store: &Store) -> Result<(), StatusError> {
     store
         .write(false, |transaction| {
             let Some(kind) = transaction.registry().of_resource(NAMESPACES).cloned() else {

@@ -16,11 +16,11 @@ use hyper::body::Bytes;
 use tokio::{fs::File, io::AsyncReadExt};
 
 use super::attempt::Attempt;
-pub use changes::Changes;
+pub use changes::LogNotifier;
 use changes::Listener;
 use files::{LogFiles, LogPart};
 use records::Reader;
-pub use records::Selection;
+pub use records::LogFilter;
 
 const BUFFER: usize = 64 * 1024;
 
@@ -31,14 +31,14 @@ pub struct LogOptions {
     pub follow: bool,
     /// Only the last lines.
     pub tail: Option<u64>,
-    pub selection: Selection,
+    pub filter: LogFilter,
 }
 
 /// The log of `attempt`. Ends when all that was asked for has been read; an error ends it too.
 pub async fn stream(
     attempt: Attempt,
     options: LogOptions,
-    changes: &Arc<Changes>,
+    changes: &Arc<LogNotifier>,
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
     let listener = if options.follow && !attempt.is_over() {
         Some(changes.listen(attempt.directory())?)
@@ -58,7 +58,7 @@ pub async fn stream(
         number: first.number,
         ahead,
         full: false,
-        reader: Reader::new(&options.selection),
+        reader: Reader::new(&options.filter),
         attempt,
         listener,
         over: false,
@@ -78,7 +78,7 @@ pub async fn stream(
 /// The files to read, from where what was asked for begins.
 fn open(attempt: &Attempt, options: &LogOptions) -> io::Result<Vec<LogPart>> {
     let files = LogFiles::open(attempt)?;
-    let since = options.selection.since.map(records::time);
+    let since = options.filter.since.map(records::time);
     let since = since.map_or(Ok(0), |time| files.position_of(&time))?;
     let tail = options.tail;
     let tail = tail.map_or(Ok(0), |lines| files.position_of_tail(lines))?;
@@ -175,10 +175,10 @@ impl Tailing {
 }
 
 /// The last of what a container wrote: at most `lines` lines and `bytes` bytes. Blocking.
-pub fn end(attempt: &Attempt, lines: usize, bytes: usize) -> io::Result<Vec<u8>> {
+pub fn last_lines(attempt: &Attempt, lines: usize, bytes: usize) -> io::Result<Vec<u8>> {
     // Records are longer than what they hold; the shortest line takes some forty bytes.
     let records = LogFiles::open(attempt)?.end(bytes as u64 * 32)?;
-    let (mut reader, mut text) = (Reader::new(&Selection::default()), Vec::new());
+    let (mut reader, mut text) = (Reader::new(&LogFilter::default()), Vec::new());
     reader.push(&records, &mut text);
     reader.finish(&mut text);
     let body = text.strip_suffix(b"\n").unwrap_or(&text);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    failure::{Cause, Failure},
+    failure::{Cause, StatusError},
     route::Params,
 };
 
@@ -80,21 +80,21 @@ impl<'a> Versions<'a> {
         }
     }
 
-    fn done(self) -> Result<(), Failure> {
+    fn done(self) -> Result<(), StatusError> {
         if self.causes.is_empty() {
             Ok(())
         } else {
-            Err(Failure::invalid_options("ListOptions", &self.causes))
+            Err(StatusError::invalid_options("ListOptions", &self.causes))
         }
     }
 }
 
 /// A resource version as a number; `None` for "" and "0", which ask for no certain one.
-pub fn revision(version: &str) -> Result<Option<u64>, Failure> {
+pub fn revision(version: &str) -> Result<Option<u64>, StatusError> {
     match version {
         "" | "0" => Ok(None),
         version => version.parse().map(Some).map_err(|_| {
-            Failure::bad_request(format!(
+            StatusError::bad_request(format!(
                 "invalid resource version: {version:?} is no number"
             ))
         }),
@@ -112,7 +112,7 @@ impl ListOptions {
     }
 
     /// Reads the parameters of a list.
-    pub fn read(params: &Params) -> Result<Self, Failure> {
+    pub fn read(params: &Params) -> Result<Self, StatusError> {
         let mut read = Versions::read(params);
         if !read.matching.is_empty() {
             if read.version.is_empty() {
@@ -141,7 +141,7 @@ impl ListOptions {
         let limit = limit.filter(|limit| *limit > 0);
         let revision = revision(version)?;
         if !token.is_empty() && revision.is_some() {
-            return Err(Failure::bad_request(
+            return Err(StatusError::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
@@ -162,7 +162,7 @@ impl ListOptions {
 
 impl WatchOptions {
     /// Reads the parameters of a watch.
-    pub fn read(params: &Params) -> Result<Self, Failure> {
+    pub fn read(params: &Params) -> Result<Self, StatusError> {
         let mut read = Versions::read(params);
         if read.initial_events.is_some() && read.matching != NOT_OLDER_THAN {
             let why = format!(

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    failure::Failure,
+    failure::StatusError,
     object::{DEEPEST, depth},
 };
 
@@ -32,7 +32,7 @@ pub fn carry_out(
     patch_type: PatchType,
     mut target: Value,
     patch: &Value,
-) -> Result<Value, Failure> {
+) -> Result<Value, StatusError> {
     match patch_type {
         PatchType::Json => json(&mut target, patch)?,
         PatchType::Strategic => strategic(&mut target, patch)?,
@@ -48,12 +48,12 @@ const MOST_OPERATIONS: usize = 10_000;
 const LARGEST_COPIES: usize = 3 << 20;
 
 /// Carries out a JSON patch (RFC 6902). A failed `test` refuses the whole patch.
-pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
+pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| Failure::bad_request(format!("the body is no JSON patch: {error}")))?;
+        .map_err(|error| StatusError::bad_request(format!("the body is no JSON patch: {error}")))?;
     let count = operations.0.len();
     if count > MOST_OPERATIONS {
-        return Err(Failure::asks_too_much(format!(
+        return Err(StatusError::asks_too_much(format!(
             "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {count}"
         )));
     }
@@ -74,8 +74,8 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn rejected(error: impl std::fmt::Display) -> Failure {
-    Failure::unprocessable(format!(
+fn rejected(error: impl std::fmt::Display) -> StatusError {
+    StatusError::unprocessable(format!(
         "the server rejected our request due to an error in our request: {error}"
     ))
 }
@@ -157,11 +157,11 @@ pub fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> 
 }
 
 /// Carries out a strategic merge patch on an object of a built-in kind.
-pub fn strategic(target: &mut Value, patch: &Value) -> Result<(), Failure> {
+pub fn strategic(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     strategic_at(target, patch, "")
 }
 
-fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), Failure> {
+fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), StatusError> {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return Ok(());
@@ -179,7 +179,7 @@ fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), Fa
         }
         Some("merge") | None => {}
         Some(other) => {
-            return Err(Failure::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "unknown $patch directive {other:?}"
             )));
         }
@@ -249,7 +249,7 @@ fn strategic_list(
     items: &[Value],
     keys: &[&str],
     field: &str,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let whole = items.iter().any(|item| item["$patch"] == "replace");
     if !target.is_array() || whole {
         *target = Value::Array(Vec::new());
@@ -268,7 +268,7 @@ fn strategic_list(
             continue;
         }
         if let Some(key) = keys.iter().find(|key| item.get(**key).is_none()) {
-            return Err(Failure::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "an item of {field} in the patch has no {key:?}, by which items are merged"
             )));
         }

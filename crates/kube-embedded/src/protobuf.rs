@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::failure::Failure;
+use super::failure::StatusError;
 
 /// What every such body begins with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -56,7 +56,7 @@ impl Wire<'_> {
 }
 
 /// Reads a body; refuses one that is broken (400) or of a kind or with a field that is not known here (415).
-pub fn decode(body: &[u8]) -> Result<Value, Failure> {
+pub fn decode(body: &[u8]) -> Result<Value, StatusError> {
     let envelope = body.strip_prefix(MAGIC).ok_or_else(broken)?;
     let (mut types, mut raw) = (&[][..], &[][..]);
     for field in Fields(envelope) {
@@ -75,7 +75,7 @@ pub fn decode(body: &[u8]) -> Result<Value, Failure> {
         }
     }
     let message = messages::of(&api_version, &kind)
-        .ok_or_else(|| Failure::not_read_as_protobuf(&format!("a {kind} of {api_version}")))?;
+        .ok_or_else(|| StatusError::not_read_as_protobuf(&format!("a {kind} of {api_version}")))?;
     let mut object = Map::new();
     object.insert("apiVersion".into(), api_version.into());
     object.insert("kind".into(), kind.into());
@@ -83,15 +83,15 @@ pub fn decode(body: &[u8]) -> Result<Value, Failure> {
     Ok(Value::Object(object))
 }
 
-fn broken() -> Failure {
-    Failure::bad_request("the body is no object in Kubernetes' protobuf envelope")
+fn broken() -> StatusError {
+    StatusError::bad_request("the body is no object in Kubernetes' protobuf envelope")
 }
 
-fn text(bytes: &[u8]) -> Result<String, Failure> {
+fn text(bytes: &[u8]) -> Result<String, StatusError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| broken())
 }
 
-fn read(message: &Message, bytes: &[u8], into: &mut Map<String, Value>) -> Result<(), Failure> {
+fn read(message: &Message, bytes: &[u8], into: &mut Map<String, Value>) -> Result<(), StatusError> {
     for field in Fields(bytes) {
         let (number, wire) = field?;
         let known = message.fields.iter().find(|(own, ..)| *own == number);
@@ -100,7 +100,7 @@ fn read(message: &Message, bytes: &[u8], into: &mut Map<String, Value>) -> Resul
                 continue;
             }
             let what = format!("field {number} of a {}", message.name);
-            return Err(Failure::not_read_as_protobuf(&what));
+            return Err(StatusError::not_read_as_protobuf(&what));
         };
         let slot = |into: &mut Map<String, Value>, empty: Value| {
             into.entry(*name).or_insert(empty);
@@ -162,7 +162,7 @@ fn push(into: &mut Map<String, Value>, name: &str, value: Value) {
 }
 
 /// Key and value of an entry of a map.
-fn entry(bytes: &[u8]) -> Result<(String, &[u8]), Failure> {
+fn entry(bytes: &[u8]) -> Result<(String, &[u8]), StatusError> {
     let (mut key, mut value) = (String::new(), &[][..]);
     for field in Fields(bytes) {
         match field? {
@@ -175,7 +175,7 @@ fn entry(bytes: &[u8]) -> Result<(String, &[u8]), Failure> {
 }
 
 /// Seconds since 1970; `None` for no time.
-fn time(bytes: &[u8]) -> Result<Option<String>, Failure> {
+fn time(bytes: &[u8]) -> Result<Option<String>, StatusError> {
     let mut seconds = None;
     for field in Fields(bytes) {
         if let (1, Wire::Number(number)) = field? {
@@ -195,7 +195,7 @@ fn time(bytes: &[u8]) -> Result<Option<String>, Failure> {
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Result<u64, Failure> {
+    fn varint(&mut self) -> Result<u64, StatusError> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.0.split_first().ok_or_else(broken)?;
@@ -208,14 +208,14 @@ impl<'a> Fields<'a> {
         Err(broken())
     }
 
-    fn take(&mut self, length: u64) -> Result<&'a [u8], Failure> {
+    fn take(&mut self, length: u64) -> Result<&'a [u8], StatusError> {
         let length = usize::try_from(length).map_err(|_| broken())?;
         let (taken, rest) = self.0.split_at_checked(length).ok_or_else(broken)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn field(&mut self) -> Result<(u64, Wire<'a>), Failure> {
+    fn field(&mut self) -> Result<(u64, Wire<'a>), StatusError> {
         let tag = self.varint()?;
         let wire = match tag & 7 {
             0 => Wire::Number(self.varint()?),
@@ -232,7 +232,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Wire<'a>), Failure>;
+    type Item = Result<(u64, Wire<'a>), StatusError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    failure::Failure,
+    failure::StatusError,
     form::Form,
     kinds::{Kind, View},
     object::{Key, Object},
@@ -63,27 +63,27 @@ struct Continue {
 }
 
 /// The revision a list shows, and after which object its page begins.
-fn place(state: &State, options: &ListOptions) -> Result<(u64, Option<Key>), Failure> {
+fn place(state: &State, options: &ListOptions) -> Result<(u64, Option<Key>), StatusError> {
     let newest = state.revision();
     if !options.token.is_empty() {
         let token: Option<Continue> = BASE64_URL_SAFE_NO_PAD
             .decode(&options.token)
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok());
-        let token = token.ok_or_else(|| Failure::bad_request("continue key is not valid"))?;
+        let token = token.ok_or_else(|| StatusError::bad_request("continue key is not valid"))?;
         return Ok((token.revision, Some(Key::new(token.namespace, token.name))));
     }
     match options.moment {
         Moment::Exact(asked) | Moment::NotBefore(asked) if asked > newest => {
-            Err(Failure::too_new(asked, newest))
+            Err(StatusError::too_new(asked, newest))
         }
         Moment::Exact(asked) => Ok((asked, None)),
         Moment::Newest | Moment::NotBefore(_) => Ok((newest, None)),
     }
 }
 
-fn gone(options: &ListOptions) -> Failure {
-    Failure::expired(if options.token.is_empty() {
+fn gone(options: &ListOptions) -> StatusError {
+    StatusError::expired(if options.token.is_empty() {
         "The resourceVersion for the provided list is too old."
     } else {
         "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter."
@@ -96,7 +96,7 @@ pub fn list(
     kind: &Kind,
     scope: &Scope,
     options: &ListOptions,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, StatusError> {
     let (revision, after) = place(state, options)?;
     let limit = options.limit.unwrap_or(usize::MAX);
     let mut page: Vec<&Object> = Vec::new();
@@ -148,7 +148,7 @@ pub fn list(
             namespace: last.key.namespace.clone(),
             name: last.key.name.clone(),
         };
-        let json = serde_json::to_vec(&token).map_err(Failure::internal)?;
+        let json = serde_json::to_vec(&token).map_err(StatusError::internal)?;
         if scope.selector.is_empty() {
             metadata["remainingItemCount"] = remaining.into();
         }

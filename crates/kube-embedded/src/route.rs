@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::Query;
 use http::Uri;
 
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, StatusError};
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,10 +103,10 @@ pub struct Params(BTreeMap<String, String>);
 
 impl Params {
     /// Reads the query; a parameter given twice counts once.
-    pub fn parse(uri: &Uri) -> Result<Self, Failure> {
+    pub fn parse(uri: &Uri) -> Result<Self, StatusError> {
         Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map(|Query(pairs)| Self(pairs.into_iter().collect()))
-            .map_err(|error| Failure::bad_request(format!("cannot read the query: {error}")))
+            .map_err(|error| StatusError::bad_request(format!("cannot read the query: {error}")))
     }
 
     /// A parameter, "" when it was not given.
@@ -122,28 +122,28 @@ impl Params {
     }
 
     /// A number, when one was given.
-    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StatusError> {
         match self.text(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                Failure::bad_request(format!("{name} is {text:?}, which is no such number"))
+                StatusError::bad_request(format!("{name} is {text:?}, which is no such number"))
             }),
         }
     }
 
     /// `dryRun=All`; any other value is refused, as one of these options (`CreateOptions`, `PatchOptions` ...).
-    pub fn dry_run(&self, options: &str) -> Result<bool, Failure> {
+    pub fn dry_run(&self, options: &str) -> Result<bool, StatusError> {
         Ok(self.one_of("dryRun", &["All"], options)? == "All")
     }
 
     /// A parameter that is "" or one of these words.
-    pub fn one_of(&self, name: &str, words: &[&str], options: &str) -> Result<&str, Failure> {
+    pub fn one_of(&self, name: &str, words: &[&str], options: &str) -> Result<&str, StatusError> {
         let text = self.text(name);
         if text.is_empty() || words.contains(&text) {
             return Ok(text);
         }
         let cause = Cause::not_supported(name, &text.into(), words);
-        Err(Failure::invalid_options(options, &[cause]))
+        Err(StatusError::invalid_options(options, &[cause]))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Structural schemas of custom resources: what is unknown is pruned, what is missing is defaulted, what is wrong is named.
 //!
-//! Rules in CEL (`x-kubernetes-validations`) are not evaluated. Pure.
+//! ValidationRules in CEL (`x-kubernetes-validations`) are not evaluated. Pure.
 
 mod clean;
 mod format;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    failure::Failure,
+    failure::StatusError,
     kinds::{Kind, View},
     object::Key,
 };
@@ -28,7 +28,7 @@ enum Requirement {
 
 impl Selector {
     /// Reads `labelSelector` and `fieldSelector` as a query spells them.
-    pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Failure> {
+    pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, StatusError> {
         Ok(Self {
             labels: parse_labels(labels)?,
             fields: parse_fields(kind, fields)?,
@@ -83,7 +83,7 @@ fn field_of(key: &Key, value: &Value, field: &str) -> String {
     }
 }
 
-fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>, Failure> {
+fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>, StatusError> {
     text.split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty())
@@ -95,7 +95,7 @@ fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>, 
             } else if let Some((field, value)) = part.split_once('=') {
                 (field, true, value)
             } else {
-                return Err(Failure::bad_request(format!(
+                return Err(StatusError::bad_request(format!(
                     "invalid field selector: {part:?} has no \"=\""
                 )));
             };
@@ -103,7 +103,7 @@ fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>, 
             let known = matches!(field.as_str(), "metadata.name" | "metadata.namespace")
                 || kind.selectable.contains(&field);
             if !known {
-                return Err(Failure::bad_request(format!(
+                return Err(StatusError::bad_request(format!(
                     "field label not supported: {field}"
                 )));
             }
@@ -125,7 +125,7 @@ fn stored_field(kind: &Kind, field: &str) -> String {
     field.to_owned()
 }
 
-fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
+fn parse_labels(text: &str) -> Result<Vec<Requirement>, StatusError> {
     let mut parts = Vec::new();
     let mut depth = 0;
     let mut start = 0;
@@ -149,8 +149,8 @@ fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
         .collect()
 }
 
-fn parse_label(part: &str) -> Result<Requirement, Failure> {
-    let wrong = || Failure::bad_request(format!("unable to parse requirement: {part:?}"));
+fn parse_label(part: &str) -> Result<Requirement, StatusError> {
+    let wrong = || StatusError::bad_request(format!("unable to parse requirement: {part:?}"));
     if let Some((head, values)) = part.split_once('(') {
         let values = values.trim_end().strip_suffix(')').ok_or_else(wrong)?;
         let values = values.split(',').map(|one| one.trim().to_owned()).collect();

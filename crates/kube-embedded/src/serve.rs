@@ -36,9 +36,9 @@ pub enum ServeError {
 #[derive(Clone)]
 pub struct ServerOptions {
     /// How long a connection is kept that has not shown the token.
-    pub stranger_patience: Duration,
+    pub auth_timeout: Duration,
     /// How long one that has shown it may ask nothing. Answers, however long they take, are not counted.
-    pub idle_patience: Duration,
+    pub idle_timeout: Duration,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -46,9 +46,9 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            stranger_patience: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(10),
             // Kubernetes' API server closes connections that are idle for as long.
-            idle_patience: Duration::from_secs(90),
+            idle_timeout: Duration::from_secs(90),
             faults: Faults::none(),
         }
     }

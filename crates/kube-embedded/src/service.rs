@@ -19,8 +19,8 @@ use http::{Method, Request, Response, header};
 use hyper::body::Body;
 
 use super::{
-    definitions::Rules,
-    failure::Failure,
+    definitions::ValidationRules,
+    failure::StatusError,
     form::{Form, Include},
     kinds::{PODS, Registry},
     node::Logs,
@@ -37,11 +37,11 @@ use review::review;
 pub struct Service {
     store: Store,
     logs: Arc<Logs>,
-    rules: Rules,
+    rules: ValidationRules,
 }
 
 impl Service {
-    pub(super) fn new(store: Store, logs: Logs, rules: Rules) -> Self {
+    pub(super) fn new(store: Store, logs: Logs, rules: ValidationRules) -> Self {
         let logs = Arc::new(logs);
         Self { store, logs, rules }
     }
@@ -77,13 +77,13 @@ impl Service {
         Arc::clone(self.store.read().registry())
     }
 
-    async fn answer<B>(&self, request: Request<B>) -> Result<Response<ResponseBody>, Failure>
+    async fn answer<B>(&self, request: Request<B>) -> Result<Response<ResponseBody>, StatusError>
     where
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let target = Target::parse(head.uri.path()).ok_or_else(Failure::no_such_path)?;
+        let target = Target::parse(head.uri.path()).ok_or_else(StatusError::no_such_path)?;
         if let Target::Resource(path) = target {
             let params = Params::parse(&head.uri)?;
             let body = read_body(body).await?;
@@ -95,11 +95,11 @@ impl Service {
                 .registry()
                 .find(&path.group, &path.version, &path.plural)
                 .cloned()
-                .ok_or_else(|| Failure::not_served(&path.qualified()))?;
+                .ok_or_else(|| StatusError::not_served(&path.qualified()))?;
             if path.namespace.is_empty() && path.name.is_some() && kind.namespaced
                 || !path.namespace.is_empty() && !kind.namespaced
             {
-                return Err(Failure::no_such_path());
+                return Err(StatusError::no_such_path());
             }
             // A log is text, whatever is asked for.
             let form = if path.subresource.as_deref() == Some("log") {
@@ -120,7 +120,7 @@ impl Service {
             return self.resource(&head.method, call).await;
         }
         if head.method != Method::GET && head.method != Method::HEAD {
-            return Err(Failure::method_not_allowed());
+            return Err(StatusError::method_not_allowed());
         }
         about::answer(&self.store.read(), &target, &head.uri, &head.headers)
     }
@@ -129,7 +129,7 @@ impl Service {
         &self,
         method: &Method,
         call: Call,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let name = call.path.name.clone();
         let subresource = call.path.subresource.clone();
         let status = match subresource.as_deref() {
@@ -140,7 +140,7 @@ impl Service {
             Some("status") if call.kind.status => true,
             Some(other) => {
                 let what = format!("{}/{other}", call.path.qualified());
-                return Err(Failure::not_served(&what));
+                return Err(StatusError::not_served(&what));
             }
         };
         match (method.as_str(), name) {
@@ -158,7 +158,7 @@ impl Service {
             ("PATCH", Some(name)) => self.patch(call, name, status).await,
             ("DELETE", Some(name)) if !status => self.delete(call, name).await,
             ("DELETE", None) => self.delete_collection(call).await,
-            _ => Err(Failure::method_not_allowed()),
+            _ => Err(StatusError::method_not_allowed()),
         }
     }
 }

@@ -24,13 +24,13 @@ pub use disk::DiskError;
 pub use state::{Change, State, What};
 pub use transaction::Transaction;
 
-use super::failure::Failure;
+use super::failure::StatusError;
 
 /// Writes that may share one commit.
 const BATCH: usize = 128;
 
 /// Answers the writer once the outcome of the commit is known.
-type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+type Answer = Box<dyn FnOnce(Result<(), StatusError>) + Send>;
 /// Decides one write.
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
 
@@ -87,8 +87,8 @@ impl Store {
     pub async fn write<T: Send + 'static>(
         &self,
         dry_run: bool,
-        decide: impl FnOnce(&mut Transaction<'_>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+        decide: impl FnOnce(&mut Transaction<'_>) -> Result<T, StatusError> + Send + 'static,
+    ) -> Result<T, StatusError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let mark = transaction.mark();
@@ -110,7 +110,7 @@ impl Store {
             .jobs
             .as_ref()
             .is_some_and(|jobs| jobs.send(job).is_ok());
-        let ended = || Failure::with_code(503, "the embedded cluster is shutting down");
+        let ended = || StatusError::with_code(503, "the embedded cluster is shutting down");
         if !sent {
             return Err(ended());
         }
@@ -137,8 +137,8 @@ impl Store {
 }
 
 /// What a write that panicked is answered with; the panic itself was logged where it happened.
-fn broken(panic: &(dyn Any + Send)) -> Failure {
-    Failure::internal(format!("the write broke off: {}", disk::spoken(panic)))
+fn broken(panic: &(dyn Any + Send)) -> StatusError {
+    StatusError::internal(format!("the write broke off: {}", disk::spoken(panic)))
 }
 
 fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, mut disk: disk::Disk) {
@@ -159,7 +159,7 @@ fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, mut disk: disk
             Ok(())
         } else {
             disk.commit(&changes, revision)
-                .map_err(|error| Failure::internal(format!("nothing was written: {error}")))
+                .map_err(|error| StatusError::internal(format!("nothing was written: {error}")))
         };
         if committed.is_ok() && !changes.is_empty() {
             state
@@ -186,7 +186,7 @@ mod tests {
         (Key::new("a", name), value)
     }
 
-    async fn put(store: &Store, n: usize) -> Result<u64, Failure> {
+    async fn put(store: &Store, n: usize) -> Result<u64, StatusError> {
         store
             .write(false, move |transaction| {
                 let (key, value) = config(n);
@@ -223,7 +223,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (store, _changes) = Store::open(directory.path()).unwrap();
         let before = store.read().revision();
-        let broken: Result<(), Failure> = store
+        let broken: Result<(), StatusError> = store
             .write(false, |transaction| {
                 let (key, value) = config(1);
                 transaction.put(&"configmaps".into(), key, value);
@@ -245,11 +245,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (store, _changes) = Store::open(directory.path()).unwrap();
         let before = store.read().revision();
-        let refused: Result<(), Failure> = store
+        let refused: Result<(), StatusError> = store
             .write(false, |transaction| {
                 let (key, value) = config(1);
                 transaction.put(&"configmaps".into(), key, value);
-                Err(Failure::bad_request("no"))
+                Err(StatusError::bad_request("no"))
             })
             .await;
         assert_eq!(refused.unwrap_err().code, 400);

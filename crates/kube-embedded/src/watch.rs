@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch::Receiver, time::Instant};
 
 use super::{
-    failure::Failure,
+    failure::StatusError,
     form::Form,
     kinds::Kind,
     object::Object,
@@ -51,12 +51,12 @@ pub fn open(
     kind: &Arc<Kind>,
     scope: Scope,
     options: &WatchOptions,
-) -> Result<impl Stream<Item = Bytes> + Send + 'static, Failure> {
+) -> Result<impl Stream<Item = Bytes> + Send + 'static, StatusError> {
     let now = Instant::now();
     let state = store.read();
     let collection = state
         .collection(&kind.resource)
-        .ok_or_else(Failure::no_such_path)?;
+        .ok_or_else(StatusError::no_such_path)?;
     let mut first = Vec::new();
     let mut phase_over = false;
     let told = match options.since {
@@ -198,6 +198,6 @@ fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Form, revision: u64, initial: 
 
 /// The one way to say that a revision is not known: an event, never an HTTP error, or clients ask again for ever.
 fn expired(out: &mut Vec<u8>, since: u64) {
-    let failure = Failure::expired(format!("too old resource version: {since}"));
+    let failure = StatusError::expired(format!("too old resource version: {since}"));
     raw_line(out, "ERROR", &failure.to_status());
 }

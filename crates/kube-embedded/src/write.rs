@@ -20,9 +20,9 @@ pub use update::{Edit, change, replace};
 use super::{
     apply::Writer,
     builtin,
-    definitions::{self, Rules},
+    definitions::{self, ValidationRules},
     events,
-    failure::{Cause, Failure},
+    failure::{Cause, StatusError},
     kinds::{DEFINITIONS, Kind, View},
     object::{DEEPEST, Object, at, depth, map_mut, metadata_mut, text},
 };
@@ -34,7 +34,7 @@ pub struct WriteOptions {
     pub manager: String,
     pub unknown: Unknown,
     /// By what custom resources are judged besides their schemas.
-    pub rules: Rules,
+    pub rules: ValidationRules,
 }
 
 /// What becomes of a write with fields that its kind does not know.
@@ -63,9 +63,9 @@ impl Written {
         object: Arc<Object>,
         mut warnings: Vec<String>,
         options: &WriteOptions,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, StatusError> {
         if object.json.len() > LARGEST_OBJECT {
-            return Err(Failure::too_large(LARGEST_OBJECT));
+            return Err(StatusError::too_large(LARGEST_OBJECT));
         }
         if depth(&object.value) > DEEPEST {
             return Err(Failure::unprocessable(format!(
@@ -119,15 +119,15 @@ fn stored(kind: &Kind, sent: Value) -> Value {
 }
 
 /// Reads what a body says about itself: it must be an object of this kind.
-fn check_body(kind: &Kind, body: &mut Value) -> Result<(), Failure> {
+fn check_body(kind: &Kind, body: &mut Value) -> Result<(), StatusError> {
     if !body.is_object() {
-        return Err(Failure::bad_request("the body must be an object"));
+        return Err(StatusError::bad_request("the body must be an object"));
     }
     let api_version = kind.api_version.as_str();
     let sent = (text(body, "/apiVersion"), text(body, "/kind"));
     let fits = |sent: &str, own: &str| sent.is_empty() || sent == own;
     if !fits(sent.0, api_version) || !fits(sent.1, &kind.kind) {
-        return Err(Failure::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "the body is a {} of {}, but the path is of {} of {api_version}",
             sent.1, sent.0, kind.kind
         )));
@@ -139,15 +139,15 @@ fn check_body(kind: &Kind, body: &mut Value) -> Result<(), Failure> {
         .get("metadata")
         .is_some_and(|metadata| !metadata.is_object())
     {
-        return Err(Failure::bad_request("metadata must be an object"));
+        return Err(StatusError::bad_request("metadata must be an object"));
     }
     metadata_mut(body);
     Ok(())
 }
 
 /// An object without the types of its kind.
-fn unreadable(kind: &Kind, why: &str) -> Failure {
-    Failure::bad_request(format!("{}: {why}", cannot_be_handled(kind)))
+fn unreadable(kind: &Kind, why: &str) -> StatusError {
+    StatusError::bad_request(format!("{}: {why}", cannot_be_handled(kind)))
 }
 
 fn cannot_be_handled(kind: &Kind) -> String {
@@ -155,11 +155,11 @@ fn cannot_be_handled(kind: &Kind) -> String {
     format!("{kind} in version {version:?} cannot be handled as a {kind}")
 }
 
-fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), Failure> {
+fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), StatusError> {
     if causes.is_empty() {
         Ok(())
     } else {
-        Err(Failure::invalid(kind, name, causes))
+        Err(StatusError::invalid(kind, name, causes))
     }
 }
 
@@ -169,8 +169,8 @@ fn prune(
     kind: &Kind,
     value: &mut Value,
     options: &WriteOptions,
-    refusal: impl FnOnce(String) -> Failure,
-) -> Result<Vec<String>, Failure> {
+    refusal: impl FnOnce(String) -> StatusError,
+) -> Result<Vec<String>, StatusError> {
     let mut removed = builtin::conform(kind, value).map_err(|why| unreadable(kind, &why))?;
     if let Some(schema) = &kind.schema {
         schema.prune(value, true, "", &mut removed);
@@ -190,7 +190,7 @@ fn prune(
 }
 
 /// Defaults and validates a custom resource. What was wrong before and did not change is let be.
-fn settle(kind: &Kind, value: &mut Value, old: Option<&Value>, name: &str) -> Result<(), Failure> {
+fn settle(kind: &Kind, value: &mut Value, old: Option<&Value>, name: &str) -> Result<(), StatusError> {
     let Some(schema) = &kind.schema else {
         return Ok(());
     };
@@ -217,8 +217,8 @@ fn keep_rules(
     value: &Value,
     old: Option<&Value>,
     name: &str,
-    rules: Rules,
-) -> Result<(), Failure> {
+    rules: ValidationRules,
+) -> Result<(), StatusError> {
     let judge = rules.iter().find(|(judged, _)| *judged == &*kind.resource);
     let same = old.is_some_and(|old| old.get("spec") == value.get("spec"));
     let Some((_, judge)) = judge.filter(|_| !same) else {

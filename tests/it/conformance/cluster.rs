@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// An embedded cluster, served over HTTPS.
 pub async fn embedded(directory: &Path) -> (Cluster, Server) {
     let cluster = Cluster::open(ClusterOptions {
-        rules: &[],
+        validation_rules: &[],
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: CONTAINERS,

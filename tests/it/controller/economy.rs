@@ -104,8 +104,8 @@ async fn what_always_fails_is_tried_ever_more_seldom() {
         runs.create(&PostParams::default(), &docs_run("docs-fails"))
             .await
             .unwrap();
-        faults.struck(3).await;
-        let window = tokio::time::timeout(Duration::from_secs(3), faults.struck(12));
+        faults.wait_for_injected(3).await;
+        let window = tokio::time::timeout(Duration::from_secs(3), faults.wait_for_injected(12));
         assert!(window.await.is_err(), "{:?}", faults.counts());
         scene.end().await;
     }
@@ -141,6 +141,6 @@ async fn a_refusal_is_written_once_and_the_run_goes_on_when_it_is_lifted() {
     let message = run["status"]["message"].as_str().unwrap();
     assert!(message.contains("cannot create the Job"), "{message}");
     until(&runs, "docs-refused", settled).await;
-    assert_eq!(faults.counts()[0].struck, 5);
+    assert_eq!(faults.counts()[0].injected, 5);
     scene.end().await;
 }

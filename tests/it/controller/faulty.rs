@@ -112,7 +112,7 @@ async fn a_docs_run_comes_to_the_same_end_under_every_fault() {
             let fault = rule.then;
             let faults = Faults::new(Plan::of(rule));
             comes_through(&faults).await;
-            (fault, faults.counts()[0].struck)
+            (fault, faults.counts()[0].injected)
         })
         .buffer_unordered(24)
         .collect::<Vec<_>>()
@@ -134,7 +134,7 @@ async fn whatever_is_read_may_be_old_and_no_stage_is_made_twice() {
             let rules = vec![stale];
             let faults = Faults::new(Plan { seed, rules });
             comes_through(&faults).await;
-            faults.counts()[0].struck
+            faults.counts()[0].injected
         })
         .buffer_unordered(12)
         .collect::<Vec<u64>>()
@@ -150,7 +150,7 @@ async fn a_stage_whose_pod_is_told_of_late_is_judged_by_its_report() {
         .resources(&["pods"]);
     let faults = Faults::new(Plan::of(slow));
     comes_through(&faults).await;
-    assert!(faults.counts()[0].struck > 0);
+    assert!(faults.counts()[0].injected > 0);
 }
 
 /// The watch of the workspaces never tells of one: the run goes on in its own all the same, and gives it back.

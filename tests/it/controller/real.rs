@@ -46,7 +46,7 @@ impl Real {
             ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
         ];
         let cluster = Cluster::open(ClusterOptions {
-            rules: &[],
+            validation_rules: &[],
             directory: directory.path().join("cluster"),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 4,

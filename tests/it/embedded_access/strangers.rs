@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Options with which nobody is sent away for being slow.
 fn patient() -> ServerOptions {
     ServerOptions {
-        stranger_patience: Duration::from_secs(3600),
+        auth_timeout: Duration::from_secs(3600),
         ..ServerOptions::default()
     }
 }
@@ -301,8 +301,8 @@ async fn works(client: &Client) {
 #[tokio::test]
 async fn those_who_say_nothing_or_speak_too_slowly_are_sent_away() {
     let options = ServerOptions {
-        stranger_patience: Duration::from_millis(100),
-        idle_patience: Duration::from_millis(300),
+        auth_timeout: Duration::from_millis(100),
+        idle_timeout: Duration::from_millis(300),
         ..ServerOptions::default()
     };
     let served = Served::with(options).await;

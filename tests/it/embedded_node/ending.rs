@@ -276,7 +276,7 @@ async fn a_container_that_keeps_failing_waits_longer_and_its_last_log_is_the_pre
 async fn a_pod_that_began_and_ended_before_the_server_could_tell_is_told_of_in_full() {
     let directory = Home::new();
     let full = Limits {
-        free_bytes: u64::MAX,
+        min_free_bytes: u64::MAX,
         ..Limits::default()
     };
     let scene = open_with(directory.path(), 1, full).await;

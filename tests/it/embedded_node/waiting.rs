@@ -116,8 +116,8 @@ async fn pods_say_who_is_before_them_and_run_in_the_order_they_came_also_after_a
 async fn a_pod_waits_while_the_disk_is_full_and_goes_on_by_itself() {
     let directory = Home::new();
     let limits = Limits {
-        used_bytes: Some(1_000_000),
-        free_bytes: 0,
+        max_used_bytes: Some(1_000_000),
+        min_free_bytes: 0,
         ..Limits::default()
     };
     let scene = open_with(directory.path(), 1, limits).await;
@@ -149,7 +149,7 @@ async fn a_pod_waits_while_the_disk_is_full_and_goes_on_by_itself() {
 async fn a_pod_waits_while_the_disk_has_less_free_than_it_should() {
     let directory = Home::new();
     let limits = Limits {
-        free_bytes: u64::MAX,
+        min_free_bytes: u64::MAX,
         ..Limits::default()
     };
     let scene = open_with(directory.path(), 1, limits).await;

@@ -36,7 +36,7 @@ async fn the_embedded_cluster_keeps_the_rules_of_our_definitions() {
         max_containers: 0,
         environment: BTreeMap::new(),
         limits: Limits::default(),
-        rules: RULES,
+        validation_rules: RULES,
     })
     .await
     .unwrap();

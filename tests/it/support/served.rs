@@ -73,7 +73,7 @@ pub async fn open(directory: &Path, options: ServerOptions) -> (Cluster, Server)
 async fn cluster(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     let options = ClusterOptions {
-        rules: &[],
+        validation_rules: &[],
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers,

@@ -46,17 +46,17 @@ pub struct Rule {
     /// Of those after, each so many-th is due.
     #[serde(default = "one")]
     pub every: NonZeroU64,
-    /// So many are struck at most. `None`: no limit.
+    /// So many are injected at most. `None`: no limit.
     #[serde(default)]
     pub times: Option<u64>,
-    /// Share of the due ones that is struck.
+    /// Share of the due ones that is injected.
     #[serde(default)]
     pub chance: Chance,
     /// What happens.
     pub then: Fault,
 }
 
-/// What happens to a request that is struck.
+/// What happens to a request that is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
@@ -300,13 +300,13 @@ impl Rule {
             && any(&self.objects, &asked.name)
     }
 
-    /// Whether the request that was counted last is struck.
+    /// Whether the request that was counted last is injected.
     pub(super) fn is_due(&self, count: &Count, seed: u64, index: u64) -> bool {
         let Some(after) = count.matched.checked_sub(self.skip).filter(|&n| n > 0) else {
             return false;
         };
         after.is_multiple_of(self.every.get())
-            && self.times.is_none_or(|times| count.struck < times)
+            && self.times.is_none_or(|times| count.injected < times)
             && share(seed ^ (index << 48), count.matched) < self.chance.0
     }
 }

@@ -16,7 +16,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::{
     super::{
-        failure::Failure,
+        failure::StatusError,
         service::{ResponseBody, refusal},
     },
     Faults,
@@ -68,7 +68,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
         Box::pin(async move {
-            if faults.any() {
+            if !faults.is_empty() {
                 faults.answer(inner, request).await
             } else {
                 Ok(pass(inner, request).await.map(body::whole))
@@ -183,7 +183,7 @@ fn question<B>(request: &Request<B>) -> String {
 
 /// The refusal a rule asks for.
 fn refuse(rule: &str, code: u16, retry_after: Option<u32>, watch: bool) -> Response<FaultyBody> {
-    let mut failure = Failure::with_code(code, format!("a planted fault ({rule})"));
+    let mut failure = StatusError::with_code(code, format!("a planted fault ({rule})"));
     if let Some(seconds) = retry_after {
         failure.details = Some(json!({"retryAfterSeconds": seconds}));
     }

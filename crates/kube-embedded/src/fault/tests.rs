@@ -86,7 +86,7 @@ async fn what_is_lost_before_is_not_done_and_what_is_lost_after_is() {
         assert!(ask(service.clone(), "DELETE", ONE).await.is_ok());
         assert!(ask(service, "GET", ONE).await.is_ok());
         let count = &faults.counts()[0];
-        assert_eq!((count.matched, count.struck), (2, 1), "{fault:?}");
+        assert_eq!((count.matched, count.injected), (2, 1), "{fault:?}");
     }
 }
 
@@ -202,10 +202,10 @@ async fn whoever_waits_for_a_fault_is_told() {
     for _ in 0..3 {
         let _ = ask(service.clone(), "GET", ONE).await;
     }
-    faults.struck(1).await;
-    assert!(faults.struck(2).now_or_never().is_none());
+    faults.wait_for_injected(1).await;
+    assert!(faults.wait_for_injected(2).now_or_never().is_none());
     assert_eq!(
         faults.counts()[0].to_string(),
-        "rule 1: struck 1 of 3 requests"
+        "rule 1: injected 1 of 3 requests"
     );
 }

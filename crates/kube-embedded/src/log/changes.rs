@@ -16,12 +16,12 @@ type Listeners = HashMap<PathBuf, Vec<Weak<Notify>>>;
 ///
 /// The watcher's own thread asks for `listeners`, and the watcher waits for that thread: so `listeners` is never held
 /// while the watcher is called, and `watcher` is always taken first.
-pub struct Changes {
+pub struct LogNotifier {
     watcher: Mutex<RecommendedWatcher>,
     listeners: Arc<Mutex<Listeners>>,
 }
 
-impl Changes {
+impl LogNotifier {
     pub fn new() -> io::Result<Arc<Self>> {
         let listeners = Arc::new(Mutex::new(Listeners::new()));
         let told = Arc::clone(&listeners);
@@ -86,7 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// One who listens; stops when dropped.
 pub struct Listener {
-    changes: Arc<Changes>,
+    changes: Arc<LogNotifier>,
     directory: PathBuf,
     notify: Arc<Notify>,
 }

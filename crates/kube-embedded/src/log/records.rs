@@ -43,7 +43,7 @@ pub fn time(moment: Timestamp) -> String {
 
 /// What of a log is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct LogFilter {
     /// Pieces of lines written before this moment are left out.
     pub since: Option<Timestamp>,
     /// Each line opens with its time.
@@ -75,7 +75,7 @@ struct Open {
 
 impl Reader {
     #[must_use]
-    pub fn new(selection: &Selection) -> Self {
+    pub fn new(selection: &LogFilter) -> Self {
         Self {
             since: selection.since.map(time),
             timestamps: selection.timestamps,
@@ -239,7 +239,7 @@ mod tests {
                        2026-01-01T00:00:03.000000000Z stdout F o\n\
                        2026-01-01T00:00:04.000000000Z stdout P thr";
 
-    fn read(log: &str, selection: &Selection, step: usize) -> String {
+    fn read(log: &str, selection: &LogFilter, step: usize) -> String {
         let (mut reader, mut out) = (Reader::new(selection), Vec::new());
         for chunk in log.as_bytes().chunks(step) {
             reader.push(chunk, &mut out);
@@ -253,7 +253,7 @@ mod tests {
         let log = format!("{LOG}\n");
         for step in [1, 7, 1000] {
             assert_eq!(
-                read(&log, &Selection::default(), step),
+                read(&log, &LogFilter::default(), step),
                 "one\ntwo\noh\nthr",
                 "in steps of {step}"
             );
@@ -262,31 +262,31 @@ mod tests {
 
     #[test]
     fn a_record_still_being_written_waits() {
-        assert_eq!(read(LOG, &Selection::default(), 9), "one\ntwo\noh\n");
+        assert_eq!(read(LOG, &LogFilter::default(), 9), "one\ntwo\noh\n");
     }
 
     #[test]
     fn what_was_asked_for_is_what_comes() {
         let log = format!("{LOG}\n");
         let since = |text: &str| Some(text.parse::<Timestamp>().unwrap());
-        let plain = Selection::default();
+        let plain = LogFilter::default();
         for (selection, expected) in [
             (
-                Selection {
+                LogFilter {
                     since: since("2026-01-01T00:00:02.1Z"),
                     ..plain.clone()
                 },
                 "o\noh\nthr",
             ),
             (
-                Selection {
+                LogFilter {
                     limit: Some(6),
                     ..plain.clone()
                 },
                 "one\ntw",
             ),
             (
-                Selection {
+                LogFilter {
                     timestamps: true,
                     since: since("2026-01-01T00:00:02Z"),
                     ..plain
@@ -303,7 +303,7 @@ mod tests {
     fn an_endless_line_does_not_hold_the_other_stream_for_ever() {
         let line = format!("T stderr F {}\n", "e".repeat(1024));
         let log = format!("T stdout P begun\n{}", line.repeat(HELD / 1024 + 2));
-        let (mut reader, mut out) = (Reader::new(&Selection::default()), Vec::new());
+        let (mut reader, mut out) = (Reader::new(&LogFilter::default()), Vec::new());
         reader.push(log.as_bytes(), &mut out);
         assert!(out.starts_with(b"begun\neee"));
     }

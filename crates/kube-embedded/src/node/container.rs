@@ -333,7 +333,7 @@ fn last(path: &Path, limit: u64) -> Option<String> {
 /// The last of what a container wrote, as a kubelet cuts it: in the middle of a line.
 fn last_of_log(attempt: &Attempt) -> Option<String> {
     let (lines, bytes) = FALLBACK;
-    let text = log::end(attempt, lines, bytes).ok()?;
+    let text = log::last_lines(attempt, lines, bytes).ok()?;
     (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
 }
 

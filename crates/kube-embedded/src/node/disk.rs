@@ -68,13 +68,13 @@ fn taken(metadata: &fs::Metadata) -> u64 {
 pub fn pressure(state: &Path, limits: &Limits) -> io::Result<Option<String>> {
     let directory = state.display();
     let free = free(state)?;
-    if free < limits.free_bytes {
+    if free < limits.min_free_bytes {
         return Ok(Some(format!(
             "the disk of {directory} has {free} bytes free, {} are needed",
-            limits.free_bytes
+            limits.min_free_bytes
         )));
     }
-    let Some(most) = limits.used_bytes else {
+    let Some(most) = limits.max_used_bytes else {
         return Ok(None);
     };
     let usage = usage(state);
@@ -119,9 +119,9 @@ mod tests {
     fn a_disk_without_room_and_a_cluster_that_takes_too_much_are_told_with_their_bytes() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path();
-        let limits = |free_bytes, used_bytes| Limits {
-            free_bytes,
-            used_bytes,
+        let limits = |min_free_bytes, max_used_bytes| Limits {
+            min_free_bytes,
+            max_used_bytes,
             ..Limits::default()
         };
         assert_eq!(pressure(state, &limits(0, None)).unwrap(), None);

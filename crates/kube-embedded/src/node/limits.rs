@@ -8,9 +8,9 @@ pub struct Limits {
     /// Files that are kept of one log, the newest; at least one.
     pub log_files: u32,
     /// Bytes that have to be free on the disk before something is started.
-    pub free_bytes: u64,
+    pub min_free_bytes: u64,
     /// Bytes that logs and volumes may take together before nothing more is started; no bound when absent.
-    pub used_bytes: Option<u64>,
+    pub max_used_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -18,8 +18,8 @@ impl Default for Limits {
         Self {
             log_file_bytes: 10 * 1024 * 1024,
             log_files: 5,
-            free_bytes: 256 * 1024 * 1024,
-            used_bytes: None,
+            min_free_bytes: 256 * 1024 * 1024,
+            max_used_bytes: None,
         }
     }
 }

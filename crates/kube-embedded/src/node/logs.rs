@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use super::{container_directory, pod::attempts};
 use crate::{
     attempt::Attempt,
-    log::{self, Changes, LogOptions, Selection},
+    log::{self, LogNotifier, LogOptions, LogFilter},
 };
 
 /// The parameters of `GET pods/NAME/log`.
@@ -42,7 +42,7 @@ pub enum LogError {
 /// The logs below a state directory.
 pub struct Logs {
     directory: PathBuf,
-    changes: Arc<Changes>,
+    changes: Arc<LogNotifier>,
 }
 
 impl Logs {
@@ -50,7 +50,7 @@ impl Logs {
     pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
         Ok(Self {
             directory: directory.into(),
-            changes: Changes::new()?,
+            changes: LogNotifier::new()?,
         })
     }
 
@@ -84,7 +84,7 @@ impl Logs {
         let options = LogOptions {
             follow: query.follow,
             tail: query.tail_lines,
-            selection: Selection {
+            filter: LogFilter {
                 since: query.since_time.or(query.since_seconds.map(ago)),
                 timestamps: query.timestamps,
                 limit: query.limit_bytes,

@@ -115,7 +115,7 @@ impl Work {
         }
     }
 
-    /// Changes what is known, and has it written.
+    /// LogNotifier what is known, and has it written.
     fn note(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();

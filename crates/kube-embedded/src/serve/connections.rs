@@ -26,7 +26,7 @@ use tower::{Layer, ServiceExt};
 
 use super::{
     super::{
-        Failure, Service,
+        StatusError, Service,
         access::Access,
         fault::{self, Cut, Faulty, FaultyBody},
         service::refusal,
@@ -46,8 +46,8 @@ const LARGEST_HEAD: usize = 64 << 10;
 pub(super) struct Gate {
     access: Arc<Access>,
     service: Faulty<Service>,
-    stranger_patience: Duration,
-    idle_patience: Duration,
+    auth_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 impl Gate {
@@ -55,8 +55,8 @@ impl Gate {
         Self {
             access: Arc::new(access),
             service: options.faults.layer().layer(service),
-            stranger_patience: options.stranger_patience,
-            idle_patience: options.idle_patience,
+            auth_timeout: options.auth_timeout,
+            idle_timeout: options.idle_timeout,
         }
     }
 
@@ -70,7 +70,7 @@ impl Gate {
             visitor.admit();
             self.service.oneshot(request).await
         } else {
-            Ok(refusal(&Failure::unauthorized()).map(fault::whole))
+            Ok(refusal(&StatusError::unauthorized()).map(fault::whole))
         }
     }
 }
@@ -134,7 +134,7 @@ async fn connection(
 ) {
     // Answers are small and awaited: never held back to be sent together.
     drop(stream.set_nodelay(true));
-    let patience = gate.stranger_patience;
+    let patience = gate.auth_timeout;
     let mut serving = pin!(serve(stream, acceptor, gate, visitor.clone()));
     tokio::select! {
         () = &mut serving => return,
@@ -149,12 +149,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, gate: Gate, visitor: Ar
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
-    let idle_patience = gate.idle_patience;
+    let idle_timeout = gate.idle_timeout;
     let answer = service_fn(move |request| gate.clone().answer(request, visitor.clone()));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         // Runs from the end of an answer to the end of the next request's head.
-        .header_read_timeout(idle_patience)
+        .header_read_timeout(idle_timeout)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), answer)
         .await;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     discovery,
-    failure::Failure,
+    failure::StatusError,
     openapi,
     route::{Params, Target},
     store::State,
@@ -22,7 +22,7 @@ pub fn answer(
     target: &Target,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Response<ResponseBody>, Failure> {
+) -> Result<Response<ResponseBody>, StatusError> {
     let ok = StatusCode::OK;
     let registry = state.registry();
     let accept = header_text(headers, header::ACCEPT);
@@ -49,7 +49,7 @@ pub fn answer(
     };
     found
         .map(|value| json_response(ok, &value))
-        .ok_or_else(Failure::no_such_path)
+        .ok_or_else(StatusError::no_such_path)
 }
 
 /// A document, which whoever asked for it by its hash need not ask for again.
@@ -59,9 +59,9 @@ fn document(
     version: &str,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Response<ResponseBody>, Failure> {
+) -> Result<Response<ResponseBody>, StatusError> {
     let (hash, document) =
-        openapi::document(state, group, version).ok_or_else(Failure::no_such_path)?;
+        openapi::document(state, group, version).ok_or_else(StatusError::no_such_path)?;
     let tag = format!("\"{hash}\"");
     let mut response = if header_text(headers, header::IF_NONE_MATCH) == tag {
         bytes_response(StatusCode::NOT_MODIFIED, Bytes::new(), "application/json")
@@ -77,7 +77,7 @@ fn document(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(
         header::ETAG,
-        HeaderValue::try_from(tag).map_err(Failure::internal)?,
+        HeaderValue::try_from(tag).map_err(StatusError::internal)?,
     );
     Ok(response)
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::response::{ResponseBody, bytes_response};
 use crate::{
-    definitions::Rules,
+    definitions::ValidationRules,
     duplicates::duplicates,
-    failure::Failure,
+    failure::StatusError,
     form::Form,
     kinds::Kind,
     object::{Key, Object},
@@ -28,15 +28,15 @@ const LARGEST_BODY: usize = 3 << 20;
 /// Why a body cannot be read to its end.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-pub async fn read_body<B>(body: B) -> Result<Bytes, Failure>
+pub async fn read_body<B>(body: B) -> Result<Bytes, StatusError>
 where
     B: Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
     match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(all) => Ok(all.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large(LARGEST_BODY)),
-        Err(error) => Err(Failure::bad_request(format!(
+        Err(error) if error.is::<LengthLimitError>() => Err(StatusError::too_large(LARGEST_BODY)),
+        Err(error) => Err(StatusError::bad_request(format!(
             "cannot read the body: {error}"
         ))),
     }
@@ -50,7 +50,7 @@ pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
 }
 
 /// Reads a body that is JSON, YAML or protobuf.
-pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, StatusError> {
     let media_type = header_text(headers, header::CONTENT_TYPE);
     if media_type.contains("protobuf") {
         return protobuf::decode(body);
@@ -58,14 +58,14 @@ pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
     let plain = media_type.split(';').next().unwrap_or_default().trim();
     let json = ["", "application/json", "text/json"].contains(&plain) || plain.ends_with("+json");
     if !(json || plain.contains("yaml")) {
-        return Err(Failure::unsupported_media_type(&[
+        return Err(StatusError::unsupported_media_type(&[
             "application/json",
             "application/yaml",
             "application/vnd.kubernetes.protobuf",
         ]));
     }
     let wrong = |error: &dyn std::fmt::Display| {
-        Failure::bad_request(format!("the body cannot be read: {error}"))
+        StatusError::bad_request(format!("the body cannot be read: {error}"))
     };
     if plain.contains("yaml") {
         // JSON is YAML too, and quicker to read.
@@ -96,11 +96,11 @@ pub struct Call {
     pub form: Form,
     pub headers: HeaderMap,
     pub body: Bytes,
-    pub rules: Rules,
+    pub rules: ValidationRules,
 }
 
 impl Call {
-    pub fn scope(&self) -> Result<Scope, Failure> {
+    pub fn scope(&self) -> Result<Scope, StatusError> {
         let selector = Selector::parse(
             &self.kind,
             self.params.text("labelSelector"),
@@ -118,7 +118,7 @@ impl Call {
     }
 
     /// Options of a write, as one of the kinds of options it may have (`CreateOptions`, `PatchOptions` ...).
-    pub fn write_options(&self, options: &str) -> Result<WriteOptions, Failure> {
+    pub fn write_options(&self, options: &str) -> Result<WriteOptions, StatusError> {
         let words = ["Ignore", "Warn", "Strict"];
         let validation = self.params.one_of("fieldValidation", &words, options)?;
         let manager = match self.params.text("fieldManager") {
@@ -145,7 +145,7 @@ impl Call {
     }
 
     /// Warnings of keys that stand twice in the body, which is refused where unknown fields are.
-    pub fn duplicates(&self, unknown: Unknown) -> Result<Vec<String>, Failure> {
+    pub fn duplicates(&self, unknown: Unknown) -> Result<Vec<String>, StatusError> {
         if unknown == Unknown::Ignore {
             return Ok(Vec::new());
         }
@@ -157,14 +157,14 @@ impl Call {
             return Ok(warnings);
         }
         let Kind { kind, version, .. } = &*self.kind;
-        Err(Failure::bad_request(format!(
+        Err(StatusError::bad_request(format!(
             "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {}",
             warnings.join(", ")
         )))
     }
 
     /// Options of a DELETE: the body, and the query over it; and whether it is a dry run.
-    pub fn delete_options(&self) -> Result<(DeleteOptions, bool), Failure> {
+    pub fn delete_options(&self) -> Result<(DeleteOptions, bool), StatusError> {
         let body = if self.body.is_empty() {
             Value::Null
         } else {

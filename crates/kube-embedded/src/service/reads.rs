@@ -11,7 +11,7 @@ use super::{
     response::{ResponseBody, bytes_response, stream_response},
 };
 use crate::{
-    failure::{Cause, Failure},
+    failure::{Cause, StatusError},
     node::{LogError, LogQuery},
     options::{ListOptions, WatchOptions, revision},
     read::{self, Scope},
@@ -19,17 +19,17 @@ use crate::{
 };
 
 impl Service {
-    pub(super) fn get(&self, call: &Call, name: &str) -> Result<Response<ResponseBody>, Failure> {
+    pub(super) fn get(&self, call: &Call, name: &str) -> Result<Response<ResponseBody>, StatusError> {
         let state = self.store.read();
         if let Some(asked) = revision(call.params.text("resourceVersion"))?
             && asked > state.revision()
         {
-            return Err(Failure::too_new(asked, state.revision()));
+            return Err(StatusError::too_new(asked, state.revision()));
         }
         let object = state
             .get(&call.kind.resource, &call.key(name))
             .cloned()
-            .ok_or_else(|| Failure::not_found(&call.kind, name))?;
+            .ok_or_else(|| StatusError::not_found(&call.kind, name))?;
         drop(state);
         Ok(call.object(StatusCode::OK, &object))
     }
@@ -38,20 +38,20 @@ impl Service {
         &self,
         call: &Call,
         name: &str,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let found = self
             .store
             .read()
             .get(&call.kind.resource, &call.key(name))
             .cloned();
-        let object = found.ok_or_else(|| Failure::not_found(&call.kind, name))?;
+        let object = found.ok_or_else(|| StatusError::not_found(&call.kind, name))?;
         let pod = Pod::deserialize(&object.value)
-            .map_err(|error| Failure::internal(format!("the pod cannot be read: {error}")))?;
+            .map_err(|error| StatusError::internal(format!("the pod cannot be read: {error}")))?;
         let params = &call.params;
         let since_time = match params.text("sinceTime") {
             "" => None,
             text => Some(text.parse().map_err(|_| {
-                Failure::bad_request(format!("sinceTime is {text:?}, which is no such time"))
+                StatusError::bad_request(format!("sinceTime is {text:?}, which is no such time"))
             })?),
         };
         let query = LogQuery {
@@ -71,15 +71,15 @@ impl Service {
                 message: "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
                     .to_owned(),
             };
-            return Err(Failure::invalid(&call.kind, name, &[cause]));
+            return Err(StatusError::invalid(&call.kind, name, &[cause]));
         }
         let lines = self
             .logs
             .open(&pod, &query)
             .await
             .map_err(|error| match error {
-                LogError::BadRequest(why) => Failure::bad_request(why),
-                LogError::Read(_) => Failure::internal(error.to_string()),
+                LogError::BadRequest(why) => StatusError::bad_request(why),
+                LogError::Read(_) => StatusError::internal(error.to_string()),
             })?;
         // A log that cannot be read on ends: its reader asks again from where it was.
         let lines = lines.take_while(|bytes| std::future::ready(bytes.is_ok()));
@@ -87,7 +87,7 @@ impl Service {
         Ok(stream_response(lines, "text/plain"))
     }
 
-    pub(super) fn list(&self, call: &Call) -> Result<Response<ResponseBody>, Failure> {
+    pub(super) fn list(&self, call: &Call) -> Result<Response<ResponseBody>, StatusError> {
         let scope = call.scope()?;
         let options = ListOptions::read(&call.params)?;
         let body = read::list(&self.store.read(), &call.kind, &scope, &options)?;
@@ -98,7 +98,7 @@ impl Service {
         ))
     }
 
-    pub(super) fn watch(&self, call: &Call) -> Result<Response<ResponseBody>, Failure> {
+    pub(super) fn watch(&self, call: &Call) -> Result<Response<ResponseBody>, StatusError> {
         self.watch_scope(call, call.scope()?)
     }
 
@@ -106,7 +106,7 @@ impl Service {
         &self,
         call: &Call,
         scope: Scope,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let options = WatchOptions::read(&call.params)?;
         let lines = watch::open(&self.store, &call.kind, scope, &options)?;
         Ok(stream_response(lines, "application/json"))

@@ -7,7 +7,7 @@ use super::{
     call::parse_body,
     response::{ResponseBody, json_response},
 };
-use crate::{discovery, failure::Failure, kinds::api_version, route::ResourcePath};
+use crate::{discovery, failure::StatusError, kinds::api_version, route::ResourcePath};
 
 /// Answers a review of `plural`; `None` when it is none. Who holds the token may do everything.
 pub fn review(
@@ -15,7 +15,7 @@ pub fn review(
     path: &ResourcePath,
     headers: &HeaderMap,
     body: &[u8],
-) -> Option<Result<Response<ResponseBody>, Failure>> {
+) -> Option<Result<Response<ResponseBody>, StatusError>> {
     let known = discovery::REVIEWS.iter().find(|(group, plural, _)| {
         path.version == "v1" && path.group == *group && path.plural == *plural
     })?;
@@ -28,13 +28,13 @@ fn answer(
     path: &ResourcePath,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response<ResponseBody>, Failure> {
+) -> Result<Response<ResponseBody>, StatusError> {
     if method != Method::POST || path.name.is_some() {
-        return Err(Failure::method_not_allowed());
+        return Err(StatusError::method_not_allowed());
     }
     let mut review = parse_body(headers, body)?;
     if !review.is_object() {
-        return Err(Failure::bad_request("the body must be an object"));
+        return Err(StatusError::bad_request("the body must be an object"));
     }
     review["apiVersion"] = api_version(&path.group, &path.version).into();
     review["kind"] = kind.into();

@@ -11,7 +11,7 @@ use super::{
     response::{ResponseBody, bytes_response, json_response},
 };
 use crate::{
-    failure::Failure,
+    failure::StatusError,
     kinds::PODS,
     object::Key,
     options::ListOptions,
@@ -27,7 +27,7 @@ const APPLY: &str = "application/apply-patch+";
 const RETURNED: [&str; 2] = [PODS, "persistentvolumeclaims"];
 
 impl Service {
-    pub(super) async fn create(&self, call: Call) -> Result<Response<ResponseBody>, Failure> {
+    pub(super) async fn create(&self, call: Call) -> Result<Response<ResponseBody>, StatusError> {
         let body = parse_body(&call.headers, &call.body)?;
         let dry_run = call.params.dry_run("CreateOptions")?;
         let options = call.write_options("CreateOptions")?;
@@ -48,7 +48,7 @@ impl Service {
         call: Call,
         name: String,
         status: bool,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let body = parse_body(&call.headers, &call.body)?;
         self.change(call, name, status, Edit::Put(body)).await
     }
@@ -58,7 +58,7 @@ impl Service {
         call: Call,
         name: String,
         status: bool,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let media_type = header_text(&call.headers, header::CONTENT_TYPE);
         let edit = if media_type.starts_with(APPLY) {
             Edit::Apply {
@@ -77,7 +77,7 @@ impl Service {
                     accepted.push("application/strategic-merge-patch+json");
                 }
                 accepted.push("application/apply-patch+yaml");
-                return Err(Failure::unsupported_media_type(&accepted));
+                return Err(StatusError::unsupported_media_type(&accepted));
             };
             Edit::Patch(patch_type, parse_body(&call.headers, &call.body)?)
         };
@@ -90,7 +90,7 @@ impl Service {
         name: String,
         status: bool,
         edit: Edit,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let name_of_options = match edit {
             Edit::Put(_) => "UpdateOptions",
             Edit::Patch(..) | Edit::Apply { .. } => "PatchOptions",
@@ -125,7 +125,7 @@ impl Service {
         &self,
         call: Call,
         name: String,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let (options, dry_run) = call.delete_options()?;
         let (kind, key) = (Arc::clone(&call.kind), call.key(&name));
         let deleted = self
@@ -152,7 +152,7 @@ impl Service {
     pub(super) async fn delete_collection(
         &self,
         call: Call,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let (options, dry_run) = call.delete_options()?;
         let scope = call.scope()?;
         let body = read::list(&self.store.read(), &call.kind, &scope, &ListOptions::all())?;

@@ -15,7 +15,7 @@ use crate::{
     object::{Key, Object, text},
 };
 
-/// Changes kept for watches that come back, by resource.
+/// LogNotifier kept for watches that come back, by resource.
 const LOG_CHANGES: usize = 4096;
 /// Bytes those changes may hold, by resource: objects can be large.
 const LOG_BYTES: usize = 32 << 20;
@@ -43,7 +43,7 @@ pub struct Collection {
     objects: BTreeMap<Key, Arc<Object>>,
     log: VecDeque<Arc<Change>>,
     log_bytes: usize,
-    /// Changes up to this revision are no longer in the log.
+    /// LogNotifier up to this revision are no longer in the log.
     forgotten: u64,
     /// Wakes the watches.
     changed: watch::Sender<u64>,
@@ -81,7 +81,7 @@ impl Collection {
             .take_while(move |object| namespace.is_empty() || object.key.namespace == namespace)
     }
 
-    /// Changes after `revision`, oldest first; `None` when some of them are forgotten.
+    /// LogNotifier after `revision`, oldest first; `None` when some of them are forgotten.
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
         if revision < self.forgotten {
             return None;
@@ -128,7 +128,7 @@ impl Collection {
 /// Everything at one revision.
 pub struct State {
     revision: u64,
-    /// Changes before this process are not known.
+    /// LogNotifier before this process are not known.
     start: u64,
     collections: HashMap<ResourceId, Collection>,
     registry: Arc<Registry>,

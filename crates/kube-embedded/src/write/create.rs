@@ -8,7 +8,7 @@ use super::{
 use crate::{
     apply::Managers,
     builtin,
-    failure::{Cause, Failure},
+    failure::{Cause, StatusError},
     fields::Shape,
     kinds::{Kind, NAMESPACES},
     metadata,
@@ -23,7 +23,7 @@ pub fn create(
     namespace: &str,
     mut body: Value,
     options: &WriteOptions,
-) -> Result<Written, Failure> {
+) -> Result<Written, StatusError> {
     check_body(kind, &mut body)?;
     let value = stored(kind, body);
     create_owned(transaction, kind, namespace, value, options, None)
@@ -37,18 +37,18 @@ pub(super) fn create_owned(
     mut value: Value,
     options: &WriteOptions,
     managers: Option<Managers>,
-) -> Result<Written, Failure> {
+) -> Result<Written, StatusError> {
     let key = name_new(kind, namespace, &mut value)?;
     check_namespace(transaction, kind, &key)?;
     if transaction.get(&kind.resource, &key).is_some() {
-        return Err(Failure::already_exists(kind, &key.name));
+        return Err(StatusError::already_exists(kind, &key.name));
     }
     let metadata = metadata_mut(&mut value);
     if metadata
         .get("resourceVersion")
         .is_some_and(|version| version != "" && !version.is_null())
     {
-        return Err(Failure::bad_request(
+        return Err(StatusError::bad_request(
             "resourceVersion should not be set on objects to be created",
         ));
     }
@@ -87,15 +87,15 @@ pub(super) fn create_owned(
 }
 
 /// Gives a new object its name and namespace.
-fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, Failure> {
+fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, StatusError> {
     let sent = text(value, "/metadata/namespace").to_owned();
     let metadata = metadata_mut(value);
     if kind.namespaced {
         if namespace.is_empty() {
-            return Err(Failure::method_not_allowed());
+            return Err(StatusError::method_not_allowed());
         }
         if !sent.is_empty() && sent != namespace {
-            return Err(Failure::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "the namespace of the provided object does not match the namespace sent on the request: {sent:?} and {namespace:?}"
             )));
         }
@@ -117,7 +117,7 @@ fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, Fail
                 message: "Required value: name or generateName is required".to_owned(),
                 ..Cause::required("metadata.name")
             };
-            return Err(Failure::invalid(kind, "", &[cause]));
+            return Err(StatusError::invalid(kind, "", &[cause]));
         }
         // A generated name must leave room for what is made from it.
         let prefix: String = prefix.chars().take(58).collect();
@@ -131,7 +131,7 @@ fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, Fail
     };
     if let Err(why) = fits {
         let cause = Cause::invalid("metadata.name", &Value::from(name.clone()), why);
-        return Err(Failure::invalid(kind, &name, &[cause]));
+        return Err(StatusError::invalid(kind, &name, &[cause]));
     }
     Ok(Key::new(if kind.namespaced { namespace } else { "" }, name))
 }
@@ -147,7 +147,7 @@ fn random_suffix() -> String {
         .collect()
 }
 
-fn check_namespace(transaction: &Transaction<'_>, kind: &Kind, key: &Key) -> Result<(), Failure> {
+fn check_namespace(transaction: &Transaction<'_>, kind: &Kind, key: &Key) -> Result<(), StatusError> {
     if !kind.namespaced {
         return Ok(());
     }
@@ -156,13 +156,13 @@ fn check_namespace(transaction: &Transaction<'_>, kind: &Kind, key: &Key) -> Res
         return Ok(());
     };
     let Some(namespace) = transaction.get(&namespaces.resource, &Key::new("", name)) else {
-        return Err(Failure::not_found(&namespaces, name));
+        return Err(StatusError::not_found(&namespaces, name));
     };
     if namespace.is_deleting() {
         let why = format!(
             "unable to create new content in namespace {name} because it is being terminated"
         );
-        let mut failure = Failure::forbidden(kind, &key.name, why);
+        let mut failure = StatusError::forbidden(kind, &key.name, why);
         if let Some(details) = &mut failure.details {
             details["causes"] = json!([{"reason": "NamespaceTerminating", "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::replace;
 use crate::{
-    failure::Failure,
+    failure::StatusError,
     kinds::{JOBS, Kind, NAMESPACES, PODS},
     object::{Key, Object, add_finalizer, finalizers, metadata_mut, remove_finalizer, text},
     store::Transaction,
@@ -45,7 +45,7 @@ pub enum Propagation {
 
 impl DeleteOptions {
     /// Reads the body of a DELETE.
-    pub fn read(body: &Value) -> Result<Self, Failure> {
+    pub fn read(body: &Value) -> Result<Self, StatusError> {
         let string = |pointer: &str| {
             body.pointer(pointer)
                 .and_then(Value::as_str)
@@ -60,7 +60,7 @@ impl DeleteOptions {
         options.propagate(body["propagationPolicy"].as_str().unwrap_or_default())?;
         if let Some(orphan) = body["orphanDependents"].as_bool() {
             if options.propagation.is_some() {
-                return Err(Failure::unprocessable(
+                return Err(StatusError::unprocessable(
                     "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set",
                 ));
             }
@@ -74,14 +74,14 @@ impl DeleteOptions {
     }
 
     /// Takes a propagation policy by name; "" changes nothing.
-    pub fn propagate(&mut self, policy: &str) -> Result<(), Failure> {
+    pub fn propagate(&mut self, policy: &str) -> Result<(), StatusError> {
         self.propagation = match policy {
             "" => self.propagation,
             "Orphan" => Some(Propagation::Orphan),
             "Background" => Some(Propagation::Background),
             "Foreground" => Some(Propagation::Foreground),
             other => {
-                return Err(Failure::unprocessable(format!(
+                return Err(StatusError::unprocessable(format!(
                     "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
                 )));
             }
@@ -105,16 +105,16 @@ pub fn delete(
     kind: &Kind,
     key: &Key,
     options: &DeleteOptions,
-) -> Result<Deleted, Failure> {
+) -> Result<Deleted, StatusError> {
     let current = transaction
         .get(&kind.resource, key)
-        .ok_or_else(|| Failure::not_found(kind, &key.name))?;
+        .ok_or_else(|| StatusError::not_found(kind, &key.name))?;
     if &*kind.resource == NAMESPACES && IMMORTAL.contains(&key.name.as_str()) {
         let why = "this namespace may not be deleted";
-        return Err(Failure::forbidden(kind, &key.name, why));
+        return Err(StatusError::forbidden(kind, &key.name, why));
     }
     let precondition = |name: &str, wanted: &Option<String>, own: &str| match wanted {
-        Some(wanted) if wanted != own => Err(Failure::conflict(
+        Some(wanted) if wanted != own => Err(StatusError::conflict(
             kind,
             &key.name,
             format!(
@@ -177,7 +177,7 @@ pub fn delete(
         return transaction
             .remove(&kind.resource, key, value)
             .map(Deleted::Gone)
-            .ok_or_else(|| Failure::not_found(kind, &key.name));
+            .ok_or_else(|| StatusError::not_found(kind, &key.name));
     }
     if value == current.value {
         return Ok(Deleted::Begun(current));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    failure::{Cause, Failure},
+    failure::{Cause, StatusError},
     kinds::{Kind, LEASES},
     object::{Key, text},
 };
@@ -16,17 +16,17 @@ pub(super) fn check(
     new: &Value,
     status: bool,
     put: bool,
-) -> Result<(), Failure> {
+) -> Result<(), StatusError> {
     let name = text(new, "/metadata/name");
     if name != key.name && !name.is_empty() {
-        return Err(Failure::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             key.name
         )));
     }
     let namespace = text(new, "/metadata/namespace");
     if kind.namespaced && !namespace.is_empty() && namespace != key.namespace {
-        return Err(Failure::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "the namespace of the object ({namespace}) does not match the namespace on the URL ({})",
             key.namespace
         )));
@@ -38,12 +38,12 @@ pub(super) fn check(
             let why = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"
             );
-            return Err(Failure::conflict(kind, &key.name, why));
+            return Err(StatusError::conflict(kind, &key.name, why));
         }
         // A patch of the status takes any uid, as the real server does.
         if !status {
             let cause = Cause::invalid("metadata.uid", &Value::from(uid), "field is immutable");
-            return Err(Failure::invalid(kind, &key.name, &[cause]));
+            return Err(StatusError::invalid(kind, &key.name, &[cause]));
         }
     }
     let version = text(new, "/metadata/resourceVersion");
@@ -53,10 +53,10 @@ pub(super) fn check(
             &json!(0),
             "must be specified for an update",
         );
-        return Err(Failure::invalid(kind, &key.name, &[cause]));
+        return Err(StatusError::invalid(kind, &key.name, &[cause]));
     }
     if !version.is_empty() && version != text(old, "/metadata/resourceVersion") {
-        return Err(Failure::conflict(
+        return Err(StatusError::conflict(
             kind,
             &key.name,
             "the object has been modified; please apply your changes to the latest version and try again",

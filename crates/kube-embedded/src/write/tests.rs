@@ -56,10 +56,10 @@ impl Scene {
     async fn on<T: Send + 'static>(
         &self,
         resource: &str,
-        act: impl FnOnce(&mut crate::store::Transaction<'_>, &Kind) -> Result<T, Failure>
+        act: impl FnOnce(&mut crate::store::Transaction<'_>, &Kind) -> Result<T, StatusError>
         + Send
         + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, StatusError> {
         let kind = self.store.read().registry().of_resource(resource).cloned();
         let kind = kind.unwrap();
         self.store
@@ -72,7 +72,7 @@ impl Scene {
         resource: &str,
         body: Value,
         options: WriteOptions,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Written, StatusError> {
         self.on(resource, move |transaction, kind| {
             let namespace = if kind.namespaced { NAMESPACE } else { "" };
             create(transaction, kind, namespace, body, &options)
@@ -80,7 +80,7 @@ impl Scene {
         .await
     }
 
-    async fn create(&self, resource: &str, body: Value) -> Result<Value, Failure> {
+    async fn create(&self, resource: &str, body: Value) -> Result<Value, StatusError> {
         let written = self.create_as(resource, body, options("tester")).await;
         written.map(|written| written.object.value.clone())
     }
@@ -92,7 +92,7 @@ impl Scene {
         status: bool,
         edit: Edit,
         options: WriteOptions,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Value, StatusError> {
         let name = name.to_owned();
         self.on(resource, move |transaction, kind| {
             let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);
@@ -102,17 +102,17 @@ impl Scene {
         .await
     }
 
-    async fn edit(&self, resource: &str, name: &str, edit: Edit) -> Result<Value, Failure> {
+    async fn edit(&self, resource: &str, name: &str, edit: Edit) -> Result<Value, StatusError> {
         self.edit_as(resource, name, false, edit, options("tester"))
             .await
     }
 
-    async fn merge(&self, resource: &str, name: &str, patch: Value) -> Result<Value, Failure> {
+    async fn merge(&self, resource: &str, name: &str, patch: Value) -> Result<Value, StatusError> {
         self.edit(resource, name, Edit::Patch(PatchType::Merge, patch))
             .await
     }
 
-    async fn delete(&self, resource: &str, name: &str, body: Value) -> Result<Deleted, Failure> {
+    async fn delete(&self, resource: &str, name: &str, body: Value) -> Result<Deleted, StatusError> {
         let name = name.to_owned();
         self.on(resource, move |transaction, kind| {
             let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);

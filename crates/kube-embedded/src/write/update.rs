@@ -12,7 +12,7 @@ use super::{
 use crate::{
     apply::Managers,
     builtin,
-    failure::{Cause, Failure},
+    failure::{Cause, StatusError},
     fields::Shape,
     kinds::Kind,
     object::{Key, Object, finalizers, map_mut, metadata_mut, text},
@@ -37,7 +37,7 @@ pub fn change(
     status: bool,
     edit: Edit,
     options: &WriteOptions,
-) -> Result<Written, Failure> {
+) -> Result<Written, StatusError> {
     let now = now();
     let writer = options.writer(kind, status, &now);
     let Some(current) = transaction.get(&kind.resource, key) else {
@@ -45,7 +45,7 @@ pub fn change(
             Edit::Apply { config, .. } if !status => {
                 create_applied(transaction, kind, key, config, options)
             }
-            _ => Err(Failure::not_found(kind, &key.name)),
+            _ => Err(StatusError::not_found(kind, &key.name)),
         };
     };
     let old = &current.value;
@@ -93,7 +93,7 @@ pub fn change(
     }
     let warnings = prune(kind, &mut new, options, |why| match patched {
         // The API server blames the patch.
-        Some(patch) => Failure::unprocessable(format!(
+        Some(patch) => StatusError::unprocessable(format!(
             " \"\" is invalid: patch: Invalid value: {:?}: {why}",
             patch.to_string()
         )),
@@ -117,9 +117,9 @@ pub fn change(
 }
 
 /// What every applied configuration must be.
-fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Result<(), Failure> {
+fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Result<(), StatusError> {
     if options.manager.is_empty() {
-        return Err(Failure::unprocessable(
+        return Err(StatusError::unprocessable(
             "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
         ));
     }
@@ -127,10 +127,10 @@ fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Resu
         .get("managedFields")
         .is_some_and(|fields| *fields != json!([]))
     {
-        return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        return Err(StatusError::bad_request("metadata.managedFields must be nil"));
     }
     if text(config, "/apiVersion").is_empty() || text(config, "/kind").is_empty() {
-        return Err(Failure::bad_request(
+        return Err(StatusError::bad_request(
             "an applied configuration must name its apiVersion and kind",
         ));
     }
@@ -140,7 +140,7 @@ fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Resu
         schema.prune(config, true, "", &mut unknown);
     }
     if let Some(field) = unknown.first() {
-        return Err(Failure::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "failed to create typed patch object ({}/{}; {}, Kind={}): .{field}: field not declared in schema",
             text(config, "/metadata/namespace"),
             text(config, "/metadata/name"),
@@ -157,17 +157,17 @@ fn create_applied(
     key: &Key,
     mut config: Value,
     options: &WriteOptions,
-) -> Result<Written, Failure> {
+) -> Result<Written, StatusError> {
     check_config(kind, &mut config, options)?;
     let version = text(&config, "/metadata/resourceVersion");
     let uid = text(&config, "/metadata/uid");
     if !version.is_empty() || !uid.is_empty() {
         let why = "the object is not there, and a uid or resourceVersion was asked for";
-        return Err(Failure::conflict(kind, &key.name, why));
+        return Err(StatusError::conflict(kind, &key.name, why));
     }
     let name = text(&config, "/metadata/name");
     if !name.is_empty() && name != key.name {
-        return Err(Failure::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             key.name
         )));
@@ -219,7 +219,7 @@ fn keep_system_metadata(new: &mut Value, old: &Value) {
     }
 }
 
-fn check_finalizers(kind: &Kind, key: &Key, old: &Value, new: &Value) -> Result<(), Failure> {
+fn check_finalizers(kind: &Kind, key: &Key, old: &Value, new: &Value) -> Result<(), StatusError> {
     if old["metadata"].get("deletionTimestamp").is_none() {
         return Ok(());
     }
@@ -235,7 +235,7 @@ fn check_finalizers(kind: &Kind, key: &Key, old: &Value, new: &Value) -> Result<
             "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
         ),
     );
-    Err(Failure::invalid(kind, &key.name, &[cause]))
+    Err(StatusError::invalid(kind, &key.name, &[cause]))
 }
 
 fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
@@ -260,7 +260,7 @@ pub fn replace(
     kind: &Kind,
     key: &Key,
     value: Value,
-) -> Result<Arc<Object>, Failure> {
+) -> Result<Arc<Object>, StatusError> {
     let deleting = value["metadata"].get("deletionTimestamp").is_some();
     let graceful = value["metadata"]["deletionGracePeriodSeconds"]
         .as_i64()
@@ -269,7 +269,7 @@ pub fn replace(
     if deleting && !graceful && finalizers(&value).next().is_none() {
         return transaction
             .remove(&kind.resource, key, value)
-            .ok_or_else(|| Failure::not_found(kind, &key.name));
+            .ok_or_else(|| StatusError::not_found(kind, &key.name));
     }
     Ok(transaction.put(&kind.resource, key.clone(), value))
 }

@@ -108,7 +108,7 @@ fn strikes_at(index: u64, rule: &Rule, seed: u64) -> Vec<u64> {
         .filter(|_| {
             count.matched += 1;
             let due = rule.is_due(&count, seed, index);
-            count.struck += u64::from(due);
+            count.injected += u64::from(due);
             due
         })
         .collect()
@@ -118,7 +118,7 @@ fn strikes_at(index: u64, rule: &Rule, seed: u64) -> Vec<u64> {
 fn which_requests_are_struck_is_a_matter_of_counting() {
     let hang = || Rule::new(Fault::Hang);
     let all: Vec<u64> = (1..=12).collect();
-    for (rule, struck) in [
+    for (rule, injected) in [
         (hang(), &*all),
         (hang().nth(3), &[3]),
         (hang().from_nth(10), &[10, 11, 12]),
@@ -126,7 +126,7 @@ fn which_requests_are_struck_is_a_matter_of_counting() {
         (hang().from_nth(4).every(3).times(2), &[6, 9]),
         (hang().times(0), &[]),
     ] {
-        assert_eq!(strikes(&rule, 0), struck, "{rule:?}");
+        assert_eq!(strikes(&rule, 0), injected, "{rule:?}");
     }
 }
 
@@ -141,6 +141,6 @@ fn chance_is_the_seeds_and_keeps_its_share() {
         strikes_at(1, &rule, 7),
         "the rules of a plan choose each for itself"
     );
-    let struck = (0..10_000).filter(|&n| share(7, n) < 0.25).count();
-    assert!((2_300..2_700).contains(&struck), "{struck} of 10,000");
+    let injected = (0..10_000).filter(|&n| share(7, n) < 0.25).count();
+    assert!((2_300..2_700).contains(&injected), "{injected} of 10,000");
 }
