@@ -14,7 +14,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use flightdeck_core::resources::{self, Kind};
+use flightdeck_core::{
+    resources::{self, Kind},
+    runs::naming::ANNOTATION_INHERIT_ENV,
+};
 use flightdeck_host::{
     forge::stand_in::{self, StandIn, StandInOptions},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
@@ -22,7 +25,7 @@ use flightdeck_host::{
 use flightdeck_worker::controller::{
     self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
 };
-use kube_embedded::{Cluster, ClusterOptions, Limits, ValidationRules, fault::Faults};
+use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, fault::Faults};
 
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
@@ -38,6 +41,16 @@ pub const RULES: ValidationRules = &[
         judge(Kind::Code, new, old)
     }),
 ];
+
+/// The names under which the embedded cluster presents itself.
+#[must_use]
+pub fn identity() -> Identity {
+    Identity {
+        component: "flightdeck-embedded".to_owned(),
+        inherit_env_annotation: ANNOTATION_INHERIT_ENV.to_owned(),
+        ..Identity::new("flightdeck", env!("CARGO_PKG_VERSION"))
+    }
+}
 
 fn judge(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
     let old = old.map(|old| &old["spec"]);
@@ -179,6 +192,7 @@ impl Engine {
             environment: options.environment,
             limits: limits(&options.settings.embedded),
             validation_rules: RULES,
+            identity: identity(),
         })
         .await?;
         controller::install_crds(cluster.client()).await?;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use flightdeck::daemon;
 use futures::AsyncReadExt;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -77,6 +78,7 @@ async fn open_with(directory: &Path, max_containers: usize, limits: Limits) -> S
     ];
     let cluster = Cluster::open(ClusterOptions {
         validation_rules: &[],
+        identity: daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers,
@@ -770,6 +772,8 @@ async fn a_log_that_cannot_be_had_says_why() {
 #[test]
 fn the_node_and_the_runs_mean_the_same_annotation() {
     use flightdeck_core::runs::naming;
-    use kube_embedded::node;
-    assert_eq!(node::INHERIT_ANNOTATION, naming::ANNOTATION_INHERIT_ENV);
+    assert_eq!(
+        daemon::identity().inherit_env_annotation,
+        naming::ANNOTATION_INHERIT_ENV
+    );
 }

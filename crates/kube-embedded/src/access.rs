@@ -48,7 +48,7 @@ pub(super) struct Access {
 
 impl Access {
     /// Reads what an earlier start made, or makes it.
-    pub fn open(directory: &Path) -> Result<Self, AccessError> {
+    pub fn open(directory: &Path, name: &str) -> Result<Self, AccessError> {
         let path = directory.join("access.json");
         let read = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).ok(),
@@ -63,18 +63,18 @@ impl Access {
         // One that cannot be read any more is made anew: nothing depends on it but the kubeconfig, which is written with it.
         match read {
             Some(access) => Ok(access),
-            None => Self::make(),
+            None => Self::make(name),
         }
     }
 
-    fn make() -> Result<Self, AccessError> {
-        let name = |common: &str| {
-            let mut name = DistinguishedName::new();
-            name.push(DnType::CommonName, common);
-            name
+    fn make(name: &str) -> Result<Self, AccessError> {
+        let subject = |common_name: String| {
+            let mut subject = DistinguishedName::new();
+            subject.push(DnType::CommonName, common_name);
+            subject
         };
         let mut authority = CertificateParams::new(Vec::<String>::new())?;
-        authority.distinguished_name = name("flightdeck embedded authority");
+        authority.distinguished_name = subject(format!("{name} embedded authority"));
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let authority_key = KeyPair::generate()?;
@@ -85,7 +85,7 @@ impl Access {
             "localhost".to_owned(),
             Ipv4Addr::LOCALHOST.to_string(),
         ])?;
-        server.distinguished_name = name("flightdeck embedded");
+        server.distinguished_name = subject(format!("{name} embedded"));
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;
@@ -104,6 +104,7 @@ impl Access {
     pub fn write(
         &self,
         directory: &Path,
+        name: &str,
         address: &str,
     ) -> Result<std::path::PathBuf, AccessError> {
         let put = |name: &str, bytes: &[u8]| {
@@ -122,9 +123,9 @@ impl Access {
         let authority = BASE64_STANDARD.encode(&self.authority);
         let token = &self.token;
         let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: flightdeck\nclusters:\n- name: flightdeck\n  cluster:\n    server: {address}\n    \
-             certificate-authority-data: {authority}\nusers:\n- name: flightdeck\n  user:\n    token: {token}\ncontexts:\n- name: flightdeck\n  \
-             context:\n    cluster: flightdeck\n    user: flightdeck\n    namespace: default\n"
+            "apiVersion: v1\nkind: Config\ncurrent-context: {name}\nclusters:\n- name: {name}\n  cluster:\n    server: {address}\n    \
+             certificate-authority-data: {authority}\nusers:\n- name: {name}\n  user:\n    token: {token}\ncontexts:\n- name: {name}\n  \
+             context:\n    cluster: {name}\n    user: {name}\n    namespace: default\n"
         );
         put("kubeconfig.yaml", kubeconfig.as_bytes())
     }
@@ -178,7 +179,7 @@ mod tests {
     fn only_the_whole_token_is_admitted() {
         let access = Access {
             token: "secret".into(),
-            ..Access::make().unwrap()
+            ..Access::make("test").unwrap()
         };
         for (header, admitted) in [
             (Some("Bearer secret"), true),
@@ -200,21 +201,21 @@ mod tests {
     #[test]
     fn what_was_made_once_is_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Access::open(directory.path()).unwrap();
+        let first = Access::open(directory.path(), "test").unwrap();
         first
-            .write(directory.path(), "https://127.0.0.1:1")
+            .write(directory.path(), "test", "https://127.0.0.1:1")
             .unwrap();
-        assert_eq!(Access::open(directory.path()).unwrap().token, first.token);
+        assert_eq!(Access::open(directory.path(), "test").unwrap().token, first.token);
         first.tls().unwrap();
     }
     #[test]
     fn what_cannot_be_read_any_more_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("access.json"), "{\"token\": \"ab").unwrap();
-        let access = Access::open(directory.path()).unwrap();
+        let access = Access::open(directory.path(), "test").unwrap();
         access.tls().unwrap();
         let address = "https://127.0.0.1:1";
-        access.write(directory.path(), address).unwrap();
-        assert_eq!(Access::open(directory.path()).unwrap().token, access.token);
+        access.write(directory.path(), "test", address).unwrap();
+        assert_eq!(Access::open(directory.path(), "test").unwrap().token, access.token);
     }
 }

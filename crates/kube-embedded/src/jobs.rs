@@ -21,7 +21,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::node::{MANAGER, Recorder};
+use super::node::Recorder;
 use plan::Plan;
 
 /// How soon what failed is tried again.
@@ -39,14 +39,16 @@ enum JobError {
 struct Around {
     client: Client,
     recorder: Recorder,
+    /// Field manager.
+    component: String,
 }
 
 /// Runs until dropped.
-pub async fn run(client: Client, recorder: Recorder) {
+pub async fn run(client: Client, recorder: Recorder, component: String) {
     let all = watcher::Config::default();
     Controller::new(Api::<Job>::all(client.clone()), all.clone())
         .owns(Api::<Pod>::all(client.clone()), all)
-        .run(reconcile, retry, Arc::new(Around { client, recorder }))
+        .run(reconcile, retry, Arc::new(Around { client, recorder, component }))
         .for_each(|outcome| async {
             if let Err(error) = outcome {
                 tracing::debug!(%error, "a Job could not be brought forward");
@@ -80,7 +82,7 @@ async fn reconcile(job: Arc<Job>, around: Arc<Around>) -> Result<Action, JobErro
     let now = Timestamp::now();
     let plan = plan::plan(&job, &own.collect::<Vec<_>>(), now);
     let wake = plan.wake;
-    apply(&job, plan, &jobs, &pods, &around.recorder).await?;
+    apply(&job, plan, &jobs, &pods, &around).await?;
     Ok(wake.map_or_else(Action::await_change, |wake| {
         let wait = wake.duration_since(now).unsigned_abs();
         Action::requeue(wait)
@@ -92,8 +94,9 @@ async fn apply(
     plan: Plan,
     jobs: &Api<Job>,
     pods: &Api<Pod>,
-    recorder: &Recorder,
+    around: &Around,
 ) -> Result<(), JobError> {
+    let Around { recorder, component, .. } = around;
     let about = job.object_ref(&());
     for pod in &plan.delete {
         let deleted = pods.delete(&pod.name_any(), &background(pod.uid())).await;
@@ -105,7 +108,7 @@ async fn apply(
     }
     if let Some(pod) = &plan.create {
         let parameters = PostParams {
-            field_manager: Some(MANAGER.to_owned()),
+            field_manager: Some(component.clone()),
             ..PostParams::default()
         };
         let created = pods.create(&parameters, pod).await;
@@ -129,7 +132,7 @@ async fn apply(
         ]);
         let patch = Patch::<Job>::Json(serde_json::from_value(patch)?);
         let parameters = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
+            field_manager: Some(component.clone()),
             ..PatchParams::default()
         };
         let written = jobs

@@ -45,6 +45,7 @@ mod failure;
 pub mod fault;
 mod fields;
 mod form;
+mod identity;
 mod jobs;
 mod json_path;
 mod kinds;
@@ -76,6 +77,7 @@ use tokio::task::JoinHandle;
 
 pub use definitions::{ValidationRule, ValidationRules};
 pub use failure::StatusError;
+pub use identity::Identity;
 pub use service::{ResponseBody, Service};
 pub use store::DiskError;
 
@@ -103,6 +105,23 @@ pub struct ClusterOptions {
     pub limits: Limits,
     /// What the definitions of custom resources say in CEL, which is not evaluated here.
     pub validation_rules: ValidationRules,
+    /// Names under which the cluster presents itself.
+    pub identity: Identity,
+}
+
+impl ClusterOptions {
+    /// Returns options for an API without node and Job controller, stored in `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            program: PathBuf::new(),
+            max_containers: 0,
+            environment: BTreeMap::new(),
+            limits: Limits::default(),
+            validation_rules: &[],
+            identity: Identity::default(),
+        }
+    }
 }
 
 /// Why a cluster cannot be opened.
@@ -120,6 +139,7 @@ pub enum OpenError {
 pub struct Cluster {
     store: Store,
     service: Service,
+    identity: Identity,
     collector: JoinHandle<()>,
     node: Option<NodeHandle>,
 }
@@ -132,6 +152,7 @@ impl From<ClusterOptions> for NodeOptions {
             max_containers: options.max_containers,
             environment: options.environment,
             limits: options.limits,
+            identity: options.identity,
         }
     }
 }
@@ -141,10 +162,16 @@ impl Cluster {
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
         let (store, changes) = Store::open(&options.directory)?;
         let logs = Logs::new(&options.directory).map_err(OpenError::Node)?;
-        let service = Service::new(store.clone(), logs, options.validation_rules);
+        let service = Service::new(
+            store.clone(),
+            logs,
+            options.validation_rules,
+            options.identity.clone(),
+        );
         make_usual_namespaces(&store).await?;
         let collector = tokio::spawn(collect::run(store.clone(), changes));
         let client = kube::Client::new(service.clone(), "default");
+        let identity = options.identity.clone();
         let node = if options.max_containers > 0 {
             Some(node::start(client, options.into()).map_err(OpenError::Node)?)
         } else {
@@ -153,6 +180,7 @@ impl Cluster {
         Ok(Self {
             store,
             service,
+            identity,
             collector,
             node,
         })
@@ -166,6 +194,11 @@ impl Cluster {
     /// The API itself.
     pub fn service(&self) -> Service {
         self.service.clone()
+    }
+
+    /// Returns the names under which the cluster presents itself.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Kills every container, and starts none any more. Resolves when no process of any is left.

@@ -53,34 +53,32 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use super::{attempt::Attempt, jobs};
+use super::{Identity, attempt::Attempt, jobs};
 use claims::Claims;
 use pod::{Arrival, Seen};
 use queue::{Queue, Ticket};
 
 pub use disk::{Usage, usage};
-pub use environment::INHERIT_ANNOTATION;
 pub use limits::Limits;
 pub use logs::{LogError, LogQuery, Logs};
 pub(super) use recorder::Recorder;
 
 /// Name of the only node.
 const NODE_NAME: &str = "embedded";
-/// Field manager of what this node and its Job controller write.
-pub(super) const MANAGER: &str = "flightdeck-embedded";
 
 /// What a node is made of.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     /// State directory: logs, volumes, claims.
     pub directory: PathBuf,
-    /// This program: the shim of every container, and `flightdeck` in its PATH.
+    /// See [`crate::ClusterOptions::program`].
     pub program: PathBuf,
     /// Containers that run at the same time.
     pub max_containers: usize,
     /// The environment that containers are given parts of.
     pub environment: BTreeMap<String, String>,
     pub limits: Limits,
+    pub identity: Identity,
 }
 
 /// What the parts of a node share.
@@ -113,8 +111,8 @@ pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
     for directory in [&programs, &options.directory.join("pods")] {
         fs::create_dir_all(directory)?;
     }
-    link(&options.program, &programs.join("flightdeck"))?;
-    let (recorder, recording) = Recorder::new(client.clone());
+    link(&options.program, &programs.join(&options.identity.name))?;
+    let (recorder, recording) = Recorder::new(client.clone(), &options.identity.component);
     let node = Arc::new(Node {
         programs,
         queue: Queue::new(options.max_containers),
@@ -247,7 +245,8 @@ struct Runner {
 async fn run(node: Arc<Node>, recording: impl Future<Output = ()> + Send + 'static) {
     let mut tasks = JoinSet::new();
     tasks.spawn(recording);
-    tasks.spawn(jobs::run(node.client.clone(), node.recorder.clone()));
+    let component = node.options.identity.component.clone();
+    tasks.spawn(jobs::run(node.client.clone(), node.recorder.clone(), component));
     let pods = Api::<Pod>::all(node.client.clone());
     let pods = watcher(pods, watcher::Config::default()).default_backoff();
     let all = Api::<PersistentVolumeClaim>::all(node.client.clone());

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
+    Identity,
     discovery::REVIEWS,
     kinds::{DEFINITIONS, Kind},
     object::{Key, Object, child_mut, list, map_mut},
@@ -26,8 +27,8 @@ const SCHEMAS: &str = "#/components/schemas/";
 pub type GroupVersion = (String, String);
 
 /// `/openapi/v3`: where each document is. The address changes with the document.
-pub fn index(state: &State) -> Value {
-    let paths: Map<String, Value> = group_versions(state)
+pub fn index(state: &State, identity: &Identity) -> Value {
+    let paths: Map<String, Value> = group_versions(state, identity)
         .into_iter()
         .map(|((group, version), hash)| {
             let path = path_of(&group, &version);
@@ -39,8 +40,13 @@ pub fn index(state: &State) -> Value {
 }
 
 /// `/openapi/v3/apis/GROUP/VERSION`, with its hash.
-pub fn document(state: &State, group: &str, version: &str) -> Option<(String, Value)> {
-    let hash = group_versions(state).remove(&(group.to_owned(), version.to_owned()))?;
+pub fn document(
+    state: &State,
+    identity: &Identity,
+    group: &str,
+    version: &str,
+) -> Option<(String, Value)> {
+    let hash = group_versions(state, identity).remove(&(group.to_owned(), version.to_owned()))?;
     let mut paths = Map::new();
     let mut schemas = builtin::schemas(group, version);
     let kinds = state.registry().kinds();
@@ -60,7 +66,7 @@ pub fn document(state: &State, group: &str, version: &str) -> Option<(String, Va
     }
     let document = json!({
         "openapi": "3.0.0",
-        "info": {"title": TITLE, "version": concat!("v1.33.0+flightdeck-", env!("CARGO_PKG_VERSION"))},
+        "info": {"title": TITLE, "version": identity.git_version()},
         "paths": paths,
         "components": {"schemas": schemas},
     });
@@ -76,12 +82,16 @@ fn path_of(group: &str, version: &str) -> String {
 }
 
 /// Every group and version there is, with a hash of what its document is made of.
-fn group_versions(state: &State) -> BTreeMap<GroupVersion, String> {
+fn group_versions(state: &State, identity: &Identity) -> BTreeMap<GroupVersion, String> {
     let mut sources: BTreeMap<GroupVersion, Sha256> = BTreeMap::new();
+    // The version stands in the documents, and the schemas of built-in kinds change with this crate.
+    let seed = || {
+        Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")).chain_update(identity.git_version())
+    };
     for kind in state.registry().kinds() {
         let source = sources
             .entry((kind.group.clone(), kind.version.clone()))
-            .or_insert_with(|| Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")));
+            .or_insert_with(seed);
         source.update(&kind.kind);
         if let Some(definition) = definition(state, kind) {
             source.update(definition.uid());
@@ -91,7 +101,7 @@ fn group_versions(state: &State) -> BTreeMap<GroupVersion, String> {
     for (review, ..) in REVIEWS {
         sources
             .entry((review.to_owned(), "v1".to_owned()))
-            .or_insert_with(|| Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")));
+            .or_insert_with(seed);
     }
     sources
         .into_iter()

@@ -74,16 +74,17 @@ impl Server {
         directory: &Path,
         options: ServerOptions,
     ) -> Result<Self, ServeError> {
-        let mut access = Access::open(directory)?;
+        let identity = cluster.identity();
+        let mut access = Access::open(directory, &identity.name)?;
         let listener = listen(access.port).await.map_err(ServeError::Listen)?;
         access.port = listener.local_addr().map_err(ServeError::Listen)?.port();
         let address = format!("https://{}:{}", Ipv4Addr::LOCALHOST, access.port);
-        let kubeconfig = access.write(directory, &address)?;
+        let kubeconfig = access.write(directory, &identity.name, &address)?;
         let acceptor = TlsAcceptor::from(Arc::new(access.tls()?));
         let endpoint = Endpoint {
             address,
             pid: i32::try_from(std::process::id()).unwrap_or_default(),
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: identity.version.clone(),
             kubeconfig,
             fault_rules: options.faults.counts().len(),
         };

@@ -19,6 +19,7 @@ use http::{Method, Request, Response, header};
 use hyper::body::Body;
 
 use super::{
+    Identity,
     definitions::ValidationRules,
     failure::StatusError,
     form::{Form, Include},
@@ -38,12 +39,22 @@ pub struct Service {
     store: Store,
     logs: Arc<Logs>,
     rules: ValidationRules,
+    identity: Arc<Identity>,
 }
 
 impl Service {
-    pub(super) fn new(store: Store, logs: Logs, rules: ValidationRules) -> Self {
-        let logs = Arc::new(logs);
-        Self { store, logs, rules }
+    pub(super) fn new(
+        store: Store,
+        logs: Logs,
+        rules: ValidationRules,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            store,
+            logs: Arc::new(logs),
+            rules,
+            identity: Arc::new(identity),
+        }
     }
 }
 
@@ -122,7 +133,13 @@ impl Service {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(StatusError::method_not_allowed());
         }
-        about::answer(&self.store.read(), &target, &head.uri, &head.headers)
+        about::answer(
+            &self.store.read(),
+            &self.identity,
+            &target,
+            &head.uri,
+            &head.headers,
+        )
     }
 
     async fn resource(

@@ -11,10 +11,6 @@ use super::{
     sources::{Missing, Source, Sources},
 };
 
-/// Annotation of a pod: names that a container may take from the node's own environment, written as
-/// `<container>=NAME,NAME;<container>=NAME`.
-pub const INHERIT_ANNOTATION: &str = "embedded.flightdeck.dev/inherit-env";
-
 /// Names every container gets from the node; with them all that begin with `LC_`. Nothing else is handed on unasked.
 const INHERITED: [&str; 8] = [
     "HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER",
@@ -31,6 +27,8 @@ pub struct Around<'a> {
     pub node: &'a BTreeMap<String, String>,
     /// Directory put in front of the PATH.
     pub programs: &'a Path,
+    /// Key of the annotation that lists variables to inherit; see [`crate::Identity`].
+    pub inherit_annotation: &'a str,
 }
 
 /// The variables `container` declares, in the order Kubernetes resolves them, paths not yet translated.
@@ -151,7 +149,7 @@ pub fn whole(
     around: &Around<'_>,
     paths: &Paths,
 ) -> BTreeMap<String, String> {
-    let asked = asked(container, around.pod);
+    let asked = asked(container, around);
     let mut all: BTreeMap<String, String> = around
         .node
         .iter()
@@ -172,10 +170,11 @@ pub fn whole(
 }
 
 /// Names that the pod's annotation gives to `container`.
-fn asked<'a>(container: &str, pod: &'a Pod) -> Vec<&'a str> {
-    let annotation = pod
+fn asked<'a>(container: &str, around: &Around<'a>) -> Vec<&'a str> {
+    let annotation = around
+        .pod
         .annotations()
-        .get(INHERIT_ANNOTATION)
+        .get(around.inherit_annotation)
         .map_or("", String::as_str);
     annotation
         .split(';')
@@ -194,10 +193,12 @@ mod tests {
 
     use super::{super::sources::Data, *};
 
+    const INHERIT: &str = "test/inherit-env";
+
     fn pod() -> Pod {
         serde_json::from_value(json!({
             "metadata": {"name": "p", "namespace": "n", "labels": {"a/b": "c"},
-                "annotations": {INHERIT_ANNOTATION: "main=TOKEN, AGENT ;other=SECRET"}},
+                "annotations": {INHERIT: "main=TOKEN, AGENT ;other=SECRET"}},
         }))
         .unwrap()
     }
@@ -227,6 +228,7 @@ mod tests {
             sources: &sources,
             node: &node,
             programs: Path::new("/bin"),
+            inherit_annotation: INHERIT,
         };
         declared(&container, &around)
     }
@@ -301,6 +303,7 @@ mod tests {
             sources: &sources,
             node: &node,
             programs: Path::new("/state/bin"),
+            inherit_annotation: INHERIT,
         };
         let paths = Paths::new([("/workspace".to_owned(), PathBuf::from("/state/claim"))]);
         let declared = BTreeMap::from([("HOME".to_owned(), "/workspace/home".to_owned())]);

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::{
-    MANAGER, Node,
+    Node,
     queue::{Place, Ticket},
     status::Known,
 };

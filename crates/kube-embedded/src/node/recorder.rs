@@ -17,7 +17,7 @@ use kube::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{MANAGER, NODE_NAME};
+use super::NODE_NAME;
 
 /// Longest message, in bytes: what events.k8s.io allows.
 const LONGEST: usize = 1024;
@@ -37,12 +37,13 @@ struct Note {
 
 impl Recorder {
     /// A recorder, and the work of writing what it takes down.
-    pub fn new(client: Client) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub fn new(client: Client, component: &str) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let component = component.to_owned();
         let (sender, mut notes) = mpsc::unbounded_channel();
         let work = async move {
             let mut written = HashMap::new();
             while let Some(note) = notes.recv().await {
-                if let Err(error) = write(&client, note, &mut written).await {
+                if let Err(error) = write(&client, &component, note, &mut written).await {
                     tracing::debug!(%error, "an Event cannot be written");
                 }
             }
@@ -87,6 +88,7 @@ type Sameness = (Option<String>, Option<String>, String, String);
 
 async fn write(
     client: &Client,
+    component: &str,
     note: Note,
     written: &mut HashMap<Sameness, (String, i32)>,
 ) -> kube::Result<()> {
@@ -130,10 +132,10 @@ async fn write(
         last_timestamp: Some(Time(now)),
         count: Some(1),
         source: Some(EventSource {
-            component: Some(MANAGER.to_owned()),
+            component: Some(component.to_owned()),
             host: Some(NODE_NAME.to_owned()),
         }),
-        reporting_component: Some(MANAGER.to_owned()),
+        reporting_component: Some(component.to_owned()),
         reporting_instance: Some(NODE_NAME.to_owned()),
         ..Event::default()
     };

@@ -9,6 +9,7 @@ use super::{
     response::{ResponseBody, bytes_response, json_response},
 };
 use crate::{
+    Identity,
     discovery,
     failure::StatusError,
     openapi,
@@ -19,6 +20,7 @@ use crate::{
 /// Answers a GET of something that is no resource.
 pub fn answer(
     state: &State,
+    identity: &Identity,
     target: &Target,
     uri: &Uri,
     headers: &HeaderMap,
@@ -33,7 +35,7 @@ pub fn answer(
         return Ok(bytes_response(ok, value.to_string().into(), media_type));
     }
     let found = match target {
-        Target::Version => Some(version()),
+        Target::Version => Some(version(identity)),
         Target::Health => {
             return Ok(bytes_response(ok, Bytes::from_static(b"ok"), "text/plain"));
         }
@@ -41,9 +43,9 @@ pub fn answer(
         Target::Groups => Some(discovery::group_list(registry)),
         Target::Group(name) => discovery::group(registry, name),
         Target::GroupVersion(group, version) => discovery::resource_list(registry, group, version),
-        Target::OpenApi => Some(openapi::index(state)),
+        Target::OpenApi => Some(openapi::index(state, identity)),
         Target::OpenApiOf(group, version) => {
-            return document(state, group, version, uri, headers);
+            return document(state, identity, (group, version), uri, headers);
         }
         Target::Resource(_) => None,
     };
@@ -55,13 +57,13 @@ pub fn answer(
 /// A document, which whoever asked for it by its hash need not ask for again.
 fn document(
     state: &State,
-    group: &str,
-    version: &str,
+    identity: &Identity,
+    (group, version): (&str, &str),
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response<ResponseBody>, StatusError> {
     let (hash, document) =
-        openapi::document(state, group, version).ok_or_else(StatusError::no_such_path)?;
+        openapi::document(state, identity, group, version).ok_or_else(StatusError::no_such_path)?;
     let tag = format!("\"{hash}\"");
     let mut response = if header_text(headers, header::IF_NONE_MATCH) == tag {
         bytes_response(StatusCode::NOT_MODIFIED, Bytes::new(), "application/json")
@@ -83,11 +85,11 @@ fn document(
 }
 
 /// `/version`: the Kubernetes version whose behaviour is followed.
-fn version() -> Value {
+fn version(identity: &Identity) -> Value {
     json!({
         "major": "1",
         "minor": "33",
-        "gitVersion": concat!("v1.33.0+flightdeck-", env!("CARGO_PKG_VERSION")),
+        "gitVersion": identity.git_version(),
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -17,7 +17,7 @@ use super::processes::{self, ticks};
 use crate::attempt::{Attempt, Started};
 
 /// Variable that every process of a container inherits: the directory of its attempt.
-pub const MARK: &str = "FLIGHTDECK_EMBEDDED_ATTEMPT";
+pub const MARK: &str = "KUBE_EMBEDDED_ATTEMPT";
 
 /// How often is looked, and how long is waited between two looks: what is killed takes a moment to be gone.
 const LOOKS: u32 = 1000;

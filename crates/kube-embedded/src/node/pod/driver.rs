@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{MANAGER, RETRY, Seen, Work, is_gone};
+use super::{RETRY, Seen, Work, is_gone};
 
 const DEADLINE: (&str, &str) = (
     "DeadlineExceeded",
@@ -184,7 +184,7 @@ impl<'a> Driver<'a> {
             }
         };
         let parameters = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
+            field_manager: Some(self.work.node.options.identity.component.clone()),
             ..PatchParams::default()
         };
         let written = self

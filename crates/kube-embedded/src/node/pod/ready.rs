@@ -244,6 +244,7 @@ impl Work {
             sources,
             node: &self.node.options.environment,
             programs: &self.node.programs,
+            inherit_annotation: &self.node.options.identity.inherit_env_annotation,
         }
     }
 

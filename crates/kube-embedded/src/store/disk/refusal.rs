@@ -22,7 +22,7 @@ pub enum DiskError {
     )]
     Damaged { path: PathBuf, what: String },
     #[error(
-        "{path} is of format {found}, and this version of flightdeck reads format {CURRENT_FORMAT}; use the version that wrote it, or move it aside to begin with an empty cluster"
+        "{path} is of format {found}, and this version reads format {CURRENT_FORMAT}; use the version that wrote it, or move it aside to begin with an empty cluster"
     )]
     Format { path: PathBuf, found: u64 },
     #[error(

@@ -256,7 +256,7 @@ fn a_store_of_another_format_is_left_alone_and_named() {
     };
     let error = error.to_string();
     assert!(
-        error.contains("is of format 2, and this version of flightdeck reads format 1"),
+        error.contains("is of format 2, and this version reads format 1"),
         "{error}"
     );
     set(CURRENT_FORMAT);
