@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    failure::StatusError,
-    fields::{self, FieldSet, Path, Shape},
+    field_set::{self, FieldSet, Path, Shape},
     object::{list, metadata_mut, text},
+    status::StatusError,
 };
 
 /// One entry of `metadata.managedFields`.
@@ -41,7 +41,7 @@ fn applied_by_client(
     let Some(last) = last else {
         return FieldSet::new();
     };
-    fields::leaves(&last, shape)
+    field_set::leaves(&last, shape)
         .into_iter()
         .filter(|(path, value)| current.get(path) == Some(value))
         .map(|(path, _)| path)
@@ -96,7 +96,7 @@ impl Managers {
                 status: text(entry, "/subresource") == "status",
                 api_version: text(entry, "/apiVersion").to_owned(),
                 time: normal_time(text(entry, "/time")),
-                fields: fields::from_json(&entry["fieldsV1"]),
+                fields: field_set::from_json(&entry["fieldsV1"]),
             })
             .collect();
         Self(entries)
@@ -115,7 +115,7 @@ impl Managers {
                     "apiVersion": entry.api_version,
                     "time": entry.time,
                     "fieldsType": "FieldsV1",
-                    "fieldsV1": fields::to_json(&entry.fields),
+                    "fieldsV1": field_set::to_json(&entry.fields),
                 });
                 if entry.status {
                     json["subresource"] = "status".into();
@@ -155,12 +155,12 @@ impl Managers {
 
     /// After a plain write: the writer owns what it changed, nobody else does, and what is gone is owned by nobody.
     pub fn update(&mut self, writer: &Writer<'_>, old: &Value, new: &Value, shape: Shape<'_>) {
-        let before = fields::leaves(old, shape);
-        let after = fields::leaves(new, shape);
+        let before = field_set::leaves(old, shape);
+        let after = field_set::leaves(new, shape);
         let changed: FieldSet = after
             .iter()
             .filter(|(path, value)| {
-                fields::is_owned(path, writer.status) && before.get(*path) != Some(*value)
+                field_set::is_owned(path, writer.status) && before.get(*path) != Some(*value)
             })
             .map(|(path, _)| path.clone())
             .collect();
@@ -187,10 +187,10 @@ impl Managers {
         shape: Shape<'_>,
         force: bool,
     ) -> Result<Value, StatusError> {
-        let current = fields::leaves(live, shape);
-        let wanted: Vec<_> = fields::leaves(config, shape)
+        let current = field_set::leaves(live, shape);
+        let wanted: Vec<_> = field_set::leaves(config, shape)
             .into_iter()
-            .filter(|(path, _)| fields::is_owned(path, writer.status))
+            .filter(|(path, _)| field_set::is_owned(path, writer.status))
             .collect();
         let own = |entry: &Entry| {
             entry.manager == writer.manager && entry.applied && entry.status == writer.status
@@ -211,7 +211,7 @@ impl Managers {
                 if force || handed_over.contains(path) {
                     entry.fields.remove(path);
                 } else {
-                    conflicts.push((entry.described(), fields::spell(path)));
+                    conflicts.push((entry.described(), field_set::spell(path)));
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Managers {
         }
 
         let mut merged = live.clone();
-        fields::merge(&mut merged, config, shape);
+        field_set::merge(&mut merged, config, shape);
         let wanted: FieldSet = wanted.into_iter().map(|(path, _)| path).collect();
         let given_up: Vec<_> = self
             .0
@@ -239,7 +239,7 @@ impl Managers {
                 .any(|entry| entry.fields.iter().any(|other| other.starts_with(path)));
             let is_parent = wanted.iter().any(|other| other.starts_with(path));
             if !kept && !is_parent {
-                fields::remove(&mut merged, path);
+                field_set::remove(&mut merged, path);
             }
         }
 

@@ -1,16 +1,16 @@
 //! What the API server itself fills in for built-in kinds, and refuses ([`validate`]). Pure.
 
+mod prune;
 mod rules;
-mod types;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
+pub use prune::conform;
 pub use rules::validate;
-pub use types::conform;
 
 use super::{
-    definitions::{self, ValidationRules},
+    crd::{self, ValidationRules},
     kinds::{DEFINITIONS, JOBS, Kind, NAMESPACES, PODS},
     object::{add_finalizer, child_mut, map_mut, text},
 };
@@ -33,7 +33,7 @@ pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: Validation
         }
         "persistentvolumeclaims" => value["status"] = json!({"phase": "Pending"}),
         JOBS => complete_job(value),
-        DEFINITIONS => add_finalizer(value, definitions::CLEANUP_FINALIZER),
+        DEFINITIONS => add_finalizer(value, crd::CLEANUP_FINALIZER),
         _ => {}
     }
     complete(kind, value, now, rules);
@@ -47,7 +47,7 @@ pub fn complete(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRule
             child_mut(&mut value["metadata"], "labels").insert(NAME_LABEL.into(), name);
         }
         "secrets" => complete_secret(value),
-        DEFINITIONS => definitions::complete(value, now, rules),
+        DEFINITIONS => crd::complete(value, now, rules),
         _ => {}
     }
 }

@@ -70,7 +70,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {
                     // What an earlier server left behind must not be taken for this one's.
-                    withdraw(directory);
+                    remove(directory);
                     return Ok(Some(Self(file)));
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
@@ -122,12 +122,12 @@ fn lives(pid: i32) -> bool {
 }
 
 /// Writes the file.
-pub(super) fn announce(directory: &Path, endpoint: &Endpoint) -> io::Result<()> {
+pub(super) fn publish(directory: &Path, endpoint: &Endpoint) -> io::Result<()> {
     write_private(&file(directory), &serde_json::to_vec_pretty(endpoint)?)
 }
 
 /// Removes the file.
-pub(super) fn withdraw(directory: &Path) {
+pub(super) fn remove(directory: &Path) {
     // A file that stays is recognised as stale.
     drop(fs::remove_file(file(directory)));
 }
@@ -185,7 +185,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let lock = Lock::acquire(directory).unwrap().unwrap();
-        announce(directory, &endpoint(directory)).unwrap();
+        publish(directory, &endpoint(directory)).unwrap();
         assert_eq!(find(directory), Some(endpoint(directory)));
         assert!(
             Lock::acquire(directory).unwrap().is_none(),
@@ -227,7 +227,7 @@ mod tests {
     fn what_an_earlier_server_left_is_gone_before_the_next_can_be_asked_for() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        announce(directory, &endpoint(directory)).unwrap();
+        publish(directory, &endpoint(directory)).unwrap();
         let _lock = Lock::acquire(directory).unwrap().unwrap();
         assert_eq!(find(directory), None);
     }
@@ -237,10 +237,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         // This very process, which a SIGTERM would end; it holds no lock.
-        announce(directory, &endpoint(directory)).unwrap();
+        publish(directory, &endpoint(directory)).unwrap();
         assert!(!stop(directory).await.unwrap());
         let _lock = Lock::acquire(directory).unwrap().unwrap();
-        announce(directory, &endpoint(directory)).unwrap();
+        publish(directory, &endpoint(directory)).unwrap();
         let mut before = endpoint(directory);
         before.version = "0.0.9".into();
         let stopped = stop_server(directory, &before).await.unwrap();

@@ -4,9 +4,9 @@
 //! and behind HTTPS. A rule says which requests it is about, which of those are injected, and what then happens; the rules of
 //! a rehearsal are a file like `config/faults.toml`, those of a test are made with [`Rule::new`].
 
-mod asked;
 mod body;
 mod plan;
+mod request_info;
 mod service;
 
 use std::{
@@ -17,11 +17,11 @@ use std::{
 
 use tokio::sync::watch;
 
-pub use body::{Cut, FaultyBody, whole};
+pub use body::{ConnectionCut, FaultyBody, whole};
 pub use plan::{Chance, Code, Fault, Plan, PlanError, Rule, Verb};
 pub use service::{FaultLayer, Faulty};
 
-use asked::Asked;
+use request_info::Asked;
 use service::Answer;
 
 /// Earlier answers that are kept for [`Fault::Stale`]; beyond them reads are answered truthfully.

@@ -48,7 +48,15 @@ pub async fn run(client: Client, recorder: Recorder, component: String) {
     let all = watcher::Config::default();
     Controller::new(Api::<Job>::all(client.clone()), all.clone())
         .owns(Api::<Pod>::all(client.clone()), all)
-        .run(reconcile, retry, Arc::new(Around { client, recorder, component }))
+        .run(
+            reconcile,
+            retry,
+            Arc::new(Around {
+                client,
+                recorder,
+                component,
+            }),
+        )
         .for_each(|outcome| async {
             if let Err(error) = outcome {
                 tracing::debug!(%error, "a Job could not be brought forward");
@@ -96,7 +104,11 @@ async fn apply(
     pods: &Api<Pod>,
     around: &Around,
 ) -> Result<(), JobError> {
-    let Around { recorder, component, .. } = around;
+    let Around {
+        recorder,
+        component,
+        ..
+    } = around;
     let about = job.object_ref(&());
     for pod in &plan.delete {
         let deleted = pods.delete(&pod.name_any(), &background(pod.uid())).await;

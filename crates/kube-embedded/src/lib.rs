@@ -31,40 +31,44 @@
 //! | protobuf bodies of kinds beyond those in `protobuf` | 415 |
 //! | admission, authorization: who has the token may do everything | reviews answer yes |
 
-mod access;
 mod apply;
 pub mod attempt;
 mod builtin;
-mod collect;
-mod definitions;
+mod crd;
+#[cfg(feature = "serve")]
+mod credentials;
 mod discovery;
-mod duplicates;
+mod duplicate_keys;
+#[cfg(feature = "serve")]
 pub mod endpoint;
-mod events;
-mod failure;
+mod event_conversion;
+#[cfg(feature = "fault")]
 pub mod fault;
-mod fields;
-mod form;
+mod field_set;
+mod gc;
 mod identity;
 mod jobs;
 mod json_path;
 mod kinds;
+mod list;
+mod list_options;
 pub mod log;
 mod metadata;
 pub mod node;
 mod object;
 mod openapi;
-mod options;
 mod patch;
 mod protobuf;
-mod read;
 mod regular_file;
+mod representation;
 mod route;
 mod schema;
-mod select;
+mod selector;
+#[cfg(feature = "serve")]
 pub mod serve;
 mod service;
 pub mod shim;
+mod status;
 mod store;
 mod table;
 mod watch;
@@ -75,10 +79,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-pub use definitions::{ValidationRule, ValidationRules};
-pub use failure::StatusError;
+pub use crd::{ValidationRule, ValidationRules};
 pub use identity::Identity;
 pub use service::{ResponseBody, Service};
+pub use status::StatusError;
 pub use store::DiskError;
 
 use kinds::NAMESPACES;
@@ -169,7 +173,7 @@ impl Cluster {
             options.identity.clone(),
         );
         make_usual_namespaces(&store).await?;
-        let collector = tokio::spawn(collect::run(store.clone(), changes));
+        let collector = tokio::spawn(gc::run(store.clone(), changes));
         let client = kube::Client::new(service.clone(), "default");
         let identity = options.identity.clone();
         let node = if options.max_containers > 0 {

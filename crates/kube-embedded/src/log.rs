@@ -5,8 +5,8 @@
 //!
 //! Follows by the file system's own notices, never by looking again and again. Knows nothing of pods.
 
-mod changes;
 mod files;
+mod notifier;
 mod records;
 
 use std::{collections::VecDeque, io, sync::Arc};
@@ -16,11 +16,11 @@ use hyper::body::Bytes;
 use tokio::{fs::File, io::AsyncReadExt};
 
 use super::attempt::Attempt;
-pub use changes::LogNotifier;
-use changes::Listener;
 use files::{LogFiles, LogPart};
-use records::Reader;
+use notifier::Listener;
+pub use notifier::LogNotifier;
 pub use records::LogFilter;
+use records::Reader;
 
 const BUFFER: usize = 64 * 1024;
 

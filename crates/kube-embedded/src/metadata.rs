@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{failure::Cause, object::list};
+use super::{object::list, status::Cause};
 
 /// Bytes all annotations of one object may have.
 const ANNOTATIONS: usize = 256 << 10;

@@ -16,19 +16,19 @@
 //!
 //! A client of the API server like any other; it knows pods, claims, ConfigMaps and Secrets, and no kind of ours.
 
-mod claims;
 mod container;
-mod disk;
+mod disk_usage;
 mod environment;
 mod limits;
 mod logs;
 mod paths;
 mod pod;
+mod pvc;
 mod queue;
 mod recorder;
 mod sources;
 mod status;
-mod supported;
+mod unsupported;
 mod volumes;
 
 use std::{
@@ -54,11 +54,11 @@ use tokio::{
 };
 
 use super::{Identity, attempt::Attempt, jobs};
-use claims::Claims;
 use pod::{Arrival, Seen};
+use pvc::Claims;
 use queue::{Queue, Ticket};
 
-pub use disk::{Usage, usage};
+pub use disk_usage::{Usage, usage};
 pub use limits::Limits;
 pub use logs::{LogError, LogQuery, Logs};
 pub(super) use recorder::Recorder;
@@ -89,7 +89,7 @@ struct Node {
     programs: PathBuf,
     queue: Queue,
     recorder: Recorder,
-    claims: watch::Sender<claims::Known>,
+    claims: watch::Sender<pvc::Known>,
     /// Nothing is started any more.
     halted: RwLock<bool>,
 }
@@ -246,7 +246,11 @@ async fn run(node: Arc<Node>, recording: impl Future<Output = ()> + Send + 'stat
     let mut tasks = JoinSet::new();
     tasks.spawn(recording);
     let component = node.options.identity.component.clone();
-    tasks.spawn(jobs::run(node.client.clone(), node.recorder.clone(), component));
+    tasks.spawn(jobs::run(
+        node.client.clone(),
+        node.recorder.clone(),
+        component,
+    ));
     let pods = Api::<Pod>::all(node.client.clone());
     let pods = watcher(pods, watcher::Config::default()).default_backoff();
     let all = Api::<PersistentVolumeClaim>::all(node.client.clone());

@@ -85,9 +85,8 @@ fn path_of(group: &str, version: &str) -> String {
 fn group_versions(state: &State, identity: &Identity) -> BTreeMap<GroupVersion, String> {
     let mut sources: BTreeMap<GroupVersion, Sha256> = BTreeMap::new();
     // The version stands in the documents, and the schemas of built-in kinds change with this crate.
-    let seed = || {
-        Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")).chain_update(identity.git_version())
-    };
+    let seed =
+        || Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")).chain_update(identity.git_version());
     for kind in state.registry().kinds() {
         let source = sources
             .entry((kind.group.clone(), kind.version.clone()))

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    failure::StatusError,
     object::{DEEPEST, depth},
+    status::StatusError,
 };
 
 /// How the body of a PATCH is read.

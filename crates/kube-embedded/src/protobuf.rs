@@ -9,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::failure::StatusError;
+use super::status::StatusError;
 
 /// What every such body begins with.
 const MAGIC: &[u8] = b"k8s\0";

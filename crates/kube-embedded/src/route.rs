@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::Query;
 use http::Uri;
 
-use super::failure::{Cause, StatusError};
+use super::status::{Cause, StatusError};
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +101,10 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<ResourcePath> {
 pub struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// Reads the query; a parameter given twice counts once.
-    pub fn parse(uri: &Uri) -> Result<Self, StatusError> {
-        Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map(|Query(pairs)| Self(pairs.into_iter().collect()))
-            .map_err(|error| StatusError::bad_request(format!("cannot read the query: {error}")))
+    /// Reads the query. Of a parameter given several times, the last counts.
+    pub fn parse(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default().as_bytes();
+        Self(form_urlencoded::parse(query).into_owned().collect())
     }
 
     /// A parameter, "" when it was not given.

@@ -2,8 +2,8 @@
 //!
 //! ValidationRules in CEL (`x-kubernetes-validations`) are not evaluated. Pure.
 
-mod clean;
 mod format;
+mod normalize;
 mod structural;
 mod validate;
 

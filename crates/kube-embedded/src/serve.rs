@@ -1,5 +1,8 @@
-//! The API over HTTPS on loopback, for other processes. Without the token every path and verb is 401.
+//! The API over HTTPS on loopback, for other processes.
+//!
+//! Every request needs the bearer token of the kubeconfig; any other request is answered with 401.
 
+mod backend;
 mod connections;
 
 use std::{
@@ -13,33 +16,42 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
+#[cfg(feature = "fault")]
+use super::fault::Faults;
 use super::{
     Cluster,
-    access::{Access, AccessError},
+    credentials::{Credentials, CredentialsError},
     endpoint::{self, Endpoint},
-    fault::Faults,
 };
-use connections::Gate;
+use connections::AuthService;
 
-/// Why there is no server.
+/// Reasons why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The certificate, token or kubeconfig cannot be read or written.
     #[error(transparent)]
-    Access(#[from] AccessError),
-    #[error("listening on loopback: {0}")]
+    Credentials(#[from] CredentialsError),
+    /// No port can be bound.
+    #[error("cannot listen on loopback: {0}")]
     Listen(#[source] io::Error),
-    #[error("{path}: {source}")]
-    Announce { path: PathBuf, source: io::Error },
+    /// The endpoint file cannot be written.
+    #[error("cannot write the endpoint file in {path}: {source}")]
+    Publish {
+        /// The state directory.
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
-/// How a server treats those who connect.
+/// Settings of a [`Server`].
 #[derive(Clone)]
 pub struct ServerOptions {
-    /// How long a connection is kept that has not shown the token.
+    /// How long a connection may stay open before it presents the token.
     pub auth_timeout: Duration,
-    /// How long one that has shown it may ask nothing. Answers, however long they take, are not counted.
+    /// How long an authenticated connection may stay open between requests. A response in progress does not count.
     pub idle_timeout: Duration,
-    /// What goes wrong on purpose.
+    /// Faults to inject into requests.
+    #[cfg(feature = "fault")]
     pub faults: Faults,
 }
 
@@ -47,14 +59,31 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             auth_timeout: Duration::from_secs(10),
-            // Kubernetes' API server closes connections that are idle for as long.
+            // As kube-apiserver.
             idle_timeout: Duration::from_secs(90),
+            #[cfg(feature = "fault")]
             faults: Faults::none(),
         }
     }
 }
 
-/// A server that runs until it is shut down.
+impl ServerOptions {
+    #[cfg(feature = "fault")]
+    fn fault_rules(&self) -> usize {
+        self.faults.counts().len()
+    }
+
+    #[cfg(not(feature = "fault"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the same signature with the feature `fault`"
+    )]
+    const fn fault_rules(&self) -> usize {
+        0
+    }
+}
+
+/// A running server.
 pub struct Server {
     directory: PathBuf,
     endpoint: Endpoint,
@@ -63,39 +92,39 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `cluster`, and writes into `directory` how it is reached. The caller holds the directory's [`endpoint::Lock`].
+    /// Serves `cluster`, and writes the endpoint file and the kubeconfig into `directory`. The caller holds the
+    /// directory's [`endpoint::Lock`].
     pub async fn start(cluster: &Cluster, directory: &Path) -> Result<Self, ServeError> {
         Self::start_with(cluster, directory, ServerOptions::default()).await
     }
 
-    /// The same, with its own idea of how to treat who connects.
+    /// Like [`Server::start`], with other settings than the default.
     pub async fn start_with(
         cluster: &Cluster,
         directory: &Path,
         options: ServerOptions,
     ) -> Result<Self, ServeError> {
         let identity = cluster.identity();
-        let mut access = Access::open(directory, &identity.name)?;
-        let listener = listen(access.port).await.map_err(ServeError::Listen)?;
-        access.port = listener.local_addr().map_err(ServeError::Listen)?.port();
-        let address = format!("https://{}:{}", Ipv4Addr::LOCALHOST, access.port);
-        let kubeconfig = access.write(directory, &identity.name, &address)?;
-        let acceptor = TlsAcceptor::from(Arc::new(access.tls()?));
+        let mut credentials = Credentials::open(directory, &identity.name)?;
+        let listener = listen(credentials.port).await.map_err(ServeError::Listen)?;
+        credentials.port = listener.local_addr().map_err(ServeError::Listen)?.port();
+        let address = format!("https://{}:{}", Ipv4Addr::LOCALHOST, credentials.port);
+        let kubeconfig = credentials.write(directory, &identity.name, &address)?;
+        let acceptor = TlsAcceptor::from(Arc::new(credentials.tls()?));
         let endpoint = Endpoint {
             address,
             pid: i32::try_from(std::process::id()).unwrap_or_default(),
             version: identity.version.clone(),
             kubeconfig,
-            fault_rules: options.faults.counts().len(),
+            fault_rules: options.fault_rules(),
         };
         let (count, clients) = watch::channel(0);
-        let gate = Gate::new(access, cluster.service(), &options);
-        let accepting = tokio::spawn(connections::accept(listener, acceptor, gate, count));
-        let failed = |source| ServeError::Announce {
+        let service = AuthService::new(credentials, cluster.service(), &options);
+        let accepting = tokio::spawn(connections::accept(listener, acceptor, service, count));
+        endpoint::publish(directory, &endpoint).map_err(|source| ServeError::Publish {
             path: directory.to_owned(),
             source,
-        };
-        endpoint::announce(directory, &endpoint).map_err(failed)?;
+        })?;
         Ok(Self {
             directory: directory.to_owned(),
             endpoint,
@@ -104,28 +133,28 @@ impl Server {
         })
     }
 
-    /// How it is reached.
+    /// Returns where the server is reached.
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// How many connections are open that have shown the token.
+    /// Returns the number of open connections that have authenticated.
     #[must_use]
     pub fn clients(&self) -> watch::Receiver<usize> {
         self.clients.clone()
     }
 
-    /// Ends it; open connections are cut, as watches never end by themselves.
+    /// Stops the server and closes its connections, because watches would never end by themselves.
     pub async fn shutdown(self) {
-        endpoint::withdraw(&self.directory);
+        endpoint::remove(&self.directory);
         self.accepting.abort();
-        // Cancelled is what it is to be.
+        // The only error is that the task was aborted.
         drop(self.accepting.await);
     }
 }
 
-/// The port of the last start where it is free, so that a kubeconfig in use stays good.
+/// Binds the port of the last start, so that existing kubeconfigs stay valid, or any port if that one is taken.
 async fn listen(port: u16) -> io::Result<TcpListener> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match TcpListener::bind(at(port)).await {
@@ -141,7 +170,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_that_somebody_else_has_by_now_is_given_up() {
+    async fn falls_back_when_port_is_taken() {
         let theirs = listen(0).await.unwrap();
         let port = theirs.local_addr().unwrap().port();
         let own = listen(port).await.unwrap();

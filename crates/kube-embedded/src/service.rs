@@ -1,10 +1,10 @@
 //! Requests in, responses out: a `tower::Service` that a `kube::Client` can be made of and that HTTPS serves.
 
-mod about;
 mod call;
 mod reads;
 mod response;
 mod review;
+mod server_info;
 mod writes;
 
 use std::{
@@ -20,17 +20,17 @@ use hyper::body::Body;
 
 use super::{
     Identity,
-    definitions::ValidationRules,
-    failure::StatusError,
-    form::{Form, Include},
+    crd::ValidationRules,
     kinds::{PODS, Registry},
     node::Logs,
+    representation::{IncludeObject, Representation},
     route::{Params, Target},
-    select::Selector,
+    selector::Selector,
+    status::StatusError,
     store::Store,
 };
 use call::{BoxError, Call, header_text, read_body};
-pub use response::{ResponseBody, refusal};
+pub use response::{ResponseBody, error_response};
 use review::review;
 
 /// The API of one cluster; clones serve the same.
@@ -78,7 +78,7 @@ where
             Ok(service
                 .answer(request)
                 .await
-                .unwrap_or_else(|failure| refusal(&failure)))
+                .unwrap_or_else(|failure| error_response(&failure)))
         })
     }
 }
@@ -96,7 +96,7 @@ impl Service {
         let (head, body) = request.into_parts();
         let target = Target::parse(head.uri.path()).ok_or_else(StatusError::no_such_path)?;
         if let Target::Resource(path) = target {
-            let params = Params::parse(&head.uri)?;
+            let params = Params::parse(&head.uri);
             let body = read_body(body).await?;
             if let Some(answer) = review(&head.method, &path, &head.headers, &body) {
                 return answer;
@@ -114,10 +114,10 @@ impl Service {
             }
             // A log is text, whatever is asked for.
             let form = if path.subresource.as_deref() == Some("log") {
-                Form::Whole
+                Representation::Whole
             } else {
-                let include = Include::parse(params.text("includeObject"))?;
-                Form::negotiate(accept, include)?
+                let include = IncludeObject::parse(params.text("includeObject"))?;
+                Representation::negotiate(accept, include)?
             };
             let call = Call {
                 kind,
@@ -133,7 +133,7 @@ impl Service {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(StatusError::method_not_allowed());
         }
-        about::answer(
+        server_info::answer(
             &self.store.read(),
             &self.identity,
             &target,

@@ -8,10 +8,10 @@
 //! Synchronous, single-threaded, and it speaks with the node only through the attempt's directory and its own standard
 //! output, where it writes one byte when the container runs and which closes when it is done.
 
-mod lines;
 mod log_file;
+mod orphans;
 mod processes;
-mod remains;
+mod record_writer;
 
 use std::{
     fs::File,
@@ -34,12 +34,12 @@ use nix::{
 };
 
 use super::attempt::{Attempt, Ended, Spec, Started};
-use lines::{Lines, Stamps};
 use log_file::LogFile;
 use processes::Exit;
+use record_writer::{Lines, Stamps};
 
+pub use orphans::{MARK, end as end_remains};
 pub use processes::ticks;
-pub use remains::{MARK, end as end_remains};
 
 /// How long output may still come once every process of the container is dead.
 const DRAIN: Duration = Duration::from_secs(2);

@@ -24,7 +24,7 @@ pub use disk::DiskError;
 pub use state::{Change, State, What};
 pub use transaction::Transaction;
 
-use super::failure::StatusError;
+use super::status::StatusError;
 
 /// Writes that may share one commit.
 const BATCH: usize = 128;

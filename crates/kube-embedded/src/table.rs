@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub use custom::{Column, columns as custom_columns};
 
-use super::{form::Include, kinds::Kind, object::Object, write};
+use super::{kinds::Kind, object::Object, representation::IncludeObject, write};
 
 /// `columnDefinitions` of a kind.
 pub fn definitions(kind: &Kind) -> Value {
@@ -36,7 +36,7 @@ fn definition(name: &str, kind: &str, format: &str, description: &str, priority:
 pub fn row(
     kind: &Kind,
     api_version: &str,
-    include: Include,
+    include: IncludeObject,
     object: &Object,
     now: Timestamp,
 ) -> Value {
@@ -49,9 +49,9 @@ pub fn row(
             .collect()
     };
     let object = match include {
-        Include::None => Value::Null,
-        Include::Metadata => partial(api_version, &object.value["metadata"]),
-        Include::Object => write::shown(kind, &object.value),
+        IncludeObject::None => Value::Null,
+        IncludeObject::Metadata => partial(api_version, &object.value["metadata"]),
+        IncludeObject::Object => write::shown(kind, &object.value),
     };
     json!({"cells": cells, "object": object})
 }

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tokio::{sync::watch::Receiver, time::Instant};
 
 use super::{
-    failure::StatusError,
-    form::Form,
     kinds::Kind,
+    list::{Scope, append},
+    list_options::WatchOptions,
     object::Object,
-    options::WatchOptions,
-    read::{Scope, append},
+    representation::Representation,
+    status::StatusError,
     store::{Change, Store, What},
     table,
 };
@@ -175,17 +175,17 @@ fn raw_line(out: &mut Vec<u8>, what: &str, object: &Value) {
     out.push(b'\n');
 }
 
-fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Form, revision: u64, initial: bool) {
+fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Representation, revision: u64, initial: bool) {
     let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if initial {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     let object = match form {
-        Form::Whole => {
+        Representation::Whole => {
             json!({"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata})
         }
-        Form::Metadata(api_version) => table::partial(api_version, &metadata),
-        Form::Table(api_version, _) => json!({
+        Representation::Metadata(api_version) => table::partial(api_version, &metadata),
+        Representation::Table(api_version, _) => json!({
             "kind": "Table",
             "apiVersion": api_version,
             "metadata": {"resourceVersion": revision.to_string()},

@@ -20,11 +20,11 @@ pub use update::{Edit, change, replace};
 use super::{
     apply::Writer,
     builtin,
-    definitions::{self, ValidationRules},
-    events,
-    failure::{Cause, StatusError},
+    crd::{self, ValidationRules},
+    event_conversion,
     kinds::{DEFINITIONS, Kind, View},
     object::{DEEPEST, Object, at, depth, map_mut, metadata_mut, text},
+    status::{Cause, StatusError},
 };
 
 /// What every write is told.
@@ -68,12 +68,12 @@ impl Written {
             return Err(StatusError::too_large(LARGEST_OBJECT));
         }
         if depth(&object.value) > DEEPEST {
-            return Err(Failure::unprocessable(format!(
+            return Err(StatusError::unprocessable(format!(
                 "the object nests more than {DEEPEST} levels"
             )));
         }
         if &*kind.resource == DEFINITIONS {
-            warnings.extend(definitions::warnings(&object.value, options.rules));
+            warnings.extend(crd::warnings(&object.value, options.rules));
         }
         Ok(Self { object, warnings })
     }
@@ -102,7 +102,7 @@ pub fn now() -> String {
 pub fn shown(kind: &Kind, stored: &Value) -> Value {
     let mut value = match kind.view {
         View::Stored => stored.clone(),
-        View::EventsV1 => events::to_v1(stored),
+        View::EventsV1 => event_conversion::to_v1(stored),
     };
     if kind.is_custom() {
         map_mut(&mut value).insert("apiVersion".into(), kind.api_version.clone().into());
@@ -114,7 +114,7 @@ pub fn shown(kind: &Kind, stored: &Value) -> Value {
 fn stored(kind: &Kind, sent: Value) -> Value {
     match kind.view {
         View::Stored => sent,
-        View::EventsV1 => events::to_stored(&sent),
+        View::EventsV1 => event_conversion::to_stored(&sent),
     }
 }
 
@@ -190,7 +190,12 @@ fn prune(
 }
 
 /// Defaults and validates a custom resource. What was wrong before and did not change is let be.
-fn settle(kind: &Kind, value: &mut Value, old: Option<&Value>, name: &str) -> Result<(), StatusError> {
+fn settle(
+    kind: &Kind,
+    value: &mut Value,
+    old: Option<&Value>,
+    name: &str,
+) -> Result<(), StatusError> {
     let Some(schema) = &kind.schema else {
         return Ok(());
     };

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::{
-    definitions,
-    failure::Cause,
+    crd,
     kinds::{DEFINITIONS, JOBS, Kind, LEASES, PODS},
     metadata,
     object::{list, map_mut, text},
+    status::Cause,
 };
 
 /// What is wrong with an object, or with the change from `old`.
@@ -18,7 +18,7 @@ pub fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<Cause> {
         PODS => pod(new, old),
         JOBS => job(new, old),
         LEASES => lease(new),
-        DEFINITIONS => definitions::validate(new),
+        DEFINITIONS => crd::validate(new),
         "events" => event(new),
         "configmaps" | "secrets" => data(new, old),
         "persistentvolumeclaims" => claim(new, old),

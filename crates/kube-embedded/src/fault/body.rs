@@ -9,12 +9,12 @@ use hyper::body::{Bytes, Frame};
 use super::super::service::ResponseBody;
 
 /// The body of an answer that may break.
-pub type FaultyBody = UnsyncBoxBody<Bytes, Cut>;
+pub type FaultyBody = UnsyncBoxBody<Bytes, ConnectionCut>;
 
 /// The connection broke, as it was planned to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was cut (a planted fault)")]
-pub struct Cut;
+pub struct ConnectionCut;
 
 /// The body as it is.
 pub fn whole(body: ResponseBody) -> FaultyBody {
@@ -24,7 +24,7 @@ pub fn whole(body: ResponseBody) -> FaultyBody {
 /// Breaks after so many lines.
 pub(super) fn cut_after_lines(body: ResponseBody, lines: u64) -> FaultyBody {
     let lines = usize::try_from(lines).unwrap_or(usize::MAX);
-    let cut = stream::iter([Err(Cut)]);
+    let cut = stream::iter([Err(ConnectionCut)]);
     framed(self::lines(body).take(lines).map(Ok).chain(cut))
 }
 
@@ -32,7 +32,7 @@ pub(super) fn cut_after_lines(body: ResponseBody, lines: u64) -> FaultyBody {
 pub(super) fn cut_after_bytes(body: ResponseBody, bytes: u64, cleanly: bool) -> FaultyBody {
     let left = usize::try_from(bytes).unwrap_or(usize::MAX);
     let pieces = Box::pin(pieces(body));
-    let end = move || (!cleanly).then_some((Err(Cut), None));
+    let end = move || (!cleanly).then_some((Err(ConnectionCut), None));
     framed(stream::unfold(
         Some((pieces, left)),
         move |state| async move {
@@ -61,7 +61,7 @@ pub(super) fn slowed(body: ResponseBody, by: Duration) -> FaultyBody {
     }))
 }
 
-fn framed(pieces: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static) -> FaultyBody {
+fn framed(pieces: impl Stream<Item = Result<Bytes, ConnectionCut>> + Send + 'static) -> FaultyBody {
     StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync()
 }
 

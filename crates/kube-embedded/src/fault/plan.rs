@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Count, asked::Asked};
+use super::{Count, request_info::Asked};
 
 /// Which faults there are to be.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -16,13 +16,13 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::{
     super::{
-        failure::StatusError,
-        service::{ResponseBody, refusal},
+        service::{ResponseBody, error_response},
+        status::StatusError,
     },
     Faults,
-    asked::Asked,
-    body::{self, Cut, FaultyBody},
+    body::{self, ConnectionCut, FaultyBody},
     plan::{Fault, Verb},
+    request_info::Asked,
 };
 
 /// Puts faults around a service.
@@ -57,10 +57,10 @@ where
     B: Send + 'static,
 {
     type Response = Response<FaultyBody>;
-    type Error = Cut;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Cut>> + Send>>;
+    type Error = ConnectionCut;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectionCut>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionCut>> {
         // Each request takes a clone of its own, and waits for that.
         Poll::Ready(Ok(()))
     }
@@ -105,7 +105,11 @@ impl Answer {
 }
 
 impl Faults {
-    async fn answer<S, B>(&self, inner: S, request: Request<B>) -> Result<Response<FaultyBody>, Cut>
+    async fn answer<S, B>(
+        &self,
+        inner: S,
+        request: Request<B>,
+    ) -> Result<Response<FaultyBody>, ConnectionCut>
     where
         S: Service<Request<B>, Response = Response<ResponseBody>, Error = Infallible>,
     {
@@ -129,7 +133,7 @@ impl Faults {
                 return Ok(refuse(&rule, code.number(), retry_after, watch));
             }
             Some(Fault::Hang) => return future::pending().await,
-            Some(Fault::LoseRequest) => return Err(Cut),
+            Some(Fault::LoseRequest) => return Err(ConnectionCut),
             Some(Fault::DelayMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Some(Fault::Stale) if asked.is_one_answer() => {
                 if let Some(answer) = self.earlier(&question) {
@@ -140,7 +144,7 @@ impl Faults {
         }
         let response = pass(inner, request).await;
         match fault {
-            Some(Fault::LoseResponse) => return Err(Cut),
+            Some(Fault::LoseResponse) => return Err(ConnectionCut),
             Some(Fault::CutAfterEvents(n)) if stream => {
                 return Ok(response.map(|body| body::cut_after_lines(body, n)));
             }
@@ -196,7 +200,7 @@ fn refuse(rule: &str, code: u16, retry_after: Option<u32>, watch: bool) -> Respo
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         return response;
     }
-    let mut response = refusal(&failure).map(body::whole);
+    let mut response = error_response(&failure).map(body::whole);
     if let Some(seconds) = retry_after {
         response
             .headers_mut()

@@ -50,7 +50,7 @@ fn faults(rule: Rule) -> Faults {
 /// Asks for a path: code and text, or what there was of it before the connection broke.
 async fn ask<S>(service: S, method: &str, path: &str) -> Result<(u16, String), String>
 where
-    S: Service<Request<()>, Response = Response<FaultyBody>, Error = Cut>,
+    S: Service<Request<()>, Response = Response<FaultyBody>, Error = ConnectionCut>,
 {
     let request = Request::builder()
         .method(method)
@@ -63,7 +63,7 @@ where
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap()),
-            Err(Cut) => return Err(text),
+            Err(ConnectionCut) => return Err(text),
         }
     }
     Ok((code, text))

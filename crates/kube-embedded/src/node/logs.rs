@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use super::{container_directory, pod::attempts};
 use crate::{
     attempt::Attempt,
-    log::{self, LogNotifier, LogOptions, LogFilter},
+    log::{self, LogFilter, LogNotifier, LogOptions},
 };
 
 /// The parameters of `GET pods/NAME/log`.

@@ -3,10 +3,10 @@
 //!
 //! Everything that was begun is found again on disk, so that a node that starts anew goes on where the last one was.
 
-mod arrival;
-mod driver;
-mod ready;
-mod turns;
+mod container_loop;
+mod lifecycle;
+mod prepare;
+mod recovery;
 
 use std::{
     fs, io,
@@ -32,11 +32,11 @@ use super::{
     queue::{Place, Ticket},
     status::Known,
 };
-use driver::{Driver, Stop};
-use turns::Role;
+use container_loop::Role;
+use lifecycle::{Driver, Stop};
 
-pub use arrival::{Arrival, Trace, in_order, size};
-pub use turns::attempts;
+pub use container_loop::attempts;
+pub use recovery::{Arrival, Trace, in_order, size};
 
 /// A pod as the node last saw it; `None` when it is gone.
 pub type Seen = Option<Arc<Pod>>;

@@ -1,6 +1,6 @@
 //! What a kubelet would write into a pod's status. Pure.
 
-mod wire;
+mod convert;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use wire::{recalled, statuses, whole_seconds};
+use convert::{recalled, statuses, whole_seconds};
 
 /// Where pods run, as far as addresses go.
 const ADDRESS: &str = "127.0.0.1";

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{KeyToPath, Pod, Volume};
 use super::{
     paths::{is_inside, join},
     sources::{Missing, Source, Sources},
-    supported,
+    unsupported,
 };
 
 /// Why a volume cannot be laid out.
@@ -104,7 +104,7 @@ fn entries(volume: &Volume, sources: &Sources) -> Result<Vec<Entry>, Missing> {
     let Some(projected) = &volume.projected else {
         return Err(Missing::Unsupported(format!(
             "the embedded node has no volumes of type {}",
-            supported::volume_type(volume)
+            unsupported::volume_type(volume)
         )));
     };
     let mut all = Vec::new();

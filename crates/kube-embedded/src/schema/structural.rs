@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Schema;
 use crate::{
-    failure::Cause,
     object::{list, text},
+    status::Cause,
 };
 
 /// Everything wrong with the `openAPIV3Schema` that stands at `at`.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{ListType, Schema, format, join};
-use crate::failure::Cause;
+use crate::status::Cause;
 
 impl Schema {
     /// Adds everything wrong with `value` to `causes`.

@@ -1,7 +1,7 @@
-//! Connections: taken, encrypted, and closed again when they show no token, or nothing for long.
+//! Accepts connections, and closes those that do not authenticate or stay idle.
 //!
-//! Any process of this machine can connect. So that one without the token cannot keep those with it out, strangers are few
-//! and short: a new one makes the oldest go.
+//! Any local process can connect. Unauthenticated connections are limited in number and time, and a new one evicts the
+//! oldest, so that they cannot lock out clients that hold the token.
 
 use std::{
     collections::VecDeque,
@@ -22,102 +22,103 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
-use tower::{Layer, ServiceExt};
+use tower::ServiceExt;
 
 use super::{
-    super::{
-        StatusError, Service,
-        access::Access,
-        fault::{self, Cut, Faulty, FaultyBody},
-        service::refusal,
-    },
+    super::{Service, StatusError, credentials::Credentials, service::error_response},
     ServerOptions,
+    backend::{self, Backend},
 };
 
-/// After an error of the system (too many open files), how long no connection is taken.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Connections that have not shown the token, at most.
-const MOST_STRANGERS: usize = 64;
-/// The largest head of a request, in bytes.
-const LARGEST_HEAD: usize = 64 << 10;
+/// How long to wait before accepting again after a system error, such as too many open files.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+/// Maximum number of unauthenticated connections.
+const MAX_UNAUTHENTICATED: usize = 64;
+/// Maximum size of a request's head, in bytes.
+const MAX_HEAD: usize = 64 << 10;
 
-/// The API behind its token.
+/// The API behind a token check.
 #[derive(Clone)]
-pub(super) struct Gate {
-    access: Arc<Access>,
-    service: Faulty<Service>,
+pub(super) struct AuthService {
+    credentials: Arc<Credentials>,
+    backend: Backend,
     auth_timeout: Duration,
     idle_timeout: Duration,
 }
 
-impl Gate {
-    pub(super) fn new(access: Access, service: Service, options: &ServerOptions) -> Self {
+impl AuthService {
+    pub(super) fn new(credentials: Credentials, service: Service, options: &ServerOptions) -> Self {
         Self {
-            access: Arc::new(access),
-            service: options.faults.layer().layer(service),
+            credentials: Arc::new(credentials),
+            backend: backend::backend(service, options),
             auth_timeout: options.auth_timeout,
             idle_timeout: options.idle_timeout,
         }
     }
 
-    async fn answer(
+    async fn call(
         self,
         request: Request<Incoming>,
-        visitor: Arc<Visitor>,
-    ) -> Result<Response<FaultyBody>, Cut> {
+        peer: Arc<Peer>,
+    ) -> Result<Response<backend::Body>, backend::Error> {
         let header = request.headers().get(header::AUTHORIZATION);
-        if self.access.admits(header.map(http::HeaderValue::as_bytes)) {
-            visitor.admit();
-            self.service.oneshot(request).await
+        if self
+            .credentials
+            .admits(header.map(http::HeaderValue::as_bytes))
+        {
+            peer.authenticate();
+            self.backend.oneshot(request).await
         } else {
-            Ok(refusal(&StatusError::unauthorized()).map(fault::whole))
+            Ok(error_response(&StatusError::unauthorized()).map(backend::body))
         }
     }
 }
 
-/// Whoever is at the other end of a connection.
+/// The client of one connection.
 #[derive(Default)]
-struct Visitor {
-    admitted: AtomicBool,
-    news: Notify,
+struct Peer {
+    is_authenticated: AtomicBool,
+    authenticated: Notify,
 }
 
-impl Visitor {
-    fn admit(&self) {
-        if !self.admitted.swap(true, Ordering::Relaxed) {
-            self.news.notify_one();
+impl Peer {
+    fn authenticate(&self) {
+        if !self.is_authenticated.swap(true, Ordering::Relaxed) {
+            self.authenticated.notify_one();
         }
     }
 
-    fn is_stranger(&self) -> bool {
-        !self.admitted.load(Ordering::Relaxed)
+    fn is_authenticated(&self) -> bool {
+        self.is_authenticated.load(Ordering::Relaxed)
     }
 }
 
-/// Takes connections until it is dropped; they end with it. `count` tells how many have shown the token.
+/// Accepts connections until it is dropped, and closes them with it. `count` holds the number of authenticated connections.
 pub(super) async fn accept(
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    gate: Gate,
+    service: AuthService,
     count: watch::Sender<usize>,
 ) {
     let mut open = JoinSet::new();
-    let mut strangers: VecDeque<(AbortHandle, Arc<Visitor>)> = VecDeque::new();
+    let mut unauthenticated: VecDeque<(AbortHandle, Arc<Peer>)> = VecDeque::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    strangers.retain(|(task, visitor)| !task.is_finished() && visitor.is_stranger());
-                    if strangers.len() >= MOST_STRANGERS && let Some((oldest, _)) = strangers.pop_front() {
+                    unauthenticated.retain(|(task, peer)| !task.is_finished() && !peer.is_authenticated());
+                    if unauthenticated.len() >= MAX_UNAUTHENTICATED
+                        && let Some((oldest, _)) = unauthenticated.pop_front()
+                    {
                         oldest.abort();
                     }
-                    let visitor = Arc::<Visitor>::default();
-                    let serving = connection(stream, acceptor.clone(), gate.clone(), visitor.clone(), count.clone());
-                    strangers.push_back((open.spawn(serving), visitor));
+                    let peer = Arc::<Peer>::default();
+                    let serving = connection(stream, acceptor.clone(), service.clone(), peer.clone(), count.clone());
+                    unauthenticated.push_back((open.spawn(serving), peer));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
             Some(_) = open.join_next() => {}
@@ -128,52 +129,52 @@ pub(super) async fn accept(
 async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    gate: Gate,
-    visitor: Arc<Visitor>,
+    service: AuthService,
+    peer: Arc<Peer>,
     count: watch::Sender<usize>,
 ) {
-    // Answers are small and awaited: never held back to be sent together.
+    // Responses are small and awaited: do not wait for more data to fill a packet.
     drop(stream.set_nodelay(true));
-    let patience = gate.auth_timeout;
-    let mut serving = pin!(serve(stream, acceptor, gate, visitor.clone()));
+    let auth_timeout = service.auth_timeout;
+    let mut serving = pin!(serve(stream, acceptor, service, peer.clone()));
     tokio::select! {
         () = &mut serving => return,
-        () = tokio::time::sleep(patience) => return,
-        () = visitor.news.notified() => {}
+        () = tokio::time::sleep(auth_timeout) => return,
+        () = peer.authenticated.notified() => {}
     }
-    let _counted = Counted::new(count);
+    let _counted = CountGuard::new(count);
     serving.await;
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, gate: Gate, visitor: Arc<Visitor>) {
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor, service: AuthService, peer: Arc<Peer>) {
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
-    let idle_timeout = gate.idle_timeout;
-    let answer = service_fn(move |request| gate.clone().answer(request, visitor.clone()));
+    let idle_timeout = service.idle_timeout;
+    let call = service_fn(move |request| service.clone().call(request, peer.clone()));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Runs from the end of an answer to the end of the next request's head.
+        // Measured from the end of a response to the end of the next request's head.
         .header_read_timeout(idle_timeout)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), answer)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), call)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection broke");
+        tracing::debug!(%error, "connection closed with an error");
     }
 }
 
-/// One of those counted, until it is dropped.
-struct Counted(watch::Sender<usize>);
+/// Counts one connection until it is dropped.
+struct CountGuard(watch::Sender<usize>);
 
-impl Counted {
+impl CountGuard {
     fn new(count: watch::Sender<usize>) -> Self {
         count.send_modify(|open| *open += 1);
         Self(count)
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.send_modify(|open| *open -= 1);
     }

@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use super::response::{ResponseBody, bytes_response};
 use crate::{
-    definitions::ValidationRules,
-    duplicates::duplicates,
-    failure::StatusError,
-    form::Form,
+    crd::ValidationRules,
+    duplicate_keys::duplicates,
     kinds::Kind,
+    list::{self, Scope},
     object::{Key, Object},
     protobuf,
-    read::{self, Scope},
+    representation::Representation,
     route::{Params, ResourcePath},
-    select::Selector,
+    selector::Selector,
+    status::StatusError,
     write::{DeleteOptions, Unknown, WriteOptions, Written},
 };
 
@@ -93,7 +93,7 @@ pub struct Call {
     pub kind: Arc<Kind>,
     pub path: ResourcePath,
     pub params: Params,
-    pub form: Form,
+    pub form: Representation,
     pub headers: HeaderMap,
     pub body: Bytes,
     pub rules: ValidationRules,
@@ -193,7 +193,7 @@ impl Call {
 
     pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
         let mut out = Vec::with_capacity(object.json.len());
-        read::append(&mut out, &self.kind, self.form, object);
+        list::append(&mut out, &self.kind, self.form, object);
         bytes_response(code, out.into(), "application/json")
     }
 }

@@ -11,15 +11,19 @@ use super::{
     response::{ResponseBody, bytes_response, stream_response},
 };
 use crate::{
-    failure::{Cause, StatusError},
+    list::{self, Scope},
+    list_options::{ListOptions, WatchOptions, revision},
     node::{LogError, LogQuery},
-    options::{ListOptions, WatchOptions, revision},
-    read::{self, Scope},
+    status::{Cause, StatusError},
     watch,
 };
 
 impl Service {
-    pub(super) fn get(&self, call: &Call, name: &str) -> Result<Response<ResponseBody>, StatusError> {
+    pub(super) fn get(
+        &self,
+        call: &Call,
+        name: &str,
+    ) -> Result<Response<ResponseBody>, StatusError> {
         let state = self.store.read();
         if let Some(asked) = revision(call.params.text("resourceVersion"))?
             && asked > state.revision()
@@ -90,7 +94,7 @@ impl Service {
     pub(super) fn list(&self, call: &Call) -> Result<Response<ResponseBody>, StatusError> {
         let scope = call.scope()?;
         let options = ListOptions::read(&call.params)?;
-        let body = read::list(&self.store.read(), &call.kind, &scope, &options)?;
+        let body = list::page(&self.store.read(), &call.kind, &scope, &options)?;
         Ok(bytes_response(
             StatusCode::OK,
             body.into(),

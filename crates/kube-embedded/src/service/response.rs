@@ -8,13 +8,13 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Frame};
 use serde_json::Value;
 
-use crate::failure::StatusError;
+use crate::status::StatusError;
 
 /// The body of every response.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A failure as a response.
-pub fn refusal(failure: &StatusError) -> Response<ResponseBody> {
+pub fn error_response(failure: &StatusError) -> Response<ResponseBody> {
     let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(code, &failure.to_status());
     if failure.code == 429 {

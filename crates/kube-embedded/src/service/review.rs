@@ -7,7 +7,7 @@ use super::{
     call::parse_body,
     response::{ResponseBody, json_response},
 };
-use crate::{discovery, failure::StatusError, kinds::api_version, route::ResourcePath};
+use crate::{discovery, kinds::api_version, route::ResourcePath, status::StatusError};
 
 /// Answers a review of `plural`; `None` when it is none. Who holds the token may do everything.
 pub fn review(

@@ -11,12 +11,12 @@ use super::{
     response::{ResponseBody, bytes_response, json_response},
 };
 use crate::{
-    failure::StatusError,
     kinds::PODS,
+    list,
+    list_options::ListOptions,
     object::Key,
-    options::ListOptions,
     patch::PatchType,
-    read,
+    status::StatusError,
     write::{self, Deleted, Edit},
 };
 
@@ -155,7 +155,7 @@ impl Service {
     ) -> Result<Response<ResponseBody>, StatusError> {
         let (options, dry_run) = call.delete_options()?;
         let scope = call.scope()?;
-        let body = read::list(&self.store.read(), &call.kind, &scope, &ListOptions::all())?;
+        let body = list::page(&self.store.read(), &call.kind, &scope, &ListOptions::all())?;
         let keys: Vec<Key> = {
             let state = self.store.read();
             let all = state.collection(&call.kind.resource);

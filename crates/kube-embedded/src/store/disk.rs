@@ -4,8 +4,8 @@
 //! [`witness`]. After a commit that failed (a full disk, say) the file is opened anew, since redb does not go on, and
 //! what the failed commit may have left in it is taken back by the next one. Knows no kind.
 
-mod refusal;
-mod witness;
+mod error;
+mod revision_guard;
 
 use std::{
     collections::BTreeMap,
@@ -21,9 +21,9 @@ use hyper::body::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use serde_json::Value;
 
-pub use refusal::{DiskError, spoken};
+pub use error::{DiskError, spoken};
 
-use self::{refusal::Broken, witness::Witness};
+use self::{error::Broken, revision_guard::Witness};
 use super::{Change, What};
 use crate::object::Key;
 

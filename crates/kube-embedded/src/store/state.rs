@@ -10,7 +10,7 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 
 use super::disk::Loaded;
 use crate::{
-    definitions,
+    crd,
     kinds::{DEFINITIONS, Registry, ResourceId},
     object::{Key, Object, text},
 };
@@ -268,7 +268,7 @@ impl State {
                 collection
                     .objects
                     .values()
-                    .flat_map(|object| definitions::kinds(&object.value))
+                    .flat_map(|object| crd::kinds(&object.value))
                     .collect()
             })
             .unwrap_or_default();

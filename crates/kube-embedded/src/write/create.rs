@@ -8,11 +8,11 @@ use super::{
 use crate::{
     apply::Managers,
     builtin,
-    failure::{Cause, StatusError},
-    fields::Shape,
+    field_set::Shape,
     kinds::{Kind, NAMESPACES},
     metadata,
     object::{Key, map_mut, metadata_mut, text},
+    status::{Cause, StatusError},
     store::Transaction,
 };
 
@@ -147,7 +147,11 @@ fn random_suffix() -> String {
         .collect()
 }
 
-fn check_namespace(transaction: &Transaction<'_>, kind: &Kind, key: &Key) -> Result<(), StatusError> {
+fn check_namespace(
+    transaction: &Transaction<'_>,
+    kind: &Kind,
+    key: &Key,
+) -> Result<(), StatusError> {
     if !kind.namespaced {
         return Ok(());
     }

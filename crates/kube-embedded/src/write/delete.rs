@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::replace;
 use crate::{
-    failure::StatusError,
     kinds::{JOBS, Kind, NAMESPACES, PODS},
     object::{Key, Object, add_finalizer, finalizers, metadata_mut, remove_finalizer, text},
+    status::StatusError,
     store::Transaction,
 };
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    failure::{Cause, StatusError},
     kinds::{Kind, LEASES},
     object::{Key, text},
+    status::{Cause, StatusError},
 };
 
 /// Refuses an edit that names another object, or a version that is not the newest. `put`: the whole object was sent.

@@ -112,7 +112,12 @@ impl Scene {
             .await
     }
 
-    async fn delete(&self, resource: &str, name: &str, body: Value) -> Result<Deleted, StatusError> {
+    async fn delete(
+        &self,
+        resource: &str,
+        name: &str,
+        body: Value,
+    ) -> Result<Deleted, StatusError> {
         let name = name.to_owned();
         self.on(resource, move |transaction, kind| {
             let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);

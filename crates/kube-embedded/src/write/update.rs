@@ -12,11 +12,11 @@ use super::{
 use crate::{
     apply::Managers,
     builtin,
-    failure::{Cause, StatusError},
-    fields::Shape,
+    field_set::Shape,
     kinds::Kind,
     object::{Key, Object, finalizers, map_mut, metadata_mut, text},
     patch::{self, PatchType},
+    status::{Cause, StatusError},
     store::Transaction,
 };
 
@@ -117,7 +117,11 @@ pub fn change(
 }
 
 /// What every applied configuration must be.
-fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Result<(), StatusError> {
+fn check_config(
+    kind: &Kind,
+    config: &mut Value,
+    options: &WriteOptions,
+) -> Result<(), StatusError> {
     if options.manager.is_empty() {
         return Err(StatusError::unprocessable(
             "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
@@ -127,7 +131,9 @@ fn check_config(kind: &Kind, config: &mut Value, options: &WriteOptions) -> Resu
         .get("managedFields")
         .is_some_and(|fields| *fields != json!([]))
     {
-        return Err(StatusError::bad_request("metadata.managedFields must be nil"));
+        return Err(StatusError::bad_request(
+            "metadata.managedFields must be nil",
+        ));
     }
     if text(config, "/apiVersion").is_empty() || text(config, "/kind").is_empty() {
         return Err(StatusError::bad_request(

@@ -9,11 +9,9 @@ use super::{
     response::{ResponseBody, bytes_response, json_response},
 };
 use crate::{
-    Identity,
-    discovery,
-    failure::StatusError,
-    openapi,
+    Identity, discovery, openapi,
     route::{Params, Target},
+    status::StatusError,
     store::State,
 };
 
@@ -70,7 +68,7 @@ fn document(
     } else {
         json_response(StatusCode::OK, &document)
     };
-    let caching = if Params::parse(uri)?.text("hash") == hash {
+    let caching = if Params::parse(uri).text("hash") == hash {
         "public, immutable"
     } else {
         "no-cache, private"

@@ -18,18 +18,18 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{
     super::{
-        NODE_NAME, claims, disk,
+        NODE_NAME, disk_usage,
         environment::{self, Around},
+        pvc,
         queue::Place,
         sources::Sources,
         status::Now,
-        supported,
+        unsupported,
         volumes::{self, VolumeError},
     },
-    RETRY, Work,
-    arrival::{keep_ticket, size},
-    driver::{Stop, until_stopped},
-    is_gone,
+    RETRY, Work, is_gone,
+    lifecycle::{Stop, until_stopped},
+    recovery::{keep_ticket, size},
 };
 
 /// How often a disk that is full is looked at again while something waits for it.
@@ -126,7 +126,7 @@ impl Work {
             let node = Arc::clone(&self.node);
             let looked = Instant::now();
             let pressure = tokio::task::spawn_blocking(move || {
-                disk::pressure(&node.options.directory, &node.options.limits)
+                disk_usage::pressure(&node.options.directory, &node.options.limits)
             });
             match pressure.await.map_err(io::Error::other).flatten() {
                 Ok(None) => return,
@@ -164,9 +164,9 @@ impl Work {
     async fn claims(&self, begun: bool) -> BTreeMap<String, PathBuf> {
         let mut bound = self.node.claims.subscribe();
         let namespace = self.pod.namespace().unwrap_or_default();
-        let names: Vec<String> = claims::named(&self.pod).map(str::to_owned).collect();
+        let names: Vec<String> = pvc::named(&self.pod).map(str::to_owned).collect();
         loop {
-            let found = claims::find(&bound.borrow_and_update(), &namespace, &names, begun);
+            let found = pvc::find(&bound.borrow_and_update(), &namespace, &names, begun);
             match found {
                 Ok(uids) => {
                     return uids
@@ -250,7 +250,7 @@ impl Work {
 
     /// Lays out the volumes and checks that every container can be put together.
     async fn prepare(&self, sources: &Sources, directory: &Path) -> Result<(), Trouble> {
-        if let Some(sentence) = supported::refusal(&self.pod) {
+        if let Some(sentence) = unsupported::refusal(&self.pod) {
             return Err(Trouble::new("CreateContainerConfigError", sentence));
         }
         let (init, main) = self.containers();

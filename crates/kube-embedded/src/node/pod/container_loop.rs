@@ -14,8 +14,8 @@ use super::{
         status::{self, End, Known, Now},
     },
     Work,
-    driver::{Stop, is_stopping, until_stopped},
-    ready::Ready,
+    lifecycle::{Stop, is_stopping, until_stopped},
+    prepare::Ready,
     remove,
 };
 use crate::attempt::{Attempt, Ended};

@@ -22,7 +22,7 @@ const TOKEN_BYTES: usize = 32;
 
 /// Why access cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum AccessError {
+pub enum CredentialsError {
     #[error("{path}: {source}")]
     File { path: String, source: io::Error },
     #[error("making a certificate: {0}")]
@@ -34,7 +34,7 @@ pub enum AccessError {
 /// Certificate and token of a directory.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Access {
+pub(super) struct Credentials {
     /// PEM, of the authority that signed the server's certificate; its key is thrown away.
     authority: String,
     /// DER in base64.
@@ -46,15 +46,15 @@ pub(super) struct Access {
     pub port: u16,
 }
 
-impl Access {
+impl Credentials {
     /// Reads what an earlier start made, or makes it.
-    pub fn open(directory: &Path, name: &str) -> Result<Self, AccessError> {
+    pub fn open(directory: &Path, name: &str) -> Result<Self, CredentialsError> {
         let path = directory.join("access.json");
         let read = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => {
-                return Err(AccessError::File {
+                return Err(CredentialsError::File {
                     path: path.display().to_string(),
                     source,
                 });
@@ -67,7 +67,7 @@ impl Access {
         }
     }
 
-    fn make(name: &str) -> Result<Self, AccessError> {
+    fn make(name: &str) -> Result<Self, CredentialsError> {
         let subject = |common_name: String| {
             let mut subject = DistinguishedName::new();
             subject.push(DnType::CommonName, common_name);
@@ -106,16 +106,16 @@ impl Access {
         directory: &Path,
         name: &str,
         address: &str,
-    ) -> Result<std::path::PathBuf, AccessError> {
+    ) -> Result<std::path::PathBuf, CredentialsError> {
         let put = |name: &str, bytes: &[u8]| {
             let path = directory.join(name);
-            write_private(&path, bytes).map_err(|source| AccessError::File {
+            write_private(&path, bytes).map_err(|source| CredentialsError::File {
                 path: path.display().to_string(),
                 source,
             })?;
             Ok(path)
         };
-        let kept = serde_json::to_vec_pretty(self).map_err(|error| AccessError::File {
+        let kept = serde_json::to_vec_pretty(self).map_err(|error| CredentialsError::File {
             path: "access.json".into(),
             source: error.into(),
         })?;
@@ -131,7 +131,7 @@ impl Access {
     }
 
     /// How the server shows who it is.
-    pub fn tls(&self) -> Result<ServerConfig, AccessError> {
+    pub fn tls(&self) -> Result<ServerConfig, CredentialsError> {
         let decode = |text: &str| {
             BASE64_STANDARD
                 .decode(text)
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_is_admitted() {
-        let access = Access {
+        let access = Credentials {
             token: "secret".into(),
-            ..Access::make("test").unwrap()
+            ..Credentials::make("test").unwrap()
         };
         for (header, admitted) in [
             (Some("Bearer secret"), true),
@@ -201,21 +201,27 @@ mod tests {
     #[test]
     fn what_was_made_once_is_kept() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Access::open(directory.path(), "test").unwrap();
+        let first = Credentials::open(directory.path(), "test").unwrap();
         first
             .write(directory.path(), "test", "https://127.0.0.1:1")
             .unwrap();
-        assert_eq!(Access::open(directory.path(), "test").unwrap().token, first.token);
+        assert_eq!(
+            Credentials::open(directory.path(), "test").unwrap().token,
+            first.token
+        );
         first.tls().unwrap();
     }
     #[test]
     fn what_cannot_be_read_any_more_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("access.json"), "{\"token\": \"ab").unwrap();
-        let access = Access::open(directory.path(), "test").unwrap();
+        let access = Credentials::open(directory.path(), "test").unwrap();
         access.tls().unwrap();
         let address = "https://127.0.0.1:1";
         access.write(directory.path(), "test", address).unwrap();
-        assert_eq!(Access::open(directory.path(), "test").unwrap().token, access.token);
+        assert_eq!(
+            Credentials::open(directory.path(), "test").unwrap().token,
+            access.token
+        );
     }
 }

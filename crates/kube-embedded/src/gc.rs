@@ -9,10 +9,10 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    definitions::CLEANUP_FINALIZER,
-    failure::StatusError,
+    crd::CLEANUP_FINALIZER,
     kinds::{DEFINITIONS, Kind, NAMESPACES, Registry, ResourceId},
     object::{Key, Object, finalizers, metadata_mut, remove_finalizer, text},
+    status::StatusError,
     store::{Change, State, Store, Transaction, What},
     write::{self, DeleteOptions, FOREGROUND, NAMESPACE_CONTENT, ORPHAN, Propagation},
 };
@@ -223,7 +223,11 @@ fn follow_owners(
 }
 
 /// Lets the dependents go, then the object.
-fn orphan(transaction: &mut Transaction<'_>, kind: &Kind, object: &Object) -> Result<(), StatusError> {
+fn orphan(
+    transaction: &mut Transaction<'_>,
+    kind: &Kind,
+    object: &Object,
+) -> Result<(), StatusError> {
     let registry = Arc::clone(transaction.registry());
     for (resource, key) in dependents(transaction.before(), object.uid()) {
         let (Some(kind), Some(dependent)) = (

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    failure::{Cause, StatusError},
     route::Params,
+    status::{Cause, StatusError},
 };
 
 /// Which moment a list shows.
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn params(query: &str) -> Params {
-        Params::parse(&format!("/x?{query}").parse().unwrap()).unwrap()
+        Params::parse(&format!("/x?{query}").parse().unwrap())
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Asked {
                 name: String::new(),
             };
         };
-        let watch = Params::parse(uri).is_ok_and(|params| params.flag("watch"));
+        let watch = Params::parse(uri).flag("watch");
         let resource = match &path.subresource {
             Some(subresource) => format!("{}/{subresource}", path.plural),
             None => path.plural,

@@ -1,30 +1,30 @@
 //! In which form an answer is wanted: what the `Accept` header asks for, of what can be sent. Pure.
 
-use super::failure::StatusError;
+use super::status::StatusError;
 
 /// What can be sent, as a refusal lists it.
 const SENT: [&str; 1] = ["application/json"];
 
 /// In which form objects are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Representation {
     Whole,
     /// `PartialObjectMetadata` of this apiVersion: metadata alone.
     Metadata(&'static str),
     /// `Table` of this apiVersion.
-    Table(&'static str, Include),
+    Table(&'static str, IncludeObject),
 }
 
 /// What a row of a table carries besides its cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Include {
+pub enum IncludeObject {
     None,
     #[default]
     Metadata,
     Object,
 }
 
-impl Include {
+impl IncludeObject {
     /// By the parameter `includeObject`.
     pub fn parse(text: &str) -> Result<Self, StatusError> {
         match text {
@@ -38,9 +38,9 @@ impl Include {
     }
 }
 
-impl Form {
+impl Representation {
     /// The first form of `accept` that this server has; 406 when it has none.
-    pub fn negotiate(accept: &str, include: Include) -> Result<Self, StatusError> {
+    pub fn negotiate(accept: &str, include: IncludeObject) -> Result<Self, StatusError> {
         if accept.trim().is_empty() {
             return Ok(Self::Whole);
         }
@@ -50,7 +50,7 @@ impl Form {
             .ok_or_else(|| StatusError::not_acceptable(&SENT))
     }
 
-    fn of_clause(clause: &str, include: Include) -> Option<Self> {
+    fn of_clause(clause: &str, include: IncludeObject) -> Option<Self> {
         let mut parts = clause.split(';').map(str::trim);
         if !matches!(parts.next()?, "application/json" | "application/*" | "*/*") {
             return None;
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn the_first_form_that_can_be_sent_is_sent() {
-        let table = |version| Ok(Form::Table(version, Include::Metadata));
+        let table = |version| Ok(Representation::Table(version, IncludeObject::Metadata));
         for (accept, expected) in [
-            ("", Ok(Form::Whole)),
-            ("application/json, */*", Ok(Form::Whole)),
-            ("*/*", Ok(Form::Whole)),
+            ("", Ok(Representation::Whole)),
+            ("application/json, */*", Ok(Representation::Whole)),
+            ("*/*", Ok(Representation::Whole)),
             (
                 "application/vnd.kubernetes.protobuf,application/json",
-                Ok(Form::Whole),
+                Ok(Representation::Whole),
             ),
             (
                 "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
@@ -107,17 +107,18 @@ mod tests {
             ),
             (
                 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-                Ok(Form::Metadata("meta.k8s.io/v1")),
+                Ok(Representation::Metadata("meta.k8s.io/v1")),
             ),
             (
                 "application/json;as=Other;g=meta.k8s.io;v=v1,application/json",
-                Ok(Form::Whole),
+                Ok(Representation::Whole),
             ),
             ("application/json;as=Other;g=meta.k8s.io;v=v1", Err(406)),
             ("application/vnd.kubernetes.protobuf", Err(406)),
             ("text/html", Err(406)),
         ] {
-            let found = Form::negotiate(accept, Include::Metadata).map_err(|failure| failure.code);
+            let found = Representation::negotiate(accept, IncludeObject::Metadata)
+                .map_err(|failure| failure.code);
             assert_eq!(found, expected, "{accept}");
         }
     }

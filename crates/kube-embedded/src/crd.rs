@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    failure::Cause,
     kinds::{Kind, View, api_version},
     object::{child_mut, list, map_mut, text},
     schema::{self, Schema},
+    status::Cause,
     table,
 };
 

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    failure::StatusError,
     kinds::{Kind, View},
     object::Key,
+    status::StatusError,
 };
 
 /// What a list or a watch is limited to.

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    failure::StatusError,
-    form::Form,
     kinds::{Kind, View},
+    list_options::{ListOptions, Moment},
     object::{Key, Object},
-    options::{ListOptions, Moment},
-    select::Selector,
+    representation::Representation,
+    selector::Selector,
+    status::StatusError,
     store::State,
     table, write,
 };
@@ -22,7 +22,7 @@ pub struct Scope {
     /// Empty: every namespace.
     pub namespace: String,
     pub selector: Selector,
-    pub form: Form,
+    pub form: Representation,
 }
 
 impl Scope {
@@ -34,16 +34,21 @@ impl Scope {
 }
 
 /// Appends an object as `kind` shows it.
-pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Form, object: &Object) {
+pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Representation, object: &Object) {
     let own_version = || object.value["apiVersion"] == kind.api_version;
-    if form == Form::Whole && kind.view == View::Stored && (!kind.is_custom() || own_version()) {
+    if form == Representation::Whole
+        && kind.view == View::Stored
+        && (!kind.is_custom() || own_version())
+    {
         out.extend_from_slice(&object.json);
         return;
     }
     let value = match form {
-        Form::Whole => write::shown(kind, &object.value),
-        Form::Metadata(api_version) => table::partial(api_version, &object.value["metadata"]),
-        Form::Table(api_version, include) => json!({
+        Representation::Whole => write::shown(kind, &object.value),
+        Representation::Metadata(api_version) => {
+            table::partial(api_version, &object.value["metadata"])
+        }
+        Representation::Table(api_version, include) => json!({
             "kind": "Table",
             "apiVersion": api_version,
             "metadata": {"resourceVersion": object.revision.to_string()},
@@ -91,7 +96,7 @@ fn gone(options: &ListOptions) -> StatusError {
 }
 
 /// One page: the body of the list.
-pub fn list(
+pub fn page(
     state: &State,
     kind: &Kind,
     scope: &Scope,
@@ -158,11 +163,13 @@ pub fn list(
 }
 
 /// The body of a list with these objects.
-fn body(kind: &Kind, form: Form, metadata: &Value, page: &[&Object]) -> Vec<u8> {
+fn body(kind: &Kind, form: Representation, metadata: &Value, page: &[&Object]) -> Vec<u8> {
     let (list_kind, api_version, columns, items) = match form {
-        Form::Whole => (&*kind.list_kind, &*kind.api_version, None, "items"),
-        Form::Metadata(version) => ("PartialObjectMetadataList", version, None, "items"),
-        Form::Table(version, _) => ("Table", version, Some(table::definitions(kind)), "rows"),
+        Representation::Whole => (&*kind.list_kind, &*kind.api_version, None, "items"),
+        Representation::Metadata(version) => ("PartialObjectMetadataList", version, None, "items"),
+        Representation::Table(version, _) => {
+            ("Table", version, Some(table::definitions(kind)), "rows")
+        }
     };
     let size: usize = page.iter().map(|object| object.json.len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
@@ -181,7 +188,7 @@ fn body(kind: &Kind, form: Form, metadata: &Value, page: &[&Object]) -> Vec<u8> 
             out.push(b',');
         }
         match form {
-            Form::Table(version, include) => {
+            Representation::Table(version, include) => {
                 let row = table::row(kind, version, include, object, now);
                 out.extend_from_slice(row.to_string().as_bytes());
             }

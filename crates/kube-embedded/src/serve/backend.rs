@@ -1,0 +1,44 @@
+//! The service behind the token check: the API, with faults injected if the feature `fault` is on.
+
+#[cfg(feature = "fault")]
+mod selected {
+    use tower::Layer;
+
+    use crate::{
+        ResponseBody, Service,
+        fault::{self, Faulty},
+        serve::ServerOptions,
+    };
+
+    pub use crate::fault::{ConnectionCut as Error, FaultyBody as Body};
+
+    pub type Backend = Faulty<Service>;
+
+    pub fn backend(service: Service, options: &ServerOptions) -> Backend {
+        options.faults.layer().layer(service)
+    }
+
+    pub fn body(body: ResponseBody) -> Body {
+        fault::whole(body)
+    }
+}
+
+#[cfg(not(feature = "fault"))]
+mod selected {
+    use crate::{ResponseBody, Service, serve::ServerOptions};
+
+    pub use crate::ResponseBody as Body;
+    pub use std::convert::Infallible as Error;
+
+    pub type Backend = Service;
+
+    pub fn backend(service: Service, _: &ServerOptions) -> Backend {
+        service
+    }
+
+    pub fn body(body: ResponseBody) -> Body {
+        body
+    }
+}
+
+pub use selected::{Backend, Body, Error, backend, body};
