@@ -480,7 +480,7 @@ async fn a_person_follows_a_job_with_kubectl() {
             ),
             (
                 "scale job/j --replicas=2",
-                "the embedded cluster serves no jobs.batch/scale",
+                "the embedded cluster does not serve jobs.batch/scale",
             ),
         ])
         .await;

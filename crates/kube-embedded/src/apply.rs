@@ -1,5 +1,5 @@
-//! Field managers and server-side apply: who owns what after a write, and what an applied configuration makes of the
-//! live object. Pure.
+//! Field managers and server-side apply: computes `metadata.managedFields` after a write, and merges an applied
+//! configuration into the live object. Pure.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +15,23 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     manager: String,
-    /// Written by server-side apply.
+    /// Whether the operation is `Apply`.
     applied: bool,
-    /// The subresource it was written through.
+    /// Whether the subresource is `status`.
     status: bool,
     api_version: String,
     time: String,
     fields: FieldSet,
 }
 
-/// The manager that `kubectl apply --server-side` writes as.
+/// Field manager of `kubectl apply --server-side`.
 const KUBECTL: &str = "kubectl";
-/// What `kubectl apply` without `--server-side` applied last.
+/// Annotation in which client-side `kubectl apply` stores the last applied configuration.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The fields that kubectl applied on the client's side, and that nobody changed since: its server-side apply may take
-/// them, as on the API server (`k8s.io/apimachinery/pkg/util/managedfields/internal/lastapplied.go`).
-fn applied_by_client(
+/// Returns the fields set by client-side `kubectl apply` and unchanged since. Server-side apply by kubectl may take
+/// them over, as on the API server (`k8s.io/apimachinery/pkg/util/managedfields/internal/lastapplied.go`).
+fn client_side_applied(
     live: &Value,
     current: &BTreeMap<Path, Option<&Value>>,
     shape: Shape<'_>,
@@ -48,8 +48,8 @@ fn applied_by_client(
         .collect()
 }
 
-/// A time as it is written here, however it was sent.
-fn normal_time(text: &str) -> String {
+/// Normalizes a timestamp to whole seconds in UTC.
+fn normalize_time(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
         Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         Err(_) => text.to_owned(),
@@ -57,8 +57,8 @@ fn normal_time(text: &str) -> String {
 }
 
 impl Entry {
-    /// The manager as messages name it.
-    fn described(&self) -> String {
+    /// Describes the manager as in a conflict message.
+    fn describe(&self) -> String {
         let mut text = format!("{:?}", self.manager);
         if self.status {
             text.push_str(" with subresource \"status\"");
@@ -70,22 +70,22 @@ impl Entry {
     }
 }
 
-/// Who owns which fields of one object.
+/// The field managers of one object, with the fields each owns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Managers(Vec<Entry>);
 
-/// Who writes, how and when.
+/// The manager that makes a write, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
     pub manager: &'a str,
     pub api_version: &'a str,
     pub now: &'a str,
-    /// Through the status subresource.
+    /// Whether the write goes through the status subresource.
     pub status: bool,
 }
 
 impl Managers {
-    /// Reads them from an object.
+    /// Reads `metadata.managedFields`.
     pub fn read(object: &Value) -> Self {
         let entries = list(object, "/metadata/managedFields")
             .iter()
@@ -95,14 +95,14 @@ impl Managers {
                 applied: text(entry, "/operation") == "Apply",
                 status: text(entry, "/subresource") == "status",
                 api_version: text(entry, "/apiVersion").to_owned(),
-                time: normal_time(text(entry, "/time")),
+                time: normalize_time(text(entry, "/time")),
                 fields: field_set::from_json(&entry["fieldsV1"]),
             })
             .collect();
         Self(entries)
     }
 
-    /// Writes them into an object.
+    /// Writes `metadata.managedFields`, without managers that own nothing.
     pub fn write(&self, object: &mut Value) {
         let entries: Vec<Value> = self
             .0
@@ -153,7 +153,8 @@ impl Managers {
         entry
     }
 
-    /// After a plain write: the writer owns what it changed, nobody else does, and what is gone is owned by nobody.
+    /// Updates the owners after a write other than apply: the writer takes the fields it changed, and removed fields
+    /// lose all owners.
     pub fn update(&mut self, writer: &Writer<'_>, old: &Value, new: &Value, shape: Shape<'_>) {
         let before = field_set::leaves(old, shape);
         let after = field_set::leaves(new, shape);
@@ -177,8 +178,8 @@ impl Managers {
         self.0.retain(|entry| !entry.fields.is_empty());
     }
 
-    /// Applies a configuration to `live`: the merged object. Without `force`, a field that another manager owns with
-    /// another value refuses everything.
+    /// Applies `config` to `live` and returns the merged object. Returns a conflict if another manager owns a field
+    /// with another value, unless `force` is set.
     pub fn apply(
         &mut self,
         writer: &Writer<'_>,
@@ -195,8 +196,8 @@ impl Managers {
         let own = |entry: &Entry| {
             entry.manager == writer.manager && entry.applied && entry.status == writer.status
         };
-        let handed_over = match writer.manager {
-            KUBECTL => applied_by_client(live, &current, shape),
+        let transferable = match writer.manager {
+            KUBECTL => client_side_applied(live, &current, shape),
             _ => FieldSet::new(),
         };
         let mut conflicts = Vec::new();
@@ -208,10 +209,10 @@ impl Managers {
                 if !entry.fields.contains(path) {
                     continue;
                 }
-                if force || handed_over.contains(path) {
+                if force || transferable.contains(path) {
                     entry.fields.remove(path);
                 } else {
-                    conflicts.push((entry.described(), field_set::spell(path)));
+                    conflicts.push((entry.describe(), field_set::to_string(path)));
                 }
             }
         }
@@ -222,15 +223,16 @@ impl Managers {
         let mut merged = live.clone();
         field_set::merge(&mut merged, config, shape);
         let wanted: FieldSet = wanted.into_iter().map(|(path, _)| path).collect();
-        let given_up: Vec<_> = self
+        let dropped: Vec<_> = self
             .0
             .iter()
             .filter(|entry| own(entry))
             .flat_map(|entry| entry.fields.difference(&wanted))
             .cloned()
             .collect();
-        // An item goes as a whole, before its keys, and only when nobody else owns anything in it.
-        for path in &given_up {
+        // Remove dropped fields. A list item is removed before its fields (paths are sorted), and only if no other
+        // manager owns anything in it.
+        for path in &dropped {
             let others = |entry: &&Entry| !own(entry);
             let kept = self
                 .0
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_that_stops_asking_for_a_field_loses_it_and_others_keep_theirs() {
+    fn drops_fields_no_longer_applied() {
         let mut managers = Managers::default();
         let one = json!({"data": {"a": "1", "b": "1"}});
         let live = managers
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn another_value_for_an_owned_field_needs_force() {
+    fn conflicting_value_needs_force() {
         let mut managers = Managers::default();
         let config = json!({"data": {"a": "1"}});
         let live = managers
@@ -307,7 +309,7 @@ mod tests {
             .apply(&writer("two"), &live, &other, SHAPE, true)
             .unwrap();
         assert_eq!(live, other);
-        // The first has lost it: what it no longer owns it does not take away.
+        // The first manager lost the field, so dropping it does not remove the field.
         let live = managers
             .apply(&writer("one"), &live, &json!({"data": {}}), SHAPE, false)
             .unwrap();
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn kubectl_takes_over_what_it_applied_on_the_clients_side_unless_somebody_changed_it() {
+    fn kubectl_takes_over_client_side_applied_fields() {
         let last = json!({"data": {"a": "1", "b": "1"}}).to_string();
         let annotations = json!({ LAST_APPLIED: last });
         let made =
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_write_takes_what_it_changes() {
+    fn update_takes_changed_fields() {
         let mut managers = Managers::default();
         let config = json!({"data": {"a": "1", "b": "1"}});
         let live = managers
@@ -361,12 +363,12 @@ mod tests {
         assert_eq!(
             object["metadata"]["managedFields"][0]["fieldsV1"],
             json!({"f:data": {"f:a": {}}}),
-            "the first keeps nothing: one field was changed, one removed"
+            "the first manager owns nothing: one field was changed, one removed"
         );
     }
 
     #[test]
-    fn list_items_are_owned_by_their_keys() {
+    fn owns_list_items_by_key() {
         let mut managers = Managers::default();
         let item = |kind: &str, status: &str| json!({"type": kind, "status": status});
         let status = Writer {

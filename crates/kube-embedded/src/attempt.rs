@@ -1,18 +1,18 @@
-//! The directory of one attempt at a container: the whole contract between the node and its shims.
+//! The directory of one attempt to run a container: the interface between the node and its shims.
 //!
-//! | file | written by | holds |
+//! | file | written by | content |
 //! |---|---|---|
 //! | `spec.json` | node, before the shim starts | [`Spec`]: what to run |
-//! | `lock` | shim | held (`flock`) for as long as the shim lives |
-//! | `claimed` | shim, before it starts anything | without it nothing of the attempt ever ran |
-//! | `started.json` | shim, by rename | [`Started`]: who runs, since when |
-//! | `log`, `log.1`, `log.2`, ... | shim | output, one record a line (see [`super::log`]); each file is full before the next is begun, and the oldest go |
-//! | `grace.json` | node, before it asks the shim to stop | seconds until the container is killed, when not those of `spec.json` |
-//! | `termination` | the container | its last words |
-//! | `ended.json` | shim, by rename, after the last byte of the log | [`Ended`]: how it ended |
+//! | `lock` | shim | held with `flock` while the shim lives |
+//! | `claimed` | shim, before it starts the container | if missing, nothing was ever started |
+//! | `started.json` | shim, by rename | [`Started`]: process ids and start time |
+//! | `log`, `log.1`, `log.2`, ... | shim | output, one record per line (see [`super::log`]); the oldest files are removed |
+//! | `grace.json` | node, before it stops the shim | grace period in seconds, overriding `spec.json` |
+//! | `termination` | container | termination message |
+//! | `ended.json` | shim, by rename, after the log is complete | [`Ended`]: how the container ended |
 //!
-//! Whoever writes `ended.json` holds the lock, so an attempt ends exactly once: a shim that finds one starts nothing,
-//! and a node that takes the lock of an attempt without one writes [`Ended::lost`] before it lets go.
+//! Only the holder of the lock writes `ended.json`, so an attempt ends exactly once: a shim that finds the file starts
+//! nothing, and a node that takes the lock of an attempt without it writes [`Ended::lost`].
 //!
 //! Knows nothing of pods.
 
@@ -25,40 +25,40 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Exit code of a container whose end nobody saw.
+/// Exit code of a container whose shim died before it reported the end.
 const EXIT_LOST: i32 = 137;
 /// Exit code of a container that could not be started.
 const EXIT_NOT_STARTED: i32 = 128;
-/// Bytes kept free for the end.
+/// Bytes reserved on disk for `ended.json`.
 const RESERVED: usize = 4096;
 
-/// Reason of an attempt that was never taken up.
-const UNTOUCHED: &str = "NotStarted";
+/// Reason of an attempt that no shim took up.
+const NEVER_STARTED: &str = "NotStarted";
 
-/// What a shim runs. Its environment is the shim's own, so that no secret is written down here.
+/// What a shim runs. The container inherits the shim's environment, so no secret is written to disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// Program and arguments; the program is looked up in the PATH of the environment.
+    /// Program and arguments. The program is looked up in the PATH of the environment.
     pub command: Vec<String>,
     pub working_directory: PathBuf,
-    /// Seconds between SIGTERM and SIGKILL when the container is asked to stop.
+    /// Seconds between SIGTERM and SIGKILL.
     pub grace_seconds: u64,
-    /// Bytes of one file of the log.
+    /// Maximum size of one log file, in bytes.
     pub log_file_bytes: u64,
-    /// Files of the log that are kept.
+    /// Maximum number of log files.
     pub log_files: u32,
 }
 
-/// Written when the container's main process runs.
+/// Written once the main process of the container runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
     /// Process id of the shim.
     pub shim: i32,
-    /// When the kernel started the shim, in its own ticks: guards against a process id used again.
+    /// Start time of the shim in kernel clock ticks, to detect a reused process id.
     pub shim_ticks: Option<u64>,
-    /// Process id of the container's main process, and its process group.
+    /// Process id of the main process, which is also its process group.
     pub process: i32,
     pub process_ticks: Option<u64>,
     pub at: Timestamp,
@@ -68,19 +68,19 @@ pub struct Started {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ended {
-    /// 0..=255; 128 + signal when a signal ended it.
+    /// 0..=255; 128 + signal if a signal ended the process.
     pub exit_code: i32,
     pub signal: Option<i32>,
-    /// `StartError` or `Lost` when the main process did not end by itself.
+    /// `StartError`, `NotStarted` or `Lost`; absent if the main process ended by itself.
     pub reason: Option<String>,
     pub message: Option<String>,
-    /// Absent when nothing was started.
+    /// Absent if nothing was started.
     pub started_at: Option<Timestamp>,
     pub finished_at: Timestamp,
 }
 
 impl Ended {
-    /// The container could not be started.
+    /// Returns the end of a container that could not be started.
     #[must_use]
     pub fn not_started(message: String, now: Timestamp) -> Self {
         Self {
@@ -93,40 +93,37 @@ impl Ended {
         }
     }
 
-    /// No shim ever took the attempt up: its node ended in between, and nothing of it ran.
+    /// Returns the end of an attempt that no shim took up, because the node ended first.
     #[must_use]
-    pub fn untouched(now: Timestamp) -> Self {
+    pub fn never_started(now: Timestamp) -> Self {
         let message = "the server ended before the container was started".to_owned();
         Self {
-            reason: Some(UNTOUCHED.to_owned()),
+            reason: Some(NEVER_STARTED.to_owned()),
             ..Self::not_started(message, now)
         }
     }
 
-    /// Whether nothing ran, so that it may be tried again.
+    /// Returns whether nothing ran, so that the attempt can be repeated.
     #[must_use]
-    pub fn is_untouched(&self) -> bool {
-        self.reason.as_deref() == Some(UNTOUCHED)
+    pub fn is_never_started(&self) -> bool {
+        self.reason.as_deref() == Some(NEVER_STARTED)
     }
 
-    /// The shim is gone without a word.
+    /// Returns the end of a container whose shim died before it reported one.
     #[must_use]
     pub fn lost(started_at: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
             exit_code: EXIT_LOST,
             signal: None,
             reason: Some("Lost".to_owned()),
-            message: Some(
-                "the process that watched over the container is gone; how it ended is unknown"
-                    .to_owned(),
-            ),
+            message: Some("the container's shim is gone; its exit code is unknown".to_owned()),
             started_at,
             finished_at: now,
         }
     }
 }
 
-/// One attempt's directory.
+/// The directory of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     directory: PathBuf,
@@ -140,9 +137,9 @@ impl Attempt {
         }
     }
 
-    /// The attempt a spec file belongs to.
+    /// Returns the attempt that `spec` belongs to.
     #[must_use]
-    pub fn of_spec(spec: &Path) -> Self {
+    pub fn from_spec_path(spec: &Path) -> Self {
         Self::new(spec.parent().unwrap_or(Path::new(".")))
     }
 
@@ -156,7 +153,7 @@ impl Attempt {
         self.directory.join("spec.json")
     }
 
-    /// A file of the log; the first has number 0.
+    /// Returns the path of a log file. Numbers start at 0.
     #[must_use]
     pub fn log_path(&self, number: u32) -> PathBuf {
         self.directory.join(match number {
@@ -165,7 +162,7 @@ impl Attempt {
         })
     }
 
-    /// Numbers of the files of the log that are there, the oldest first.
+    /// Returns the numbers of the existing log files, oldest first.
     pub fn log_files(&self) -> io::Result<Vec<u32>> {
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -206,13 +203,13 @@ impl Attempt {
         write(&self.started_path(), started)
     }
 
-    /// `None` while nothing runs, or when the file says nothing readable.
+    /// Returns `None` if nothing was started, or the file cannot be read.
     #[must_use]
     pub fn started(&self) -> Option<Started> {
         read(&self.started_path()).ok().flatten()
     }
 
-    /// Gives a container that is asked to stop another time to do so than its spec has.
+    /// Overrides the grace period of the spec.
     pub fn write_grace(&self, seconds: u64) -> io::Result<()> {
         write(&self.directory.join("grace.json"), &seconds)
     }
@@ -222,7 +219,7 @@ impl Attempt {
         read(&self.directory.join("grace.json")).ok().flatten()
     }
 
-    /// Says that something may run from now on.
+    /// Records that the container is about to be started.
     pub fn claim(&self) -> io::Result<()> {
         fs::write(self.directory.join("claimed"), "")
     }
@@ -232,39 +229,39 @@ impl Attempt {
         self.directory.join("claimed").exists()
     }
 
-    /// Takes the room for the end now, since the container may fill the disk.
+    /// Reserves disk space for `ended.json`, because the container may fill the disk.
     pub fn reserve_end(&self) -> io::Result<()> {
-        fs::write(beside(&self.ended_path()), [b' '; RESERVED])
+        fs::write(temporary(&self.ended_path()), [b' '; RESERVED])
     }
 
-    /// Writes how it ended, into what was reserved for it.
+    /// Writes `ended.json` into the reserved space.
     pub fn write_ended(&self, ended: &Ended) -> io::Result<()> {
         let path = self.ended_path();
         let mut bytes = serde_json::to_vec(ended)?;
-        // Blanks to the end: nothing of what was there before may stay.
+        // Pad with blanks, so that nothing of a previous content remains.
         bytes.resize(bytes.len().max(RESERVED), b' ');
         let mut file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(beside(&path))?;
+            .open(temporary(&path))?;
         file.write_all(&bytes)?;
-        fs::rename(beside(&path), path)
+        fs::rename(temporary(&path), path)
     }
 
-    /// `None` while the attempt has not ended.
+    /// Returns `None` if the attempt has not ended.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         read(&self.ended_path()).ok().flatten()
     }
 
-    /// Whether nothing more will come: the attempt has ended, or its directory is gone.
+    /// Returns whether the attempt has ended, or its directory is gone.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended_path().exists() || !self.directory.exists()
     }
 
-    /// Takes the lock at once; `None` when somebody else holds it.
+    /// Takes the lock; returns `None` if another process holds it.
     pub fn try_lock(&self) -> io::Result<Option<File>> {
         let file = self.lock_file()?;
         match file.try_lock() {
@@ -274,7 +271,7 @@ impl Attempt {
         }
     }
 
-    /// Takes the lock, waiting for it as long as it takes. Blocks the thread.
+    /// Waits for the lock. Blocks the thread.
     pub fn lock(&self) -> io::Result<File> {
         let file = self.lock_file()?;
         file.lock()?;
@@ -290,13 +287,13 @@ impl Attempt {
     }
 }
 
-/// Writes beside and renames, so that a reader sees all of it or nothing.
+/// Writes to a temporary file and renames it, so that readers never see a partial file.
 fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    fs::write(beside(path), serde_json::to_vec(value)?)?;
-    fs::rename(beside(path), path)
+    fs::write(temporary(path), serde_json::to_vec(value)?)?;
+    fs::rename(temporary(path), path)
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn temporary(path: &Path) -> PathBuf {
     path.with_extension("json.new")
 }
 

@@ -1,4 +1,4 @@
-//! What the API server itself fills in for built-in kinds, and refuses ([`validate`]). Pure.
+//! Defaults and validation ([`validate`]) of built-in kinds. Pure.
 
 mod prune;
 mod rules;
@@ -6,7 +6,7 @@ mod rules;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-pub use prune::conform;
+pub use self::prune::prune;
 pub use rules::validate;
 
 use super::{
@@ -15,11 +15,11 @@ use super::{
     object::{add_finalizer, child_mut, map_mut, text},
 };
 
-/// The label every namespace has: its name.
+/// Label of every namespace, holding its name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Fills in defaults before an object is created. Its name and uid are there already.
-pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
+/// Sets the defaults of a new object, whose name and uid are already set.
+pub fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
     match &*kind.resource {
         NAMESPACES => {
             child_mut(value, "spec")
@@ -28,35 +28,35 @@ pub fn complete_new(kind: &Kind, value: &mut Value, now: &str, rules: Validation
             value["status"] = json!({"phase": "Active"});
         }
         PODS => {
-            complete_pod_spec(&mut value["spec"]);
+            default_pod_spec(&mut value["spec"]);
             value["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
         }
         "persistentvolumeclaims" => value["status"] = json!({"phase": "Pending"}),
-        JOBS => complete_job(value),
+        JOBS => default_job(value),
         DEFINITIONS => add_finalizer(value, crd::CLEANUP_FINALIZER),
         _ => {}
     }
-    complete(kind, value, now, rules);
+    prepare_for_update(kind, value, now, rules);
 }
 
-/// Fills in what is derived anew at every write.
-pub fn complete(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
+/// Sets the fields that are derived at every write.
+pub fn prepare_for_update(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
     match &*kind.resource {
         NAMESPACES => {
             let name = value["metadata"]["name"].clone();
             child_mut(&mut value["metadata"], "labels").insert(NAME_LABEL.into(), name);
         }
-        "secrets" => complete_secret(value),
-        DEFINITIONS => crd::complete(value, now, rules),
+        "secrets" => encode_string_data(value),
+        DEFINITIONS => crd::prepare(value, now, rules),
         _ => {}
     }
 }
 
-fn complete_secret(secret: &mut Value) {
-    let plain = map_mut(secret).shift_remove("stringData");
-    if let Some(Value::Object(plain)) = plain {
+fn encode_string_data(secret: &mut Value) {
+    let string_data = map_mut(secret).shift_remove("stringData");
+    if let Some(Value::Object(string_data)) = string_data {
         let data = child_mut(secret, "data");
-        for (key, text) in plain {
+        for (key, text) in string_data {
             let encoded = BASE64_STANDARD.encode(text.as_str().unwrap_or_default());
             data.insert(key, encoded.into());
         }
@@ -66,7 +66,7 @@ fn complete_secret(secret: &mut Value) {
         .or_insert_with(|| "Opaque".into());
 }
 
-fn complete_job(job: &mut Value) {
+fn default_job(job: &mut Value) {
     let name = text(job, "/metadata/name").to_owned();
     let uid = text(job, "/metadata/uid").to_owned();
     let spec = map_mut(&mut job["spec"]);
@@ -99,10 +99,10 @@ fn complete_job(job: &mut Value) {
             wanted.insert(label.into(), value.into());
         }
     }
-    complete_pod_spec(&mut job["spec"]["template"]["spec"]);
+    default_pod_spec(&mut job["spec"]["template"]["spec"]);
 }
 
-fn complete_pod_spec(spec: &mut Value) {
+fn default_pod_spec(spec: &mut Value) {
     let spec = map_mut(spec);
     for (field, default) in [
         ("restartPolicy", json!("Always")),

@@ -1,6 +1,4 @@
-//! CustomResourceDefinitions: which kinds they serve, what is wrong with them, and the status they get.
-//!
-//! Pure.
+//! CustomResourceDefinitions: the kinds they serve, their validation and their status. Pure.
 
 use std::sync::Arc;
 
@@ -14,21 +12,21 @@ use super::{
     table,
 };
 
-/// Holds a definition until its objects are gone.
+/// Finalizer that keeps a definition until its objects are gone.
 pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// What a definition says in CEL, said as a function: what is wrong with an object, or with the change from an old one. Each
-/// fault is a field and what is wrong there.
+/// A validation rule as a function, in place of CEL: takes the new object and the old one, and returns the violations
+/// as (field, message).
 pub type ValidationRule = fn(&Value, Option<&Value>) -> Vec<(String, String)>;
-/// The judges there are, by the names of their definitions (`docsruns.orchestrator.io`).
+/// Validation rules by the name of their definition (`widgets.example.org`).
 pub type ValidationRules = &'static [(&'static str, ValidationRule)];
 
-/// Condition of a definition with rules in CEL that nobody judges: they are kept, and not evaluated.
+/// Condition of a definition whose CEL rules are stored but not evaluated.
 const RULES_IGNORED: &str = "RulesIgnored";
-/// The conditions that are written here.
-const OWN_CONDITIONS: [&str; 3] = ["NamesAccepted", "Established", RULES_IGNORED];
+/// Conditions written by this module.
+const MANAGED_CONDITIONS: [&str; 3] = ["NamesAccepted", "Established", RULES_IGNORED];
 
-/// The kinds a definition serves: one for each served version.
+/// Returns the kinds a definition serves, one per served version.
 pub fn kinds(definition: &Value) -> Vec<Kind> {
     let names = &definition["spec"]["names"];
     let group = text(definition, "/spec/group");
@@ -75,7 +73,7 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
         .collect()
 }
 
-/// What is wrong with a definition.
+/// Validates a definition.
 pub fn validate(definition: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for field in ["group", "scope"] {
@@ -120,10 +118,13 @@ pub fn validate(definition: &Value) -> Vec<Cause> {
     causes
 }
 
-/// The versions whose schema has rules in CEL, where nobody judges by them.
-fn versions_with_rules(definition: &Value, rules: ValidationRules) -> Vec<&str> {
+/// Returns the versions with CEL rules, unless `rules` has functions for the definition.
+fn versions_with_ignored_rules(definition: &Value, rules: ValidationRules) -> Vec<&str> {
     let name = text(definition, "/metadata/name");
-    if rules.iter().any(|(judged, _)| *judged == name) {
+    if rules
+        .iter()
+        .any(|(name_with_rules, _)| *name_with_rules == name)
+    {
         return Vec::new();
     }
     list(definition, "/spec/versions")
@@ -133,22 +134,22 @@ fn versions_with_rules(definition: &Value, rules: ValidationRules) -> Vec<&str> 
         .collect()
 }
 
-/// What who writes a definition should know.
+/// Returns the warnings for the client that writes a definition.
 pub fn warnings(definition: &Value, rules: ValidationRules) -> Vec<String> {
-    let rules = versions_with_rules(definition, rules).into_iter().map(|version| {
+    let rules = versions_with_ignored_rules(definition, rules).into_iter().map(|version| {
         format!(
-            "spec.versions[{version}]: x-kubernetes-validations are not evaluated by the embedded cluster; it accepts objects that they would refuse"
+            "spec.versions[{version}]: the embedded cluster does not evaluate x-kubernetes-validations, and accepts objects that violate them"
         )
     });
     let webhook = text(definition, "/spec/conversion/strategy") == "Webhook";
     let conversion = webhook.then(|| {
-        "spec.conversion: no webhook is called by the embedded cluster; every version shows an object as it is stored".to_owned()
+        "spec.conversion: the embedded cluster calls no conversion webhook; every version returns an object as it is stored".to_owned()
     });
     rules.chain(conversion).collect()
 }
 
-/// Fills in what may be left out, and the status of a definition that is served.
-pub fn complete(definition: &mut Value, now: &str, rules: ValidationRules) {
+/// Sets the defaults and the status of a definition.
+pub fn prepare(definition: &mut Value, now: &str, rules: ValidationRules) {
     let kind = text(definition, "/spec/names/kind").to_owned();
     let names = child_mut(
         map_mut(definition).entry("spec").or_insert(Value::Null),
@@ -178,7 +179,7 @@ pub fn complete(definition: &mut Value, now: &str, rules: ValidationRules) {
             )
     };
     let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since(kind)});
-    let rules = versions_with_rules(definition, rules).join(", ");
+    let rules = versions_with_ignored_rules(definition, rules).join(", ");
     let mut conditions = vec![
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
         condition(
@@ -189,14 +190,14 @@ pub fn complete(definition: &mut Value, now: &str, rules: ValidationRules) {
     ];
     if !rules.is_empty() {
         let message = format!(
-            "x-kubernetes-validations of {rules} are not evaluated by the embedded cluster"
+            "the embedded cluster does not evaluate the x-kubernetes-validations of {rules}"
         );
         conditions.push(condition(RULES_IGNORED, "NotSupported", &message));
     }
     conditions.extend(
         list(definition, "/status/conditions")
             .iter()
-            .filter(|known| !OWN_CONDITIONS.contains(&text(known, "/type")))
+            .filter(|known| !MANAGED_CONDITIONS.contains(&text(known, "/type")))
             .cloned(),
     );
     definition["status"] = json!({
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_relies_on_a_conversion_webhook_is_told_that_none_is_called() {
+    fn warns_of_conversion_webhook() {
         let with = |strategy: &str| json!({"spec": {"conversion": {"strategy": strategy}}});
         assert_eq!(warnings(&with("None"), &[]), [""; 0]);
         assert!(warnings(&with("Webhook"), &[])[0].starts_with("spec.conversion: no webhook"));

@@ -1,6 +1,7 @@
-//! Who may call: a certificate of our own and a random token, both in a kubeconfig that only its owner can read.
+//! Credentials of the server: its certificate and a bearer token, handed out in a kubeconfig that only its owner can
+//! read.
 //!
-//! They are made at the first start and kept, so that a kubeconfig that was handed to kubectl stays good.
+//! They are created at the first start and reused, so that existing kubeconfigs stay valid.
 
 use std::{fs, io, net::Ipv4Addr, path::Path, sync::Arc};
 
@@ -17,39 +18,39 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::write_private;
 
-/// Random bytes of a token.
+/// Length of the token, in random bytes.
 const TOKEN_BYTES: usize = 32;
 
-/// Why access cannot be set up.
+/// Reasons why the credentials cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     #[error("{path}: {source}")]
     File { path: String, source: io::Error },
-    #[error("making a certificate: {0}")]
+    #[error("cannot create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    #[error("the certificate is of no use: {0}")]
+    #[error("cannot use the certificate: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// Certificate and token of a directory.
+/// Certificate and token of a state directory.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Credentials {
-    /// PEM, of the authority that signed the server's certificate; its key is thrown away.
+    /// Certificate of the signing authority, as PEM. Its key is not json.
     authority: String,
-    /// DER in base64.
+    /// Server certificate, as base64 DER.
     certificate: String,
-    /// PKCS #8 DER in base64.
+    /// Private key, as base64 PKCS #8 DER.
     key: String,
     token: String,
-    /// The port of the last start, taken again where it is free.
+    /// Port of the last start, reused if it is free.
     pub port: u16,
 }
 
 impl Credentials {
-    /// Reads what an earlier start made, or makes it.
+    /// Reads the credentials in `directory`, or creates new ones.
     pub fn open(directory: &Path, name: &str) -> Result<Self, CredentialsError> {
-        let path = directory.join("access.json");
+        let path = directory.join("credentials.json");
         let read = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -60,14 +61,14 @@ impl Credentials {
                 });
             }
         };
-        // One that cannot be read any more is made anew: nothing depends on it but the kubeconfig, which is written with it.
+        // Replace an unreadable file: only the kubeconfig depends on it, and that is written with it.
         match read {
-            Some(access) => Ok(access),
-            None => Self::make(name),
+            Some(credentials) => Ok(credentials),
+            None => Self::create(name),
         }
     }
 
-    fn make(name: &str) -> Result<Self, CredentialsError> {
+    fn create(name: &str) -> Result<Self, CredentialsError> {
         let subject = |common_name: String| {
             let mut subject = DistinguishedName::new();
             subject.push(DnType::CommonName, common_name);
@@ -100,7 +101,7 @@ impl Credentials {
         })
     }
 
-    /// Keeps it, and writes the kubeconfig of a server at `address`.
+    /// Writes the credentials and the kubeconfig of a server at `address`.
     pub fn write(
         &self,
         directory: &Path,
@@ -115,11 +116,11 @@ impl Credentials {
             })?;
             Ok(path)
         };
-        let kept = serde_json::to_vec_pretty(self).map_err(|error| CredentialsError::File {
-            path: "access.json".into(),
+        let json = serde_json::to_vec_pretty(self).map_err(|error| CredentialsError::File {
+            path: "credentials.json".into(),
             source: error.into(),
         })?;
-        put("access.json", &kept)?;
+        put("credentials.json", &json)?;
         let authority = BASE64_STANDARD.encode(&self.authority);
         let token = &self.token;
         let kubeconfig = format!(
@@ -130,7 +131,7 @@ impl Credentials {
         put("kubeconfig.yaml", kubeconfig.as_bytes())
     }
 
-    /// How the server shows who it is.
+    /// Returns the TLS configuration of the server.
     pub fn tls(&self) -> Result<ServerConfig, CredentialsError> {
         let decode = |text: &str| {
             BASE64_STANDARD
@@ -149,7 +150,7 @@ impl Credentials {
         Ok(config)
     }
 
-    /// Whether an `Authorization` header holds the token. Takes as long for a wrong one as for the right one.
+    /// Returns whether an `Authorization` header holds the token. Compares in constant time.
     pub fn admits(&self, header: Option<&[u8]>) -> bool {
         let Some(given) = header.and_then(|header| header.strip_prefix(b"Bearer ")) else {
             return false;
@@ -165,7 +166,7 @@ impl Credentials {
 }
 
 fn random_hex() -> String {
-    // Two UUIDs hold 244 random bits from the system's source.
+    // Two v4 UUIDs hold 244 random bits from the operating system.
     let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string());
     debug_assert_eq!(random.concat().len(), TOKEN_BYTES * 2);
     random.concat()
@@ -176,10 +177,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_whole_token_is_admitted() {
-        let access = Credentials {
+    fn admits_exact_token_only() {
+        let credentials = Credentials {
             token: "secret".into(),
-            ..Credentials::make("test").unwrap()
+            ..Credentials::create("test").unwrap()
         };
         for (header, admitted) in [
             (Some("Bearer secret"), true),
@@ -191,7 +192,7 @@ mod tests {
             (None, false),
         ] {
             assert_eq!(
-                access.admits(header.map(str::as_bytes)),
+                credentials.admits(header.map(str::as_bytes)),
                 admitted,
                 "{header:?}"
             );
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_once_is_kept() {
+    fn reuses_stored_credentials() {
         let directory = tempfile::tempdir().unwrap();
         let first = Credentials::open(directory.path(), "test").unwrap();
         first
@@ -211,17 +212,24 @@ mod tests {
         );
         first.tls().unwrap();
     }
+
     #[test]
-    fn what_cannot_be_read_any_more_is_made_anew() {
+    fn replaces_unreadable_credentials() {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("access.json"), "{\"token\": \"ab").unwrap();
-        let access = Credentials::open(directory.path(), "test").unwrap();
-        access.tls().unwrap();
+        fs::write(
+            directory.path().join("credentials.json"),
+            "{\"token\": \"ab",
+        )
+        .unwrap();
+        let credentials = Credentials::open(directory.path(), "test").unwrap();
+        credentials.tls().unwrap();
         let address = "https://127.0.0.1:1";
-        access.write(directory.path(), "test", address).unwrap();
+        credentials
+            .write(directory.path(), "test", address)
+            .unwrap();
         assert_eq!(
             Credentials::open(directory.path(), "test").unwrap().token,
-            access.token
+            credentials.token
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Discovery: which groups, versions and kinds there are, in the old form and in the aggregated one. Pure.
+//! Discovery of groups, versions and kinds, in the legacy and the aggregated format. Pure.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
-/// Group, plural and kind of what is asked and never stored: who may do what, and who one is.
+/// Group, plural and kind of the reviews: resources that are created but never stored.
 pub const REVIEWS: [(&str, &str, &str); 3] = [
     (
         "authorization.k8s.io",
@@ -36,7 +36,7 @@ pub const REVIEWS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Group -> its versions, in the order they are served; the core group is "".
+/// Returns each group's versions in the order they are served. The core group is "".
 fn groups(registry: &Registry) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for kind in registry.kinds() {
@@ -141,7 +141,7 @@ fn reviews<'a>(
         .filter(move |(own, ..)| *own == group && version == "v1")
 }
 
-/// The media type of an aggregated answer, when `accept` asks for one.
+/// Returns the media type of an aggregated response, if `accept` asks for one.
 pub fn aggregated_type(accept: &str) -> Option<&'static str> {
     let part = accept
         .split(',')
@@ -157,7 +157,7 @@ pub fn aggregated_type(accept: &str) -> Option<&'static str> {
     }
 }
 
-/// `/api` (with `core`) or `/apis` in one answer.
+/// `/api` (if `core`) or `/apis`, aggregated.
 pub fn aggregated(registry: &Registry, core: bool, media_type: &str) -> Value {
     let version = if media_type.contains("v2beta1") {
         "v2beta1"

@@ -1,28 +1,28 @@
-//! Keys that stand twice in one object of a JSON body: the last one counts, which is seldom what was meant. Pure.
+//! Finds duplicate keys in a JSON body. The last one counts, which is seldom what was meant. Pure.
 
 use std::{collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// The places of keys that were there before, in order; nothing for what is no JSON.
+/// Returns the paths of duplicate keys, in order; none if the body is not JSON.
 pub fn duplicates(body: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
-    let look = Look {
+    let scanner = Scanner {
         at: "",
         found: &mut found,
     };
     let mut json = serde_json::Deserializer::from_slice(body);
-    // Whoever reads the body says what is wrong with it.
-    drop(look.deserialize(&mut json));
+    // A syntax error is reported by the parser of the body.
+    drop(scanner.deserialize(&mut json));
     found
 }
 
-struct Look<'a> {
+struct Scanner<'a> {
     at: &'a str,
     found: &'a mut Vec<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for Look<'_> {
+impl<'de> DeserializeSeed<'de> for Scanner<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -30,7 +30,7 @@ impl<'de> DeserializeSeed<'de> for Look<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Look<'_> {
+impl<'de> Visitor<'de> for Scanner<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +48,7 @@ impl<'de> Visitor<'de> for Look<'_> {
             if !seen.insert(key) {
                 self.found.push(at.clone());
             }
-            map.next_value_seed(Look {
+            map.next_value_seed(Scanner {
                 at: &at,
                 found: self.found,
             })?;
@@ -60,11 +60,11 @@ impl<'de> Visitor<'de> for Look<'_> {
         let mut index = 0;
         loop {
             let at = format!("{}[{index}]", self.at);
-            let look = Look {
+            let scanner = Scanner {
                 at: &at,
                 found: self.found,
             };
-            if items.next_element_seed(look)?.is_none() {
+            if items.next_element_seed(scanner)?.is_none() {
                 return Ok(());
             }
             index += 1;
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_stand_twice_are_named_with_their_place() {
+    fn returns_paths_of_duplicate_keys() {
         for (body, expected) in [
             (
                 r#"{"a":1,"b":{"a":1.5},"c":[{"a":null},{"a":true}]}"#,

@@ -1,4 +1,4 @@
-//! Where the server of a directory is found: a lock that its process holds for life, and a file that says the rest.
+//! Discovery of the server of a state directory: a lock is_held while the server runs, and an endpoint file.
 
 use std::{
     cmp::Ordering,
@@ -17,63 +17,63 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Looking whether the lock is held takes it for a moment: whoever wants it for life tries this often.
-const TRIES: u32 = 20;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-/// How long a server may take to end once it was told to.
-const STOP: Duration = Duration::from_secs(20);
+/// Number of attempts to take the lock: [`find`] holds it for a moment to see whether it is free.
+const LOCK_ATTEMPTS: u32 = 20;
+const RETRY: Duration = Duration::from_millis(10);
+/// How long to wait for a server to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server that runs.
+/// A running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `https://127.0.0.1:PORT`
     pub address: String,
-    /// Its process.
+    /// Process id.
     pub pid: i32,
-    /// Version of the program that serves.
+    /// Version of the program that serves; see [`Identity::version`](crate::Identity::version).
     pub version: String,
-    /// For kubectl and everybody else.
+    /// Kubeconfig for kubectl and other clients.
     pub kubeconfig: PathBuf,
-    /// ValidationRules by which it misbehaves on purpose; 0 but in a rehearsal.
+    /// Number of fault injection rules.
     #[serde(default)]
     pub fault_rules: usize,
 }
 
 impl Endpoint {
-    /// The server's version against `own`. One that cannot be read is taken for an older one.
+    /// Compares the server's version with `own`. An unreadable version counts as older.
     #[must_use]
     pub fn compare_version(&self, own: &str) -> Ordering {
-        version_numbers(&self.version).cmp(&version_numbers(own))
+        parse_version(&self.version).cmp(&parse_version(own))
     }
 }
 
-/// `1.2.3`, whatever stands behind it.
-fn version_numbers(version: &str) -> Option<[u64; 3]> {
+/// Parses `1.2.3`, ignoring pre-release and build metadata.
+fn parse_version(version: &str) -> Option<[u64; 3]> {
     let release = version.split(['-', '+']).next()?;
     let numbers: Option<Vec<u64>> = release.split('.').map(|part| part.parse().ok()).collect();
     numbers?.try_into().ok()
 }
 
-/// The right to serve a directory; given back when it is dropped, or when the process ends however it ends.
+/// The exclusive right to serve a directory, released when dropped or when the process ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(#[expect(dead_code, reason = "is_held, not read")] File);
 
 impl Lock {
-    /// Takes the lock; `None` when another process has it. Makes the directory, for its owner alone.
+    /// Takes the lock, creating the directory with mode 0700. Returns `None` if another process holds it.
     pub fn acquire(directory: &Path) -> io::Result<Option<Self>> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
         let file = open(directory)?;
-        for _ in 0..TRIES {
+        for _ in 0..LOCK_ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => {
-                    // What an earlier server left behind must not be taken for this one's.
+                    // The endpoint file of an earlier server must not be taken for this one's.
                     remove(directory);
                     return Ok(Some(Self(file)));
                 }
-                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+                Err(TryLockError::WouldBlock) => thread::sleep(RETRY),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
@@ -81,14 +81,15 @@ impl Lock {
     }
 }
 
-/// The server of a directory. A file that a server left behind is recognised: nobody holds the lock, or its process is gone.
+/// Returns the running server of a directory. An endpoint file is stale if the lock is free or its process is
+/// gone.
 #[must_use]
 pub fn find(directory: &Path) -> Option<Endpoint> {
     let endpoint: Endpoint = serde_json::from_slice(&fs::read(file(directory)).ok()?).ok()?;
-    (held(directory) && lives(endpoint.pid)).then_some(endpoint)
+    (is_held(directory) && is_alive(endpoint.pid)).then_some(endpoint)
 }
 
-/// Tells the server to stop and waits until it has; `false` when none runs.
+/// Stops the server of a directory and waits until it has ended. Returns `false` if none runs.
 pub async fn stop(directory: &Path) -> io::Result<bool> {
     match find(directory) {
         Some(found) => stop_server(directory, &found).await,
@@ -96,46 +97,50 @@ pub async fn stop(directory: &Path) -> io::Result<bool> {
     }
 }
 
-/// The same for one server: `false` when it does not run, or another does by now.
+/// Stops the given server and waits until it has ended. Returns `false` if it does not run, or another server has taken
+/// its place.
 pub async fn stop_server(directory: &Path, server: &Endpoint) -> io::Result<bool> {
     if find(directory).as_ref() != Some(server) {
         return Ok(false);
     }
     kill(Pid::from_raw(server.pid), Signal::SIGTERM)?;
-    let deadline = Instant::now() + STOP;
-    // The lock is free when the process is gone, or another's when that was quick.
-    while held(directory) && find(directory).is_none_or(|found| found == *server) {
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    // Another server may take the lock before this loop sees it free.
+    while is_held(directory) && find(directory).is_none_or(|found| found == *server) {
         if Instant::now() > deadline {
             let pid = server.pid;
-            let why = format!("process {pid} did not end within {} s", STOP.as_secs());
+            let why = format!(
+                "process {pid} did not end within {} s",
+                STOP_TIMEOUT.as_secs()
+            );
             return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
-        tokio::time::sleep(BETWEEN_TRIES).await;
+        tokio::time::sleep(RETRY).await;
     }
     Ok(true)
 }
 
-/// Whether a process of this number runs, be it another's.
-fn lives(pid: i32) -> bool {
-    // 0 and below are groups of processes.
+/// Returns whether a process with this id exists, whoever owns it.
+fn is_alive(pid: i32) -> bool {
+    // 0 and below would address process groups.
     pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
 }
 
-/// Writes the file.
+/// Writes the endpoint file.
 pub(super) fn publish(directory: &Path, endpoint: &Endpoint) -> io::Result<()> {
     write_private(&file(directory), &serde_json::to_vec_pretty(endpoint)?)
 }
 
-/// Removes the file.
+/// Removes the endpoint file.
 pub(super) fn remove(directory: &Path) {
-    // A file that stays is recognised as stale.
+    // A leftover file is recognized as stale.
     drop(fs::remove_file(file(directory)));
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file atomically, with mode 0600.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    // A leftover keeps its own mode when it is opened again.
+    // An existing file would keep its mode.
     drop(fs::remove_file(&temporary));
     let mut file = File::options()
         .write(true)
@@ -161,7 +166,7 @@ fn open(directory: &Path) -> io::Result<File> {
         .open(directory.join("lock"))
 }
 
-fn held(directory: &Path) -> bool {
+fn is_held(directory: &Path) -> bool {
     open(directory)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_found_while_it_holds_the_lock() {
+    fn finds_server_while_lock_is_held() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let lock = Lock::acquire(directory).unwrap().unwrap();
@@ -189,15 +194,15 @@ mod tests {
         assert_eq!(find(directory), Some(endpoint(directory)));
         assert!(
             Lock::acquire(directory).unwrap().is_none(),
-            "one server a directory"
+            "one server per directory"
         );
         drop(lock);
-        assert_eq!(find(directory), None, "what it left behind is stale");
+        assert_eq!(find(directory), None, "the endpoint file is stale");
         assert!(Lock::acquire(directory).unwrap().is_some());
     }
 
     #[test]
-    fn what_no_living_server_wrote_is_not_found() {
+    fn ignores_files_of_dead_servers() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let _lock = Lock::acquire(directory).unwrap().unwrap();
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_server_left_is_gone_before_the_next_can_be_asked_for() {
+    fn acquiring_lock_removes_stale_file() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         publish(directory, &endpoint(directory)).unwrap();
@@ -233,10 +238,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_is_not_the_server_is_never_told_to_stop() {
+    async fn stops_only_the_process_that_holds_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        // This very process, which a SIGTERM would end; it holds no lock.
+        // The test process itself, which does not hold the lock; SIGTERM would end it.
         publish(directory, &endpoint(directory)).unwrap();
         assert!(!stop(directory).await.unwrap());
         let _lock = Lock::acquire(directory).unwrap().unwrap();
@@ -244,11 +249,11 @@ mod tests {
         let mut before = endpoint(directory);
         before.version = "0.0.9".into();
         let stopped = stop_server(directory, &before).await.unwrap();
-        assert!(!stopped, "another took its place");
+        assert!(!stopped, "another server took its place");
     }
 
     #[test]
-    fn versions_are_compared_as_numbers() {
+    fn compares_versions_numerically() {
         let directory = Path::new("/nowhere");
         for (server, own, expected) in [
             ("0.1.0", "0.1.0", Ordering::Equal),
@@ -265,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_private_is_private() {
+    fn private_files_have_mode_0600() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");

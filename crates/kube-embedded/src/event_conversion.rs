@@ -1,8 +1,8 @@
-//! Events have two faces: core/v1, as they are stored, and events.k8s.io/v1, as newer clients write them. Pure.
+//! Conversion of Events between core/v1, the stored form, and events.k8s.io/v1. Pure.
 
 use serde_json::Value;
 
-/// Stored name, name in events.k8s.io/v1.
+/// Field names in core/v1 and in events.k8s.io/v1.
 const NAMES: &[(&str, &str)] = &[
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -13,25 +13,21 @@ const NAMES: &[(&str, &str)] = &[
     ("count", "deprecatedCount"),
 ];
 
-/// A stored event as events.k8s.io/v1.
+/// Converts a stored Event to events.k8s.io/v1.
 pub fn to_v1(stored: &Value) -> Value {
-    renamed(stored, "events.k8s.io/v1", |name| {
+    rename(stored, "events.k8s.io/v1", |name| {
         NAMES.iter().find(|pair| pair.0 == name).map(|pair| pair.1)
     })
 }
 
-/// An events.k8s.io/v1 event as it is stored.
+/// Converts an events.k8s.io/v1 Event to its stored form.
 pub fn to_stored(event: &Value) -> Value {
-    renamed(event, "v1", |name| {
+    rename(event, "v1", |name| {
         NAMES.iter().find(|pair| pair.1 == name).map(|pair| pair.0)
     })
 }
 
-fn renamed(
-    event: &Value,
-    api_version: &str,
-    other: impl Fn(&str) -> Option<&'static str>,
-) -> Value {
+fn rename(event: &Value, api_version: &str, other: impl Fn(&str) -> Option<&'static str>) -> Value {
     let Value::Object(map) = event else {
         return event.clone();
     };
@@ -54,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_keeps_everything_through_both_faces() {
+    fn round_trip_keeps_all_fields() {
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event", "regarding": {"name": "r"}, "note": "n", "reason": "R",
             "type": "Normal", "action": "a", "eventTime": "t", "series": {"count": 2}, "reportingController": "c"

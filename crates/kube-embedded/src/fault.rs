@@ -1,8 +1,8 @@
-//! Faults on demand: a layer around the API that, by rules, answers errors, waits, hangs, cuts, repeats and forgets.
+//! Fault injection: a `tower` layer that responses with errors, delays, hangs, cuts, duplicates and stale reads.
 //!
-//! It knows requests and bytes, and nothing of how they are served: the same layer stands around the API in this process
-//! and behind HTTPS. A rule says which requests it is about, which of those are injected, and what then happens; the rules of
-//! a rehearsal are a file like `config/faults.toml`, those of a test are made with [`Rule::new`].
+//! The layer knows requests and bytes, not how they are served: it wraps the in-process API and the HTTPS server alike.
+//! A rule selects requests, decides which of them fail, and how. Plans for manual testing are TOML files (see
+//! [`Plan::read`]); tests build rules with [`Rule::new`].
 
 mod body;
 mod plan;
@@ -18,16 +18,16 @@ use std::{
 use tokio::sync::watch;
 
 pub use body::{ConnectionCut, FaultyBody, whole};
-pub use plan::{Chance, Code, Fault, Plan, PlanError, Rule, Verb};
-pub use service::{FaultLayer, Faulty};
+pub use plan::{Chance, ErrorCode, Fault, Plan, PlanError, Rule, Verb};
+pub use service::{FaultLayer, FaultService};
 
-use request_info::Asked;
-use service::Answer;
+use request_info::RequestInfo;
+use service::CachedResponse;
 
-/// Earlier answers that are kept for [`Fault::Stale`]; beyond them reads are answered truthfully.
-const MOST_ANSWERS: usize = 1024;
+/// Maximum number of responses cached for [`Fault::Stale`]. Beyond it, reads are served normally.
+const MAX_CACHED_RESPONSES: usize = 1024;
 
-/// The faults of a plan and what they have done so far; clones share both.
+/// A plan and its counters. Clones share both.
 #[derive(Clone)]
 pub struct Faults(Arc<Shared>);
 
@@ -35,17 +35,17 @@ struct Shared {
     plan: Plan,
     counts: Mutex<Vec<Count>>,
     injected: watch::Sender<u64>,
-    answers: Mutex<HashMap<String, Answer>>,
+    responses: Mutex<HashMap<String, CachedResponse>>,
 }
 
-/// What a rule has met and done.
+/// Counters of one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// The rule's name.
     pub rule: String,
-    /// Requests it is about.
+    /// Requests the rule matched.
     pub matched: u64,
-    /// Requests it injected.
+    /// Requests the rule injected a fault into.
     pub injected: u64,
 }
 
@@ -61,93 +61,94 @@ impl fmt::Display for Count {
 }
 
 impl Faults {
-    /// The faults of a plan.
+    /// Returns the faults of a plan.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let counts = plan.rules.iter().enumerate().map(|(index, rule)| Count {
-            rule: rule.title(index),
+            rule: rule.display_name(index),
             ..Count::default()
         });
         Self(Arc::new(Shared {
             counts: Mutex::new(counts.collect()),
             injected: watch::Sender::new(0),
-            answers: Mutex::default(),
+            responses: Mutex::default(),
             plan,
         }))
     }
 
-    /// No fault at all.
+    /// Returns a plan without rules.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Plan::default())
     }
 
-    /// Whether there is any rule.
+    /// Returns whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.plan.rules.is_empty()
     }
 
-    /// The layer to put around a service.
+    /// Returns the layer that injects the faults into a service.
     #[must_use]
     pub fn layer(&self) -> FaultLayer {
         FaultLayer(self.clone())
     }
 
-    /// What each rule has met and done so far, in the plan's order.
+    /// Returns the counters of each rule, in the plan's order.
     #[must_use]
     pub fn counts(&self) -> Vec<Count> {
         lock(&self.0.counts).clone()
     }
 
-    /// Resolves once `times` requests were injected, by any rule.
+    /// Waits until faults were injected into `times` requests, by any rule.
     pub async fn wait_for_injected(&self, times: u64) {
         let mut injected = self.0.injected.subscribe();
-        // The sender lives as long as this.
+        // Cannot fail: the sender lives as long as `self`.
         drop(injected.wait_for(|&injected| injected >= times).await);
     }
 
-    /// What is to happen to a request, and the rule that says so. Every rule about it counts it; the first that is due strikes.
-    fn strike(&self, asked: &Asked) -> Option<(String, Fault)> {
+    /// Returns the fault to inject into a request, with the name of its rule. Every matching rule counts the request;
+    /// the first that is due injects its fault.
+    fn inject(&self, request_info: &RequestInfo) -> Option<(String, Fault)> {
         let plan = &self.0.plan;
-        let mut striking = None;
+        let mut fault = None;
         let mut counts = lock(&self.0.counts);
         for (index, (rule, count)) in plan.rules.iter().zip(counts.iter_mut()).enumerate() {
-            if !rule.is_about(asked) {
+            if !rule.matches(request_info) {
                 continue;
             }
             count.matched += 1;
-            if striking.is_none() && rule.is_due(count, plan.seed, index as u64) {
+            if fault.is_none() && rule.should_inject(count, plan.seed, index as u64) {
                 count.injected += 1;
-                striking = Some((count.rule.clone(), rule.then));
+                fault = Some((count.rule.clone(), rule.then));
             }
         }
         drop(counts);
-        if striking.is_some() {
+        if fault.is_some() {
             self.0.injected.send_modify(|injected| *injected += 1);
         }
-        striking
+        fault
     }
 
-    /// Whether some rule may want the answer of this request again later.
-    fn remembers(&self, asked: &Asked) -> bool {
-        let may_repeat = |rule: &Rule| rule.then == Fault::Stale && rule.is_about(asked);
-        asked.is_one_answer() && self.0.plan.rules.iter().any(may_repeat)
+    /// Returns whether a rule may replay the response to this request later.
+    fn should_cache(&self, request_info: &RequestInfo) -> bool {
+        let may_repeat = |rule: &Rule| rule.then == Fault::Stale && rule.matches(request_info);
+        request_info.is_cacheable() && self.0.plan.rules.iter().any(may_repeat)
     }
 
-    fn remember(&self, question: String, answer: Answer) {
-        let mut answers = lock(&self.0.answers);
-        if answers.len() < MOST_ANSWERS || answers.contains_key(&question) {
-            answers.insert(question, answer);
+    fn cache_response(&self, key: String, response: CachedResponse) {
+        let mut responses = lock(&self.0.responses);
+        if responses.len() < MAX_CACHED_RESPONSES || responses.contains_key(&key) {
+            responses.insert(key, response);
         }
     }
 
-    fn earlier(&self, question: &str) -> Option<Answer> {
-        lock(&self.0.answers).get(question).cloned()
+    fn cached_response(&self, key: &str) -> Option<CachedResponse> {
+        lock(&self.0.responses).get(key).cloned()
     }
 }
 
-/// Nothing is left half done under these locks: what a panic elsewhere left is good.
+/// Locks, ignoring poison: no invariant spans a panic under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Who owns which field: field sets, as `metadata.managedFields` writes them. Pure.
+//! Sets of fields as in `metadata.managedFields`. Pure.
 //!
-//! A set is a set of paths. A step is `f:name` (a field), `k:{...}` (an item of a list, by its keys) or `v:...` (an
-//! item of a set, by its value), as the wire format spells them. A path to a list item stands for "the item exists".
+//! A set is a set of paths. A step is `f:name` (a field), `k:{...}` (a list item by its keys) or `v:...` (a set item by
+//! its value), as in the wire format. A path that ends at a list item means that the item exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,25 +13,25 @@ use super::{
     schema::{ListType, Schema},
 };
 
-/// Steps from the root of an object to one field.
+/// Steps from the root of an object to a field.
 pub type Path = Vec<String>;
-/// Fields that someone owns.
+/// A set of fields.
 pub type FieldSet = BTreeSet<Path>;
 
-/// What is known about the type of a value: how it is merged.
+/// The type of a value, as far as merging needs it.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape<'a> {
     /// A whole object.
     Root(Option<&'a Schema>),
-    /// Something a schema describes.
+    /// A value described by a schema.
     Known(&'a Schema),
-    /// A part of a built-in kind: the field it stands in.
+    /// A part of a built-in kind, with the name of its field.
     Builtin(&'a str),
-    /// Nothing is known: maps merge, lists are one value.
+    /// Unknown type: maps are merged, lists are atomic.
     Free,
 }
 
-/// Maps of built-in kinds that are one value.
+/// Maps of built-in kinds that are atomic.
 const ATOMIC_MAPS: [&str; 8] = [
     "selector",
     "nodeSelector",
@@ -44,12 +44,12 @@ const ATOMIC_MAPS: [&str; 8] = [
 ];
 
 impl<'a> Shape<'a> {
-    /// The shape of objects of a kind, as they are stored.
+    /// Returns the shape of stored objects of a kind.
     pub fn of(kind: &'a Kind) -> Self {
         Self::Root(kind.schema.as_deref())
     }
 
-    /// The shape of a field, with how it is merged when it holds a list.
+    /// Returns the shape of a field, and how it is merged if it is a list.
     fn field(self, name: &'a str) -> (Self, ListType) {
         let builtin = |parent: &str| {
             let list = match merge_keys(parent, name) {
@@ -88,7 +88,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// The step to an item of a list; `None` when it lacks its keys.
+/// Returns the step to a list item; `None` if the item lacks its keys.
 fn item_step(list: &ListType, item: &Value) -> Option<String> {
     match list {
         ListType::Atomic => None,
@@ -107,7 +107,7 @@ fn item_step(list: &ListType, item: &Value) -> Option<String> {
     }
 }
 
-/// Every field of `value` that can be owned, with its value (`None` for the existence of a list item).
+/// Returns every field of `value` that can be owned, with its value (`None` for the existence of a list item).
 pub fn leaves<'v>(value: &'v Value, shape: Shape<'_>) -> BTreeMap<Path, Option<&'v Value>> {
     let mut out = BTreeMap::new();
     collect(value, shape, &ListType::Atomic, &mut Vec::new(), &mut out);
@@ -149,8 +149,8 @@ fn collect<'v>(
     }
 }
 
-/// Whether a field is one that managers own: not identity, not what only the server writes, and of the right half of
-/// the object.
+/// Returns whether managers own this field: not identity, not system metadata, and on the side (spec or status) being
+/// written.
 pub fn is_owned(path: &Path, status: bool) -> bool {
     let step = |index: usize| path.get(index).map_or("", String::as_str);
     match step(0) {
@@ -199,7 +199,7 @@ fn merge_at(live: &mut Value, applied: &Value, shape: Shape<'_>, list: &ListType
     }
 }
 
-/// Removes what is at `path`; nothing happens when it is not there.
+/// Removes the value at `path`, if any.
 pub fn remove(value: &mut Value, path: &[String]) {
     let Some((first, rest)) = path.split_first() else {
         return;
@@ -236,8 +236,8 @@ pub fn remove(value: &mut Value, path: &[String]) {
     }
 }
 
-/// A path for people: `.spec.containers[name="a"].image`.
-pub fn spell(path: &Path) -> String {
+/// Formats a path for messages: `.spec.containers[name="a"].image`.
+pub fn to_string(path: &Path) -> String {
     let mut out = String::new();
     for step in path {
         if let Some(name) = step.strip_prefix("f:") {
@@ -257,7 +257,7 @@ pub fn spell(path: &Path) -> String {
     out
 }
 
-/// The wire form of a set.
+/// Returns the wire format of a set.
 pub fn to_json(set: &FieldSet) -> Value {
     let mut root = json!({});
     for path in set {
@@ -274,7 +274,7 @@ pub fn to_json(set: &FieldSet) -> Value {
     root
 }
 
-/// Reads the wire form: a path for every leaf, and for every node that says it is a member itself.
+/// Reads the wire format: a path for every leaf, and for every node that contains `.`.
 pub fn from_json(value: &Value) -> FieldSet {
     fn walk(value: &Value, at: &mut Path, out: &mut FieldSet) {
         let Some(map) = value.as_object() else { return };
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_keeps_its_meaning_on_the_wire() {
+    fn wire_format_round_trips() {
         let value = json!({
             "metadata": {"labels": {"a": "b"}, "finalizers": ["f"]},
             "spec": {"containers": [{"name": "c", "args": ["x", "y"], "resources": {}}]}
@@ -313,12 +313,12 @@ mod tests {
             })
         );
         assert_eq!(from_json(&wire), set);
-        let spelled: Vec<String> = set.iter().map(spell).collect();
+        let spelled: Vec<String> = set.iter().map(to_string).collect();
         assert!(spelled.contains(&".spec.containers[name=\"c\"].args".to_owned()));
     }
 
     #[test]
-    fn removing_takes_exactly_what_the_path_names() {
+    fn remove_deletes_only_the_named_path() {
         let before = json!({"spec": {"containers": [{"name": "a", "image": "1"}, {"name": "b"}], "set": ["x", "y"]}});
         for (path, after) in [
             (

@@ -1,7 +1,7 @@
-//! What deletions bring about: dependents whose owners are gone, finalizers of foreground and orphaning deletions,
-//! the contents of deleted namespaces and the objects of deleted definitions, events nobody will read.
+//! Garbage collection: deletes dependents whose owners are gone, handles the finalizers of foreground and orphaning
+//! deletions, empties deleted namespaces and definitions, and drops old events.
 //!
-//! Woken by changes alone; at the start it looks at everything once.
+//! Scans all once at startup; afterwards it is driven by changes alone.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,16 +17,16 @@ use super::{
     write::{self, DeleteOptions, FOREGROUND, NAMESPACE_CONTENT, ORPHAN, Propagation},
 };
 
-/// Events kept; with more than this, the oldest eighth goes.
-const MOST_EVENTS: usize = 4096;
-/// The resource of events.
+/// Maximum number of events. Above it, the oldest eighth is deleted.
+const MAX_EVENTS: usize = 4096;
+/// Resource of events.
 const EVENTS: &str = "events";
 
-type Place = (ResourceId, Key);
+type ObjectRef = (ResourceId, Key);
 
-/// Follows `changes` until the store closes.
+/// Processes `changes` until the store closes.
 pub async fn run(store: Store, mut changes: UnboundedReceiver<Arc<Change>>) {
-    let everything = {
+    let all = {
         let state = store.read();
         state
             .all()
@@ -34,46 +34,47 @@ pub async fn run(store: Store, mut changes: UnboundedReceiver<Arc<Change>>) {
             .map(|(resource, object)| (Arc::clone(resource), object.key.clone()))
             .collect()
     };
-    settle_all(&store, everything).await;
+    reconcile_all(&store, all).await;
     while let Some(first) = changes.recv().await {
-        let mut places = BTreeSet::new();
+        let mut refs = BTreeSet::new();
         let mut next = Some(first);
         while let Some(change) = next {
-            touched(&store.read(), &change, &mut places);
+            affected(&store.read(), &change, &mut refs);
             next = changes.try_recv().ok();
         }
-        settle_all(&store, places).await;
+        reconcile_all(&store, refs).await;
     }
 }
 
-async fn settle_all(store: &Store, places: BTreeSet<Place>) {
-    for (resource, key) in places {
+async fn reconcile_all(store: &Store, refs: BTreeSet<ObjectRef>) {
+    for (resource, key) in refs {
         let name = format!("{resource} {}/{}", key.namespace, key.name);
-        let settled = store
+        let reconciled = store
             .write(false, move |transaction| {
-                settle(transaction, &resource, &key)
+                reconcile(transaction, &resource, &key)
             })
             .await;
-        if let Err(failure) = settled {
-            tracing::warn!("cannot collect after {name}: {failure}");
+        if let Err(error) = reconciled {
+            tracing::warn!("garbage collection of {name} failed: {error}");
         }
     }
 }
 
-/// What a change may have consequences for.
-fn touched(state: &State, change: &Change, out: &mut BTreeSet<Place>) {
+/// Collects the objects that a change may affect.
+fn affected(state: &State, change: &Change, out: &mut BTreeSet<ObjectRef>) {
     let object = &change.object;
     if change.what == What::Deleted {
         for (resource, dependent) in state.dependents(object.uid()) {
             out.insert((Arc::clone(resource), dependent.key.clone()));
         }
-        // Whatever waits for this one to be gone.
-        let waiting =
-            |resource: &ResourceId, waiting: Option<&Arc<Object>>, out: &mut BTreeSet<Place>| {
-                if let Some(waiting) = waiting.filter(|object| object.is_deleting()) {
-                    out.insert((Arc::clone(resource), waiting.key.clone()));
-                }
-            };
+        // Objects that wait for this one to be gone.
+        let waiting = |resource: &ResourceId,
+                       waiting: Option<&Arc<Object>>,
+                       out: &mut BTreeSet<ObjectRef>| {
+            if let Some(waiting) = waiting.filter(|object| object.is_deleting()) {
+                out.insert((Arc::clone(resource), waiting.key.clone()));
+            }
+        };
         for owner in object.owners() {
             let kind = owner_kind(state.registry(), owner);
             let owner = state.by_uid(text(owner, "/uid"));
@@ -94,7 +95,7 @@ fn touched(state: &State, change: &Change, out: &mut BTreeSet<Place>) {
     let crowded = &*change.resource == EVENTS
         && state
             .collection(EVENTS)
-            .is_some_and(|events| events.len() > MOST_EVENTS);
+            .is_some_and(|events| events.len() > MAX_EVENTS);
     if object.is_deleting() || !object.owners().is_empty() && !same_owners || crowded {
         out.insert((Arc::clone(&change.resource), object.key.clone()));
     }
@@ -104,14 +105,14 @@ fn owner_kind<'a>(registry: &'a Registry, reference: &Value) -> Option<&'a Arc<K
     registry.of_object(text(reference, "/apiVersion"), text(reference, "/kind"))
 }
 
-/// What an owner is to an object that names it.
+/// State of an owner reference, in the terms of the Kubernetes garbage collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
-    /// There, or of a kind that is not served (then nobody can say that it is gone).
+    /// The owner exists, or its kind is not served and its absence cannot be known.
     Solid,
-    /// There, in a foreground deletion.
+    /// The owner is in a foreground deletion.
     Waiting,
-    /// Gone, never there, or another object of the same name.
+    /// The owner is gone, or another object has its name.
     Dangling,
 }
 
@@ -121,7 +122,7 @@ fn owner_state(transaction: &Transaction<'_>, object: &Object, reference: &Value
     };
     let namespace = match (kind.namespaced, object.key.namespace.as_str()) {
         (false, _) => "",
-        // What has no namespace cannot say in which its owner is.
+        // A cluster-scoped object cannot say which namespace its owner is in.
         (true, "") => return Owner::Solid,
         (true, own) => own,
     };
@@ -138,8 +139,8 @@ fn has_finalizer(object: &Object, name: &str) -> bool {
     finalizers(&object.value).any(|finalizer| finalizer == name)
 }
 
-/// Brings one object to where its owners, its namespace and its own deletion want it.
-fn settle(
+/// Brings one object to the state its owners, its namespace and its own deletion demand.
+fn reconcile(
     transaction: &mut Transaction<'_>,
     resource: &ResourceId,
     key: &Key,
@@ -170,17 +171,17 @@ fn settle(
         };
         if let Some((finalizer, members)) = members {
             if members.is_empty() {
-                release(transaction, kind, key, finalizer)?;
+                remove_finalizer_of(transaction, kind, key, finalizer)?;
             }
             for (resource, member) in members {
-                discard(transaction, &resource, &member, Propagation::Background)?;
+                delete_if_live(transaction, &resource, &member, Propagation::Background)?;
             }
         }
     } else if !object.owners().is_empty() {
         follow_owners(transaction, kind, &object)?;
     }
     if &**resource == EVENTS {
-        forget_events(transaction, resource);
+        prune_events(transaction, resource);
     }
     Ok(())
 }
@@ -219,10 +220,10 @@ fn follow_owners(
     } else {
         Propagation::Background
     };
-    discard(transaction, &kind.resource, &object.key, propagation)
+    delete_if_live(transaction, &kind.resource, &object.key, propagation)
 }
 
-/// Lets the dependents go, then the object.
+/// Removes the owner reference from the dependents, then the finalizer.
 fn orphan(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
@@ -250,10 +251,10 @@ fn orphan(
         }
         write::replace(transaction, kind, &key, value)?;
     }
-    release(transaction, kind, &object.key, ORPHAN)
+    remove_finalizer_of(transaction, kind, &object.key, ORPHAN)
 }
 
-/// Deletes the dependents; the object goes when those that block it are gone.
+/// Deletes the dependents, and removes the finalizer once none blocks the deletion.
 fn foreground(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
@@ -279,24 +280,24 @@ fn foreground(
     if blocked {
         return Ok(());
     }
-    release(transaction, kind, &object.key, FOREGROUND)
+    remove_finalizer_of(transaction, kind, &object.key, FOREGROUND)
 }
 
-fn dependents(state: &State, uid: &str) -> Vec<Place> {
+fn dependents(state: &State, uid: &str) -> Vec<ObjectRef> {
     state
         .dependents(uid)
         .map(|(resource, object)| (Arc::clone(resource), object.key.clone()))
         .collect()
 }
 
-fn contents(state: &State, namespace: &str) -> Vec<Place> {
+fn contents(state: &State, namespace: &str) -> Vec<ObjectRef> {
     state
         .in_namespace(namespace)
         .map(|(resource, object)| (Arc::clone(resource), object.key.clone()))
         .collect()
 }
 
-fn instances(state: &State, resource: &str) -> Vec<Place> {
+fn instances(state: &State, resource: &str) -> Vec<ObjectRef> {
     let resource: ResourceId = resource.into();
     state
         .collection(&resource)
@@ -306,8 +307,8 @@ fn instances(state: &State, resource: &str) -> Vec<Place> {
         .collect()
 }
 
-/// Removes one finalizer; the object goes if it was the last.
-fn release(
+/// Removes one finalizer, and the object if it was the last.
+fn remove_finalizer_of(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,
@@ -321,8 +322,8 @@ fn release(
     write::replace(transaction, kind, key, value).map(|_| ())
 }
 
-/// Deletes an object that is not being deleted yet.
-fn discard(
+/// Deletes an object unless it is being deleted.
+fn delete_if_live(
     transaction: &mut Transaction<'_>,
     resource: &ResourceId,
     key: &Key,
@@ -345,11 +346,11 @@ fn discard(
     write::delete(transaction, kind, key, &options).map(|_| ())
 }
 
-fn forget_events(transaction: &mut Transaction<'_>, resource: &ResourceId) {
+fn prune_events(transaction: &mut Transaction<'_>, resource: &ResourceId) {
     let Some(collection) = transaction.before().collection(EVENTS) else {
         return;
     };
-    if collection.len() <= MOST_EVENTS {
+    if collection.len() <= MAX_EVENTS {
         return;
     }
     let mut oldest: Vec<(u64, Key)> = collection
@@ -357,7 +358,7 @@ fn forget_events(transaction: &mut Transaction<'_>, resource: &ResourceId) {
         .map(|event| (event.revision, event.key.clone()))
         .collect();
     oldest.sort_unstable();
-    for (_, key) in oldest.into_iter().take(MOST_EVENTS / 8) {
+    for (_, key) in oldest.into_iter().take(MAX_EVENTS / 8) {
         if let Some(event) = transaction.get(resource, &key) {
             transaction.remove(resource, &key, event.value.clone());
         }

@@ -1,4 +1,4 @@
-//! The Job controller: observes a Job and its pods, plans (see [`plan`]), and does what was planned.
+//! The Job controller: observes a Job and its pods, plans (see [`plan`]) and applies the plan.
 
 mod plan;
 
@@ -24,26 +24,26 @@ use serde_json::json;
 use super::node::Recorder;
 use plan::Plan;
 
-/// How soon what failed is tried again.
+/// Delay before a failed reconcile is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 enum JobError {
     #[error(transparent)]
     Api(#[from] kube::Error),
-    #[error("the status cannot be written as a patch: {0}")]
+    #[error("cannot build the status patch: {0}")]
     Status(#[from] serde_json::Error),
 }
 
-/// What a reconciliation works with.
-struct Around {
+/// Context of a reconcile.
+struct Context {
     client: Client,
     recorder: Recorder,
     /// Field manager.
     component: String,
 }
 
-/// Runs until dropped.
+/// Runs the controller until the future is dropped.
 pub async fn run(client: Client, recorder: Recorder, component: String) {
     let all = watcher::Config::default();
     Controller::new(Api::<Job>::all(client.clone()), all.clone())
@@ -51,7 +51,7 @@ pub async fn run(client: Client, recorder: Recorder, component: String) {
         .run(
             reconcile,
             retry,
-            Arc::new(Around {
+            Arc::new(Context {
                 client,
                 recorder,
                 component,
@@ -59,24 +59,24 @@ pub async fn run(client: Client, recorder: Recorder, component: String) {
         )
         .for_each(|outcome| async {
             if let Err(error) = outcome {
-                tracing::debug!(%error, "a Job could not be brought forward");
+                tracing::debug!(%error, "reconcile failed");
             }
         })
         .await;
 }
 
 #[allow(clippy::needless_pass_by_value)] // The controller's own signature.
-fn retry(job: Arc<Job>, error: &JobError, _: Arc<Around>) -> Action {
+fn retry(job: Arc<Job>, error: &JobError, _: Arc<Context>) -> Action {
     let job = ObjectRef::from_obj(job.as_ref());
-    tracing::warn!(%job, %error, "a Job could not be brought forward");
+    tracing::warn!(%job, %error, "reconcile failed");
     Action::requeue(RETRY)
 }
 
-async fn reconcile(job: Arc<Job>, around: Arc<Around>) -> Result<Action, JobError> {
+async fn reconcile(job: Arc<Job>, context: Arc<Context>) -> Result<Action, JobError> {
     let namespace = job.namespace().unwrap_or_default();
-    let jobs = Api::<Job>::namespaced(around.client.clone(), &namespace);
-    let pods = Api::<Pod>::namespaced(around.client.clone(), &namespace);
-    // Read anew: what the watch holds may be older than this controller's own last write.
+    let jobs = Api::<Job>::namespaced(context.client.clone(), &namespace);
+    let pods = Api::<Pod>::namespaced(context.client.clone(), &namespace);
+    // Read from the API: the cache may be older than this controller's last write.
     let Some(job) = jobs.get_opt(&job.name_any()).await? else {
         return Ok(Action::await_change());
     };
@@ -90,7 +90,7 @@ async fn reconcile(job: Arc<Job>, around: Arc<Around>) -> Result<Action, JobErro
     let now = Timestamp::now();
     let plan = plan::plan(&job, &own.collect::<Vec<_>>(), now);
     let wake = plan.wake;
-    apply(&job, plan, &jobs, &pods, &around).await?;
+    apply(&job, plan, &jobs, &pods, &context).await?;
     Ok(wake.map_or_else(Action::await_change, |wake| {
         let wait = wake.duration_since(now).unsigned_abs();
         Action::requeue(wait)
@@ -102,21 +102,23 @@ async fn apply(
     plan: Plan,
     jobs: &Api<Job>,
     pods: &Api<Pod>,
-    around: &Around,
+    context: &Context,
 ) -> Result<(), JobError> {
-    let Around {
+    let Context {
         recorder,
         component,
         ..
-    } = around;
+    } = context;
     let about = job.object_ref(&());
     for pod in &plan.delete {
-        let deleted = pods.delete(&pod.name_any(), &background(pod.uid())).await;
+        let deleted = pods
+            .delete(&pod.name_any(), &background_delete(pod.uid()))
+            .await;
         if deleted.is_ok() {
             let message = format!("Deleted pod: {}", pod.name_any());
             recorder.normal(&about, "SuccessfulDelete", message);
         }
-        ignoring(&[404, 409], deleted.map(drop))?;
+        ignore(&[404, 409], deleted.map(drop))?;
     }
     if let Some(pod) = &plan.create {
         let parameters = PostParams {
@@ -129,13 +131,13 @@ async fn apply(
                 let message = format!("Created pod: {}", pod.name_any());
                 recorder.normal(&about, "SuccessfulCreate", message);
             }
-            // There already: made before a write that did not come through.
+            // Created by an earlier reconcile whose later steps failed.
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => {
                 recorder.warning(&about, "FailedCreate", format!("Error creating: {error}"));
             }
         }
-        ignoring(&[409], created.map(drop))?;
+        ignore(&[409], created.map(drop))?;
     }
     if let Some(status) = &plan.status {
         let patch = json!([
@@ -151,19 +153,21 @@ async fn apply(
             .patch_status(&job.name_any(), &parameters, &patch)
             .await;
         if written.is_ok() {
-            record(job, status, &about, recorder);
+            record_conditions(job, status, &about, recorder);
         }
-        ignoring(&[404, 422], written.map(drop))?;
+        ignore(&[404, 422], written.map(drop))?;
     }
     if plan.expire {
-        let deleted = jobs.delete(&job.name_any(), &background(job.uid())).await;
-        ignoring(&[404, 409], deleted.map(drop))?;
+        let deleted = jobs
+            .delete(&job.name_any(), &background_delete(job.uid()))
+            .await;
+        ignore(&[404, 409], deleted.map(drop))?;
     }
     Ok(())
 }
 
-/// What a new status tells, in Events.
-fn record(job: &Job, status: &JobStatus, about: &ObjectReference, recorder: &Recorder) {
+/// Records Events for the conditions that are new in `status`.
+fn record_conditions(job: &Job, status: &JobStatus, about: &ObjectReference, recorder: &Recorder) {
     let before = job.status.as_ref();
     let before = before.and_then(|status| status.conditions.as_deref());
     for condition in status.conditions.iter().flatten() {
@@ -184,15 +188,15 @@ fn record(job: &Job, status: &JobStatus, about: &ObjectReference, recorder: &Rec
     }
 }
 
-fn background(uid: Option<String>) -> DeleteParams {
+fn background_delete(uid: Option<String>) -> DeleteParams {
     DeleteParams::background().preconditions(Preconditions {
         uid,
         resource_version: None,
     })
 }
 
-/// The object is gone already, or another has its name: nothing is left to do.
-fn ignoring(codes: &[u16], outcome: kube::Result<()>) -> kube::Result<()> {
+/// Ignores these codes: the object is gone, or another has its name.
+fn ignore(codes: &[u16], outcome: kube::Result<()>) -> kube::Result<()> {
     match outcome {
         Err(kube::Error::Api(status)) if codes.contains(&status.code) => Ok(()),
         outcome => outcome,

@@ -1,22 +1,22 @@
-//! The JSONPath of printer columns: fields, indexes, wildcards and filters on a field of the items. Pure.
+//! JSONPath apply printer columns: fields, indexes, wildcards and filters on a field apply the items. Pure.
 //!
-//! What Kubernetes calls a simple path; recursion, slices and unions are not read.
+//! This is what Kubernetes calls a simple path; recursion, slices and unions are not supported.
 
 use serde_json::Value;
 
-/// A path that was read once.
+/// A parsed path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JsonPath(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
     Field(String),
-    /// From the end when negative.
+    /// Counts from the end if negative.
     Index(i64),
     All,
     Filter {
         path: JsonPath,
-        /// `None`: the field is there.
+        /// `None`: the field exists.
         test: Option<(Comparison, Value)>,
     },
 }
@@ -31,7 +31,7 @@ enum Comparison {
     GreaterOrEqual,
 }
 
-/// As a filter spells them; the longer ones first.
+/// Comparison operators, longer ones first.
 const COMPARISONS: [(&str, Comparison); 6] = [
     ("==", Comparison::Equal),
     ("!=", Comparison::NotEqual),
@@ -42,7 +42,7 @@ const COMPARISONS: [(&str, Comparison); 6] = [
 ];
 
 impl JsonPath {
-    /// Reads `.spec.items[?(@.type=="Ready")].status`; `None` when it is no simple path.
+    /// Parses `.spec.items[?(@.type=="Ready")].status`; returns `None` if it is not a simple path.
     pub fn parse(text: &str) -> Option<Self> {
         let mut steps = Vec::new();
         let mut rest = text.trim().strip_prefix('$').unwrap_or(text.trim());
@@ -67,20 +67,20 @@ impl JsonPath {
         Some(Self(steps))
     }
 
-    /// Everything it leads to, in order.
+    /// Returns all matches, in order.
     pub fn find<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         self.0
             .iter()
-            .fold(vec![value], |found, step| step.of_all(&found))
+            .fold(vec![value], |found, step| step.apply_all(&found))
     }
 }
 
 impl Step {
-    fn of_all<'a>(&self, found: &[&'a Value]) -> Vec<&'a Value> {
-        found.iter().flat_map(|value| self.of(value)).collect()
+    fn apply_all<'a>(&self, found: &[&'a Value]) -> Vec<&'a Value> {
+        found.iter().flat_map(|value| self.apply(value)).collect()
     }
 
-    fn of<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
+    fn apply<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         match (self, value) {
             (Self::Field(name), value) => value.get(name).into_iter().collect(),
             (Self::Index(index), Value::Array(items)) => {
@@ -128,7 +128,7 @@ impl Comparison {
     }
 }
 
-/// A field's name, in which a backslash takes the next character as it is.
+/// Splits off a field name; a backslash escapes the next character.
 fn field(text: &str) -> (String, &str) {
     let mut name = String::new();
     let mut chars = text.char_indices();
@@ -142,7 +142,7 @@ fn field(text: &str) -> (String, &str) {
     (name, "")
 }
 
-/// What stands before the bracket that closes, and after it; brackets in quotes and in filters do not close.
+/// Splits at the closing bracket, skipping nested brackets and quoted text.
 fn bracket(text: &str) -> Option<(&str, &str)> {
     let mut depth = 0;
     let mut quote = None;
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn simple_paths_lead_where_kubernetes_says() {
+    fn evaluates_simple_paths() {
         let value = json!({
             "metadata": {"labels": {"a.b/c": "x"}},
             "status": {"conditions": [{"type": "Ready", "status": "True", "n": 1}, {"type": "Done]", "status": "False", "n": 2}]},

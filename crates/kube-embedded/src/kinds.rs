@@ -1,20 +1,20 @@
-//! The kinds the embedded API serves: a table of the built-in ones, and those that CustomResourceDefinitions add.
+//! Registry of the kinds served: the built-in ones and those of CustomResourceDefinitions.
 //!
-//! Knows names and shapes, no behaviour.
+//! Holds names and shapes, no behavior.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{schema::Schema, table::Column};
 
-/// Where objects of a kind are kept: `configmaps`, `docsruns.orchestrator.io`. Two kinds may share one place.
+/// Storage key of a kind's objects: `configmaps`, `widgets.example.org`. Two kinds may share it.
 pub type ResourceId = Arc<str>;
 
-/// How an object is shown to who asks for this kind.
+/// Conversion between a kind and the stored objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// As it is stored.
+    /// Served as stored.
     Stored,
-    /// A core/v1 event, shown and written as events.k8s.io/v1.
+    /// A core/v1 Event served as events.k8s.io/v1.
     EventsV1,
 }
 
@@ -27,24 +27,24 @@ pub struct Kind {
     pub version: String,
     /// `batch/v1`, or `v1` for the core group.
     pub api_version: String,
-    /// `DocsRun`
+    /// `Widget`
     pub kind: String,
-    /// `docsruns`
+    /// `widgets`
     pub plural: String,
     pub singular: String,
     pub list_kind: String,
     pub short_names: Vec<String>,
     pub categories: Vec<String>,
     pub namespaced: bool,
-    /// Served with a `/status` subresource.
+    /// Whether there is a `/status` subresource.
     pub status: bool,
-    /// `metadata.generation` counts changes of the spec.
+    /// Whether `metadata.generation` counts changes of the spec.
     pub generation: bool,
     pub resource: ResourceId,
     pub view: View,
-    /// Of a custom resource; built-in kinds have their rules in code.
+    /// Schema of a custom resource; built-in kinds are validated by code.
     pub schema: Option<Arc<Schema>>,
-    /// Fields besides name and namespace that a field selector may name, as dotted paths.
+    /// Fields that field selectors support besides name and namespace, as dotted paths.
     pub selectable: Vec<String>,
     /// Printer columns of a custom resource; those of built-in kinds are in code.
     pub columns: Vec<Column>,
@@ -60,7 +60,7 @@ pub fn api_version(group: &str, version: &str) -> String {
 }
 
 impl Kind {
-    /// `jobs.batch`, as error messages name it.
+    /// Returns `jobs.batch`, as in error messages.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() {
             self.plural.clone()
@@ -69,7 +69,7 @@ impl Kind {
         }
     }
 
-    /// `Job.batch`, as validation messages name it.
+    /// Returns `Job.batch`, as in validation messages.
     pub fn qualified_kind(&self) -> String {
         if self.group.is_empty() {
             self.kind.clone()
@@ -78,7 +78,7 @@ impl Kind {
         }
     }
 
-    /// Whether objects of it come from a CustomResourceDefinition.
+    /// Returns whether the kind comes from a CustomResourceDefinition.
     pub fn is_custom(&self) -> bool {
         self.schema.is_some()
     }
@@ -177,7 +177,7 @@ impl Builtin {
     }
 }
 
-/// Every kind served at one moment.
+/// The kinds served at one point in time.
 #[derive(Clone, Debug)]
 pub struct Registry {
     kinds: Vec<Arc<Kind>>,
@@ -185,7 +185,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The built-in kinds with `custom` beside them.
+    /// Returns the built-in kinds and `custom`.
     pub fn new(custom: impl IntoIterator<Item = Kind>) -> Self {
         let kinds: Vec<Arc<Kind>> = BUILTIN
             .iter()
@@ -207,25 +207,25 @@ impl Registry {
         Self { kinds, by_path }
     }
 
-    /// The kind served at a path.
+    /// Returns the kind served at a path.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         self.by_path
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
-    /// Every kind, built-in ones first.
+    /// Returns all kinds, built-in ones first.
     pub fn kinds(&self) -> &[Arc<Kind>] {
         &self.kinds
     }
 
-    /// A kind that shows what `resource` holds as it is stored.
+    /// Returns a kind that serves `resource` as stored.
     pub fn of_resource(&self, resource: &str) -> Option<&Arc<Kind>> {
         self.kinds
             .iter()
             .find(|kind| &*kind.resource == resource && kind.view == View::Stored)
     }
 
-    /// The kind an object or owner reference names.
+    /// Returns the kind that an object or owner reference names.
     pub fn of_object(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
         self.kinds
             .iter()
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_event_kinds_share_one_place() {
+    fn event_kinds_share_storage() {
         let registry = Registry::new([]);
         let core = registry.find("", "v1", "events").unwrap();
         let new = registry.find("events.k8s.io", "v1", "events").unwrap();

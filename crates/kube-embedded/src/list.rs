@@ -36,7 +36,7 @@ impl Scope {
 /// Appends an object as `kind` shows it.
 pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Representation, object: &Object) {
     let own_version = || object.value["apiVersion"] == kind.api_version;
-    if form == Representation::Whole
+    if form == Representation::Full
         && kind.view == View::Stored
         && (!kind.is_custom() || own_version())
     {
@@ -44,7 +44,7 @@ pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Representation, object: &Obj
         return;
     }
     let value = match form {
-        Representation::Whole => write::shown(kind, &object.value),
+        Representation::Full => write::shown(kind, &object.value),
         Representation::Metadata(api_version) => {
             table::partial(api_version, &object.value["metadata"])
         }
@@ -165,7 +165,7 @@ pub fn page(
 /// The body of a list with these objects.
 fn body(kind: &Kind, form: Representation, metadata: &Value, page: &[&Object]) -> Vec<u8> {
     let (list_kind, api_version, columns, items) = match form {
-        Representation::Whole => (&*kind.list_kind, &*kind.api_version, None, "items"),
+        Representation::Full => (&*kind.list_kind, &*kind.api_version, None, "items"),
         Representation::Metadata(version) => ("PartialObjectMetadataList", version, None, "items"),
         Representation::Table(version, _) => {
             ("Table", version, Some(table::definitions(kind)), "rows")

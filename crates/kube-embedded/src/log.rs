@@ -1,9 +1,8 @@
-//! A container's log as a stream of the bytes it wrote: from where it was asked to, and on until the container ends.
+//! Streams a container's log, as the bytes the container wrote, from a requested position until the container ends.
 //!
-//! Read as one are all files of the log that are kept, not only the newest as on a kubelet: what has rotated away is absent,
-//! and nothing else.
+//! Reads all retained log files as one, not only the newest as a kubelet does.
 //!
-//! Follows by the file system's own notices, never by looking again and again. Knows nothing of pods.
+//! Follows by file system notifications, without polling. Knows nothing of pods.
 
 mod files;
 mod notifier;
@@ -20,21 +19,21 @@ use files::{LogFiles, LogPart};
 use notifier::Listener;
 pub use notifier::LogNotifier;
 pub use records::LogFilter;
-use records::Reader;
+use records::RecordReader;
 
 const BUFFER: usize = 64 * 1024;
 
-/// Which part of a log, in which form.
+/// Which part of a log to read, and in which format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Goes on until the container ends.
+    /// Whether to follow the log until the container ends.
     pub follow: bool,
-    /// Only the last lines.
+    /// Number of lines from the end; `None` for all.
     pub tail: Option<u64>,
     pub filter: LogFilter,
 }
 
-/// The log of `attempt`. Ends when all that was asked for has been read; an error ends it too.
+/// Streams the log of `attempt`. The stream ends after everything requested has been read, or with an error.
 pub async fn stream(
     attempt: Attempt,
     options: LogOptions,
@@ -51,31 +50,31 @@ pub async fn stream(
     })
     .await
     .map_err(io::Error::other)??;
-    let mut ahead = VecDeque::from(opened);
-    let first = ahead.pop_front().ok_or(io::ErrorKind::NotFound)?;
-    let tailing = Tailing {
+    let mut pending = VecDeque::from(opened);
+    let first = pending.pop_front().ok_or(io::ErrorKind::NotFound)?;
+    let log = LogStream {
         file: File::from_std(first.file),
         number: first.number,
-        ahead,
-        full: false,
-        reader: Reader::new(&options.filter),
+        pending,
+        rotated: false,
+        reader: RecordReader::new(&options.filter),
         attempt,
         listener,
-        over: false,
+        ended: false,
         done: false,
         buffer: vec![0; BUFFER],
     };
-    Ok(stream::unfold(tailing, |mut tailing| async {
-        if tailing.done {
+    Ok(stream::unfold(log, |mut log| async {
+        if log.done {
             return None;
         }
-        let item = tailing.next().await.transpose()?;
-        tailing.done |= item.is_err();
-        Some((item, tailing))
+        let item = log.next().await.transpose()?;
+        log.done |= item.is_err();
+        Some((item, log))
     }))
 }
 
-/// The files to read, from where what was asked for begins.
+/// Opens the files to read, positioned where the requested part begins.
 fn open(attempt: &Attempt, options: &LogOptions) -> io::Result<Vec<LogPart>> {
     let files = LogFiles::open(attempt)?;
     let since = options.filter.since.map(records::time);
@@ -85,25 +84,25 @@ fn open(attempt: &Attempt, options: &LogOptions) -> io::Result<Vec<LogPart>> {
     files.from(since.max(tail))
 }
 
-struct Tailing {
+struct LogStream {
     file: File,
-    /// Number of that file.
+    /// Number of `file`.
     number: u32,
-    /// Files that come after it.
-    ahead: VecDeque<LogPart>,
-    /// The next file has been begun, so nothing more comes into this one.
-    full: bool,
-    reader: Reader,
+    /// Files after `file` that are already open.
+    pending: VecDeque<LogPart>,
+    /// Whether the next file exists, so that this one no longer grows.
+    rotated: bool,
+    reader: RecordReader,
     attempt: Attempt,
-    /// Present when following.
+    /// `None` unless following.
     listener: Option<Listener>,
-    /// The container had ended before the last look at the file.
-    over: bool,
+    /// Whether the container had ended before the last read.
+    ended: bool,
     done: bool,
     buffer: Vec<u8>,
 }
 
-impl Tailing {
+impl LogStream {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let mut out = Vec::new();
         loop {
@@ -116,7 +115,7 @@ impl Tailing {
                 }
                 continue;
             }
-            if !self.go_on().await? {
+            if !self.advance().await? {
                 self.reader.finish(&mut out);
                 self.done = true;
                 return Ok((!out.is_empty()).then(|| out.into()));
@@ -124,61 +123,61 @@ impl Tailing {
         }
     }
 
-    /// The file has been read to its end: whether there is more, or may be, once there is.
-    async fn go_on(&mut self) -> io::Result<bool> {
-        if let Some(next) = self.ahead.pop_front() {
-            self.turn_to(next.number, File::from_std(next.file));
+    /// Moves on after the end of the file. Returns whether there may be more; waits for it when following.
+    async fn advance(&mut self) -> io::Result<bool> {
+        if let Some(next) = self.pending.pop_front() {
+            self.switch_to(next.number, File::from_std(next.file));
             return Ok(true);
         }
         let Some(listener) = &self.listener else {
             return Ok(false);
         };
-        if let Some(newer) = self.newer()? {
-            if !self.full {
-                // Something may have come into this one before the next was begun.
-                self.full = true;
+        if let Some(next_number) = self.next_number()? {
+            if !self.rotated {
+                // The shim may have written to this file before it started the next: read once more.
+                self.rotated = true;
                 return Ok(true);
             }
-            match File::open(self.attempt.log_path(newer)).await {
-                Ok(file) => self.turn_to(newer, file),
-                // It went while it was opened: the reader is slower than the container by the whole log.
+            match File::open(self.attempt.log_path(next_number)).await {
+                Ok(file) => self.switch_to(next_number, file),
+                // Removed since it was listed: the reader is a whole log behind.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
             return Ok(true);
         }
-        if self.over {
+        if self.ended {
             return Ok(false);
         }
         if self.attempt.is_over() {
-            self.over = true;
+            self.ended = true;
         } else {
             listener.changed().await;
         }
         Ok(true)
     }
 
-    /// The file after this one.
-    fn newer(&self) -> io::Result<Option<u32>> {
+    /// Returns the number of the file after this one.
+    fn next_number(&self) -> io::Result<Option<u32>> {
         match self.attempt.log_files() {
             Ok(numbers) => Ok(numbers.into_iter().find(|number| *number > self.number)),
-            // The pod is gone with all it had.
+            // The pod and its directory are gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn turn_to(&mut self, number: u32, file: File) {
-        (self.number, self.file, self.full) = (number, file, false);
+    fn switch_to(&mut self, number: u32, file: File) {
+        (self.number, self.file, self.rotated) = (number, file, false);
         self.reader.next_file();
     }
 }
 
-/// The last of what a container wrote: at most `lines` lines and `bytes` bytes. Blocking.
+/// Returns the end of a log: at most `lines` lines and `bytes` bytes. Blocking.
 pub fn last_lines(attempt: &Attempt, lines: usize, bytes: usize) -> io::Result<Vec<u8>> {
-    // Records are longer than what they hold; the shortest line takes some forty bytes.
+    // Records are longer than their text: the shortest line takes about forty bytes.
     let records = LogFiles::open(attempt)?.end(bytes as u64 * 32)?;
-    let (mut reader, mut text) = (Reader::new(&LogFilter::default()), Vec::new());
+    let (mut reader, mut text) = (RecordReader::new(&LogFilter::default()), Vec::new());
     reader.push(&records, &mut text);
     reader.finish(&mut text);
     let body = text.strip_suffix(b"\n").unwrap_or(&text);
@@ -188,6 +187,6 @@ pub fn last_lines(attempt: &Attempt, lines: usize, bytes: usize) -> io::Result<V
         .rev()
         .filter(|(_, byte)| **byte == b'\n')
         .nth(lines.saturating_sub(1));
-    let by_lines = before.map_or(0, |(at, _)| at + 1);
-    Ok(text.split_off(by_lines.max(text.len().saturating_sub(bytes))))
+    let start = before.map_or(0, |(at, _)| at + 1);
+    Ok(text.split_off(start.max(text.len().saturating_sub(bytes))))
 }

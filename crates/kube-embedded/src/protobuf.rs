@@ -75,7 +75,7 @@ pub fn decode(body: &[u8]) -> Result<Value, StatusError> {
         }
     }
     let message = messages::of(&api_version, &kind)
-        .ok_or_else(|| StatusError::not_read_as_protobuf(&format!("a {kind} of {api_version}")))?;
+        .ok_or_else(|| StatusError::unsupported_protobuf(&format!("a {kind} of {api_version}")))?;
     let mut object = Map::new();
     object.insert("apiVersion".into(), api_version.into());
     object.insert("kind".into(), kind.into());
@@ -100,7 +100,7 @@ fn read(message: &Message, bytes: &[u8], into: &mut Map<String, Value>) -> Resul
                 continue;
             }
             let what = format!("field {number} of a {}", message.name);
-            return Err(StatusError::not_read_as_protobuf(&what));
+            return Err(StatusError::unsupported_protobuf(&what));
         };
         let slot = |into: &mut Map<String, Value>, empty: Value| {
             into.entry(*name).or_insert(empty);

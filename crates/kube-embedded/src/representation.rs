@@ -1,21 +1,21 @@
-//! In which form an answer is wanted: what the `Accept` header asks for, of what can be sent. Pure.
+//! Content negotiation: the representation of objects that the `Accept` header asks for. Pure.
 
 use super::status::StatusError;
 
-/// What can be sent, as a refusal lists it.
-const SENT: [&str; 1] = ["application/json"];
+/// Media types served, for the error message.
+const SUPPORTED: [&str; 1] = ["application/json"];
 
-/// In which form objects are sent.
+/// Representation of objects in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Representation {
-    Whole,
-    /// `PartialObjectMetadata` of this apiVersion: metadata alone.
+    Full,
+    /// `PartialObjectMetadata` of this apiVersion.
     Metadata(&'static str),
     /// `Table` of this apiVersion.
     Table(&'static str, IncludeObject),
 }
 
-/// What a row of a table carries besides its cells.
+/// Object in each row of a table (`includeObject`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IncludeObject {
     None,
@@ -25,7 +25,7 @@ pub enum IncludeObject {
 }
 
 impl IncludeObject {
-    /// By the parameter `includeObject`.
+    /// Parses the parameter `includeObject`.
     pub fn parse(text: &str) -> Result<Self, StatusError> {
         match text {
             "" | "Metadata" => Ok(Self::Metadata),
@@ -39,18 +39,18 @@ impl IncludeObject {
 }
 
 impl Representation {
-    /// The first form of `accept` that this server has; 406 when it has none.
+    /// Returns the first representation in `accept` that is supported, or 406.
     pub fn negotiate(accept: &str, include: IncludeObject) -> Result<Self, StatusError> {
         if accept.trim().is_empty() {
-            return Ok(Self::Whole);
+            return Ok(Self::Full);
         }
         accept
             .split(',')
-            .find_map(|clause| Self::of_clause(clause, include))
-            .ok_or_else(|| StatusError::not_acceptable(&SENT))
+            .find_map(|clause| Self::parse_clause(clause, include))
+            .ok_or_else(|| StatusError::not_acceptable(&SUPPORTED))
     }
 
-    fn of_clause(clause: &str, include: IncludeObject) -> Option<Self> {
+    fn parse_clause(clause: &str, include: IncludeObject) -> Option<Self> {
         let mut parts = clause.split(';').map(str::trim);
         if !matches!(parts.next()?, "application/json" | "application/*" | "*/*") {
             return None;
@@ -65,7 +65,7 @@ impl Representation {
             }
         }
         if shape.is_empty() {
-            return Some(Self::Whole);
+            return Some(Self::Full);
         }
         let api_version = match (group, version) {
             ("meta.k8s.io", "v1") => "meta.k8s.io/v1",
@@ -87,15 +87,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_form_that_can_be_sent_is_sent() {
+    fn negotiates_first_supported_type() {
         let table = |version| Ok(Representation::Table(version, IncludeObject::Metadata));
         for (accept, expected) in [
-            ("", Ok(Representation::Whole)),
-            ("application/json, */*", Ok(Representation::Whole)),
-            ("*/*", Ok(Representation::Whole)),
+            ("", Ok(Representation::Full)),
+            ("application/json, */*", Ok(Representation::Full)),
+            ("*/*", Ok(Representation::Full)),
             (
                 "application/vnd.kubernetes.protobuf,application/json",
-                Ok(Representation::Whole),
+                Ok(Representation::Full),
             ),
             (
                 "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
@@ -111,7 +111,7 @@ mod tests {
             ),
             (
                 "application/json;as=Other;g=meta.k8s.io;v=v1,application/json",
-                Ok(Representation::Whole),
+                Ok(Representation::Full),
             ),
             ("application/json;as=Other;g=meta.k8s.io;v=v1", Err(406)),
             ("application/vnd.kubernetes.protobuf", Err(406)),

@@ -114,7 +114,7 @@ impl Service {
             }
             // A log is text, whatever is asked for.
             let form = if path.subresource.as_deref() == Some("log") {
-                Representation::Whole
+                Representation::Full
             } else {
                 let include = IncludeObject::parse(params.text("includeObject"))?;
                 Representation::negotiate(accept, include)?

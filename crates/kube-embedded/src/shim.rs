@@ -48,7 +48,7 @@ const BUFFER: usize = 64 * 1024;
 /// Runs the container that `spec` describes to its end. 0 when its end was written down, whatever it was.
 #[must_use]
 pub fn main(spec: &Path) -> ExitCode {
-    let attempt = Attempt::of_spec(spec);
+    let attempt = Attempt::from_spec_path(spec);
     match oversee(&attempt) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -1,4 +1,4 @@
-//! What the API answers when it does not do what was asked: the Kubernetes `Status` object.
+//! Error responses: the Kubernetes `Status` object (`metav1.Status`).
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,33 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 
-/// A refused request. Becomes a `Status` body with the same code.
+/// An error response. Serialized as a `Status` with the same code.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct StatusError {
     /// HTTP status code.
     pub code: u16,
-    /// Machine-readable reason, as Kubernetes spells it.
+    /// Machine-readable reason (`metav1.StatusReason`).
     pub reason: &'static str,
-    /// One sentence for a person.
+    /// Human-readable description.
     pub message: String,
-    /// `StatusDetails`, when there is something to add.
+    /// `StatusDetails`, if any.
     pub details: Option<Value>,
 }
 
-/// One thing that is wrong with an object, with the place in it.
+/// One violation, with its field (`metav1.StatusCause`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// `FieldValueInvalid`, `FieldValueRequired`, ...
     pub reason: &'static str,
-    /// `spec.taskIds[0]`.
+    /// Path of the field, such as `spec.containers[0].name`.
     pub field: String,
-    /// What is wrong there, without the field's name.
+    /// Description, without the field's path.
     pub message: String,
 }
 
 impl Cause {
-    /// A value that is not allowed where it stands.
+    /// An invalid value.
     pub fn invalid(field: impl Into<String>, value: &Value, message: impl AsRef<str>) -> Self {
         Self {
             reason: "FieldValueInvalid",
@@ -42,7 +42,7 @@ impl Cause {
         }
     }
 
-    /// A value that must be there.
+    /// A missing value.
     pub fn required(field: impl Into<String>) -> Self {
         Self {
             reason: "FieldValueRequired",
@@ -51,7 +51,7 @@ impl Cause {
         }
     }
 
-    /// A word that is none of those there are.
+    /// A value that is not one of `supported`.
     pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let list: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
         Self {
@@ -64,7 +64,7 @@ impl Cause {
         }
     }
 
-    /// A value that another item of the list has already.
+    /// A value that another item of the list already has.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self {
             reason: "FieldValueDuplicate",
@@ -73,7 +73,7 @@ impl Cause {
         }
     }
 
-    /// A reference to something that is not there.
+    /// A reference to something that does not exist.
     pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
         Self {
             reason: "FieldValueNotFound",
@@ -82,12 +82,12 @@ impl Cause {
         }
     }
 
-    /// A text that is longer than `most` bytes.
-    pub fn too_long(field: impl Into<String>, most: u64) -> Self {
+    /// A string longer than `max` bytes.
+    pub fn too_long(field: impl Into<String>, max: u64) -> Self {
         Self {
             reason: "FieldValueTooLong",
             field: field.into(),
-            message: format!("Too long: may not be more than {most} bytes"),
+            message: format!("Too long: may not be more than {max} bytes"),
         }
     }
 
@@ -111,12 +111,12 @@ impl StatusError {
         }
     }
 
-    fn about(mut self, kind: &Kind, name: &str) -> Self {
+    fn with_object(mut self, kind: &Kind, name: &str) -> Self {
         self.details = Some(json!({"name": name, "group": kind.group, "kind": kind.plural}));
         self
     }
 
-    /// The path is nothing this server serves.
+    /// 404: the path is not served.
     pub fn no_such_path() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -125,41 +125,41 @@ impl StatusError {
         )
     }
 
-    /// A resource or subresource that Kubernetes may have, but this server has not.
+    /// 404: a resource or subresource of Kubernetes that this server does not serve.
     pub fn not_served(what: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "NotFound",
             format!(
-                "the server could not find the requested resource: the embedded cluster serves no {what}"
+                "the server could not find the requested resource: the embedded cluster does not serve {what}"
             ),
         )
     }
 
-    /// The object is not there.
+    /// 404: the object does not exist.
     pub fn not_found(kind: &Kind, name: &str) -> Self {
         let message = format!("{} {name:?} not found", kind.qualified());
-        Self::new(StatusCode::NOT_FOUND, "NotFound", message).about(kind, name)
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with_object(kind, name)
     }
 
-    /// An object of this name is there already.
+    /// 409: an object with this name exists.
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", kind.qualified());
-        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).about(kind, name)
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).with_object(kind, name)
     }
 
-    /// The object changed since the writer read it, or a precondition does not hold.
+    /// 409: the object has changed since it was read, or a precondition fails.
     pub fn conflict(kind: &Kind, name: &str, why: impl AsRef<str>) -> Self {
         let message = format!(
             "Operation cannot be fulfilled on {} {name:?}: {}",
             kind.qualified(),
             why.as_ref()
         );
-        Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
+        Self::new(StatusCode::CONFLICT, "Conflict", message).with_object(kind, name)
     }
 
-    /// Fields that other managers own (server-side apply without force). `fields` are (manager, path), the manager as
-    /// the API server describes it: quoted, with subresource and version.
+    /// 409: fields owned by other managers, in a server-side apply without force. `fields` holds (manager, path), with
+    /// the manager described as the API server does: quoted, with subresource and version.
     pub fn apply_conflict(fields: &[(String, String)]) -> Self {
         let causes: Vec<Value> = fields
             .iter()
@@ -185,12 +185,12 @@ impl StatusError {
                 lines.join("\n")
             )
         };
-        let mut failure = Self::new(StatusCode::CONFLICT, "Conflict", message);
-        failure.details = Some(json!({"causes": causes}));
-        failure
+        let mut error = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        error.details = Some(json!({"causes": causes}));
+        error
     }
 
-    /// The object breaks its schema or a rule of its kind.
+    /// 422: the object violates its schema or the rules of its kind.
     pub fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
         Self::invalid_as(
             (&kind.qualified_kind(), &kind.group, &kind.kind),
@@ -199,7 +199,7 @@ impl StatusError {
         )
     }
 
-    /// Parameters (`ListOptions`, `CreateOptions` ...) that make no sense, or not together.
+    /// 422: invalid parameters (`ListOptions`, `CreateOptions` ...).
     pub fn invalid_options(options: &str, causes: &[Cause]) -> Self {
         let qualified = format!("{options}.meta.k8s.io");
         Self::invalid_as((&qualified, "meta.k8s.io", options), "", causes)
@@ -210,11 +210,11 @@ impl StatusError {
         name: &str,
         causes: &[Cause],
     ) -> Self {
-        let sentences: Vec<String> = causes
+        let descriptions: Vec<String> = causes
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
             .collect();
-        let list = match sentences.as_slice() {
+        let list = match descriptions.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
@@ -228,54 +228,53 @@ impl StatusError {
                 |cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}),
             )
             .collect();
-        let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
-        failure.details =
-            Some(json!({"name": name, "group": group, "kind": kind, "causes": causes}));
-        failure
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        error.details = Some(json!({"name": name, "group": group, "kind": kind, "causes": causes}));
+        error
     }
 
-    /// A patch that cannot be carried out on the object as it is.
+    /// 422: the patch does not apply to the object.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
     }
 
-    /// The request itself makes no sense.
+    /// 400: the request is malformed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
-    /// Not allowed, whoever asks.
+    /// 403: never allowed.
     pub fn forbidden(kind: &Kind, name: &str, why: impl AsRef<str>) -> Self {
         let message = format!(
             "{} {name:?} is forbidden: {}",
             kind.qualified(),
             why.as_ref()
         );
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(kind, name)
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with_object(kind, name)
     }
 
-    /// No token, or a wrong one.
+    /// 401: the token is missing or wrong.
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }
 
-    /// The resource version asked for is no longer (or not yet) known: list again.
+    /// 410: the resource version is no longer available; the client has to list again.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, "Expired", message)
     }
 
-    /// A resource version that is still to come: the client is ahead of this server, or of what it kept.
+    /// 504: the resource version is in the future, so the client is ahead of this server.
     pub fn too_new(revision: u64, newest: u64) -> Self {
         let message = format!("Too large resource version: {revision}, current: {newest}");
-        let mut failure = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message);
-        failure.details = Some(json!({
+        let mut error = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message);
+        error.details = Some(json!({
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
             "retryAfterSeconds": 1,
         }));
-        failure
+        error
     }
 
-    /// The verb is not served on this path.
+    /// 405: the path does not support the verb.
     pub fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -284,19 +283,19 @@ impl StatusError {
         )
     }
 
-    /// Nothing the client accepts can be sent; `sent` can.
-    pub fn not_acceptable(sent: &[&str]) -> Self {
+    /// 406: none of the accepted media types can be served.
+    pub fn not_acceptable(supported: &[&str]) -> Self {
         Self::new(
             StatusCode::NOT_ACCEPTABLE,
             "NotAcceptable",
             format!(
                 "only the following media types are accepted: {}",
-                sent.join(", ")
+                supported.join(", ")
             ),
         )
     }
 
-    /// The body's type is none of `accepted`.
+    /// 415: the body has none of the `accepted` media types.
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -308,23 +307,23 @@ impl StatusError {
         )
     }
 
-    /// The body is in protobuf, and this part of it is not read here.
-    pub fn not_read_as_protobuf(what: &str) -> Self {
+    /// 415: a protobuf message or field that the decoder does not know.
+    pub fn unsupported_protobuf(what: &str) -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UnsupportedMediaType",
             format!(
-                "{what} is not read as protobuf here: send application/json, as kubectl does with -f"
+                "{what} is not supported as protobuf: send application/json, as kubectl does with -f"
             ),
         )
     }
 
-    /// The body is larger than an object may be.
+    /// 413: the body is too large.
     pub fn too_large(limit: usize) -> Self {
         Self::asks_too_much(format!("limit is {limit}"))
     }
 
-    /// The request is small enough to read, and asks for more than is done in one request.
+    /// 413: the request is small enough to read, but would do more work than one request may.
     pub fn asks_too_much(why: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -333,7 +332,7 @@ impl StatusError {
         )
     }
 
-    /// Something on this machine failed; the request may be tried again.
+    /// 500: a local error; the request may be retried.
     pub fn internal(message: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -342,7 +341,7 @@ impl StatusError {
         )
     }
 
-    /// Any code with the reason Kubernetes gives it, for planted faults and rare answers.
+    /// Returns an error with `code` and the reason Kubernetes gives it.
     pub fn with_code(code: u16, message: impl Into<String>) -> Self {
         let reason = match code {
             400 => "BadRequest",
@@ -365,7 +364,7 @@ impl StatusError {
         }
     }
 
-    /// The `Status` object.
+    /// Returns the `Status` object.
     pub fn to_status(&self) -> Value {
         let mut status = json!({
             "kind": "Status",

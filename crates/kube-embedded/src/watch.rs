@@ -181,7 +181,7 @@ fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Representation, revision: u64,
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     let object = match form {
-        Representation::Whole => {
+        Representation::Full => {
             json!({"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata})
         }
         Representation::Metadata(api_version) => table::partial(api_version, &metadata),

@@ -171,7 +171,7 @@ fn prune(
     options: &WriteOptions,
     refusal: impl FnOnce(String) -> StatusError,
 ) -> Result<Vec<String>, StatusError> {
-    let mut removed = builtin::conform(kind, value).map_err(|why| unreadable(kind, &why))?;
+    let mut removed = builtin::prune(kind, value).map_err(|why| unreadable(kind, &why))?;
     if let Some(schema) = &kind.schema {
         schema.prune(value, true, "", &mut removed);
     }

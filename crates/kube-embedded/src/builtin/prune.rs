@@ -15,7 +15,7 @@ use crate::{
 
 /// Takes out of an object what its type does not know, and nulls; the paths of what was taken out. The sentence of an
 /// error says where it does not have the types of its kind.
-pub fn conform(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
+pub fn prune(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
     let (part, at, known): (&mut Value, &str, Known) = match &*kind.resource {
         NAMESPACES => (value, "", known::<core::Namespace>),
         "configmaps" => (value, "", known::<core::ConfigMap>),

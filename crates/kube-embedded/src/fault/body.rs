@@ -1,4 +1,4 @@
-//! What becomes of an answer on its way: cut, shortened, slowed, doubled.
+//! Bodies that are cut, truncated, slowed or duplicated on their way to the client.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use hyper::body::{Bytes, Frame};
 
 use super::super::service::ResponseBody;
 
-/// The body of an answer that may break.
+/// Body of a response that may break.
 pub type FaultyBody = UnsyncBoxBody<Bytes, ConnectionCut>;
 
-/// The connection broke, as it was planned to.
+/// The connection was cut by an injected fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection was cut (a planted fault)")]
+#[error("connection cut by an injected fault")]
 pub struct ConnectionCut;
 
-/// The body as it is.
+/// Returns the body unchanged.
 pub fn whole(body: ResponseBody) -> FaultyBody {
     body.map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Breaks after so many lines.
+/// Cuts the connection after `lines` lines.
 pub(super) fn cut_after_lines(body: ResponseBody, lines: u64) -> FaultyBody {
     let lines = usize::try_from(lines).unwrap_or(usize::MAX);
     let cut = stream::iter([Err(ConnectionCut)]);
     framed(self::lines(body).take(lines).map(Ok).chain(cut))
 }
 
-/// Breaks after so many bytes, or ends there `cleanly`.
+/// Cuts the connection after `bytes` bytes, or ends the body there if `cleanly`.
 pub(super) fn cut_after_bytes(body: ResponseBody, bytes: u64, cleanly: bool) -> FaultyBody {
     let left = usize::try_from(bytes).unwrap_or(usize::MAX);
     let pieces = Box::pin(pieces(body));
@@ -53,7 +53,7 @@ pub(super) fn doubled(body: ResponseBody) -> FaultyBody {
     framed(lines(body).flat_map(|line| stream::iter([Ok(line.clone()), Ok(line)])))
 }
 
-/// Sends every line so much later than it would.
+/// Delays every line.
 pub(super) fn slowed(body: ResponseBody, by: Duration) -> FaultyBody {
     framed(lines(body).then(move |line| async move {
         tokio::time::sleep(by).await;
@@ -72,7 +72,7 @@ fn pieces(body: ResponseBody) -> impl Stream<Item = Bytes> + Send + 'static {
     })
 }
 
-/// Whole lines with their ends, as they come; what is left at the end is a line too.
+/// Splits a body into lines, including line breaks. An unfinished last line counts.
 fn lines(body: ResponseBody) -> impl Stream<Item = Bytes> + Send + 'static {
     let state = (Box::pin(pieces(body)), Vec::new(), false);
     stream::unfold(state, |(mut pieces, mut rest, mut over)| async move {

@@ -1,4 +1,4 @@
-//! The rules, as data: which requests, which of them, and what happens. Pure.
+//! Fault plans: which requests fail, and how. Pure.
 
 use std::{
     fs, io,
@@ -8,88 +8,88 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Count, request_info::Asked};
+use super::{Count, request_info::RequestInfo};
 
-/// Which faults there are to be.
+/// A list of fault rules.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Decides what [`Rule::chance`] strikes: the same seed, the same choice.
+    /// Seed of [`Rule::chance`]. The same seed makes the same choices.
     #[serde(default)]
     pub seed: u64,
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
 }
 
-/// One rule. Of several that are due for a request the first strikes.
+/// A rule. If several are due for a request, the first one wins.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// What reports call it; its place in the plan when empty.
+    /// Name in reports; its position in the plan if empty.
     #[serde(default)]
     pub name: String,
-    /// Empty: all.
+    /// Empty: all verbs.
     #[serde(default)]
     pub verbs: Vec<Verb>,
-    /// `jobs`, `docsruns/status`, `pods*`; for what is no resource its path. Empty: all.
+    /// `jobs`, `widgets/status`, `pods*`; the path if it names no resource. Empty: all.
     #[serde(default)]
     pub resources: Vec<String>,
     /// Namespaces, with `*`. Empty: all.
     #[serde(default)]
     pub namespaces: Vec<String>,
-    /// Names of objects, with `*`; a create names its object only in the body, so has none here. Empty: all.
+    /// Names of objects, with `*`. Empty: all. A create has no name here, because only its body names the object.
     #[serde(default)]
     pub objects: Vec<String>,
-    /// So many requests the rule is about pass first.
+    /// Number of matching requests to let pass first.
     #[serde(default)]
     pub skip: u64,
-    /// Of those after, each so many-th is due.
+    /// Injects into every n-th matching request after that.
     #[serde(default = "one")]
     pub every: NonZeroU64,
-    /// So many are injected at most. `None`: no limit.
+    /// Maximum number of injections. `None`: no limit.
     #[serde(default)]
     pub times: Option<u64>,
-    /// Share of the due ones that is injected.
+    /// Probability of an injection into a request that is due.
     #[serde(default)]
     pub chance: Chance,
-    /// What happens.
+    /// The fault to inject.
     pub then: Fault,
 }
 
-/// What happens to a request that is injected.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
-    /// It is refused with this code; nothing is done. 410 on a watch is said as Kubernetes does, by an event.
+    /// Answers with this code without calling the service. 410 on a watch is sent as an event, as Kubernetes does.
     Answer {
-        code: Code,
+        code: ErrorCode,
         /// Seconds, in the `Retry-After` header and the Status.
         #[serde(default)]
         retry_after: Option<u32>,
     },
-    /// It waits so many milliseconds before anything is done.
+    /// Waits this many milliseconds before calling the service.
     DelayMs(u64),
-    /// It is never answered; nothing is done.
+    /// Never answers, without calling the service.
     Hang,
-    /// The connection breaks before anything is done.
+    /// Cuts the connection without calling the service.
     LoseRequest,
-    /// It is done; then the connection breaks, and the asker does not learn of it.
+    /// Calls the service, then cuts the connection, so that the client does not learn the result.
     LoseResponse,
-    /// A get or a list is answered as the same question was before; what was never asked is answered truthfully.
+    /// Replays the first response to the same get or list. Requests without an earlier response are served normally.
     Stale,
-    /// The connection breaks after so many events of a watch, or lines of a log.
+    /// Cuts the connection after this many watch events or log lines.
     CutAfterEvents(u64),
-    /// The connection breaks after so many bytes of the answer.
+    /// Cuts the connection after this many bytes of the body.
     CutAfterBytes(u64),
-    /// The answer ends after so many bytes, as if that were all.
+    /// Ends the body after this many bytes, as if it were complete.
     EndAfterBytes(u64),
-    /// Every event of a watch comes twice.
+    /// Sends every watch event twice.
     DuplicateEvents,
-    /// Each event of a watch, or line of a log, takes so many milliseconds longer.
+    /// Delays each watch event or log line by this many milliseconds.
     SlowEventsMs(u64),
 }
 
-/// What a request does, as Kubernetes' own rules name it.
+/// Verb of a request, as in RBAC rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -101,9 +101,9 @@ pub enum Verb {
     Patch,
     Delete,
     DeleteCollection,
-    /// Get, list or watch; only rules say this.
+    /// Get, list or watch; only used in rules.
     Read,
-    /// Any of the others; only rules say this.
+    /// Any other verb; only used in rules.
     Write,
 }
 
@@ -118,7 +118,7 @@ impl Verb {
     }
 }
 
-/// A share, 0 to 1.
+/// A probability, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Chance(f64);
@@ -132,57 +132,61 @@ impl Default for Chance {
 impl TryFrom<f64> for Chance {
     type Error = String;
 
-    fn try_from(share: f64) -> Result<Self, String> {
-        if (0.0..=1.0).contains(&share) {
-            Ok(Self(share))
+    fn try_from(value: f64) -> Result<Self, String> {
+        if (0.0..=1.0).contains(&value) {
+            Ok(Self(value))
         } else {
-            Err(format!("{share} is no chance: give a number from 0 to 1"))
+            Err(format!(
+                "{value} is not a probability: expected a number from 0 to 1"
+            ))
         }
     }
 }
 
-/// An HTTP status of an error, 400 to 599.
+/// An HTTP error status, 400 to 599.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u16")]
-pub struct Code(u16);
+pub struct ErrorCode(u16);
 
-impl Code {
-    /// The number.
+impl ErrorCode {
+    /// Returns the status as a number.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
     }
 }
 
-impl TryFrom<u16> for Code {
+impl TryFrom<u16> for ErrorCode {
     type Error = String;
 
     fn try_from(code: u16) -> Result<Self, String> {
         if (400..600).contains(&code) {
             Ok(Self(code))
         } else {
-            Err(format!("{code} is no error: give a status from 400 to 599"))
+            Err(format!(
+                "{code} is not an error status: expected 400 to 599"
+            ))
         }
     }
 }
 
-/// Why there is no plan.
+/// Reasons why a plan cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error("{path}: {source}")]
     Read { path: PathBuf, source: io::Error },
-    /// Says line and column, and shows the line.
+    /// The source names line and column.
     #[error("{path}: {source}")]
     Parse {
         path: PathBuf,
         source: Box<toml::de::Error>,
     },
-    #[error("{0} holds no rule: give at least one [[rule]]")]
+    #[error("{0} has no rules: expected at least one [[rule]]")]
     Empty(PathBuf),
 }
 
 impl Plan {
-    /// One rule alone.
+    /// Returns a plan with one rule.
     #[must_use]
     pub fn of(rule: Rule) -> Self {
         Self {
@@ -191,7 +195,7 @@ impl Plan {
         }
     }
 
-    /// Reads a file like `config/faults.toml`.
+    /// Reads a TOML file with `[[rule]]` tables and an optional `seed`.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let text = fs::read_to_string(path).map_err(|source| PlanError::Read {
             path: path.to_owned(),
@@ -209,7 +213,7 @@ impl Plan {
 }
 
 impl Rule {
-    /// Strikes every request, until it is narrowed.
+    /// Returns a rule that matches every request.
     #[must_use]
     pub fn new(then: Fault) -> Self {
         Self {
@@ -226,7 +230,7 @@ impl Rule {
         }
     }
 
-    /// Only requests with one of these verbs.
+    /// Limits the rule to these verbs.
     #[must_use]
     pub fn verbs(self, verbs: &[Verb]) -> Self {
         Self {
@@ -235,7 +239,7 @@ impl Rule {
         }
     }
 
-    /// Only requests for one of these resources; see [`Rule::resources`].
+    /// Limits the rule to these resources; see [`Rule::resources`].
     #[must_use]
     pub fn resources(self, resources: &[&str]) -> Self {
         Self {
@@ -244,8 +248,8 @@ impl Rule {
         }
     }
 
-    /// Only the `n`-th request the rule is about, counted from 1. For "write number k of a run" give the verb
-    /// [`Verb::Write`]; how many there are, [`Count::matched`] says.
+    /// Injects into the `n`-th matching request only, counted from 1. [`Verb::Write`] selects the n-th write of a test;
+    /// [`Count::matched`] says how many there are.
     #[must_use]
     pub fn nth(self, n: u64) -> Self {
         Self {
@@ -255,7 +259,7 @@ impl Rule {
         }
     }
 
-    /// Every request the rule is about from the `n`-th on, counted from 1.
+    /// Injects into every matching request from the `n`-th on, counted from 1.
     #[must_use]
     pub fn from_nth(self, n: u64) -> Self {
         Self {
@@ -264,7 +268,7 @@ impl Rule {
         }
     }
 
-    /// Each `n`-th request the rule is about; 0 counts as 1.
+    /// Injects into every `n`-th matching request; 0 counts as 1.
     #[must_use]
     pub fn every(self, n: u64) -> Self {
         Self {
@@ -273,7 +277,7 @@ impl Rule {
         }
     }
 
-    /// At most so many requests.
+    /// Limits the number of injections.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self {
@@ -282,7 +286,7 @@ impl Rule {
         }
     }
 
-    pub(super) fn title(&self, index: usize) -> String {
+    pub(super) fn display_name(&self, index: usize) -> String {
         if self.name.is_empty() {
             format!("rule {}", index + 1)
         } else {
@@ -290,24 +294,24 @@ impl Rule {
         }
     }
 
-    pub(super) fn is_about(&self, asked: &Asked) -> bool {
+    pub(super) fn matches(&self, request: &RequestInfo) -> bool {
         let any = |patterns: &[String], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, text))
+            patterns.is_empty() || patterns.iter().any(|pattern| glob(pattern, text))
         };
-        (self.verbs.is_empty() || self.verbs.iter().any(|verb| verb.covers(asked.verb)))
-            && any(&self.resources, &asked.resource)
-            && any(&self.namespaces, &asked.namespace)
-            && any(&self.objects, &asked.name)
+        (self.verbs.is_empty() || self.verbs.iter().any(|verb| verb.covers(request.verb)))
+            && any(&self.resources, &request.resource)
+            && any(&self.namespaces, &request.namespace)
+            && any(&self.objects, &request.name)
     }
 
-    /// Whether the request that was counted last is injected.
-    pub(super) fn is_due(&self, count: &Count, seed: u64, index: u64) -> bool {
+    /// Returns whether the rule injects its fault into the request counted last.
+    pub(super) fn should_inject(&self, count: &Count, seed: u64, index: u64) -> bool {
         let Some(after) = count.matched.checked_sub(self.skip).filter(|&n| n > 0) else {
             return false;
         };
         after.is_multiple_of(self.every.get())
             && self.times.is_none_or(|times| count.injected < times)
-            && share(seed ^ (index << 48), count.matched) < self.chance.0
+            && random(seed ^ (index << 48), count.matched) < self.chance.0
     }
 }
 
@@ -315,8 +319,8 @@ const fn one() -> NonZeroU64 {
     NonZeroU64::MIN
 }
 
-/// Whether `text` is what `pattern` says, where `*` is any text.
-fn matches(pattern: &str, text: &str) -> bool {
+/// Returns whether `text` matches `pattern`, in which `*` is any text.
+fn glob(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;
     };
@@ -326,12 +330,12 @@ fn matches(pattern: &str, text: &str) -> bool {
     rest.is_empty()
         || (0..=after.len())
             .filter_map(|at| after.get(at..))
-            .any(|tail| matches(rest, tail))
+            .any(|tail| glob(rest, tail))
 }
 
-/// A number from 0 to below 1 that depends on nothing but its arguments: SplitMix64, whose output function spreads even
-/// neighbouring inputs (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-fn share(seed: u64, n: u64) -> f64 {
+/// Returns a pseudorandom number in 0..1 that depends only on its arguments: SplitMix64, which spreads even neighboring
+/// inputs (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+fn random(seed: u64, n: u64) -> f64 {
     let mut z = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

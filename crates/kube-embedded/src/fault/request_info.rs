@@ -1,4 +1,4 @@
-//! What a request asks, in the words a rule uses. Pure.
+//! A request in the terms of a rule (the `RequestInfo` of the API server). Pure.
 
 use http::{Method, Uri};
 
@@ -7,19 +7,19 @@ use super::{
     plan::Verb,
 };
 
-/// What a request asks.
+/// Verb and object of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct RequestInfo {
     pub verb: Verb,
-    /// `pods`, `pods/log`; for what is no resource its path.
+    /// `pods`, `pods/log`; the path if it names no resource.
     pub resource: String,
-    /// Empty where there is none.
+    /// Empty if the path has none.
     pub namespace: String,
-    /// Empty where there is none.
+    /// Empty if the path has none.
     pub name: String,
 }
 
-impl Asked {
+impl RequestInfo {
     pub(super) fn of(method: &Method, uri: &Uri) -> Self {
         let Some(Target::Resource(path)) = Target::parse(uri.path()) else {
             return Self {
@@ -42,8 +42,8 @@ impl Asked {
         }
     }
 
-    /// Whether the answer is one object or list, and not a stream.
-    pub(super) fn is_one_answer(&self) -> bool {
+    /// Returns whether the response is a single object or list, not a stream.
+    pub(super) fn is_cacheable(&self) -> bool {
         matches!(self.verb, Verb::Get | Verb::List) && !self.resource.ends_with("/log")
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_told_in_the_verbs_of_kubernetes() {
+    fn maps_requests_to_kubernetes_verbs() {
         let d = "/apis/orchestrator.io/v1/namespaces/n/docsruns";
         for (method, uri, verb, resource, name) in [
             ("GET", format!("{d}?limit=5"), Verb::List, "docsruns", ""),
@@ -98,7 +98,7 @@ mod tests {
             ),
             ("GET", "/version".to_owned(), Verb::Get, "/version", ""),
         ] {
-            let asked = Asked::of(&method.parse().unwrap(), &uri.parse().unwrap());
+            let asked = RequestInfo::of(&method.parse().unwrap(), &uri.parse().unwrap());
             let namespace = if resource.starts_with('/') { "" } else { "n" };
             assert_eq!(
                 (
@@ -113,15 +113,15 @@ mod tests {
         }
     }
     #[test]
-    fn only_an_object_or_a_list_can_be_answered_again() {
+    fn only_gets_and_lists_are_cacheable() {
         for (uri, one) in [
             ("/api/v1/namespaces/n/pods", true),
             ("/api/v1/namespaces/n/pods/a", true),
             ("/api/v1/namespaces/n/pods?watch=1", false),
             ("/api/v1/namespaces/n/pods/a/log?follow=true", false),
         ] {
-            let asked = Asked::of(&Method::GET, &uri.parse().unwrap());
-            assert_eq!(asked.is_one_answer(), one, "{uri}");
+            let asked = RequestInfo::of(&Method::GET, &uri.parse().unwrap());
+            assert_eq!(asked.is_cacheable(), one, "{uri}");
         }
     }
 }

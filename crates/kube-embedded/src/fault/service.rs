@@ -1,4 +1,4 @@
-//! The layer: asks the plan about each request and does what it says.
+//! The layer: asks the plan about each request and injects the fault.
 
 use std::{
     convert::Infallible,
@@ -22,32 +22,32 @@ use super::{
     Faults,
     body::{self, ConnectionCut, FaultyBody},
     plan::{Fault, Verb},
-    request_info::Asked,
+    request_info::RequestInfo,
 };
 
-/// Puts faults around a service.
+/// Layer that injects faults into a service.
 #[derive(Clone)]
 pub struct FaultLayer(pub(super) Faults);
 
-/// A service with faults around it. Its error is a connection that breaks.
+/// Service with injected faults. Its error is a cut connection.
 #[derive(Clone)]
-pub struct Faulty<S> {
+pub struct FaultService<S> {
     inner: S,
     faults: Faults,
 }
 
 impl<S> Layer<S> for FaultLayer {
-    type Service = Faulty<S>;
+    type Service = FaultService<S>;
 
-    fn layer(&self, inner: S) -> Faulty<S> {
-        Faulty {
+    fn layer(&self, inner: S) -> FaultService<S> {
+        FaultService {
             inner,
             faults: self.0.clone(),
         }
     }
 }
 
-impl<S, B> Service<Request<B>> for Faulty<S>
+impl<S, B> Service<Request<B>> for FaultService<S>
 where
     S: Service<Request<B>, Response = Response<ResponseBody>, Error = Infallible>
         + Clone
@@ -61,7 +61,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectionCut>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionCut>> {
-        // Each request takes a clone of its own, and waits for that.
+        // Each request calls a clone, which is polled for readiness then.
         Poll::Ready(Ok(()))
     }
 
@@ -71,21 +71,21 @@ where
             if !faults.is_empty() {
                 faults.answer(inner, request).await
             } else {
-                Ok(pass(inner, request).await.map(body::whole))
+                Ok(call(inner, request).await.map(body::whole))
             }
         })
     }
 }
 
-/// An answer that can be given again.
+/// A response that can be replayed.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct CachedResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Answer {
+impl CachedResponse {
     async fn of(response: Response<ResponseBody>) -> Self {
         let (head, body) = response.into_parts();
         let Ok(body) = body.collect().await;
@@ -113,36 +113,36 @@ impl Faults {
     where
         S: Service<Request<B>, Response = Response<ResponseBody>, Error = Infallible>,
     {
-        let asked = Asked::of(request.method(), request.uri());
-        let question = question(&request);
-        let (rule, fault) = self.strike(&asked).unzip();
+        let request_info = RequestInfo::of(request.method(), request.uri());
+        let key = key(&request);
+        let (rule, fault) = self.inject(&request_info).unzip();
         if let Some(rule) = &rule {
-            let Asked {
+            let RequestInfo {
                 verb,
                 resource,
                 name,
                 ..
-            } = &asked;
-            tracing::debug!(rule, ?verb, resource, name, "a planted fault");
+            } = &request_info;
+            tracing::debug!(rule, ?verb, resource, name, "injecting a fault");
         }
-        let watch = asked.verb == Verb::Watch;
-        let stream = watch || asked.resource.ends_with("/log");
+        let watch = request_info.verb == Verb::Watch;
+        let stream = watch || request_info.resource.ends_with("/log");
         match fault {
             Some(Fault::Answer { code, retry_after }) => {
                 let rule = rule.unwrap_or_default();
-                return Ok(refuse(&rule, code.number(), retry_after, watch));
+                return Ok(respond_with_error(&rule, code.number(), retry_after, watch));
             }
             Some(Fault::Hang) => return future::pending().await,
             Some(Fault::LoseRequest) => return Err(ConnectionCut),
             Some(Fault::DelayMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
-            Some(Fault::Stale) if asked.is_one_answer() => {
-                if let Some(answer) = self.earlier(&question) {
+            Some(Fault::Stale) if request_info.is_cacheable() => {
+                if let Some(answer) = self.cached_response(&key) {
                     return Ok(answer.response());
                 }
             }
             _ => {}
         }
-        let response = pass(inner, request).await;
+        let response = call(inner, request).await;
         match fault {
             Some(Fault::LoseResponse) => return Err(ConnectionCut),
             Some(Fault::CutAfterEvents(n)) if stream => {
@@ -161,16 +161,16 @@ impl Faults {
             }
             _ => {}
         }
-        if !self.remembers(&asked) {
+        if !self.should_cache(&request_info) {
             return Ok(response.map(body::whole));
         }
-        let answer = Answer::of(response).await;
-        self.remember(question, answer.clone());
+        let answer = CachedResponse::of(response).await;
+        self.cache_response(key, answer.clone());
         Ok(answer.response())
     }
 }
 
-async fn pass<S, B>(inner: S, request: Request<B>) -> Response<ResponseBody>
+async fn call<S, B>(inner: S, request: Request<B>) -> Response<ResponseBody>
 where
     S: Service<Request<B>, Response = Response<ResponseBody>, Error = Infallible>,
 {
@@ -178,29 +178,34 @@ where
     response
 }
 
-/// What must be the same for an earlier answer to be one to this request.
-fn question<B>(request: &Request<B>) -> String {
+/// Returns the cache key of a request: its URI and accepted media types.
+fn key<B>(request: &Request<B>) -> String {
     let accept = request.headers().get(header::ACCEPT);
     let accept = accept.map(HeaderValue::as_bytes).unwrap_or_default();
     format!("{} {}", request.uri(), String::from_utf8_lossy(accept))
 }
 
-/// The refusal a rule asks for.
-fn refuse(rule: &str, code: u16, retry_after: Option<u32>, watch: bool) -> Response<FaultyBody> {
-    let mut failure = StatusError::with_code(code, format!("a planted fault ({rule})"));
+/// Returns the error response that a rule asks for.
+fn respond_with_error(
+    rule: &str,
+    code: u16,
+    retry_after: Option<u32>,
+    watch: bool,
+) -> Response<FaultyBody> {
+    let mut error = StatusError::with_code(code, format!("injected fault ({rule})"));
     if let Some(seconds) = retry_after {
-        failure.details = Some(json!({"retryAfterSeconds": seconds}));
+        error.details = Some(json!({"retryAfterSeconds": seconds}));
     }
     if watch && code == StatusCode::GONE.as_u16() {
-        // A server that no longer knows a version says so inside the watch; clients take an HTTP 410 for a passing trouble.
-        let event = json!({"type": "ERROR", "object": failure.to_status()});
+        // Kubernetes reports an expired version inside the watch; clients treat an HTTP 410 as a transient error.
+        let event = json!({"type": "ERROR", "object": error.to_status()});
         let line = Full::new(Bytes::from(format!("{event}\n")));
         let mut response = Response::new(body::whole(line.boxed_unsync()));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         return response;
     }
-    let mut response = error_response(&failure).map(body::whole);
+    let mut response = error_response(&error).map(body::whole);
     if let Some(seconds) = retry_after {
         response
             .headers_mut()

@@ -14,7 +14,8 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::{super::service::ResponseBody, *};
 
-/// A service that counts: each answer is `answer N\n` twice over.
+/// A service that counts requests and answers `answer N
+/// ` twice.
 #[derive(Clone, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -36,7 +37,7 @@ impl Service<Request<()>> for Counting {
     }
 }
 
-/// The service, and how many requests have reached it.
+/// Returns the service and its counter of requests.
 fn counting() -> (Counting, Arc<AtomicUsize>) {
     let service = Counting::default();
     let reached = Arc::clone(&service.0);
@@ -47,7 +48,7 @@ fn faults(rule: Rule) -> Faults {
     Faults::new(Plan::of(rule))
 }
 
-/// Asks for a path: code and text, or what there was of it before the connection broke.
+/// Sends a request. Returns code and text, or the text received before the connection was cut.
 async fn ask<S>(service: S, method: &str, path: &str) -> Result<(u16, String), String>
 where
     S: Service<Request<()>, Response = Response<FaultyBody>, Error = ConnectionCut>,
@@ -73,7 +74,7 @@ const ONE: &str = "/api/v1/namespaces/default/pods/a";
 const WATCH: &str = "/api/v1/namespaces/default/pods?watch=true";
 
 #[tokio::test]
-async fn what_is_lost_before_is_not_done_and_what_is_lost_after_is() {
+async fn lost_request_is_not_executed_lost_response_is() {
     for (fault, done) in [(Fault::LoseRequest, 0), (Fault::LoseResponse, 1)] {
         let (service, reached) = counting();
         let faults = faults(Rule::new(fault).verbs(&[Verb::Write]).nth(1));
@@ -91,7 +92,7 @@ async fn what_is_lost_before_is_not_done_and_what_is_lost_after_is() {
 }
 
 #[tokio::test]
-async fn a_refusal_reads_as_kubernetes_own_and_does_nothing() {
+async fn error_answer_looks_like_kubernetes() {
     let (service, reached) = counting();
     let refused = Fault::Answer {
         code: 429.try_into().unwrap(),
@@ -111,7 +112,7 @@ async fn a_refusal_reads_as_kubernetes_own_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_gone_is_said_inside_a_watch() {
+async fn expired_version_is_sent_as_watch_event() {
     let (service, _) = counting();
     let gone = Fault::Answer {
         code: 410.try_into().unwrap(),
@@ -127,7 +128,7 @@ async fn a_version_that_is_gone_is_said_inside_a_watch() {
 }
 
 #[tokio::test]
-async fn answers_are_cut_shortened_doubled_and_slowed() {
+async fn bodies_are_cut_truncated_duplicated_and_slowed() {
     let twice = "answer 1\nanswer 1\n";
     let whole = |text: &str| Ok((200, text.to_owned()));
     let broken = |text: &str| Err(text.to_owned());
@@ -155,7 +156,7 @@ async fn answers_are_cut_shortened_doubled_and_slowed() {
 }
 
 #[tokio::test]
-async fn what_takes_time_takes_at_least_that_time() {
+async fn delays_take_at_least_their_time() {
     for (fault, path, least) in [
         (Fault::SlowEventsMs(15), WATCH, 30),
         (Fault::SlowEventsMs(15), ONE, 0),
@@ -170,11 +171,15 @@ async fn what_takes_time_takes_at_least_that_time() {
     let (service, reached) = counting();
     let never = faults(Rule::new(Fault::Hang)).layer().layer(service);
     assert!(ask(never, "GET", ONE).now_or_never().is_none());
-    assert_eq!(reached.load(Ordering::SeqCst), 0, "what hangs is not done");
+    assert_eq!(
+        reached.load(Ordering::SeqCst),
+        0,
+        "a hanging request is not executed"
+    );
 }
 
 #[tokio::test]
-async fn a_stale_read_is_what_was_answered_before_to_the_same_question() {
+async fn stale_read_replays_earlier_response() {
     let (service, _) = counting();
     let stale = Rule::new(Fault::Stale).verbs(&[Verb::Read]).from_nth(3);
     let service = faults(stale).layer().layer(service);
@@ -184,7 +189,7 @@ async fn a_stale_read_is_what_was_answered_before_to_the_same_question() {
     assert!(asks(ONE).await.starts_with("answer 2"));
     assert!(
         asks("/api/v1/pods").await.starts_with("answer 3"),
-        "never asked before"
+        "no earlier response"
     );
     assert!(asks("/api/v1/pods").await.starts_with("answer 3"));
     assert!(asks(ONE).await.starts_with("answer 2"));
@@ -195,7 +200,7 @@ async fn a_stale_read_is_what_was_answered_before_to_the_same_question() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_a_fault_is_told() {
+async fn wait_for_injected_resolves() {
     let (service, _) = counting();
     let faults = faults(Rule::new(Fault::LoseRequest).every(2));
     let service = faults.layer().layer(service);
@@ -206,6 +211,6 @@ async fn whoever_waits_for_a_fault_is_told() {
     assert!(faults.wait_for_injected(2).now_or_never().is_none());
     assert_eq!(
         faults.counts()[0].to_string(),
-        "rule 1: injected 1 of 3 requests"
+        "rule 1: injected in 1 of 3 requests"
     );
 }

@@ -1,4 +1,4 @@
-//! The files of one log as one: positions run over all of them. Blocking.
+//! The files of one log, addressed as one. Blocking.
 
 use std::{
     fs::File,
@@ -8,31 +8,31 @@ use std::{
 use super::records;
 use crate::attempt::Attempt;
 
-/// Bytes of a window that surely holds the start of a record: a piece of 16 KiB and what is around it, twice.
+/// Size of a window that contains the start of a record: twice a 16 KiB piece with its header.
 const WINDOW: u64 = 40 * 1024;
-/// How near the search for a moment goes.
-const NEAR: u64 = 64 * 1024;
+/// Distance at which the binary search for a time stops.
+const SEARCH_STEP: u64 = 64 * 1024;
 
-/// One file, as it was when it was opened. Only the newest still grows.
+/// One open file. Only the newest still grows.
 pub struct LogPart {
     pub number: u32,
     pub file: File,
-    /// Where it begins among all of them.
+    /// Position of its first byte in the whole log.
     start: u64,
     length: u64,
 }
 
-/// The files there were.
+/// The open files of a log.
 pub struct LogFiles(Vec<LogPart>);
 
 impl LogFiles {
-    /// Opens every file of the log, so that none goes while it is read.
+    /// Opens all files of the log, so that rotation cannot remove one while it is read.
     pub fn open(attempt: &Attempt) -> io::Result<Self> {
         let mut parts: Vec<LogPart> = Vec::new();
         let mut start = 0;
         for number in attempt.log_files()? {
             let file = match File::open(attempt.log_path(number)) {
-                // Gone since it was listed: the oldest.
+                // The oldest file may have been removed since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened?,
             };
@@ -55,7 +55,7 @@ impl LogFiles {
         self.0.last().map_or(0, |last| last.start + last.length)
     }
 
-    /// The bytes from one position to another.
+    /// Reads the bytes between two positions.
     pub fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for part in &self.0 {
@@ -70,11 +70,11 @@ impl LogFiles {
         Ok(bytes)
     }
 
-    /// A position with no record of `time` (as a record has it) or later before it, and not many older ones behind it.
-    /// Looks at a few places only, however long the log is.
+    /// Returns a position shortly before the first record at or after `time` (in the format of a record). Binary
+    /// search: reads only a few windows.
     pub fn position_of(&self, time: &str) -> io::Result<u64> {
         let (mut low, mut high) = (0, self.length());
-        while high - low > NEAR {
+        while high - low > SEARCH_STEP {
             let middle = low + (high - low) / 2;
             let window = self.read(middle, (middle + WINDOW).min(high))?;
             match records::first_time(&window) {
@@ -85,10 +85,10 @@ impl LogFiles {
         Ok(low)
     }
 
-    /// Where the last `lines` lines begin, looking at no more than twice what they take.
+    /// Returns where the last `lines` lines begin, reading at most twice their size.
     pub fn position_of_tail(&self, lines: u64) -> io::Result<u64> {
         let length = self.length();
-        let mut window = NEAR;
+        let mut window = SEARCH_STEP;
         loop {
             let start = length.saturating_sub(window);
             let bytes = self.read(start, length)?;
@@ -99,7 +99,7 @@ impl LogFiles {
         }
     }
 
-    /// At most the last `bytes` bytes, beginning with a record.
+    /// Reads at most the last `bytes` bytes, starting at a record.
     pub fn end(&self, bytes: u64) -> io::Result<Vec<u8>> {
         let length = self.length();
         let start = length.saturating_sub(bytes);
@@ -111,7 +111,7 @@ impl LogFiles {
         Ok(read)
     }
 
-    /// The files from `position` on, the first of them set to it.
+    /// Returns the files from `position` on, the first one positioned there.
     pub fn from(self, position: u64) -> io::Result<Vec<LogPart>> {
         let last = self.0.last().map(|part| part.number);
         let mut rest: Vec<LogPart> = self
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_found_across_files_without_reading_them() {
+    fn finds_time_across_files() {
         let directory = tempfile::tempdir().unwrap();
         let attempt = log(directory.path(), 3, 2000);
         let files = LogFiles::open(&attempt).unwrap();
@@ -161,11 +161,11 @@ mod tests {
             assert!(second - first < 400, "{second} is far behind {first}");
         }
         let end = files.position_of("99999999").unwrap();
-        assert!(files.length() - end <= NEAR);
+        assert!(files.length() - end <= SEARCH_STEP);
     }
 
     #[test]
-    fn the_last_lines_are_found_across_files() {
+    fn finds_last_lines_across_files() {
         let directory = tempfile::tempdir().unwrap();
         let attempt = log(directory.path(), 3, 10);
         let files = LogFiles::open(&attempt).unwrap();

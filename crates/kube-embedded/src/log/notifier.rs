@@ -1,4 +1,4 @@
-//! Tells followers when something happened in an attempt's directory. One system watch for all of them.
+//! Notifies log followers of notifier in an attempt's directory. All followers share one system watch.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 
 type Listeners = HashMap<PathBuf, Vec<Weak<Notify>>>;
 
-/// Watches the directories somebody listens to.
+/// Watches the directories that have listeners.
 ///
-/// The watcher's own thread asks for `listeners`, and the watcher waits for that thread: so `listeners` is never held
-/// while the watcher is called, and `watcher` is always taken first.
+/// The watcher's thread takes `listeners`, and the watcher waits for that thread. Therefore `listeners` is never held
+/// while the watcher is called, and `watcher` is always locked first.
 pub struct LogNotifier {
     watcher: Mutex<RecommendedWatcher>,
     listeners: Arc<Mutex<Listeners>>,
@@ -24,9 +24,9 @@ pub struct LogNotifier {
 impl LogNotifier {
     pub fn new() -> io::Result<Arc<Self>> {
         let listeners = Arc::new(Mutex::new(Listeners::new()));
-        let told = Arc::clone(&listeners);
+        let shared = Arc::clone(&listeners);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            tell(&told, event);
+            notify_listeners(&shared, event);
         })
         .map_err(io::Error::other)?;
         Ok(Arc::new(Self {
@@ -35,7 +35,7 @@ impl LogNotifier {
         }))
     }
 
-    /// Listens to `directory` from now on.
+    /// Returns a listener to notifier in `directory` from now on.
     pub fn listen(self: &Arc<Self>, directory: &Path) -> io::Result<Listener> {
         let notify = Arc::new(Notify::new());
         let mut watcher = lock(&self.watcher);
@@ -49,18 +49,18 @@ impl LogNotifier {
             .or_default()
             .push(Arc::downgrade(&notify));
         Ok(Listener {
-            changes: Arc::clone(self),
+            notifier: Arc::clone(self),
             directory: directory.to_owned(),
             notify,
         })
     }
 }
 
-/// Reading a file is an event as well, and none that anybody waits for.
-fn tell(listeners: &Mutex<Listeners>, event: notify::Result<notify::Event>) {
+/// Notifies the listeners of an event. Reads are events too, and ignored.
+fn notify_listeners(listeners: &Mutex<Listeners>, event: notify::Result<notify::Event>) {
     let listeners = lock(listeners);
-    let wake = |here: &Vec<Weak<Notify>>| {
-        for notify in here.iter().filter_map(Weak::upgrade) {
+    let notify_all = |listening: &Vec<Weak<Notify>>| {
+        for notify in listening.iter().filter_map(Weak::upgrade) {
             notify.notify_one();
         }
     };
@@ -69,14 +69,14 @@ fn tell(listeners: &Mutex<Listeners>, event: notify::Result<notify::Event>) {
         Ok(event) if !event.need_rescan() => {
             for path in &event.paths {
                 for directory in [Some(path.as_path()), path.parent()] {
-                    if let Some(here) = directory.and_then(|path| listeners.get(path)) {
-                        wake(here);
+                    if let Some(listening) = directory.and_then(|path| listeners.get(path)) {
+                        notify_all(listening);
                     }
                 }
             }
         }
-        // Events were lost: everybody looks again.
-        _ => listeners.values().for_each(wake),
+        // Events were lost: notify all listeners.
+        _ => listeners.values().for_each(notify_all),
     }
 }
 
@@ -84,15 +84,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One who listens; stops when dropped.
+/// A listener to one directory, until dropped.
 pub struct Listener {
-    changes: Arc<LogNotifier>,
+    notifier: Arc<LogNotifier>,
     directory: PathBuf,
     notify: Arc<Notify>,
 }
 
 impl Listener {
-    /// Resolves when something happened since the last call.
+    /// Waits for a change since the last call.
     pub async fn changed(&self) {
         self.notify.notified().await;
     }
@@ -100,17 +100,17 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut watcher = lock(&self.changes.watcher);
-        let unheard = {
-            let mut listeners = lock(&self.changes.listeners);
-            let here = listeners.get_mut(&self.directory);
-            here.is_some_and(|here| {
-                here.retain(|other| other.as_ptr() != Arc::as_ptr(&self.notify));
-                here.is_empty()
+        let mut watcher = lock(&self.notifier.watcher);
+        let is_last = {
+            let mut listeners = lock(&self.notifier.listeners);
+            let listening = listeners.get_mut(&self.directory);
+            listening.is_some_and(|listening| {
+                listening.retain(|other| other.as_ptr() != Arc::as_ptr(&self.notify));
+                listening.is_empty()
             }) && listeners.remove(&self.directory).is_some()
         };
-        if unheard {
-            // The directory may be gone, and its watch with it.
+        if is_last {
+            // Fails if the directory is gone, and its watch with it.
             let _ = watcher.unwatch(&self.directory);
         }
     }

@@ -1,11 +1,11 @@
-//! Reads the records of a log file and puts the pieces of a line together again. Pure.
+//! Parses the records of a log file and joins partial lines. Pure.
 
 use jiff::Timestamp;
 
-/// Most bytes of one stream held back while a line of the other is unfinished.
-const HELD: usize = 1024 * 1024;
+/// Maximum bytes of one stream held back while the other has an unfinished line.
+const MAX_HELD: usize = 1024 * 1024;
 
-/// One record: `<time> <stream> F|P <bytes>`.
+/// A record: `<time> <stream> F|P <bytes>`.
 struct Record<'a> {
     time: &'a [u8],
     stream: &'a [u8],
@@ -27,7 +27,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The time of the first record that begins behind the first line break of `window`, and where it begins there.
+/// Returns the time of the first record that starts after the first line break of `window`, and its offset.
 #[must_use]
 pub fn first_time(window: &[u8]) -> Option<(usize, &[u8])> {
     let start = window.iter().position(|byte| *byte == b'\n')? + 1;
@@ -35,88 +35,88 @@ pub fn first_time(window: &[u8]) -> Option<(usize, &[u8])> {
     Some((start, &window[start..start + length]))
 }
 
-/// How a moment is written in a record.
+/// Formats a time as in a record.
 #[must_use]
 pub fn time(moment: Timestamp) -> String {
     format!("{moment:.9}")
 }
 
-/// What of a log is wanted.
+/// Which part of a log is wanted, and in which format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Pieces of lines written before this moment are left out.
+    /// Skips records written before this time.
     pub since: Option<Timestamp>,
-    /// Each line opens with its time.
+    /// Prefixes each line with its time.
     pub timestamps: bool,
-    /// No more than this many bytes.
+    /// Maximum number of bytes.
     pub limit: Option<u64>,
 }
 
-/// Turns the bytes of a log file into the bytes the container wrote.
+/// Decodes the bytes of a log file into the bytes the container wrote.
 #[derive(Debug)]
-pub struct Reader {
+pub struct RecordReader {
     since: Option<String>,
     timestamps: bool,
-    room: Option<u64>,
-    /// The start of a record whose end has not been read.
-    carry: Vec<u8>,
-    open: Option<Open>,
-    /// Whole records of the other stream that came in the middle of the open line.
+    remaining: Option<u64>,
+    /// An incomplete record at the end of the input.
+    incomplete: Vec<u8>,
+    open: Option<OpenLine>,
+    /// Records of the other stream that arrived within the open line.
     held: Vec<u8>,
 }
 
-/// A line of which only pieces have been read.
+/// A line without its end.
 #[derive(Debug)]
-struct Open {
+struct OpenLine {
     stream: Vec<u8>,
-    /// A piece of it has been given.
-    begun: bool,
+    /// Whether part of it has been written.
+    written: bool,
 }
 
-impl Reader {
+impl RecordReader {
     #[must_use]
     pub fn new(selection: &LogFilter) -> Self {
         Self {
             since: selection.since.map(time),
             timestamps: selection.timestamps,
-            room: selection.limit,
-            carry: Vec::new(),
+            remaining: selection.limit,
+            incomplete: Vec::new(),
             open: None,
             held: Vec::new(),
         }
     }
 
-    /// Whether the limit has been reached.
+    /// Returns whether the limit has been reached.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.room == Some(0)
+        self.remaining == Some(0)
     }
 
-    /// What comes next is the start of a record: one that was cut off before is none.
+    /// Starts the next file; an incomplete record of the last one is discarded.
     pub fn next_file(&mut self) {
-        self.carry.clear();
+        self.incomplete.clear();
     }
 
-    /// Takes in more of the file; the container's bytes go to `out`.
+    /// Decodes more of the file into `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            if self.carry.is_empty() {
+            if self.incomplete.is_empty() {
                 self.record(&rest[..end], out);
             } else {
-                let mut line = std::mem::take(&mut self.carry);
+                let mut line = std::mem::take(&mut self.incomplete);
                 line.extend_from_slice(&rest[..end]);
                 self.record(&line, out);
             }
             rest = &rest[end + 1..];
         }
-        self.carry.extend_from_slice(rest);
+        self.incomplete.extend_from_slice(rest);
     }
 
-    /// The file has ended: an unfinished line goes out as it is.
+    /// Ends the log: an unfinished line is written as it is.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         while !self.held.is_empty() {
-            self.give_up(out);
+            self.end_open_line(out);
         }
     }
 
@@ -124,17 +124,17 @@ impl Reader {
         let Some(record) = Record::parse(line) else {
             return;
         };
-        let late = |since: &String| record.time >= since.as_bytes();
-        let wanted = self.since.as_ref().is_none_or(late);
+        let is_late = |since: &String| record.time >= since.as_bytes();
+        let wanted = self.since.as_ref().is_none_or(is_late);
         let opening = match &self.open {
-            Some(open) if open.stream == record.stream => !open.begun,
-            Some(_) if self.held.len() + line.len() < HELD => {
+            Some(open) if open.stream == record.stream => !open.written,
+            Some(_) if self.held.len() + line.len() < MAX_HELD => {
                 self.held.extend_from_slice(line);
                 self.held.push(b'\n');
                 return;
             }
             Some(_) => {
-                self.give_up(out);
+                self.end_open_line(out);
                 return self.record(line, out);
             }
             None => true,
@@ -151,26 +151,26 @@ impl Reader {
         }
         if record.whole {
             self.open = None;
-            self.release(out);
+            self.release_held(out);
         } else if let Some(open) = &mut self.open {
-            open.begun |= wanted;
+            open.written |= wanted;
         } else {
-            self.open = Some(Open {
+            self.open = Some(OpenLine {
                 stream: record.stream.to_vec(),
-                begun: wanted,
+                written: wanted,
             });
         }
     }
 
-    /// The open line will not be finished in time: what waits behind it gets a line of its own.
-    fn give_up(&mut self, out: &mut Vec<u8>) {
-        if self.open.take().is_some_and(|open| open.begun) {
+    /// Ends the open line early, so that the records held back get lines of their own.
+    fn end_open_line(&mut self, out: &mut Vec<u8>) {
+        if self.open.take().is_some_and(|open| open.written) {
             self.emit(b"\n", out);
         }
-        self.release(out);
+        self.release_held(out);
     }
 
-    fn release(&mut self, out: &mut Vec<u8>) {
+    fn release_held(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         for line in held.split(|byte| *byte == b'\n') {
             self.record(line, out);
@@ -178,13 +178,13 @@ impl Reader {
     }
 
     fn emit(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let take = match &mut self.room {
+        let take = match &mut self.remaining {
             None => bytes.len(),
-            Some(room) => {
+            Some(remaining) => {
                 let take = bytes
                     .len()
-                    .min(usize::try_from(*room).unwrap_or(usize::MAX));
-                *room -= take as u64;
+                    .min(usize::try_from(*remaining).unwrap_or(usize::MAX));
+                *remaining -= take as u64;
                 take
             }
         };
@@ -192,7 +192,8 @@ impl Reader {
     }
 }
 
-/// Where the last `lines` lines begin in `window`, the end of a log file (`whole`: all of it). `None`: look further back.
+/// Returns where the last `lines` lines begin in `window`, the end of a log file (`whole`: all of it). `None`: the
+/// window is too small.
 #[must_use]
 pub fn tail(window: &[u8], whole: bool, lines: u64) -> Option<usize> {
     let lines = usize::try_from(lines).unwrap_or(usize::MAX);
@@ -240,7 +241,7 @@ mod tests {
                        2026-01-01T00:00:04.000000000Z stdout P thr";
 
     fn read(log: &str, selection: &LogFilter, step: usize) -> String {
-        let (mut reader, mut out) = (Reader::new(selection), Vec::new());
+        let (mut reader, mut out) = (RecordReader::new(selection), Vec::new());
         for chunk in log.as_bytes().chunks(step) {
             reader.push(chunk, &mut out);
         }
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_become_lines_and_streams_never_cut_into_each_other() {
+    fn joins_pieces_without_mixing_streams() {
         let log = format!("{LOG}\n");
         for step in [1, 7, 1000] {
             assert_eq!(
@@ -261,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_still_being_written_waits() {
+    fn waits_for_incomplete_record() {
         assert_eq!(read(LOG, &LogFilter::default(), 9), "one\ntwo\noh\n");
     }
 
     #[test]
-    fn what_was_asked_for_is_what_comes() {
+    fn applies_filter() {
         let log = format!("{LOG}\n");
         let since = |text: &str| Some(text.parse::<Timestamp>().unwrap());
         let plain = LogFilter::default();
@@ -300,16 +301,16 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_does_not_hold_the_other_stream_for_ever() {
+    fn endless_line_does_not_block_other_stream() {
         let line = format!("T stderr F {}\n", "e".repeat(1024));
-        let log = format!("T stdout P begun\n{}", line.repeat(HELD / 1024 + 2));
-        let (mut reader, mut out) = (Reader::new(&LogFilter::default()), Vec::new());
+        let log = format!("T stdout P written\n{}", line.repeat(MAX_HELD / 1024 + 2));
+        let (mut reader, mut out) = (RecordReader::new(&LogFilter::default()), Vec::new());
         reader.push(log.as_bytes(), &mut out);
-        assert!(out.starts_with(b"begun\neee"));
+        assert!(out.starts_with(b"written\neee"));
     }
 
     #[test]
-    fn the_last_lines_are_found_from_the_end() {
+    fn finds_last_lines() {
         let log = format!("{LOG}\n");
         let at = |text: &str| log.find(text).unwrap();
         for (lines, expected) in [

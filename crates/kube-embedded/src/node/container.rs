@@ -283,7 +283,7 @@ pub fn judge(attempt: &Attempt) -> io::Result<Ended> {
     }
     let (started, now) = (attempt.started(), Timestamp::now());
     let ended = if started.is_none() && !attempt.is_claimed() {
-        Ended::untouched(now)
+        Ended::never_started(now)
     } else {
         Ended::lost(started.map(|started| started.at), now)
     };

@@ -6,13 +6,13 @@ mod selected {
 
     use crate::{
         ResponseBody, Service,
-        fault::{self, Faulty},
+        fault::{self, FaultService},
         serve::ServerOptions,
     };
 
     pub use crate::fault::{ConnectionCut as Error, FaultyBody as Body};
 
-    pub type Backend = Faulty<Service>;
+    pub type Backend = FaultService<Service>;
 
     pub fn backend(service: Service, options: &ServerOptions) -> Backend {
         options.faults.layer().layer(service)

@@ -73,7 +73,7 @@ pub(super) fn create_owned(
     let warnings = prune(kind, &mut value, options, |why| unreadable(kind, &why))?;
     settle(kind, &mut value, None, &key.name)?;
     keep_rules(kind, &value, None, &key.name, options.rules)?;
-    builtin::complete_new(kind, &mut value, &now, options.rules);
+    builtin::prepare_for_create(kind, &mut value, &now, options.rules);
     refuse(kind, &key.name, &builtin::validate(kind, &value, None))?;
     let managers = managers.unwrap_or_else(|| {
         let mut managers = Managers::default();

@@ -101,7 +101,7 @@ pub fn change(
     })?;
     settle(kind, &mut new, Some(old), &key.name)?;
     keep_rules(kind, &new, Some(old), &key.name, options.rules)?;
-    builtin::complete(kind, &mut new, &now, options.rules);
+    builtin::prepare_for_update(kind, &mut new, &now, options.rules);
     refuse(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
     if !applies {
@@ -141,7 +141,7 @@ fn check_config(
         ));
     }
     check_body(kind, config)?;
-    let mut unknown = builtin::conform(kind, config).map_err(|why| unreadable(kind, &why))?;
+    let mut unknown = builtin::prune(kind, config).map_err(|why| unreadable(kind, &why))?;
     if let Some(schema) = &kind.schema {
         schema.prune(config, true, "", &mut unknown);
     }

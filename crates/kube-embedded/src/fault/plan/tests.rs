@@ -8,7 +8,7 @@ fn read(text: &str) -> Result<Plan, String> {
 }
 
 #[test]
-fn the_shipped_example_is_read_and_shows_every_fault_once() {
+fn shipped_example_has_every_fault_once() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/faults.toml");
     let plan = Plan::read(&path).unwrap();
     let faults: Vec<String> = plan
@@ -38,7 +38,7 @@ fn the_shipped_example_is_read_and_shows_every_fault_once() {
 }
 
 #[test]
-fn a_file_with_a_mistake_is_refused_by_file_line_and_field() {
+fn parse_error_names_file_line_and_field() {
     for (text, line, said) in [
         ("[[rule]]\nthen = \"explode\"", 2, "explode"),
         ("[[rule]]\nverbs = [\"get\"]", 1, "then"),
@@ -64,8 +64,8 @@ fn a_file_with_a_mistake_is_refused_by_file_line_and_field() {
     assert!(missing.to_string().starts_with("/nowhere/faults.toml: "));
 }
 
-fn asked(verb: Verb, resource: &str, name: &str) -> Asked {
-    Asked {
+fn asked(verb: Verb, resource: &str, name: &str) -> RequestInfo {
+    RequestInfo {
         verb,
         resource: resource.into(),
         namespace: "default".into(),
@@ -74,7 +74,7 @@ fn asked(verb: Verb, resource: &str, name: &str) -> Asked {
 }
 
 #[test]
-fn a_rule_is_about_what_all_its_words_cover() {
+fn rule_matches_if_all_criteria_match() {
     let hang = || Rule::new(Fault::Hang);
     let status = asked(Verb::Patch, "docsruns/status", "docs-a");
     let pods = asked(Verb::Watch, "pods", "");
@@ -87,17 +87,17 @@ fn a_rule_is_about_what_all_its_words_cover() {
         (hang().resources(&["docsruns*"]), true, false),
         (hang().resources(&["*/status", "po*s"]), true, true),
     ] {
-        assert_eq!(rule.is_about(&status), of_status, "{rule:?}");
-        assert_eq!(rule.is_about(&pods), of_pods, "{rule:?}");
+        assert_eq!(rule.matches(&status), of_status, "{rule:?}");
+        assert_eq!(rule.matches(&pods), of_pods, "{rule:?}");
     }
     let mut rule = hang();
     rule.objects = vec!["docs-*".into()];
-    assert!(rule.is_about(&status) && !rule.is_about(&pods));
+    assert!(rule.matches(&status) && !rule.matches(&pods));
     rule.namespaces = vec!["other".into()];
-    assert!(!rule.is_about(&status));
+    assert!(!rule.matches(&status));
 }
 
-/// Which of the first twelve requests a rule strikes that is the first of its plan.
+/// Returns which of the first twelve requests the only rule of a plan injects into.
 fn strikes(rule: &Rule, seed: u64) -> Vec<u64> {
     strikes_at(0, rule, seed)
 }
@@ -107,7 +107,7 @@ fn strikes_at(index: u64, rule: &Rule, seed: u64) -> Vec<u64> {
     (1..=12)
         .filter(|_| {
             count.matched += 1;
-            let due = rule.is_due(&count, seed, index);
+            let due = rule.should_inject(&count, seed, index);
             count.injected += u64::from(due);
             due
         })
@@ -115,7 +115,7 @@ fn strikes_at(index: u64, rule: &Rule, seed: u64) -> Vec<u64> {
 }
 
 #[test]
-fn which_requests_are_struck_is_a_matter_of_counting() {
+fn injects_by_count() {
     let hang = || Rule::new(Fault::Hang);
     let all: Vec<u64> = (1..=12).collect();
     for (rule, injected) in [
@@ -131,7 +131,7 @@ fn which_requests_are_struck_is_a_matter_of_counting() {
 }
 
 #[test]
-fn chance_is_the_seeds_and_keeps_its_share() {
+fn chance_is_seeded_and_keeps_its_rate() {
     let mut rule = Rule::new(Fault::Hang);
     rule.chance = Chance(0.25);
     assert_eq!(strikes(&rule, 7), strikes(&rule, 7));
@@ -139,8 +139,8 @@ fn chance_is_the_seeds_and_keeps_its_share() {
     assert_ne!(
         strikes(&rule, 7),
         strikes_at(1, &rule, 7),
-        "the rules of a plan choose each for itself"
+        "rules choose independently"
     );
-    let injected = (0..10_000).filter(|&n| share(7, n) < 0.25).count();
+    let injected = (0..10_000).filter(|&n| random(7, n) < 0.25).count();
     assert!((2_300..2_700).contains(&injected), "{injected} of 10,000");
 }

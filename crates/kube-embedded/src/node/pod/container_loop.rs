@@ -91,7 +91,7 @@ impl Work {
                 let message = format!("the end of the container cannot be seen: {error}");
                 Ended::not_started(message, Timestamp::now())
             });
-            if ended.is_untouched() && !current.is_new() && !is_stopping(&stop) {
+            if ended.is_never_started() && !current.is_new() && !is_stopping(&stop) {
                 number += 1;
                 continue;
             }
