@@ -230,11 +230,11 @@ fn every_command_of_the_embedded_cluster_does_what_it_says() {
 fn a_server_that_cannot_start_says_why_to_whoever_needed_it() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
-    fs::create_dir_all(home.join("state/embedded/access.json")).unwrap();
+    fs::create_dir_all(home.join("state/embedded/credentials.json")).unwrap();
     let output = run(home, &["embedded", "kubeconfig"]);
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
-    assert!(said.contains("access.json"), "{said}");
+    assert!(said.contains("credentials.json"), "{said}");
     assert!(said.contains("embedded.log"), "{said}");
 }
 
@@ -290,7 +290,7 @@ fn what_opens_the_door_and_what_lies_behind_it_is_for_its_owner_alone() {
         ("embedded", 0o700),
         ("embedded/lock", 0o600),
         ("embedded/endpoint.json", 0o600),
-        ("embedded/access.json", 0o600),
+        ("embedded/credentials.json", 0o600),
         ("embedded/kubeconfig.yaml", 0o600),
     ] {
         assert_eq!(mode(name), expected, "{name}");

@@ -474,7 +474,7 @@ async fn a_server_whose_disk_is_full_refuses_writes_and_goes_on_when_there_is_ro
         (refused.code, refused.reason.as_str()),
         (500, "InternalError")
     );
-    for word in ["nothing was written", "objects.redb", "free some space"] {
+    for word in ["cannot commit", "objects.redb", "free some disk space"] {
         assert!(refused.message.contains(word), "{}", refused.message);
     }
     let names = async |maps: &Api<ConfigMap>| -> Vec<String> {
@@ -512,7 +512,7 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         for word in [
             "objects.redb is damaged",
-            "put back a copy of it, or move it aside",
+            "restore a backup, or move it aside",
         ] {
             assert!(said.contains(word), "{arguments:?}: {said}");
         }

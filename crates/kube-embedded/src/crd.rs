@@ -113,7 +113,7 @@ pub fn validate(definition: &Value) -> Vec<Cause> {
             causes.push(Cause::required(at));
             continue;
         };
-        causes.extend(schema::faults(schema, &at));
+        causes.extend(schema::validate_schema(schema, &at));
     }
     causes
 }
@@ -215,6 +215,6 @@ mod tests {
     fn warns_of_conversion_webhook() {
         let with = |strategy: &str| json!({"spec": {"conversion": {"strategy": strategy}}});
         assert_eq!(warnings(&with("None"), &[]), [""; 0]);
-        assert!(warnings(&with("Webhook"), &[])[0].starts_with("spec.conversion: no webhook"));
+        assert!(warnings(&with("Webhook"), &[])[0].starts_with("spec.conversion: the embedded cluster calls no conversion webhook"));
     }
 }

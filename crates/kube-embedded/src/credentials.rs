@@ -36,7 +36,7 @@ pub enum CredentialsError {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Credentials {
-    /// Certificate of the signing authority, as PEM. Its key is not json.
+    /// Certificate of the signing authority, as PEM. Its key is not kept.
     authority: String,
     /// Server certificate, as base64 DER.
     certificate: String,

@@ -1,4 +1,4 @@
-//! Discovery of the server of a state directory: a lock is_held while the server runs, and an endpoint file.
+//! Discovery of the server of a state directory: a lock held while the server runs, and an endpoint file.
 
 use std::{
     cmp::Ordering,
@@ -56,7 +56,7 @@ fn parse_version(version: &str) -> Option<[u64; 3]> {
 
 /// The exclusive right to serve a directory, released when dropped or when the process ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "is_held, not read")] File);
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
     /// Takes the lock, creating the directory with mode 0700. Returns `None` if another process holds it.

@@ -1,7 +1,7 @@
 //! Garbage collection: deletes dependents whose owners are gone, handles the finalizers of foreground and orphaning
 //! deletions, empties deleted namespaces and definitions, and drops old events.
 //!
-//! Scans all once at startup; afterwards it is driven by changes alone.
+//! Scans everything once at startup; afterwards it is driven by changes alone.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::{
     kinds::{DEFINITIONS, Kind, NAMESPACES, Registry, ResourceId},
     object::{Key, Object, finalizers, metadata_mut, remove_finalizer, text},
     status::StatusError,
-    store::{Change, State, Store, Transaction, What},
+    store::{Change, ChangeType, State, Store, Transaction},
     write::{self, DeleteOptions, FOREGROUND, NAMESPACE_CONTENT, ORPHAN, Propagation},
 };
 
@@ -63,7 +63,7 @@ async fn reconcile_all(store: &Store, refs: BTreeSet<ObjectRef>) {
 /// Collects the objects that a change may affect.
 fn affected(state: &State, change: &Change, out: &mut BTreeSet<ObjectRef>) {
     let object = &change.object;
-    if change.what == What::Deleted {
+    if change.change_type == ChangeType::Deleted {
         for (resource, dependent) in state.dependents(object.uid()) {
             out.insert((Arc::clone(resource), dependent.key.clone()));
         }

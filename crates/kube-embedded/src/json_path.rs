@@ -1,4 +1,4 @@
-//! JSONPath apply printer columns: fields, indexes, wildcards and filters on a field apply the items. Pure.
+//! JSONPath of printer columns: fields, indexes, wildcards and filters on a field of the items. Pure.
 //!
 //! This is what Kubernetes calls a simple path; recursion, slices and unions are not supported.
 

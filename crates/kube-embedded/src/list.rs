@@ -1,4 +1,4 @@
-//! Lists: a page of the objects as they were at one revision, as bytes that were made when they were written.
+//! Lists: a page of objects at one revision, built from their serialized forms.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     kinds::{Kind, View},
-    list_options::{ListOptions, Moment},
+    list_options::{ListOptions, ListRevision},
     object::{Key, Object},
     representation::Representation,
     selector::Selector,
@@ -16,35 +16,35 @@ use super::{
     table, write,
 };
 
-/// Which objects, in which form.
+/// Which objects a request covers, and in which representation.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Empty: every namespace.
+    /// Empty for all namespaces.
     pub namespace: String,
     pub selector: Selector,
-    pub form: Representation,
+    pub representation: Representation,
 }
 
 impl Scope {
-    /// Whether an object belongs to it.
-    pub fn has(&self, object: &Object) -> bool {
+    /// Returns whether an object is in scope.
+    pub fn contains(&self, object: &Object) -> bool {
         (self.namespace.is_empty() || object.key.namespace == self.namespace)
             && (self.selector.is_empty() || self.selector.matches(&object.key, &object.value))
     }
 }
 
-/// Appends an object as `kind` shows it.
-pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Representation, object: &Object) {
-    let own_version = || object.value["apiVersion"] == kind.api_version;
-    if form == Representation::Full
+/// Appends an object in the given representation.
+pub fn append(out: &mut Vec<u8>, kind: &Kind, representation: Representation, object: &Object) {
+    let stored_version = || object.value["apiVersion"] == kind.api_version;
+    if representation == Representation::Full
         && kind.view == View::Stored
-        && (!kind.is_custom() || own_version())
+        && (!kind.is_custom() || stored_version())
     {
         out.extend_from_slice(&object.json);
         return;
     }
-    let value = match form {
-        Representation::Full => write::shown(kind, &object.value),
+    let value = match representation {
+        Representation::Full => write::from_stored(kind, &object.value),
         Representation::Metadata(api_version) => {
             table::partial(api_version, &object.value["metadata"])
         }
@@ -59,7 +59,7 @@ pub fn append(out: &mut Vec<u8>, kind: &Kind, form: Representation, object: &Obj
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
-/// Where a list that was cut goes on.
+/// Content of a continue token.
 #[derive(Serialize, Deserialize)]
 struct Continue {
     revision: u64,
@@ -67,62 +67,65 @@ struct Continue {
     name: String,
 }
 
-/// The revision a list shows, and after which object its page begins.
-fn place(state: &State, options: &ListOptions) -> Result<(u64, Option<Key>), StatusError> {
+/// Returns the revision of a list, and the object after which its page begins.
+fn start(state: &State, options: &ListOptions) -> Result<(u64, Option<Key>), StatusError> {
     let newest = state.revision();
-    if !options.token.is_empty() {
+    if !options.continue_token.is_empty() {
         let token: Option<Continue> = BASE64_URL_SAFE_NO_PAD
-            .decode(&options.token)
+            .decode(&options.continue_token)
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok());
         let token = token.ok_or_else(|| StatusError::bad_request("continue key is not valid"))?;
         return Ok((token.revision, Some(Key::new(token.namespace, token.name))));
     }
-    match options.moment {
-        Moment::Exact(asked) | Moment::NotBefore(asked) if asked > newest => {
+    match options.revision {
+        ListRevision::Exact(asked) | ListRevision::NotOlderThan(asked) if asked > newest => {
             Err(StatusError::too_new(asked, newest))
         }
-        Moment::Exact(asked) => Ok((asked, None)),
-        Moment::Newest | Moment::NotBefore(_) => Ok((newest, None)),
+        ListRevision::Exact(asked) => Ok((asked, None)),
+        ListRevision::Latest | ListRevision::NotOlderThan(_) => Ok((newest, None)),
     }
 }
 
-fn gone(options: &ListOptions) -> StatusError {
-    StatusError::expired(if options.token.is_empty() {
+fn expired(options: &ListOptions) -> StatusError {
+    StatusError::expired(if options.continue_token.is_empty() {
         "The resourceVersion for the provided list is too old."
     } else {
         "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter."
     })
 }
 
-/// One page: the body of the list.
+/// Returns the body of one page.
 pub fn page(
     state: &State,
     kind: &Kind,
     scope: &Scope,
     options: &ListOptions,
 ) -> Result<Vec<u8>, StatusError> {
-    let (revision, after) = place(state, options)?;
+    let (revision, after) = start(state, options)?;
     let limit = options.limit.unwrap_or(usize::MAX);
     let mut page: Vec<&Object> = Vec::new();
-    // Objects after the page, where they can be counted: with a selector nobody knows.
+    // Number of objects after the page; unknown with a selector.
     let mut remaining = 0;
     let mut more = false;
     if let Some(collection) = state.collection(&kind.resource) {
-        let then = collection.before(revision).ok_or_else(|| gone(options))?;
-        let now = collection
+        let changed = collection
+            .changed_since(revision)
+            .ok_or_else(|| expired(options))?;
+        let unchanged = collection
             .range(&scope.namespace, after.as_ref())
-            .filter(|object| then.is_empty() || !then.contains_key(&object.key));
+            .filter(|object| changed.is_empty() || !changed.contains_key(&object.key));
         let mut all: Vec<&Object> = Vec::new();
-        if then.is_empty() {
-            // One more than the page shows whether there is more.
+        if changed.is_empty() {
+            // One more than the limit shows whether there is another page.
             all.extend(
-                now.map(AsRef::as_ref)
-                    .filter(|object| scope.has(object))
+                unchanged
+                    .map(AsRef::as_ref)
+                    .filter(|object| scope.contains(object))
                     .take(limit.saturating_add(1)),
             );
         } else {
-            let old = then.iter().filter_map(|(key, object)| {
+            let old = changed.iter().filter_map(|(key, object)| {
                 let object = (*object)?;
                 after
                     .as_ref()
@@ -130,16 +133,17 @@ pub fn page(
                     .then_some(object)
             });
             all.extend(
-                now.chain(old)
+                unchanged
+                    .chain(old)
                     .map(AsRef::as_ref)
-                    .filter(|object| scope.has(object)),
+                    .filter(|object| scope.contains(object)),
             );
             all.sort_by(|a, b| a.key.cmp(&b.key));
         }
         more = all.len() > limit;
         remaining = all.len().saturating_sub(limit);
         all.truncate(limit);
-        if more && then.is_empty() {
+        if more && changed.is_empty() {
             let last = all.last().map(|object| &object.key);
             remaining = collection.range(&scope.namespace, last).count();
         }
@@ -159,12 +163,17 @@ pub fn page(
         }
         metadata["continue"] = BASE64_URL_SAFE_NO_PAD.encode(json).into();
     }
-    Ok(body(kind, scope.form, &metadata, &page))
+    Ok(body(kind, scope.representation, &metadata, &page))
 }
 
-/// The body of a list with these objects.
-fn body(kind: &Kind, form: Representation, metadata: &Value, page: &[&Object]) -> Vec<u8> {
-    let (list_kind, api_version, columns, items) = match form {
+/// Builds the body of a list with these objects.
+fn body(
+    kind: &Kind,
+    representation: Representation,
+    metadata: &Value,
+    page: &[&Object],
+) -> Vec<u8> {
+    let (list_kind, api_version, columns, items) = match representation {
         Representation::Full => (&*kind.list_kind, &*kind.api_version, None, "items"),
         Representation::Metadata(version) => ("PartialObjectMetadataList", version, None, "items"),
         Representation::Table(version, _) => {
@@ -182,17 +191,17 @@ fn body(kind: &Kind, form: Representation, metadata: &Value, page: &[&Object]) -
         Value::from(api_version)
     );
     out.extend_from_slice(head.as_bytes());
-    let now = Timestamp::now();
+    let unchanged = Timestamp::now();
     for (index, object) in page.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        match form {
+        match representation {
             Representation::Table(version, include) => {
-                let row = table::row(kind, version, include, object, now);
+                let row = table::row(kind, version, include, object, unchanged);
                 out.extend_from_slice(row.to_string().as_bytes());
             }
-            _ => append(&mut out, kind, form, object),
+            _ => append(&mut out, kind, representation, object),
         }
     }
     out.extend_from_slice(b"]}");

@@ -1,4 +1,4 @@
-//! What a list or a watch is told besides what it selects, and which of it does not go together. Pure.
+//! Parameters of lists and watches, and their validation. Pure.
 
 use std::time::Duration;
 
@@ -9,35 +9,36 @@ use super::{
     status::{Cause, StatusError},
 };
 
-/// Which moment a list shows.
+/// The revision a list shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    Newest,
-    /// What was there at this revision.
+pub enum ListRevision {
+    /// The latest revision.
+    Latest,
+    /// Exactly this revision.
     Exact(u64),
-    /// Any that is not before this revision.
-    NotBefore(u64),
+    /// This revision or a later one.
+    NotOlderThan(u64),
 }
 
 /// Parameters of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListOptions {
-    pub moment: Moment,
-    /// Objects a page has at most.
+    pub revision: ListRevision,
+    /// Maximum number of objects in a page.
     pub limit: Option<usize>,
-    /// Where the page before ended; empty: the first page.
-    pub token: String,
+    /// Continue continue_token; empty for the first page.
+    pub continue_token: String,
 }
 
-/// How a watch begins and how long it lasts.
+/// Start and duration of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchOptions {
-    /// What happened after this revision; `None`: what happens from now on.
+    /// Revision after which events are sent; `None` for events from now on.
     pub since: Option<u64>,
-    /// First an ADDED for every object there is.
-    pub initial: bool,
-    /// A marked bookmark after those.
-    pub marks_initial: bool,
+    /// Whether to send an ADDED event for every existing object first.
+    pub initial_events: bool,
+    /// Whether to send a bookmark with `k8s.io/initial-events-end` after those.
+    pub initial_events_bookmark: bool,
     pub bookmarks: bool,
     pub timeout: Option<Duration>,
 }
@@ -45,21 +46,21 @@ pub struct WatchOptions {
 const EXACT: &str = "Exact";
 const NOT_OLDER_THAN: &str = "NotOlderThan";
 
-/// What a list or watch is read from before it is known whether it makes sense.
-struct Versions<'a> {
+/// Parameters of both lists and watches, with the violations found so far.
+struct VersionParams<'a> {
     version: &'a str,
     matching: &'a str,
-    token: &'a str,
+    continue_token: &'a str,
     initial_events: Option<bool>,
     causes: Vec<Cause>,
 }
 
-impl<'a> Versions<'a> {
-    fn read(params: &'a Params) -> Self {
+impl<'a> VersionParams<'a> {
+    fn parse(params: &'a Params) -> Self {
         Self {
             version: params.text("resourceVersion"),
             matching: params.text("resourceVersionMatch"),
-            token: params.text("continue"),
+            continue_token: params.text("continue"),
             initial_events: match params.text("sendInitialEvents") {
                 "" => None,
                 _ => Some(params.flag("sendInitialEvents")),
@@ -72,7 +73,7 @@ impl<'a> Versions<'a> {
         self.causes.push(Cause::forbidden(field, message));
     }
 
-    fn is_matching(&mut self, supported: &[&str]) {
+    fn check_matching(&mut self, supported: &[&str]) {
         if !supported.contains(&self.matching) {
             let matching = Value::from(self.matching);
             let cause = Cause::not_supported("resourceVersionMatch", &matching, supported);
@@ -80,7 +81,7 @@ impl<'a> Versions<'a> {
         }
     }
 
-    fn done(self) -> Result<(), StatusError> {
+    fn finish(self) -> Result<(), StatusError> {
         if self.causes.is_empty() {
             Ok(())
         } else {
@@ -89,107 +90,110 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// A resource version as a number; `None` for "" and "0", which ask for no certain one.
+/// Parses a resource version; `None` for "" and "0", which accept any.
 pub fn revision(version: &str) -> Result<Option<u64>, StatusError> {
     match version {
         "" | "0" => Ok(None),
         version => version.parse().map(Some).map_err(|_| {
             StatusError::bad_request(format!(
-                "invalid resource version: {version:?} is no number"
+                "invalid resource version: {version:?} is not a number"
             ))
         }),
     }
 }
 
 impl ListOptions {
-    /// Everything there is now, at once.
+    /// Returns options for all objects at the latest revision.
     pub const fn all() -> Self {
         Self {
-            moment: Moment::Newest,
+            revision: ListRevision::Latest,
             limit: None,
-            token: String::new(),
+            continue_token: String::new(),
         }
     }
 
-    /// Reads the parameters of a list.
-    pub fn read(params: &Params) -> Result<Self, StatusError> {
-        let mut read = Versions::read(params);
-        if !read.matching.is_empty() {
-            if read.version.is_empty() {
+    /// Parses the parameters of a list.
+    pub fn parse(params: &Params) -> Result<Self, StatusError> {
+        let mut versions = VersionParams::parse(params);
+        if !versions.matching.is_empty() {
+            if versions.version.is_empty() {
                 let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
-                read.forbid("resourceVersionMatch", why);
+                versions.forbid("resourceVersionMatch", why);
             }
-            if !read.token.is_empty() {
+            if !versions.continue_token.is_empty() {
                 let why = "resourceVersionMatch is forbidden when continue is provided";
-                read.forbid("resourceVersionMatch", why);
+                versions.forbid("resourceVersionMatch", why);
             }
-            read.is_matching(&["", EXACT, NOT_OLDER_THAN]);
-            if read.matching == EXACT && read.version == "0" {
+            versions.check_matching(&["", EXACT, NOT_OLDER_THAN]);
+            if versions.matching == EXACT && versions.version == "0" {
                 let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-                read.forbid("resourceVersionMatch", why);
+                versions.forbid("resourceVersionMatch", why);
             }
         }
-        if read.initial_events.is_some() {
-            read.forbid(
+        if versions.initial_events.is_some() {
+            versions.forbid(
                 "sendInitialEvents",
                 "sendInitialEvents is forbidden for list",
             );
         }
-        let (version, matching, token) = (read.version, read.matching, read.token.to_owned());
-        read.done()?;
+        let (version, matching, continue_token) = (
+            versions.version,
+            versions.matching,
+            versions.continue_token.to_owned(),
+        );
+        versions.finish()?;
         let limit: Option<usize> = params.number("limit")?;
         let limit = limit.filter(|limit| *limit > 0);
         let revision = revision(version)?;
-        if !token.is_empty() && revision.is_some() {
+        if !continue_token.is_empty() && revision.is_some() {
             return Err(StatusError::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let moment = match (revision, matching) {
-            (None, _) => Moment::Newest,
-            (Some(revision), EXACT) => Moment::Exact(revision),
-            // Pages have always shown the version they were asked for.
-            (Some(revision), "") if limit.is_some() => Moment::Exact(revision),
-            (Some(revision), _) => Moment::NotBefore(revision),
+        let revision = match (revision, matching) {
+            (None, _) => ListRevision::Latest,
+            (Some(revision), EXACT) => ListRevision::Exact(revision),
+            // With a limit, the legacy default is the exact revision.
+            (Some(revision), "") if limit.is_some() => ListRevision::Exact(revision),
+            (Some(revision), _) => ListRevision::NotOlderThan(revision),
         };
         Ok(Self {
-            moment,
+            revision,
             limit,
-            token,
+            continue_token,
         })
     }
 }
 
 impl WatchOptions {
-    /// Reads the parameters of a watch.
-    pub fn read(params: &Params) -> Result<Self, StatusError> {
-        let mut read = Versions::read(params);
-        if read.initial_events.is_some() && read.matching != NOT_OLDER_THAN {
+    /// Parses the parameters of a watch.
+    pub fn parse(params: &Params) -> Result<Self, StatusError> {
+        let mut versions = VersionParams::parse(params);
+        if versions.initial_events.is_some() && versions.matching != NOT_OLDER_THAN {
             let why = format!(
                 "sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}"
             );
-            read.forbid("resourceVersionMatch", why);
+            versions.forbid("resourceVersionMatch", why);
         }
-        if !read.matching.is_empty() {
-            if read.initial_events.is_none() {
+        if !versions.matching.is_empty() {
+            if versions.initial_events.is_none() {
                 let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-                read.forbid("resourceVersionMatch", why);
+                versions.forbid("resourceVersionMatch", why);
             }
-            read.is_matching(&[NOT_OLDER_THAN]);
-            if !read.token.is_empty() {
+            versions.check_matching(&[NOT_OLDER_THAN]);
+            if !versions.continue_token.is_empty() {
                 let why = "resourceVersionMatch is forbidden when continue is provided";
-                read.forbid("resourceVersionMatch", why);
+                versions.forbid("resourceVersionMatch", why);
             }
         }
-        let (version, initial_events) = (read.version, read.initial_events);
-        read.done()?;
+        let (version, initial_events) = (versions.version, versions.initial_events);
+        versions.finish()?;
         let since = revision(version)?;
         let bookmarks = params.flag("allowWatchBookmarks");
-        let initial = initial_events.unwrap_or(since.is_none());
         Ok(Self {
             since,
-            initial,
-            marks_initial: initial_events == Some(true) && bookmarks,
+            initial_events: initial_events.unwrap_or(since.is_none()),
+            initial_events_bookmark: initial_events == Some(true) && bookmarks,
             bookmarks,
             timeout: params.number("timeoutSeconds")?.map(Duration::from_secs),
         })
@@ -205,19 +209,19 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shows_the_moment_it_is_asked_for() {
+    fn parses_list_revision() {
         for (query, expected) in [
-            ("", Ok(Moment::Newest)),
-            ("resourceVersion=0", Ok(Moment::Newest)),
-            ("resourceVersion=7", Ok(Moment::NotBefore(7))),
-            ("resourceVersion=7&limit=5", Ok(Moment::Exact(7))),
+            ("", Ok(ListRevision::Latest)),
+            ("resourceVersion=0", Ok(ListRevision::Latest)),
+            ("resourceVersion=7", Ok(ListRevision::NotOlderThan(7))),
+            ("resourceVersion=7&limit=5", Ok(ListRevision::Exact(7))),
             (
                 "resourceVersion=7&limit=5&resourceVersionMatch=NotOlderThan",
-                Ok(Moment::NotBefore(7)),
+                Ok(ListRevision::NotOlderThan(7)),
             ),
             (
                 "resourceVersion=7&resourceVersionMatch=Exact",
-                Ok(Moment::Exact(7)),
+                Ok(ListRevision::Exact(7)),
             ),
             ("resourceVersion=0&resourceVersionMatch=Exact", Err(422)),
             ("resourceVersionMatch=Exact", Err(422)),
@@ -230,14 +234,14 @@ mod tests {
             ("resourceVersion=nonsense", Err(400)),
             ("sendInitialEvents=true", Err(422)),
         ] {
-            let read = ListOptions::read(&params(query));
-            let found = read.map(|options| options.moment);
+            let parse = ListOptions::parse(&params(query));
+            let found = parse.map(|options| options.revision);
             assert_eq!(found.map_err(|failure| failure.code), expected, "{query}");
         }
     }
 
     #[test]
-    fn a_watch_begins_as_it_is_told() {
+    fn parses_watch_start() {
         for (query, expected) in [
             ("", Ok((None, true, false))),
             ("resourceVersion=0", Ok((None, true, false))),
@@ -266,8 +270,14 @@ mod tests {
             ("resourceVersion=nonsense", Err(400)),
             ("timeoutSeconds=soon", Err(400)),
         ] {
-            let read = WatchOptions::read(&params(query));
-            let found = read.map(|options| (options.since, options.initial, options.marks_initial));
+            let parse = WatchOptions::parse(&params(query));
+            let found = parse.map(|options| {
+                (
+                    options.since,
+                    options.initial_events,
+                    options.initial_events_bookmark,
+                )
+            });
             assert_eq!(found.map_err(|failure| failure.code), expected, "{query}");
         }
     }

@@ -1,12 +1,12 @@
-//! What the metadata of every kind may hold: names, labels, annotations, finalizers, owners. In Kubernetes' words
+//! Validation of object metadata: names, labels, annotations, finalizers and owners. Messages are those of Kubernetes
 //! (`k8s.io/apimachinery/pkg/api/validation`). Pure.
 
 use serde_json::Value;
 
 use super::{object::list, status::Cause};
 
-/// Bytes all annotations of one object may have.
-const ANNOTATIONS: usize = 256 << 10;
+/// Maximum size of all annotations of one object, in bytes.
+const MAX_ANNOTATIONS: usize = 256 << 10;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -14,7 +14,7 @@ const NAME_PART: &str = "name part must consist of alphanumeric characters, '-',
 const QUALIFIED: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/// What is wrong with an object's metadata, but for its name.
+/// Validates an object's metadata, except its name.
 pub fn validate(object: &Value) -> Vec<Cause> {
     let metadata = &object["metadata"];
     let mut causes = labels(&metadata["labels"], "metadata.labels");
@@ -24,7 +24,7 @@ pub fn validate(object: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What is wrong with a map of labels that stands at `at`.
+/// Validates the labels at the path `at`.
 pub fn labels(labels: &Value, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in labels.as_object().into_iter().flatten() {
@@ -53,8 +53,8 @@ fn annotations(annotations: &Value) -> Vec<Cause> {
     let size: usize = all()
         .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
         .sum();
-    if size > ANNOTATIONS {
-        causes.push(Cause::too_long(AT, ANNOTATIONS as u64));
+    if size > MAX_ANNOTATIONS {
+        causes.push(Cause::too_long(AT, MAX_ANNOTATIONS as u64));
     }
     causes
 }
@@ -113,35 +113,35 @@ fn finalizers(object: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What is wrong with `prefix/name` or `name`, standing at `at`.
+/// Validates a qualified name (`prefix/name` or `name`) at the path `at`.
 fn qualified(text: &str, at: &str) -> Vec<Cause> {
-    let wrong = |why: &str| Cause::invalid(at, &Value::from(text), why);
+    let invalid = |why: &str| Cause::invalid(at, &Value::from(text), why);
     let mut causes = Vec::new();
     let mut parts = text.split('/');
     let name = match (parts.next(), parts.next(), parts.next()) {
         (Some(name), None, _) => name,
         (Some(prefix), Some(name), None) => {
             if prefix.is_empty() {
-                causes.push(wrong("prefix part must be non-empty"));
+                causes.push(invalid("prefix part must be non-empty"));
             } else if let Err(why) = subdomain(prefix) {
-                causes.push(wrong(&format!("prefix part {why}")));
+                causes.push(invalid(&format!("prefix part {why}")));
             }
             name
         }
-        _ => return vec![wrong(QUALIFIED)],
+        _ => return vec![invalid(QUALIFIED)],
     };
     if name.is_empty() {
-        causes.push(wrong("name part must be non-empty"));
+        causes.push(invalid("name part must be non-empty"));
     } else if name.len() > 63 {
-        causes.push(wrong("name part must be no more than 63 characters"));
+        causes.push(invalid("name part must be no more than 63 characters"));
     }
     if !is_plain(name) {
-        causes.push(wrong(NAME_PART));
+        causes.push(invalid(NAME_PART));
     }
     causes
 }
 
-/// Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
+/// Returns whether `text` consists of letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
 fn is_plain(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_alphanumeric();
     text.starts_with(edge)
@@ -151,7 +151,7 @@ fn is_plain(text: &str) -> bool {
             .all(|c| edge(c) || matches!(c, '-' | '_' | '.'))
 }
 
-/// Whether `name` may name a namespace or a container; why not.
+/// Validates the name of a namespace or container (an RFC 1123 label).
 pub fn label(name: &str) -> Result<(), &'static str> {
     if name.len() > 63 {
         return Err("must be no more than 63 characters");
@@ -162,7 +162,7 @@ pub fn label(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether `name` may name an object; why not.
+/// Validates the name of an object (an RFC 1123 subdomain).
 pub fn subdomain(name: &str) -> Result<(), &'static str> {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.len() > 253 {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_refused_where_kubernetes_refuses_it() {
+    fn validates_metadata_as_kubernetes_does() {
         let long = "x".repeat(64);
         let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "u", "controller": true});
         for (metadata, field, why) in [
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_what_dns_takes() {
+    fn validates_dns_names() {
         for name in ["a", "a-b.c", "0"] {
             assert_eq!(subdomain(name), Ok(()), "{name}");
         }

@@ -1,9 +1,9 @@
-//! An object as it is kept: its value, its bytes, and the metadata everything else asks for.
+//! A stored object: its value, its serialized form, and accessors for its metadata.
 
 use hyper::body::Bytes;
 use serde_json::{Map, Value};
 
-/// Namespace (empty for cluster-scoped kinds) and name: the order of lists.
+/// Namespace (empty for cluster-scoped kinds) and name. Lists are in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub namespace: String,
@@ -19,19 +19,19 @@ impl Key {
     }
 }
 
-/// One version of an object; never changed, only replaced.
+/// One version of an object; immutable.
 #[derive(Debug)]
 pub struct Object {
     pub key: Key,
     /// The resource version as a number.
     pub revision: u64,
     pub value: Value,
-    /// `value` as JSON: what lists and watches send, made once.
+    /// `value` as JSON, serialized once for all lists and watches.
     pub json: Bytes,
 }
 
 impl Object {
-    /// `value` with `revision` written into its metadata.
+    /// Returns `value` with `revision` written into its metadata.
     pub fn new(key: Key, revision: u64, mut value: Value) -> Self {
         metadata_mut(&mut value).insert("resourceVersion".into(), revision.to_string().into());
         let json = Bytes::from(value.to_string());
@@ -43,17 +43,17 @@ impl Object {
         }
     }
 
-    /// The object's identity.
+    /// Returns `metadata.uid`.
     pub fn uid(&self) -> &str {
         text(&self.value, "/metadata/uid")
     }
 
-    /// Whether its deletion has begun.
+    /// Returns whether a deletion timestamp is set.
     pub fn is_deleting(&self) -> bool {
         self.value.pointer("/metadata/deletionTimestamp").is_some()
     }
 
-    /// The owners it names.
+    /// Returns the owner references.
     pub fn owners(&self) -> &[Value] {
         list(&self.value, "/metadata/ownerReferences")
     }
@@ -73,7 +73,7 @@ pub fn depth(value: &Value) -> usize {
     1 + inner.unwrap_or(0)
 }
 
-/// The string at `pointer`, or "".
+/// Returns the string at `pointer`, or "".
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value
         .pointer(pointer)
@@ -81,17 +81,16 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// What is at a place as messages name it: `spec.taskIds[0]`.
-pub fn at<'a>(value: &'a Value, place: &str) -> Option<&'a Value> {
-    place
-        .split(['.', '['])
+/// Returns the value at a path as in messages: `spec.containers[0]`.
+pub fn value_at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split(['.', '['])
         .try_fold(value, |value, step| match step.strip_suffix(']') {
             Some(index) => value.get(index.parse::<usize>().ok()?),
             None => value.get(step),
         })
 }
 
-/// The array at `pointer`, or an empty one.
+/// Returns the array at `pointer`, or an empty one.
 pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value
         .pointer(pointer)
@@ -99,7 +98,7 @@ pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// The object at `value`, made if it is something else.
+/// Returns `value` as a map, replacing any other value.
 pub fn map_mut(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());
@@ -110,24 +109,24 @@ pub fn map_mut(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
-/// The object at `key` below `value`, made if it is missing.
+/// Returns the map at `key`, created if missing.
 pub fn child_mut<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
     map_mut(map_mut(value).entry(key).or_insert(Value::Null))
 }
 
-/// `metadata`, made if it is missing.
+/// Returns `metadata`, created if missing.
 pub fn metadata_mut(value: &mut Value) -> &mut Map<String, Value> {
     child_mut(value, "metadata")
 }
 
-/// Finalizers of an object.
+/// Returns the finalizers of an object.
 pub fn finalizers(value: &Value) -> impl Iterator<Item = &str> {
     list(value, "/metadata/finalizers")
         .iter()
         .filter_map(Value::as_str)
 }
 
-/// Removes one finalizer.
+/// Removes a finalizer.
 pub fn remove_finalizer(value: &mut Value, name: &str) {
     let metadata = metadata_mut(value);
     if let Some(Value::Array(all)) = metadata.get_mut("finalizers") {
@@ -138,7 +137,7 @@ pub fn remove_finalizer(value: &mut Value, name: &str) {
     }
 }
 
-/// Adds one finalizer, once.
+/// Adds a finalizer, unless present.
 pub fn add_finalizer(value: &mut Value, name: &str) {
     let all = metadata_mut(value)
         .entry("finalizers")

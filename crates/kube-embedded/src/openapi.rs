@@ -1,7 +1,7 @@
-//! OpenAPI v3, by which kubectl learns what it may send (`fieldValidation`, `dryRun`) and explains fields: an index, and a
-//! document for each group and version.
+//! OpenAPI v3: an index, and a document per group and version. kubectl reads it to learn which parameters are supported
+//! (`fieldValidation`, `dryRun`) and to explain fields.
 //!
-//! Custom resources have the schemas of their definitions; built-in kinds have those of the `k8s-openapi` crate. Pure.
+//! Custom resources use the schemas of their definitions; built-in kinds those of the `k8s-openapi` crate. Pure.
 
 mod builtin;
 
@@ -18,15 +18,15 @@ use super::{
     store::State,
 };
 
-/// Who the documents are by, as Kubernetes titles them.
+/// Title of the documents, as in Kubernetes.
 const TITLE: &str = "Kubernetes";
-/// Where a document keeps its schemas.
+/// Path of the schemas in a document.
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// One document: a group (empty: core) and a version of it.
+/// Key of a document: group (empty for core) and version.
 pub type GroupVersion = (String, String);
 
-/// `/openapi/v3`: where each document is. The address changes with the document.
+/// `/openapi/v3`: the URL of each document, which contains its hash.
 pub fn index(state: &State, identity: &Identity) -> Value {
     let paths: Map<String, Value> = group_versions(state, identity)
         .into_iter()
@@ -39,7 +39,7 @@ pub fn index(state: &State, identity: &Identity) -> Value {
     json!({"paths": paths})
 }
 
-/// `/openapi/v3/apis/GROUP/VERSION`, with its hash.
+/// `/openapi/v3/apis/GROUP/VERSION`: the hash and the document.
 pub fn document(
     state: &State,
     identity: &Identity,
@@ -81,10 +81,10 @@ fn path_of(group: &str, version: &str) -> String {
     }
 }
 
-/// Every group and version there is, with a hash of what its document is made of.
+/// Returns each group and version with the hash of its document.
 fn group_versions(state: &State, identity: &Identity) -> BTreeMap<GroupVersion, String> {
     let mut sources: BTreeMap<GroupVersion, Sha256> = BTreeMap::new();
-    // The version stands in the documents, and the schemas of built-in kinds change with this crate.
+    // Documents contain the version, and the schemas of built-in kinds change with this crate.
     let seed =
         || Sha256::new_with_prefix(env!("CARGO_PKG_VERSION")).chain_update(identity.git_version());
     for kind in state.registry().kinds() {
@@ -108,26 +108,26 @@ fn group_versions(state: &State, identity: &Identity) -> BTreeMap<GroupVersion, 
         .collect()
 }
 
-/// The definition that a custom resource is of.
+/// Returns the definition of a custom kind.
 fn definition<'a>(state: &'a State, kind: &Kind) -> Option<&'a Object> {
     let key = Key::new("", &*kind.resource);
     let found = kind.is_custom().then(|| state.get(DEFINITIONS, &key))?;
     found.map(AsRef::as_ref)
 }
 
-/// `io.orchestrator.v1.DocsRun`
+/// Returns the schema name: `org.example.v1.Widget`.
 fn schema_name(kind: &Kind) -> String {
     let mut parts: Vec<&str> = kind.group.split('.').rev().collect();
     parts.extend([kind.version.as_str(), kind.kind.as_str()]);
     parts.join(".")
 }
 
-/// What identifies a kind's operations and schema.
+/// Returns the `x-kubernetes-group-version-kind` of a kind.
 fn identity(kind: &Kind) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
 }
 
-/// The schema of a custom resource, with what every object has.
+/// Returns the schema of a custom resource, with the properties of every object.
 fn custom_schema(kind: &Kind, definition: &Value) -> Value {
     let version = list(definition, "/spec/versions")
         .iter()
@@ -148,7 +148,7 @@ fn custom_schema(kind: &Kind, definition: &Value) -> Value {
     schema
 }
 
-/// The operations on a kind.
+/// Adds the paths and operations of a kind.
 fn add_paths(paths: &mut Map<String, Value>, kind: &Kind, schema: &str) {
     let base = format!("/{}", path_of(&kind.group, &kind.version));
     let all = format!("{base}/{}", kind.plural);
@@ -194,7 +194,7 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &Kind, schema: &str) {
     paths.insert(collection, own);
 }
 
-/// Parameters in the query, and their types.
+/// Name and type of a query parameter.
 type Parameter = (&'static str, &'static str);
 const READ: [Parameter; 1] = [("resourceVersion", "string")];
 const LIST: [Parameter; 10] = [
@@ -230,8 +230,8 @@ fn path_parameter(name: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}})
 }
 
-/// One operation. A patch names no media types of its body: with them, kubectl would compute strategic patches by list keys
-/// that the schemas here do not carry, instead of by those it knows.
+/// Returns an operation. A patch lists no media types for its body: otherwise kubectl would compute strategic merge
+/// patches from these schemas, which lack list keys, instead of from its built-in types.
 fn operation(kind: &Kind, action: &str, schema: &str) -> Value {
     let parameters: Vec<Parameter> = match action {
         "list" => LIST.to_vec(),

@@ -28,7 +28,7 @@ impl PatchType {
 }
 
 /// Carries out a patch that is no applied configuration.
-pub fn carry_out(
+pub fn apply(
     patch_type: PatchType,
     mut target: Value,
     patch: &Value,

@@ -1,7 +1,7 @@
-//! Bodies in Kubernetes' protobuf envelope, which kubectl's typed commands send (`create configmap`, `auth can-i`), read into
-//! the JSON they mean. Pure.
+//! Decodes request bodies in the Kubernetes protobuf envelope, which kubectl's typed commands send (`create configmap`,
+//! `auth can-i`), to JSON. Pure.
 //!
-//! Which messages are known is a table; what it does not name is refused, never dropped.
+//! Known messages are a table. Unknown fields are rejected, never dropped.
 
 mod messages;
 
@@ -11,29 +11,29 @@ use serde_json::{Map, Value};
 
 use super::status::StatusError;
 
-/// What every such body begins with.
+/// Prefix of the envelope.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// A message of Kubernetes' API: its fields by number.
+/// A protobuf message: its fields by number.
 struct Message {
     name: &'static str,
-    fields: &'static [(u64, &'static str, Holds)],
+    fields: &'static [(u64, &'static str, FieldType)],
 }
 
-/// What a field holds, and so which JSON it becomes.
+/// Type of a field, which determines its JSON form.
 #[derive(Clone, Copy)]
-enum Holds {
-    /// Left out when it is empty.
+enum FieldType {
+    /// A string, omitted if empty.
     Text,
     Texts,
-    /// Left out when it is false.
+    /// A bool, omitted if false.
     Flag,
-    /// Kept when it is false: it was set.
+    /// An optional bool, kept if false.
     Choice,
     Number,
     Time,
     TextMap,
-    /// Values in base64.
+    /// A map of bytes, which become base64.
     BytesMap,
     Message(&'static Message),
     Messages(&'static Message),
@@ -55,9 +55,9 @@ impl Wire<'_> {
     }
 }
 
-/// Reads a body; refuses one that is broken (400) or of a kind or with a field that is not known here (415).
+/// Decodes a body. Returns 400 if it is malformed, and 415 if its kind or a field is not supported.
 pub fn decode(body: &[u8]) -> Result<Value, StatusError> {
-    let envelope = body.strip_prefix(MAGIC).ok_or_else(broken)?;
+    let envelope = body.strip_prefix(MAGIC).ok_or_else(malformed)?;
     let (mut types, mut raw) = (&[][..], &[][..]);
     for field in Fields(envelope) {
         match field? {
@@ -83,12 +83,12 @@ pub fn decode(body: &[u8]) -> Result<Value, StatusError> {
     Ok(Value::Object(object))
 }
 
-fn broken() -> StatusError {
-    StatusError::bad_request("the body is no object in Kubernetes' protobuf envelope")
+fn malformed() -> StatusError {
+    StatusError::bad_request("the body is not a Kubernetes protobuf object")
 }
 
 fn text(bytes: &[u8]) -> Result<String, StatusError> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| broken())
+    String::from_utf8(bytes.to_vec()).map_err(|_| malformed())
 }
 
 fn read(message: &Message, bytes: &[u8], into: &mut Map<String, Value>) -> Result<(), StatusError> {
@@ -106,50 +106,50 @@ fn read(message: &Message, bytes: &[u8], into: &mut Map<String, Value>) -> Resul
             into.entry(*name).or_insert(empty);
         };
         match (holds, wire) {
-            (Holds::Text, Wire::Bytes(bytes)) => {
+            (FieldType::Text, Wire::Bytes(bytes)) => {
                 if !bytes.is_empty() {
                     into.insert((*name).into(), text(bytes)?.into());
                 }
             }
-            (Holds::Texts, Wire::Bytes(bytes)) => {
+            (FieldType::Texts, Wire::Bytes(bytes)) => {
                 slot(into, Value::Array(Vec::new()));
                 push(into, name, text(bytes)?.into());
             }
-            (Holds::Flag, Wire::Number(0)) => {}
-            (Holds::Flag | Holds::Choice, Wire::Number(number)) => {
+            (FieldType::Flag, Wire::Number(0)) => {}
+            (FieldType::Flag | FieldType::Choice, Wire::Number(number)) => {
                 into.insert((*name).into(), (number != 0).into());
             }
-            (Holds::Number, Wire::Number(number)) => {
+            (FieldType::Number, Wire::Number(number)) => {
                 into.insert((*name).into(), number.cast_signed().into());
             }
-            (Holds::Time, Wire::Bytes(bytes)) => {
+            (FieldType::Time, Wire::Bytes(bytes)) => {
                 if let Some(time) = time(bytes)? {
                     into.insert((*name).into(), time.into());
                 }
             }
-            (Holds::TextMap | Holds::BytesMap, Wire::Bytes(bytes)) => {
+            (FieldType::TextMap | FieldType::BytesMap, Wire::Bytes(bytes)) => {
                 slot(into, Value::Object(Map::new()));
                 let (key, value) = entry(bytes)?;
                 let value = match holds {
-                    Holds::TextMap => text(value)?,
+                    FieldType::TextMap => text(value)?,
                     _ => BASE64_STANDARD.encode(value),
                 };
                 if let Some(Value::Object(map)) = into.get_mut(*name) {
                     map.insert(key, value.into());
                 }
             }
-            (Holds::Message(inner), Wire::Bytes(bytes)) => {
+            (FieldType::Message(inner), Wire::Bytes(bytes)) => {
                 let mut object = Map::new();
                 read(inner, bytes, &mut object)?;
                 into.insert((*name).into(), object.into());
             }
-            (Holds::Messages(inner), Wire::Bytes(bytes)) => {
+            (FieldType::Messages(inner), Wire::Bytes(bytes)) => {
                 let mut object = Map::new();
                 read(inner, bytes, &mut object)?;
                 slot(into, Value::Array(Vec::new()));
                 push(into, name, object.into());
             }
-            _ => return Err(broken()),
+            _ => return Err(malformed()),
         }
     }
     Ok(())
@@ -161,20 +161,20 @@ fn push(into: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
-/// Key and value of an entry of a map.
+/// Decodes a map entry.
 fn entry(bytes: &[u8]) -> Result<(String, &[u8]), StatusError> {
     let (mut key, mut value) = (String::new(), &[][..]);
     for field in Fields(bytes) {
         match field? {
             (1, Wire::Bytes(bytes)) => key = text(bytes)?,
             (2, Wire::Bytes(bytes)) => value = bytes,
-            _ => return Err(broken()),
+            _ => return Err(malformed()),
         }
     }
     Ok((key, value))
 }
 
-/// Seconds since 1970; `None` for no time.
+/// Decodes a `Time`; `None` if it is unset.
 fn time(bytes: &[u8]) -> Result<Option<String>, StatusError> {
     let mut seconds = None;
     for field in Fields(bytes) {
@@ -186,31 +186,31 @@ fn time(bytes: &[u8]) -> Result<Option<String>, StatusError> {
         .map(|seconds| {
             Timestamp::from_second(seconds)
                 .map(|time| time.to_string())
-                .map_err(|_| broken())
+                .map_err(|_| malformed())
         })
         .transpose()
 }
 
-/// The fields of a message as they stand on the wire.
+/// Iterator over the fields of a message.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
     fn varint(&mut self) -> Result<u64, StatusError> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first().ok_or_else(broken)?;
+            let (byte, rest) = self.0.split_first().ok_or_else(malformed)?;
             self.0 = rest;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok(number);
             }
         }
-        Err(broken())
+        Err(malformed())
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], StatusError> {
-        let length = usize::try_from(length).map_err(|_| broken())?;
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(broken)?;
+        let length = usize::try_from(length).map_err(|_| malformed())?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(malformed)?;
         self.0 = rest;
         Ok(taken)
     }
@@ -225,7 +225,7 @@ impl<'a> Fields<'a> {
                 Wire::Bytes(self.take(length)?)
             }
             5 => Wire::Bytes(self.take(4)?),
-            _ => return Err(broken()),
+            _ => return Err(malformed()),
         };
         Ok((tag >> 3, wire))
     }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_becomes_the_json_it_means() {
+    fn decodes_to_json() {
         let metadata = [
             bytes(1, b"m"),
             bytes(2, b""),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_table_does_not_name_is_refused_not_dropped() {
+    fn rejects_unknown_messages_and_fields() {
         let code = |body: &[u8]| decode(body).map_err(|failure| failure.code);
         assert_eq!(code(&envelope("v1", "Service", b"")), Err(415));
         let unknown = bytes(9, b"x");
@@ -306,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_an_object_or_a_refusal(raw in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn any_input_is_an_object_or_an_error(raw in proptest::collection::vec(any::<u8>(), 0..100)) {
             for (api_version, kind) in [("v1", "Namespace"), ("batch/v1", "Job")] {
                 if let Err(failure) = decode(&envelope(api_version, kind, &raw)) {
                     prop_assert!(matches!(failure.code, 400 | 415));

@@ -1,4 +1,4 @@
-//! What a path and a query ask for. Pure.
+//! Parses request paths and queries. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use http::Uri;
 
 use super::status::{Cause, StatusError};
 
-/// What a path names.
+/// What a path refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Version,
@@ -31,7 +31,7 @@ pub enum Target {
 pub struct ResourcePath {
     pub group: String,
     pub version: String,
-    /// Empty: cluster-scoped, or all namespaces.
+    /// Empty for cluster-scoped kinds, or all namespaces.
     pub namespace: String,
     pub plural: String,
     pub name: Option<String>,
@@ -39,7 +39,7 @@ pub struct ResourcePath {
 }
 
 impl ResourcePath {
-    /// `jobs.batch`, as messages name a resource.
+    /// Returns `jobs.batch`, as in messages.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() {
             self.plural.clone()
@@ -50,7 +50,7 @@ impl ResourcePath {
 }
 
 impl Target {
-    /// Reads a path; `None` when nothing is ever served there.
+    /// Parses a path; `None` if it can never be served.
     pub fn parse(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let owned = |text: &str| text.to_owned();
@@ -96,45 +96,47 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<ResourcePath> {
     })
 }
 
-/// The parameters of a request.
+/// Query parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// Reads the query. Of a parameter given several times, the last counts.
+    /// Parses the query. The last of several equal parameters counts.
     pub fn parse(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default().as_bytes();
         Self(form_urlencoded::parse(query).into_owned().collect())
     }
 
-    /// A parameter, "" when it was not given.
+    /// Returns a parameter, or "".
     pub fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// A switch: given, and not false.
+    /// Returns whether a flag is given and not `false` or `0`.
     pub fn flag(&self, name: &str) -> bool {
         self.0
             .get(name)
             .is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
     }
 
-    /// A number, when one was given.
+    /// Returns a number, if given.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StatusError> {
         match self.text(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                StatusError::bad_request(format!("{name} is {text:?}, which is no such number"))
-            }),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| StatusError::bad_request(format!("{name}: invalid number {text:?}"))),
         }
     }
 
-    /// `dryRun=All`; any other value is refused, as one of these options (`CreateOptions`, `PatchOptions` ...).
+    /// Returns whether `dryRun=All` is given. Any other value is an error in `options` (`CreateOptions`, `PatchOptions`
+    /// ...).
     pub fn dry_run(&self, options: &str) -> Result<bool, StatusError> {
         Ok(self.one_of("dryRun", &["All"], options)? == "All")
     }
 
-    /// A parameter that is "" or one of these words.
+    /// Returns a parameter that is "" or one of `words`.
     pub fn one_of(&self, name: &str, words: &[&str], options: &str) -> Result<&str, StatusError> {
         let text = self.text(name);
         if text.is_empty() || words.contains(&text) {
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_read_as_kubernetes_lays_them_out() {
+    fn parses_paths() {
         for (path, expected) in [
             ("/api/v1/pods", Some(("", "v1", "", "pods", None, None))),
             (

@@ -1,6 +1,6 @@
-//! Structural schemas of custom resources: what is unknown is pruned, what is missing is defaulted, what is wrong is named.
+//! Structural schemas of custom resources: pruning, defaulting and validation.
 //!
-//! ValidationRules in CEL (`x-kubernetes-validations`) are not evaluated. Pure.
+//! CEL rules (`x-kubernetes-validations`) are not evaluated. Pure.
 
 mod format;
 mod normalize;
@@ -12,19 +12,19 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-pub use structural::{faults, has_rules};
+pub use structural::{has_rules, validate_schema};
 
-/// How a list is merged by server-side apply.
+/// How server-side apply merges a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ListType {
     #[default]
     Atomic,
     Set,
-    /// Items are known by these of their fields.
+    /// Items are identified by these fields.
     Map(Vec<String>),
 }
 
-/// One node of a schema, read once.
+/// One node of a parsed schema.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     kind: String,
@@ -38,7 +38,7 @@ pub struct Schema {
     int_or_string: bool,
     embedded_resource: bool,
     format: String,
-    choices: Option<Vec<Value>>,
+    enum_values: Option<Vec<Value>>,
     pattern: Option<(String, Option<Regex>)>,
     length: (Option<u64>, Option<u64>),
     count: (Option<u64>, Option<u64>),
@@ -52,12 +52,12 @@ pub struct Schema {
     not: Option<Box<Schema>>,
     /// How server-side apply merges a list.
     pub list_type: ListType,
-    /// Whether server-side apply takes a map as one value.
+    /// Whether server-side apply treats the map as atomic.
     pub atomic_map: bool,
 }
 
 impl Schema {
-    /// Reads an `openAPIV3Schema`.
+    /// Parses an `openAPIV3Schema`.
     pub fn read(schema: &Value) -> Self {
         let text = |key: &str| schema[key].as_str().unwrap_or_default().to_owned();
         let flag = |key: &str| schema[key].as_bool().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Schema {
             int_or_string: flag("x-kubernetes-int-or-string"),
             embedded_resource: flag("x-kubernetes-embedded-resource"),
             format: text("format"),
-            choices: schema["enum"].as_array().cloned(),
+            enum_values: schema["enum"].as_array().cloned(),
             pattern: schema["pattern"]
                 .as_str()
                 .map(|pattern| (pattern.to_owned(), Regex::new(pattern).ok())),
@@ -126,18 +126,18 @@ impl Schema {
         }
     }
 
-    /// The schema of a field.
+    /// Returns the schema of a field.
     pub fn field(&self, name: &str) -> Option<&Self> {
         self.properties.get(name).or(self.additional.as_deref())
     }
 
-    /// The schema of the items of a list.
+    /// Returns the schema of the items of a list.
     pub fn items(&self) -> Option<&Self> {
         self.items.as_deref()
     }
 
-    /// Whether fields it does not name are kept.
-    pub fn keeps_unknown(&self) -> bool {
+    /// Returns whether unknown fields are preserved.
+    pub fn preserves_unknown_fields(&self) -> bool {
         self.preserve
     }
 }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn validation_names_the_field() {
         for (spec, expected) in [
             (json!({"ids": ["a"]}), vec![]),
             (json!({}), vec![("FieldValueRequired", "spec.ids")]),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_go_and_are_named() {
+    fn prunes_unknown_fields() {
         let mut value = json!({"kind": "X", "metadata": {"name": "a"}, "spec": {"ids": ["a"], "extra": 1, "free": {"any": 1}, "env": {"A": "b"}}, "other": 1});
         let mut removed = Vec::new();
         schema().prune(&mut value, true, "", &mut removed);
@@ -281,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn defaults_fill_what_is_there_but_make_no_parents() {
+    fn defaults_do_not_create_parents() {
         let mut value = json!({"spec": {"mode": null, "nested": {}}});
-        schema().fill(&mut value);
+        schema().apply_defaults(&mut value);
         assert_eq!(
             value,
             json!({"spec": {"mode": "one", "nested": {"deep": true}}})

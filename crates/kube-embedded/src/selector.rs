@@ -8,7 +8,7 @@ use super::{
     status::StatusError,
 };
 
-/// What a list or a watch is limited to.
+/// A label and field selector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     labels: Vec<Requirement>,
@@ -21,13 +21,13 @@ enum Requirement {
     NotIn(String, Vec<String>),
     Exists(String),
     Absent(String),
-    /// The label is a whole number above this one.
-    Above(String, i64),
-    Below(String, i64),
+    /// The label is an integer greater than this.
+    GreaterThan(String, i64),
+    LessThan(String, i64),
 }
 
 impl Selector {
-    /// Reads `labelSelector` and `fieldSelector` as a query spells them.
+    /// Parses `labelSelector` and `fieldSelector`.
     pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, StatusError> {
         Ok(Self {
             labels: parse_labels(labels)?,
@@ -35,12 +35,12 @@ impl Selector {
         })
     }
 
-    /// Whether everything is selected.
+    /// Returns whether everything is selected.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether an object (in its stored form) is selected.
+    /// Returns whether a stored object is selected.
     pub fn matches(&self, key: &Key, value: &Value) -> bool {
         let labels = &value["metadata"]["labels"];
         let label = |name: &str| labels.get(name).and_then(Value::as_str);
@@ -54,17 +54,19 @@ impl Selector {
             }
             Requirement::Exists(name) => label(name).is_some(),
             Requirement::Absent(name) => label(name).is_none(),
-            Requirement::Above(name, bound) => number(name).is_some_and(|value| value > *bound),
-            Requirement::Below(name, bound) => number(name).is_some_and(|value| value < *bound),
+            Requirement::GreaterThan(name, bound) => {
+                number(name).is_some_and(|value| value > *bound)
+            }
+            Requirement::LessThan(name, bound) => number(name).is_some_and(|value| value < *bound),
         }) && self
             .fields
             .iter()
-            .all(|(field, equal, wanted)| (field_of(key, value, field) == *wanted) == *equal)
+            .all(|(field, equal, wanted)| (field_value(key, value, field) == *wanted) == *equal)
     }
 }
 
-/// A field as a selector sees it: text, "" when it is not there.
-fn field_of(key: &Key, value: &Value, field: &str) -> String {
+/// Returns a field as text, or "".
+fn field_value(key: &Key, value: &Value, field: &str) -> String {
     match field {
         "metadata.name" => return key.name.clone(),
         "metadata.namespace" => return key.namespace.clone(),
@@ -112,7 +114,7 @@ fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>, 
         .collect()
 }
 
-/// The stored name of a field of a view.
+/// Returns the stored name of a field.
 fn stored_field(kind: &Kind, field: &str) -> String {
     if kind.view == View::EventsV1 {
         if let Some(rest) = field.strip_prefix("regarding.") {
@@ -150,27 +152,27 @@ fn parse_labels(text: &str) -> Result<Vec<Requirement>, StatusError> {
 }
 
 fn parse_label(part: &str) -> Result<Requirement, StatusError> {
-    let wrong = || StatusError::bad_request(format!("unable to parse requirement: {part:?}"));
+    let invalid = || StatusError::bad_request(format!("unable to parse requirement: {part:?}"));
     if let Some((head, values)) = part.split_once('(') {
-        let values = values.trim_end().strip_suffix(')').ok_or_else(wrong)?;
+        let values = values.trim_end().strip_suffix(')').ok_or_else(invalid)?;
         let values = values.split(',').map(|one| one.trim().to_owned()).collect();
         let mut words = head.split_whitespace();
-        let name = label_name(words.next().unwrap_or_default()).ok_or_else(wrong)?;
+        let name = label_name(words.next().unwrap_or_default()).ok_or_else(invalid)?;
         return match (words.next(), words.next()) {
             (Some("in"), None) => Ok(Requirement::In(name, values)),
             (Some("notin"), None) => Ok(Requirement::NotIn(name, values)),
-            _ => Err(wrong()),
+            _ => Err(invalid()),
         };
     }
     let pair = |(name, value): (&str, &str)| {
         Some((label_name(name.trim())?, vec![value.trim().to_owned()]))
     };
     if let Some(split) = part.split_once("!=") {
-        let (name, values) = pair(split).ok_or_else(wrong)?;
+        let (name, values) = pair(split).ok_or_else(invalid)?;
         return Ok(Requirement::NotIn(name, values));
     }
     if let Some(split) = part.split_once("==").or_else(|| part.split_once('=')) {
-        let (name, values) = pair(split).ok_or_else(wrong)?;
+        let (name, values) = pair(split).ok_or_else(invalid)?;
         return Ok(Requirement::In(name, values));
     }
     let bound = |(name, value): (&str, &str)| {
@@ -178,19 +180,19 @@ fn parse_label(part: &str) -> Result<Requirement, StatusError> {
         Some((name, value.trim().parse::<i64>().ok()?))
     };
     if let Some(split) = part.split_once('>') {
-        let (name, value) = bound(split).ok_or_else(wrong)?;
-        return Ok(Requirement::Above(name, value));
+        let (name, value) = bound(split).ok_or_else(invalid)?;
+        return Ok(Requirement::GreaterThan(name, value));
     }
     if let Some(split) = part.split_once('<') {
-        let (name, value) = bound(split).ok_or_else(wrong)?;
-        return Ok(Requirement::Below(name, value));
+        let (name, value) = bound(split).ok_or_else(invalid)?;
+        return Ok(Requirement::LessThan(name, value));
     }
     if let Some(name) = part.strip_prefix('!') {
         return Ok(Requirement::Absent(
-            label_name(name.trim()).ok_or_else(wrong)?,
+            label_name(name.trim()).ok_or_else(invalid)?,
         ));
     }
-    Ok(Requirement::Exists(label_name(part).ok_or_else(wrong)?))
+    Ok(Requirement::Exists(label_name(part).ok_or_else(invalid)?))
 }
 
 fn label_name(name: &str) -> Option<String> {
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_choose_as_kubernetes_does() {
+    fn selects_like_kubernetes() {
         for (labels, fields, expected) in [
             ("", "", Ok(true)),
             ("app=a", "", Ok(true)),

@@ -1,4 +1,4 @@
-//! Requests in, responses out: a `tower::Service` that a `kube::Client` can be made of and that HTTPS serves.
+//! The API as a `tower::Service`, from which a `kube::Client` can be made and which the HTTPS server serves.
 
 mod call;
 mod reads;
@@ -33,7 +33,7 @@ use call::{BoxError, Call, header_text, read_body};
 pub use response::{ResponseBody, error_response};
 use review::review;
 
-/// The API of one cluster; clones serve the same.
+/// The API of one cluster. Clones share the cluster.
 #[derive(Clone)]
 pub struct Service {
     store: Store,
@@ -76,9 +76,9 @@ where
         let service = self.clone();
         Box::pin(async move {
             Ok(service
-                .answer(request)
+                .respond(request)
                 .await
-                .unwrap_or_else(|failure| error_response(&failure)))
+                .unwrap_or_else(|error| error_response(&error)))
         })
     }
 }
@@ -88,7 +88,7 @@ impl Service {
         Arc::clone(self.store.read().registry())
     }
 
-    async fn answer<B>(&self, request: Request<B>) -> Result<Response<ResponseBody>, StatusError>
+    async fn respond<B>(&self, request: Request<B>) -> Result<Response<ResponseBody>, StatusError>
     where
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
@@ -98,8 +98,8 @@ impl Service {
         if let Target::Resource(path) = target {
             let params = Params::parse(&head.uri);
             let body = read_body(body).await?;
-            if let Some(answer) = review(&head.method, &path, &head.headers, &body) {
-                return answer;
+            if let Some(respond) = review(&head.method, &path, &head.headers, &body) {
+                return respond;
             }
             let accept = header_text(&head.headers, header::ACCEPT);
             let kind = self
@@ -112,8 +112,8 @@ impl Service {
             {
                 return Err(StatusError::no_such_path());
             }
-            // A log is text, whatever is asked for.
-            let form = if path.subresource.as_deref() == Some("log") {
+            // Logs are always text/plain.
+            let representation = if path.subresource.as_deref() == Some("log") {
                 Representation::Full
             } else {
                 let include = IncludeObject::parse(params.text("includeObject"))?;
@@ -123,7 +123,7 @@ impl Service {
                 kind,
                 path,
                 params,
-                form,
+                representation,
                 headers: head.headers,
                 body,
                 rules: self.rules,
@@ -133,7 +133,7 @@ impl Service {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(StatusError::method_not_allowed());
         }
-        server_info::answer(
+        server_info::respond(
             &self.store.read(),
             &self.identity,
             &target,

@@ -370,7 +370,7 @@ impl StatusError {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
-            "status": "StatusError",
+            "status": "Failure",
             "message": self.message,
             "reason": self.reason,
         });

@@ -1,10 +1,10 @@
-//! The objects of the embedded cluster: read from memory, written through one thread that makes every write durable
-//! before it is seen.
+//! The objects of a cluster. Reads are served from memory; writes go through one thread that makes them durable before
+//! they become visible.
 //!
-//! Writes that wait for the disk together share one commit. A reader never waits for the disk.
+//! Writes that wait for the disk share one commit. Readers never wait for the disk.
 //!
-//! The changes that watches are told are kept in memory alone: after a restart a watch goes on if nothing happened since
-//! the version it knows, and is told to list again (410) otherwise. Versions never go back.
+//! The change log for watches is in memory only: after a restart, a watch resumes if nothing has changed since its
+//! resource version, and gets 410 otherwise. Resource versions never go back.
 
 mod disk;
 mod state;
@@ -21,20 +21,20 @@ use std::{
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
 pub use disk::DiskError;
-pub use state::{Change, State, What};
+pub use state::{Change, ChangeType, State};
 pub use transaction::Transaction;
 
 use super::status::StatusError;
 
-/// Writes that may share one commit.
+/// Maximum number of writes per commit.
 const BATCH: usize = 128;
 
-/// Answers the writer once the outcome of the commit is known.
-type Answer = Box<dyn FnOnce(Result<(), StatusError>) + Send>;
-/// Decides one write.
-type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
+/// Replies to a writer after the commit.
+type Reply = Box<dyn FnOnce(Result<(), StatusError>) + Send>;
+/// Decides a write.
+type Write = Box<dyn FnOnce(&mut Transaction<'_>) -> Reply + Send>;
 
-/// The one store of a cluster; clones share it.
+/// The store of a cluster. Clones share it.
 #[derive(Clone)]
 pub struct Store {
     state: Arc<RwLock<State>>,
@@ -42,12 +42,12 @@ pub struct Store {
 }
 
 struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
+    writes: Option<mpsc::Sender<Write>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Store {
-    /// Opens (or makes) the store in `directory`. The receiver gets every change from now on, in order.
+    /// Opens or creates the store in `directory`. The receiver gets every change from now on, in order.
     pub fn open(directory: &Path) -> Result<(Self, UnboundedReceiver<Arc<Change>>), DiskError> {
         let (disk, loaded) = disk::Disk::open(directory)?;
         Self::start(disk, loaded)
@@ -59,14 +59,14 @@ impl Store {
     ) -> Result<(Self, UnboundedReceiver<Arc<Change>>), DiskError> {
         let (feed, changes) = tokio::sync::mpsc::unbounded_channel();
         let state = Arc::new(RwLock::new(State::load(loaded, feed)));
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (writes, queue) = mpsc::channel::<Write>();
         let shared = Arc::clone(&state);
         let thread = std::thread::Builder::new()
             .name("embedded-store".into())
             .spawn(move || write_loop(&queue, &shared, disk))
             .map_err(DiskError::Thread)?;
         let writer = Writer {
-            jobs: Some(jobs),
+            writes: Some(writes),
             thread: Some(thread),
         };
         let store = Self {
@@ -76,58 +76,59 @@ impl Store {
         Ok((store, changes))
     }
 
-    /// What is there now. Never held across an await.
+    /// Returns the current state. Must not be held across an await.
     pub fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `decide` alone with the newest state; what it writes is durable, and visible to readers, when this returns.
-    /// With `dry_run`, or when `decide` refuses or panics, nothing it wrote is kept; nor when the disk fails, and then
-    /// no reader ever sees it.
+    /// Runs `decide` exclusively on the latest state. When this returns, what it wrote is durable and visible to
+    /// readers.
+    ///
+    /// Nothing is written with `dry_run`, if `decide` fails or panics, or if the commit fails.
     pub async fn write<T: Send + 'static>(
         &self,
         dry_run: bool,
         decide: impl FnOnce(&mut Transaction<'_>) -> Result<T, StatusError> + Send + 'static,
     ) -> Result<T, StatusError> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
+        let (sender, reply) = oneshot::channel();
+        let write_job: Write = Box::new(move |transaction| {
             let mark = transaction.mark();
-            // One write that goes wrong must not take the writer, and with it every later write, along.
+            // A panic in one write must not end the writer thread.
             let result = catch_unwind(AssertUnwindSafe(|| decide(transaction)))
-                .unwrap_or_else(|panic| Err(broken(panic.as_ref())));
+                .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             if dry_run || result.is_err() {
                 transaction.roll_back(mark);
             }
             Box::new(move |committed| {
-                // Who asked may have gone away; the write stands.
-                let _ = reply.send(committed.and(result));
+                // The caller may be gone; the write stands.
+                let _ = sender.send(committed.and(result));
             })
         });
         let sent = self
             .writer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .jobs
+            .writes
             .as_ref()
-            .is_some_and(|jobs| jobs.send(job).is_ok());
-        let ended = || StatusError::with_code(503, "the embedded cluster is shutting down");
+            .is_some_and(|writes| writes.send(write_job).is_ok());
+        let closing = || StatusError::with_code(503, "the embedded cluster is shutting down");
         if !sent {
-            return Err(ended());
+            return Err(closing());
         }
-        answer.await.map_err(|_| ended())?
+        reply.await.map_err(|_| closing())?
     }
 
-    /// Ends the writing thread after the writes it already has; the file is closed when this returns. Watches end.
+    /// Ends the writer thread after the pending writes, closes the file, and ends all watches.
     pub fn close(&self) {
         let thread = {
             let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.jobs = None;
+            writer.writes = None;
             writer.thread.take()
         };
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the embedded store's thread ended by a panic");
+            tracing::error!("the store's thread panicked");
         }
         self.state
             .write()
@@ -136,22 +137,25 @@ impl Store {
     }
 }
 
-/// What a write that panicked is answered with; the panic itself was logged where it happened.
-fn broken(panic: &(dyn Any + Send)) -> StatusError {
-    StatusError::internal(format!("the write broke off: {}", disk::spoken(panic)))
+/// Returns the error of a write that panicked. The panic hook has logged the panic.
+fn panicked(panic: &(dyn Any + Send)) -> StatusError {
+    StatusError::internal(format!(
+        "the write panicked: {}",
+        disk::panic_message(panic)
+    ))
 }
 
-fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, mut disk: disk::Disk) {
+fn write_loop(queue: &mpsc::Receiver<Write>, state: &RwLock<State>, mut disk: disk::Disk) {
     while let Ok(first) = queue.recv() {
-        let mut answers = Vec::new();
+        let mut replies = Vec::new();
         let (changes, revision) = {
             let before = state.read().unwrap_or_else(PoisonError::into_inner);
             let mut transaction = Transaction::new(&before);
-            answers.push(first(&mut transaction));
-            answers.extend(
+            replies.push(first(&mut transaction));
+            replies.extend(
                 std::iter::from_fn(|| queue.try_recv().ok())
                     .take(BATCH)
-                    .map(|job| job(&mut transaction)),
+                    .map(|write_job| write_job(&mut transaction)),
             );
             transaction.finish()
         };
@@ -159,7 +163,7 @@ fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, mut disk: disk
             Ok(())
         } else {
             disk.commit(&changes, revision)
-                .map_err(|error| StatusError::internal(format!("nothing was written: {error}")))
+                .map_err(|error| StatusError::internal(format!("cannot commit: {error}")))
         };
         if committed.is_ok() && !changes.is_empty() {
             state
@@ -167,8 +171,8 @@ fn write_loop(queue: &mpsc::Receiver<Job>, state: &RwLock<State>, mut disk: disk
                 .unwrap_or_else(PoisonError::into_inner)
                 .publish(changes, revision);
         }
-        for answer in answers {
-            answer(committed.clone());
+        for reply in replies {
+            reply(committed.clone());
         }
     }
 }
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_acknowledged_is_there_after_a_restart_and_versions_go_on() {
+    async fn writes_survive_restart_and_versions_continue() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _changes) = Store::open(directory.path()).unwrap();
         let writes = futures::future::join_all((0..40).map(|n| put(&store, n))).await;
@@ -219,20 +223,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_panics_is_answered_and_the_next_one_works() {
+    async fn panicking_write_fails_alone() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _changes) = Store::open(directory.path()).unwrap();
         let before = store.read().revision();
-        let broken: Result<(), StatusError> = store
+        let panicked: Result<(), StatusError> = store
             .write(false, |transaction| {
                 let (key, value) = config(1);
                 transaction.put(&"configmaps".into(), key, value);
                 panic!("planted")
             })
             .await;
-        let failure = broken.unwrap_err();
-        assert_eq!((failure.code, failure.reason), (500, "InternalError"));
-        assert!(failure.message.contains("planted"), "{failure}");
+        let error = panicked.unwrap_err();
+        assert_eq!((error.code, error.reason), (500, "InternalError"));
+        assert!(error.message.contains("planted"), "{error}");
         assert_eq!(store.read().revision(), before);
         assert_eq!(put(&store, 2).await.unwrap(), before + 1);
         store.close();
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_write_leaves_nothing_behind() {
+    async fn failed_write_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _changes) = Store::open(directory.path()).unwrap();
         let before = store.read().revision();

@@ -1,6 +1,6 @@
-//! Tables: the columns of a kind and the row of an object, as `kubectl get` prints them. Pure.
+//! Tables: the columns of a kind and the rows of objects, as printed by `kubectl get`. Pure.
 //!
-//! A custom resource has the columns its definition asks for; built-in kinds have those Kubernetes gives them.
+//! Custom resources have the columns of their definition; built-in kinds those of Kubernetes.
 
 mod builtin;
 mod custom;
@@ -15,7 +15,7 @@ pub use custom::{Column, columns as custom_columns};
 
 use super::{kinds::Kind, object::Object, representation::IncludeObject, write};
 
-/// `columnDefinitions` of a kind.
+/// Returns the `columnDefinitions` of a kind.
 pub fn definitions(kind: &Kind) -> Value {
     if kind.is_custom() {
         return custom::definitions(&kind.columns);
@@ -26,13 +26,13 @@ pub fn definitions(kind: &Kind) -> Value {
         .collect()
 }
 
-/// A column as a table defines it. `Name` is known by its format, by which clients find it.
+/// Returns a column definition. Clients find the name column by its format.
 fn definition(name: &str, kind: &str, format: &str, description: &str, priority: i64) -> Value {
     let format = if name == "Name" { "name" } else { format };
     json!({"name": name, "type": kind, "format": format, "description": description, "priority": priority})
 }
 
-/// One row: what an object has in each column at `now`.
+/// Returns the row of an object at the time `now`.
 pub fn row(
     kind: &Kind,
     api_version: &str,
@@ -51,12 +51,12 @@ pub fn row(
     let object = match include {
         IncludeObject::None => Value::Null,
         IncludeObject::Metadata => partial(api_version, &object.value["metadata"]),
-        IncludeObject::Object => write::shown(kind, &object.value),
+        IncludeObject::Object => write::from_stored(kind, &object.value),
     };
     json!({"cells": cells, "object": object})
 }
 
-/// `PartialObjectMetadata` with these metadata.
+/// Returns a `PartialObjectMetadata`.
 pub fn partial(api_version: &str, metadata: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": metadata})
 }

@@ -1,6 +1,7 @@
-//! Watches: what happened after a revision, then whatever happens, as lines of JSON.
+//! Watches: the events after a revision, followed by new ones, as lines of JSON.
 //!
-//! A watch reads the store's log at its own pace; a slow one that falls behind the log is told so (410) and ends.
+//! A watch reads the store's change log at its own pace. One that falls behind the log ends with an expired (410)
+//! event.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +17,14 @@ use super::{
     object::Object,
     representation::Representation,
     status::StatusError,
-    store::{Change, Store, What},
+    store::{Change, ChangeType, Store},
     table,
 };
 
-/// How often a quiet watch that wants bookmarks gets one.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// The longest a watch lasts when it names no timeout.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// Interval of bookmarks on an idle watch.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// Maximum duration of a watch.
+const MAX_DURATION: Duration = Duration::from_secs(30 * 60);
 
 struct Watch {
     store: Store,
@@ -31,18 +32,18 @@ struct Watch {
     scope: Scope,
     bookmarks: bool,
     changed: Receiver<u64>,
-    /// Everything up to here was told.
-    told: u64,
+    /// Last revision sent.
+    sent: u64,
     ends: Instant,
     next_bookmark: Instant,
     phase: Phase,
 }
 
 enum Phase {
-    /// Lines that are ready when the watch opens.
-    First(Vec<u8>),
+    /// Lines to send at the start.
+    Initial(Vec<u8>),
     Following,
-    Over,
+    Ended,
 }
 
 /// Opens a watch.
@@ -57,62 +58,62 @@ pub fn open(
     let collection = state
         .collection(&kind.resource)
         .ok_or_else(StatusError::no_such_path)?;
-    let mut first = Vec::new();
-    let mut phase_over = false;
-    let told = match options.since {
-        Some(since) if !options.initial => {
+    let mut initial_lines = Vec::new();
+    let mut is_expired = false;
+    let sent = match options.since {
+        Some(since) if !options.initial_events => {
             if since > state.revision() || collection.since(since).is_none() {
-                expired(&mut first, since);
-                phase_over = true;
+                expired(&mut initial_lines, since);
+                is_expired = true;
             }
             since
         }
         _ => state.revision(),
     };
-    if options.initial {
+    if options.initial_events {
         let all = collection.range(&scope.namespace, None);
-        for object in all.filter(|object| scope.has(object)) {
-            line(&mut first, "ADDED", kind, &scope, object);
+        for object in all.filter(|object| scope.contains(object)) {
+            line(&mut initial_lines, "ADDED", kind, &scope, object);
         }
-        if options.marks_initial {
-            bookmark(&mut first, kind, scope.form, told, true);
+        if options.initial_events_bookmark {
+            bookmark(&mut initial_lines, kind, scope.representation, sent, true);
         }
     }
     let watch = Watch {
         changed: collection.subscribe(),
         store: store.clone(),
         bookmarks: options.bookmarks,
-        told,
-        ends: now + options.timeout.unwrap_or(LONGEST).min(LONGEST),
-        next_bookmark: now + BOOKMARK_EVERY,
-        phase: Phase::First(first),
+        sent,
+        ends: now + options.timeout.unwrap_or(MAX_DURATION).min(MAX_DURATION),
+        next_bookmark: now + BOOKMARK_INTERVAL,
+        phase: Phase::Initial(initial_lines),
         kind: Arc::clone(kind),
         scope,
     };
     drop(state);
     Ok(stream::unfold(watch, move |mut watch| async move {
         match std::mem::replace(&mut watch.phase, Phase::Following) {
-            Phase::First(lines) if !lines.is_empty() => {
-                if phase_over {
-                    watch.phase = Phase::Over;
+            Phase::Initial(lines) if !lines.is_empty() => {
+                if is_expired {
+                    watch.phase = Phase::Ended;
                 }
                 Some((Bytes::from(lines), watch))
             }
-            Phase::Over => None,
+            Phase::Ended => None,
             _ => watch.next().await.map(|lines| (lines, watch)),
         }
     }))
 }
 
 impl Watch {
-    /// The next lines; `None` at the end.
+    /// Returns the next lines; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             self.changed.borrow_and_update();
             let mut lines = Vec::new();
             if !self.catch_up(&mut lines)? {
-                expired(&mut lines, self.told);
-                self.phase = Phase::Over;
+                expired(&mut lines, self.sent);
+                self.phase = Phase::Ended;
             }
             if !lines.is_empty() {
                 return Some(Bytes::from(lines));
@@ -121,37 +122,44 @@ impl Watch {
                 changed = self.changed.changed() => changed.ok()?,
                 () = tokio::time::sleep_until(self.ends) => return None,
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    bookmark(&mut lines, &self.kind, self.scope.form, self.told, false);
+                    self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
+                    bookmark(&mut lines, &self.kind, self.scope.representation, self.sent, false);
                     return Some(Bytes::from(lines));
                 }
             }
         }
     }
 
-    /// Appends what happened since the last time. `Some(false)`: it is no longer known. `None`: nothing will come.
+    /// Appends the events since the last call. `Some(false)`: some are no longer in the log. `None`: the watch has
+    /// ended.
     fn catch_up(&mut self, lines: &mut Vec<u8>) -> Option<bool> {
         let state = self.store.read();
-        let Some(changes) = state.collection(&self.kind.resource)?.since(self.told) else {
+        let Some(changes) = state.collection(&self.kind.resource)?.since(self.sent) else {
             return Some(false);
         };
         for change in changes {
-            if let Some(what) = seen(&self.scope, change) {
-                line(lines, what, &self.kind, &self.scope, &change.object);
+            if let Some(event_type_name) = event_type(&self.scope, change) {
+                line(
+                    lines,
+                    event_type_name,
+                    &self.kind,
+                    &self.scope,
+                    &change.object,
+                );
             }
         }
-        self.told = state.revision();
+        self.sent = state.revision();
         Some(true)
     }
 }
 
-/// What a change is to who sees only `scope`.
-fn seen(scope: &Scope, change: &Change) -> Option<&'static str> {
-    let now = change.what != What::Deleted && scope.has(&change.object);
+/// Returns the event type of a change within `scope`, if any.
+fn event_type(scope: &Scope, change: &Change) -> Option<&'static str> {
+    let now = change.change_type != ChangeType::Deleted && scope.contains(&change.object);
     let before = change
         .previous
         .as_ref()
-        .is_some_and(|object| scope.has(object));
+        .is_some_and(|object| scope.contains(object));
     match (before, now) {
         (false, true) => Some("ADDED"),
         (true, true) => Some("MODIFIED"),
@@ -160,27 +168,33 @@ fn seen(scope: &Scope, change: &Change) -> Option<&'static str> {
     }
 }
 
-fn line(out: &mut Vec<u8>, what: &str, kind: &Kind, scope: &Scope, object: &Object) {
-    out.extend_from_slice(format!("{{\"type\":\"{what}\",\"object\":").as_bytes());
-    append(out, kind, scope.form, object);
+fn line(out: &mut Vec<u8>, event_type_name: &str, kind: &Kind, scope: &Scope, object: &Object) {
+    out.extend_from_slice(format!("{{\"type\":\"{event_type_name}\",\"object\":").as_bytes());
+    append(out, kind, scope.representation, object);
     out.extend_from_slice(b"}\n");
 }
 
-fn raw_line(out: &mut Vec<u8>, what: &str, object: &Value) {
+fn raw_line(out: &mut Vec<u8>, event_type_name: &str, object: &Value) {
     out.extend_from_slice(
-        json!({"type": what, "object": object})
+        json!({"type": event_type_name, "object": object})
             .to_string()
             .as_bytes(),
     );
     out.push(b'\n');
 }
 
-fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Representation, revision: u64, initial: bool) {
+fn bookmark(
+    out: &mut Vec<u8>,
+    kind: &Kind,
+    representation: Representation,
+    revision: u64,
+    initial: bool,
+) {
     let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if initial {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
-    let object = match form {
+    let object = match representation {
         Representation::Full => {
             json!({"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata})
         }
@@ -196,8 +210,8 @@ fn bookmark(out: &mut Vec<u8>, kind: &Kind, form: Representation, revision: u64,
     raw_line(out, "BOOKMARK", &object);
 }
 
-/// The one way to say that a revision is not known: an event, never an HTTP error, or clients ask again for ever.
+/// Appends the event for an expired revision. It must be an event, not an HTTP error, or clients retry forever.
 fn expired(out: &mut Vec<u8>, since: u64) {
-    let failure = StatusError::expired(format!("too old resource version: {since}"));
-    raw_line(out, "ERROR", &failure.to_status());
+    let error = StatusError::expired(format!("too old resource version: {since}"));
+    raw_line(out, "ERROR", &error.to_status());
 }

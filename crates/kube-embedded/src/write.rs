@@ -1,5 +1,5 @@
-//! What a write means: names, uids, generations, conflicts, the status subresource, deletion. Decided on the newest
-//! state, alone; synchronous.
+//! The semantics of writes: names, uids, generations, conflicts, the status subresource and deletion. Decided
+//! synchronously on the latest state.
 
 mod create;
 mod delete;
@@ -15,7 +15,7 @@ pub use create::create;
 pub use delete::{
     DeleteOptions, Deleted, FOREGROUND, NAMESPACE_CONTENT, ORPHAN, Propagation, delete,
 };
-pub use update::{Edit, change, replace};
+pub use update::{Edit, replace, update};
 
 use super::{
     apply::Writer,
@@ -23,49 +23,49 @@ use super::{
     crd::{self, ValidationRules},
     event_conversion,
     kinds::{DEFINITIONS, Kind, View},
-    object::{DEEPEST, Object, at, depth, map_mut, metadata_mut, text},
+    object::{DEEPEST, Object, depth, map_mut, metadata_mut, text, value_at},
     status::{Cause, StatusError},
 };
 
-/// What every write is told.
+/// Options of every write.
 #[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
-    /// Who writes, as managed fields name it.
+    /// Field manager.
     pub manager: String,
-    pub unknown: Unknown,
-    /// By what custom resources are judged besides their schemas.
+    pub field_validation: FieldValidation,
+    /// Validation rules of custom resources, besides their schemas.
     pub rules: ValidationRules,
 }
 
-/// What becomes of a write with fields that its kind does not know.
+/// What to do about unknown fields in a write (`fieldValidation`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unknown {
-    /// They are dropped.
+pub enum FieldValidation {
+    /// Drop them.
     Ignore,
-    /// They are dropped, and the writer is told.
+    /// Drop them, and warn.
     #[default]
     Warn,
-    /// It is refused.
-    Refuse,
+    /// Reject the write.
+    Strict,
 }
 
-/// What a write came to.
+/// Result of a write.
 #[derive(Debug)]
-pub struct Written {
+pub struct WriteResult {
     pub object: Arc<Object>,
-    /// Sentences for who wrote.
+    /// Warnings for the client.
     pub warnings: Vec<String>,
 }
 
-impl Written {
+impl WriteResult {
     fn new(
         kind: &Kind,
         object: Arc<Object>,
         mut warnings: Vec<String>,
         options: &WriteOptions,
     ) -> Result<Self, StatusError> {
-        if object.json.len() > LARGEST_OBJECT {
-            return Err(StatusError::too_large(LARGEST_OBJECT));
+        if object.json.len() > MAX_OBJECT {
+            return Err(StatusError::too_large(MAX_OBJECT));
         }
         if depth(&object.value) > DEEPEST {
             return Err(StatusError::unprocessable(format!(
@@ -79,8 +79,8 @@ impl Written {
     }
 }
 
-/// Bytes of JSON an object may have: as much as etcd takes in one request.
-const LARGEST_OBJECT: usize = 3 << 19;
+/// Maximum size of an object as JSON, in bytes: the request limit of etcd.
+const MAX_OBJECT: usize = 3 << 19;
 
 impl WriteOptions {
     fn writer<'a>(&'a self, kind: &'a Kind, status: bool, now: &'a str) -> Writer<'a> {
@@ -93,13 +93,13 @@ impl WriteOptions {
     }
 }
 
-/// Now, as Kubernetes writes times.
+/// Returns the current time, as Kubernetes writes it.
 pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What an object looks like to who asks for `kind`.
-pub fn shown(kind: &Kind, stored: &Value) -> Value {
+/// Converts a stored object to `kind`.
+pub fn from_stored(kind: &Kind, stored: &Value) -> Value {
     let mut value = match kind.view {
         View::Stored => stored.clone(),
         View::EventsV1 => event_conversion::to_v1(stored),
@@ -110,15 +110,15 @@ pub fn shown(kind: &Kind, stored: &Value) -> Value {
     value
 }
 
-/// The stored form of what was sent as `kind`.
-fn stored(kind: &Kind, sent: Value) -> Value {
+/// Converts an object of `kind` to its stored form.
+fn to_stored(kind: &Kind, sent: Value) -> Value {
     match kind.view {
         View::Stored => sent,
         View::EventsV1 => event_conversion::to_stored(&sent),
     }
 }
 
-/// Reads what a body says about itself: it must be an object of this kind.
+/// Checks that a body is an object of `kind`, and sets its apiVersion and kind.
 fn check_body(kind: &Kind, body: &mut Value) -> Result<(), StatusError> {
     if !body.is_object() {
         return Err(StatusError::bad_request("the body must be an object"));
@@ -128,7 +128,7 @@ fn check_body(kind: &Kind, body: &mut Value) -> Result<(), StatusError> {
     let fits = |sent: &str, own: &str| sent.is_empty() || sent == own;
     if !fits(sent.0, api_version) || !fits(sent.1, &kind.kind) {
         return Err(StatusError::bad_request(format!(
-            "the body is a {} of {}, but the path is of {} of {api_version}",
+            "the body is a {} of {}, but the path is for a {} of {api_version}",
             sent.1, sent.0, kind.kind
         )));
     }
@@ -145,17 +145,17 @@ fn check_body(kind: &Kind, body: &mut Value) -> Result<(), StatusError> {
     Ok(())
 }
 
-/// An object without the types of its kind.
-fn unreadable(kind: &Kind, why: &str) -> StatusError {
-    StatusError::bad_request(format!("{}: {why}", cannot_be_handled(kind)))
+/// Returns the error for an object whose fields have the wrong types.
+fn cannot_be_handled_as(kind: &Kind, why: &str) -> StatusError {
+    StatusError::bad_request(format!("{}: {why}", cannot_be_handled_text(kind)))
 }
 
-fn cannot_be_handled(kind: &Kind) -> String {
+fn cannot_be_handled_text(kind: &Kind) -> String {
     let Kind { kind, version, .. } = kind;
     format!("{kind} in version {version:?} cannot be handled as a {kind}")
 }
 
-fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), StatusError> {
+fn fail_if_invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), StatusError> {
     if causes.is_empty() {
         Ok(())
     } else {
@@ -163,15 +163,15 @@ fn refuse(kind: &Kind, name: &str, causes: &[Cause]) -> Result<(), StatusError> 
     }
 }
 
-/// Takes out what the kind does not know; what the writer is to be told. `refusal` makes the answer to a writer that
-/// wants such a write refused.
+/// Removes unknown fields and returns the warnings about them. `to_error` makes the error under strict validation.
 fn prune(
     kind: &Kind,
     value: &mut Value,
     options: &WriteOptions,
-    refusal: impl FnOnce(String) -> StatusError,
+    to_error: impl FnOnce(String) -> StatusError,
 ) -> Result<Vec<String>, StatusError> {
-    let mut removed = builtin::prune(kind, value).map_err(|why| unreadable(kind, &why))?;
+    let mut removed =
+        builtin::prune(kind, value).map_err(|why| cannot_be_handled_as(kind, &why))?;
     if let Some(schema) = &kind.schema {
         schema.prune(value, true, "", &mut removed);
     }
@@ -179,18 +179,19 @@ fn prune(
         .iter()
         .map(|field| format!("unknown field {field:?}"));
     let unknown: Vec<String> = unknown.collect();
-    match options.unknown {
-        Unknown::Ignore => Ok(Vec::new()),
-        Unknown::Refuse if !unknown.is_empty() => Err(refusal(format!(
+    match options.field_validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Strict if !unknown.is_empty() => Err(to_error(format!(
             "strict decoding error: {}",
             unknown.join(", ")
         ))),
-        Unknown::Refuse | Unknown::Warn => Ok(unknown),
+        FieldValidation::Strict | FieldValidation::Warn => Ok(unknown),
     }
 }
 
-/// Defaults and validates a custom resource. What was wrong before and did not change is let be.
-fn settle(
+/// Sets defaults of a custom resource and validates it. Violations that the old object already had in unchanged fields
+/// are tolerated.
+fn default_and_validate(
     kind: &Kind,
     value: &mut Value,
     old: Option<&Value>,
@@ -200,7 +201,7 @@ fn settle(
         return Ok(());
     };
     schema.drop_nulls(value);
-    schema.fill(value);
+    schema.apply_defaults(value);
     let mut causes = Vec::new();
     schema.validate(value, "", &mut causes);
     if let Some(old) = old.filter(|_| !causes.is_empty()) {
@@ -208,39 +209,42 @@ fn settle(
         schema.validate(old, "", &mut before);
         let same_spec = old.get("spec") == value.get("spec");
         causes.retain(|cause| {
-            let same = at(old, &cause.field) == at(value, &cause.field);
+            let same = value_at(old, &cause.field) == value_at(value, &cause.field);
             let known = same && before.contains(cause);
             !(known && (same_spec || cause.reason != "FieldValueRequired"))
         });
     }
-    refuse(kind, name, &causes)
+    fail_if_invalid(kind, name, &causes)
 }
 
-/// Refuses what breaks the rules of a custom resource. A spec that stays as it was is let be.
-fn keep_rules(
+/// Checks the validation rules of a custom resource, unless its spec is unchanged.
+fn check_rules(
     kind: &Kind,
     value: &Value,
     old: Option<&Value>,
     name: &str,
     rules: ValidationRules,
 ) -> Result<(), StatusError> {
-    let judge = rules.iter().find(|(judged, _)| *judged == &*kind.resource);
+    let rule = rules.iter().find(|(name, _)| *name == &*kind.resource);
     let same = old.is_some_and(|old| old.get("spec") == value.get("spec"));
-    let Some((_, judge)) = judge.filter(|_| !same) else {
+    let Some((_, rule)) = rule.filter(|_| !same) else {
         return Ok(());
     };
-    let causes: Vec<Cause> = judge(value, old)
+    let causes: Vec<Cause> = rule(value, old)
         .into_iter()
         .map(|(field, message)| Cause {
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {:?}: {message}", type_of(at(value, &field))),
+            message: format!(
+                "Invalid value: {:?}: {message}",
+                type_of(value_at(value, &field))
+            ),
             field,
         })
         .collect();
-    refuse(kind, name, &causes)
+    fail_if_invalid(kind, name, &causes)
 }
 
-/// What an API server names instead of a value that breaks a rule.
+/// Returns the type of a value, which the API server prints instead of a value that violates a rule.
 fn type_of(value: Option<&Value>) -> &'static str {
     match value {
         None | Some(Value::Null) => "null",

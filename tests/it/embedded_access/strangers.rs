@@ -195,7 +195,7 @@ fn another_account_of_the_machine_gets_nothing() {
     let mut paths = vec![home.join("state")];
     everything_below(&home.join("state"), &mut paths);
     for name in [
-        "access.json",
+        "credentials.json",
         "kubeconfig.yaml",
         "endpoint.json",
         "lock",

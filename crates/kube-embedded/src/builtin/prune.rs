@@ -1,4 +1,4 @@
-//! What the types of the built-in kinds know, and of every other kind its metadata. Pure.
+//! Pruning of objects by their Rust types: built-in kinds as a whole, custom resources by their metadata. Pure.
 
 use k8s_openapi::{
     api::{batch::v1 as batch, coordination::v1 as coordination, core::v1 as core},
@@ -13,37 +13,41 @@ use crate::{
     object::text,
 };
 
-/// Takes out of an object what its type does not know, and nulls; the paths of what was taken out. The sentence of an
-/// error says where it does not have the types of its kind.
+/// Removes unknown fields and nulls from an object. Returns the paths of unknown fields, or an error if a field has the
+/// wrong type.
 pub fn prune(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
-    let (part, at, known): (&mut Value, &str, Known) = match &*kind.resource {
-        NAMESPACES => (value, "", known::<core::Namespace>),
-        "configmaps" => (value, "", known::<core::ConfigMap>),
-        "secrets" => (value, "", known::<core::Secret>),
-        "persistentvolumeclaims" => (value, "", known::<core::PersistentVolumeClaim>),
-        "events" => (value, "", known::<core::Event>),
-        PODS => (value, "", known::<core::Pod>),
-        JOBS => (value, "", known::<batch::Job>),
-        LEASES => (value, "", known::<coordination::Lease>),
-        DEFINITIONS => (value, "", known::<extensions::CustomResourceDefinition>),
-        _ => (&mut value["metadata"], "metadata", known::<ObjectMeta>),
+    let (part, at, round_trip): (&mut Value, &str, RoundTrip) = match &*kind.resource {
+        NAMESPACES => (value, "", round_trip::<core::Namespace>),
+        "configmaps" => (value, "", round_trip::<core::ConfigMap>),
+        "secrets" => (value, "", round_trip::<core::Secret>),
+        "persistentvolumeclaims" => (value, "", round_trip::<core::PersistentVolumeClaim>),
+        "events" => (value, "", round_trip::<core::Event>),
+        PODS => (value, "", round_trip::<core::Pod>),
+        JOBS => (value, "", round_trip::<batch::Job>),
+        LEASES => (value, "", round_trip::<coordination::Lease>),
+        DEFINITIONS => (
+            value,
+            "",
+            round_trip::<extensions::CustomResourceDefinition>,
+        ),
+        _ => (&mut value["metadata"], "metadata", round_trip::<ObjectMeta>),
     };
-    let known = known(part)?;
-    exact_times(kind, part)?;
+    let round_trip = round_trip(part)?;
+    check_micro_times(kind, part)?;
     let mut removed = Vec::new();
-    keep(part, &known, at, &mut removed);
+    retain_known(part, &round_trip, at, &mut removed);
     Ok(removed)
 }
 
-/// Times in microseconds have exactly six digits after the second; the API server reads no others.
-fn exact_times(kind: &Kind, value: &Value) -> Result<(), String> {
-    let places: &[&str] = match &*kind.resource {
+/// Checks that microsecond times have exactly six digits, as the API server demands.
+fn check_micro_times(kind: &Kind, value: &Value) -> Result<(), String> {
+    let pointers: &[&str] = match &*kind.resource {
         LEASES => &["/spec/acquireTime", "/spec/renewTime"],
         "events" => &["/eventTime", "/series/lastObservedTime"],
         _ => &[],
     };
-    for place in places {
-        let text = text(value, place);
+    for pointer in pointers {
+        let text = text(value, pointer);
         let fraction = text.split_once('.').map(|(_, rest)| rest);
         let digits = fraction.map_or(0, |rest| {
             rest.bytes().take_while(u8::is_ascii_digit).count()
@@ -57,40 +61,40 @@ fn exact_times(kind: &Kind, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// What a type takes in of a value.
-type Known = fn(&Value) -> Result<Value, String>;
+/// Converts a value to a type and back, which drops unknown fields.
+type RoundTrip = fn(&Value) -> Result<Value, String>;
 
-fn known<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, String> {
+fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, String> {
     let read = T::deserialize(value).map_err(|error| error.to_string())?;
     serde_json::to_value(read).map_err(|error| error.to_string())
 }
 
-/// Keeps of `value` what is in `known` too, and in its words: times are values that can be written in many ways.
-fn keep(value: &mut Value, known: &Value, at: &str, removed: &mut Vec<String>) {
-    match (value, known) {
-        (Value::Object(map), Value::Object(known)) => {
+/// Removes from `value` what `known` lacks, and takes over its values, since a time can be written in several ways.
+fn retain_known(value: &mut Value, round_trip: &Value, at: &str, removed: &mut Vec<String>) {
+    match (value, round_trip) {
+        (Value::Object(map), Value::Object(round_trip)) => {
             let join = |name: &str| match at {
                 "" => name.to_owned(),
                 at => format!("{at}.{name}"),
             };
             map.retain(|name, child| {
-                let stays = known.contains_key(name);
+                let stays = round_trip.contains_key(name);
                 if !stays && !child.is_null() {
                     removed.push(join(name));
                 }
                 stays
             });
             for (name, child) in map.iter_mut() {
-                if let Some(known) = known.get(name) {
-                    keep(child, known, &join(name), removed);
+                if let Some(round_trip) = round_trip.get(name) {
+                    retain_known(child, round_trip, &join(name), removed);
                 }
             }
         }
-        (Value::Array(items), Value::Array(known)) if items.len() == known.len() => {
-            for (index, (item, known)) in items.iter_mut().zip(known).enumerate() {
-                keep(item, known, &format!("{at}[{index}]"), removed);
+        (Value::Array(items), Value::Array(round_trip)) if items.len() == round_trip.len() => {
+            for (index, (item, round_trip)) in items.iter_mut().zip(round_trip).enumerate() {
+                retain_known(item, round_trip, &format!("{at}[{index}]"), removed);
             }
         }
-        (value, known) => value.clone_from(known),
+        (value, round_trip) => value.clone_from(round_trip),
     }
 }

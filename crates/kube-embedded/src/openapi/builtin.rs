@@ -1,4 +1,4 @@
-//! The schemas of built-in kinds, as the `k8s-openapi` crate has them from Kubernetes.
+//! Schemas of built-in kinds, from the `k8s-openapi` crate.
 
 use k8s_openapi::{
     api::{
@@ -14,12 +14,12 @@ use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
 
-/// Adds the schema of `T`, and of everything in it.
+/// Adds the schema of `T` and the schemas it refers to.
 fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
     generator.subschema_for::<T>();
 }
 
-/// Every schema of a group and version of Kubernetes; of another, those that custom resources refer to.
+/// Returns the schemas of a built-in group and version; for any other, those that custom resources refer to.
 pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
     let mut generator = SchemaSettings::openapi3().into_generator();
     let add_all: &[fn(&mut SchemaGenerator)] = match group {
@@ -47,7 +47,7 @@ pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
     }
     let mut schemas = generator.take_definitions(true);
     for (name, schema) in &mut schemas {
-        // What has a kind of its own is an object of the API.
+        // A schema with apiVersion and metadata is an API object.
         let kind = name.rsplit('.').next().unwrap_or_default();
         if schema["properties"].get("apiVersion").is_some()
             && schema["properties"].get("metadata").is_some()
@@ -59,7 +59,7 @@ pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
     schemas
 }
 
-/// The name of the schema of a built-in kind.
+/// Returns the schema name of a built-in kind.
 pub fn name_of(kind: &Kind) -> String {
     let (group, version, kind) = (&kind.group, &kind.version, &kind.kind);
     match group.as_str() {
@@ -74,7 +74,7 @@ pub fn name_of(kind: &Kind) -> String {
     }
 }
 
-/// The properties that every object has; a custom resource's schema need not name them.
+/// Returns the properties of every object, which the schema of a custom resource may omit.
 pub fn object_properties() -> [(String, Value); 3] {
     let api_version =
         "APIVersion defines the versioned schema of this representation of an object.";

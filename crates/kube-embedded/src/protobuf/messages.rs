@@ -1,11 +1,13 @@
-//! The messages that are known: numbers and names as in Kubernetes' `generated.proto` files.
+//! Supported messages: numbers and names as in the `generated.proto` files of Kubernetes.
 
 use super::{
-    Holds::{BytesMap, Choice, Flag, Message as One, Messages, Number, Text, TextMap, Texts, Time},
+    FieldType::{
+        BytesMap, Choice, Flag, Message as One, Messages, Number, Text, TextMap, Texts, Time,
+    },
     Message,
 };
 
-/// The message of a kind.
+/// Returns the message of a kind.
 pub fn of(api_version: &str, kind: &str) -> Option<&'static Message> {
     Some(match (api_version, kind) {
         ("v1", "ConfigMap") => &CONFIG_MAP,
@@ -27,7 +29,7 @@ macro_rules! messages {
 }
 
 messages! {
-    // What the server fills in: clients send it empty.
+    // Filled in by the server; clients send it empty.
     EMPTY "status" {}
 
     OWNER_REFERENCE "OwnerReference" {

@@ -1,4 +1,4 @@
-//! The formats a schema may demand of a string. Pure.
+//! String formats of schemas. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use crate::metadata;
 
 type Check = fn(&str) -> bool;
 
-/// The formats that are checked, of those the API server knows; any other format says nothing.
+/// Supported formats. As on the API server, unknown formats are ignored.
 const FORMATS: &[(&str, Check)] = &[
     ("byte", |text| BASE64_STANDARD.decode(text).is_ok()),
     ("cidr", is_cidr),
@@ -27,7 +27,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("uuid", |text| uuid::Uuid::try_parse(text).is_ok()),
 ];
 
-/// Whether `text` is of `format`.
+/// Returns whether `text` has the given format.
 pub fn fits(format: &str, text: &str) -> bool {
     FORMATS
         .iter()
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_of_the_format_that_is_demanded() {
+    fn checks_formats() {
         for (format, good, bad) in [
             ("byte", "YWJj", "a b"),
             ("cidr", "10.0.0.0/8", "10.0.0.0/33"),

@@ -1,12 +1,11 @@
-//! What a schema does to an object before it is judged: unknown fields and nulls go, defaults come.
+//! Pruning, defaulting, and dropping of nulls before validation.
 
 use serde_json::Value;
 
 use super::{Schema, join};
 
 impl Schema {
-    /// Removes what the schema does not know; adds the removed paths to `removed`. `root` objects keep their
-    /// apiVersion, kind and metadata.
+    /// Removes unknown fields and adds their paths to `removed`. `root` objects keep apiVersion, kind and metadata.
     pub fn prune(&self, value: &mut Value, root: bool, at: &str, removed: &mut Vec<String>) {
         let root = root || self.embedded_resource;
         match value {
@@ -47,8 +46,8 @@ impl Schema {
         }
     }
 
-    /// Fills in defaults below `value`. A null where null is not allowed and a default exists takes the default.
-    pub fn fill(&self, value: &mut Value) {
+    /// Sets defaults below `value`. A null that is not allowed takes the default, if there is one.
+    pub fn apply_defaults(&self, value: &mut Value) {
         match value {
             Value::Object(map) => {
                 for (name, schema) in &self.properties {
@@ -67,14 +66,14 @@ impl Schema {
                 }
                 for (name, child) in map.iter_mut() {
                     if let Some(schema) = self.field(name) {
-                        schema.fill(child);
+                        schema.apply_defaults(child);
                     }
                 }
             }
             Value::Array(items) => {
                 if let Some(schema) = &self.items {
                     for item in items {
-                        schema.fill(item);
+                        schema.apply_defaults(item);
                     }
                 }
             }
@@ -82,7 +81,7 @@ impl Schema {
         }
     }
 
-    /// Drops nulls of fields that may not be null, as the API server does for custom resources before it validates.
+    /// Drops nulls of fields that are not nullable, as the API server does before it validates a custom resource.
     pub fn drop_nulls(&self, value: &mut Value) {
         match value {
             Value::Object(map) => {

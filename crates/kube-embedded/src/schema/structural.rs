@@ -1,4 +1,4 @@
-//! What an API server refuses in a schema itself (`k8s.io/apiextensions-apiserver`, structural schemas). Pure.
+//! Validation of schemas themselves (structural schemas, `k8s.io/apiextensions-apiserver`). Pure.
 
 use serde_json::Value;
 
@@ -8,8 +8,8 @@ use crate::{
     status::Cause,
 };
 
-/// Everything wrong with the `openAPIV3Schema` that stands at `at`.
-pub fn faults(schema: &Value, at: &str) -> Vec<Cause> {
+/// Validates the `openAPIV3Schema` at the path `at`.
+pub fn validate_schema(schema: &Value, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     if schema["type"] != "object" {
         causes.push(Cause::invalid(
@@ -18,11 +18,11 @@ pub fn faults(schema: &Value, at: &str) -> Vec<Cause> {
             "must be object at the root",
         ));
     }
-    look(schema, at, &mut causes);
+    check(schema, at, &mut causes);
     causes
 }
 
-fn look(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+fn check(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     let mut forbid = |field: &str, why: &str| {
         causes.push(Cause::forbidden(format!("{at}.{field}"), why));
     };
@@ -51,18 +51,18 @@ fn look(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         ));
     }
     if let Some(default) = schema.get("default") {
-        let mut wrong = Vec::new();
+        let mut violations = Vec::new();
         let mut filled = default.clone();
         let read = Schema::read(schema);
-        read.fill(&mut filled);
-        read.validate(&filled, &format!("{at}.default"), &mut wrong);
-        causes.extend(wrong);
+        read.apply_defaults(&mut filled);
+        read.validate(&filled, &format!("{at}.default"), &mut violations);
+        causes.extend(violations);
     }
     if schema["x-kubernetes-list-type"] == "map" {
-        list_map(schema, at, causes);
+        check_list_map(schema, at, causes);
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        typed(
+        check_typed(
             property,
             &format!("{at}.properties[{name}]"),
             "object fields",
@@ -71,7 +71,7 @@ fn look(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
     if schema["additionalProperties"].is_object() {
         let at = format!("{at}.additionalProperties");
-        typed(
+        check_typed(
             &schema["additionalProperties"],
             &at,
             "object fields",
@@ -79,7 +79,7 @@ fn look(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         );
     }
     if schema["items"].is_object() {
-        typed(
+        check_typed(
             &schema["items"],
             &format!("{at}.items"),
             "array items",
@@ -93,8 +93,8 @@ fn look(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A schema below the root, which must say its type.
-fn typed(schema: &Value, at: &str, what: &str, causes: &mut Vec<Cause>) {
+/// Checks a schema below the root, which must have a type.
+fn check_typed(schema: &Value, at: &str, what: &str, causes: &mut Vec<Cause>) {
     let open = [
         "x-kubernetes-int-or-string",
         "x-kubernetes-preserve-unknown-fields",
@@ -105,11 +105,11 @@ fn typed(schema: &Value, at: &str, what: &str, causes: &mut Vec<Cause>) {
             ..Cause::required(format!("{at}.type"))
         });
     }
-    look(schema, at, causes);
+    check(schema, at, causes);
 }
 
-/// Items are told apart by their keys, so each must have all of them.
-fn list_map(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+/// Checks the keys of a list map: every item must have all of them.
+fn check_list_map(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     let keys = list(schema, "/x-kubernetes-list-map-keys");
     if keys.is_empty() {
         causes.push(Cause {
@@ -139,7 +139,7 @@ fn list_map(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Whether rules in CEL stand anywhere in a schema.
+/// Returns whether a schema contains CEL rules.
 pub fn has_rules(schema: &Value) -> bool {
     match schema {
         Value::Object(map) => {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_api_server_refuses_in_a_schema_is_refused() {
+    fn rejects_what_the_api_server_rejects() {
         let of = |field: Value| json!({"type": "object", "properties": {"f": field}});
         let listed = |items: Value| json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": items});
         let key = json!({"k": {"type": "string"}});
@@ -233,7 +233,7 @@ mod tests {
                 "names of item properties",
             ),
         ] {
-            let causes = faults(&schema, "s");
+            let causes = validate_schema(&schema, "s");
             if field.is_empty() {
                 assert_eq!(causes, [], "{schema}");
                 continue;
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_found_wherever_they_stand() {
+    fn finds_nested_rules() {
         let rule = json!([{"rule": "self > 0"}]);
         assert!(has_rules(
             &json!({"properties": {"a": {"items": {"x-kubernetes-validations": rule}}}})

@@ -1,4 +1,4 @@
-//! What is wrong with an object, by its schema.
+//! Validation of objects by their schema.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::{ListType, Schema, format, join};
 use crate::status::Cause;
 
 impl Schema {
-    /// Adds everything wrong with `value` to `causes`.
+    /// Validates `value`, and adds the violations to `causes`.
     pub fn validate(&self, value: &Value, at: &str, causes: &mut Vec<Cause>) {
         if value.is_null() && (self.nullable || self.preserve && self.kind.is_empty()) {
             return;
@@ -19,11 +19,11 @@ impl Schema {
             };
             causes.push(Cause {
                 reason: "FieldValueTypeInvalid",
-                field: place(at),
+                field: path(at),
                 message: format!(
                     "Invalid value: {:?}: {} in body must be of type {expected}: {:?}",
                     type_of(value),
-                    place(at),
+                    path(at),
                     type_of(value)
                 ),
             });
@@ -46,21 +46,21 @@ impl Schema {
         };
         if !self.any_of.is_empty() && matches(&self.any_of) == 0 {
             causes.push(Cause::invalid(
-                place(at),
+                path(at),
                 value,
                 format!(
                     "{} in body must validate at least one schema (anyOf)",
-                    place(at)
+                    path(at)
                 ),
             ));
         }
         if !self.one_of.is_empty() && matches(&self.one_of) != 1 {
             causes.push(Cause::invalid(
-                place(at),
+                path(at),
                 value,
                 format!(
                     "{} in body must validate one and only one schema (oneOf)",
-                    place(at)
+                    path(at)
                 ),
             ));
         }
@@ -70,9 +70,9 @@ impl Schema {
             .is_some_and(|schema| schema.accepts(value))
         {
             causes.push(Cause::invalid(
-                place(at),
+                path(at),
                 value,
-                format!("{} in body must not validate the schema (not)", place(at)),
+                format!("{} in body must not validate the schema (not)", path(at)),
             ));
         }
     }
@@ -103,25 +103,25 @@ impl Schema {
     }
 
     fn validate_value(&self, value: &Value, at: &str, causes: &mut Vec<Cause>) {
-        let mut wrong = |message: String| {
+        let mut invalid = |message: String| {
             causes.push(Cause::invalid(
-                place(at),
+                path(at),
                 value,
-                format!("{} in body {message}", place(at)),
+                format!("{} in body {message}", path(at)),
             ));
         };
         if let Some(text) = value.as_str() {
             let length = text.chars().count() as u64;
             if let Some(min) = self.length.0.filter(|min| length < *min) {
-                wrong(format!("should be at least {min} chars long"));
+                invalid(format!("should be at least {min} chars long"));
             }
             if let Some((pattern, Some(regex))) = &self.pattern
                 && !regex.is_match(text)
             {
-                wrong(format!("should match '{pattern}'"));
+                invalid(format!("should match '{pattern}'"));
             }
             if !format::fits(&self.format, text) {
-                wrong(format!("must be of type {}: {text:?}", self.format));
+                invalid(format!("must be of type {}: {text:?}", self.format));
             }
         }
         if let Some(number) = value.as_f64() {
@@ -129,35 +129,35 @@ impl Schema {
                 && (number < min || self.exclusive.0 && number <= min)
             {
                 let or_equal = if self.exclusive.0 { "" } else { " or equal to" };
-                wrong(format!("should be greater than{or_equal} {min}"));
+                invalid(format!("should be greater than{or_equal} {min}"));
             }
             if let Some(max) = self.maximum
                 && (number > max || self.exclusive.1 && number >= max)
             {
                 let or_equal = if self.exclusive.1 { "" } else { " or equal to" };
-                wrong(format!("should be less than{or_equal} {max}"));
+                invalid(format!("should be less than{or_equal} {max}"));
             }
             if let Some(factor) = self.multiple_of.filter(|factor| number % factor != 0.0) {
-                wrong(format!("should be a multiple of {factor}"));
+                invalid(format!("should be a multiple of {factor}"));
             }
             if self.format == "int32"
                 && (number > f64::from(i32::MAX) || number < f64::from(i32::MIN))
             {
-                wrong("must be of type int32".to_owned());
+                invalid("must be of type int32".to_owned());
             }
         }
         if let (Some(text), Some(max)) = (value.as_str(), self.length.1)
             && text.chars().count() as u64 > max
         {
-            causes.push(Cause::too_long(place(at), max));
+            causes.push(Cause::too_long(path(at), max));
         }
-        if let Some(choices) = &self.choices
-            && !choices.contains(value)
+        if let Some(enum_values) = &self.enum_values
+            && !enum_values.contains(value)
         {
-            let list: Vec<String> = choices.iter().map(Value::to_string).collect();
+            let list: Vec<String> = enum_values.iter().map(Value::to_string).collect();
             causes.push(Cause {
                 reason: "FieldValueNotSupported",
-                field: place(at),
+                field: path(at),
                 message: format!(
                     "Unsupported value: {value}: supported values: {}",
                     list.join(", ")
@@ -175,17 +175,14 @@ impl Schema {
         if let Some(max) = self.count.1.filter(|max| map.len() as u64 > *max) {
             causes.push(Cause {
                 reason: "FieldValueTooMany",
-                field: place(at),
+                field: path(at),
                 message: format!("Too many: {}: must have at most {max} items", map.len()),
             });
         }
         if let Some(min) = self.count.0.filter(|min| (map.len() as u64) < *min) {
-            let message = format!(
-                "{} in body should have at least {min} properties",
-                place(at)
-            );
+            let message = format!("{} in body should have at least {min} properties", path(at));
             causes.push(Cause::invalid(
-                place(at),
+                path(at),
                 &Value::Object(map.clone()),
                 message,
             ));
@@ -202,13 +199,13 @@ impl Schema {
         if let Some(max) = self.count.1.filter(|max| count > *max) {
             causes.push(Cause {
                 reason: "FieldValueTooMany",
-                field: place(at),
+                field: path(at),
                 message: format!("Too many: {count}: must have at most {max} items"),
             });
         }
         if let Some(min) = self.count.0.filter(|min| count < *min) {
-            let message = format!("{} in body should have at least {min} items", place(at));
-            causes.push(Cause::invalid(place(at), &Value::from(count), message));
+            let message = format!("{} in body should have at least {min} items", path(at));
+            causes.push(Cause::invalid(path(at), &Value::from(count), message));
         }
         let identity = |item: &Value| match &self.list_type {
             ListType::Atomic => None,
@@ -239,7 +236,7 @@ impl Schema {
     }
 }
 
-fn place(at: &str) -> String {
+fn path(at: &str) -> String {
     if at.is_empty() { "<nil>" } else { at }.to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! One request of a resource, read: whom it is about, what it asks for, and its body.
+//! A parsed request for a resource, and its responses.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::{
     route::{Params, ResourcePath},
     selector::Selector,
     status::StatusError,
-    write::{DeleteOptions, Unknown, WriteOptions, Written},
+    write::{DeleteOptions, FieldValidation, WriteOptions, WriteResult},
 };
 
-/// The largest body of a request, in bytes.
-const LARGEST_BODY: usize = 3 << 20;
+/// Maximum size of a request body, in bytes.
+const MAX_BODY: usize = 3 << 20;
 
-/// Why a body cannot be read to its end.
+/// Error of a body stream.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub async fn read_body<B>(body: B) -> Result<Bytes, StatusError>
@@ -33,9 +33,9 @@ where
     B: Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    match Limited::new(body, LARGEST_BODY).collect().await {
+    match Limited::new(body, MAX_BODY).collect().await {
         Ok(all) => Ok(all.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(StatusError::too_large(LARGEST_BODY)),
+        Err(error) if error.is::<LengthLimitError>() => Err(StatusError::too_large(MAX_BODY)),
         Err(error) => Err(StatusError::bad_request(format!(
             "cannot read the body: {error}"
         ))),
@@ -49,7 +49,7 @@ pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
         .unwrap_or_default()
 }
 
-/// Reads a body that is JSON, YAML or protobuf.
+/// Parses a JSON, YAML or protobuf body.
 pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, StatusError> {
     let media_type = header_text(headers, header::CONTENT_TYPE);
     if media_type.contains("protobuf") {
@@ -64,16 +64,16 @@ pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, StatusError
             "application/vnd.kubernetes.protobuf",
         ]));
     }
-    let wrong = |error: &dyn std::fmt::Display| {
-        StatusError::bad_request(format!("the body cannot be read: {error}"))
+    let invalid = |error: &dyn std::fmt::Display| {
+        StatusError::bad_request(format!("cannot parse the body: {error}"))
     };
     if plain.contains("yaml") {
-        // JSON is YAML too, and quicker to read.
+        // Try JSON first: it is valid YAML, and faster to parse.
         return serde_json::from_slice(body)
             .or_else(|_| parse_yaml(body))
-            .map_err(|error| wrong(&error));
+            .map_err(|error| invalid(&error));
     }
-    serde_json::from_slice(body).map_err(|error| wrong(&error))
+    serde_json::from_slice(body).map_err(|error| invalid(&error))
 }
 
 /// Reads YAML with the parser's default limits (64 levels, 250,000 nodes). It checks them while it reads, so that its time
@@ -88,12 +88,12 @@ fn parse_yaml(body: &[u8]) -> Result<Value, String> {
         .map_err(|error| error.without_snippet().to_string())
 }
 
-/// One request of a resource, with all that was read from it.
+/// A request for a resource.
 pub struct Call {
     pub kind: Arc<Kind>,
     pub path: ResourcePath,
     pub params: Params,
-    pub form: Representation,
+    pub representation: Representation,
     pub headers: HeaderMap,
     pub body: Bytes,
     pub rules: ValidationRules,
@@ -109,7 +109,7 @@ impl Call {
         Ok(Scope {
             namespace: self.path.namespace.clone(),
             selector,
-            form: self.form,
+            representation: self.representation,
         })
     }
 
@@ -117,7 +117,7 @@ impl Call {
         Key::new(&*self.path.namespace, name)
     }
 
-    /// Options of a write, as one of the kinds of options it may have (`CreateOptions`, `PatchOptions` ...).
+    /// Returns the options of a write. `options` names their kind in errors (`CreateOptions`, `PatchOptions` ...).
     pub fn write_options(&self, options: &str) -> Result<WriteOptions, StatusError> {
         let words = ["Ignore", "Warn", "Strict"];
         let validation = self.params.one_of("fieldValidation", &words, options)?;
@@ -135,25 +135,28 @@ impl Call {
                 manager
             }
             .to_owned(),
-            unknown: match validation {
-                "Strict" => Unknown::Refuse,
-                "Ignore" => Unknown::Ignore,
-                _ => Unknown::Warn,
+            field_validation: match validation {
+                "Strict" => FieldValidation::Strict,
+                "Ignore" => FieldValidation::Ignore,
+                _ => FieldValidation::Warn,
             },
             rules: self.rules,
         })
     }
 
-    /// Warnings of keys that stand twice in the body, which is refused where unknown fields are.
-    pub fn duplicates(&self, unknown: Unknown) -> Result<Vec<String>, StatusError> {
-        if unknown == Unknown::Ignore {
+    /// Returns warnings of duplicate keys in the body, or an error under strict field validation.
+    pub fn duplicates(
+        &self,
+        field_validation: FieldValidation,
+    ) -> Result<Vec<String>, StatusError> {
+        if field_validation == FieldValidation::Ignore {
             return Ok(Vec::new());
         }
         let warnings: Vec<String> = duplicates(&self.body)
             .iter()
             .map(|field| format!("duplicate field {field:?}"))
             .collect();
-        if unknown == Unknown::Warn || warnings.is_empty() {
+        if field_validation == FieldValidation::Warn || warnings.is_empty() {
             return Ok(warnings);
         }
         let Kind { kind, version, .. } = &*self.kind;
@@ -163,15 +166,15 @@ impl Call {
         )))
     }
 
-    /// Options of a DELETE: the body, and the query over it; and whether it is a dry run.
+    /// Returns the options of a DELETE, in which the query overrides the body, and whether it is a dry run.
     pub fn delete_options(&self) -> Result<(DeleteOptions, bool), StatusError> {
         let body = if self.body.is_empty() {
             Value::Null
         } else {
             parse_body(&self.headers, &self.body)?
         };
-        let mut options = DeleteOptions::read(&body)?;
-        options.propagate(self.params.text("propagationPolicy"))?;
+        let mut options = DeleteOptions::parse(&body)?;
+        options.set_propagation(self.params.text("propagationPolicy"))?;
         if let Some(seconds) = self.params.number("gracePeriodSeconds")? {
             options.grace_period = Some(seconds);
         }
@@ -179,8 +182,8 @@ impl Call {
         Ok((options, in_body || self.params.dry_run("DeleteOptions")?))
     }
 
-    /// What was written, with the warnings as headers (RFC 7234; kubectl prints them).
-    pub fn written(&self, code: StatusCode, written: &Written) -> Response<ResponseBody> {
+    /// Returns the written object, with warnings as headers (RFC 7234), which kubectl prints.
+    pub fn written(&self, code: StatusCode, written: &WriteResult) -> Response<ResponseBody> {
         let mut response = self.object(code, &written.object);
         for warning in &written.warnings {
             let text = format!("299 - {warning:?}");
@@ -193,7 +196,7 @@ impl Call {
 
     pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
         let mut out = Vec::with_capacity(object.json.len());
-        list::append(&mut out, &self.kind, self.form, object);
+        list::append(&mut out, &self.kind, self.representation, object);
         bytes_response(code, out.into(), "application/json")
     }
 }

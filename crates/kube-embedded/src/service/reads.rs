@@ -1,4 +1,4 @@
-//! GET of resources: one object, a list, a watch, a log.
+//! GET of resources: an object, a list, a watch or a log.
 
 use futures::StreamExt;
 use http::{Response, StatusCode};
@@ -50,12 +50,12 @@ impl Service {
             .cloned();
         let object = found.ok_or_else(|| StatusError::not_found(&call.kind, name))?;
         let pod = Pod::deserialize(&object.value)
-            .map_err(|error| StatusError::internal(format!("the pod cannot be read: {error}")))?;
+            .map_err(|error| StatusError::internal(format!("cannot decode the pod: {error}")))?;
         let params = &call.params;
         let since_time = match params.text("sinceTime") {
             "" => None,
             text => Some(text.parse().map_err(|_| {
-                StatusError::bad_request(format!("sinceTime is {text:?}, which is no such time"))
+                StatusError::bad_request(format!("sinceTime: invalid time {text:?}"))
             })?),
         };
         let query = LogQuery {
@@ -85,7 +85,7 @@ impl Service {
                 LogError::BadRequest(why) => StatusError::bad_request(why),
                 LogError::Read(_) => StatusError::internal(error.to_string()),
             })?;
-        // A log that cannot be read on ends: its reader asks again from where it was.
+        // On a read error the stream ends; the client reconnects from where it was.
         let lines = lines.take_while(|bytes| std::future::ready(bytes.is_ok()));
         let lines = lines.filter_map(|bytes| std::future::ready(bytes.ok()));
         Ok(stream_response(lines, "text/plain"))
@@ -93,7 +93,7 @@ impl Service {
 
     pub(super) fn list(&self, call: &Call) -> Result<Response<ResponseBody>, StatusError> {
         let scope = call.scope()?;
-        let options = ListOptions::read(&call.params)?;
+        let options = ListOptions::parse(&call.params)?;
         let body = list::page(&self.store.read(), &call.kind, &scope, &options)?;
         Ok(bytes_response(
             StatusCode::OK,
@@ -111,7 +111,7 @@ impl Service {
         call: &Call,
         scope: Scope,
     ) -> Result<Response<ResponseBody>, StatusError> {
-        let options = WatchOptions::read(&call.params)?;
+        let options = WatchOptions::parse(&call.params)?;
         let lines = watch::open(&self.store, &call.kind, scope, &options)?;
         Ok(stream_response(lines, "application/json"))
     }

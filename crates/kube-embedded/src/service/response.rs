@@ -1,4 +1,4 @@
-//! Responses: what an answer is sent as.
+//! Builders of HTTP responses.
 
 use std::convert::Infallible;
 
@@ -13,11 +13,11 @@ use crate::status::StatusError;
 /// The body of every response.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// A failure as a response.
-pub fn error_response(failure: &StatusError) -> Response<ResponseBody> {
-    let code = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_response(code, &failure.to_status());
-    if failure.code == 429 {
+/// Returns the response of an error.
+pub fn error_response(error: &StatusError) -> Response<ResponseBody> {
+    let code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_response(code, &error.to_status());
+    if error.code == 429 {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
@@ -25,12 +25,12 @@ pub fn error_response(failure: &StatusError) -> Response<ResponseBody> {
     response
 }
 
-/// A JSON body.
+/// Returns a JSON response.
 pub fn json_response(code: StatusCode, value: &Value) -> Response<ResponseBody> {
     bytes_response(code, value.to_string().into(), "application/json")
 }
 
-/// A body that is ready.
+/// Returns a response with a complete body.
 pub fn bytes_response(
     code: StatusCode,
     bytes: Bytes,
@@ -45,7 +45,7 @@ pub fn bytes_response(
     response
 }
 
-/// A body that goes on as long as `lines`.
+/// Returns a response that streams `lines`.
 pub fn stream_response(
     lines: impl Stream<Item = Bytes> + Send + 'static,
     media_type: &'static str,

@@ -1,4 +1,4 @@
-//! Who may do what, and who one is: questions that are posted and never stored.
+//! Reviews: questions about access and identity that are posted but never stored.
 
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{discovery, kinds::api_version, route::ResourcePath, status::StatusError};
 
-/// Answers a review of `plural`; `None` when it is none. Who holds the token may do everything.
+/// Answers a review; `None` if the path is not one. The holder of the token may do everything.
 pub fn review(
     method: &Method,
     path: &ResourcePath,
@@ -19,10 +19,10 @@ pub fn review(
     let known = discovery::REVIEWS.iter().find(|(group, plural, _)| {
         path.version == "v1" && path.group == *group && path.plural == *plural
     })?;
-    Some(answer(method, known.2, path, headers, body))
+    Some(respond(method, known.2, path, headers, body))
 }
 
-fn answer(
+fn respond(
     method: &Method,
     kind: &str,
     path: &ResourcePath,

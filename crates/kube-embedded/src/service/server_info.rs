@@ -1,4 +1,4 @@
-//! What is asked about the server itself: its version, its health, what it serves.
+//! Requests about the server itself: version, health, discovery and OpenAPI.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use hyper::body::Bytes;
@@ -15,8 +15,8 @@ use crate::{
     store::State,
 };
 
-/// Answers a GET of something that is no resource.
-pub fn answer(
+/// Answers a GET of a path that is not a resource.
+pub fn respond(
     state: &State,
     identity: &Identity,
     target: &Target,
@@ -52,7 +52,7 @@ pub fn answer(
         .ok_or_else(StatusError::no_such_path)
 }
 
-/// A document, which whoever asked for it by its hash need not ask for again.
+/// Returns an OpenAPI document with caching headers. Requests with the right hash may cache it forever.
 fn document(
     state: &State,
     identity: &Identity,
@@ -82,7 +82,7 @@ fn document(
     Ok(response)
 }
 
-/// `/version`: the Kubernetes version whose behaviour is followed.
+/// `/version`: the Kubernetes version whose behavior is implemented.
 fn version(identity: &Identity) -> Value {
     json!({
         "major": "1",

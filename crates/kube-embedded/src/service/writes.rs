@@ -20,10 +20,10 @@ use crate::{
     write::{self, Deleted, Edit},
 };
 
-/// Media type of server-side apply, in its forms.
+/// Media type prefix of server-side apply.
 const APPLY: &str = "application/apply-patch+";
 
-/// Kinds of which a deletion answers the object itself, as ever.
+/// Kinds whose deletion returns the object, as in Kubernetes.
 const RETURNED: [&str; 2] = [PODS, "persistentvolumeclaims"];
 
 impl Service {
@@ -31,16 +31,16 @@ impl Service {
         let body = parse_body(&call.headers, &call.body)?;
         let dry_run = call.params.dry_run("CreateOptions")?;
         let options = call.write_options("CreateOptions")?;
-        let duplicates = call.duplicates(options.unknown)?;
+        let duplicates = call.duplicates(options.field_validation)?;
         let (kind, namespace) = (Arc::clone(&call.kind), call.path.namespace.clone());
-        let mut written = self
+        let mut result = self
             .store
             .write(dry_run, move |transaction| {
                 write::create(transaction, &kind, &namespace, body, &options)
             })
             .await?;
-        written.warnings.extend(duplicates);
-        Ok(call.written(StatusCode::CREATED, &written))
+        result.warnings.extend(duplicates);
+        Ok(call.written(StatusCode::CREATED, &result))
     }
 
     pub(super) async fn put(
@@ -97,19 +97,19 @@ impl Service {
         };
         let dry_run = call.params.dry_run(name_of_options)?;
         let mut options = call.write_options(name_of_options)?;
-        let duplicates = call.duplicates(options.unknown)?;
+        let duplicates = call.duplicates(options.field_validation)?;
         if matches!(edit, Edit::Apply { .. }) {
             call.params
                 .text("fieldManager")
                 .clone_into(&mut options.manager);
         }
         let (kind, key) = (Arc::clone(&call.kind), call.key(&name));
-        let (before, mut written) = self
+        let (before, mut result) = self
             .store
             .write(dry_run, move |transaction| {
                 let before = transaction.get(&kind.resource, &key).is_some();
-                let written = write::change(transaction, &kind, &key, status, edit, &options)?;
-                Ok((before, written))
+                let result = write::update(transaction, &kind, &key, status, edit, &options)?;
+                Ok((before, result))
             })
             .await?;
         let code = if before {
@@ -117,8 +117,8 @@ impl Service {
         } else {
             StatusCode::CREATED
         };
-        written.warnings.extend(duplicates);
-        Ok(call.written(code, &written))
+        result.warnings.extend(duplicates);
+        Ok(call.written(code, &result))
     }
 
     pub(super) async fn delete(
@@ -135,11 +135,11 @@ impl Service {
             })
             .await?;
         match deleted {
-            Deleted::Begun(object) => Ok(call.object(StatusCode::OK, &object)),
-            Deleted::Gone(object) if RETURNED.contains(&&*call.kind.resource) => {
+            Deleted::Terminating(object) => Ok(call.object(StatusCode::OK, &object)),
+            Deleted::Removed(object) if RETURNED.contains(&&*call.kind.resource) => {
                 Ok(call.object(StatusCode::OK, &object))
             }
-            Deleted::Gone(object) => Ok(json_response(
+            Deleted::Removed(object) => Ok(json_response(
                 StatusCode::OK,
                 &json!({
                     "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
@@ -161,7 +161,7 @@ impl Service {
             let all = state.collection(&call.kind.resource);
             all.into_iter()
                 .flat_map(|collection| collection.range(&scope.namespace, None))
-                .filter(|object| scope.has(object))
+                .filter(|object| scope.contains(object))
                 .map(|object| object.key.clone())
                 .collect()
         };
@@ -170,7 +170,7 @@ impl Service {
             .write(dry_run, move |transaction| {
                 for key in keys {
                     match write::delete(transaction, &kind, &key, &options) {
-                        Err(failure) if failure.code != 404 => return Err(failure),
+                        Err(error) if error.code != 404 => return Err(error),
                         _ => {}
                     }
                 }

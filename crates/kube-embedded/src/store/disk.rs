@@ -1,8 +1,8 @@
-//! The file behind the store: redb, one transaction a commit, durable when it returns.
+//! The store's file: redb, with one durable transaction per commit.
 //!
-//! It is opened whole or not at all: every page is held against its checksum, and the last revision against the
-//! [`witness`]. After a commit that failed (a full disk, say) the file is opened anew, since redb does not go on, and
-//! what the failed commit may have left in it is taken back by the next one. Knows no kind.
+//! At startup every page is checked against its checksum, and the last revision against the [`revision_guard`]; a
+//! damaged file is not opened. After a failed commit (such as a full disk) the file is reopened, because redb does not
+//! continue, and the next commit reverts what the failed one may have left. Knows nothing of kinds.
 
 mod error;
 mod revision_guard;
@@ -21,46 +21,47 @@ use hyper::body::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use serde_json::Value;
 
-pub use error::{DiskError, spoken};
+pub use error::{DiskError, panic_message};
 
-use self::{error::Broken, revision_guard::Witness};
-use super::{Change, What};
+use self::{error::FileError, revision_guard::RevisionGuard};
+use super::{Change, ChangeType};
 use crate::object::Key;
 
-/// `resource/namespace/name` -> the object as JSON.
+/// `resource/namespace/name` -> object as JSON.
 const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
-/// Single numbers by name.
+/// Numbers by name.
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
-/// The last resource version given out.
+/// Key of the last resource version assigned.
 const REVISION: &str = "revision";
-/// How the tables are to be read; other formats are refused by number.
+/// Key of the format of the tables.
 const FORMAT: &str = "format";
-/// The format written here. Raise it with every change that an older reader would misread, and migrate in [`load`].
+/// The format written by this version. Increase it with every change that older versions would misread, and migrate in
+/// [`load`].
 const CURRENT_FORMAT: u64 = 1;
-/// Bytes of pages redb keeps: readers never come here.
+/// Page cache of redb. Small, because reads are served from memory.
 const CACHE: usize = 4 << 20;
 
-/// What a store starts from.
+/// The content of the file at startup.
 pub struct Loaded {
     pub revision: u64,
     pub objects: Vec<(Arc<str>, Key, Value)>,
 }
 
-/// Opens the database that is there.
+/// Opens the existing database.
 type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
 
 pub struct Disk {
     path: PathBuf,
     open: Opener,
-    /// `None` after a commit that failed, until the next one.
+    /// `None` between a failed commit and the next one.
     database: Option<Database>,
-    /// What commits that failed may have changed in the file, with what should be there.
-    unsettled: BTreeMap<String, Option<Bytes>>,
-    witness: Witness,
+    /// Objects that failed commits may have changed, with the values to restore.
+    to_restore: BTreeMap<String, Option<Bytes>>,
+    guard: RevisionGuard,
 }
 
 impl Disk {
-    /// Opens what is in `directory`, or makes it.
+    /// Opens or creates the store's file in `directory`.
     pub fn open(directory: &Path) -> Result<(Self, Loaded), DiskError> {
         fs::create_dir_all(directory).map_err(|error| DiskError::unusable(directory, error))?;
         let path = directory.join("objects.redb");
@@ -68,9 +69,9 @@ impl Disk {
             .try_exists()
             .map_err(|error| DiskError::unusable(&path, error))?;
         if !exists {
-            create(&path).map_err(|broken| broken.at(&path))?;
-            // What was there before was moved aside, and its last revision means nothing here.
-            Witness::forget(directory)?;
+            create(&path).map_err(|error| error.at(&path))?;
+            // A previous file was moved aside; its last revision is meaningless now.
+            RevisionGuard::remove(directory)?;
         }
         let at = path.clone();
         Self::open_with(directory, path, Box::new(move || builder().open(&at)))
@@ -81,26 +82,26 @@ impl Disk {
         path: PathBuf,
         open: Opener,
     ) -> Result<(Self, Loaded), DiskError> {
-        // Nothing that a damaged file brings about in redb may end the process without a word.
+        // redb may panic on a damaged file: turn that into an error.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let mut database = open()?;
             if !database.check_integrity()? {
-                tracing::warn!(path = %path.display(), "the store's file was repaired");
+                tracing::warn!(path = %path.display(), "repaired the store's file");
             }
             let loaded = load(&database)?;
             Ok((database, loaded))
         }));
         let (database, loaded) = opened
-            .unwrap_or_else(|panic| Err(Broken::Damaged(spoken(panic.as_ref()))))
-            .map_err(|broken| broken.at(&path))?;
-        let witness = Witness::open(directory)?;
-        witness.check(&path, loaded.revision)?;
+            .unwrap_or_else(|panic| Err(FileError::Damaged(panic_message(panic.as_ref()))))
+            .map_err(|error| error.at(&path))?;
+        let guard = RevisionGuard::open(directory)?;
+        guard.check(&path, loaded.revision)?;
         let disk = Self {
             path,
             open,
             database: Some(database),
-            unsettled: BTreeMap::new(),
-            witness,
+            to_restore: BTreeMap::new(),
+            guard,
         };
         Ok((disk, loaded))
     }
@@ -114,24 +115,25 @@ impl Disk {
             }
             written
         }));
-        match written.unwrap_or_else(|panic| Err(Broken::Damaged(spoken(panic.as_ref())))) {
+        match written.unwrap_or_else(|panic| Err(FileError::Damaged(panic_message(panic.as_ref()))))
+        {
             Ok(()) => {
-                self.unsettled.clear();
-                self.witness.note(revision);
+                self.to_restore.clear();
+                self.guard.record(revision);
                 Ok(())
             }
-            Err(broken) => {
+            Err(error) => {
                 self.database = None;
                 for change in changes {
                     let before = change.previous.as_ref().map(|object| object.json.clone());
-                    self.unsettled.entry(place(change)).or_insert(before);
+                    self.to_restore.entry(object_path(change)).or_insert(before);
                 }
-                Err(broken.at(&self.path))
+                Err(error.at(&self.path))
             }
         }
     }
 
-    fn write(&mut self, changes: &[Arc<Change>], revision: u64) -> Result<(), Broken> {
+    fn write(&mut self, changes: &[Arc<Change>], revision: u64) -> Result<(), FileError> {
         let database = match &self.database {
             Some(database) => database,
             None => self.database.insert((self.open)()?),
@@ -139,15 +141,15 @@ impl Disk {
         let transaction = database.begin_write()?;
         {
             let mut objects = transaction.open_table(OBJECTS)?;
-            for (path, before) in &self.unsettled {
+            for (path, before) in &self.to_restore {
                 match before {
                     Some(json) => objects.insert(path.as_str(), json.as_ref())?,
                     None => objects.remove(path.as_str())?,
                 };
             }
             for change in changes {
-                let path = place(change);
-                if change.what == What::Deleted {
+                let path = object_path(change);
+                if change.change_type == ChangeType::Deleted {
                     objects.remove(path.as_str())?;
                 } else {
                     objects.insert(path.as_str(), change.object.json.as_ref())?;
@@ -162,7 +164,7 @@ impl Disk {
     }
 }
 
-fn place(change: &Change) -> String {
+fn object_path(change: &Change) -> String {
     let key = &change.object.key;
     format!("{}/{}/{}", change.resource, key.namespace, key.name)
 }
@@ -173,14 +175,14 @@ fn builder() -> redb::Builder {
     builder
 }
 
-/// Makes the file, under another name until it is whole: a process that is killed leaves none, not half of one.
-fn create(path: &Path) -> Result<(), Broken> {
+/// Creates the file under a temporary name, so that a killed process leaves no partial file.
+fn create(path: &Path) -> Result<(), FileError> {
     let unfinished = path.with_extension("new");
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    // Secrets are among the objects.
+    // The objects include Secrets.
     let file = File::options()
         .read(true)
         .write(true)
@@ -192,8 +194,8 @@ fn create(path: &Path) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Reads everything. A file without tables is new, and gets them.
-fn load(database: &Database) -> Result<Loaded, Broken> {
+/// Reads all objects. Creates the tables in a new file.
+fn load(database: &Database) -> Result<Loaded, FileError> {
     let transaction = database.begin_write()?;
     let format = {
         let mut numbers = transaction.open_table(NUMBERS)?;
@@ -205,7 +207,7 @@ fn load(database: &Database) -> Result<Loaded, Broken> {
     };
     match format {
         Some(CURRENT_FORMAT) => transaction.abort()?,
-        Some(other) => return Err(Broken::Format(other)),
+        Some(other) => return Err(FileError::Format(other)),
         None => {
             transaction.open_table(OBJECTS)?;
             transaction.commit()?;
@@ -221,19 +223,19 @@ fn load(database: &Database) -> Result<Loaded, Broken> {
     for entry in transaction.open_table(OBJECTS)?.iter()? {
         let (path, json) = entry?;
         let path = path.value();
-        let broken = || Broken::Damaged(format!("{path:?} in it is no object"));
+        let invalid = || FileError::Damaged(format!("{path:?} is not an object"));
         let mut parts = path.splitn(3, '/');
         let (Some(resource), Some(namespace), Some(name)) =
             (parts.next(), parts.next(), parts.next())
         else {
-            return Err(broken());
+            return Err(invalid());
         };
         let resource = match interned.take() {
             Some(last) if &*last == resource => last,
             _ => resource.into(),
         };
         interned = Some(Arc::clone(&resource));
-        let value = serde_json::from_slice(json.value()).map_err(|_| broken())?;
+        let value = serde_json::from_slice(json.value()).map_err(|_| invalid())?;
         objects.push((resource, Key::new(namespace, name), value));
     }
     Ok(Loaded { revision, objects })

@@ -1,4 +1,4 @@
-//! What is in memory: every object, the recent changes of each resource, and who belongs to whom.
+//! State in memory: all objects, the recent changes of each resource, and the ownership index.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -15,57 +15,57 @@ use crate::{
     object::{Key, Object, text},
 };
 
-/// LogNotifier kept for watches that come back, by resource.
-const LOG_CHANGES: usize = 4096;
-/// Bytes those changes may hold, by resource: objects can be large.
-const LOG_BYTES: usize = 32 << 20;
+/// Maximum number of changes retained per resource, for watches that resume.
+const MAX_LOG_CHANGES: usize = 4096;
+/// Maximum size of these changes per resource, in bytes.
+const MAX_LOG_BYTES: usize = 32 << 20;
 
-/// What happened to an object.
+/// Type of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum ChangeType {
     Added,
     Modified,
     Deleted,
 }
 
-/// One change of one object.
+/// A change of an object.
 #[derive(Debug)]
 pub struct Change {
-    pub what: What,
+    pub change_type: ChangeType,
     pub resource: ResourceId,
-    /// The object as it became; for a deletion, as it was, with the deletion's resource version.
+    /// The new object; for a deletion, the last state with the resource version of the deletion.
     pub object: Arc<Object>,
     pub previous: Option<Arc<Object>>,
 }
 
-/// The objects of one resource.
+/// The objects and change log of one resource.
 pub struct Collection {
     objects: BTreeMap<Key, Arc<Object>>,
     log: VecDeque<Arc<Change>>,
     log_bytes: usize,
-    /// LogNotifier up to this revision are no longer in the log.
-    forgotten: u64,
-    /// Wakes the watches.
+    /// Changes up to this revision have been dropped from the log.
+    compacted: u64,
+    /// Notifies the watches.
     changed: watch::Sender<u64>,
 }
 
 impl Collection {
-    fn new(forgotten: u64) -> Self {
+    fn new(compacted: u64) -> Self {
         Self {
             objects: BTreeMap::new(),
             log: VecDeque::new(),
             log_bytes: 0,
-            forgotten,
-            changed: watch::channel(forgotten).0,
+            compacted,
+            changed: watch::channel(compacted).0,
         }
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.objects.len()
     }
 
-    /// Objects of `namespace` (empty: all), in order, after `after`.
+    /// Returns the objects of `namespace` (all if empty) after `after`, in order.
     pub fn range<'a>(
         &'a self,
         namespace: &'a str,
@@ -81,9 +81,9 @@ impl Collection {
             .take_while(move |object| namespace.is_empty() || object.key.namespace == namespace)
     }
 
-    /// LogNotifier after `revision`, oldest first; `None` when some of them are forgotten.
+    /// Returns the changes after `revision`, oldest first; `None` if some are no longer in the log.
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
-        if revision < self.forgotten {
+        if revision < self.compacted {
             return None;
         }
         let start = self
@@ -92,8 +92,9 @@ impl Collection {
         Some(self.log.range(start..))
     }
 
-    /// What the objects changed since `revision` were then (`None`: not there); `None` when that is forgotten.
-    pub fn before(&self, revision: u64) -> Option<BTreeMap<&Key, Option<&Arc<Object>>>> {
+    /// Returns the objects changed since `revision` as they were then (`None`: did not exist); `None` if changes are no
+    /// longer in the log.
+    pub fn changed_since(&self, revision: u64) -> Option<BTreeMap<&Key, Option<&Arc<Object>>>> {
         let mut then = BTreeMap::new();
         for change in self.since(revision)? {
             then.entry(&change.object.key)
@@ -102,39 +103,41 @@ impl Collection {
         Some(then)
     }
 
-    /// Wakes at every change; ends when the resource is no longer served.
+    /// Notifies of every change; closed when the resource is no longer served.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
     fn publish(&mut self, change: &Arc<Change>) {
         let key = &change.object.key;
-        if change.what == What::Deleted {
+        if change.change_type == ChangeType::Deleted {
             self.objects.remove(key);
         } else {
             self.objects.insert(key.clone(), Arc::clone(&change.object));
         }
         self.log_bytes += change.object.json.len();
         self.log.push_back(Arc::clone(change));
-        while self.log.len() > LOG_CHANGES || (self.log_bytes > LOG_BYTES && self.log.len() > 1) {
+        while self.log.len() > MAX_LOG_CHANGES
+            || (self.log_bytes > MAX_LOG_BYTES && self.log.len() > 1)
+        {
             if let Some(oldest) = self.log.pop_front() {
                 self.log_bytes -= oldest.object.json.len();
-                self.forgotten = oldest.object.revision;
+                self.compacted = oldest.object.revision;
             }
         }
     }
 }
 
-/// Everything at one revision.
+/// All objects at one revision.
 pub struct State {
     revision: u64,
-    /// LogNotifier before this process are not known.
+    /// Revision at startup; earlier changes are not in the log.
     start: u64,
     collections: HashMap<ResourceId, Collection>,
     registry: Arc<Registry>,
-    /// Where each uid lives.
+    /// uid -> object.
     uids: HashMap<String, (ResourceId, Key)>,
-    /// Owner's uid -> what names it as an owner.
+    /// uid of an owner -> its dependents.
     dependents: HashMap<String, BTreeSet<(ResourceId, Key)>>,
     feed: UnboundedSender<Arc<Change>>,
 }
@@ -162,33 +165,33 @@ impl State {
         state
     }
 
-    /// The newest resource version.
+    /// Returns the latest resource version.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The kinds served now.
+    /// Returns the kinds being served.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
-    /// The objects of a resource, once it is served.
+    /// Returns the collection of a resource, if it is served.
     pub fn collection(&self, resource: &str) -> Option<&Collection> {
         self.collections.get(resource)
     }
 
-    /// One object.
+    /// Returns an object.
     pub fn get(&self, resource: &str, key: &Key) -> Option<&Arc<Object>> {
         self.collections.get(resource)?.objects.get(key)
     }
 
-    /// The object of a uid.
+    /// Returns the object with this uid.
     pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
         let (resource, key) = self.uids.get(uid)?;
         self.get(resource, key)
     }
 
-    /// What names the object of `uid` as an owner.
+    /// Returns the dependents of the object with this uid.
     pub fn dependents(&self, uid: &str) -> impl Iterator<Item = (&ResourceId, &Arc<Object>)> {
         self.dependents
             .get(uid)
@@ -197,7 +200,7 @@ impl State {
             .filter_map(|(resource, key)| Some((resource, self.get(resource, key)?)))
     }
 
-    /// Every object of a namespace.
+    /// Returns the objects in a namespace.
     pub fn in_namespace<'a>(
         &'a self,
         namespace: &'a str,
@@ -211,7 +214,7 @@ impl State {
             })
     }
 
-    /// Every object.
+    /// Returns all objects.
     pub fn all(&self) -> impl Iterator<Item = (&ResourceId, &Arc<Object>)> {
         self.collections.iter().flat_map(|(resource, collection)| {
             collection
@@ -222,31 +225,31 @@ impl State {
     }
 
     pub(super) fn publish(&mut self, changes: Vec<Arc<Change>>, revision: u64) {
-        let mut touched = BTreeSet::new();
+        let mut changed_resources = BTreeSet::new();
         for change in changes {
             if let Some(previous) = &change.previous {
                 self.unindex(&change.resource, previous);
             }
-            if change.what != What::Deleted {
+            if change.change_type != ChangeType::Deleted {
                 self.index(&change.resource, &change.object);
             }
             self.collection_mut(&change.resource).publish(&change);
-            touched.insert(Arc::clone(&change.resource));
-            // The collector may have ended before the store; then nobody asks.
+            changed_resources.insert(Arc::clone(&change.resource));
+            // Fails if the garbage collector has ended before the store.
             let _ = self.feed.send(change);
         }
         self.revision = revision;
-        if touched.contains(DEFINITIONS) {
+        if changed_resources.contains(DEFINITIONS) {
             self.refresh_registry();
         }
-        for resource in touched {
+        for resource in changed_resources {
             self.collection_mut(&resource)
                 .changed
                 .send_replace(revision);
         }
     }
 
-    /// Ends every watch.
+    /// Ends all watches.
     pub(super) fn close(&mut self) {
         for collection in self.collections.values_mut() {
             collection.changed = watch::channel(0).0;
@@ -259,7 +262,7 @@ impl State {
             .or_insert_with(|| Collection::new(self.start))
     }
 
-    /// Follows the CustomResourceDefinitions: a collection for each kind, none for those no longer served.
+    /// Updates the served kinds from the CustomResourceDefinitions, and creates or drops their collections.
     fn refresh_registry(&mut self) {
         let custom: Vec<_> = self
             .collections
@@ -282,23 +285,23 @@ impl State {
     }
 
     fn index(&mut self, resource: &ResourceId, object: &Object) {
-        let place = (Arc::clone(resource), object.key.clone());
+        let object_ref = (Arc::clone(resource), object.key.clone());
         for owner in object.owners() {
             self.dependents
                 .entry(text(owner, "/uid").to_owned())
                 .or_default()
-                .insert(place.clone());
+                .insert(object_ref.clone());
         }
-        self.uids.insert(object.uid().to_owned(), place);
+        self.uids.insert(object.uid().to_owned(), object_ref);
     }
 
     fn unindex(&mut self, resource: &ResourceId, object: &Object) {
-        let place = (Arc::clone(resource), object.key.clone());
+        let object_ref = (Arc::clone(resource), object.key.clone());
         for owner in object.owners() {
             let uid = text(owner, "/uid");
-            if let Some(places) = self.dependents.get_mut(uid) {
-                places.remove(&place);
-                if places.is_empty() {
+            if let Some(refs) = self.dependents.get_mut(uid) {
+                refs.remove(&object_ref);
+                if refs.is_empty() {
                     self.dependents.remove(uid);
                 }
             }

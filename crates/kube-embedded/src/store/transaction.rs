@@ -1,16 +1,16 @@
-//! Writes under way: seen by those decided after them in the same batch, by nobody else until they are durable.
+//! Writes of a batch: visible to later writes of the batch, but to no reader until they are durable.
 
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Change, State, What};
+use super::{Change, ChangeType, State};
 use crate::{
     kinds::{Registry, ResourceId},
     object::{Key, Object},
 };
 
-/// The newest state, and what this batch writes on top of it.
+/// The latest state, with the writes of the batch on top.
 pub struct Transaction<'a> {
     before: &'a State,
     changes: Vec<Arc<Change>>,
@@ -28,17 +28,17 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The kinds served when the batch began.
+    /// Returns the kinds served when the batch began.
     pub fn registry(&self) -> &Arc<Registry> {
         self.before.registry()
     }
 
-    /// The state when the batch began: for reads that may be a moment old.
+    /// Returns the state when the batch began.
     pub fn before(&self) -> &State {
         self.before
     }
 
-    /// One object as it is now.
+    /// Returns an object, including writes of the batch.
     pub fn get(&self, resource: &ResourceId, key: &Key) -> Option<Arc<Object>> {
         match self.newest.get(&(Arc::clone(resource), key.clone())) {
             Some(object) => object.clone(),
@@ -50,34 +50,34 @@ impl<'a> Transaction<'a> {
     pub fn put(&mut self, resource: &ResourceId, key: Key, value: Value) -> Arc<Object> {
         self.revision += 1;
         let previous = self.get(resource, &key);
-        let what = if previous.is_some() {
-            What::Modified
+        let change_type = if previous.is_some() {
+            ChangeType::Modified
         } else {
-            What::Added
+            ChangeType::Added
         };
         let object = Arc::new(Object::new(key, self.revision, value));
-        self.record(what, resource, &object, previous);
+        self.record(change_type, resource, &object, previous);
         object
     }
 
-    /// Removes an object; `last` is what watches are told it was, under the next resource version.
+    /// Removes an object, under the next resource version. Watches receive `last`.
     pub fn remove(&mut self, resource: &ResourceId, key: &Key, last: Value) -> Option<Arc<Object>> {
         let previous = self.get(resource, key)?;
         self.revision += 1;
         let object = Arc::new(Object::new(key.clone(), self.revision, last));
-        self.record(What::Deleted, resource, &object, Some(previous));
+        self.record(ChangeType::Deleted, resource, &object, Some(previous));
         Some(object)
     }
 
     fn record(
         &mut self,
-        what: What,
+        change_type: ChangeType,
         resource: &ResourceId,
         object: &Arc<Object>,
         previous: Option<Arc<Object>>,
     ) {
         let change = Arc::new(Change {
-            what,
+            change_type,
             resource: Arc::clone(resource),
             object: Arc::clone(object),
             previous,
@@ -87,17 +87,17 @@ impl<'a> Transaction<'a> {
     }
 
     fn remember(&mut self, change: &Change) {
-        let place = (Arc::clone(&change.resource), change.object.key.clone());
-        let now = (change.what != What::Deleted).then(|| Arc::clone(&change.object));
-        self.newest.insert(place, now);
+        let object_ref = (Arc::clone(&change.resource), change.object.key.clone());
+        let now = (change.change_type != ChangeType::Deleted).then(|| Arc::clone(&change.object));
+        self.newest.insert(object_ref, now);
     }
 
-    /// A point to come back to.
+    /// Returns a point to roll back to.
     pub(super) fn mark(&self) -> usize {
         self.changes.len()
     }
 
-    /// Forgets everything written since `mark`.
+    /// Discards the writes since `mark`.
     pub(super) fn roll_back(&mut self, mark: usize) {
         if self.changes.len() == mark {
             return;

@@ -1,4 +1,4 @@
-//! The columns of built-in kinds, as users of Kubernetes know them.
+//! Columns of built-in kinds, as in Kubernetes.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,12 +12,12 @@ use crate::{
     object::{list, text},
 };
 
-/// One column, and how its cell is made of an object.
+/// A column, and the function for its cell.
 pub struct Column {
     pub name: &'static str,
     /// `string` or `integer`.
     pub kind: &'static str,
-    /// Only in wide output.
+    /// Whether the column is in wide output only.
     pub wide: bool,
     pub cell: fn(&Value, Timestamp) -> Value,
 }
@@ -53,7 +53,7 @@ const AGE: Column = shown("Age", "string", |object, now| {
     since(&object["metadata"]["creationTimestamp"], now).into()
 });
 
-/// The columns of the kind whose objects are kept at `resource`; name and age of one that is not in the table.
+/// Returns the columns of the kind stored as `resource`; name and age for unknown ones.
 pub fn columns(resource: &str) -> &'static [Column] {
     match resource {
         NAMESPACES => {
@@ -229,7 +229,7 @@ fn claim_status(claim: &Value, _: Timestamp) -> Value {
     }
 }
 
-/// A claim has what it got once it has a volume.
+/// Returns a cell that is empty until the claim has a volume.
 fn if_bound(claim: &Value, cell: String) -> Value {
     if text(claim, "/spec/volumeName").is_empty() {
         String::new()
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_users_of_kubernetes_expect() {
+    fn rows_match_kubernetes() {
         let metadata = json!({"name": "x", "creationTimestamp": "2024-01-01T00:00:00Z"});
         for (resource, object, expected) in [
             (

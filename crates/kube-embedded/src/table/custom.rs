@@ -1,4 +1,4 @@
-//! The columns that a CustomResourceDefinition asks for.
+//! Columns of custom resources, from `additionalPrinterColumns`.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::{
     object::{list, text},
 };
 
-/// One printer column.
+/// A printer column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     name: String,
@@ -17,13 +17,13 @@ pub struct Column {
     kind: String,
     format: String,
     description: String,
-    /// 0: always shown; more: only in wide output.
+    /// 0: always shown; greater: only in wide output.
     priority: i64,
-    /// `None`: no path that can be followed; the cell stays empty.
+    /// `None`: not a supported path; the cell stays empty.
     path: Option<JsonPath>,
 }
 
-/// The columns of one version of a definition; without any, the age alone.
+/// Returns the columns of a version of a definition; by default, the age.
 pub fn columns(version: &Value) -> Vec<Column> {
     let asked = list(version, "/additionalPrinterColumns");
     if asked.is_empty() {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_what_the_paths_lead_to_in_the_type_of_the_column() {
+    fn cells_have_type_of_column() {
         let object = json!({
             "metadata": {"name": "r", "creationTimestamp": "2024-01-01T00:00:00Z"},
             "spec": {"count": 3, "ids": ["a", "b"], "on": true, "ratio": 0.5},

@@ -1,4 +1,4 @@
-//! What a job's row says.
+//! Cells of a Job.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::values::between;
 use crate::object::{list, text};
 
-/// In one word, how the job stands.
+/// Returns the status in one word.
 pub fn status(job: &Value) -> &'static str {
     let has = |kind: &str| {
         list(job, "/status/conditions")
@@ -30,7 +30,7 @@ pub fn status(job: &Value) -> &'static str {
     }
 }
 
-/// `1/3`: done, and wanted.
+/// Returns succeeded and wanted completions, as `1/3`.
 pub fn completions(job: &Value) -> String {
     let number = |value: &Value| value.as_i64();
     let done = number(&job["status"]["succeeded"]).unwrap_or(0);
@@ -44,7 +44,7 @@ pub fn completions(job: &Value) -> String {
     }
 }
 
-/// How long it took, or takes so far.
+/// Returns the duration, until now if the Job is running.
 pub fn duration(job: &Value, now: Timestamp) -> String {
     let time = |pointer: &str| text(job, pointer).parse::<Timestamp>().ok();
     time("/status/startTime").map_or_else(String::new, |start| {
@@ -52,7 +52,7 @@ pub fn duration(job: &Value, now: Timestamp) -> String {
     })
 }
 
-/// One field of each container.
+/// Returns a field of each container, comma-separated.
 pub fn containers(job: &Value, field: &str) -> String {
     let all: Vec<&str> = list(job, "/spec/template/spec/containers")
         .iter()
@@ -61,7 +61,7 @@ pub fn containers(job: &Value, field: &str) -> String {
     all.join(",")
 }
 
-/// The labels its pods are known by.
+/// Returns the label selector of its pods.
 pub fn selector(job: &Value) -> String {
     let labels = job["spec"]["selector"]["matchLabels"].as_object();
     let all: Vec<String> = labels
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_says_how_it_stands() {
+    fn returns_job_status() {
         let condition =
             |kind: &str| json!({"status": {"conditions": [{"type": kind, "status": "True"}]}});
         for (job, expected) in [

@@ -1,4 +1,4 @@
-//! What a pod's row says: the reason that matters most, over the phase.
+//! Cells of a pod. The status is the most specific reason, not just the phase.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,14 +10,14 @@ fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or(0)
 }
 
-/// An init container that runs as long as the pod, and counts as one of its containers.
+/// Returns whether an init container is a sidecar, which counts as one of the pod's containers.
 fn is_sidecar(pod: &Value, name: &str) -> bool {
     list(pod, "/spec/initContainers")
         .iter()
         .any(|container| container["name"] == name && container["restartPolicy"] == "Always")
 }
 
-/// The containers a pod is judged by.
+/// Returns the statuses of sidecars and main containers.
 fn long_lived(pod: &Value) -> impl Iterator<Item = &Value> {
     let sidecars = list(pod, "/status/initContainerStatuses")
         .iter()
@@ -25,7 +25,7 @@ fn long_lived(pod: &Value) -> impl Iterator<Item = &Value> {
     sidecars.chain(list(pod, "/status/containerStatuses"))
 }
 
-/// `1/2`: containers that are ready, and all.
+/// Returns ready and all containers, as `1/2`.
 pub fn ready(pod: &Value) -> String {
     let sidecars = list(pod, "/spec/initContainers")
         .iter()
@@ -37,7 +37,7 @@ pub fn ready(pod: &Value) -> String {
     format!("{ready}/{all}")
 }
 
-/// How often its containers were started again, and when last.
+/// Returns the number of restarts, and the time since the last.
 pub fn restarts(pod: &Value, now: Timestamp) -> String {
     let initializing = list(pod, "/status/initContainerStatuses")
         .iter()
@@ -67,7 +67,7 @@ fn init_done(status: &Value) -> bool {
         .is_some_and(|ended| number(&ended["exitCode"]) == 0)
 }
 
-/// In one word (or few), how the pod stands.
+/// Returns the status in a few words.
 pub fn status(pod: &Value) -> String {
     let own_reason = text(pod, "/status/reason");
     let mut reason = match own_reason {
@@ -106,7 +106,7 @@ pub fn status(pod: &Value) -> String {
     }
 }
 
-/// Why a container does not run; `None` when it does.
+/// Returns why a container does not run; `None` if it does.
 fn stopped(status: &Value) -> Option<String> {
     let waiting = text(status, "/state/waiting/reason");
     if !waiting.is_empty() {
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_says_why_it_does_not_run() {
+    fn status_is_most_specific_reason() {
         let with = |status: Value| json!({"spec": {"containers": [{"name": "c"}], "initContainers": [{"name": "i"}, {"name": "j"}]}, "status": status});
         let state = |state: Value| json!([{"name": "c", "state": state}]);
         for (pod, expected) in [
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_and_ready_containers_are_counted() {
+    fn counts_restarts_and_ready_containers() {
         let pod = json!({
             "spec": {"containers": [{"name": "a"}, {"name": "b"}]},
             "status": {"containerStatuses": [

@@ -1,14 +1,14 @@
-//! What cells are made of: ages, and text that says that there is nothing.
+//! Formatting of cells: ages and missing values.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Where a value is missing.
+/// Placeholder of a missing value.
 pub const NONE: &str = "<none>";
 const UNKNOWN: &str = "<unknown>";
 const INVALID: &str = "<invalid>";
 
-/// How long ago a time was; `<unknown>` without one.
+/// Returns the time since `time`; `<unknown>` if there is none.
 pub fn since(time: &Value, now: Timestamp) -> String {
     match time.as_str().unwrap_or_default() {
         "" => UNKNOWN.to_owned(),
@@ -18,17 +18,17 @@ pub fn since(time: &Value, now: Timestamp) -> String {
     }
 }
 
-/// The time between two, in the two units that say most.
+/// Returns the duration between two times, in at most two units.
 pub fn between(from: Timestamp, to: Timestamp) -> String {
     human(to.as_second() - from.as_second())
 }
 
-/// Text, or that there is none.
+/// Returns `text`, or `<none>` if it is empty.
 pub fn or_none(text: &str) -> Value {
     if text.is_empty() { NONE } else { text }.into()
 }
 
-/// A duration as Kubernetes writes it: exact while it is short, round when it is long.
+/// Formats a duration like Kubernetes: exact when short, rounded when long.
 fn human(seconds: i64) -> String {
     let two = |big: i64, unit: &str, small: i64, small_unit: &str| {
         if small == 0 {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_written_as_kubernetes_writes_them() {
+    fn formats_ages_like_kubernetes() {
         const HOUR: i64 = 3600;
         const DAY: i64 = 24 * HOUR;
         for (seconds, expected) in [

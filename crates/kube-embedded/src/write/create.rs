@@ -1,9 +1,10 @@
-//! Adding an object: its name, its identity, the namespace it goes to.
+//! Creation of objects: name, identity and namespace.
 
 use serde_json::{Value, json};
 
 use super::{
-    WriteOptions, Written, check_body, keep_rules, now, prune, refuse, settle, stored, unreadable,
+    WriteOptions, WriteResult, cannot_be_handled_as, check_body, check_rules, default_and_validate,
+    fail_if_invalid, now, prune, to_stored,
 };
 use crate::{
     apply::Managers,
@@ -16,29 +17,29 @@ use crate::{
     store::Transaction,
 };
 
-/// Adds an object. `namespace` is empty for cluster-scoped kinds.
+/// Creates an object. `namespace` is empty for cluster-scoped kinds.
 pub fn create(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     namespace: &str,
     mut body: Value,
     options: &WriteOptions,
-) -> Result<Written, StatusError> {
+) -> Result<WriteResult, StatusError> {
     check_body(kind, &mut body)?;
-    let value = stored(kind, body);
-    create_owned(transaction, kind, namespace, value, options, None)
+    let value = to_stored(kind, body);
+    create_with_managers(transaction, kind, namespace, value, options, None)
 }
 
-/// Adds an object in its stored form; without `managers`, the writer owns all of it.
-pub(super) fn create_owned(
+/// Creates an object from its stored form. Without `managers`, the writer owns all fields.
+pub(super) fn create_with_managers(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     namespace: &str,
     mut value: Value,
     options: &WriteOptions,
     managers: Option<Managers>,
-) -> Result<Written, StatusError> {
-    let key = name_new(kind, namespace, &mut value)?;
+) -> Result<WriteResult, StatusError> {
+    let key = set_name(kind, namespace, &mut value)?;
     check_namespace(transaction, kind, &key)?;
     if transaction.get(&kind.resource, &key).is_some() {
         return Err(StatusError::already_exists(kind, &key.name));
@@ -70,11 +71,13 @@ pub(super) fn create_owned(
     if kind.status {
         map_mut(&mut value).shift_remove("status");
     }
-    let warnings = prune(kind, &mut value, options, |why| unreadable(kind, &why))?;
-    settle(kind, &mut value, None, &key.name)?;
-    keep_rules(kind, &value, None, &key.name, options.rules)?;
+    let warnings = prune(kind, &mut value, options, |why| {
+        cannot_be_handled_as(kind, &why)
+    })?;
+    default_and_validate(kind, &mut value, None, &key.name)?;
+    check_rules(kind, &value, None, &key.name, options.rules)?;
     builtin::prepare_for_create(kind, &mut value, &now, options.rules);
-    refuse(kind, &key.name, &builtin::validate(kind, &value, None))?;
+    fail_if_invalid(kind, &key.name, &builtin::validate(kind, &value, None))?;
     let managers = managers.unwrap_or_else(|| {
         let mut managers = Managers::default();
         let writer = options.writer(kind, false, &now);
@@ -83,11 +86,11 @@ pub(super) fn create_owned(
     });
     managers.write(&mut value);
     let object = transaction.put(&kind.resource, key, value);
-    Written::new(kind, object, warnings, options)
+    WriteResult::new(kind, object, warnings, options)
 }
 
-/// Gives a new object its name and namespace.
-fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, StatusError> {
+/// Sets the name and namespace of a new object.
+fn set_name(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, StatusError> {
     let sent = text(value, "/metadata/namespace").to_owned();
     let metadata = metadata_mut(value);
     if kind.namespaced {
@@ -119,7 +122,7 @@ fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, Stat
             };
             return Err(StatusError::invalid(kind, "", &[cause]));
         }
-        // A generated name must leave room for what is made from it.
+        // Leave room for names derived from this one, as Kubernetes does.
         let prefix: String = prefix.chars().take(58).collect();
         name = format!("{prefix}{}", random_suffix());
         metadata.insert("name".into(), name.clone().into());
@@ -136,7 +139,7 @@ fn name_new(kind: &Kind, namespace: &str, value: &mut Value) -> Result<Key, Stat
     Ok(Key::new(if kind.namespaced { namespace } else { "" }, name))
 }
 
-/// Five characters that spell no word.
+/// Returns five random characters that cannot spell a word.
 fn random_suffix() -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     uuid::Uuid::new_v4()
@@ -166,11 +169,11 @@ fn check_namespace(
         let why = format!(
             "unable to create new content in namespace {name} because it is being terminated"
         );
-        let mut failure = StatusError::forbidden(kind, &key.name, why);
-        if let Some(details) = &mut failure.details {
+        let mut error = StatusError::forbidden(kind, &key.name, why);
+        if let Some(details) = &mut error.details {
             details["causes"] = json!([{"reason": "NamespaceTerminating", "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
         }
-        return Err(failure);
+        return Err(error);
     }
     Ok(())
 }

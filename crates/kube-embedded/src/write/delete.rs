@@ -1,4 +1,4 @@
-//! Deleting an object: at once, or when nothing holds it any more; and what becomes of its dependents.
+//! Deletion of objects: immediate, or once no finalizer or grace period is left.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::{
 /// Finalizer of a foreground deletion: the object waits for its dependents.
 pub const FOREGROUND: &str = "foregroundDeletion";
 
-/// Finalizer of an orphaning deletion: the object waits until its dependents are let go.
+/// Finalizer of an orphaning deletion: the object waits until its dependents are released.
 pub const ORPHAN: &str = "orphan";
 
-/// Holds a namespace until what is in it is gone.
+/// Finalizer of a namespace, until its content is gone.
 pub const NAMESPACE_CONTENT: &str = "kubernetes";
 
-/// Namespaces that no cluster is without.
-const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+/// Namespaces that cannot be deleted.
+const PERMANENT_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-/// What a deletion is told.
+/// Options of a deletion.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
     pub uid: Option<String>,
@@ -35,7 +35,7 @@ pub struct DeleteOptions {
     pub grace_period: Option<i64>,
 }
 
-/// What becomes of the dependents of a deleted object.
+/// What to do about the dependents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     Orphan,
@@ -44,8 +44,8 @@ pub enum Propagation {
 }
 
 impl DeleteOptions {
-    /// Reads the body of a DELETE.
-    pub fn read(body: &Value) -> Result<Self, StatusError> {
+    /// Parses the body of a DELETE.
+    pub fn parse(body: &Value) -> Result<Self, StatusError> {
         let string = |pointer: &str| {
             body.pointer(pointer)
                 .and_then(Value::as_str)
@@ -57,7 +57,7 @@ impl DeleteOptions {
             propagation: None,
             grace_period: body["gracePeriodSeconds"].as_i64(),
         };
-        options.propagate(body["propagationPolicy"].as_str().unwrap_or_default())?;
+        options.set_propagation(body["propagationPolicy"].as_str().unwrap_or_default())?;
         if let Some(orphan) = body["orphanDependents"].as_bool() {
             if options.propagation.is_some() {
                 return Err(StatusError::unprocessable(
@@ -73,8 +73,8 @@ impl DeleteOptions {
         Ok(options)
     }
 
-    /// Takes a propagation policy by name; "" changes nothing.
-    pub fn propagate(&mut self, policy: &str) -> Result<(), StatusError> {
+    /// Sets the propagation policy by name; "" changes nothing.
+    pub fn set_propagation(&mut self, policy: &str) -> Result<(), StatusError> {
         self.propagation = match policy {
             "" => self.propagation,
             "Orphan" => Some(Propagation::Orphan),
@@ -90,16 +90,16 @@ impl DeleteOptions {
     }
 }
 
-/// What a deletion came to.
+/// Result of a deletion.
 #[derive(Debug)]
 pub enum Deleted {
-    /// The object is gone.
-    Gone(Arc<Object>),
-    /// Its deletion has begun; something holds it.
-    Begun(Arc<Object>),
+    /// The object has been removed.
+    Removed(Arc<Object>),
+    /// The deletion timestamp is set; finalizers or the grace period delay the removal.
+    Terminating(Arc<Object>),
 }
 
-/// Deletes an object, or begins to.
+/// Deletes an object, or sets its deletion timestamp.
 pub fn delete(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
@@ -109,7 +109,7 @@ pub fn delete(
     let current = transaction
         .get(&kind.resource, key)
         .ok_or_else(|| StatusError::not_found(kind, &key.name))?;
-    if &*kind.resource == NAMESPACES && IMMORTAL.contains(&key.name.as_str()) {
+    if &*kind.resource == NAMESPACES && PERMANENT_NAMESPACES.contains(&key.name.as_str()) {
         let why = "this namespace may not be deleted";
         return Err(StatusError::forbidden(kind, &key.name, why));
     }
@@ -133,7 +133,7 @@ pub fn delete(
     } else {
         Propagation::Background
     };
-    // Deleting again says nothing new about the dependents unless it says so.
+    // A repeated deletion keeps the propagation policy, unless it names one.
     let propagation = match options.propagation {
         None if current.is_deleting() => None,
         None => Some(default),
@@ -154,18 +154,18 @@ pub fn delete(
     }
     let grace = grace_period(kind, &value, options);
     let metadata = metadata_mut(&mut value);
-    let begun = metadata
+    let earlier = metadata
         .get("deletionGracePeriodSeconds")
         .and_then(Value::as_i64);
-    let grace = begun.map_or(grace, |begun| grace.min(begun));
-    if begun.is_none() || begun != Some(grace) {
+    let grace = earlier.map_or(grace, |earlier| grace.min(earlier));
+    if earlier.is_none() || earlier != Some(grace) {
         let at = Timestamp::now() + jiff::SignedDuration::from_secs(grace);
         metadata.insert(
             "deletionTimestamp".into(),
             at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
         );
         metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
-        if kind.generation && begun.is_none() {
+        if kind.generation && earlier.is_none() {
             let generation = metadata
                 .get("generation")
                 .and_then(Value::as_i64)
@@ -176,16 +176,16 @@ pub fn delete(
     if finalizers(&value).next().is_none() && grace == 0 {
         return transaction
             .remove(&kind.resource, key, value)
-            .map(Deleted::Gone)
+            .map(Deleted::Removed)
             .ok_or_else(|| StatusError::not_found(kind, &key.name));
     }
     if value == current.value {
-        return Ok(Deleted::Begun(current));
+        return Ok(Deleted::Terminating(current));
     }
-    replace(transaction, kind, key, value).map(Deleted::Begun)
+    replace(transaction, kind, key, value).map(Deleted::Terminating)
 }
 
-/// Seconds a deleted pod may go on; nothing else has them.
+/// Returns the grace period of a pod in seconds; 0 for other kinds.
 fn grace_period(kind: &Kind, value: &Value, options: &DeleteOptions) -> i64 {
     let finished = matches!(text(value, "/status/phase"), "Succeeded" | "Failed");
     if &*kind.resource != PODS || text(value, "/spec/nodeName").is_empty() || finished {

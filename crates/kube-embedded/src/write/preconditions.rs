@@ -1,4 +1,4 @@
-//! What a writer expects of the object: its name, its uid, the version it read.
+//! Preconditions of an edit: name, namespace, uid and resource version.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     status::{Cause, StatusError},
 };
 
-/// Refuses an edit that names another object, or a version that is not the newest. `put`: the whole object was sent.
+/// Checks that an edit names this object, at its latest version. `put`: the whole object was sent.
 pub(super) fn check(
     kind: &Kind,
     key: &Key,
@@ -40,7 +40,7 @@ pub(super) fn check(
             );
             return Err(StatusError::conflict(kind, &key.name, why));
         }
-        // A patch of the status takes any uid, as the real server does.
+        // The API server accepts any uid in a patch of the status.
         if !status {
             let cause = Cause::invalid("metadata.uid", &Value::from(uid), "field is immutable");
             return Err(StatusError::invalid(kind, &key.name, &[cause]));

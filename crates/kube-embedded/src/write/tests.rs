@@ -72,7 +72,7 @@ impl Scene {
         resource: &str,
         body: Value,
         options: WriteOptions,
-    ) -> Result<Written, StatusError> {
+    ) -> Result<WriteResult, StatusError> {
         self.on(resource, move |transaction, kind| {
             let namespace = if kind.namespaced { NAMESPACE } else { "" };
             create(transaction, kind, namespace, body, &options)
@@ -96,7 +96,7 @@ impl Scene {
         let name = name.to_owned();
         self.on(resource, move |transaction, kind| {
             let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);
-            let written = change(transaction, kind, &key, status, edit, &options)?;
+            let written = update(transaction, kind, &key, status, edit, &options)?;
             Ok(written.object.value.clone())
         })
         .await
@@ -121,7 +121,7 @@ impl Scene {
         let name = name.to_owned();
         self.on(resource, move |transaction, kind| {
             let key = Key::new(if kind.namespaced { NAMESPACE } else { "" }, name);
-            delete(transaction, kind, &key, &DeleteOptions::read(&body)?)
+            delete(transaction, kind, &key, &DeleteOptions::parse(&body)?)
         })
         .await
     }
@@ -136,7 +136,7 @@ impl Scene {
 fn options(manager: &str) -> WriteOptions {
     WriteOptions {
         manager: manager.to_owned(),
-        unknown: Unknown::Warn,
+        field_validation: FieldValidation::Warn,
         rules: &[],
     }
 }
@@ -149,9 +149,9 @@ fn pod_template() -> Value {
     json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}})
 }
 
-/// Each object is created; then the edit is refused as said, and leaves nothing behind.
+/// Creates each object; the edit then fails with the expected error and changes nothing.
 #[tokio::test]
-async fn edits_that_kubernetes_refuses_are_refused_in_its_words() {
+async fn rejects_edits_like_kubernetes() {
     let scene = Scene::new().await;
     let merge = |patch: Value| Edit::Patch(PatchType::Merge, patch);
     let secret = json!({"type": "Opaque", "stringData": {"a": "1"}});
@@ -365,15 +365,15 @@ async fn edits_that_kubernetes_refuses_are_refused_in_its_words() {
         scene.create(resource, object).await.unwrap();
         let before = scene.get(resource, &name);
         let what = format!("{number} {resource} {edit:.200?}");
-        let failure = scene.edit(resource, &name, edit).await.expect_err(&what);
-        assert_eq!(failure.code, code, "{what}: {failure}");
-        assert!(failure.message.contains(why), "{what}: {failure:.300}");
+        let error = scene.edit(resource, &name, edit).await.expect_err(&what);
+        assert_eq!(error.code, code, "{what}: {error}");
+        assert!(error.message.contains(why), "{what}: {error:.300}");
         assert_eq!(scene.get(resource, &name), before, "{what}");
     }
 }
 
 #[tokio::test]
-async fn edits_that_kubernetes_takes_are_taken() {
+async fn accepts_edits_like_kubernetes() {
     let scene = Scene::new().await;
     let claim = json!({"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
     scene.create("persistentvolumeclaims", claim).await.unwrap();
@@ -412,7 +412,7 @@ async fn edits_that_kubernetes_takes_are_taken() {
 }
 
 #[tokio::test]
-async fn new_objects_are_refused_in_kubernetes_words() {
+async fn rejects_creates_like_kubernetes() {
     let scene = Scene::new().await;
     for (resource, body, code, why) in [
         (
@@ -513,9 +513,9 @@ async fn new_objects_are_refused_in_kubernetes_words() {
             body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["type"] =
                 Value::Null;
         }
-        let failure = scene.create(resource, body.clone()).await.expect_err(why);
-        assert_eq!(failure.code, code, "{why}: {failure}");
-        assert!(failure.message.contains(why), "{why}: {failure}");
+        let error = scene.create(resource, body.clone()).await.expect_err(why);
+        assert_eq!(error.code, code, "{why}: {error}");
+        assert!(error.message.contains(why), "{why}: {error}");
     }
 }
 
@@ -538,7 +538,7 @@ async fn objects_stay_shallow_enough_to_be_read_again() {
 }
 
 #[tokio::test]
-async fn names_are_generated_and_differ() {
+async fn generates_unique_names() {
     let scene = Scene::new().await;
     let body = json!({"metadata": {"generateName": "a-"}});
     let one = scene.create("configmaps", body.clone()).await.unwrap();
@@ -557,7 +557,7 @@ async fn names_are_generated_and_differ() {
 }
 
 #[tokio::test]
-async fn fields_nobody_knows_are_dropped_told_or_refused_as_the_writer_asks() {
+async fn field_validation_of_unknown_fields() {
     let scene = Scene::new().await;
     let pod = json!({"metadata": {"name": "p", "colour": "red"}, "spec": {"containers": [{"name": "c", "image": "i", "imag": "typo"}]}});
     let thing = json!({"metadata": {"name": "t", "colour": "red"}, "spec": {"sise": 1, "free": {"any": 1}}});
@@ -569,12 +569,12 @@ async fn fields_nobody_knows_are_dropped_told_or_refused_as_the_writer_asks() {
             ["metadata.colour", "spec.sise"],
         ),
     ] {
-        let with = |unknown| WriteOptions {
-            unknown,
+        let with = |field_validation| WriteOptions {
+            field_validation,
             ..options("tester")
         };
         let refused = scene
-            .create_as(resource, body.clone(), with(Unknown::Refuse))
+            .create_as(resource, body.clone(), with(FieldValidation::Strict))
             .await;
         let message = refused.unwrap_err().message;
         assert!(message.contains("cannot be handled as a"), "{message}");
@@ -582,7 +582,7 @@ async fn fields_nobody_knows_are_dropped_told_or_refused_as_the_writer_asks() {
         let expected = format!("strict decoding error: {}", list.join(", "));
         assert!(message.ends_with(&expected), "{message}");
         let told = scene
-            .create_as(resource, body.clone(), with(Unknown::Warn))
+            .create_as(resource, body.clone(), with(FieldValidation::Warn))
             .await
             .unwrap();
         assert_eq!(told.warnings, list);
@@ -597,7 +597,7 @@ async fn fields_nobody_knows_are_dropped_told_or_refused_as_the_writer_asks() {
             .await
             .unwrap();
         let quiet = scene
-            .create_as(resource, body, with(Unknown::Ignore))
+            .create_as(resource, body, with(FieldValidation::Ignore))
             .await
             .unwrap();
         assert_eq!(quiet.warnings, [""; 0]);
@@ -609,7 +609,7 @@ async fn fields_nobody_knows_are_dropped_told_or_refused_as_the_writer_asks() {
 }
 
 #[tokio::test]
-async fn times_are_values_and_not_texts() {
+async fn equal_times_are_no_change() {
     let scene = Scene::new().await;
     let made = scene.create("configmaps", map("m")).await.unwrap();
     let mut sent = made.clone();
@@ -634,7 +634,7 @@ async fn times_are_values_and_not_texts() {
 }
 
 #[tokio::test]
-async fn rules_in_cel_are_kept_with_a_warning_and_a_condition() {
+async fn cel_rules_give_warning_and_condition() {
     let scene = Scene::new().await;
     let mut body = definition("ruled", "Ruled", &json!({}));
     let rules = json!([{"rule": "self.size > 0", "message": "too small"}]);
@@ -645,7 +645,7 @@ async fn rules_in_cel_are_kept_with_a_warning_and_a_condition() {
         .await
         .unwrap();
     assert!(
-        matches!(&written.warnings[..], [one] if one.contains("x-kubernetes-validations are not evaluated")),
+        matches!(&written.warnings[..], [one] if one.contains("does not evaluate x-kubernetes-validations")),
         "{:?}",
         written.warnings
     );
@@ -673,7 +673,7 @@ async fn rules_in_cel_are_kept_with_a_warning_and_a_condition() {
 }
 
 #[tokio::test]
-async fn rules_that_somebody_judges_by_refuse_what_breaks_them_and_need_no_warning() {
+async fn validation_rules_reject_violations() {
     fn small(new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
         let size = |object: &Value| object["spec"]["size"].as_i64().unwrap_or_default();
         let shrinks = old.is_some_and(|old| size(new) < size(old));
@@ -720,7 +720,7 @@ async fn rules_that_somebody_judges_by_refuse_what_breaks_them_and_need_no_warni
 }
 
 #[tokio::test]
-async fn spec_and_status_are_written_apart_and_only_the_spec_counts_generations() {
+async fn spec_and_status_are_separate() {
     let scene = Scene::new().await;
     let both = json!({"spec": {"size": 2}, "status": {"phase": "X"}});
     let patch = || Edit::Patch(PatchType::Merge, both.clone());
@@ -738,7 +738,10 @@ async fn spec_and_status_are_written_apart_and_only_the_spec_counts_generations(
         assert_eq!(edited.get("status").is_none(), own_status, "{resource}");
         let label = json!({"metadata": {"labels": {"a": "b"}, "generation": 7, "deletionTimestamp": "1999-01-01T00:00:00Z"}});
         let labelled = scene.merge(resource, "t", label).await.unwrap();
-        assert_eq!(labelled["metadata"]["generation"], 2, "metadata is no spec");
+        assert_eq!(
+            labelled["metadata"]["generation"], 2,
+            "metadata does not count"
+        );
         assert_eq!(labelled["metadata"].get("deletionTimestamp"), None);
         let same = scene.edit(resource, "t", patch()).await.unwrap();
         assert_eq!(same, labelled, "nothing changed, nothing is written");
@@ -778,12 +781,12 @@ async fn spec_and_status_are_written_apart_and_only_the_spec_counts_generations(
     assert_eq!(
         replaced.unwrap()["spec"],
         json!({"size": 1, "note": null}),
-        "defaulted where null may not be"
+        "a null that is not allowed takes the default"
     );
 }
 
 #[tokio::test]
-async fn deletions_keep_to_their_preconditions_and_finalizers() {
+async fn delete_honors_preconditions_and_finalizers() {
     let scene = Scene::new().await;
     let mut held = map("m");
     held["metadata"]["finalizers"] = json!(["example.org/f"]);
@@ -810,13 +813,13 @@ async fn deletions_keep_to_their_preconditions_and_finalizers() {
             "cannot be both set",
         ),
     ] {
-        let failure = scene.delete("configmaps", "m", body).await.unwrap_err();
-        assert_eq!(failure.code, code, "{failure}");
-        assert!(failure.message.contains(why), "{failure}");
+        let error = scene.delete("configmaps", "m", body).await.unwrap_err();
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.contains(why), "{error}");
     }
     assert_eq!(scene.get("configmaps", "m").as_ref(), Some(&made));
     let right = json!({"preconditions": {"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]}});
-    let Deleted::Begun(object) = scene.delete("configmaps", "m", right).await.unwrap() else {
+    let Deleted::Terminating(object) = scene.delete("configmaps", "m", right).await.unwrap() else {
         panic!("a finalizer holds it");
     };
     assert!(object.is_deleting());
@@ -832,7 +835,7 @@ async fn deletions_keep_to_their_preconditions_and_finalizers() {
     let after = scene.merge("configmaps", "m", undelete).await.unwrap();
     assert!(
         after["metadata"]["deletionTimestamp"].is_string(),
-        "it cannot be taken back"
+        "a deletion cannot be undone"
     );
     scene
         .merge("configmaps", "m", json!({"metadata": {"finalizers": null}}))
@@ -855,7 +858,7 @@ async fn deletions_keep_to_their_preconditions_and_finalizers() {
 }
 
 #[tokio::test]
-async fn an_object_that_was_applied_by_the_client_moves_to_server_side_apply() {
+async fn migrates_client_side_apply() {
     let scene = Scene::new().await;
     let by_client = options("kubectl-client-side-apply");
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1", "b": "1"}});
@@ -888,7 +891,7 @@ async fn an_object_that_was_applied_by_the_client_moves_to_server_side_apply() {
         refused.details.unwrap()["causes"][0]["message"],
         format!("conflict with {by}")
     );
-    // What kubectl sends to hand the fields over (k8s.io/client-go/util/csaupgrade).
+    // The patch kubectl sends to transfer the fields (k8s.io/client-go/util/csaupgrade).
     let mut managers = scene.get("configmaps", "m").unwrap()["metadata"]["managedFields"].clone();
     managers[0]["manager"] = "kubectl".into();
     managers[0]["operation"] = "Apply".into();
@@ -913,7 +916,7 @@ async fn an_object_that_was_applied_by_the_client_moves_to_server_side_apply() {
     assert_eq!(
         stale.unwrap_err().code,
         409,
-        "the version it was read at is asked for"
+        "the patch requires the version that was read"
     );
     changed["data"] = json!({"a": "2"});
     let after = scene
@@ -929,16 +932,16 @@ async fn an_object_that_was_applied_by_the_client_moves_to_server_side_apply() {
     assert_eq!(
         after["data"],
         json!({"a": "2"}),
-        "what is no longer applied goes"
+        "fields no longer applied are removed"
     );
-    let mut unknown = changed.clone();
-    unknown["dota"] = json!({});
+    let mut field_validation = changed.clone();
+    field_validation["dota"] = json!({});
     let refused = scene
         .edit_as(
             "configmaps",
             "m",
             false,
-            apply(&unknown, true),
+            apply(&field_validation, true),
             options("kubectl"),
         )
         .await

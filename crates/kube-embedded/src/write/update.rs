@@ -1,13 +1,13 @@
-//! Editing an object: replacing, patching, applying; what only the server writes, and what the status subresource keeps
-//! apart.
+//! Updates of objects: replace, patch and apply; system metadata, and the status subresource.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
-    WriteOptions, Written, check_body, create::create_owned, keep_rules, now, preconditions, prune,
-    refuse, settle, shown, stored, unreadable,
+    WriteOptions, WriteResult, cannot_be_handled_as, check_body, check_rules,
+    create::create_with_managers, default_and_validate, fail_if_invalid, from_stored, now,
+    preconditions, prune, to_stored,
 };
 use crate::{
     apply::Managers,
@@ -20,7 +20,7 @@ use crate::{
     store::Transaction,
 };
 
-/// How the current object becomes the new one.
+/// A change to an object.
 #[derive(Clone, Debug)]
 pub enum Edit {
     Put(Value),
@@ -28,16 +28,16 @@ pub enum Edit {
     Apply { config: Value, force: bool },
 }
 
-/// Edits an object as `kind` shows it. With `status`, only the status counts; without, everything but the status.
-/// Applying makes an object that is not there.
-pub fn change(
+/// Updates an object in the form of `kind`. With `status`, only the status changes; without, everything else. Apply
+/// creates a missing object.
+pub fn update(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,
     status: bool,
     edit: Edit,
     options: &WriteOptions,
-) -> Result<Written, StatusError> {
+) -> Result<WriteResult, StatusError> {
     let now = now();
     let writer = options.writer(kind, status, &now);
     let Some(current) = transaction.get(&kind.resource, key) else {
@@ -56,25 +56,25 @@ pub fn change(
     let mut sent = match edit {
         Edit::Put(body) => body,
         Edit::Patch(patch_type, patch) => {
-            let result = patch::carry_out(patch_type, shown(kind, old), &patch)?;
+            let result = patch::apply(patch_type, from_stored(kind, old), &patch)?;
             patched = Some(patch);
             result
         }
         Edit::Apply { mut config, force } => {
             check_config(kind, &mut config, options)?;
-            let config = stored(kind, config);
-            let live = stored(kind, shown(kind, old));
+            let config = to_stored(kind, config);
+            let live = to_stored(kind, from_stored(kind, old));
             managers.apply(&writer, &live, &config, Shape::of(kind), force)?
         }
     };
     if !applies {
         check_body(kind, &mut sent)?;
-        sent = stored(kind, sent);
+        sent = to_stored(kind, sent);
     }
     let mut new = sent;
     preconditions::check(kind, key, old, &new, status, put)?;
     if !applies && new["metadata"].get("managedFields").is_some() {
-        // Who edits them says what they are; who leaves them out leaves them as they are.
+        // Explicit managed fields replace the stored ones; without any, they stay.
         managers = Managers::read(&new);
     }
     keep_system_metadata(&mut new, old);
@@ -92,31 +92,31 @@ pub fn change(
         };
     }
     let warnings = prune(kind, &mut new, options, |why| match patched {
-        // The API server blames the patch.
+        // The API server reports this as an error of the patch.
         Some(patch) => StatusError::unprocessable(format!(
             " \"\" is invalid: patch: Invalid value: {:?}: {why}",
             patch.to_string()
         )),
-        None => unreadable(kind, &why),
+        None => cannot_be_handled_as(kind, &why),
     })?;
-    settle(kind, &mut new, Some(old), &key.name)?;
-    keep_rules(kind, &new, Some(old), &key.name, options.rules)?;
+    default_and_validate(kind, &mut new, Some(old), &key.name)?;
+    check_rules(kind, &new, Some(old), &key.name, options.rules)?;
     builtin::prepare_for_update(kind, &mut new, &now, options.rules);
-    refuse(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
+    fail_if_invalid(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
     if !applies {
         managers.update(&writer, old, &new, Shape::of(kind));
     }
     managers.write(&mut new);
     if new == *old {
-        return Written::new(kind, current, warnings, options);
+        return WriteResult::new(kind, current, warnings, options);
     }
     count_generation(kind, &mut new, old);
     let object = replace(transaction, kind, key, new)?;
-    Written::new(kind, object, warnings, options)
+    WriteResult::new(kind, object, warnings, options)
 }
 
-/// What every applied configuration must be.
+/// Checks an applied configuration.
 fn check_config(
     kind: &Kind,
     config: &mut Value,
@@ -137,11 +137,12 @@ fn check_config(
     }
     if text(config, "/apiVersion").is_empty() || text(config, "/kind").is_empty() {
         return Err(StatusError::bad_request(
-            "an applied configuration must name its apiVersion and kind",
+            "an applied configuration must have an apiVersion and a kind",
         ));
     }
     check_body(kind, config)?;
-    let mut unknown = builtin::prune(kind, config).map_err(|why| unreadable(kind, &why))?;
+    let mut unknown =
+        builtin::prune(kind, config).map_err(|why| cannot_be_handled_as(kind, &why))?;
     if let Some(schema) = &kind.schema {
         schema.prune(config, true, "", &mut unknown);
     }
@@ -163,12 +164,12 @@ fn create_applied(
     key: &Key,
     mut config: Value,
     options: &WriteOptions,
-) -> Result<Written, StatusError> {
+) -> Result<WriteResult, StatusError> {
     check_config(kind, &mut config, options)?;
     let version = text(&config, "/metadata/resourceVersion");
     let uid = text(&config, "/metadata/uid");
     if !version.is_empty() || !uid.is_empty() {
-        let why = "the object is not there, and a uid or resourceVersion was asked for";
+        let why = "the object does not exist, but a uid or resourceVersion was specified";
         return Err(StatusError::conflict(kind, &key.name, why));
     }
     let name = text(&config, "/metadata/name");
@@ -182,9 +183,9 @@ fn create_applied(
     let now = now();
     let mut managers = Managers::default();
     let writer = options.writer(kind, false, &now);
-    let config = stored(kind, config);
+    let config = to_stored(kind, config);
     managers.apply(&writer, &json!({}), &config, Shape::of(kind), true)?;
-    create_owned(
+    create_with_managers(
         transaction,
         kind,
         &key.namespace,
@@ -194,7 +195,7 @@ fn create_applied(
     )
 }
 
-/// Metadata that only the server writes.
+/// Restores the metadata that only the server writes, and drops empty fields.
 fn keep_system_metadata(new: &mut Value, old: &Value) {
     let metadata = metadata_mut(new);
     for field in [
@@ -250,7 +251,7 @@ fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
     }
     let differs = |a: &Value, b: &Value| {
         let a = a.as_object().into_iter().flatten();
-        // Without a status subresource the status is a field like any other.
+        // Without a status subresource, the status is an ordinary field.
         a.filter(|(name, _)| *name != "metadata" && !(kind.status && *name == "status"))
             .any(|(name, value)| b.get(name) != Some(value))
     };
@@ -260,7 +261,7 @@ fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
     }
 }
 
-/// Writes an object; one whose deletion has begun and that nothing holds any more goes.
+/// Writes an object, or removes it if it is being deleted and nothing delays that any longer.
 pub fn replace(
     transaction: &mut Transaction<'_>,
     kind: &Kind,

@@ -1,4 +1,4 @@
-//! Why the store's file cannot be used, in words that say what to do about it.
+//! Errors of the store's file, with what to do about them.
 
 use std::{
     any::Any,
@@ -8,29 +8,29 @@ use std::{
 
 use super::CURRENT_FORMAT;
 
-/// Why the store cannot be used. Each names the file and the way out.
+/// Reasons why the store cannot be used. Each names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    #[error("{path}: {source}; the embedded cluster keeps its objects there")]
+    #[error("cannot use the object store {path}: {source}")]
     Unusable { path: PathBuf, source: io::Error },
-    #[error("{path} is full, or may not grow ({source}); free some space and try again")]
+    #[error("cannot write the object store {path}: {source}; free some disk space and try again")]
     Full { path: PathBuf, source: io::Error },
     #[error("{path} is in use by another process")]
     InUse { path: PathBuf },
     #[error(
-        "{path} is damaged or no store of objects ({what}); put back a copy of it, or move it aside to begin with an empty cluster"
+        "{path} is damaged or not an object store ({what}); restore a backup, or move it aside to start with an empty cluster"
     )]
     Damaged { path: PathBuf, what: String },
     #[error(
-        "{path} is of format {found}, and this version reads format {CURRENT_FORMAT}; use the version that wrote it, or move it aside to begin with an empty cluster"
+        "{path} has format {found}, but this version reads format {CURRENT_FORMAT}; use the version that wrote it, or move it aside to start with an empty cluster"
     )]
     Format { path: PathBuf, found: u64 },
     #[error(
-        "{path} has lost writes: it ends at revision {revision}, but {written} was reached; put back a copy of it, or remove {witness} to go on without them"
+        "{path} has lost writes: it ends at revision {revision}, but revision {written} was written; restore a backup, or remove {guard} to continue without them"
     )]
     Behind {
         path: PathBuf,
-        witness: PathBuf,
+        guard: PathBuf,
         revision: u64,
         written: u64,
     },
@@ -39,7 +39,7 @@ pub enum DiskError {
 }
 
 impl DiskError {
-    /// An error of the system at `path`.
+    /// Returns the error for a system error at `path`.
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -51,27 +51,27 @@ impl DiskError {
     }
 }
 
-/// What went wrong with a file whose name the caller knows.
-pub(super) enum Broken {
+/// An error of the file, without its path.
+pub(super) enum FileError {
     Damaged(String),
     Format(u64),
     Redb(redb::Error),
 }
 
-impl<E: Into<redb::Error>> From<E> for Broken {
+impl<E: Into<redb::Error>> From<E> for FileError {
     fn from(error: E) -> Self {
         Self::Redb(error.into())
     }
 }
 
-impl Broken {
+impl FileError {
     pub(super) fn at(self, path: &Path) -> DiskError {
         let path = path.to_owned();
         match self {
             Self::Damaged(what) => DiskError::Damaged { path, what },
             Self::Format(found) => DiskError::Format { path, found },
             Self::Redb(redb::Error::DatabaseAlreadyOpen) => DiskError::InUse { path },
-            // redb says so of a file that is none of its own, or ends too early.
+            // redb reports a foreign or truncated file with these kinds.
             Self::Redb(redb::Error::Io(error))
                 if !matches!(
                     error.kind(),
@@ -88,9 +88,9 @@ impl Broken {
     }
 }
 
-/// What a panic said.
-pub fn spoken(panic: &(dyn Any + Send)) -> String {
+/// Returns the message of a panic.
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "it panicked".to_owned())
+        .unwrap_or_else(|| "panicked".to_owned())
 }

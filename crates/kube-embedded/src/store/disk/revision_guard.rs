@@ -1,7 +1,7 @@
-//! A second word on the last revision that was written.
+//! Detects lost commits.
 //!
-//! redb answers a damaged last commit by going back to the one before, without a word. A number beside the file, written
-//! after each commit and never waited for, shows that: the file may be ahead of it, never behind.
+//! redb silently rolls a damaged last commit back. A number in a second file, written after each commit without
+//! syncing, reveals that: the store may be ahead of the number, but never behind.
 
 use std::{
     fs::{self, File},
@@ -12,15 +12,15 @@ use std::{
 
 use super::DiskError;
 
-pub struct Witness {
+pub struct RevisionGuard {
     path: PathBuf,
     file: File,
-    /// The last revision it knows.
+    /// The last revision written.
     written: u64,
 }
 
-impl Witness {
-    /// Opens the one of `directory`, or makes it. One that cannot be read as a number says nothing.
+impl RevisionGuard {
+    /// Opens or creates the guard of `directory`. An unreadable number counts as 0.
     pub fn open(directory: &Path) -> Result<Self, DiskError> {
         let path = path(directory);
         let failed = |error| DiskError::unusable(&path, error);
@@ -42,8 +42,8 @@ impl Witness {
         })
     }
 
-    /// Removes the one of `directory`.
-    pub fn forget(directory: &Path) -> Result<(), DiskError> {
+    /// Removes the guard of `directory`.
+    pub fn remove(directory: &Path) -> Result<(), DiskError> {
         let path = path(directory);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -53,28 +53,28 @@ impl Witness {
         }
     }
 
-    /// Refuses a file at `path` that ends before what was written.
+    /// Returns an error if the store at `path` is behind the last revision written.
     pub fn check(&self, path: &Path, revision: u64) -> Result<(), DiskError> {
         if revision >= self.written {
             return Ok(());
         }
         Err(DiskError::Behind {
             path: path.to_owned(),
-            witness: self.path.clone(),
+            guard: self.path.clone(),
             revision,
             written: self.written,
         })
     }
 
-    /// Takes note of a commit.
-    pub fn note(&mut self, revision: u64) {
+    /// Records a commit.
+    pub fn record(&mut self, revision: u64) {
         self.written = revision;
-        // All of the same length: one write over the last. A number that is too low accuses nobody.
+        // Fixed width, so that each write overwrites the last. A stale (lower) number is harmless.
         if let Err(error) = self
             .file
             .write_all_at(format!("{revision:020}\n").as_bytes(), 0)
         {
-            tracing::debug!(path = %self.path.display(), %error, "the last revision is not noted");
+            tracing::debug!(path = %self.path.display(), %error, "cannot record the last revision");
         }
     }
 }

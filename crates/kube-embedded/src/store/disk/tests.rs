@@ -8,14 +8,14 @@ use serde_json::json;
 use super::*;
 use crate::object::Object;
 
-/// A disk in memory: what a process that is killed leaves is what is in it. Writing fails once `room` is used up.
+/// An in-memory disk, whose content is what a killed process would leave. Writes fail once `room` is used up.
 #[derive(Clone, Debug)]
 struct Platter(Arc<Mutex<Contents>>);
 
 #[derive(Debug)]
 struct Contents {
     bytes: Vec<u8>,
-    /// How many more operations that write are carried out.
+    /// Number of write operations until writes fail.
     room: Option<usize>,
 }
 
@@ -79,9 +79,9 @@ fn change(name: &str, revision: u64, previous: Option<Arc<Object>>) -> Arc<Chang
     let value =
         json!({"metadata": {"name": name}, "data": {"at": revision, "fill": "x".repeat(700)}});
     Arc::new(Change {
-        what: match previous {
-            Some(_) => What::Modified,
-            None => What::Added,
+        change_type: match previous {
+            Some(_) => ChangeType::Modified,
+            None => ChangeType::Added,
         },
         resource: "configmaps".into(),
         object: Arc::new(Object::new(Key::new("a", name), revision, value)),
@@ -91,7 +91,7 @@ fn change(name: &str, revision: u64, previous: Option<Arc<Object>>) -> Arc<Chang
 
 fn removal(of: &Arc<Object>, revision: u64) -> Arc<Change> {
     Arc::new(Change {
-        what: What::Deleted,
+        change_type: ChangeType::Deleted,
         resource: "configmaps".into(),
         object: Arc::new(Object::new(of.key.clone(), revision, of.value.clone())),
         previous: Some(Arc::clone(of)),
@@ -105,7 +105,7 @@ fn names(loaded: &Loaded) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_loses_nothing_and_takes_them_again_when_there_is_room() {
+fn full_disk_fails_writes_without_losing_any() {
     for room in 0.. {
         let directory = tempfile::tempdir().unwrap();
         let platter = Platter::new(Vec::new());
@@ -125,7 +125,7 @@ fn a_full_disk_refuses_writes_loses_nothing_and_takes_them_again_when_there_is_r
         };
         let error = error.to_string();
         assert!(
-            error.contains("objects.redb") && error.contains("free some space"),
+            error.contains("objects.redb") && error.contains("free some disk space"),
             "{error}"
         );
         assert!(disk.commit(&refused, 5).is_err(), "it is still full");
@@ -142,7 +142,7 @@ fn a_full_disk_refuses_writes_loses_nothing_and_takes_them_again_when_there_is_r
     }
 }
 
-/// What the file holds after some commits, with what should be read from it; `closed`: after a proper end.
+/// Returns the file after some commits, and the expected content; `closed`: after a clean shutdown.
 fn image(directory: &Path, closed: bool) -> (Vec<u8>, BTreeSet<String>) {
     let platter = Platter::new(Vec::new());
     let (mut disk, _) = platter.open(directory).unwrap();
@@ -163,41 +163,44 @@ fn image(directory: &Path, closed: bool) -> (Vec<u8>, BTreeSet<String>) {
 }
 
 #[test]
-fn a_damaged_file_is_refused_by_name_or_read_whole() {
+fn damaged_file_is_rejected_or_complete() {
     for closed in [true, false] {
         let directory = tempfile::tempdir().unwrap();
         let (bytes, expected) = image(directory.path(), closed);
         let mut refusals = 0;
-        let mut judge =
-            |bytes: Vec<u8>, what: String| match Platter::new(bytes).open(directory.path()) {
-                Ok((_, loaded)) => assert_eq!(names(&loaded), expected, "{what}, closed: {closed}"),
-                Err(error) => {
-                    refusals += 1;
-                    let error = error.to_string();
-                    assert!(error.contains("objects.redb"), "{what}: {error}");
-                    assert!(
-                        error.contains("put back a copy of it, or"),
-                        "{what}: {error}"
-                    );
-                }
-            };
+        let mut check = |bytes: Vec<u8>, damage: String| match Platter::new(bytes)
+            .open(directory.path())
+        {
+            Ok((_, loaded)) => {
+                assert_eq!(names(&loaded), expected, "{damage}, closed: {closed}")
+            }
+            Err(error) => {
+                refusals += 1;
+                let error = error.to_string();
+                assert!(error.contains("objects.redb"), "{damage}: {error}");
+                assert!(
+                    error.contains("restore a backup, or"),
+                    "{damage}: {error}"
+                );
+            }
+        };
         let header = (0..40).step_by(3).chain((64..320).step_by(7));
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         let pages = (4096..used).step_by(4099);
         for at in header.chain(pages) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
-            judge(damaged, format!("bit {} of byte {at} flipped", at % 8));
+            check(damaged, format!("bit {} of byte {at} flipped", at % 8));
         }
         for length in (0..bytes.len()).step_by(bytes.len() / 13).skip(1) {
-            judge(bytes[..length].to_vec(), format!("cut to {length} bytes"));
+            check(bytes[..length].to_vec(), format!("cut to {length} bytes"));
         }
-        assert!(refusals > 20, "only {refusals} damages were noticed");
+        assert!(refusals > 20, "only {refusals} errors were detected");
     }
 }
 
 #[test]
-fn what_is_no_store_is_refused_with_what_to_do() {
+fn foreign_file_is_rejected_with_remedy() {
     let refused = |prepare: &dyn Fn(&Path), expected: &str| {
         let directory = tempfile::tempdir().unwrap();
         prepare(&directory.path().join("objects.redb"));
@@ -211,7 +214,7 @@ fn what_is_no_store_is_refused_with_what_to_do() {
             error.contains("objects.redb") && error.contains(expected),
             "{error}"
         );
-        assert!(found() == before, "it is left as it was: {expected}");
+        assert!(found() == before, "the file is unchanged: {expected}");
     };
     refused(&|path| fs::write(path, "").unwrap(), "move it aside");
     refused(&|path| fs::write(path, [0; 9000]).unwrap(), "move it aside");
@@ -223,7 +226,7 @@ fn what_is_no_store_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn tables_of_another_program_are_no_store() {
+fn foreign_tables_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::create(directory.path().join("objects.redb")).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -238,7 +241,7 @@ fn tables_of_another_program_are_no_store() {
 }
 
 #[test]
-fn a_store_of_another_format_is_left_alone_and_named() {
+fn other_format_is_rejected_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     drop(Disk::open(directory.path()).unwrap());
     let path = directory.path().join("objects.redb");
@@ -252,19 +255,22 @@ fn a_store_of_another_format_is_left_alone_and_named() {
     };
     set(CURRENT_FORMAT + 1);
     let Err(error) = Disk::open(directory.path()) else {
-        panic!("a newer format was taken");
+        panic!("opened a newer format");
     };
     let error = error.to_string();
     assert!(
-        error.contains("is of format 2, and this version reads format 1"),
+        error.contains("has format 2, but this version reads format 1"),
         "{error}"
     );
     set(CURRENT_FORMAT);
-    assert!(Disk::open(directory.path()).is_ok(), "nothing was changed");
+    assert!(
+        Disk::open(directory.path()).is_ok(),
+        "the file is unchanged"
+    );
 }
 
 #[test]
-fn a_store_has_one_process_a_file_and_begins_anew_when_that_is_moved_aside() {
+fn store_is_exclusive_and_restarts_empty_when_moved() {
     let directory = tempfile::tempdir().unwrap();
     let (mut disk, _) = Disk::open(directory.path()).unwrap();
     disk.commit(&[change("a", 7, None)], 7).unwrap();
@@ -283,13 +289,13 @@ fn a_store_has_one_process_a_file_and_begins_anew_when_that_is_moved_aside() {
     drop(disk);
     let inside = path.join("below a file");
     let Err(error) = Disk::open(&inside) else {
-        panic!("no directory can be there");
+        panic!("opened a directory below a file");
     };
     assert!(error.to_string().contains("below a file"), "{error}");
 }
 
 #[test]
-fn a_file_older_than_what_was_acknowledged_is_refused_until_that_is_said_to_be_fine() {
+fn older_file_is_rejected_until_guard_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let (path, copy) = (
         directory.path().join("objects.redb"),
@@ -302,11 +308,11 @@ fn a_file_older_than_what_was_acknowledged_is_refused_until_that_is_said_to_be_f
     drop(disk);
     fs::rename(&copy, &path).unwrap();
     let Err(error) = Disk::open(directory.path()) else {
-        panic!("b is lost, and nobody is told");
+        panic!("losing b goes unnoticed");
     };
     let error = error.to_string();
     assert!(
-        error.contains("ends at revision 1, but 2 was reached") && error.contains("remove"),
+        error.contains("ends at revision 1, but revision 2 was written") && error.contains("remove"),
         "{error}"
     );
     fs::remove_file(directory.path().join("objects.revision")).unwrap();
