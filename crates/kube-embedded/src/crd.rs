@@ -215,6 +215,9 @@ mod tests {
     fn warns_of_conversion_webhook() {
         let with = |strategy: &str| json!({"spec": {"conversion": {"strategy": strategy}}});
         assert_eq!(warnings(&with("None"), &[]), [""; 0]);
-        assert!(warnings(&with("Webhook"), &[])[0].starts_with("spec.conversion: the embedded cluster calls no conversion webhook"));
+        assert!(
+            warnings(&with("Webhook"), &[])[0]
+                .starts_with("spec.conversion: the embedded cluster calls no conversion webhook")
+        );
     }
 }

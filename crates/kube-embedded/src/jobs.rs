@@ -89,10 +89,10 @@ async fn reconcile(job: Arc<Job>, context: Arc<Context>) -> Result<Action, JobEr
     });
     let now = Timestamp::now();
     let plan = plan::plan(&job, &own.collect::<Vec<_>>(), now);
-    let wake = plan.wake;
+    let requeue_at = plan.requeue_at;
     apply(&job, plan, &jobs, &pods, &context).await?;
-    Ok(wake.map_or_else(Action::await_change, |wake| {
-        let wait = wake.duration_since(now).unsigned_abs();
+    Ok(requeue_at.map_or_else(Action::await_change, |requeue_at| {
+        let wait = requeue_at.duration_since(now).unsigned_abs();
         Action::requeue(wait)
     }))
 }

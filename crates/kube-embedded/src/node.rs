@@ -1,20 +1,22 @@
-//! The node: runs the pods of the cluster as processes of this machine, each container under its shim.
+//! The node: runs the pods of the cluster as local processes, each container under its own shim.
 //!
-//! | file | what it holds |
+//! | module | content |
 //! |---|---|
-//! | `pod` | one pod from its first sight to the last of it |
-//! | `queue` | who runs next |
-//! | `container` | one attempt at a container: putting it together, starting, stopping, judging |
-//! | `environment`, `paths`, `sources`, `volumes`, `claims` | what a container is given |
-//! | `supported` | what it may ask for and cannot be given |
-//! | `status`, `recorder` | what a kubelet would write of it |
-//! | `limits`, `disk` | what all of them may take of the disk |
-//! | `logs` | which log a request asks for |
+//! | `pod` | one pod from first sight to removal |
+//! | `queue` | admission queue for containers |
+//! | `container` | one attempt at a container: configuration, start, stop, exit |
+//! | `environment`, `paths`, `sources`, `volumes`, `pvc` | inputs of a container |
+//! | `unsupported` | features of a pod that the node cannot provide |
+//! | `status`, `recorder` | pod status and Events |
+//! | `limits`, `disk_usage` | limits on disk usage |
+//! | `logs` | log requests |
 //!
-//! On disk, below the state directory: `pods/<uid>/containers/<name>/<attempt>/` (see [`super::attempt`]),
-//! `pods/<uid>/volumes/`, `claims/<uid>/`, and `bin/`, which is first in every container's PATH and holds this program.
+//! Directories below the state directory: `pods/<uid>/containers/<name>/<attempt>/` (see [`super::attempt`]),
+//! `pods/<uid>/volumes/`, `claims/<uid>/`, and `bin/`, which is first in every container's PATH and links to the
+//! program.
 //!
-//! A client of the API server like any other; it knows pods, claims, ConfigMaps and Secrets, and no kind of ours.
+//! The node is a client of the API server like any other. It knows pods, claims, ConfigMaps and Secrets, and no custom
+//! kinds.
 
 mod container;
 mod disk_usage;
@@ -54,7 +56,7 @@ use tokio::{
 };
 
 use super::{Identity, attempt::Attempt, jobs};
-use pod::{Arrival, Seen};
+use pod::{ObservedPod, PodStart};
 use pvc::Claims;
 use queue::{Queue, Ticket};
 
@@ -66,32 +68,32 @@ pub(super) use recorder::Recorder;
 /// Name of the only node.
 const NODE_NAME: &str = "embedded";
 
-/// What a node is made of.
+/// Settings of the node; see [`crate::ClusterOptions`].
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
-    /// State directory: logs, volumes, claims.
+    /// State directory of logs, volumes and claims.
     pub directory: PathBuf,
     /// See [`crate::ClusterOptions::program`].
     pub program: PathBuf,
-    /// Containers that run at the same time.
+    /// Maximum number of containers that run at the same time.
     pub max_containers: usize,
-    /// The environment that containers are given parts of.
+    /// Environment from which containers inherit variables.
     pub environment: BTreeMap<String, String>,
     pub limits: Limits,
     pub identity: Identity,
 }
 
-/// What the parts of a node share.
+/// State shared by the parts of the node.
 struct Node {
     client: Client,
     options: NodeOptions,
-    /// Directory with this program, for the PATH.
+    /// Directory with a link to the program, for the PATH.
     programs: PathBuf,
     queue: Queue,
     recorder: Recorder,
-    claims: watch::Sender<pvc::Known>,
-    /// Nothing is started any more.
-    halted: RwLock<bool>,
+    claims: watch::Sender<pvc::ClaimsByName>,
+    /// Whether starting containers is disabled.
+    stopped: RwLock<bool>,
 }
 
 /// A running node.
@@ -101,7 +103,7 @@ pub struct NodeHandle {
     task: Arc<JoinHandle<()>>,
 }
 
-/// Starts the node and the Job controller of the cluster behind `client`. Pods that ran before go on, or are judged.
+/// Starts the node and the Job controller of the cluster behind `client`. Pods of an earlier node are resumed.
 pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
     let programs = options.directory.join("bin");
     fs::DirBuilder::new()
@@ -118,7 +120,7 @@ pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
         queue: Queue::new(options.max_containers),
         recorder,
         claims: watch::Sender::default(),
-        halted: RwLock::new(false),
+        stopped: RwLock::new(false),
         client,
         options,
     });
@@ -129,39 +131,39 @@ pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
     })
 }
 
-/// Another version of this program may have been there before.
-fn link(program: &Path, place: &Path) -> io::Result<()> {
-    if fs::read_link(place).is_ok_and(|target| target == program) {
+/// Links `path` to `program`, replacing a link to another version.
+fn link(program: &Path, path: &Path) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|target| target == program) {
         return Ok(());
     }
-    let beside = place.with_extension("new");
-    match fs::remove_file(&beside) {
+    let temporary = path.with_extension("new");
+    match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => symlink(program, &beside)?,
+        _ => symlink(program, &temporary)?,
     }
-    fs::rename(&beside, place)
+    fs::rename(&temporary, path)
 }
 
 impl NodeHandle {
-    /// Stops watching over pods and Jobs. Containers go on under their shims until the next node finds them.
+    /// Stops the node and the Job controller. Containers keep running under their shims until the next node finds them.
     pub fn shutdown(&self) {
         self.task.abort();
     }
 
-    /// Kills every container, and starts none any more. Resolves when no process of any is left.
+    /// Kills every container and starts no more. Returns once no process is left.
     pub async fn stop_containers(&self) {
         let node = Arc::clone(&self.node);
-        let stopped = tokio::task::spawn_blocking(move || {
-            *node.halted.write().unwrap_or_else(PoisonError::into_inner) = true;
-            for attempt in node.attempts() {
-                if let Err(error) = container::put_down(&attempt) {
+        let task = tokio::task::spawn_blocking(move || {
+            *node.stopped.write().unwrap_or_else(PoisonError::into_inner) = true;
+            for attempt in node.running_attempts() {
+                if let Err(error) = container::kill_and_wait(&attempt) {
                     let directory = attempt.directory().display();
-                    tracing::warn!(%directory, %error, "a container may still run");
+                    tracing::warn!(%directory, %error, "cannot kill a container");
                 }
             }
         });
-        if let Err(error) = stopped.await {
-            tracing::error!(%error, "the containers could not be stopped");
+        if let Err(error) = task.await {
+            tracing::error!(%error, "cannot stop the containers");
         }
     }
 }
@@ -187,20 +189,20 @@ impl Node {
         self.claims_directory().join(uid)
     }
 
-    /// Leave to start something, held while it starts; `None` when nothing is started any more.
-    fn unhalted(&self) -> Option<RwLockReadGuard<'_, bool>> {
-        let halted = self.halted.read().unwrap_or_else(PoisonError::into_inner);
-        (!*halted).then_some(halted)
+    /// Returns a permit to start a container, held during the start; `None` if starting is disabled.
+    fn start_permit(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        let stopped = self.stopped.read().unwrap_or_else(PoisonError::into_inner);
+        (!*stopped).then_some(stopped)
     }
 
-    /// Every attempt on disk that has not ended.
-    fn attempts(&self) -> Vec<Attempt> {
+    /// Returns the attempts on disk that have not ended.
+    fn running_attempts(&self) -> Vec<Attempt> {
         entries(&self.pods_directory())
-            .flat_map(|uid| self.attempts_of(&uid))
+            .flat_map(|uid| self.running_attempts_of(&uid))
             .collect()
     }
 
-    fn attempts_of(&self, uid: &str) -> Vec<Attempt> {
+    fn running_attempts_of(&self, uid: &str) -> Vec<Attempt> {
         let containers = self.pod_directory(uid).join("containers");
         entries(&containers)
             .flat_map(|container| {
@@ -214,32 +216,32 @@ impl Node {
             .collect()
     }
 
-    /// Removes what is left of a pod that nobody knows any more, its processes first.
-    fn sweep(&self, uid: &str) {
-        for attempt in self.attempts_of(uid) {
-            if let Err(error) = container::put_down(&attempt) {
-                tracing::warn!(pod = uid, %error, "a container of a lost pod may still run");
+    /// Removes a pod that is no longer in the API, killing its processes first.
+    fn remove_orphaned_pod(&self, uid: &str) {
+        for attempt in self.running_attempts_of(uid) {
+            if let Err(error) = container::kill_and_wait(&attempt) {
+                tracing::warn!(pod = uid, %error, "cannot kill a container of a removed pod");
             }
         }
         pod::remove(&self.pod_directory(uid));
     }
 }
 
-/// Where the attempts at a pod's container are.
+/// Returns the directory of a container's attempts.
 fn container_directory(state: &Path, uid: &str, container: &str) -> PathBuf {
     let pod = state.join("pods").join(uid);
     pod.join("containers").join(container)
 }
 
-/// Names in a directory; none when it is not there.
+/// Returns the names in a directory; none if it does not exist.
 fn entries(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }
 
-/// One pod's runner, and what it is told.
-struct Runner {
-    seen: watch::Sender<Seen>,
+/// The task of one pod, and the channel to it.
+struct PodTask {
+    observed: watch::Sender<ObservedPod>,
 }
 
 async fn run(node: Arc<Node>, recording: impl Future<Output = ()> + Send + 'static) {
@@ -257,43 +259,43 @@ async fn run(node: Arc<Node>, recording: impl Future<Output = ()> + Send + 'stat
     let all = watcher(all, watcher::Config::default()).default_backoff();
     let (mut pods, mut all) = (std::pin::pin!(pods), std::pin::pin!(all));
     let mut claims = Claims::default();
-    let mut runners = Runners::default();
+    let mut pod_tasks = PodTasks::default();
     loop {
         tokio::select! {
             event = pods.next() => match event {
-                Some(Ok(event)) => runners.take_in(&node, event, &mut tasks).await,
-                Some(Err(error)) => tracing::warn!(%error, "the watch of pods was cut"),
+                Some(Ok(event)) => pod_tasks.handle(&node, event, &mut tasks).await,
+                Some(Err(error)) => tracing::warn!(%error, "the watch of pods failed"),
                 None => return,
             },
             event = all.next() => match event {
-                Some(Ok(event)) => claims.take_in(&node, event).await,
-                Some(Err(error)) => tracing::warn!(%error, "the watch of claims was cut"),
+                Some(Ok(event)) => claims.handle(&node, event).await,
+                Some(Err(error)) => tracing::warn!(%error, "the watch of claims failed"),
                 None => return,
             },
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "a part of the node ended");
+                    tracing::error!(%error, "a task of the node panicked");
                 }
             }
         }
-        if claims.some_leave() {
-            let users = runners.users();
-            claims.release(&node, &users).await;
+        if claims.any_terminating() {
+            let active_pods = pod_tasks.active_pods();
+            claims.release(&node, &active_pods).await;
         }
     }
 }
 
 #[derive(Default)]
-struct Runners {
-    all: HashMap<String, Runner>,
-    /// The pods of a list that is not complete yet.
+struct PodTasks {
+    all: HashMap<String, PodTask>,
+    /// Pods of an incomplete list.
     listed: Option<Vec<Pod>>,
-    /// What the next new pod draws.
+    /// Ticket of the next new pod.
     next_ticket: Ticket,
 }
 
-impl Runners {
-    async fn take_in(&mut self, node: &Arc<Node>, event: Event<Pod>, tasks: &mut JoinSet<()>) {
+impl PodTasks {
+    async fn handle(&mut self, node: &Arc<Node>, event: Event<Pod>, tasks: &mut JoinSet<()>) {
         match event {
             Event::Init => self.listed = Some(Vec::new()),
             Event::InitApply(pod) => {
@@ -303,17 +305,17 @@ impl Runners {
             }
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
-                self.take_in_all(node, listed, tasks).await;
+                self.handle_list(node, listed, tasks).await;
                 node.queue.open();
             }
-            Event::Apply(pod) => self.see(node, pod, None, tasks),
-            Event::Delete(pod) => self.lose(&pod.uid().unwrap_or_default()),
+            Event::Apply(pod) => self.observe(node, pod, None, tasks),
+            Event::Delete(pod) => self.forget(&pod.uid().unwrap_or_default()),
         }
     }
 
-    /// Takes in everything there is: who is gone is lost, who runs already keeps its places, and the others queue up as
-    /// they did before.
-    async fn take_in_all(&mut self, node: &Arc<Node>, pods: Vec<Pod>, tasks: &mut JoinSet<()>) {
+    /// Handles a complete list: pods that are gone are removed, running pods keep their slots, and the others queue up
+    /// in their previous order.
+    async fn handle_list(&mut self, node: &Arc<Node>, pods: Vec<Pod>, tasks: &mut JoinSet<()>) {
         let listed: HashSet<String> = pods.iter().filter_map(Pod::uid).collect();
         let gone: Vec<String> = self
             .all
@@ -322,67 +324,67 @@ impl Runners {
             .cloned()
             .collect();
         for uid in &gone {
-            self.lose(uid);
+            self.forget(uid);
         }
-        let recalled = tokio::task::spawn_blocking({
+        let saved = tokio::task::spawn_blocking({
             let node = Arc::clone(node);
             move || {
-                for left in entries(&node.pods_directory()).filter(|uid| !listed.contains(uid)) {
-                    if !gone.contains(&left) {
+                for uid in entries(&node.pods_directory()).filter(|uid| !listed.contains(uid)) {
+                    if !gone.contains(&uid) {
                         let node = Arc::clone(&node);
-                        // A container of it may take its time.
-                        tokio::task::spawn_blocking(move || node.sweep(&left));
+                        // Killing its containers may take a while.
+                        tokio::task::spawn_blocking(move || node.remove_orphaned_pod(&uid));
                     }
                 }
-                pod::in_order(&node, pods)
+                pod::in_queue_order(&node, pods)
             }
         });
-        let Ok(recalled) = recalled.await else {
-            return tracing::error!("what was left of the pods cannot be read");
+        let Ok(saved) = saved.await else {
+            return tracing::error!("cannot read the saved state of the pods");
         };
-        for (pod, trace) in recalled {
-            self.see(node, pod, Some(trace), tasks);
+        for (pod, saved) in saved {
+            self.observe(node, pod, Some(saved), tasks);
         }
     }
 
-    /// `trace`: what an earlier node left of the pod, when it may have.
-    fn see(
+    /// Starts or updates the task of a pod. `saved`: state left by an earlier node.
+    fn observe(
         &mut self,
         node: &Arc<Node>,
         pod: Pod,
-        trace: Option<pod::Trace>,
+        saved: Option<pod::SavedState>,
         tasks: &mut JoinSet<()>,
     ) {
         let uid = pod.uid().unwrap_or_default();
-        if let Some(runner) = self.all.get(&uid) {
-            runner.seen.send_replace(Some(Arc::new(pod)));
+        if let Some(task) = self.all.get(&uid) {
+            task.observed.send_replace(Some(Arc::new(pod)));
             return;
         }
-        let trace = trace.unwrap_or_default();
-        let ticket = trace.ticket.unwrap_or(self.next_ticket);
+        let saved = saved.unwrap_or_default();
+        let ticket = saved.ticket.unwrap_or(self.next_ticket);
         self.next_ticket = self.next_ticket.max(ticket + 1);
-        let begun = trace.begun.filter(|_| !pod::is_finished(&pod));
-        let arrival = Arrival {
+        let begun = saved.begun.filter(|_| !pod::is_finished(&pod));
+        let start = PodStart {
             ticket,
-            begun: begun.map(|at| (at, node.queue.occupy(pod::size(&pod)))),
+            begun: begun.map(|at| (at, node.queue.reserve(pod::slots(&pod)))),
         };
-        let (seen, receiver) = watch::channel(Some(Arc::new(pod)));
-        tasks.spawn(pod::run(Arc::clone(node), receiver, arrival));
-        self.all.insert(uid, Runner { seen });
+        let (observed, receiver) = watch::channel(Some(Arc::new(pod)));
+        tasks.spawn(pod::run(Arc::clone(node), receiver, start));
+        self.all.insert(uid, PodTask { observed });
     }
 
-    /// The runner clears up and ends by itself.
-    fn lose(&mut self, uid: &str) {
-        if let Some(runner) = self.all.remove(uid) {
-            runner.seen.send_replace(None);
+    /// Tells the task that the pod is gone; it cleans up and ends.
+    fn forget(&mut self, uid: &str) {
+        if let Some(task) = self.all.remove(uid) {
+            task.observed.send_replace(None);
         }
     }
 
-    /// Pods that still need their claims.
-    fn users(&self) -> Vec<Arc<Pod>> {
+    /// Returns the pods that have not finished.
+    fn active_pods(&self) -> Vec<Arc<Pod>> {
         self.all
             .values()
-            .filter_map(|runner| runner.seen.borrow().clone())
+            .filter_map(|task| task.observed.borrow().clone())
             .filter(|pod| !pod::is_finished(pod))
             .collect()
     }

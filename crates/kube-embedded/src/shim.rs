@@ -1,12 +1,12 @@
-//! The shim: one small process over each container, so that the server may die and come back without killing it or
-//! misjudging how it ended.
+//! The shim: a small process that supervises one container, so that the container and its exit code survive a restart
+//! of the server.
 //!
-//! It leads a session of its own, starts the container in a process group, stamps its output into the log file, takes
-//! the signals that stop it, and when the main process ends kills whatever it left behind and writes how it ended.
-//! SIGTERM asks the container to stop (SIGTERM to the group, SIGKILL after the grace); SIGUSR1 kills it at once.
+//! The shim leads its own session and runs the container in a process group. It writes the container's output to the
+//! log, and when the main process exits, kills the remaining processes and records the exit. On SIGTERM it stops the
+//! container (SIGTERM to the group, SIGKILL after the grace period), on SIGUSR1 it kills it.
 //!
-//! Synchronous, single-threaded, and it speaks with the node only through the attempt's directory and its own standard
-//! output, where it writes one byte when the container runs and which closes when it is done.
+//! The shim is synchronous and single-threaded. It communicates with the node only through the attempt's directory and
+//! its stdout, to which it writes one byte once the container runs, and which closes when the shim ends.
 
 mod log_file;
 mod orphans;
@@ -36,27 +36,30 @@ use nix::{
 use super::attempt::{Attempt, Ended, Spec, Started};
 use log_file::LogFile;
 use processes::Exit;
-use record_writer::{Lines, Stamps};
+use record_writer::{RecordWriter, Timestamps};
 
-pub use orphans::{MARK, end as end_remains};
+pub use orphans::{ATTEMPT_VARIABLE, kill_orphans};
 pub use processes::ticks;
 
-/// How long output may still come once every process of the container is dead.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How long to read remaining output after all processes of the container are dead.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 const BUFFER: usize = 64 * 1024;
 
-/// Runs the container that `spec` describes to its end. 0 when its end was written down, whatever it was.
+/// Runs the container described by the file `spec`. Returns 0 once its exit is recorded, whatever its exit code.
+///
+/// A program that embeds a cluster with a node calls this from its `shim --spec FILE` command; see
+/// [`ClusterOptions::program`](crate::ClusterOptions::program).
 #[must_use]
 pub fn main(spec: &Path) -> ExitCode {
     let attempt = Attempt::from_spec_path(spec);
-    match oversee(&attempt) {
+    match supervise(&attempt) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn oversee(attempt: &Attempt) -> io::Result<()> {
-    // Fails only for a process that already leads one.
+fn supervise(attempt: &Attempt) -> io::Result<()> {
+    // Fails only if the process leads a session already.
     let _ = setsid();
     let Some(_lock) = attempt.try_lock()? else {
         return Ok(());
@@ -88,12 +91,12 @@ fn run(attempt: &Attempt) -> io::Result<Ended> {
         at: Timestamp::now(),
     };
     attempt.write_started(&started)?;
-    // The node may be gone: then nobody listens, and the file above is what its successor reads.
+    // The node may be gone; its successor reads the file written above.
     let mut stdout = io::stdout();
     let _ = stdout.write_all(b"+").and_then(|()| stdout.flush());
 
-    let overseer = Overseer::new(attempt.clone(), process, child, log, signals, &spec);
-    let exit = overseer.watch()?;
+    let supervisor = Supervisor::new(attempt.clone(), process, child, log, signals, &spec);
+    let exit = supervisor.watch()?;
     Ok(Ended {
         exit_code: exit.code,
         signal: exit.signal,
@@ -127,7 +130,7 @@ fn start(spec: &Spec) -> io::Result<Child> {
         })
 }
 
-/// The signals a shim obeys, each as a descriptor that becomes readable.
+/// Signals handled by the shim, each as a descriptor that becomes readable.
 struct Signals {
     stop: UnixStream,
     kill: UnixStream,
@@ -137,14 +140,14 @@ struct Signals {
 impl Signals {
     fn register() -> io::Result<Self> {
         Ok(Self {
-            stop: readable(Signal::SIGTERM)?,
-            kill: readable(Signal::SIGUSR1)?,
-            child: readable(Signal::SIGCHLD)?,
+            stop: signal_stream(Signal::SIGTERM)?,
+            kill: signal_stream(Signal::SIGUSR1)?,
+            child: signal_stream(Signal::SIGCHLD)?,
         })
     }
 }
 
-fn readable(signal: Signal) -> io::Result<UnixStream> {
+fn signal_stream(signal: Signal) -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     read.set_nonblocking(true)?;
     write.set_nonblocking(true)?;
@@ -152,8 +155,8 @@ fn readable(signal: Signal) -> io::Result<UnixStream> {
     Ok(read)
 }
 
-/// Reads everything there is; whether there was anything.
-fn drained(mut stream: &UnixStream) -> bool {
+/// Reads all pending bytes. Returns whether there were any.
+fn drain(mut stream: &UnixStream) -> bool {
     let mut bytes = [0; 64];
     let mut any = false;
     while matches!(stream.read(&mut bytes), Ok(1..)) {
@@ -162,36 +165,36 @@ fn drained(mut stream: &UnixStream) -> bool {
     any
 }
 
-/// One stream of the container; closed when its last writer is gone.
+/// An output stream of the container, closed once all writers are gone.
 struct Output {
     pipe: Option<File>,
-    lines: Lines,
+    writer: RecordWriter,
 }
 
 impl Output {
     fn new(pipe: Option<OwnedFd>, stream: &'static str) -> Self {
         Self {
             pipe: pipe.map(File::from),
-            lines: Lines::new(stream),
+            writer: RecordWriter::new(stream),
         }
     }
 }
 
-struct Overseer {
+struct Supervisor {
     attempt: Attempt,
     process: Pid,
     outputs: [Output; 2],
     log: LogFile,
     signals: Signals,
     grace: Duration,
-    /// When a container that was asked to stop is killed.
+    /// When to kill a container that was asked to stop.
     kill_at: Option<Instant>,
     buffer: Vec<u8>,
     records: Vec<u8>,
-    stamps: Stamps,
+    timestamps: Timestamps,
 }
 
-impl Overseer {
+impl Supervisor {
     fn new(
         attempt: Attempt,
         process: Pid,
@@ -212,56 +215,56 @@ impl Overseer {
             kill_at: None,
             buffer: vec![0; BUFFER],
             records: Vec::new(),
-            stamps: Stamps::new(),
+            timestamps: Timestamps::new(),
         }
     }
 
-    /// Until the main process has ended, nothing of it is left, and all it wrote is in the log.
+    /// Runs until the main process has exited, no other process is left, and all output is in the log.
     fn watch(mut self) -> io::Result<Exit> {
         let exit = loop {
             self.step(self.kill_at)?;
-            if drained(&self.signals.stop) && self.kill_at.is_none() {
+            if drain(&self.signals.stop) && self.kill_at.is_none() {
                 self.signal(Signal::SIGTERM);
                 let granted = self.attempt.grace().map(Duration::from_secs);
                 self.kill_at = Instant::now().checked_add(granted.unwrap_or(self.grace));
             }
             let overdue = self.kill_at.is_some_and(|at| at <= Instant::now());
-            if drained(&self.signals.kill) || overdue {
+            if drain(&self.signals.kill) || overdue {
                 self.signal(Signal::SIGKILL);
-                // Processes between states can miss it: again, until the end is seen.
-                self.kill_at = Some(Instant::now() + DRAIN);
+                // A process that is just forking can miss the signal: repeat until the exit is seen.
+                self.kill_at = Some(Instant::now() + DRAIN_TIMEOUT);
             }
-            if drained(&self.signals.child)
+            if drain(&self.signals.child)
                 && let Some(exit) = processes::reap(self.process, || self.signal(Signal::SIGKILL))?
             {
                 break exit;
             }
         };
-        processes::kill_orphans();
-        let until = Instant::now() + DRAIN;
+        processes::kill_children();
+        let until = Instant::now() + DRAIN_TIMEOUT;
         while self.outputs.iter().any(|output| output.pipe.is_some()) && Instant::now() < until {
             self.step(Some(until))?;
-            drained(&self.signals.child);
+            drain(&self.signals.child);
         }
         let now = Timestamp::now();
         for output in &mut self.outputs {
             output
-                .lines
-                .finish(now, &mut self.stamps, &mut self.records);
+                .writer
+                .finish(now, &mut self.timestamps, &mut self.records);
         }
         self.flush();
         Ok(exit)
     }
 
-    /// A group that is gone needs no signal.
+    /// Signals the process group, which may be gone.
     fn signal(&self, signal: Signal) {
         let _ = killpg(self.process, signal);
     }
 
-    /// Sleeps until something happens or `until`, and takes in what the container wrote.
+    /// Waits for signals, output or `until`, and reads the output.
     fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
         let timeout = until.map_or(PollTimeout::NONE, |until| {
-            // One more: a timeout is cut to whole milliseconds, and must not end early.
+            // Add a millisecond: the timeout is cut to whole milliseconds and must not end early.
             let wait = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
         });
@@ -269,7 +272,7 @@ impl Overseer {
         let mut polled: Vec<PollFd> = [&signals.stop, &signals.kill, &signals.child]
             .map(|signal| PollFd::new(signal.as_fd(), PollFlags::POLLIN))
             .into();
-        let quiet = polled.len();
+        let signal_count = polled.len();
         let mut open = Vec::new();
         for (index, output) in outputs.iter().enumerate() {
             if let Some(pipe) = &output.pipe {
@@ -283,25 +286,25 @@ impl Overseer {
         }
         let ready: Vec<usize> = open
             .into_iter()
-            .zip(&polled[quiet..])
+            .zip(&polled[signal_count..])
             .filter(|(_, fd)| fd.any().unwrap_or(false))
             .map(|(index, _)| index)
             .collect();
         for index in ready {
-            self.take_in(index);
+            self.read_output(index);
         }
         self.flush();
         Ok(())
     }
 
-    fn take_in(&mut self, index: usize) {
+    fn read_output(&mut self, index: usize) {
         let output = &mut self.outputs[index];
         let Some(pipe) = &mut output.pipe else { return };
         match pipe.read(&mut self.buffer) {
             Ok(0) => output.pipe = None,
-            Ok(length) => output.lines.push(
+            Ok(length) => output.writer.push(
                 Timestamp::now(),
-                &mut self.stamps,
+                &mut self.timestamps,
                 &self.buffer[..length],
                 &mut self.records,
             ),

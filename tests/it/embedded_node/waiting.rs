@@ -75,10 +75,10 @@ async fn pods_say_who_is_before_them_and_run_in_the_order_they_came_also_after_a
     for (name, part) in [
         (
             "zeta",
-            "all 1 places for containers are taken; this pod is next.",
+            "all 1 slots for containers are in use; this pod is next.",
         ),
-        ("leaving", "; 1 pod is before this one."),
-        ("mu", "; 3 pods are before this one."),
+        ("leaving", "; 1 pod is ahead."),
+        ("mu", "; 3 pods are ahead."),
     ] {
         scene
             .until::<Pod>(name, part, |pod| unscheduled(pod).ends_with(part))
@@ -89,7 +89,7 @@ async fn pods_say_who_is_before_them_and_run_in_the_order_they_came_also_after_a
     scene.until_gone::<Pod>("leaving").await;
     scene
         .until::<Pod>("mu", "moved up", |pod| {
-            unscheduled(pod).ends_with("; 2 pods are before this one.")
+            unscheduled(pod).ends_with("; 2 pods are ahead.")
         })
         .await;
     scene.cluster.shutdown().await;
@@ -100,7 +100,7 @@ async fn pods_say_who_is_before_them_and_run_in_the_order_they_came_also_after_a
         .await;
     scene
         .until::<Pod>("late", "behind the others", |pod| {
-            unscheduled(pod).ends_with("; 3 pods are before this one.")
+            unscheduled(pod).ends_with("; 3 pods are ahead.")
         })
         .await;
     std::fs::write(&go, "").unwrap();
@@ -155,7 +155,7 @@ async fn a_pod_waits_while_the_disk_has_less_free_than_it_should() {
     let scene = open_with(directory.path(), 1, limits).await;
     scene.create::<Pod>(pod("waits", "echo ran")).await;
     let state = directory.path().display().to_string();
-    let wanted = format!("{} are needed.", u64::MAX);
+    let wanted = format!("{} are required.", u64::MAX);
     scene
         .until::<Pod>("waits", "waiting for the disk", |pod| {
             let why = unscheduled(pod);
@@ -243,7 +243,7 @@ async fn what_cannot_be_had_here_is_said_and_nothing_is_started() {
         (
             "privileged",
             "CreateContainerConfigError",
-            "privileges: its processes are the person's own (container \"main\")",
+            "privileged containers, as processes run as the current user (container \"main\")",
         ),
         ("host", "ContainerCreating", "no volumes of type hostPath"),
     ] {

@@ -1,7 +1,7 @@
-//! What a Job needs next. Pure: all it looks at is handed in, the time as well.
+//! Plans the next step of a Job. Pure: all inputs, including the time, are arguments.
 //!
-//! One pod per attempt (parallelism and completions are 1), named from the Job's uid and the number of failures before
-//! it, so that an attempt can never be made twice. A failure is counted once, when its pod has failed or is gone.
+//! Each attempt is one pod (parallelism and completions are 1), named after the Job's uid and the number of earlier
+//! failures, so that an attempt cannot be created twice. A failure is counted once, when its pod has failed or is gone.
 
 mod pods;
 
@@ -15,27 +15,27 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 
-use pods::{finished_at, is_deleting, is_live, is_ready, phase, pod, pod_name, restarts};
+use pods::{finished_at, is_active, is_deleting, is_ready, phase, pod, pod_name, restarts};
 
-/// Seconds before the second attempt; each further one waits twice as long.
+/// Back-off before the second attempt in seconds, doubled for each further one.
 const BACK_OFF: i64 = 10;
-const LONGEST_BACK_OFF: i64 = 360;
+const MAX_BACK_OFF: i64 = 360;
 
-/// Everything that is to be done for a Job, in this order.
+/// Steps for a Job, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Pods to delete.
     pub delete: Vec<Pod>,
     pub create: Option<Pod>,
-    /// The status as it should be after that; absent when it is so already.
+    /// The new status; `None` if it is unchanged.
     pub status: Option<JobStatus>,
-    /// The Job has outlived its time.
+    /// Whether to delete the Job, because its TTL has expired.
     pub expire: bool,
-    /// When to look again though nothing happened.
-    pub wake: Option<Timestamp>,
+    /// When to reconcile again even if nothing changes.
+    pub requeue_at: Option<Timestamp>,
 }
 
-/// Plans for `job` and the pods it controls.
+/// Returns the plan for `job` and the pods it controls.
 #[must_use]
 pub fn plan(job: &Job, pods: &[Pod], now: Timestamp) -> Plan {
     let spec = job.spec.clone().unwrap_or_default();
@@ -46,22 +46,22 @@ pub fn plan(job: &Job, pods: &[Pod], now: Timestamp) -> Plan {
     if let Some(end) = finished(&before) {
         return expire(&spec, end, now);
     }
-    let mut planning = Planning {
+    let mut planner = Planner {
         job,
         pods,
         now: whole_seconds(now),
         status: before.clone(),
         plan: Plan::default(),
     };
-    planning.decide(&spec);
-    let Planning { status, plan, .. } = planning;
+    planner.decide(&spec);
+    let Planner { status, plan, .. } = planner;
     Plan {
         status: (status != before).then_some(status),
         ..plan
     }
 }
 
-/// When a Job reached its end.
+/// Returns when a Job finished.
 fn finished(status: &JobStatus) -> Option<Timestamp> {
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let end = conditions
@@ -82,7 +82,7 @@ fn expire(spec: &JobSpec, end: Timestamp, now: Timestamp) -> Plan {
         }
     } else {
         Plan {
-            wake: Some(at),
+            requeue_at: Some(at),
             ..Plan::default()
         }
     }
@@ -93,12 +93,12 @@ fn after(at: Timestamp, seconds: i64) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Times on the wire have no fraction.
+/// Cuts a time to whole seconds, as on the wire.
 fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-struct Planning<'a> {
+struct Planner<'a> {
     job: &'a Job,
     pods: &'a [Pod],
     now: Timestamp,
@@ -106,18 +106,18 @@ struct Planning<'a> {
     plan: Plan,
 }
 
-impl Planning<'_> {
+impl Planner<'_> {
     fn decide(&mut self, spec: &JobSpec) {
-        // Pods that suspension took are no failures: it lasts until they are gone.
-        let taken = self.holds("Suspended").is_some()
+        // Pods deleted by a suspension do not count as failures, so it lasts until they are gone.
+        let suspended_pods_remain = self.condition("Suspended").is_some()
             && self
                 .pods
                 .iter()
                 .any(|pod| pod.metadata.deletion_timestamp.is_some());
-        let suspended = spec.suspend == Some(true) || taken;
-        self.note_suspension(suspended);
+        let suspended = spec.suspend == Some(true) || suspended_pods_remain;
+        self.update_suspension(suspended);
         self.count();
-        if self.holds("FailureTarget").is_some() {
+        if self.condition("FailureTarget").is_some() {
             return self.fail_when_stopped();
         }
         if suspended {
@@ -137,7 +137,7 @@ impl Planning<'_> {
                     "Job was active longer than specified deadline",
                 );
             }
-            self.wake(deadline);
+            self.requeue_at(deadline);
         }
         let limit = spec.backoff_limit.unwrap_or(6);
         let failures = self.status.failed.unwrap_or(0);
@@ -145,47 +145,47 @@ impl Planning<'_> {
         let restarts: i32 = self.pods.iter().map(restarts).sum();
         let on_failure = spec.template.spec.as_ref();
         let on_failure = on_failure.and_then(|spec| spec.restart_policy.as_deref());
-        let worn_out = on_failure == Some("OnFailure") && restarts > 0 && restarts >= limit;
-        if failures + failing > limit || worn_out {
+        let restarts_exhausted =
+            on_failure == Some("OnFailure") && restarts > 0 && restarts >= limit;
+        if failures + failing > limit || restarts_exhausted {
             return self.fail(
                 "BackoffLimitExceeded",
                 "Job has reached the specified backoff limit",
             );
         }
-        if self.pods.iter().any(is_live) || failing > 0 {
+        if self.pods.iter().any(is_active) || failing > 0 {
             return;
         }
-        self.try_again(spec, failures);
+        self.create_attempt(spec, failures);
     }
 
-    /// Creates the next attempt, when its time has come.
-    fn try_again(&mut self, spec: &JobSpec, failures: i32) {
+    /// Creates the next attempt once its back-off has passed.
+    fn create_attempt(&mut self, spec: &JobSpec, failures: i32) {
         let last = self.pods.iter().filter_map(finished_at).max();
         if let (1.., Some(last)) = (failures, last) {
             let doubled = BACK_OFF.saturating_mul(1 << (failures - 1).min(16));
-            let at = after(last, doubled.min(LONGEST_BACK_OFF));
+            let at = after(last, doubled.min(MAX_BACK_OFF));
             if at > self.now {
-                return self.wake(at);
+                return self.requeue_at(at);
             }
         }
         self.plan.create = Some(pod(self.job, spec, failures));
         self.status.active = Some(1);
     }
 
-    /// Counts the pods as they are. The attempt under way that has failed, or is nowhere to be found, is a failure.
+    /// Updates the counters. The current attempt counts as failed if its pod has failed or is gone.
     fn count(&mut self) {
         let count =
             |test: fn(&Pod) -> bool| self.pods.iter().filter(|pod| test(pod)).count() as i32;
-        let live = count(is_live);
+        let live = count(is_active);
         let terminating = count(is_deleting);
-        let was_under_way =
-            self.status.active.unwrap_or(0) + self.status.terminating.unwrap_or(0) > 0;
+        let was_active = self.status.active.unwrap_or(0) + self.status.terminating.unwrap_or(0) > 0;
         let failures = self.status.failed.unwrap_or(0);
-        let suspended = self.holds("Suspended").is_some();
+        let suspended = self.condition("Suspended").is_some();
         let failed = match self.attempt(failures) {
             _ if suspended => false,
             Some(pod) => phase(pod) == "Failed",
-            None => was_under_way,
+            None => was_active,
         };
         let status = &mut self.status;
         status.failed = positive(failures + i32::from(failed));
@@ -196,19 +196,19 @@ impl Planning<'_> {
         status.succeeded = positive(succeeded.count() as i32);
     }
 
-    /// The pod of the attempt after so many failures.
+    /// Returns the pod of the attempt after this many failures.
     fn attempt(&self, failures: i32) -> Option<&Pod> {
         let name = pod_name(self.job, failures);
         self.pods.iter().find(|pod| pod.name_any() == name)
     }
 
-    fn wake(&mut self, at: Timestamp) {
-        let before = self.plan.wake;
-        self.plan.wake = Some(before.map_or(at, |before| before.min(at)));
+    fn requeue_at(&mut self, at: Timestamp) {
+        let before = self.plan.requeue_at;
+        self.plan.requeue_at = Some(before.map_or(at, |before| before.min(at)));
     }
 
     fn delete_active(&mut self) {
-        let active = self.pods.iter().filter(|pod| is_live(pod));
+        let active = self.pods.iter().filter(|pod| is_active(pod));
         self.plan.delete = active.cloned().collect();
     }
 
@@ -218,29 +218,37 @@ impl Planning<'_> {
             "CompletionsReached",
             "Reached expected number of succeeded pods",
         );
-        self.set("SuccessCriteriaMet", true, reason, message);
-        if !self.pods.iter().any(|pod| is_live(pod) || is_deleting(pod)) {
-            self.set("Complete", true, reason, message);
+        self.set_condition("SuccessCriteriaMet", true, reason, message);
+        if !self
+            .pods
+            .iter()
+            .any(|pod| is_active(pod) || is_deleting(pod))
+        {
+            self.set_condition("Complete", true, reason, message);
             self.status.completion_time = Some(Time(self.now));
         }
     }
 
     fn fail(&mut self, reason: &str, message: &str) {
-        self.set("FailureTarget", true, reason, message);
+        self.set_condition("FailureTarget", true, reason, message);
         self.fail_when_stopped();
     }
 
-    /// A Job has failed only when none of its pods runs any more.
+    /// Sets the Failed condition once none of the pods runs.
     fn fail_when_stopped(&mut self) {
         self.delete_active();
-        if self.pods.iter().any(|pod| is_live(pod) || is_deleting(pod)) {
+        if self
+            .pods
+            .iter()
+            .any(|pod| is_active(pod) || is_deleting(pod))
+        {
             return;
         }
-        let Some(target) = self.holds("FailureTarget") else {
+        let Some(target) = self.condition("FailureTarget") else {
             return;
         };
         let (reason, message) = (target.reason.clone(), target.message.clone());
-        self.set(
+        self.set_condition(
             "Failed",
             true,
             &reason.unwrap_or_default(),
@@ -248,28 +256,28 @@ impl Planning<'_> {
         );
     }
 
-    fn note_suspension(&mut self, suspended: bool) {
-        let was = self.holds("Suspended").is_some();
+    fn update_suspension(&mut self, suspended: bool) {
+        let was = self.condition("Suspended").is_some();
         if suspended && !was {
-            self.set("Suspended", true, "JobSuspended", "Job suspended");
+            self.set_condition("Suspended", true, "JobSuspended", "Job suspended");
         } else if !suspended && was {
-            self.set("Suspended", false, "JobResumed", "Job resumed");
+            self.set_condition("Suspended", false, "JobResumed", "Job resumed");
         }
     }
 
-    fn holds(&self, kind: &str) -> Option<&JobCondition> {
+    fn condition(&self, kind: &str) -> Option<&JobCondition> {
         let conditions = self.status.conditions.as_deref().unwrap_or_default();
         conditions
             .iter()
             .find(|one| one.type_ == kind && one.status == "True")
     }
 
-    fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
+    fn set_condition(&mut self, kind: &str, condition: bool, reason: &str, message: &str) {
         let conditions = self.status.conditions.get_or_insert_default();
         conditions.retain(|one| one.type_ != kind);
         conditions.push(JobCondition {
             type_: kind.to_owned(),
-            status: if holds { "True" } else { "False" }.to_owned(),
+            status: if condition { "True" } else { "False" }.to_owned(),
             reason: Some(reason.to_owned()),
             message: Some(message.to_owned()),
             last_probe_time: Some(Time(self.now)),
@@ -278,7 +286,7 @@ impl Planning<'_> {
     }
 }
 
-/// Kubernetes leaves counts of zero out.
+/// Returns `None` for zero, which Kubernetes omits.
 fn positive(count: i32) -> Option<i32> {
     (count > 0).then_some(count)
 }
@@ -289,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    /// Seconds after the epoch at which tables take place.
+    /// Time of the tables, in seconds since the epoch.
     const NOW: i64 = 1000;
 
     fn at(second: i64) -> Timestamp {
@@ -308,7 +316,7 @@ mod tests {
         serde_json::from_value(job).unwrap()
     }
 
-    /// A pod of the attempt after `failures`, over since `NOW - 5` when it is over.
+    /// A pod of the attempt after `failures`, finished at `NOW - 5` if it has finished.
     fn attempt(failures: i32, phase: &str) -> Pod {
         let job = job(&json!({}), &json!({}));
         serde_json::from_value(json!({
@@ -338,7 +346,7 @@ mod tests {
         json!([{"type": kind, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": at(NOW - 50).to_string()}])
     }
 
-    /// What a plan comes to, in words.
+    /// Describes a plan in words.
     fn words(job: &Job, pods: &[Pod]) -> Vec<String> {
         let plan = plan(job, pods, at(NOW));
         let mut words = Vec::new();
@@ -351,8 +359,8 @@ mod tests {
         if plan.expire {
             words.push("expire".to_owned());
         }
-        if let Some(wake) = plan.wake {
-            words.push(format!("wake in {}", wake.as_second() - NOW));
+        if let Some(requeue_at) = plan.requeue_at {
+            words.push(format!("wake in {}", requeue_at.as_second() - NOW));
         }
         if let Some(status) = plan.status {
             if status.failed != job.status.as_ref().and_then(|status| status.failed) {
@@ -374,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_does_what_the_table_says() {
+    fn plans_match_table() {
         let under_way = || started(&json!({"active": 1}));
         let limit = |limit: i32| json!({"backoffLimit": limit});
         let rows: Vec<(&str, Job, Vec<Pod>, &[&str])> = vec![
@@ -406,7 +414,7 @@ mod tests {
                 ],
             ),
             (
-                "without retries a failure is the end",
+                "without retries a failure fails the job",
                 job(&limit(0), &under_way()),
                 vec![attempt(0, "Failed")],
                 &[
@@ -576,7 +584,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plan_leads_to_needs_nothing_more() {
+    fn plan_is_stable_once_applied() {
         let mut job = job(&json!({"backoffLimit": 0}), &json!({}));
         let first = plan(&job, &[], at(NOW));
         let pod = first.create.unwrap();
@@ -593,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_attempts_and_jobs_apart() {
+    fn pod_names_are_unique() {
         let mut job = job(&json!({}), &json!({}));
         let (first, second) = (pod_name(&job, 0), pod_name(&job, 1));
         job.metadata.uid = Some("other".to_owned());

@@ -1,4 +1,4 @@
-//! One attempt at a container as the node sees it: starting its shim, or finding it again; stopping it; its end.
+//! One attempt to run a container: starting or adopting its shim, stopping it, and reporting its exit.
 
 use std::{
     collections::BTreeMap,
@@ -25,10 +25,10 @@ use tokio::{
 
 use super::{
     Limits,
-    environment::{self, Around},
+    environment::{self, EnvContext},
     paths::{Paths, expand},
     sources::Missing,
-    status::End,
+    status::Termination,
 };
 use crate::{
     attempt::{Attempt, Ended, Spec, Started},
@@ -37,39 +37,39 @@ use crate::{
     shim,
 };
 
-/// Bytes of a termination message that are kept: the last ones.
-const MESSAGE: u64 = 4096;
-/// Lines and bytes of the log that stand in for a missing termination message.
-const FALLBACK: (usize, usize) = (80, 2048);
+/// Maximum size of a termination message, in bytes; its end is kept.
+const MAX_MESSAGE: u64 = 4096;
+/// Maximum lines and bytes of a log used as termination message.
+const LOG_MESSAGE: (usize, usize) = (80, 2048);
 
-/// How often an attempt that is put down, or about to start, is looked at.
-const AGAIN: Duration = Duration::from_millis(5);
-/// How long a shim may take from its first instruction to its first file.
-const STARTING: Duration = Duration::from_secs(5);
+/// Polling interval while an attempt starts or is killed.
+const POLL: Duration = Duration::from_millis(5);
+/// How long a shim may take to write its first file.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything a container's process is started with.
-pub struct Recipe {
+/// Configuration of a container's process.
+pub struct LaunchConfig {
     pub spec: Spec,
     pub environment: BTreeMap<String, String>,
 }
 
-impl Recipe {
-    /// Puts together what `container` asks for. `volumes` are the directories of the pod's volumes, `scratch` a
-    /// directory for a container that names no working directory.
+impl LaunchConfig {
+    /// Builds the configuration of `container`. `volumes` are the directories of the pod's volumes, `scratch` is the
+    /// working directory unless the container names one.
     pub fn new(
         container: &Container,
-        around: &Around<'_>,
+        env_context: &EnvContext<'_>,
         volumes: &BTreeMap<String, PathBuf>,
         attempt: &Attempt,
         scratch: &Path,
         limits: &Limits,
     ) -> Result<Self, Missing> {
-        let declared = environment::declared(container, around)?;
-        let last_words = container.termination_message_path.as_deref();
+        let declared = environment::declared(container, env_context)?;
+        let termination_path = container.termination_message_path.as_deref();
         let paths = Paths::new(
             mounts(container, volumes, &declared)?
                 .into_iter()
-                .chain(last_words.map(|path| (path.to_owned(), attempt.termination_path()))),
+                .chain(termination_path.map(|path| (path.to_owned(), attempt.termination_path()))),
         );
         let words = container.command.iter().chain(&container.args).flatten();
         let command: Vec<String> = words
@@ -77,11 +77,11 @@ impl Recipe {
             .collect();
         if container.command.as_ref().is_none_or(Vec::is_empty) {
             return Err(Missing::Unsupported(format!(
-                "container {:?} names no command: the embedded node runs programs of this machine, no images",
+                "container {:?} has no command: the embedded node runs local programs, not images",
                 container.name
             )));
         }
-        let grace = around.pod.spec.as_ref();
+        let grace = env_context.pod.spec.as_ref();
         let grace = grace.and_then(|spec| spec.termination_grace_period_seconds);
         Ok(Self {
             spec: Spec {
@@ -98,7 +98,7 @@ impl Recipe {
                 log_file_bytes: limits.log_file_bytes,
                 log_files: limits.log_files,
             },
-            environment: environment::whole(&container.name, &declared, around, &paths),
+            environment: environment::complete(&container.name, &declared, env_context, &paths),
         })
     }
 }
@@ -110,35 +110,35 @@ fn mounts(
 ) -> Result<Vec<(String, PathBuf)>, Missing> {
     let mut all = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
-        let place = volumes.get(&mount.name).ok_or_else(|| {
+        let directory = volumes.get(&mount.name).ok_or_else(|| {
             Missing::Unsupported(format!("there is no volume {:?} to mount", mount.name))
         })?;
-        let below = match (&mount.sub_path, &mount.sub_path_expr) {
+        let sub_path = match (&mount.sub_path, &mount.sub_path_expr) {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => expand(path, declared),
             (None, None) => String::new(),
         };
-        if !super::paths::is_inside(Path::new(&below)) {
+        if !super::paths::is_inside(Path::new(&sub_path)) {
             return Err(Missing::Unsupported(format!(
-                "the subPath {below:?} leads out of its volume"
+                "the subPath {sub_path:?} is outside its volume"
             )));
         }
-        all.push((mount.mount_path.clone(), place.join(below)));
+        all.push((mount.mount_path.clone(), directory.join(sub_path)));
     }
     Ok(all)
 }
 
-/// An attempt whose shim runs, or ran.
-pub struct Launched {
+/// An attempt whose shim has been started.
+pub struct AttemptHandle {
     pub attempt: Attempt,
-    /// Its shim, when this process started it.
+    /// The shim, if this process started it.
     child: Option<Child>,
     is_new: bool,
 }
 
-impl Launched {
-    /// Starts an attempt: its directory, then its shim.
-    pub fn start(program: &Path, attempt: Attempt, recipe: &Recipe) -> io::Result<Self> {
+impl AttemptHandle {
+    /// Creates the directory of an attempt and starts its shim.
+    pub fn start(program: &Path, attempt: Attempt, config: &LaunchConfig) -> io::Result<Self> {
         fs::create_dir_all(attempt.directory())?;
         File::create(attempt.log_path(0))?;
         OpenOptions::new()
@@ -146,13 +146,13 @@ impl Launched {
             .append(true)
             .mode(0o600)
             .open(attempt.termination_path())?;
-        attempt.write_spec(&recipe.spec)?;
+        attempt.write_spec(&config.spec)?;
         let spawned = Command::new(program)
             .args(["shim", "--spec"])
             .arg(attempt.spec_path())
             .env_clear()
-            .envs(&recipe.environment)
-            .env(shim::MARK, attempt.directory())
+            .envs(&config.environment)
+            .env(shim::ATTEMPT_VARIABLE, attempt.directory())
             .current_dir(attempt.directory())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -160,7 +160,8 @@ impl Launched {
             .spawn();
         let child = match spawned {
             Ok(child) => Some(child),
-            // Too large an environment, no more processes: the container's end, as a container runtime has it.
+            // Too large an environment, or too many processes: report it as the end of the container, like a container
+            // runtime.
             Err(error) => {
                 let message = format!("cannot start the container's process: {error}");
                 attempt.write_ended(&Ended::not_started(message, Timestamp::now()))?;
@@ -174,9 +175,9 @@ impl Launched {
         })
     }
 
-    /// An attempt that was started before this process.
+    /// Returns an attempt started by an earlier process.
     #[must_use]
-    pub const fn found(attempt: Attempt) -> Self {
+    pub const fn existing(attempt: Attempt) -> Self {
         Self {
             attempt,
             child: None,
@@ -184,102 +185,104 @@ impl Launched {
         }
     }
 
-    /// Whether this process started it.
+    /// Returns whether this process started the attempt.
     #[must_use]
     pub const fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// Resolves once the container runs, or will not.
+    /// Waits until the container runs or has failed to start.
     pub async fn started(&mut self) -> Option<Started> {
         match self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
             Some(stdout) => {
                 let _ = stdout.read(&mut [0]).await;
             }
-            None => self.settled().await,
+            None => self.wait_for_files().await,
         }
         self.attempt.started()
     }
 
-    /// A shim that the node before this one had only just started may not hold its lock yet: whoever judged it now would
-    /// write it down as lost, and keep it from starting. Its files are awaited, for a while; the lock is left to it.
-    async fn settled(&self) {
-        let deadline = tokio::time::Instant::now() + STARTING;
+    /// Waits for the first file of an adopted shim. A shim started just before the restart may not hold its lock yet;
+    /// taking the lock now would mark it as lost and keep it from starting.
+    async fn wait_for_files(&self) {
+        let deadline = tokio::time::Instant::now() + START_TIMEOUT;
         while self.attempt.started().is_none()
             && self.attempt.ended().is_none()
             && tokio::time::Instant::now() < deadline
         {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Resolves with how it ended, once it has.
+    /// Waits for the end of the attempt.
     pub async fn ended(&mut self) -> io::Result<Ended> {
         if let Some(child) = &mut self.child {
             child.wait().await?;
             let attempt = self.attempt.clone();
-            let judged = tokio::task::spawn_blocking(move || judge(&attempt));
-            return judged.await.map_err(io::Error::other)?;
+            let reaped = tokio::task::spawn_blocking(move || reap(&attempt));
+            return reaped.await.map_err(io::Error::other)?;
         }
-        // Nothing tells of the end of a process that is no child, but its lock falls. A thread of its own, since it
-        // may wait for hours and must not keep this program from ending.
-        let (told, end) = oneshot::channel();
+        // An adopted shim is not a child process, but releases its lock when it ends. Wait for it on a separate thread:
+        // it may take hours, and blocking threads of the runtime would delay the exit of this process.
+        let (sender, termination) = oneshot::channel();
         let attempt = self.attempt.clone();
         thread::Builder::new()
             .name("shim".to_owned())
             .spawn(move || {
-                let _ = told.send(judge(&attempt));
+                let _ = sender.send(reap(&attempt));
             })?;
-        end.await.map_err(io::Error::other)?
+        termination.await.map_err(io::Error::other)?
     }
 
-    /// Asks the container to stop; its shim kills it after `grace` seconds, or those of its spec. Whether its shim heard of it.
+    /// Asks the container to stop, with `grace` or the grace period of its spec. Returns whether the shim got the
+    /// signal.
     pub fn stop(&self, grace: Option<u64>) -> bool {
         if let Some(seconds) = grace
             && let Err(error) = self.attempt.write_grace(seconds)
         {
-            tracing::warn!(%error, "a container is not told how long it has to stop");
+            tracing::warn!(%error, "cannot write the grace period of a container");
         }
         signal(&self.attempt, Signal::SIGTERM)
     }
 
-    /// Kills the container. Whether its shim heard of it.
+    /// Kills the container. Returns whether the shim got the signal.
     pub fn kill(&self) -> bool {
         signal(&self.attempt, Signal::SIGUSR1)
     }
 }
 
-/// Signals the shim of an attempt. False when there is none: not yet, or no more.
+/// Signals the shim of an attempt. Returns `false` if it does not run (yet).
 fn signal(attempt: &Attempt, signal: Signal) -> bool {
     attempt.started().is_some_and(|started| {
         let shim = ProcessId::from_raw(started.shim);
-        // A shim holds its lock for as long as it lives.
-        let lives = attempt.try_lock().is_ok_and(|lock| lock.is_none());
-        lives && shim::ticks(shim) == started.shim_ticks && kill(shim, signal).is_ok()
+        // A running shim holds its lock.
+        let is_running = attempt.try_lock().is_ok_and(|lock| lock.is_none());
+        is_running && shim::ticks(shim) == started.shim_ticks && kill(shim, signal).is_ok()
     })
 }
 
-/// Kills an attempt and waits until nothing of it is left. Blocks the thread.
-pub fn put_down(attempt: &Attempt) -> io::Result<()> {
+/// Kills an attempt and waits until no process of it is left. Blocks the thread.
+pub fn kill_and_wait(attempt: &Attempt) -> io::Result<()> {
     loop {
         signal(attempt, Signal::SIGUSR1);
         if let Some(lock) = attempt.try_lock()? {
             drop(lock);
-            return judge(attempt).map(drop);
+            return reap(attempt).map(drop);
         }
-        thread::sleep(AGAIN);
+        thread::sleep(POLL);
     }
 }
 
-/// How an attempt whose shim is gone ended. One that left no word is written down as lost, and what is left of it killed.
-pub fn judge(attempt: &Attempt) -> io::Result<Ended> {
+/// Returns how an attempt ended, once its shim is gone. If the shim did not report the end, kills what is left of the
+/// container and records it as lost.
+pub fn reap(attempt: &Attempt) -> io::Result<Ended> {
     let _lock = attempt.lock()?;
     if let Some(ended) = attempt.ended() {
         return Ok(ended);
     }
-    if !shim::end_remains(attempt) {
+    if !shim::kill_orphans(attempt) {
         let directory = attempt.directory().display();
-        tracing::warn!(%directory, "a process of a container whose shim is gone may still run");
+        tracing::warn!(%directory, "cannot kill a process of a container whose shim is gone");
     }
     let (started, now) = (attempt.started(), Timestamp::now());
     let ended = if started.is_none() && !attempt.is_claimed() {
@@ -291,25 +294,25 @@ pub fn judge(attempt: &Attempt) -> io::Result<Ended> {
     Ok(ended)
 }
 
-/// How an attempt ended, in a kubelet's words, with the container's own last ones.
+/// Converts the end of an attempt to the terms of a kubelet, with the termination message.
 #[must_use]
-pub fn end(container: &Container, attempt: &Attempt, ended: Ended) -> End {
+pub fn termination(container: &Container, attempt: &Attempt, ended: Ended) -> Termination {
     let reason = match (&ended.reason, ended.exit_code) {
         (Some(reason), _) => reason.clone(),
         (None, 0) => "Completed".to_owned(),
         (None, _) => "Error".to_owned(),
     };
     let message = ended.message.or_else(|| {
-        let message = last(&attempt.termination_path(), MESSAGE);
+        let message = read_end(&attempt.termination_path(), MAX_MESSAGE);
         let policy = container.termination_message_policy.as_deref();
         let fallback = policy == Some("FallbackToLogsOnError") && ended.exit_code != 0;
         if message.is_none() && fallback {
-            last_of_log(attempt)
+            log_message(attempt)
         } else {
             message
         }
     });
-    End {
+    Termination {
         exit_code: ended.exit_code,
         signal: ended.signal,
         reason,
@@ -319,8 +322,8 @@ pub fn end(container: &Container, attempt: &Attempt, ended: Ended) -> End {
     }
 }
 
-/// The last bytes of a file as text; `None` when there are none. The container may have put anything in its place.
-fn last(path: &Path, limit: u64) -> Option<String> {
+/// Returns the end of a file as text; `None` if it is empty or not a regular file.
+fn read_end(path: &Path, limit: u64) -> Option<String> {
     let mut file = open_regular(path).ok()?;
     let length = file.seek(SeekFrom::End(0)).ok()?;
     file.seek(SeekFrom::Start(length.saturating_sub(limit)))
@@ -330,9 +333,9 @@ fn last(path: &Path, limit: u64) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last of what a container wrote, as a kubelet cuts it: in the middle of a line.
-fn last_of_log(attempt: &Attempt) -> Option<String> {
-    let (lines, bytes) = FALLBACK;
+/// Returns the end of a container's log, cut within a line like a kubelet does.
+fn log_message(attempt: &Attempt) -> Option<String> {
+    let (lines, bytes) = LOG_MESSAGE;
     let text = log::last_lines(attempt, lines, bytes).ok()?;
     (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
 }
@@ -346,17 +349,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("message");
         fs::write(&path, "0123456789").unwrap();
-        assert_eq!(last(&path, 4).as_deref(), Some("6789"));
+        assert_eq!(read_end(&path, 4).as_deref(), Some("6789"));
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        assert_eq!(last(&path, 4), None);
+        assert_eq!(read_end(&path, 4), None);
     }
 
     #[tokio::test]
-    async fn a_shim_that_an_earlier_node_had_only_just_started_is_awaited() {
+    async fn waits_for_shim_started_before_restart() {
         let directory = tempfile::tempdir().unwrap();
         let attempt = Attempt::new(directory.path().to_owned());
-        let mut launched = Launched::found(attempt.clone());
+        let mut launched = AttemptHandle::existing(attempt.clone());
         let started = Started {
             shim: 1,
             shim_ticks: None,
@@ -364,7 +367,7 @@ mod tests {
             process_ticks: None,
             at: Timestamp::UNIX_EPOCH,
         };
-        // The second half runs only once the first has looked and found nothing.
+        // The writer runs only after the reader has found nothing.
         let (seen, written) = tokio::join!(launched.started(), async {
             attempt.write_started(&started)
         });

@@ -1,4 +1,4 @@
-//! What the cluster takes of the disk, and whether there is room for more. Blocking.
+//! Disk usage of the cluster, and free disk space. Blocking.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
@@ -9,40 +9,41 @@ use super::Limits;
 /// Bytes on disk below a state directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// The objects' file.
+    /// The object store.
     pub objects: u64,
-    /// Containers' output, with the few small files beside it.
+    /// Logs of containers, with the other files of their attempts.
     pub logs: u64,
-    /// Claims, and the pods' own volumes.
+    /// Claims and other volumes.
     pub volumes: u64,
 }
 
-/// Measures a state directory, walking what pods and claims hold.
+/// Measures a state directory. Walks all volumes.
 #[must_use]
 pub fn usage(state: &Path) -> Usage {
     let mut usage = Usage {
-        volumes: below(&state.join("claims")),
+        volumes: tree_size(&state.join("claims")),
         ..Usage::default()
     };
     let pods = state.join("pods");
     for uid in super::entries(&pods) {
         let pod = pods.join(uid);
-        let logs = below(&pod.join("containers"));
+        let logs = tree_size(&pod.join("containers"));
         usage.logs += logs;
-        usage.volumes += below(&pod).saturating_sub(logs);
+        usage.volumes += tree_size(&pod).saturating_sub(logs);
     }
     for entry in fs::read_dir(state).into_iter().flatten().flatten() {
         if let Ok(metadata) = entry.metadata()
             && metadata.is_file()
         {
-            usage.objects += taken(&metadata);
+            usage.objects += allocated(&metadata);
         }
     }
     usage
 }
 
-/// Bytes of all files below a directory; links are not followed, and what goes meanwhile is not counted.
-fn below(directory: &Path) -> u64 {
+/// Returns the size of all files below a directory, without following links. Files that disappear meanwhile are not
+/// counted.
+fn tree_size(directory: &Path) -> u64 {
     let mut total = 0;
     let mut ahead = vec![directory.to_owned()];
     while let Some(directory) = ahead.pop() {
@@ -50,7 +51,7 @@ fn below(directory: &Path) -> u64 {
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
-            total += taken(&metadata);
+            total += allocated(&metadata);
             if metadata.is_dir() {
                 ahead.push(entry.path());
             }
@@ -59,34 +60,34 @@ fn below(directory: &Path) -> u64 {
     total
 }
 
-/// What a file takes, holes left out.
-fn taken(metadata: &fs::Metadata) -> u64 {
+/// Returns the allocated size of a file.
+fn allocated(metadata: &fs::Metadata) -> u64 {
     metadata.blocks() * 512
 }
 
-/// Why nothing more may be started: the disk is as good as full, or the cluster takes all it may.
+/// Returns why no container may be started, if disk space or the cluster's limit is exhausted.
 pub fn pressure(state: &Path, limits: &Limits) -> io::Result<Option<String>> {
     let directory = state.display();
     let free = free(state)?;
     if free < limits.min_free_bytes {
         return Ok(Some(format!(
-            "the disk of {directory} has {free} bytes free, {} are needed",
+            "{free} bytes are free on the disk of {directory}, {} are required",
             limits.min_free_bytes
         )));
     }
-    let Some(most) = limits.max_used_bytes else {
+    let Some(max) = limits.max_used_bytes else {
         return Ok(None);
     };
     let usage = usage(state);
     let used = usage.logs + usage.volumes;
-    Ok((used > most)
-        .then(|| format!("logs and volumes in {directory} take {used} bytes, {most} are allowed")))
+    Ok((used > max)
+        .then(|| format!("logs and volumes in {directory} use {used} bytes, {max} are allowed")))
 }
 
-/// Bytes an ordinary account may still write.
+/// Returns the free space available to unprivileged users.
 fn free(directory: &Path) -> io::Result<u64> {
     let found = statvfs(directory)?;
-    // The types differ from system to system.
+    // The types differ between platforms.
     #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
     let bytes = found.blocks_available() as u64 * found.fragment_size() as u64;
     Ok(bytes)
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_logs_and_volumes_are_told_apart() {
+    fn separates_objects_logs_and_volumes() {
         let directory = tempfile::tempdir().unwrap();
         let write = |path: &str, bytes: usize| {
             let path = directory.path().join(path);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_without_room_and_a_cluster_that_takes_too_much_are_told_with_their_bytes() {
+    fn pressure_names_bytes() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path();
         let limits = |min_free_bytes, max_used_bytes| Limits {

@@ -1,4 +1,4 @@
-//! The environment of a container: what it declares, and the little it gets from this machine. Pure.
+//! The environment of a container: declared variables, and those inherited from this process. Pure.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,30 +11,31 @@ use super::{
     sources::{Missing, Source, Sources},
 };
 
-/// Names every container gets from the node; with them all that begin with `LC_`. Nothing else is handed on unasked.
+/// Variables that every container inherits, besides those that begin with `LC_`. Nothing else is inherited unless
+/// requested.
 const INHERITED: [&str; 8] = [
     "HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER",
 ];
 
-/// PATH of a node that has none.
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// PATH if the node has none.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// What declarations are answered from.
-pub struct Around<'a> {
+/// Inputs for resolving declared variables.
+pub struct EnvContext<'a> {
     pub pod: &'a Pod,
     pub sources: &'a Sources,
-    /// The node's own environment.
+    /// The node's environment.
     pub node: &'a BTreeMap<String, String>,
-    /// Directory put in front of the PATH.
+    /// Directory to prepend to the PATH.
     pub programs: &'a Path,
-    /// Key of the annotation that lists variables to inherit; see [`crate::Identity`].
+    /// Annotation that lists variables to inherit; see [`crate::Identity`].
     pub inherit_annotation: &'a str,
 }
 
-/// The variables `container` declares, in the order Kubernetes resolves them, paths not yet translated.
+/// Resolves the variables of `container` in Kubernetes' order. Paths are not translated yet.
 pub fn declared(
     container: &Container,
-    around: &Around<'_>,
+    context: &EnvContext<'_>,
 ) -> Result<BTreeMap<String, String>, Missing> {
     let mut variables = BTreeMap::new();
     for from in container.env_from.iter().flatten() {
@@ -44,7 +45,7 @@ pub fn declared(
             (None, None) => continue,
         };
         let prefix = from.prefix.as_deref().unwrap_or_default();
-        match around.sources.get(source, name) {
+        match context.sources.get(source, name) {
             Some(data) => variables.extend(
                 data.entries
                     .iter()
@@ -60,7 +61,7 @@ pub fn declared(
                 variable.value.as_deref().unwrap_or_default(),
                 &variables,
             )),
-            Some(from) => taken(&variable.name, from, around)?,
+            Some(from) => resolve(&variable.name, from, context)?,
         };
         if let Some(value) = value {
             variables.insert(variable.name.clone(), value);
@@ -73,25 +74,25 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The value of a variable that is taken from elsewhere; `None` when it need not be there.
-fn taken(
+/// Returns the value of a variable with `valueFrom`; `None` if it is optional and missing.
+fn resolve(
     variable: &str,
     from: &EnvVarSource,
-    around: &Around<'_>,
+    context: &EnvContext<'_>,
 ) -> Result<Option<String>, Missing> {
     if let Some(field) = &from.field_ref {
-        return self::field(&field.field_path, around.pod).map(Some);
+        return self::field(&field.field_path, context.pod).map(Some);
     }
     let (source, name, key, optional) = match (&from.config_map_key_ref, &from.secret_key_ref) {
         (Some(map), _) => (Source::ConfigMap, &map.name, &map.key, map.optional),
         (None, Some(secret)) => (Source::Secret, &secret.name, &secret.key, secret.optional),
         (None, None) => {
             return Err(Missing::Unsupported(format!(
-                "the embedded node cannot tell where {variable} comes from: only values, configmaps, secrets and fields are known"
+                "the embedded node cannot resolve {variable}: only values, ConfigMaps, Secrets and fields are supported"
             )));
         }
     };
-    let data = around.sources.get(source, name);
+    let data = context.sources.get(source, name);
     match data.and_then(|data| data.entries.get(key)) {
         Some(value) => Ok(Some(text(value))),
         None if optional == Some(true) => Ok(None),
@@ -134,47 +135,47 @@ fn field(path: &str, pod: &Pod) -> Result<String, Missing> {
         }
         _ => {
             return Err(Missing::Unsupported(format!(
-                "the embedded node knows no field {path:?}"
+                "the embedded node does not support the field {path:?}"
             )));
         }
     })
 }
 
-/// The whole environment of a container's process: the node's share, over it what was declared, paths in their real
-/// places, and this program first in the PATH.
+/// Returns the complete environment of a container's process: inherited variables, overridden by declared ones with
+/// paths translated, and the program's directory first in the PATH.
 #[must_use]
-pub fn whole(
+pub fn complete(
     container: &str,
     declared: &BTreeMap<String, String>,
-    around: &Around<'_>,
+    context: &EnvContext<'_>,
     paths: &Paths,
 ) -> BTreeMap<String, String> {
-    let asked = asked(container, around);
-    let mut all: BTreeMap<String, String> = around
+    let requested = requested(container, context);
+    let mut all: BTreeMap<String, String> = context
         .node
         .iter()
         .filter(|(name, _)| {
             INHERITED.contains(&name.as_str())
                 || name.starts_with("LC_")
-                || asked.contains(&name.as_str())
+                || requested.contains(&name.as_str())
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     for (name, value) in declared {
         all.insert(name.clone(), paths.translate(value));
     }
-    let path = all.get("PATH").map_or(USUAL_PATH, String::as_str);
-    let path = format!("{}:{path}", around.programs.display());
+    let path = all.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let path = format!("{}:{path}", context.programs.display());
     all.insert("PATH".to_owned(), path);
     all
 }
 
-/// Names that the pod's annotation gives to `container`.
-fn asked<'a>(container: &str, around: &Around<'a>) -> Vec<&'a str> {
-    let annotation = around
+/// Returns the variables that the pod's annotation requests for `container`.
+fn requested<'a>(container: &str, context: &EnvContext<'a>) -> Vec<&'a str> {
+    let annotation = context
         .pod
         .annotations()
-        .get(around.inherit_annotation)
+        .get(context.inherit_annotation)
         .map_or("", String::as_str);
     annotation
         .split(';')
@@ -223,18 +224,18 @@ mod tests {
     fn declared_of(container: serde_json::Value) -> Result<BTreeMap<String, String>, Missing> {
         let container: Container = serde_json::from_value(container).unwrap();
         let (pod, sources, node) = (pod(), sources(), BTreeMap::new());
-        let around = Around {
+        let context = EnvContext {
             pod: &pod,
             sources: &sources,
             node: &node,
             programs: Path::new("/bin"),
             inherit_annotation: INHERIT,
         };
-        declared(&container, &around)
+        declared(&container, &context)
     }
 
     #[test]
-    fn variables_come_from_values_maps_secrets_and_fields() {
+    fn resolves_variables_of_all_sources() {
         let found = declared_of(json!({"name": "main",
             "envFrom": [{"prefix": "M_", "configMapRef": {"name": "map"}}, {"secretRef": {"name": "none", "optional": true}}],
             "env": [
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_its_key() {
+    fn error_names_missing_key() {
         for (env, sentence) in [
             (
                 json!({"name": "T", "valueFrom": {"secretKeyRef": {"name": "pat", "key": "token"}}}),
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_allowed_or_asked_for_comes_from_the_node() {
+    fn inherits_only_allowed_or_requested_variables() {
         let node: BTreeMap<String, String> = [
             ("PATH", "/usr/bin"),
             ("HOME", "/home/me"),
@@ -298,7 +299,7 @@ mod tests {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         let (pod, sources) = (pod(), sources());
-        let around = Around {
+        let context = EnvContext {
             pod: &pod,
             sources: &sources,
             node: &node,
@@ -307,7 +308,7 @@ mod tests {
         };
         let paths = Paths::new([("/workspace".to_owned(), PathBuf::from("/state/claim"))]);
         let declared = BTreeMap::from([("HOME".to_owned(), "/workspace/home".to_owned())]);
-        let all = whole("main", &declared, &around, &paths);
+        let all = complete("main", &declared, &context, &paths);
         let expected = [
             ("AGENT", "a"),
             ("HOME", "/state/claim/home"),

@@ -1,15 +1,15 @@
-//! What the containers of a node may take of the disk.
+//! Limits on the disk usage of containers.
 
-/// Bounds of a node. The defaults of logs are those of a kubelet.
+/// Limits of a node. The defaults of logs are those of a kubelet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one file of a container's log; a full one is followed by the next.
+    /// Size at which a container's log file is rotated, in bytes.
     pub log_file_bytes: u64,
-    /// Files that are kept of one log, the newest; at least one.
+    /// Maximum number of files per log; at least one.
     pub log_files: u32,
-    /// Bytes that have to be free on the disk before something is started.
+    /// Free disk space required to start a container, in bytes.
     pub min_free_bytes: u64,
-    /// Bytes that logs and volumes may take together before nothing more is started; no bound when absent.
+    /// Maximum size of logs and volumes together, in bytes, above which no container is started; `None` for no limit.
     pub max_used_bytes: Option<u64>,
 }
 

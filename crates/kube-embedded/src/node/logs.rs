@@ -1,4 +1,4 @@
-//! Which log a request asks for, and why there may be none.
+//! Log requests: selects the log of a container, or explains why there is none.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
 pub struct LogQuery {
     pub container: Option<String>,
     pub follow: bool,
-    /// The attempt before the last.
+    /// The log of the previous attempt.
     pub previous: bool,
     pub timestamps: bool,
     pub since_time: Option<Timestamp>,
@@ -28,13 +28,13 @@ pub struct LogQuery {
     pub limit_bytes: Option<u64>,
 }
 
-/// Why there is no log.
+/// Reasons why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// 400: asked for what is not there, or not yet.
+    /// 400: the container or attempt does not exist (yet).
     #[error("{0}")]
     BadRequest(String),
-    /// 500
+    /// 500: the log cannot be read.
     #[error("cannot read the log: {0}")]
     Read(#[from] io::Error),
 }
@@ -42,31 +42,31 @@ pub enum LogError {
 /// The logs below a state directory.
 pub struct Logs {
     directory: PathBuf,
-    changes: Arc<LogNotifier>,
+    notifier: Arc<LogNotifier>,
 }
 
 impl Logs {
-    /// Of the node whose state is in `directory`.
+    /// Returns the logs of the node with this state directory.
     pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
         Ok(Self {
             directory: directory.into(),
-            changes: LogNotifier::new()?,
+            notifier: LogNotifier::new()?,
         })
     }
 
-    /// The log that `query` asks for of `pod`, as the bytes the container wrote.
+    /// Opens a log of `pod`, as the bytes the container wrote.
     pub async fn open(
         &self,
         pod: &Pod,
         query: &LogQuery,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>, LogError> {
         let name = pod.name_any();
-        let container = choose(pod, query.container.as_deref())?;
+        let container = choose_container(pod, query.container.as_deref())?;
         let uid = pod.uid().unwrap_or_default();
         let directory = container_directory(&self.directory, &uid, container);
         let numbers = attempts(&directory);
-        // While it waits to be started again, a kubelet has the last one for the previous.
-        let before_last = query.previous && !waits_again(pod, container);
+        // While a container waits for its restart, a kubelet considers the last attempt the previous one.
+        let before_last = query.previous && !waits_for_restart(pod, container);
         let number = match (before_last, numbers.as_slice()) {
             (false, [.., last]) | (true, [.., last, _]) => last,
             (true, _) => {
@@ -75,7 +75,7 @@ impl Logs {
                 )));
             }
             (false, []) => {
-                let why = waiting(pod, container);
+                let why = waiting_reason(pod, container);
                 return Err(LogError::BadRequest(format!(
                     "container {container:?} in pod {name:?} is waiting to start: {why}"
                 )));
@@ -91,11 +91,11 @@ impl Logs {
             },
         };
         let attempt = Attempt::new(directory.join(number.to_string()));
-        Ok(log::stream(attempt, options, &self.changes).await?)
+        Ok(log::stream(attempt, options, &self.notifier).await?)
     }
 }
 
-/// So many seconds before now; the beginning of time when that is out of reach.
+/// Returns the time `seconds` before now, or the earliest time.
 fn ago(seconds: u64) -> Timestamp {
     let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     Timestamp::now()
@@ -103,7 +103,7 @@ fn ago(seconds: u64) -> Timestamp {
         .unwrap_or(Timestamp::MIN)
 }
 
-fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, LogError> {
+fn choose_container<'a>(pod: &'a Pod, requested: Option<&str>) -> Result<&'a str, LogError> {
     let spec = pod.spec.as_ref();
     let main: &[Container] = spec.map_or(&[], |spec| &spec.containers);
     let init = spec.and_then(|spec| spec.init_containers.as_deref());
@@ -116,14 +116,14 @@ fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, LogError> {
         names.join(" ")
     };
     let name = pod.name_any();
-    match (asked.filter(|asked| !asked.is_empty()), main) {
-        (Some(asked), _) => main
+    match (requested.filter(|requested| !requested.is_empty()), main) {
+        (Some(requested), _) => main
             .iter()
             .chain(init)
             .map(|container| container.name.as_str())
-            .find(|container| *container == asked)
+            .find(|container| *container == requested)
             .ok_or_else(|| {
-                LogError::BadRequest(format!("container {asked} is not valid for pod {name}"))
+                LogError::BadRequest(format!("container {requested} is not valid for pod {name}"))
             }),
         (None, [only]) => Ok(&only.name),
         (None, several) => {
@@ -139,8 +139,8 @@ fn choose<'a>(pod: &'a Pod, asked: Option<&str>) -> Result<&'a str, LogError> {
     }
 }
 
-/// Whether a container has run and waits to be started again.
-fn waits_again(pod: &Pod, container: &str) -> bool {
+/// Returns whether a container has run and waits to be restarted.
+fn waits_for_restart(pod: &Pod, container: &str) -> bool {
     let status = pod.status.as_ref();
     let mut all = status.into_iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
@@ -159,8 +159,8 @@ fn waits_again(pod: &Pod, container: &str) -> bool {
     })
 }
 
-/// The reason a container waits for.
-fn waiting(pod: &Pod, container: &str) -> String {
+/// Returns the waiting reason of a container.
+fn waiting_reason(pod: &Pod, container: &str) -> String {
     let status = pod.status.as_ref();
     let all = status.into_iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();

@@ -1,9 +1,9 @@
-//! What a path of a container is on this machine, and what `$(NAME)` in its texts stands for. Pure.
+//! Translation of container paths to local paths, and expansion of `$(NAME)`. Pure.
 //!
-//! A process here sees no `/workspace`. So wherever a container's command, arguments, working directory or environment
-//! names a mount path, alone or with more behind a slash, the real directory is put in its place; likewise for the path
-//! of its termination message. A path in the middle of a text is left alone, and a read-only mount is handed over as it
-//! is: both are up to what runs in the container.
+//! A process has no mount namespace. Wherever the command, arguments, working directory or environment of a container
+//! begin with a mount path, followed by nothing or a slash, the real directory is substituted; likewise for the path of
+//! the termination message. Paths within a text are not translated, and read-only mounts are writable: both are up to
+//! the program.
 
 use std::{
     collections::BTreeMap,
@@ -11,27 +11,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the paths of one container lie.
+/// Mount paths of a container, with their real paths.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
-    /// Longest first, so that a mount inside another wins.
-    places: Vec<(String, PathBuf)>,
+    /// Longest first, so that a nested mount wins.
+    mounts: Vec<(String, PathBuf)>,
 }
 
 impl Paths {
-    /// From mount path to real path.
+    /// Takes pairs of mount path and real path.
     #[must_use]
-    pub fn new(places: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
-        let mut places: Vec<_> = places
+    pub fn new(mounts: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
+        let mut mounts: Vec<_> = mounts
             .into_iter()
             .map(|(path, real)| (path.trim_end_matches('/').to_owned(), real))
             .filter(|(path, _)| path.starts_with('/'))
             .collect();
-        places.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        Self { places }
+        mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        Self { mounts }
     }
 
-    /// `text` with the path it begins with in its real place.
+    /// Returns `text` with a leading mount path replaced.
     #[must_use]
     pub fn translate(&self, text: &str) -> String {
         self.real(text).map_or_else(
@@ -40,11 +40,11 @@ impl Paths {
         )
     }
 
-    /// The real path of what is inside a mount; `None` outside.
+    /// Returns the real path of `path`; `None` outside the mounts.
     #[must_use]
     pub fn real(&self, path: &str) -> Option<PathBuf> {
-        self.places.iter().find_map(|(place, real)| {
-            let rest = path.strip_prefix(place.as_str())?;
+        self.mounts.iter().find_map(|(mount, real)| {
+            let rest = path.strip_prefix(mount.as_str())?;
             match rest.strip_prefix('/') {
                 Some(rest) => Some(real.join(rest.trim_start_matches('/'))),
                 None => rest.is_empty().then(|| real.clone()),
@@ -53,7 +53,7 @@ impl Paths {
     }
 }
 
-/// Replaces `$(NAME)` by a variable's value; `$$(NAME)` stays as `$(NAME)`, and so does a name nobody knows.
+/// Replaces `$(NAME)` with the value of a variable. `$$(NAME)` becomes `$(NAME)`, and unknown names are kept.
 #[must_use]
 pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut out = String::new();
@@ -98,7 +98,7 @@ pub fn is_component(name: &str) -> bool {
     matches!((components.next(), components.next()), (Some(Normal(only)), None) if only == name)
 }
 
-/// Whether a path stays inside what it is joined to.
+/// Returns whether a relative path stays inside its base.
 #[must_use]
 pub fn is_inside(path: &Path) -> bool {
     use std::path::Component::{CurDir, Normal};
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_paths_become_real_ones_only_at_the_start_and_at_a_slash() {
+    fn translates_leading_mount_paths_only() {
         let paths = Paths::new([
             ("/srv".to_owned(), PathBuf::from("/real/srv")),
             ("/srv/inner/".to_owned(), PathBuf::from("/real/inner")),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn references_to_variables_are_replaced() {
+    fn expands_variables() {
         let variables = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
         for (text, expected) in [
             ("x$(A)y", "x1y"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_lead_out_are_seen() {
+    fn detects_paths_outside() {
         for (path, inside) in [
             ("a/b", true),
             ("./a", true),

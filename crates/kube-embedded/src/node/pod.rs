@@ -1,7 +1,7 @@
-//! One pod from its first sight to the last of it: waiting for a place, its init containers, its containers, its
-//! deadline, its deletion. What it learns it writes into the pod's status.
+//! One pod from first sight to removal: admission, init containers, containers, deadline and deletion. Progress is
+//! written to the pod's status.
 //!
-//! Everything that was begun is found again on disk, so that a node that starts anew goes on where the last one was.
+//! Everything that was started is found again on disk, so that a restarted node continues where the last one stopped.
 
 mod container_loop;
 mod lifecycle;
@@ -29,48 +29,48 @@ use tokio::{
 
 use super::{
     Node,
-    queue::{Place, Ticket},
-    status::Known,
+    queue::{Slots, Ticket},
+    status::PodRecord,
 };
 use container_loop::Role;
-use lifecycle::{Driver, Stop};
+use lifecycle::{Lifecycle, Stop};
 
 pub use container_loop::attempts;
-pub use recovery::{Arrival, Trace, in_order, size};
+pub use recovery::{PodStart, SavedState, in_queue_order, slots};
 
-/// A pod as the node last saw it; `None` when it is gone.
-pub type Seen = Option<Arc<Pod>>;
+/// The last observed pod; `None` if it is gone.
+pub type ObservedPod = Option<Arc<Pod>>;
 
-/// How often a write that failed is tried again.
+/// Delay before a failed write is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs a pod until it is gone.
-pub async fn run(node: Arc<Node>, mut seen: watch::Receiver<Seen>, arrival: Arrival) {
-    let Some(pod) = seen.borrow_and_update().clone() else {
+pub async fn run(node: Arc<Node>, mut observed: watch::Receiver<ObservedPod>, start: PodStart) {
+    let Some(pod) = observed.borrow_and_update().clone() else {
         return;
     };
     let finished = is_finished(&pod);
-    let (stop, stopped) = watch::channel(Stop::Go);
-    let work = Work::new(node, pod, arrival);
+    let (stop, stopped) = watch::channel(Stop::Run);
+    let runner = PodRunner::new(node, pod, start);
     if !finished {
-        let mut driver = Driver::new(&work, stop);
-        let mut flow = std::pin::pin!(work.flow(stopped));
-        let (mut flowing, mut told) = (true, true);
-        while flowing || !driver.written {
-            driver.look(seen.borrow_and_update().clone());
-            let due = driver.due();
+        let mut lifecycle = Lifecycle::new(&runner, stop);
+        let mut containers = std::pin::pin!(runner.run_containers(stopped));
+        let (mut running, mut connected) = (true, true);
+        while running || !lifecycle.written {
+            lifecycle.observe(observed.borrow_and_update().clone());
+            let due = lifecycle.due();
             tokio::select! {
-                () = &mut flow, if flowing => {
-                    flowing = false;
-                    work.note(|known| known.over = true);
+                () = &mut containers, if running => {
+                    running = false;
+                    runner.update(|record| record.finished = true);
                 }
-                changed = seen.changed(), if told => told = changed.is_ok(),
-                () = driver.write() => {}
-                due = due => driver.stop_for(due),
+                changed = observed.changed(), if connected => connected = changed.is_ok(),
+                () = lifecycle.write() => {}
+                due = due => lifecycle.stop_for(due),
             }
         }
     }
-    work.leave(seen).await;
+    runner.finish(observed).await;
 }
 
 pub fn is_finished(pod: &Pod) -> bool {
@@ -81,33 +81,33 @@ pub fn is_finished(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// A pod and what is known of it.
-struct Work {
+/// Runs one pod.
+struct PodRunner {
     node: Arc<Node>,
     pod: Arc<Pod>,
     api: Api<Pod>,
-    /// Who Events are about.
+    /// Object of the pod's Events.
     reference: ObjectReference,
     directory: PathBuf,
     ticket: Ticket,
-    /// Places it has had since before this node, and from when, until they are taken over.
-    kept: Mutex<Option<(Timestamp, Place)>>,
-    known: Mutex<Known>,
-    /// Seconds its deletion gives its containers to stop.
+    /// Slots held since before this node started, and since when, until they are taken over.
+    reserved: Mutex<Option<(Timestamp, Slots)>>,
+    record: Mutex<PodRecord>,
+    /// Grace period of the pod's deletion, in seconds.
     grace: Mutex<Option<u64>>,
     changed: Notify,
 }
 
-impl Work {
-    fn new(node: Arc<Node>, pod: Arc<Pod>, arrival: Arrival) -> Self {
+impl PodRunner {
+    fn new(node: Arc<Node>, pod: Arc<Pod>, start: PodStart) -> Self {
         let namespace = pod.namespace().unwrap_or_default();
         Self {
             api: Api::namespaced(node.client.clone(), &namespace),
             reference: pod.object_ref(&()),
             directory: node.pod_directory(&pod.uid().unwrap_or_default()),
-            ticket: arrival.ticket,
-            kept: Mutex::new(arrival.begun),
-            known: Mutex::new(Known::of(&pod)),
+            ticket: start.ticket,
+            reserved: Mutex::new(start.begun),
+            record: Mutex::new(PodRecord::from_pod(&pod)),
             grace: Mutex::default(),
             changed: Notify::new(),
             node,
@@ -115,9 +115,9 @@ impl Work {
         }
     }
 
-    /// LogNotifier what is known, and has it written.
-    fn note(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Updates the record and triggers a status write.
+    fn update(&self, change: impl FnOnce(&mut PodRecord)) {
+        change(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
     }
 
@@ -125,8 +125,8 @@ impl Work {
         self.grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> Known {
-        self.known
+    fn record(&self) -> PodRecord {
+        self.record
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -141,32 +141,35 @@ impl Work {
         )
     }
 
-    /// All that is to be done for the pod; returns when nothing of it runs and nothing will be started.
-    async fn flow(&self, mut stop: watch::Receiver<Stop>) {
-        let Some(ready) = self.get_ready(&mut stop).await else {
+    /// Runs all containers of the pod. Returns when none runs and none will be started.
+    async fn run_containers(&self, mut stop: watch::Receiver<Stop>) {
+        let Some(prepared) = self.prepare(&mut stop).await else {
             return;
         };
         let (init, main) = self.containers();
         for (index, container) in init.iter().enumerate() {
             let role = Role::Init(index);
-            if !self.container(role, container, &ready, stop.clone()).await {
+            if !self
+                .container(role, container, &prepared, stop.clone())
+                .await
+            {
                 return;
             }
         }
         let all = main.iter().enumerate().map(|(index, container)| {
-            self.container(Role::Main(index), container, &ready, stop.clone())
+            self.container(Role::Main(index), container, &prepared, stop.clone())
         });
         join_all(all).await;
     }
 
-    /// Nothing runs any more: waits for the pod's deletion, lets it go, and clears its directory.
-    async fn leave(&self, mut seen: watch::Receiver<Seen>) {
-        // Logs stay for as long as the pod does; its files are of no more use, and some are secret.
+    /// Waits for the pod's deletion, releases it, and removes its directory. Called when nothing runs.
+    async fn finish(&self, mut observed: watch::Receiver<ObservedPod>) {
+        // Logs are kept while the pod exists. Its files are not needed any longer, and may be secret.
         for what in ["volumes", "scratch"] {
             clear(self.directory.join(what)).await;
         }
         loop {
-            let latest = seen.borrow_and_update().clone();
+            let latest = observed.borrow_and_update().clone();
             match latest {
                 None => break,
                 Some(pod) if pod.metadata.deletion_timestamp.is_some() => {
@@ -186,7 +189,7 @@ impl Work {
                 }
                 Some(_) => {}
             }
-            if seen.changed().await.is_err() {
+            if observed.changed().await.is_err() {
                 return;
             }
         }
@@ -194,24 +197,24 @@ impl Work {
     }
 }
 
-/// [`remove`], without keeping others waiting.
+/// Like [`remove`], off the async threads.
 async fn clear(directory: PathBuf) {
     if let Err(error) = tokio::task::spawn_blocking(move || remove(&directory)).await {
-        tracing::error!(%error, "a directory was not removed");
+        tracing::error!(%error, "cannot remove a directory");
     }
 }
 
-/// Removes a pod's directory; what cannot be removed now is removed when the node starts next.
+/// Removes a directory. What cannot be removed now is removed when the node starts next.
 pub fn remove(directory: &Path) {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(directory = %directory.display(), %error, "a directory cannot be removed");
+            tracing::warn!(directory = %directory.display(), %error, "cannot remove a directory");
         }
         _ => {}
     }
 }
 
-/// The pod is gone, or another has its name.
+/// Returns whether the pod is gone, or another has its name.
 fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422))
 }

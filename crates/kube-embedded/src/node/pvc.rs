@@ -1,4 +1,4 @@
-//! Claims of the cluster: each is bound to a directory of its own at once, and kept while a pod uses it.
+//! PersistentVolumeClaims: each is bound to a directory immediately, and protected while a pod uses it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,10 +16,10 @@ use serde_json::json;
 
 use super::{Node, pod};
 
-/// Keeps a claim from going while a pod uses it.
+/// Finalizer that protects a claim while a pod uses it.
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
-/// A claim, as pods ask for it.
+/// State of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub uid: String,
@@ -28,25 +28,26 @@ pub struct Claim {
 }
 
 /// Claims by namespace and name.
-pub type Known = BTreeMap<(String, String), Claim>;
+pub type ClaimsByName = BTreeMap<(String, String), Claim>;
 
-/// Names of the claims a pod mounts.
-pub fn named(pod: &Pod) -> impl Iterator<Item = &str> {
+/// Returns the names of the claims that a pod mounts.
+pub fn mounted(pod: &Pod) -> impl Iterator<Item = &str> {
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter());
     volumes
         .flatten()
         .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
 }
 
-/// The uid of each named claim, or a scheduler's sentence why the pod has to wait. `begun`: the pod has them already.
+/// Returns the uid of each claim, or the scheduler's message why the pod has to wait. `begun`: the pod has been
+/// admitted before.
 pub fn find(
-    known: &Known,
+    claims: &ClaimsByName,
     namespace: &str,
     names: &[String],
     begun: bool,
 ) -> Result<Vec<(String, String)>, String> {
     let one = |name: &String| {
-        let claim = known.get(&(namespace.to_owned(), name.clone()));
+        let claim = claims.get(&(namespace.to_owned(), name.clone()));
         match claim {
             None => Err(format!("persistentvolumeclaim {name:?} not found")),
             Some(claim) if claim.deleting && !begun => {
@@ -61,17 +62,17 @@ pub fn find(
     names.iter().map(one).collect()
 }
 
-/// The claims as they are watched.
+/// The claims, as watched.
 #[derive(Default)]
 pub struct Claims {
     all: HashMap<String, PersistentVolumeClaim>,
-    /// Those of a list that is not complete yet.
+    /// Claims of an incomplete list.
     listed: Option<HashMap<String, PersistentVolumeClaim>>,
 }
 
 impl Claims {
-    /// Takes in what the watch says, and does what follows from it.
-    pub async fn take_in(&mut self, node: &Arc<Node>, event: Event<PersistentVolumeClaim>) {
+    /// Handles a watch event, and reconciles.
+    pub async fn handle(&mut self, node: &Arc<Node>, event: Event<PersistentVolumeClaim>) {
         let uid = |claim: &PersistentVolumeClaim| claim.uid().unwrap_or_default();
         match event {
             Event::Init => self.listed = Some(HashMap::new()),
@@ -83,8 +84,8 @@ impl Claims {
             Event::InitDone => {
                 self.all = self.listed.take().unwrap_or_default();
                 let directories = super::entries(&node.claims_directory());
-                for left in directories.filter(|uid| !self.all.contains_key(uid)) {
-                    pod::remove(&node.claim_directory(&left));
+                for uid in directories.filter(|uid| !self.all.contains_key(uid)) {
+                    pod::remove(&node.claim_directory(&uid));
                 }
             }
             Event::Apply(claim) => {
@@ -96,21 +97,21 @@ impl Claims {
             }
         }
         if self.listed.is_none() {
-            self.settle(node).await;
+            self.reconcile(node).await;
         }
     }
 
-    /// Binds what is not bound, lets go what nobody uses, and tells the pods.
-    async fn settle(&mut self, node: &Arc<Node>) {
+    /// Binds new claims, and notifies the pods.
+    async fn reconcile(&mut self, node: &Arc<Node>) {
         for claim in self.all.values_mut().filter(|claim| is_new(claim)) {
             match bind(node, claim).await {
                 Ok(bound) => *claim = bound,
                 Err(error) => {
-                    tracing::warn!(claim = claim.name_any(), %error, "the claim cannot be bound");
+                    tracing::warn!(claim = claim.name_any(), %error, "cannot bind the claim");
                 }
             }
         }
-        let known = self.all.values().map(|claim| {
+        let claims = self.all.values().map(|claim| {
             let key = (claim.namespace().unwrap_or_default(), claim.name_any());
             let own = Claim {
                 uid: claim.uid().unwrap_or_default(),
@@ -119,34 +120,34 @@ impl Claims {
             };
             (key, own)
         });
-        let known: Known = known.collect();
+        let claims: ClaimsByName = claims.collect();
         node.claims.send_if_modified(|current| {
-            let news = *current != known;
-            *current = known;
-            news
+            let changed = *current != claims;
+            *current = claims;
+            changed
         });
     }
 
-    /// Whether a claim that is being deleted waits for the pods that use it.
-    pub fn some_leave(&self) -> bool {
-        self.all.values().any(is_leaving)
+    /// Returns whether a claim is waiting to be released.
+    pub fn any_terminating(&self) -> bool {
+        self.all.values().any(is_terminating)
     }
 
-    /// Lets go every claim that is being deleted and that none of `pods` uses.
+    /// Releases the claims that are being deleted and that none of `pods` uses.
     pub async fn release(&self, node: &Arc<Node>, pods: &[Arc<Pod>]) {
-        for claim in self.all.values().filter(|claim| is_leaving(claim)) {
+        for claim in self.all.values().filter(|claim| is_terminating(claim)) {
             let name = claim.name_any();
             let used = pods.iter().any(|pod| {
-                pod.namespace() == claim.namespace() && named(pod).any(|other| other == name)
+                pod.namespace() == claim.namespace() && mounted(pod).any(|other| other == name)
             });
             if !used && let Err(error) = release(node, claim).await {
-                tracing::warn!(claim = name, %error, "the claim cannot be let go");
+                tracing::warn!(claim = name, %error, "cannot release the claim");
             }
         }
     }
 }
 
-fn is_leaving(claim: &PersistentVolumeClaim) -> bool {
+fn is_terminating(claim: &PersistentVolumeClaim) -> bool {
     claim.metadata.deletion_timestamp.is_some()
         && claim.finalizers().iter().any(|name| name == PROTECTION)
 }
@@ -193,7 +194,7 @@ async fn bind(
 }
 
 async fn release(node: &Node, claim: &PersistentVolumeClaim) -> kube::Result<()> {
-    let rest: Vec<&String> = claim
+    let finalizers: Vec<&String> = claim
         .finalizers()
         .iter()
         .filter(|name| *name != PROTECTION)
@@ -201,7 +202,7 @@ async fn release(node: &Node, claim: &PersistentVolumeClaim) -> kube::Result<()>
     let patch = json!({"metadata": {
         "uid": claim.uid(),
         "resourceVersion": claim.resource_version(),
-        "finalizers": rest,
+        "finalizers": finalizers,
     }});
     let parameters = PatchParams::default();
     api(node, claim)
@@ -227,24 +228,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_waits_for_its_claims_with_a_reason() {
+    fn find_returns_reason_to_wait() {
         let claim = |bound, deleting| Claim {
             uid: "u".to_owned(),
             bound,
             deleting,
         };
-        for (known, begun, expected) in [
+        for (claims, begun, expected) in [
             (None, false, Err("\"c\" not found")),
             (Some(claim(false, false)), false, Err("not bound")),
             (Some(claim(true, true)), false, Err("being deleted")),
             (Some(claim(true, true)), true, Ok("u")),
             (Some(claim(true, false)), false, Ok("u")),
         ] {
-            let known: Known = known
+            let claims: ClaimsByName = claims
                 .map(|claim| (("n".to_owned(), "c".to_owned()), claim))
                 .into_iter()
                 .collect();
-            match (find(&known, "n", &["c".to_owned()], begun), expected) {
+            match (find(&claims, "n", &["c".to_owned()], begun), expected) {
                 (Ok(found), Ok(uid)) => assert_eq!(found[0].1, uid),
                 (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
                 (found, expected) => panic!("{found:?} {expected:?}"),

@@ -1,6 +1,6 @@
-//! Who runs next: places for containers, first come, first served. Nothing is looked at again and again: who waits is told.
+//! FIFO admission queue for containers. Waiters are notified; nothing polls.
 //!
-//! The order outlives the server: each pod draws a number when it is first seen, and keeps it on disk.
+//! The order outlives the server: each pod gets a ticket when it is first seen, and keeps it on disk.
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,17 @@ use std::{
 
 use tokio::sync::watch;
 
-/// What a pod draws when it is first seen; the lowest is served first.
+/// Position of a pod in the queue; the lowest is admitted first.
 pub type Ticket = u64;
 
-/// How many are before one who waits. Coarse far back, so that hundreds need not be told each time one leaves.
+/// Number of pods ahead. Coarse far back, so that hundreds of waiters need not be notified of every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ahead {
+pub enum QueuePosition {
     Exactly(usize),
     MoreThan(usize),
 }
 
-impl Ahead {
+impl QueuePosition {
     fn of(count: usize) -> Self {
         match count {
             0..=5 => Self::Exactly(count),
@@ -33,47 +33,47 @@ impl Ahead {
     }
 }
 
-impl fmt::Display for Ahead {
+impl fmt::Display for QueuePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exactly(0) => f.write_str("this pod is next"),
-            Self::Exactly(1) => f.write_str("1 pod is before this one"),
-            Self::Exactly(count) => write!(f, "{count} pods are before this one"),
-            Self::MoreThan(count) => write!(f, "more than {count} pods are before this one"),
+            Self::Exactly(1) => f.write_str("1 pod is ahead"),
+            Self::Exactly(count) => write!(f, "{count} pods are ahead"),
+            Self::MoreThan(count) => write!(f, "more than {count} pods are ahead"),
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Waits(Ahead),
-    Come,
+enum Admission {
+    Waiting(QueuePosition),
+    Admitted,
 }
 
-/// Places for containers, and those who wait for them.
+/// A limited number of slots for containers, and the pods waiting for them.
 #[derive(Clone)]
 pub struct Queue(Arc<Mutex<State>>);
 
 struct State {
-    places: usize,
-    taken: usize,
-    /// Nobody is served before it is known who runs already, and who was here first.
+    slots: usize,
+    used: usize,
+    /// Admission starts only once it is known which pods are running, and in which order the others queue.
     open: bool,
-    waiting: BTreeMap<Ticket, Waiting>,
+    waiting: BTreeMap<Ticket, QueuedPod>,
 }
 
-struct Waiting {
-    share: usize,
-    turn: watch::Sender<Turn>,
+struct QueuedPod {
+    requested: usize,
+    admission: watch::Sender<Admission>,
 }
 
 impl Queue {
-    /// A queue that serves nobody until it is opened.
+    /// Creates a queue that admits nobody until it is opened.
     #[must_use]
-    pub fn new(places: usize) -> Self {
+    pub fn new(slots: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
-            places: places.max(1),
-            taken: 0,
+            slots: slots.max(1),
+            used: 0,
             open: false,
             waiting: BTreeMap::new(),
         })))
@@ -86,138 +86,145 @@ impl Queue {
     pub fn open(&self) {
         let mut state = self.state();
         state.open = true;
-        state.serve();
+        state.admit();
     }
 
-    /// Takes places for containers that run already and cannot wait, be there room or not.
-    pub fn occupy(&self, containers: usize) -> Place {
+    /// Takes slots for running containers, even if none are free.
+    pub fn reserve(&self, containers: usize) -> Slots {
         let mut state = self.state();
-        let share = state.share(containers);
-        state.taken += share;
-        Place {
+        let requested = state.requested(containers);
+        state.used += requested;
+        Slots {
             queue: self.clone(),
-            share,
+            requested,
         }
     }
 
-    /// Waits for places for so many containers; leaves the queue when dropped.
+    /// Queues for slots; leaves the queue when dropped.
     pub fn join(&self, ticket: Ticket, containers: usize) -> Waiter {
         let mut state = self.state();
-        let share = state.share(containers);
-        let (turn, told) = watch::channel(Turn::Waits(Ahead::of(state.waiting.len())));
+        let requested = state.requested(containers);
+        let (admission, receiver) =
+            watch::channel(Admission::Waiting(QueuePosition::of(state.waiting.len())));
         let last = state.waiting.last_key_value().map(|(last, _)| *last);
-        state.waiting.insert(ticket, Waiting { share, turn });
+        state.waiting.insert(
+            ticket,
+            QueuedPod {
+                requested,
+                admission,
+            },
+        );
         let is_last = last.is_none_or(|last| last < ticket);
-        // Who comes last changes nobody's place.
-        if state.serve_first() || !is_last {
-            state.tell();
+        // A new last waiter does not change the position of others.
+        if state.admit_first() || !is_last {
+            state.notify();
         }
         drop(state);
         Waiter {
             queue: self.clone(),
             ticket,
-            share,
-            told,
-            served: false,
+            requested,
+            receiver,
+            admitted: false,
         }
     }
 }
 
 impl State {
-    fn share(&self, containers: usize) -> usize {
-        containers.clamp(1, self.places)
+    fn requested(&self, containers: usize) -> usize {
+        containers.clamp(1, self.slots)
     }
 
-    /// Gives out the places that are free. Whether any was given.
-    fn serve_first(&mut self) -> bool {
+    /// Admits pods while slots are free. Returns whether any was admitted.
+    fn admit_first(&mut self) -> bool {
         let mut any = false;
         while self.open
             && let Some(first) = self.waiting.first_entry()
-            && self.taken + first.get().share <= self.places
+            && self.used + first.get().requested <= self.slots
         {
             let first = first.remove();
-            self.taken += first.share;
-            first.turn.send_replace(Turn::Come);
+            self.used += first.requested;
+            first.admission.send_replace(Admission::Admitted);
             any = true;
         }
         any
     }
 
-    /// Gives out the places that are free, and tells the others.
-    fn serve(&mut self) {
-        self.serve_first();
-        self.tell();
+    /// Admits pods while slots are free, and notifies the others.
+    fn admit(&mut self) {
+        self.admit_first();
+        self.notify();
     }
 
-    /// Tells each how many are before it, when that is news.
-    fn tell(&self) {
+    /// Notifies each waiter whose position has changed.
+    fn notify(&self) {
         for (before, waiting) in self.waiting.values().enumerate() {
-            let now = Turn::Waits(Ahead::of(before));
-            waiting.turn.send_if_modified(|turn| {
-                let news = *turn != now;
-                *turn = now;
-                news
+            let now = Admission::Waiting(QueuePosition::of(before));
+            waiting.admission.send_if_modified(|admission| {
+                let changed = *admission != now;
+                *admission = now;
+                changed
             });
         }
     }
 }
 
-/// Places that are taken, until dropped.
-pub struct Place {
+/// Slots in use, released when dropped.
+pub struct Slots {
     queue: Queue,
-    share: usize,
+    requested: usize,
 }
 
-impl Drop for Place {
+impl Drop for Slots {
     fn drop(&mut self) {
         let mut state = self.queue.state();
-        state.taken -= self.share;
-        state.serve();
+        state.used -= self.requested;
+        state.admit();
     }
 }
 
-/// One who waits.
+/// A waiting pod.
 pub struct Waiter {
     queue: Queue,
     ticket: Ticket,
-    share: usize,
-    told: watch::Receiver<Turn>,
-    /// The place has been handed on.
-    served: bool,
+    requested: usize,
+    receiver: watch::Receiver<Admission>,
+    /// Whether the slots have been handed out.
+    admitted: bool,
 }
 
 impl Waiter {
-    /// Resolves when its turn has come; `waits` hears how many are before it, when it is not its turn at once.
-    pub async fn turn(mut self, mut waits: impl FnMut(Ahead)) -> Place {
+    /// Waits for admission. Calls `on_wait` with the position whenever it changes.
+    pub async fn wait(mut self, mut on_wait: impl FnMut(QueuePosition)) -> Slots {
         loop {
-            let turn = *self.told.borrow_and_update();
-            match turn {
-                Turn::Come => {
-                    self.served = true;
-                    return Place {
+            let admission = *self.receiver.borrow_and_update();
+            match admission {
+                Admission::Admitted => {
+                    self.admitted = true;
+                    return Slots {
                         queue: self.queue.clone(),
-                        share: self.share,
+                        requested: self.requested,
                     };
                 }
-                Turn::Waits(ahead) => waits(ahead),
+                Admission::Waiting(position) => on_wait(position),
             }
-            // Its sender goes only after the turn was told.
-            let _ = self.told.changed().await;
+            // The sender is dropped only after the admission was sent.
+            let _ = self.receiver.changed().await;
         }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        if self.served {
+        if self.admitted {
             return;
         }
         let mut state = self.queue.state();
         if state.waiting.remove(&self.ticket).is_none() {
-            // Its turn came as it left.
-            state.taken -= self.share;
+            // Admitted at the same time: return the slots.
+            state.used -= self.requested;
         }
-        state.serve();
+        state.admit();
     }
 }
 
@@ -227,93 +234,93 @@ mod tests {
 
     use super::*;
 
-    fn is_served(turn: &mut (impl Future<Output = Place> + Unpin)) -> Option<Place> {
-        turn.now_or_never()
+    fn is_admitted(admission: &mut (impl Future<Output = Slots> + Unpin)) -> Option<Slots> {
+        admission.now_or_never()
     }
 
     #[test]
-    fn the_lowest_number_is_served_first_whenever_it_came() {
+    fn admits_lowest_ticket_first() {
         let queue = Queue::new(1);
-        let running = queue.occupy(1);
-        let mut late = Box::pin(queue.join(7, 1).turn(|_| ()));
-        let mut early = Box::pin(queue.join(3, 1).turn(|_| ()));
+        let running = queue.reserve(1);
+        let mut late = Box::pin(queue.join(7, 1).wait(|_| ()));
+        let mut early = Box::pin(queue.join(3, 1).wait(|_| ()));
         queue.open();
-        assert!(is_served(&mut late).is_none() && is_served(&mut early).is_none());
+        assert!(is_admitted(&mut late).is_none() && is_admitted(&mut early).is_none());
         drop(running);
-        assert!(is_served(&mut late).is_none());
-        let place = is_served(&mut early).unwrap();
+        assert!(is_admitted(&mut late).is_none());
+        let place = is_admitted(&mut early).unwrap();
         drop(place);
-        assert!(is_served(&mut late).is_some());
+        assert!(is_admitted(&mut late).is_some());
     }
 
     #[test]
-    fn nobody_is_served_before_it_is_known_who_runs() {
+    fn admits_nobody_before_open() {
         let queue = Queue::new(1);
-        let mut waiter = Box::pin(queue.join(1, 1).turn(|_| ()));
-        assert!(is_served(&mut waiter).is_none());
+        let mut waiter = Box::pin(queue.join(1, 1).wait(|_| ()));
+        assert!(is_admitted(&mut waiter).is_none());
         queue.open();
-        assert!(is_served(&mut waiter).is_some());
+        assert!(is_admitted(&mut waiter).is_some());
     }
 
     #[test]
-    fn a_small_one_does_not_overtake_a_large_one() {
+    fn small_pod_does_not_overtake_large_one() {
         let queue = Queue::new(2);
         queue.open();
-        let running = queue.occupy(1);
-        let mut large = Box::pin(queue.join(1, 5).turn(|_| ()));
-        let mut small = Box::pin(queue.join(2, 1).turn(|_| ()));
-        assert!(is_served(&mut large).is_none() && is_served(&mut small).is_none());
+        let running = queue.reserve(1);
+        let mut large = Box::pin(queue.join(1, 5).wait(|_| ()));
+        let mut small = Box::pin(queue.join(2, 1).wait(|_| ()));
+        assert!(is_admitted(&mut large).is_none() && is_admitted(&mut small).is_none());
         drop(running);
-        let place = is_served(&mut large).unwrap();
-        assert!(is_served(&mut small).is_none());
+        let place = is_admitted(&mut large).unwrap();
+        assert!(is_admitted(&mut small).is_none());
         drop(place);
-        assert!(is_served(&mut small).is_some());
+        assert!(is_admitted(&mut small).is_some());
     }
 
     #[test]
-    fn who_leaves_makes_room_even_when_just_served() {
+    fn leaving_releases_slots_even_if_admitted() {
         let queue = Queue::new(1);
         queue.open();
-        let running = queue.occupy(1);
+        let running = queue.reserve(1);
         let leaving = queue.join(1, 1);
-        let mut next = Box::pin(queue.join(2, 1).turn(|_| ()));
+        let mut next = Box::pin(queue.join(2, 1).wait(|_| ()));
         drop(running);
-        assert!(is_served(&mut next).is_none(), "the first was served");
+        assert!(is_admitted(&mut next).is_none(), "the first was admitted");
         drop(leaving);
-        assert!(is_served(&mut next).is_some());
+        assert!(is_admitted(&mut next).is_some());
     }
 
     #[test]
-    fn of_two_hundred_only_those_near_the_front_hear_of_each_step() {
+    fn far_waiters_are_not_notified_of_each_step() {
         let queue = Queue::new(1);
         queue.open();
-        let mut places = vec![queue.occupy(1)];
-        let heard = std::cell::Cell::new(0);
-        let tell = |_| heard.set(heard.get() + 1);
+        let mut slots = vec![queue.reserve(1)];
+        let notified = std::cell::Cell::new(0);
+        let notify = |_| notified.set(notified.get() + 1);
         let mut waiting: std::collections::VecDeque<_> = (0..200)
-            .map(|ticket| Box::pin(queue.join(ticket, 1).turn(tell)))
+            .map(|ticket| Box::pin(queue.join(ticket, 1).wait(notify)))
             .collect();
         while let Some(mut first) = waiting.pop_front() {
-            places.clear();
-            places.push(is_served(&mut first).unwrap());
+            slots.clear();
+            slots.push(is_admitted(&mut first).unwrap());
             for other in &mut waiting {
-                assert!(is_served(other).is_none());
+                assert!(is_admitted(other).is_none());
             }
         }
-        // Six exact numbers, and a handful of coarse ones, each at most once.
-        assert!(heard.get() <= 200 * 12, "{}", heard.get());
+        // Six exact positions and a few coarse ones, each at most once.
+        assert!(notified.get() <= 200 * 12, "{}", notified.get());
     }
 
     #[test]
-    fn a_place_in_the_queue_is_a_sentence() {
+    fn formats_queue_position() {
         for (count, text) in [
             (0, "this pod is next"),
-            (1, "1 pod is before this one"),
-            (5, "5 pods are before this one"),
-            (6, "more than 5 pods are before this one"),
-            (200, "more than 100 pods are before this one"),
+            (1, "1 pod is ahead"),
+            (5, "5 pods are ahead"),
+            (6, "more than 5 pods are ahead"),
+            (200, "more than 100 pods are ahead"),
         ] {
-            assert_eq!(Ahead::of(count).to_string(), text);
+            assert_eq!(QueuePosition::of(count).to_string(), text);
         }
     }
 }

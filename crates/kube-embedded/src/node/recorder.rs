@@ -1,7 +1,7 @@
-//! The Events a person expects of a scheduler, a kubelet and a Job controller, in their words.
+//! Records the Events of scheduler, kubelet and Job controller.
 //!
-//! Written in the order they came by a task of its own, so that nothing waits for them; one that cannot be written is lost.
-//! The same sentence about the same thing is one Event with a count.
+//! Events are written in order by a task of their own, so that nothing waits for them. One that cannot be written is
+//! lost. Equal Events are aggregated into one with a count.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,12 @@ use tokio::sync::mpsc;
 
 use super::NODE_NAME;
 
-/// Longest message, in bytes: what events.k8s.io allows.
-const LONGEST: usize = 1024;
-/// Events that are remembered, so that they can be counted.
-const REMEMBERED: usize = 1024;
+/// Maximum length of a message in bytes, as in events.k8s.io.
+const MAX_MESSAGE: usize = 1024;
+/// Maximum number of Events remembered for aggregation.
+const MAX_REMEMBERED: usize = 1024;
 
-/// Takes Events down.
+/// Records Events.
 #[derive(Clone)]
 pub struct Recorder(mpsc::UnboundedSender<Note>);
 
@@ -36,44 +36,44 @@ struct Note {
 }
 
 impl Recorder {
-    /// A recorder, and the work of writing what it takes down.
+    /// Returns a recorder, and the task that writes its Events.
     pub fn new(client: Client, component: &str) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let component = component.to_owned();
         let (sender, mut notes) = mpsc::unbounded_channel();
-        let work = async move {
+        let task = async move {
             let mut written = HashMap::new();
             while let Some(note) = notes.recv().await {
                 if let Err(error) = write(&client, &component, note, &mut written).await {
-                    tracing::debug!(%error, "an Event cannot be written");
+                    tracing::debug!(%error, "cannot write an Event");
                 }
             }
         };
-        (Self(sender), work)
+        (Self(sender), task)
     }
 
-    /// Something went as it should.
+    /// Records an Event of type Normal.
     pub fn normal(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
-        self.take_down(about, "Normal", reason, message.into());
+        self.record(about, "Normal", reason, message.into());
     }
 
-    /// Something that somebody should look at.
+    /// Records an Event of type Warning.
     pub fn warning(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
-        self.take_down(about, "Warning", reason, message.into());
+        self.record(about, "Warning", reason, message.into());
     }
 
-    fn take_down(
+    fn record(
         &self,
         about: &ObjectReference,
         kind: &'static str,
         reason: &str,
         mut message: String,
     ) {
-        let mut end = message.len().min(LONGEST);
+        let mut end = message.len().min(MAX_MESSAGE);
         while !message.is_char_boundary(end) {
             end -= 1;
         }
         message.truncate(end);
-        // The node is ending when nobody listens.
+        // Fails only while the node shuts down.
         let _ = self.0.send(Note {
             about: about.clone(),
             kind,
@@ -83,25 +83,25 @@ impl Recorder {
     }
 }
 
-/// What makes two Events the same: uid and part of the object, reason, message.
-type Sameness = (Option<String>, Option<String>, String, String);
+/// Key of equal Events: uid and part of the object, reason, message.
+type EventKey = (Option<String>, Option<String>, String, String);
 
 async fn write(
     client: &Client,
     component: &str,
     note: Note,
-    written: &mut HashMap<Sameness, (String, i32)>,
+    written: &mut HashMap<EventKey, (String, i32)>,
 ) -> kube::Result<()> {
     let namespace = note.about.namespace.clone().unwrap_or_default();
     let events = Api::<Event>::namespaced(client.clone(), &namespace);
     let now = Timestamp::now();
-    let same = (
+    let key = (
         note.about.uid.clone(),
         note.about.field_path.clone(),
         note.reason.clone(),
         note.message.clone(),
     );
-    if let Some((name, count)) = written.get_mut(&same) {
+    if let Some((name, count)) = written.get_mut(&key) {
         let again = json!({"count": *count + 1, "lastTimestamp": Time(now)});
         let patched = events
             .patch(name, &PatchParams::default(), &Patch::Merge(again))
@@ -111,7 +111,7 @@ async fn write(
                 *count += 1;
                 return Ok(());
             }
-            // Forgotten by the cluster: written anew.
+            // Deleted in the meantime: create a new one.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => return Err(error),
         }
@@ -140,9 +140,9 @@ async fn write(
         ..Event::default()
     };
     events.create(&PostParams::default(), &event).await?;
-    if written.len() >= REMEMBERED {
+    if written.len() >= MAX_REMEMBERED {
         written.clear();
     }
-    written.insert(same, (name, 1));
+    written.insert(key, (name, 1));
     Ok(())
 }

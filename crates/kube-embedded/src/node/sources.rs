@@ -1,4 +1,4 @@
-//! The ConfigMaps and Secrets a pod takes values and files from, read once and then asked without waiting.
+//! The ConfigMaps and Secrets that a pod references, read once.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,7 +27,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value or file that is not there. The sentence names the object and its key, never a value.
+/// A missing value or file. The message names the object and key, never a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     #[error("{0} {1:?} not found{2}")]
@@ -38,14 +38,14 @@ pub enum Missing {
     Unsupported(String),
 }
 
-/// One object's data, and the version it was read in.
+/// Data of an object, and the version it was read at.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     pub version: String,
     pub entries: BTreeMap<String, Vec<u8>>,
 }
 
-/// What was found of what a pod names.
+/// The objects found among those a pod references.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     objects: HashMap<(Source, String), Data>,
@@ -60,11 +60,11 @@ impl Sources {
         }
     }
 
-    /// Reads everything `pod` names; what does not exist is left out.
+    /// Reads all objects that `pod` references; missing ones are left out.
     pub async fn read(client: &Client, pod: &Pod) -> kube::Result<Self> {
         let namespace = pod.namespace().unwrap_or_default();
         let mut objects = HashMap::new();
-        for (source, name) in named(pod) {
+        for (source, name) in referenced(pod) {
             let data = match source {
                 Source::ConfigMap => Api::<ConfigMap>::namespaced(client.clone(), &namespace)
                     .get_opt(&name)
@@ -87,10 +87,10 @@ impl Sources {
         self.objects.get(&(source, name.to_owned()))
     }
 
-    /// Resolves when one of the objects `pod` names is no longer what was read here.
+    /// Waits until one of the objects that `pod` references differs from what was read.
     pub async fn changed(&self, client: &Client, pod: &Pod) {
         let namespace = pod.namespace().unwrap_or_default();
-        let watches = named(pod).into_iter().map(|(source, name)| {
+        let watches = referenced(pod).into_iter().map(|(source, name)| {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
             let versions = match source {
                 Source::ConfigMap => watcher(
@@ -116,14 +116,14 @@ impl Sources {
                 .unwrap_or_default();
             versions
                 .filter(move |version| {
-                    let news = version.as_ref().is_ok_and(|version| *version != known);
-                    async move { news }
+                    let is_new = version.as_ref().is_ok_and(|version| *version != known);
+                    async move { is_new }
                 })
                 .boxed()
         });
-        let mut news = stream::select_all(watches);
-        if news.next().await.is_none() {
-            // Nothing is named, so nothing can change.
+        let mut changes = stream::select_all(watches);
+        if changes.next().await.is_none() {
+            // Nothing is referenced, so nothing can change.
             std::future::pending::<()>().await;
         }
     }
@@ -155,8 +155,8 @@ fn secret(object: Secret) -> Data {
     }
 }
 
-/// Every ConfigMap and Secret that a pod's environment or volumes name.
-fn named(pod: &Pod) -> BTreeSet<(Source, String)> {
+/// Returns all ConfigMaps and Secrets that a pod's containers and volumes reference.
+fn referenced(pod: &Pod) -> BTreeSet<(Source, String)> {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let mut names = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What a kubelet would write into a pod's status. Pure.
+//! The pod status that a kubelet would write. Pure.
 
 mod convert;
 
@@ -8,20 +8,20 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use convert::{recalled, statuses, whole_seconds};
+use convert::{from_statuses, to_statuses, whole_seconds};
 
-/// Where pods run, as far as addresses go.
+/// Address of the node and its pods.
 const ADDRESS: &str = "127.0.0.1";
 
-/// One container's present.
+/// State of a container.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Now {
+pub enum State {
     Waiting { reason: String, message: String },
     Running(Timestamp),
-    Terminated(End),
+    Terminated(Termination),
 }
 
-impl Now {
+impl State {
     #[must_use]
     pub fn waiting(reason: &str, message: impl Into<String>) -> Self {
         Self::Waiting {
@@ -33,7 +33,7 @@ impl Now {
 
 /// How a container ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct End {
+pub struct Termination {
     pub exit_code: i32,
     pub signal: Option<i32>,
     pub reason: String,
@@ -42,63 +42,63 @@ pub struct End {
     pub finished_at: Timestamp,
 }
 
-/// What is known of one container.
+/// Record of a container.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Container {
-    pub now: Now,
-    /// How the attempt before this one ended.
-    pub last: Option<End>,
+pub struct ContainerRecord {
+    pub state: State,
+    /// How the previous attempt ended.
+    pub last: Option<Termination>,
     pub restarts: i32,
 }
 
-impl Default for Container {
+impl Default for ContainerRecord {
     fn default() -> Self {
         Self {
-            now: Now::waiting("ContainerCreating", ""),
+            state: State::waiting("ContainerCreating", ""),
             last: None,
             restarts: 0,
         }
     }
 }
 
-impl Container {
-    /// How it ended, when it has and stays so.
+impl ContainerRecord {
+    /// Returns how the container ended, unless it waits or runs again.
     #[must_use]
-    pub fn end(&self) -> Option<&End> {
-        match &self.now {
-            Now::Terminated(end) => Some(end),
+    pub fn end(&self) -> Option<&Termination> {
+        match &self.state {
+            State::Terminated(end) => Some(end),
             _ => None,
         }
     }
 }
 
-/// What is known of a pod.
+/// Record of a pod, from which its status is derived.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
-    /// Why the pod has no place yet; `None` once it has one.
+pub struct PodRecord {
+    /// Why the pod is not scheduled yet; `None` once it is.
     pub unscheduled: Option<String>,
-    /// When the node took it on.
+    /// When the pod was scheduled.
     pub start_time: Option<Timestamp>,
-    pub init: Vec<Container>,
-    pub main: Vec<Container>,
-    /// Reason and message of a pod the node put an end to.
-    pub verdict: Option<(String, String)>,
-    /// Nothing will be started any more.
-    pub over: bool,
+    pub init: Vec<ContainerRecord>,
+    pub main: Vec<ContainerRecord>,
+    /// Reason and message if the node stopped the pod.
+    pub stop_reason: Option<(String, String)>,
+    /// Whether all containers have run; nothing will be started.
+    pub finished: bool,
 }
 
-impl Known {
-    /// What `pod` says of itself: nothing, when it is new.
+impl PodRecord {
+    /// Reads the record from the status of `pod`.
     #[must_use]
-    pub fn of(pod: &Pod) -> Self {
+    pub fn from_pod(pod: &Pod) -> Self {
         let spec = pod.spec.as_ref();
         let status = pod.status.as_ref();
         let init = spec.and_then(|spec| spec.init_containers.as_deref());
         let init_statuses = status.and_then(|status| status.init_container_statuses.as_deref());
         let statuses = status.and_then(|status| status.container_statuses.as_deref());
         Self {
-            init: recalled(init.unwrap_or_default(), init_statuses),
-            main: recalled(spec.map_or(&[], |spec| &spec.containers), statuses),
+            init: from_statuses(init.unwrap_or_default(), init_statuses),
+            main: from_statuses(spec.map_or(&[], |spec| &spec.containers), statuses),
             start_time: status
                 .and_then(|status| status.start_time.as_ref())
                 .map(|time| time.0),
@@ -106,27 +106,28 @@ impl Known {
         }
     }
 
-    /// The pod waits for a place; one that had a place keeps it in name.
-    pub fn delay(&mut self, why: String) {
+    /// Records why the pod is not scheduled, unless it was before.
+    pub fn set_unscheduled(&mut self, why: String) {
         if self.start_time.is_none() {
             self.unscheduled = Some(why);
         }
     }
 
-    /// `Pending`, `Running`, `Succeeded` or `Failed`.
+    /// Returns `Pending`, `Running`, `Succeeded` or `Failed`.
     #[must_use]
     pub fn phase(&self) -> &'static str {
-        let failed = |container: &Container| container.end().is_some_and(|end| end.exit_code != 0);
-        if self.over {
+        let failed =
+            |container: &ContainerRecord| container.end().is_some_and(|end| end.exit_code != 0);
+        if self.finished {
             let done = self.main.iter().all(|container| container.end().is_some());
             let failed = self.init.iter().chain(&self.main).any(failed);
-            if self.verdict.is_some() || failed || !done {
+            if self.stop_reason.is_some() || failed || !done {
                 return "Failed";
             }
             return "Succeeded";
         }
-        let begun = |container: &Container| {
-            !matches!(container.now, Now::Waiting { .. }) || container.restarts > 0
+        let begun = |container: &ContainerRecord| {
+            !matches!(container.state, State::Waiting { .. }) || container.restarts > 0
         };
         if self.main.iter().any(begun) {
             "Running"
@@ -141,7 +142,7 @@ impl Known {
             .all(|container| container.end().is_some_and(|end| end.exit_code == 0))
     }
 
-    /// Before the init containers are done, who waits for nothing else waits for them.
+    /// Marks containers that wait for the init containers as `PodInitializing`.
     fn initializing(&self, mut all: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
         if self.initialized() {
             return all;
@@ -155,16 +156,16 @@ impl Known {
         all
     }
 
-    /// The status of `pod`; a condition's time moves only when it flips.
+    /// Returns the status of `pod`. The transition time of a condition changes only with its status.
     #[must_use]
     pub fn status(&self, pod: &Pod, now: Timestamp) -> PodStatus {
         let phase = self.phase();
-        let ready = !self.over
+        let ready = !self.finished
             && self
                 .main
                 .iter()
-                .all(|container| matches!(container.now, Now::Running(_)));
-        let placed = self.start_time.is_some();
+                .all(|container| matches!(container.state, State::Running(_)));
+        let scheduled = self.start_time.is_some();
         let mut conditions = vec![condition(
             "PodScheduled",
             self.unscheduled.is_none(),
@@ -172,7 +173,7 @@ impl Known {
                 .as_ref()
                 .map(|why| ("Unschedulable", why.clone())),
         )];
-        if placed {
+        if scheduled {
             let completed = (phase == "Succeeded").then(|| ("PodCompleted", String::new()));
             let waiting = || Some(("ContainersNotReady", String::new()));
             let unready = completed.clone().or_else(waiting);
@@ -209,35 +210,35 @@ impl Known {
                 .or(Some(Time(whole_seconds(now))));
         }
         let spec = pod.spec.as_ref();
-        let (reason, message) = self.verdict.clone().filter(|_| self.over).unzip();
+        let (reason, message) = self.stop_reason.clone().filter(|_| self.finished).unzip();
         PodStatus {
             phase: Some(phase.to_owned()),
             reason,
             message,
             conditions: Some(conditions),
             start_time: self.start_time.map(|at| Time(whole_seconds(at))),
-            host_ip: placed.then(|| ADDRESS.to_owned()),
-            host_ips: placed.then(|| {
+            host_ip: scheduled.then(|| ADDRESS.to_owned()),
+            host_ips: scheduled.then(|| {
                 vec![HostIP {
                     ip: ADDRESS.to_owned(),
                 }]
             }),
-            pod_ip: placed.then(|| ADDRESS.to_owned()),
-            pod_ips: placed.then(|| {
+            pod_ip: scheduled.then(|| ADDRESS.to_owned()),
+            pod_ips: scheduled.then(|| {
                 vec![PodIP {
                     ip: ADDRESS.to_owned(),
                 }]
             }),
             qos_class: Some("BestEffort".to_owned()),
-            init_container_statuses: placed
+            init_container_statuses: scheduled
                 .then(|| {
                     let names = spec.and_then(|spec| spec.init_containers.as_deref());
-                    self.initializing(statuses(names.unwrap_or_default(), &self.init, true))
+                    self.initializing(to_statuses(names.unwrap_or_default(), &self.init, true))
                 })
                 .filter(|all| !all.is_empty()),
-            container_statuses: placed.then(|| {
+            container_statuses: scheduled.then(|| {
                 let names = spec.map_or(&[][..], |spec| &spec.containers);
-                self.initializing(statuses(names, &self.main, false))
+                self.initializing(to_statuses(names, &self.main, false))
             }),
             ..PodStatus::default()
         }
@@ -261,8 +262,8 @@ mod tests {
 
     use super::*;
 
-    fn end(exit_code: i32) -> Now {
-        Now::Terminated(End {
+    fn end(exit_code: i32) -> State {
+        State::Terminated(Termination {
             exit_code,
             signal: None,
             reason: if exit_code == 0 { "Completed" } else { "Error" }.to_owned(),
@@ -272,18 +273,18 @@ mod tests {
         })
     }
 
-    fn container(now: Now) -> Container {
-        Container {
-            now,
-            ..Container::default()
+    fn container(state: State) -> ContainerRecord {
+        ContainerRecord {
+            state,
+            ..ContainerRecord::default()
         }
     }
 
     #[test]
-    fn phases_follow_the_containers() {
-        let waiting = || Now::waiting("ContainerCreating", "");
-        let running = || Now::Running(Timestamp::UNIX_EPOCH);
-        for (init, main, over, verdict, phase) in [
+    fn phase_follows_containers() {
+        let waiting = || State::waiting("ContainerCreating", "");
+        let running = || State::Running(Timestamp::UNIX_EPOCH);
+        for (init, main, finished, stop_reason, phase) in [
             (vec![], vec![waiting()], false, false, "Pending"),
             (vec![running()], vec![waiting()], false, false, "Pending"),
             (vec![end(0)], vec![running()], false, false, "Running"),
@@ -293,26 +294,26 @@ mod tests {
             (vec![end(1)], vec![waiting()], true, false, "Failed"),
             (vec![], vec![end(0)], true, true, "Failed"),
         ] {
-            let known = Known {
+            let known = PodRecord {
                 init: init.into_iter().map(container).collect(),
                 main: main.into_iter().map(container).collect(),
-                over,
-                verdict: verdict.then(|| ("DeadlineExceeded".to_owned(), String::new())),
-                ..Known::default()
+                finished,
+                stop_reason: stop_reason.then(|| ("DeadlineExceeded".to_owned(), String::new())),
+                ..PodRecord::default()
             };
             assert_eq!(known.phase(), phase, "{known:?}");
         }
     }
 
     #[test]
-    fn a_status_says_what_is_so_and_moves_times_only_on_a_flip() {
+    fn transition_times_change_only_with_status() {
         let mut pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "p"},
             "spec": {"initContainers": [{"name": "i", "image": "x"}], "containers": [{"name": "c", "image": "x"}]},
         }))
         .unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
-        let mut known = Known::of(&pod);
+        let mut known = PodRecord::from_pod(&pod);
         known.unscheduled = Some("full".to_owned());
         let status = serde_json::to_value(known.status(&pod, at(1))).unwrap();
         assert_eq!(status["conditions"][0]["reason"], "Unschedulable");
@@ -320,7 +321,7 @@ mod tests {
 
         known.unscheduled = None;
         known.start_time = Some(at(2));
-        known.init[0].now = Now::Running(at(2));
+        known.init[0].state = State::Running(at(2));
         pod.status = Some(known.status(&pod, at(2)));
         let status = serde_json::to_value(&pod.status).unwrap();
         assert_eq!(status["phase"], "Pending");
@@ -329,14 +330,14 @@ mod tests {
             "PodInitializing"
         );
 
-        known.init[0].now = end(0);
-        known.main[0].now = Now::Running(at(3));
+        known.init[0].state = end(0);
+        known.main[0].state = State::Running(at(3));
         let status = serde_json::to_value(known.status(&pod, at(3))).unwrap();
-        let again = Known::of(&Pod {
+        let again = PodRecord::from_pod(&Pod {
             status: Some(known.status(&pod, at(3))),
             ..pod.clone()
         });
-        assert_eq!(again, known, "a status is read back as it was");
+        assert_eq!(again, known, "the status is read back unchanged");
         let times: Vec<_> = (0..4)
             .map(|index| status["conditions"][index]["lastTransitionTime"].clone())
             .collect();

@@ -1,33 +1,34 @@
-//! What a pod may ask for that this node cannot give. It is said, never passed over: such a pod waits with the sentence.
+//! Features of a pod that this node cannot provide. They are reported, never ignored: such a pod waits with a message.
 //!
-//! Passed over because it holds in its way, or cannot matter with one machine and one account: images (programs are
-//! this machine's), users and groups (processes are the person's own), resource requests and limits (not enforced),
-//! node selectors, affinities and tolerations (there is one node), network and DNS settings (the machine's), read-only
-//! mounts (see [`super::paths`]), and changes of a ConfigMap or Secret after the pod has begun (its files stay as they were).
+//! Ignored, because they hold anyway or do not matter on one machine with one account: images (containers are local
+//! programs), users and groups (processes run as the current user), resource requests and limits (not enforced), node
+//! selectors, affinities and tolerations (there is one node), network and DNS settings (those of the machine),
+//! read-only mounts (see [`super::paths`]), and changes of a ConfigMap or Secret after the pod has started (its files
+//! are not updated).
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
 use serde_json::Value;
 
 use super::paths::is_component;
 
-/// The first thing `pod` asks for that cannot be had here, as a sentence.
+/// Returns a message about the first unsupported feature of `pod`.
 #[must_use]
-pub fn refusal(pod: &Pod) -> Option<String> {
+pub fn unsupported_feature(pod: &Pod) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     let init = spec.init_containers.iter().flatten();
-    of_pod(spec)
+    pod_feature(spec)
         .map(str::to_owned)
         .or_else(|| {
-            let lasting = |container: &&Container| container.restart_policy.is_some();
-            let sidecar = init.clone().find(lasting)?;
+            let is_sidecar = |container: &&Container| container.restart_policy.is_some();
+            let sidecar = init.clone().find(is_sidecar)?;
             Some(format!(
-                "a restart policy of its own (init container {:?})",
+                "a restart policy of an init container (init container {:?})",
                 sidecar.name
             ))
         })
         .or_else(|| {
             init.clone().chain(&spec.containers).find_map(|container| {
-                let what = of_container(container)?;
+                let what = container_feature(container)?;
                 Some(format!("{what} (container {:?})", container.name))
             })
         })
@@ -43,10 +44,10 @@ pub fn refusal(pod: &Pod) -> Option<String> {
                 "a container or volume {name:?}, which is not a file name"
             ))
         })
-        .map(|what| format!("the embedded node cannot give a pod {what}"))
+        .map(|what| format!("the embedded node does not support {what}"))
 }
 
-fn of_pod(spec: &PodSpec) -> Option<&'static str> {
+fn pod_feature(spec: &PodSpec) -> Option<&'static str> {
     let some = |list: bool, what| list.then_some(what);
     some(
         spec.scheduling_gates
@@ -56,25 +57,25 @@ fn of_pod(spec: &PodSpec) -> Option<&'static str> {
     )
     .or(some(
         spec.runtime_class_name.is_some(),
-        "a runtime class: containers are processes of this machine",
+        "a runtime class, as containers are local processes",
     ))
 }
 
-fn of_container(container: &Container) -> Option<&'static str> {
+fn container_feature(container: &Container) -> Option<&'static str> {
     let privileged = container.security_context.as_ref();
     let asked = [
         (
             privileged.and_then(|context| context.privileged) == Some(true),
-            "privileges: its processes are the person's own",
+            "privileged containers, as processes run as the current user",
         ),
         (container.lifecycle.is_some(), "lifecycle hooks"),
-        (container.liveness_probe.is_some(), "a liveness probe"),
-        (container.readiness_probe.is_some(), "a readiness probe"),
-        (container.startup_probe.is_some(), "a startup probe"),
+        (container.liveness_probe.is_some(), "liveness probes"),
+        (container.readiness_probe.is_some(), "readiness probes"),
+        (container.startup_probe.is_some(), "startup probes"),
         (container.volume_devices.is_some(), "block devices"),
         (
             container.stdin == Some(true) || container.tty == Some(true),
-            "a terminal or an input",
+            "a terminal or stdin",
         ),
     ];
     asked
@@ -82,7 +83,7 @@ fn of_container(container: &Container) -> Option<&'static str> {
         .find_map(|(asks, what)| asks.then_some(what))
 }
 
-/// The type of a volume, as its field is called.
+/// Returns the type of a volume, as its field is named.
 #[must_use]
 pub fn volume_type(volume: &Volume) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(volume) else {
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_change_the_meaning_of_a_pod_is_named_with_its_container() {
+    fn message_names_feature_and_container() {
         let probe = json!({"exec": {"command": ["true"]}});
         for (spec, container, part) in [
             (json!({}), json!({}), None),
@@ -111,22 +112,22 @@ mod tests {
             (
                 json!({}),
                 json!({"securityContext": {"privileged": true}}),
-                Some("privileges"),
+                Some("privileged"),
             ),
             (
                 json!({}),
                 json!({"livenessProbe": probe}),
-                Some("a liveness probe"),
+                Some("liveness probes"),
             ),
             (
                 json!({}),
                 json!({"readinessProbe": probe}),
-                Some("a readiness probe"),
+                Some("readiness probes"),
             ),
             (
                 json!({}),
                 json!({"startupProbe": probe}),
-                Some("a startup probe"),
+                Some("startup probes"),
             ),
             (
                 json!({}),
@@ -152,7 +153,7 @@ mod tests {
             (
                 json!({"initContainers": [{"name": "side", "restartPolicy": "Always"}]}),
                 json!({}),
-                Some("of its own (init container \"side\")"),
+                Some("of an init container (init container \"side\")"),
             ),
             (
                 json!({"volumes": [{"name": "v"}, {"name": "../v"}]}),
@@ -172,16 +173,16 @@ mod tests {
             }
             pod["spec"]["containers"] = json!([main]);
             let pod: Pod = serde_json::from_value(pod.clone()).unwrap();
-            let said = refusal(&pod);
+            let message = unsupported_feature(&pod);
             match part {
-                None => assert_eq!(said, None),
-                Some(part) => assert!(said.clone().unwrap().contains(part), "{said:?}"),
+                None => assert_eq!(message, None),
+                Some(part) => assert!(message.clone().unwrap().contains(part), "{message:?}"),
             }
         }
     }
 
     #[test]
-    fn a_volume_is_called_by_its_type() {
+    fn returns_volume_type() {
         let volume = serde_json::from_value(json!({"name": "v", "hostPath": {"path": "/"}}));
         assert_eq!(volume_type(&volume.unwrap()), "hostPath");
     }

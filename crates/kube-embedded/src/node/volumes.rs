@@ -34,7 +34,7 @@ pub enum VolumeError {
 /// The directory of each of a pod's volumes: its claims' (`claims`, by name), or its own below `directory`. Leaves out a volume
 /// whose name is not a file name.
 #[must_use]
-pub fn places(
+pub fn directories(
     pod: &Pod,
     directory: &Path,
     claims: &BTreeMap<String, PathBuf>,
@@ -250,7 +250,7 @@ mod tests {
             serde_json::from_value(json!({"spec": {"containers": [], "volumes": [volume]}}))
                 .unwrap();
         let filled = fill(&pod, directory.path(), &sources());
-        let places = places(&pod, directory.path(), &BTreeMap::new());
+        let places = directories(&pod, directory.path(), &BTreeMap::new());
         let place = filled.map(|()| places.into_values().next().unwrap());
         (directory, place)
     }

@@ -1,6 +1,7 @@
-//! The log as a shim writes it: whole records, in files of bounded size, of which the oldest go.
+//! Writes the log of a container as whole records, in files of limited size, the oldest of which are removed.
 //!
-//! A full disk must not stop the container: what cannot be written is dropped, and a record says so once there is room.
+//! A full disk must not stop the container: records that cannot be written are dropped, and a note is written once
+//! there is space.
 
 use std::{
     fs::{self, File},
@@ -11,23 +12,23 @@ use jiff::Timestamp;
 
 use crate::attempt::Attempt;
 
-/// The files of one log.
+/// Writer of a log's files.
 pub struct LogFile {
     attempt: Attempt,
     number: u32,
     file: File,
-    /// Bytes in the newest file.
+    /// Size of the newest file, in bytes.
     length: u64,
-    /// Bytes a file may have.
+    /// Maximum size of a file, in bytes.
     limit: u64,
-    /// Files that are kept.
+    /// Maximum number of files.
     keep: u32,
-    /// What could not be written since something last could: bytes, and why.
-    lost: Option<(usize, io::Error)>,
+    /// Bytes dropped since the last successful write, and the error.
+    dropped: Option<(usize, io::Error)>,
 }
 
 impl LogFile {
-    /// Goes on where the newest file ends. `limit`: bytes of one file; `keep`: files, at least one.
+    /// Continues after the newest file. `limit` is the maximum size of a file, `keep` the maximum number of files.
     pub fn open(attempt: &Attempt, limit: u64, keep: u32) -> io::Result<Self> {
         let number = attempt.log_files()?.last().copied().unwrap_or(0);
         let file = File::options()
@@ -41,51 +42,51 @@ impl LogFile {
             file,
             limit,
             keep: keep.max(1),
-            lost: None,
+            dropped: None,
         })
     }
 
-    /// Writes whole records. `now` is when.
+    /// Writes whole records at the time `now`.
     pub fn write(&mut self, now: Timestamp, records: &[u8]) {
         if records.is_empty() {
             return;
         }
-        if let Some((bytes, error)) = &self.lost {
-            // The line break ends the record that was cut off.
+        if let Some((bytes, error)) = &self.dropped {
+            // The line break ends a partially written record.
             let note = format!(
                 "\n{now:.9} stderr F {bytes} bytes of this log could not be written: {error}\n"
             );
             if self.file.write_all(note.as_bytes()).is_err() {
-                return self.lose(records.len(), None);
+                return self.drop_bytes(records.len(), None);
             }
             self.length += note.len() as u64;
-            self.lost = None;
+            self.dropped = None;
         }
         let mut rest = records;
         while !rest.is_empty() {
             let fitting = match fitting(rest, self.limit.saturating_sub(self.length)) {
-                0 if self.length > 0 && self.begin_next().is_ok() => continue,
-                // Longer than any file may be, or there can be no next file.
-                0 => line(rest),
+                0 if self.length > 0 && self.rotate().is_ok() => continue,
+                // A record longer than a file, or the next file cannot be created.
+                0 => first_record(rest),
                 fitting => fitting,
             };
             if let Err(error) = self.file.write_all(&rest[..fitting]) {
-                return self.lose(rest.len(), Some(error));
+                return self.drop_bytes(rest.len(), Some(error));
             }
             self.length += fitting as u64;
             rest = &rest[fitting..];
         }
     }
 
-    fn lose(&mut self, bytes: usize, error: Option<io::Error>) {
-        match (&mut self.lost, error) {
-            (Some((lost, _)), _) => *lost += bytes,
-            (None, Some(error)) => self.lost = Some((bytes, error)),
+    fn drop_bytes(&mut self, bytes: usize, error: Option<io::Error>) {
+        match (&mut self.dropped, error) {
+            (Some((dropped, _)), _) => *dropped += bytes,
+            (None, Some(error)) => self.dropped = Some((bytes, error)),
             (None, None) => {}
         }
     }
 
-    fn begin_next(&mut self) -> io::Result<()> {
+    fn rotate(&mut self) -> io::Result<()> {
         let number = self.number + 1;
         self.file = File::options()
             .create(true)
@@ -93,25 +94,25 @@ impl LogFile {
             .open(self.attempt.log_path(number))?;
         (self.number, self.length) = (number, 0);
         if let Some(old) = number.checked_sub(self.keep) {
-            // What cannot be removed now goes with the attempt.
+            // Removed with the attempt, otherwise.
             let _ = fs::remove_file(self.attempt.log_path(old));
         }
         Ok(())
     }
 }
 
-/// Length of the whole records at the start of `records` that `room` has place for.
-fn fitting(records: &[u8], room: u64) -> usize {
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
-    if records.len() <= room {
+/// Returns the length of the whole records at the start of `records` that fit into `space` bytes.
+fn fitting(records: &[u8], space: u64) -> usize {
+    let space = usize::try_from(space).unwrap_or(usize::MAX);
+    if records.len() <= space {
         return records.len();
     }
-    let end = records[..room].iter().rposition(|byte| *byte == b'\n');
+    let end = records[..space].iter().rposition(|byte| *byte == b'\n');
     end.map_or(0, |end| end + 1)
 }
 
-/// Length of the first record.
-fn line(records: &[u8]) -> usize {
+/// Returns the length of the first record.
+fn first_record(records: &[u8]) -> usize {
     let end = records.iter().position(|byte| *byte == b'\n');
     end.map_or(records.len(), |end| end + 1)
 }
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn files_hold_whole_records_up_to_their_size_and_the_oldest_go() {
+    fn rotates_at_record_boundaries() {
         let directory = tempfile::tempdir().unwrap();
         let attempt = Attempt::new(directory.path());
         let mut log = LogFile::open(&attempt, 8, 3).unwrap();
@@ -143,7 +144,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_a_full_disk_swallowed_is_counted_once_there_is_room() {
+    fn notes_dropped_bytes_when_disk_has_space() {
         let directory = tempfile::tempdir().unwrap();
         let attempt = Attempt::new(directory.path());
         let mut log = LogFile::open(&attempt, 1000, 3).unwrap();
@@ -157,7 +158,10 @@ mod tests {
         log.file = whole;
         log.write(Timestamp::UNIX_EPOCH, b"T stdout F four\n");
         let text = files(&attempt).concat();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|first_record| !first_record.is_empty())
+            .collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(
             lines[1].starts_with("1970-01-01T00:00:00.000000000Z stderr F 32 bytes of this log could not be written: No space"),

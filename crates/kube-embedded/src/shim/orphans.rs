@@ -1,9 +1,9 @@
-//! Ends what is left of a container whose shim was killed: nobody adopts its orphans any more.
+//! Kills the processes of a container whose shim was killed, so that nobody reaps them.
 //!
-//! On Linux that is every process of the shim's session, and every one that carries the attempt's mark in its
-//! environment, wherever it went; looked for again until there is none. Only a process that left the session *and* cleared
-//! its environment stays. On other systems it is the process group of the container, while its leader lives: what left
-//! the group, or outlived its leader, stays (there the same holds for what a container leaves behind when it ends by itself).
+//! On Linux these are all processes in the shim's session or with the attempt's variable in their environment, found by
+//! scanning until none is left. Only a process that left the session and cleared its environment escapes. On other
+//! systems only the container's process group is killed, while its leader lives (which also holds for processes that
+//! outlive a container that exits by itself).
 
 use std::{path::Path, thread, time::Duration};
 
@@ -16,16 +16,16 @@ use nix::{
 use super::processes::{self, ticks};
 use crate::attempt::{Attempt, Started};
 
-/// Variable that every process of a container inherits: the directory of its attempt.
-pub const MARK: &str = "KUBE_EMBEDDED_ATTEMPT";
+/// Environment variable of every process of a container: the directory of its attempt.
+pub const ATTEMPT_VARIABLE: &str = "KUBE_EMBEDDED_ATTEMPT";
 
-/// How often is looked, and how long is waited between two looks: what is killed takes a moment to be gone.
-const LOOKS: u32 = 1000;
-const AGAIN: Duration = Duration::from_millis(5);
+/// Number of scans, and the delay between them: killed processes take a moment to disappear.
+const MAX_SCANS: u32 = 1000;
+const SCAN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Kills what is left of an attempt, until nothing is. Blocks the thread. False: something would not go.
+/// Kills the processes of an attempt until none is left. Returns `false` if one cannot be killed. Blocks the thread.
 #[must_use]
-pub fn end(attempt: &Attempt) -> bool {
+pub fn kill_orphans(attempt: &Attempt) -> bool {
     let started = attempt.started();
     if let Some(started) = &started {
         let leader = Pid::from_raw(started.process);
@@ -33,26 +33,27 @@ pub fn end(attempt: &Attempt) -> bool {
             let _ = killpg(leader, Signal::SIGKILL);
         }
     }
-    for _ in 0..LOOKS {
-        let left = left(attempt.directory(), started.as_ref());
-        if left.is_empty() {
+    for _ in 0..MAX_SCANS {
+        let remaining = remaining(attempt.directory(), started.as_ref());
+        if remaining.is_empty() {
             return true;
         }
-        for process in left {
-            // Another account's: not ours to end, and it will not go.
+        for process in remaining {
+            // A process of another user cannot be killed, so scanning again is useless.
             if kill(process, Signal::SIGKILL) == Err(Errno::EPERM) {
                 return false;
             }
         }
-        thread::sleep(AGAIN);
+        thread::sleep(SCAN_INTERVAL);
     }
     false
 }
 
-fn left(attempt: &Path, started: Option<&Started>) -> Vec<Pid> {
+fn remaining(attempt: &Path, started: Option<&Started>) -> Vec<Pid> {
     let session = started.and_then(|started| {
         let since = started.shim_ticks?;
-        // The id names this session for as long as anybody is in it; another leader would mean that it is over.
+        // The session id is not reused while a process is in the session; a leader with another start time is a new
+        // session.
         let leader = ticks(Pid::from_raw(started.shim));
         leader
             .is_none_or(|leader| leader == since)
@@ -69,8 +70,8 @@ fn left(attempt: &Path, started: Option<&Started>) -> Vec<Pid> {
                         && ticks(*process).is_some_and(|at| at >= since)
                 })
             };
-            processes::lives(*process)
-                && (in_session() || processes::has_variable(*process, MARK, attempt))
+            processes::is_running(*process)
+                && (in_session() || processes::has_variable(*process, ATTEMPT_VARIABLE, attempt))
         })
         .collect()
 }

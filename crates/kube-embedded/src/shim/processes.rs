@@ -1,4 +1,4 @@
-//! What a shim does with process ids: adopting what its container leaves behind, reaping, killing.
+//! Processes of a container: adopting orphans, reaping and killing.
 
 use std::{fs, io, path::Path};
 
@@ -11,16 +11,16 @@ use nix::{
     unistd::Pid,
 };
 
-/// How the main process ended.
+/// Exit of the main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// 128 + signal when a signal ended it.
+    /// 128 + signal if a signal ended it.
     pub code: i32,
     pub signal: Option<i32>,
 }
 
 impl Exit {
-    const fn of(status: WaitStatus) -> Option<Self> {
+    const fn from_status(status: WaitStatus) -> Option<Self> {
         match status {
             WaitStatus::Exited(_, code) => Some(Self { code, signal: None }),
             WaitStatus::Signaled(_, signal, _) => Some(Self {
@@ -32,15 +32,15 @@ impl Exit {
     }
 }
 
-/// Orphans of the container become children of this process, even those that left its group. Where the system cannot
-/// do that, only the group is looked after.
+/// Makes orphaned descendants children of this process, even those that left the process group. Does nothing on systems
+/// without subreapers.
 pub fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
-/// Reaps what has ended. `Some` once the main process has: `before` is called while its id still cannot be used again,
-/// so that its group can be signalled safely.
+/// Reaps exited children. Returns `Some` once the main process has exited. `before` is called while its id cannot be
+/// reused yet, so that its group can be signaled safely.
 #[cfg(target_os = "linux")]
 pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
     use nix::sys::wait::{Id, waitid};
@@ -54,7 +54,7 @@ pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
                 None => return Ok(None),
                 Some(pid) if pid == main => {
                     before();
-                    return Ok(Exit::of(waitpid(main, None)?));
+                    return Ok(Exit::from_status(waitpid(main, None)?));
                 }
                 Some(orphan) => {
                     waitpid(orphan, None)?;
@@ -64,8 +64,8 @@ pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
     }
 }
 
-/// Reaps what has ended. `Some` once the main process has, with `before` called right after: this system cannot look
-/// without reaping. A group with anybody left in it keeps its id.
+/// Reaps exited children. Returns `Some` once the main process has exited. `before` is called right after, because this
+/// system cannot peek without reaping; a group with members keeps its id.
 #[cfg(not(target_os = "linux"))]
 pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
     loop {
@@ -75,15 +75,15 @@ pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
             Ok(WaitStatus::StillAlive) => return Ok(None),
             Ok(status) if status.pid() == Some(main) => {
                 before();
-                return Ok(Exit::of(status));
+                return Ok(Exit::from_status(status));
             }
             Ok(_) => {}
         }
     }
 }
 
-/// Kills and reaps every process that is left of the container, until there is none.
-pub fn kill_orphans() {
+/// Kills and reaps all children until none is left.
+pub fn kill_children() {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Err(Errno::EINTR) => {}
@@ -101,7 +101,7 @@ pub fn kill_orphans() {
     }
 }
 
-/// Processes whose parent is this one; none where the system does not tell (there no orphan becomes its child).
+/// Returns the children of this process; none on systems without /proc, where orphans are not adopted.
 fn children() -> Vec<Pid> {
     let this = Pid::this().as_raw() as u64;
     let mut all = all();
@@ -109,47 +109,47 @@ fn children() -> Vec<Pid> {
     all
 }
 
-/// Every process, as far as the system tells.
+/// Returns all processes; none on systems without /proc.
 pub fn all() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
     entries.filter_map(number).map(Pid::from_raw).collect()
 }
 
-/// When a process was started: a number that tells it from any other with its id, `None` when it is gone. On Linux the
-/// kernel's clock ticks since boot.
+/// Returns the start time of a process in kernel clock ticks since boot, which distinguishes it from others with the
+/// same id; `None` if it is gone.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn ticks(process: Pid) -> Option<u64> {
     number(process, START)
 }
 
-/// When a process was started: a number that tells it from any other with its id, `None` when it is gone. Made from what
-/// `ps` says, to the second.
+/// Returns a hash of the start time of a process as printed by `ps`, which distinguishes it from others with the same
+/// id; `None` if it is gone.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn ticks(process: Pid) -> Option<u64> {
     let id = process.to_string();
-    let told = std::process::Command::new("ps")
+    let output = std::process::Command::new("ps")
         .args(["-o", "lstart=", "-p", &id])
         .output()
         .ok()?;
-    let time = told.stdout.trim_ascii();
+    let time = output.stdout.trim_ascii();
     let digest = |sum: u64, byte: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(*byte));
     (!time.is_empty()).then(|| time.iter().fold(7, digest))
 }
 
-/// The session of a process.
+/// Returns the session of a process.
 pub fn session(process: Pid) -> Option<i32> {
     i32::try_from(number(process, SESSION)?).ok()
 }
 
-/// Whether a process still runs: one that only waits to be reaped does not.
-pub fn lives(process: Pid) -> bool {
+/// Returns whether a process is running, that is, neither a zombie nor dead.
+pub fn is_running(process: Pid) -> bool {
     field(process, STATE).is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
 }
 
-/// Whether a process was started with `name=value` in its environment.
+/// Returns whether a process was started with `name=value` in its environment.
 pub fn has_variable(process: Pid, name: &str, value: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
 
@@ -158,22 +158,22 @@ pub fn has_variable(process: Pid, name: &str, value: &Path) -> bool {
         .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == wanted))
 }
 
-/// Places in `/proc/<pid>/stat` behind the command's name.
+/// Field indexes in `/proc/<pid>/stat`, after the command name.
 const STATE: usize = 0;
 const PARENT: usize = 1;
 const SESSION: usize = 3;
 #[cfg(target_os = "linux")]
 const START: usize = 19;
 
-fn number(process: Pid, place: usize) -> Option<u64> {
-    field(process, place)?.parse().ok()
+fn number(process: Pid, index: usize) -> Option<u64> {
+    field(process, index)?.parse().ok()
 }
 
-fn field(process: Pid, place: usize) -> Option<String> {
+fn field(process: Pid, index: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The command's name is in brackets and may hold anything, brackets and spaces too.
-    let behind = &stat[stat.rfind(')')? + 1..];
-    behind.split_whitespace().nth(place).map(str::to_owned)
+    // The command name is in parentheses, and may contain spaces and parentheses.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    rest.split_whitespace().nth(index).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_is_known_by_its_start() {
+    fn ticks_identify_process() {
         assert!(ticks(Pid::this()).is_some());
         assert_eq!(ticks(Pid::this()), ticks(Pid::this()));
         assert!(ticks(Pid::from_raw(i32::MAX)).is_none());

@@ -1,32 +1,32 @@
-//! Turns the bytes of a stream into the records of a log file: `<time> <stream> F|P <bytes>`, one a line.
+//! Encodes the bytes of a stream as records of a log file: `<time> <stream> F|P <bytes>`, one per line.
 //!
-//! `F` ends a line, `P` is a piece of one. Pure: the time is handed in.
+//! `F` marks the end of a line, `P` a partial line. Pure: the time is an argument.
 
 use std::io::Write;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Longest piece of a line in one record, in bytes.
-const PIECE: usize = 16 * 1024;
+/// Maximum length of a line's piece in one record, in bytes.
+const MAX_PIECE: usize = 16 * 1024;
 
-/// Tells the records of one log apart by their times.
+/// Generates unique, increasing timestamps for the records of a log.
 ///
-/// A container runtime takes the time anew for every record. Here many come in at once, and followers may take two lines of one
-/// time for one line seen twice (kubetui 1.14 does): each is therefore a nanosecond later than the one before.
+/// Many records arrive at once, and some followers take two lines with the same time for duplicates (kubetui 1.14
+/// does). Therefore each record is at least a nanosecond later than the one before.
 #[derive(Debug)]
-pub struct Stamps(Timestamp);
+pub struct Timestamps(Timestamp);
 
-impl Stamps {
+impl Timestamps {
     #[must_use]
     pub const fn new() -> Self {
         Self(Timestamp::MIN)
     }
 
-    /// The time of a record written `now`. A clock that was set back is followed.
+    /// Returns the time of a record written `now`. If the clock was set back, the time follows.
     fn next(&mut self, now: Timestamp) -> Timestamp {
         let ahead = self.0.duration_since(now);
-        let crowded = !ahead.is_negative() && ahead < SignedDuration::from_secs(1);
-        self.0 = if crowded {
+        let too_close = !ahead.is_negative() && ahead < SignedDuration::from_secs(1);
+        self.0 = if too_close {
             self.0 + SignedDuration::from_nanos(1)
         } else {
             now
@@ -35,14 +35,14 @@ impl Stamps {
     }
 }
 
-/// One stream's line under way.
+/// Encoder of one stream, with its incomplete line.
 #[derive(Debug)]
-pub struct Lines {
+pub struct RecordWriter {
     stream: &'static str,
     pending: Vec<u8>,
 }
 
-impl Lines {
+impl RecordWriter {
     #[must_use]
     pub fn new(stream: &'static str) -> Self {
         Self {
@@ -51,23 +51,23 @@ impl Lines {
         }
     }
 
-    /// Adds what came in at `now`; whole records go to `out`.
+    /// Encodes bytes received at `now` into `out`.
     pub fn push(
         &mut self,
         now: Timestamp,
-        stamps: &mut Stamps,
+        timestamps: &mut Timestamps,
         mut bytes: &[u8],
         out: &mut Vec<u8>,
     ) {
         while !bytes.is_empty() {
-            let room = PIECE - self.pending.len();
-            let line = bytes.iter().take(room + 1).position(|byte| *byte == b'\n');
-            if let Some(end) = line {
-                self.record(stamps.next(now), b"F", &bytes[..end], out);
+            let space = MAX_PIECE - self.pending.len();
+            let line_end = bytes.iter().take(space + 1).position(|byte| *byte == b'\n');
+            if let Some(end) = line_end {
+                self.record(timestamps.next(now), b"F", &bytes[..end], out);
                 bytes = &bytes[end + 1..];
-            } else if bytes.len() > room {
-                self.record(stamps.next(now), b"P", &bytes[..room], out);
-                bytes = &bytes[room..];
+            } else if bytes.len() > space {
+                self.record(timestamps.next(now), b"P", &bytes[..space], out);
+                bytes = &bytes[space..];
             } else {
                 self.pending.extend_from_slice(bytes);
                 bytes = &[];
@@ -75,15 +75,15 @@ impl Lines {
         }
     }
 
-    /// The stream has ended: an unfinished line goes out as the piece it is.
-    pub fn finish(&mut self, now: Timestamp, stamps: &mut Stamps, out: &mut Vec<u8>) {
+    /// Ends the stream: an incomplete line becomes a partial record.
+    pub fn finish(&mut self, now: Timestamp, timestamps: &mut Timestamps, out: &mut Vec<u8>) {
         if !self.pending.is_empty() {
-            self.record(stamps.next(now), b"P", &[], out);
+            self.record(timestamps.next(now), b"P", &[], out);
         }
     }
 
     fn record(&mut self, at: Timestamp, tag: &[u8], rest: &[u8], out: &mut Vec<u8>) {
-        // Memory takes whatever is written to it.
+        // Writing to a vector cannot fail.
         let _ = write!(out, "{at:.9} ");
         out.extend_from_slice(self.stream.as_bytes());
         out.push(b' ');
@@ -100,12 +100,12 @@ mod tests {
     use super::*;
 
     fn records(chunks: &[&[u8]]) -> Vec<(char, usize)> {
-        let (mut lines, mut out) = (Lines::new("stdout"), Vec::new());
-        let mut stamps = Stamps::new();
+        let (mut writer, mut out) = (RecordWriter::new("stdout"), Vec::new());
+        let mut timestamps = Timestamps::new();
         for chunk in chunks {
-            lines.push(Timestamp::UNIX_EPOCH, &mut stamps, chunk, &mut out);
+            writer.push(Timestamp::UNIX_EPOCH, &mut timestamps, chunk, &mut out);
         }
-        lines.finish(Timestamp::UNIX_EPOCH, &mut stamps, &mut out);
+        writer.finish(Timestamp::UNIX_EPOCH, &mut timestamps, &mut out);
         out.split(|byte| *byte == b'\n')
             .filter(|record| !record.is_empty())
             .map(|record| {
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn every_record_has_a_time_of_its_own_and_a_clock_set_back_is_followed() {
-        let mut stamps = Stamps::new();
-        let mut lines = Lines::new("stdout");
+    fn record_times_are_unique_and_follow_the_clock() {
+        let mut timestamps = Timestamps::new();
+        let mut writer = RecordWriter::new("stdout");
         let mut out = Vec::new();
         for second in [7, 7, 8, 2] {
             let now = Timestamp::from_second(second).unwrap();
-            lines.push(now, &mut stamps, b"a\nb\n", &mut out);
+            writer.push(now, &mut timestamps, b"a\nb\n", &mut out);
         }
         let times: Vec<&str> = std::str::from_utf8(&out)
             .unwrap()
@@ -145,23 +145,28 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_records_however_they_arrive() {
-        let long = vec![b'x'; 3 * PIECE];
-        let exact = [vec![b'x'; PIECE], vec![b'\n']].concat();
+    fn encodes_lines_from_any_chunks() {
+        let long = vec![b'x'; 3 * MAX_PIECE];
+        let exact = [vec![b'x'; MAX_PIECE], vec![b'\n']].concat();
         for (chunks, expected) in [
             (vec![&b"a\nbb\n"[..]], vec![('F', 1), ('F', 2)]),
             (vec![&b"a"[..], b"b", b"\n"], vec![('F', 2)]),
             (vec![&b"\n\n"[..]], vec![('F', 0), ('F', 0)]),
             (vec![&b"no end"[..]], vec![('P', 6)]),
             (vec![], vec![]),
-            (vec![&exact[..]], vec![('F', PIECE)]),
+            (vec![&exact[..]], vec![('F', MAX_PIECE)]),
             (
                 vec![&long[..], b"\n"],
-                vec![('P', PIECE), ('P', PIECE), ('F', PIECE)],
+                vec![('P', MAX_PIECE), ('P', MAX_PIECE), ('F', MAX_PIECE)],
             ),
             (
                 vec![&long[..10], &long, b"!\n"],
-                vec![('P', PIECE), ('P', PIECE), ('P', PIECE), ('F', 11)],
+                vec![
+                    ('P', MAX_PIECE),
+                    ('P', MAX_PIECE),
+                    ('P', MAX_PIECE),
+                    ('F', 11),
+                ],
             ),
         ] {
             assert_eq!(records(&chunks), expected);

@@ -1,4 +1,4 @@
-//! What a Job's pods say, and how its next one is made. Pure.
+//! State of a Job's pods, and construction of the next one. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -10,7 +10,7 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt};
 
-/// `Pending` when it says nothing.
+/// Returns the phase; `Pending` if unset.
 pub fn phase(pod: &Pod) -> &str {
     let status = pod.status.as_ref();
     status
@@ -18,33 +18,33 @@ pub fn phase(pod: &Pod) -> &str {
         .unwrap_or("Pending")
 }
 
-fn is_over(pod: &Pod) -> bool {
+fn is_finished(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
-/// Neither over nor being deleted.
-pub fn is_live(pod: &Pod) -> bool {
-    !is_over(pod) && pod.metadata.deletion_timestamp.is_none()
+/// Returns whether a pod is neither finished nor being deleted.
+pub fn is_active(pod: &Pod) -> bool {
+    !is_finished(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Being deleted, and not over.
+/// Returns whether a pod is being deleted and has not finished.
 pub fn is_deleting(pod: &Pod) -> bool {
-    !is_over(pod) && pod.metadata.deletion_timestamp.is_some()
+    !is_finished(pod) && pod.metadata.deletion_timestamp.is_some()
 }
 
-/// Live, and its containers run.
+/// Returns whether a pod is active and ready.
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
         .iter()
         .flat_map(|status| status.conditions.iter());
-    is_live(pod)
+    is_active(pod)
         && conditions
             .flatten()
             .any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
-/// How often its containers were started again, all together.
+/// Returns the sum of the restarts of its containers.
 pub fn restarts(pod: &Pod) -> i32 {
     let containers = pod.status.iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
@@ -53,7 +53,7 @@ pub fn restarts(pod: &Pod) -> i32 {
     containers.map(|status| status.restart_count).sum()
 }
 
-/// When the last container of a pod ended.
+/// Returns when the last container of a pod ended.
 pub fn finished_at(pod: &Pod) -> Option<Timestamp> {
     let containers = pod.status.iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
@@ -73,7 +73,7 @@ pub fn finished_at(pod: &Pod) -> Option<Timestamp> {
         .max()
 }
 
-/// `<job>-<five letters>`: the same for the same attempt, another for every other Job of the same name.
+/// Returns `<job>-<five characters>`: stable for an attempt, and different for other Jobs of the same name.
 pub fn pod_name(job: &Job, failures: i32) -> String {
     use sha2::{Digest, Sha256};
 
@@ -89,7 +89,7 @@ pub fn pod_name(job: &Job, failures: i32) -> String {
     format!("{name}-{suffix}")
 }
 
-/// The pod of the attempt after so many failures.
+/// Returns the pod for the attempt after this many failures.
 pub fn pod(job: &Job, spec: &JobSpec, failures: i32) -> Pod {
     let template = spec.template.metadata.clone().unwrap_or_default();
     let owner = job.controller_owner_ref(&()).map(|owner| OwnerReference {

@@ -1,4 +1,4 @@
-//! The turns of one container: its attempts, one after the other, as the restart policy says.
+//! Runs one container: its attempts, one after the other, by the restart policy.
 
 use std::{fs, io, path::Path, time::Duration};
 
@@ -9,28 +9,28 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{
     super::{
-        container::{self, Launched, Recipe},
+        container::{self, AttemptHandle, LaunchConfig},
         sources::Missing,
-        status::{self, End, Known, Now},
+        status::{self, PodRecord, State, Termination},
     },
-    Work,
+    PodRunner,
     lifecycle::{Stop, is_stopping, until_stopped},
-    prepare::Ready,
+    prepare::Prepared,
     remove,
 };
 use crate::attempt::{Attempt, Ended};
 
-/// The longest a container that keeps failing waits to be started again.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
-/// A container that ran for so long starts over with its back-off, as on a kubelet.
-const LONG_ENOUGH: Duration = Duration::from_secs(600);
-/// When what could not be made is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(10);
-/// When a signal that found nobody is sent again.
-const SOON: Duration = Duration::from_millis(20);
+/// Maximum restart back-off.
+const MAX_BACK_OFF: Duration = Duration::from_secs(300);
+/// Run time after which the back-off is reset, as on a kubelet.
+const BACK_OFF_RESET: Duration = Duration::from_secs(600);
+/// Delay before a failed creation is retried.
+const CREATE_RETRY: Duration = Duration::from_secs(10);
+/// Delay before an undelivered signal is resent.
+const SIGNAL_RETRY: Duration = Duration::from_millis(20);
 
-impl Work {
-    /// One of the pod's containers, as Events name it.
+impl PodRunner {
+    /// Returns a container as the object of Events.
     fn about(&self, role: Role, container: &Container) -> ObjectReference {
         let list = match role {
             Role::Init(_) => "initContainers",
@@ -42,12 +42,12 @@ impl Work {
         }
     }
 
-    /// Runs a container to its last end, starting it again as the restart policy says. Whether it ended well.
+    /// Runs a container to completion, with restarts. Returns whether it succeeded.
     pub async fn container(
         &self,
         role: Role,
         container: &Container,
-        ready: &Ready,
+        prepared: &Prepared,
         mut stop: watch::Receiver<Stop>,
     ) -> bool {
         let uid = self.pod.uid().unwrap_or_default();
@@ -55,53 +55,61 @@ impl Work {
         let attempt = |number: u32| Attempt::new(directory.join(number.to_string()));
         let policy = self.pod.spec.as_ref();
         let policy = policy.and_then(|spec| spec.restart_policy.as_deref());
-        let known = attempts(&directory).last().copied();
-        let mut number = known.unwrap_or(0);
-        // Ends in a row that came soon after the start.
+        let last_attempt = attempts(&directory).last().copied();
+        let mut number = last_attempt.unwrap_or(0);
+        // Number of consecutive short runs.
         let mut failures = number;
-        let mut launched = known.map(|number| Launched::found(attempt(number)));
+        let mut launched = last_attempt.map(|number| AttemptHandle::existing(attempt(number)));
         loop {
             let current = match launched.take() {
                 Some(found) => Ok(Some(found)),
                 None if is_stopping(&stop) => Ok(None),
-                None => self.launch(container, ready, attempt(number)),
+                None => self.launch(container, prepared, attempt(number)),
             };
             let mut current = match current {
                 Ok(Some(current)) => current,
                 Ok(None) => return false,
-                Err(Trouble {
+                Err(CreateError {
                     reason,
                     message,
-                    passes,
+                    transient,
                 }) => {
                     let (recorder, about) = (&self.node.recorder, self.about(role, container));
                     recorder.warning(&about, "Failed", format!("Error: {message}"));
-                    self.note(|known| role.of(known).now = Now::waiting(reason, message));
-                    if passes && until_stopped(&mut stop, sleep(TRY_AGAIN)).await.is_some() {
+                    self.update(|last| role.of(last).state = State::waiting(reason, message));
+                    if transient
+                        && until_stopped(&mut stop, sleep(CREATE_RETRY))
+                            .await
+                            .is_some()
+                    {
                         continue;
                     }
-                    let _ = stop.wait_for(|stop| *stop > Stop::Go).await;
+                    let _ = stop.wait_for(|stop| *stop > Stop::Run).await;
                     return false;
                 }
             };
             let ended = self
-                .oversee(role, container, number, &mut current, &mut stop)
+                .supervise(role, container, number, &mut current, &mut stop)
                 .await;
             let ended = ended.unwrap_or_else(|error| {
-                let message = format!("the end of the container cannot be seen: {error}");
+                let message = format!("cannot observe the end of the container: {error}");
                 Ended::not_started(message, Timestamp::now())
             });
             if ended.is_never_started() && !current.is_new() && !is_stopping(&stop) {
                 number += 1;
                 continue;
             }
-            let end = container::end(container, &current.attempt, ended);
-            let well = end.exit_code == 0;
-            self.note(|known| role.of(known).now = Now::Terminated(end.clone()));
-            if !role.restarts(policy, well) || is_stopping(&stop) {
-                return well;
+            let end = container::termination(container, &current.attempt, ended);
+            let succeeded = end.exit_code == 0;
+            self.update(|last| role.of(last).state = State::Terminated(end.clone()));
+            if !role.restarts(policy, succeeded) || is_stopping(&stop) {
+                return succeeded;
             }
-            failures = if lasted(&end) { 0 } else { failures + 1 };
+            failures = if ran_long_enough(&end) {
+                0
+            } else {
+                failures + 1
+            };
             let wait = back_off(failures);
             if !wait.is_zero() {
                 let message = format!(
@@ -110,74 +118,74 @@ impl Work {
                     container.name,
                     self.pod.name_any()
                 );
-                let sentence = format!(
+                let event_message = format!(
                     "Back-off restarting failed container {} in pod {}",
                     container.name,
                     self.pod.name_any()
                 );
                 let about = self.about(role, container);
-                self.node.recorder.warning(&about, "BackOff", sentence);
-                self.note(|known| {
-                    let container = role.of(known);
+                self.node.recorder.warning(&about, "BackOff", event_message);
+                self.update(|last| {
+                    let container = role.of(last);
                     container.last = Some(end.clone());
-                    container.now = Now::waiting("CrashLoopBackOff", message);
+                    container.state = State::waiting("CrashLoopBackOff", message);
                 });
                 if until_stopped(&mut stop, sleep(wait)).await.is_none() {
-                    self.note(|known| role.of(known).now = Now::Terminated(end));
-                    return well;
+                    self.update(|last| role.of(last).state = State::Terminated(end));
+                    return succeeded;
                 }
             }
-            forget_before(&directory, number);
+            remove_older_attempts(&directory, number);
             number += 1;
-            self.note(|known| {
-                let container = role.of(known);
+            self.update(|last| {
+                let container = role.of(last);
                 container.last = Some(end);
                 container.restarts = number as i32;
             });
         }
     }
 
-    /// Starts an attempt; `None` when the node starts nothing any more.
+    /// Starts an attempt; `None` if starting is disabled.
     fn launch(
         &self,
         container: &Container,
-        ready: &Ready,
+        prepared: &Prepared,
         attempt: Attempt,
-    ) -> Result<Option<Launched>, Trouble> {
-        let Some(_unhalted) = self.node.unhalted() else {
+    ) -> Result<Option<AttemptHandle>, CreateError> {
+        let Some(_permit) = self.node.start_permit() else {
             return Ok(None);
         };
         let scratch = self.directory.join("scratch").join(&container.name);
-        let around = self.around(&ready.sources);
+        let env_context = self.env_context(&prepared.sources);
         let limits = &self.node.options.limits;
-        let recipe = Recipe::new(
+        let config = LaunchConfig::new(
             container,
-            &around,
-            &ready.places,
+            &env_context,
+            &prepared.volume_directories,
             &attempt,
             &scratch,
             limits,
         )
-        .map_err(|missing: Missing| Trouble::new(&missing, false))?;
-        let start = || -> io::Result<Option<Launched>> {
+        .map_err(|missing: Missing| CreateError::new(&missing, false))?;
+        let start = || -> io::Result<Option<AttemptHandle>> {
             fs::create_dir_all(&scratch)?;
-            // A container runtime makes the working directory; outside the state directory that is not ours to do.
-            let working_directory = &recipe.spec.working_directory;
+            // Create the working directory, as a container runtime does, but only inside the state directory.
+            let working_directory = &config.spec.working_directory;
             if working_directory.starts_with(&self.node.options.directory) {
                 fs::create_dir_all(working_directory)?;
             }
-            Launched::start(&self.node.options.program, attempt, &recipe).map(Some)
+            AttemptHandle::start(&self.node.options.program, attempt, &config).map(Some)
         };
-        start().map_err(|error| Trouble::new(&error, true))
+        start().map_err(|error| CreateError::new(&error, true))
     }
 
-    /// Watches an attempt to its end, stopping it when the pod is stopped.
-    async fn oversee(
+    /// Waits for the end of an attempt, stopping it when the pod is stopped.
+    async fn supervise(
         &self,
         role: Role,
         container: &Container,
         number: u32,
-        launched: &mut Launched,
+        launched: &mut AttemptHandle,
         stop: &mut watch::Receiver<Stop>,
     ) -> io::Result<Ended> {
         let (recorder, about) = (&self.node.recorder, self.about(role, container));
@@ -200,27 +208,27 @@ impl Work {
             }
         }
         if let Some(started) = started {
-            self.note(|known| {
-                let container = role.of(known);
+            self.update(|last| {
+                let container = role.of(last);
                 container.restarts = number as i32;
-                container.now = Now::Running(started.at);
+                container.state = State::Running(started.at);
             });
         }
-        let mut told = Stop::Go;
+        let mut sent = Stop::Run;
         loop {
             let wanted = *stop.borrow_and_update();
-            let heard = match wanted {
-                _ if wanted <= told => true,
-                Stop::Go => true,
-                Stop::Ask => launched.stop(*self.grace()),
+            let delivered = match wanted {
+                _ if wanted <= sent => true,
+                Stop::Run => true,
+                Stop::Terminate => launched.stop(*self.grace()),
                 Stop::Kill => launched.kill(),
             };
-            if heard {
-                if told == Stop::Go && wanted > told {
+            if delivered {
+                if sent == Stop::Run && wanted > sent {
                     let message = format!("Stopping container {}", container.name);
                     recorder.normal(&about, "Killing", message);
                 }
-                told = wanted;
+                sent = wanted;
             }
             tokio::select! {
                 ended = launched.ended() => return ended,
@@ -229,32 +237,32 @@ impl Work {
                         return launched.ended().await;
                     }
                 }
-                // Its shim is about to start, or about to end.
-                () = sleep(SOON), if !heard => {}
+                // Its shim is just starting or ending.
+                () = sleep(SIGNAL_RETRY), if !delivered => {}
             }
         }
     }
 }
 
-/// Why an attempt cannot be made.
-struct Trouble {
+/// Why an attempt cannot be created.
+struct CreateError {
     reason: &'static str,
     message: String,
-    /// It may be gone the next time, as a full disk is.
-    passes: bool,
+    /// Whether a retry may succeed, as after a full disk.
+    transient: bool,
 }
 
-impl Trouble {
-    fn new(why: &dyn std::fmt::Display, passes: bool) -> Self {
+impl CreateError {
+    fn new(why: &dyn std::fmt::Display, transient: bool) -> Self {
         Self {
             reason: "CreateContainerError",
             message: why.to_string(),
-            passes,
+            transient,
         }
     }
 }
 
-/// Which of a pod's containers.
+/// Index of a container in its pod.
 #[derive(Clone, Copy)]
 pub enum Role {
     Init(usize),
@@ -262,39 +270,39 @@ pub enum Role {
 }
 
 impl Role {
-    fn of(self, known: &mut Known) -> &mut status::Container {
+    fn of(self, last: &mut PodRecord) -> &mut status::ContainerRecord {
         match self {
-            Self::Init(index) => &mut known.init[index],
-            Self::Main(index) => &mut known.main[index],
+            Self::Init(index) => &mut last.init[index],
+            Self::Main(index) => &mut last.main[index],
         }
     }
 
-    fn restarts(self, policy: Option<&str>, well: bool) -> bool {
+    fn restarts(self, policy: Option<&str>, succeeded: bool) -> bool {
         match (policy, self) {
             (Some("Never"), _) => false,
-            (Some("OnFailure"), _) | (_, Self::Init(_)) => !well,
+            (Some("OnFailure"), _) | (_, Self::Init(_)) => !succeeded,
             _ => true,
         }
     }
 }
 
-/// Whether a container ran for so long that how it began is forgotten.
-fn lasted(end: &End) -> bool {
+/// Returns whether a container ran long enough to reset the back-off.
+fn ran_long_enough(end: &Termination) -> bool {
     let ran = end.started_at.map(|at| end.finished_at.duration_since(at));
-    ran.is_some_and(|ran| ran.unsigned_abs() >= LONG_ENOUGH)
+    ran.is_some_and(|ran| ran.unsigned_abs() >= BACK_OFF_RESET)
 }
 
-/// The first start after a failure is at once, those after it ever later.
+/// Returns the delay of the next start: none after the first failure, then exponential.
 fn back_off(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
         n => Duration::from_secs(10)
             .saturating_mul(1 << (n - 2).min(5))
-            .min(LONGEST_BACK_OFF),
+            .min(MAX_BACK_OFF),
     }
 }
 
-/// Numbers of the attempts that a container's directory holds, in order.
+/// Returns the numbers of the attempts in a container's directory, in order.
 pub fn attempts(directory: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
@@ -303,7 +311,7 @@ pub fn attempts(directory: &Path) -> Vec<u32> {
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let number = entry.file_name().to_str()?.parse().ok()?;
-            // Without its spec nothing was started yet.
+            // Without a spec, nothing was started.
             entry.path().join("spec.json").exists().then_some(number)
         })
         .collect();
@@ -311,8 +319,8 @@ pub fn attempts(directory: &Path) -> Vec<u32> {
     numbers
 }
 
-/// The log before the last is kept, as on a real node; older ones are not.
-fn forget_before(directory: &Path, number: u32) {
+/// Removes attempts before `number`, whose log is kept as the previous log.
+fn remove_older_attempts(directory: &Path, number: u32) {
     for old in attempts(directory).into_iter().filter(|old| *old < number) {
         remove(&directory.join(old.to_string()));
     }
@@ -323,14 +331,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_in_a_row_waits_longer_up_to_five_minutes() {
+    fn back_off_grows_to_five_minutes() {
         let waits: Vec<u64> = (1..9).map(|n| back_off(n).as_secs()).collect();
         assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
     }
 
     #[test]
-    fn who_ran_for_ten_minutes_starts_over() {
-        let end = |seconds| End {
+    fn back_off_resets_after_ten_minutes() {
+        let end = |seconds| Termination {
             exit_code: 1,
             signal: None,
             reason: "Error".to_owned(),
@@ -338,13 +346,13 @@ mod tests {
             started_at: Some(Timestamp::UNIX_EPOCH),
             finished_at: Timestamp::from_second(seconds).unwrap(),
         };
-        assert!(!lasted(&end(599)));
-        assert!(lasted(&end(600)));
+        assert!(!ran_long_enough(&end(599)));
+        assert!(ran_long_enough(&end(600)));
     }
 
     #[test]
-    fn a_restart_policy_says_who_is_started_again() {
-        for (policy, role, well, again) in [
+    fn restart_policy_decides_restarts() {
+        for (policy, role, succeeded, again) in [
             ("Never", Role::Main(0), false, false),
             ("Never", Role::Init(0), false, false),
             ("OnFailure", Role::Main(0), false, true),
@@ -354,7 +362,11 @@ mod tests {
             ("Always", Role::Init(0), true, false),
             ("Always", Role::Init(0), false, true),
         ] {
-            assert_eq!(role.restarts(Some(policy), well), again, "{policy} {well}");
+            assert_eq!(
+                role.restarts(Some(policy), succeeded),
+                again,
+                "{policy} {succeeded}"
+            );
         }
     }
 }

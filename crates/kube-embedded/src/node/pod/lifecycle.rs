@@ -1,4 +1,5 @@
-//! Keeps a pod's status written, and decides when the pod is stopped: its deadline, its deletion, the grace after that.
+//! Writes a pod's status, and decides when the pod is stopped: by its deadline, its deletion, or the end of its grace
+//! period.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,84 +15,84 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{RETRY, Seen, Work, is_gone};
+use super::{ObservedPod, PodRunner, RETRY, is_gone};
 
 const DEADLINE: (&str, &str) = (
     "DeadlineExceeded",
     "Pod was active on the node longer than the specified deadline",
 );
 
-/// How far a pod is to be stopped; it only ever grows.
+/// How far a pod is being stopped; never decreases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
-    Go,
-    Ask,
+    Run,
+    Terminate,
     Kill,
 }
 
 pub fn is_stopping(stop: &watch::Receiver<Stop>) -> bool {
-    *stop.borrow() > Stop::Go
+    *stop.borrow() > Stop::Run
 }
 
-/// What `work` comes to, unless the pod is stopped first.
+/// Returns the result of `runner`, or `None` if the pod is stopped first.
 pub async fn until_stopped<T>(
     stop: &mut watch::Receiver<Stop>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
     tokio::select! {
         biased;
-        _ = stop.wait_for(|stop| *stop > Stop::Go) => None,
+        _ = stop.wait_for(|stop| *stop > Stop::Run) => None,
         done = work => Some(done),
     }
 }
 
-/// How long a pod that is being deleted may still take: an earlier node may have asked it to stop already.
+/// Returns the rest of the grace period. An earlier node may have started it.
 fn grace_left(pod: &Pod, now: Timestamp) -> Duration {
     let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
     let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let Some(ends) = &pod.metadata.deletion_timestamp else {
         return grace;
     };
-    // The end of the grace, in whole seconds.
+    // The deletion timestamp is the end of the grace period, cut to whole seconds.
     let left = ends.0.duration_since(now).as_millis() + 1000;
     grace.min(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
 }
 
-async fn until(at: Option<Instant>) {
+async fn sleep_until_some(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
 
-/// What a pod's time being up means.
+/// Why a timer fired.
 #[derive(Clone, Copy)]
 pub enum Due {
-    /// Its own deadline has passed.
+    /// The pod's `activeDeadlineSeconds` have passed.
     Deadline,
-    /// It was asked to stop long enough ago.
+    /// The grace period has passed.
     Kill,
 }
 
-/// Keeps a pod's status written, and stops the pod when its time is up or it is deleted.
-pub struct Driver<'a> {
-    work: &'a Work,
+/// Writes a pod's status, and stops the pod in time.
+pub struct Lifecycle<'a> {
+    runner: &'a PodRunner,
     stop: watch::Sender<Stop>,
     pod: Arc<Pod>,
-    /// What the pod's status says, as far as this node wrote it.
+    /// The last status written by this node.
     status: Option<PodStatus>,
-    /// Whether the final status is on record, or nobody can be told any more.
+    /// Whether the final status is written, or the pod is gone.
     pub written: bool,
     kill_at: Option<Instant>,
 }
 
-impl<'a> Driver<'a> {
-    pub fn new(work: &'a Work, stop: watch::Sender<Stop>) -> Self {
+impl<'a> Lifecycle<'a> {
+    pub fn new(runner: &'a PodRunner, stop: watch::Sender<Stop>) -> Self {
         Self {
-            work,
+            runner,
             stop,
-            pod: Arc::clone(&work.pod),
-            status: work.pod.status.clone(),
+            pod: Arc::clone(&runner.pod),
+            status: runner.pod.status.clone(),
             written: false,
             kill_at: None,
         }
@@ -105,44 +106,44 @@ impl<'a> Driver<'a> {
         });
     }
 
-    /// Takes in the pod as it is now.
-    pub fn look(&mut self, seen: Seen) {
-        let Some(pod) = seen else {
+    /// Handles a change of the pod.
+    pub fn observe(&mut self, observed: ObservedPod) {
+        let Some(pod) = observed else {
             self.written = true;
             return self.stop(Stop::Kill);
         };
         if pod.metadata.deletion_timestamp.is_some() {
             let left = grace_left(&pod, Timestamp::now());
-            *self.work.grace() = Some(left.as_secs());
+            *self.runner.grace() = Some(left.as_secs());
             let kill_at = Instant::now().checked_add(left);
             self.kill_at = match (self.kill_at, kill_at) {
                 (Some(before), Some(now)) => Some(before.min(now)),
                 (before, now) => before.or(now),
             };
-            self.stop(Stop::Ask);
+            self.stop(Stop::Terminate);
         }
         self.pod = pod;
     }
 
-    /// When the pod's own deadline is.
+    /// Returns when the pod's deadline passes.
     fn deadline(&self) -> Option<Instant> {
         let seconds = self.pod.spec.as_ref()?.active_deadline_seconds?;
-        let started = self.work.known().start_time?;
+        let started = self.runner.record().start_time?;
         let passed = Timestamp::now().duration_since(started).as_millis();
         let left = i128::from(seconds) * 1000 - passed;
         Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
-    /// Resolves when the pod's time is up. Never, when nothing is due.
+    /// Resolves when a timer fires; never if none is running.
     pub fn due(&self) -> impl Future<Output = Due> + use<> {
-        let known = self.work.known();
-        let ending = known.over || known.verdict.is_some();
+        let record = self.runner.record();
+        let ending = record.finished || record.stop_reason.is_some();
         let deadline = self.deadline().filter(|_| !ending);
         let kill_at = self.kill_at.filter(|_| *self.stop.borrow() < Stop::Kill);
         async move {
             tokio::select! {
-                () = until(deadline) => Due::Deadline,
-                () = until(kill_at) => Due::Kill,
+                () = sleep_until_some(deadline) => Due::Deadline,
+                () = sleep_until_some(kill_at) => Due::Kill,
             }
         }
     }
@@ -151,25 +152,27 @@ impl<'a> Driver<'a> {
         match due {
             Due::Deadline => {
                 let (reason, message) = DEADLINE;
-                let verdict = (reason.to_owned(), message.to_owned());
-                self.work.note(|known| known.verdict = Some(verdict));
-                let recorder = &self.work.node.recorder;
-                recorder.normal(&self.work.reference, reason, message);
-                self.stop(Stop::Ask);
+                let stop_reason = (reason.to_owned(), message.to_owned());
+                self.runner
+                    .update(|record| record.stop_reason = Some(stop_reason));
+                let recorder = &self.runner.node.recorder;
+                recorder.normal(&self.runner.reference, reason, message);
+                self.stop(Stop::Terminate);
             }
             Due::Kill => self.stop(Stop::Kill),
         }
     }
 
-    /// Waits for news of the pod and writes them. May be dropped at any time: what was not written stays to be written.
+    /// Waits for an update of the record and writes the status. Cancel-safe: what was not written is written by the
+    /// next call.
     pub async fn write(&mut self) {
-        let known = self.work.known();
-        let status = known.status(&self.pod, Timestamp::now());
+        let record = self.runner.record();
+        let status = record.status(&self.pod, Timestamp::now());
         if self.status.as_ref() == Some(&status) || self.written {
-            if known.over {
+            if record.finished {
                 self.written = true;
             }
-            return self.work.changed.notified().await;
+            return self.runner.changed.notified().await;
         }
         let name = self.pod.name_any();
         let patch = json!([
@@ -179,30 +182,30 @@ impl<'a> Driver<'a> {
         let patch: json_patch::Patch = match serde_json::from_value(patch) {
             Ok(patch) => patch,
             Err(error) => {
-                tracing::error!(pod = name, %error, "a status cannot be written");
-                return self.work.changed.notified().await;
+                tracing::error!(pod = name, %error, "cannot build the status patch");
+                return self.runner.changed.notified().await;
             }
         };
         let parameters = PatchParams {
-            field_manager: Some(self.work.node.options.identity.component.clone()),
+            field_manager: Some(self.runner.node.options.identity.component.clone()),
             ..PatchParams::default()
         };
         let written = self
-            .work
+            .runner
             .api
             .patch_status(&name, &parameters, &Patch::<Pod>::Json(patch))
             .await;
         match written {
             Ok(_) => {
-                self.written = known.over;
+                self.written = record.finished;
                 self.status = Some(status);
             }
             Err(error) if is_gone(&error) => {
-                self.written = known.over;
+                self.written = record.finished;
                 self.status = Some(status);
             }
             Err(error) => {
-                tracing::warn!(pod = name, %error, "the pod's status cannot be written");
+                tracing::warn!(pod = name, %error, "cannot write the pod's status");
                 sleep(RETRY).await;
             }
         }
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grace_period_is_one_however_often_the_server_comes_back() {
+    fn grace_period_is_not_extended_by_restarts() {
         let pod: Pod = serde_json::from_value(json!({"metadata": {
             "deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 30}}))
         .unwrap();

@@ -1,4 +1,4 @@
-//! What a pod waits for before anything of it is started.
+//! What a pod waits for before its containers start: claims, slots, disk space, ConfigMaps and Secrets.
 
 use std::{
     collections::BTreeMap,
@@ -19,92 +19,97 @@ use tokio::{sync::watch, time::sleep};
 use super::{
     super::{
         NODE_NAME, disk_usage,
-        environment::{self, Around},
+        environment::{self, EnvContext},
         pvc,
-        queue::Place,
+        queue::Slots,
         sources::Sources,
-        status::Now,
+        status::State,
         unsupported,
         volumes::{self, VolumeError},
     },
-    RETRY, Work, is_gone,
+    PodRunner, RETRY, is_gone,
     lifecycle::{Stop, until_stopped},
-    recovery::{keep_ticket, size},
+    recovery::{save_ticket, slots},
 };
 
-/// How often a disk that is full is looked at again while something waits for it.
-const DISK_LOOK: Duration = Duration::from_secs(2);
-/// A look that takes long is repeated the more seldom.
-const DISK_LOOK_SHARE: u32 = 20;
+/// How often to check whether a full disk has space again.
+const DISK_CHECK: Duration = Duration::from_secs(2);
+/// Wait at least this many times the duration of a check.
+const DISK_CHECK_FACTOR: u32 = 20;
 
-/// What a pod's containers are started with.
-pub struct Ready {
-    _place: Place,
+/// Inputs of a pod's containers.
+pub struct Prepared {
+    _slots: Slots,
     pub sources: Sources,
-    pub places: BTreeMap<String, PathBuf>,
+    pub volume_directories: BTreeMap<String, PathBuf>,
 }
 
-impl Work {
-    /// Waits for the claims, for a place among the running, and for all that is mounted and named to be there.
-    pub async fn get_ready(&self, stop: &mut watch::Receiver<Stop>) -> Option<Ready> {
-        let kept = self
-            .kept
+impl PodRunner {
+    /// Waits for the claims, for slots, and for everything that is mounted or referenced. Returns `None` if the pod is
+    /// stopped first.
+    pub async fn prepare(&self, stop: &mut watch::Receiver<Stop>) -> Option<Prepared> {
+        let reserved = self
+            .reserved
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let volumes_directory = self.directory.join("volumes");
-        if let Some((since, place)) = kept {
-            // The node before this one may have gone before it could tell.
-            self.take_on(since);
-            until_stopped(stop, self.settle()).await;
-            // Its containers may be running: they are not asked to wait again, and when the pod is being stopped they are
-            // still there to be stopped, while nothing is started any more that would need these.
+        if let Some((since, slots)) = reserved {
+            // The earlier node may have ended before it wrote the status.
+            self.mark_scheduled(since);
+            until_stopped(stop, self.bind()).await;
+            // Its containers may be running, and must be stopped if the pod is: do not return early. Nothing new is
+            // started in that case, so the defaults are fine.
             let claims = until_stopped(stop, self.claims(true)).await;
             let sources = until_stopped(stop, self.sources()).await;
-            return Some(Ready {
-                _place: place,
+            return Some(Prepared {
+                _slots: slots,
                 sources: sources.unwrap_or_default(),
-                places: volumes::places(&self.pod, &volumes_directory, &claims.unwrap_or_default()),
+                volume_directories: volumes::directories(
+                    &self.pod,
+                    &volumes_directory,
+                    &claims.unwrap_or_default(),
+                ),
             });
         }
         let claims = until_stopped(stop, self.claims(false)).await?;
-        let places = volumes::places(&self.pod, &volumes_directory, &claims);
-        self.keep_ticket().await;
+        let volume_directories = volumes::directories(&self.pod, &volumes_directory, &claims);
+        self.save_ticket().await;
         loop {
-            let waiter = self.node.queue.join(self.ticket, size(&self.pod));
-            let turn = waiter.turn(|ahead| {
-                self.delay(&format!(
-                    "all {} places for containers are taken; {ahead}.",
+            let waiter = self.node.queue.join(self.ticket, slots(&self.pod));
+            let admission = waiter.wait(|position| {
+                self.set_unscheduled(&format!(
+                    "all {} slots for containers are in use; {position}.",
                     self.node.options.max_containers
                 ));
             });
-            let place = until_stopped(stop, turn).await?;
-            until_stopped(stop, self.room_on_disk()).await?;
-            self.take_on(Timestamp::now());
-            until_stopped(stop, self.settle()).await?;
+            let slots = until_stopped(stop, admission).await?;
+            until_stopped(stop, self.wait_for_disk_space()).await?;
+            self.mark_scheduled(Timestamp::now());
+            until_stopped(stop, self.bind()).await?;
             let sources = until_stopped(stop, self.sources()).await?;
-            match self.prepare(&sources, &volumes_directory).await {
+            match self.create(&sources, &volumes_directory).await {
                 Ok(()) => {
-                    return Some(Ready {
-                        _place: place,
+                    return Some(Prepared {
+                        _slots: slots,
                         sources,
-                        places,
+                        volume_directories,
                     });
                 }
-                Err(trouble) => self.wait_for(&trouble),
+                Err(error) => self.set_waiting(&error),
             }
-            drop(place);
+            drop(slots);
             until_stopped(stop, sources.changed(&self.node.client, &self.pod)).await?;
         }
     }
 
-    /// The pod has no place yet, and why.
-    fn delay(&self, why: &str) {
+    /// Records why the pod is not scheduled.
+    fn set_unscheduled(&self, why: &str) {
         let message = format!("0/1 nodes are available: {why}");
         let mut first = false;
-        self.note(|known| {
-            first = known.start_time.is_none() && known.unscheduled.is_none();
-            known.delay(message.clone());
+        self.update(|record| {
+            first = record.start_time.is_none() && record.unscheduled.is_none();
+            record.set_unscheduled(message.clone());
         });
         if first {
             let recorder = &self.node.recorder;
@@ -112,39 +117,39 @@ impl Work {
         }
     }
 
-    async fn keep_ticket(&self) {
+    async fn save_ticket(&self) {
         let (directory, ticket) = (self.directory.clone(), self.ticket);
-        let kept = tokio::task::spawn_blocking(move || keep_ticket(&directory, ticket)).await;
-        if let Err(error) = kept.map_err(io::Error::other).flatten() {
-            tracing::warn!(pod = self.pod.name_any(), %error, "its place in the queue is not kept");
+        let reserved = tokio::task::spawn_blocking(move || save_ticket(&directory, ticket)).await;
+        if let Err(error) = reserved.map_err(io::Error::other).flatten() {
+            tracing::warn!(pod = self.pod.name_any(), %error, "cannot save the pod's place in the queue");
         }
     }
 
-    /// Waits while the disk has no room for more. Looks again slowly, and only here.
-    async fn room_on_disk(&self) {
+    /// Waits until there is disk space. This is the only polling in the node.
+    async fn wait_for_disk_space(&self) {
         loop {
             let node = Arc::clone(&self.node);
-            let looked = Instant::now();
+            let started = Instant::now();
             let pressure = tokio::task::spawn_blocking(move || {
                 disk_usage::pressure(&node.options.directory, &node.options.limits)
             });
             match pressure.await.map_err(io::Error::other).flatten() {
                 Ok(None) => return,
-                Ok(Some(why)) => self.delay(&format!("{why}.")),
+                Ok(Some(why)) => self.set_unscheduled(&format!("{why}.")),
                 Err(error) => {
-                    // Whoever cannot tell does not keep others from running.
-                    return tracing::warn!(%error, "the disk cannot be measured");
+                    // Do not block pods because of a failed check.
+                    return tracing::warn!(%error, "cannot measure disk usage");
                 }
             }
-            sleep(DISK_LOOK.max(looked.elapsed() * DISK_LOOK_SHARE)).await;
+            sleep(DISK_CHECK.max(started.elapsed() * DISK_CHECK_FACTOR)).await;
         }
     }
 
-    /// The first container that has not begun waits for this.
-    fn wait_for(&self, trouble: &Trouble) {
+    /// Records an error as the waiting reason of the first container.
+    fn set_waiting(&self, error: &PrepareError) {
         let recorder = &self.node.recorder;
-        let message = &trouble.message;
-        match trouble.reason {
+        let message = &error.message;
+        match error.reason {
             CREATING => recorder.warning(
                 &self.reference,
                 "FailedMount",
@@ -152,19 +157,20 @@ impl Work {
             ),
             _ => recorder.warning(&self.reference, "Failed", format!("Error: {message}")),
         }
-        self.note(|known| {
-            let first = known.init.first_mut().or(known.main.first_mut());
+        self.update(|record| {
+            let first = record.init.first_mut().or(record.main.first_mut());
             if let Some(first) = first {
-                first.now = Now::waiting(trouble.reason, message);
+                first.state = State::waiting(error.reason, message);
             }
         });
     }
 
-    /// The directories of the pod's claims, once all are bound. A pod that has begun keeps claims that are being deleted.
+    /// Returns the directories of the pod's claims once all are bound. A pod that has begun may use claims that are
+    /// being deleted.
     async fn claims(&self, begun: bool) -> BTreeMap<String, PathBuf> {
         let mut bound = self.node.claims.subscribe();
         let namespace = self.pod.namespace().unwrap_or_default();
-        let names: Vec<String> = pvc::named(&self.pod).map(str::to_owned).collect();
+        let names: Vec<String> = pvc::mounted(&self.pod).map(str::to_owned).collect();
         loop {
             let found = pvc::find(&bound.borrow_and_update(), &namespace, &names, begun);
             match found {
@@ -174,7 +180,7 @@ impl Work {
                         .map(|(name, uid)| (name, self.node.claim_directory(&uid)))
                         .collect();
                 }
-                Err(why) => self.delay(&format!("{why}.")),
+                Err(why) => self.set_unscheduled(&format!("{why}.")),
             }
             if bound.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -182,16 +188,16 @@ impl Work {
         }
     }
 
-    /// The pod has its place: from here on its deadline runs.
-    fn take_on(&self, since: Timestamp) {
-        self.note(|known| {
-            known.unscheduled = None;
-            known.start_time.get_or_insert(since);
+    /// Records that the pod is scheduled, which starts its deadline.
+    fn mark_scheduled(&self, since: Timestamp) {
+        self.update(|record| {
+            record.unscheduled = None;
+            record.start_time.get_or_insert(since);
         });
     }
 
-    /// Binds the pod to this node, where it is not yet.
-    async fn settle(&self) {
+    /// Binds the pod to this node, unless it is bound.
+    async fn bind(&self) {
         let bound = self
             .pod
             .spec
@@ -201,12 +207,12 @@ impl Work {
             return;
         }
         let recorder = &self.node.recorder;
-        let whole = format!(
+        let full_name = format!(
             "{}/{}",
             self.pod.namespace().unwrap_or_default(),
             self.pod.name_any()
         );
-        let message = format!("Successfully assigned {whole} to {NODE_NAME}");
+        let message = format!("Successfully assigned {full_name} to {NODE_NAME}");
         recorder.normal(&self.reference, "Scheduled", message);
         let patch = json!({
             "metadata": {"uid": self.pod.uid()},
@@ -221,7 +227,7 @@ impl Work {
             if is_gone(&error) {
                 return;
             }
-            tracing::warn!(pod = name, %error, "the pod cannot be bound");
+            tracing::warn!(pod = name, %error, "cannot bind the pod");
             sleep(RETRY).await;
         }
     }
@@ -231,15 +237,15 @@ impl Work {
             match Sources::read(&self.node.client, &self.pod).await {
                 Ok(sources) => return sources,
                 Err(error) => {
-                    tracing::warn!(pod = self.pod.name_any(), %error, "what the pod names cannot be read");
+                    tracing::warn!(pod = self.pod.name_any(), %error, "cannot read the ConfigMaps and Secrets of the pod");
                     sleep(RETRY).await;
                 }
             }
         }
     }
 
-    pub fn around<'a>(&'a self, sources: &'a Sources) -> Around<'a> {
-        Around {
+    pub fn env_context<'a>(&'a self, sources: &'a Sources) -> EnvContext<'a> {
+        EnvContext {
             pod: &self.pod,
             sources,
             node: &self.node.options.environment,
@@ -248,46 +254,46 @@ impl Work {
         }
     }
 
-    /// Lays out the volumes and checks that every container can be put together.
-    async fn prepare(&self, sources: &Sources, directory: &Path) -> Result<(), Trouble> {
-        if let Some(sentence) = unsupported::refusal(&self.pod) {
-            return Err(Trouble::new("CreateContainerConfigError", sentence));
+    /// Fills the volumes and checks the environment of every container.
+    async fn create(&self, sources: &Sources, directory: &Path) -> Result<(), PrepareError> {
+        if let Some(message) = unsupported::unsupported_feature(&self.pod) {
+            return Err(PrepareError::new("CreateContainerConfigError", message));
         }
         let (init, main) = self.containers();
         for container in init.iter().chain(main) {
-            environment::declared(container, &self.around(sources))
-                .map_err(|missing| Trouble::new("CreateContainerConfigError", missing))?;
+            environment::declared(container, &self.env_context(sources))
+                .map_err(|missing| PrepareError::new("CreateContainerConfigError", missing))?;
         }
         let filled = tokio::task::spawn_blocking({
             let (pod, sources) = (Arc::clone(&self.pod), sources.clone());
             let (directory, begun) = (directory.to_owned(), self.directory.join("begun"));
             move || {
                 volumes::fill(&pod, &directory, &sources).map_err(|error| match error {
-                    VolumeError::Missing(..) => Trouble::new(CREATING, error),
-                    VolumeError::Disk { .. } => Trouble::new("CreateContainerError", error),
+                    VolumeError::Missing(..) => PrepareError::new(CREATING, error),
+                    VolumeError::Disk { .. } => PrepareError::new("CreateContainerError", error),
                 })?;
                 fs::write(&begun, "").map_err(|error| {
-                    let sentence = format!("{}: {error}", begun.display());
-                    Trouble::new("CreateContainerError", sentence)
+                    let message = format!("{}: {error}", begun.display());
+                    PrepareError::new("CreateContainerError", message)
                 })
             }
         });
         filled
             .await
-            .unwrap_or_else(|error| Err(Trouble::new("CreateContainerError", error)))
+            .unwrap_or_else(|error| Err(PrepareError::new("CreateContainerError", error)))
     }
 }
 
-/// The reason of a container whose volumes are not there yet.
+/// Waiting reason of a container whose volumes are missing.
 const CREATING: &str = "ContainerCreating";
 
-/// Why a container cannot be made yet: a kubelet's reason, and a sentence.
-struct Trouble {
+/// Why a container cannot be created: a kubelet's reason, and a message.
+struct PrepareError {
     reason: &'static str,
     message: String,
 }
 
-impl Trouble {
+impl PrepareError {
     fn new(reason: &'static str, message: impl std::fmt::Display) -> Self {
         Self {
             reason,

@@ -1,9 +1,9 @@
-//! How a pod comes to this node: new, or with what an earlier node left of it.
+//! State of a pod that outlives the node.
 //!
-//! | file in the pod's directory | says |
+//! | file in the pod's directory | meaning |
 //! |---|---|
-//! | `ticket` | its number in the queue |
-//! | `begun` | it had its place: containers of it may run |
+//! | `ticket` | its position in the queue |
+//! | `begun` | it was admitted, so its containers may be running |
 
 use std::{fs, io, path::Path};
 
@@ -13,23 +13,24 @@ use kube::ResourceExt;
 
 use super::super::{
     Node,
-    queue::{Place, Ticket},
+    queue::{Slots, Ticket},
 };
 
-/// A pod's number in the queue, and since when it has which places when it runs already.
-pub struct Arrival {
+/// Start of a pod: its ticket, and its slots if it was admitted by an earlier node.
+pub struct PodStart {
     pub ticket: Ticket,
-    pub begun: Option<(Timestamp, Place)>,
+    /// Time of the admission, and the slots.
+    pub begun: Option<(Timestamp, Slots)>,
 }
 
-/// What an earlier node left of a pod.
+/// State of a pod saved by an earlier node.
 #[derive(Default)]
-pub struct Trace {
+pub struct SavedState {
     pub ticket: Option<Ticket>,
     pub begun: Option<Timestamp>,
 }
 
-impl Trace {
+impl SavedState {
     fn read(directory: &Path) -> Self {
         let ticket = fs::read_to_string(directory.join("ticket")).ok();
         let begun = fs::metadata(directory.join("begun")).ok();
@@ -44,38 +45,39 @@ impl Trace {
     }
 }
 
-/// Keeps a pod's number for the next node. Blocking.
-pub fn keep_ticket(directory: &Path, ticket: Ticket) -> io::Result<()> {
+/// Saves a pod's ticket. Blocking.
+pub fn save_ticket(directory: &Path, ticket: Ticket) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     fs::write(directory.join("ticket"), ticket.to_string())
 }
 
-/// How many containers of a pod run at once.
+/// Returns the number of slots a pod needs: its containers run at once.
 #[must_use]
-pub fn size(pod: &Pod) -> usize {
+pub fn slots(pod: &Pod) -> usize {
     pod.spec.as_ref().map_or(1, |spec| spec.containers.len())
 }
 
-/// Pods with their traces, the ones that were here first in front. Blocking.
-pub fn in_order(node: &Node, pods: Vec<Pod>) -> Vec<(Pod, Trace)> {
-    let mut all: Vec<(Pod, Trace)> = pods
+/// Returns pods with their saved state, in the order they queue. Blocking.
+pub fn in_queue_order(node: &Node, pods: Vec<Pod>) -> Vec<(Pod, SavedState)> {
+    let mut all: Vec<(Pod, SavedState)> = pods
         .into_iter()
         .map(|pod| {
             let uid = pod.uid().unwrap_or_default();
-            let trace = Trace::read(&node.pod_directory(&uid));
-            (pod, trace)
+            let saved = SavedState::read(&node.pod_directory(&uid));
+            (pod, saved)
         })
         .collect();
-    all.sort_by_cached_key(|(pod, trace)| order(pod, trace));
+    all.sort_by_cached_key(|(pod, saved)| queue_order(pod, saved));
     all
 }
 
-/// A pod without a number was never touched by a node, so that its version still tells when it was made.
-fn order(pod: &Pod, trace: &Trace) -> (bool, Ticket, Option<Timestamp>, u64) {
+/// Returns the sort key of a pod. A pod without ticket was never touched by a node, so its resource version still tells
+/// when it was created.
+fn queue_order(pod: &Pod, saved: &SavedState) -> (bool, Ticket, Option<Timestamp>, u64) {
     let version = pod.resource_version().unwrap_or_default();
     (
-        trace.ticket.is_none(),
-        trace.ticket.unwrap_or_default(),
+        saved.ticket.is_none(),
+        saved.ticket.unwrap_or_default(),
         pod.creation_timestamp().map(|time| time.0),
         version.parse().unwrap_or(u64::MAX),
     )
@@ -88,37 +90,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pods_queue_up_as_they_did_before_and_new_ones_behind_them() {
+    fn known_pods_keep_their_order_before_new_ones() {
         let pod = |name: &str, second: u32, version: &str| -> Pod {
             let at = format!("2026-01-01T00:00:{second:02}Z");
             let metadata =
                 json!({"name": name, "creationTimestamp": at, "resourceVersion": version});
             serde_json::from_value(json!({ "metadata": metadata })).unwrap()
         };
-        let trace = |ticket| Trace {
+        let saved = |ticket| SavedState {
             ticket,
             begun: None,
         };
         let mut all = [
-            (pod("new-b", 1, "11"), trace(None)),
-            (pod("new-a", 1, "9"), trace(None)),
-            (pod("second", 1, "50"), trace(Some(12))),
-            (pod("first", 9, "60"), trace(Some(7))),
+            (pod("new-b", 1, "11"), saved(None)),
+            (pod("new-a", 1, "9"), saved(None)),
+            (pod("second", 1, "50"), saved(Some(12))),
+            (pod("first", 9, "60"), saved(Some(7))),
         ];
-        all.sort_by_cached_key(|(pod, trace)| order(pod, trace));
+        all.sort_by_cached_key(|(pod, saved)| queue_order(pod, saved));
         let names = all.map(|(pod, _)| pod.name_any());
         assert_eq!(names, ["first", "second", "new-a", "new-b"]);
     }
 
     #[test]
-    fn what_was_kept_is_read_back() {
+    fn saved_state_round_trips() {
         let directory = tempfile::tempdir().unwrap();
         let pod = directory.path().join("uid");
-        let trace = Trace::read(&pod);
-        assert!(trace.ticket.is_none() && trace.begun.is_none());
-        keep_ticket(&pod, 42).unwrap();
+        let saved = SavedState::read(&pod);
+        assert!(saved.ticket.is_none() && saved.begun.is_none());
+        save_ticket(&pod, 42).unwrap();
         fs::write(pod.join("begun"), "").unwrap();
-        let trace = Trace::read(&pod);
-        assert!(trace.ticket == Some(42) && trace.begun.is_some());
+        let saved = SavedState::read(&pod);
+        assert!(saved.ticket == Some(42) && saved.begun.is_some());
     }
 }

@@ -1,21 +1,24 @@
-//! Containers as a pod's status has them, both ways. Pure.
+//! Conversion of container records to and from container statuses. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
-        Container as Declared, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-        ContainerStateWaiting, ContainerStatus,
+        Container as ContainerSpec, ContainerState, ContainerStateRunning,
+        ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use super::{Container, End, Now};
+use super::{ContainerRecord, State, Termination};
 
-/// Containers as their statuses have them.
-pub fn recalled(containers: &[Declared], statuses: Option<&[ContainerStatus]>) -> Vec<Container> {
+/// Reads container records from their statuses.
+pub fn from_statuses(
+    containers: &[ContainerSpec],
+    statuses: Option<&[ContainerStatus]>,
+) -> Vec<ContainerRecord> {
     let end = |state: &ContainerState| {
         let terminated = state.terminated.as_ref()?;
-        Some(End {
+        Some(Termination {
             exit_code: terminated.exit_code,
             signal: terminated.signal,
             reason: terminated.reason.clone().unwrap_or_default(),
@@ -27,26 +30,30 @@ pub fn recalled(containers: &[Declared], statuses: Option<&[ContainerStatus]>) -
                 .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         })
     };
-    let now = |state: &ContainerState| {
+    let read_state = |state: &ContainerState| {
         let running = state.running.as_ref();
         let started = running.and_then(|running| running.started_at.as_ref());
-        let waiting = state.waiting.as_ref().map(|waiting| Now::Waiting {
+        let waiting = state.waiting.as_ref().map(|waiting| State::Waiting {
             reason: waiting.reason.clone().unwrap_or_default(),
             message: waiting.message.clone().unwrap_or_default(),
         });
         started
-            .map(|time| Now::Running(time.0))
-            .or_else(|| end(state).map(Now::Terminated))
+            .map(|time| State::Running(time.0))
+            .or_else(|| end(state).map(State::Terminated))
             .or(waiting)
     };
-    let one = |container: &Declared| {
+    let one = |container: &ContainerSpec| {
         let mut statuses = statuses.unwrap_or_default().iter();
         let Some(status) = statuses.find(|status| status.name == container.name) else {
-            return Container::default();
+            return ContainerRecord::default();
         };
-        let fresh = Container::default();
-        Container {
-            now: status.state.as_ref().and_then(now).unwrap_or(fresh.now),
+        let fresh = ContainerRecord::default();
+        ContainerRecord {
+            state: status
+                .state
+                .as_ref()
+                .and_then(read_state)
+                .unwrap_or(fresh.state),
             last: status.last_state.as_ref().and_then(end),
             restarts: status.restart_count,
         }
@@ -54,30 +61,35 @@ pub fn recalled(containers: &[Declared], statuses: Option<&[ContainerStatus]>) -
     containers.iter().map(one).collect()
 }
 
-/// Times on the wire have no fraction; so that what was written equals what is read back.
+/// Cuts a time to whole seconds, as on the wire, so that a written status equals the one read back.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// What is known, as it is written.
-pub fn statuses(containers: &[Declared], known: &[Container], init: bool) -> Vec<ContainerStatus> {
+/// Converts container records to statuses.
+pub fn to_statuses(
+    containers: &[ContainerSpec],
+    record: &[ContainerRecord],
+    init: bool,
+) -> Vec<ContainerStatus> {
     containers
         .iter()
-        .zip(known)
-        .map(|(container, known)| {
-            let running = matches!(known.now, Now::Running(_));
-            let done = known.end().is_some_and(|end| end.exit_code == 0);
+        .zip(record)
+        .map(|(container, record)| {
+            let running = matches!(record.state, State::Running(_));
+            let done = record.end().is_some_and(|end| end.exit_code == 0);
             ContainerStatus {
                 name: container.name.clone(),
                 image: container.image.clone().unwrap_or_default(),
                 image_id: String::new(),
-                container_id: (known.restarts > 0 || !matches!(known.now, Now::Waiting { .. }))
-                    .then(|| format!("process://{}/{}", container.name, known.restarts)),
+                container_id: (record.restarts > 0
+                    || !matches!(record.state, State::Waiting { .. }))
+                .then(|| format!("process://{}/{}", container.name, record.restarts)),
                 ready: if init { done } else { running },
                 started: Some(running),
-                restart_count: known.restarts,
-                state: Some(state(&known.now)),
-                last_state: known.last.as_ref().map(|end| ContainerState {
+                restart_count: record.restarts,
+                state: Some(to_state(&record.state)),
+                last_state: record.last.as_ref().map(|end| ContainerState {
                     terminated: Some(terminated(end)),
                     ..ContainerState::default()
                 }),
@@ -87,26 +99,26 @@ pub fn statuses(containers: &[Declared], known: &[Container], init: bool) -> Vec
         .collect()
 }
 
-fn state(now: &Now) -> ContainerState {
+fn to_state(record: &State) -> ContainerState {
     let mut state = ContainerState::default();
-    match now {
-        Now::Waiting { reason, message } => {
+    match record {
+        State::Waiting { reason, message } => {
             state.waiting = Some(ContainerStateWaiting {
                 reason: Some(reason.clone()),
                 message: Some(message.clone()).filter(|message| !message.is_empty()),
             });
         }
-        Now::Running(at) => {
+        State::Running(at) => {
             state.running = Some(ContainerStateRunning {
                 started_at: Some(Time(whole_seconds(*at))),
             });
         }
-        Now::Terminated(end) => state.terminated = Some(terminated(end)),
+        State::Terminated(end) => state.terminated = Some(terminated(end)),
     }
     state
 }
 
-fn terminated(end: &End) -> ContainerStateTerminated {
+fn terminated(end: &Termination) -> ContainerStateTerminated {
     let started = end.started_at.unwrap_or(end.finished_at);
     ContainerStateTerminated {
         exit_code: end.exit_code,

@@ -168,22 +168,18 @@ fn damaged_file_is_rejected_or_complete() {
         let directory = tempfile::tempdir().unwrap();
         let (bytes, expected) = image(directory.path(), closed);
         let mut refusals = 0;
-        let mut check = |bytes: Vec<u8>, damage: String| match Platter::new(bytes)
-            .open(directory.path())
-        {
-            Ok((_, loaded)) => {
-                assert_eq!(names(&loaded), expected, "{damage}, closed: {closed}")
-            }
-            Err(error) => {
-                refusals += 1;
-                let error = error.to_string();
-                assert!(error.contains("objects.redb"), "{damage}: {error}");
-                assert!(
-                    error.contains("restore a backup, or"),
-                    "{damage}: {error}"
-                );
-            }
-        };
+        let mut check =
+            |bytes: Vec<u8>, damage: String| match Platter::new(bytes).open(directory.path()) {
+                Ok((_, loaded)) => {
+                    assert_eq!(names(&loaded), expected, "{damage}, closed: {closed}")
+                }
+                Err(error) => {
+                    refusals += 1;
+                    let error = error.to_string();
+                    assert!(error.contains("objects.redb"), "{damage}: {error}");
+                    assert!(error.contains("restore a backup, or"), "{damage}: {error}");
+                }
+            };
         let header = (0..40).step_by(3).chain((64..320).step_by(7));
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         let pages = (4096..used).step_by(4099);
@@ -312,7 +308,8 @@ fn older_file_is_rejected_until_guard_is_removed() {
     };
     let error = error.to_string();
     assert!(
-        error.contains("ends at revision 1, but revision 2 was written") && error.contains("remove"),
+        error.contains("ends at revision 1, but revision 2 was written")
+            && error.contains("remove"),
         "{error}"
     );
     fs::remove_file(directory.path().join("objects.revision")).unwrap();
