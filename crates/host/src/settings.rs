@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use flightdeck_core::{
     remote_url,
-    runs::{ForgeTarget, RunKind, health::Thresholds, naming},
+    runs::{ForgeTarget, RunKind, health::Thresholds},
 };
 
 mod check;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::remote_url;
+
 use super::{Phase, Run, RunKind, Stage, naming, reason};
 
 /// Publish failures after which the work is on the remote all the same.
@@ -40,7 +42,7 @@ impl Run {
         let docs = code.and_then(|code| {
             let directory = code.docs_project_directory.as_deref();
             Some(DocsWork {
-                repository: naming::normalised_url(code.docs_repository_url.as_deref()?),
+                repository: remote_url::identity(code.docs_repository_url.as_deref()?),
                 project: naming::directory_prefix(directory.unwrap_or(".")),
                 branch: code.docs_branch.clone(),
             })
@@ -49,7 +51,7 @@ impl Run {
             kind: self.kind,
             tasks: self.tasks.iter().cloned().collect(),
             tag: self.spec.tag.clone(),
-            repository: naming::normalised_url(&self.spec.repository_url),
+            repository: remote_url::identity(&self.spec.repository_url),
             source_branch: self.spec.source_branch.clone(),
             project: naming::directory_prefix(&self.spec.working_directory),
             service: code.map(|code| code.service.clone()),

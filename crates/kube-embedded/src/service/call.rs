@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn nested_yaml_is_refused_at_the_limit() {
         for (opening, count) in [
-            ("[", LARGEST_BODY),
-            ("{a: ", LARGEST_BODY / 4),
+            ("[", MAX_BODY),
+            ("{a: ", MAX_BODY / 4),
             ("- ", 100_000),
         ] {
             let error = parse_yaml(opening.repeat(count).as_bytes()).unwrap_err();
