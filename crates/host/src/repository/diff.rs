@@ -90,6 +90,12 @@ pub enum DiffError {
     Unreadable(String),
 }
 
+impl From<git2::Error> for DiffError {
+    fn from(error: git2::Error) -> Self {
+        Self::Unreadable(error.message().to_owned())
+    }
+}
+
 /// What merging `head` into `into` changes there; both are any revision git2 understands. Nothing is merged.
 ///
 /// # Errors
@@ -114,7 +120,7 @@ pub(super) fn merged(
 }
 
 fn compare(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
-    let repository = Repository::open(root).map_err(unreadable)?;
+    let repository = Repository::open(root)?;
     let commit = |revision: &str| {
         let object = repository.revparse_single(revision);
         object
@@ -135,35 +141,23 @@ fn compare(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
             count: bases.len(),
         });
     }
-    let (old, new) = (
-        ours.tree().map_err(unreadable)?,
-        theirs.tree().map_err(unreadable)?,
-    );
+    let (old, new) = (ours.tree()?, theirs.tree()?);
     let mut options = DiffOptions::new();
     options.max_size(FILE_LIMIT);
-    let base = repository.find_commit(bases[0]);
-    let base = base.and_then(|base| base.tree()).map_err(unreadable)?;
-    let own = repository
-        .diff_tree_to_tree(Some(&base), Some(&new), Some(&mut options))
-        .map_err(unreadable)?;
+    let base = repository.find_commit(bases[0])?.tree()?;
+    let own = repository.diff_tree_to_tree(Some(&base), Some(&new), Some(&mut options))?;
     // A fast-forward, or nothing to merge.
     if *bases == [ours.id()] || *bases == [theirs.id()] {
         return read(own, None);
     }
-    let merged = merged(&repository, &ours, &theirs).map_err(unreadable)?;
+    let merged = merged(&repository, &ours, &theirs)?;
     if merged.has_conflicts() {
         let note = "The merge has conflicts; this is the diff against the merge base.";
         return read(own, Some(note.to_owned()));
     }
-    let result = repository
-        .diff_tree_to_index(Some(&old), Some(&merged), Some(&mut options))
-        .map_err(unreadable)?;
+    let result = repository.diff_tree_to_index(Some(&old), Some(&merged), Some(&mut options))?;
     let note = different_paths(&paths(&result), &paths(&own));
     read(result, note)
-}
-
-fn unreadable(error: git2::Error) -> DiffError {
-    DiffError::Unreadable(error.message().to_owned())
 }
 
 /// Paths of a difference in which renames were not looked for: one each.
@@ -199,15 +193,14 @@ fn different_paths(merge: &BTreeSet<String>, branch: &BTreeSet<String>) -> Optio
 
 /// Reads a difference, as far as the limits go.
 fn read(mut diff: git2::Diff<'_>, note: Option<String>) -> Result<Diff, DiffError> {
-    diff.find_similar(Some(DiffFindOptions::new().renames(true)))
-        .map_err(unreadable)?;
+    diff.find_similar(Some(DiffFindOptions::new().renames(true)))?;
     let mut out = Diff {
         cut: diff.deltas().len() > FILES_LIMIT,
         note,
         ..Diff::default()
     };
     for at in 0..diff.deltas().len().min(FILES_LIMIT) {
-        out.files.extend(file(&diff, at).map_err(unreadable)?);
+        out.files.extend(file(&diff, at)?);
     }
     let mut bytes = Vec::new();
     let printed = diff.print(DiffFormat::Patch, |_, _, line| {
@@ -227,7 +220,7 @@ fn read(mut diff: git2::Diff<'_>, note: Option<String>) -> Result<Diff, DiffErro
             .map_or(0, |at| at + 1);
         bytes.truncate(whole_lines);
     } else {
-        printed.map_err(unreadable)?;
+        printed?;
     }
     out.text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(out)
