@@ -1,37 +1,114 @@
-//! The embedded cluster: a small Kubernetes API server for one machine, in this process.
+//! A Kubernetes API server, and a node, inside your process.
 //!
-//! It knows no kind of ours, only those that CustomResourceDefinitions add to it, and imports no other room of the crate.
+//! `kube-embedded` lets Rust programs test against a Kubernetes API without installing or starting anything, and run
+//! Jobs and pods on a single machine without a container runtime. It is written for [`kube`]: [`Cluster::client`]
+//! returns a [`kube::Client`] that calls the API in process. With the feature `serve` other clients, such as kubectl,
+//! connect over HTTPS.
 //!
-//! It does no admission, and evaluates no rules in CEL (`x-kubernetes-validations`): a definition that has some is
-//! accepted with a warning and the condition `RulesIgnored`, unless whoever opens the cluster brings the same rules as
-//! functions ([`ValidationRules`]).
+//! # Example
 //!
-//! | file | what it holds |
+//! A small controller, tested against a cluster in a temporary directory:
+//!
+//! ```
+//! use std::pin::pin;
+//!
+//! use futures::TryStreamExt;
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use kube::{
+//!     Api, Client, ResourceExt,
+//!     api::{Patch, PatchParams, PostParams},
+//!     runtime::{WatchStreamExt, wait::await_condition, watcher},
+//! };
+//! use kube_embedded::{Cluster, ClusterOptions};
+//! use serde_json::json;
+//!
+//! /// The code under test: sets the label `seen` on every ConfigMap.
+//! async fn label_config_maps(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let maps = Api::<ConfigMap>::default_namespaced(client);
+//!     let mut events = pin!(watcher(maps.clone(), watcher::Config::default()).applied_objects());
+//!     while let Some(map) = events.try_next().await? {
+//!         let apply = Patch::Apply(json!({
+//!             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": {"seen": "true"}},
+//!         }));
+//!         maps.patch(&map.name_any(), &PatchParams::apply("labeler"), &apply).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = tempfile::tempdir()?;
+//! let cluster = Cluster::open(ClusterOptions::new(directory.path())).await?;
+//! let maps = Api::<ConfigMap>::default_namespaced(cluster.client());
+//! let map = serde_json::from_value(json!({"metadata": {"name": "settings"}}))?;
+//! maps.create(&PostParams::default(), &map).await?;
+//!
+//! let labeled = await_condition(maps, "settings", |map: Option<&ConfigMap>| {
+//!     map.is_some_and(|map| map.labels().contains_key("seen"))
+//! });
+//! tokio::select! {
+//!     result = label_config_maps(cluster.client()) => result?,
+//!     result = labeled => drop(result?),
+//! }
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is served
+//!
+//! * Namespaces, ConfigMaps, Secrets, PersistentVolumeClaims, Pods, Events (core/v1 and events.k8s.io/v1), Jobs, Leases
+//!   and CustomResourceDefinitions, with all verbs, the `status` subresource, and `pods/log`.
+//! * Custom resources: structural schemas with pruning, defaulting and validation, printer columns, selectable fields.
+//! * Lists with paging and resource versions, watches with bookmarks and initial events, label and field selectors,
+//!   tables and partial metadata.
+//! * JSON Patch, merge patch, strategic merge patch, server-side apply with managed fields, dry runs, field validation.
+//! * Finalizers, owner references, garbage collection with all propagation policies, namespace deletion.
+//! * Discovery (legacy and aggregated), OpenAPI v3, and the protobuf requests that kubectl sends.
+//! * The Job controller, and a node that runs pods as local processes, if [`ClusterOptions::max_containers`] is not 0.
+//!
+//! # What is not served
+//!
+//! | not served | response |
 //! |---|---|
-//! | `service`, `route`, `discovery`, `openapi` | HTTP requests to calls, and what there is to call |
-//! | `write`, `builtin`, `metadata`, `definitions`, `schema` | what a write means, decided on the newest state |
-//! | `collect` | what deletions bring about |
-//! | `read`, `watch`, `select`, `options` | lists and watches |
-//! | `form`, `table`, `json_path` | the forms objects are sent in: whole, metadata alone, rows of a table |
-//! | `patch`, `apply`, `fields`, `events` | how bodies become objects, and who owns which field |
-//! | `store` | every object: in memory for readers, in a file before a write is acknowledged |
-//! | `attempt`, `shim`, `log` | one try at running a container: its directory, the process over it, its output |
-//! | `fault` | what goes wrong between client and server, planted |
-//! | `jobs`, `node` | the Job controller, and the node that runs pods as processes |
-//! | `kinds`, `object`, `failure` | the words the others speak in |
+//! | other kinds, such as Services, Nodes, Deployments and RBAC | 404, naming the kind |
+//! | other subresources, such as `exec`, `attach`, `portforward`, `eviction` and `scale` | 404, naming the subresource |
+//! | CEL rules (`x-kubernetes-validations`), conversion webhooks | the definition is accepted, with a warning and the condition `RulesIgnored`, unless [`ValidationRules`] are given |
+//! | admission webhooks, quotas | never called, never enforced |
+//! | authorization | the holder of the token may do everything; access reviews say so |
+//! | responses in protobuf or CBOR | 406 |
+//! | protobuf requests beyond those of kubectl | 415 |
+//! | OpenAPI v2 | 404 |
 //!
-//! What it does not do, and how it says so:
+//! Pods run as processes of the current user: no images, no isolation, no network of their own. A pod that asks for
+//! something the node cannot provide, such as probes, waits with a message that names it.
 //!
-//! | not served | answer |
+//! # Features
+//!
+//! | feature | default | content |
+//! |---|---|---|
+//! | `serve` | yes | the API over HTTPS on loopback, with a kubeconfig: [`serve`], [`endpoint`] |
+//! | `fault` | no | fault injection for tests: errors, delays, cut and stale responses (module `fault`) |
+//!
+//! # Modules
+//!
+//! | module | content |
 //! |---|---|
-//! | Services, Nodes, Deployments, RBAC, quotas, webhooks: every kind but those in `kinds` and those of definitions | 404, naming the kind |
-//! | `exec`, `attach`, `portforward`, `proxy`, `eviction`, `scale`: every subresource but `status` and `pods/log` | 404, naming it |
-//! | rules in CEL, conversion webhooks | the definition is taken; a warning says that nothing calls them |
-//! | protobuf and CBOR answers; OpenAPI v2 | 406; 404: clients take JSON and v3 |
-//! | protobuf bodies of kinds beyond those in `protobuf` | 415 |
-//! | admission, authorization: who has the token may do everything | reviews answer yes |
+//! | `service`, `route`, `discovery`, `openapi` | HTTP requests and responses |
+//! | `write`, `builtin`, `metadata`, `crd`, `schema` | semantics of writes |
+//! | `gc` | garbage collection |
+//! | `list`, `watch`, `selector`, `list_options` | lists and watches |
+//! | `representation`, `table`, `json_path` | content negotiation and tables |
+//! | `patch`, `apply`, `field_set`, `event_conversion` | patches and field ownership |
+//! | `store` | objects in memory and on disk |
+//! | `attempt`, `shim`, `log` | containers: their directory, their supervisor, their output |
+//! | `jobs`, `node` | the Job controller and the node |
+//! | `serve`, `endpoint`, `credentials` | HTTPS |
+//! | `fault` | fault injection |
+//! | `kinds`, `object`, `status`, `identity` | shared types |
 
 mod apply;
+#[doc(hidden)]
 pub mod attempt;
 mod builtin;
 mod crd;
@@ -52,6 +129,7 @@ mod json_path;
 mod kinds;
 mod list;
 mod list_options;
+#[doc(hidden)]
 pub mod log;
 mod metadata;
 pub mod node;
@@ -91,23 +169,25 @@ use node::{Logs, NodeHandle, NodeOptions};
 use object::Key;
 use store::Store;
 
-/// The namespaces every cluster has.
-const USUAL_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// Namespaces that every cluster has.
+const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// What a cluster is made of.
+/// Settings of a [`Cluster`].
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// Where everything is kept: objects, logs, volumes.
+    /// State directory: objects, logs and volumes. Created if missing.
     pub directory: PathBuf,
-    /// This program: what a container's shim, and `flightdeck` in a container's command, is.
+    /// Program that the node starts as `PROGRAM shim --spec FILE` for every container. It must call [`shim::main`] with
+    /// the file. Usually the current executable; containers find it in their PATH as [`Identity::name`].
     pub program: PathBuf,
-    /// Containers that may run at the same time; with 0 there is an API alone, without Job controller and node.
+    /// Maximum number of containers that run at the same time. 0 for an API without node and Job controller.
     pub max_containers: usize,
-    /// Environment of this process that containers may be given parts of.
+    /// Environment from which containers inherit a few variables, and those their pod asks for; see
+    /// [`Identity::inherit_env_annotation`].
     pub environment: BTreeMap<String, String>,
-    /// What logs and volumes may take of the disk.
+    /// Limits on disk usage.
     pub limits: Limits,
-    /// What the definitions of custom resources say in CEL, which is not evaluated here.
+    /// Validation rules of custom resources, in place of CEL.
     pub validation_rules: ValidationRules,
     /// Names under which the cluster presents itself.
     pub identity: Identity,
@@ -128,18 +208,21 @@ impl ClusterOptions {
     }
 }
 
-/// Why a cluster cannot be opened.
+/// Reasons why a cluster cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The object store cannot be opened.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The system namespaces cannot be created.
     #[error("cannot set up the embedded cluster: {0}")]
     SetUp(#[from] StatusError),
-    #[error("cannot start the embedded cluster's node: {0}")]
+    /// The node's directories cannot be created or watched.
+    #[error("cannot start the node of the embedded cluster: {0}")]
     Node(#[source] std::io::Error),
 }
 
-/// A running cluster.
+/// A running cluster. Call [`Cluster::shutdown`] to end it.
 pub struct Cluster {
     store: Store,
     service: Service,
@@ -162,7 +245,7 @@ impl From<ClusterOptions> for NodeOptions {
 }
 
 impl Cluster {
-    /// Opens the cluster of a directory, or makes a new one there.
+    /// Opens the cluster in [`ClusterOptions::directory`], or creates one. Needs a Tokio runtime.
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
         let (store, changes) = Store::open(&options.directory)?;
         let logs = Logs::new(&options.directory).map_err(OpenError::Node)?;
@@ -172,7 +255,7 @@ impl Cluster {
             options.validation_rules,
             options.identity.clone(),
         );
-        make_usual_namespaces(&store).await?;
+        create_system_namespaces(&store).await?;
         let collector = tokio::spawn(gc::run(store.clone(), changes));
         let client = kube::Client::new(service.clone(), "default");
         let identity = options.identity.clone();
@@ -190,12 +273,12 @@ impl Cluster {
         })
     }
 
-    /// A client that calls this cluster without a network.
+    /// Returns a client that calls the API in process, with the default namespace `default`.
     pub fn client(&self) -> kube::Client {
         kube::Client::new(self.service(), "default")
     }
 
-    /// The API itself.
+    /// Returns the API as a `tower::Service`.
     pub fn service(&self) -> Service {
         self.service.clone()
     }
@@ -205,15 +288,15 @@ impl Cluster {
         &self.identity
     }
 
-    /// Kills every container, and starts none any more. Resolves when no process of any is left.
+    /// Kills all containers and starts no more. Returns once no process is left.
     pub async fn stop_containers(&self) {
         if let Some(node) = &self.node {
             node.stop_containers().await;
         }
     }
 
-    /// Ends everything this cluster does in this process; what was acknowledged is on disk. Containers go on under their
-    /// shims, and the next cluster of this directory finds them.
+    /// Stops the cluster and closes its files. Containers keep running under their shims; the next cluster in the
+    /// directory finds them.
     pub async fn shutdown(self) {
         if let Some(node) = &self.node {
             node.shutdown();
@@ -224,18 +307,18 @@ impl Cluster {
             .await
             .is_err()
         {
-            tracing::error!("the embedded store did not close");
+            tracing::error!("cannot close the object store");
         }
     }
 }
 
-async fn make_usual_namespaces(store: &Store) -> Result<(), StatusError> {
+async fn create_system_namespaces(store: &Store) -> Result<(), StatusError> {
     store
         .write(false, |transaction| {
             let Some(kind) = transaction.registry().of_resource(NAMESPACES).cloned() else {
                 return Ok(());
             };
-            for name in USUAL_NAMESPACES {
+            for name in SYSTEM_NAMESPACES {
                 if transaction
                     .get(&kind.resource, &Key::new("", name))
                     .is_none()

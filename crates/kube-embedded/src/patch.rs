@@ -1,4 +1,4 @@
-//! JSON patch, merge patch and strategic merge patch. Pure.
+//! JSON Patch, merge patch and strategic merge patch. Pure.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::{
     status::StatusError,
 };
 
-/// How the body of a PATCH is read.
+/// Type of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchType {
     Json,
@@ -16,7 +16,7 @@ pub enum PatchType {
 }
 
 impl PatchType {
-    /// By the content type of the request.
+    /// Returns the type for a content type.
     pub fn from_content_type(content_type: &str) -> Option<Self> {
         match content_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Some(Self::Json),
@@ -27,7 +27,7 @@ impl PatchType {
     }
 }
 
-/// Carries out a patch that is no applied configuration.
+/// Applies a patch (other than server-side apply) and returns the result.
 pub fn apply(
     patch_type: PatchType,
     mut target: Value,
@@ -41,6 +41,7 @@ pub fn apply(
     Ok(target)
 }
 
+<<<<<<< HEAD
 /// Most operations of a JSON patch, as in the API server.
 const MOST_OPERATIONS: usize = 10_000;
 /// Bytes that the copies and moves of a JSON patch may add up to. The API server has this limit for copies; moves are
@@ -57,10 +58,17 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
             "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {count}"
         )));
     }
+=======
+/// Applies a JSON Patch (RFC 6902). A failed `test` rejects the whole patch.
+pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
+    let operations: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| {
+        StatusError::bad_request(format!("the body is not a JSON Patch: {error}"))
+    })?;
+>>>>>>> c02c04e (kube-embedded: crate documentation, README and a program of its own)
     let mut patched = target.clone();
     let mut copied = 0;
     for operation in operations.0 {
-        // The API server takes a test for null as a test for absence; controllers add their first finalizer so.
+        // The API server accepts a test for null on a missing field; controllers use it to add their first finalizer.
         if let json_patch::PatchOperation::Test(test) = &operation
             && test.value.is_null()
             && patched.pointer(test.path.as_str()).is_none()
@@ -74,6 +82,7 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     Ok(())
 }
 
+<<<<<<< HEAD
 fn rejected(error: impl std::fmt::Display) -> StatusError {
     StatusError::unprocessable(format!(
         "the server rejected our request due to an error in our request: {error}"
@@ -113,6 +122,9 @@ fn limit(
 }
 
 /// Carries out a merge patch (RFC 7386).
+=======
+/// Applies a merge patch (RFC 7386).
+>>>>>>> c02c04e (kube-embedded: crate documentation, README and a program of its own)
 pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -131,8 +143,8 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The fields by which items of a list of a built-in kind are known, for strategic merge and server-side apply.
-/// `None`: the list is one value. An empty slice: a set of plain values.
+/// Returns the merge keys of a list in a built-in kind, for strategic merge and server-side apply. `None`: the list is
+/// atomic. Empty: a set of scalars.
 pub fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> {
     Some(match (parent, field) {
         ("metadata", "finalizers") => &[],
@@ -156,7 +168,7 @@ pub fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> 
     })
 }
 
-/// Carries out a strategic merge patch on an object of a built-in kind.
+/// Applies a strategic merge patch to an object of a built-in kind.
 pub fn strategic(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     strategic_at(target, patch, "")
 }
@@ -217,7 +229,7 @@ fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), St
         if let (Some(Value::Array(items)), Value::Array(order), Some(keys)) =
             (map.get_mut(name), order, merge_keys(field, name))
         {
-            put_in_order(items, order, keys);
+            reorder(items, order, keys);
         }
     }
     if let Some(Value::Array(kept)) = patch.get("$retainKeys") {
@@ -226,19 +238,19 @@ fn strategic_at(target: &mut Value, patch: &Value, field: &str) -> Result<(), St
     Ok(())
 }
 
-/// Brings the items that `order` names into that order; the others keep their places.
-fn put_in_order(items: &mut [Value], order: &[Value], keys: &[&str]) {
-    let place = |item: &Value| {
+/// Sorts the items listed in `order`; the others keep their positions.
+fn reorder(items: &mut [Value], order: &[Value], keys: &[&str]) {
+    let position = |item: &Value| {
         order.iter().position(|wanted| match keys {
             [] => wanted == item,
             keys => keys.iter().all(|key| wanted.get(key) == item.get(key)),
         })
     };
     let slots: Vec<usize> = (0..items.len())
-        .filter(|at| place(&items[*at]).is_some())
+        .filter(|at| position(&items[*at]).is_some())
         .collect();
     let mut named: Vec<Value> = slots.iter().map(|at| items[*at].clone()).collect();
-    named.sort_by_key(place);
+    named.sort_by_key(position);
     for (at, item) in slots.into_iter().zip(named) {
         items[at] = item;
     }
@@ -269,7 +281,7 @@ fn strategic_list(
         }
         if let Some(key) = keys.iter().find(|key| item.get(**key).is_none()) {
             return Err(StatusError::bad_request(format!(
-                "an item of {field} in the patch has no {key:?}, by which items are merged"
+                "an item of {field} in the patch lacks its merge key {key:?}"
             )));
         }
         let same = |other: &Value| keys.iter().all(|key| other.get(key) == item.get(key));
@@ -297,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn merge_patches_follow_the_rfc() {
+    fn merge_patch_follows_rfc_7386() {
         for (before, patch, after) in [
             (
                 json!({"a": 1, "b": {"c": 2}}),
@@ -323,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn strategic_patches_merge_lists_by_key() {
+    fn strategic_patch_merges_lists_by_key() {
         let before = json!({"metadata": {"finalizers": ["a"]}, "spec": {"containers": [{"name": "x", "image": "1", "args": ["p"]}, {"name": "y"}]}});
         for (patch, after) in [
             (
@@ -356,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_applied_order_is_taken_over_and_what_the_server_added_stays() {
+    fn element_order_keeps_other_items() {
         let mut value = json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "a"}, {"name": "b"}]},
                                "metadata": {"finalizers": ["x", "y"]}});
         let patch = json!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "b"}, {"name": "a"}],
@@ -371,6 +383,7 @@ mod tests {
     }
 
     #[test]
+<<<<<<< HEAD
     fn json_patch_cannot_outgrow_the_server() {
         let copies = |from: &str, count: usize| -> Vec<Value> {
             let copy = |n| json!({"op": "copy", "from": from, "path": format!("/a/b{n}")});
@@ -412,6 +425,9 @@ mod tests {
 
     #[test]
     fn a_failed_test_refuses_the_whole_json_patch() {
+=======
+    fn failed_test_rejects_json_patch() {
+>>>>>>> c02c04e (kube-embedded: crate documentation, README and a program of its own)
         let mut value = json!({"metadata": {"uid": "1"}});
         let refused = json(
             &mut value,

@@ -245,7 +245,7 @@ async fn what_cannot_be_had_here_is_said_and_nothing_is_started() {
             "CreateContainerConfigError",
             "privileged containers, as processes run as the current user (container \"main\")",
         ),
-        ("host", "ContainerCreating", "no volumes of type hostPath"),
+        ("host", "ContainerCreating", "does not support volumes of type hostPath"),
     ] {
         scene
             .until::<Pod>(name, part, |pod| {

@@ -1,4 +1,4 @@
-//! What the API server itself refuses of objects of built-in kinds, in its words. Pure.
+//! Validation of built-in kinds, with the messages of the API server. Pure.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::{
     status::Cause,
 };
 
-/// What is wrong with an object, or with the change from `old`.
+/// Validates an object, or the change from `old`.
 pub fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = match &*kind.resource {
         PODS => pod(new, old),
@@ -173,7 +173,7 @@ fn job(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     };
     let template = |job: &Value| {
         let mut template = job["spec"]["template"].clone();
-        // A job that waits to be started may still be told where to run.
+        // A suspended Job that has not started may still change its scheduling.
         if old["spec"]["suspend"] == true && old["status"]["startTime"].is_null() {
             if let Some(Value::Object(spec)) = template.get_mut("spec") {
                 for field in ["nodeSelector", "affinity", "tolerations", "schedulingGates"] {
@@ -213,7 +213,7 @@ fn job(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes
 }
 
-/// What the Job controller here does not do is refused, never passed over: it runs one pod, again after a failure.
+/// Rejects what the Job controller does not support; it runs one pod at a time.
 fn unsupported_job(spec: &Value) -> Vec<Cause> {
     let only = [
         ("parallelism", json!(1)),
@@ -279,16 +279,18 @@ fn event(new: &Value) -> Vec<Cause> {
     )]
 }
 
-/// Bytes the data of a ConfigMap or Secret may have.
-const LARGEST_DATA: u64 = 1 << 20;
+/// Maximum size of the data of a ConfigMap or Secret, in bytes.
+const MAX_DATA: u64 = 1 << 20;
 
-/// ConfigMaps and Secrets.
+/// Validates a ConfigMap or Secret.
 fn data(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut size = 0;
     for field in ["data", "binaryData"] {
         for (key, value) in new[field].as_object().into_iter().flatten() {
-            size += value.as_str().map_or(0, |text| decoded(new, field, text));
+            size += value
+                .as_str()
+                .map_or(0, |text| decoded_size(new, field, text));
             if !is_data_key(key) {
                 causes.push(Cause::invalid(
                     format!("{field}[{key}]"),
@@ -298,9 +300,9 @@ fn data(new: &Value, old: Option<&Value>) -> Vec<Cause> {
             }
         }
     }
-    if size > LARGEST_DATA {
+    if size > MAX_DATA {
         let at = if new["kind"] == "Secret" { "data" } else { "" };
-        causes.push(Cause::too_long(at, LARGEST_DATA));
+        causes.push(Cause::too_long(at, MAX_DATA));
     }
     let Some(old) = old else { return causes };
     if new["kind"] == "Secret" && old["type"] != new["type"] {
@@ -318,8 +320,8 @@ fn data(new: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes
 }
 
-/// Bytes of a value: what is binary is in base64.
-fn decoded(object: &Value, field: &str, text: &str) -> u64 {
+/// Returns the size of a value; binary values are base64.
+fn decoded_size(object: &Value, field: &str, text: &str) -> u64 {
     let binary = field == "binaryData" || object["kind"] == "Secret";
     let length = text.len() as u64;
     if binary { length / 4 * 3 } else { length }

@@ -1,4 +1,4 @@
-//! A pod's volumes as directories.
+//! Volumes of a pod, as directories.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,10 @@ use super::{
     unsupported,
 };
 
-/// Why a volume cannot be laid out.
+/// Reasons why a volume cannot be filled.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// Comes back once what is missing is there.
+    /// Retried once the missing object exists.
     #[error("volume {0:?}: {1}")]
     Missing(String, #[source] Missing),
     #[error("volume {volume:?} in {directory}: {error}")]
@@ -31,8 +31,8 @@ pub enum VolumeError {
     },
 }
 
-/// The directory of each of a pod's volumes: its claims' (`claims`, by name), or its own below `directory`. Leaves out a volume
-/// whose name is not a file name.
+/// Returns the directory of each volume: that of its claim (in `claims`, by name), or one below `directory`. Omits a volume whose
+/// name is not a file name.
 #[must_use]
 pub fn directories(
     pod: &Pod,
@@ -49,7 +49,7 @@ pub fn directories(
         .collect()
 }
 
-/// Fills the directories of a pod's own volumes. Done again it starts afresh.
+/// Fills the volumes that are not claims, replacing their content.
 pub fn fill(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(), VolumeError> {
     for volume in of(pod).filter(|volume| volume.persistent_volume_claim.is_none()) {
         let entries = entries(volume, sources)
@@ -70,7 +70,7 @@ fn of(pod: &Pod) -> impl Iterator<Item = &Volume> {
     volumes.flatten()
 }
 
-/// A file of a volume.
+/// A file in a volume.
 struct Entry {
     path: String,
     bytes: Vec<u8>,
@@ -82,43 +82,43 @@ fn entries(volume: &Volume, sources: &Sources) -> Result<Vec<Entry>, Missing> {
         return Ok(Vec::new());
     }
     if let Some(map) = &volume.config_map {
-        let wanted = Wanted {
+        let request = FileRequest {
             source: Source::ConfigMap,
             name: &map.name,
             items: map.items.as_deref(),
             optional: map.optional == Some(true),
             mode: map.default_mode,
         };
-        return wanted.entries(sources);
+        return request.entries(sources);
     }
     if let Some(secret) = &volume.secret {
-        let wanted = Wanted {
+        let request = FileRequest {
             source: Source::Secret,
             name: secret.secret_name.as_deref().unwrap_or_default(),
             items: secret.items.as_deref(),
             optional: secret.optional == Some(true),
             mode: secret.default_mode,
         };
-        return wanted.entries(sources);
+        return request.entries(sources);
     }
     let Some(projected) = &volume.projected else {
         return Err(Missing::Unsupported(format!(
-            "the embedded node has no volumes of type {}",
+            "the embedded node does not support volumes of type {}",
             unsupported::volume_type(volume)
         )));
     };
     let mut all = Vec::new();
     for source in projected.sources.iter().flatten() {
         let mode = projected.default_mode;
-        let wanted = match (&source.config_map, &source.secret) {
-            (Some(map), _) => Wanted {
+        let request = match (&source.config_map, &source.secret) {
+            (Some(map), _) => FileRequest {
                 source: Source::ConfigMap,
                 name: &map.name,
                 items: map.items.as_deref(),
                 optional: map.optional == Some(true),
                 mode,
             },
-            (None, Some(secret)) => Wanted {
+            (None, Some(secret)) => FileRequest {
                 source: Source::Secret,
                 name: &secret.name,
                 items: secret.items.as_deref(),
@@ -127,17 +127,17 @@ fn entries(volume: &Volume, sources: &Sources) -> Result<Vec<Entry>, Missing> {
             },
             (None, None) => {
                 return Err(Missing::Unsupported(
-                    "the embedded node projects configmaps and secrets only".to_owned(),
+                    "the embedded node only projects ConfigMaps and Secrets".to_owned(),
                 ));
             }
         };
-        all.extend(wanted.entries(sources)?);
+        all.extend(request.entries(sources)?);
     }
     Ok(all)
 }
 
-/// Files wanted of one object.
-struct Wanted<'a> {
+/// The files requested from a ConfigMap or Secret.
+struct FileRequest<'a> {
     source: Source,
     name: &'a str,
     items: Option<&'a [KeyToPath]>,
@@ -145,7 +145,7 @@ struct Wanted<'a> {
     mode: Option<i32>,
 }
 
-impl Wanted<'_> {
+impl FileRequest<'_> {
     fn entries(&self, sources: &Sources) -> Result<Vec<Entry>, Missing> {
         let Some(data) = sources.get(self.source, self.name) else {
             return if self.optional {
@@ -185,7 +185,7 @@ impl Wanted<'_> {
         Ok(entries)
     }
 
-    /// Secrets are for this account alone, whatever was asked for.
+    /// Returns the mode of a file. Secrets are readable by the owner only, whatever the pod asks for.
     fn mode(&self, own: Option<i32>) -> u32 {
         let mode = own.or(self.mode).unwrap_or(0o644) as u32 & 0o777;
         match self.source {
@@ -203,7 +203,7 @@ fn write(directory: &Path, entries: &[Entry]) -> io::Result<()> {
     for entry in entries {
         if !is_inside(Path::new(&entry.path)) {
             return Err(io::Error::other(format!(
-                "the path {:?} leads out of the volume",
+                "the path {:?} is outside the volume",
                 entry.path
             )));
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_secrets_become_files_with_their_modes() {
+    fn writes_config_maps_and_secrets_with_modes() {
         for (volume, expected) in [
             (
                 json!({"name": "v", "configMap": {"name": "files"}}),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_laid_out_says_why() {
+    fn errors_name_the_reason() {
         for (volume, part) in [
             (
                 json!({"name": "v", "configMap": {"name": "none"}}),
@@ -333,11 +333,11 @@ mod tests {
             ),
             (
                 json!({"name": "v", "configMap": {"name": "files", "items": [{"key": "a.txt", "path": "../a"}]}}),
-                "leads out of the volume",
+                "is outside the volume",
             ),
             (
                 json!({"name": "v", "hostPath": {"path": "/"}}),
-                "no volumes of type hostPath",
+                "does not support volumes of type hostPath",
             ),
         ] {
             let (_directory, place) = laid_out(&volume);

@@ -1,4 +1,4 @@
-//! Kills the processes of a container whose shim was killed, so that nobody reaps them.
+//! Kills the processes of a container whose shim was killed, and which therefore have no parent that reaps them.
 //!
 //! On Linux these are all processes in the shim's session or with the attempt's variable in their environment, found by
 //! scanning until none is left. Only a process that left the session and cleared its environment escapes. On other

@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 /// Maximum length of a line's piece in one record, in bytes.
 const MAX_PIECE: usize = 16 * 1024;
 
-/// Generates unique, increasing timestamps for the records of a log.
+/// Generates distinct timestamps for the records of a log.
 ///
 /// Many records arrive at once, and some followers take two lines with the same time for duplicates (kubetui 1.14
-/// does). Therefore each record is at least a nanosecond later than the one before.
+/// does). Therefore each record is at least a nanosecond later than the one before, unless the clock was set back.
 #[derive(Debug)]
 pub struct Timestamps(Timestamp);
 
@@ -22,7 +22,7 @@ impl Timestamps {
         Self(Timestamp::MIN)
     }
 
-    /// Returns the time of a record written `now`. If the clock was set back, the time follows.
+    /// Returns the time of a record written `now`.
     fn next(&mut self, now: Timestamp) -> Timestamp {
         let ahead = self.0.duration_since(now);
         let too_close = !ahead.is_negative() && ahead < SignedDuration::from_secs(1);
