@@ -176,6 +176,8 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
             // What runs in a container writes its log, which no terminal reads as it is.
             "crates/worker/src/agents.rs",
             "crates/worker/src/agents/template.rs",
+            // Usage, errors, and the path of the kubeconfig.
+            "crates/kube-embedded/src/main.rs",
             "crates/kube-embedded/src/shim.rs",
             "crates/worker/src/stages.rs",
             "crates/worker/src/stages/agent.rs",

@@ -37,7 +37,6 @@ mod sanitised;
 mod scenes;
 mod screen;
 mod screens;
-mod shim;
 mod stages;
 mod stories;
 mod support;

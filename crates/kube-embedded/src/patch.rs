@@ -41,30 +41,23 @@ pub fn apply(
     Ok(target)
 }
 
-<<<<<<< HEAD
-/// Most operations of a JSON patch, as in the API server.
-const MOST_OPERATIONS: usize = 10_000;
-/// Bytes that the copies and moves of a JSON patch may add up to. The API server has this limit for copies; moves are
-/// counted to bound the time that their values are measured.
-const LARGEST_COPIES: usize = 3 << 20;
+/// Maximum operations of a JSON Patch, as in the API server.
+const MAX_OPERATIONS: usize = 10_000;
+/// Maximum total size of copies and moves in a JSON Patch, in bytes. The API server has this limit for copies; moves are
+/// counted to bound the time spent measuring their values.
+const MAX_COPIES: usize = 3 << 20;
 
-/// Carries out a JSON patch (RFC 6902). A failed `test` refuses the whole patch.
-pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
-    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| StatusError::bad_request(format!("the body is no JSON patch: {error}")))?;
-    let count = operations.0.len();
-    if count > MOST_OPERATIONS {
-        return Err(StatusError::asks_too_much(format!(
-            "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {count}"
-        )));
-    }
-=======
 /// Applies a JSON Patch (RFC 6902). A failed `test` rejects the whole patch.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| {
         StatusError::bad_request(format!("the body is not a JSON Patch: {error}"))
     })?;
->>>>>>> c02c04e (kube-embedded: crate documentation, README and a program of its own)
+    let count = operations.0.len();
+    if count > MAX_OPERATIONS {
+        return Err(StatusError::asks_too_much(format!(
+            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
+        )));
+    }
     let mut patched = target.clone();
     let mut copied = 0;
     for operation in operations.0 {
@@ -82,15 +75,14 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     Ok(())
 }
 
-<<<<<<< HEAD
 fn rejected(error: impl std::fmt::Display) -> StatusError {
     StatusError::unprocessable(format!(
         "the server rejected our request due to an error in our request: {error}"
     ))
 }
 
-/// Refuses an operation by which `value` would outgrow what the server can hold: a few copies of copies take all memory,
-/// and a value nested too deeply takes all of the stack. `copied` counts the bytes copied so far.
+/// Rejects an operation that would exhaust the server: a few copies of copies take all memory, and a value nested too deeply
+/// takes all of the stack. `copied` counts the bytes copied so far.
 fn limit(
     value: &Value,
     operation: &json_patch::PatchOperation,
@@ -104,13 +96,13 @@ fn limit(
         Move(moved) => (&moved.path, value.pointer(moved.from.as_str())),
         Remove(_) | Test(_) => return Ok(()),
     };
-    // What is not there is refused where it is copied.
+    // A missing value is rejected when it is copied.
     let Some(added) = added else { return Ok(()) };
     if matches!(operation, Copy(_) | Move(_)) {
         *copied += added.to_string().len();
-        if *copied > LARGEST_COPIES {
+        if *copied > MAX_COPIES {
             return Err(format!(
-                "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {LARGEST_COPIES}"
+                "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIES}"
             ));
         }
     }
@@ -121,10 +113,7 @@ fn limit(
     Ok(())
 }
 
-/// Carries out a merge patch (RFC 7386).
-=======
 /// Applies a merge patch (RFC 7386).
->>>>>>> c02c04e (kube-embedded: crate documentation, README and a program of its own)
 pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -383,7 +372,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
     fn json_patch_cannot_outgrow_the_server() {
         let copies = |from: &str, count: usize| -> Vec<Value> {
             let copy = |n| json!({"op": "copy", "from": from, "path": format!("/a/b{n}")});
@@ -392,7 +380,7 @@ mod tests {
         let chain = (0..60).fold(json!(1), |value, _| json!({ "x": value }));
         let deep = "/x".repeat(60);
         let add = |path: &str| json!({"op": "add", "path": path, "value": chain});
-        let tests = vec![json!({"op": "test", "path": "/a/k", "value": "v"}); MOST_OPERATIONS + 1];
+        let tests = vec![json!({"op": "test", "path": "/a/k", "value": "v"}); MAX_OPERATIONS + 1];
         for (patch, code, why) in [
             // Each copy doubles what the next one copies.
             (copies("/a", 40), 422, "exceeding the limit 3145728"),
@@ -419,15 +407,12 @@ mod tests {
             assert_eq!(value, json!({"a": {"k": "v"}}));
         }
         let mut value = json!({"a": {"k": "v"}});
-        json(&mut value, &copies("/a/k", MOST_OPERATIONS).into()).unwrap();
-        assert_eq!(value["a"].as_object().unwrap().len(), MOST_OPERATIONS + 1);
+        json(&mut value, &copies("/a/k", MAX_OPERATIONS).into()).unwrap();
+        assert_eq!(value["a"].as_object().unwrap().len(), MAX_OPERATIONS + 1);
     }
 
     #[test]
-    fn a_failed_test_refuses_the_whole_json_patch() {
-=======
     fn failed_test_rejects_json_patch() {
->>>>>>> c02c04e (kube-embedded: crate documentation, README and a program of its own)
         let mut value = json!({"metadata": {"uid": "1"}});
         let refused = json(
             &mut value,

@@ -1,4 +1,6 @@
-//! Containers under their shim: whatever the process does, its output and its end are on record, and nothing of it stays.
+//! Containers under their shim: output and exit are recorded, and no process is left.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     io::Read,
@@ -19,7 +21,7 @@ use kube_embedded::{
     log::{self, LogFilter, LogNotifier, LogOptions},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Container {
     attempt: Attempt,
@@ -28,7 +30,7 @@ struct Container {
 }
 
 impl Drop for Container {
-    /// A failed test leaves nothing behind.
+    /// Kills the container after a failed test.
     fn drop(&mut self) {
         if self.shim.try_wait().is_ok_and(|ended| ended.is_none()) {
             self.signal(Signal::SIGUSR1);
@@ -68,7 +70,7 @@ fn start_with(command: &[&str], change: impl FnOnce(&mut Spec)) -> Container {
 }
 
 fn shim(attempt: &Attempt) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_flightdeck"))
+    Command::new(env!("CARGO_BIN_EXE_kube-embedded"))
         .args(["shim", "--spec"])
         .arg(attempt.spec_path())
         .stdin(Stdio::null())
@@ -81,10 +83,10 @@ fn shell(script: &str) -> Container {
     start(&["sh", "-c", script], 30)
 }
 
-/// `look` until it says yes: for what no notice can be had of.
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !look() {
+/// Polls until `condition` holds, where there is no notification.
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + TIMEOUT;
+    while !condition() {
         assert!(Instant::now() < until, "{what}");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -99,7 +101,7 @@ impl Container {
         let (told, end) = mpsc::channel();
         let attempt = self.attempt.clone();
         std::thread::spawn(move || told.send(attempt.lock()));
-        end.recv_timeout(PATIENCE)
+        end.recv_timeout(TIMEOUT)
             .expect("the shim ends")
             .expect("the lock can be had");
         self.shim.wait().unwrap();
@@ -112,7 +114,7 @@ impl Container {
     }
 
     fn wait_for_output(&self, text: &str) {
-        eventually(&format!("{text:?} in the log"), || {
+        wait_until(&format!("{text:?} in the log"), || {
             String::from_utf8_lossy(&std::fs::read(self.attempt.log_path(0)).unwrap())
                 .contains(text)
         });
@@ -131,21 +133,21 @@ async fn read(attempt: &Attempt, options: LogOptions) -> Vec<u8> {
     let stream = log::stream(attempt.clone(), options, &changes)
         .await
         .unwrap();
-    let chunks: Vec<_> = tokio::time::timeout(PATIENCE, stream.try_collect())
+    let chunks: Vec<_> = tokio::time::timeout(TIMEOUT, stream.try_collect())
         .await
         .expect("the log ends")
         .unwrap();
     chunks.concat()
 }
 
-/// Whether a process of this id runs; one that only waits to be reaped does not.
+/// Returns whether a process runs and is not a zombie.
 fn is_alive(process: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{process}/stat"))
         .is_ok_and(|stat| !stat[stat.rfind(')').unwrap()..].starts_with(") Z"))
 }
 
 #[test]
-fn output_and_exit_code_are_on_record() {
+fn records_output_and_exit_code() {
     let mut container = shell("echo one; echo two >&2; printf 'no end'; exit 7");
     let ended = container.end();
     assert_eq!((ended.exit_code, ended.signal), (7, None));
@@ -157,14 +159,14 @@ fn output_and_exit_code_are_on_record() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_kept() {
+fn keeps_binary_output() {
     let mut container = shell(r"printf 'a\000\377\033[2J\r\nb'");
     container.end();
     assert_eq!(container.output(), b"a\0\xff\x1b[2J\r\nb");
 }
 
 #[test]
-fn a_line_of_five_mebibytes_comes_back_as_one() {
+fn joins_line_of_five_mebibytes() {
     let mut container = shell("head -c 5242880 /dev/zero | tr '\\0' x; echo; echo after");
     container.end();
     let output = container.output();
@@ -181,7 +183,7 @@ fn a_line_of_five_mebibytes_comes_back_as_one() {
 }
 
 #[test]
-fn a_hundred_thousand_lines_all_arrive_in_order() {
+fn keeps_order_of_many_lines() {
     let mut container = shell("seq 1 100000");
     container.end();
     let expected: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
@@ -189,7 +191,7 @@ fn a_hundred_thousand_lines_all_arrive_in_order() {
 }
 
 #[test]
-fn a_command_that_is_not_there_is_named() {
+fn start_error_names_missing_command() {
     let mut container = start(&["no-such-program-anywhere"], 30);
     let ended = container.end();
     assert_eq!(ended.reason.as_deref(), Some("StartError"));
@@ -200,7 +202,7 @@ fn a_command_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_container_that_ignores_being_stopped_is_killed_after_the_grace() {
+fn kills_after_grace_period() {
     let mut container = start(
         &[
             "sh",
@@ -218,7 +220,7 @@ fn a_container_that_ignores_being_stopped_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_container_that_is_asked_to_stop_can_have_its_last_word() {
+fn reads_output_written_on_sigterm() {
     let mut container = shell("trap 'echo bye; exit 3' TERM; echo ready; sleep 60 & wait");
     container.wait_for_output("ready");
     container.signal(Signal::SIGTERM);
@@ -227,7 +229,7 @@ fn a_container_that_is_asked_to_stop_can_have_its_last_word() {
 }
 
 #[test]
-fn a_container_can_be_killed_at_once() {
+fn kills_immediately() {
     let mut container = shell("trap '' TERM; echo ready; sleep 600");
     container.wait_for_output("ready");
     container.signal(Signal::SIGTERM);
@@ -236,7 +238,7 @@ fn a_container_can_be_killed_at_once() {
 }
 
 #[test]
-fn nothing_of_a_container_outlives_it() {
+fn kills_orphans_with_container() {
     let mut container = shell(
         "sleep 600 & echo group $!; \
          setsid sh -c 'echo escaped $$; exec sleep 600' & \
@@ -261,7 +263,7 @@ fn nothing_of_a_container_outlives_it() {
 }
 
 #[test]
-fn an_attempt_is_never_started_twice() {
+fn never_starts_attempt_twice() {
     let mut container = shell("echo once; sleep 600");
     container.wait_for_output("once");
     assert!(shim(&container.attempt).wait().unwrap().success());
@@ -272,7 +274,7 @@ fn an_attempt_is_never_started_twice() {
 }
 
 #[test]
-fn a_follower_sees_each_line_as_it_comes_and_ends_with_the_container() {
+fn follower_gets_lines_live_and_ends() {
     let mut container = shell("echo first; while [ ! -e go ]; do sleep 0.01; done; printf last");
     let options = LogOptions {
         follow: true,
@@ -289,7 +291,7 @@ fn a_follower_sees_each_line_as_it_comes_and_ends_with_the_container() {
             .unwrap();
         let mut stream = std::pin::pin!(stream);
         let mut text = Vec::new();
-        while let Some(chunk) = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap() {
+        while let Some(chunk) = tokio::time::timeout(TIMEOUT, stream.next()).await.unwrap() {
             text.extend_from_slice(&chunk.unwrap());
             if text.ends_with(b"first\n") {
                 std::fs::write(container.attempt.directory().join("go"), "").unwrap();
@@ -307,7 +309,7 @@ fn a_follower_sees_each_line_as_it_comes_and_ends_with_the_container() {
 }
 
 #[test]
-fn followers_come_and_go_while_the_log_is_written() {
+fn followers_may_leave_while_log_grows() {
     let mut container = shell("while [ ! -e go ]; do echo line; done");
     let options = LogOptions {
         follow: true,
@@ -318,7 +320,7 @@ fn followers_come_and_go_while_the_log_is_written() {
         for _ in 0..200 {
             let stream = log::stream(container.attempt.clone(), options.clone(), &changes).await;
             let mut stream = std::pin::pin!(stream.unwrap());
-            let chunk = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
+            let chunk = tokio::time::timeout(TIMEOUT, stream.next()).await.unwrap();
             assert!(chunk.unwrap().unwrap().starts_with(b"line\n"));
         }
     });
@@ -327,7 +329,7 @@ fn followers_come_and_go_while_the_log_is_written() {
 }
 
 #[test]
-fn a_log_takes_no_more_of_the_disk_than_its_files_and_keeps_the_newest_lines() {
+fn rotation_keeps_newest_lines() {
     let mut container = start_with(&["seq", "1", "20000"], |spec| {
         (spec.log_file_bytes, spec.log_files) = (64 * 1024, 3);
     });
@@ -342,7 +344,7 @@ fn a_log_takes_no_more_of_the_disk_than_its_files_and_keeps_the_newest_lines() {
     let lines: Vec<u32> = output.lines().map(|line| line.parse().unwrap()).collect();
     let expected: Vec<u32> = (lines[0]..=20000).collect();
     assert!(lines[0] > 1 && lines == expected, "from {}", lines[0]);
-    // The last lines reach over a file's end.
+    // The last lines span two files.
     let options = LogOptions {
         tail: Some(2000),
         ..LogOptions::default()
@@ -353,7 +355,7 @@ fn a_log_takes_no_more_of_the_disk_than_its_files_and_keeps_the_newest_lines() {
 }
 
 #[test]
-fn a_follower_loses_and_doubles_nothing_where_the_log_goes_on_in_its_next_file() {
+fn follower_survives_rotation() {
     let mut container = start_with(
         &[
             "sh",
@@ -371,7 +373,7 @@ fn a_follower_loses_and_doubles_nothing_where_the_log_goes_on_in_its_next_file()
         let stream = log::stream(container.attempt.clone(), options, &changes).await;
         let mut stream = std::pin::pin!(stream.unwrap());
         let mut text = Vec::new();
-        while let Some(chunk) = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap() {
+        while let Some(chunk) = tokio::time::timeout(TIMEOUT, stream.next()).await.unwrap() {
             text.extend_from_slice(&chunk.unwrap());
             if text.ends_with(b"\n5000\n") {
                 std::fs::write(container.attempt.directory().join("go"), "").unwrap();
@@ -386,7 +388,7 @@ fn a_follower_loses_and_doubles_nothing_where_the_log_goes_on_in_its_next_file()
 }
 
 #[test]
-fn a_moment_in_a_long_log_is_where_reading_begins() {
+fn since_starts_at_time_in_long_log() {
     let mut container = start_with(
         &["sh", "-c", "seq 1 30000; sleep 0.05; seq 30001 60000"],
         |spec| (spec.log_file_bytes, spec.log_files) = (1024 * 1024, 5),
@@ -419,7 +421,7 @@ fn a_moment_in_a_long_log_is_where_reading_begins() {
 }
 
 #[test]
-fn the_end_of_a_log_is_cut_by_lines_and_by_bytes() {
+fn last_lines_limits_lines_and_bytes() {
     let mut container = shell("seq 1 1000; printf 'no end'");
     container.end();
     let end = |lines, bytes| {
