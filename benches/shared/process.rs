@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// The program under measure, built with the bench.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");
@@ -34,7 +34,7 @@ pub async fn open(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     Cluster::open(ClusterOptions {
         validation_rules: &[],
-        identity: Identity::default(),
+        identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: PROGRAM.into(),
         max_containers,

@@ -42,7 +42,7 @@ use flightdeck_core::{
 };
 use flightdeck_host::settings::Settings;
 use flightdeck_worker::controller::{self, ControllerConfig};
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -73,7 +73,7 @@ impl Scene {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
             validation_rules: &[],
-            identity: Identity::default(),
+            identity: flightdeck::daemon::identity(),
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 0,

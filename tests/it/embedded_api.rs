@@ -18,14 +18,14 @@ use kube::{
 use serde_json::json;
 
 use flightdeck_core::resources::{DocsRun, DocsRunSpec, RunSpec};
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn open(directory: &std::path::Path) -> Cluster {
     let options = ClusterOptions {
         validation_rules: &[],
-        identity: Identity::default(),
+        identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 0,

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::support;
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, serve::Server};
+use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 
 /// Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ impl Kubectl {
         let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
         let cluster = Cluster::open(ClusterOptions {
             validation_rules: &[],
-            identity: Identity::default(),
+            identity: flightdeck::daemon::identity(),
             directory: directory.clone(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers,

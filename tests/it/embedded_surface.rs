@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use flightdeck_core::resources::DocsRun;
-use kube_embedded::{Cluster, ClusterOptions, Identity, node::Limits};
+use kube_embedded::{Cluster, ClusterOptions, node::Limits};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -46,7 +46,7 @@ impl Api {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
             validation_rules: &[],
-            identity: Identity::default(),
+            identity: flightdeck::daemon::identity(),
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 0,

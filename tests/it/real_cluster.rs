@@ -24,7 +24,7 @@ use std::{
 
 use crate::support;
 use flightdeck::demo::Project;
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, serve::Server};
+use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 use place::Place;
 
 /// What a person says of their cluster.
@@ -126,7 +126,7 @@ async fn embedded(directory: &Path) -> (Cluster, Server) {
     std::fs::create_dir_all(&home).unwrap();
     let cluster = Cluster::open(ClusterOptions {
         validation_rules: &[],
-        identity: Identity::default(),
+        identity: flightdeck::daemon::identity(),
         directory: directory.join("cluster"),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: 4,

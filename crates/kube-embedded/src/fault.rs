@@ -17,7 +17,9 @@ use std::{
 
 use tokio::sync::watch;
 
-pub use body::{ConnectionCut, FaultyBody, whole};
+#[cfg(feature = "serve")]
+pub(crate) use body::whole;
+pub use body::{ConnectionCut, FaultyBody};
 pub use plan::{Chance, ErrorCode, Fault, Plan, PlanError, Rule, Verb};
 pub use service::{FaultLayer, FaultService};
 

@@ -63,7 +63,7 @@ async fn reconcile_all(store: &Store, refs: BTreeSet<ObjectRef>) {
 /// Collects the objects that a change may affect.
 fn affected(state: &State, change: &Change, out: &mut BTreeSet<ObjectRef>) {
     let object = &change.object;
-    if change.change_type == ChangeType::Deleted {
+    if change.kind == ChangeType::Deleted {
         for (resource, dependent) in state.dependents(object.uid()) {
             out.insert((Arc::clone(resource), dependent.key.clone()));
         }

@@ -62,7 +62,7 @@ use queue::{Queue, Ticket};
 
 pub use disk_usage::{Usage, usage};
 pub use limits::Limits;
-pub use logs::{LogError, LogQuery, Logs};
+pub(crate) use logs::{LogError, LogQuery, Logs};
 pub(super) use recorder::Recorder;
 
 /// Name of the only node.
@@ -70,7 +70,7 @@ const NODE_NAME: &str = "embedded";
 
 /// Settings of the node; see [`crate::ClusterOptions`].
 #[derive(Clone, Debug)]
-pub struct NodeOptions {
+pub(crate) struct NodeOptions {
     /// State directory of logs, volumes and claims.
     pub directory: PathBuf,
     /// See [`crate::ClusterOptions::program`].
@@ -98,13 +98,13 @@ struct Node {
 
 /// A running node.
 #[derive(Clone)]
-pub struct NodeHandle {
+pub(crate) struct NodeHandle {
     node: Arc<Node>,
     task: Arc<JoinHandle<()>>,
 }
 
 /// Starts the node and the Job controller of the cluster behind `client`. Pods of an earlier node are resumed.
-pub fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
+pub(crate) fn start(client: Client, options: NodeOptions) -> io::Result<NodeHandle> {
     let programs = options.directory.join("bin");
     fs::DirBuilder::new()
         .recursive(true)

@@ -38,8 +38,8 @@ use log_file::LogFile;
 use processes::Exit;
 use record_writer::{RecordWriter, Timestamps};
 
-pub use orphans::{ATTEMPT_VARIABLE, kill_orphans};
-pub use processes::ticks;
+pub(crate) use orphans::{ATTEMPT_VARIABLE, kill_orphans};
+pub(crate) use processes::ticks;
 
 /// How long to read remaining output after all processes of the container are dead.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);

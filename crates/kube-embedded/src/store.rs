@@ -65,13 +65,12 @@ impl Store {
             .name("embedded-store".into())
             .spawn(move || write_loop(&queue, &shared, disk))
             .map_err(DiskError::Thread)?;
-        let writer = Writer {
-            writes: Some(writes),
-            thread: Some(thread),
-        };
         let store = Self {
             state,
-            writer: Arc::new(Mutex::new(writer)),
+            writer: Arc::new(Mutex::new(Writer {
+                writes: Some(writes),
+                thread: Some(thread),
+            })),
         };
         Ok((store, changes))
     }

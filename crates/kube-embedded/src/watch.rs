@@ -155,7 +155,7 @@ impl Watch {
 
 /// Returns the event type of a change within `scope`, if any.
 fn event_type(scope: &Scope, change: &Change) -> Option<&'static str> {
-    let now = change.change_type != ChangeType::Deleted && scope.contains(&change.object);
+    let now = change.kind != ChangeType::Deleted && scope.contains(&change.object);
     let before = change
         .previous
         .as_ref()

@@ -1,6 +1,6 @@
 //! Containers under their shim: output and exit are recorded, and no process is left.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::format_collect)]
 
 use std::{
     io::Read,

@@ -15,7 +15,7 @@ use super::{
     shape::Variables,
     table::{DriverName, Need, Step},
 };
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, serve::Server};
+use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
 
 /// Containers an embedded cluster may run at a time.
 const CONTAINERS: usize = 8;
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn embedded(directory: &Path) -> (Cluster, Server) {
     let cluster = Cluster::open(ClusterOptions {
         validation_rules: &[],
-        identity: Identity::default(),
+        identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers: CONTAINERS,

@@ -21,7 +21,7 @@ use flightdeck_core::{
 };
 use flightdeck_host::{repository::git::Git, settings::Settings};
 use flightdeck_worker::controller::{self, ControllerConfig};
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits};
+use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// The sample project, a cluster whose node really runs, and a controller.
 struct Real {
@@ -47,7 +47,7 @@ impl Real {
         ];
         let cluster = Cluster::open(ClusterOptions {
             validation_rules: &[],
-            identity: Identity::default(),
+            identity: flightdeck::daemon::identity(),
             directory: directory.path().join("cluster"),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),
             max_containers: 4,

@@ -84,7 +84,7 @@ async fn pods_say_who_is_before_them_and_run_in_the_order_they_came_also_after_a
             .until::<Pod>(name, part, |pod| unscheduled(pod).ends_with(part))
             .await;
     }
-    scene.until_event("mu", "FailedScheduling", "places").await;
+    scene.until_event("mu", "FailedScheduling", "slots").await;
     scene.delete::<Pod>("leaving").await;
     scene.until_gone::<Pod>("leaving").await;
     scene
@@ -245,7 +245,11 @@ async fn what_cannot_be_had_here_is_said_and_nothing_is_started() {
             "CreateContainerConfigError",
             "privileged containers, as processes run as the current user (container \"main\")",
         ),
-        ("host", "ContainerCreating", "does not support volumes of type hostPath"),
+        (
+            "host",
+            "ContainerCreating",
+            "does not support volumes of type hostPath",
+        ),
     ] {
         scene
             .until::<Pod>(name, part, |pod| {

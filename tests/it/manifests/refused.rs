@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use flightdeck::daemon::RULES;
 use flightdeck_core::resources::CodeRun;
 use flightdeck_worker::controller;
-use kube_embedded::{Cluster, ClusterOptions, Identity, node::Limits};
+use kube_embedded::{Cluster, ClusterOptions, node::Limits};
 
 fn run(name: &str, changes: &[(&str, Value)]) -> CodeRun {
     let mut run = json!({
@@ -37,7 +37,7 @@ async fn the_embedded_cluster_keeps_the_rules_of_our_definitions() {
         environment: BTreeMap::new(),
         limits: Limits::default(),
         validation_rules: RULES,
-        identity: Identity::default(),
+        identity: flightdeck::daemon::identity(),
     })
     .await
     .unwrap();

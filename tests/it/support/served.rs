@@ -74,7 +74,7 @@ async fn cluster(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     let options = ClusterOptions {
         validation_rules: &[],
-        identity: kube_embedded::Identity::default(),
+        identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),
         max_containers,

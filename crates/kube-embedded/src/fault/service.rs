@@ -68,10 +68,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (inner, faults) = (self.inner.clone(), self.faults.clone());
         Box::pin(async move {
-            if !faults.is_empty() {
-                faults.answer(inner, request).await
-            } else {
+            if faults.is_empty() {
                 Ok(call(inner, request).await.map(body::whole))
+            } else {
+                faults.answer(inner, request).await
             }
         })
     }

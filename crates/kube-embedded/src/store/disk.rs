@@ -149,7 +149,7 @@ impl Disk {
             }
             for change in changes {
                 let path = object_path(change);
-                if change.change_type == ChangeType::Deleted {
+                if change.kind == ChangeType::Deleted {
                     objects.remove(path.as_str())?;
                 } else {
                     objects.insert(path.as_str(), change.object.json.as_ref())?;

@@ -31,7 +31,7 @@ pub enum ChangeType {
 /// A change of an object.
 #[derive(Debug)]
 pub struct Change {
-    pub change_type: ChangeType,
+    pub kind: ChangeType,
     pub resource: ResourceId,
     /// The new object; for a deletion, the last state with the resource version of the deletion.
     pub object: Arc<Object>,
@@ -110,7 +110,7 @@ impl Collection {
 
     fn publish(&mut self, change: &Arc<Change>) {
         let key = &change.object.key;
-        if change.change_type == ChangeType::Deleted {
+        if change.kind == ChangeType::Deleted {
             self.objects.remove(key);
         } else {
             self.objects.insert(key.clone(), Arc::clone(&change.object));
@@ -230,7 +230,7 @@ impl State {
             if let Some(previous) = &change.previous {
                 self.unindex(&change.resource, previous);
             }
-            if change.change_type != ChangeType::Deleted {
+            if change.kind != ChangeType::Deleted {
                 self.index(&change.resource, &change.object);
             }
             self.collection_mut(&change.resource).publish(&change);

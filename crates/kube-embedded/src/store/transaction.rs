@@ -50,13 +50,13 @@ impl<'a> Transaction<'a> {
     pub fn put(&mut self, resource: &ResourceId, key: Key, value: Value) -> Arc<Object> {
         self.revision += 1;
         let previous = self.get(resource, &key);
-        let change_type = if previous.is_some() {
+        let kind = if previous.is_some() {
             ChangeType::Modified
         } else {
             ChangeType::Added
         };
         let object = Arc::new(Object::new(key, self.revision, value));
-        self.record(change_type, resource, &object, previous);
+        self.record(kind, resource, &object, previous);
         object
     }
 
@@ -71,13 +71,13 @@ impl<'a> Transaction<'a> {
 
     fn record(
         &mut self,
-        change_type: ChangeType,
+        kind: ChangeType,
         resource: &ResourceId,
         object: &Arc<Object>,
         previous: Option<Arc<Object>>,
     ) {
         let change = Arc::new(Change {
-            change_type,
+            kind,
             resource: Arc::clone(resource),
             object: Arc::clone(object),
             previous,
@@ -88,7 +88,7 @@ impl<'a> Transaction<'a> {
 
     fn remember(&mut self, change: &Change) {
         let object_ref = (Arc::clone(&change.resource), change.object.key.clone());
-        let now = (change.change_type != ChangeType::Deleted).then(|| Arc::clone(&change.object));
+        let now = (change.kind != ChangeType::Deleted).then(|| Arc::clone(&change.object));
         self.newest.insert(object_ref, now);
     }
 

@@ -79,7 +79,7 @@ fn change(name: &str, revision: u64, previous: Option<Arc<Object>>) -> Arc<Chang
     let value =
         json!({"metadata": {"name": name}, "data": {"at": revision, "fill": "x".repeat(700)}});
     Arc::new(Change {
-        change_type: match previous {
+        kind: match previous {
             Some(_) => ChangeType::Modified,
             None => ChangeType::Added,
         },
@@ -91,7 +91,7 @@ fn change(name: &str, revision: u64, previous: Option<Arc<Object>>) -> Arc<Chang
 
 fn removal(of: &Arc<Object>, revision: u64) -> Arc<Change> {
     Arc::new(Change {
-        change_type: ChangeType::Deleted,
+        kind: ChangeType::Deleted,
         resource: "configmaps".into(),
         object: Arc::new(Object::new(of.key.clone(), revision, of.value.clone())),
         previous: Some(Arc::clone(of)),
@@ -171,7 +171,7 @@ fn damaged_file_is_rejected_or_complete() {
         let mut check =
             |bytes: Vec<u8>, damage: String| match Platter::new(bytes).open(directory.path()) {
                 Ok((_, loaded)) => {
-                    assert_eq!(names(&loaded), expected, "{damage}, closed: {closed}")
+                    assert_eq!(names(&loaded), expected, "{damage}, closed: {closed}");
                 }
                 Err(error) => {
                     refusals += 1;
