@@ -340,14 +340,14 @@ async fn rejects_edits_like_kubernetes() {
             json!({}),
             Edit::Patch(PatchType::Json, json!([{"op": "paint", "path": "/spec"}])),
             400,
-            "no JSON patch",
+            "not a JSON Patch",
         ),
         (
             "things.example.org",
             json!({}),
             Edit::Patch(PatchType::Json, json!({"spec": {}})),
             400,
-            "no JSON patch",
+            "not a JSON Patch",
         ),
     ]
     .into_iter()
