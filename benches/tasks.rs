@@ -38,7 +38,9 @@ fn plan(count: usize, subtasks: usize) -> Vec<u8> {
 
 /// What a screen needs to know before it shows a tag.
 fn index(tag: &Tag) -> usize {
-    usize::from(tasks::next(tag).is_some()) + tasks::ready(tag).len() + tasks::waiting(tag).len()
+    usize::from(tasks::next(tag).is_some())
+        + tasks::ready(tag).len()
+        + tasks::open_dependencies(tag).len()
 }
 
 fn read(criterion: &mut Criterion) {

@@ -18,7 +18,7 @@ use flightdeck_console::{
 use flightdeck_core::{
     resources::{DocsRun, DocsRunSpec},
     runs::{Run, Stage},
-    transcript::{Steps, Transcript, entries},
+    transcript::{Steps, Transcript, parse_line},
 };
 
 /// Lines of the stream.
@@ -83,13 +83,18 @@ fn transcript(criterion: &mut Criterion) {
         .sample_size(10)
         .throughput(Throughput::Bytes(bytes as u64));
     group.bench_function("read", |bencher| {
-        bencher.iter(|| lines.iter().map(|line| entries(line).len()).sum::<usize>());
+        bencher.iter(|| {
+            lines
+                .iter()
+                .map(|line| parse_line(line).len())
+                .sum::<usize>()
+        });
     });
     group.bench_function("read and fold into steps and totals", |bencher| {
         bencher.iter(|| {
             let (mut steps, mut transcript) = (Steps::default(), Transcript::default());
             for (index, line) in lines.iter().enumerate() {
-                let entries = entries(line);
+                let entries = parse_line(line);
                 for entry in &entries {
                     transcript.add_entry(Some(at(index)), entry);
                 }

@@ -66,7 +66,7 @@ impl<W: Write> Write for Lines<W> {
         if !line.is_empty() {
             let line = String::from_utf8_lossy(&line);
             self.inner
-                .write_all(text::without_secrets(&line).as_bytes())?;
+                .write_all(text::redact_secrets(&line).as_bytes())?;
         }
         self.inner.flush()
     }

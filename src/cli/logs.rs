@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_was_printed_before_is_passed_over_once_and_nothing_else() {
-        let source = Arc::new(LogSource::of_no_pod("agent"));
+        let source = Arc::new(LogSource::without_pod("agent"));
         let line = |second: i64, ordinal: u32| {
             LogEvent::Line(LogLine {
                 source: Arc::clone(&source),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Format, Runs, Session, logs, output};
 use flightdeck_core::{
     resources::Usage,
-    runs::{Run, estimate::Earlier, naming},
+    runs::{Run, estimate::FinishedRun, naming},
     text,
 };
 use flightdeck_host::repository;
@@ -139,7 +139,7 @@ async fn list(
 }
 
 /// Runs that have ended, as the ledger knows them.
-fn earlier(context: &Context) -> anyhow::Result<Vec<Earlier>> {
+fn earlier(context: &Context) -> anyhow::Result<Vec<FinishedRun>> {
     let Some(ledger) = &context.ledger else {
         return Ok(Vec::new());
     };
@@ -148,9 +148,9 @@ fn earlier(context: &Context) -> anyhow::Result<Vec<Earlier>> {
         .iter()
         .filter_map(|entry| {
             let cost = entry.usage().map_or(0, |usage| usage.cost_micro_usd);
-            Some(Earlier {
+            Some(FinishedRun {
                 cost_micro_usd: cost,
-                ..Earlier::of(&entry.run)?
+                ..FinishedRun::of(&entry.run)?
             })
         })
         .collect())

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use self::open::Opened;
 use super::{Format, Session, output};
 use flightdeck_core::{
-    tasks::{self, Query, Status, Task},
+    tasks::{self, Status, Task, TaskFilter},
     text,
 };
 use flightdeck_verbs::SetStatus;
@@ -100,12 +100,12 @@ pub async fn tasks(session: &Session, command: Tasks) -> anyhow::Result<u8> {
 }
 
 fn list(opened: &Opened, arguments: &List) -> anyhow::Result<u8> {
-    let mut query = Query::parse(&arguments.query.join(" "));
+    let mut query = TaskFilter::parse(&arguments.query.join(" "));
     let view = json::View::new(opened);
     let kept = opened.tag().tasks.iter().filter(|task| {
         let wanted = &arguments.status;
         let wanted = wanted.is_empty() || wanted.iter().any(|word| word == task.status.as_str());
-        wanted && query.keeps(&task.id, task, view.is_ready(&task.id))
+        wanted && query.matches(&task.id, task, view.is_ready(&task.id))
     });
     match arguments.choice.output {
         Format::Name => kept
@@ -127,12 +127,12 @@ fn table<'a>(
     subtasks: bool,
 ) -> anyhow::Result<()> {
     let next = tasks::next(opened.tag()).map(|next| next.id);
-    let waiting = tasks::waiting(opened.tag());
+    let waiting = tasks::open_dependencies(opened.tag());
     let row = |id: String, task: &Task, documents: String| -> [String; 7] {
         let open = !task.status.is_done() && task.status != Status::Cancelled;
         let waits = waiting.get(&id).filter(|_| open);
         let waits = waits.map_or_else(String::new, |waits| {
-            let ids: Vec<&str> = waits.iter().map(|wait| wait.on.as_str()).collect();
+            let ids: Vec<&str> = waits.iter().map(|wait| wait.id.as_str()).collect();
             text::cut_end(&ids.join(","), 16).into_owned()
         });
         let ready = match () {
@@ -197,7 +197,7 @@ fn next(opened: &Opened, format: Format) -> anyhow::Result<u8> {
 /// Why there is no next task.
 fn nothing_next(opened: &Opened) -> String {
     let open = |task: &&Task| matches!(task.status, Status::Pending | Status::InProgress);
-    let waiting = tasks::waiting(opened.tag());
+    let waiting = tasks::open_dependencies(opened.tag());
     let name = text::sanitize(&opened.tag().name);
     if opened.tag().tasks.is_empty() {
         return format!("tag {name} has no tasks");

@@ -54,7 +54,7 @@ pub fn identity() -> Identity {
 
 fn judge(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
     let old = old.map(|old| &old["spec"]);
-    let faults = resources::broken_rules(kind, &new["spec"], old);
+    let faults = resources::rule_errors(kind, &new["spec"], old);
     let named = faults
         .into_iter()
         .map(|fault| (format!("spec.{}", fault.field), fault.message));

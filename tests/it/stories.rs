@@ -311,7 +311,7 @@ async fn a_log_that_nobody_here_followed_is_shown_as_the_controller_kept_it_once
     let pods = Api::<Pod>::namespaced(world.client(), "default");
     let maps = Api::<ConfigMap>::namespaced(world.client(), "default");
     for attempt in &run.status.attempts {
-        let kept = naming::kept_name(&attempt.job_name);
+        let kept = naming::log_archive_name(&attempt.job_name);
         let is_there = |map: Option<&ConfigMap>| map.is_some();
         await_condition(maps.clone(), &kept, is_there)
             .await

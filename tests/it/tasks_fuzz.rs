@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use crate::support::fuzz::{self, Numbers};
 use flightdeck_core::{
-    tasks::{self, Dependencies, EditError, Query, ReadError, Status, Tag, TaskFile},
+    tasks::{self, Dependencies, EditError, ReadError, Status, Tag, TaskFile, TaskFilter},
     text,
 };
 
@@ -47,7 +47,7 @@ const PIECES: [&str; 24] = [
 
 /// Everything that is asked about a plan.
 fn ask(bytes: &[u8], numbers: &mut Numbers) {
-    let _ = tasks::current_tag(Some(bytes));
+    let _ = tasks::parse_current_tag(Some(bytes));
     let _ = tasks::read_complexity(bytes);
     let read = tasks::read(bytes);
     if let Ok(whole) = std::str::from_utf8(bytes) {
@@ -72,14 +72,14 @@ fn ask(bytes: &[u8], numbers: &mut Numbers) {
 }
 
 fn ask_tag(tag: &Tag, numbers: &mut Numbers) {
-    let waiting = tasks::waiting(tag);
+    let waiting = tasks::open_dependencies(tag);
     let known = Dependencies::new(tag);
     if let Some(next) = tasks::next(tag) {
         let _ = next.why();
     }
-    let mut query = Query::parse("status:pending,done !title:x ready:yes id:1 a");
+    let mut query = TaskFilter::parse("status:pending,done !title:x ready:yes id:1 a");
     for task in tasks::ready(tag) {
-        query.keeps(&task.id, task, true);
+        query.matches(&task.id, task, true);
     }
     for task in tag
         .tasks

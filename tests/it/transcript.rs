@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use flightdeck_core::{
     text::sanitize,
-    transcript::{Event, Steps, Transcript, What, entries},
+    transcript::{Event, StepKind, Steps, Transcript, parse_line},
 };
 
 /// The streams in `tests/fixtures/transcript`: one in today's names, one with sub-agents, one in which everything goes
@@ -46,7 +46,7 @@ fn told(steps: &Steps) -> String {
             .parent
             .map_or_else(String::new, |parent| format!("<{parent}"));
         let what = match &step.what {
-            What::Call(call) => {
+            StepKind::Call(call) => {
                 let tool = &call.tool;
                 let mut words = format!("call {} {}", tool.name, tool.summary);
                 if let Some(added) = tool.added {
@@ -79,7 +79,7 @@ fn told(steps: &Steps) -> String {
                 );
                 words
             }
-            What::End(outcome) => format!(
+            StepKind::End(outcome) => format!(
                 "end {} failed={} turns={:?} cost={:?} tokens={:?} {:?}",
                 outcome.subtype,
                 outcome.failed(),
@@ -136,20 +136,20 @@ fn what_holds_an_agent_up_is_known_while_it_lasts() {
     let after = |count: usize| folded(&lines[..count]).1.signals;
     assert_eq!(after(3).retried, Some((2, "overloaded".into())));
     assert_eq!(after(5).retried, None, "it answered");
-    assert_eq!((after(8).refused, after(8).at_work), (1, None));
+    assert_eq!((after(8).refused, after(8).running_tool), (1, None));
     let repeated = after(20).repeated.unwrap();
     assert_eq!(
         (repeated.what.as_str(), repeated.times, repeated.round),
         ("Bash cargo build", 5, 1)
     );
     assert_eq!(
-        after(21).waits_for.as_deref(),
+        after(21).waiting_for.as_deref(),
         Some("an answer: Which linker is there?")
     );
-    assert_eq!(after(24).waits_for, None, "it was answered");
+    assert_eq!(after(24).waiting_for, None, "it was answered");
     assert!(after(25).limited.is_some_and(|(_, until)| until.is_some()));
     let end = after(lines.len());
-    assert!(end.ended && end.over_budget && end.at_work.is_none());
+    assert!(end.ended && end.over_budget && end.running_tool.is_none());
     assert_eq!(end.last_at, Some(second(lines.len() - 1)));
 }
 
@@ -158,7 +158,7 @@ pub fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     let mut calls = Vec::new();
     let mut one = |kind| *counts.entry(kind).or_default() += 1;
-    for entry in lines.iter().flat_map(|line| entries(line)) {
+    for entry in lines.iter().flat_map(|line| parse_line(line)) {
         match entry.event {
             Event::Init { .. } => one("session"),
             Event::Text(text) if text.trim().is_empty() => {}
@@ -183,18 +183,18 @@ pub fn counted(steps: &Steps) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for (_, step) in steps.iter() {
         let (kind, count) = match &step.what {
-            What::Session { .. } => ("session", 1),
-            What::Text { .. } => ("text", 1),
-            What::Thinking { .. } => ("thinking", 1),
-            What::Prompt { .. } => ("prompt", 1),
-            What::Call(_) => ("call", 1),
-            What::Raw { .. } => ("raw", 1),
-            What::End(_) => ("end", 1),
-            What::Output { lines } => {
+            StepKind::Session { .. } => ("session", 1),
+            StepKind::Text { .. } => ("text", 1),
+            StepKind::Thinking { .. } => ("thinking", 1),
+            StepKind::Prompt { .. } => ("prompt", 1),
+            StepKind::Call(_) => ("call", 1),
+            StepKind::Raw { .. } => ("raw", 1),
+            StepKind::End(_) => ("end", 1),
+            StepKind::Output { lines } => {
                 let lines = lines.iter().filter(|line| !line.trim().is_empty());
                 ("output", lines.count())
             }
-            What::Notice { .. } | What::Trouble { .. } => continue,
+            StepKind::Notice { .. } | StepKind::Trouble { .. } => continue,
         };
         *counts.entry(kind).or_default() += count;
     }

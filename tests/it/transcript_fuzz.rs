@@ -96,7 +96,7 @@ fn ask(bytes: &[u8], numbers: &mut Numbers) {
         let text = step.full_text();
         kept += text.len();
         assert!(!text::sanitize(&text).chars().any(char::is_control));
-        let _ = (whole.depth(number), whole.waits(number));
+        let _ = (whole.depth(number), whole.is_pending(number));
     }
     let bound = 8 * log.len() + 512 * (lines.len() + 1);
     assert!(kept <= bound, "{kept} bytes are kept of {}", log.len());

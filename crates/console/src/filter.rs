@@ -1,9 +1,9 @@
-//! Filters of lists, as they are typed. What the words mean is `text::Terms`'s.
+//! Filters of lists, as they are typed. What the words mean is `text::FilterExpression`'s.
 
 use std::collections::BTreeMap;
 
 use super::field::Field;
-use flightdeck_core::text::{Column, Matching, Terms};
+use flightdeck_core::text::{FilterColumn, FilterExpression, MatchMode};
 
 /// What is typed, and whether it is being typed now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,13 +93,13 @@ impl Filter {
 
     /// Made ready; `columns` are the names before a colon that mean a column.
     #[must_use]
-    pub fn test(&self, columns: &[&'static str]) -> Terms {
-        let part = |name: &&'static str| Column {
+    pub fn test(&self, columns: &[&'static str]) -> FilterExpression {
+        let part = |name: &&'static str| FilterColumn {
             name,
-            matching: Matching::Part,
+            matching: MatchMode::Substring,
         };
-        let columns: Vec<Column> = columns.iter().map(part).collect();
-        Terms::parse(self.field.text(), &columns)
+        let columns: Vec<FilterColumn> = columns.iter().map(part).collect();
+        FilterExpression::parse(self.field.text(), &columns)
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     layout::{self, Areas},
     overlays::{Advice, Form, Overlay},
     panels::{detail::Detail, preflight::Preflight, runs::RunsPanel, tasks::Tasks},
-    world::{Cluster, Earlier, Entry, Level, RunId, TaskId, World},
+    world::{Cluster, Entry, FinishedRun, Level, RunId, TaskId, World},
 };
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
@@ -97,7 +97,7 @@ pub struct Model {
     /// What is wrong with the runs under way.
     pub health: Health,
     /// Runs that have ended, as the ledger and the cluster know them, each once.
-    pub ended: Vec<Earlier>,
+    pub ended: Vec<FinishedRun>,
     /// What this repository's runs have cost today, in millionths of a US dollar.
     pub spent_today: i64,
     /// Lists that no longer show what the world is.

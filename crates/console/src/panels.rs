@@ -15,7 +15,7 @@ use super::{
     model::{Model, PanelId},
     theme::{Scope, Theme},
 };
-use flightdeck_core::{runs::health::Help, text};
+use flightdeck_core::{runs::health::Remedy, text};
 
 /// Moves within a list; `false` when the command is no movement.
 pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
@@ -35,11 +35,11 @@ pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
 
 /// The command that helps against what is wrong with a run, and what its key is called there.
 #[must_use]
-pub const fn help(help: Help) -> (Command, &'static str) {
+pub const fn help(help: Remedy) -> (Command, &'static str) {
     match help {
-        Help::Stop => (Command::Stop, "stops it"),
-        Help::Events => (Command::Describe, "shows the events"),
-        Help::Timeline => (Command::NextError, "goes there"),
+        Remedy::Stop => (Command::Stop, "stops it"),
+        Remedy::Events => (Command::Describe, "shows the events"),
+        Remedy::Timeline => (Command::NextError, "goes there"),
     }
 }
 

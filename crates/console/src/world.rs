@@ -16,7 +16,7 @@ pub use owned::Owned;
 pub use plan::{Plan, PlanError};
 pub use runs::{Entry, Progress, Runs};
 
-pub use flightdeck_core::runs::estimate::Earlier;
+pub use flightdeck_core::runs::estimate::FinishedRun;
 
 use jiff::Timestamp;
 
@@ -49,7 +49,7 @@ pub struct World {
     pub runs: Runs,
     pub owned: Owned,
     /// What runs took and cost that have ended, as the ledger knows them.
-    pub earlier: Arc<Vec<Earlier>>,
+    pub earlier: Arc<Vec<FinishedRun>>,
     /// Commands that were run on the person's behalf, the latest first.
     pub commands: VecDeque<Arc<Ran>>,
 }
@@ -216,7 +216,7 @@ pub enum Delta {
     Watch(Box<WorldDelta>),
     Progress(RunId, Box<Progress>),
     /// Runs that have ended, from the ledger.
-    Earlier(Vec<Earlier>),
+    Earlier(Vec<FinishedRun>),
     /// A run that only the ledger remembers.
     Remembered(Box<Run>),
 }

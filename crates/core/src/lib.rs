@@ -1,4 +1,6 @@
-//! The domain of Flightdeck, pure: no async runtime, no cluster client, no terminal, no clock.
+//! Domain model of Flightdeck: runs, task plans, agent transcripts, and text for display.
+//!
+//! Has no async runtime, no cluster client, no terminal and no clock.
 
 pub mod files;
 pub mod log;

@@ -1,4 +1,4 @@
-//! What a followed log is made of.
+//! Events of a followed log.
 
 use std::sync::Arc;
 
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{runs::Stage, text};
 
-/// One container of one pod, in one of its lives.
+/// One instance of one container of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogSource {
     pub pod: String,
     pub pod_uid: String,
     pub container: String,
-    /// How often the container was started before in this pod.
+    /// Restarts of the container before this instance.
     pub restart: i32,
-    /// Absent on pods without the label.
+    /// `None` for pods without the label.
     pub stage: Option<Stage>,
     pub context_version: i32,
-    /// Counts from 1 within stage and context version; 0 on pods without the label.
+    /// Counts from 1 within stage and context version; 0 for pods without the label.
     pub attempt: i32,
 }
 
 impl LogSource {
-    /// Whoever says something of a log as a whole.
+    /// Returns a pseudo source for messages that do not come from a pod.
     #[must_use]
-    pub fn of_no_pod(name: &str) -> Self {
+    pub fn without_pod(name: &str) -> Self {
         Self {
             pod: String::new(),
             pod_uid: String::new(),
@@ -38,7 +38,8 @@ impl LogSource {
         }
     }
 
-    /// A short name for tags: `agent`, `prep/clone`, `agent#2` for a second attempt, `agent+1` once started anew in its pod.
+    /// Short name for line prefixes: `agent`, `prep/clone`, `agent#2` for a second attempt, `agent+1` after a
+    /// restart.
     #[must_use]
     pub fn tag(&self) -> String {
         if self.pod.is_empty() {
@@ -64,42 +65,42 @@ impl LogSource {
     }
 }
 
-/// One line as the container wrote it.
+/// One line of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     pub source: Arc<LogSource>,
     pub at: Timestamp,
-    /// Which of the lines of this very moment it is, from 0. With source and moment it names the line for good (as long as
-    /// the node's clock is not set back to that very moment).
+    /// Index among the lines with the same timestamp, from 0. Source, timestamp and ordinal identify a line, unless
+    /// the clock of the node is set back to the same instant.
     pub ordinal: u32,
-    /// Without its line break; invalid UTF-8 is replaced, nothing else is changed: sanitise before showing.
+    /// Without the line break. Invalid UTF-8 is replaced, nothing else: sanitise before showing.
     pub text: String,
-    /// The bytes as they came, where they are no UTF-8.
+    /// Original bytes, if they are not UTF-8.
     pub bytes: Option<Box<[u8]>>,
-    /// Bytes left out behind `text`, when the line was longer than 1 MiB.
+    /// Bytes dropped after `text`, for lines longer than 1 MiB.
     pub left_out: u64,
 }
 
-/// Something about the log rather than in it.
+/// A message about the log itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The connection dropped and is back; every line after the last one is there.
+    /// The connection was re-established without loss.
     Reconnected,
-    /// The server no longer has the line of `from`, which was read last: what followed it may be missing, up to the next
-    /// line, of `to`, or up to the end of the log.
+    /// The server no longer has the line last read, of `from`. Lines up to `to`, or up to the end of the log, may be
+    /// missing.
     Gap {
         from: Timestamp,
         to: Option<Timestamp>,
     },
-    /// The first line that the server has was written so many seconds after the container began.
+    /// The first line was written this many seconds after the container started.
     Late(i64),
-    /// The container was started anew more than once since: a cluster keeps only the log of the last time before.
+    /// The container restarted more than once; a cluster keeps the log of only one previous instance.
     Replaced,
-    /// The log cannot be read for now and is tried again. Said once an outage. Sanitised.
+    /// The log cannot be read and is retried. Sent once per outage. Sanitised.
     Unreachable(String),
-    /// The pod went before the end of its log was seen.
+    /// The pod was deleted before the end of its log was read.
     Gone,
-    /// A line of the server instead of the container. Sanitised.
+    /// A message of the server. Sanitised.
     Server(String),
 }
 
@@ -111,33 +112,33 @@ impl std::fmt::Display for Notice {
                 let seconds = to.as_second().saturating_sub(from.as_second());
                 if seconds < 0 {
                     return f.write_str(
-                        "reconnected, but the log was rotated and its clock set back: lines before this one may be missing",
+                        "reconnected; the log was rotated and the clock set back, earlier lines may be missing",
                     );
                 }
                 let time = text::duration(seconds);
                 write!(
                     f,
-                    "reconnected, but the log was rotated: lines of the {time} before this one may be missing"
+                    "reconnected; the log was rotated, lines of the previous {time} may be missing"
                 )
             }
             Self::Gap { to: None, .. } => {
-                f.write_str("the log was rotated at its end: lines after this one may be missing")
+                f.write_str("the log was rotated; later lines may be missing")
             }
             Self::Late(seconds) => {
                 let time = text::duration(*seconds);
                 write!(
                     f,
-                    "the container ran {time} before this line: what it wrote earlier may have been rotated away"
+                    "the container ran {time} before this line; earlier lines may have been rotated away"
                 )
             }
-            Self::Replaced => f.write_str(
-                "the container was started anew more than once: its last lines may be missing",
-            ),
+            Self::Replaced => {
+                f.write_str("the container restarted more than once; lines may be missing")
+            }
             Self::Unreachable(reason) => {
-                write!(f, "the log cannot be read ({reason}); trying again")
+                write!(f, "cannot read the log ({reason}); retrying")
             }
             Self::Gone => f.write_str("the pod was deleted; its last lines may be missing"),
-            Self::Server(words) => f.write_str(words),
+            Self::Server(message) => f.write_str(message),
         }
     }
 }
@@ -145,18 +146,18 @@ impl std::fmt::Display for Notice {
 /// One event of a followed log, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
-    /// The lines of a container follow.
+    /// Lines of this container follow.
     SourceStarted(Arc<LogSource>),
     Line(LogLine),
     Notice(Arc<LogSource>, Notice),
-    /// A container has ended and every line of it was given.
+    /// The container ended, and all its lines were sent.
     SourceEnded(Arc<LogSource>),
-    /// The run is over and so are all its sources. Nothing follows.
+    /// All sources of the run ended. The last event.
     RunEnded,
 }
 
 impl LogEvent {
-    /// The source it is about.
+    /// Returns the source of the event.
     #[must_use]
     pub const fn source(&self) -> Option<&Arc<LogSource>> {
         match self {
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_say_no_more_than_they_must() {
+    fn tags_omit_defaults() {
         let source = |stage, container: &str, attempt| LogSource {
             pod: "p".into(),
             pod_uid: "u".into(),

@@ -1,29 +1,31 @@
-//! Words on a screen: making remote text harmless, cutting names, spelling ages.
+//! Text for display: sanitising, measuring, truncating, and formatting of durations and sizes.
 
+mod filter;
 mod secrets;
-mod terms;
 
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub use secrets::without_secrets;
-pub use terms::{Column, Matching, Terms};
+pub use filter::{FilterColumn, FilterExpression, MatchMode};
+pub use secrets::redact_secrets;
 
-/// Most combining marks kept on one character: more is a flood meant to cover its neighbours.
+/// Combining marks kept per character. Longer sequences are an attempt to draw over neighbouring cells.
 const MARKS_PER_CHARACTER: usize = 8;
 
-/// Most columns that letters which join into one take: what is wider can be drawn only as a whole, and would not be seen at all
-/// where it does not fit.
-pub const WIDEST: usize = 8;
+/// Maximum width of one grapheme cluster, in columns. A wider one cannot be split, so it would not be drawn at all in
+/// a narrow area.
+pub const MAX_GRAPHEME_WIDTH: usize = 8;
 
-/// What a mark stands on that has no character of its own.
-const BASE: char = '\u{25cc}';
+/// Base for a combining mark that has no character of its own.
+const DOTTED_CIRCLE: char = '\u{25cc}';
 
-/// `text` on one line, with every character that could move the cursor, set the title, write the clipboard or reverse
-/// the reading order replaced by a visible one. Everything that comes from outside this program passes through here
-/// (or, for text of several lines, through it line by line) before it is shown.
+/// Returns `text` on one line, with every character replaced that could move the cursor, set the title, write the
+/// clipboard or change the reading order.
+///
+/// All text from outside this program passes through here before it is shown. Multi-line text is sanitised line by
+/// line.
 #[must_use]
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
@@ -33,12 +35,12 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     for grapheme in text.graphemes(true) {
         let start = out.len();
         let (mut marks, mut wide) = (0, 0);
-        // A mark without a character of its own would go onto its neighbour, perhaps one of ours.
+        // A bare mark would be drawn on the preceding cell.
         let bare = grapheme
             .chars()
             .all(|c| columns(c) == 0 && !c.is_control() && !is_dangerous(c) && !changes_width(c));
         if bare {
-            out.push(BASE);
+            out.push(DOTTED_CIRCLE);
         }
         for (index, c) in grapheme.chars().enumerate() {
             match c {
@@ -63,27 +65,27 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
                 }
                 c => {
                     wide += columns(c);
-                    if wide > WIDEST {
-                        out.push(BASE);
-                        wide = columns(BASE) + columns(c);
+                    if wide > MAX_GRAPHEME_WIDTH {
+                        out.push(DOTTED_CIRCLE);
+                        wide = columns(DOTTED_CIRCLE) + columns(c);
                     }
                     out.push(c);
                 }
             }
         }
-        settle_width(&mut out, start);
+        normalise_width(&mut out, start);
     }
     Cow::Owned(out)
 }
 
-/// Columns of a character by itself, which is what a terminal adds up.
+/// Width of a single character; terminals add these up.
 fn columns(c: char) -> usize {
     c.width().unwrap_or(0)
 }
 
-/// Makes what stands in `text` from `start` on a thing of which every terminal thinks it is equally wide: where a font's
-/// ligature would be narrower than its characters, only the first of them stays.
-fn settle_width(text: &mut String, start: usize) {
+/// Reduces the text from `start` to its first visible character if its width as a cluster differs from the sum of its
+/// characters. Terminals disagree on such ligatures.
+fn normalise_width(text: &mut String, start: usize) {
     let shown = &text[start..];
     if UnicodeWidthStr::width(shown) != shown.chars().map(columns).sum::<usize>() {
         let first = shown.chars().find(|c| columns(*c) > 0);
@@ -92,7 +94,7 @@ fn settle_width(text: &mut String, start: usize) {
     }
 }
 
-/// C1 controls, bidirectional controls, invisible and line-breaking characters, tags, and noncharacters.
+/// C1 and bidirectional controls, invisible and line-breaking characters, tags, and noncharacters.
 const fn is_dangerous(c: char) -> bool {
     matches!(c,
         '\u{80}'..='\u{9f}'
@@ -107,28 +109,27 @@ const fn is_dangerous(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Joiners and variation selectors: common in honest text, unseen by themselves, and terminals disagree about the width of
-/// what they make of their neighbours.
+/// Joiners and variation selectors. They are common and invisible, but terminals disagree on the width of the result.
 const fn changes_width(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
 
-/// Modifiers that an older terminal shows beside the emoji they belong to.
+/// Skin tone modifiers; older terminals draw them as a separate emoji.
 const fn is_skin_tone(c: char) -> bool {
     matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
-/// Columns `text` takes on a terminal.
+/// Returns the width of `text` in terminal columns.
 #[must_use]
 pub fn width(text: &str) -> usize {
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return text.len();
     }
-    // Cell by cell, as it is drawn: some letters join into one where they are measured as a word.
+    // Per grapheme, as it is drawn: some letters join when measured as a word.
     text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
-/// `text` in at most `columns`, cut at the end with an ellipsis.
+/// Truncates `text` to `columns`, with an ellipsis at the end.
 #[must_use]
 pub fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
@@ -151,7 +152,7 @@ pub fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `text` in at most `columns`, cut in the middle, so that what tells names apart (their ends) stays.
+/// Truncates `text` to `columns`, with an ellipsis in the middle. Suits generated names, which differ at the end.
 #[must_use]
 pub fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
@@ -183,7 +184,7 @@ pub fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
     ))
 }
 
-/// A duration as people say it in two or three columns: `41s 12m 3h 2d`.
+/// Formats a duration in its largest unit: `41s 12m 3h 2d`.
 #[must_use]
 pub fn age(seconds: i64) -> String {
     match seconds.max(0) {
@@ -194,7 +195,7 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
-/// A duration with its smaller unit: `4s 2m41s 1h03m`.
+/// Formats a duration in its two largest units: `4s 2m41s 1h03m`.
 #[must_use]
 pub fn duration(seconds: i64) -> String {
     match seconds.max(0) {
@@ -204,7 +205,7 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
-/// `1 commit`, `3 commits`.
+/// Formats a count with its noun: `1 commit`, `3 commits`.
 #[must_use]
 pub fn count(n: usize, noun: &str) -> String {
     if n == 1 {
@@ -214,7 +215,7 @@ pub fn count(n: usize, noun: &str) -> String {
     }
 }
 
-/// An amount of `bytes` in the largest unit of 1024 that gives two digits or more: `812 B`, `116 KiB`, `9999 MiB`.
+/// Formats a size in the largest binary unit that keeps at least two digits: `812 B`, `116 KiB`, `9999 MiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
     let (shift, unit) = match bytes {
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_becomes_visible() {
+    fn sanitize_makes_control_characters_visible() {
         for (text, shown) in [
             ("plain", "plain"),
             ("\u{1b}]52;c;AAAA\u{7}", "␛]52;c;AAAA␇"),
@@ -253,12 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_join_into_one_too_wide_to_be_drawn_are_parted_and_none_is_lost() {
+    fn sanitize_splits_wide_clusters_without_loss() {
         for letter in ["\u{cf3}", "\u{1100}"] {
             let flood = letter.repeat(500);
             let shown = sanitize(&flood);
-            assert!(shown.graphemes(true).all(|cell| width(cell) <= WIDEST));
-            assert_eq!(shown.replace(BASE, ""), flood);
+            assert!(
+                shown
+                    .graphemes(true)
+                    .all(|cell| width(cell) <= MAX_GRAPHEME_WIDTH)
+            );
+            assert_eq!(shown.replace(DOTTED_CIRCLE, ""), flood);
         }
         for word in ["क्ष्म्य", "각", "ந்த்ரா"] {
             assert_eq!(sanitize(word), word);
@@ -266,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn amounts_of_bytes_have_two_digits_or_more() {
-        for (amount, said) in [
+    fn formats_sizes_with_two_digits() {
+        for (amount, expected) in [
             (0, "0 B"),
             (10_239, "10239 B"),
             (10_240, "10 KiB"),
@@ -277,12 +282,12 @@ mod tests {
             (9 << 30, "9216 MiB"),
             (10 << 30, "10 GiB"),
         ] {
-            assert_eq!(bytes(amount), said);
+            assert_eq!(bytes(amount), expected);
         }
     }
 
     #[test]
-    fn names_are_cut_in_the_middle() {
+    fn cuts_in_the_middle() {
         for (text, columns, cut) in [
             ("docs-checkout-7f3a", 18, "docs-checkout-7f3a"),
             ("docs-checkout-7f3a", 11, "docs-…-7f3a"),
@@ -293,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_short() {
+    fn formats_durations() {
         let ages = [-5, 41, 59, 60, 3_599, 3_600, 86_399, 86_400].map(age);
         assert_eq!(ages, ["0s", "41s", "59s", "1m", "59m", "1h", "23h", "1d"]);
         assert_eq!([4, 161, 3_780].map(duration), ["4s", "2m41s", "1h03m"]);
@@ -301,15 +306,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_control_character_ever_comes_out(text in any::<String>()) {
+        fn sanitize_never_emits_control_characters(text in any::<String>()) {
             let shown = sanitize(&text);
             prop_assert!(!shown.chars().any(|c| c.is_control() || is_dangerous(c)));
             prop_assert_eq!(width(&shown), shown.chars().map(columns).sum::<usize>());
-            prop_assert!(shown.graphemes(true).all(|cell| width(cell) <= WIDEST));
+            prop_assert!(shown.graphemes(true).all(|cell| width(cell) <= MAX_GRAPHEME_WIDTH));
         }
 
         #[test]
-        fn cutting_never_exceeds_the_room(text in any::<String>(), columns in 0usize..40) {
+        fn cut_text_fits(text in any::<String>(), columns in 0usize..40) {
             let text = sanitize(&text);
             prop_assert!(width(&cut_end(&text, columns)) <= columns);
             prop_assert!(width(&cut_middle(&text, columns)) <= columns);

@@ -1,23 +1,26 @@
-//! What an agent says while it works: its JSON lines, mixed with the lines of shells, as typed events, totals and readable lines.
+//! Agent transcripts: parses the JSON lines of an agent, mixed with shell output, into typed events, totals and
+//! readable lines.
 //!
-//! Everything here is tolerant: a line that is no JSON is a [`Event::Plain`] one, an unknown type is an [`Event::Other`], a
-//! missing or odd field is absent, and reading goes on. Nothing here knows where lines come from.
+//! Parsing is tolerant: a line that is not JSON is [`Event::Plain`], an unknown type is [`Event::Other`], and a
+//! missing or invalid field is absent. Independent of where the lines come from.
 
 mod event;
-mod fold;
 mod parse;
 mod readable;
 mod step;
 mod steps;
 mod tool;
+mod totals;
 
-pub use event::{Entry, Event, Outcome, RateLimit, Retry, SubAgent, Tokens, ToolResult};
-pub use fold::{Activity, Transcript};
-pub use parse::entries;
+pub use event::{
+    Event, RateLimit, Retry, SessionOutcome, StreamEvent, SubAgent, Tokens, ToolResult,
+};
+pub use parse::parse_line;
 pub use readable::{LineKind, ReadableLine, readable};
-pub use step::{AgentSoFar, Answer, Call, Step, What};
+pub use step::{Step, StepKind, SubAgentUsage, ToolAnswer, ToolCall};
 pub use steps::Steps;
 pub use tool::{Edit, ToolUse, short_path};
+pub use totals::{Activity, Transcript};
 
 #[cfg(test)]
 mod tests;

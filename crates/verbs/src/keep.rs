@@ -436,7 +436,7 @@ mod tests {
             pod: pod.into(),
             pod_uid: format!("uid of {pod}"),
             stage: Some(stage),
-            ..LogSource::of_no_pod(pod)
+            ..LogSource::without_pod(pod)
         };
         let all = [
             (source("prep", Stage::Prep), true),

@@ -67,7 +67,7 @@ impl SetStatus {
     fn write(&self, start: &Path, status: &Status) -> Result<StatusSet, VerbError> {
         let file = plan_file(self.file.as_deref(), start)?;
         let tag = self.tag.clone();
-        let tag = tag.unwrap_or_else(|| tasks::tag_in_use(&file));
+        let tag = tag.unwrap_or_else(|| tasks::current_tag_of(&file));
         let changes =
             tasks::write_status(&file, &tag, self.id.trim(), status, PATIENCE).map_err(refusal)?;
         Ok(StatusSet { file, tag, changes })
@@ -85,7 +85,7 @@ pub fn plan_file(named: Option<&Path>, start: &Path) -> Result<PathBuf, VerbErro
     tasks::nearest(&absolute).ok_or_else(|| {
         VerbError::NotFound(format!(
             "no {} in {} or above it in its repository; name one with --file, or make one with task-master init",
-            tasks::PLACES[0],
+            tasks::TASK_FILE_PATHS[0],
             absolute.display()
         ))
     })
@@ -94,7 +94,7 @@ pub fn plan_file(named: Option<&Path>, start: &Path) -> Result<PathBuf, VerbErro
 fn refusal(error: WriteError) -> VerbError {
     let sentence = error.to_string();
     match error {
-        WriteError::Locked(_) | WriteError::Restless { .. } => VerbError::Conflict(sentence),
+        WriteError::Locked(_) | WriteError::Contended { .. } => VerbError::Conflict(sentence),
         WriteError::Load(LoadError::Io { source, .. })
             if source.kind() == std::io::ErrorKind::NotFound =>
         {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use flightdeck_core::{
     log::LogLine,
     text,
-    transcript::{Answer, Call, Outcome, Step, Steps, What},
+    transcript::{SessionOutcome, Step, StepKind, Steps, ToolAnswer, ToolCall},
 };
 
 /// The steps so far, and which of them were told.
@@ -58,18 +58,18 @@ impl Timeline {
     pub(super) fn news(&mut self, over: bool) -> Vec<Told> {
         let mut news = Vec::new();
         for number in self.steps.take_changed() {
-            if !self.steps.waits(number) && self.open.remove(&number) {
+            if !self.steps.is_pending(number) && self.open.remove(&number) {
                 news.extend(self.told(number, true));
             }
         }
         while self.next < self.steps.end() {
-            let waits = self.steps.waits(self.next);
+            let waits = self.steps.is_pending(self.next);
             // A shell's output may grow as long as nothing follows it.
             let grows = self.next + 1 == self.steps.end()
                 && self
                     .steps
                     .get(self.next)
-                    .is_some_and(|step| matches!(step.what, What::Output { .. }));
+                    .is_some_and(|step| matches!(step.what, StepKind::Output { .. }));
             if !over && (grows || (waits && !self.eager)) {
                 break;
             }
@@ -127,7 +127,7 @@ impl Told {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.answer_alone {
-            if let What::Call(call) = &self.step.what {
+            if let StepKind::Call(call) = &self.step.what {
                 lines.push(format!("◂ {}", head(call)));
                 end_of(call, &mut lines);
             }
@@ -139,37 +139,37 @@ impl Told {
     }
 }
 
-fn words(what: &What, lines: &mut Vec<String>) {
+fn words(what: &StepKind, lines: &mut Vec<String>) {
     let mut all = |mark: &str, text: &str| {
         let text = text.trim_matches('\n').lines();
         lines.extend(text.map(|line| format!("{mark}{line}")));
     };
     match what {
-        What::Session { id, model } => {
+        StepKind::Session { id, model } => {
             let id = id.iter().map(|id| id.chars().take(8).collect());
             let parts: Vec<String> = id.chain(model.clone()).collect();
             all("● ", &format!("session {}", parts.join(" ")));
         }
-        What::Text { text } => all("", text),
-        What::Thinking { text } if text.is_empty() => all("· ", "thought"),
-        What::Thinking { text } | What::Notice { text } => all("· ", text),
-        What::Prompt { text } => all("› ", text),
-        What::Call(call) => {
+        StepKind::Text { text } => all("", text),
+        StepKind::Thinking { text } if text.is_empty() => all("· ", "thought"),
+        StepKind::Thinking { text } | StepKind::Notice { text } => all("· ", text),
+        StepKind::Prompt { text } => all("› ", text),
+        StepKind::Call(call) => {
             all("▸ ", &head(call));
             end_of(call, lines);
         }
-        What::Output { lines: output } => lines.extend(output.iter().cloned()),
-        What::Trouble { text, details } => {
+        StepKind::Output { lines: output } => lines.extend(output.iter().cloned()),
+        StepKind::Trouble { text, details } => {
             all("✗ ", text);
             all("  ", details);
         }
-        What::End(outcome) => all(if outcome.failed() { "✗ " } else { "✓ " }, &end(outcome)),
-        What::Raw { line, .. } => all("", line),
+        StepKind::End(outcome) => all(if outcome.failed() { "✗ " } else { "✓ " }, &end(outcome)),
+        StepKind::Raw { line, .. } => all("", line),
     }
 }
 
 /// `Write  docs/task-2/task.md  +118 -2`
-fn head(call: &Call) -> String {
+fn head(call: &ToolCall) -> String {
     let added = call.tool.added.map(|added| format!("  +{added}"));
     let removed = call.tool.removed.filter(|removed| *removed > 0);
     let line = [
@@ -181,7 +181,7 @@ fn head(call: &Call) -> String {
 }
 
 /// How a call ended, where that says more than the call.
-fn end_of(call: &Call, lines: &mut Vec<String>) {
+fn end_of(call: &ToolCall, lines: &mut Vec<String>) {
     if let Some(why) = &call.denied {
         let first = why.lines().next().unwrap_or_default();
         lines.push(format!("  ✗ refused: {first}"));
@@ -198,11 +198,11 @@ fn end_of(call: &Call, lines: &mut Vec<String>) {
     }
 }
 
-fn first_line(answer: &Answer) -> &str {
+fn first_line(answer: &ToolAnswer) -> &str {
     answer.text.trim().lines().next().unwrap_or("failed")
 }
 
-fn end(outcome: &Outcome) -> String {
+fn end(outcome: &SessionOutcome) -> String {
     let how = if outcome.failed() {
         format!("failed: {}", outcome.subtype)
     } else {
@@ -235,7 +235,7 @@ mod tests {
     fn told(eager: bool, lines: &[(i64, &str)]) -> Vec<String> {
         let mut timeline = Timeline::new(eager, None);
         let mut told = Vec::new();
-        let source = Arc::new(LogSource::of_no_pod("agent"));
+        let source = Arc::new(LogSource::without_pod("agent"));
         for (second, text) in lines {
             timeline.add(&LogLine {
                 source: Arc::clone(&source),
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_is_told() {
         let mut timeline = Timeline::new(false, Some(Timestamp::from_second(5).unwrap()));
-        let source = Arc::new(LogSource::of_no_pod("agent"));
+        let source = Arc::new(LogSource::without_pod("agent"));
         for (second, text) in [(1, "old"), (6, CALL), (7, "new"), (8, "newer")] {
             timeline.add(&LogLine {
                 source: Arc::clone(&source),

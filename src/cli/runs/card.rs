@@ -6,7 +6,7 @@ use flightdeck_core::{
     resources::Usage,
     runs::{
         Run,
-        estimate::{Earlier, estimate},
+        estimate::{FinishedRun, estimate},
     },
     text,
 };
@@ -15,7 +15,7 @@ use flightdeck_core::{
 const LABEL: usize = 12;
 
 /// The lines of a run's card; `earlier` are runs that have ended.
-pub(super) fn lines(run: &Run, earlier: &[Earlier], now: Timestamp) -> Vec<String> {
+pub(super) fn lines(run: &Run, earlier: &[FinishedRun], now: Timestamp) -> Vec<String> {
     let status = &run.status;
     let mut facts: Vec<(&str, String)> = Vec::new();
     let mut say = |label, value: Option<String>| {
@@ -72,7 +72,7 @@ fn used(usage: &Usage, budget: Option<&str>) -> String {
 }
 
 /// `2m41s, usually about 12m (3 earlier runs)`
-fn took(run: &Run, earlier: &[Earlier], now: Timestamp) -> Option<String> {
+fn took(run: &Run, earlier: &[FinishedRun], now: Timestamp) -> Option<String> {
     let time = |at: &Option<String>| at.as_deref()?.parse::<Timestamp>().ok();
     let began = time(&run.status.started_at)?;
     let until = if run.ended() {
@@ -82,7 +82,7 @@ fn took(run: &Run, earlier: &[Earlier], now: Timestamp) -> Option<String> {
     };
     let took = text::duration(until.duration_since(began).as_secs().max(0));
     let usually = estimate(run, earlier.iter()).map(|usual| {
-        let runs = text::count(usual.from, "earlier run");
+        let runs = text::count(usual.sample_size, "earlier run");
         format!(", usually about {} ({runs})", text::age(usual.seconds))
     });
     Some(format!("{took}{}", usually.unwrap_or_default()))

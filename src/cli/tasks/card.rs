@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::open::Opened;
 use flightdeck_core::{
-    tasks::{Dependencies, Link, Stop, Task},
+    tasks::{BranchEnd, Dependencies, DependencyNode, Task},
     text,
 };
 
@@ -95,7 +95,7 @@ impl Card {
         }
     }
 
-    fn links(&mut self, head: &str, links: Vec<Link>) {
+    fn links(&mut self, head: &str, links: Vec<DependencyNode>) {
         if links.is_empty() {
             return;
         }
@@ -104,7 +104,7 @@ impl Card {
         for link in links.into_iter().take(LINKS) {
             let indent = "  ".repeat(link.depth + 1);
             let shown = match link.stop {
-                Some(Stop::Shown) => " (see above)",
+                Some(BranchEnd::Repeated) => " (see above)",
                 _ => "",
             };
             self.line(&format!(

@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::open::Opened;
-use flightdeck_core::tasks::{self, Complexity, Dependencies, Link, Status, TagSummary, Task};
+use flightdeck_core::tasks::{
+    self, Complexity, Dependencies, DependencyNode, Status, TagSummary, Task,
+};
 
 /// What the objects of one answer are made from.
 pub struct View<'a> {
@@ -75,7 +77,7 @@ impl<'a> View<'a> {
             .into_iter()
             .map(|task| task.id.clone())
             .collect();
-        let waiting = tasks::waiting(tag);
+        let waiting = tasks::open_dependencies(tag);
         let open = |status: &Status| {
             matches!(
                 status,
@@ -138,7 +140,7 @@ impl<'a> View<'a> {
 
     pub fn whole(&self, id: &str, parent: Option<&'a Task>, task: &'a Task) -> WholeTask<'a> {
         let links = Dependencies::new(self.opened.tag());
-        let view = |links: Vec<Link>| links.into_iter().map(LinkView::from).collect();
+        let view = |links: Vec<DependencyNode>| links.into_iter().map(LinkView::from).collect();
         WholeTask {
             task: self.found(id, task),
             parent: parent.map(|parent| parent.id.as_str()),
@@ -165,8 +167,8 @@ impl From<Complexity> for ComplexityView {
     }
 }
 
-impl From<Link> for LinkView {
-    fn from(link: Link) -> Self {
+impl From<DependencyNode> for LinkView {
+    fn from(link: DependencyNode) -> Self {
         Self {
             why: link.why(),
             depth: link.depth,

@@ -132,7 +132,7 @@ fn chosen(file: &TaskFile, path: &Path, asked: Option<&str>) -> Result<Option<us
         });
         return found.map(Some);
     }
-    let name = tasks::tag_in_use(path);
+    let name = tasks::current_tag_of(path);
     if let Some(at) = position(&name) {
         return Ok(Some(at));
     }

@@ -41,7 +41,7 @@ pub async fn old_run(scene: &Scene, name: &str) {
             "apiVersion": "orchestrator.io/v1", "kind": "DocsRun", "name": name, "uid": run.uid(), "controller": true,
         });
         let owners = if n == 2 { json!([]) } else { json!([owner]) };
-        let kept = naming::kept_name(&format!("{name}-old-{n}"));
+        let kept = naming::log_archive_name(&format!("{name}-old-{n}"));
         let map = json!({ "metadata": { "name": kept, "ownerReferences": owners } });
         let map = serde_json::from_value(map).unwrap();
         maps.create(&PostParams::default(), &map).await.unwrap();
@@ -62,7 +62,7 @@ pub async fn retried(scene: &Scene, name: &str) -> Vec<usize> {
     let maps: Api<ConfigMap> = scene.api();
     let mut left = Vec::new();
     for n in 0..4 {
-        let kept = naming::kept_name(&format!("{name}-old-{n}"));
+        let kept = naming::log_archive_name(&format!("{name}-old-{n}"));
         if maps.get_opt(&kept).await.unwrap().is_some() {
             left.push(n);
         }

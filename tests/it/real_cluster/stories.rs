@@ -227,8 +227,8 @@ async fn is_kept(place: &Place, run: &Value, number: usize) -> Result<(), String
     let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
     let kept = format!(
         "{}={},{}={uid}",
-        naming::LABEL_KEPT,
-        naming::KEPT_LOG,
+        naming::LABEL_ARCHIVE,
+        naming::ARCHIVED_LOG,
         naming::LABEL_RUN_UID
     );
     let maps: Api<ConfigMap> = place.api();

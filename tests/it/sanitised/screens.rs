@@ -263,7 +263,7 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
     let now = console.model.now;
     let signals = Signals {
         last_at: Some(now),
-        at_work: Some((words("tool at work"), now)),
+        running_tool: Some((words("tool at work"), now)),
         repeated: Some(Repeated {
             what: words("repeated call"),
             times: 9,
@@ -283,7 +283,7 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
         )
     };
     let waits = Signals {
-        waits_for: Some(words("what it waits for")),
+        waiting_for: Some(words("what it waits for")),
         ..Signals::default()
     };
     let limited = Signals {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::world::{Entry, RunId, World};
-use flightdeck_core::runs::health::{self, Facts, Finding, Pod, Thresholds};
+use flightdeck_core::runs::health::{self, Facts, Finding, PodState, Thresholds};
 
 /// What was found last.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,7 +36,7 @@ impl Health {
                 cost_micro_usd: entry.usage().cost_micro_usd,
                 thresholds,
             };
-            self.due = self.due.into_iter().chain(health::due(&facts)).min();
+            self.due = self.due.into_iter().chain(health::next_check(&facts)).min();
             let findings = health::findings(&facts);
             let known = self.of(id);
             for finding in &findings {
@@ -65,10 +65,10 @@ impl Health {
     }
 }
 
-fn pod(entry: &Entry, present: bool) -> Pod<'_> {
+fn pod(entry: &Entry, present: bool) -> PodState<'_> {
     match &entry.trouble {
-        Some(why) => Pod::Held(why),
-        None if present => Pod::Running,
-        None => Pod::Absent,
+        Some(why) => PodState::Blocked(why),
+        None if present => PodState::Running,
+        None => PodState::Absent,
     }
 }

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 
 use crate::{
     model::Model,
-    world::{Earlier, World},
+    world::{FinishedRun, World},
 };
 
 /// Runs that have ended, as the ledger and the cluster know them. What is on the screen is newer than what was kept of it.
 #[must_use]
-pub fn ended(world: &World) -> Vec<Earlier> {
-    let mut ended: Vec<Earlier> = world
+pub fn ended(world: &World) -> Vec<FinishedRun> {
+    let mut ended: Vec<FinishedRun> = world
         .runs
         .iter()
-        .filter_map(|(_, entry)| Earlier::of(&entry.run))
+        .filter_map(|(_, entry)| FinishedRun::of(&entry.run))
         .collect();
     let here: HashSet<&str> = world.runs.iter().map(|(id, _)| id.as_str()).collect();
     let kept = world.earlier.iter();
@@ -67,8 +67,8 @@ mod tests {
 
     const LABEL: &str = "own";
 
-    fn earlier(uid: &str, finished: &str, repository: &str, cost: i64) -> Earlier {
-        Earlier {
+    fn earlier(uid: &str, finished: &str, repository: &str, cost: i64) -> FinishedRun {
+        FinishedRun {
             uid: uid.into(),
             kind: RunKind::Docs,
             repository: Some(repository.into()),

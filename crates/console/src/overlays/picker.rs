@@ -80,7 +80,7 @@ impl Picker {
         let mut test = filter.test(&[]);
         let rows = self.items.iter().enumerate();
         let rows =
-            rows.filter(|(_, item)| test.keeps(&[("label", &item.label), ("note", &item.note)]));
+            rows.filter(|(_, item)| test.matches(&[("label", &item.label), ("note", &item.note)]));
         self.list.set_rows(rows.map(|(at, _)| at).collect());
         self.list.select_at(0);
     }

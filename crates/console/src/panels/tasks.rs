@@ -21,7 +21,7 @@ use crate::{
     world::{Loaded, Plan, PlanError, RunId, Runs, TaskId},
 };
 use flightdeck_core::{
-    tasks::{Priority, Query, Status, Task},
+    tasks::{Priority, Status, Task, TaskFilter},
     text,
 };
 
@@ -47,10 +47,10 @@ impl Tasks {
             self.list.set_rows(Vec::new());
             return;
         };
-        let mut query = Query::parse(self.filter.field.text());
+        let mut query = TaskFilter::parse(self.filter.field.text());
         // What is half typed says nothing yet, and unfolds nothing.
         let filtered = !query.is_empty();
-        let mut keeps = |id: &str, task: &Task| query.keeps(id, task, plan.is_ready(id));
+        let mut keeps = |id: &str, task: &Task| query.matches(id, task, plan.is_ready(id));
         let mut tasks: Vec<&Task> = plan.tasks().iter().collect();
         self.order.sort(&mut tasks, plan);
         let mut rows = Vec::with_capacity(tasks.len());
@@ -199,7 +199,7 @@ pub fn columns(model: &Model) -> Vec<Offer> {
         priorities.push(task.priority.as_str());
         statuses.extend(task.subtasks.iter().map(|subtask| subtask.status.as_str()));
     }
-    Query::COLUMNS
+    TaskFilter::COLUMNS
         .iter()
         .map(|column| Offer {
             name: column.name,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tokio::task::spawn_blocking;
 
 use crate::world::Progress;
-use flightdeck_core::runs::{Run, estimate::Earlier};
+use flightdeck_core::runs::{Run, estimate::FinishedRun};
 use flightdeck_host::{
     ledger::{Ledger, LedgerError, Retention, Totals},
     settings::LedgerSettings,
@@ -79,7 +79,7 @@ pub(super) async fn files(ledger: Option<Ledger>, run: &str) -> Option<BTreeMap<
 }
 
 /// What runs took and cost that have ended.
-pub(super) async fn earlier(ledger: Option<Ledger>) -> Vec<Earlier> {
+pub(super) async fn earlier(ledger: Option<Ledger>) -> Vec<FinishedRun> {
     let Some(ledger) = ledger else {
         return Vec::new();
     };
@@ -88,9 +88,9 @@ pub(super) async fn earlier(ledger: Option<Ledger>) -> Vec<Earlier> {
     entries
         .filter_map(|entry| {
             let cost = entry.usage().map_or(0, |usage| usage.cost_micro_usd);
-            Some(Earlier {
+            Some(FinishedRun {
                 cost_micro_usd: cost,
-                ..Earlier::of(&entry.run)?
+                ..FinishedRun::of(&entry.run)?
             })
         })
         .collect()

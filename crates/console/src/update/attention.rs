@@ -16,9 +16,9 @@ pub(super) fn look(model: &mut Model, effects: &mut Effects) -> bool {
         .health
         .look(&model.world, &model.settings.health, model.now);
     for (id, finding) in news {
-        let entry = model.world.runs.get(&id).filter(|_| finding.needs_you);
+        let entry = model.world.runs.get(&id).filter(|_| finding.needs_action);
         if let Some(entry) = entry.filter(|entry| own(model, entry)) {
-            tell(model, entry, "needs you", &finding.sentence, effects);
+            tell(model, entry, "needs you", &finding.message, effects);
         }
     }
     before != model.health

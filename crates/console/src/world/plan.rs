@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::TaskId;
-use flightdeck_core::tasks::{self, Complexity, DocumentSet, Task, TaskFile, Waits};
+use flightdeck_core::tasks::{self, Complexity, DocumentSet, OpenDependency, Task, TaskFile};
 
 /// Why there is no plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Plan {
     ready: HashSet<TaskId>,
     complexity: HashMap<TaskId, Complexity>,
     documents: HashMap<TaskId, DocumentSet>,
-    waits: HashMap<TaskId, Vec<Waits>>,
+    waits: HashMap<TaskId, Vec<OpenDependency>>,
     /// Where a task is: its place in the tag, and that of the subtask.
     index: HashMap<TaskId, (usize, Option<usize>)>,
 }
@@ -67,7 +67,7 @@ impl Plan {
                 .iter()
                 .map(|task| task.id.clone())
                 .collect();
-            waits = tasks::waiting(tag);
+            waits = tasks::open_dependencies(tag);
         }
         Self {
             path,
@@ -143,7 +143,7 @@ impl Plan {
     }
 
     /// What a task waits for.
-    pub fn waits(&self, id: &str) -> &[Waits] {
+    pub fn waits(&self, id: &str) -> &[OpenDependency] {
         self.waits.get(id).map_or(&[], Vec::as_slice)
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunSpec, RunStatus, format};
 
-/// An implementation run: the agent implements one task on a branch of its own.
+/// Spec of an implementation run: the agent implements one task on its own branch.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "orchestrator.io",
@@ -18,7 +18,7 @@ use super::{RunSpec, RunStatus, format};
     category = "flightdeck",
     derive = "Default",
     derive = "PartialEq",
-    doc = "A run in which an agent implements one task of a Task Master plan.",
+    doc = "CodeRun is a run in which an agent implements one task of a Task Master plan.",
     printcolumn = r#"{"name":"Task","type":"string","jsonPath":".spec.taskId"}"#,
     printcolumn = r#"{"name":"Service","type":"string","jsonPath":".spec.service"}"#,
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
@@ -39,13 +39,13 @@ pub struct CodeRunSpec {
         regex(pattern = format::NAME)
     )]
     pub task_id: String,
-    /// The service the task belongs to: names the workspace. A DNS label.
+    /// Service that the task belongs to; names the workspace. A DNS label.
     #[schemars(
         length(min = 1, max = 63),
         regex(pattern = format::LABEL)
     )]
     pub service: String,
-    /// Repository that holds the task's documents, when it is not the one being changed.
+    /// Repository with the documents of the task, if it is not the one being changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = format::REPOSITORY))]
     pub docs_repository_url: Option<String>,
@@ -60,10 +60,10 @@ pub struct CodeRunSpec {
     /// Continue the agent's previous session instead of starting a new one.
     #[serde(default)]
     pub continue_session: bool,
-    /// Replace the agent's memory file from an earlier attempt.
+    /// Replace the agent's memory file of an earlier attempt.
     #[serde(default)]
     pub overwrite_memory: bool,
-    /// What every run has.
+    /// Fields common to all runs.
     #[serde(flatten)]
     pub run: RunSpec,
 }

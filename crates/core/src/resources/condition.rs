@@ -1,4 +1,4 @@
-//! Conditions, as Kubernetes writes them.
+//! Conditions, as in `metav1.Condition`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ impl From<bool> for ConditionStatus {
     }
 }
 
-/// One aspect of a run's state.
+/// A condition of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
@@ -28,14 +28,14 @@ pub struct Condition {
     pub reason: String,
     #[serde(default)]
     pub message: String,
-    /// RFC 3339; moves only when `status` flips.
+    /// RFC 3339; changes only with `status`.
     #[serde(default)]
     pub last_transition_time: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
 
-/// Puts `new` among `conditions`, keeping the old transition time unless the status flipped.
+/// Adds or replaces a condition. Keeps the transition time unless the status changed.
 pub fn set_condition(conditions: &mut Vec<Condition>, mut new: Condition) {
     match conditions.iter_mut().find(|old| old.r#type == new.r#type) {
         Some(old) => {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn transition_time_moves_only_on_a_flip() {
+    fn transition_time_changes_with_status() {
         let mut conditions = vec![];
         set_condition(&mut conditions, ready(false, "t1"));
         set_condition(&mut conditions, ready(false, "t2"));

@@ -1,4 +1,4 @@
-//! The definitions of both kinds: the schemas of the types, with the [rules](super::rules) put where they stand.
+//! The CRDs: schemas derived from the types, plus the validation [rules](super::rules).
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{CodeRun, DocsRun, Kind, rules::RULES};
 
-/// The definition of a kind, as a cluster is given it.
+/// Returns the CRD of a kind.
 #[must_use]
 pub fn definition(kind: Kind) -> CustomResourceDefinition {
     let mut definition = match kind {
@@ -28,7 +28,7 @@ pub fn definition(kind: Kind) -> CustomResourceDefinition {
     definition
 }
 
-/// The schema of a kind's `spec`, as JSON.
+/// Returns the schema of `spec` as JSON.
 pub(super) fn spec(kind: Kind) -> Value {
     let definition = serde_json::to_value(definition(kind)).unwrap_or_default();
     let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
@@ -46,7 +46,7 @@ fn add_rules(kind: Kind, spec: &mut JSONSchemaProps) {
             rules.push(ValidationRule {
                 rule: rule.cel(),
                 message: Some(rule.message.to_owned()),
-                // Where the rule stands says the field, but for the spec's own rules.
+                // For rules on a field the path is implied.
                 field_path: rule.at.is_empty().then(|| format!(".{}", rule.field)),
                 ..ValidationRule::default()
             });
@@ -54,7 +54,7 @@ fn add_rules(kind: Kind, spec: &mut JSONSchemaProps) {
     }
 }
 
-/// The schema of a field, or with `[]` behind its name that of the items of a list.
+/// Returns the schema of a field, or with the suffix `[]` that of its items.
 fn below<'a>(schema: &'a mut JSONSchemaProps, part: &str) -> Option<&'a mut JSONSchemaProps> {
     let properties = schema.properties.as_mut()?;
     let Some(list) = part.strip_suffix("[]") else {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunSpec, RunStatus, format};
 
-/// A documentation run: the agent writes `task.md`, `prompt.md`, `design-spec.md` and `acceptance-criteria.md` for each task.
+/// Spec of a documentation run: the agent writes `task.md`, `prompt.md`, `design-spec.md` and
+/// `acceptance-criteria.md` for each task.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "orchestrator.io",
@@ -18,7 +19,7 @@ use super::{RunSpec, RunStatus, format};
     category = "flightdeck",
     derive = "Default",
     derive = "PartialEq",
-    doc = "A run in which an agent writes the documents of tasks of a Task Master plan.",
+    doc = "DocsRun is a run in which an agent writes the documents of tasks of a Task Master plan.",
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Stage","type":"string","jsonPath":".status.stage"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
@@ -33,7 +34,7 @@ use super::{RunSpec, RunStatus, format};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DocsRunSpec {
-    /// Top-level task ids to document. Always written out; an empty list never means "all".
+    /// Top-level task ids to document. Never empty.
     #[schemars(
         length(min = 1, max = 500),
         inner(
@@ -43,7 +44,7 @@ pub struct DocsRunSpec {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub task_ids: Vec<String>,
-    /// What every run has.
+    /// Fields common to all runs.
     #[serde(flatten)]
     pub run: RunSpec,
 }

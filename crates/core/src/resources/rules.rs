@@ -1,43 +1,43 @@
-//! The rules of a spec that no schema keyword can say: across fields, and against what identifies a run being changed.
+//! Validation rules that a schema cannot express: across fields, and on updates of immutable fields.
 //!
-//! Each row says its rule twice: in CEL, for API servers (evaluated from Kubernetes 1.25 on, with `fieldPath` from 1.28), and
-//! as a function, for everything of ours that meets a spec first. A test holds the two against each other.
+//! Each rule is written twice: in CEL for API servers (Kubernetes 1.25 or later, with `fieldPath` from 1.28), and as
+//! a function for validation before a request is sent. A test checks that both agree.
 
 use serde_json::Value;
 
 use super::Kind;
 
-/// One rule.
+/// A validation rule.
 pub struct Rule {
-    /// The kind it is for; `None`: both.
+    /// Kind that the rule applies to; `None` for all.
     pub kind: Option<Kind>,
-    /// Where it stands in the schema, below `spec`: a field, `field[].field` for one of the items of a list, or nothing for the spec itself.
+    /// Location in the schema, below `spec`: a field, `field[].field` for list items, or empty for the spec itself.
     pub at: &'static str,
-    /// The field it blames, a direct one of `spec`.
+    /// Top-level field reported in the error.
     pub field: &'static str,
-    /// `{field}` stands for [`Self::field`].
+    /// `{field}` is replaced by [`Self::field`].
     cel: &'static str,
-    /// What holds, said to whoever broke it; follows the field's name.
+    /// Error message, which follows the field name.
     pub message: &'static str,
-    /// Whether a spec keeps it: the field, the spec, and the spec as it was when this is a change.
+    /// Whether a spec satisfies the rule, given the field, the spec, and the old spec on update.
     holds: fn(&str, &Value, Option<&Value>) -> bool,
 }
 
 impl Rule {
-    /// The rule in CEL.
+    /// Returns the rule in CEL.
     #[must_use]
     pub fn cel(&self) -> String {
         self.cel.replace("{field}", self.field)
     }
 
-    /// Whether `spec` keeps it; `old` is the spec before, when this is a change.
+    /// Whether `spec` satisfies the rule; `old` is the previous spec on update.
     #[must_use]
     pub fn holds(&self, spec: &Value, old: Option<&Value>) -> bool {
         (self.holds)(self.field, spec, old)
     }
 }
 
-/// Names that an agent's environment may not set: they steer programs, or are how a stage is told what to do.
+/// Variables that the environment of an agent must not set: they affect other programs, or configure the stages.
 const RESERVED: [&str; 7] = [
     "PATH",
     "HOME",
@@ -47,32 +47,32 @@ const RESERVED: [&str; 7] = [
     "SSH_FILES",
     "TERMINATION_MESSAGE_PATH",
 ];
-/// Beginnings of such names.
+/// Prefixes of reserved variables.
 const RESERVED_PREFIXES: [&str; 4] = ["LD_", "GIT_", "FLIGHTDECK_", "FD_"];
 
-const FIXED: &str = "is fixed when a run is created; launch another run";
-const GROWS: &str = "only grows";
-const BRANCH: &str = "is not a name git takes for a branch";
-const CREDENTIALS: &str = "must not hold a user name, password or token";
-const IS_RESERVED: &str = "sets a reserved variable (PATH, HOME, LD_*, GIT_*, FLIGHTDECK_*, FD_*, or one that tells a stage where its files are)";
+const IMMUTABLE: &str = "is immutable; launch another run";
+const NON_DECREASING: &str = "cannot decrease";
+const BRANCH: &str = "is not a valid branch name";
+const CREDENTIALS: &str = "must not contain a user name, password or token";
+const IS_RESERVED: &str = "sets a reserved variable (PATH, HOME, LD_*, GIT_*, FLIGHTDECK_*, FD_*, or a file location of a stage)";
 
-/// Every rule.
+/// All rules.
 pub const RULES: &[Rule] = &[
-    fixed(None, "repositoryUrl"),
-    fixed(None, "sourceBranch"),
-    fixed(None, "workingDirectory"),
-    fixed(None, "tag"),
-    fixed(None, "agent"),
-    fixed(Some(Kind::Docs), "taskIds"),
-    fixed(Some(Kind::Code), "taskId"),
-    fixed(Some(Kind::Code), "service"),
-    fixed_with_its_absence(None, "targetBranch"),
-    fixed_with_its_absence(None, "githubUser"),
-    fixed_with_its_absence(Some(Kind::Code), "docsRepositoryUrl"),
-    fixed_with_its_absence(Some(Kind::Code), "docsProjectDirectory"),
-    fixed_with_its_absence(Some(Kind::Code), "docsBranch"),
-    grows("contextVersion"),
-    grows("cancelVersion"),
+    immutable(None, "repositoryUrl"),
+    immutable(None, "sourceBranch"),
+    immutable(None, "workingDirectory"),
+    immutable(None, "tag"),
+    immutable(None, "agent"),
+    immutable(Some(Kind::Docs), "taskIds"),
+    immutable(Some(Kind::Code), "taskId"),
+    immutable(Some(Kind::Code), "service"),
+    immutable_optional(None, "targetBranch"),
+    immutable_optional(None, "githubUser"),
+    immutable_optional(Some(Kind::Code), "docsRepositoryUrl"),
+    immutable_optional(Some(Kind::Code), "docsProjectDirectory"),
+    immutable_optional(Some(Kind::Code), "docsBranch"),
+    non_decreasing("contextVersion"),
+    non_decreasing("cancelVersion"),
     branch(None, "sourceBranch"),
     branch(None, "targetBranch"),
     branch(Some(Kind::Code), "docsBranch"),
@@ -83,7 +83,7 @@ pub const RULES: &[Rule] = &[
         at: "",
         field: "docsRepositoryUrl",
         cel: "has(self.docsRepositoryUrl) || !(has(self.docsProjectDirectory) || has(self.docsBranch))",
-        message: "is missing, so that docsProjectDirectory and docsBranch mean nothing",
+        message: "is required with docsProjectDirectory or docsBranch",
         holds: |_, spec, _| {
             spec.get("docsRepositoryUrl").is_some()
                 || spec.get("docsProjectDirectory").is_none() && spec.get("docsBranch").is_none()
@@ -94,7 +94,7 @@ pub const RULES: &[Rule] = &[
         at: "",
         field: "tasksRevision",
         cel: "self.contextVersion > oldSelf.contextVersion || has(self.tasksRevision) == has(oldSelf.tasksRevision) && (!has(self.tasksRevision) || self.tasksRevision == oldSelf.tasksRevision)",
-        message: "changes only together with a higher contextVersion",
+        message: "can change only with a higher contextVersion",
         holds: |field, spec, old| {
             old.is_none_or(|old| {
                 number(spec, "contextVersion") > number(old, "contextVersion")
@@ -107,7 +107,7 @@ pub const RULES: &[Rule] = &[
         at: "",
         field: "promptModification",
         cel: "self.promptMode != 'replace' || has(self.promptModification)",
-        message: "is missing; promptMode replace needs it",
+        message: "is required with promptMode replace",
         holds: |field, spec, _| spec["promptMode"] != "replace" || spec.get(field).is_some(),
     },
     Rule {
@@ -115,7 +115,7 @@ pub const RULES: &[Rule] = &[
         at: "",
         field: "context",
         cel: "!has(oldSelf.context) || has(self.context) && oldSelf.context.all(o, self.context.exists(n, n.filename == o.filename))",
-        message: "keeps every file it had",
+        message: "cannot drop files",
         holds: |field, spec, old| {
             items(old, field).all(|old| file(spec, &old["filename"]).is_some())
         },
@@ -125,7 +125,7 @@ pub const RULES: &[Rule] = &[
         at: "context[].content",
         field: "context",
         cel: "self == oldSelf",
-        message: "keeps every file as it was; add another",
+        message: "cannot change files; add another",
         holds: |field, spec, old| {
             items(old, field).all(|old| {
                 file(spec, &old["filename"]).is_none_or(|new| new["content"] == old["content"])
@@ -137,7 +137,7 @@ pub const RULES: &[Rule] = &[
         at: "env",
         field: "env",
         cel: "self.all(name, size(name) <= 128 && name.matches('^[A-Za-z_][A-Za-z0-9_]*$'))",
-        message: "has a name that is not one of a variable (letters, digits and underscores, at most 128)",
+        message: "has an invalid variable name (letters, digits and underscores, at most 128)",
         holds: |_, spec, _| names(spec).all(is_variable),
     },
     Rule {
@@ -164,7 +164,7 @@ pub const RULES: &[Rule] = &[
         at: "",
         field: "envFromSecrets",
         cel: "!has(self.env) || !has(self.envFromSecrets) || self.envFromSecrets.all(secret, !(secret.name in self.env))",
-        message: "sets a variable that env sets too",
+        message: "sets a variable that env also sets",
         holds: |field, spec, _| {
             let mut secrets = items(Some(spec), field);
             secrets.all(|secret| !names(spec).any(|name| secret["name"] == name))
@@ -172,45 +172,46 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// What identifies a run, in a field that is always there.
-const fn fixed(kind: Option<Kind>, field: &'static str) -> Rule {
+/// An immutable required field.
+const fn immutable(kind: Option<Kind>, field: &'static str) -> Rule {
     Rule {
         kind,
         at: field,
         field,
         cel: "self == oldSelf",
-        message: FIXED,
+        message: IMMUTABLE,
         holds: unchanged,
     }
 }
 
-/// What identifies a run, in a field that may be absent: a rule of the field itself is not asked when it comes or goes.
-const fn fixed_with_its_absence(kind: Option<Kind>, field: &'static str) -> Rule {
+/// An immutable optional field. The rule is on the spec, because rules on a field are not evaluated when it is added
+/// or removed.
+const fn immutable_optional(kind: Option<Kind>, field: &'static str) -> Rule {
     Rule {
         kind,
         at: "",
         field,
         cel: "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
-        message: FIXED,
+        message: IMMUTABLE,
         holds: unchanged,
     }
 }
 
-const fn grows(field: &'static str) -> Rule {
+const fn non_decreasing(field: &'static str) -> Rule {
     Rule {
         kind: None,
         at: field,
         field,
         cel: "self >= oldSelf",
-        message: GROWS,
+        message: NON_DECREASING,
         holds: |field, spec, old| old.is_none_or(|old| number(spec, field) >= number(old, field)),
     }
 }
 
-/// What `git check-ref-format` refuses and a pattern without look-ahead cannot.
+/// The part of `git check-ref-format` that a pattern without look-ahead cannot express.
 #[expect(
     clippy::case_sensitive_file_extension_comparisons,
-    reason = "git compares so"
+    reason = "git is case-sensitive here"
 )]
 const fn branch(kind: Option<Kind>, field: &'static str) -> Rule {
     Rule {
@@ -230,7 +231,7 @@ const fn branch(kind: Option<Kind>, field: &'static str) -> Rule {
     }
 }
 
-/// Specs are shown, listed and logged; a credential in one would be too.
+/// Specs are listed and logged, so they must not contain credentials.
 const fn without_credentials(kind: Option<Kind>, field: &'static str) -> Rule {
     Rule {
         kind,
@@ -253,7 +254,7 @@ const fn without_credentials(kind: Option<Kind>, field: &'static str) -> Rule {
 
 fn unchanged(field: &str, spec: &Value, old: Option<&Value>) -> bool {
     old.is_none_or(|old| match (spec.get(field), old.get(field)) {
-        // The lists that are fixed are sets: their order says nothing.
+        // Immutable lists are sets, so order is irrelevant.
         (Some(Value::Array(new)), Some(Value::Array(old))) => {
             new.len() == old.len() && old.iter().all(|item| new.contains(item))
         }
@@ -261,7 +262,7 @@ fn unchanged(field: &str, spec: &Value, old: Option<&Value>) -> bool {
     })
 }
 
-/// Both versions have a default, so that only a malformed spec has no number.
+/// Both versions have a default; only a malformed spec has no number.
 fn number(spec: &Value, field: &str) -> i64 {
     let default = i64::from(field == "contextVersion");
     spec[field].as_i64().unwrap_or(default)
@@ -291,7 +292,7 @@ fn is_variable(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether an agent's environment may not set this variable.
+/// Whether an agent environment must not set this variable.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)

@@ -1,4 +1,4 @@
-//! What both kinds of run ask for.
+//! Spec fields common to all runs.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::format;
 
-/// The part of a spec that both kinds share.
+/// Spec fields common to all runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSpec {
-    /// What is cloned: an HTTPS or SSH URL, or (embedded cluster only) a path.
+    /// Repository to clone: an HTTPS or SSH URL, or (embedded cluster only) a path.
     #[schemars(length(min = 1, max = 2048), regex(pattern = format::REPOSITORY))]
     pub repository_url: String,
-    /// The branch that is cloned; also the base of the pull request.
+    /// Branch to clone; also the base of the pull request.
     #[schemars(
         length(min = 1, max = 255),
         regex(pattern = format::BRANCH)
     )]
     pub source_branch: String,
-    /// The branch the agent's work is pushed to. Default `docs/<run>` or `feature/task-<id>-<run>`.
+    /// Branch to push to. Defaults to `docs/<run>` or `feature/task-<id>-<run>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 255),
@@ -33,42 +33,42 @@ pub struct RunSpec {
     pub working_directory: String,
     /// Task Master tag that the task ids belong to.
     #[serde(default = "master")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = format::PARTS))]
+    #[schemars(length(min = 1, max = 255), regex(pattern = format::SAFE_PATH))]
     pub tag: String,
-    /// What pre-flight verified. Absent on a hand-made run: nothing is then claimed about its tasks.
+    /// Plan that pre-flight verified. If absent (a hand-made run), prep does not verify the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_revision: Option<TasksRevision>,
-    /// The agent, by the name it has in the settings.
+    /// Name of the agent in the settings.
     #[serde(default = "claude")]
     #[schemars(length(min = 1, max = 63), regex(pattern = format::NAME))]
     pub agent: String,
-    /// Model name, handed to the agent as it is. Empty for an agent without one.
+    /// Model name, passed to the agent unchanged. Empty for an agent without a model.
     #[serde(default)]
     #[schemars(length(max = 128), regex(pattern = format::WORD))]
     pub model: String,
-    /// Whose Git credentials prep and publish use.
+    /// GitHub user whose credentials prep and publish use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 39), regex(pattern = format::USER))]
     pub github_user: Option<String>,
-    /// Which tools the agent gets.
+    /// Tools available to the agent.
     #[serde(default)]
     pub tool_config: ToolPreset,
-    /// Tools served inside the pod, beyond the preset.
+    /// Additional tools served inside the pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128), regex(pattern = format::LINE)))]
     pub local_tools: Vec<String>,
-    /// Tools served outside the pod, beyond the preset.
+    /// Additional tools served outside the pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128), regex(pattern = format::LINE)))]
     pub remote_tools: Vec<String>,
-    /// Environment of the agent stage only.
+    /// Environment variables of the agent stage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 64,
         "additionalProperties" = { "type": "string", "maxLength": 4096 }
     ))]
     pub env: BTreeMap<String, String>,
-    /// Environment of the agent stage, from Secrets.
+    /// Environment variables of the agent stage, from Secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env_from_secrets: Vec<SecretEnv>,
@@ -76,47 +76,47 @@ pub struct RunSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32768))]
     pub prompt_modification: Option<String>,
-    /// Whether the extra instructions follow the prompt or stand in its place.
+    /// Whether the extra instructions are appended to the prompt or replace it.
     #[serde(default)]
     pub prompt_mode: PromptMode,
-    /// Context added after the launch; entries are never removed.
+    /// Context added after launch. Entries cannot be removed or changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["filename"]))]
     pub context: Vec<ContextFile>,
-    /// Raised by a retry or by added context: a new attempt of a finished run. Only grows.
+    /// Version of the context. A retry or added context increases it, which starts a new attempt. Cannot decrease.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub context_version: i32,
-    /// Stops every attempt up to this `contextVersion`; 0 stops none. Only grows.
+    /// Cancels all attempts up to this `contextVersion`; 0 cancels none. Cannot decrease.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub cancel_version: i32,
-    /// Keep status but start nothing, as in a Job.
+    /// Do not create Jobs, as in a Job.
     #[serde(default)]
     pub suspend: bool,
-    /// Docs runs: write documents that exist already once more.
+    /// Docs runs: rewrite existing documents.
     #[serde(default)]
     pub overwrite: bool,
-    /// Most US dollars the agent may spend, as a decimal number.
+    /// Maximum cost of the agent in US dollars, as a decimal number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), regex(pattern = format::DOLLARS))]
+    #[schemars(length(max = 16), regex(pattern = format::USD_AMOUNT))]
     pub budget_usd: Option<String>,
-    /// Most turns the agent may take.
+    /// Maximum number of agent turns.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_turns: Option<i32>,
-    /// Seconds a stage's pod may run, at most 30 days. Default 4 h for docs, 2 h for code.
+    /// Maximum duration of a stage in seconds, up to 30 days. Defaults to 4 h for docs and 2 h for code.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_592_000))]
     pub deadline_seconds: Option<i64>,
-    /// Times the agent stage is tried again by itself; it costs money, so the default is 0.
+    /// Number of automatic retries of the agent stage. Retries cost money, so the default is 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub retries: i32,
-    /// Refused checks that a person chose to pass.
+    /// Failed pre-flight checks that a person overrode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preflight_override: Option<PreflightOverride>,
-    /// Seconds after its end at which the controller may delete the run. Absent: never.
+    /// Seconds after completion until the controller may delete the run. If absent, the run is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<i64>,
@@ -169,46 +169,46 @@ impl Default for RunSpec {
     }
 }
 
-/// The exact `tasks.json` that pre-flight compared with the remote.
+/// The `tasks.json` that pre-flight compared with the remote.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TasksRevision {
     /// Path of the file from the repository root.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = format::PARTS))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = format::SAFE_PATH))]
     pub path: String,
-    /// Git object id of the file's content: what prep compares.
+    /// Git blob id of the file, which prep verifies.
     #[schemars(length(max = 64), regex(pattern = format::OBJECT_ID))]
     pub blob: String,
-    /// The commit it was seen at; for information, later commits that leave the file alone are fine.
+    /// Commit at verification time. For information only: later commits may leave the file unchanged.
     #[schemars(length(max = 64), regex(pattern = format::OBJECT_ID))]
     pub commit: String,
 }
 
-/// How many tools an agent gets.
+/// Preset of tools for the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolPreset {
-    /// The agent's own tools alone.
+    /// Only the agent's built-in tools.
     Minimal,
-    /// The usual set.
+    /// The default set.
     #[default]
     Default,
-    /// Everything that is configured.
+    /// All configured tools.
     Advanced,
 }
 
-/// What extra instructions do to the prompt.
+/// How extra instructions are combined with the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptMode {
-    /// They follow it.
+    /// Append to the prompt.
     #[default]
     Append,
-    /// They stand in its place.
+    /// Replace the prompt.
     Replace,
 }
 
-/// One environment variable of the agent, taken from a Secret.
+/// An environment variable of the agent, from a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretEnv {
@@ -216,14 +216,14 @@ pub struct SecretEnv {
     #[schemars(length(min = 1, max = 128), regex(pattern = format::VARIABLE))]
     pub name: String,
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = format::OBJECT))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = format::OBJECT_NAME))]
     pub secret_name: String,
     /// Key within the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = format::KEY))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = format::SECRET_KEY))]
     pub secret_key: String,
 }
 
-/// A file of context that a person added to a run.
+/// A context file added to a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContextFile {
     /// `context-v<n>.md`.
@@ -237,16 +237,16 @@ pub struct ContextFile {
     pub content: String,
 }
 
-/// Who passed which refused checks, and why.
+/// Override of failed pre-flight checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreflightOverride {
-    /// Ids of the checks.
+    /// Ids of the overridden checks.
     #[schemars(length(min = 1, max = 32), inner(length(max = 63)))]
     pub checks: Vec<String>,
-    /// The person's reason.
+    /// Reason for the override.
     #[schemars(length(min = 1, max = 1024))]
     pub reason: String,
-    /// The person.
+    /// User who overrode the checks.
     #[schemars(length(max = 256))]
     pub by: String,
 }

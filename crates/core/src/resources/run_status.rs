@@ -1,16 +1,16 @@
-//! What the controller reports of a run.
+//! Status that the controller reports.
 //!
-//! Strings are free of enums here: an older CRD must never refuse a status that a newer controller writes.
+//! Phases and reasons are strings, not enums: an older CRD must not reject a status from a newer controller.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
-use super::{Condition, Newer};
+use super::{Condition, UnknownFields};
 
-/// Status of either kind.
+/// Status of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-// The derived functions read and write the known fields; the traits below add what is unknown.
+// The derived functions handle the known fields; the impls below add the unknown ones.
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct RunStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Cancelled`.
@@ -19,34 +19,34 @@ pub struct RunStatus {
     /// `prep`, `agent` or `publish`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// Why the run is in its phase, in CamelCase.
+    /// Reason for the phase, in CamelCase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The same as a sentence.
+    /// Explanation of the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Every Job made for this run, oldest first; the last 20.
+    /// Jobs of this run, oldest first; the last 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
-    /// The `contextVersion` this status speaks of.
+    /// The `contextVersion` that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_context_version: Option<i32>,
     /// Job of the current stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_name: Option<String>,
-    /// ConfigMap with the run's files.
+    /// ConfigMap with the files of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_map_name: Option<String>,
-    /// PersistentVolumeClaim the stages share.
+    /// PersistentVolumeClaim that the stages share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_name: Option<String>,
-    /// Branch the work is pushed to, resolved once.
+    /// Branch that is pushed, resolved once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// Commit that was pushed.
+    /// Pushed commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Commit that was cloned: the base of the diff.
+    /// Cloned commit, the base of the diff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_commit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,10 +56,10 @@ pub struct RunStatus {
     /// Documents of a docs run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
-    /// The agent's session, for continuing it.
+    /// Session id of the agent, to continue the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// What the agent used; written once, when its stage ends.
+    /// Token usage and cost, written once when the agent stage ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// RFC 3339.
@@ -70,40 +70,43 @@ pub struct RunStatus {
     pub finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// True once the work was published (or nothing was left to do).
+    /// True once the work was published, or there was nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_completed: Option<bool>,
     /// `TasksVerified`, `ConfigReady`, `WorkspaceReady`, `Prepared`, `AgentFinished`, `PullRequestReady`, `Finished`, `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// What a newer version wrote, carried along.
+    /// Fields written by a newer version, preserved on write.
     #[serde(skip)]
-    pub newer: Newer,
+    pub unknown_fields: UnknownFields,
 }
 
 impl<'de> Deserialize<'de> for RunStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let whole = Value::deserialize(deserializer)?;
-        let newer = Newer::of(&whole);
+        let unknown_fields = UnknownFields::of(&whole);
         let known = Self::deserialize(whole).map_err(D::Error::custom)?;
-        Ok(Self { newer, ..known })
+        Ok(Self {
+            unknown_fields,
+            ..known
+        })
     }
 }
 
 impl Serialize for RunStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.newer.is_empty() {
+        if self.unknown_fields.is_empty() {
             return Self::serialize(self, serializer);
         }
         let known = Self::serialize(self, serde_json::value::Serializer);
         let mut whole = known.map_err(serde::ser::Error::custom)?;
-        self.newer.put_back(&mut whole);
+        self.unknown_fields.merge_into(&mut whole);
         whole.serialize(serializer)
     }
 }
 
-/// One Job of one stage.
+/// An attempt at a stage: one Job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Attempt {
@@ -124,7 +127,7 @@ pub struct Attempt {
     pub finished_at: Option<String>,
 }
 
-/// Documents of a docs run, counted in the commit that was judged.
+/// Documents of a docs run, counted in the validated commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Documents {
@@ -136,14 +139,14 @@ pub struct Documents {
     pub missing: Vec<String>,
 }
 
-/// What an agent used.
+/// Token usage and cost of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Usage {
     pub input_tokens: i64,
     pub output_tokens: i64,
     pub cache_read_tokens: i64,
-    /// Millionths of a US dollar: a float would not survive a round trip.
+    /// Millionths of a US dollar; a float would not survive a round trip.
     pub cost_micro_usd: i64,
     pub turns: i64,
 }

@@ -1,4 +1,4 @@
-//! The definitions and [`validate`] say the same, and an API server takes the definitions.
+//! [`validate`] and the CRDs agree, and an API server accepts the CRDs.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// A spec that is sound, with `changes` merged into it.
+/// Returns a valid spec with `changes` merged into it.
 fn spec(kind: Kind, changes: &Value) -> Value {
     let mut spec = json!({
         "repositoryUrl": "https://github.com/acme/shop.git",
@@ -29,7 +29,7 @@ fn spec(kind: Kind, changes: &Value) -> Value {
     spec
 }
 
-/// The values a rule of the definition is asked about: (`self`, `oldSelf`), correlated as an API server does.
+/// Returns the (`self`, `oldSelf`) pairs that a rule is evaluated on, correlated as an API server does.
 fn scoped<'a>(
     at: &str,
     new: &'a Value,
@@ -63,8 +63,8 @@ fn scoped<'a>(
     pairs
 }
 
-/// Whether an API server finds the rule kept.
-fn kept_by_cel(rule: &Rule, program: &cel::Program, new: &Value, old: Option<&Value>) -> bool {
+/// Whether an API server would accept the spec.
+fn satisfies_cel(rule: &Rule, program: &cel::Program, new: &Value, old: Option<&Value>) -> bool {
     let text = rule.cel();
     let is_transition = text.contains("oldSelf");
     scoped(rule.at, new, old).into_iter().all(|(new, old)| {
@@ -83,7 +83,7 @@ fn kept_by_cel(rule: &Rule, program: &cel::Program, new: &Value, old: Option<&Va
     })
 }
 
-/// What is changed of a sound spec, what it was changed from, and the field that is blamed (none: it is taken).
+/// Changes to a valid spec, the old changes on update, and the invalid field (`None` if valid).
 type Row = (Kind, Value, Option<Value>, Option<&'static str>);
 
 fn rows() -> Vec<Row> {
@@ -98,7 +98,7 @@ fn rows() -> Vec<Row> {
         (Code, json!({}), None, None),
         (Docs, json!({}), none(), None),
         (Code, json!({}), none(), None),
-        // What identifies a run.
+        // Immutable fields.
         (
             Docs,
             json!({ "repositoryUrl": "https://github.com/acme/other" }),
@@ -170,7 +170,7 @@ fn rows() -> Vec<Row> {
             Some(json!({ "docsRepositoryUrl": "https://github.com/acme/docs" })),
             Some("docsProjectDirectory"),
         ),
-        // What may change.
+        // Mutable fields.
         (
             Docs,
             json!({ "model": "haiku", "retries": 1, "suspend": true, "prompt": "x" }),
@@ -216,7 +216,7 @@ fn rows() -> Vec<Row> {
             Some(json!({ "tasksRevision": revision("a") })),
             None,
         ),
-        // Context is only ever added to.
+        // Context is append-only.
         (Docs, files(&[file("context-v2.md", "a")]), none(), None),
         (
             Docs,
@@ -242,7 +242,7 @@ fn rows() -> Vec<Row> {
             Some(files(&[file("a.md", "a")])),
             Some("context"),
         ),
-        // Across fields.
+        // Rules across fields.
         (
             Docs,
             json!({ "promptMode": "replace" }),
@@ -273,7 +273,7 @@ fn rows() -> Vec<Row> {
             None,
             None,
         ),
-        // The environment.
+        // Environment.
         (
             Docs,
             json!({ "env": { "NODE_ENV": "production", "_x1": "" } }),
@@ -297,7 +297,7 @@ fn rows() -> Vec<Row> {
             None,
             Some("envFromSecrets"),
         ),
-        // Addresses without credentials.
+        // Addresses with credentials.
         (
             Docs,
             json!({ "repositoryUrl": "ssh://git@github.com/acme/shop" }),
@@ -384,7 +384,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn the_rules_in_cel_and_our_own_say_the_same_of_every_row() {
+fn cel_and_rust_rules_agree() {
     let mut broken = vec![false; RULES.len()];
     let compile = |rule: &Rule| {
         let text = rule.cel();
@@ -400,20 +400,20 @@ fn the_rules_in_cel_and_our_own_say_the_same_of_every_row() {
             let ours = rule.holds(&new, old.as_ref());
             assert_eq!(
                 ours,
-                kept_by_cel(rule, &programs[at], &new, old.as_ref()),
+                satisfies_cel(rule, &programs[at], &new, old.as_ref()),
                 "{}\n{new}\n{old:?}",
                 rule.cel()
             );
             broken[at] |= !ours;
         }
-        let faults = validate(kind, &new, old.as_ref())
+        let errors = validate(kind, &new, old.as_ref())
             .err()
-            .map_or_else(Vec::new, |invalid| invalid.faults);
-        let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+            .map_or_else(Vec::new, |invalid| invalid.errors);
+        let fields: Vec<&str> = errors.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(
             fields,
             blamed.into_iter().collect::<Vec<_>>(),
-            "{new}\n{old:?}\n{faults:?}"
+            "{new}\n{old:?}\n{errors:?}"
         );
     }
     for (rule, broken) in RULES.iter().zip(broken) {
@@ -422,14 +422,14 @@ fn the_rules_in_cel_and_our_own_say_the_same_of_every_row() {
 }
 
 #[test]
-fn what_a_schema_refuses_is_said_in_words() {
+fn schema_errors_are_readable() {
     use Kind::{Code, Docs};
     let long = "x".repeat(256);
-    for (kind, change, sentence) in [
+    for (kind, change, message) in [
         (
             Docs,
             json!({ "sourceBranch": "a b" }),
-            "spec.sourceBranch is \"a b\", which is not a name git takes for a branch",
+            "spec.sourceBranch is \"a b\", which is not a valid branch name",
         ),
         (
             Docs,
@@ -474,22 +474,22 @@ fn what_a_schema_refuses_is_said_in_words() {
         (
             Docs,
             json!({ "sourceBranch": long }),
-            "spec.sourceBranch has 256 characters; at most 255 fit",
+            "spec.sourceBranch has 256 characters; must have at most 255",
         ),
         (
             Docs,
             json!({ "repositoryUrl": "ext::sh -c touch% x" }),
-            "spec.repositoryUrl is not the address of a repository",
+            "spec.repositoryUrl is not a repository address",
         ),
         (
             Docs,
             json!({ "repositoryUrl": "--upload-pack=x" }),
-            "spec.repositoryUrl is not the address",
+            "spec.repositoryUrl is not a repository address",
         ),
         (
             Docs,
             json!({ "repositoryUrl": "../origin" }),
-            "spec.repositoryUrl is not the address",
+            "spec.repositoryUrl is not a repository address",
         ),
         (
             Docs,
@@ -509,28 +509,28 @@ fn what_a_schema_refuses_is_said_in_words() {
         (
             Docs,
             json!({ "tag": "../x" }),
-            "spec.tag is \"../x\", which is not a path of names",
+            "spec.tag is \"../x\", which is not a path without",
         ),
         (
             Docs,
             json!({ "model": "--danger" }),
-            "spec.model is \"--danger\", which is not one word",
+            "spec.model is \"--danger\", which is not a word",
         ),
         (
             Docs,
             json!({ "githubUser": "a/b" }),
-            "spec.githubUser is \"a/b\", which is not the name of a user",
+            "spec.githubUser is \"a/b\", which is not a user name",
         ),
         (Docs, json!({ "taskIds": [] }), "spec.taskIds is empty"),
         (
             Docs,
             json!({ "taskIds": ["1", "1"] }),
-            "spec.taskIds names \"1\" twice",
+            "spec.taskIds contains \"1\" twice",
         ),
         (
             Docs,
             json!({ "taskIds": vec!["1"; 501] }),
-            "spec.taskIds has 501 items; at most 500 fit",
+            "spec.taskIds has 501 items; must have at most 500",
         ),
         (
             Docs,
@@ -540,17 +540,17 @@ fn what_a_schema_refuses_is_said_in_words() {
         (
             Code,
             json!({ "service": "Shop" }),
-            "spec.service is \"Shop\", which is not a name of small letters",
+            "spec.service is \"Shop\", which is not a name of lower-case letters",
         ),
         (
             Docs,
             json!({ "contextVersion": 0 }),
-            "spec.contextVersion is 0; at least 1 is needed",
+            "spec.contextVersion is 0; must be at least 1",
         ),
         (
             Docs,
             json!({ "retries": 11 }),
-            "spec.retries is 11; at most 10 is allowed",
+            "spec.retries is 11; must be at most 10",
         ),
         (
             Docs,
@@ -560,17 +560,17 @@ fn what_a_schema_refuses_is_said_in_words() {
         (
             Docs,
             json!({ "toolConfig": "all" }),
-            "spec.toolConfig is \"all\", not one of minimal, default, advanced",
+            "spec.toolConfig is \"all\"; must be one of minimal, default, advanced",
         ),
         (
             Docs,
             json!({ "budgetUsd": "lots" }),
-            "spec.budgetUsd is \"lots\", which is not a number of US dollars",
+            "spec.budgetUsd is \"lots\", which is not an amount in US dollars",
         ),
         (
             Docs,
             json!({ "env": { "TOKEN": "s3cret".repeat(1000) } }),
-            "spec.env.TOKEN has 6000 characters; at most 4096 fit",
+            "spec.env.TOKEN has 6000 characters; must have at most 4096",
         ),
         (
             Docs,
@@ -585,16 +585,16 @@ fn what_a_schema_refuses_is_said_in_words() {
         (
             Docs,
             json!({ "context": [{ "filename": "a.md", "content": "" }, { "filename": "a.md", "content": "" }] }),
-            "spec.context names \"a.md\" twice",
+            "spec.context contains \"a.md\" twice",
         ),
         (
             Docs,
             json!({ "tasksRevision": { "path": "/etc", "blob": "x", "commit": "y" } }),
-            "spec.tasksRevision.path is \"/etc\", which is not a path of names",
+            "spec.tasksRevision.path is \"/etc\", which is not a path without",
         ),
     ] {
-        let said = validate(kind, &spec(kind, &change), None).expect_err(&change.to_string());
-        assert!(said.to_string().contains(sentence), "{sentence}\n{said}");
+        let error = validate(kind, &spec(kind, &change), None).expect_err(&change.to_string());
+        assert!(error.to_string().contains(message), "{message}\n{error}");
     }
     for directory in [
         ".",
@@ -615,15 +615,15 @@ fn what_a_schema_refuses_is_said_in_words() {
 }
 
 #[test]
-fn no_sentence_repeats_a_secret() {
+fn messages_never_repeat_secrets() {
     for change in [
         json!({ "repositoryUrl": "https://ada:s3cret@github.com/acme/shop" }),
         json!({ "repositoryUrl": "s3cret\u{7}" }),
         json!({ "env": { "PATH": "s3cret", "A B": "s3cret" } }),
         json!({ "env": { "A": ["s3cret"] } }),
     ] {
-        let said = validate(Kind::Docs, &spec(Kind::Docs, &change), None).unwrap_err();
-        assert!(!said.to_string().contains("s3cret"), "{said}");
+        let error = validate(Kind::Docs, &spec(Kind::Docs, &change), None).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 }
 
@@ -640,7 +640,7 @@ fn walk<'a>(path: &str, schema: &'a Value, see: &mut impl FnMut(&str, &'a Value)
 }
 
 #[test]
-fn every_text_and_list_of_a_spec_has_a_limit_and_every_pattern_its_words() {
+fn spec_fields_are_bounded_and_described() {
     for kind in [Kind::Docs, Kind::Code] {
         walk("spec", &definition::spec(kind), &mut |path, schema| {
             match schema["type"].as_str() {
@@ -655,10 +655,12 @@ fn every_text_and_list_of_a_spec_has_a_limit_and_every_pattern_its_words() {
             }
             if let Some(pattern) = schema["pattern"].as_str() {
                 assert!(
-                    format::WORDS.iter().any(|(known, _)| *known == pattern),
+                    format::DESCRIPTIONS
+                        .iter()
+                        .any(|(known, _)| *known == pattern),
                     "{path}: {pattern}"
                 );
-                // RE2 knows neither; and Perl's classes mean other characters to Go than to us.
+                // RE2 supports neither, and Perl classes differ between Go and Rust.
                 assert!(
                     !pattern.contains("(?") && !pattern.contains(r"\s") && !pattern.contains(r"\w"),
                     "{path}: {pattern}"
@@ -669,7 +671,7 @@ fn every_text_and_list_of_a_spec_has_a_limit_and_every_pattern_its_words() {
 }
 
 #[test]
-fn every_rule_stands_in_the_definitions_where_it_can_be_asked() {
+fn crds_contain_every_rule() {
     for kind in [Kind::Docs, Kind::Code] {
         let mut found = 0;
         let schema = definition::spec(kind);
@@ -685,7 +687,7 @@ fn every_rule_stands_in_the_definitions_where_it_can_be_asked() {
                     !message.contains('\n') && message.len() <= 2048,
                     "{message}"
                 );
-                // A rule about a change is only asked where old and new can be told to be the same: never below an atomic list.
+                // Transition rules are evaluated only where old and new values correlate, never below an atomic list.
                 if rule["rule"].as_str().unwrap().contains("oldSelf") && path.contains("[]") {
                     assert_eq!(path, ".context[].content");
                 }
@@ -708,12 +710,12 @@ fn every_rule_stands_in_the_definitions_where_it_can_be_asked() {
     }
 }
 
-/// What the rules may cost at most, as `k8s.io/apiextensions-apiserver` estimates it when a definition is applied: 10 million
-/// for a rule (times how often it is asked in one object), 100 million for a definition. The estimate of cel-go, rounded up:
-/// 1 for each operation, a tenth of the longer side's length for what reads a text, that times a quarter of the expression's
-/// length for `matches`; a comprehension multiplies what is inside by the most items there can be; a map's keys count as empty.
+/// CEL cost limits of `k8s.io/apiextensions-apiserver`, estimated when a CRD is applied: 10 million per rule (times
+/// its evaluations per object), 100 million per CRD. The estimate follows cel-go, rounded up: 1 per operation, a
+/// tenth of the longer operand for string reads, times a quarter of the expression length for `matches`. A
+/// comprehension multiplies its body by the maximum item count; map keys count as empty.
 #[test]
-fn what_the_rules_cost_stays_far_below_what_an_api_server_allows() {
+fn cel_cost_is_within_limits() {
     let spec = definition::spec(Kind::Code);
     let most = |pointer: &str| -> u64 {
         let value = spec
@@ -725,7 +727,7 @@ fn what_the_rules_cost_stays_far_below_what_an_api_server_allows() {
     let mut total = 0;
     for rule in RULES {
         let text = rule.cel();
-        // Each word and sign of the rule counted as an operation: more than there are.
+        // Counts each token as an operation, which overestimates.
         let operations = text.split_whitespace().count() as u64 * 4 + 10;
         let cost = match (rule.at, rule.field) {
             ("", "context") => {
@@ -771,12 +773,12 @@ fn what_the_rules_cost_stays_far_below_what_an_api_server_allows() {
 }
 
 #[test]
-fn what_a_newer_version_wrote_is_no_fault() {
-    let newer = json!({ "sandbox": { "kind": "gvisor" }, "preflightOverride": null });
+fn accepts_fields_of_newer_versions() {
+    let unknown_fields = json!({ "sandbox": { "kind": "gvisor" }, "preflightOverride": null });
     validate(
         Kind::Docs,
-        &spec(Kind::Docs, &newer),
-        Some(&spec(Kind::Docs, &newer)),
+        &spec(Kind::Docs, &unknown_fields),
+        Some(&spec(Kind::Docs, &unknown_fields)),
     )
     .unwrap();
 }

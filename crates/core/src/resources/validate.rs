@@ -1,7 +1,7 @@
-//! What is wrong with a spec, in words for a person: its schema and its rules, before an API server is asked.
+//! Validates a spec against its schema and rules, with readable messages.
 //!
-//! An API server says the same with less care for the reader; one that is older than its rules, or embedded, may not say
-//! all of it. So verbs ask before they write, and the controller before it makes anything.
+//! An API server performs the same checks with less readable messages, and an older or embedded one may skip some.
+//! Verbs therefore validate before they write, and the controller before it creates objects.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,33 +17,33 @@ use super::{
     rules::{RULES, Rule},
 };
 
-/// Longest value that a sentence repeats, in characters.
-const SHOWN: usize = 60;
+/// Maximum length of a value repeated in a message, in characters.
+const VALUE_LIMIT: usize = 60;
 
-/// Everything wrong with a spec: at least one fault.
+/// An invalid spec: one or more field errors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Invalid {
-    pub faults: Vec<Fault>,
+pub struct InvalidSpec {
+    pub errors: Vec<FieldError>,
 }
 
-/// One thing that is wrong.
+/// An invalid field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
-    /// Below `spec`: `sourceBranch`, `context[1].filename`.
+pub struct FieldError {
+    /// Path below `spec`: `sourceBranch`, `context[1].filename`.
     pub field: String,
-    /// What is wrong; follows the field's name.
+    /// Message, which follows the field name.
     pub message: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "spec.{} {}", self.field, self.message)
     }
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.faults.iter().enumerate() {
+        for (at, fault) in self.errors.iter().enumerate() {
             let separator = if at == 0 { "" } else { "; " };
             write!(f, "{separator}{fault}")?;
         }
@@ -54,7 +54,7 @@ impl fmt::Display for Invalid {
 static SPECS: LazyLock<[Value; 2]> =
     LazyLock::new(|| [Kind::Docs, Kind::Code].map(definition::spec));
 static PATTERNS: LazyLock<BTreeMap<&str, (Regex, &str)>> = LazyLock::new(|| {
-    let compiled = format::WORDS.iter().filter_map(|(pattern, words)| {
+    let compiled = format::DESCRIPTIONS.iter().filter_map(|(pattern, words)| {
         Regex::new(pattern)
             .ok()
             .map(|regex| (*pattern, (regex, *words)))
@@ -62,34 +62,34 @@ static PATTERNS: LazyLock<BTreeMap<&str, (Regex, &str)>> = LazyLock::new(|| {
     compiled.collect()
 });
 
-/// Judges the `spec` of a run, and the change when `old` is what it was. Nulls count as absent; fields that are not known are
-/// passed over. Values of the environment are never repeated.
-pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), Invalid> {
+/// Validates a `spec`, and on update the change from `old`. Nulls count as absent, unknown fields are ignored.
+/// Messages never repeat environment values.
+pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), InvalidSpec> {
     let spec = without_nulls(spec);
     let old = old.map(without_nulls);
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let schema = &SPECS[usize::from(kind == Kind::Code)];
-    look(schema, &spec, "", &mut faults);
-    for fault in broken_rules(kind, &spec, old.as_ref()) {
-        // A field that the schema refuses is blamed once.
-        if faults.iter().all(|known| known.field != fault.field) {
-            faults.push(fault);
+    check_value(schema, &spec, "", &mut errors);
+    for fault in rule_errors(kind, &spec, old.as_ref()) {
+        // Report each field once; the schema error is more specific.
+        if errors.iter().all(|known| known.field != fault.field) {
+            errors.push(fault);
         }
     }
-    if faults.is_empty() {
+    if errors.is_empty() {
         Ok(())
     } else {
-        Err(Invalid { faults })
+        Err(InvalidSpec { errors })
     }
 }
 
-/// What a spec, or the change from `old`, breaks of the rules that no schema keyword can say.
-pub fn broken_rules(kind: Kind, spec: &Value, old: Option<&Value>) -> Vec<Fault> {
+/// Returns the errors of the rules that a schema cannot express.
+pub fn rule_errors(kind: Kind, spec: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let rules = RULES
         .iter()
         .filter(|rule| rule.kind.is_none_or(|only| only == kind));
     let broken = rules.filter(|rule| !rule.holds(spec, old));
-    let fault = |rule: &Rule| Fault {
+    let fault = |rule: &Rule| FieldError {
         field: rule.field.to_owned(),
         message: rule.message.to_owned(),
     };
@@ -108,17 +108,17 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-fn look(schema: &Value, value: &Value, at: &str, faults: &mut Vec<Fault>) {
+fn check_value(schema: &Value, value: &Value, at: &str, errors: &mut Vec<FieldError>) {
     let wrong = match value {
-        Value::String(text) => text_fault(schema, text, at),
-        Value::Number(number) => number_fault(schema, number.as_f64().unwrap_or_default()),
-        Value::Array(items) => list_fault(schema, items),
-        Value::Object(map) => bounded(schema["maxProperties"].as_u64(), map.len(), "entries"),
+        Value::String(text) => string_error(schema, text, at),
+        Value::Number(number) => number_error(schema, number.as_f64().unwrap_or_default()),
+        Value::Array(items) => array_error(schema, items),
+        Value::Object(map) => limit_error(schema["maxProperties"].as_u64(), map.len(), "entries"),
         Value::Bool(_) | Value::Null => None,
     };
-    let wrong = mistyped(schema, value).or(wrong);
+    let wrong = type_error(schema, value).or(wrong);
     if let Some(message) = wrong {
-        faults.push(Fault {
+        errors.push(FieldError {
             field: at.to_owned(),
             message,
         });
@@ -136,7 +136,7 @@ fn look(schema: &Value, value: &Value, at: &str, faults: &mut Vec<Fault>) {
             let required = schema["required"].as_array().into_iter().flatten();
             for name in required.filter_map(Value::as_str) {
                 if !map.contains_key(name) {
-                    faults.push(Fault {
+                    errors.push(FieldError {
                         field: below(name),
                         message: "is missing".to_owned(),
                     });
@@ -145,20 +145,20 @@ fn look(schema: &Value, value: &Value, at: &str, faults: &mut Vec<Fault>) {
             for (name, child) in map {
                 let known = schema["properties"].get(name);
                 if let Some(schema) = known.or_else(|| schema.get("additionalProperties")) {
-                    look(schema, child, &below(name), faults);
+                    check_value(schema, child, &below(name), errors);
                 }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                look(&schema["items"], item, &format!("{at}[{index}]"), faults);
+                check_value(&schema["items"], item, &format!("{at}[{index}]"), errors);
             }
         }
         _ => {}
     }
 }
 
-fn mistyped(schema: &Value, value: &Value) -> Option<String> {
+fn type_error(schema: &Value, value: &Value) -> Option<String> {
     let wanted = schema["type"].as_str()?;
     let fits = match wanted {
         "object" => value.is_object(),
@@ -171,12 +171,12 @@ fn mistyped(schema: &Value, value: &Value) -> Option<String> {
     (!fits).then(|| format!("is not of type {wanted}"))
 }
 
-fn text_fault(schema: &Value, text: &str, at: &str) -> Option<String> {
+fn string_error(schema: &Value, text: &str, at: &str) -> Option<String> {
     let length = text.chars().count();
     if text.is_empty() && schema["minLength"].as_u64() > Some(0) {
         return Some("is empty".to_owned());
     }
-    let long = bounded(schema["maxLength"].as_u64(), length, "characters");
+    let long = limit_error(schema["maxLength"].as_u64(), length, "characters");
     if long.is_some() {
         return long;
     }
@@ -184,14 +184,17 @@ fn text_fault(schema: &Value, text: &str, at: &str) -> Option<String> {
         && !choices.iter().any(|choice| choice == text)
     {
         let choices: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
-        return Some(format!("is {text:?}, not one of {}", choices.join(", ")));
+        return Some(format!(
+            "is {text:?}; must be one of {}",
+            choices.join(", ")
+        ));
     }
     let (regex, words) = PATTERNS.get(schema["pattern"].as_str()?)?;
     if regex.is_match(text) {
         return None;
     }
-    // An address may hold a password although none should.
-    let shown = length <= SHOWN && !at.ends_with("Url");
+    // An address may contain a password.
+    let shown = length <= VALUE_LIMIT && !at.ends_with("Url");
     Some(if shown {
         format!("is {text:?}, which is not {words}")
     } else {
@@ -199,32 +202,32 @@ fn text_fault(schema: &Value, text: &str, at: &str) -> Option<String> {
     })
 }
 
-fn number_fault(schema: &Value, number: f64) -> Option<String> {
+fn number_error(schema: &Value, number: f64) -> Option<String> {
     let below = schema["minimum"].as_f64().filter(|least| number < *least);
     let above = schema["maximum"].as_f64().filter(|most| number > *most);
     match (below, above) {
-        (Some(least), _) => Some(format!("is {number}; at least {least} is needed")),
-        (_, Some(most)) => Some(format!("is {number}; at most {most} is allowed")),
+        (Some(least), _) => Some(format!("is {number}; must be at least {least}")),
+        (_, Some(most)) => Some(format!("is {number}; must be at most {most}")),
         _ => None,
     }
 }
 
-fn list_fault(schema: &Value, items: &[Value]) -> Option<String> {
+fn array_error(schema: &Value, items: &[Value]) -> Option<String> {
     if (items.len() as u64) < schema["minItems"].as_u64().unwrap_or(0) {
         return Some("is empty".to_owned());
     }
-    let many = bounded(schema["maxItems"].as_u64(), items.len(), "items");
+    let many = limit_error(schema["maxItems"].as_u64(), items.len(), "items");
     let key = schema["x-kubernetes-list-map-keys"][0].as_str();
     let set = schema["x-kubernetes-list-type"] == "set" || key.is_some();
     let mut seen = BTreeSet::new();
     many.or_else(|| {
         let mut names = items.iter().map(|item| key.map_or(item, |key| &item[key]));
         let twice = names.find(|name| set && !seen.insert(name.to_string()))?;
-        Some(format!("names {twice} twice"))
+        Some(format!("contains {twice} twice"))
     })
 }
 
-fn bounded(most: Option<u64>, count: usize, what: &str) -> Option<String> {
+fn limit_error(most: Option<u64>, count: usize, what: &str) -> Option<String> {
     let most = most.filter(|most| count as u64 > *most)?;
-    Some(format!("has {count} {what}; at most {most} fit"))
+    Some(format!("has {count} {what}; must have at most {most}"))
 }

@@ -1,31 +1,31 @@
-//! How long a run will take and what it will cost, from those that have ended. Pure.
+//! Estimates duration and cost of a run from finished runs.
 
 use jiff::Timestamp;
 
 use super::{Phase, Run, RunKind, naming};
 
-/// Runs that are looked at: the latest.
-const LATEST: usize = 10;
+/// Number of most recent runs to sample.
+const SAMPLE_LIMIT: usize = 10;
 
-/// A run that has ended, as far as it is of use for judging others.
+/// The data of a finished run that an estimate needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Earlier {
+pub struct FinishedRun {
     pub uid: String,
     pub kind: RunKind,
-    /// Value of the label that names its repository.
+    /// Value of the repository label.
     pub repository: Option<String>,
     pub agent: String,
     pub model: String,
     pub tasks: usize,
     pub succeeded: bool,
     pub finished_at: Timestamp,
-    /// From its start to its end.
+    /// Duration.
     pub seconds: i64,
     pub cost_micro_usd: i64,
 }
 
-impl Earlier {
-    /// What a run tells that has ended; `None` of one under way.
+impl FinishedRun {
+    /// Returns the data of a finished run; `None` for an active run.
     #[must_use]
     pub fn of(run: &Run) -> Option<Self> {
         let time = |at: &Option<String>| at.as_deref()?.parse::<Timestamp>().ok();
@@ -46,40 +46,43 @@ impl Earlier {
     }
 }
 
-/// What a run will take in the end.
+/// Estimated totals of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// From its start to its end.
+    /// Total duration.
     pub seconds: i64,
-    /// 0 when the earlier runs did not say.
+    /// 0 if the sampled runs have no cost.
     pub cost_micro_usd: i64,
-    /// Runs it is reckoned from.
-    pub from: usize,
+    /// Number of sampled runs.
+    pub sample_size: usize,
 }
 
-/// Reckons from runs of the same kind, agent and model that succeeded, those of the same repository where there are any: the
-/// middle of what they took for a task, times the tasks. `None` when there is no such run.
+/// Estimates from successful runs of the same kind, agent and model, preferring the same repository: the median per
+/// task, times the number of tasks. Returns `None` without such runs.
 #[must_use]
-pub fn estimate<'e>(run: &Run, earlier: impl Iterator<Item = &'e Earlier>) -> Option<Estimate> {
-    let alike = earlier.filter(|other| {
+pub fn estimate<'e>(
+    run: &Run,
+    finished: impl Iterator<Item = &'e FinishedRun>,
+) -> Option<Estimate> {
+    let similar = finished.filter(|other| {
         other.succeeded
             && other.kind == run.kind
             && other.agent == run.spec.agent
             && other.model == run.spec.model
             && other.uid != run.uid()
     });
-    let alike: Vec<&Earlier> = alike.collect();
+    let similar: Vec<&FinishedRun> = similar.collect();
     let label = run.label(naming::LABEL_REPOSITORY);
-    let own = alike
+    let own = similar
         .iter()
         .filter(|other| other.repository.as_deref() == label);
-    let own: Vec<&Earlier> = own.copied().collect();
-    let mut known = if own.is_empty() { alike } else { own };
-    known.sort_by_key(|other| std::cmp::Reverse(other.finished_at));
-    known.truncate(LATEST);
+    let own: Vec<&FinishedRun> = own.copied().collect();
+    let mut sample = if own.is_empty() { similar } else { own };
+    sample.sort_by_key(|other| std::cmp::Reverse(other.finished_at));
+    sample.truncate(SAMPLE_LIMIT);
     let tasks = run.tasks.len().max(1) as i64;
-    let middle = |value: fn(&Earlier) -> i64| {
-        let mut values: Vec<i64> = known
+    let median = |value: fn(&FinishedRun) -> i64| {
+        let mut values: Vec<i64> = sample
             .iter()
             .map(|other| value(other) / other.tasks as i64)
             .collect();
@@ -89,9 +92,9 @@ pub fn estimate<'e>(run: &Run, earlier: impl Iterator<Item = &'e Earlier>) -> Op
             .map(|value| value.saturating_mul(tasks))
     };
     Some(Estimate {
-        seconds: middle(|other| other.seconds)?,
-        cost_micro_usd: middle(|other| other.cost_micro_usd)?,
-        from: known.len(),
+        seconds: median(|other| other.seconds)?,
+        cost_micro_usd: median(|other| other.cost_micro_usd)?,
+        sample_size: sample.len(),
     })
 }
 
@@ -100,8 +103,8 @@ mod tests {
     use super::*;
     use crate::resources::{DocsRun, DocsRunSpec};
 
-    fn earlier(uid: &str, repository: &str, tasks: usize, seconds: i64) -> Earlier {
-        Earlier {
+    fn finished(uid: &str, repository: &str, tasks: usize, seconds: i64) -> FinishedRun {
+        FinishedRun {
             uid: uid.into(),
             kind: RunKind::Docs,
             repository: Some(repository.into()),
@@ -129,28 +132,28 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_judged_by_the_middle_of_those_alike_of_its_own_repository() {
-        let known = [
-            earlier("a", "own", 2, 200),
-            earlier("b", "own", 1, 300),
-            earlier("c", "own", 10, 5_000),
-            earlier("d", "other", 1, 9_999),
-            Earlier {
+    fn uses_median_of_similar_runs() {
+        let sample = [
+            finished("a", "own", 2, 200),
+            finished("b", "own", 1, 300),
+            finished("c", "own", 10, 5_000),
+            finished("d", "other", 1, 9_999),
+            FinishedRun {
                 model: "sonnet".into(),
-                ..earlier("e", "own", 1, 1)
+                ..finished("e", "own", 1, 1)
             },
-            Earlier {
+            FinishedRun {
                 succeeded: false,
-                ..earlier("f", "own", 1, 1)
+                ..finished("f", "own", 1, 1)
             },
         ];
-        let found = estimate(&run(4), known.iter()).unwrap();
-        assert_eq!((found.seconds, found.from), (1_200, 3));
+        let found = estimate(&run(4), sample.iter()).unwrap();
+        assert_eq!((found.seconds, found.sample_size), (1_200, 3));
         assert_eq!(found.cost_micro_usd, 1_200_000);
         assert_eq!(
-            estimate(&run(1), known[3..4].iter()).map(|found| found.seconds),
+            estimate(&run(1), sample[3..4].iter()).map(|found| found.seconds),
             Some(9_999),
-            "another repository is better than nothing"
+            "falls back to other repositories"
         );
         assert_eq!(estimate(&run(1), [].iter()), None);
     }

@@ -1,5 +1,5 @@
-//! What is wrong with a run under way, as far as its agent's stream, its pods and the clock tell. One detector a file, one
-//! row of [`DETECTORS`] each; all of them pure: facts in, findings out.
+//! Detects problems of active runs from the agent stream, the pods and the clock. One detector per file, one row of
+//! [`DETECTORS`] each. Detectors are pure: facts in, findings out.
 
 mod budget;
 mod limited;
@@ -21,64 +21,64 @@ pub use thresholds::Thresholds;
 
 use super::{Run, Stage};
 
-/// What is known of a run under way.
+/// Input of the detectors.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     pub now: Timestamp,
     pub run: &'a Run,
-    /// What its agent's stream says.
+    /// Extracted from the agent stream.
     pub signals: &'a Signals,
-    pub pod: Pod<'a>,
-    /// Millionths of a US dollar that it has cost so far.
+    pub pod: PodState<'a>,
+    /// Cost so far, in millionths of a US dollar.
     pub cost_micro_usd: i64,
     pub thresholds: &'a Thresholds,
 }
 
-/// How the pod of the stage under way is.
+/// State of the pod of the current stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pod<'a> {
-    /// There is none, or it is on its way.
+pub enum PodState<'a> {
+    /// Not created, or still starting.
     Absent,
-    /// It cannot start: why, as a sentence.
-    Held(&'a str),
+    /// Cannot start, with the reason.
+    Blocked(&'a str),
     Running,
 }
 
-/// Something that is wrong.
+/// A detected problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Id of the detector that found it.
+    /// Id of the detector.
     pub detector: &'static str,
-    /// What is wrong, in one sentence without a full stop. May hold remote text: sanitise before showing.
-    pub sentence: String,
-    /// Nothing goes on, or money is lost, until a person acts.
-    pub needs_you: bool,
-    /// What helps.
-    pub help: Option<Help>,
+    /// One sentence without a full stop. May contain remote text: sanitise before showing.
+    pub message: String,
+    /// Whether the run makes no progress, or wastes money, until a person acts.
+    pub needs_action: bool,
+    /// Suggested action.
+    pub remedy: Option<Remedy>,
 }
 
-/// What a person can do about it.
+/// Suggested action for a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Help {
+pub enum Remedy {
     /// Stop the run.
     Stop,
-    /// Look at the events of its pods.
+    /// Show the events of its pods.
     Events,
-    /// Look at what the agent did.
+    /// Show the agent timeline.
     Timeline,
 }
 
-/// Looks for one thing.
+/// Detects one kind of problem.
 pub struct Detector {
     pub id: &'static str,
-    /// What it looks for, for people.
+    /// Description for the help screen.
     pub about: &'static str,
     find: fn(&Facts<'_>) -> Option<Finding>,
-    /// The next moment at which it may judge otherwise though nothing happens.
+    /// Next time at which the result may change without an event.
     due: fn(&Facts<'_>) -> Option<Timestamp>,
 }
 
-/// Every detector; what it finds is shown in this order.
+/// All detectors, in display order.
 pub const DETECTORS: [Detector; 7] = [
     pod::DETECTOR,
     waiting::DETECTOR,
@@ -89,7 +89,7 @@ pub const DETECTORS: [Detector; 7] = [
     refused::DETECTOR,
 ];
 
-/// What is wrong with the run now, the worst first. Nothing is wrong with a run that has ended.
+/// Returns the problems of the run, those that need action first. Empty for finished or cancelled runs.
 #[must_use]
 pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.run.ended() || facts.run.cancelled() {
@@ -99,13 +99,13 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         .iter()
         .filter_map(|detector| (detector.find)(facts))
         .collect();
-    found.sort_by_key(|finding| !finding.needs_you);
+    found.sort_by_key(|finding| !finding.needs_action);
     found
 }
 
-/// The next moment at which [`findings`] may differ though nothing happens; always later than `facts.now`.
+/// Returns the next time at which [`findings`] may change without an event; always after `facts.now`.
 #[must_use]
-pub fn due(facts: &Facts<'_>) -> Option<Timestamp> {
+pub fn next_check(facts: &Facts<'_>) -> Option<Timestamp> {
     if facts.run.ended() || facts.run.cancelled() {
         return None;
     }
@@ -116,8 +116,8 @@ pub fn due(facts: &Facts<'_>) -> Option<Timestamp> {
 }
 
 impl Facts<'_> {
-    /// When the attempt at a stage began that is under way; `None` when that stage is not under way.
-    fn began(&self, stage: Stage) -> Option<Timestamp> {
+    /// Returns when the current attempt of a stage started; `None` if the stage is not active.
+    fn started(&self, stage: Stage) -> Option<Timestamp> {
         let attempt = self.run.status.attempts.iter().rev().find(|attempt| {
             attempt.stage == stage.as_str()
                 && attempt.context_version == self.run.spec.context_version
@@ -129,21 +129,21 @@ impl Facts<'_> {
     }
 }
 
-/// `minutes` after a moment.
+/// Returns the time `minutes` after `at`.
 fn after(at: Timestamp, minutes: u32) -> Option<Timestamp> {
     at.checked_add(SignedDuration::from_mins(minutes.into()))
         .ok()
 }
 
-/// When something that lasts since `at` has lasted another full minute.
+/// Returns when a duration since `at` completes its next full minute.
 fn next_minute(at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let minutes = now.duration_since(at).as_mins().max(0) + 1;
     at.checked_add(SignedDuration::from_mins(minutes)).ok()
 }
 
-/// When a sentence about what lasts since `at` begins to hold, and then each time it must be said anew.
-fn from_then_on(at: Timestamp, minutes: u32, now: Timestamp) -> Option<Timestamp> {
-    // 0 turns a detector off.
+/// Returns when a finding about a state since `at` first applies, or when its duration next changes.
+fn due_after(at: Timestamp, minutes: u32, now: Timestamp) -> Option<Timestamp> {
+    // 0 disables a detector.
     let begins = after(at, minutes).filter(|_| minutes > 0)?;
     if now < begins {
         Some(begins)
@@ -152,7 +152,7 @@ fn from_then_on(at: Timestamp, minutes: u32, now: Timestamp) -> Option<Timestamp
     }
 }
 
-/// For detectors that only what happens can change.
+/// For detectors that depend on events only.
 const fn never(_: &Facts<'_>) -> Option<Timestamp> {
     None
 }

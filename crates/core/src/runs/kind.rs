@@ -1,4 +1,4 @@
-//! The two kinds of run, and the documents a docs run writes.
+//! Run kinds and their capabilities, and the paths of task documents.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::naming;
 use crate::resources;
 
-/// The four documents of a task, in the order they are read.
+/// File names of the documents of a task, in reading order.
 pub const DOCUMENTS: [&str; 4] = [
     "task.md",
     "prompt.md",
@@ -159,11 +159,12 @@ impl std::fmt::Display for RunKind {
     }
 }
 
-/// Where the documents of a task live, from the project directory: those of a tag other than `master` have a folder of its name. An id or a
-/// tag that reads like a path (`../../x`) leads nowhere else: what would is written as `%2F`.
+/// Returns the directory of the documents of a task, relative to the project. Tags other than `master` have a folder
+/// of their own. Path separators and dots of an id or tag are percent-encoded, so the result stays below
+/// `.taskmaster/docs`.
 #[must_use]
 pub fn documents_directory(tag: &str, task: &str) -> String {
-    let task = part_of_path(task);
+    let task = encode_component(task);
     if tag == "master" {
         return format!(".taskmaster/docs/task-{task}");
     }
@@ -172,13 +173,13 @@ pub fn documents_directory(tag: &str, task: &str) -> String {
         .map(|part| match part {
             "" => "%".into(),
             "." | ".." => part.replace('.', "%2E"),
-            part => part_of_path(part),
+            part => encode_component(part),
         })
         .collect();
     format!(".taskmaster/docs/{}/task-{task}", tag.join("/"))
 }
 
-fn part_of_path(text: &str) -> String {
+fn encode_component(text: &str) -> String {
     let mut part = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || matches!(c, '/' | '\\') {
@@ -191,16 +192,16 @@ fn part_of_path(text: &str) -> String {
     part
 }
 
-/// Whether a task can have documents: an id, or a tag, that reads like a path names no folder.
+/// Whether a task can have documents. An id or tag that reads like a path cannot.
 #[must_use]
 pub fn can_have_documents(tag: &str, task: &str) -> bool {
-    part_of_path(task) == task
+    encode_component(task) == task
         && tag
             .split('/')
-            .all(|part| !matches!(part, "" | "." | "..") && part_of_path(part) == part)
+            .all(|part| !matches!(part, "" | "." | "..") && encode_component(part) == part)
 }
 
-/// Paths of the documents of `tasks`, from the repository root.
+/// Returns the paths of all documents of `tasks`, from the repository root.
 #[must_use]
 pub fn documents(working_directory: &str, tag: &str, tasks: &[String]) -> Vec<String> {
     let prefix = naming::directory_prefix(working_directory);
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_that_reads_like_a_path_never_becomes_one() {
+    fn encodes_path_characters_in_ids() {
         for (tag, task, directory) in [
             ("master", "3", ".taskmaster/docs/task-3"),
             (

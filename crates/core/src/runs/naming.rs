@@ -1,23 +1,24 @@
-//! Names, labels and annotations: deterministic from a run and its uid, so that creating twice is a conflict, not a double.
+//! Names, labels and annotations of Kubernetes objects. Names are deterministic, so creating an object twice is a
+//! conflict and not a duplicate.
 
 use sha2::{Digest, Sha256};
 
 use super::{RunKind, Stage};
 use crate::remote_url::{self, RemoteUrl};
 
-/// Value of `app.kubernetes.io/managed-by`, and our field manager.
+/// Value of `app.kubernetes.io/managed-by`, and field manager.
 pub const MANAGER: &str = "flightdeck";
-/// Finalizer of both kinds.
+/// Finalizer of runs.
 pub const FINALIZER: &str = "flightdeck.dev/run";
 
-/// Name of the Lease that a controller holds while it works, in the namespace of the runs.
+/// Name of the Lease that the active controller holds, in the namespace of the runs.
 pub const LEASE: &str = "flightdeck-controller";
 
 /// `app.kubernetes.io/managed-by`.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Name of the run, on everything it owns.
+/// Name of the run, on every object it owns.
 pub const LABEL_RUN: &str = "flightdeck.dev/run";
-/// Uid of the run, on everything it owns.
+/// UID of the run, on every object it owns.
 pub const LABEL_RUN_UID: &str = "flightdeck.dev/run-uid";
 /// `docs` or `code`.
 pub const LABEL_KIND: &str = "flightdeck.dev/kind";
@@ -27,24 +28,24 @@ pub const LABEL_STAGE: &str = "flightdeck.dev/stage";
 pub const LABEL_VERSION: &str = "flightdeck.dev/context-version";
 /// Attempt within stage and version, on Jobs and pods.
 pub const LABEL_ATTEMPT: &str = "flightdeck.dev/attempt";
-/// On ConfigMaps that outlive a stage's pod: what is kept ([`KEPT_LOG`]).
-pub const LABEL_KEPT: &str = "flightdeck.dev/kept";
-/// Value of [`LABEL_KEPT`] on the end of a stage's log.
-pub const KEPT_LOG: &str = "log";
-/// [`repository_label`] of the repository, on runs: which repository's console shows it.
+/// What a ConfigMap archives after the pod is gone, see [`ARCHIVED_LOG`].
+pub const LABEL_ARCHIVE: &str = "flightdeck.dev/kept";
+/// Value of [`LABEL_ARCHIVE`] for the tail of the log of a stage.
+pub const ARCHIVED_LOG: &str = "log";
+/// Repository of a run, see [`repository_label`].
 pub const LABEL_REPOSITORY: &str = "flightdeck.dev/repository";
-/// Who launched a run.
+/// User who launched the run.
 pub const ANNOTATION_LAUNCHED_BY: &str = "flightdeck.dev/launched-by";
-/// Version of the program that launched a run.
+/// Version of Flightdeck that launched the run.
 pub const ANNOTATION_LAUNCHED_FROM: &str = "flightdeck.dev/launched-from";
-/// Comma-separated names of environment variables that a container may take from the node's own environment, written as
-/// `<container>=NAME,NAME;<container>=NAME`. Only the embedded node obeys it; a real kubelet has nothing to give.
+/// Environment variables that a container inherits from the node, as `<container>=NAME,NAME;<container>=NAME`. Only
+/// the embedded node supports this annotation.
 pub const ANNOTATION_INHERIT_ENV: &str = "embedded.flightdeck.dev/inherit-env";
 
-/// Longest Job name: its pods get a suffix, and 63 is the limit of a label.
+/// Maximum length of a Job name: pods append a suffix, and labels are limited to 63 characters.
 const JOB_NAME_LIMIT: usize = 57;
 
-/// A word for labels and names: lower case, only `[a-z0-9-]`, no dash at either end, at most `limit` bytes.
+/// Returns `text` as a DNS label of at most `limit` bytes: lower case, `[a-z0-9-]`, no dash at either end.
 #[must_use]
 pub fn slug(text: &str, limit: usize) -> String {
     let mut out = String::new();
@@ -62,7 +63,7 @@ pub fn slug(text: &str, limit: usize) -> String {
     out.trim_end_matches('-').to_owned()
 }
 
-/// First `digits` hex digits of the SHA-256 of `text`.
+/// Returns the first `digits` hex digits of the SHA-256 of `text`.
 #[must_use]
 pub fn hash(text: &str, digits: usize) -> String {
     let mut hex = format!("{:x}", Sha256::digest(text.as_bytes()));
@@ -70,7 +71,8 @@ pub fn hash(text: &str, digits: usize) -> String {
     hex
 }
 
-/// Name of a new run: `docs-<topic>-<salt>` or `code-<task>-<salt>`. `salt` is what makes it unique (4 hex digits).
+/// Returns the name of a new run: `docs-<topic>-<salt>` or `code-<task>-<salt>`. `salt` (4 hex digits) makes it
+/// unique.
 #[must_use]
 pub fn run_name(kind: RunKind, topic: &str, salt: &str) -> String {
     let topic = slug(topic, 24);
@@ -81,14 +83,14 @@ pub fn run_name(kind: RunKind, topic: &str, salt: &str) -> String {
     }
 }
 
-/// The folder of a run on its workspace, relative to it. Other runs write to the same workspace, and know the names of runs to
-/// come, but no uid: what is found here was put here by the run itself.
+/// Returns the folder of a run on its workspace, relative to it. Other runs write to the same workspace and know the names of
+/// future runs, but no uid: what is in this folder was written by the run itself.
 #[must_use]
 pub fn run_directory(uid: &str) -> String {
     format!("runs/{uid}")
 }
 
-/// Default branch a run pushes to.
+/// Returns the default branch that a run pushes to.
 #[must_use]
 pub fn target_branch(kind: RunKind, run: &str, task: &str) -> String {
     match kind {
@@ -97,7 +99,7 @@ pub fn target_branch(kind: RunKind, run: &str, task: &str) -> String {
     }
 }
 
-/// `<run>-<uid8>-<rest>`: only the run's name is ever cut, never what makes the name unique.
+/// Returns `<run>-<uid8>-<rest>`. Only the name of the run is truncated, so the result stays unique.
 fn owned_name(run: &str, uid: &str, rest: &str) -> String {
     let uid8: String = uid
         .chars()
@@ -109,31 +111,31 @@ fn owned_name(run: &str, uid: &str, rest: &str) -> String {
     format!("{name}{tail}")
 }
 
-/// Name of the ConfigMap that keeps the end of a Job's log.
+/// Returns the name of the ConfigMap with the archived log of a Job.
 #[must_use]
-pub fn kept_name(job: &str) -> String {
+pub fn log_archive_name(job: &str) -> String {
     format!("{job}-log")
 }
 
-/// Name of the Job of one attempt.
+/// Returns the name of the Job of one attempt.
 #[must_use]
 pub fn job_name(run: &str, uid: &str, stage: Stage, version: i32, attempt: i32) -> String {
     owned_name(run, uid, &format!("{stage}-v{version}-{attempt}"))
 }
 
-/// Name of the ConfigMap with the files of one context version.
+/// Returns the name of the ConfigMap with the files of one context version.
 #[must_use]
 pub fn config_map_name(run: &str, uid: &str, version: i32) -> String {
     owned_name(run, uid, &format!("files-v{version}"))
 }
 
-/// Name of a docs run's own workspace.
+/// Returns the name of the workspace of a docs run.
 #[must_use]
 pub fn docs_workspace_name(run: &str, uid: &str) -> String {
     owned_name(run, uid, "workspace")
 }
 
-/// Name of the workspace that the code runs of a service and repository share.
+/// Returns the name of the workspace that the code runs of a service and repository share.
 #[must_use]
 pub fn code_workspace_name(service: &str, repository_url: &str) -> String {
     format!(
@@ -143,14 +145,14 @@ pub fn code_workspace_name(service: &str, repository_url: &str) -> String {
     )
 }
 
-/// Label value that tells repositories apart: a hash of the normalised URL.
+/// Returns the label value of a repository: a hash of its [identity](remote_url::identity).
 #[must_use]
 pub fn repository_label(url: &str) -> String {
     hash(&remote_url::identity(url), 16)
 }
 
-/// The path of a repository on its host, without `.git`; `None` for a path of the machine, and for one that a server may read as
-/// another's.
+/// Returns the path of a repository on its host, without `.git`; `None` for a local path, and for one that a server might read as
+/// a different path.
 #[must_use]
 pub fn repository_path(url: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~+:/@".contains(c);
@@ -160,16 +162,16 @@ pub fn repository_path(url: &str) -> Option<String> {
     (url.chars().all(plain) && is_repository_path(path)).then(|| path.to_owned())
 }
 
-/// Whether a path names a repository on a host in only one way.
+/// Returns whether a path has only one spelling on a host.
 #[must_use]
 pub fn is_repository_path(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~+".contains(c);
     let plain =
         |part: &str| !part.is_empty() && ![".", ".."].contains(&part) && part.chars().all(plain);
-    path.split('/').all(plain) && !path.ends_with(".git")
+    path.split('/').all(plain) && path.strip_suffix(".git").is_none()
 }
 
-/// `""` for the repository root, else the directory with a slash behind it.
+/// Returns the working directory as a path prefix: empty for the repository root, otherwise with a trailing slash.
 #[must_use]
 pub fn directory_prefix(working_directory: &str) -> String {
     let trimmed = working_directory.trim_start_matches("./").trim_matches('/');
@@ -187,7 +189,7 @@ mod tests {
     const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
 
     #[test]
-    fn the_longest_run_name_leaves_what_is_unique_whole() {
+    fn truncates_run_name_but_not_suffix() {
         let job = job_name(&"a.b".repeat(84), UID, Stage::Publish, 12, 3);
         assert!(job.len() <= JOB_NAME_LIMIT, "{job}");
         assert!(job.ends_with("-0f2c6c1e-publish-v12-3"), "{job}");
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn working_directories_become_prefixes() {
+    fn formats_directory_prefix() {
         for (directory, prefix) in [
             (".", ""),
             ("", ""),

@@ -1,6 +1,6 @@
-//! How far a run is, in one word.
+//! Phase of a run.
 
-/// The phase of a run. An unknown one from a newer controller is shown as it is, and counts as unfinished.
+/// Phase of a run. An unknown phase from a newer controller is shown as is, and counts as unfinished.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
     #[default]
@@ -13,7 +13,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Reads the word in a status.
+    /// Parses `status.phase`.
     #[must_use]
     pub fn parse(word: Option<&str>) -> Self {
         match word {
@@ -26,7 +26,7 @@ impl Phase {
         }
     }
 
-    /// The word in a status.
+    /// Value for `status.phase`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -39,7 +39,7 @@ impl Phase {
         }
     }
 
-    /// Whether the run has ended, however it ended.
+    /// Whether the phase is terminal.
     #[must_use]
     pub const fn finished(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)

@@ -1,13 +1,13 @@
-//! What a stage says of itself through its termination message: one JSON object of at most [`REPORT_LIMIT`] bytes.
+//! Report of a stage in its termination message: one JSON object of at most [`REPORT_LIMIT`] bytes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::resources::{Documents, Usage};
 
-/// Kubernetes keeps the *last* 4096 bytes of a termination message, so a longer report would lose its start.
+/// Kubernetes keeps the *last* 4096 bytes of a termination message, which would cut off the start of the JSON.
 pub const REPORT_LIMIT: usize = 3500;
 
-/// Reasons that stages and the controller give, in `status.reason` and in conditions.
+/// Values of `status.reason` and of condition reasons.
 pub mod reason {
     pub const TASKS_MISMATCH: &str = "TasksMismatch";
     pub const CLONE_FAILED: &str = "CloneFailed";
@@ -15,11 +15,11 @@ pub mod reason {
     pub const BUDGET_EXCEEDED: &str = "BudgetExceeded";
     pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
     pub const OUTSIDE_TASK: &str = "OutsideTask";
-    /// The work has a repository within the repository: a push would take a link to it and leave its files.
+    /// The work tree contains a nested repository. A push would include only a link to it.
     pub const NESTED_REPOSITORY: &str = "NestedRepository";
     pub const INCOMPLETE: &str = "Incomplete";
     pub const NO_CHANGES: &str = "NoChanges";
-    /// The source branch no longer holds what the agent started from: only a new attempt from the start helps.
+    /// The source branch no longer contains the base commit. Only a new attempt from the start helps.
     pub const BASE_MOVED: &str = "BaseMoved";
     pub const PUSH_FAILED: &str = "PushFailed";
     pub const PULL_REQUEST_FAILED: &str = "PullRequestFailed";
@@ -28,55 +28,55 @@ pub mod reason {
     pub const VERIFIED: &str = "Verified";
 }
 
-/// The outcome of one stage. Every field is optional: an agent can write nonsense here, and nothing may break.
+/// Outcome of one stage. All fields are optional and untrusted: an agent can write its own report.
 ///
-/// `commit`, `branch` and `pull_request_*` are believed only from prep and publish.
+/// `commit`, `branch` and `pull_request_*` are trusted only from prep and publish.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StageReport {
-    /// One of [`reason`]; absent when all went well.
+    /// One of [`reason`]; `None` on success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// A sentence for people.
+    /// Explanation for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// prep: the commit that was cloned. publish: the commit that was pushed.
+    /// prep: cloned commit. publish: pushed commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// prep: the blob of the `tasks.json` that was cloned.
+    /// prep: blob id of the cloned `tasks.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_blob: Option<String>,
-    /// prep: tasks in the tag.
+    /// prep: number of tasks in the tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks: Option<usize>,
     /// prep: [`reason::VERIFIED`] or [`reason::NOT_CLAIMED`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks_verified: Option<String>,
-    /// publish: the branch that was pushed.
+    /// publish: pushed branch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// publish: documents found in the judged commit.
+    /// publish: documents in the validated commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
-    /// publish: why there is no pull request, by the name of the failure ([`reason::NO_FORGE`], `Unauthorized`,
-    /// `ProtectedBranch`, `RateLimited` ...): the reason of the condition `PullRequestReady`.
+    /// publish: why there is no pull request ([`reason::NO_FORGE`], `Unauthorized`, `ProtectedBranch`, `RateLimited`,
+    /// ...). Becomes the reason of the condition `PullRequestReady`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request_reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_request_number: Option<i64>,
-    /// agent: its session, for continuing it.
+    /// agent: session id, to continue the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// agent: what it used.
+    /// agent: token usage and cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
 }
 
 impl StageReport {
-    /// The report as one line that fits: the list of missing documents goes first, then the message is cut, then a session's
-    /// id that is none. What the agent used stays.
+    /// Returns the report as one line within [`REPORT_LIMIT`]. Drops missing documents first, then shortens the
+    /// message, then drops the session id. The usage is always kept.
     #[must_use]
     pub fn to_message(&self) -> String {
         let mut report = self.clone();
@@ -97,7 +97,7 @@ impl StageReport {
                 let keep = message.chars().count() / 2;
                 *message = message.chars().take(keep).collect();
             } else if report.session_id.take().is_none() {
-                // What is left is short, unless somebody wrote nonsense into it.
+                // The remaining fields are short unless they were forged.
                 return String::new();
             }
             text = line(&report);
@@ -105,7 +105,7 @@ impl StageReport {
         text
     }
 
-    /// Reads a termination message; anything that is not a report is an empty one.
+    /// Parses a termination message; returns an empty report for anything else.
     #[must_use]
     pub fn parse(message: &str) -> Self {
         serde_json::from_str(message.trim()).unwrap_or_default()
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_always_fits_and_reads_back() {
+    fn report_fits_and_round_trips() {
         let report = StageReport {
             reason: Some(reason::OUTSIDE_TASK.into()),
             message: Some("päth ".repeat(5000)),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_agent_used_is_reported_whatever_else_it_said() {
+    fn keeps_usage_when_shortened() {
         let usage = Usage {
             cost_micro_usd: i64::MAX,
             ..Usage::default()
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_empty_report() {
+    fn invalid_message_is_empty_report() {
         for text in ["", "null", "[1]", "{\"commit\":5}", "\u{0}"] {
             assert_eq!(StageReport::parse(text), StageReport::default(), "{text}");
         }

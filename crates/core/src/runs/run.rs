@@ -1,14 +1,16 @@
-//! A run of either kind, as the rest of the program sees it.
+//! A run of any kind.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Phase, RunKind, Stage, documents, naming};
 use crate::{
     remote_url::Transport,
-    resources::{self, CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, Invalid, RunSpec, RunStatus},
+    resources::{
+        self, CodeRun, CodeRunSpec, DocsRun, DocsRunSpec, InvalidSpec, RunSpec, RunStatus,
+    },
 };
 
-/// What only a code run has.
+/// Fields that only a `CodeRun` has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CodeDetails {
     pub service: String,
@@ -27,20 +29,20 @@ pub struct Run {
     /// Top-level task ids; exactly one for a code run.
     pub tasks: Vec<String>,
     pub spec: RunSpec,
-    /// Present on code runs only.
+    /// `Some` for code runs only.
     pub code: Option<CodeDetails>,
     pub status: RunStatus,
 }
 
 impl Run {
-    /// Name of the object; empty before it has one.
+    /// Name of the object; empty before creation.
     #[must_use]
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The GitHub user whose SSH key the run needs: it names one, and a repository of its is reached over SSH. Elsewhere the
-    /// account's own ssh is used.
+    /// Returns the GitHub user whose SSH key the run needs, if one of its repositories is reached over SSH. Without a
+    /// user, ssh of the local account is used.
     #[must_use]
     pub fn ssh_user(&self) -> Option<&str> {
         let code = self.code.as_ref();
@@ -53,31 +55,32 @@ impl Run {
             .then_some(user)
     }
 
-    /// Namespace of the object; empty before it has one.
+    /// Namespace of the object; empty before creation.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Uid the server gave the object; empty before it was created.
+    /// UID of the object; empty before creation.
     #[must_use]
     pub fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// A label's value.
+    /// Returns the value of a label.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.metadata.labels.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The phase in the status.
+    /// Returns the phase in the status.
     #[must_use]
     pub fn phase(&self) -> Phase {
         Phase::parse(self.status.phase.as_deref())
     }
 
-    /// Whether the attempt that was asked for last has ended. A status that still speaks of an earlier one says nothing of it.
+    /// Whether the current context version has ended. A status that was observed for an earlier version does not
+    /// count.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.phase().finished()
@@ -87,27 +90,27 @@ impl Run {
                 .is_none_or(|seen| seen >= self.spec.context_version)
     }
 
-    /// The stage in the status.
+    /// Returns the stage in the status.
     #[must_use]
     pub fn stage(&self) -> Option<Stage> {
         self.status.stage.as_deref().and_then(Stage::parse)
     }
 
-    /// Whether the current `contextVersion` has been stopped by a person.
+    /// Whether the current `contextVersion` was cancelled.
     #[must_use]
     pub fn cancelled(&self) -> bool {
         self.spec.cancel_version >= self.spec.context_version
     }
 
-    /// The branch the work is on: the one that was pushed, or the one it will go to. The status knows it.
+    /// Returns the branch the work is on: the one that was pushed, or the one it will be pushed to.
     #[must_use]
     pub fn branch(&self) -> String {
         let known = self.status.branch.clone();
         known.unwrap_or_else(|| self.planned_branch())
     }
 
-    /// The branch each attempt is meant for: what the spec says, or the default of the kind. An attempt whose work does not
-    /// contain what that branch holds is pushed to another one, see [`Run::branch`].
+    /// Returns the branch of the spec, or the default of the kind. An attempt whose work does not contain that branch's commits
+    /// is pushed to another one, see [`Run::branch`].
     #[must_use]
     pub fn planned_branch(&self) -> String {
         self.spec.target_branch.clone().unwrap_or_else(|| {
@@ -119,7 +122,8 @@ impl Run {
         })
     }
 
-    /// Paths of the documents a docs run must write, from the repository root.
+    /// Returns the paths of the documents that the run must write, from the repository root; empty for runs that
+    /// write none.
     #[must_use]
     pub fn expected_documents(&self) -> Vec<String> {
         if !self.kind.writes_documents() {
@@ -128,11 +132,11 @@ impl Run {
         documents(&self.spec.working_directory, &self.spec.tag, &self.tasks)
     }
 
-    /// Whether an API server that knows every constraint of the definition would take it.
+    /// Validates the spec against the schema and rules of the definition.
     ///
     /// # Errors
-    /// What is wrong, a fault a field.
-    pub fn validate(&self) -> Result<(), Invalid> {
+    /// All invalid fields.
+    pub fn validate(&self) -> Result<(), InvalidSpec> {
         resources::validate(
             self.kind.into(),
             &self.clone().into_resource()["spec"],
@@ -140,7 +144,7 @@ impl Run {
         )
     }
 
-    /// The custom resource without its status, for creating it or showing it.
+    /// Returns the custom resource without its status.
     #[must_use]
     pub fn into_resource(self) -> serde_json::Value {
         let object = match self.code {
@@ -167,7 +171,7 @@ impl Run {
                 status: None,
             }),
         };
-        // Both types hold only strings, numbers and lists of them: nothing that JSON cannot say.
+        // Both types contain only strings, numbers and lists, so serialisation cannot fail.
         object.unwrap_or_default()
     }
 }

@@ -1,24 +1,24 @@
-//! The stages of a run, each a Job of its own, so that each can be retried, timed and read by itself.
+//! Stages of a run. Each is a separate Job, so it can be retried, timed and inspected separately.
 
 use serde::{Deserialize, Serialize};
 
-/// One step of a run.
+/// A stage of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Clones the branch and verifies the tasks. Holds the Git credential.
+    /// Clones the branch and verifies the tasks. Has the Git credential.
     Prep,
-    /// Runs the agent. Holds the model credential only.
+    /// Runs the agent. Has the model credential only.
     Agent,
-    /// Judges the work, then pushes it. Holds the Git credential.
+    /// Validates the changes and pushes them. Has the Git credential.
     Publish,
 }
 
 impl Stage {
-    /// In the order they run.
+    /// All stages, in execution order.
     pub const ALL: [Self; 3] = [Self::Prep, Self::Agent, Self::Publish];
 
-    /// `prep`, `agent` or `publish`.
+    /// Name, as in labels and statuses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,13 +28,13 @@ impl Stage {
         }
     }
 
-    /// The stage of that name.
+    /// Returns the stage with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.as_str() == name)
     }
 
-    /// The one that follows.
+    /// Returns the following stage.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         match self {

@@ -1,38 +1,38 @@
-//! Two versions of a plan, task by task, and the sentence that says how they differ.
+//! Compares two versions of a plan, task by task.
 
 use std::collections::HashMap;
 
 use super::{Tag, Task};
 
-/// How `new` differs from `old`. In the order of `new`; what was removed in the order of `old`.
+/// Differences from `old` to `new`. In the order of `new`; removed tasks in the order of `old`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    pub added: Vec<Named>,
-    pub removed: Vec<Named>,
-    pub changed: Vec<Changed>,
-    /// Neither added nor removed, but in another order.
+    pub added: Vec<TaskRef>,
+    pub removed: Vec<TaskRef>,
+    pub changed: Vec<ChangedTask>,
+    /// Whether common tasks are in a different order.
     pub reordered: bool,
 }
 
-/// A task by id and title.
+/// Id and title of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct TaskRef {
     pub id: String,
     pub title: String,
 }
 
-/// A task both have, differently.
+/// A task that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
+pub struct ChangedTask {
     pub id: String,
     /// Title in `new`.
     pub title: String,
-    /// Names of the fields as the file has them; never empty.
+    /// JSON names of the differing fields; never empty.
     pub fields: Vec<&'static str>,
 }
 
 impl Comparison {
-    /// Whether the two tell an agent the same.
+    /// Whether the plans are equivalent for an agent.
     #[must_use]
     pub const fn is_same(&self) -> bool {
         self.added.is_empty()
@@ -41,7 +41,7 @@ impl Comparison {
             && !self.reordered
     }
 
-    /// In a few words: `2 added, 1 removed, 3 changed`.
+    /// Summarises the differences: `2 added, 1 removed, 3 changed`.
     #[must_use]
     pub fn summary(&self) -> String {
         let counted = [
@@ -55,17 +55,17 @@ impl Comparison {
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
         if self.reordered {
-            parts.push("another order".into());
+            parts.push("reordered".into());
         }
         if parts.is_empty() {
-            "the same tasks".into()
+            "no changes".into()
         } else {
             parts.join(", ")
         }
     }
 }
 
-/// Compares two lists of tasks by id. Where an id is taken twice, its first task counts.
+/// Compares two tags by task id. For duplicate ids the first task is used.
 #[must_use]
 pub fn compare(old: &Tag, new: &Tag) -> Comparison {
     let index = |tag: &Tag| -> HashMap<String, usize> {
@@ -76,7 +76,7 @@ pub fn compare(old: &Tag, new: &Tag) -> Comparison {
         index
     };
     let (in_old, in_new) = (index(old), index(new));
-    let named = |task: &Task| Named {
+    let named = |task: &Task| TaskRef {
         id: task.id.clone(),
         title: task.title.clone(),
     };
@@ -99,7 +99,7 @@ pub fn compare(old: &Tag, new: &Tag) -> Comparison {
         last = last.max(at);
         let fields = changed_fields(&old.tasks[at], task);
         if !fields.is_empty() {
-            comparison.changed.push(Changed {
+            comparison.changed.push(ChangedTask {
                 id: task.id.clone(),
                 title: task.title.clone(),
                 fields,
@@ -131,8 +131,8 @@ fn changed_fields(old: &Task, new: &Task) -> Vec<&'static str> {
     .collect()
 }
 
-/// Both sides in one sentence: `origin/feature/x has 6 tasks, first "Initialize Express"; your file 12`. `theirs` is `None` where the
-/// remote has no such list of tasks.
+/// Describes both sides in one sentence: `origin/feature/x has 6 tasks, first "Initialize Express"; your plan has
+/// 12`. `theirs` is `None` if the remote has no such tag.
 #[must_use]
 pub fn describe(place: &str, theirs: Option<&Tag>, yours: &Tag) -> String {
     let count = |tag: &Tag| crate::text::count(tag.tasks.len(), "task");
@@ -143,7 +143,7 @@ pub fn describe(place: &str, theirs: Option<&Tag>, yours: &Tag) -> String {
     };
     let Some(theirs) = theirs else {
         return format!(
-            "{place} has no tasks of {}; your file {}",
+            "{place} has no tag {}; your plan has {}",
             yours.name,
             count(yours)
         );
@@ -151,14 +151,14 @@ pub fn describe(place: &str, theirs: Option<&Tag>, yours: &Tag) -> String {
     let comparison = compare(theirs, yours);
     if comparison.is_same() {
         return format!(
-            "{place} and your file have the same {}, written differently",
+            "{place} and your plan have the same {}, formatted differently",
             count(yours)
         );
     }
     let firsts = |tag: &Tag| tag.tasks.first().map(|task| task.title.clone());
     if theirs.tasks.len() == yours.tasks.len() && firsts(theirs) == firsts(yours) {
         return format!(
-            "{place} has {} too, but from it to your file: {}",
+            "{place} differs from your plan ({}): {}",
             count(theirs),
             comparison.summary()
         );
@@ -169,7 +169,7 @@ pub fn describe(place: &str, theirs: Option<&Tag>, yours: &Tag) -> String {
         first(yours)
     };
     format!(
-        "{place} has {}{}; your file {}{yours_first}",
+        "{place} has {}{}; your plan has {}{yours_first}",
         count(theirs),
         first(theirs),
         yours.tasks.len()
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_compared_by_id_and_field() {
+    fn compares_tasks_by_id_and_field() {
         let old = tag(&[("1", "a"), ("2", "b"), ("3", "c")]);
         let mut new = tag(&[("1", "a"), ("3", "C"), ("4", "d")]);
         new.tasks[0].status = Status::Done;
@@ -214,37 +214,37 @@ mod tests {
         assert!(compare(&old, &old).is_same());
         assert_eq!(
             compare(&old, &tag(&[("2", "b"), ("1", "a"), ("3", "c")])).summary(),
-            "another order"
+            "reordered"
         );
     }
 
     #[test]
-    fn the_difference_is_one_sentence() {
+    fn describes_difference() {
         let yours = tag(&[("1", "Setup repository"), ("2", "Define protobufs")]);
         let mut done = yours.clone();
         done.tasks[1].status = Status::Done;
         for (theirs, sentence) in [
             (
                 Some(tag(&[("1001", "Initialize Express")])),
-                "origin/x has 1 task, first \"Initialize Express\"; your file 2, first \"Setup repository\"",
+                "origin/x has 1 task, first \"Initialize Express\"; your plan has 2, first \"Setup repository\"",
             ),
             (
                 Some(tag(&[("1", "Setup repository")])),
-                "origin/x has 1 task, first \"Setup repository\"; your file 2",
+                "origin/x has 1 task, first \"Setup repository\"; your plan has 2",
             ),
             (
                 Some(tag(&[])),
-                "origin/x has 0 tasks; your file 2, first \"Setup repository\"",
+                "origin/x has 0 tasks; your plan has 2, first \"Setup repository\"",
             ),
             (
                 Some(done),
-                "origin/x has 2 tasks too, but from it to your file: 1 changed",
+                "origin/x differs from your plan (2 tasks): 1 changed",
             ),
             (
                 Some(yours.clone()),
-                "origin/x and your file have the same 2 tasks, written differently",
+                "origin/x and your plan have the same 2 tasks, formatted differently",
             ),
-            (None, "origin/x has no tasks of master; your file 2 tasks"),
+            (None, "origin/x has no tag master; your plan has 2 tasks"),
         ] {
             assert_eq!(describe("origin/x", theirs.as_ref(), &yours), sentence);
         }

@@ -1,4 +1,4 @@
-//! The complexity report of a tag: how hard each task is, as an analysis by Task Master found it.
+//! Task Master's complexity report of a tag.
 
 use std::{
     collections::HashMap,
@@ -10,42 +10,42 @@ use serde_json::Value;
 
 use super::{DEFAULT_TAG, load};
 
-/// Folders of a project a report may be in, the present one first.
+/// Folders that may contain a report, current one first.
 const FOLDERS: [&str; 2] = [".taskmaster/reports", "scripts"];
 
-/// What the report says of one task.
+/// Complexity of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Complexity {
-    /// 1 to 10 as Task Master writes it.
+    /// From 1 to 10.
     pub score: f64,
-    /// How many subtasks it should have.
+    /// Recommended number of subtasks.
     pub recommended_subtasks: Option<u64>,
     pub reasoning: String,
 }
 
-/// How Task Master calls a score.
+/// Task Master's classification of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
+pub enum ComplexityLevel {
     Low,
     Medium,
     High,
 }
 
 impl Complexity {
-    /// From 8 high, from 5 medium, below low.
+    /// Returns high from 8, medium from 5, otherwise low.
     #[must_use]
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> ComplexityLevel {
         if self.score >= 8.0 {
-            Level::High
+            ComplexityLevel::High
         } else if self.score >= 5.0 {
-            Level::Medium
+            ComplexityLevel::Medium
         } else {
-            Level::Low
+            ComplexityLevel::Low
         }
     }
 }
 
-impl Level {
+impl ComplexityLevel {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,8 +56,8 @@ impl Level {
     }
 }
 
-/// Where the report of a tag may be in a project, the likeliest place first. Task Master writes it under a simplified name of the tag, and
-/// some of its versions under the name itself.
+/// Returns the possible paths of the report of a tag, most likely first. Task Master simplifies the tag in the file
+/// name, but some versions use it unchanged.
 #[must_use]
 pub fn complexity_paths(project: &Path, tag: &str) -> Vec<PathBuf> {
     let names = if tag == DEFAULT_TAG {
@@ -65,7 +65,7 @@ pub fn complexity_paths(project: &Path, tag: &str) -> Vec<PathBuf> {
     } else {
         let as_it_is = |c: char| c.is_alphanumeric() || "-_ .".contains(c);
         let mut names = vec![simplified(tag)];
-        // A tag is no path: one that could be read as one has no other name.
+        // A tag that looks like a path has no unsimplified name.
         names.extend((names[0] != tag && tag.chars().all(as_it_is)).then(|| tag.to_owned()));
         names
             .iter()
@@ -81,7 +81,7 @@ pub fn complexity_paths(project: &Path, tag: &str) -> Vec<PathBuf> {
     FOLDERS.into_iter().flat_map(in_folder).collect()
 }
 
-/// A tag as Task Master names files after it.
+/// Simplifies a tag as Task Master does for file names.
 fn simplified(tag: &str) -> String {
     let mut name = String::new();
     for c in tag.chars().flat_map(char::to_lowercase) {
@@ -95,7 +95,7 @@ fn simplified(tag: &str) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
-/// The report of a tag by task id; empty when there is none. Reads files.
+/// Reads the report of a tag, by task id; empty if there is none.
 #[must_use]
 pub fn complexity(project: &Path, tag: &str) -> HashMap<String, Complexity> {
     let mut paths = complexity_paths(project, tag).into_iter();
@@ -103,7 +103,7 @@ pub fn complexity(project: &Path, tag: &str) -> HashMap<String, Complexity> {
     report.map_or_else(HashMap::new, |bytes| read_complexity(&bytes))
 }
 
-/// A report by task id; what is no report is empty, an entry that is none is skipped.
+/// Parses a report, by task id. Invalid entries are skipped, an invalid report is empty.
 #[must_use]
 pub fn read_complexity(report_json: &[u8]) -> HashMap<String, Complexity> {
     #[derive(Deserialize)]
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_report_says_is_read_entry_by_entry() {
+    fn skips_invalid_report_entries() {
         let report = br#"{"meta": {}, "complexityAnalysis": [
             {"taskId": 3, "complexityScore": 8, "recommendedSubtasks": 5, "reasoning": "Many parts."},
             {"taskId": "4", "complexityScore": 2.5}, {"taskId": 5}, null]}"#;
@@ -157,13 +157,13 @@ mod tests {
         );
         assert_eq!(
             (known["3"].level(), known["4"].level()),
-            (Level::High, Level::Low)
+            (ComplexityLevel::High, ComplexityLevel::Low)
         );
         assert!(read_complexity(b"[]").is_empty());
     }
 
     #[test]
-    fn the_report_is_that_of_the_tag_and_never_outside_the_project() {
+    fn finds_report_of_tag_within_project() {
         let directory = tempfile::tempdir().unwrap();
         let write = |path: &str, score: u32| {
             let path = directory.path().join(path);

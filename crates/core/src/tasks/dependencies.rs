@@ -1,4 +1,4 @@
-//! What stands between a task and its start, down to the roots, and what waits for it.
+//! Dependency trees: what blocks a task, and what it blocks.
 
 use std::collections::HashSet;
 
@@ -7,53 +7,53 @@ use super::{
     graph::{Graph, Node},
 };
 
-/// A tag with its dependencies looked up, to be asked about one task after another.
+/// Dependencies of a tag, for repeated queries.
 pub struct Dependencies<'a> {
     graph: Graph<'a>,
     nodes: Vec<Node>,
-    /// By position: who depends on it, in file order.
+    /// For each node, the nodes that depend on it, in file order.
     dependents: Vec<Vec<usize>>,
 }
 
-/// One line of a dependency tree.
+/// One row of a dependency tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// 0 for what the task itself names; its own dependencies follow it with 1, and so on.
+pub struct DependencyNode {
+    /// 0 for direct dependencies, 1 for theirs, and so on.
     pub depth: usize,
-    /// As the rest of the plan knows it; as written where it does not exist.
+    /// Absolute id; as written if it does not exist.
     pub id: String,
     pub title: String,
-    /// `None` when it does not exist.
+    /// `None` if the task does not exist.
     pub status: Option<Status>,
-    /// Why what lies behind it is not listed.
-    pub stop: Option<Stop>,
+    /// Why the branch is not expanded.
+    pub stop: Option<BranchEnd>,
 }
 
-/// Why a branch of a dependency tree ends before its root.
+/// Why a branch of a dependency tree is not expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stop {
-    /// It is one of those above it: they wait for one another.
+pub enum BranchEnd {
+    /// The task is its own ancestor in the tree.
     Cycle,
-    /// What lies behind it is listed above.
-    Shown,
+    /// The task is expanded above.
+    Repeated,
     /// No task has this id.
     Missing,
 }
 
-impl Link {
-    /// Why it blocks, or that it does not, in a few words: `deferred`, `does not exist`, `pending, and waits for what waits for it`.
+impl DependencyNode {
+    /// Returns why the task blocks, or its status: `deferred`, `does not exist`, `pending, circular`.
     #[must_use]
     pub fn why(&self) -> String {
         let Some(status) = &self.status else {
             return "does not exist".into();
         };
         match self.stop {
-            Some(Stop::Cycle) => format!("{}, and waits for what waits for it", status.as_str()),
+            Some(BranchEnd::Cycle) => format!("{}, circular", status.as_str()),
             _ => status.as_str().to_owned(),
         }
     }
 
-    /// Whether who depends on it can go on.
+    /// Whether the dependency is satisfied.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.status.as_ref().is_some_and(Status::is_done)
@@ -83,9 +83,9 @@ impl<'a> Dependencies<'a> {
         }
     }
 
-    /// What the task names, done or not, in its order. Empty for an unknown id.
+    /// Returns the direct dependencies, in file order. Empty for an unknown id.
     #[must_use]
-    pub fn direct(&self, id: &str) -> Vec<Link> {
+    pub fn direct(&self, id: &str) -> Vec<DependencyNode> {
         let Some(node) = self.graph.find(id) else {
             return Vec::new();
         };
@@ -98,10 +98,9 @@ impl<'a> Dependencies<'a> {
             .collect()
     }
 
-    /// What the task waits for and what that waits for, as a tree down to the roots: everything that is not done. Each task is followed
-    /// once.
+    /// Returns the tree of open dependencies. Each task is expanded once.
     #[must_use]
-    pub fn blockers(&self, id: &str) -> Vec<Link> {
+    pub fn blockers(&self, id: &str) -> Vec<DependencyNode> {
         self.tree(id, |node| {
             let dependencies = self.graph.task(node).dependencies.iter();
             dependencies
@@ -111,9 +110,9 @@ impl<'a> Dependencies<'a> {
         })
     }
 
-    /// Whom the task holds up, and whom those hold up, as a tree: everything that is not done. Each task is followed once.
+    /// Returns the tree of open tasks that depend on the task. Each task is expanded once.
     #[must_use]
-    pub fn blocks(&self, id: &str) -> Vec<Link> {
+    pub fn blocks(&self, id: &str) -> Vec<DependencyNode> {
         self.tree(id, |node| {
             let dependents = self.dependents[self.graph.position(node)].iter();
             dependents
@@ -127,9 +126,9 @@ impl<'a> Dependencies<'a> {
         self.graph.task(node).status.is_done()
     }
 
-    fn link(&self, node: Node, depth: usize) -> Link {
+    fn link(&self, node: Node, depth: usize) -> DependencyNode {
         let task = self.graph.task(node);
-        Link {
+        DependencyNode {
             depth,
             id: self.graph.id(node),
             title: task.title.clone(),
@@ -138,12 +137,12 @@ impl<'a> Dependencies<'a> {
         }
     }
 
-    /// Depth first without recursion; `next` gives a node's neighbours, or ids that exist nowhere.
+    /// Walks depth-first without recursion. `next` returns the neighbours of a node, or ids that do not exist.
     fn tree<'b>(
         &self,
         id: &str,
         next: impl Fn(Node) -> Vec<Result<Node, &'b String>>,
-    ) -> Vec<Link> {
+    ) -> Vec<DependencyNode> {
         let Some(root) = self.graph.find(id) else {
             return Vec::new();
         };
@@ -162,7 +161,7 @@ impl<'a> Dependencies<'a> {
                 Some(Ok(node)) => {
                     let mut link = self.link(node, depth);
                     if path.contains(&node) {
-                        link.stop = Some(Stop::Cycle);
+                        link.stop = Some(BranchEnd::Cycle);
                         out.push(link);
                         continue;
                     }
@@ -171,7 +170,7 @@ impl<'a> Dependencies<'a> {
                         path.push(node);
                         open.push(behind.into_iter());
                     } else if !behind.is_empty() {
-                        link.stop = Some(Stop::Shown);
+                        link.stop = Some(BranchEnd::Repeated);
                     }
                     out.push(link);
                 }
@@ -181,13 +180,13 @@ impl<'a> Dependencies<'a> {
     }
 }
 
-fn missing(dependency: &str, depth: usize) -> Link {
-    Link {
+fn missing(dependency: &str, depth: usize) -> DependencyNode {
+    DependencyNode {
         depth,
         id: dependency.to_owned(),
         title: String::new(),
         status: None,
-        stop: Some(Stop::Missing),
+        stop: Some(BranchEnd::Missing),
     }
 }
 
@@ -220,10 +219,10 @@ mod tests {
         crate::tasks::read(text.as_bytes()).unwrap()
     }
 
-    /// `>` a level, the id, why.
-    fn lines(links: Vec<Link>) -> Vec<String> {
-        let line = |link: Link| {
-            let shown = if link.stop == Some(Stop::Shown) {
+    /// Formats rows as `>` per level, id, reason.
+    fn lines(links: Vec<DependencyNode>) -> Vec<String> {
+        let line = |link: DependencyNode| {
+            let shown = if link.stop == Some(BranchEnd::Repeated) {
                 " (above)"
             } else {
                 ""
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_blocks_a_task_is_told_down_to_the_roots() {
+    fn lists_blockers_down_to_roots() {
         let file = plan();
         let known = Dependencies::new(&file.tags[0]);
         for (id, blockers) in [
@@ -254,10 +253,7 @@ mod tests {
                     "2 deferred",
                 ],
             ),
-            (
-                "5",
-                &["6 pending", ">5 pending, and waits for what waits for it"],
-            ),
+            ("5", &["6 pending", ">5 pending, circular"]),
             (
                 "7.2",
                 &[
@@ -280,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_task_holds_up_is_told_in_turn() {
+    fn lists_blocked_tasks() {
         let file = plan();
         let known = Dependencies::new(&file.tags[0]);
         assert_eq!(
@@ -296,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dense_plan_costs_no_more_than_its_dependencies() {
+    fn dense_plan_expands_each_task_once() {
         let task = |id: usize| {
             let before: Vec<String> = (1..id).map(|id| id.to_string()).collect();
             format!(

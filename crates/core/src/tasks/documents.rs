@@ -1,17 +1,17 @@
-//! Which of the four documents of each task exist.
+//! Which documents of each task exist.
 
 use std::{collections::HashMap, fs, path::Path};
 
 use crate::runs::{DOCUMENTS, documents_directory};
 
-/// Which of the four documents a task has.
+/// The documents that a task has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DocumentSet {
     present: [bool; DOCUMENTS.len()],
 }
 
 impl DocumentSet {
-    /// From the names in the task's folder; other files count for nothing.
+    /// Builds the set from the file names in the folder of a task; ignores other files.
     pub fn from_listing<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
         let mut set = Self::default();
         for name in names {
@@ -25,7 +25,7 @@ impl DocumentSet {
         set
     }
 
-    /// How many exist, of four.
+    /// Number of documents, at most four.
     #[must_use]
     pub fn count(self) -> usize {
         self.present.iter().filter(|present| **present).count()
@@ -36,7 +36,7 @@ impl DocumentSet {
         self.count() == DOCUMENTS.len()
     }
 
-    /// File names of those that exist.
+    /// Returns the names of the existing documents.
     pub fn present(self) -> impl Iterator<Item = &'static str> {
         DOCUMENTS
             .into_iter()
@@ -44,7 +44,7 @@ impl DocumentSet {
             .filter_map(|(name, present)| present.then_some(name))
     }
 
-    /// File names of those that do not exist.
+    /// Returns the names of the missing documents.
     pub fn missing(self) -> impl Iterator<Item = &'static str> {
         DOCUMENTS
             .into_iter()
@@ -53,10 +53,11 @@ impl DocumentSet {
     }
 }
 
-/// The documents on disk of every task that has any, by task id. One listing of the folder of documents and one a task.
+/// Returns the documents on disk by task id, for tasks that have any. Lists the documents folder once, and each task
+/// folder once.
 #[must_use]
 pub fn documents(project: &Path, tag: &str) -> HashMap<String, DocumentSet> {
-    // The folder of a task without an id is a pattern: `<parent>/task-`.
+    // With an empty id this is `<parent>/task-`, the prefix of all task folders.
     let pattern = project.join(documents_directory(tag, ""));
     let (Some(parent), Some(prefix)) = (pattern.parent(), pattern.file_name()) else {
         return HashMap::new();
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_counted_by_tag_and_task() {
+    fn counts_documents_by_tag_and_task() {
         let directory = tempfile::tempdir().unwrap();
         let write = |file: &str| {
             let path = directory.path().join(".taskmaster/docs").join(file);

@@ -1,23 +1,24 @@
-//! Changes the status of one task in the text of a plan, and no other byte: order, indentation, number forms and unknown fields stay
-//! as they were written. Pure; `write` does it to a file.
+//! Changes the status of one task in the text of a plan, and no other byte: order, indentation, number formats and
+//! unknown fields are preserved. Pure; `write` applies it to a file.
 
 use std::ops::Range;
 
 use super::{
     Status, Tag, Task, TaskFile,
-    read::{Cursor, ReadError, Stands, read_placed},
+    read::{Cursor, ReadError, TaskOffsets, read_with_offsets},
 };
 
-/// A plan with a status changed.
+/// A plan with a changed status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// The task, then its parent where that follows. Empty when the task had the status already: then `bytes` are the old ones.
+    /// The task, then its parent if its status changes too. Empty if the task already had the status, in which case
+    /// `bytes` is unchanged.
     pub changes: Vec<StatusChange>,
 }
 
-/// What became of one task.
+/// A change of status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusChange {
     /// `3`, or `3.2` for a subtask.
@@ -27,19 +28,19 @@ pub struct StatusChange {
     pub new: Status,
 }
 
-/// Why a status was not changed.
+/// Error from changing a status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("the file is not UTF-8, so that it cannot be changed without harm; convert it first")]
+    #[error("the file is not UTF-8 and cannot be changed safely; convert it first")]
     NotUtf8,
-    #[error("no tag {tag} in the file; it has {}", listed(.known))]
+    #[error("no tag {tag} in the file; available tags: {}", listed(.known))]
     NoTag { tag: String, known: Vec<String> },
     #[error("no task {id} in tag {tag}")]
     NoTask { id: String, tag: String },
-    /// Nobody can say which of them is meant.
-    #[error("tag {tag} has task {id} more than once (lines {}); give the others ids of their own first", listed(.lines))]
+    /// The id is not unique.
+    #[error("tag {tag} has more than one task {id} (lines {}); make the ids unique first", listed(.lines))]
     Ambiguous {
         id: String,
         tag: String,
@@ -56,19 +57,19 @@ fn listed(items: &[impl ToString]) -> String {
     items.join(", ")
 }
 
-/// Gives the task, or the subtask, of that id another status. The parent of a subtask follows as Task Master has it.
+/// Sets the status of a task or subtask. Updates the status of a subtask's parent by the rule of Task Master.
 ///
 /// # Errors
-/// When the bytes are no plan, or the task is not there exactly once.
+/// If the bytes are not a plan, or the id does not exist or is not unique.
 pub fn set_status(bytes: &[u8], tag: &str, id: &str, status: &Status) -> Result<Edit, EditError> {
     let whole = std::str::from_utf8(bytes).map_err(|_| EditError::NotUtf8)?;
-    let (file, places) = read_placed(bytes)?;
-    let (tag, stands) = find_tag(&file, &places, tag)?;
+    let (file, places) = read_with_offsets(bytes)?;
+    let (tag, offsets) = find_tag(&file, &places, tag)?;
     let (at, inner) = find_task(tag, id)?;
-    let (parent, stand) = (&tag.tasks[at], &stands[at]);
+    let (parent, task_offsets) = (&tag.tasks[at], &offsets[at]);
     let (task, place) = match inner {
-        Some(inner) => (&parent.subtasks[inner], stand.subtasks[inner]),
-        None => (parent, stand.task),
+        Some(inner) => (&parent.subtasks[inner], task_offsets.subtasks[inner]),
+        None => (parent, task_offsets.task),
     };
     let mut edit = Edit {
         bytes: Vec::new(),
@@ -89,10 +90,10 @@ pub fn set_status(bytes: &[u8], tag: &str, id: &str, status: &Status) -> Result<
         change(id, task, place, status.clone());
         let followed = inner.and_then(|inner| parent_status(parent, inner, status));
         if let Some(new) = followed.filter(|new| *new != parent.status) {
-            change(&parent.id, parent, stand.task, new);
+            change(&parent.id, parent, task_offsets.task, new);
         }
     }
-    // From the end, so that the earlier places stay where they are.
+    // Apply from the end, so that earlier offsets stay valid.
     splices.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
     let mut changed = whole.to_owned();
     let mark = whole.len() - text.len();
@@ -105,12 +106,12 @@ pub fn set_status(bytes: &[u8], tag: &str, id: &str, status: &Status) -> Result<
 
 fn find_tag<'a>(
     file: &'a TaskFile,
-    places: &'a [Vec<Stands>],
+    places: &'a [Vec<TaskOffsets>],
     name: &str,
-) -> Result<(&'a Tag, &'a [Stands]), EditError> {
+) -> Result<(&'a Tag, &'a [TaskOffsets]), EditError> {
     let mut tags = file.tags.iter().zip(places);
     match tags.find(|(tag, _)| tag.name == name) {
-        Some((tag, stands)) => Ok((tag, stands)),
+        Some((tag, offsets)) => Ok((tag, offsets)),
         None => Err(EditError::NoTag {
             tag: name.to_owned(),
             known: file.tags.iter().map(|tag| tag.name.clone()).collect(),
@@ -118,7 +119,7 @@ fn find_tag<'a>(
     }
 }
 
-/// Position of the task, and that of the subtask in it.
+/// Returns the index of the task, and of the subtask in it.
 fn find_task(tag: &Tag, id: &str) -> Result<(usize, Option<usize>), EditError> {
     let mut found = Vec::new();
     for (at, task) in tag.tasks.iter().enumerate() {
@@ -150,8 +151,9 @@ fn find_task(tag: &Tag, id: &str) -> Result<(usize, Option<usize>), EditError> {
     }
 }
 
-/// What a task becomes once its subtask at `inner` has `status`, by the rule of `task-master set-status`: all done, some done or in
-/// progress, all pending. `None` where that rule says nothing.
+/// Returns the status of a parent once its subtask at `inner` has `status`, by the rule of `task-master set-status`:
+/// done if all are done, in progress if any is done or in progress, pending if all are pending. `None` if the rule
+/// does not apply.
 fn parent_status(parent: &Task, inner: usize, status: &Status) -> Option<Status> {
     let subtasks = parent.subtasks.iter().enumerate();
     let statuses: Vec<&Status> = subtasks
@@ -174,12 +176,12 @@ fn parent_status(parent: &Task, inner: usize, status: &Status) -> Option<Status>
     }
 }
 
-/// What to put in place of which part of `text`, so that the object at `place` has the status.
+/// Returns the replacement, and its range in `text`, that sets the status of the object at `place`.
 fn splice(text: &str, place: usize, status: &Status) -> (Range<usize>, String) {
     let value = format!("\"{}\"", status.as_str());
     let mut written = None;
-    // Behind which member a status would go, and how that member is written up to its value.
-    let mut model: Option<(usize, &str)> = None;
+    // The member after which to insert a status, with its formatting.
+    let mut anchor: Option<(usize, &str)> = None;
     let mut named = false;
     let mut end = place + 1;
     let mut cursor = Cursor::at(text, place);
@@ -188,21 +190,21 @@ fn splice(text: &str, place: usize, status: &Status) -> (Range<usize>, String) {
         let lead = text.get(end..start).unwrap_or_default();
         end = start + cursor.raw().len();
         if key == "status" {
-            // Of two the last one counts, as for every reader of JSON.
+            // JSON readers use the last of duplicate keys.
             written = Some(start..end);
         }
-        if model.is_none() || key == "id" && !named {
+        if anchor.is_none() || key == "id" && !named {
             named = key == "id";
-            model = Some((end, lead));
+            anchor = Some((end, lead));
         }
     });
     if let Some(range) = written {
         return (range, value);
     }
-    let Some((at, lead)) = model else {
+    let Some((at, lead)) = anchor else {
         return (place + 1..place + 1, format!("\"status\": {value}"));
     };
-    // `,  "id": `: what parts it from the member before, the white space, the key, and what parts that from its value.
+    // Split `,  "id": ` into the white space before the key and the separator after it.
     let (before, key) = lead.split_once('"').unwrap_or_default();
     let before = before.split_once(',').map_or(before, |(_, before)| before);
     let colon = key.rsplit_once('"').map_or(": ", |(_, colon)| colon);

@@ -1,29 +1,29 @@
-//! Tasks and subtasks of a tag as the points of a graph, and what a dependency as written points at.
+//! Dependency graph of a tag, and resolution of dependency ids.
 
 use std::collections::HashMap;
 
 use super::{Tag, Task};
 
-/// A task, or a subtask with the place of its parent.
+/// Index of a task, and of a subtask within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     pub(super) task: usize,
     pub(super) subtask: Option<usize>,
 }
 
-/// A tag with its ids looked up.
+/// A tag with an index of its ids.
 pub(super) struct Graph<'a> {
     pub(super) tag: &'a Tag,
     tasks: HashMap<&'a str, usize>,
-    /// Per task, how many nodes come before it.
+    /// For each task, the number of preceding nodes.
     before: Vec<usize>,
-    /// Subtasks by parent and own id, of those tasks whose subtasks do not simply count from 1.
-    uncounted: HashMap<(usize, &'a str), usize>,
-    /// Per task, whether its subtasks do.
-    counted: Vec<bool>,
+    /// Subtasks by parent and own id, only for tasks whose subtasks are not numbered 1, 2, ...
+    subtask_index: HashMap<(usize, &'a str), usize>,
+    /// For each task, whether its subtasks are numbered 1, 2, ...
+    sequential: Vec<bool>,
 }
 
-/// An id that is a plain number, as one.
+/// Parses an id that is a plain number.
 fn number(id: &str) -> Option<usize> {
     let plain = !id.starts_with(['0', '+']);
     id.parse().ok().filter(|_| plain)
@@ -35,8 +35,8 @@ impl<'a> Graph<'a> {
             tag,
             tasks: HashMap::with_capacity(tag.tasks.len()),
             before: Vec::with_capacity(tag.tasks.len()),
-            uncounted: HashMap::new(),
-            counted: Vec::with_capacity(tag.tasks.len()),
+            subtask_index: HashMap::new(),
+            sequential: Vec::with_capacity(tag.tasks.len()),
         };
         let mut before = 0;
         for (index, task) in tag.tasks.iter().enumerate() {
@@ -44,43 +44,46 @@ impl<'a> Graph<'a> {
             graph.before.push(before);
             before += 1 + task.subtasks.len();
             let mut ids = task.subtasks.iter().enumerate();
-            let counted = ids.all(|(at, subtask)| number(&subtask.id) == Some(at + 1));
-            graph.counted.push(counted);
-            if !counted {
+            let sequential = ids.all(|(at, subtask)| number(&subtask.id) == Some(at + 1));
+            graph.sequential.push(sequential);
+            if !sequential {
                 for (inner, subtask) in task.subtasks.iter().enumerate() {
-                    graph.uncounted.entry((index, &subtask.id)).or_insert(inner);
+                    graph
+                        .subtask_index
+                        .entry((index, &subtask.id))
+                        .or_insert(inner);
                 }
             }
         }
         graph
     }
 
-    /// Its place among all [`Graph::nodes`].
+    /// Index of the node in [`Graph::nodes`].
     pub(super) fn position(&self, node: Node) -> usize {
         self.before[node.task] + node.subtask.map_or(0, |inner| inner + 1)
     }
 
-    /// Whether an earlier task, or an earlier subtask of the same task, has its id.
+    /// Whether an earlier task, or an earlier subtask of the same task, has the same id.
     pub(super) fn is_duplicate(&self, node: Node) -> bool {
         let id = self.task(node).id.as_str();
         match node.subtask {
             None => self.tasks.get(id) != Some(&node.task),
-            Some(_) if self.counted[node.task] => false,
+            Some(_) if self.sequential[node.task] => false,
             subtask => self.subtask(node.task, id) != subtask,
         }
     }
 
-    /// The subtask of that own id, by its position.
+    /// Returns the index of the subtask with this id.
     fn subtask(&self, task: usize, id: &str) -> Option<usize> {
-        if self.counted[task] {
+        if self.sequential[task] {
             let at = number(id)?.checked_sub(1)?;
             (at < self.tag.tasks[task].subtasks.len()).then_some(at)
         } else {
-            self.uncounted.get(&(task, id)).copied()
+            self.subtask_index.get(&(task, id)).copied()
         }
     }
 
-    /// Every task, each followed by its subtasks.
+    /// Returns all tasks, each followed by its subtasks.
     pub(super) fn nodes(&self) -> impl Iterator<Item = Node> {
         self.tag.tasks.iter().enumerate().flat_map(|(task, item)| {
             std::iter::once(None)
@@ -94,7 +97,7 @@ impl<'a> Graph<'a> {
         node.subtask.map_or(task, |inner| &task.subtasks[inner])
     }
 
-    /// The id the rest of the plan knows it by.
+    /// Returns the absolute id of a node.
     pub(super) fn id(&self, node: Node) -> String {
         let task = &self.tag.tasks[node.task];
         node.subtask.map_or_else(
@@ -103,8 +106,8 @@ impl<'a> Graph<'a> {
         )
     }
 
-    /// The task, or the subtask, that the rest of the plan knows by this id. Ids may hold dots themselves, so that a task comes first and
-    /// then every dot may be the one that parts.
+    /// Returns the task or subtask with this absolute id. Ids may contain dots, so tasks are tried first, then each
+    /// dot as the separator.
     pub(super) fn find(&self, id: &str) -> Option<Node> {
         let task = self.tasks.get(id).map(|&task| Node {
             task,
@@ -123,8 +126,7 @@ impl<'a> Graph<'a> {
         task.or_else(subtask)
     }
 
-    /// What `dependency`, written on `from`, points at. On a subtask a bare id is a sibling first and a task second; with a
-    /// dot it is absolute, unless a task has such an id.
+    /// Resolves `dependency` as written on `from`. On a subtask, a sibling takes precedence over a task.
     pub(super) fn resolve(&self, from: Node, dependency: &str) -> Option<Node> {
         let sibling = from
             .subtask

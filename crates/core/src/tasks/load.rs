@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::LARGEST;
+use super::MAX_FILE_SIZE;
 use crate::files::{ReadError, read_bounded_with_metadata};
 
 /// Why a plan could not be loaded.
@@ -14,7 +14,7 @@ use crate::files::{ReadError, read_bounded_with_metadata};
 pub enum LoadError {
     #[error("{} is {what}, not a file", .path.display())]
     NotAFile { path: PathBuf, what: &'static str },
-    #[error("{}: the file has {} MB; plans are read up to {} MB", .path.display(), .size >> 20, LARGEST >> 20)]
+    #[error("{}: the file has {} MB; plans are read up to {} MB", .path.display(), .size >> 20, MAX_FILE_SIZE >> 20)]
     TooLarge {
         path: PathBuf,
         /// In bytes.
@@ -48,7 +48,7 @@ pub fn load(path: &Path) -> Result<Vec<u8>, LoadError> {
 /// The same with the metadata of the file that was read.
 pub(super) fn load_with_metadata(path: &Path) -> Result<(Vec<u8>, Metadata), LoadError> {
     let owned = || path.to_owned();
-    read_bounded_with_metadata(path, LARGEST).map_err(|error| match error {
+    read_bounded_with_metadata(path, MAX_FILE_SIZE).map_err(|error| match error {
         ReadError::NotAFile { what } => LoadError::NotAFile {
             path: owned(),
             what,

@@ -1,50 +1,52 @@
-//! Which task file a directory works with: the nearest one, never a farther one in silence.
+//! Finds the task file of a directory: the nearest one wins, and all others are reported.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use super::current_tag;
+use super::parse_current_tag;
 use crate::files::read_bounded;
 
-/// Where a task file may be in a project directory, the present place first.
-pub const PLACES: [&str; 2] = [".taskmaster/tasks/tasks.json", "tasks/tasks.json"];
+/// Paths of a task file in a project directory, current path first.
+pub const TASK_FILE_PATHS: [&str; 2] = [".taskmaster/tasks/tasks.json", "tasks/tasks.json"];
 
-/// Most bytes of a `state.json`: it holds a few names.
-const LARGEST_STATE: u64 = 1 << 20;
-/// Directories below the root that are looked into for other plans.
+/// Maximum size of a `state.json`, in bytes: it holds a few names.
+const MAX_STATE_SIZE: u64 = 1 << 20;
+/// Depth of the search for other plans below the root.
 const DEPTH: usize = 3;
-/// Directories that are looked into at most, so that a huge repository costs nothing.
+/// Maximum number of directories to search, to bound the cost in a huge repository.
 const BUDGET: usize = 2_000;
 
-/// The task file in use, and the ones that were not chosen.
+/// The task file in use, and all others found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Located {
-    /// `None` when no directory from the start up to the root has one.
+    /// `None` if there is no task file between the start and the root.
     pub path: Option<PathBuf>,
-    /// Other plans between start and root, then others near the root.
+    /// Other plans between start and root, then those near the root.
     pub others: Vec<PathBuf>,
 }
 
-/// The plan of `start`: in it, else in its parents up to `root`; in each the present place before the older one.
-/// Both are absolute; a `start` outside `root` is looked at alone.
+/// Returns the plan of `start`: in `start` itself, else in its nearest parent up to `root`. Both paths are absolute;
+/// if `start` is outside `root`, only `start` is searched.
 #[must_use]
 pub fn locate(start: &Path, root: &Path) -> Located {
-    let mut found: Vec<PathBuf> = upwards(start, root).flat_map(plans_in).collect();
+    let mut found: Vec<PathBuf> = search_path(start, root).flat_map(existing_plans).collect();
     let mut below = Vec::new();
-    look_below(root, DEPTH, &mut { BUDGET }, &mut below);
+    search_below(root, DEPTH, &mut { BUDGET }, &mut below);
     below.sort();
     for path in below {
         if !found.contains(&path) {
             found.push(path);
         }
     }
-    // What was found below the root alone is another project's, not the one of `start`.
+    // A plan found only below the root belongs to another project.
     let ours = found.first().is_some_and(|path| {
-        start
-            .ancestors()
-            .any(|directory| PLACES.iter().any(|place| directory.join(place) == *path))
+        start.ancestors().any(|directory| {
+            TASK_FILE_PATHS
+                .iter()
+                .any(|place| directory.join(place) == *path)
+        })
     });
     let path = ours.then(|| found.remove(0));
     Located {
@@ -53,19 +55,19 @@ pub fn locate(start: &Path, root: &Path) -> Located {
     }
 }
 
-/// The plan of `start` alone, without looking for others: in it, else in its parents up to the one that holds `.git`. Where no parent does,
-/// `start` is looked at alone. `start` is absolute.
+/// Returns the plan of `start` without searching for others: in `start`, else in its parents up to the one with
+/// `.git`. If no parent has one, only `start` is searched. `start` is absolute.
 #[must_use]
 pub fn nearest(start: &Path) -> Option<PathBuf> {
     let root = start
         .ancestors()
         .find(|directory| directory.join(".git").exists())
         .unwrap_or(start);
-    upwards(start, root).flat_map(plans_in).next()
+    search_path(start, root).flat_map(existing_plans).next()
 }
 
-/// `start` and its parents up to `root`; `start` alone when it is not below it.
-fn upwards<'a>(start: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path> {
+/// Returns `start` and its parents up to `root`; only `start` if it is not below `root`.
+fn search_path<'a>(start: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path> {
     let mut above = false;
     start.ancestors().take_while(move |directory| {
         let within = !above;
@@ -74,23 +76,23 @@ fn upwards<'a>(start: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a Path
     })
 }
 
-/// The tag in use in the project a task file belongs to. Reads its `state.json`.
+/// Returns the current tag of the project of a task file, from its `state.json`.
 #[must_use]
-pub fn tag_in_use(tasks_file: &Path) -> String {
-    project_directory(tasks_file).map_or_else(|| current_tag(None), tag_of_project)
+pub fn current_tag_of(tasks_file: &Path) -> String {
+    project_directory(tasks_file).map_or_else(|| parse_current_tag(None), current_tag_of_project)
 }
 
-/// Returns the tag in use in a project directory. Reads its `state.json`; one that is not a small regular file counts as missing.
+/// Returns the current tag of a project directory, from its `state.json`. A file that is not regular or too large counts as missing.
 #[must_use]
-pub fn tag_of_project(project: &Path) -> String {
-    let state = read_bounded(&project.join(".taskmaster/state.json"), LARGEST_STATE);
-    current_tag(state.ok().as_deref())
+pub fn current_tag_of_project(project: &Path) -> String {
+    let state = read_bounded(&project.join(".taskmaster/state.json"), MAX_STATE_SIZE);
+    parse_current_tag(state.ok().as_deref())
 }
 
-/// The project a task file belongs to: the directory its place is written from.
+/// Returns the project directory of a task file.
 #[must_use]
 pub fn project_directory(tasks_file: &Path) -> Option<&Path> {
-    PLACES.iter().find_map(|place| {
+    TASK_FILE_PATHS.iter().find_map(|place| {
         tasks_file.ends_with(place).then(|| {
             tasks_file
                 .ancestors()
@@ -99,27 +101,28 @@ pub fn project_directory(tasks_file: &Path) -> Option<&Path> {
     })
 }
 
-/// What stands at the places of a plan, even if it is no file or cannot be read: passing it over would choose another plan in silence.
-fn plans_in(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    let stands = |path: &PathBuf| match fs::symlink_metadata(path) {
+/// Returns existing task file paths, also if unreadable or not a file: skipping those would silently select another
+/// plan.
+fn existing_plans(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let offsets = |path: &PathBuf| match fs::symlink_metadata(path) {
         Ok(_) => true,
         Err(error) => !matches!(
             error.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
         ),
     };
-    PLACES
+    TASK_FILE_PATHS
         .iter()
         .map(|place| directory.join(place))
-        .filter(stands)
+        .filter(offsets)
 }
 
-fn look_below(directory: &Path, depth: usize, budget: &mut usize, found: &mut Vec<PathBuf>) {
+fn search_below(directory: &Path, depth: usize, budget: &mut usize, found: &mut Vec<PathBuf>) {
     found.extend(
         directory
-            .join(PLACES[0])
+            .join(TASK_FILE_PATHS[0])
             .is_file()
-            .then(|| directory.join(PLACES[0])),
+            .then(|| directory.join(TASK_FILE_PATHS[0])),
     );
     if depth == 0 {
         return;
@@ -138,7 +141,7 @@ fn look_below(directory: &Path, depth: usize, budget: &mut usize, found: &mut Ve
             return;
         };
         *budget = left;
-        look_below(&entry.path(), depth - 1, budget, found);
+        search_below(&entry.path(), depth - 1, budget, found);
     }
 }
 
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_plan_wins_and_the_others_are_named() {
+    fn nearest_plan_wins() {
         let root_plan = ".taskmaster/tasks/tasks.json";
         let web_plan = "apps/web/.taskmaster/tasks/tasks.json";
         for (files, start, path, others) in [
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_above_the_repository_is_not_ours() {
+    fn ignores_plans_above_root() {
         let directory = project(&[".taskmaster/tasks/tasks.json", "repository/src/x"]);
         let root = directory.path().join("repository");
         assert_eq!(locate(&root.join("src"), &root), Located::default());
@@ -231,14 +234,14 @@ mod tests {
         let state = directory.path().join(".taskmaster/state.json");
         let mut content = br#"{"currentTag": "mvp"}"#.to_vec();
         fs::write(&state, &content).unwrap();
-        assert_eq!(tag_of_project(directory.path()), "mvp");
-        content.resize(LARGEST_STATE as usize + 1, b' ');
+        assert_eq!(current_tag_of_project(directory.path()), "mvp");
+        content.resize(MAX_STATE_SIZE as usize + 1, b' ');
         fs::write(&state, &content).unwrap();
-        assert_eq!(tag_of_project(directory.path()), "master");
+        assert_eq!(current_tag_of_project(directory.path()), "master");
     }
 
     #[test]
-    fn a_plan_knows_its_project() {
+    fn finds_project_directory() {
         for (file, project) in [
             (
                 "/r/apps/web/.taskmaster/tasks/tasks.json",

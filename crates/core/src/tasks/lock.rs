@@ -1,8 +1,8 @@
-//! Task Master's lock of a plan, in both of its forms, so that no two programs write at once.
+//! Task Master's lock of a plan, in both its forms.
 //!
-//! Its two code bases put the lock at the same path, `tasks.json.lock`: one makes a directory there (proper-lockfile), the other a
-//! file that holds `{"pid", "timestamp"}`. Both call it stale when it has not been touched for ten seconds. A directory is the form
-//! that both can take over from a process that died, so that is what this makes.
+//! Task Master has two implementations, which use the same path, `tasks.json.lock`: one creates a directory
+//! (proper-lockfile), the other a file with `{"pid", "timestamp"}`. Both treat a lock as stale when it has not been
+//! touched for ten seconds. This module creates a directory, because both can take over a stale one.
 
 use std::{
     ffi::OsString,
@@ -18,38 +18,38 @@ use serde::Deserialize;
 
 use crate::files::read_bounded;
 
-/// Untouched for longer, the program that took it is gone: what both code bases of Task Master go by.
+/// Maximum size of a lock file, in bytes: it holds two numbers.
+const MAX_LOCK_SIZE: u64 = 4 << 10;
+/// Age at which both implementations consider a lock stale.
 const STALE: Duration = Duration::from_secs(10);
-/// Most bytes of a lock that is a file: it holds two numbers.
-const LARGEST: u64 = 4 << 10;
-/// Between two tries.
+/// Retry interval.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a plan could not be locked.
+/// Error from locking a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{} is held by {holder}, for {}; it was not changed. If no program is writing, remove {}", .file.display(), crate::text::duration(.age.as_secs() as i64), .lock.display())]
+    #[error("{} is locked by {holder} since {}; the file was not changed. If no program is writing, remove {}", .file.display(), crate::text::duration(.age.as_secs() as i64), .lock.display())]
     Held {
         file: PathBuf,
         lock: PathBuf,
-        /// `process 4242`, or who it may be.
+        /// `process 4242`, or a description.
         holder: String,
-        /// Since it was last touched.
+        /// Time since the lock was touched.
         age: Duration,
     },
     #[error("{}: {source}", .lock.display())]
     Io { lock: PathBuf, source: io::Error },
 }
 
-/// The lock, until it is dropped. A directory of ours per path: two where the plan is a symbolic link, since others lock the path as
-/// they were given it.
+/// A held lock, released on drop. Holds two directories if the plan is a symbolic link, because other programs lock
+/// the path they are given.
 #[derive(Debug)]
 pub(super) struct Lock {
     held: Vec<(PathBuf, Identity)>,
     taken: Instant,
 }
 
-/// Tells a lock from one that took its place.
+/// Identifies a lock directory, to detect that another program replaced it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -69,13 +69,13 @@ impl Identity {
 }
 
 impl Lock {
-    /// Takes the lock of `file`; waits up to `patience` for others. Blocks.
-    pub(super) fn take(file: &Path, patience: Duration) -> Result<Self, LockError> {
+    /// Locks `file`, waiting up to `timeout`. Blocks.
+    pub(super) fn take(file: &Path, timeout: Duration) -> Result<Self, LockError> {
         let mut lock = Self {
             held: Vec::new(),
             taken: Instant::now(),
         };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         for path in paths(file).map_err(|source| LockError::Io {
             lock: file.to_owned(),
             source,
@@ -87,7 +87,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Whether nobody can have taken it over, so that what was read under it still holds.
+    /// Whether no other program can have taken over the lock, so that data read under it is still current.
     pub(super) fn is_ours(&self) -> bool {
         self.taken.elapsed() < STALE / 2
             && self
@@ -101,14 +101,14 @@ impl Drop for Lock {
     fn drop(&mut self) {
         for (path, identity) in &self.held {
             if Identity::of(path).is_ok_and(|now| now == *identity) {
-                // Where it cannot be removed it becomes stale.
+                // If removal fails, the lock becomes stale.
                 drop(fs::remove_dir(path));
             }
         }
     }
 }
 
-/// The paths a lock of `file` may be at, in the order every process takes them in.
+/// Returns the paths to lock, in a fixed order to avoid deadlocks.
 fn paths(file: &Path) -> io::Result<Vec<PathBuf>> {
     let beside = |file: &Path| -> io::Result<PathBuf> {
         let parent = file.parent().filter(|parent| *parent != Path::new(""));
@@ -137,7 +137,7 @@ fn take_one(file: &Path, lock: &Path, deadline: Instant) -> Result<Identity, Loc
         }
         let (identity, age) = match Identity::of(lock).and_then(|found| Ok((found, age(lock)?))) {
             Ok(found) => found,
-            // Released this moment.
+            // Released in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(failed(error)),
         };
@@ -157,7 +157,7 @@ fn take_one(file: &Path, lock: &Path, deadline: Instant) -> Result<Identity, Loc
     }
 }
 
-/// Since it was last touched; zero where the clock was set back.
+/// Returns the time since the lock was touched; zero if the clock was set back.
 fn age(lock: &Path) -> io::Result<Duration> {
     let modified = fs::symlink_metadata(lock)?.modified()?;
     Ok(SystemTime::now()
@@ -165,8 +165,8 @@ fn age(lock: &Path) -> io::Result<Duration> {
         .unwrap_or_default())
 }
 
-/// Moves a stale lock out of the way, then removes it. Another process may have done so and taken the lock since it was looked at: that
-/// one is put back.
+/// Renames a stale lock, then removes it. If another process has replaced the lock in the meantime, the new lock is
+/// put back.
 fn break_stale(lock: &Path, stale: Identity) -> io::Result<()> {
     static TAKEN: AtomicU64 = AtomicU64::new(0);
     let number = TAKEN.fetch_add(1, Ordering::Relaxed);
@@ -180,7 +180,7 @@ fn break_stale(lock: &Path, stale: Identity) -> io::Result<()> {
     if Identity::of(&aside)? != stale {
         return fs::rename(&aside, lock);
     }
-    // A directory that somebody put something into stays aside: no lock holds anything.
+    // A non-empty directory is kept: it is not a lock.
     let removed = if fs::symlink_metadata(&aside)?.is_dir() {
         fs::remove_dir(&aside)
     } else {
@@ -192,14 +192,14 @@ fn break_stale(lock: &Path, stale: Identity) -> io::Result<()> {
     }
 }
 
-/// Who holds it, as far as the lock tells.
+/// Describes the holder, as far as known.
 fn holder(lock: &Path) -> String {
     #[derive(Deserialize)]
     struct Content {
         pid: u32,
     }
     let file = fs::symlink_metadata(lock).is_ok_and(|metadata| metadata.is_file());
-    let content = file.then(|| read_bounded(lock, LARGEST).ok()).flatten();
+    let content = file.then(|| read_bounded(lock, MAX_LOCK_SIZE).ok()).flatten();
     let content = content.and_then(|bytes| serde_json::from_slice::<Content>(&bytes).ok());
     content.map_or_else(
         || "another program (Task Master or Flightdeck)".into(),
@@ -218,7 +218,7 @@ mod tests {
         let mut content = br#"{"pid": 42}"#.to_vec();
         fs::write(&lock, &content).unwrap();
         assert_eq!(holder(&lock), "process 42");
-        content.resize(LARGEST as usize + 1, b' ');
+        content.resize(MAX_LOCK_SIZE as usize + 1, b' ');
         fs::write(&lock, &content).unwrap();
         assert!(holder(&lock).starts_with("another program"));
     }

@@ -1,23 +1,23 @@
-//! The plan as Task Master writes it, with everything that is not ours to know left out.
+//! A Task Master plan, reduced to the known fields.
 
-/// A `tasks.json`, whatever shape it had.
+/// A parsed `tasks.json` of any shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFile {
-    /// In file order; a file without tags has one, `master`.
+    /// In file order. A file without tags has the tag `master`.
     pub tags: Vec<Tag>,
-    /// What was tolerated, in file order.
+    /// Findings, in file order.
     pub findings: Vec<Finding>,
 }
 
 impl TaskFile {
-    /// The tag of that name.
+    /// Returns the tag with this name.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&Tag> {
         self.tags.iter().find(|tag| tag.name == name)
     }
 }
 
-/// One list of tasks.
+/// A tag: a named list of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tag {
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// The top-level task of that id.
+    /// Returns the top-level task with this id.
     #[must_use]
     pub fn task(&self, id: &str) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == id)
@@ -36,7 +36,7 @@ impl Tag {
 /// A task or a subtask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Task {
-    /// Trimmed text: `1`, `1.2`, `TASK-7`. A subtask's own id, without its parent's.
+    /// Trimmed: `1`, `1.2`, `TASK-7`. For a subtask, without the parent's id.
     pub id: String,
     pub title: String,
     pub description: String,
@@ -48,19 +48,19 @@ pub struct Task {
     pub test_strategy: String,
     /// One level only.
     pub subtasks: Vec<Task>,
-    /// Line of the file the task starts in, from 1: where an editor opens it.
+    /// Line in the file, from 1.
     pub line: usize,
 }
 
 impl Task {
-    /// The id by which the rest of the plan knows a subtask of this task: `1.2`.
+    /// Returns the absolute id of a subtask: `1.2`.
     #[must_use]
     pub fn subtask_id(&self, subtask: &Self) -> String {
         format!("{}.{}", self.id, subtask.id)
     }
 }
 
-/// Status of a task. An unknown one is kept and shown as written.
+/// Status of a task. Unknown values are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
     #[default]
@@ -75,7 +75,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Task Master's own, as its `set-status` takes them.
+    /// The statuses that `task-master set-status` accepts.
     pub const KNOWN: [Self; 7] = [
         Self::Pending,
         Self::InProgress,
@@ -86,7 +86,7 @@ impl Status {
         Self::Blocked,
     ];
 
-    /// Reads the word in the file.
+    /// Parses the value in the file.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
@@ -101,7 +101,7 @@ impl Status {
         }
     }
 
-    /// The word in the file.
+    /// Value in the file.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -116,14 +116,14 @@ impl Status {
         }
     }
 
-    /// Whether the work is done: `done`, or `completed` as some agents write it.
+    /// Whether the task is done: `done`, or `completed` as written by some agents.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done) || self.as_str() == "completed"
     }
 }
 
-/// Priority of a task. An unknown one is kept and shown as written.
+/// Priority of a task. Unknown values are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Priority {
     Critical,
@@ -135,7 +135,7 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// Reads the word in the file.
+    /// Parses the value in the file.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
@@ -147,7 +147,7 @@ impl Priority {
         }
     }
 
-    /// The word in the file.
+    /// Value in the file.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -160,31 +160,31 @@ impl Priority {
     }
 }
 
-/// Something in the file that was tolerated, or that is wrong with the plan.
+/// A deviation that was tolerated while reading, or a problem of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub kind: FindingKind,
-    /// The tag it is about; absent for the file itself.
+    /// Tag; `None` for the file itself.
     pub tag: Option<String>,
-    /// Id of the task, `1.2` for a subtask; absent for the file itself.
+    /// Task id, `1.2` for a subtask; `None` for the file itself.
     pub task: Option<String>,
     pub message: String,
-    /// From 1; 0 when it has no place.
+    /// From 1; 0 if it has no location.
     pub line: usize,
-    /// From 1, in characters; 0 when it has no place.
+    /// From 1, in characters; 0 if it has no location.
     pub column: usize,
 }
 
-/// What kind of finding.
+/// Kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FindingKind {
     /// The file starts with a byte-order mark.
     ByteOrderMark,
     /// The file is not UTF-8.
     Encoding,
-    /// Something follows the JSON value.
+    /// Text after the JSON value.
     TrailingText,
-    /// A field is missing, of another type, or has an unknown value.
+    /// A field is missing, of the wrong type, or has an unknown value.
     Field,
     /// Two tasks share an id.
     DuplicateId,
@@ -192,12 +192,12 @@ pub enum FindingKind {
     DanglingDependency,
     /// A task depends on itself.
     SelfDependency,
-    /// Tasks wait for one another.
+    /// Tasks depend on each other.
     Cycle,
 }
 
 impl FindingKind {
-    /// Every kind, as they are declared.
+    /// All kinds, in declaration order.
     pub const ALL: [Self; 8] = [
         Self::ByteOrderMark,
         Self::Encoding,
@@ -209,7 +209,7 @@ impl FindingKind {
         Self::Cycle,
     ];
 
-    /// In one word, as programs read it.
+    /// Name for machine-readable output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -224,7 +224,7 @@ impl FindingKind {
         }
     }
 
-    /// Whether it is about how the file is written, and reading got over it; else it is wrong with the plan itself.
+    /// Whether the finding is about the file format, and was tolerated. Otherwise it is a problem of the plan.
     #[must_use]
     pub const fn is_tolerated(self) -> bool {
         matches!(

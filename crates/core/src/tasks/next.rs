@@ -1,7 +1,6 @@
-//! Which task to take next, by the rule of `task-master next`, and why the others wait.
+//! Selects the next task, by the rule of `task-master next`, and lists open dependencies.
 //!
-//! That command has the only rule most people ever meet; `task-master list --ready` answers another question by another rule,
-//! which is [`ready`]. Both are kept apart on purpose.
+//! `task-master list --ready` follows a different rule, implemented by [`ready`]. The two are deliberately separate.
 
 use std::{
     cmp::Ordering,
@@ -13,50 +12,52 @@ use super::{
     graph::{Graph, Node},
 };
 
-/// The task to take next.
+/// The next task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Next<'a> {
-    /// As the rest of the plan knows it: `4`, or `4.1` for a subtask.
+    /// Absolute id: `4`, or `4.1` for a subtask.
     pub id: String,
     pub task: &'a Task,
-    /// Present for a subtask.
+    /// `Some` for a subtask.
     pub parent: Option<&'a Task>,
 }
 
 impl Next<'_> {
-    /// Why this one, in one sentence that names the rule.
+    /// Explains the selection in one sentence.
     #[must_use]
     pub fn why(&self) -> String {
         let priority = self.task.priority.as_str();
         match self.parent {
             Some(parent) => format!(
-                "subtask of {}, which is in progress; {priority} priority and waits for nothing (as task-master next)",
+                "subtask of {} (in progress), {priority} priority, no open dependencies (same rule as task-master next)",
                 parent.id
             ),
-            None => format!("{priority} priority and waits for nothing (as task-master next)"),
+            None => {
+                format!("{priority} priority, no open dependencies (same rule as task-master next)")
+            }
         }
     }
 }
 
-/// A dependency that is not satisfied.
+/// A dependency that is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waits {
-    /// As written, made absolute for a subtask.
-    pub on: String,
-    /// `None` when it does not exist.
+pub struct OpenDependency {
+    /// Absolute id.
+    pub id: String,
+    /// `None` if the task does not exist.
     pub status: Option<Status>,
 }
 
-impl std::fmt::Display for Waits {
+impl std::fmt::Display for OpenDependency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.status {
-            Some(status) => write!(f, "waits for {}, {}", self.on, status.as_str()),
-            None => write!(f, "waits for {}, which does not exist", self.on),
+            Some(status) => write!(f, "depends on {} ({})", self.id, status.as_str()),
+            None => write!(f, "depends on {}, which does not exist", self.id),
         }
     }
 }
 
-/// Priority, number of dependencies, number of the task, number of the subtask: what decides between candidates.
+/// Sort key of a candidate: priority, number of dependencies, task number, subtask number.
 struct Rank {
     priority: u8,
     dependencies: usize,
@@ -83,7 +84,7 @@ impl Rank {
         }
     }
 
-    /// Whether this goes before `other`, which stands earlier in the file. Ids that are no numbers decide nothing.
+    /// Whether this ranks before `other`, which is earlier in the file. Ids that are not numbers compare as equal.
     fn beats(&self, other: &Self) -> bool {
         let numbers = self.numbers.iter().zip(&other.numbers);
         other
@@ -100,8 +101,8 @@ impl Rank {
     }
 }
 
-/// The task to take next: a subtask of a task in progress that waits for nothing, else a task. The highest priority first, then
-/// the fewest dependencies, then the lowest number. `None` when everything is done or waits.
+/// Returns the next task: a subtask of a task in progress without open dependencies, else a task. Orders by highest
+/// priority, fewest dependencies, lowest number. `None` if everything is done or blocked.
 #[must_use]
 pub fn next(tag: &Tag) -> Option<Next<'_>> {
     let done = satisfied(tag);
@@ -144,7 +145,8 @@ fn best<'a>(
         .map(|(_, task, parent)| (task, parent))
 }
 
-/// Ids that satisfy a dependency. Tasks that are neither pending, in progress nor done vanish, their subtasks with them.
+/// Returns the ids that satisfy a dependency. Like Task Master, ignores tasks of any other status, with their
+/// subtasks.
 fn satisfied(tag: &Tag) -> HashSet<String> {
     let seen = |task: &&Task| {
         matches!(
@@ -166,7 +168,7 @@ fn satisfied(tag: &Tag) -> HashSet<String> {
     done
 }
 
-/// A subtask's dependency as the rule reads it: with a dot absolute, without one a sibling.
+/// Resolves a dependency of a subtask: absolute with a dot, otherwise a sibling.
 fn absolute(parent: &Task, dependency: &str) -> String {
     if dependency.contains('.') {
         dependency.to_owned()
@@ -175,8 +177,8 @@ fn absolute(parent: &Task, dependency: &str) -> String {
     }
 }
 
-/// Tasks that could be worked on, by the rule of `task-master list --ready`: pending, in progress or in review, with every dependency
-/// done or cancelled. In file order; no subtasks.
+/// Returns the top-level tasks that are ready by the rule of `task-master list --ready`: pending, in progress or in
+/// review, with all dependencies done or cancelled. In file order.
 #[must_use]
 pub fn ready(tag: &Tag) -> Vec<&Task> {
     let finished = |status: &Status| status.is_done() || *status == Status::Cancelled;
@@ -204,21 +206,21 @@ pub fn ready(tag: &Tag) -> Vec<&Task> {
         .collect()
 }
 
-/// What tasks and subtasks wait for, by absolute id: dependencies that are not done. Those that wait for nothing are absent. Of tasks that
-/// share an id the first one counts.
+/// Returns the open dependencies of tasks and subtasks by absolute id. Tasks without any are absent. For duplicate
+/// ids the first task is used.
 #[must_use]
-pub fn waiting(tag: &Tag) -> HashMap<String, Vec<Waits>> {
+pub fn open_dependencies(tag: &Tag) -> HashMap<String, Vec<OpenDependency>> {
     let graph = Graph::new(tag);
     let waits = |node: Node, dependency: &String| match graph.resolve(node, dependency) {
         Some(other) => {
             let status = &graph.task(other).status;
-            (!status.is_done()).then(|| Waits {
-                on: graph.id(other),
+            (!status.is_done()).then(|| OpenDependency {
+                id: graph.id(other),
                 status: Some(status.clone()),
             })
         }
-        None => Some(Waits {
-            on: dependency.clone(),
+        None => Some(OpenDependency {
+            id: dependency.clone(),
             status: None,
         }),
     };
@@ -227,7 +229,7 @@ pub fn waiting(tag: &Tag) -> HashMap<String, Vec<Waits>> {
         .filter(|&node| !graph.is_duplicate(node))
         .filter_map(|node| {
             let dependencies = graph.task(node).dependencies.iter();
-            let waits: Vec<Waits> = dependencies
+            let waits: Vec<OpenDependency> = dependencies
                 .filter_map(|dependency| waits(node, dependency))
                 .collect();
             (!waits.is_empty()).then(|| (graph.id(node), waits))

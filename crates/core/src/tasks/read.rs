@@ -1,46 +1,46 @@
-//! Reads `tasks.json` in every shape people and tools have written it, and says what it had to tolerate.
+//! Reads `tasks.json` in every shape found in practice, and reports the deviations.
 //!
-//! One bad task never hides the others. Reading never writes, and never migrates.
+//! An invalid task never hides the others. Reading never writes or migrates.
 
 mod cursor;
 mod fields;
 mod file;
-mod place;
+mod line_index;
 mod string;
 mod task;
 
 use std::{borrow::Cow, path::Path};
 
-pub(super) use self::{cursor::Cursor, file::Stands};
-use self::{cursor::Kind, file::Reader};
+pub(super) use self::{cursor::Cursor, file::TaskOffsets};
+use self::{cursor::ValueKind, file::Reader};
 use super::{FindingKind, TaskFile};
 
-/// Name of the tag of a file without tags, and of a project that never chose one.
+/// Tag of a file without tags, and the default current tag.
 pub const DEFAULT_TAG: &str = "master";
 
-/// The largest plan that is read, in bytes: the largest one known in public has four megabytes.
-pub const LARGEST: u64 = 64 << 20;
+/// Maximum size of a plan in bytes. The largest known public plan has 4 MB.
+pub const MAX_FILE_SIZE: u64 = 64 << 20;
 
-/// Why there is no plan in a file.
+/// Error from reading a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     #[error("the file is empty")]
     Empty,
-    #[error("the file has {} MB; plans are read up to {} MB", .0 >> 20, LARGEST >> 20)]
+    #[error("the file is {} MB; the limit is {} MB", .0 >> 20, MAX_FILE_SIZE >> 20)]
     TooLarge(u64),
-    /// Places count from 1, the column in bytes.
+    /// Line and column count from 1, the column in bytes.
     #[error("line {line}, column {column}: not JSON: {message}")]
     NotJson {
         line: usize,
         column: usize,
         message: String,
     },
-    #[error("the file holds {0}, not a list of tasks")]
+    #[error("the file contains {0}, not a list of tasks")]
     NotAPlan(&'static str),
 }
 
 impl ReadError {
-    /// `file:line:column: sentence`, as editors and terminals jump to it.
+    /// Formats the error as `file:line:column: message`, which editors and terminals recognise.
     #[must_use]
     pub fn in_file(&self, path: &Path) -> String {
         let path = path.display();
@@ -55,17 +55,19 @@ impl ReadError {
     }
 }
 
-/// Reads a task file.
+/// Parses a task file.
 ///
 /// # Errors
-/// When the bytes are no JSON at all, or JSON that is neither an object nor a list.
+/// If the bytes are not JSON, or neither an object nor a list.
 pub fn read(bytes: &[u8]) -> Result<TaskFile, ReadError> {
-    read_placed(bytes).map(|(file, _)| file)
+    read_with_offsets(bytes).map(|(file, _)| file)
 }
 
-/// Reads a task file, and where in it every task stands: per tag, in its order.
-pub(super) fn read_placed(bytes: &[u8]) -> Result<(TaskFile, Vec<Vec<Stands>>), ReadError> {
-    if bytes.len() as u64 > LARGEST {
+/// Parses a task file. Also returns the offsets of all tasks, per tag in file order.
+pub(super) fn read_with_offsets(
+    bytes: &[u8],
+) -> Result<(TaskFile, Vec<Vec<TaskOffsets>>), ReadError> {
+    if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(ReadError::TooLarge(bytes.len() as u64));
     }
     let lossy = match std::str::from_utf8(bytes) {
@@ -94,13 +96,13 @@ pub(super) fn read_placed(bytes: &[u8]) -> Result<(TaskFile, Vec<Vec<Stands>>), 
             FindingKind::Encoding,
             None,
             at,
-            "not UTF-8: what cannot be read is shown as \u{fffd}",
+            "not UTF-8; invalid bytes are shown as \u{fffd}",
         );
     }
     let mut cursor = Cursor::new(text);
     match cursor.kind() {
-        Kind::Object => reader.root(&mut cursor),
-        Kind::Array => {
+        ValueKind::Object => reader.root(&mut cursor),
+        ValueKind::Array => {
             reader.note(
                 FindingKind::Field,
                 None,
@@ -109,7 +111,7 @@ pub(super) fn read_placed(bytes: &[u8]) -> Result<(TaskFile, Vec<Vec<Stands>>), 
             );
             reader.list(&mut cursor, DEFAULT_TAG);
         }
-        other => return Err(no_plan(text, other)),
+        other => return Err(not_a_plan(text, other)),
     }
     let end = cursor.offset();
     if cursor.is_broken() {
@@ -120,29 +122,29 @@ pub(super) fn read_placed(bytes: &[u8]) -> Result<(TaskFile, Vec<Vec<Stands>>), 
             FindingKind::TrailingText,
             None,
             end,
-            "text follows the JSON value and is not read",
+            "trailing text after the JSON value is ignored",
         );
     }
     Ok(reader.finish())
 }
 
-fn no_plan(text: &str, kind: Kind) -> ReadError {
+fn not_a_plan(text: &str, kind: ValueKind) -> ReadError {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     if !matches!(values.next(), Some(Ok(_))) {
         return not_json(text);
     }
     ReadError::NotAPlan(match kind {
-        Kind::String => "a string",
-        Kind::Null => "null",
+        ValueKind::String => "a string",
+        ValueKind::Null => "null",
         _ => "a number or a boolean",
     })
 }
 
-/// Says where and why a text is not JSON, in the words of `serde_json`.
+/// Returns the error of `serde_json` for a text that is not JSON.
 fn not_json(text: &str) -> ReadError {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     let Some(Err(error)) = values.next() else {
-        // The two agree on what JSON is; a test holds them against each other.
+        // Both parsers accept the same JSON; a test checks this.
         return ReadError::NotJson {
             line: 1,
             column: 1,

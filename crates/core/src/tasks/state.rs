@@ -1,21 +1,26 @@
-//! What Task Master keeps beside the plan: the tag in use.
+//! The state of a Task Master project: its current tag.
 
 use serde::Deserialize;
 
 use super::DEFAULT_TAG;
 
-/// The tag in use by `.taskmaster/state.json`; `master` when there is no file, no tag in it, or a write of it is under way.
+/// Returns the current tag in `.taskmaster/state.json`; `master` if there is no file, no tag, or the file is being
+/// written.
 #[must_use]
-pub fn current_tag(state_json: Option<&[u8]>) -> String {
+pub fn parse_current_tag(state_json: Option<&[u8]>) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct State {
-        /// `activeTag` is what older versions wrote.
+        /// Older versions write `activeTag`.
         #[serde(alias = "activeTag")]
-        current_tag: Option<String>,
+        parse_current_tag: Option<String>,
     }
     state_json
-        .and_then(|bytes| serde_json::from_slice::<State>(bytes).ok()?.current_tag)
+        .and_then(|bytes| {
+            serde_json::from_slice::<State>(bytes)
+                .ok()?
+                .parse_current_tag
+        })
         .map(|tag| tag.trim().to_owned())
         .filter(|tag| !tag.is_empty())
         .unwrap_or_else(|| DEFAULT_TAG.to_owned())
@@ -26,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_in_use_is_masters_unless_the_state_says_otherwise() {
+    fn current_tag_defaults_to_master() {
         for (state, tag) in [
             (None, "master"),
             (Some(""), "master"),
@@ -35,7 +40,11 @@ mod tests {
             (Some(r#"{"currentTag": "mvp", "x": []}"#), "mvp"),
             (Some(r#"{"activeTag": "old"}"#), "old"),
         ] {
-            assert_eq!(current_tag(state.map(str::as_bytes)), tag, "{state:?}");
+            assert_eq!(
+                parse_current_tag(state.map(str::as_bytes)),
+                tag,
+                "{state:?}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What a tag holds, in numbers.
+//! Task counts of a tag.
 
 use super::{Tag, TaskFile, ready};
 
-/// A tag in numbers, counted; what its metadata says is often stale.
+/// Task counts of a tag, counted because the metadata is often stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagSummary {
     pub name: String,
@@ -11,11 +11,11 @@ pub struct TagSummary {
     pub subtasks: usize,
     /// Top-level tasks that are done.
     pub done: usize,
-    /// Top-level tasks that could be begun, as `task-master list --ready` counts them.
+    /// Top-level tasks that are ready, as in `task-master list --ready`.
     pub ready: usize,
 }
 
-/// Every tag of the file, in its order.
+/// Returns the counts of all tags, in file order.
 #[must_use]
 pub fn summaries(file: &TaskFile) -> Vec<TagSummary> {
     let summary = |tag: &Tag| TagSummary {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_counted_not_believed() {
+    fn ignores_stale_metadata() {
         let text = br#"{"a": {"tasks": [{"id": 1, "status": "done"}, {"id": 2, "dependencies": [1], "subtasks": [{"id": 1}]}, {"id": 3, "dependencies": [2]}],
             "metadata": {"taskCount": 99}}, "b": {"tasks": []}}"#;
         let file = crate::tasks::read(text).unwrap();

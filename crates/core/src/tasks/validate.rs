@@ -1,26 +1,26 @@
-//! What is wrong with a plan: ids twice, dependencies on nothing or on oneself, tasks that wait for one another.
+//! Validates a plan: duplicate ids, missing and self dependencies, and cycles.
 
 use super::{
     FindingKind, Tag,
     graph::{Graph, Node},
 };
 
-/// Members of a cycle that are named; the rest is counted.
-const NAMED: usize = 5;
+/// Number of cycle members named in a message.
+const NAMES_LIMIT: usize = 5;
 
-/// A finding that still needs its place in the file.
+/// A finding before its location in the file is resolved.
 pub(super) struct Problem {
     pub(super) kind: FindingKind,
-    /// Position of the task in its tag.
+    /// Index of the task in its tag.
     pub(super) task: usize,
-    /// Position of the subtask in its task.
+    /// Index of the subtask in its task.
     pub(super) subtask: Option<usize>,
     /// Absolute id.
     pub(super) id: String,
     pub(super) message: String,
 }
 
-/// Reports all problems of a tag: those of each task in file order, then the cycles.
+/// Reports all problems of a tag: those of each task in file order, then cycles.
 pub(super) fn problems(tag: &Tag, mut found: impl FnMut(Problem)) {
     let graph = Graph::new(tag);
     let mut report = |node: Node, kind, message: String| {
@@ -39,7 +39,7 @@ pub(super) fn problems(tag: &Tag, mut found: impl FnMut(Problem)) {
             report(
                 node,
                 FindingKind::DuplicateId,
-                format!("the id {} is taken already", graph.id(node)),
+                format!("duplicate id {}", graph.id(node)),
             );
         }
         for dependency in &graph.task(node).dependencies {
@@ -61,22 +61,22 @@ pub(super) fn problems(tag: &Tag, mut found: impl FnMut(Problem)) {
     for cycle in cycles(&edges) {
         let names: Vec<String> = cycle
             .iter()
-            .take(NAMED)
+            .take(NAMES_LIMIT)
             .map(|&at| graph.id(nodes[at]))
             .collect();
-        let more = match cycle.len().saturating_sub(NAMED) {
+        let more = match cycle.len().saturating_sub(NAMES_LIMIT) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         report(
             nodes[cycle[0]],
             FindingKind::Cycle,
-            format!("{}{more} wait for one another", names.join(", ")),
+            format!("{}{more} depend on each other", names.join(", ")),
         );
     }
 }
 
-/// The strongly connected components of more than one point, each and all in ascending order (Tarjan's, without recursion).
+/// Returns the strongly connected components with more than one node, sorted (Tarjan's algorithm without recursion).
 fn cycles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     const UNSEEN: usize = usize::MAX;
     let mut index = vec![UNSEEN; edges.len()];

@@ -1,4 +1,4 @@
-//! Writes a changed plan: under Task Master's lock, over what is there at that moment, whole or not at all.
+//! Writes a changed plan atomically, under Task Master's lock.
 
 use std::{
     fs::{self, Metadata},
@@ -15,53 +15,53 @@ use super::{
     lock::{Lock, LockError},
 };
 
-/// How often a plan that others change without the lock is read again.
-const TRIES: usize = 5;
+/// Retries when another program changes the plan without the lock.
+const ATTEMPTS: usize = 5;
 
-/// Why a plan was not written. It is then as it was.
+/// Error from writing a plan, which is then unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     #[error(transparent)]
     Locked(#[from] LockError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("{}", edit_sentence(.path, .source))]
+    #[error("{}", edit_message(.path, .source))]
     Edit { path: PathBuf, source: EditError },
-    #[error("{}: other programs kept changing it, or took its lock over; it was not written", .path.display())]
-    Restless { path: PathBuf },
-    #[error("{} could not be written: {source}", .path.display())]
+    #[error("{}: not written, because other programs kept changing the file", .path.display())]
+    Contended { path: PathBuf },
+    #[error("cannot write {}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
-fn edit_sentence(path: &Path, error: &EditError) -> String {
+fn edit_message(path: &Path, error: &EditError) -> String {
     match error {
         EditError::Read(error) => error.in_file(path),
         error => format!("{}: {error}", path.display()),
     }
 }
 
-/// Gives a task of the plan at `path` another status; what changed, empty when it had it already (then nothing is written). Waits up to
-/// `patience` for other programs that are writing. Blocks.
+/// Sets the status of a task in the plan at `path`. Returns the changes; empty if the task already had the status, in
+/// which case nothing is written. Waits up to `timeout` for the lock. Blocks.
 ///
 /// # Errors
-/// When the lock is held by another program for longer, or the plan cannot be read, changed or written.
+/// If the lock times out, or the plan cannot be read, changed or written.
 pub fn write_status(
     path: &Path,
     tag: &str,
     id: &str,
     status: &Status,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Vec<StatusChange>, WriteError> {
     let failed = |source| WriteError::Io {
         path: path.to_owned(),
         source,
     };
-    // What cannot be read needs no lock to be refused.
+    // An unreadable plan can be rejected without the lock.
     load_with_metadata(path)?;
-    let lock = Lock::take(path, patience)?;
-    // Behind a symbolic link stands the file that is replaced; the link stays.
+    let lock = Lock::take(path, timeout)?;
+    // Replace the target of a symbolic link, not the link.
     let target = path.canonicalize().map_err(failed)?;
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         let (bytes, before) = load_with_metadata(&target)?;
         let edit = set_status(&bytes, tag, id, status).map_err(|source| WriteError::Edit {
             path: path.to_owned(),
@@ -81,12 +81,13 @@ pub fn write_status(
             break;
         }
     }
-    Err(WriteError::Restless {
+    Err(WriteError::Contended {
         path: path.to_owned(),
     })
 }
 
-/// Puts `bytes` in the place of `target`, with its permissions and owner, if it is still `unchanged` when they are on disk; whether it did.
+/// Replaces `target`, keeping its permissions and owner, if `unchanged` still holds once the new file is on disk.
+/// Returns whether it was replaced.
 fn replace(
     target: &Path,
     before: &Metadata,
@@ -102,7 +103,7 @@ fn replace(
     let handle = file.as_file();
     let new = handle.metadata()?;
     if (new.uid(), new.gid()) != (before.uid(), before.gid()) {
-        // Only an administrator may give a file away; others may at least keep the group.
+        // Only root can change the owner; try to keep at least the group.
         if fchown(handle, Some(before.uid()), Some(before.gid())).is_err() {
             drop(fchown(handle, None, Some(before.gid())));
         }

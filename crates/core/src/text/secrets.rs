@@ -1,15 +1,15 @@
-//! Credentials in a text: recognised by the form that their makers give them, and left out.
+//! Redacts credentials that are recognisable by their format.
 
 use std::{borrow::Cow, sync::LazyLock};
 
 use regex::Regex;
 
-/// What stands where a credential was.
-const LEFT_OUT: &str = "\u{2026}";
+/// Replaces a credential.
+const REPLACEMENT: &str = "\u{2026}";
 
-/// Forms of credentials. The first group is what stays in front of one.
-const FORMS: &[&str] = &[
-    // User and password, or a token in their place, in an address. `ssh://git@` names a user alone and stays.
+/// Formats of credentials. The first group is kept, the rest of the match is replaced.
+const PATTERNS: &[&str] = &[
+    // User and password, or a token, in a URL. A lone user as in `ssh://git@` is kept.
     r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/@:'\x22]+:[^\s/'\x22]+)@",
     r"(?i)\b(https?://)[^\s/@'\x22]+@",
     // GitHub: https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
@@ -18,29 +18,29 @@ const FORMS: &[&str] = &[
     // GitLab, Anthropic, OpenAI.
     r"()\bglpat-[A-Za-z0-9_-]{16,}",
     r"()\bsk-[A-Za-z0-9_-]{16,}",
-    // JSON Web Tokens, as service accounts have them.
+    // JSON Web Tokens, such as those of service accounts.
     r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
     r"(?i)\b(bearer +|authorization: *(?:basic|token|bearer) +)[A-Za-z0-9._~+/=-]{8,}",
     r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
 ];
 
 static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let compiled = FORMS.iter().map(|form| Regex::new(form));
-    // A test reads every one of them.
+    let compiled = PATTERNS.iter().map(|form| Regex::new(form));
+    // A test checks that every pattern compiles.
     compiled.filter_map(Result::ok).collect()
 });
 
-/// The text without the credentials that can be told by their form.
+/// Returns `text` with credentials replaced by an ellipsis.
 #[must_use]
-pub fn without_secrets(text: &str) -> Cow<'_, str> {
+pub fn redact_secrets(text: &str) -> Cow<'_, str> {
     let mut out = Cow::Borrowed(text);
     for form in COMPILED.iter() {
         if form.is_match(&out) {
             let address = form.as_str().contains("://");
             let instead = if address {
-                format!("${{1}}{LEFT_OUT}@")
+                format!("${{1}}{REPLACEMENT}@")
             } else {
-                format!("${{1}}{LEFT_OUT}")
+                format!("${{1}}{REPLACEMENT}")
             };
             out = Cow::Owned(form.replace_all(&out, instead.as_str()).into_owned());
         }
@@ -53,8 +53,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_left_out_and_the_rest_is_kept() {
-        assert_eq!(COMPILED.len(), FORMS.len());
+    fn redacts_credentials_only() {
+        assert_eq!(COMPILED.len(), PATTERNS.len());
         let token = "ghp_0123456789abcdefABCDEF0123456789abcd";
         for (text, expected) in [
             (
@@ -77,7 +77,7 @@ mod tests {
             ),
             ("the run docs-shop-1 in 12:30 user@host".to_owned(), "the run docs-shop-1 in 12:30 user@host"),
         ] {
-            assert_eq!(without_secrets(&text), expected);
+            assert_eq!(redact_secrets(&text), expected);
         }
     }
 }

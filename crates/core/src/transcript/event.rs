@@ -1,134 +1,134 @@
-//! The events of an agent's stream.
+//! Events of an agent stream.
 
 use serde::Serialize;
 
 use super::ToolUse;
 
-/// One event, with where it belongs. A line may hold several.
+/// One event with its context. A line may contain several.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// The tool call of the sub-agent that this event comes from; absent for the agent itself.
+pub struct StreamEvent {
+    /// Tool call that started the sub-agent of this event; `None` for the main agent.
     pub parent: Option<String>,
-    /// Id of the model's message: several lines may be parts of one message, and then repeat its tokens.
+    /// Message id. Several lines may be parts of one message, and repeat its token usage.
     pub message: Option<String>,
-    /// What the model's message used so far, with every part of it.
+    /// Cumulative usage of the message.
     pub tokens: Option<Tokens>,
     pub event: Event,
 }
 
-/// What happened.
+/// Event of an agent stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A session began, or went on.
+    /// A session started or was resumed.
     Init {
         session: Option<String>,
         model: Option<String>,
-        /// The directory the agent works in, as the pod sees it.
+        /// Working directory in the pod.
         directory: Option<String>,
     },
-    /// The agent said something.
+    /// Text of the agent.
     Text(String),
-    /// The agent thought something; empty when it is withheld.
+    /// Thinking of the agent; empty if redacted.
     Thinking(String),
-    /// The agent called a tool.
+    /// Tool call.
     ToolUse(Box<ToolUse>),
-    /// A tool answered.
+    /// Result of a tool call.
     ToolResult(Box<ToolResult>),
-    /// Somebody spoke to the agent.
+    /// User message.
     Prompt(String),
-    /// The agent finished.
-    Result(Box<Outcome>),
-    /// The model's provider spoke of limits.
+    /// End of a session.
+    Result(Box<SessionOutcome>),
+    /// Rate limit information.
     RateLimit(RateLimit),
-    /// A request to the model failed and is tried again.
+    /// A failed model request is being retried.
     Retry(Retry),
-    /// A request to the model failed for good: its kind (`billing_error` ...) and what was said of it.
+    /// A model request failed permanently, with its kind (`billing_error`, ...) and message.
     ApiError { kind: String, text: String },
-    /// A tool was refused without anybody being asked.
+    /// A tool call was denied without asking.
     Denied {
         tool: String,
-        /// The call's id.
+        /// Id of the call.
         id: String,
         why: String,
     },
-    /// The agent waits for a person, and for what; `None`: it waits no longer.
+    /// The agent waits for a person, and for what; `None` when it continues.
     Waiting(Option<String>),
-    /// The context was summed up to make room; tokens before and after.
+    /// The context was compacted; tokens before and after.
     Compacted {
         before: Option<i64>,
         after: Option<i64>,
     },
-    /// How far a sub-agent is.
+    /// Progress of a sub-agent.
     SubAgent(SubAgent),
-    /// Something the agent's program says on its own; `grave` when it is a warning.
-    Notice { text: String, grave: bool },
-    /// A piece of what comes whole later, or a sign of life.
+    /// A message of the agent program.
+    Notice { text: String, is_warning: bool },
+    /// A partial message that is repeated in full later, or a keep-alive.
     Partial,
-    /// JSON of a type this program does not know, by its type (and subtype).
+    /// Unknown type, with type and subtype.
     Other(String),
-    /// A line that is not the agent's.
+    /// A line that is not agent output.
     Plain(String),
 }
 
-/// What the model's provider said of its limits.
+/// Rate limit information of the model provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimit {
-    /// `allowed`, `allowed_warning`, `rejected` or a newer word.
+    /// `allowed`, `allowed_warning`, `rejected`, or a newer value.
     pub status: String,
     /// Unix time in seconds.
     pub resets_at: Option<i64>,
-    /// Which limit: `five_hour`, `seven_day` ...
+    /// Name of the limit: `five_hour`, `seven_day`, ...
     pub window: Option<String>,
 }
 
-/// A request to the model that is tried again.
+/// Retry of a failed model request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retry {
     pub attempt: i64,
-    /// Attempts there will be at most; 0 when that was not said.
-    pub most: i64,
+    /// Maximum number of attempts; 0 if unknown.
+    pub max_attempts: i64,
     /// Milliseconds until the next attempt.
     pub delay_ms: i64,
-    /// Kind of the failure, or the HTTP status.
+    /// Kind of failure, or HTTP status.
     pub error: String,
 }
 
-/// What is said of a sub-agent while it works, and at its end.
+/// Progress of a sub-agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubAgent {
-    /// Id of the call that started it; empty when it was not said.
+    /// Id of the call that started it; empty if unknown.
     pub id: String,
-    /// Tokens it used so far.
+    /// Tokens used so far.
     pub tokens: Option<i64>,
-    /// Tools it called so far.
+    /// Tool calls so far.
     pub tool_calls: Option<i64>,
-    /// `completed`, `failed` or `stopped`; absent while it works.
+    /// `completed`, `failed` or `stopped`; `None` while it runs.
     pub ended: Option<String>,
 }
 
-/// Text of an answer that is kept, in bytes: the beginning and, of what is longer, the end as well.
-const ANSWER_LIMIT: usize = 16 * 1024;
+/// Maximum size of a stored tool result in bytes: its start and end are kept.
+const RESULT_LIMIT: usize = 16 * 1024;
 
-/// A tool's answer.
+/// Result of a tool call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolResult {
-    /// The call's id.
+    /// Id of the call.
     pub id: String,
     pub is_error: bool,
-    /// Bytes of text in the answer.
+    /// Size of the text in bytes.
     pub size: usize,
-    /// Lines of text in the answer.
+    /// Number of lines.
     pub lines: usize,
-    /// The first line that says something.
+    /// First non-blank line.
     pub first_line: String,
-    /// The text; of a long one its beginning and its end, with a line between them that says what is left out.
+    /// Text, with the middle of a long one replaced by a note.
     pub text: String,
-    /// What it did to a file, as hunks of a unified difference with the file's own line numbers.
+    /// Change to a file, as unified diff hunks with line numbers of the file.
     pub patch: Option<String>,
 }
 
 impl ToolResult {
-    /// An answer of these parts.
+    /// Builds a result from its parts.
     #[must_use]
     pub fn new(id: String, is_error: bool, parts: &[&str], patch: Option<String>) -> Self {
         let mut lines = parts.iter().flat_map(|part| part.lines());
@@ -147,25 +147,25 @@ impl ToolResult {
     }
 }
 
-/// The parts as one text of at most about [`ANSWER_LIMIT`] bytes.
+/// Joins the parts, to at most about [`RESULT_LIMIT`] bytes.
 fn excerpt(parts: &[&str]) -> String {
     let whole = parts.join("\n");
-    if whole.len() <= ANSWER_LIMIT {
+    if whole.len() <= RESULT_LIMIT {
         return whole;
     }
-    let head = start_of(&whole, ANSWER_LIMIT / 2);
+    let head = start_of(&whole, RESULT_LIMIT / 2);
     let head = head.rfind('\n').unwrap_or(head.len());
-    let tail = start_of(&whole, whole.len() - ANSWER_LIMIT / 2).len();
+    let tail = start_of(&whole, whole.len() - RESULT_LIMIT / 2).len();
     let tail = whole[tail..].find('\n').map_or(tail, |at| tail + at + 1);
-    let left_out = tail - head;
+    let omitted = tail - head;
     format!(
-        "{}\n… {left_out} bytes left out here; the log has them …\n{}",
+        "{}\n… {omitted} bytes omitted; see the log …\n{}",
         &whole[..head],
         &whole[tail..]
     )
 }
 
-/// The first bytes of a text, at most `limit` of them and whole characters only.
+/// Returns at most `limit` bytes from the start of a text, on a character boundary.
 pub(super) fn start_of(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
@@ -174,7 +174,7 @@ pub(super) fn start_of(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-/// Tokens of a message or of a whole session.
+/// Token usage of a message or session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
@@ -185,7 +185,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What stood in the model's context when it answered.
+    /// Returns the context size of the request.
     #[must_use]
     pub const fn context(self) -> i64 {
         self.input
@@ -212,36 +212,35 @@ impl std::ops::AddAssign for Tokens {
     }
 }
 
-/// How a session ended.
+/// Outcome of a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// `success`, `error_max_turns`, `error_during_execution`, `error_max_budget_usd`, or a newer word.
+pub struct SessionOutcome {
+    /// `success`, `error_max_turns`, `error_during_execution`, `error_max_budget_usd`, or a newer value.
     pub subtype: String,
     pub is_error: bool,
     pub session: Option<String>,
-    /// Of this result alone.
+    /// For this result only.
     pub turns: Option<i64>,
-    /// Millionths of a US dollar, as the agent said; never guessed. Of the whole session: a later result of the same session
-    /// says what all of it cost.
+    /// Cost in millionths of a US dollar as reported, never estimated. Cumulative for the session.
     pub cost_micro_usd: Option<i64>,
-    /// With those of sub-agents where the stream tells of each model, and then of the whole session; otherwise the main
-    /// agent's alone, of this result.
+    /// Includes sub-agents if the stream reports usage per model, in which case it is cumulative for the session.
+    /// Otherwise usage of the main agent for this result.
     pub tokens: Option<Tokens>,
-    /// [`Self::tokens`] are those of the whole session.
-    pub whole_session: bool,
+    /// Whether [`Self::tokens`] is cumulative for the session.
+    pub is_whole_session: bool,
     /// Milliseconds.
     pub duration_ms: Option<i64>,
-    /// Tokens the model's context holds.
+    /// Size of the context window.
     pub context_window: Option<i64>,
-    /// Tools that were refused.
+    /// Number of denied tool calls.
     pub denials: usize,
-    /// The last words, or the errors.
+    /// Final text, or errors.
     pub text: Option<String>,
 }
 
-impl Outcome {
-    /// Whether it is a bad end.
+impl SessionOutcome {
+    /// Whether the session failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.is_error || self.subtype.starts_with("error")

@@ -1,34 +1,37 @@
-//! One line of an agent's log -> its events.
+//! Parses a line of an agent log into events.
 
 mod system;
 
 use serde_json::Value;
 
-use super::{Entry, Event, Outcome, RateLimit, Retry, Tokens, ToolResult, ToolUse};
+use super::{Event, RateLimit, Retry, SessionOutcome, StreamEvent, Tokens, ToolResult, ToolUse};
 
-/// The events of one line (without its line break). Never fails: what is not understood is [`Event::Other`] or [`Event::Plain`].
+/// Returns the events of one line, without its line break. Never fails: unknown input becomes [`Event::Other`] or
+/// [`Event::Plain`].
 #[must_use]
-pub fn entries(line: &str) -> Vec<Entry> {
+pub fn parse_line(line: &str) -> Vec<StreamEvent> {
     let Some((kind, value)) = object(line) else {
-        return vec![bare(Event::Plain(line.to_owned()))];
+        return vec![without_context(Event::Plain(line.to_owned()))];
     };
     match kind.as_str() {
-        "system" => vec![bare(system::event(&value))],
+        "system" => vec![without_context(system::event(&value))],
         "assistant" | "user" => message(&value, kind == "assistant"),
-        "result" => vec![bare(Event::Result(Box::new(outcome(&value))))],
-        "rate_limit_event" => vec![bare(Event::RateLimit(rate_limit(&value)))],
-        "control_request" => vec![bare(asked(&value))],
-        "control_response" | "control_cancel_request" => vec![bare(Event::Waiting(None))],
-        "tool_progress" => vec![bare(tool_progress(&value))],
-        "auth_status" => vec![bare(auth(&value))],
-        "stream_event" | "tool_use_summary" | "keep_alive" | "prompt_suggestion" => {
-            vec![bare(Event::Partial)]
+        "result" => vec![without_context(Event::Result(Box::new(outcome(&value))))],
+        "rate_limit_event" => vec![without_context(Event::RateLimit(rate_limit(&value)))],
+        "control_request" => vec![without_context(control_request(&value))],
+        "control_response" | "control_cancel_request" => {
+            vec![without_context(Event::Waiting(None))]
         }
-        _ => vec![bare(Event::Other(kind))],
+        "tool_progress" => vec![without_context(tool_progress(&value))],
+        "auth_status" => vec![without_context(auth(&value))],
+        "stream_event" | "tool_use_summary" | "keep_alive" | "prompt_suggestion" => {
+            vec![without_context(Event::Partial)]
+        }
+        _ => vec![without_context(Event::Other(kind))],
     }
 }
 
-/// A JSON object with a `type`.
+/// Parses a JSON object with a `type`.
 fn object(line: &str) -> Option<(String, Value)> {
     let trimmed = line.trim();
     if !trimmed.starts_with('{') {
@@ -38,8 +41,8 @@ fn object(line: &str) -> Option<(String, Value)> {
     Some((value.get("type")?.as_str()?.to_owned(), value))
 }
 
-const fn bare(event: Event) -> Entry {
-    Entry {
+const fn without_context(event: Event) -> StreamEvent {
+    StreamEvent {
         parent: None,
         message: None,
         tokens: None,
@@ -51,7 +54,7 @@ fn text(value: &Value, key: &str) -> Option<String> {
     value.get(key)?.as_str().map(str::to_owned)
 }
 
-/// A count: whole, never negative.
+/// Returns a non-negative count.
 fn number(value: &Value, key: &str) -> Option<i64> {
     let found = value.get(key)?;
     let count = found
@@ -60,7 +63,7 @@ fn number(value: &Value, key: &str) -> Option<i64> {
     (count >= 0).then_some(count)
 }
 
-/// The session's id: newer and older streams spell it differently.
+/// Returns the session id, in both spellings.
 fn session(value: &Value) -> Option<String> {
     text(value, "session_id").or_else(|| text(value, "sessionId"))
 }
@@ -74,15 +77,15 @@ fn rate_limit(value: &Value) -> RateLimit {
     }
 }
 
-/// A question to whoever started the agent's program.
-fn asked(value: &Value) -> Event {
+/// Parses a question to the program that started the agent.
+fn control_request(value: &Value) -> Event {
     let request = value.get("request").unwrap_or(&Value::Null);
     let words = |key| text(request, key).filter(|words| !words.is_empty());
     match text(request, "subtype").as_deref() {
         Some("can_use_tool") => {
             let tool = words("display_name").or_else(|| words("tool_name"));
             let tool = tool.unwrap_or_else(|| "a tool".into());
-            Event::Waiting(Some(format!("leave to use {tool}")))
+            Event::Waiting(Some(format!("permission to use {tool}")))
         }
         Some("elicitation") => {
             Event::Waiting(Some(words("message").unwrap_or_else(|| "an answer".into())))
@@ -91,7 +94,7 @@ fn asked(value: &Value) -> Event {
     }
 }
 
-/// A sign of life of a tool; worth a word only when a sub-agent's requests fail.
+/// Parses tool progress, which matters only if requests of a sub-agent fail.
 fn tool_progress(value: &Value) -> Event {
     let Some(retry) = value
         .get("subagent_retry")
@@ -101,7 +104,7 @@ fn tool_progress(value: &Value) -> Event {
     };
     Event::Retry(Retry {
         attempt: number(retry, "attempt").unwrap_or_default(),
-        most: number(retry, "max_retries").unwrap_or_default(),
+        max_attempts: number(retry, "max_retries").unwrap_or_default(),
         delay_ms: number(retry, "retry_delay_ms").unwrap_or_default(),
         error: text(retry, "error_category").unwrap_or_else(|| status(retry)),
     })
@@ -117,24 +120,24 @@ fn auth(value: &Value) -> Event {
     }
 }
 
-/// The HTTP status of a failed request, as words.
+/// Describes the HTTP status of a failed request.
 fn status(value: &Value) -> String {
     number(value, "error_status").map_or_else(
-        || "no answer".into(),
+        || "no response".into(),
         |status| format!("HTTP status {status}"),
     )
 }
 
-fn message(value: &Value, from_agent: bool) -> Vec<Entry> {
+fn message(value: &Value, from_agent: bool) -> Vec<StreamEvent> {
     let message = value.get("message").unwrap_or(&Value::Null);
-    let entry = |event| Entry {
+    let entry = |event| StreamEvent {
         parent: text(value, "parent_tool_use_id").filter(|id| !id.is_empty()),
         message: text(message, "id"),
         tokens: message.get("usage").filter(|_| from_agent).and_then(tokens),
         event,
     };
     let failure = text(value, "error").filter(|_| from_agent);
-    let said = |text: String| {
+    let to_event = |text: String| {
         if let Some(kind) = &failure {
             let kind = kind.clone();
             Event::ApiError { kind, text }
@@ -145,10 +148,10 @@ fn message(value: &Value, from_agent: bool) -> Vec<Entry> {
         }
     };
     match message.get("content") {
-        Some(Value::String(text)) => vec![entry(said(text.clone()))],
+        Some(Value::String(text)) => vec![entry(to_event(text.clone()))],
         Some(Value::Array(items)) => items
             .iter()
-            .map(|item| entry(content(item, value, &said)))
+            .map(|item| entry(content(item, value, &to_event)))
             .collect(),
         _ => vec![entry(Event::Other(
             if from_agent { "assistant" } else { "user" }.into(),
@@ -156,11 +159,11 @@ fn message(value: &Value, from_agent: bool) -> Vec<Entry> {
     }
 }
 
-fn content(item: &Value, line: &Value, said: &impl Fn(String) -> Event) -> Event {
+fn content(item: &Value, line: &Value, to_event: &impl Fn(String) -> Event) -> Event {
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
     let field = |key: &str| text(item, key).unwrap_or_default();
     match kind {
-        "text" => said(field("text")),
+        "text" => to_event(field("text")),
         "thinking" => Event::Thinking(field("thinking")),
         "redacted_thinking" => Event::Thinking(String::new()),
         "tool_use" | "server_tool_use" | "mcp_tool_use" => Event::ToolUse(Box::new(ToolUse::new(
@@ -168,11 +171,11 @@ fn content(item: &Value, line: &Value, said: &impl Fn(String) -> Event) -> Event
             &field("name"),
             item.get("input").unwrap_or(&Value::Null),
         ))),
-        // Answers of tools that the model's provider runs: `web_search_tool_result`, `mcp_tool_result` ...
+        // Results of server-side tools: `web_search_tool_result`, `mcp_tool_result`, ...
         kind if kind.ends_with("tool_result") => {
             Event::ToolResult(Box::new(tool_result(item, line)))
         }
-        "image" | "document" => said(format!("[{kind}]")),
+        "image" | "document" => to_event(format!("[{kind}]")),
         other => Event::Other(other.to_owned()),
     }
 }
@@ -184,7 +187,7 @@ fn tool_result(item: &Value, line: &Value) -> ToolResult {
         _ => Vec::new(),
     };
     let parts: Vec<&str> = parts.into_iter().map(unwrapped).collect();
-    // What the tool did in its own form; older streams spell the field as the session's file does.
+    // Structured result of the tool; older streams use camel case.
     let done = line
         .get("tool_use_result")
         .or_else(|| line.get("toolUseResult"));
@@ -196,7 +199,7 @@ fn tool_result(item: &Value, line: &Value) -> ToolResult {
     )
 }
 
-/// An error without the tags that mark it for the model.
+/// Strips the tags that mark an error for the model.
 fn unwrapped(text: &str) -> &str {
     let inside = text.trim().strip_prefix("<tool_use_error>");
     inside.map_or(text, |inside| {
@@ -211,7 +214,7 @@ fn part(part: &Value) -> Option<&str> {
     }
 }
 
-/// Hunks as the lines of a unified difference; `None` when there is none, or one is not what it should be.
+/// Formats hunks as a unified diff; `None` if there are none, or one is invalid.
 fn patch(hunks: &Value) -> Option<String> {
     let mut out = String::new();
     for hunk in hunks.as_array()? {
@@ -239,7 +242,7 @@ fn tokens(usage: &Value) -> Option<Tokens> {
     })
 }
 
-fn outcome(value: &Value) -> Outcome {
+fn outcome(value: &Value) -> SessionOutcome {
     let models = value.get("modelUsage").and_then(Value::as_object);
     let models: Vec<&Value> = models
         .into_iter()
@@ -252,19 +255,19 @@ fn outcome(value: &Value) -> Outcome {
         .filter_map(Value::as_str)
         .collect();
     let whole = models_tokens(&models);
-    Outcome {
+    SessionOutcome {
         subtype: text(value, "subtype").unwrap_or_default(),
         is_error: value.get("is_error").and_then(Value::as_bool) == Some(true),
         session: session(value),
         turns: number(value, "num_turns"),
-        // Older streams said `cost_usd`.
+        // Older streams use `cost_usd`.
         cost_micro_usd: ["total_cost_usd", "cost_usd"]
             .into_iter()
             .find_map(|key| value.get(key)?.as_f64())
             .filter(|cost| *cost >= 0.0)
             .map(|cost| (cost * 1e6).round() as i64),
         tokens: whole.or_else(|| value.get("usage").and_then(tokens)),
-        whole_session: whole.is_some(),
+        is_whole_session: whole.is_some(),
         duration_ms: number(value, "duration_ms"),
         context_window: models
             .iter()
@@ -280,7 +283,7 @@ fn outcome(value: &Value) -> Outcome {
     }
 }
 
-/// What all models of a session used together; `None` where the stream does not say it.
+/// Sums the usage of all models; `None` if the stream does not report it.
 fn models_tokens(models: &[&Value]) -> Option<Tokens> {
     let mut sum = Tokens::default();
     for usage in models {

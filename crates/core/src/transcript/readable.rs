@@ -1,37 +1,37 @@
-//! What a person reads for one line of a log. Colours are the console's; the raw line stays what it is.
+//! Renders log lines as readable text. Colours are added by the console; raw lines stay unchanged.
 
-use super::{Event, Outcome, ToolUse, entries};
+use super::{Event, SessionOutcome, ToolUse, parse_line};
 use crate::text::{self, sanitize};
 
-/// What kind of line it is, for colours and folding.
+/// Kind of a readable line, for colours and folding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineKind {
-    /// A line of a shell or of another program.
+    /// Output of another program.
     Plain,
-    /// A session began.
+    /// Session start.
     Session,
-    /// The agent speaks.
+    /// Text of the agent.
     Text,
-    /// The agent thinks.
+    /// Thinking of the agent.
     Thinking,
-    /// A tool is called.
+    /// Tool call.
     Tool,
-    /// A tool answered.
+    /// Tool result.
     ToolResult,
-    /// A tool failed.
+    /// Failed tool call.
     ToolError,
-    /// Somebody speaks to the agent.
+    /// User message.
     Prompt,
-    /// The agent finished well.
+    /// Successful end.
     Success,
-    /// The agent finished badly, or is held up.
+    /// Failure or problem.
     Failure,
-    /// Something of the stream that is only named.
+    /// Minor event.
     Quiet,
 }
 
 impl LineKind {
-    /// What stands before a line of this kind, in the unicode set of glyphs.
+    /// Returns the prefix of the line, from the Unicode glyph set.
     #[must_use]
     pub const fn mark(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl LineKind {
     }
 }
 
-/// One readable line. `text` is sanitised and has no mark in front.
+/// One readable line. `text` is sanitised and has no prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadableLine {
     pub kind: LineKind,
@@ -61,11 +61,11 @@ impl std::fmt::Display for ReadableLine {
     }
 }
 
-/// The readable lines of one raw line: none for what only repeats what comes whole elsewhere.
+/// Returns the readable lines of one raw line; empty for partial messages.
 #[must_use]
 pub fn readable(line: &str) -> Vec<ReadableLine> {
     let mut out = Vec::new();
-    for entry in entries(line) {
+    for entry in parse_line(line) {
         match entry.event {
             Event::Init { session, model, .. } => {
                 let parts = [
@@ -83,16 +83,16 @@ pub fn readable(line: &str) -> Vec<ReadableLine> {
             Event::ToolResult(result) if result.is_error => {
                 push(&mut out, LineKind::ToolError, result.first_line.trim());
             }
-            // An answer of one line ("File created") says nothing the call did not.
+            // A one-line result ("File created") adds nothing to the call.
             Event::ToolResult(result) if result.lines > 1 => {
                 let lines = text::count(result.lines, "line");
                 push(&mut out, LineKind::ToolResult, &lines);
             }
             Event::Result(outcome) => push_outcome(&mut out, &outcome),
-            Event::RateLimit(limit) if limit.matters() => {
-                push(&mut out, LineKind::Failure, &limit.words());
+            Event::RateLimit(limit) if limit.is_notable() => {
+                push(&mut out, LineKind::Failure, &limit.message());
             }
-            Event::Retry(retry) => push(&mut out, LineKind::Failure, &retry.words()),
+            Event::Retry(retry) => push(&mut out, LineKind::Failure, &retry.message()),
             Event::ApiError { kind, text } => {
                 push(&mut out, LineKind::Failure, &kind.replace('_', " "));
                 push_lines(&mut out, LineKind::Failure, &text);
@@ -102,17 +102,17 @@ pub fn readable(line: &str) -> Vec<ReadableLine> {
                 push(
                     &mut out,
                     LineKind::ToolError,
-                    &format!("{tool} was refused: {first}"),
+                    &format!("{tool} denied: {first}"),
                 );
             }
             Event::Waiting(Some(what)) => {
-                push(&mut out, LineKind::Failure, &format!("waits for {what}"));
+                push(&mut out, LineKind::Failure, &format!("waiting for {what}"));
             }
             Event::Compacted { .. } => {
-                push(&mut out, LineKind::Quiet, "the context was compacted");
+                push(&mut out, LineKind::Quiet, "context compacted");
             }
-            Event::Notice { text, grave } => {
-                let kind = if grave {
+            Event::Notice { text, is_warning } => {
+                let kind = if is_warning {
                     LineKind::Failure
                 } else {
                     LineKind::Quiet
@@ -156,7 +156,7 @@ fn tool_line(tool: &ToolUse) -> String {
     line.concat().trim_end().to_owned()
 }
 
-fn push_outcome(out: &mut Vec<ReadableLine>, outcome: &Outcome) {
+fn push_outcome(out: &mut Vec<ReadableLine>, outcome: &SessionOutcome) {
     let failed = outcome.failed();
     let mut parts = vec![if failed {
         format!("failed: {}", outcome.subtype)
@@ -182,7 +182,7 @@ fn push_outcome(out: &mut Vec<ReadableLine>, outcome: &Outcome) {
         LineKind::Success
     };
     push(out, kind, &parts.join(" · "));
-    // The last words of a good end were said before; an error's are new.
+    // The final text of a successful session was shown before.
     if let Some(words) = outcome.text.as_deref().filter(|_| failed) {
         push_lines(out, LineKind::Failure, words);
     }

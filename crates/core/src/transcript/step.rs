@@ -1,120 +1,122 @@
-//! One step of an agent: what it said, called or met, with what became of it.
+//! A step of an agent: text, tool call or event, with its result.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Edit, Outcome, ToolResult, ToolUse, event::start_of};
+use super::{Edit, SessionOutcome, ToolResult, ToolUse, event::start_of};
 
-/// Bytes that are left of a text that is let go.
-const REMNANT: usize = 200;
+/// Bytes kept at the start of a trimmed text.
+const TRIMMED_LENGTH: usize = 200;
 
-/// One thing that happened. Its texts are remote text: sanitise before showing.
+/// A step. Contains remote text: sanitise before showing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// When the log said so; absent for lines without a time.
+    /// Log time; `None` for lines without a timestamp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Counts the main agent's messages from 1; 0 before the first.
+    /// Message number of the main agent, from 1; 0 before the first.
     pub turn: usize,
-    /// Number of the step whose call started the sub-agent this one is of.
+    /// Number of the step that started the sub-agent of this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<usize>,
     #[serde(flatten)]
-    pub what: What,
+    pub what: StepKind,
 }
 
-/// What happened.
+/// Kind of a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
-pub enum What {
-    /// A session began, or went on.
+pub enum StepKind {
+    /// A session started or was resumed.
     Session {
         id: Option<String>,
         model: Option<String>,
     },
-    /// The agent said something.
+    /// Text of the agent.
     Text { text: String },
-    /// The agent thought something; empty when it is withheld.
+    /// Thinking of the agent; empty if redacted.
     Thinking { text: String },
-    /// Somebody spoke to the agent.
+    /// User message.
     Prompt { text: String },
-    /// The agent called a tool.
-    Call(Box<Call>),
-    /// Lines of shells and other programs, one after the other.
+    /// Tool call.
+    Call(Box<ToolCall>),
+    /// Consecutive output lines of other programs.
     Output { lines: Vec<String> },
-    /// Something worth knowing that is no trouble.
+    /// An informational message.
     Notice { text: String },
-    /// Something that holds the agent up or stops it: in a sentence, and what more was said.
+    /// A problem that delays or stops the agent: summary and details.
     Trouble { text: String, details: String },
-    /// The session ended.
-    End(Box<Outcome>),
-    /// Something this program does not know: its type, and the line as it came.
+    /// End of a session.
+    End(Box<SessionOutcome>),
+    /// An unknown event: its type and the original line.
     Raw { name: String, line: String },
 }
 
-/// A call of a tool with what became of it.
+/// A tool call with its result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Call {
+pub struct ToolCall {
     #[serde(flatten)]
     pub tool: ToolUse,
-    /// Absent until the tool answers.
+    /// `None` until the tool returns.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Answer>,
-    /// Why it was refused.
+    pub answer: Option<ToolAnswer>,
+    /// Reason of a denial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denied: Option<String>,
-    /// What the sub-agent it started has used so far.
+    /// Usage of the sub-agent that the call started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<AgentSoFar>,
+    pub agent: Option<SubAgentUsage>,
 }
 
-/// How a tool answered.
+/// Result of a tool call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
-    /// Milliseconds until it came.
+pub struct ToolAnswer {
+    /// Duration in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<i64>,
     pub is_error: bool,
-    /// Bytes of text.
+    /// Size of the text in bytes.
     pub size: usize,
-    /// Lines of text.
+    /// Number of lines.
     pub lines: usize,
-    /// The text, of a long one its ends.
+    /// Text, shortened in the middle if long.
     pub text: String,
-    /// What it did to a file, as hunks of a unified difference.
+    /// Change to a file, as unified diff hunks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
 }
 
-/// What a sub-agent has used so far.
+/// Usage of a sub-agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AgentSoFar {
+pub struct SubAgentUsage {
     pub tokens: i64,
     pub tool_calls: i64,
 }
 
 impl Step {
-    /// All it says, as it came: what a person would copy.
+    /// Returns the complete text, as for copying.
     #[must_use]
     pub fn full_text(&self) -> String {
         match &self.what {
-            What::Session { id, model } => {
+            StepKind::Session { id, model } => {
                 let words = [model, id].into_iter().flatten().cloned();
                 words.collect::<Vec<_>>().join(" ")
             }
-            What::Text { text }
-            | What::Thinking { text }
-            | What::Prompt { text }
-            | What::Notice { text } => text.clone(),
-            What::Trouble { text, details } => format!("{text}\n{details}").trim_end().to_owned(),
-            What::Output { lines } => lines.join("\n"),
-            What::End(outcome) => outcome.text.clone().unwrap_or_default(),
-            What::Raw { line, .. } => line.clone(),
-            What::Call(call) => {
+            StepKind::Text { text }
+            | StepKind::Thinking { text }
+            | StepKind::Prompt { text }
+            | StepKind::Notice { text } => text.clone(),
+            StepKind::Trouble { text, details } => {
+                format!("{text}\n{details}").trim_end().to_owned()
+            }
+            StepKind::Output { lines } => lines.join("\n"),
+            StepKind::End(outcome) => outcome.text.clone().unwrap_or_default(),
+            StepKind::Raw { line, .. } => line.clone(),
+            StepKind::Call(call) => {
                 let tool = &call.tool;
                 let mut parts = vec![format!("{} {}", tool.name, tool.summary)];
                 parts.push(tool.details.clone());
@@ -134,18 +136,18 @@ impl Step {
         }
     }
 
-    /// Bytes of its texts. A shell's output is not counted: it has a bound of its own.
+    /// Returns the size of the texts. Excludes shell output, which has its own limit.
     pub(super) fn bytes(&self) -> usize {
         match &self.what {
-            What::Session { .. } | What::Output { .. } => 0,
-            What::Text { text }
-            | What::Thinking { text }
-            | What::Prompt { text }
-            | What::Notice { text } => text.len(),
-            What::Trouble { text, details } => text.len() + details.len(),
-            What::End(outcome) => outcome.text.as_ref().map_or(0, String::len),
-            What::Raw { line, .. } => line.len(),
-            What::Call(call) => {
+            StepKind::Session { .. } | StepKind::Output { .. } => 0,
+            StepKind::Text { text }
+            | StepKind::Thinking { text }
+            | StepKind::Prompt { text }
+            | StepKind::Notice { text } => text.len(),
+            StepKind::Trouble { text, details } => text.len() + details.len(),
+            StepKind::End(outcome) => outcome.text.as_ref().map_or(0, String::len),
+            StepKind::Raw { line, .. } => line.len(),
+            StepKind::Call(call) => {
                 let edits = call.tool.edits.iter();
                 let edits: usize = edits.map(|edit| edit.old.len() + edit.new.len()).sum();
                 let answer = call.answer.as_ref().map_or(0, |answer| {
@@ -157,35 +159,35 @@ impl Step {
         }
     }
 
-    /// Leaves of its texts how they begin, and a word on where the rest is.
-    pub(super) fn let_go(&mut self) {
+    /// Shortens the texts to their start and a note.
+    pub(super) fn trim_texts(&mut self) {
         match &mut self.what {
-            What::Session { .. } | What::Output { .. } => {}
-            What::Text { text }
-            | What::Thinking { text }
-            | What::Prompt { text }
-            | What::Notice { text } => shorten(text),
-            What::Trouble { text, details } => {
+            StepKind::Session { .. } | StepKind::Output { .. } => {}
+            StepKind::Text { text }
+            | StepKind::Thinking { text }
+            | StepKind::Prompt { text }
+            | StepKind::Notice { text } => shorten(text),
+            StepKind::Trouble { text, details } => {
                 shorten(text);
                 shorten(details);
             }
-            What::End(outcome) => {
+            StepKind::End(outcome) => {
                 if let Some(text) = &mut outcome.text {
                     shorten(text);
                 }
             }
-            What::Raw { line, .. } => shorten(line),
-            What::Call(call) => {
+            StepKind::Raw { line, .. } => shorten(line),
+            StepKind::Call(call) => {
                 let edits: usize = call.tool.edits.iter().map(|edit| edit.new.len()).sum();
                 if edits > 0 {
                     call.tool.edits.clear();
-                    call.tool.details = gone(edits);
+                    call.tool.details = trimmed_note(edits);
                 } else {
                     shorten(&mut call.tool.details);
                 }
                 if let Some(answer) = &mut call.answer {
                     if let Some(patch) = answer.patch.take() {
-                        answer.text = gone(patch.len() + answer.text.len());
+                        answer.text = trimmed_note(patch.len() + answer.text.len());
                     } else {
                         shorten(&mut answer.text);
                     }
@@ -199,40 +201,40 @@ impl Step {
 }
 
 fn shorten(text: &mut String) {
-    if text.len() > 2 * REMNANT {
-        let begin = start_of(text, REMNANT);
-        *text = format!("{begin} …\n{}", gone(text.len() - begin.len()));
+    if text.len() > 2 * TRIMMED_LENGTH {
+        let begin = start_of(text, TRIMMED_LENGTH);
+        *text = format!("{begin} …\n{}", trimmed_note(text.len() - begin.len()));
     }
 }
 
-fn gone(bytes: usize) -> String {
-    format!("({bytes} bytes let go to save memory; the log has them)")
+fn trimmed_note(bytes: usize) -> String {
+    format!("({bytes} bytes dropped; see the log)")
 }
 
-impl Call {
-    /// What it changes in a file, where the tool has not said it with the file's own line numbers.
+impl ToolCall {
+    /// Returns the edits, unless the tool reported a diff with line numbers.
     #[must_use]
     pub fn edits(&self) -> &[Edit] {
         &self.tool.edits
     }
 
-    /// Whether it was refused, or its tool answered with an error.
+    /// Whether the call was denied or failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.denied.is_some() || self.answer.as_ref().is_some_and(|answer| answer.is_error)
     }
 }
 
-impl Answer {
-    /// The answer of a call that was made at `called`.
+impl ToolAnswer {
+    /// Builds the result of a call made at `called`.
     #[must_use]
     pub fn new(result: &ToolResult, called: Option<Timestamp>, at: Option<Timestamp>) -> Self {
-        let took = called.zip(at).map(|(called, at)| {
-            let took = at.duration_since(called).as_millis();
-            i64::try_from(took).unwrap_or_default().max(0)
+        let duration = called.zip(at).map(|(called, at)| {
+            let duration = at.duration_since(called).as_millis();
+            i64::try_from(duration).unwrap_or_default().max(0)
         });
         Self {
-            took_ms: took,
+            took_ms: duration,
             is_error: result.is_error,
             size: result.size,
             lines: result.lines,

@@ -1,69 +1,69 @@
-//! The steps of an agent, folded line by line as they stream: calls know their answers, steps of sub-agents the call that
-//! started them. Folding line by line gives what folding at once gives.
+//! Steps of an agent, updated line by line. Calls are joined with their results, sub-agent steps with the call that
+//! started them. Incremental and one-shot parsing give the same result.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
 use super::{
-    AgentSoFar, Answer, Call, Entry, Event, RateLimit, Retry, Step, ToolResult, What, entries,
-    event::start_of,
+    Event, RateLimit, Retry, Step, StepKind, StreamEvent, SubAgentUsage, ToolAnswer, ToolCall,
+    ToolResult, event::start_of, parse_line,
 };
 
-/// Most steps kept; of a longer stream the latest. The log has them all.
-const KEPT: usize = 100_000;
-/// Most bytes kept of one text.
+/// Maximum number of steps; the oldest are dropped. The log has all of them.
+const STEPS_LIMIT: usize = 100_000;
+/// Maximum size of one text in bytes.
 const TEXT_LIMIT: usize = 64 * 1024;
-/// Sub-agents of sub-agents that are told apart.
-const DEEPEST: usize = 8;
-/// Lines of one step of a shell's output; more begin another step.
+/// Maximum nesting of sub-agents.
+const DEPTH_LIMIT: usize = 8;
+/// Maximum lines per output step.
 const OUTPUT_LINES: usize = 200;
-/// Most bytes kept of what shells wrote; of more the latest. The log has it all.
+/// Maximum size of shell output in bytes; the oldest is dropped.
 const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
 
-/// Most bytes kept of what the agent said and did, and of what its tools answered; of more the latest. The log has it all.
+/// Maximum size of all other texts in bytes; the oldest are shortened.
 const BYTES_LIMIT: usize = 64 * 1024 * 1024;
 
-/// The steps so far. Each has a number, which it keeps: the first is 0, also after older ones have been dropped.
+/// The steps so far. Numbers start at 0 and are stable when older steps are dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
     /// Number of the oldest step kept.
     first: usize,
     kept: VecDeque<Step>,
-    /// Steps of calls by the calls' ids.
+    /// Call id to step number.
     calls: HashMap<String, usize>,
-    /// Calls of the session under way that have not been answered.
+    /// Unanswered calls of the current session.
     unanswered: BTreeSet<usize>,
-    /// Steps that were added or changed since somebody asked.
+    /// Steps added or changed since the last call of `take_changed`.
     changed: BTreeSet<usize>,
     message: Option<String>,
     turn: usize,
-    /// The step of requests being tried again, while nothing came after it.
+    /// The step of a retry in progress, if nothing follows it.
     retrying: Option<usize>,
-    /// Steps of a shell's output whose lines are kept, the oldest first, and the bytes of each.
+    /// Output steps whose lines are kept, oldest first, with their sizes.
     outputs: VecDeque<(usize, usize)>,
     output_bytes: usize,
-    /// Number of the oldest step whose texts are whole, and the bytes of them and of those of later ones.
-    whole: usize,
+    /// Number of the oldest step with complete texts, and the size of all texts from there on.
+    first_whole: usize,
     bytes: usize,
 }
 
 impl Steps {
-    /// Takes one line of the agent stage's log.
+    /// Adds one line of the log of the agent stage.
     pub fn add(&mut self, at: Option<Timestamp>, line: &str) {
-        self.add_entries(at, line, &entries(line));
+        self.add_entries(at, line, &parse_line(line));
     }
 
-    /// Takes one line that has been read already.
-    pub fn add_entries(&mut self, at: Option<Timestamp>, line: &str, entries: &[Entry]) {
+    /// Adds one parsed line.
+    pub fn add_entries(&mut self, at: Option<Timestamp>, line: &str, entries: &[StreamEvent]) {
         for entry in entries {
             self.add_entry(at, line, entry);
         }
-        self.let_go_of_texts(BYTES_LIMIT);
-        self.drop_oldest(KEPT);
+        self.trim_texts(BYTES_LIMIT);
+        self.drop_oldest(STEPS_LIMIT);
     }
 
-    fn add_entry(&mut self, at: Option<Timestamp>, line: &str, entry: &Entry) {
+    fn add_entry(&mut self, at: Option<Timestamp>, line: &str, entry: &StreamEvent) {
         if entry.parent.is_none() && entry.message.is_some() && entry.message != self.message {
             self.message.clone_from(&entry.message);
             self.turn += 1;
@@ -72,22 +72,28 @@ impl Steps {
         let what = match &entry.event {
             Event::Init { session, model, .. } => {
                 self.unanswered.clear();
-                What::Session {
+                StepKind::Session {
                     id: session.clone(),
                     model: model.clone(),
                 }
             }
             Event::Text(words) if words.trim().is_empty() => return,
-            Event::Text(words) => What::Text { text: kept(words) },
-            Event::Thinking(words) => What::Thinking { text: kept(words) },
-            Event::Prompt(words) => What::Prompt { text: kept(words) },
+            Event::Text(words) => StepKind::Text {
+                text: bounded(words),
+            },
+            Event::Thinking(words) => StepKind::Thinking {
+                text: bounded(words),
+            },
+            Event::Prompt(words) => StepKind::Prompt {
+                text: bounded(words),
+            },
             Event::ToolUse(tool) => {
                 let number = self.end();
                 self.calls.insert(tool.id.clone(), number);
                 self.unanswered.insert(number);
-                What::Call(Box::new(Call {
+                StepKind::Call(Box::new(ToolCall {
                     tool: (**tool).clone(),
-                    ..Call::default()
+                    ..ToolCall::default()
                 }))
             }
             Event::ToolResult(result) => {
@@ -97,29 +103,29 @@ impl Steps {
                 raw("tool_result", line)
             }
             Event::Denied { tool, id, why } => {
-                if self.change_call(id, |call| call.denied = Some(kept(why))) {
+                if self.change_call(id, |call| call.denied = Some(bounded(why))) {
                     return;
                 }
-                trouble(format!("{tool} was refused"), why)
+                trouble(format!("{tool} denied"), why)
             }
             Event::SubAgent(news) => {
                 let ended = news.ended.as_deref();
                 self.change_call(&news.id, |call| {
                     let known = call.agent.unwrap_or_default();
-                    call.agent = Some(AgentSoFar {
+                    call.agent = Some(SubAgentUsage {
                         tokens: news.tokens.unwrap_or(known.tokens),
                         tool_calls: news.tool_calls.unwrap_or(known.tool_calls),
                     });
                 });
                 match ended {
                     Some("failed" | "stopped") => {
-                        trouble(format!("a sub-agent {}", ended.unwrap_or_default()), "")
+                        trouble(format!("sub-agent {}", ended.unwrap_or_default()), "")
                     }
                     _ => return,
                 }
             }
             Event::Retry(retry) => {
-                let what = trouble(retry.words(), "");
+                let what = trouble(retry.message(), "");
                 self.retrying = Some(retried.unwrap_or_else(|| self.end()));
                 if let Some(number) = retried {
                     self.change(number, |step| step.what = what);
@@ -131,24 +137,29 @@ impl Steps {
                 self.retrying = retried;
                 return;
             }
-            Event::RateLimit(limit) if limit.rejects() => trouble(limit.words(), ""),
-            Event::RateLimit(limit) => What::Notice {
-                text: limit.words(),
+            Event::RateLimit(limit) if limit.is_rejected() => trouble(limit.message(), ""),
+            Event::RateLimit(limit) => StepKind::Notice {
+                text: limit.message(),
             },
             Event::ApiError { kind, text } => trouble(kind.replace('_', " "), text),
-            Event::Waiting(Some(what)) => trouble(format!("waits for {what}"), ""),
-            Event::Compacted { before, after } => What::Notice {
+            Event::Waiting(Some(what)) => trouble(format!("waiting for {what}"), ""),
+            Event::Compacted { before, after } => StepKind::Notice {
                 text: compacted(*before, *after),
             },
-            Event::Notice { text, grave: true } => {
+            Event::Notice {
+                text,
+                is_warning: true,
+            } => {
                 let mut lines = text.trim().splitn(2, '\n');
                 let first = lines.next().unwrap_or_default().to_owned();
                 trouble(first, lines.next().unwrap_or_default())
             }
-            Event::Notice { text, .. } => What::Notice { text: kept(text) },
+            Event::Notice { text, .. } => StepKind::Notice {
+                text: bounded(text),
+            },
             Event::Result(outcome) => {
                 self.unanswered.clear();
-                What::End(outcome.clone())
+                StepKind::End(outcome.clone())
             }
             Event::Other(name) => raw(name, line),
             Event::Plain(text) => {
@@ -162,11 +173,11 @@ impl Steps {
         };
         let parent = entry.parent.as_ref();
         let parent = parent.and_then(|id| self.calls.get(id)).copied();
-        // A damaged stream may name the very call as the one that started it.
+        // A corrupt stream may name a call as its own parent.
         let parent = parent.filter(|parent| *parent < self.end());
-        // Whoever draws them goes down from step to step: what a stream nests deeper stands beside its parent.
+        // Drawing recurses, so deeper nesting is flattened.
         let parent = parent.and_then(|parent| {
-            if self.depth(parent) < DEEPEST {
+            if self.depth(parent) < DEPTH_LIMIT {
                 Some(parent)
             } else {
                 self.get(parent)?.parent
@@ -175,14 +186,14 @@ impl Steps {
         self.push(at, parent, what);
     }
 
-    /// In how many sub-agents a step is.
+    /// Returns the sub-agent depth of a step.
     #[must_use]
     pub fn depth(&self, number: usize) -> usize {
         let parent = |number: usize| self.get(number)?.parent;
         std::iter::successors(parent(number), |number| parent(*number)).count()
     }
 
-    fn push(&mut self, at: Option<Timestamp>, parent: Option<usize>, what: What) {
+    fn push(&mut self, at: Option<Timestamp>, parent: Option<usize>, what: StepKind) {
         self.changed.insert(self.end());
         let step = Step {
             at,
@@ -194,9 +205,9 @@ impl Steps {
         self.kept.push_back(step);
     }
 
-    /// Changes a step, if it is kept, and counts its texts anew; one whose texts were let go gets no longer by it.
+    /// Updates a retained step and its size. A step with shortened texts does not grow.
     fn change(&mut self, number: usize, change: impl FnOnce(&mut Step)) {
-        let whole = number >= self.whole;
+        let whole = number >= self.first_whole;
         let Some(step) = self.get_mut(number) else {
             return;
         };
@@ -206,7 +217,7 @@ impl Steps {
             let after = step.bytes();
             self.bytes = self.bytes - before + after;
         } else {
-            step.let_go();
+            step.trim_texts();
         }
     }
 
@@ -216,20 +227,20 @@ impl Steps {
         Some(step)
     }
 
-    /// Changes a call; `false` when it is not known.
-    fn change_call(&mut self, id: &str, change: impl FnOnce(&mut Call)) -> bool {
+    /// Updates a call. Returns false if the id is unknown.
+    fn change_call(&mut self, id: &str, change: impl FnOnce(&mut ToolCall)) -> bool {
         let Some(number) = self.calls.get(id).copied() else {
             return false;
         };
         self.change(number, |step| {
-            if let What::Call(call) = &mut step.what {
+            if let StepKind::Call(call) = &mut step.what {
                 change(call);
             }
         });
         true
     }
 
-    /// Puts an answer to its call; `false` when the call is not known.
+    /// Adds the result of a call. Returns false if the id is unknown.
     fn answered(&mut self, at: Option<Timestamp>, result: &ToolResult) -> bool {
         let Some(number) = self.calls.get(&result.id).copied() else {
             return false;
@@ -237,9 +248,9 @@ impl Steps {
         self.unanswered.remove(&number);
         let called = self.get(number).and_then(|step| step.at);
         self.change_call(&result.id, |call| {
-            call.answer = Some(Answer::new(result, called, at));
+            call.answer = Some(ToolAnswer::new(result, called, at));
             if result.patch.is_some() && !result.is_error {
-                // The tool says the same with the file's own line numbers.
+                // The diff has the same edits with line numbers.
                 call.tool.edits.clear();
             }
         })
@@ -247,55 +258,55 @@ impl Steps {
 
     fn output(&mut self, at: Option<Timestamp>, line: &str) {
         let last = self.kept.back_mut().map(|step| &mut step.what);
-        if let Some(What::Output { lines }) = last
+        if let Some(StepKind::Output { lines }) = last
             && lines.len() < OUTPUT_LINES
         {
-            lines.push(kept(line));
+            lines.push(bounded(line));
             self.changed.insert(self.end() - 1);
             if let Some((_, bytes)) = self.outputs.back_mut() {
                 *bytes += line.len();
             }
         } else if !line.trim().is_empty() {
             self.outputs.push_back((self.end(), line.len()));
-            let lines = vec![kept(line)];
-            self.push(at, None, What::Output { lines });
+            let lines = vec![bounded(line)];
+            self.push(at, None, StepKind::Output { lines });
         } else {
             return;
         }
         self.output_bytes += line.len();
-        self.let_go_of_output(OUTPUT_LIMIT);
+        self.trim_output(OUTPUT_LIMIT);
     }
 
-    /// Of too much output the oldest steps say how long they were, and no more.
-    fn let_go_of_output(&mut self, most: usize) {
+    /// Replaces the oldest output by its line count.
+    fn trim_output(&mut self, most: usize) {
         while self.output_bytes > most && self.outputs.len() > 1 {
             let Some((number, bytes)) = self.outputs.pop_front() else {
                 return;
             };
             self.output_bytes -= bytes;
             if let Some(step) = self.get_mut(number)
-                && let What::Output { lines } = &mut step.what
+                && let StepKind::Output { lines } = &mut step.what
             {
-                *lines = vec![format!("(lines: {}; the log has them)", lines.len())];
+                *lines = vec![format!("({} lines dropped; see the log)", lines.len())];
             }
         }
     }
 
-    /// Of too many bytes the oldest steps keep how their texts begin, and no more.
-    fn let_go_of_texts(&mut self, most: usize) {
-        while self.bytes > most && self.whole + 1 < self.end() {
-            let number = self.whole;
-            self.whole += 1;
+    /// Shortens the texts of the oldest steps.
+    fn trim_texts(&mut self, most: usize) {
+        while self.bytes > most && self.first_whole + 1 < self.end() {
+            let number = self.first_whole;
+            self.first_whole += 1;
             let Some(step) = self.get(number) else {
                 continue;
             };
             let bytes = step.bytes();
             self.bytes -= bytes;
-            // One without texts did not change.
+            // Steps without texts are unchanged.
             if bytes > 0
                 && let Some(step) = self.get_mut(number)
             {
-                step.let_go();
+                step.trim_texts();
             }
         }
     }
@@ -304,68 +315,68 @@ impl Steps {
         if self.kept.len() <= most {
             return;
         }
-        // Many at once: what follows goes over all that is known of calls.
+        // Drop in bulk, because cleaning up the indexes is linear.
         let surplus = self.kept.len() - most + most / 10;
-        let counted = self.whole.saturating_sub(self.first);
+        let counted = self.first_whole.saturating_sub(self.first);
         for (place, step) in self.kept.drain(..surplus).enumerate() {
             if place >= counted {
                 self.bytes -= step.bytes();
             }
         }
         self.first += surplus;
-        self.whole = self.whole.max(self.first);
+        self.first_whole = self.first_whole.max(self.first);
         let first = self.first;
         self.calls.retain(|_, number| *number >= first);
         self.unanswered.retain(|number| *number >= first);
         self.changed.retain(|number| *number >= first);
     }
 
-    /// Number of the step that comes next.
+    /// Returns the number of the next step.
     #[must_use]
     pub fn end(&self) -> usize {
         self.first + self.kept.len()
     }
 
-    /// Steps that were dropped because there were too many.
+    /// Returns the number of dropped steps.
     #[must_use]
     pub const fn dropped(&self) -> usize {
         self.first
     }
 
-    /// The step of that number.
+    /// Returns a step by number.
     #[must_use]
     pub fn get(&self, number: usize) -> Option<&Step> {
         self.kept.get(number.checked_sub(self.first)?)
     }
 
-    /// Every step that is kept, with its number, oldest first.
+    /// Returns the retained steps with their numbers, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Step)> {
         (self.first..).zip(&self.kept)
     }
 
-    /// Whether the tool of that step's call has still to answer.
+    /// Whether the call of this step is unanswered.
     #[must_use]
-    pub fn waits(&self, number: usize) -> bool {
+    pub fn is_pending(&self, number: usize) -> bool {
         self.unanswered.contains(&number)
     }
 
-    /// Numbers of the steps that were added or changed since the last call.
+    /// Returns the steps added or changed since the last call.
     pub fn take_changed(&mut self) -> BTreeSet<usize> {
         std::mem::take(&mut self.changed)
     }
 }
 
 impl Retry {
-    /// `a request to the model failed (overloaded); attempt 3 of 10 in 12 s`
+    /// Describes the retry: `model request failed (overloaded); attempt 3 of 10 in 12 s`.
     #[must_use]
-    pub fn words(&self) -> String {
-        let most = if self.most > 0 {
-            format!(" of {}", self.most)
+    pub fn message(&self) -> String {
+        let most = if self.max_attempts > 0 {
+            format!(" of {}", self.max_attempts)
         } else {
             String::new()
         };
         format!(
-            "a request to the model failed ({}); attempt {}{most} in {} s",
+            "model request failed ({}); attempt {}{most} in {} s",
             self.error.replace('_', " "),
             self.attempt,
             self.delay_ms.saturating_add(999) / 1_000,
@@ -374,57 +385,57 @@ impl Retry {
 }
 
 impl RateLimit {
-    /// Whether requests are refused.
+    /// Whether requests are rejected.
     #[must_use]
-    pub fn rejects(&self) -> bool {
+    pub fn is_rejected(&self) -> bool {
         self.status == "rejected"
     }
 
-    /// Whether it is worth a word.
+    /// Whether the limit is reached or close.
     #[must_use]
-    pub fn matters(&self) -> bool {
+    pub fn is_notable(&self) -> bool {
         self.status != "allowed"
     }
 
-    /// `rate limit reached (five hour)`
+    /// Describes the limit: `rate limit reached (five hour)`.
     #[must_use]
-    pub fn words(&self) -> String {
-        let said = match self.status.as_str() {
+    pub fn message(&self) -> String {
+        let status = match self.status.as_str() {
             "rejected" => "rate limit reached".to_owned(),
             "allowed_warning" => "rate limit nearly reached".to_owned(),
             other => format!("rate limit: {other}"),
         };
         match &self.window {
-            Some(window) => format!("{said} ({})", window.replace('_', " ")),
-            None => said,
+            Some(window) => format!("{status} ({})", window.replace('_', " ")),
+            None => status,
         }
     }
 }
 
 fn compacted(before: Option<i64>, after: Option<i64>) -> String {
-    let said = match (before, after) {
-        (Some(before), Some(after)) => format!(": {before} tokens before, {after} after"),
-        (Some(before), None) => format!(": {before} tokens before"),
+    let tokens = match (before, after) {
+        (Some(before), Some(after)) => format!(" from {before} to {after} tokens"),
+        (Some(before), None) => format!(" from {before} tokens"),
         _ => String::new(),
     };
-    format!("the context was compacted{said}")
+    format!("context compacted{tokens}")
 }
 
-fn kept(text: &str) -> String {
+fn bounded(text: &str) -> String {
     start_of(text, TEXT_LIMIT).to_owned()
 }
 
-fn raw(name: &str, line: &str) -> What {
-    What::Raw {
+fn raw(name: &str, line: &str) -> StepKind {
+    StepKind::Raw {
         name: name.to_owned(),
-        line: kept(line),
+        line: bounded(line),
     }
 }
 
-fn trouble(text: String, details: &str) -> What {
-    What::Trouble {
+fn trouble(text: String, details: &str) -> StepKind {
+    StepKind::Trouble {
         text,
-        details: kept(details),
+        details: bounded(details),
     }
 }
 
@@ -433,7 +444,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_too_many_steps_the_latest_are_kept_under_their_numbers() {
+    fn drops_oldest_steps_over_limit() {
         let mut steps = Steps::default();
         for n in 0..50 {
             let call = format!(
@@ -445,36 +456,36 @@ mod tests {
         assert_eq!(steps.end(), 50);
         assert!(steps.dropped() >= 30 && steps.get(0).is_none());
         let step = steps.get(49).unwrap();
-        assert!(matches!(&step.what, What::Call(call) if call.tool.summary == "step 49"));
+        assert!(matches!(&step.what, StepKind::Call(call) if call.tool.summary == "step 49"));
         steps.add(
             None,
             r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t49","content":"done"}]}}"#,
         );
-        assert!(!steps.waits(49) && steps.waits(48));
+        assert!(!steps.is_pending(49) && steps.is_pending(48));
     }
 
     #[test]
-    fn of_too_much_output_the_latest_is_kept_and_the_agents_own_steps_all() {
+    fn drops_oldest_output_over_limit() {
         let mut steps = Steps::default();
         steps.add(None, "first");
         steps.add(None, r#"{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":"Building."}]}}"#);
         for n in 0..OUTPUT_LINES * 5 {
             steps.add(None, &format!("{n:0100}"));
         }
-        steps.let_go_of_output(OUTPUT_LINES * 250);
+        steps.trim_output(OUTPUT_LINES * 250);
         let said: Vec<String> = steps.iter().map(|(_, step)| step.full_text()).collect();
-        assert_eq!(said[0], "(lines: 1; the log has them)");
+        assert_eq!(said[0], "(1 lines dropped; see the log)");
         assert_eq!(said[1], "Building.");
-        assert_eq!(said[2], "(lines: 200; the log has them)");
+        assert_eq!(said[2], "(200 lines dropped; see the log)");
         assert!(said[6].ends_with("999") && said[5].lines().count() == 200);
-        // What was let go is gone for good, and the rest counts on.
-        steps.let_go_of_output(0);
+        // Dropped output stays dropped.
+        steps.trim_output(0);
         assert_eq!(steps.output_bytes, OUTPUT_LINES * 100);
         assert!(steps.get(6).unwrap().full_text().ends_with("999"));
     }
 
     #[test]
-    fn of_too_many_texts_the_latest_are_kept_whole_and_of_the_others_it_is_said_where_they_are() {
+    fn shortens_oldest_texts_over_limit() {
         let mut steps = Steps::default();
         let long = "word ".repeat(1_000);
         for n in 0..20 {
@@ -489,20 +500,22 @@ mod tests {
                 );
                 steps.add(None, &line);
             }
-            steps.let_go_of_texts(20_000);
+            steps.trim_texts(20_000);
         }
         let counted = |steps: &Steps| {
-            let whole = steps.iter().filter(|(number, _)| *number >= steps.whole);
+            let whole = steps
+                .iter()
+                .filter(|(number, _)| *number >= steps.first_whole);
             whole.map(|(_, step)| step.bytes()).sum::<usize>()
         };
         assert!(steps.bytes <= 20_000 && steps.bytes == counted(&steps));
         let all: usize = steps.iter().map(|(_, step)| step.bytes()).sum();
         assert!(all < 20_000 + 40 * 400, "{all}");
         let text = |number| steps.get(number).unwrap().full_text();
-        assert!(text(0).starts_with("0 word") && text(0).ends_with("the log has them)"));
-        assert!(text(1).starts_with("Write 0.md") && text(1).ends_with("the log has them)"));
+        assert!(text(0).starts_with("0 word") && text(0).ends_with("see the log)"));
+        assert!(text(1).starts_with("Write 0.md") && text(1).ends_with("see the log)"));
         assert_eq!(text(38), format!("19 {long}"));
-        // An answer that comes late is not kept whole either, and a step that is dropped counts no more.
+        // A late result is shortened too, and dropped steps no longer count.
         let answer = format!(
             r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t0","content":"{long}"}}]}}}}"#
         );
@@ -514,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_names_itself_as_its_parent_has_none() {
+    fn ignores_self_parent() {
         let mut steps = Steps::default();
         steps.add(
             None,
@@ -524,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_cannot_nest_deeper_than_can_be_drawn() {
+    fn limits_nesting_depth() {
         let mut steps = Steps::default();
         for n in 1..=5_000 {
             let call = format!(
@@ -534,6 +547,6 @@ mod tests {
             steps.add(None, &call);
         }
         let depths = (0..5_000).map(|number| steps.depth(number));
-        assert_eq!(depths.max(), Some(DEEPEST));
+        assert_eq!(depths.max(), Some(DEPTH_LIMIT));
     }
 }

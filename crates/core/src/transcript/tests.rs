@@ -1,4 +1,4 @@
-//! A session as an agent streams it, and lines that are not what they should be.
+//! A complete session, and invalid lines.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn folded(lines: &[&str]) -> Transcript {
 }
 
 #[test]
-fn documents_count_once_and_only_when_they_were_written() {
+fn counts_written_documents_once() {
     let transcript = folded(SESSION);
     let documents: Vec<&String> = transcript.documents().iter().collect();
     assert_eq!(documents, [".taskmaster/docs/task-2/task.md"]);
@@ -37,7 +37,7 @@ fn documents_count_once_and_only_when_they_were_written() {
 }
 
 #[test]
-fn the_result_has_the_last_word_on_what_was_used() {
+fn result_overrides_usage() {
     let transcript = folded(SESSION);
     let usage = transcript.usage();
     assert_eq!(transcript.session.as_deref(), Some("0f2c6c1e-91f4"));
@@ -53,7 +53,7 @@ fn the_result_has_the_last_word_on_what_was_used() {
 }
 
 #[test]
-fn the_lines_of_one_message_use_its_tokens_once() {
+fn counts_message_tokens_once() {
     let transcript = folded(&SESSION[..6]);
     let usage = transcript.usage();
     assert_eq!(
@@ -68,7 +68,7 @@ fn the_lines_of_one_message_use_its_tokens_once() {
 }
 
 #[test]
-fn results_of_one_session_tell_its_cost_so_far_and_sessions_add_up() {
+fn session_results_are_cumulative() {
     let result = |session: &str, cost: f64| {
         format!(
             r#"{{"type":"result","subtype":"success","num_turns":2,"total_cost_usd":{cost},"session_id":"{session}","modelUsage":{{"opus":{{"inputTokens":10,"outputTokens":5,"contextWindow":200000}},"haiku":{{"inputTokens":1,"outputTokens":1}}}},"usage":{{"input_tokens":9,"output_tokens":4}}}}"#
@@ -81,12 +81,12 @@ fn results_of_one_session_tell_its_cost_so_far_and_sessions_add_up() {
     assert_eq!(
         (usage.input_tokens, usage.output_tokens),
         (22, 12),
-        "of each session what its last result says of every model"
+        "last result of each session, summed over models"
     );
 }
 
 #[test]
-fn older_streams_spell_the_session_and_the_cost_otherwise() {
+fn reads_older_field_names() {
     let line =
         r#"{"type":"result","subtype":"success","sessionId":"s","cost_usd":0.02,"num_turns":1}"#;
     let transcript = folded(&[line]);
@@ -95,7 +95,7 @@ fn older_streams_spell_the_session_and_the_cost_otherwise() {
 }
 
 #[test]
-fn a_person_reads_what_the_agent_does() {
+fn renders_readable_lines() {
     let shown: Vec<String> = SESSION
         .iter()
         .flat_map(|line| readable(line))
@@ -123,7 +123,7 @@ fn a_person_reads_what_the_agent_does() {
 }
 
 #[test]
-fn tools_are_summed_up_by_what_they_are_about() {
+fn summarises_tool_calls() {
     for (name, input, summary) in [
         (
             "Bash",
@@ -159,7 +159,7 @@ fn tools_are_summed_up_by_what_they_are_about() {
 }
 
 #[test]
-fn what_is_not_understood_is_kept_and_reading_goes_on() {
+fn keeps_unknown_input() {
     for (line, event) in [
         ("", Event::Plain(String::new())),
         ("{\"type\":", Event::Plain("{\"type\":".into())),
@@ -182,19 +182,22 @@ fn what_is_not_understood_is_kept_and_reading_goes_on() {
             Event::Prompt("hello".into()),
         ),
     ] {
-        let events: Vec<Event> = entries(line).into_iter().map(|entry| entry.event).collect();
+        let events: Vec<Event> = parse_line(line)
+            .into_iter()
+            .map(|entry| entry.event)
+            .collect();
         assert_eq!(events, [event], "{line}");
     }
 }
 
 #[test]
-fn a_sub_agent_is_known_by_the_call_that_started_it() {
+fn records_parent_call() {
     let line = r#"{"type":"assistant","parent_tool_use_id":"t9","message":{"id":"m","content":[{"type":"text","text":"x"}]}}"#;
-    assert_eq!(entries(line)[0].parent.as_deref(), Some("t9"));
+    assert_eq!(parse_line(line)[0].parent.as_deref(), Some("t9"));
 }
 
 #[test]
-fn odd_numbers_are_not_believed() {
+fn rejects_invalid_numbers() {
     let line = r#"{"type":"result","num_turns":-1,"total_cost_usd":1e300,"usage":{"input_tokens":1e300,"output_tokens":"x"}}"#;
     let mut transcript = Transcript::default();
     for _ in 0..3 {
@@ -205,8 +208,8 @@ fn odd_numbers_are_not_believed() {
     assert_eq!(usage.cost_micro_usd, i64::MAX);
 }
 
-/// Lines made of the words of the stream, put together wrongly.
-fn crooked_line() -> impl Strategy<Value = String> {
+/// Random combinations of stream tokens.
+fn malformed_line() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
         "\"type\"",
         "\"assistant\"",
@@ -233,7 +236,7 @@ fn crooked_line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_line_breaks_reading(line in prop_oneof![any::<String>(), crooked_line()]) {
+    fn never_panics_on_any_line(line in prop_oneof![any::<String>(), malformed_line()]) {
         let mut transcript = Transcript::default();
         transcript.add(None, &line);
         for line in readable(&line) {
@@ -242,7 +245,7 @@ proptest! {
     }
 
     #[test]
-    fn every_field_may_be_anything(field in "[a-z_]{1,12}", value in any::<f64>(), cut in 0usize..600) {
+    fn accepts_any_field_value(field in "[a-z_]{1,12}", value in any::<f64>(), cut in 0usize..600) {
         for line in SESSION {
             let changed = line.replace("\"content\"", &format!("\"{field}\":{value},\"content\""));
             let cut: String = changed.chars().take(cut).collect();

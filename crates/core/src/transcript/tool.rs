@@ -1,4 +1,4 @@
-//! Tool calls: which tool, on what, how much it changes.
+//! Tool calls: name, subject and size of the change.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::event::start_of;
 
-/// Longest summary kept, in characters: a shell command may be a whole script.
+/// Maximum length of a summary in characters; a shell command may be a whole script.
 const SUMMARY_LIMIT: usize = 200;
-/// Most bytes kept of what a call was given, and of each side of an edit.
+/// Maximum size of the details, and of each side of an edit, in bytes.
 const INPUT_LIMIT: usize = 64 * 1024;
-/// Fields of an input that the summary or the edit tells.
-const TOLD: [&str; 9] = [
+/// Input fields that the summary or the edits cover.
+const SUMMARISED_FIELDS: [&str; 9] = [
     "file_path",
     "notebook_path",
     "content",
@@ -24,32 +24,32 @@ const TOLD: [&str; 9] = [
     "todos",
 ];
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolUse {
     pub id: String,
     pub name: String,
-    /// What the call is about, on one line: a path, a command, a pattern.
+    /// Subject of the call on one line: a path, a command, a pattern.
     pub summary: String,
-    /// The file that is read or written, as the agent named it.
+    /// File read or written, as named by the agent.
     pub path: Option<String>,
     /// Lines written, for tools that write.
     pub added: Option<usize>,
     /// Lines replaced, for tools that edit.
     pub removed: Option<usize>,
-    /// What a file's text is changed from and to, in the order it is done; the old one is empty where a file is written whole.
+    /// Replacements in a file, in order. `old` is empty if the file is written whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<Edit>,
-    /// What the summary leaves out: a script's other lines, a prompt; empty when there is nothing.
+    /// Input not covered by the summary, such as the rest of a script.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub details: String,
-    /// The same for calls of the same tool with the same input.
+    /// Equal for calls of the same tool with the same input.
     #[serde(skip)]
     pub fingerprint: u64,
 }
 
-/// One replacement in a file.
+/// A replacement in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Edit {
     pub old: String,
@@ -57,7 +57,7 @@ pub struct Edit {
 }
 
 impl ToolUse {
-    /// Reads a call from its name and input, whatever the input is.
+    /// Builds a call from its name and input.
     #[must_use]
     pub fn new(id: &str, name: &str, input: &Value) -> Self {
         let text = |key: &str| input.get(key).and_then(Value::as_str);
@@ -66,7 +66,7 @@ impl ToolUse {
             .find_map(text)
             .filter(|_| !matches!(name, "Grep" | "Glob" | "LS"));
         let about = match name {
-            // Of a script its author's own words say more than its first line.
+            // The description of a script is more useful than its first line.
             "Bash" => text("description")
                 .filter(|_| text("command").is_some_and(|command| command.trim().contains('\n')))
                 .or_else(|| text("command"))
@@ -98,35 +98,35 @@ impl ToolUse {
             added,
             removed,
             details: details(name, &about, input),
-            edits: edits.into_iter().map(Edit::kept).collect(),
+            edits: edits.into_iter().map(Edit::truncated).collect(),
             fingerprint: fingerprint(name, input),
         }
     }
 
     /// Whether the call starts a sub-agent.
     #[must_use]
-    pub fn delegates(&self) -> bool {
+    pub fn starts_sub_agent(&self) -> bool {
         matches!(self.name.as_str(), "Agent" | "Task")
     }
 
-    /// Whether the call asks a person for something, so that nothing goes on until it is answered.
+    /// Whether the call waits for an answer of a person.
     #[must_use]
-    pub fn asks(&self) -> bool {
+    pub fn asks_user(&self) -> bool {
         matches!(self.name.as_str(), "AskUserQuestion" | "ExitPlanMode")
     }
 
-    /// Whether calling it again and again is how it is meant to be used.
+    /// Whether the tool is meant to be called repeatedly.
     #[must_use]
-    pub fn polls(&self) -> bool {
+    pub fn is_polling(&self) -> bool {
         matches!(
             self.name.as_str(),
             "BashOutput" | "TaskOutput" | "TaskGet" | "TaskList" | "Monitor"
         )
     }
 
-    /// Whether the call changes a file.
+    /// Whether the call writes a file.
     #[must_use]
-    pub fn writes(&self) -> bool {
+    pub fn writes_file(&self) -> bool {
         self.added.is_some()
     }
 }
@@ -139,8 +139,8 @@ impl Edit {
         }
     }
 
-    /// As much of it as is kept.
-    fn kept(mut self) -> Self {
+    /// Truncates both sides to the limit.
+    fn truncated(mut self) -> Self {
         for text in [&mut self.old, &mut self.new] {
             text.truncate(start_of(text, INPUT_LIMIT).len());
         }
@@ -148,7 +148,7 @@ impl Edit {
     }
 }
 
-/// What a call changes in a file.
+/// Returns the replacements that a call makes.
 fn edits(name: &str, input: &Value) -> Vec<Edit> {
     fn text<'v>(value: &'v Value, key: &str) -> &'v str {
         value.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -166,7 +166,7 @@ fn edits(name: &str, input: &Value) -> Vec<Edit> {
     }
 }
 
-/// Lines written and lines replaced.
+/// Returns lines written and lines replaced.
 fn change(name: &str, edits: &[Edit]) -> (Option<usize>, Option<usize>) {
     let sum = |side: fn(&Edit) -> &str| edits.iter().map(|edit| side(edit).lines().count()).sum();
     match name {
@@ -176,7 +176,7 @@ fn change(name: &str, edits: &[Edit]) -> (Option<usize>, Option<usize>) {
     }
 }
 
-/// `3 of 5 done, now: Write the tests`
+/// Summarises a to-do list: `3 of 5 done, now: Write the tests`.
 fn todo(todos: &[Value]) -> String {
     let status =
         |todo: &&Value, wanted: &str| todo.get("status").and_then(Value::as_str) == Some(wanted);
@@ -193,7 +193,7 @@ fn todo(todos: &[Value]) -> String {
     format!("{done} of {} done{now}", todos.len())
 }
 
-/// What the summary does not say: the whole of a text that it cuts, then the other fields.
+/// Returns the text that the summary cuts off, then the other fields.
 fn details(name: &str, about: &str, input: &Value) -> String {
     let mut out = String::new();
     if about.lines().nth(1).is_some() || about.chars().count() > SUMMARY_LIMIT {
@@ -219,7 +219,7 @@ fn details(name: &str, about: &str, input: &Value) -> String {
             Value::Null => continue,
             other => other.to_string(),
         };
-        if !TOLD.contains(&key.as_str()) {
+        if !SUMMARISED_FIELDS.contains(&key.as_str()) {
             if name == "Bash" && key == "command" {
                 line(&mut out, shown.trim_end());
                 continue;
@@ -245,12 +245,12 @@ fn line(out: &mut String, text: &str) {
 fn fingerprint(name: &str, input: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    // Wherever the object came from, its keys come in the same order from the same program.
+    // Key order is stable for calls of the same program.
     input.to_string().hash(&mut hasher);
     hasher.finish()
 }
 
-/// The first text among the fields of an input.
+/// Returns the first string field of an input.
 fn any_text(input: &Value) -> &str {
     let fields = input.as_object().into_iter().flatten();
     let mut texts = fields.filter_map(|(_, value)| value.as_str());
@@ -267,7 +267,7 @@ fn first_line(text: &str) -> String {
     cut
 }
 
-/// A pod's path as a person knows it: from the repository root where that is known, documents from `docs/`.
+/// Shortens a pod path: relative to the repository if possible, documents relative to `.taskmaster`.
 #[must_use]
 pub fn short_path(path: &str) -> &str {
     if let Some((_, rest)) = path.split_once("/runs/")

@@ -97,7 +97,7 @@ impl Reader {
     }
 
     fn remark(&mut self, words: String) {
-        let ledger = Arc::new(LogSource::of_no_pod("ledger"));
+        let ledger = Arc::new(LogSource::without_pod("ledger"));
         let notice = LogEvent::Notice(ledger, Notice::Server(words));
         self.pending.push_back(notice);
     }

@@ -78,7 +78,10 @@ mod tests {
     fn the_shipped_share_of_the_agent_is_the_one_that_preflight_holds_against_quotas() {
         let share = Settings::shipped().pods.agent;
         let amounts = [share.requests, share.limits];
-        let known = [runs::Share::AGENT.requests, runs::Share::AGENT.limits];
+        let known = [
+            runs::ContainerResources::AGENT.requests,
+            runs::ContainerResources::AGENT.limits,
+        ];
         for (amount, known) in amounts.iter().zip(known) {
             assert_eq!(
                 (amount.cpu.as_str(), amount.memory.as_str()),

@@ -2,7 +2,7 @@
 
 use super::{Check, Facts, Verdict};
 use crate::cluster::{Disk, Quota as Limit};
-use flightdeck_core::{quantity, runs::Share, text};
+use flightdeck_core::{quantity, runs::ContainerResources, text};
 
 /// Bytes on the embedded node's disk below which no run is begun.
 const TOO_LITTLE: u64 = 256 << 20;
@@ -17,12 +17,12 @@ const DEMAND: &[(&str, &str)] = &[
     ("persistentvolumeclaims", "1"),
     ("count/configmaps", "1"),
     ("configmaps", "1"),
-    ("cpu", Share::AGENT.requests.cpu),
-    ("requests.cpu", Share::AGENT.requests.cpu),
-    ("limits.cpu", Share::AGENT.limits.cpu),
-    ("memory", Share::AGENT.requests.memory),
-    ("requests.memory", Share::AGENT.requests.memory),
-    ("limits.memory", Share::AGENT.limits.memory),
+    ("cpu", ContainerResources::AGENT.requests.cpu),
+    ("requests.cpu", ContainerResources::AGENT.requests.cpu),
+    ("limits.cpu", ContainerResources::AGENT.limits.cpu),
+    ("memory", ContainerResources::AGENT.requests.memory),
+    ("requests.memory", ContainerResources::AGENT.requests.memory),
+    ("limits.memory", ContainerResources::AGENT.limits.memory),
 ];
 
 pub(super) struct Quota;

@@ -26,7 +26,7 @@ impl Check for TaskReady {
                 task.status.as_str()
             )));
         }
-        let waiting = tasks::waiting(facts.plan_tag()?);
+        let waiting = tasks::open_dependencies(facts.plan_tag()?);
         Some(match waiting.get(&task.id) {
             None => Verdict::pass(format!("task {} waits for nothing", task.id)),
             Some(waits) => {

@@ -1,7 +1,7 @@
 //! `tasks-file`: there is a plan, it can be read, it has the tasks, and git does not ignore it.
 
 use super::{Check, Facts, Verdict};
-use flightdeck_core::{tasks::PLACES, text};
+use flightdeck_core::{tasks::TASK_FILE_PATHS, text};
 
 pub(super) struct TasksFile;
 
@@ -42,7 +42,7 @@ impl Check for TasksFile {
                 format!("; there is {}", others.join(", "))
             };
             return Some(
-                Verdict::fail(format!("no {} up to the repository's root{elsewhere}", PLACES[0]))
+                Verdict::fail(format!("no {} up to the repository's root{elsewhere}", TASK_FILE_PATHS[0]))
                     .because("Task Master writes the plan there: task-master init, then task-master parse-prd."),
             );
         };

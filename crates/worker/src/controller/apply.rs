@@ -204,7 +204,7 @@ impl<K: RunResource> Writer<'_, K> {
 
     /// Deletes what was kept of a Job that the status does not list any more.
     async fn forget(&self, job: &str) -> Result<(), Error> {
-        let name = naming::kept_name(job);
+        let name = naming::log_archive_name(job);
         let found = self.api::<ConfigMap>().get_metadata_opt(&name).await;
         let found = found.map_err(Error::cluster(format!("read the ConfigMap {name}")))?;
         let ours = found.filter(|found| objects::owned_by(&found.metadata, self.run.uid()));

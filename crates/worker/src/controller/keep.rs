@@ -203,9 +203,12 @@ impl Ending {
 
 fn config_map(run: &Run, end: &End, tails: &[(String, Tail)], missing: Option<&str>) -> ConfigMap {
     let attempt = &end.attempt;
-    let mut metadata = objects::owned(run, naming::kept_name(&attempt.job_name));
+    let mut metadata = objects::owned(run, naming::log_archive_name(&attempt.job_name));
     metadata.labels.get_or_insert_default().extend([
-        (naming::LABEL_KEPT.to_owned(), naming::KEPT_LOG.to_owned()),
+        (
+            naming::LABEL_ARCHIVE.to_owned(),
+            naming::ARCHIVED_LOG.to_owned(),
+        ),
         (naming::LABEL_STAGE.to_owned(), attempt.stage.clone()),
         (
             naming::LABEL_VERSION.to_owned(),

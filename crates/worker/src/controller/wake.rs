@@ -69,7 +69,7 @@ impl Wake {
 /// Keeps the caches as the cluster is; each kind of object is watched once.
 pub(super) async fn watch_owned(context: &Context, wake: &Wake) {
     let caches = &context.caches;
-    let kept = format!(",!{}", naming::LABEL_KEPT);
+    let kept = format!(",!{}", naming::LABEL_ARCHIVE);
     tokio::join!(
         feed(context, &caches.jobs, "", wake),
         feed(context, &caches.pods, "", wake),

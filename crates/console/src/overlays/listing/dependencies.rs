@@ -3,7 +3,7 @@
 use super::{Go, Row};
 use crate::{model::Model, panels::tasks::status_scope, theme::Scope};
 use flightdeck_core::{
-    tasks::{Dependencies, Link, Stop},
+    tasks::{BranchEnd, Dependencies, DependencyNode},
     text,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn rows(model: &Model, id: &str) -> Vec<Row> {
     rows
 }
 
-fn row(model: &Model, relation: &str, link: &Link, columns: usize) -> Row {
+fn row(model: &Model, relation: &str, link: &DependencyNode, columns: usize) -> Row {
     let glyphs = &model.glyphs;
     let (sign, scope) = match &link.status {
         Some(status) => (glyphs.status(status), status_scope(status)),
@@ -52,11 +52,11 @@ fn row(model: &Model, relation: &str, link: &Link, columns: usize) -> Row {
         .map_or("missing", |status| status.as_str());
     let id = format!("{}{}", "  ".repeat(link.depth), text::sanitize(&link.id));
     let more = match link.stop {
-        Some(Stop::Cycle) => {
+        Some(BranchEnd::Cycle) => {
             "They wait for one another: none of them can ever become ready. Take one of the dependencies away."
         }
-        Some(Stop::Shown) => "What lies behind it is listed above.",
-        Some(Stop::Missing) => {
+        Some(BranchEnd::Repeated) => "What lies behind it is listed above.",
+        Some(BranchEnd::Missing) => {
             "No task has this id, so that nothing that waits for it can ever become ready."
         }
         None => "",
@@ -79,6 +79,6 @@ fn row(model: &Model, relation: &str, link: &Link, columns: usize) -> Row {
             ),
             (more.to_owned(), Scope::Muted),
         ],
-        go: (link.stop != Some(Stop::Missing)).then(|| Go::Task(link.id.clone())),
+        go: (link.stop != Some(BranchEnd::Missing)).then(|| Go::Task(link.id.clone())),
     }
 }

@@ -23,17 +23,17 @@ pub(super) fn rows(model: &Model) -> Vec<Row> {
 }
 
 fn row(model: &Model, id: &str, name: &str, finding: &Finding) -> Row {
-    let scope = if finding.needs_you {
+    let scope = if finding.needs_action {
         Scope::Warn
     } else {
         Scope::Muted
     };
-    let sentence = text::sanitize(&finding.sentence).into_owned();
+    let sentence = text::sanitize(&finding.message).into_owned();
     let detector = DETECTORS
         .iter()
         .find(|detector| detector.id == finding.detector);
     let about = detector.map_or("", |detector| detector.about);
-    let help = finding.help.and_then(|help| {
+    let help = finding.remedy.and_then(|help| {
         let (command, words) = panels::help(help);
         let key = model.keymap.key_for(&Context::ALL, command)?;
         Some(format!(" There, {key} {words}."))
@@ -45,7 +45,7 @@ fn row(model: &Model, id: &str, name: &str, finding: &Finding) -> Row {
             (sentence, Scope::Text, None),
         ],
         full: vec![
-            (finding.sentence.clone(), Scope::Text),
+            (finding.message.clone(), Scope::Text),
             (
                 format!("{about}.{}", help.unwrap_or_default()),
                 Scope::Muted,

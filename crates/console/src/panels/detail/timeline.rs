@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use self::{inside::Inside, seek::Seek};
 use crate::{list::List, widgets::text_view::lay::Spans};
-use flightdeck_core::transcript::{Call, Step, Steps, Transcript, What, entries};
+use flightdeck_core::transcript::{Step, StepKind, Steps, ToolCall, Transcript, parse_line};
 
 /// A row of the tab: the number of a step, and which of its rows (0 is the step's own line).
 pub type RowId = (usize, usize);
@@ -50,7 +50,7 @@ pub struct Timeline {
 impl Timeline {
     /// Takes one line of the agent's log in; [`Self::settle`] comes after a batch.
     pub fn add(&mut self, at: Timestamp, line: &str) {
-        let entries = entries(line);
+        let entries = parse_line(line);
         for entry in &entries {
             self.transcript.add_entry(Some(at), entry);
         }
@@ -77,7 +77,8 @@ impl Timeline {
                 }
             }
             // Whoever reads in a sub-agent's steps keeps them when it has ended.
-            if !self.follow && !self.steps.waits(number) && self.children.contains_key(&number) {
+            if !self.follow && !self.steps.is_pending(number) && self.children.contains_key(&number)
+            {
                 self.opened.insert(number);
             }
         }
@@ -114,7 +115,7 @@ impl Timeline {
         if !self.laid.contains_key(&number) {
             let step = self.steps.get(number)?;
             // A call without a fault is one line until it is opened.
-            let quiet = matches!(&step.what, What::Call(call) if !call.failed());
+            let quiet = matches!(&step.what, StepKind::Call(call) if !call.failed());
             if quiet && !self.is_open(number) {
                 return None;
             }
@@ -199,11 +200,11 @@ impl Timeline {
             return true;
         }
         let by_itself = self.steps.get(number).is_some_and(|step| match &step.what {
-            What::Call(call) if self.children.contains_key(&number) => {
-                call.answer.is_none() && self.steps.waits(number)
+            StepKind::Call(call) if self.children.contains_key(&number) => {
+                call.answer.is_none() && self.steps.is_pending(number)
             }
-            What::Call(call) => self.edits && changes(call),
-            What::End(outcome) => outcome.failed(),
+            StepKind::Call(call) => self.edits && changes(call),
+            StepKind::End(outcome) => outcome.failed(),
             _ => false,
         });
         by_itself && !self.closed.contains(&number)
@@ -217,7 +218,7 @@ impl Timeline {
         match self.laid.get(&number) {
             Some(inside) => inside.folds(),
             None => self.steps.get(number).is_some_and(
-                |step| matches!(&step.what, What::Call(call) if inside::has_inside(call)),
+                |step| matches!(&step.what, StepKind::Call(call) if inside::has_inside(call)),
             ),
         }
     }
@@ -242,7 +243,7 @@ impl Timeline {
 
     /// Whether the tool of a step's call is at work.
     pub fn at_work(&self, number: usize) -> bool {
-        self.steps.waits(number)
+        self.steps.is_pending(number)
     }
 
     /// Steps of the sub-agent that a step's call started.
@@ -285,7 +286,7 @@ impl Timeline {
 }
 
 /// Whether a call changes a file.
-fn changes(call: &Call) -> bool {
+fn changes(call: &ToolCall) -> bool {
     let patch = call
         .answer
         .as_ref()
@@ -296,9 +297,9 @@ fn changes(call: &Call) -> bool {
 /// Whether a step went wrong.
 fn is_trouble(step: &Step) -> bool {
     match &step.what {
-        What::Call(call) => call.failed(),
-        What::Trouble { .. } => true,
-        What::End(outcome) => outcome.failed(),
+        StepKind::Call(call) => call.failed(),
+        StepKind::Trouble { .. } => true,
+        StepKind::End(outcome) => outcome.failed(),
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     world::{Plan, PlanError, TaskId},
 };
 use flightdeck_core::{
-    tasks::{Complexity, Level, Priority, Status, Task},
+    tasks::{Complexity, ComplexityLevel, Priority, Status, Task},
     text,
 };
 
@@ -218,8 +218,8 @@ impl Drawing<'_> {
         let found = self.plan.complexity(id);
         let words = found.map_or_else(String::new, |found| format!("{}", found.score));
         let scope = match found.map(Complexity::level) {
-            Some(Level::High) => Scope::Bad,
-            Some(Level::Medium) => Scope::Warn,
+            Some(ComplexityLevel::High) => Scope::Bad,
+            Some(ComplexityLevel::Medium) => Scope::Warn,
             _ => Scope::Muted,
         };
         pen.right_space(1)
@@ -255,7 +255,7 @@ impl Drawing<'_> {
             more => format!("+{more}"),
         };
         let sign = self.model.glyphs.blocked;
-        let words = format!("{sign} {}{rest}", text::sanitize(&first.on));
+        let words = format!("{sign} {}{rest}", text::sanitize(&first.id));
         pen.right_space(1)
             .right(&words, self.theme.style(Scope::TaskBlocked));
     }

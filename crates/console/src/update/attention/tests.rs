@@ -83,7 +83,7 @@ fn notices(console: &mut Harness) -> Vec<Notice> {
 /// What is wrong with the run, as the model knows it.
 fn wrong(console: &Harness) -> Vec<&str> {
     let findings = console.model.health.of("r").iter();
-    findings.map(|finding| finding.sentence.as_str()).collect()
+    findings.map(|finding| finding.message.as_str()).collect()
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_is_over_is_no_longer_shown_and_told_anew_when_it_comes_back() {
     let mut console = given(false);
     let waits = |what: Option<&str>| Signals {
         last_at: Some(console_now()),
-        waits_for: what.map(str::to_owned),
+        waiting_for: what.map(str::to_owned),
         ..Signals::default()
     };
     for _ in 0..2 {

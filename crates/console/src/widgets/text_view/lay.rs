@@ -318,7 +318,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_row_is_wider_than_the_screen(text in any::<String>(), width in text::WIDEST..40, wrap in any::<bool>(), left in 0usize..20) {
+        fn no_row_is_wider_than_the_screen(text in any::<String>(), width in text::MAX_GRAPHEME_WIDTH..40, wrap in any::<bool>(), left in 0usize..20) {
             for row in rows(&text, frame(width, wrap, left)) {
                 // Cell by cell, as a terminal shows it: some letters join into one where they are measured as a word.
                 let cells: usize = row.graphemes(true).map(text::width).sum();

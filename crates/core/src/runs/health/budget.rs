@@ -1,10 +1,10 @@
-//! The money.
+//! The run reaches or exceeds its budget.
 
-use super::{Detector, Facts, Finding, Help, never};
+use super::{Detector, Facts, Finding, Remedy, never};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "budget",
-    about: "The run's budget, or the bound in the settings, is nearly or wholly spent",
+    about: "The run approaches or exceeds its budget or the limit in the settings",
     find,
     due: never,
 };
@@ -22,31 +22,27 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
         .min();
     let dollars = |micro: i64| format!("${:.2}", micro as f64 / 1e6);
     let cost = facts.cost_micro_usd;
-    let finding = |sentence, needs_you| Finding {
+    let finding = |message, needs_action| Finding {
         detector: DETECTOR.id,
-        sentence,
-        needs_you,
-        help: Some(Help::Stop),
+        message,
+        needs_action,
+        remedy: Some(Remedy::Stop),
     };
     let Some(bound) = bound else {
-        let spent = "the agent has spent its budget".to_owned();
-        return facts.signals.over_budget.then(|| finding(spent, true));
+        let message = "the agent has used up its budget".to_owned();
+        return facts.signals.over_budget.then(|| finding(message, true));
     };
     let share = i128::from(cost) * 100 / i128::from(bound);
     if facts.signals.over_budget || cost >= bound {
-        let sentence = format!(
-            "the budget is spent: {} of {}",
-            dollars(cost),
-            dollars(bound)
-        );
-        Some(finding(sentence, true))
+        let message = format!("budget used up: {} of {}", dollars(cost), dollars(bound));
+        Some(finding(message, true))
     } else if facts.thresholds.budget_share > 0 && share >= facts.thresholds.budget_share.into() {
-        let sentence = format!(
-            "{share}% of the budget is spent: {} of {}",
+        let message = format!(
+            "{share}% of the budget used: {} of {}",
             dollars(cost),
             dollars(bound)
         );
-        Some(finding(sentence, false))
+        Some(finding(message, false))
     } else {
         None
     }

@@ -1,11 +1,11 @@
-//! The model's provider refuses requests, or does not answer them.
+//! The model provider rejects or fails requests.
 
-use super::{Detector, Facts, Finding, Help, next_minute};
+use super::{Detector, Facts, Finding, Remedy, next_minute};
 use crate::text;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rate-limited",
-    about: "The model's provider refuses requests for now, or does not answer them",
+    about: "The model provider rejects or fails requests",
     find,
     due: |facts| {
         let until = facts.signals.limited.as_ref()?.1?;
@@ -22,12 +22,12 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let thresholds = facts.thresholds;
-    let sentence = if let Some((what, until)) = &signals.limited {
+    let message = if let Some((what, until)) = &signals.limited {
         match until {
             Some(until) if *until <= facts.now => return None,
             Some(until) => {
                 let lasts = until.duration_since(facts.now).as_secs();
-                format!("{what}, for another {}", text::age(lasts))
+                format!("{what}, for {} more", text::age(lasts))
             }
             None => what.clone(),
         }
@@ -36,12 +36,12 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
         if thresholds.api_retries == 0 || *times < thresholds.api_retries {
             return None;
         }
-        format!("the model's provider has not answered {times} times: {why}")
+        format!("{times} failed requests to the model provider: {why}")
     };
     Some(Finding {
         detector: DETECTOR.id,
-        sentence,
-        needs_you: true,
-        help: Some(Help::Stop),
+        message,
+        needs_action: true,
+        remedy: Some(Remedy::Stop),
     })
 }

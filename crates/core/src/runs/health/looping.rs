@@ -1,10 +1,10 @@
-//! The agent does the same again and again.
+//! The agent repeats the same calls.
 
-use super::{Detector, Facts, Finding, Help, never};
+use super::{Detector, Facts, Finding, Remedy, never};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "looping",
-    about: "The same tool call, or the same short round of calls, is made again and again",
+    about: "The agent repeats the same tool call or short sequence of calls",
     find,
     due: never,
 };
@@ -21,11 +21,11 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
     };
     Some(Finding {
         detector: DETECTOR.id,
-        sentence: format!(
+        message: format!(
             "{what} {} times in a row: {}",
             repeated.times, repeated.what
         ),
-        needs_you: true,
-        help: Some(Help::Stop),
+        needs_action: true,
+        remedy: Some(Remedy::Stop),
     })
 }

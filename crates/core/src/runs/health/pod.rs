@@ -1,32 +1,34 @@
-//! The pod of the stage under way does not start.
+//! The pod of the current stage does not start.
 
-use super::{Detector, Facts, Finding, Help, Pod, from_then_on};
+use super::{Detector, Facts, Finding, PodState, Remedy, due_after};
 use crate::{runs::Stage, text};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod",
-    about: "A pod cannot start (image, Secret, node), or none has come for a while",
+    about: "A pod cannot start (image, Secret, node), or has not been created",
     find,
     due: |facts| {
-        let absent = facts.pod == Pod::Absent && facts.signals.last_at.is_none();
+        let absent = facts.pod == PodState::Absent && facts.signals.last_at.is_none();
         let since = absent.then(|| since(facts)).flatten()?;
-        from_then_on(since, facts.thresholds.pending_minutes, facts.now)
+        due_after(since, facts.thresholds.pending_minutes, facts.now)
     },
 };
 
-/// Since when a pod of the stage under way is awaited.
+/// Returns when the wait for a pod of the current stage began.
 fn since(facts: &Facts<'_>) -> Option<jiff::Timestamp> {
-    let began = Stage::ALL.into_iter().find_map(|stage| facts.began(stage));
+    let began = Stage::ALL
+        .into_iter()
+        .find_map(|stage| facts.started(stage));
     let created = || facts.run.metadata.creation_timestamp.as_ref();
     began.or_else(|| created().map(|created| created.0))
 }
 
 fn find(facts: &Facts<'_>) -> Option<Finding> {
-    let sentence = match facts.pod {
-        Pod::Running => return None,
-        Pod::Held(why) => why.to_owned(),
-        Pod::Absent if facts.signals.last_at.is_some() => return None,
-        Pod::Absent => {
+    let message = match facts.pod {
+        PodState::Running => return None,
+        PodState::Blocked(why) => why.to_owned(),
+        PodState::Absent if facts.signals.last_at.is_some() => return None,
+        PodState::Absent => {
             let minutes = facts.thresholds.pending_minutes;
             let lasts = facts.now.duration_since(since(facts)?).as_mins();
             if minutes == 0 || lasts < i64::from(minutes) {
@@ -37,8 +39,8 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
     };
     Some(Finding {
         detector: DETECTOR.id,
-        sentence,
-        needs_you: true,
-        help: Some(Help::Events),
+        message,
+        needs_action: true,
+        remedy: Some(Remedy::Events),
     })
 }

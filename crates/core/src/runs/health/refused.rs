@@ -1,11 +1,11 @@
-//! Tools were refused.
+//! Tool calls were denied.
 
-use super::{Detector, Facts, Finding, Help, never};
+use super::{Detector, Facts, Finding, Remedy, never};
 use crate::text;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "refused",
-    about: "Tool calls were refused by the agent's settings",
+    about: "Tool calls were denied by the agent's settings",
     find,
     due: never,
 };
@@ -17,14 +17,13 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let last = signals.last_refused.as_deref().unwrap_or("a tool");
-    let were = if signals.refused == 1 { "was" } else { "were" };
     Some(Finding {
         detector: DETECTOR.id,
-        sentence: format!(
-            "{} {were} refused, the last: {last}",
+        message: format!(
+            "{} denied, last: {last}",
             text::count(signals.refused, "tool call")
         ),
-        needs_you: false,
-        help: Some(Help::Timeline),
+        needs_action: false,
+        remedy: Some(Remedy::Timeline),
     })
 }

@@ -1,38 +1,38 @@
-//! What an agent's stream says of how it is.
+//! Health signals extracted from an agent stream.
 
 use jiff::Timestamp;
 
-/// Kept up to date line by line by whoever reads the stream. Texts are remote text: sanitise before showing.
+/// Updated line by line while the stream is read. Contains remote text: sanitise before showing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// When the last line came.
+    /// Time of the last line.
     pub last_at: Option<Timestamp>,
-    /// The tool that is at work, and since when.
-    pub at_work: Option<(String, Timestamp)>,
-    /// A call, or a short round of calls, that is made again and again.
+    /// Call that is running, and since when.
+    pub running_tool: Option<(String, Timestamp)>,
+    /// Repeated call or short sequence of calls.
     pub repeated: Option<Repeated>,
-    /// What the provider's limit is, and until when requests are refused.
+    /// Rate limit in effect, and its reset time.
     pub limited: Option<(String, Option<Timestamp>)>,
-    /// How often a request has been tried in vain, with why.
+    /// Attempts of the request being retried, and the error.
     pub retried: Option<(i64, String)>,
-    /// What it waits for a person to say or allow.
-    pub waits_for: Option<String>,
-    /// Tool calls that were refused, and the last of them.
+    /// What the agent waits for a person to answer or allow.
+    pub waiting_for: Option<String>,
+    /// Denied tool calls, and the last of them.
     pub refused: usize,
     pub last_refused: Option<String>,
-    /// The session is over.
+    /// Whether the session ended.
     pub ended: bool,
-    /// It ended because its budget was spent.
+    /// Whether it ended because the budget was used up.
     pub over_budget: bool,
 }
 
-/// What is done again and again.
+/// A repeated sequence of calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repeated {
     /// The last call.
     pub what: String,
-    /// How often, one after the other.
+    /// Consecutive repetitions.
     pub times: usize,
-    /// Calls of one round; 1 when it is always the same call.
+    /// Calls per repetition; 1 for a single repeated call.
     pub round: usize,
 }

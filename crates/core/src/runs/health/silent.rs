@@ -1,29 +1,29 @@
-//! The agent says nothing.
+//! The agent stream has no new lines.
 
-use super::{Detector, Facts, Finding, Help, from_then_on};
+use super::{Detector, Facts, Finding, Remedy, due_after};
 use crate::{runs::Stage, text};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "silent",
-    about: "The agent has said nothing for a while, or one tool has been at work for long",
+    about: "The agent has written nothing for a while, or one tool runs for long",
     find,
     due: |facts| {
         let (since, minutes) = silence(facts)?;
-        from_then_on(since, minutes, facts.now)
+        due_after(since, minutes, facts.now)
     },
 };
 
-/// Since when nothing was said, and how many minutes of that are nothing to worry about.
+/// Returns the time of the last line, and the threshold in minutes.
 fn silence(facts: &Facts<'_>) -> Option<(jiff::Timestamp, u32)> {
-    let began = facts.began(Stage::Agent)?;
+    let began = facts.started(Stage::Agent)?;
     let signals = facts.signals;
-    if signals.ended || signals.waits_for.is_some() {
+    if signals.ended || signals.waiting_for.is_some() {
         return None;
     }
     let last = signals.last_at.map_or(began, |last| last.max(began));
     let thresholds = facts.thresholds;
-    // A build or a test says nothing to the stream until it is done.
-    let minutes = if signals.at_work.is_some() {
+    // Builds and tests write nothing to the stream until they finish.
+    let minutes = if signals.running_tool.is_some() {
         thresholds.tool_minutes
     } else {
         thresholds.silent_minutes
@@ -38,14 +38,14 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let lasts = text::age(lasts * 60);
-    let sentence = match &facts.signals.at_work {
-        Some((what, _)) => format!("one tool has been at work for {lasts}: {what}"),
-        None => format!("the agent has said nothing for {lasts}"),
+    let message = match &facts.signals.running_tool {
+        Some((what, _)) => format!("one tool has been running for {lasts}: {what}"),
+        None => format!("no output from the agent for {lasts}"),
     };
     Some(Finding {
         detector: DETECTOR.id,
-        sentence,
-        needs_you: true,
-        help: Some(Help::Stop),
+        message,
+        needs_action: true,
+        remedy: Some(Remedy::Stop),
     })
 }

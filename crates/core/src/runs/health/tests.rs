@@ -1,4 +1,4 @@
-//! When each detector speaks, and when it looks again.
+//! When each detector fires, and when it is due next.
 
 use super::*;
 use crate::resources::{Attempt, DocsRun, DocsRunSpec};
@@ -13,7 +13,7 @@ fn thresholds() -> Thresholds {
     toml::from_str(include_str!("../../../../../config/health.toml")).unwrap()
 }
 
-/// A run whose agent stage began at minute 0.
+/// A run whose agent stage started at minute 0.
 fn run() -> Run {
     let mut run = Run::from(DocsRun::new("docs-1", DocsRunSpec::default()));
     run.spec.context_version = 1;
@@ -31,7 +31,7 @@ fn run() -> Run {
 struct Case {
     run: Run,
     signals: Signals,
-    pod: Pod<'static>,
+    pod: PodState<'static>,
     cost: i64,
     thresholds: Thresholds,
 }
@@ -41,7 +41,7 @@ impl Case {
         Self {
             run: run(),
             signals,
-            pod: Pod::Running,
+            pod: PodState::Running,
             cost: 0,
             thresholds: thresholds(),
         }
@@ -58,18 +58,18 @@ impl Case {
         }
     }
 
-    fn said(&self, minute: i64) -> Vec<String> {
+    fn messages(&self, minute: i64) -> Vec<String> {
         let found = findings(&self.facts(minute)).into_iter();
-        found.map(|finding| finding.sentence).collect()
+        found.map(|finding| finding.message).collect()
     }
 
-    fn due(&self, minute: i64) -> Option<i64> {
-        let due = due(&self.facts(minute))?;
+    fn next_due(&self, minute: i64) -> Option<i64> {
+        let due = next_check(&self.facts(minute))?;
         Some((due.as_second() - NOW) / 60)
     }
 }
 
-fn heard(minute: i64) -> Signals {
+fn signals_at(minute: i64) -> Signals {
     Signals {
         last_at: Some(at(minute)),
         ..Signals::default()
@@ -77,42 +77,42 @@ fn heard(minute: i64) -> Signals {
 }
 
 #[test]
-fn a_silent_agent_is_found_at_the_minute_that_was_set_and_not_looked_at_before() {
-    let case = Case::new(heard(2));
-    assert_eq!(case.said(11), [""; 0]);
-    assert_eq!(case.due(3), Some(12), "nothing to look at until then");
-    assert_eq!(case.said(12), ["the agent has said nothing for 10m"]);
-    assert_eq!(case.due(12), Some(13), "the sentence counts minutes");
+fn reports_silence_at_threshold() {
+    let case = Case::new(signals_at(2));
+    assert_eq!(case.messages(11), [""; 0]);
+    assert_eq!(case.next_due(3), Some(12), "due at the threshold");
+    assert_eq!(case.messages(12), ["no output from the agent for 10m"]);
+    assert_eq!(case.next_due(12), Some(13), "the message counts minutes");
 }
 
 #[test]
-fn a_tool_at_work_may_be_silent_for_longer() {
-    let mut signals = heard(2);
-    signals.at_work = Some(("Bash cargo test".into(), at(2)));
+fn running_tool_has_longer_threshold() {
+    let mut signals = signals_at(2);
+    signals.running_tool = Some(("Bash cargo test".into(), at(2)));
     let case = Case::new(signals);
-    assert_eq!(case.said(31), [""; 0]);
+    assert_eq!(case.messages(31), [""; 0]);
     assert_eq!(
-        case.said(32),
-        ["one tool has been at work for 30m: Bash cargo test"]
+        case.messages(32),
+        ["one tool has been running for 30m: Bash cargo test"]
     );
 }
 
 #[test]
-fn an_agent_that_is_done_may_be_silent_for_ever() {
-    let mut signals = heard(2);
+fn ignores_silence_after_session_end() {
+    let mut signals = signals_at(2);
     signals.ended = true;
     let case = Case::new(signals);
-    assert_eq!((case.said(500), case.due(500)), (vec![], None));
+    assert_eq!((case.messages(500), case.next_due(500)), (vec![], None));
 }
 
 #[test]
-fn what_happens_in_the_stream_is_found_at_once() {
+fn reports_stream_signals_immediately() {
     let signal = |change: fn(&mut Signals)| {
-        let mut signals = heard(0);
+        let mut signals = signals_at(0);
         change(&mut signals);
-        Case::new(signals).said(1)
+        Case::new(signals).messages(1)
     };
-    for (said, words) in [
+    for (messages, words) in [
         (
             signal(|s| {
                 s.repeated = Some(Repeated {
@@ -135,26 +135,26 @@ fn what_happens_in_the_stream_is_found_at_once() {
         ),
         (
             signal(|s| s.limited = Some(("rate limit reached (five hour)".into(), Some(at(61))))),
-            "rate limit reached (five hour), for another 1h",
+            "rate limit reached (five hour), for 1h more",
         ),
         (
             signal(|s| s.retried = Some((4, "overloaded".into()))),
-            "the model's provider has not answered 4 times: overloaded",
+            "4 failed requests to the model provider: overloaded",
         ),
         (
-            signal(|s| s.waits_for = Some("leave to use Bash".into())),
-            "the agent waits for leave to use Bash",
+            signal(|s| s.waiting_for = Some("permission to use Bash".into())),
+            "the agent waits for permission to use Bash",
         ),
         (
             signal(|s| {
                 s.refused = 2;
                 s.last_refused = Some("Bash (denied)".into());
             }),
-            "2 tool calls were refused, the last: Bash (denied)",
+            "2 tool calls denied, last: Bash (denied)",
         ),
         (
             signal(|s| s.over_budget = true),
-            "the agent has spent its budget",
+            "the agent has used up its budget",
         ),
         (signal(|s| s.retried = Some((3, "overloaded".into()))), ""),
         (
@@ -169,55 +169,52 @@ fn what_happens_in_the_stream_is_found_at_once() {
         ),
     ] {
         let expected: &[&str] = if words.is_empty() { &[] } else { &[words] };
-        assert_eq!(said, expected);
+        assert_eq!(messages, expected);
     }
 }
 
 #[test]
-fn money_is_told_before_it_is_spent_and_when_it_is() {
-    let mut case = Case::new(heard(0));
+fn reports_budget_before_and_when_used_up() {
+    let mut case = Case::new(signals_at(0));
     case.run.spec.budget_usd = Some("2.00".into());
-    for (cost, said) in [
+    for (cost, messages) in [
         (1_590_000, None),
-        (
-            1_600_000,
-            Some("80% of the budget is spent: $1.60 of $2.00"),
-        ),
-        (2_000_000, Some("the budget is spent: $2.00 of $2.00")),
+        (1_600_000, Some("80% of the budget used: $1.60 of $2.00")),
+        (2_000_000, Some("budget used up: $2.00 of $2.00")),
     ] {
         case.cost = cost;
-        assert_eq!(case.said(0).first().map(String::as_str), said);
+        assert_eq!(case.messages(0).first().map(String::as_str), messages);
     }
     case.thresholds.cost_usd = 1.0;
-    assert_eq!(case.said(0), ["the budget is spent: $2.00 of $1.00"]);
+    assert_eq!(case.messages(0), ["budget used up: $2.00 of $1.00"]);
 }
 
 #[test]
-fn a_pod_that_cannot_start_is_told_and_one_that_never_comes_after_a_while() {
+fn reports_blocked_and_missing_pods() {
     let mut case = Case::new(Signals::default());
-    case.pod = Pod::Held("waiting: secret \"x\" not found");
-    assert_eq!(case.said(0), ["waiting: secret \"x\" not found"]);
-    case.pod = Pod::Absent;
-    assert_eq!((case.said(4), case.due(0)), (vec![], Some(5)));
-    assert_eq!(case.said(6), ["no pod has started for 6m"]);
+    case.pod = PodState::Blocked("waiting: secret \"x\" not found");
+    assert_eq!(case.messages(0), ["waiting: secret \"x\" not found"]);
+    case.pod = PodState::Absent;
+    assert_eq!((case.messages(4), case.next_due(0)), (vec![], Some(5)));
+    assert_eq!(case.messages(6), ["no pod has started for 6m"]);
 }
 
 #[test]
-fn nothing_is_wrong_with_a_run_that_has_ended_or_is_being_stopped() {
-    let mut case = Case::new(heard(0));
+fn ignores_finished_and_cancelled_runs() {
+    let mut case = Case::new(signals_at(0));
     case.run.status.phase = Some("Failed".into());
-    assert_eq!((case.said(99), case.due(99)), (vec![], None));
-    let mut case = Case::new(heard(0));
+    assert_eq!((case.messages(99), case.next_due(99)), (vec![], None));
+    let mut case = Case::new(signals_at(0));
     case.run.spec.cancel_version = 1;
-    assert_eq!((case.said(99), case.due(99)), (vec![], None));
+    assert_eq!((case.messages(99), case.next_due(99)), (vec![], None));
 }
 
 #[test]
-fn a_detector_that_is_turned_off_finds_nothing() {
-    let mut signals = heard(0);
+fn zero_threshold_disables_detector() {
+    let mut signals = signals_at(0);
     signals.refused = 9;
     let mut case = Case::new(signals);
     case.thresholds.silent_minutes = 0;
     case.thresholds.refused_calls = 0;
-    assert_eq!(case.said(500), [""; 0]);
+    assert_eq!(case.messages(500), [""; 0]);
 }

@@ -1,17 +1,17 @@
 //! The agent waits for a person.
 
-use super::{Detector, Facts, Finding, Help, never};
+use super::{Detector, Facts, Finding, Remedy, never};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "waiting",
-    about: "The agent waits for an answer or for leave, which nobody can give it in a run",
+    about: "The agent waits for an answer or a permission, which a run cannot get",
     find: |facts: &Facts<'_>| {
-        let what = facts.signals.waits_for.as_ref()?;
+        let what = facts.signals.waiting_for.as_ref()?;
         (!facts.signals.ended).then(|| Finding {
             detector: DETECTOR.id,
-            sentence: format!("the agent waits for {what}"),
-            needs_you: true,
-            help: Some(Help::Stop),
+            message: format!("the agent waits for {what}"),
+            needs_action: true,
+            remedy: Some(Remedy::Stop),
         })
     },
     due: never,

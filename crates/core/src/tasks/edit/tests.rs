@@ -8,7 +8,7 @@ fn done(text: &str, id: &str) -> String {
 }
 
 #[test]
-fn only_the_status_changes_however_the_file_is_written() {
+fn changes_only_the_status() {
     for (old, id, new) in [
         (
             r#"{"tasks": [{"id": 1, "status": "pending", "n": 1.50e+3}], "x": [ ]}"#,
@@ -25,13 +25,13 @@ fn only_the_status_changes_however_the_file_is_written() {
             "2",
             r#"{"tasks": [{"id": 1, "status": null}, {"id": 2, "status": "done"}]}"#,
         ),
-        // Of two the last one counts.
+        // The last duplicate key counts.
         (
             r#"{"tasks": [{"id": 1, "status": "review", "status": "pending"}]}"#,
             "1",
             r#"{"tasks": [{"id": 1, "status": "review", "status": "done"}]}"#,
         ),
-        // What follows the JSON is not ours to remove.
+        // Trailing text is kept.
         (
             r#"[{"id": "TASK-1", "status": "todo"}] trailing"#,
             "TASK-1",
@@ -48,7 +48,7 @@ fn only_the_status_changes_however_the_file_is_written() {
 }
 
 #[test]
-fn a_missing_status_is_added_behind_the_id_in_the_files_own_style() {
+fn adds_missing_status_in_file_style() {
     for (old, new) in [
         (
             "{\"tasks\": [\n  {\n    \"id\": 1,\n    \"title\": \"t\"\n  }\n]}",
@@ -69,7 +69,7 @@ fn a_missing_status_is_added_behind_the_id_in_the_files_own_style() {
         done(r#"{"tasks": [{}]}"#, "?1"),
         r#"{"tasks": [{"status": "done"}]}"#
     );
-    // A key may hold what parts members elsewhere.
+    // A key may contain separators.
     assert_eq!(
         done(r#"{"tasks": [{"x": 1, "i,\":d": 2}]}"#, "?1"),
         r#"{"tasks": [{"x": 1,"status": "done", "i,\":d": 2}]}"#
@@ -85,7 +85,7 @@ fn a_missing_status_is_added_behind_the_id_in_the_files_own_style() {
 }
 
 #[test]
-fn the_parent_follows_its_subtasks_as_task_master_has_it() {
+fn parent_status_follows_subtasks() {
     let plan = |parent: &str, first: &str, second: &str| {
         format!(
             r#"{{"tasks": [{{"subtasks": [{{"id": 1, "status": "{first}"}}, {{"id": 2, "status": "{second}"}}], "status": "{parent}", "id": 3}}]}}"#
@@ -128,7 +128,7 @@ fn the_parent_follows_its_subtasks_as_task_master_has_it() {
         let both = ["3.2", "3"];
         assert_eq!(ids, if parent == new { &both[..1] } else { &both });
     }
-    // A task that is set leaves its subtasks alone; a subtask that has the status already its parent.
+    // Setting a task leaves its subtasks alone; setting an unchanged subtask leaves its parent alone.
     let text = plan("pending", "pending", "done");
     assert_eq!(done(&text, "3"), plan("done", "pending", "done"));
     let same = set_status(text.as_bytes(), "master", "3.2", &Status::Done).unwrap();
@@ -136,7 +136,7 @@ fn the_parent_follows_its_subtasks_as_task_master_has_it() {
 }
 
 #[test]
-fn what_cannot_be_changed_without_guessing_is_refused_with_its_place() {
+fn refuses_ambiguous_changes() {
     let set = |bytes: &[u8], tag: &str, id: &str| {
         set_status(bytes, tag, id, &Status::Done)
             .unwrap_err()
@@ -173,7 +173,7 @@ fn what_cannot_be_changed_without_guessing_is_refused_with_its_place() {
     );
 }
 
-/// How a generated plan is written down.
+/// Formatting of a generated plan.
 #[derive(Clone, Debug)]
 struct Style {
     mark: bool,
@@ -200,14 +200,14 @@ fn style() -> impl Strategy<Value = Style> {
         })
 }
 
-/// A task: whether its id is text, where its status stands among its members, texts around it, how many subtasks it has.
+/// A task: whether its id is a string, the position of its status, surrounding text, and the number of subtasks.
 type Shape = (bool, usize, String, usize);
 
 fn shape() -> impl Strategy<Value = Shape> {
     (any::<bool>(), 0..4usize, any::<String>(), 0..3usize)
 }
 
-/// Writes the plan of two tags; every status is a word of its own, told by `mark`.
+/// Writes a plan with two tags; each status is unique, selected by `mark`.
 fn plan(shapes: &[Shape], style: &Style) -> String {
     let parted = |members: Vec<String>, open: &str, close: &str| {
         let separator = format!(",{}{}", style.newline, style.indent);
@@ -267,7 +267,7 @@ fn plan(shapes: &[Shape], style: &Style) -> String {
 
 proptest! {
     #[test]
-    fn the_edit_changes_that_value_alone(
+    fn changes_only_that_value(
         shapes in prop::collection::vec(shape(), 1..5),
         style in style(),
         chosen in any::<prop::sample::Index>(),
@@ -293,7 +293,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), id in "[0-9.?]{0,4}") {
+    fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), id in "[0-9.?]{0,4}") {
         drop(set_status(&bytes, "master", &id, &Status::Done));
     }
 }

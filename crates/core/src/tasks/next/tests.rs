@@ -1,7 +1,7 @@
 use super::*;
 use crate::tasks::read;
 
-/// A plan of `id status priority dependencies[ / subtask...]` lines; subtasks have the same four words.
+/// Builds a plan from lines of `id status priority dependencies[ / subtask...]`; a subtask has the same four words.
 fn plan(lines: &[&str]) -> Tag {
     let item = |line: &str, subtasks: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -33,7 +33,7 @@ fn plan(lines: &[&str]) -> Tag {
 }
 
 #[test]
-fn the_next_task_is_the_one_task_master_names() {
+fn next_agrees_with_task_master() {
     for (why, lines, expected) in [
         ("nothing to do", &["1 done high"] as &[&str], None),
         (
@@ -111,7 +111,7 @@ fn the_next_task_is_the_one_task_master_names() {
 }
 
 #[test]
-fn ready_tasks_have_every_dependency_settled() {
+fn ready_needs_settled_dependencies() {
     let tag = plan(&[
         "1 done low",
         "2 cancelled low",
@@ -125,15 +125,15 @@ fn ready_tasks_have_every_dependency_settled() {
 }
 
 #[test]
-fn a_task_says_what_it_waits_for() {
+fn lists_open_dependencies() {
     let tag = plan(&[
         "1 done low",
         "7 deferred low",
         "8 pending low 1,7,9 / 1 pending low / 2 pending low 1",
     ]);
-    let waiting = waiting(&tag);
+    let open_dependencies = open_dependencies(&tag);
     let said = |id: &str| {
-        waiting[id]
+        open_dependencies[id]
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
@@ -143,11 +143,11 @@ fn a_task_says_what_it_waits_for() {
         ["waits for 7, deferred", "waits for 9, which does not exist"]
     );
     assert_eq!(said("8.2"), ["waits for 8.1, pending"]);
-    assert_eq!(waiting.len(), 2);
+    assert_eq!(open_dependencies.len(), 2);
 }
 
 #[test]
-fn of_tasks_that_share_an_id_the_first_one_says_what_it_waits_for() {
+fn duplicate_id_uses_first_task() {
     let tag = plan(&["1 pending low", "2 pending low", "2 pending low 1"]);
-    assert!(waiting(&tag).is_empty());
+    assert!(open_dependencies(&tag).is_empty());
 }

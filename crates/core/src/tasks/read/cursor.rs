@@ -1,12 +1,13 @@
-//! Walks JSON in one pass, without building a tree: every value can be asked where it stands.
+//! Single-pass JSON reader that builds no tree and reports the offset of every value.
 //!
-//! It judges as it walks. Text that is not JSON ends the walk, and [`Cursor::is_broken`] tells; what was read until then means nothing.
+//! It validates while reading. Invalid JSON ends the walk and sets [`Cursor::is_broken`]; everything read until then
+//! must be discarded.
 
 use std::borrow::Cow;
 
 use super::string;
 
-/// A place in the text, always before a value once [`Cursor::kind`] has been asked.
+/// A position in the text, before a value once [`Cursor::kind`] was called.
 #[derive(Clone, Copy)]
 pub(in crate::tasks) struct Cursor<'a> {
     text: &'a str,
@@ -15,9 +16,9 @@ pub(in crate::tasks) struct Cursor<'a> {
     broken: bool,
 }
 
-/// What kind of value comes next.
+/// Kind of the next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Object,
     Array,
     String,
@@ -31,7 +32,7 @@ impl<'a> Cursor<'a> {
         Self::at(text, 0)
     }
 
-    /// On the value at an offset, in bytes.
+    /// Starts at the value at a byte offset.
     pub(in crate::tasks) const fn at(text: &'a str, at: usize) -> Self {
         Self {
             text,
@@ -40,12 +41,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether something was met that is not JSON.
+    /// Whether invalid JSON was found.
     pub(super) const fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Ends the walk: every loop over what is left finds nothing.
+    /// Ends the walk: all loops over the rest stop.
     fn fail(&mut self) {
         self.broken = true;
         self.at = self.text.len();
@@ -59,35 +60,35 @@ impl<'a> Cursor<'a> {
         bytes.get(self.at).copied()
     }
 
-    /// Passes over `byte` if it is the next one that is not white space.
-    fn takes(&mut self, byte: u8) -> bool {
+    /// Consumes `byte` if it is next, after white space.
+    fn consume(&mut self, byte: u8) -> bool {
         let next = self.peek() == Some(byte);
         self.at += usize::from(next);
         next
     }
 
-    /// Offset of the next value, in bytes.
+    /// Returns the byte offset of the next value.
     pub(in crate::tasks) fn offset(&mut self) -> usize {
         self.peek();
         self.at
     }
 
-    pub(super) fn kind(&mut self) -> Kind {
+    pub(super) fn kind(&mut self) -> ValueKind {
         match self.peek() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::String,
-            Some(b'n') | None => Kind::Null,
-            Some(_) => Kind::Scalar,
+            Some(b'{') => ValueKind::Object,
+            Some(b'[') => ValueKind::Array,
+            Some(b'"') => ValueKind::String,
+            Some(b'n') | None => ValueKind::Null,
+            Some(_) => ValueKind::Scalar,
         }
     }
 
-    /// Passes over an object; `each` gets every key with the cursor on its value, which it must pass over.
+    /// Reads an object. `each` gets every key, with the cursor at its value, which it must consume.
     pub(in crate::tasks) fn object(&mut self, mut each: impl FnMut(&mut Self, &str)) {
-        if !self.takes(b'{') {
+        if !self.consume(b'{') {
             return self.fail();
         }
-        if self.takes(b'}') {
+        if self.consume(b'}') {
             return;
         }
         loop {
@@ -95,25 +96,25 @@ impl<'a> Cursor<'a> {
                 return self.fail();
             }
             let key = self.text();
-            if !self.takes(b':') {
+            if !self.consume(b':') {
                 return self.fail();
             }
             each(self, &key);
-            if self.takes(b'}') {
+            if self.consume(b'}') {
                 return;
             }
-            if !self.takes(b',') {
+            if !self.consume(b',') {
                 return self.fail();
             }
         }
     }
 
-    /// Passes over an array; `each` gets the cursor on every element, which it must pass over.
+    /// Reads an array. `each` gets the cursor at every element, which it must consume.
     pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self)) {
-        if !self.takes(b'[') {
+        if !self.consume(b'[') {
             return self.fail();
         }
-        if self.takes(b']') {
+        if self.consume(b']') {
             return;
         }
         loop {
@@ -121,27 +122,27 @@ impl<'a> Cursor<'a> {
                 return self.fail();
             }
             each(self);
-            if self.takes(b']') {
+            if self.consume(b']') {
                 return;
             }
-            if !self.takes(b',') {
+            if !self.consume(b',') {
                 return self.fail();
             }
         }
     }
 
-    /// Passes over any value and gives it as written.
+    /// Consumes a value and returns its source text.
     pub(in crate::tasks) fn raw(&mut self) -> &'a str {
         let start = self.offset();
         match self.kind() {
-            Kind::String => drop(self.string()),
-            Kind::Object | Kind::Array => self.pass_nested(),
-            Kind::Null | Kind::Scalar => self.pass_scalar(),
+            ValueKind::String => drop(self.string()),
+            ValueKind::Object | ValueKind::Array => self.skip_nested(),
+            ValueKind::Null | ValueKind::Scalar => self.skip_scalar(),
         }
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// Passes over any value: a string's content, anything else as written.
+    /// Consumes a value and returns the content of a string, or the source text of any other value.
     pub(super) fn text(&mut self) -> Cow<'a, str> {
         if self.peek() != Some(b'"') {
             return Cow::Borrowed(self.raw());
@@ -153,7 +154,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over a string; its content as written, and whether that holds escapes.
+    /// Consumes a string. Returns its raw content, and whether it contains escapes.
     fn string(&mut self) -> Option<(&'a str, bool)> {
         let start = self.at + 1;
         let Some((end, escaped)) = string::end(self.text.as_bytes(), start) else {
@@ -164,7 +165,7 @@ impl<'a> Cursor<'a> {
         Some((self.text.get(start..end)?, escaped))
     }
 
-    fn pass_scalar(&mut self) {
+    fn skip_scalar(&mut self) {
         let bytes = &self.text.as_bytes()[self.at..];
         let words: [&[u8]; 3] = [b"null", b"true", b"false"];
         let word = words.iter().find(|word| bytes.starts_with(word));
@@ -174,40 +175,40 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Depth costs no stack.
-    fn pass_nested(&mut self) {
-        // What closes those that are open.
+    /// Skips nested values without recursion.
+    fn skip_nested(&mut self) {
+        // Closing brackets of the open values.
         let mut open: Vec<u8> = Vec::new();
         while !self.broken {
             match self.peek() {
                 Some(b'{') => {
                     self.at += 1;
-                    if !self.takes(b'}') {
+                    if !self.consume(b'}') {
                         open.push(b'}');
-                        self.pass_key();
+                        self.skip_key();
                         continue;
                     }
                 }
                 Some(b'[') => {
                     self.at += 1;
-                    if !self.takes(b']') {
+                    if !self.consume(b']') {
                         open.push(b']');
                         continue;
                     }
                 }
                 Some(b'"') => drop(self.string()),
-                _ => self.pass_scalar(),
+                _ => self.skip_scalar(),
             }
-            // Behind a value: close what ends here, then on to the next one.
+            // After a value: close what ends here, then continue with the next.
             loop {
                 let Some(&close) = open.last() else {
                     return;
                 };
-                if self.takes(close) {
+                if self.consume(close) {
                     open.pop();
-                } else if self.takes(b',') {
+                } else if self.consume(b',') {
                     if close == b'}' {
-                        self.pass_key();
+                        self.skip_key();
                     }
                     break;
                 } else {
@@ -217,15 +218,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn pass_key(&mut self) {
+    fn skip_key(&mut self) {
         let key = self.peek() == Some(b'"') && self.string().is_some();
-        if !(key && self.takes(b':')) {
+        if !(key && self.consume(b':')) {
             self.fail();
         }
     }
 }
 
-/// Length of the number that `bytes` start with.
+/// Returns the length of the number at the start of `bytes`.
 fn number(bytes: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();

@@ -1,17 +1,17 @@
-//! Single fields of a task, read whatever their type; what was tolerated goes into remarks of (offset, sentence).
+//! Reads fields of a task of any type. Deviations are added as remarks of (offset, message).
 
 use std::borrow::Cow;
 
-use super::cursor::{Cursor, Kind};
+use super::cursor::{Cursor, ValueKind};
 
-/// What was tolerated in a task: where, in bytes, and the sentence.
+/// Deviations in a task: byte offset and message.
 pub(super) type Remarks = Vec<(usize, String)>;
 
-/// Whether a list starts with something that has an id and a title.
+/// Whether a list starts with an object that has an id and a title.
 pub(super) fn looks_like_tasks(mut cursor: Cursor<'_>) -> bool {
     let (mut first, mut id, mut title) = (true, false, false);
     cursor.array(|cursor| {
-        if std::mem::take(&mut first) && cursor.kind() == Kind::Object {
+        if std::mem::take(&mut first) && cursor.kind() == ValueKind::Object {
             cursor.object(|cursor, key| {
                 id |= key == "id";
                 title |= key == "title";
@@ -24,9 +24,9 @@ pub(super) fn looks_like_tasks(mut cursor: Cursor<'_>) -> bool {
     id && title
 }
 
-/// A short field, trimmed; `None` when null or blank.
-pub(super) fn word<'a>(cursor: &mut Cursor<'a>) -> Option<Cow<'a, str>> {
-    let null = cursor.kind() == Kind::Null;
+/// Reads a short field, trimmed; `None` if null or blank.
+pub(super) fn short_text<'a>(cursor: &mut Cursor<'a>) -> Option<Cow<'a, str>> {
+    let null = cursor.kind() == ValueKind::Null;
     let text = match cursor.text() {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
@@ -35,17 +35,21 @@ pub(super) fn word<'a>(cursor: &mut Cursor<'a>) -> Option<Cow<'a, str>> {
     (!null && !text.is_empty()).then_some(text)
 }
 
-/// A long field; what is no string is kept as written, with a remark.
-pub(super) fn prose(cursor: &mut Cursor<'_>, key: &str, remarks: &mut Remarks) -> Option<String> {
+/// Reads a long field. A value that is not a string is kept as JSON, with a remark.
+pub(super) fn long_text(
+    cursor: &mut Cursor<'_>,
+    key: &str,
+    remarks: &mut Remarks,
+) -> Option<String> {
     let at = cursor.offset();
     match cursor.kind() {
-        Kind::Null => {
+        ValueKind::Null => {
             cursor.raw();
             None
         }
-        Kind::String => Some(cursor.text().into_owned()),
+        ValueKind::String => Some(cursor.text().into_owned()),
         _ => {
-            remarks.push((at, format!("{key} is not text; shown as written")));
+            remarks.push((at, format!("{key} is not a string; shown as JSON")));
             Some(cursor.raw().to_owned())
         }
     }
@@ -55,20 +59,22 @@ pub(super) fn dependencies(cursor: &mut Cursor<'_>, remarks: &mut Remarks) -> Ve
     let at = cursor.offset();
     let mut ids = Vec::new();
     match cursor.kind() {
-        Kind::Null => {
+        ValueKind::Null => {
             cursor.raw();
         }
-        Kind::Array => cursor.array(|cursor| {
+        ValueKind::Array => cursor.array(|cursor| {
             let at = cursor.offset();
             match cursor.kind() {
-                Kind::String | Kind::Scalar => ids.extend(word(cursor).map(Cow::into_owned)),
+                ValueKind::String | ValueKind::Scalar => {
+                    ids.extend(short_text(cursor).map(Cow::into_owned))
+                }
                 _ => remarks.push((
                     at,
-                    format!("{} is no dependency, and is skipped", short(cursor.raw())),
+                    format!("{} is not a dependency; skipped", excerpt(cursor.raw())),
                 )),
             }
         }),
-        Kind::String | Kind::Scalar => {
+        ValueKind::String | ValueKind::Scalar => {
             let text = cursor.text();
             ids.extend(
                 text.split(',')
@@ -78,19 +84,19 @@ pub(super) fn dependencies(cursor: &mut Cursor<'_>, remarks: &mut Remarks) -> Ve
             );
             remarks.push((
                 at,
-                "dependencies is not a list; read as ids between commas".into(),
+                "dependencies is not a list; read as comma-separated ids".into(),
             ));
         }
-        Kind::Object => remarks.push((
+        ValueKind::Object => remarks.push((
             at,
-            format!("dependencies is {}, not a list", short(cursor.raw())),
+            format!("dependencies is {}, not a list", excerpt(cursor.raw())),
         )),
     }
     ids
 }
 
-/// The start of something, for a message.
-pub(super) fn short(text: &str) -> String {
+/// Returns the start of a text, for a message.
+pub(super) fn excerpt(text: &str) -> String {
     let mut start: String = text.chars().take(40).collect();
     if start.len() < text.len() {
         start.push('…');

@@ -1,38 +1,38 @@
-//! The shapes a task file has: tags, a bare list, lists within lists. What a task is, `task` knows.
+//! Shapes of a task file: tags, a bare list, nested lists. `task` reads the tasks.
 
 use super::{
     DEFAULT_TAG,
-    cursor::{Cursor, Kind},
-    fields::{looks_like_tasks, short},
-    place::Lines,
+    cursor::{Cursor, ValueKind},
+    fields::{excerpt, looks_like_tasks},
+    line_index::LineIndex,
 };
 use crate::{
     runs::can_have_documents,
     tasks::{Finding, FindingKind, Tag, Task, TaskFile, validate},
 };
 
-/// Lists within lists of tasks that are followed.
+/// Maximum depth of nested task lists.
 const NESTED_LISTS: usize = 8;
-/// Findings of one kind that are kept; the rest is counted.
+/// Findings kept per kind; the rest is counted.
 const FINDINGS: usize = 5_000;
 
-/// By kind.
-pub(super) type Counts = [usize; FindingKind::ALL.len()];
+/// Number of findings per kind.
+pub(super) type FindingCounts = [usize; FindingKind::ALL.len()];
 
-/// The file so far, and where in it the reader is.
+/// State of reading a file.
 pub(super) struct Reader<'a> {
-    pub(super) lines: Lines<'a>,
+    pub(super) lines: LineIndex<'a>,
     pub(super) file: TaskFile,
-    /// Per tag of the file.
-    places: Vec<Vec<Stands>>,
+    /// Task offsets per tag.
+    places: Vec<Vec<TaskOffsets>>,
     tag: Option<String>,
-    /// How many findings of each kind there are.
-    pub(super) counts: Counts,
+    /// Number of findings per kind.
+    pub(super) counts: FindingCounts,
 }
 
-/// Where the object of a task stands, for what is said or done about it later: offsets in bytes, a byte-order mark not counted.
+/// Byte offsets of a task and its subtasks, not counting a byte-order mark.
 #[derive(Default)]
-pub(in crate::tasks) struct Stands {
+pub(in crate::tasks) struct TaskOffsets {
     pub(in crate::tasks) task: usize,
     pub(in crate::tasks) subtasks: Vec<usize>,
 }
@@ -40,16 +40,16 @@ pub(in crate::tasks) struct Stands {
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self {
-            lines: Lines::new(text),
+            lines: LineIndex::new(text),
             file: TaskFile::default(),
             places: Vec::new(),
             tag: None,
-            counts: Counts::default(),
+            counts: FindingCounts::default(),
         }
     }
 
-    /// What was read, and where it stands.
-    pub(super) fn finish(mut self) -> (TaskFile, Vec<Vec<Stands>>) {
+    /// Returns the file and the task offsets.
+    pub(super) fn finish(mut self) -> (TaskFile, Vec<Vec<TaskOffsets>>) {
         for (kind, count) in FindingKind::ALL.into_iter().zip(self.counts) {
             let more = count.saturating_sub(FINDINGS);
             if more == 0 {
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
         if *count > FINDINGS {
             return;
         }
-        let (line, column) = self.lines.place(offset);
+        let (line, column) = self.lines.line_column(offset);
         self.file.findings.push(Finding {
             kind,
             tag: self.tag.clone(),
@@ -93,22 +93,22 @@ impl<'a> Reader<'a> {
     pub(super) fn root(&mut self, cursor: &mut Cursor<'a>) {
         let start = cursor.offset();
         cursor.object(|cursor, key| match cursor.kind() {
-            Kind::Array if key == "tasks" => self.list(cursor, DEFAULT_TAG),
-            Kind::Array if looks_like_tasks(*cursor) => {
+            ValueKind::Array if key == "tasks" => self.list(cursor, DEFAULT_TAG),
+            ValueKind::Array if looks_like_tasks(*cursor) => {
                 let at = cursor.offset();
                 self.note(
                     FindingKind::Field,
                     None,
                     at,
                     format!(
-                        "tag {} is a bare list of tasks; task-master shows none of them",
-                        short(key)
+                        "tag {} is a bare list of tasks; task-master ignores it",
+                        excerpt(key)
                     ),
                 );
                 self.list(cursor, key);
             }
-            Kind::Object if key == "tags" => self.tags(cursor),
-            Kind::Object => self.member(cursor, key),
+            ValueKind::Object if key == "tags" => self.tags(cursor),
+            ValueKind::Object => self.tag_object(cursor, key),
             _ => {
                 cursor.raw();
             }
@@ -123,10 +123,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A member of the file that is a tag if it has a list of tasks.
-    fn member(&mut self, cursor: &mut Cursor<'a>, name: &str) {
+    /// Reads a member as a tag, if it has a list of tasks.
+    fn tag_object(&mut self, cursor: &mut Cursor<'a>, name: &str) {
         cursor.object(|cursor, key| {
-            if key == "tasks" && cursor.kind() == Kind::Array {
+            if key == "tasks" && cursor.kind() == ValueKind::Array {
                 self.list(cursor, name);
             } else {
                 cursor.raw();
@@ -134,14 +134,14 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// The member `tags`: a tag of that name, or what some agents write, all tags in one object.
+    /// Reads the member `tags`: a tag with this name, or an object with all tags, as some agents write it.
     fn tags(&mut self, cursor: &mut Cursor<'a>) {
         let at = cursor.offset();
         let known = self.file.tags.len();
-        self.member(&mut { *cursor }, "tags");
+        self.tag_object(&mut { *cursor }, "tags");
         cursor.object(|cursor, key| {
-            if cursor.kind() == Kind::Object {
-                self.member(cursor, key);
+            if cursor.kind() == ValueKind::Object {
+                self.tag_object(cursor, key);
             } else {
                 cursor.raw();
             }
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
                 FindingKind::Field,
                 None,
                 at,
-                "the tags stand within another object; task-master shows none of them",
+                "tags are nested in another object; task-master ignores them",
             );
         }
     }
@@ -164,40 +164,37 @@ impl<'a> Reader<'a> {
                 FindingKind::Field,
                 None,
                 at,
-                "the tag reads like a path; its tasks can have no documents",
+                "the tag looks like a path; its tasks cannot have documents",
             );
         }
         let mut tag = Tag {
             name: name.to_owned(),
             tasks: Vec::new(),
         };
-        let mut stands = Vec::new();
-        self.tasks(cursor, &mut tag.tasks, &mut stands, 0);
-        // Of what is not JSON nothing is said but that.
+        let mut offsets = Vec::new();
+        self.tasks(cursor, &mut tag.tasks, &mut offsets, 0);
+        // Findings about a file that is not JSON are meaningless.
         if !cursor.is_broken() {
             validate::problems(&tag, |problem| {
-                let stand = &stands[problem.task];
+                let task_offsets = &offsets[problem.task];
                 let offset = problem
                     .subtask
-                    .map_or(stand.task, |subtask| stand.subtasks[subtask]);
+                    .map_or(task_offsets.task, |subtask| task_offsets.subtasks[subtask]);
                 self.note(problem.kind, Some(&problem.id), offset, problem.message);
             });
         }
         if let Some(earlier) = self.file.tags.iter().position(|tag| tag.name == name) {
             self.file.tags[earlier] = tag;
-            self.places[earlier] = stands;
+            self.places[earlier] = offsets;
             self.note(
                 FindingKind::DuplicateId,
                 None,
                 at,
-                format!(
-                    "the file has tag {} twice; the last one counts",
-                    short(name)
-                ),
+                format!("duplicate tag {}; the last one is used", excerpt(name)),
             );
         } else {
             self.file.tags.push(tag);
-            self.places.push(stands);
+            self.places.push(offsets);
         }
         self.tag = None;
     }
@@ -206,34 +203,34 @@ impl<'a> Reader<'a> {
         &mut self,
         cursor: &mut Cursor<'a>,
         tasks: &mut Vec<Task>,
-        stands: &mut Vec<Stands>,
+        offsets: &mut Vec<TaskOffsets>,
         depth: usize,
     ) {
         cursor.array(|cursor| match cursor.kind() {
-            Kind::Object => {
+            ValueKind::Object => {
                 let position = tasks.len();
-                let (task, stand) = self.task(cursor, position);
+                let (task, task_offsets) = self.task(cursor, position);
                 tasks.push(task);
-                stands.push(stand);
+                offsets.push(task_offsets);
             }
-            Kind::Array if depth < NESTED_LISTS => {
+            ValueKind::Array if depth < NESTED_LISTS => {
                 let at = cursor.offset();
                 self.note(
                     FindingKind::Field,
                     None,
                     at,
-                    "a list within the list of tasks; its tasks are read as if they stood alone",
+                    "nested list of tasks; read as one list",
                 );
-                self.tasks(cursor, tasks, stands, depth + 1);
+                self.tasks(cursor, tasks, offsets, depth + 1);
             }
             _ => {
                 let at = cursor.offset();
-                let what = short(cursor.raw());
+                let what = excerpt(cursor.raw());
                 self.note(
                     FindingKind::Field,
                     None,
                     at,
-                    format!("{what} stands where a task should be, and is skipped"),
+                    format!("{what} is not a task; skipped"),
                 );
             }
         });

@@ -1,10 +1,10 @@
-//! The inside of JSON strings: where one ends, and what it says.
+//! JSON strings: finding their end, and unescaping.
 
-/// Every byte of a word, for doing the same to eight bytes at once.
+/// The value 1 in every byte, to process eight bytes at once.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// Marks, by the highest bit of a byte, where a word has a quote, a backslash, or a control character (which JSON has only escaped). Marks
-/// above the lowest one may be wrong.
+/// Sets the high bit of each byte that is a quote, a backslash or a control character. Bits above the lowest one set
+/// may be wrong.
 const fn special(word: u64) -> u64 {
     let quote = word ^ (EACH * b'"' as u64);
     let backslash = word ^ (EACH * b'\\' as u64);
@@ -14,8 +14,8 @@ const fn special(word: u64) -> u64 {
     found & (EACH * 0x80)
 }
 
-/// Offset of the closing quote of the string whose content starts at `start`, and whether the content holds escapes. `None` when it is no
-/// JSON string.
+/// Returns the offset of the closing quote of the string whose content begins at `start`, and whether it contains
+/// escapes. `None` for an invalid string.
 pub(super) fn end(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     let mut escaped = false;
@@ -32,7 +32,7 @@ pub(super) fn end(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// How many bytes are nothing special.
+/// Returns the number of leading bytes that need no special handling.
 fn plain(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
@@ -45,7 +45,7 @@ fn plain(bytes: &[u8]) -> usize {
     words.len() * 8 + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
-/// Length of an escape with its backslash, given what follows that.
+/// Returns the length of an escape including its backslash, given the bytes after it.
 fn escape_length(after: &[u8]) -> Option<usize> {
     match after.first()? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -57,7 +57,7 @@ fn escape_length(after: &[u8]) -> Option<usize> {
     }
 }
 
-/// What the content of a string, known to be sound, says; half of a surrogate pair becomes U+FFFD.
+/// Unescapes the content of a valid string. A lone surrogate becomes U+FFFD.
 pub(super) fn unescape(content: &str) -> String {
     let mut out = String::with_capacity(content.len());
     let mut rest = content;
@@ -84,7 +84,7 @@ pub(super) fn unescape(content: &str) -> String {
     out
 }
 
-/// The character that `uXXXX`, or `uXXXX\uXXXX`, stands for, and the bytes it takes.
+/// Decodes `uXXXX` or `uXXXX\uXXXX`; returns the character and the bytes read.
 fn unicode(after: &str) -> (char, usize) {
     let unit = |from: usize| u32::from_str_radix(after.get(from..from + 4)?, 16).ok();
     let Some(first) = unit(1) else {

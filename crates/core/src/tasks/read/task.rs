@@ -1,18 +1,18 @@
-//! One task, and its subtasks, read whatever its fields are.
+//! Reads a task and its subtasks.
 
 use std::borrow::Cow;
 
 use super::{
-    cursor::{Cursor, Kind},
-    fields::{Remarks, dependencies, prose, short, word},
-    file::{Counts, Reader, Stands},
+    cursor::{Cursor, ValueKind},
+    fields::{Remarks, dependencies, excerpt, long_text, short_text},
+    file::{FindingCounts, Reader, TaskOffsets},
 };
 use crate::{
     runs::can_have_documents,
     tasks::{Finding, FindingKind, Priority, Status, Task},
 };
 
-/// What a subtask takes from its parent.
+/// Values that subtasks inherit.
 #[derive(PartialEq)]
 struct Parent {
     id: String,
@@ -20,15 +20,15 @@ struct Parent {
 }
 
 /// The subtasks of a task.
-struct Below {
+struct Subtasks {
     of: Parent,
     tasks: Vec<Task>,
     places: Vec<usize>,
-    /// What was tolerated in them.
+    /// Findings about the subtasks.
     findings: Vec<Finding>,
 }
 
-/// The fields of a task as they were met.
+/// Fields as read, before defaults are applied.
 #[derive(Default)]
 struct Fields<'a> {
     id: Option<Cow<'a, str>>,
@@ -36,64 +36,61 @@ struct Fields<'a> {
     description: Option<String>,
     status: Option<Cow<'a, str>>,
     priority: Option<Cow<'a, str>>,
-    /// On the list of them.
+    /// Position of the list.
     subtasks: Option<Cursor<'a>>,
-    /// The same read at once, where what they take from their parent stood before them, as it mostly does; and what was counted then.
-    below: Option<(Below, Counts)>,
+    /// Subtasks read immediately, if the inherited fields preceded the list, with the finding counts before it.
+    below: Option<(Subtasks, FindingCounts)>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads a task; `position` is its place in the list.
-    pub(super) fn task(&mut self, cursor: &mut Cursor<'a>, position: usize) -> (Task, Stands) {
+    /// Reads a task; `position` is its index in the list.
+    pub(super) fn task(&mut self, cursor: &mut Cursor<'a>, position: usize) -> (Task, TaskOffsets) {
         let start = cursor.offset();
         let mut remarks = Remarks::new();
         let (mut task, fields) = self.fields(cursor, &mut remarks, true);
         if fields.id.is_none() {
             remarks.push((start, "the task has no id".into()));
         }
-        task.id = identity(fields.id, position);
+        task.id = id_or_position(fields.id, position);
         if !can_have_documents("master", &task.id) {
             remarks.push((
                 start,
-                "the id reads like a path; the task can have no documents".into(),
+                "the id looks like a path; the task cannot have documents".into(),
             ));
         }
         task.description = fields.description.unwrap_or_default();
         if task.description.trim_start().is_empty() {
-            remarks.push((
-                start,
-                "no description; task-master refuses the whole list for it".into(),
-            ));
+            remarks.push((start, "no description; task-master rejects the file".into()));
         }
         task.title = title(fields.title, &task.description, start, &mut remarks);
         match &fields.status {
             Some(word) => task.status = status(word, start, &mut remarks),
-            None => remarks.push((start, "no status; taken as pending".into())),
+            None => remarks.push((start, "no status; assuming pending".into())),
         }
         match &fields.priority {
             Some(word) => task.priority = priority(word, start, &mut remarks),
-            None => remarks.push((start, "no priority; taken as medium".into())),
+            None => remarks.push((start, "no priority; assuming medium".into())),
         }
-        self.remark(&task.id, remarks);
-        let mut stand = Stands {
+        self.add_remarks(&task.id, remarks);
+        let mut task_offsets = TaskOffsets {
             task: start,
             subtasks: Vec::new(),
         };
         if let Some(below) = self.below(&task, fields.subtasks, fields.below) {
             task.subtasks = below.tasks;
-            stand.subtasks = below.places;
+            task_offsets.subtasks = below.places;
             self.file.findings.extend(below.findings);
         }
-        (task, stand)
+        (task, task_offsets)
     }
 
-    /// The subtasks of a task that is known by now: those read already if they took the right things from it.
+    /// Returns the subtasks: those already read if they inherited the right values, otherwise reads them again.
     fn below(
         &mut self,
         task: &Task,
         list: Option<Cursor<'a>>,
-        read: Option<(Below, Counts)>,
-    ) -> Option<Below> {
+        read: Option<(Subtasks, FindingCounts)>,
+    ) -> Option<Subtasks> {
         let of = Parent {
             id: task.id.clone(),
             priority: task.priority.clone(),
@@ -107,25 +104,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn subtasks(&mut self, cursor: &mut Cursor<'a>, of: Parent) -> Below {
+    fn subtasks(&mut self, cursor: &mut Cursor<'a>, of: Parent) -> Subtasks {
         let mark = self.file.findings.len();
         let (mut tasks, mut places) = (Vec::new(), Vec::new());
         cursor.array(|cursor| {
             let at = cursor.offset();
-            if cursor.kind() == Kind::Object {
+            if cursor.kind() == ValueKind::Object {
                 tasks.push(self.subtask(cursor, tasks.len(), &of));
                 places.push(at);
             } else {
-                let what = short(cursor.raw());
+                let what = excerpt(cursor.raw());
                 self.note(
                     FindingKind::Field,
                     Some(&of.id),
                     at,
-                    format!("{what} stands where a subtask should be, and is skipped"),
+                    format!("{what} is not a subtask; skipped"),
                 );
             }
         });
-        Below {
+        Subtasks {
             of,
             tasks,
             places,
@@ -140,7 +137,7 @@ impl<'a> Reader<'a> {
         if fields.id.is_none() {
             remarks.push((start, "the task has no id".into()));
         }
-        let written = identity(fields.id, position);
+        let written = id_or_position(fields.id, position);
         let own = written
             .strip_prefix(&parent.id)
             .and_then(|rest| rest.strip_prefix('.'))
@@ -161,22 +158,22 @@ impl<'a> Reader<'a> {
         if let Some(mut below) = fields.subtasks {
             let empty = below.raw().trim_matches(['[', ']', ' ', '\t', '\r', '\n']);
             if !empty.is_empty() {
-                remarks.push((start, "subtasks of a subtask are not read".into()));
+                remarks.push((start, "subtasks of a subtask are ignored".into()));
             }
         }
         if !remarks.is_empty() {
-            self.remark(&format!("{}.{}", parent.id, task.id), remarks);
+            self.add_remarks(&format!("{}.{}", parent.id, task.id), remarks);
         }
         task
     }
 
-    fn remark(&mut self, id: &str, remarks: Remarks) {
+    fn add_remarks(&mut self, id: &str, remarks: Remarks) {
         for (at, message) in remarks {
             self.note(FindingKind::Field, Some(id), at, message);
         }
     }
 
-    /// Reads the members of a task. Those that depend on others are returned as they stand.
+    /// Reads the members of a task. Fields that depend on others are returned unprocessed.
     fn fields(
         &mut self,
         cursor: &mut Cursor<'a>,
@@ -189,19 +186,19 @@ impl<'a> Reader<'a> {
             ..Task::default()
         };
         cursor.object(|cursor, key| match key {
-            "id" => fields.id = word(cursor),
-            "title" => fields.title = word(cursor),
-            "description" => fields.description = prose(cursor, key, remarks),
-            "status" => fields.status = word(cursor),
-            "priority" => fields.priority = word(cursor),
-            "details" => task.details = prose(cursor, key, remarks).unwrap_or_default(),
+            "id" => fields.id = short_text(cursor),
+            "title" => fields.title = short_text(cursor),
+            "description" => fields.description = long_text(cursor, key, remarks),
+            "status" => fields.status = short_text(cursor),
+            "priority" => fields.priority = short_text(cursor),
+            "details" => task.details = long_text(cursor, key, remarks).unwrap_or_default(),
             "testStrategy" => {
-                task.test_strategy = prose(cursor, key, remarks).unwrap_or_default();
+                task.test_strategy = long_text(cursor, key, remarks).unwrap_or_default();
             }
             "dependencies" => task.dependencies = dependencies(cursor, remarks),
             "subtasks" => {
                 let at = cursor.offset();
-                if cursor.kind() == Kind::Array {
+                if cursor.kind() == ValueKind::Array {
                     fields.subtasks = Some(*cursor);
                     fields.below = None;
                     if let (true, Some(id), Some(word)) = (top, &fields.id, &fields.priority) {
@@ -216,8 +213,8 @@ impl<'a> Reader<'a> {
                 }
                 let kind = cursor.kind();
                 let raw = cursor.raw();
-                if !matches!(kind, Kind::Array | Kind::Null) {
-                    remarks.push((at, format!("subtasks is {}, not a list", short(raw))));
+                if !matches!(kind, ValueKind::Array | ValueKind::Null) {
+                    remarks.push((at, format!("subtasks is {}, not a list", excerpt(raw))));
                 }
             }
             _ => {
@@ -228,7 +225,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn identity(id: Option<Cow<'_, str>>, position: usize) -> String {
+fn id_or_position(id: Option<Cow<'_, str>>, position: usize) -> String {
     id.map_or_else(|| format!("?{}", position + 1), Cow::into_owned)
 }
 
@@ -253,10 +250,7 @@ fn title(
 fn status(word: &str, start: usize, remarks: &mut Remarks) -> Status {
     let status = Status::parse(word);
     if let Status::Other(word) = &status {
-        remarks.push((
-            start,
-            format!("the status \"{}\" is none of Task Master's", short(word)),
-        ));
+        remarks.push((start, format!("unknown status \"{}\"", excerpt(word))));
     }
     status
 }
@@ -264,10 +258,7 @@ fn status(word: &str, start: usize, remarks: &mut Remarks) -> Status {
 fn priority(word: &str, start: usize, remarks: &mut Remarks) -> Priority {
     let priority = Priority::parse(word);
     if let Priority::Other(word) = &priority {
-        remarks.push((
-            start,
-            format!("the priority \"{}\" is none of Task Master's", short(word)),
-        ));
+        remarks.push((start, format!("unknown priority \"{}\"", excerpt(word))));
     }
     priority
 }

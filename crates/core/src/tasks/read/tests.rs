@@ -7,7 +7,7 @@ fn plan(text: &str) -> TaskFile {
     read(text.as_bytes()).unwrap()
 }
 
-/// `kind task line:column message` of every finding.
+/// Formats findings as `kind task line:column message`.
 fn findings(text: &str) -> Vec<String> {
     let line = |finding: Finding| {
         format!(
@@ -26,7 +26,7 @@ const GOOD: &str =
     r#"{"id": 1, "title": "Set up", "description": "d", "status": "pending", "priority": "high"}"#;
 
 #[test]
-fn every_shape_of_the_file_gives_its_tasks() {
+fn reads_every_file_shape() {
     for (text, tags) in [
         (format!(r#"{{"tasks": [{GOOD}]}}"#), "master"),
         (
@@ -62,7 +62,7 @@ fn every_shape_of_the_file_gives_its_tasks() {
 }
 
 #[test]
-fn what_is_no_plan_is_an_error_with_its_place() {
+fn rejects_non_plans_with_location() {
     for (text, message) in [
         ("", "the file is empty"),
         (" \n", "the file is empty"),
@@ -76,16 +76,16 @@ fn what_is_no_plan_is_an_error_with_its_place() {
         ),
         (
             "42",
-            "the file holds a number or a boolean, not a list of tasks",
+            "the file contains a number or a boolean, not a list of tasks",
         ),
-        ("null", "the file holds null, not a list of tasks"),
+        ("null", "the file contains null, not a list of tasks"),
     ] {
         assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), message);
     }
 }
 
 #[test]
-fn ids_and_dependencies_are_text_however_they_were_written() {
+fn ids_and_dependencies_become_strings() {
     let file = plan(
         r#"{"tasks": [{"id": 7, "title": "t", "dependencies": [1, "2 ", 1.2, "TASK-9", null], "subtasks": [
             {"id": 1, "title": "a", "dependencies": []}, {"id": "7.2", "title": "b"}, {"id": 7.3, "title": "c", "status": "completed"}]}]}"#,
@@ -103,7 +103,7 @@ fn ids_and_dependencies_are_text_however_they_were_written() {
 }
 
 #[test]
-fn a_subtask_without_a_priority_has_its_parents() {
+fn subtask_inherits_priority() {
     let file = plan(
         r#"{"tasks": [{"subtasks": [{"id": 1}, {"id": 2, "priority": "low"}], "priority": "high", "id": 1}]}"#,
     );
@@ -116,7 +116,7 @@ fn a_subtask_without_a_priority_has_its_parents() {
 }
 
 #[test]
-fn a_bad_task_is_flagged_and_hides_no_other() {
+fn invalid_task_hides_no_other() {
     let text = format!(
         "{{\"tasks\": [\n  {GOOD},\n  {{\"id\": 2, \"title\": \"é\", \"description\": \"d\", \"status\": \"todo\", \"priority\": \"P0\"}},\n  {{}},\n  {}\n]}}",
         GOOD.replace("\"id\": 1", "\"id\": 4")
@@ -125,26 +125,26 @@ fn a_bad_task_is_flagged_and_hides_no_other() {
     assert_eq!(
         findings(&text),
         [
-            "Field 2 3:3 the status \"todo\" is none of Task Master's",
-            "Field 2 3:3 the priority \"P0\" is none of Task Master's",
+            "Field 2 3:3 unknown status \"todo\"",
+            "Field 2 3:3 unknown priority \"P0\"",
             "Field ?3 4:3 the task has no id",
-            "Field ?3 4:3 no description; task-master refuses the whole list for it",
+            "Field ?3 4:3 no description; task-master rejects the file",
             "Field ?3 4:3 no title",
-            "Field ?3 4:3 no status; taken as pending",
-            "Field ?3 4:3 no priority; taken as medium",
+            "Field ?3 4:3 no status; assuming pending",
+            "Field ?3 4:3 no priority; assuming medium",
         ]
     );
 }
 
 #[test]
-fn what_was_tolerated_in_the_file_is_said() {
+fn reports_tolerated_deviations() {
     let text = format!("\u{feff}{{\"é\": [{GOOD}]}}\n x");
     assert_eq!(
         findings(&text),
         [
             "ByteOrderMark - 1:1 the file starts with a byte-order mark; task-master cannot read it",
-            "Field - 1:7 tag é is a bare list of tasks; task-master shows none of them",
-            "TrailingText - 2:2 text follows the JSON value and is not read",
+            "Field - 1:7 tag é is a bare list of tasks; task-master ignores it",
+            "TrailingText - 2:2 trailing text after the JSON value is ignored",
         ]
     );
     assert_eq!(
@@ -154,7 +154,7 @@ fn what_was_tolerated_in_the_file_is_said() {
 }
 
 #[test]
-fn wrong_dependencies_are_found_and_right_ones_are_not() {
+fn reports_only_invalid_dependencies() {
     let task = |id: u32, rest: &str| {
         format!(
             r#"{{"id": {id}, "title": "t", "description": "d", "status": "pending", "priority": "low", {rest}}}"#
@@ -178,14 +178,14 @@ fn wrong_dependencies_are_found_and_right_ones_are_not() {
             "DanglingDependency 1 1:12 depends on 9, which does not exist",
             "SelfDependency 1 1:12 depends on itself",
             "DanglingDependency 2.2 2:144 depends on 8, which does not exist",
-            "DuplicateId 5 6:1 the id 5 is taken already",
-            "Cycle 3 3:1 3, 4 wait for one another",
+            "DuplicateId 5 6:1 duplicate id 5",
+            "Cycle 3 3:1 3, 4 depend on each other",
         ]
     );
 }
 
 #[test]
-fn half_a_surrogate_pair_costs_one_character() {
+fn replaces_lone_surrogate() {
     let file = plan(r#"{"tasks": [{"id": 1, "title": "a\ud83d b \ud83d\ude00\n"}]}"#);
     assert!(
         file.tags[0].tasks[0].title.ends_with(" b 😀"),
@@ -195,7 +195,7 @@ fn half_a_surrogate_pair_costs_one_character() {
 }
 
 #[test]
-fn depth_costs_no_stack() {
+fn deep_nesting_does_not_overflow() {
     for text in [
         "[".repeat(200_000),
         format!(
@@ -214,7 +214,7 @@ fn depth_costs_no_stack() {
 }
 
 #[test]
-fn a_task_knows_its_line() {
+fn records_line_of_tasks() {
     let file = plan(&format!("{{\"tasks\": [\n\n{GOOD},\n{GOOD}]}}"));
     assert_eq!(
         file.tags[0]
@@ -226,7 +226,7 @@ fn a_task_knows_its_line() {
     );
 }
 
-/// JSON that looks like a plan often enough to reach every branch.
+/// JSON resembling a plan, to reach every branch.
 fn nearly_a_plan() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -261,7 +261,7 @@ fn nearly_a_plan() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn subtasks_are_the_same_wherever_their_parents_members_stand() {
+fn member_order_does_not_change_subtasks() {
     let below = r#""subtasks": [{"id": "7.1", "title": "a", "x": 1}, 5, {"id": 2, "title": "b", "priority": "low"}]"#;
     let (id, priority) = (r#""id": 7"#, r#""priority": "high""#);
     let orders = [
@@ -288,15 +288,15 @@ fn subtasks_are_the_same_wherever_their_parents_members_stand() {
     });
     assert_eq!(read[0].0, ["7.1 high", "7.2 low"]);
     assert!(read.iter().all(|other| *other == read[0]), "{read:#?}");
-    // Of two ids the last one counts, for the subtasks as well.
+    // The last duplicate id counts, also for its subtasks.
     let text = format!(r#"{{"tasks": [{{"id": 3, {priority}, {below}, {id}}}]}}"#);
     let file = plan(&text);
     assert_eq!(file.tags[0].tasks[0].subtasks[0].id, "1");
 }
 
 #[test]
-fn one_endless_line_is_read_in_no_more_time_than_many() {
-    // Quadratic would be hours.
+fn single_line_file_reads_in_linear_time() {
+    // Quadratic time would take hours.
     let task = r#"{"id": 1, "title": "é", "subtasks": [7]},"#;
     let count = 2_000_000 / task.len();
     let text = format!("{{\"tasks\": [{}null]}}", task.repeat(count));
@@ -318,7 +318,7 @@ fn one_endless_line_is_read_in_no_more_time_than_many() {
 }
 
 #[test]
-fn findings_are_counted_where_there_are_too_many_to_keep() {
+fn excess_findings_are_counted() {
     let text = format!("{{\"tasks\": [{}1]}}", "1,".repeat(300_000));
     let findings = plan(&text).findings;
     assert_eq!(findings.len(), 5_001);
@@ -329,7 +329,7 @@ fn findings_are_counted_where_there_are_too_many_to_keep() {
 }
 
 #[test]
-fn many_tags_of_many_tasks_are_all_read() {
+fn reads_many_tags() {
     let tasks = vec![GOOD.replace("\"d\"", &format!("{:?}", "d".repeat(2_500))); 100].join(",");
     let tags: Vec<String> = (0..51)
         .map(|tag| format!("\"tag {tag}\": {{\"tasks\": [{tasks}]}}"))
@@ -342,16 +342,13 @@ fn many_tags_of_many_tasks_are_all_read() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_looked_at() {
-    let error = read(&vec![b'['; LARGEST as usize + 1]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the file has 64 MB; plans are read up to 64 MB"
-    );
+fn rejects_too_large_file() {
+    let error = read(&vec![b'['; MAX_FILE_SIZE as usize + 1]).unwrap_err();
+    assert_eq!(error.to_string(), "the file is 64 MB; the limit is 64 MB");
 }
 
 #[test]
-fn an_id_or_a_tag_that_reads_like_a_path_is_said() {
+fn reports_path_like_ids_and_tags() {
     let text = format!(
         "{{\"../..\": {{\"tasks\": [{}]}}}}",
         GOOD.replace('1', "\"../x\"")
@@ -359,14 +356,14 @@ fn an_id_or_a_tag_that_reads_like_a_path_is_said() {
     assert_eq!(
         findings(&text),
         [
-            "Field - 1:21 the tag reads like a path; its tasks can have no documents",
-            "Field ../x 1:22 the id reads like a path; the task can have no documents",
+            "Field - 1:21 the tag looks like a path; its tasks cannot have documents",
+            "Field ../x 1:22 the id looks like a path; the task cannot have documents",
         ]
     );
 }
 
 #[test]
-fn columns_are_those_of_characters_however_far_into_a_line() {
+fn columns_count_characters() {
     let before = "é".repeat(10_000);
     let text = format!("{{\"x\":\n \"{before}\", \"tasks\": [1]}}");
     assert_eq!(plan(&text).findings[0].line, 2);
@@ -377,7 +374,7 @@ fn columns_are_those_of_characters_however_far_into_a_line() {
 }
 
 #[test]
-fn huge_numbers_and_keys_that_stand_twice_are_read() {
+fn reads_huge_numbers_and_duplicate_keys() {
     let file = plan(
         r#"{"tasks": [{"id": 123456789012345678901234567890, "title": "a", "title": "b", "dependencies": [1e999, -0.0]}]}"#,
     );
@@ -444,7 +441,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn what_is_json_is_what_serde_json_says(text in nearly_json()) {
+    fn accepts_same_json_as_serde_json(text in nearly_json()) {
         let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let mut values = serde_json::Deserializer::from_str(bare).into_iter::<serde::de::IgnoredAny>();
         let theirs = values.next().is_some_and(|value| value.is_ok());
@@ -455,7 +452,7 @@ proptest! {
     }
 
     #[test]
-    fn a_string_says_what_serde_json_says(text in any::<String>(), escaped in any::<bool>()) {
+    fn unescapes_like_serde_json(text in any::<String>(), escaped in any::<bool>()) {
         let literal = if escaped {
             let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
             format!("\"{}\"", units.concat())
@@ -466,12 +463,12 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = read(&bytes);
     }
 
     #[test]
-    fn a_cut_plan_is_an_error_and_a_whole_one_is_not(text in nearly_a_plan(), cut in any::<prop::sample::Index>()) {
+    fn truncated_plan_is_an_error(text in nearly_a_plan(), cut in any::<prop::sample::Index>()) {
         let whole = read(text.as_bytes());
         prop_assert!(!matches!(whole, Err(ReadError::NotJson { .. })), "{whole:?}");
         let _ = read(&text.as_bytes()[..cut.index(text.len() + 1)]);

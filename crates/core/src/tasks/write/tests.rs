@@ -15,11 +15,11 @@ fn plan() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-fn done(path: &Path, patience: Duration) -> Result<Vec<StatusChange>, WriteError> {
-    write_status(path, "master", "1", &Status::Done, patience)
+fn done(path: &Path, timeout: Duration) -> Result<Vec<StatusChange>, WriteError> {
+    write_status(path, "master", "1", &Status::Done, timeout)
 }
 
-/// Names in the plan's folder.
+/// Returns the names in the folder of the plan.
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
     let mut names: Vec<String> = entries
@@ -35,7 +35,7 @@ fn make_old(path: &Path) {
 }
 
 #[test]
-fn a_write_keeps_the_mode_and_leaves_nothing_beside_the_plan() {
+fn keeps_mode_and_leaves_no_other_files() {
     let (directory, path) = plan();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     assert_eq!(done(&path, LONG).unwrap().len(), 1);
@@ -46,7 +46,7 @@ fn a_write_keeps_the_mode_and_leaves_nothing_beside_the_plan() {
 }
 
 #[test]
-fn a_status_that_is_set_already_writes_nothing() {
+fn unchanged_status_writes_nothing() {
     let (_directory, path) = plan();
     done(&path, LONG).unwrap();
     let before = fs::metadata(&path).unwrap();
@@ -55,7 +55,7 @@ fn a_status_that_is_set_already_writes_nothing() {
 }
 
 #[test]
-fn behind_a_symbolic_link_the_file_is_written_and_the_link_stays() {
+fn writes_through_symbolic_link() {
     let (directory, path) = plan();
     let link = directory.path().join("link.json");
     symlink("tasks.json", &link).unwrap();
@@ -63,7 +63,7 @@ fn behind_a_symbolic_link_the_file_is_written_and_the_link_stays() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::read_to_string(&path).unwrap().contains("\"done\""));
     assert_eq!(names(directory.path()), ["link.json", "tasks.json"]);
-    // Who was given the link locks the link's name.
+    // Programs given the link lock the name of the link.
     fs::create_dir(directory.path().join("link.json.lock")).unwrap();
     assert!(matches!(
         write_status(&link, "master", "1", &Status::Review, Duration::ZERO),
@@ -72,7 +72,7 @@ fn behind_a_symbolic_link_the_file_is_written_and_the_link_stays() {
 }
 
 #[test]
-fn a_lock_that_is_held_is_waited_for_and_then_named() {
+fn waits_for_lock_then_names_holder() {
     let (_directory, path) = plan();
     let lock = path.with_extension("json.lock");
     fs::write(&lock, r#"{"pid": 4242, "timestamp": 1}"#).unwrap();
@@ -98,7 +98,7 @@ fn a_lock_that_is_held_is_waited_for_and_then_named() {
 }
 
 #[test]
-fn the_lock_of_a_program_that_died_is_taken_over_in_both_forms() {
+fn takes_over_stale_locks() {
     for form in ["file", "directory", "directory with content"] {
         let (directory, path) = plan();
         let lock = path.with_extension("json.lock");
@@ -113,7 +113,7 @@ fn the_lock_of_a_program_that_died_is_taken_over_in_both_forms() {
         make_old(&lock);
         assert_eq!(done(&path, Duration::ZERO).unwrap().len(), 1, "{form}");
         let left = names(directory.path());
-        // What somebody kept in it is not ours to delete.
+        // Files in it are kept.
         let aside = usize::from(form == "directory with content");
         assert_eq!(left.len(), 1 + aside, "{form}: {left:?}");
         assert!(!lock.exists());
@@ -121,7 +121,7 @@ fn the_lock_of_a_program_that_died_is_taken_over_in_both_forms() {
 }
 
 #[test]
-fn a_plan_that_changes_without_the_lock_is_not_overwritten() {
+fn never_overwrites_unlocked_changes() {
     let (_directory, path) = plan();
     let (_, before) = load_with_metadata(&path).unwrap();
     fs::write(&path, "{\"tasks\": [ ]}").unwrap();
@@ -131,7 +131,7 @@ fn a_plan_that_changes_without_the_lock_is_not_overwritten() {
 }
 
 #[test]
-fn a_lock_that_another_took_over_is_no_longer_ours_and_is_left_to_it() {
+fn detects_lost_lock_and_keeps_it() {
     let (_directory, path) = plan();
     let place = path.with_extension("json.lock");
     let lock = Lock::take(&path, Duration::ZERO).unwrap();
@@ -144,7 +144,7 @@ fn a_lock_that_another_took_over_is_no_longer_ours_and_is_left_to_it() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_never_waited_for() {
+fn rejects_non_files_without_waiting() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     fs::create_dir(at("directory")).unwrap();
@@ -166,7 +166,7 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
 }
 
 #[test]
-fn a_plan_that_goes_while_the_lock_is_waited_for_is_not_made_anew() {
+fn deleted_plan_is_not_recreated() {
     let (directory, path) = plan();
     let lock = path.with_extension("json.lock");
     fs::create_dir(&lock).unwrap();

@@ -1,5 +1,5 @@
-//! Lines of the type `system`: what the agent's program says of itself. The subtypes are those of the Agent SDK's public
-//! types; one that is not known here stays an [`Event::Other`].
+//! Parses lines of type `system`, messages of the agent program. The subtypes are those of the public Agent SDK
+//! types; unknown ones become [`Event::Other`].
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub(super) fn event(value: &Value) -> Event {
         },
         "api_retry" => Event::Retry(Retry {
             attempt: number(value, "attempt").unwrap_or_default(),
-            most: number(value, "max_retries").unwrap_or_default(),
+            max_attempts: number(value, "max_retries").unwrap_or_default(),
             delay_ms: number(value, "retry_delay_ms").unwrap_or_default(),
             error: text(value, "error")
                 .filter(|error| error != "unknown")
@@ -47,7 +47,7 @@ pub(super) fn event(value: &Value) -> Event {
         "hook_response" if words("outcome") == "error" => notice(hook(value), true),
         "status" if words("compact_result") == "failed" => {
             let why = words("compact_error");
-            notice(format!("the context could not be compacted: {why}"), true)
+            notice(format!("context compaction failed: {why}"), true)
         }
         "status"
         | "thinking_tokens"
@@ -68,8 +68,8 @@ pub(super) fn event(value: &Value) -> Event {
     }
 }
 
-fn notice(text: String, grave: bool) -> Event {
-    Event::Notice { text, grave }
+fn notice(text: String, is_warning: bool) -> Event {
+    Event::Notice { text, is_warning }
 }
 
 fn sub_agent(value: &Value) -> Event {
@@ -82,14 +82,14 @@ fn sub_agent(value: &Value) -> Event {
     })
 }
 
-/// `the hook stop-commit failed: no space left`
+/// Describes a failed hook: `hook stop-commit failed: no space left`.
 fn hook(value: &Value) -> String {
     let name = text(value, "hook_name").unwrap_or_default();
-    let said = ["stderr", "output", "stdout"]
+    let output = ["stderr", "output", "stdout"]
         .into_iter()
-        .find_map(|key| text(value, key).filter(|said| !said.trim().is_empty()));
-    let said = said.map_or_else(String::new, |said| {
-        format!(": {}", said.trim().lines().next().unwrap_or_default())
+        .find_map(|key| text(value, key).filter(|text| !text.trim().is_empty()));
+    let output = output.map_or_else(String::new, |text| {
+        format!(": {}", text.trim().lines().next().unwrap_or_default())
     });
-    format!("the hook {name} failed{said}")
+    format!("hook {name} failed{output}")
 }

@@ -78,7 +78,7 @@ pub fn snapshot_run(
         let found = match started(&client, &namespace, &run).await {
             Ok(found) => found,
             Err(error) => {
-                let nobody = Arc::new(LogSource::of_no_pod("flightdeck"));
+                let nobody = Arc::new(LogSource::without_pod("flightdeck"));
                 let notice = Notice::Unreachable(reason(&error));
                 let _ = out.send(LogEvent::Notice(nobody, notice)).await;
                 return;

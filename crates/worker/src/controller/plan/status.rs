@@ -100,7 +100,7 @@ impl<'a> Draft<'a> {
             pull_request_url: old.pull_request_url,
             pull_request_number: old.pull_request_number,
             conditions: old.conditions,
-            newer: old.newer,
+            unknown_fields: old.unknown_fields,
             ..RunStatus::default()
         };
         for kind in CONDITIONS {

@@ -99,7 +99,7 @@ pub(super) fn finding_line(
     let Some(finding) = findings.first() else {
         return;
     };
-    let scope = if finding.needs_you {
+    let scope = if finding.needs_action {
         Scope::Warn
     } else {
         Scope::Muted
@@ -112,7 +112,7 @@ pub(super) fn finding_line(
         )
         .right_space(1);
     }
-    let help = finding.help.and_then(|help| {
+    let help = finding.remedy.and_then(|help| {
         let (command, words) = panels::help(help);
         let keys = &model.keymap;
         let key = keys
@@ -126,7 +126,7 @@ pub(super) fn finding_line(
             .right_space(2);
     }
     pen.left(model.glyphs.warning, theme.style(scope)).space(1);
-    pen.left(&text::sanitize(&finding.sentence), theme.style(scope));
+    pen.left(&text::sanitize(&finding.message), theme.style(scope));
 }
 
 /// `turn 14 · 41k in · 5k out · $0.42 of $5.00 · context 58% · 2m41s, about 4m left`, the first of it first where room is

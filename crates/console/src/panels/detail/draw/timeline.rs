@@ -18,7 +18,7 @@ use crate::{
 };
 use flightdeck_core::{
     text,
-    transcript::{Call, Outcome, Step, What},
+    transcript::{SessionOutcome, Step, StepKind, ToolCall},
 };
 
 /// Least columns that a tool's name takes, so that what the tools are about stands in a column.
@@ -131,7 +131,7 @@ impl StepRow<'_> {
             self.pen.space(MARGIN - INDENT);
             self.nest(depth);
             let bar = match self.step.what {
-                What::Text { .. } => "  ",
+                StepKind::Text { .. } => "  ",
                 _ => "▏ ",
             };
             self.left(bar, Scope::Faint);
@@ -143,24 +143,24 @@ impl StepRow<'_> {
         self.margin(number, depth);
         let hidden = self.timeline.hidden(number);
         match &self.step.what {
-            What::Call(call) => self.call(number, call),
-            What::End(outcome) => self.end(outcome),
-            What::Session { id, model } => {
+            StepKind::Call(call) => self.call(number, call),
+            StepKind::End(outcome) => self.end(outcome),
+            StepKind::Session { id, model } => {
                 self.left("session", Scope::Muted);
                 for word in [model, id].into_iter().flatten() {
                     self.pen.space(1);
                     self.left(&text::sanitize(word), Scope::Muted);
                 }
             }
-            What::Raw { name, .. } => {
+            StepKind::Raw { name, .. } => {
                 self.left(&text::sanitize(name), Scope::Faint);
             }
-            What::Thinking { text } if text.is_empty() => {
+            StepKind::Thinking { text } if text.is_empty() => {
                 self.left("thought, withheld", Scope::AgentThinking);
             }
             _ => {
                 // Of what is folded to one line, how much more there is.
-                let one_line = !matches!(self.step.what, What::Text { .. });
+                let one_line = !matches!(self.step.what, StepKind::Text { .. });
                 if hidden > 0 && one_line {
                     let more = format!("+{hidden}");
                     self.right(&more, Scope::Faint);
@@ -187,9 +187,9 @@ impl StepRow<'_> {
         let glyphs = &self.model.glyphs;
         let can_open = self.timeline.can_open(number);
         let (sign, scope) = match (&self.step.what, can_open, self.timeline.is_open(number)) {
-            (What::Trouble { .. }, ..) => (glyphs.warning, Scope::Warn),
-            (What::End(outcome), ..) if outcome.failed() => (glyphs.failed, Scope::Bad),
-            (What::End(_), ..) => (glyphs.done, Scope::Good),
+            (StepKind::Trouble { .. }, ..) => (glyphs.warning, Scope::Warn),
+            (StepKind::End(outcome), ..) if outcome.failed() => (glyphs.failed, Scope::Bad),
+            (StepKind::End(_), ..) => (glyphs.done, Scope::Good),
             (_, false, _) => (" ", Scope::Faint),
             (_, true, true) => (glyphs.unfolded, Scope::Faint),
             (_, true, false) => (glyphs.folded, Scope::Faint),
@@ -209,7 +209,7 @@ impl StepRow<'_> {
         at.strftime("%H:%M:%S").to_string()
     }
 
-    fn call(&mut self, number: usize, call: &Call) {
+    fn call(&mut self, number: usize, call: &ToolCall) {
         let name = tool_name(&call.tool.name);
         self.took(number, call);
         self.outcome(number, call);
@@ -239,7 +239,7 @@ impl StepRow<'_> {
     }
 
     /// How long it took, or takes so far.
-    fn took(&mut self, number: usize, call: &Call) {
+    fn took(&mut self, number: usize, call: &ToolCall) {
         if self.timeline.at_work(number) {
             let since = self.step.at.map(|at| self.model.now.duration_since(at));
             let seconds = since.map_or(0, |since| since.as_secs().max(0));
@@ -262,17 +262,17 @@ impl StepRow<'_> {
     }
 
     /// What came of it, in a word or two.
-    fn outcome(&mut self, number: usize, call: &Call) {
+    fn outcome(&mut self, number: usize, call: &ToolCall) {
         if call.denied.is_some() {
             self.right("refused", Scope::AgentError);
             self.pen.right_space(2);
             return;
         }
         let below = self.timeline.steps_below(number);
-        if call.tool.delegates() {
+        if call.tool.starts_sub_agent() {
             let calls = below.iter().filter(|number| {
                 let step = self.timeline.step(**number);
-                step.is_some_and(|step| matches!(step.what, What::Call(_)))
+                step.is_some_and(|step| matches!(step.what, StepKind::Call(_)))
             });
             let so_far = call.agent.unwrap_or_default();
             let calls = calls.count().max(so_far.tool_calls.max(0) as usize);
@@ -299,7 +299,7 @@ impl StepRow<'_> {
         }
     }
 
-    fn end(&mut self, outcome: &Outcome) {
+    fn end(&mut self, outcome: &SessionOutcome) {
         let mut words = vec![if outcome.failed() {
             format!("failed: {}", outcome.subtype.replace('_', " "))
         } else {

@@ -12,7 +12,7 @@ use crate::{
         },
     },
 };
-use flightdeck_core::transcript::{Call, Step, What};
+use flightdeck_core::transcript::{Step, StepKind, ToolCall};
 
 /// Rows of an agent's words that are shown before they are opened.
 const WORDS: usize = 6;
@@ -39,35 +39,35 @@ impl Inside {
             width: width.max(8),
         };
         let folded = match &step.what {
-            What::Text { text } => {
+            StepKind::Text { text } => {
                 page.document(text);
                 WORDS
             }
-            What::Thinking { text } | What::Prompt { text } => {
+            StepKind::Thinking { text } | StepKind::Prompt { text } => {
                 let scope = match step.what {
-                    What::Thinking { .. } => Scope::AgentThinking,
+                    StepKind::Thinking { .. } => Scope::AgentThinking,
                     _ => Scope::Muted,
                 };
                 page.plain(text.trim(), scope);
                 1
             }
-            What::Output { lines } => {
+            StepKind::Output { lines } => {
                 for line in lines {
                     page.row(&Row::new(line.as_str(), Scope::Log));
                 }
                 1
             }
-            What::Notice { text } => {
+            StepKind::Notice { text } => {
                 page.plain(text, Scope::Muted);
                 page.rows.len()
             }
-            What::Trouble { text, details } => {
+            StepKind::Trouble { text, details } => {
                 page.plain(text, Scope::Warn);
                 let told = page.rows.len();
                 page.plain(details, Scope::Muted);
                 told
             }
-            What::Call(call) => {
+            StepKind::Call(call) => {
                 page.call(call, delegated);
                 return Self {
                     rows: page.rows,
@@ -75,7 +75,7 @@ impl Inside {
                     folded: if call.failed() { WHY } else { 0 },
                 };
             }
-            What::End(outcome) => {
+            StepKind::End(outcome) => {
                 let words = outcome.text.as_deref().unwrap_or_default();
                 if outcome.failed() {
                     page.plain(words, Scope::AgentError);
@@ -87,14 +87,14 @@ impl Inside {
                     ..Self::default()
                 };
             }
-            What::Raw { line, .. } => {
+            StepKind::Raw { line, .. } => {
                 page.plain(line, Scope::Faint);
                 return Self {
                     rows: page.rows,
                     ..Self::default()
                 };
             }
-            What::Session { .. } => return Self::default(),
+            StepKind::Session { .. } => return Self::default(),
         };
         Self {
             rows: page.rows,
@@ -130,7 +130,7 @@ impl Inside {
 }
 
 /// Whether opening a call would show anything.
-pub(super) fn has_inside(call: &Call) -> bool {
+pub(super) fn has_inside(call: &ToolCall) -> bool {
     let answered = call
         .answer
         .as_ref()
@@ -194,7 +194,7 @@ impl Page {
     }
 
     /// What a call was given and did. Of a call that failed, why stands first: it is what is seen while it is folded.
-    fn call(&mut self, call: &Call, delegated: bool) {
+    fn call(&mut self, call: &ToolCall, delegated: bool) {
         let answer = call.answer.as_ref();
         if let Some(why) = &call.denied {
             self.plain(&format!("refused: {}", why.trim()), Scope::AgentError);
@@ -215,7 +215,7 @@ impl Page {
         }
         let told = edited < self.rows.len() || call.failed();
         if let Some(answer) = answer.filter(|_| !told) {
-            if call.tool.delegates() {
+            if call.tool.starts_sub_agent() {
                 self.document(&answer.text);
             } else {
                 self.plain(answer.text.trim_end(), Scope::AgentResult);

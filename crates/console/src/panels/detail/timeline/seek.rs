@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{RowId, Timeline};
 use crate::widgets::text_view::Pattern;
-use flightdeck_core::transcript::{Step, What};
+use flightdeck_core::transcript::{Step, StepKind};
 
 /// Bytes of steps that are looked at in one go: a few milliseconds.
 const AT_ONCE: usize = 2 * 1024 * 1024;
@@ -256,7 +256,9 @@ impl Timeline {
 /// All of a step that a search looks at.
 fn searched(step: &Step) -> String {
     match &step.what {
-        What::End(_) | What::Raw { .. } => format!("{}\n{}", headline(step), step.full_text()),
+        StepKind::End(_) | StepKind::Raw { .. } => {
+            format!("{}\n{}", headline(step), step.full_text())
+        }
         _ => step.full_text(),
     }
 }
@@ -264,9 +266,9 @@ fn searched(step: &Step) -> String {
 /// What stands on a step's own line.
 fn headline(step: &Step) -> String {
     match &step.what {
-        What::Call(call) => format!("{} {}", call.tool.name, call.tool.summary),
-        What::Raw { name, .. } => name.clone(),
-        What::End(outcome) => outcome.subtype.replace('_', " "),
+        StepKind::Call(call) => format!("{} {}", call.tool.name, call.tool.summary),
+        StepKind::Raw { name, .. } => name.clone(),
+        StepKind::End(outcome) => outcome.subtype.replace('_', " "),
         _ => step.full_text(),
     }
 }

@@ -1,82 +1,82 @@
-//! Totals of a run's transcript, folded line by line as they stream.
+//! Totals of a transcript, updated line by line.
 
-mod watch;
+mod signals;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use self::watch::Watch;
-use super::{Entry, Event, Outcome, Tokens, ToolUse, entries};
+use self::signals::SignalTracker;
+use super::{Event, SessionOutcome, StreamEvent, Tokens, ToolUse, parse_line};
 use crate::{
     resources::Usage,
     runs::{DOCUMENTS, health::Signals},
 };
 
-/// Where documents of tasks live, from the project directory.
+/// Documents directory, relative to the project.
 const DOCUMENTS_DIRECTORY: &str = ".taskmaster/docs/";
 
-/// What an agent did last.
+/// Last activity of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// When the log said so; absent for lines without a time.
+    /// Log time; `None` for lines without a timestamp.
     pub at: Option<Timestamp>,
-    /// On one line; remote text: sanitise before showing.
+    /// One line. Remote text: sanitise before showing.
     pub what: String,
 }
 
-/// What is known of a run from its agent's log so far.
+/// Totals of an agent log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
     pub session: Option<String>,
     pub model: Option<String>,
-    /// Calls of tools, sub-agents' included.
+    /// Tool calls, including those of sub-agents.
     pub tool_calls: usize,
-    /// Tool calls that failed.
+    /// Failed tool calls.
     pub tool_errors: usize,
-    /// How the last session ended; absent while it runs.
-    pub outcome: Option<Outcome>,
+    /// Outcome of the last session; `None` while it runs.
+    pub outcome: Option<SessionOutcome>,
     pub last: Option<Activity>,
-    /// Tokens that stood in the agent's own context at its last message.
+    /// Context size of the main agent at its last message.
     pub context_tokens: i64,
-    /// Tokens the model's context holds, once the stream has said so.
+    /// Size of the context window, once reported.
     pub context_window: Option<i64>,
-    /// How the agent is.
+    /// Health signals.
     pub signals: Signals,
-    watch: Watch,
+    signal_tracker: SignalTracker,
     documents: BTreeSet<String>,
-    /// Calls that wrote a document for the first time, by id: taken back when the tool answers with an error.
+    /// Calls that wrote a document for the first time, by id. Reverted if the call fails.
     unconfirmed: HashMap<String, String>,
-    /// What the results of each session said, by the session's id.
-    ended: BTreeMap<Option<String>, Spent>,
-    /// Of messages since the last result.
+    /// Usage reported by results, per session id.
+    ended: BTreeMap<Option<String>, SessionUsage>,
+    /// Usage of messages since the last result.
     live: Tokens,
     live_turns: i64,
-    /// Those messages' tokens by their ids, since a message's lines repeat them.
+    /// Usage of those messages by id, because the lines of a message repeat it.
     messages: HashMap<String, Tokens>,
 }
 
-/// What results of one session said. Of cost, and of tokens that are told model by model, each result says what the whole
-/// session used so far; turns, and other tokens, are each result's own.
+/// Usage of one session. Cost, and tokens reported per model, are cumulative in each result; turns, and other tokens,
+/// are not.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Spent {
+struct SessionUsage {
     tokens: Tokens,
     turns: i64,
     cost_micro_usd: i64,
 }
 
 impl Transcript {
-    /// Takes one line of the agent stage's log.
+    /// Adds one line of the log of the agent stage.
     pub fn add(&mut self, at: Option<Timestamp>, line: &str) {
-        for entry in entries(line) {
+        for entry in parse_line(line) {
             self.add_entry(at, &entry);
         }
     }
 
-    /// Takes one event.
-    pub fn add_entry(&mut self, at: Option<Timestamp>, entry: &Entry) {
+    /// Adds one event.
+    pub fn add_entry(&mut self, at: Option<Timestamp>, entry: &StreamEvent) {
         self.signals.last_at = at.or(self.signals.last_at);
-        self.watch.see(&mut self.signals, at, entry);
+        self.signal_tracker.observe(&mut self.signals, at, entry);
         if let (Some(id), Some(tokens)) = (&entry.message, entry.tokens) {
             let own = entry.parent.is_none();
             match self.messages.insert(id.clone(), tokens) {
@@ -126,7 +126,7 @@ impl Transcript {
         let Some(document) = tool
             .path
             .as_deref()
-            .filter(|_| tool.writes())
+            .filter(|_| tool.writes_file())
             .and_then(document)
         else {
             return;
@@ -137,11 +137,11 @@ impl Transcript {
         }
     }
 
-    fn end(&mut self, outcome: &Outcome) {
+    fn end(&mut self, outcome: &SessionOutcome) {
         self.session = outcome.session.clone().or(self.session.take());
         let spent = self.ended.entry(self.session.clone()).or_default();
         match outcome.tokens {
-            Some(tokens) if outcome.whole_session => spent.tokens = tokens,
+            Some(tokens) if outcome.is_whole_session => spent.tokens = tokens,
             tokens => spent.tokens += tokens.unwrap_or(self.live),
         }
         spent.turns = spent
@@ -157,16 +157,16 @@ impl Transcript {
         self.outcome = Some(outcome.clone());
     }
 
-    /// Documents of tasks written so far, by their paths from `.taskmaster/docs/` on.
+    /// Returns the documents written so far, as paths starting with `.taskmaster/docs/`.
     pub const fn documents(&self) -> &BTreeSet<String> {
         &self.documents
     }
 
-    /// What all sessions used so far, in the form of a run's status. Tokens written to the cache count as input. The cost is
-    /// known only from results, so that it lags behind while a session runs.
+    /// Returns the usage of all sessions, as in the status of a run. Tokens written to the cache count as input. The
+    /// cost comes from results only, so it lags during a session.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let live = Spent {
+        let live = SessionUsage {
             tokens: self.live,
             turns: self.live_turns,
             cost_micro_usd: 0,
@@ -185,7 +185,7 @@ impl Transcript {
     }
 }
 
-/// The path of one of the four documents, from `.taskmaster/docs/` on.
+/// Returns the path of a task document, starting with `.taskmaster/docs/`.
 fn document(path: &str) -> Option<&str> {
     let at = path.rfind(DOCUMENTS_DIRECTORY)?;
     let (directory, file) = path[at..].rsplit_once('/')?;

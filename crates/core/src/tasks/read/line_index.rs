@@ -1,27 +1,27 @@
-//! Byte offsets as lines and columns, at a cost that does not grow with the length of a line.
+//! Maps byte offsets to lines and columns, at a cost independent of the line length.
 
 use std::cell::OnceCell;
 
-/// Bytes between two known counts of characters.
+/// Bytes per block of the character index.
 const BLOCK: usize = 4096;
 
-/// Counts lines and columns of a text.
-pub(super) struct Lines<'a> {
+/// Line and column lookup for a text.
+pub(super) struct LineIndex<'a> {
     text: &'a str,
-    /// An offset whose line is known: what is asked for goes through the text in order, mostly.
+    /// The last offset looked up and its line; lookups are mostly in order.
     known: (usize, usize),
     index: OnceCell<Index>,
 }
 
-/// Made when the first finding needs a place; a plan without findings never does.
+/// Built for the first finding; a plan without findings does not need it.
 struct Index {
-    /// Offsets of the lines, in bytes; the first is 0.
+    /// Byte offsets of line starts; the first is 0.
     lines: Vec<usize>,
-    /// Characters before every block, and all of them.
+    /// Cumulative character counts per block.
     characters: Vec<usize>,
 }
 
-/// Characters that begin in `bytes`.
+/// Counts the characters that start in `bytes`.
 fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
@@ -30,7 +30,7 @@ fn line_breaks(bytes: &[u8]) -> usize {
     bytes.iter().map(|&byte| usize::from(byte == b'\n')).sum()
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
         Self {
             text,
@@ -39,19 +39,19 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Line of an offset, from 1.
+    /// Returns the line of an offset, from 1.
     pub(super) fn line(&mut self, offset: usize) -> usize {
         let (at, line) = self.known;
         let Some(between) = self.text.as_bytes().get(at..offset) else {
-            return self.place(offset).0;
+            return self.line_column(offset).0;
         };
         let line = line + line_breaks(between);
         self.known = (offset, line);
         line
     }
 
-    /// Line and column of an offset, both from 1, the column in characters.
-    pub(super) fn place(&self, offset: usize) -> (usize, usize) {
+    /// Returns line and column of an offset, both from 1, the column in characters.
+    pub(super) fn line_column(&self, offset: usize) -> (usize, usize) {
         let index = self.index.get_or_init(|| Index::new(self.text));
         let line = index.lines.partition_point(|&start| start <= offset);
         let start = index.lines.get(line.wrapping_sub(1)).copied();

@@ -1,52 +1,52 @@
-//! What is typed to narrow a plan down: `status:pending priority:high ready:yes id:3 words of the title`, each with `!` before it for
-//! the opposite and commas between alternatives. The same in the console and in the shell.
+//! FilterExpression expressions for tasks: `status:pending priority:high ready:yes id:3 words of the title`, with `!` to negate
+//! and commas for alternatives. Used by the console and the CLI.
 
 use super::Task;
-use crate::text::{Column, Matching, Terms};
+use crate::text::{FilterColumn, FilterExpression, MatchMode};
 
-/// A query, ready to be asked about many tasks.
-pub struct Query(Terms);
+/// A parsed filter expression, reused for many tasks.
+pub struct TaskFilter(FilterExpression);
 
-impl Query {
-    /// Names that may stand before a colon.
-    pub const COLUMNS: [Column; 5] = [
-        Column {
+impl TaskFilter {
+    /// Columns that a term can name.
+    pub const COLUMNS: [FilterColumn; 5] = [
+        FilterColumn {
             name: "id",
-            matching: Matching::Whole,
+            matching: MatchMode::Exact,
         },
-        Column {
+        FilterColumn {
             name: "status",
-            matching: Matching::Part,
+            matching: MatchMode::Substring,
         },
-        Column {
+        FilterColumn {
             name: "priority",
-            matching: Matching::Part,
+            matching: MatchMode::Substring,
         },
-        Column {
+        FilterColumn {
             name: "title",
-            matching: Matching::Part,
+            matching: MatchMode::Substring,
         },
-        Column {
+        FilterColumn {
             name: "ready",
-            matching: Matching::Apart,
+            matching: MatchMode::Explicit,
         },
     ];
 
-    /// Understands what was typed. Nothing is an error: an unknown name is part of a word, a half-typed term says nothing.
+    /// Parses an expression. Never fails: an unknown column is part of the word, an incomplete term has no effect.
     #[must_use]
     pub fn parse(typed: &str) -> Self {
-        Self(Terms::parse(typed, &Self::COLUMNS))
+        Self(FilterExpression::parse(typed, &Self::COLUMNS))
     }
 
-    /// Whether every task is kept.
+    /// Whether the filter matches every task.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a task stays; `id` is the one the rest of the plan knows it by.
-    pub fn keeps(&mut self, id: &str, task: &Task, ready: bool) -> bool {
-        self.0.keeps(&[
+    /// Whether a task matches. `id` is its absolute id.
+    pub fn matches(&mut self, id: &str, task: &Task, ready: bool) -> bool {
+        self.0.matches(&[
             ("id", id),
             ("status", task.status.as_str()),
             ("priority", task.priority.as_str()),
@@ -62,14 +62,14 @@ mod tests {
     use crate::tasks::{Priority, Status};
 
     #[test]
-    fn a_query_narrows_by_column_and_by_words() {
+    fn filters_by_columns_and_words() {
         let task = Task {
             title: "Ship the checkout".into(),
             status: Status::InProgress,
             priority: Priority::High,
             ..Task::default()
         };
-        for (typed, keeps) in [
+        for (typed, matches) in [
             ("", true),
             ("checkout", true),
             ("status:in-progress priority:high ckout", true),
@@ -85,8 +85,8 @@ mod tests {
             ("tag:x", false),
         ] {
             assert_eq!(
-                Query::parse(typed).keeps("7.2", &task, true),
-                keeps,
+                TaskFilter::parse(typed).matches("7.2", &task, true),
+                matches,
                 "{typed}"
             );
         }

@@ -1,62 +1,63 @@
-//! What is typed to narrow a list down: words that all must match, `!word` that must not, `column:word` for one column, `a,b` for either.
+//! FilterExpression expressions for lists: all words must match, `!word` negates, `column:word` restricts to a column, `a,b`
+//! are alternatives.
 
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{AtomKind, CaseMatching, Normalization, Pattern},
 };
 
-/// A column that a term can name before a colon.
+/// A column that a term can name before the colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct FilterColumn {
     pub name: &'static str,
-    pub matching: Matching,
+    pub matching: MatchMode,
 }
 
-/// How a term of a column is held against its text.
+/// How a term is compared with the text of its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matching {
-    /// Some part of the text is the word.
-    Part,
-    /// The text is the word, or the word followed by a dot: `3` matches `3` and `3.1`, not `13`.
-    Whole,
-    /// As a part, but words without a column do not look at it.
-    Apart,
+pub enum MatchMode {
+    /// The text contains the word.
+    Substring,
+    /// The text equals the word, or continues with a dot: `3` matches `3` and `3.1`, not `13`.
+    Exact,
+    /// Like `Substring`, but words without a column ignore this column.
+    Explicit,
 }
 
-/// One word that was typed.
+/// One word of the expression.
 struct Term {
-    column: Option<Column>,
+    column: Option<FilterColumn>,
     inverted: bool,
-    /// One of them must match; one where there is no column.
+    /// Alternatives. Exactly one if there is no column.
     words: Vec<Word>,
 }
 
 enum Word {
     Pattern(Pattern),
-    Whole(String),
+    Exact(String),
 }
 
-/// What was typed, ready to be asked about many lines.
-pub struct Terms {
+/// A parsed filter expression, reused for many rows.
+pub struct FilterExpression {
     all: Vec<Term>,
-    /// Columns that words without a column do not look at.
-    apart: Vec<&'static str>,
+    /// Columns that words without a column ignore.
+    explicit_only: Vec<&'static str>,
     matcher: Matcher,
     buffer: Vec<char>,
 }
 
-impl Terms {
-    /// Understands what was typed; a word before a colon that is no column is part of the word.
+impl FilterExpression {
+    /// Parses an expression. A prefix that is not a column name is part of the word.
     #[must_use]
-    pub fn parse(typed: &str, columns: &[Column]) -> Self {
+    pub fn parse(typed: &str, columns: &[FilterColumn]) -> Self {
         let terms = typed
             .split_whitespace()
             .filter_map(|word| Term::parse(word, columns));
         Self {
             all: terms.collect(),
-            apart: columns
+            explicit_only: columns
                 .iter()
-                .filter(|column| column.matching == Matching::Apart)
+                .filter(|column| column.matching == MatchMode::Explicit)
                 .map(|column| column.name)
                 .collect(),
             matcher: Matcher::new(Config::DEFAULT),
@@ -64,27 +65,28 @@ impl Terms {
         }
     }
 
-    /// Whether everything is kept.
+    /// Whether the filter matches every row.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Whether a line stays, given its columns by name. A word without a column looks at all of them together, but for those apart.
-    pub fn keeps(&mut self, columns: &[(&str, &str)]) -> bool {
+    /// Whether a row matches, given its columns by name. A word without a column is matched against all columns
+    /// joined.
+    pub fn matches(&mut self, columns: &[(&str, &str)]) -> bool {
         if self.all.is_empty() {
             return true;
         }
         let joined = columns
             .iter()
-            .filter(|(name, _)| !self.apart.contains(name))
+            .filter(|(name, _)| !self.explicit_only.contains(name))
             .map(|(_, text)| *text)
             .collect::<Vec<_>>()
             .join(" ");
         let (matcher, buffer) = (&mut self.matcher, &mut self.buffer);
         self.all.iter().all(|term| {
             let text = match term.column {
-                Some(Column { name, .. }) => columns
+                Some(FilterColumn { name, .. }) => columns
                     .iter()
                     .find(|(column, _)| *column == name)
                     .map_or("", |(_, text)| *text),
@@ -95,7 +97,7 @@ impl Terms {
                     let text = Utf32Str::new(text, buffer);
                     pattern.score(text, matcher).is_some()
                 }
-                Word::Whole(word) => text
+                Word::Exact(word) => text
                     .strip_prefix(word.as_str())
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
             };
@@ -105,8 +107,8 @@ impl Terms {
 }
 
 impl Term {
-    /// `None` for what is half typed: it says nothing yet.
-    fn parse(typed: &str, columns: &[Column]) -> Option<Self> {
+    /// Returns `None` for an incomplete term, which has no effect yet.
+    fn parse(typed: &str, columns: &[FilterColumn]) -> Option<Self> {
         let (inverted, typed) = match typed.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, typed),
@@ -128,8 +130,10 @@ impl Term {
             Some(column) => {
                 let words = typed.split(',').filter(|word| !word.is_empty());
                 let word = |word: &str| match column.matching {
-                    Matching::Part | Matching::Apart => pattern(word, AtomKind::Substring),
-                    Matching::Whole => Word::Whole(word.to_owned()),
+                    MatchMode::Substring | MatchMode::Explicit => {
+                        pattern(word, AtomKind::Substring)
+                    }
+                    MatchMode::Exact => Word::Exact(word.to_owned()),
                 };
                 words.map(word).collect()
             }
@@ -150,21 +154,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_columns_and_their_opposites() {
+    fn matches_words_columns_and_negations() {
         let known = [
-            ("phase", Matching::Part),
-            ("name", Matching::Part),
-            ("id", Matching::Whole),
-            ("ready", Matching::Apart),
+            ("phase", MatchMode::Substring),
+            ("name", MatchMode::Substring),
+            ("id", MatchMode::Exact),
+            ("ready", MatchMode::Explicit),
         ]
-        .map(|(name, matching)| Column { name, matching });
+        .map(|(name, matching)| FilterColumn { name, matching });
         let columns = [
             ("phase", "Failed"),
             ("name", "docs-checkout-7f3a"),
             ("id", "3.1"),
             ("ready", "yes"),
         ];
-        for (typed, keeps) in [
+        for (typed, matches) in [
             ("", true),
             ("chkout", true),
             ("chkout zzz", false),
@@ -189,8 +193,8 @@ mod tests {
             ("yes", false),
         ] {
             assert_eq!(
-                Terms::parse(typed, &known).keeps(&columns),
-                keeps,
+                FilterExpression::parse(typed, &known).matches(&columns),
+                matches,
                 "{typed}"
             );
         }

@@ -1,7 +1,7 @@
-//! What a status holds that this version has no word for: a newer controller wrote it, and what this one writes must not lose it.
+//! Unknown status fields, written by a newer controller.
 //!
-//! Kept as it came, beside the fields that are known, and put back to where it stood whenever the status is written. What it
-//! was said of may be gone by then (an attempt, say); it goes with that.
+//! They are kept next to the known fields and merged back into place when the status is written. If their parent
+//! object (such as an attempt) is gone by then, they are dropped with it.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -12,25 +12,25 @@ use serde_json::{Map, Value};
 
 use super::{Kind, definition};
 
-/// What tells the items of a list apart, which may come and go around an unknown field.
+/// Keys that identify list items, which may be added or removed in the meantime.
 const IDENTITIES: [&str; 2] = ["jobName", "type"];
 
-/// Unknown fields of a status, at any depth; mostly there are none. Items of a list stand under their identity.
+/// Unknown fields of a status, at any depth; usually none. List items are stored under their identity.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Newer(Option<Box<Map<String, Value>>>);
+pub struct UnknownFields(Option<Box<Map<String, Value>>>);
 
-/// The fields of a schema with those below them; none where the schema stops.
+/// Nested fields of a schema; empty where the schema ends.
 #[derive(Debug, Default)]
-struct Known(BTreeMap<String, Known>);
+struct KnownFields(BTreeMap<String, KnownFields>);
 
-static STATUS: LazyLock<Known> = LazyLock::new(|| {
+static STATUS: LazyLock<KnownFields> = LazyLock::new(|| {
     let versions = definition(Kind::Docs).spec.versions.into_iter();
     let mut schemas = versions.filter_map(|version| version.schema?.open_api_v3_schema);
-    let mut whole = schemas.next().map(Known::of).unwrap_or_default();
+    let mut whole = schemas.next().map(KnownFields::of).unwrap_or_default();
     whole.0.remove("status").unwrap_or_default()
 });
 
-impl Known {
+impl KnownFields {
     fn of(schema: JSONSchemaProps) -> Self {
         let items = match schema.items {
             Some(JSONSchemaPropsOrArray::Schema(items)) => items.properties,
@@ -44,14 +44,14 @@ impl Known {
         )
     }
 
-    /// What `value` holds beyond these fields.
-    fn beyond(&self, value: &Value) -> Option<Value> {
+    /// Returns the part of `value` that is not in the schema.
+    fn unknown_in(&self, value: &Value) -> Option<Value> {
         let found: Map<String, Value> = match value {
             _ if self.0.is_empty() => return None,
             Value::Object(fields) => {
                 let found = fields.iter().filter_map(|(name, value)| {
                     let beyond = match self.0.get(name) {
-                        Some(known) => known.beyond(value)?,
+                        Some(known) => known.unknown_in(value)?,
                         None => value.clone(),
                     };
                     Some((name.clone(), beyond))
@@ -60,7 +60,7 @@ impl Known {
             }
             Value::Array(items) => {
                 let found = items.iter().filter_map(|item| {
-                    let beyond = self.beyond(item)?;
+                    let beyond = self.unknown_in(item)?;
                     Some((identity(item)?.to_owned(), beyond))
                 });
                 found.collect()
@@ -70,8 +70,8 @@ impl Known {
         (!found.is_empty()).then_some(Value::Object(found))
     }
 
-    /// Puts back what was beyond these fields.
-    fn put_back(&self, value: &mut Value, beyond: &Map<String, Value>) {
+    /// Merges unknown fields back into `value`.
+    fn merge_into(&self, value: &mut Value, beyond: &Map<String, Value>) {
         match value {
             Value::Object(fields) => {
                 for (name, beyond) in beyond {
@@ -81,7 +81,7 @@ impl Known {
                         }
                         (Some(known), Value::Object(beyond)) => {
                             if let Some(value) = fields.get_mut(name) {
-                                known.put_back(value, beyond);
+                                known.merge_into(value, beyond);
                             }
                         }
                         (Some(_), _) => {}
@@ -92,7 +92,7 @@ impl Known {
                 for item in items {
                     let beyond = identity(item).and_then(|name| beyond.get(name)?.as_object());
                     if let Some(beyond) = beyond {
-                        self.put_back(item, beyond);
+                        self.merge_into(item, beyond);
                     }
                 }
             }
@@ -106,10 +106,10 @@ fn identity(item: &Value) -> Option<&str> {
     names.find_map(|name| item.get(name)?.as_str())
 }
 
-impl Newer {
-    /// What the status of a run holds that its schema here does not have.
+impl UnknownFields {
+    /// Returns the fields of `status` that are not in the schema.
     pub(super) fn of(status: &Value) -> Self {
-        match STATUS.beyond(status) {
+        match STATUS.unknown_in(status) {
             Some(Value::Object(found)) => Self(Some(Box::new(found))),
             _ => Self(None),
         }
@@ -119,10 +119,10 @@ impl Newer {
         self.0.is_none()
     }
 
-    /// Puts it back into a status that is to be written.
-    pub(super) fn put_back(&self, status: &mut Value) {
+    /// Merges the unknown fields back into a status before it is written.
+    pub(super) fn merge_into(&self, status: &mut Value) {
         if let Some(beyond) = &self.0 {
-            STATUS.put_back(status, beyond);
+            STATUS.merge_into(status, beyond);
         }
     }
 }
@@ -134,14 +134,14 @@ mod tests {
     use crate::resources::{Condition, RunStatus, set_condition};
 
     #[test]
-    fn a_status_of_this_version_holds_nothing_beyond() {
+    fn current_status_has_no_unknown_fields() {
         let status = json!({ "phase": "Running", "attempts": [], "documents": { "expected": 4, "written": 0 } });
         let read: RunStatus = serde_json::from_value(status).unwrap();
-        assert!(read.newer.is_empty());
+        assert!(read.unknown_fields.is_empty());
     }
 
     #[test]
-    fn unknown_fields_go_where_they_stood_and_away_with_what_they_stood_in() {
+    fn unknown_fields_round_trip_with_their_parent() {
         let status = json!({
             "phase": "Running",
             "sandbox": { "name": "box", "labels": [1, 2] },

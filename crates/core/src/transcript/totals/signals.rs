@@ -1,4 +1,4 @@
-//! Watches a stream for what tells how its agent is: calls repeated, requests refused, a question nobody answers.
+//! Extracts health signals from a stream: repeated calls, failed requests, open questions.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,57 +6,62 @@ use jiff::Timestamp;
 
 use crate::{
     runs::health::{Repeated, Signals},
-    transcript::{Entry, Event, Outcome, ToolUse},
+    transcript::{Event, SessionOutcome, StreamEvent, ToolUse},
 };
 
-/// Calls that are remembered of one agent, for finding rounds.
-const REMEMBERED: usize = 64;
-/// Most calls of a round.
-const ROUND: usize = 4;
+/// Calls remembered per agent.
+const CALLS_LIMIT: usize = 64;
+/// Maximum length of a repeated sequence.
+const ROUND_LIMIT: usize = 4;
 
-/// What is remembered to keep the signals.
+/// State for updating [`Signals`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Watch {
-    /// Fingerprints of the last calls, of the agent and of each sub-agent (by the call that started it).
+pub(super) struct SignalTracker {
+    /// Fingerprints of recent calls, per agent (sub-agents by the call that started them).
     calls: HashMap<Option<String>, VecDeque<u64>>,
-    /// Calls that have not been answered: id, what, since when.
+    /// Unanswered calls: id, description, start.
     open: Vec<(String, String, Timestamp)>,
-    /// The call that asks a person, while it is not answered.
+    /// The open call that asks a person.
     question: Option<String>,
 }
 
-impl Watch {
-    pub(super) fn see(&mut self, signals: &mut Signals, at: Option<Timestamp>, entry: &Entry) {
+impl SignalTracker {
+    pub(super) fn observe(
+        &mut self,
+        signals: &mut Signals,
+        at: Option<Timestamp>,
+        entry: &StreamEvent,
+    ) {
         match &entry.event {
             Event::Init { .. } => {
                 *self = Self::default();
                 signals.ended = false;
                 signals.over_budget = false;
-                self.goes_on(signals);
+                self.clear_waits(signals);
                 signals.repeated = None;
-                signals.at_work = None;
+                signals.running_tool = None;
             }
-            Event::Text(_) | Event::Thinking(_) => self.goes_on(signals),
+            Event::Text(_) | Event::Thinking(_) => self.clear_waits(signals),
             Event::ToolUse(tool) => {
-                self.goes_on(signals);
-                self.called(signals, at, entry.parent.as_ref(), tool);
+                self.clear_waits(signals);
+                self.on_call(signals, at, entry.parent.as_ref(), tool);
             }
             Event::ToolResult(result) => {
                 self.open.retain(|(id, ..)| *id != result.id);
                 if self.question.as_ref() == Some(&result.id) {
                     self.question = None;
-                    signals.waits_for = None;
+                    signals.waiting_for = None;
                 }
-                self.at_work(signals);
+                self.update_running_tool(signals);
             }
-            // The question itself says more than that there is one.
+            // The question is more specific than this event.
             Event::Waiting(_) if self.question.is_some() => {}
-            Event::Waiting(what) => signals.waits_for.clone_from(what),
+            Event::Waiting(what) => signals.waiting_for.clone_from(what),
             Event::RateLimit(limit) => {
                 let until = limit
                     .resets_at
                     .and_then(|second| Timestamp::from_second(second).ok());
-                signals.limited = limit.rejects().then(|| (limit.words(), until));
+                signals.limited = limit.is_rejected().then(|| (limit.message(), until));
             }
             Event::ApiError { kind, .. } if kind == "rate_limit" => {
                 let words = || ("rate limit reached".to_owned(), None);
@@ -70,20 +75,20 @@ impl Watch {
                 let why = why.lines().next().unwrap_or_default();
                 signals.last_refused = Some(format!("{tool} ({why})"));
             }
-            Event::Result(outcome) => self.ended(signals, outcome),
+            Event::Result(outcome) => self.on_result(signals, outcome),
             _ => {}
         }
     }
 
-    /// The model answered: nothing holds it up.
-    fn goes_on(&mut self, signals: &mut Signals) {
+    /// The model responded, so nothing blocks it.
+    fn clear_waits(&mut self, signals: &mut Signals) {
         signals.limited = None;
         signals.retried = None;
-        signals.waits_for = None;
+        signals.waiting_for = None;
         self.question = None;
     }
 
-    fn called(
+    fn on_call(
         &mut self,
         signals: &mut Signals,
         at: Option<Timestamp>,
@@ -91,56 +96,58 @@ impl Watch {
         tool: &ToolUse,
     ) {
         let what = format!("{} {}", tool.name, tool.summary);
-        if tool.asks() {
+        if tool.asks_user() {
             self.question = Some(tool.id.clone());
-            signals.waits_for = Some(format!("an answer: {}", tool.summary));
+            signals.waiting_for = Some(format!("an answer: {}", tool.summary));
         }
         if let Some(at) = at {
             self.open.push((tool.id.clone(), what.clone(), at));
-            // One that is never answered is not waited for for ever.
-            if self.open.len() > REMEMBERED {
+            // Bounded, because a call may never be answered.
+            if self.open.len() > CALLS_LIMIT {
                 self.open.remove(0);
             }
         }
-        self.at_work(signals);
-        if tool.polls() {
+        self.update_running_tool(signals);
+        if tool.is_polling() {
             return;
         }
         let calls = self.calls.entry(parent.cloned()).or_default();
         calls.push_back(tool.fingerprint);
-        if calls.len() > REMEMBERED {
+        if calls.len() > CALLS_LIMIT {
             calls.pop_front();
         }
-        signals.repeated =
-            rounds(calls.make_contiguous()).map(|(times, round)| Repeated { what, times, round });
+        signals.repeated = repetitions(calls.make_contiguous()).map(|(times, round)| Repeated {
+            what,
+            times,
+            round,
+        });
     }
 
-    fn at_work(&self, signals: &mut Signals) {
+    fn update_running_tool(&self, signals: &mut Signals) {
         let first = self.open.first();
-        signals.at_work = first.map(|(_, what, since)| (what.clone(), *since));
+        signals.running_tool = first.map(|(_, what, since)| (what.clone(), *since));
     }
 
-    fn ended(&mut self, signals: &mut Signals, outcome: &Outcome) {
+    fn on_result(&mut self, signals: &mut Signals, outcome: &SessionOutcome) {
         *self = Self::default();
         signals.ended = true;
         signals.over_budget = outcome.subtype == "error_max_budget_usd";
         signals.refused = signals.refused.max(outcome.denials);
-        signals.at_work = None;
-        signals.waits_for = None;
+        signals.running_tool = None;
+        signals.waiting_for = None;
         signals.repeated = None;
     }
 }
 
-/// How often the last calls were made one after the other, and how many of them make a round; `None` when the last round
-/// is the first of its kind.
-fn rounds(calls: &[u64]) -> Option<(usize, usize)> {
-    let counted = (1..=ROUND).map(|round| {
+/// Returns how often the last sequence of calls was repeated, and its length; `None` without repetition.
+fn repetitions(calls: &[u64]) -> Option<(usize, usize)> {
+    let counted = (1..=ROUND_LIMIT).map(|round| {
         let mut backwards = calls.rchunks_exact(round);
         let last = backwards.next();
         let same = backwards.take_while(|calls| Some(*calls) == last);
         (1 + same.count(), round)
     });
-    // The most rounds, and of two ways to count them the shorter round.
+    // Prefer most repetitions, then the shorter sequence.
     let most = counted.max_by_key(|(times, round)| (*times, std::cmp::Reverse(*round)))?;
     (most.0 > 1).then_some(most)
 }
@@ -150,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_are_found_whatever_their_length_and_only_at_the_end() {
+    fn finds_repetitions_at_end() {
         for (calls, found) in [
             (&[][..], None),
             (&[1, 2, 3], None),
@@ -160,7 +167,7 @@ mod tests {
             (&[1, 1, 1, 2], None),
             (&[1, 2, 2, 1, 2, 2], Some((2, 1))),
         ] {
-            assert_eq!(rounds(calls), found, "{calls:?}");
+            assert_eq!(repetitions(calls), found, "{calls:?}");
         }
     }
 }
