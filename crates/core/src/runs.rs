@@ -14,7 +14,9 @@ mod work;
 
 pub use container_resources::{ContainerResources, ResourceAmounts};
 pub use kind::{DOCUMENTS, RunKind, can_have_documents, documents, documents_directory};
-pub use manifest::{Arranged, DocsSource, ForgeTarget, Layout, MANIFEST_FILE, RunManifest, env};
+pub use manifest::{
+    DocsSource, ForgeTarget, Layout, MANIFEST_FILE, ManifestSettings, RunManifest, env,
+};
 pub use phase::Phase;
 pub use report::{REPORT_LIMIT, StageReport, reason};
 pub use run::{CodeDetails, Run};

@@ -19,7 +19,7 @@ pub use parse::parse_line;
 pub use readable::{LineKind, ReadableLine, readable};
 pub use step::{Step, StepKind, SubAgentUsage, ToolAnswer, ToolCall};
 pub use steps::Steps;
-pub use tool::{Edit, ToolUse, short_path};
+pub use tool::{Edit, ToolUse};
 pub use totals::{Activity, Transcript};
 
 #[cfg(test)]

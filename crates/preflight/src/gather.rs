@@ -152,7 +152,7 @@ enum Reach {
 async fn current_tag(facts: Option<&repository::Facts>) -> String {
     let read = facts.map(|facts| {
         let project = facts.project.clone();
-        tokio::task::spawn_blocking(move || tasks::tag_of_project(&project))
+        tokio::task::spawn_blocking(move || tasks::current_tag_of_project(&project))
     });
     let tag = match read {
         Some(read) => read.await.ok(),

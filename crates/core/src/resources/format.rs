@@ -4,35 +4,35 @@
 //! list ASCII ranges and never use `\s` or `\w`.
 
 /// Task ids and agent names.
-pub const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]*$";
+pub(super) const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]*$";
 /// A DNS label.
-pub const LABEL: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
+pub(super) const LABEL: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 /// A branch name, as far as a pattern can express `git check-ref-format`. A rule covers the rest.
-pub const BRANCH: &str = r"^[^-./\x00-\x20\x7f~^:?*\[\\][^./\x00-\x20\x7f~^:?*\[\\]*(\.[^./\x00-\x20\x7f~^:?*\[\\]+)*(/[^./\x00-\x20\x7f~^:?*\[\\]+(\.[^./\x00-\x20\x7f~^:?*\[\\]+)*)*$";
+pub(super) const BRANCH: &str = r"^[^-./\x00-\x20\x7f~^:?*\[\\][^./\x00-\x20\x7f~^:?*\[\\]*(\.[^./\x00-\x20\x7f~^:?*\[\\]+)*(/[^./\x00-\x20\x7f~^:?*\[\\]+(\.[^./\x00-\x20\x7f~^:?*\[\\]+)*)*$";
 /// A URL, an scp-like `host:path`, or an absolute path. Excludes remote helpers such as `ext::`, which run programs.
-pub const REPOSITORY: &str = r"^((https?|ssh|git|file)://[^\x00-\x1f\x7f]+|/[^\x00-\x1f\x7f]*|[^-/:\x00-\x20\x7f][^/:\x00-\x20\x7f]*:/?[^/:\x00-\x1f\x7f][^\x00-\x1f\x7f]*)$";
+pub(super) const REPOSITORY: &str = r"^((https?|ssh|git|file)://[^\x00-\x1f\x7f]+|/[^\x00-\x1f\x7f]*|[^-/:\x00-\x20\x7f][^/:\x00-\x20\x7f]*:/?[^/:\x00-\x1f\x7f][^\x00-\x1f\x7f]*)$";
 /// A directory below the repository root; `.` for the root.
-pub const DIRECTORY: &str = r"^(\./?|(\./)?([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+)(/([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+))*/?)$";
+pub(super) const DIRECTORY: &str = r"^(\./?|(\./)?([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+)(/([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+))*/?)$";
 /// Components separated by single slashes, none of them `.` or `..`. For tags and file paths.
-pub const SAFE_PATH: &str = r"^([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+)(/([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+))*$";
+pub(super) const SAFE_PATH: &str = r"^([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+)(/([^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*|\.\.[^/\\\x00-\x1f\x7f]+))*$";
 /// A git object id, SHA-1 or SHA-256.
-pub const OBJECT_ID: &str = r"^[0-9a-f]{40}([0-9a-f]{24})?$";
+pub(super) const OBJECT_ID: &str = r"^[0-9a-f]{40}([0-9a-f]{24})?$";
 /// A forge user name.
-pub const USER: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]*$";
+pub(super) const USER: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]*$";
 /// One word that cannot be read as an option; may be empty.
-pub const WORD: &str = r"^([^-\x00-\x20\x7f][^\x00-\x20\x7f]*)?$";
+pub(super) const WORD: &str = r"^([^-\x00-\x20\x7f][^\x00-\x20\x7f]*)?$";
 /// A single line.
-pub const LINE: &str = r"^[^\x00-\x1f\x7f]+$";
+pub(super) const LINE: &str = r"^[^\x00-\x1f\x7f]+$";
 /// Name of an environment variable.
-pub const VARIABLE: &str = r"^[A-Za-z_][A-Za-z0-9_]*$";
+pub(super) const VARIABLE: &str = r"^[A-Za-z_][A-Za-z0-9_]*$";
 /// Name of a Kubernetes object: a DNS subdomain.
-pub const OBJECT_NAME: &str = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
+pub(super) const OBJECT_NAME: &str = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
 /// Key of a Secret.
-pub const SECRET_KEY: &str = r"^[A-Za-z0-9._-]+$";
+pub(super) const SECRET_KEY: &str = r"^[A-Za-z0-9._-]+$";
 /// Name of a Markdown file.
-pub const MARKDOWN: &str = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?\.md$";
+pub(super) const MARKDOWN: &str = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?\.md$";
 /// Amount in US dollars.
-pub const USD_AMOUNT: &str = r"^[0-9]+(\.[0-9]{1,6})?$";
+pub(super) const USD_AMOUNT: &str = r"^[0-9]+(\.[0-9]{1,6})?$";
 
 /// Description of each pattern, with its article, for error messages.
 pub(super) const DESCRIPTIONS: [(&str, &str); 15] = [

@@ -8,31 +8,29 @@ use serde_json::Value;
 use super::Kind;
 
 /// A validation rule.
-pub struct Rule {
+pub(super) struct Rule {
     /// Kind that the rule applies to; `None` for all.
-    pub kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// Location in the schema, below `spec`: a field, `field[].field` for list items, or empty for the spec itself.
-    pub at: &'static str,
+    pub(super) at: &'static str,
     /// Top-level field reported in the error.
-    pub field: &'static str,
+    pub(super) field: &'static str,
     /// `{field}` is replaced by [`Self::field`].
     cel: &'static str,
     /// Error message, which follows the field name.
-    pub message: &'static str,
+    pub(super) message: &'static str,
     /// Whether a spec satisfies the rule, given the field, the spec, and the old spec on update.
     holds: fn(&str, &Value, Option<&Value>) -> bool,
 }
 
 impl Rule {
     /// Returns the rule in CEL.
-    #[must_use]
-    pub fn cel(&self) -> String {
+    pub(super) fn cel(&self) -> String {
         self.cel.replace("{field}", self.field)
     }
 
     /// Whether `spec` satisfies the rule; `old` is the previous spec on update.
-    #[must_use]
-    pub fn holds(&self, spec: &Value, old: Option<&Value>) -> bool {
+    pub(super) fn holds(&self, spec: &Value, old: Option<&Value>) -> bool {
         (self.holds)(self.field, spec, old)
     }
 }
@@ -57,7 +55,7 @@ const CREDENTIALS: &str = "must not contain a user name, password or token";
 const IS_RESERVED: &str = "sets a reserved variable (PATH, HOME, LD_*, GIT_*, FLIGHTDECK_*, FD_*, or a file location of a stage)";
 
 /// All rules.
-pub const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     immutable(None, "repositoryUrl"),
     immutable(None, "sourceBranch"),
     immutable(None, "workingDirectory"),

@@ -1,16 +1,18 @@
-//! `run.json`: everything the stages of a run are told, written by the controller into the run's ConfigMap.
+//! `run.json`: the input of the stages of a run, written by the controller into the run's ConfigMap.
 //!
-//! # What a stage's container finds
+//! # Environment of the containers
 //!
-//! | variable | what it names | who has it |
+//! | variable | value | containers |
 //! |---|---|---|
-//! | [`env::RUN_FILES`] | the run's ConfigMap as a directory, `run.json` among its files | every container |
-//! | [`env::WORKSPACE`] | the workspace volume | prep `lay`, agent, publish `collect` (read-only) |
-//! | [`env::HANDOVER`] | an empty volume that lives as long as the pod | both containers of prep and of publish |
-//! | [`env::SSH_FILES`] | the SSH key of the run's user (`key`), and perhaps `known_hosts` | prep `clone` and publish `push`, where a repository is reached over SSH |
-//! | [`env::TERMINATION_MESSAGE`] | the file a [`super::StageReport`] is written to, once, last | every container |
+//! | [`env::RUN_FILES`] | directory with the run's ConfigMap, including `run.json` | all |
+//! | [`env::WORKSPACE`] | workspace volume | prep `lay`, agent, publish `collect` (read-only) |
+//! | [`env::HANDOVER`] | `emptyDir` shared by the containers of a pod | prep and publish |
+//! | [`env::SSH_FILES`] | SSH key of the user (`key`), optionally `known_hosts` | prep `clone` and publish `push`, for repositories over SSH |
+//! | [`env::TERMINATION_MESSAGE`] | file for the final [`super::StageReport`] | all |
 //!
-//! Jobs and their containers (init containers run first, in order):
+//! # Containers of the Jobs
+//!
+//! Init containers run first, in order.
 //!
 //! | stage | init container | container |
 //! |---|---|---|
@@ -18,8 +20,8 @@
 //! | agent | | `agent`: `flightdeck stage agent`, workspace, model credential |
 //! | publish | `collect`: `flightdeck stage publish collect`, workspace read-only, no credential | `push`: `flightdeck stage publish push`, Git credential, no workspace |
 //!
-//! On the workspace a run has a folder of its own, [`RunManifest::run_directory`], holding `repo` (the checkout) and
-//! `home` (the agent's `HOME`, outside the checkout so that a session can be continued).
+//! Each run has a directory on the workspace, [`RunManifest::run_directory`]. It contains `repo` (the checkout) and `home` (the
+//! agent's `HOME`, outside the checkout, so that a session can be continued).
 
 use std::collections::BTreeMap;
 
@@ -28,10 +30,10 @@ use serde::{Deserialize, Serialize};
 use super::{CodeDetails, Run, RunKind, documents, naming};
 use crate::resources::TasksRevision;
 
-/// Name of the manifest among the run's files.
+/// File name of the manifest in the ConfigMap.
 pub const MANIFEST_FILE: &str = "run.json";
 
-/// Names of the environment variables that stages read.
+/// Environment variables that stages read.
 pub mod env {
     pub const RUN_FILES: &str = "RUN_FILES";
     pub const WORKSPACE: &str = "WORKSPACE";
@@ -40,41 +42,41 @@ pub mod env {
     pub const TERMINATION_MESSAGE: &str = "TERMINATION_MESSAGE_PATH";
 }
 
-/// Where pull requests of the repository are made.
+/// Forge repository for pull requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForgeTarget {
-    /// Base of the REST API, for example `https://api.github.com`.
+    /// Base URL of the REST API, for example `https://api.github.com`.
     pub api_url: String,
     pub owner: String,
     pub repository: String,
 }
 
-/// Where the plan and the task's documents are kept, when that is not the repository being changed.
+/// Repository of the plan and documents, if separate from the repository being changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DocsSource {
     pub repository_url: String,
-    /// Absent: what the remote's `HEAD` names.
+    /// `None` for the default branch.
     pub branch: Option<String>,
-    /// Directory of the Task Master project there; `.` for the root.
+    /// Directory of the Task Master project; `.` for the root.
     pub directory: String,
-    /// Whether the settings name its host as one that the token may be sent to.
+    /// Whether the settings allow sending the token to its host.
     pub known_host: bool,
 }
 
-/// How prep lays out the workspace.
+/// Workspace options of prep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Layout {
-    /// Commits of history that are cloned; 0 is all.
+    /// Depth of the clone; 0 for the full history.
     pub depth: u32,
-    /// Folders of earlier runs that stay on the workspace.
+    /// Number of earlier run directories to keep.
     pub keep_runs: u32,
 }
 
 impl Default for Layout {
-    /// What the settings say unless somebody changed them.
+    /// The defaults in the shipped settings.
     fn default() -> Self {
         Self {
             depth: 1,
@@ -83,9 +85,9 @@ impl Default for Layout {
     }
 }
 
-/// What the settings say of a run: the part of its [`RunManifest`] that its own spec does not hold.
+/// The part of a [`RunManifest`] that comes from the settings.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Arranged {
+pub struct ManifestSettings {
     pub forge: Option<ForgeTarget>,
     pub pull_request: BTreeMap<String, String>,
     pub publish_incomplete: bool,
@@ -94,7 +96,7 @@ pub struct Arranged {
     pub submodules: Vec<String>,
 }
 
-/// What the stages of a run are told. Holds no secret.
+/// Input of the stages. Contains no secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunManifest {
@@ -121,11 +123,11 @@ pub struct RunManifest {
     pub service: Option<String>,
     pub continue_session: bool,
     pub overwrite_memory: bool,
-    /// Absent when the remote is no known forge: the branch is then pushed without a pull request.
+    /// `None` if the remote is not a known forge; no pull request is opened then.
     pub forge: Option<ForgeTarget>,
-    /// Options of the pull request: `labels`, `reviewers`, `draft`, `auto_merge`, as strings (the form of `docs-pr-config`).
+    /// Pull request options `labels`, `reviewers`, `draft`, `auto_merge` as strings, as in `docs-pr-config`.
     pub pull_request: BTreeMap<String, String>,
-    /// Publish a docs run although documents are missing.
+    /// Whether to publish a docs run with missing documents.
     pub publish_incomplete: bool,
     /// Code runs only.
     #[serde(default)]
@@ -139,9 +141,9 @@ pub struct RunManifest {
 }
 
 impl RunManifest {
-    /// The manifest of `run`, with what the settings say of it.
+    /// Builds the manifest of `run`.
     #[must_use]
-    pub fn new(run: &Run, arranged: Arranged) -> Self {
+    pub fn new(run: &Run, settings: ManifestSettings) -> Self {
         let code = run.code.clone().unwrap_or_default();
         let CodeDetails {
             service,
@@ -149,14 +151,14 @@ impl RunManifest {
             overwrite_memory,
             ..
         } = code;
-        let Arranged {
+        let ManifestSettings {
             forge,
             pull_request,
             publish_incomplete,
             docs,
             layout,
             submodules,
-        } = arranged;
+        } = settings;
         let spec = &run.spec;
         Self {
             kind: run.kind,
@@ -189,7 +191,8 @@ impl RunManifest {
         }
     }
 
-    /// Paths of the documents a docs run must write, from the repository root; none for a code run.
+    /// Returns the paths of the documents that the run must write, from the repository root; empty for runs that
+    /// write none.
     #[must_use]
     pub fn expected_documents(&self) -> Vec<String> {
         if !self.kind.writes_documents() {
@@ -198,14 +201,14 @@ impl RunManifest {
         documents(&self.working_directory, &self.tag, &self.task_ids)
     }
 
-    /// Directory of the Task Master project in the repository that holds the plan.
+    /// Returns the directory of the Task Master project in the repository with the plan.
     #[must_use]
     pub fn plan_directory(&self) -> &str {
         let docs = self.docs.as_ref().map(|docs| docs.directory.as_str());
         docs.unwrap_or(&self.working_directory)
     }
 
-    /// The branch that the plan is read from, for sentences.
+    /// Returns the branch with the plan, for messages.
     #[must_use]
     pub fn plan_branch(&self) -> String {
         match &self.docs {
@@ -217,7 +220,7 @@ impl RunManifest {
         }
     }
 
-    /// The run's folder on the workspace, relative to it: kept for every context version, apart from other runs'.
+    /// Returns the directory of the run, relative to the workspace. Shared by all context versions of the run.
     #[must_use]
     pub fn run_directory(&self) -> String {
         naming::run_directory(&self.uid)

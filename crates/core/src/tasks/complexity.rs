@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DEFAULT_TAG, load};
+use super::DEFAULT_TAG;
 
 /// Folders that may contain a report, current one first.
 const FOLDERS: [&str; 2] = [".taskmaster/reports", "scripts"];
@@ -58,8 +58,7 @@ impl ComplexityLevel {
 
 /// Returns the possible paths of the report of a tag, most likely first. Task Master simplifies the tag in the file
 /// name, but some versions use it unchanged.
-#[must_use]
-pub fn complexity_paths(project: &Path, tag: &str) -> Vec<PathBuf> {
+pub(super) fn complexity_paths(project: &Path, tag: &str) -> Vec<PathBuf> {
     let names = if tag == DEFAULT_TAG {
         vec!["task-complexity-report.json".to_owned()]
     } else {
@@ -95,14 +94,6 @@ fn simplified(tag: &str) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
-/// Reads the report of a tag, by task id; empty if there is none.
-#[must_use]
-pub fn complexity(project: &Path, tag: &str) -> HashMap<String, Complexity> {
-    let mut paths = complexity_paths(project, tag).into_iter();
-    let report = paths.find_map(|path| load(&path).ok());
-    report.map_or_else(HashMap::new, |bytes| read_complexity(&bytes))
-}
-
 /// Parses a report, by task id. Invalid entries are skipped, an invalid report is empty.
 #[must_use]
 pub fn read_complexity(report_json: &[u8]) -> HashMap<String, Complexity> {
@@ -136,8 +127,6 @@ pub fn read_complexity(report_json: &[u8]) -> HashMap<String, Complexity> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -160,46 +149,5 @@ mod tests {
             (ComplexityLevel::High, ComplexityLevel::Low)
         );
         assert!(read_complexity(b"[]").is_empty());
-    }
-
-    #[test]
-    fn finds_report_of_tag_within_project() {
-        let directory = tempfile::tempdir().unwrap();
-        let write = |path: &str, score: u32| {
-            let path = directory.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let report = format!(
-                r#"{{"complexityAnalysis": [{{"taskId": 1, "complexityScore": {score}}}]}}"#
-            );
-            fs::write(path, report).unwrap();
-        };
-        write(".taskmaster/reports/task-complexity-report.json", 1);
-        write(
-            ".taskmaster/reports/task-complexity-report_feature-x.json",
-            2,
-        );
-        write(".taskmaster/reports/task-complexity-report_MVP.json", 3);
-        write("scripts/task-complexity-report_old.json", 4);
-        for (tag, score) in [
-            ("master", Some(1.0)),
-            ("Feature/X", Some(2.0)),
-            ("MVP", Some(3.0)),
-            ("old", Some(4.0)),
-            ("none", None),
-        ] {
-            let known = complexity(directory.path(), tag);
-            assert_eq!(known.get("1").map(|known| known.score), score, "{tag}");
-        }
-        for tag in ["../../x", "..", "a/../../b", "/etc/x"] {
-            let outside = |path: &PathBuf| {
-                path.components()
-                    .any(|part| part == std::path::Component::ParentDir)
-                    || !path.starts_with("/p")
-            };
-            assert!(
-                !complexity_paths(Path::new("/p"), tag).iter().any(outside),
-                "{tag}"
-            );
-        }
     }
 }

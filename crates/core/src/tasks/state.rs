@@ -13,14 +13,10 @@ pub fn parse_current_tag(state_json: Option<&[u8]>) -> String {
     struct State {
         /// Older versions write `activeTag`.
         #[serde(alias = "activeTag")]
-        parse_current_tag: Option<String>,
+        current_tag: Option<String>,
     }
     state_json
-        .and_then(|bytes| {
-            serde_json::from_slice::<State>(bytes)
-                .ok()?
-                .parse_current_tag
-        })
+        .and_then(|bytes| serde_json::from_slice::<State>(bytes).ok()?.current_tag)
         .map(|tag| tag.trim().to_owned())
         .filter(|tag| !tag.is_empty())
         .unwrap_or_else(|| DEFAULT_TAG.to_owned())

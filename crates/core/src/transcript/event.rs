@@ -228,7 +228,7 @@ pub struct SessionOutcome {
     /// Otherwise usage of the main agent for this result.
     pub tokens: Option<Tokens>,
     /// Whether [`Self::tokens`] is cumulative for the session.
-    pub is_whole_session: bool,
+    pub whole_session: bool,
     /// Milliseconds.
     pub duration_ms: Option<i64>,
     /// Size of the context window.

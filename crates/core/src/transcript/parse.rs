@@ -267,7 +267,7 @@ fn outcome(value: &Value) -> SessionOutcome {
             .filter(|cost| *cost >= 0.0)
             .map(|cost| (cost * 1e6).round() as i64),
         tokens: whole.or_else(|| value.get("usage").and_then(tokens)),
-        is_whole_session: whole.is_some(),
+        whole_session: whole.is_some(),
         duration_ms: number(value, "duration_ms"),
         context_window: models
             .iter()

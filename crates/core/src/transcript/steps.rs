@@ -386,14 +386,12 @@ impl Retry {
 
 impl RateLimit {
     /// Whether requests are rejected.
-    #[must_use]
-    pub fn is_rejected(&self) -> bool {
+    pub(super) fn is_rejected(&self) -> bool {
         self.status == "rejected"
     }
 
     /// Whether the limit is reached or close.
-    #[must_use]
-    pub fn is_notable(&self) -> bool {
+    pub(super) fn is_notable(&self) -> bool {
         self.status != "allowed"
     }
 

@@ -110,14 +110,12 @@ impl ToolUse {
     }
 
     /// Whether the call waits for an answer of a person.
-    #[must_use]
-    pub fn asks_user(&self) -> bool {
+    pub(super) fn asks_user(&self) -> bool {
         matches!(self.name.as_str(), "AskUserQuestion" | "ExitPlanMode")
     }
 
     /// Whether the tool is meant to be called repeatedly.
-    #[must_use]
-    pub fn is_polling(&self) -> bool {
+    pub(super) fn is_polling(&self) -> bool {
         matches!(
             self.name.as_str(),
             "BashOutput" | "TaskOutput" | "TaskGet" | "TaskList" | "Monitor"
@@ -125,8 +123,7 @@ impl ToolUse {
     }
 
     /// Whether the call writes a file.
-    #[must_use]
-    pub fn writes_file(&self) -> bool {
+    pub(super) fn writes_file(&self) -> bool {
         self.added.is_some()
     }
 }
@@ -268,8 +265,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// Shortens a pod path: relative to the repository if possible, documents relative to `.taskmaster`.
-#[must_use]
-pub fn short_path(path: &str) -> &str {
+fn short_path(path: &str) -> &str {
     if let Some((_, rest)) = path.split_once("/runs/")
         && let Some((run, inside)) = rest.split_once("/repo/")
         && !run.contains('/')

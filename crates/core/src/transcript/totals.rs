@@ -141,7 +141,7 @@ impl Transcript {
         self.session = outcome.session.clone().or(self.session.take());
         let spent = self.ended.entry(self.session.clone()).or_default();
         match outcome.tokens {
-            Some(tokens) if outcome.is_whole_session => spent.tokens = tokens,
+            Some(tokens) if outcome.whole_session => spent.tokens = tokens,
             tokens => spent.tokens += tokens.unwrap_or(self.live),
         }
         spent.turns = spent

@@ -1,7 +1,7 @@
 //! What a run's files say that no template does: where its documents are, how its workspace is laid out, whom it knows.
 
 use crate::settings::Settings;
-use flightdeck_core::runs::{Arranged, DocsSource, Layout, Run};
+use flightdeck_core::runs::{DocsSource, Layout, ManifestSettings, Run};
 
 /// Host keys for ssh, among the run's files and in a user's SSH Secret.
 pub const KNOWN_HOSTS: &str = "known_hosts";
@@ -9,7 +9,7 @@ pub const KNOWN_HOSTS: &str = "known_hosts";
 pub const USERS: &str = "passwd";
 
 /// What the settings say of the run.
-pub(super) fn arranged(run: &Run, settings: &Settings) -> Arranged {
+pub(super) fn arranged(run: &Run, settings: &Settings) -> ManifestSettings {
     let code = run.code.clone().unwrap_or_default();
     let docs = code.docs_repository_url.map(|url| DocsSource {
         known_host: settings.forge_target(&url).is_some(),
@@ -19,7 +19,7 @@ pub(super) fn arranged(run: &Run, settings: &Settings) -> Arranged {
             .docs_project_directory
             .unwrap_or_else(|| ".".to_owned()),
     });
-    Arranged {
+    ManifestSettings {
         forge: settings.forge_target(&run.spec.repository_url),
         pull_request: settings.pull_request(run.kind).clone(),
         publish_incomplete: settings.publish.incomplete,

@@ -341,7 +341,7 @@ fn tasks_pushed() {
                     });
                     f.their_plan = Some(plan(&["Initialize Express"]));
                 },
-                "Fail origin/feature/x has 1 task, first \"Initialize Express\"; your file 2, first \"Setup repository\" [push]",
+                "Fail origin/feature/x has 1 task, first \"Initialize Express\"; your plan has 2, first \"Setup repository\" [push]",
             ),
             (
                 "the remote has a newer plan",
@@ -352,7 +352,7 @@ fn tasks_pushed() {
                     });
                     f.their_plan = Some(plan(&["Setup repository"]));
                 },
-                "Fail origin/feature/x has 1 task, first \"Setup repository\"; your file 2 [pull]",
+                "Fail origin/feature/x has 1 task, first \"Setup repository\"; your plan has 2 [pull]",
             ),
             (
                 "both have changes",
@@ -364,7 +364,7 @@ fn tasks_pushed() {
                     });
                     f.their_plan = Some(plan(&["Setup repository"]));
                 },
-                "Fail origin/feature/x has 1 task, first \"Setup repository\"; your file 2",
+                "Fail origin/feature/x has 1 task, first \"Setup repository\"; your plan has 2",
             ),
             (
                 "the remote has none",
@@ -384,7 +384,7 @@ fn tasks_pushed() {
                     old.tags[0].tasks[1].status = Status::Done;
                     f.their_plan = Some(Ok(old));
                 },
-                "Fail origin/feature/x has 2 tasks too, but from it to your file: 1 changed [commit-and-push]",
+                "Fail origin/feature/x differs from your plan (2 tasks): 1 changed [commit-and-push]",
             ),
             (
                 "edited, and behind with the same plan",
@@ -560,7 +560,7 @@ fn task_ready() {
             (
                 "waits",
                 |f| code(f, "2"),
-                "Warn task 2 waits for 1, pending",
+                "Warn task 2 depends on 1 (pending)",
             ),
             (
                 "done",

@@ -131,7 +131,7 @@ async fn commits_that_are_here_only_are_pushed() {
     assert_eq!(check.fix, Some(Fix::Push));
     assert_eq!(
         check.message,
-        "origin/feature/x has 1 task, first \"Set up\"; your file 1, first \"Tidy up\""
+        "origin/feature/x has 1 task, first \"Set up\"; your plan has 1, first \"Tidy up\""
     );
     assert_eq!(
         plan(&before, Fix::Push).await.unwrap().commits[0].author,

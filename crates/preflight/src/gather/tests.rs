@@ -42,7 +42,7 @@ async fn only_asking_finds_out_what_the_remote_has_now() {
         (check.level, check.message.as_str()),
         (
             Level::Fail,
-            "origin/feature/x has 1 task, first \"Initialize Express\"; your file 1, first \"Set up\""
+            "origin/feature/x has 1 task, first \"Initialize Express\"; your plan has 1, first \"Set up\""
         )
     );
     // What was learnt stays known without asking again.

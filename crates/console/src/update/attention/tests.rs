@@ -95,10 +95,10 @@ fn a_person_who_looks_away_is_told_once_that_an_agent_has_fallen_silent() {
     let told = notices(&mut console);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].title, "docs-1 needs you");
-    assert_eq!(told[0].body, "the agent has said nothing for 10m");
+    assert_eq!(told[0].body, "no output from the agent for 10m");
     minutes_later(&mut console, 1);
     assert_eq!(notices(&mut console), [], "it was told already");
-    assert_eq!(wrong(&console), ["the agent has said nothing for 11m"]);
+    assert_eq!(wrong(&console), ["no output from the agent for 11m"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_person_who_looks_sees_it_and_is_not_disturbed() {
     assert_eq!(notices(&mut console), []);
     let screen = console.press("2 4 ]").screen();
     assert!(
-        screen.contains("the agent has said nothing for 10m") && screen.contains("K stops it"),
+        screen.contains("no output from the agent for 10m") && screen.contains("K stops it"),
         "{screen}"
     );
 }
@@ -122,9 +122,12 @@ fn what_is_over_is_no_longer_shown_and_told_anew_when_it_comes_back() {
         ..Signals::default()
     };
     for _ in 0..2 {
-        said(&mut console, waits(Some("leave to use Bash")));
+        said(&mut console, waits(Some("permission to use Bash")));
         assert_eq!(notices(&mut console).len(), 1);
-        assert_eq!(wrong(&console), ["the agent waits for leave to use Bash"]);
+        assert_eq!(
+            wrong(&console),
+            ["the agent waits for permission to use Bash"]
+        );
         assert!(console.screen().contains("the agent waits for"));
         said(&mut console, waits(None));
         assert_eq!(wrong(&console), [""; 0]);

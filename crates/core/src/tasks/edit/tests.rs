@@ -145,19 +145,19 @@ fn refuses_ambiguous_changes() {
     let plan = br#"{"a": {"tasks": [{"id": 1}, {"id": "1"},
         {"id": 2, "subtasks": [{"id": 1}]}, {"id": "2.1"}]}, "b": {"tasks": []}}"#;
     for (tag, id, sentence) in [
-        ("c", "1", "no tag c in the file; it has a, b"),
+        ("c", "1", "no tag c in the file; available tags: a, b"),
         ("a", "9", "no task 9 in tag a"),
         ("a", "", "no task  in tag a"),
         ("a", "2.9", "no task 2.9 in tag a"),
         (
             "a",
             "1",
-            "tag a has task 1 more than once (lines 1, 1); give the others ids of their own first",
+            "tag a has more than one task 1 (lines 1, 1); make the ids unique first",
         ),
         (
             "a",
             "2.1",
-            "tag a has task 2.1 more than once (lines 2, 2); give the others ids of their own first",
+            "tag a has more than one task 2.1 (lines 2, 2); make the ids unique first",
         ),
     ] {
         assert_eq!(set(plan, tag, id), sentence);

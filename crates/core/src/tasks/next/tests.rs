@@ -132,17 +132,20 @@ fn lists_open_dependencies() {
         "8 pending low 1,7,9 / 1 pending low / 2 pending low 1",
     ]);
     let open_dependencies = open_dependencies(&tag);
-    let said = |id: &str| {
+    let messages = |id: &str| {
         open_dependencies[id]
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        said("8"),
-        ["waits for 7, deferred", "waits for 9, which does not exist"]
+        messages("8"),
+        [
+            "depends on 7 (deferred)",
+            "depends on 9, which does not exist"
+        ]
     );
-    assert_eq!(said("8.2"), ["waits for 8.1, pending"]);
+    assert_eq!(messages("8.2"), ["depends on 8.1 (pending)"]);
     assert_eq!(open_dependencies.len(), 2);
 }
 

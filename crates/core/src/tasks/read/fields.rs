@@ -66,7 +66,7 @@ pub(super) fn dependencies(cursor: &mut Cursor<'_>, remarks: &mut Remarks) -> Ve
             let at = cursor.offset();
             match cursor.kind() {
                 ValueKind::String | ValueKind::Scalar => {
-                    ids.extend(short_text(cursor).map(Cow::into_owned))
+                    ids.extend(short_text(cursor).map(Cow::into_owned));
                 }
                 _ => remarks.push((
                     at,

@@ -582,7 +582,7 @@ async fn a_log_that_was_rotated_away_meanwhile_is_a_gap_on_screen() {
         [
             "<agent>",
             "one",
-            "<reconnected, but the log was rotated: lines of the 12s before this one may be missing>",
+            "<reconnected; the log was rotated, lines of the previous 12s may be missing>",
             "three"
         ]
     );

@@ -50,7 +50,7 @@ pub fn used(transcript: &Transcript, earlier: Option<&LastSession>) -> Usage {
     // Less than before: an agent that counts each attempt for itself.
     if usage.cost_micro_usd >= before.cost_micro_usd {
         usage.cost_micro_usd -= before.cost_micro_usd;
-        if outcome.is_whole_session {
+        if outcome.whole_session {
             for (now, before) in [
                 (&mut usage.input_tokens, before.input_tokens),
                 (&mut usage.output_tokens, before.output_tokens),

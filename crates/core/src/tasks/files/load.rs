@@ -1,4 +1,4 @@
-//! Gets a plan's bytes from disk, whatever stands at its path: a pipe never blocks, a device is never read.
+//! Reads files of a project safely: never blocks on a pipe, never reads a device, and bounds the size.
 
 use std::{
     fs::Metadata,
@@ -6,15 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::MAX_FILE_SIZE;
-use crate::files::{ReadError, read_bounded_with_metadata};
+use crate::{
+    files::{ReadError, read_bounded_with_metadata},
+    tasks::read::MAX_FILE_SIZE,
+};
 
-/// Why a plan could not be loaded.
+/// Error from loading a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("{} is {what}, not a file", .path.display())]
     NotAFile { path: PathBuf, what: &'static str },
-    #[error("{}: the file has {} MB; plans are read up to {} MB", .path.display(), .size >> 20, MAX_FILE_SIZE >> 20)]
+    #[error("{}: the file is {} MB; the limit is {} MB", .path.display(), .size >> 20, MAX_FILE_SIZE >> 20)]
     TooLarge {
         path: PathBuf,
         /// In bytes.
@@ -26,26 +28,24 @@ pub enum LoadError {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
-        io::ErrorKind::PermissionDenied => "it may not be read".into(),
+        io::ErrorKind::NotFound => "file not found".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::NotADirectory => "a part of the path is not a directory".into(),
-        // `FilesystemLoop` is not stable yet.
-        _ if error.raw_os_error() == Some(nix::libc::ELOOP) => {
-            "its symbolic links lead in a circle".into()
-        }
+        // `ErrorKind::FilesystemLoop` is unstable.
+        _ if error.raw_os_error() == Some(nix::libc::ELOOP) => "symbolic link loop".into(),
         _ => error.to_string(),
     }
 }
 
-/// The bytes of the plan at `path`. Blocks, but for no longer than a disk does.
+/// Reads the plan at `path`. Blocks on the disk only.
 ///
 /// # Errors
-/// When there is no regular file, or it cannot be read. Each names the path.
+/// If there is no regular file, it is too large, or it cannot be read. The message names the path.
 pub fn load(path: &Path) -> Result<Vec<u8>, LoadError> {
     load_with_metadata(path).map(|(bytes, _)| bytes)
 }
 
-/// The same with the metadata of the file that was read.
+/// Like [`load`], also returns the metadata of the file read.
 pub(super) fn load_with_metadata(path: &Path) -> Result<(Vec<u8>, Metadata), LoadError> {
     let owned = || path.to_owned();
     read_bounded_with_metadata(path, MAX_FILE_SIZE).map_err(|error| match error {

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Error from locking a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{} is locked by {holder} since {}; the file was not changed. If no program is writing, remove {}", .file.display(), crate::text::duration(.age.as_secs() as i64), .lock.display())]
+    #[error("{} is locked by {holder} for {}; the file was not changed. If no program is writing, remove {}", .file.display(), crate::text::duration(.age.as_secs() as i64), .lock.display())]
     Held {
         file: PathBuf,
         lock: PathBuf,

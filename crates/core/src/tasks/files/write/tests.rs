@@ -78,7 +78,7 @@ fn waits_for_lock_then_names_holder() {
     fs::write(&lock, r#"{"pid": 4242, "timestamp": 1}"#).unwrap();
     let refused = done(&path, Duration::ZERO).unwrap_err().to_string();
     assert!(
-        refused.contains("tasks.json is held by process 4242")
+        refused.contains("tasks.json is locked by process 4242")
             && refused.contains("tasks.json.lock"),
         "{refused}"
     );
@@ -152,16 +152,16 @@ fn rejects_non_files_without_waiting() {
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     symlink("loop", at("loop")).unwrap();
     symlink("/dev/zero", at("device")).unwrap();
-    for (name, sentence) in [
+    for (name, message) in [
         ("directory", "is a directory, not a file"),
         ("pipe", "is a pipe, not a file"),
         ("socket", "is a socket, not a file"),
         ("device", "is a device, not a file"),
-        ("loop", "lead in a circle"),
-        ("nothing", "there is no such file"),
+        ("loop", "symbolic link loop"),
+        ("nothing", "file not found"),
     ] {
         let error = done(&at(name), Duration::ZERO).unwrap_err().to_string();
-        assert!(error.contains(sentence) && error.contains(name), "{error}");
+        assert!(error.contains(message) && error.contains(name), "{error}");
     }
 }
 
@@ -178,7 +178,7 @@ fn deleted_plan_is_not_recreated() {
     fs::remove_dir(&lock).unwrap();
     let error = waiting.join().unwrap().unwrap_err().to_string();
     assert!(
-        error.contains("no such file") || error.contains("No such file"),
+        error.contains("file not found") || error.contains("No such file"),
         "{error}"
     );
     assert_eq!(names(directory.path()), [] as [&str; 0]);

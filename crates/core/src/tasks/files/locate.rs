@@ -5,14 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::parse_current_tag;
-use crate::files::read_bounded;
-
 /// Paths of a task file in a project directory, current path first.
 pub const TASK_FILE_PATHS: [&str; 2] = [".taskmaster/tasks/tasks.json", "tasks/tasks.json"];
 
-/// Maximum size of a `state.json`, in bytes: it holds a few names.
-const MAX_STATE_SIZE: u64 = 1 << 20;
 /// Depth of the search for other plans below the root.
 const DEPTH: usize = 3;
 /// Maximum number of directories to search, to bound the cost in a huge repository.
@@ -74,19 +69,6 @@ fn search_path<'a>(start: &'a Path, root: &'a Path) -> impl Iterator<Item = &'a 
         above = *directory == root || !directory.starts_with(root);
         within
     })
-}
-
-/// Returns the current tag of the project of a task file, from its `state.json`.
-#[must_use]
-pub fn current_tag_of(tasks_file: &Path) -> String {
-    project_directory(tasks_file).map_or_else(|| parse_current_tag(None), current_tag_of_project)
-}
-
-/// Returns the current tag of a project directory, from its `state.json`. A file that is not regular or too large counts as missing.
-#[must_use]
-pub fn current_tag_of_project(project: &Path) -> String {
-    let state = read_bounded(&project.join(".taskmaster/state.json"), MAX_STATE_SIZE);
-    parse_current_tag(state.ok().as_deref())
 }
 
 /// Returns the project directory of a task file.
@@ -226,18 +208,6 @@ mod tests {
         let directory = project(&[".taskmaster/tasks/tasks.json", "repository/src/x"]);
         let root = directory.path().join("repository");
         assert_eq!(locate(&root.join("src"), &root), Located::default());
-    }
-
-    #[test]
-    fn state_over_the_limit_is_not_read() {
-        let directory = project(&[".taskmaster/state.json"]);
-        let state = directory.path().join(".taskmaster/state.json");
-        let mut content = br#"{"currentTag": "mvp"}"#.to_vec();
-        fs::write(&state, &content).unwrap();
-        assert_eq!(current_tag_of_project(directory.path()), "mvp");
-        content.resize(MAX_STATE_SIZE as usize + 1, b' ');
-        fs::write(&state, &content).unwrap();
-        assert_eq!(current_tag_of_project(directory.path()), "master");
     }
 
     #[test]

@@ -9,11 +9,10 @@ use std::{
 };
 
 use super::{
-    Status, StatusChange,
-    edit::{EditError, set_status},
     load::{LoadError, load_with_metadata},
     lock::{Lock, LockError},
 };
+use crate::tasks::{EditError, Status, StatusChange, set_status};
 
 /// Retries when another program changes the plan without the lock.
 const ATTEMPTS: usize = 5;
