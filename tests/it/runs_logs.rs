@@ -683,7 +683,7 @@ fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was
     let ours = Ledger::open(place.home.join("state/ledger")).unwrap();
     let events: Vec<LogEvent> = ours.read_log(&uid).unwrap().collect();
     let kept =
-        format!("get configmaps -l flightdeck.dev/kept=log,flightdeck.dev/run={name} -o name");
+        format!("get configmaps -l flightdeck.dev/archive=log,flightdeck.dev/run={name} -o name");
     let began = Instant::now();
     loop {
         let Some(maps) = place.kubectl(TEST, &kept) else {

@@ -35,7 +35,7 @@ const CHUNK: usize = 256;
 /// Most bytes that a kept log may unpack to; the controller keeps a quarter of that.
 const UNPACKED_LIMIT: u64 = 1024 * 1024;
 /// On the ConfigMaps that hold the end of a log (see the controller).
-const KEPT_LOGS: &str = "flightdeck.dev/kept=log";
+const KEPT_LOGS: &str = "flightdeck.dev/archive=log";
 
 /// Writes the run as it is, its files, and what the cluster still has of its log, into the ledger.
 pub async fn keep(context: &Context, run: &Run) -> Result<(), VerbError> {

@@ -98,7 +98,7 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
         panic!("{report:?}");
     };
     assert!(
-        why.contains("spec.repositoryUrl must not hold a user name"),
+        why.contains("spec.repositoryUrl must not contain a user name"),
         "{why}"
     );
     assert!(!serde_json::to_string(&report).unwrap().contains("s3cret"));

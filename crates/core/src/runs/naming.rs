@@ -29,7 +29,7 @@ pub const LABEL_VERSION: &str = "flightdeck.dev/context-version";
 /// Attempt within stage and version, on Jobs and pods.
 pub const LABEL_ATTEMPT: &str = "flightdeck.dev/attempt";
 /// What a ConfigMap archives after the pod is gone, see [`ARCHIVED_LOG`].
-pub const LABEL_ARCHIVE: &str = "flightdeck.dev/kept";
+pub const LABEL_ARCHIVE: &str = "flightdeck.dev/archive";
 /// Value of [`LABEL_ARCHIVE`] for the tail of the log of a stage.
 pub const ARCHIVED_LOG: &str = "log";
 /// Repository of a run, see [`repository_label`].

@@ -107,7 +107,7 @@ impl Rank {
 pub fn next(tag: &Tag) -> Option<Next<'_>> {
     let done = satisfied(tag);
     let open = |status: &Status| matches!(status, Status::Pending | Status::InProgress);
-    let within = tag
+    let subtasks = tag
         .tasks
         .iter()
         .filter(|task| task.status == Status::InProgress)
@@ -120,7 +120,7 @@ pub fn next(tag: &Tag) -> Option<Next<'_>> {
                     done.contains(&absolute)
                 })
         });
-    let whole = tag
+    let tasks = tag
         .tasks
         .iter()
         .filter(|task| {
@@ -131,7 +131,7 @@ pub fn next(tag: &Tag) -> Option<Next<'_>> {
                     .all(|dependency| done.contains(dependency))
         })
         .map(|task| (task, None));
-    let (task, parent) = best(within).or_else(|| best(whole))?;
+    let (task, parent) = best(subtasks).or_else(|| best(tasks))?;
     let id = parent.map_or_else(|| task.id.clone(), |parent: &Task| parent.subtask_id(task));
     Some(Next { id, task, parent })
 }

@@ -29,7 +29,7 @@ const BYTES_LIMIT: usize = 64 * 1024 * 1024;
 pub struct Steps {
     /// Number of the oldest step kept.
     first: usize,
-    kept: VecDeque<Step>,
+    steps: VecDeque<Step>,
     /// Call id to step number.
     calls: HashMap<String, usize>,
     /// Unanswered calls of the current session.
@@ -202,7 +202,7 @@ impl Steps {
             what,
         };
         self.bytes += step.bytes();
-        self.kept.push_back(step);
+        self.steps.push_back(step);
     }
 
     /// Updates a retained step and its size. A step with shortened texts does not grow.
@@ -222,7 +222,7 @@ impl Steps {
     }
 
     fn get_mut(&mut self, number: usize) -> Option<&mut Step> {
-        let step = self.kept.get_mut(number.checked_sub(self.first)?)?;
+        let step = self.steps.get_mut(number.checked_sub(self.first)?)?;
         self.changed.insert(number);
         Some(step)
     }
@@ -257,7 +257,7 @@ impl Steps {
     }
 
     fn output(&mut self, at: Option<Timestamp>, line: &str) {
-        let last = self.kept.back_mut().map(|step| &mut step.what);
+        let last = self.steps.back_mut().map(|step| &mut step.what);
         if let Some(StepKind::Output { lines }) = last
             && lines.len() < OUTPUT_LINES
         {
@@ -287,7 +287,10 @@ impl Steps {
             if let Some(step) = self.get_mut(number)
                 && let StepKind::Output { lines } = &mut step.what
             {
-                *lines = vec![format!("({} lines dropped; see the log)", lines.len())];
+                *lines = vec![format!(
+                    "({} dropped; see the log)",
+                    text::count(lines.len(), "line")
+                )];
             }
         }
     }
@@ -312,14 +315,14 @@ impl Steps {
     }
 
     fn drop_oldest(&mut self, most: usize) {
-        if self.kept.len() <= most {
+        if self.steps.len() <= most {
             return;
         }
         // Drop in bulk, because cleaning up the indexes is linear.
-        let surplus = self.kept.len() - most + most / 10;
+        let surplus = self.steps.len() - most + most / 10;
         let counted = self.first_whole.saturating_sub(self.first);
-        for (place, step) in self.kept.drain(..surplus).enumerate() {
-            if place >= counted {
+        for (index, step) in self.steps.drain(..surplus).enumerate() {
+            if index >= counted {
                 self.bytes -= step.bytes();
             }
         }
@@ -334,7 +337,7 @@ impl Steps {
     /// Returns the number of the next step.
     #[must_use]
     pub fn end(&self) -> usize {
-        self.first + self.kept.len()
+        self.first + self.steps.len()
     }
 
     /// Returns the number of dropped steps.
@@ -346,12 +349,12 @@ impl Steps {
     /// Returns a step by number.
     #[must_use]
     pub fn get(&self, number: usize) -> Option<&Step> {
-        self.kept.get(number.checked_sub(self.first)?)
+        self.steps.get(number.checked_sub(self.first)?)
     }
 
     /// Returns the retained steps with their numbers, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Step)> {
-        (self.first..).zip(&self.kept)
+        (self.first..).zip(&self.steps)
     }
 
     /// Whether the call of this step is unanswered.
@@ -471,11 +474,11 @@ mod tests {
             steps.add(None, &format!("{n:0100}"));
         }
         steps.trim_output(OUTPUT_LINES * 250);
-        let said: Vec<String> = steps.iter().map(|(_, step)| step.full_text()).collect();
-        assert_eq!(said[0], "(1 lines dropped; see the log)");
-        assert_eq!(said[1], "Building.");
-        assert_eq!(said[2], "(200 lines dropped; see the log)");
-        assert!(said[6].ends_with("999") && said[5].lines().count() == 200);
+        let texts: Vec<String> = steps.iter().map(|(_, step)| step.full_text()).collect();
+        assert_eq!(texts[0], "(1 line dropped; see the log)");
+        assert_eq!(texts[1], "Building.");
+        assert_eq!(texts[2], "(200 lines dropped; see the log)");
+        assert!(texts[6].ends_with("999") && texts[5].lines().count() == 200);
         // Dropped output stays dropped.
         steps.trim_output(0);
         assert_eq!(steps.output_bytes, OUTPUT_LINES * 100);
