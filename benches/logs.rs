@@ -1,6 +1,6 @@
 //! What a person waits for in a log, on 1,000,000 lines of 120 bytes, beside what others take for the same in the same run:
 //! a `Vec<String>` with the same expression, and `grep` on a file where it is installed. All lines stay in memory, as the peers'
-//! do; the console writes older ones away.
+//! do; the console writes older ones to the spill file.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -57,17 +57,17 @@ fn filled() -> TextView {
 /// Types `pattern` at the first line and has looked until the first screen of matches is known.
 fn search(view: &mut TextView, pattern: &str, wanted: usize) -> usize {
     view.to_start();
-    view.ask(PromptKind::Search);
-    view.edit(|typed| pattern.clone_into(typed));
+    view.open_prompt(PromptKind::Search);
+    view.edit_prompt(|typed| pattern.clone_into(typed));
     view.work();
     loop {
-        let (_, found, done) = view.standing().matched.unwrap_or_default();
+        let (_, found, done) = view.status().matched.unwrap_or_default();
         if found >= wanted || done {
-            view.answer(false);
+            view.close_prompt(false);
             return found;
         }
-        if let Some(errand) = view.errand() {
-            view.take(errand.run());
+        if let Some(task) = view.background_task() {
+            view.apply_result(task.run());
         }
     }
 }
@@ -203,12 +203,12 @@ fn once() {
     }
     // The longest that the task that draws is kept from a key while a search goes on.
     view.to_start();
-    view.ask(PromptKind::Search);
-    view.edit(|typed| RARE.clone_into(typed));
+    view.open_prompt(PromptKind::Search);
+    view.edit_prompt(|typed| RARE.clone_into(typed));
     let mut longest = Duration::ZERO;
-    while let Some(errand) = view.errand().map(text_view::Errand::run) {
+    while let Some(task) = view.background_task().map(text_view::BackgroundTask::run) {
         let began = Instant::now();
-        view.take(errand);
+        view.apply_result(task);
         view.work();
         longest = longest.max(began.elapsed());
     }

@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use flightdeck_console::{
+    detail_io::{DetailResponse, LineSource, LogItem},
     harness::Harness,
     msg::Msg,
-    panels::detail::{Item, News, Source},
     theme::Theme,
 };
 use flightdeck_core::{
@@ -45,10 +45,10 @@ fn at(line: usize) -> Timestamp {
     Timestamp::from_second(1_899_000_000).unwrap() + SignedDuration::from_millis(line as i64 * 100)
 }
 
-fn item(line: usize, text: &str) -> Item {
-    Item {
+fn item(line: usize, text: &str) -> LogItem {
+    LogItem {
         at: at(line),
-        source: Some(Source {
+        source: Some(LineSource {
             stage: Stage::Agent,
             version: 1,
             attempt: 1,
@@ -69,7 +69,7 @@ fn console(lines: &[String]) -> Harness {
     for (batch, lines) in lines.chunks(BATCH).enumerate() {
         let items = lines.iter().enumerate();
         let items = items.map(|(index, line)| item(batch * BATCH + index, line));
-        let news = News::Log("r".into(), items.collect());
+        let news = DetailResponse::Log("r".into(), items.collect());
         console.send(Msg::Detail(news));
     }
     console
@@ -130,7 +130,7 @@ fn transcript(criterion: &mut Criterion) {
                 item(next, &lines[next % lines.len()])
             },
             |item| {
-                console.send(Msg::Detail(News::Log("r".into(), vec![item])));
+                console.send(Msg::Detail(DetailResponse::Log("r".into(), vec![item])));
                 black_box(console.buffer(&theme));
             },
             BatchSize::SmallInput,

@@ -151,10 +151,8 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
     (
         &[".render("],
         &[
-            // An area to type in, which shows no control character.
-            "crates/console/src/overlays/form/view.rs",
-            // Empties what lies below a window.
-            "crates/console/src/overlays.rs",
+            // A text area, which shows no control characters; clears the area of a window.
+            "crates/console/src/overlays/window.rs",
         ],
     ),
     (
@@ -168,7 +166,7 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
         &[
             "src/cli/output.rs",
             // Base64, for the clipboard.
-            "crates/console/src/perform.rs",
+            "crates/console/src/perform/desktop.rs",
             // Our own sequences, and notifications made harmless.
             "crates/console/src/terminal.rs",
             // An address we listen on; the log of a server.

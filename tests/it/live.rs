@@ -1,4 +1,4 @@
-//! The plan on the screen while other programs write it: edits, half-written files, a file that goes and comes back.
+//! The plan on screen while other programs write the file: edits, partial writes, deletion and restoration.
 
 use std::{
     collections::HashMap,
@@ -29,14 +29,14 @@ use flightdeck_host::settings::Settings;
 
 const SIZE: (u16, u16) = (140, 40);
 
-/// A project, and a console that looks at it and never gets a cluster.
-struct Desk {
+/// A project, with a console that never reaches a cluster.
+struct Session {
     _directory: TempDir,
     plan: PathBuf,
     screen: Screen,
 }
 
-impl Desk {
+impl Session {
     fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let project = fs::canonicalize(directory.path()).unwrap().join("project");
@@ -56,7 +56,7 @@ impl Desk {
         }
     }
 
-    /// As editors, git and Task Master do: another file takes its place.
+    /// Replaces the plan atomically, as editors, git and Task Master do.
     fn replace(&self, bytes: impl AsRef<[u8]>) {
         let temporary = self.plan.with_extension("new");
         fs::write(&temporary, bytes).unwrap();
@@ -64,7 +64,7 @@ impl Desk {
     }
 }
 
-/// A plan of so many pending tasks, one of them with another title.
+/// A plan of `tasks` pending tasks, with a given title for one of them.
 fn plan(tasks: usize, (at, title): (usize, &str)) -> String {
     let tasks = (1..=tasks).map(|id| {
         let title = if id == at {
@@ -79,15 +79,16 @@ fn plan(tasks: usize, (at, title): (usize, &str)) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_by_another_program_is_on_the_screen_and_the_selection_stays() {
-    let mut desk = Desk::open();
-    desk.replace(plan(80, (60, "The sixtieth")));
-    desk.screen.wait_for("80 ready").await;
-    desk.screen
+async fn shows_edits_and_keeps_selection() {
+    let mut session = Session::open();
+    session.replace(plan(80, (60, "The sixtieth")));
+    session.screen.wait_for("80 ready").await;
+    session
+        .screen
         .press("G k k k k")
         .wait_for("76 Task number 76")
         .await;
-    let before = desk.screen.text();
+    let before = session.screen.text();
     let row = |text: &str| {
         text.lines()
             .position(|line| line.contains("Task number 76"))
@@ -98,120 +99,128 @@ async fn an_edit_by_another_program_is_on_the_screen_and_the_selection_stays() {
         .enumerate()
     {
         let began = Instant::now();
-        // A task more above the selection each time, too.
-        desk.replace(plan(80, (70 + round, title)));
-        desk.screen.wait_for(title).await;
+        // Each edit changes a task above the selection.
+        session.replace(plan(80, (70 + round, title)));
+        session.screen.wait_for(title).await;
         quickest = quickest.min(began.elapsed());
     }
-    let after = desk.screen.text();
-    assert_eq!(row(&after), row(&before), "nothing moved:\n{after}");
+    let after = session.screen.text();
+    assert_eq!(row(&after), row(&before), "the rows moved:\n{after}");
     assert!(
         after.contains("76 Task number 76"),
-        "still selected:\n{after}"
+        "the selection moved:\n{after}"
     );
-    // Generous: what is promised is a second on a machine that is not busy.
+    // Generous: about a second on an idle machine.
     assert!(quickest < Duration::from_secs(5), "{quickest:?}");
-    println!("an edit was on the screen after {quickest:?}");
+    println!("edit shown after {quickest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_half_written_or_missing_file_never_blanks_the_list() {
-    let mut desk = Desk::open();
+async fn partial_or_missing_file_keeps_list() {
+    let mut session = Session::open();
     let whole = plan(5, (3, "The third"));
-    desk.replace(&whole);
-    desk.screen
+    session.replace(&whole);
+    session
+        .screen
         .wait_for("5 ready")
         .await
         .wait_for("The third")
         .await;
-    // In place, as a program that does not care writes it, and then stops half-way.
-    fs::write(&desk.plan, &whole[..whole.len() / 2]).unwrap();
-    desk.screen
+    // A non-atomic write that stops half-way.
+    fs::write(&session.plan, &whole[..whole.len() / 2]).unwrap();
+    session
+        .screen
         .wait_for("last good version")
         .await
         .wait_for("tasks.json: line ")
         .await;
-    assert!(desk.screen.text().contains("The third"));
-    desk.screen
+    assert!(session.screen.text().contains("The third"));
+    session
+        .screen
         .press("F")
         .wait_for("Findings")
         .await
         .press("esc");
 
-    desk.replace(plan(5, (3, "The third again")));
-    desk.screen
+    session.replace(plan(5, (3, "The third again")));
+    session
+        .screen
         .wait_for("The third again")
         .await
         .wait_gone("last good version")
         .await;
 
-    fs::remove_file(&desk.plan).unwrap();
-    desk.screen.wait_for("last good version").await;
-    assert!(desk.screen.text().contains("The third again"));
-    desk.replace(plan(6, (3, "The third is back")));
-    desk.screen
+    fs::remove_file(&session.plan).unwrap();
+    session.screen.wait_for("last good version").await;
+    assert!(session.screen.text().contains("The third again"));
+    session.replace(plan(6, (3, "The third is back")));
+    session
+        .screen
         .wait_for("The third is back")
         .await
         .wait_gone("last good version")
         .await;
 
-    // Even the folder may go: a branch without it was switched to, and back.
-    let folder = desk.plan.parent().unwrap().parent().unwrap().to_owned();
+    // The directory may vanish too, as after a switch to another branch.
+    let folder = session.plan.parent().unwrap().parent().unwrap().to_owned();
     let aside = folder.with_extension("aside");
     fs::rename(&folder, &aside).unwrap();
-    desk.screen.wait_for("last good version").await;
+    session.screen.wait_for("last good version").await;
     fs::rename(&aside, &folder).unwrap();
-    desk.screen.wait_gone("last good version").await;
-    desk.replace(plan(7, (3, "Still watched")));
-    desk.screen.wait_for("Still watched").await;
+    session.screen.wait_gone("last good version").await;
+    session.replace(plan(7, (3, "Still watched")));
+    session.screen.wait_for("Still watched").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_that_vanishes_is_named_with_those_that_are_left() {
-    let mut desk = Desk::open();
-    desk.replace(
+async fn names_missing_tag_and_remaining_ones() {
+    let mut session = Session::open();
+    session.replace(
         r#"{"master":{"tasks":[{"id":1,"title":"Of master"}]},"mvp":{"tasks":[{"id":1,"title":"Of mvp"},{"id":2,"title":"Ship","status":"done"}]}}"#,
     );
-    desk.screen.wait_for("Of master").await;
-    desk.screen.press("t").wait_for("1/2 done").await;
-    desk.screen.press("down enter").wait_for("Of mvp").await;
-    desk.replace(r#"{"master":{"tasks":[{"id":1,"title":"Of master"}]}}"#);
-    desk.screen
-        .wait_for("The file has no tag \"mvp\". It has: master.")
+    session.screen.wait_for("Of master").await;
+    session.screen.press("t").wait_for("1/2 done").await;
+    session.screen.press("down enter").wait_for("Of mvp").await;
+    session.replace(r#"{"master":{"tasks":[{"id":1,"title":"Of master"}]}}"#);
+    session
+        .screen
+        .wait_for("No tag \"mvp\" in tasks.json. Tags: master.")
         .await;
-    desk.screen.press("t").wait_for("Tags").await;
-    desk.screen.press("enter").wait_for("Of master").await;
+    session.screen.press("t").wait_for("Tags").await;
+    session.screen.press("enter").wait_for("Of master").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_is_set_in_the_file_and_set_back_again() {
-    let mut desk = Desk::open();
-    let before = fs::read_to_string(&desk.plan).unwrap();
-    desk.screen.wait_for("tasks.json = origin").await;
-    desk.screen.press("T").wait_for("Status of 1").await;
-    desk.screen
+async fn sets_and_resets_status_in_file() {
+    let mut session = Session::open();
+    let before = fs::read_to_string(&session.plan).unwrap();
+    session.screen.wait_for("plan in sync").await;
+    session.screen.press("T").wait_for("Status of 1").await;
+    session
+        .screen
         .press("d o n e enter")
-        .wait_for("1 is done, was pending")
+        .wait_for("Task 1: pending → done")
         .await
-        .wait_for("tasks.json ≠ origin")
+        .wait_for("plan differs from origin")
         .await;
-    let changed = fs::read_to_string(&desk.plan).unwrap();
+    let changed = fs::read_to_string(&session.plan).unwrap();
     let wanted = before.replacen("\"pending\"", "\"done\"", 1);
-    assert_eq!(changed, wanted, "that value and nothing else");
-    desk.screen.press("T").wait_for("Status of 1").await;
-    desk.screen
+    assert_eq!(changed, wanted, "only that value changed");
+    session.screen.press("T").wait_for("Status of 1").await;
+    session
+        .screen
         .press("p e n d enter")
-        .wait_for("1 is pending, was done")
+        .wait_for("Task 1: done → pending")
         .await
-        .wait_for("tasks.json = origin")
+        .wait_for("plan in sync")
         .await;
-    assert_eq!(fs::read_to_string(&desk.plan).unwrap(), before);
+    assert_eq!(fs::read_to_string(&session.plan).unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_is_refused_leads_to_a_branch_of_its_own() {
-    let mut desk = Desk::open();
-    let project = desk.plan.ancestors().nth(3).unwrap().to_owned();
+async fn rejected_push_offers_new_branch() {
+    let mut session = Session::open();
+    let project = session.plan.ancestors().nth(3).unwrap().to_owned();
     let origin = project.with_extension("git");
     let hook = origin.join("hooks/pre-receive");
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
@@ -221,28 +230,28 @@ async fn a_push_that_is_refused_leads_to_a_branch_of_its_own() {
     )
     .unwrap();
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    desk.replace(plan(3, (2, "The second")));
-    desk.screen.wait_for("tasks.json ≠ origin").await;
-    desk.screen
+    session.replace(plan(3, (2, "The second")));
+    session.screen.wait_for("plan differs from origin").await;
+    session
+        .screen
         .press("3 j enter")
-        .wait_for("This will be run")
+        .wait_for("Commands:")
         .await;
-    desk.screen
+    session
+        .screen
         .press("enter")
         .wait_for("Protected branch update failed")
         .await
-        .wait_for("a branch of its own")
+        .wait_for("to a new branch")
         .await;
-    desk.screen
-        .press("enter")
-        .wait_for("This will be run")
-        .await;
-    desk.screen.press("enter").wait_for("Done.").await;
-    desk.screen
+    session.screen.press("enter").wait_for("Commands:").await;
+    session.screen.press("enter").wait_for("Done.").await;
+    session
+        .screen
         .press("esc")
         .wait_for("flightdeck/plan-project")
         .await
-        .wait_for("tasks.json = origin")
+        .wait_for("plan in sync")
         .await;
     let pushed = git(
         &origin,
@@ -252,15 +261,16 @@ async fn a_push_that_is_refused_leads_to_a_branch_of_its_own() {
         ],
     );
     assert!(pushed.contains("The second"), "{pushed}");
-    desk.screen
+    session
+        .screen
         .press("@")
-        .wait_for("Commands run for you")
+        .wait_for("Git commands")
         .await
         .wait_for("exit 1")
         .await;
 }
 
-/// What the Tasks panel shows of a whole screen.
+/// Cuts the Tasks panel out of a screen.
 fn panel(screen: &str, console: &Harness) -> String {
     let areas = console.model.areas().unwrap();
     let area = areas.panel(PanelId::Tasks).outer;
@@ -273,11 +283,8 @@ fn panel(screen: &str, console: &Harness) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_history_of_real_plans_is_followed_version_by_version() {
-    let Some(folder) = corpus(
-        "the_history_of_real_plans_is_followed_version_by_version",
-        "history",
-    ) else {
+async fn follows_history_of_real_plans() {
+    let Some(folder) = corpus("follows_history_of_real_plans", "history") else {
         return;
     };
     let mut projects: Vec<PathBuf> = fs::read_dir(folder)
@@ -295,8 +302,8 @@ async fn the_history_of_real_plans_is_followed_version_by_version() {
     }
 }
 
-/// What the console is told of a file with these bytes. Some versions were committed broken: then the last good one stays, with what
-/// is wrong above it.
+/// Reads a plan as the console does. Some versions were committed broken; the console then shows the last good one with an
+/// error.
 fn shown(path: &Path, bytes: &[u8]) -> Result<Arc<Plan>, PlanError> {
     let file = tasks::read(bytes)
         .map_err(|error| PlanError::from(format!(".taskmaster/tasks/tasks.json: {error}")))?;
@@ -304,34 +311,35 @@ fn shown(path: &Path, bytes: &[u8]) -> Result<Arc<Plan>, PlanError> {
     Ok(Arc::new(plan))
 }
 
-/// Gives the versions to a real console one after the other, and to the pure one beside it: the two show the same.
+/// Replays the versions in a running console and in the pure one, and compares their screens.
 async fn replay(versions: &[PathBuf]) {
-    let mut desk = Desk::open();
+    let mut session = Session::open();
     let mut expected = Harness::new(SIZE.0, SIZE.1);
-    desk.screen.wait_for("Lay the foundation").await;
-    let first = shown(&desk.plan, &fs::read(&desk.plan).unwrap());
+    session.screen.wait_for("Lay the foundation").await;
+    let first = shown(&session.plan, &fs::read(&session.plan).unwrap());
     expected.world([Delta::Plan(first)]);
     for (round, version) in versions.iter().enumerate() {
         let bytes = fs::read(version).unwrap();
-        desk.replace(&bytes);
-        let known = shown(&desk.plan, &bytes);
+        session.replace(&bytes);
+        let known = shown(&session.plan, &bytes);
         expected.world([Delta::Plan(known)]);
         let wanted = panel(&expected.screen(), &expected);
         let name = version.file_name().unwrap().display();
-        desk.screen
+        session
+            .screen
             .until(&format!("{name}:\n{wanted}"), |screen| {
                 panel(screen, &expected) == wanted
             })
             .await;
         if round == 0 {
             expected.press("j j");
-            desk.screen.press("j j");
+            session.screen.press("j j");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_does_not_answer_at_first_is_tried_again_when_asked() {
+async fn retries_cluster_by_backoff_and_on_request() {
     let directory = tempfile::tempdir().unwrap();
     let project = fs::canonicalize(directory.path()).unwrap().join("project");
     sample_project(&project);
@@ -341,7 +349,7 @@ async fn a_cluster_that_does_not_answer_at_first_is_tried_again_when_asked() {
         start: project,
         connect: Arc::new(move || {
             let before = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            async move { Err(format!("refused the {}. time", before + 1)) }.boxed()
+            async move { Err(format!("refused, attempt {}", before + 1)) }.boxed()
         }),
         settings: Arc::new(Settings::shipped()),
         keymap: Arc::new(Keymap::shipped()),
@@ -350,31 +358,33 @@ async fn a_cluster_that_does_not_answer_at_first_is_tried_again_when_asked() {
     };
     let mut screen = Screen::open(options, SIZE.0, SIZE.1);
     screen
-        .wait_for("refused the 1. time")
+        .wait_for("refused, attempt 1")
         .await
-        .wait_for("no cluster, again in")
+        .wait_for("no cluster, retry in")
         .await;
-    screen.press("ctrl-r").wait_for("refused the 2. time").await;
-    // By itself, too.
-    screen.wait_for("refused the 3. time").await;
+    screen.press("ctrl-r").wait_for("refused, attempt 2").await;
+    // By backoff, too.
+    screen.wait_for("refused, attempt 3").await;
     screen.press("q");
     screen.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_goes_on_after_the_shell_and_after_an_editor() {
-    let mut desk = Desk::open();
-    desk.screen.wait_for("Lay the foundation").await;
-    desk.screen
+async fn resumes_after_suspend_and_editor() {
+    let mut session = Session::open();
+    session.screen.wait_for("Lay the foundation").await;
+    session
+        .screen
         .press("ctrl-z j")
         .wait_for("2 Raise the walls")
         .await;
-    // There is no terminal to lend here; what matters is what comes after.
-    desk.screen.press("e").wait_for("cannot be started").await;
-    desk.screen
+    // The editor fails without a terminal; the console must continue.
+    session.screen.press("e").wait_for("cannot start").await;
+    session
+        .screen
         .press("k")
         .wait_for("1 Lay the foundation")
         .await;
-    desk.screen.press("q");
-    desk.screen.ended().await;
+    session.screen.press("q");
+    session.screen.ended().await;
 }

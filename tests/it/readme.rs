@@ -1,4 +1,4 @@
-//! What the README says of keys is what the keymap says.
+//! The key tables of the README derive from the keymap.
 
 use std::{env, fs, path::PathBuf};
 
@@ -7,10 +7,10 @@ use flightdeck_console::{
     keymap::Keymap,
 };
 
-const BEGIN: &str = "<!-- keys:begin (UPDATE=1 cargo test shipped writes this anew) -->\n";
+const BEGIN: &str = "<!-- keys:begin (generated: UPDATE=1 cargo test --test it readme) -->\n";
 const END: &str = "<!-- keys:end -->";
 
-/// One table a context, in the order people meet them; a row a command.
+/// Returns a table per context, with a row per command.
 fn key_tables() -> String {
     let keymap = Keymap::shipped();
     let mut out = String::new();
@@ -29,7 +29,7 @@ fn key_tables() -> String {
             .collect();
         if !rows.is_empty() {
             out.push_str(&format!(
-                "\n**{}**\n\n| key | does |\n|---|---|\n{}",
+                "\n**{}**\n\n| key | action |\n|---|---|\n{}",
                 context.title(),
                 rows.concat()
             ));
@@ -39,22 +39,20 @@ fn key_tables() -> String {
 }
 
 #[test]
-fn the_shipped_readme_lists_the_keys_there_are() {
+fn readme_lists_all_keys() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
     let (before, rest) = readme
         .split_once(BEGIN)
-        .expect("the README marks where its keys begin");
-    let (_, after) = rest
-        .split_once(END)
-        .expect("the README marks where its keys end");
+        .expect("the README has the begin marker");
+    let (_, after) = rest.split_once(END).expect("the README has the end marker");
     let fresh = format!("{before}{BEGIN}{}\n{END}{after}", key_tables());
     if env::var_os("UPDATE").is_some() {
         fs::write(&path, fresh).unwrap();
     } else {
         assert!(
             readme == fresh,
-            "the README's keys are out of step: UPDATE=1 cargo test shipped"
+            "the README's keys are outdated: UPDATE=1 cargo test --test it readme"
         );
     }
 }

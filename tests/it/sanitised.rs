@@ -1,16 +1,16 @@
-//! Remote text is shown, never obeyed: escapes of every family, at every place where words from outside are shown, on every
-//! screen and from every command.
+//! Untrusted text never controls the terminal: hostile text of every kind, in every input, on every screen and from every
+//! command.
 //!
-//! Two things keep a new place from being forgotten: text reaches a terminal through very few files, which make it harmless
-//! (`each_way_to_a_terminal_makes_text_harmless`), and what the console is told and what can be typed are taken apart here
-//! without a default, so that a new kind of either does not go unseen.
+//! Two things cover new inputs: text reaches a terminal only through a few files, which sanitize it (see `layers.rs`), and
+//! the inputs of the console and the command line are matched here without a wildcard, so that a new kind does not compile
+//! or fails a test.
 
 mod commands;
 mod screens;
 
 use proptest::prelude::*;
 
-/// One of each family.
+/// Hostile text, one per family.
 const FAMILIES: &[&str] = &[
     "\u{1b}[2J\u{1b}[31;1m\u{1b}[?1049h\u{1b}[6n",
     "\u{9b}31m\u{9b}2J",
@@ -42,7 +42,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())
 }
 
-/// What no terminal may be sent: controls, and what is unseen or turns the reading order.
+/// Whether a terminal must never receive the character: controls, invisible characters and bidi overrides.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
@@ -50,11 +50,11 @@ fn is_harmful(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// How many more random texts are tried than the one of every test: `FLIGHTDECK_FUZZ_CASES`.
+/// The number of random cases, from `FLIGHTDECK_FUZZ_CASES` if set.
 fn cases(usual: u32) -> ProptestConfig {
-    let asked = std::env::var("FLIGHTDECK_FUZZ_CASES").ok();
+    let set = std::env::var("FLIGHTDECK_FUZZ_CASES").ok();
     ProptestConfig {
-        cases: asked.and_then(|cases| cases.parse().ok()).unwrap_or(usual),
+        cases: set.and_then(|cases| cases.parse().ok()).unwrap_or(usual),
         failure_persistence: None,
         ..ProptestConfig::default()
     }

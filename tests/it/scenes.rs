@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use flightdeck_console::{
+    detail_io::{DetailRequest, DetailResponse, LineSource, LogItem},
     effect::{Effect, FixFailure, Outcome},
     harness::Harness,
     msg::Msg,
-    panels::detail::{Item, News, Source, Want},
-    world::{Check, Compared, Delta, Level, Plan, PlanError, Progress, Repository, Target},
+    world::{Check, Delta, Level, Plan, PlanComparison, PlanError, Progress, Repository, Target},
 };
 use flightdeck_core::{
     resources::{CodeRun, DocsRun, Usage},
@@ -266,7 +266,7 @@ fn play(console: &mut Harness, step: Step) {
     if let Some(given) = step.broken {
         console.world([Delta::Plan(Err(PlanError {
             message: given.message,
-            place: Some((PLAN.into(), given.line, given.column)),
+            position: Some((PLAN.into(), given.line, given.column)),
         }))]);
     }
     if let Some(given) = step.commands {
@@ -275,12 +275,12 @@ fn play(console: &mut Harness, step: Step) {
     if let Some(given) = step.fix {
         for line in given.lines() {
             let outcome = match line.split_at(2) {
-                ("$ ", command) => Outcome::FixSaid(FixProgress::Begins(command.into())),
-                ("! ", why) => Outcome::Fixed(Err(FixFailure {
+                ("$ ", command) => Outcome::FixProgress(FixProgress::Begins(command.into())),
+                ("! ", why) => Outcome::FixFinished(Err(FixFailure {
                     why: why.into(),
                     offers: Some(Fix::Switch),
                 })),
-                _ => Outcome::FixSaid(FixProgress::Said(Line {
+                _ => Outcome::FixProgress(FixProgress::Said(Line {
                     text: line.trim().into(),
                     overwritten: false,
                 })),
@@ -291,11 +291,11 @@ fn play(console: &mut Harness, step: Step) {
     if let Some(theirs) = step.their_plan {
         let theirs = tasks::read(theirs.as_bytes()).unwrap();
         let mine = &console.model.world.plan.get().unwrap().file;
-        let compared = Compared {
-            place: "origin/feature/taskboard".into(),
+        let compared = PlanComparison {
+            remote_branch: "origin/feature/taskboard".into(),
             comparison: tasks::compare(&theirs.tags[0], &mine.tags[0]),
         };
-        console.world([Delta::Compared(Some(Arc::new(compared)))]);
+        console.world([Delta::PlanComparison(Some(Arc::new(compared)))]);
     }
     if let Some(checks) = step.checks {
         let checks = checks.into_iter().map(|given| {
@@ -341,20 +341,23 @@ fn play(console: &mut Harness, step: Step) {
     if let Some(documents) = step.documents {
         let mut documents: Vec<(String, String)> = documents.into_iter().collect();
         documents.sort_by_key(|(name, _)| DOCUMENTS.iter().position(|known| known == name));
-        console.send(Msg::Detail(News::Documents(PathBuf::new(), documents)));
+        console.send(Msg::Detail(DetailResponse::Documents(
+            PathBuf::new(),
+            documents,
+        )));
     }
     if let Some(given) = step.log {
         log(console, given);
     }
     if let Some(given) = step.diff {
-        console.send(Msg::Detail(News::Diff(given.run, Ok(given.text))));
+        console.send(Msg::Detail(DetailResponse::Diff(given.run, Ok(given.text))));
     }
     if let Some(given) = step.files {
         let entry = console.model.world.runs.get(&given.run).unwrap();
         let settings = &console.model.settings;
         let mut files = flightdeck_host::templates::render(&entry.run, settings).unwrap();
         files.extend(given.changed);
-        console.send(Msg::Detail(News::Files(given.run, Ok(files))));
+        console.send(Msg::Detail(DetailResponse::Files(given.run, Ok(files))));
     }
     if let Some(given) = step.pull_request {
         let pull_request = PullRequest {
@@ -385,7 +388,7 @@ fn play(console: &mut Harness, step: Step) {
             labels: vec!["auto-generated".into()],
             reviewers: vec!["team-leads".into()],
         };
-        console.send(Msg::Detail(News::PullRequest(
+        console.send(Msg::Detail(DetailResponse::PullRequest(
             given.run,
             Ok(Box::new(found)),
         )));
@@ -406,13 +409,16 @@ fn play(console: &mut Harness, step: Step) {
             .into_iter()
             .rev()
             .find_map(|effect| match effect {
-                Effect::Detail(Want::Search(number, errand)) => Some((number, errand)),
+                Effect::Detail(DetailRequest::Background(number, errand)) => Some((number, errand)),
                 _ => None,
             });
         let Some((number, errand)) = errand else {
             break;
         };
-        console.send(Msg::Detail(News::Searched(number, Box::new(errand.run()))));
+        console.send(Msg::Detail(DetailResponse::BackgroundDone(
+            number,
+            Box::new(errand.run()),
+        )));
     }
 }
 
@@ -438,7 +444,11 @@ fn commands(console: &mut Harness, given: &str) {
             output: String::new(),
         });
     }
-    console.world(entries.into_iter().map(|entry| Delta::Ran(Arc::new(entry))));
+    console.world(
+        entries
+            .into_iter()
+            .map(|entry| Delta::CommandRan(Arc::new(entry))),
+    );
 }
 
 const PLAN: &str = "/home/ada/taskboard/.taskmaster/tasks/tasks.json";
@@ -528,9 +538,9 @@ fn log(console: &mut Harness, mut given: LogStep) {
             "collect" | "push" => Some(Stage::Publish),
             _ => None,
         };
-        Item {
+        LogItem {
             at: began + SignedDuration::from_millis((seconds * 1000.0) as i64),
-            source: stage.map(|stage| Source {
+            source: stage.map(|stage| LineSource {
                 stage,
                 version: 1,
                 attempt: 1,
@@ -540,7 +550,7 @@ fn log(console: &mut Harness, mut given: LogStep) {
             raw: None,
         }
     });
-    let items: Vec<Item> = items.collect();
+    let items: Vec<LogItem> = items.collect();
     if given.stream.is_some() {
         // As whoever follows the log tells how far the run is.
         let mut transcript = Transcript::default();
@@ -550,9 +560,9 @@ fn log(console: &mut Harness, mut given: LogStep) {
         let progress = Progress::of(&transcript);
         console.world([Delta::Progress(given.run.clone(), Box::new(progress))]);
     }
-    console.send(Msg::Detail(News::Log(given.run.clone(), items)));
+    console.send(Msg::Detail(DetailResponse::Log(given.run.clone(), items)));
     if given.ended {
-        console.send(Msg::Detail(News::LogEnded(given.run, None)));
+        console.send(Msg::Detail(DetailResponse::LogEnded(given.run, None)));
     }
 }
 

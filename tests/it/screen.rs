@@ -1,4 +1,4 @@
-//! The console through its real loop, on a screen in memory: keys in, text out. Waiting is for what is on the screen.
+//! Runs the real event loop on an in-memory screen: keys in, text out. Tests wait for text to appear.
 
 use std::{
     io,
@@ -25,17 +25,17 @@ use tokio::{
 };
 
 use flightdeck_console::{
-    Connected, ConsoleError, ConsoleOptions, Host, harness,
+    Connected, ConsoleError, ConsoleOptions, TerminalIo, harness,
     keymap::{Chord, Keymap},
     theme::Theme,
     world::Target,
 };
 use flightdeck_host::{ledger::Ledger, settings::Settings};
 
-/// Longest wait for something to come onto the screen: generous, for slow machines under load.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for a screen; generous, for slow machines under load.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A console that runs.
+/// A running console.
 pub struct Screen {
     backend: SharedBackend,
     keys: mpsc::UnboundedSender<io::Result<Event>>,
@@ -44,7 +44,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// A console on a repository and its runs in the namespace `default` of an embedded cluster.
+    /// Opens a console on a repository and the namespace `default` of an embedded cluster.
     pub fn on_embedded(
         client: Client,
         start: PathBuf,
@@ -86,14 +86,14 @@ impl Screen {
         let (keys, input) = mpsc::unbounded_channel();
         let (drawn, frames) = watch::channel(0);
         let mut terminal = Terminal::new(backend.clone()).unwrap();
-        let mut host = TestHost {
+        let mut tty = TestTerminal {
             input: Arc::new(tokio::sync::Mutex::new(input)),
             drawn,
         };
-        // A thread of its own, as in the program: the loop's state is not made to be shared.
+        // On its own thread, as in the program: the state of the loop is not Send.
         let runtime = tokio::runtime::Handle::current();
         let console = tokio::task::spawn_blocking(move || {
-            runtime.block_on(flightdeck_console::drive(options, &mut terminal, &mut host))
+            runtime.block_on(flightdeck_console::drive(options, &mut terminal, &mut tty))
         });
         Self {
             backend,
@@ -103,7 +103,7 @@ impl Screen {
         }
     }
 
-    /// What is on the screen.
+    /// The text on the screen.
     pub fn text(&self) -> String {
         harness::text_of(self.backend.lock().buffer())
     }
@@ -119,7 +119,7 @@ impl Screen {
         self
     }
 
-    /// Waits until `text` is on the screen.
+    /// Waits until `text` appears.
     pub async fn wait_for(&mut self, text: &str) -> &mut Self {
         self.until(&format!("`{text}` on the screen"), |screen| {
             screen.contains(text)
@@ -127,7 +127,7 @@ impl Screen {
         .await
     }
 
-    /// Waits until `text` is no longer on the screen.
+    /// Waits until `text` disappears.
     pub async fn wait_gone(&mut self, text: &str) -> &mut Self {
         self.until(&format!("`{text}` gone from the screen"), |screen| {
             !screen.contains(text)
@@ -135,9 +135,9 @@ impl Screen {
         .await
     }
 
-    /// Waits until what is on the screen satisfies `test`.
+    /// Waits until the screen satisfies `test`.
     pub async fn until(&mut self, what: &str, test: impl Fn(&str) -> bool) -> &mut Self {
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let waited = tokio::time::timeout(TIMEOUT, async {
             while !test(&self.text()) {
                 if self.frames.changed().await.is_err() {
                     return false;
@@ -147,26 +147,26 @@ impl Screen {
         });
         match waited.await {
             Ok(true) => self,
-            Ok(false) => panic!("the console ended before {what}:\n{}", self.text()),
-            Err(late) => panic!("{late}, not within {PATIENCE:?}: {what}:\n{}", self.text()),
+            Ok(false) => panic!("the console exited before {what}:\n{}", self.text()),
+            Err(late) => panic!("{late}, not within {TIMEOUT:?}: {what}:\n{}", self.text()),
         }
     }
 
-    /// Waits for the console to end by itself, as after `q`.
+    /// Waits for the console to exit, as after `q`.
     pub async fn ended(self) {
-        let ended = tokio::time::timeout(PATIENCE, self.console)
+        let ended = tokio::time::timeout(TIMEOUT, self.console)
             .await
-            .expect("the console ends");
+            .expect("the console exits");
         ended.unwrap().unwrap();
     }
 }
 
-struct TestHost {
+struct TestTerminal {
     input: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<io::Result<Event>>>>,
     drawn: watch::Sender<u64>,
 }
 
-impl Host for TestHost {
+impl TerminalIo for TestTerminal {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
         stream::unfold(Arc::clone(&self.input), |input| async {
             let event = input.lock().await.recv().await;
@@ -179,8 +179,11 @@ impl Host for TestHost {
         Ok(())
     }
 
-    fn lend(&mut self, _: &mut std::process::Command) -> io::Result<std::process::ExitStatus> {
-        Err(io::Error::other("there is no terminal to lend"))
+    fn run_program(
+        &mut self,
+        _: &mut std::process::Command,
+    ) -> io::Result<std::process::ExitStatus> {
+        Err(io::Error::other("no terminal"))
     }
 
     fn drawn(&mut self) {
@@ -188,7 +191,7 @@ impl Host for TestHost {
     }
 }
 
-/// A test backend that can be looked at while a terminal owns it.
+/// A test backend that can be read while a terminal owns it.
 #[derive(Clone)]
 struct SharedBackend(Arc<Mutex<TestBackend>>);
 
@@ -198,9 +201,9 @@ impl SharedBackend {
     }
 }
 
-/// What cannot fail, as what could.
-#[expect(clippy::unnecessary_wraps, reason = "the trait wants a result")]
-fn sure<T>(result: Result<T, std::convert::Infallible>) -> io::Result<T> {
+/// Converts an infallible result to one with an I/O error.
+#[expect(clippy::unnecessary_wraps, reason = "the trait requires a result")]
+fn infallible<T>(result: Result<T, std::convert::Infallible>) -> io::Result<T> {
     let Ok(value) = result;
     Ok(value)
 }
@@ -209,44 +212,44 @@ impl Backend for SharedBackend {
     type Error = io::Error;
 
     fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
-        sure(self.lock().draw(content))
+        infallible(self.lock().draw(content))
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        sure(self.lock().hide_cursor())
+        infallible(self.lock().hide_cursor())
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        sure(self.lock().show_cursor())
+        infallible(self.lock().show_cursor())
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
         Err(io::Error::other(
-            "a terminal cannot say where its cursor is while its keys are read",
+            "the cursor position cannot be queried while keys are read",
         ))
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        sure(self.lock().set_cursor_position(position))
+        infallible(self.lock().set_cursor_position(position))
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        sure(self.lock().clear())
+        infallible(self.lock().clear())
     }
 
     fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
-        sure(self.lock().clear_region(clear_type))
+        infallible(self.lock().clear_region(clear_type))
     }
 
     fn size(&self) -> io::Result<Size> {
-        sure(self.lock().size())
+        infallible(self.lock().size())
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        sure(self.lock().window_size())
+        infallible(self.lock().window_size())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        sure(self.lock().flush())
+        infallible(self.lock().flush())
     }
 }

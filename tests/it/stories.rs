@@ -132,7 +132,7 @@ impl World {
 async fn launch(screen: &mut Screen) {
     screen.wait_for("all ✓").await;
     screen.press("n").wait_for("New run").await;
-    screen.press("ctrl-s").wait_for("not in a").await;
+    screen.press("ctrl-s").wait_for("without a sandbox").await;
     screen.press("y").wait_for(" docs-plan-").await;
 }
 
@@ -145,7 +145,7 @@ async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
         .await
         .wait_for("docs 0/4")
         .await
-        .wait_for("tasks.json = origin")
+        .wait_for("plan in sync")
         .await;
     launch(&mut screen).await;
     screen
@@ -173,7 +173,7 @@ async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
     assert_eq!(git(&world.project, &["rev-parse", "HEAD"]), pushed);
 
     screen.press("esc 2 D").wait_for("Delete").await;
-    screen.press("y").wait_for("is deleted").await;
+    screen.press("y").wait_for("Deleted docs-plan-").await;
     screen.wait_gone("✓ docs docs-plan-").await;
     let kept = world
         .ledger()
@@ -201,7 +201,7 @@ async fn a_launch_is_refused_while_the_remote_has_another_plan_and_enter_mends_i
     fs::write(&plan, changed).unwrap();
     let before = git(&world.origin(), &["rev-parse", "refs/heads/feature/plan"]);
     let mut screen = world.console();
-    screen.wait_for("tasks.json ≠ origin").await;
+    screen.wait_for("plan differs from origin").await;
     screen.press("n").wait_for("New run").await;
     screen.press("ctrl-s").wait_for("Raise the").await;
     assert_eq!(world.runs().await, [], "nothing was launched");
@@ -210,13 +210,13 @@ async fn a_launch_is_refused_while_the_remote_has_another_plan_and_enter_mends_i
         .press("esc esc 3")
         .until("a check that fails", |screen| screen.contains('✗'))
         .await;
-    screen.press("j enter").wait_for("This will be run").await;
+    screen.press("j enter").wait_for("Commands:").await;
     screen
         .wait_for("commit --only")
         .await
         .wait_for(" push ")
         .await;
-    screen.press("enter").wait_for("tasks.json = origin").await;
+    screen.press("enter").wait_for("plan in sync").await;
     let after = git(&world.origin(), &["rev-parse", "refs/heads/feature/plan"]);
     assert_ne!(after, before, "the plan was pushed");
     screen.press("esc");

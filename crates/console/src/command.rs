@@ -1,8 +1,6 @@
-//! The command table: what can be asked for, where, and when it applies. Footer, help, palette and keymap are drawn from it.
+//! The command table: each command with its contexts and when it applies. The footer, help, palette and keymap derive from it.
 
-use super::model::Model;
-
-/// Where a key means something. A panel or an overlay answers in a few of these, innermost first.
+/// Where a key binding applies. A panel or an overlay is in several contexts at once, innermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Context {
     Global,
@@ -10,25 +8,25 @@ pub enum Context {
     Tasks,
     Runs,
     Preflight,
-    /// The Detail panel, whatever its tab.
+    /// The Detail panel, on any tab.
     Detail,
-    /// A tab that shows a text.
+    /// A tab that shows text.
     Text,
-    /// A tab that lists things: steps, files.
+    /// A tab that lists steps or files.
     Items,
     /// Any overlay.
     Overlay,
     Confirm,
     Form,
     Cleanup,
-    /// A filter being typed below a list.
+    /// The filter line of a list.
     Filter,
-    /// What a log comes from.
+    /// The list of a log's sources.
     Sources,
 }
 
 impl Context {
-    /// In the order help shows them.
+    /// All contexts, in the order help shows them.
     pub const ALL: [Self; 14] = [
         Self::Global,
         Self::List,
@@ -46,7 +44,7 @@ impl Context {
         Self::Filter,
     ];
 
-    /// Its name in `config/keymap.toml`.
+    /// The name in `config/keymap.toml`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,11 +65,11 @@ impl Context {
         }
     }
 
-    /// Its heading in help.
+    /// The heading in help.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
-            Self::Global => "Everywhere",
+            Self::Global => "Global",
             Self::List => "Lists",
             Self::Tasks => "Tasks",
             Self::Runs => "Runs",
@@ -79,44 +77,43 @@ impl Context {
             Self::Detail => "Detail",
             Self::Text => "Text and logs",
             Self::Items => "Steps and files",
-            Self::Overlay => "Windows",
-            Self::Confirm => "Questions",
+            Self::Overlay => "Dialogs",
+            Self::Confirm => "Confirmation",
             Self::Form => "Launch form",
             Self::Cleanup => "Clean up",
             Self::Filter => "Filter line",
-            Self::Sources => "Sources of a log",
+            Self::Sources => "Log sources",
         }
     }
 
-    /// The context of that name.
+    /// Looks up a context by name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|context| context.name() == name)
     }
 
-    /// Every name, for an error.
+    /// All names, for error messages.
     #[must_use]
     pub fn names() -> String {
         Self::ALL.map(Self::name).join("`, `")
     }
 }
 
-/// One line of the table.
+/// A row of the command table.
 pub struct Row {
     pub command: Command,
-    /// Its name in `config/keymap.toml`; the same wherever it applies.
+    /// The name in `config/keymap.toml`; the same in every context.
     pub name: &'static str,
     pub context: Context,
-    /// A word or two for the footer; empty when the footer never offers it.
+    /// A word or two for the footer; empty if the footer does not show the command.
     pub hint: &'static str,
-    /// One sentence for help and palette.
+    /// Short description for help, palette and README.
     pub doc: &'static str,
-    /// Whether it would do something here and now.
-    pub applies: fn(&Model) -> bool,
+    pub applies: Condition,
 }
 
 impl Row {
-    /// Whether it only moves, and so has no place in a palette.
+    /// Whether the command only moves. The palette leaves these out.
     #[must_use]
     pub const fn movement(&self) -> bool {
         use Command as C;
@@ -136,23 +133,59 @@ impl Row {
     }
 }
 
+/// When a command has an effect; `Model::meets` evaluates it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Always,
+    /// The plan has tasks.
+    CanLaunch,
+    /// The list in focus supports filters and marks, and is not empty.
+    CanMark,
+    HasTask,
+    HasSubtasks,
+    /// The plan file has problems.
+    HasFindings,
+    HasCheck,
+    /// The open tab explains a check.
+    ShowsCheck,
+    HasRun,
+    HasUnhealthyRuns,
+    HasPullRequest,
+    /// The run pushed a branch.
+    CanMerge,
+    CanStop,
+    CanRetry,
+    CanAddContext,
+    CanDelete,
+    /// There are runs.
+    CanCleanUp,
+    /// The open tab may still grow.
+    CanFollow,
+    /// The open tab has a raw form.
+    HasRaw,
+    ShowsLog,
+    ShowsTimeline,
+    /// The log has earlier attempts.
+    HasPreviousLog,
+}
+
 macro_rules! commands {
-    ($($command:ident $name:literal $context:ident $hint:literal $doc:literal $($applies:path)?;)*) => {
-        /// Every line, in the order footer and help show them.
+    ($($command:ident $name:literal $context:ident $hint:literal $doc:literal $($condition:ident)?;)*) => {
+        /// All rows, in the order the footer and help show them.
         pub const COMMANDS: &[Row] = &[$(Row {
             command: Command::$command,
             name: $name,
             context: Context::$context,
             hint: $hint,
             doc: $doc,
-            applies: commands!(@applies $($applies)?),
+            applies: commands!(@condition $($condition)?),
         }),*];
     };
-    (@applies) => { always };
-    (@applies $applies:path) => { $applies };
+    (@condition) => { Condition::Always };
+    (@condition $condition:ident) => { Condition::$condition };
 }
 
-/// Something a key or the palette can ask for.
+/// An action that a key or the palette can trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     FocusTasks,
@@ -240,14 +273,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// The command of that name.
+    /// Looks up a command by name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let row = COMMANDS.iter().find(|row| row.name == name)?;
         Some(row.command)
     }
 
-    /// Its line in a context.
+    /// The row of this command in a context.
     #[must_use]
     pub fn row(self, context: Context) -> Option<&'static Row> {
         COMMANDS
@@ -257,154 +290,150 @@ impl Command {
 }
 
 commands! {
-    New "new" List "new run" "Launch a run for the selected or marked tasks." Model::can_launch;
-    Open "open" Tasks "open" "Show the task beside the list." Model::has_task;
-    Open "open" Runs "open" "Show the run beside the list." Model::has_run;
-    Fix "fix" Preflight "fix" "Mend what the check found, after showing the exact commands; explain it when there is no fix." Model::has_check;
-    Describe "describe" Preflight "explain" "Show why the check matters, and the plan against the remote's task by task." Model::has_check;
-    Recheck "recheck" Preflight "recheck" "Run every check again and ask the remote.";
-    Logs "logs" Runs "logs" "Follow the run's log." Model::has_run;
-    OpenPullRequest "open-pull-request" Runs "open PR" "Open the pull request in the browser." Model::has_pull_request;
-    Merge "merge" Runs "merge home" "Show what the run's branch changes, then bring it into the current branch." Model::can_merge;
-    Stop "stop" Runs "stop" "Stop the run; its log stays." Model::can_stop;
-    Retry "retry" Runs "retry" "Start a new attempt of a finished run." Model::can_retry;
-    AddContext "add-context" Runs "add context" "Tell the agent more and start a new attempt of a finished run." Model::can_add_context;
-    Mark "mark" List "mark" "Mark the line; what is marked is what a command acts on." Model::can_mark;
-    Expand "expand" Tasks "subtasks" "Show or hide the subtasks." Model::has_subtasks;
-    Delete "delete" Runs "delete" "Delete the run and all it owns; its log stays in the ledger." Model::can_delete;
-    Cleanup "cleanup" List "clean up" "Choose finished, stuck and orphaned runs to delete." Model::can_clean;
-    SetStatus "set-status" Tasks "status" "Give the task another status in tasks.json; the old one again undoes it." Model::has_task;
-    Dependencies "dependencies" Tasks "" "What the task waits for and why, and what waits for it; Enter goes there." Model::has_task;
-    Tag "tag" Tasks "" "Choose the Task Master tag.";
-    Findings "findings" Tasks "findings" "List what is wrong with the plan's file, each with its place." Model::has_findings;
-    Edit "edit" Tasks "" "Open tasks.json in your editor at the task." Model::has_task;
-    Findings "findings" Runs "findings" "List what is wrong with the runs under way, each with the key that helps." Model::has_unwell;
-    Describe "describe" Runs "" "Show the run's events and conditions." Model::has_run;
-    Yaml "yaml" Runs "" "Show the run as YAML." Model::has_run;
-    Everyone "everyone" Runs "" "Show the runs of every repository, or only this one's.";
-    Deleted "deleted" Runs "deleted" "Show or hide the runs that are deleted; their logs can still be read.";
-    Filter "filter" List "filter" "Show only lines that match; a leading ! inverts, column:word looks in one column." Model::can_mark;
-    Range "range" List "" "Mark from here to where you move.";
-    Sort "sort" List "" "Sort by the next column.";
-    Copy "copy" List "" "Copy the name to the clipboard.";
-    Up "up" List "" "Up.";
-    Down "down" List "" "Down.";
-    Top "top" List "" "To the first line.";
-    Bottom "bottom" List "" "To the last line.";
-    HalfUp "half-up" List "" "Half a page up.";
-    HalfDown "half-down" List "" "Half a page down.";
-    PageUp "page-up" List "" "A page up.";
-    PageDown "page-down" List "" "A page down.";
+    New "new" List "new run" "Launch a run for the selected or marked tasks" CanLaunch;
+    Open "open" Tasks "open" "Show the task in the Detail panel" HasTask;
+    Open "open" Runs "open" "Show the run in the Detail panel" HasRun;
+    Fix "fix" Preflight "fix" "Fix the problem, after showing the exact commands; explain it if there is no fix" HasCheck;
+    Describe "describe" Preflight "explain" "Explain the check and compare the plan with the remote's" HasCheck;
+    Recheck "recheck" Preflight "recheck" "Run all checks again, contacting the remote";
+    Logs "logs" Runs "logs" "Follow the run's log" HasRun;
+    OpenPullRequest "open-pull-request" Runs "open PR" "Open the pull request in the browser" HasPullRequest;
+    Merge "merge" Runs "merge" "Show the changes of the run's branch and merge it into the current branch" CanMerge;
+    Stop "stop" Runs "stop" "Stop the run; its log is kept" CanStop;
+    Retry "retry" Runs "retry" "Start a new attempt of a finished run" CanRetry;
+    AddContext "add-context" Runs "add context" "Give the agent more context and start a new attempt" CanAddContext;
+    Mark "mark" List "select" "Select for bulk actions" CanMark;
+    Expand "expand" Tasks "subtasks" "Show or hide the subtasks" HasSubtasks;
+    Delete "delete" Runs "delete" "Delete the run and its objects; its log stays in the ledger" CanDelete;
+    Cleanup "cleanup" List "clean up" "Select finished, stuck and orphaned runs to delete" CanCleanUp;
+    SetStatus "set-status" Tasks "status" "Set the task's status in tasks.json" HasTask;
+    Dependencies "dependencies" Tasks "" "List what blocks the task and what it blocks" HasTask;
+    Tag "tag" Tasks "" "Choose the Task Master tag";
+    Findings "findings" Tasks "findings" "List the problems of the plan file" HasFindings;
+    Edit "edit" Tasks "" "Open tasks.json in your editor at the task" HasTask;
+    Findings "findings" Runs "health" "List unhealthy runs, each with the key that helps" HasUnhealthyRuns;
+    Describe "describe" Runs "" "Show the run's events and conditions" HasRun;
+    Yaml "yaml" Runs "" "Show the run as YAML" HasRun;
+    Everyone "everyone" Runs "" "Toggle runs of all repositories";
+    Deleted "deleted" Runs "deleted" "Toggle deleted runs; their logs can still be read";
+    Filter "filter" List "filter" "Filter lines; a leading ! inverts, column:word matches one column" CanMark;
+    Range "range" List "" "Select a range from here";
+    Sort "sort" List "" "Sort by the next column";
+    Copy "copy" List "" "Copy the name";
+    Up "up" List "" "Up";
+    Down "down" List "" "Down";
+    Top "top" List "" "First line";
+    Bottom "bottom" List "" "Last line";
+    HalfUp "half-up" List "" "Half a page up";
+    HalfDown "half-down" List "" "Half a page down";
+    PageUp "page-up" List "" "Page up";
+    PageDown "page-down" List "" "Page down";
 
-    Search "search" Text "search" "Search, keeping what surrounds a match.";
-    SearchNext "search-next" Text "" "To the next match.";
-    SearchPrevious "search-previous" Text "" "To the previous match.";
-    FilterLines "filter-lines" Text "" "Show only lines that match; a leading ! hides them instead.";
-    Follow "follow" Text "follow" "Stay at the newest line." Model::can_follow;
-    Wrap "wrap" Text "wrap" "Wrap long lines.";
-    Timestamps "timestamps" Text "" "Show each line's time.";
-    Raw "raw" Text "raw" "Show the bytes as they came, or what they say; of a file how it differs from what would be rendered now." Model::has_raw;
-    SinceEver "since-ever" Text "" "Show everything, however old.";
-    SinceMinute "since-minute" Text "" "Show only the last minute.";
-    SinceFiveMinutes "since-5-minutes" Text "" "Show only the last 5 minutes.";
-    SinceQuarter "since-15-minutes" Text "" "Show only the last 15 minutes.";
-    SinceHour "since-hour" Text "" "Show only the last hour.";
-    Stages "stages" Text "stages" "Show one stage of the run after the other, or all." Model::shows_log;
-    Sources "sources" Text "sources" "List what the log comes from, to show or hide each part by itself." Model::shows_log;
-    Previous "previous" Text "earlier" "Show what was written the time before: by an earlier attempt, or before a container was started anew; then the one before that, then all." Model::has_earlier_log;
-    Mark "mark" Text "" "Draw a line under what has been seen.";
-    NextError "next-error" Text "" "To the next error.";
-    Save "save" Text "" "Save to a file, as it was written.";
-    SaveJson "save-json" Text "" "Save to a file as JSON lines, each with its time and where it comes from." Model::shows_log;
-    Up "up" Text "" "Up.";
-    Down "down" Text "" "Down.";
-    Left "left" Text "" "To the left.";
-    Right "right" Text "" "To the right.";
-    Top "top" Text "" "To the beginning.";
-    Bottom "bottom" Text "" "To the end.";
-    HalfUp "half-up" Text "" "Half a page up.";
-    HalfDown "half-down" Text "" "Half a page down.";
-    PageUp "page-up" Text "" "A page up.";
-    PageDown "page-down" Text "" "A page down.";
+    Search "search" Text "search" "Search";
+    SearchNext "search-next" Text "" "Next match";
+    SearchPrevious "search-previous" Text "" "Previous match";
+    FilterLines "filter-lines" Text "" "Show only matching lines; a leading ! hides them instead";
+    Follow "follow" Text "follow" "Follow the newest line" CanFollow;
+    Wrap "wrap" Text "wrap" "Toggle wrapping of long lines";
+    Timestamps "timestamps" Text "" "Toggle timestamps";
+    Raw "raw" Text "raw" "Toggle raw / rendered; for a file, its changes against the preview" HasRaw;
+    SinceEver "since-ever" Text "" "Show all lines";
+    SinceMinute "since-minute" Text "" "Show the last minute";
+    SinceFiveMinutes "since-5-minutes" Text "" "Show the last 5 minutes";
+    SinceQuarter "since-15-minutes" Text "" "Show the last 15 minutes";
+    SinceHour "since-hour" Text "" "Show the last hour";
+    Stages "stages" Text "stages" "Show the next stage only, or all" ShowsLog;
+    Sources "sources" Text "sources" "List the log's sources, to show or hide each" ShowsLog;
+    Previous "previous" Text "previous" "Previous attempt's log" HasPreviousLog;
+    Mark "mark" Text "" "Draw a line below what has been read";
+    NextError "next-error" Text "" "Next error";
+    Save "save" Text "" "Save to a file";
+    SaveJson "save-json" Text "" "Save to a file as JSON lines, with times and sources" ShowsLog;
+    Up "up" Text "" "Up";
+    Down "down" Text "" "Down";
+    Left "left" Text "" "Left";
+    Right "right" Text "" "Right";
+    Top "top" Text "" "First line";
+    Bottom "bottom" Text "" "Last line";
+    HalfUp "half-up" Text "" "Half a page up";
+    HalfDown "half-down" Text "" "Half a page down";
+    PageUp "page-up" Text "" "Page up";
+    PageDown "page-down" Text "" "Page down";
 
-    Open "open" Items "open" "Open a step, or read a file.";
-    Search "search" Items "search" "Search all steps; what hides a match is opened." Model::shows_timeline;
-    SearchNext "search-next" Items "" "To the next match." Model::shows_timeline;
-    SearchPrevious "search-previous" Items "" "To the previous match." Model::shows_timeline;
-    Raw "raw" Items "difference" "Show how a file differs from what would be rendered now." Model::has_raw;
-    Follow "follow" Items "follow" "Stay at the newest step." Model::can_follow;
-    Expand "expand" Items "edits" "Show what every edit of the agent changes, or fold the edits again." Model::shows_timeline;
-    NextError "next-error" Items "" "To the next step that went wrong." Model::shows_timeline;
-    Up "up" Items "" "Up.";
-    Down "down" Items "" "Down.";
-    Top "top" Items "" "To the first.";
-    Bottom "bottom" Items "" "To the last.";
-    HalfUp "half-up" Items "" "Half a page up.";
-    HalfDown "half-down" Items "" "Half a page down.";
-    PageUp "page-up" Items "" "A page up.";
-    PageDown "page-down" Items "" "A page down.";
+    Open "open" Items "open" "Unfold the step, or open the file";
+    Search "search" Items "search" "Search (expands folded steps)" ShowsTimeline;
+    SearchNext "search-next" Items "" "Next match" ShowsTimeline;
+    SearchPrevious "search-previous" Items "" "Previous match" ShowsTimeline;
+    Raw "raw" Items "changes" "Show the file's changes against the preview" HasRaw;
+    Follow "follow" Items "follow" "Follow the newest step" CanFollow;
+    Expand "expand" Items "edits" "Unfold or fold all edits" ShowsTimeline;
+    NextError "next-error" Items "" "Next failed step" ShowsTimeline;
+    Up "up" Items "" "Up";
+    Down "down" Items "" "Down";
+    Top "top" Items "" "First";
+    Bottom "bottom" Items "" "Last";
+    HalfUp "half-up" Items "" "Half a page up";
+    HalfDown "half-down" Items "" "Half a page down";
+    PageUp "page-up" Items "" "Page up";
+    PageDown "page-down" Items "" "Page down";
 
-    Fix "fix" Detail "fix" "Mend what the check found, after showing the exact commands." Model::shows_check;
-    Copy "copy" Detail "" "Copy what is on the screen.";
-    PreviousTab "previous-tab" Detail "" "To the previous tab.";
-    OpenPullRequest "open-pull-request" Detail "open PR" "Open the pull request in the browser." Model::has_pull_request;
-    Merge "merge" Detail "merge home" "Show what the run's branch changes, then bring it into the current branch." Model::can_merge;
-    NextTab "next-tab" Detail "next tab" "To the next tab.";
-    Stop "stop" Detail "stop" "Stop the run; its log stays." Model::can_stop;
-    Retry "retry" Detail "" "Start a new attempt of a finished run." Model::can_retry;
-    AddContext "add-context" Detail "" "Tell the agent more and start a new attempt of a finished run." Model::can_add_context;
+    Fix "fix" Detail "fix" "Fix the problem, after showing the exact commands" ShowsCheck;
+    Copy "copy" Detail "" "Copy what is shown";
+    PreviousTab "previous-tab" Detail "" "Previous tab";
+    OpenPullRequest "open-pull-request" Detail "open PR" "Open the pull request in the browser" HasPullRequest;
+    Merge "merge" Detail "merge" "Show the changes of the run's branch and merge it into the current branch" CanMerge;
+    NextTab "next-tab" Detail "next tab" "Next tab";
+    Stop "stop" Detail "stop" "Stop the run; its log is kept" CanStop;
+    Retry "retry" Detail "" "Start a new attempt of a finished run" CanRetry;
+    AddContext "add-context" Detail "" "Give the agent more context and start a new attempt" CanAddContext;
 
-    Palette "palette" Global "command" "Find a command by its name.";
-    Help "help" Global "help" "Every key that means something here.";
-    FocusTasks "focus-tasks" Global "" "To the tasks.";
-    FocusRuns "focus-runs" Global "" "To the runs.";
-    FocusPreflight "focus-preflight" Global "" "To the pre-flight checks.";
-    FocusDetail "focus-detail" Global "" "To the details.";
-    NextPanel "next-panel" Global "" "To the next panel.";
-    PreviousPanel "previous-panel" Global "" "To the previous panel.";
-    NextTab "next-tab" Global "" "To the next tab of the details.";
-    PreviousTab "previous-tab" Global "" "To the previous tab of the details.";
-    Zoom "zoom" Global "" "Give the panel the whole screen, or give it back.";
-    Refresh "refresh" Global "" "Read the repository again and ask the remote.";
-    Back "back" Global "" "Close, clear or step back.";
-    CommandLog "command-log" Global "" "Every git command that was run for you: when, how long, how it ended, what it said.";
-    Suspend "suspend" Global "" "Back to the shell; `fg` returns here.";
-    Quit "quit" Global "" "Quit; runs go on without the console.";
-    Interrupt "interrupt" Global "" "Quit; pressed twice, at once.";
+    Palette "palette" Global "command" "Find a command by name";
+    Help "help" Global "help" "Keys for this view";
+    FocusTasks "focus-tasks" Global "" "Tasks panel";
+    FocusRuns "focus-runs" Global "" "Runs panel";
+    FocusPreflight "focus-preflight" Global "" "Pre-flight panel";
+    FocusDetail "focus-detail" Global "" "Detail panel";
+    NextPanel "next-panel" Global "" "Next panel";
+    PreviousPanel "previous-panel" Global "" "Previous panel";
+    NextTab "next-tab" Global "" "Next tab of the Detail panel";
+    PreviousTab "previous-tab" Global "" "Previous tab of the Detail panel";
+    Zoom "zoom" Global "" "Toggle full screen for the panel";
+    Refresh "refresh" Global "" "Read the repository again, contact the remote, retry the cluster";
+    Back "back" Global "" "Close, clear or go back";
+    CommandLog "command-log" Global "" "List git commands, with duration, result and output";
+    Suspend "suspend" Global "" "Suspend to the shell; `fg` resumes";
+    Quit "quit" Global "" "Quit; runs continue";
+    Interrupt "interrupt" Global "" "Quit (twice: immediately)";
 
-    Accept "accept" Overlay "choose" "Take what is selected.";
-    Cancel "cancel" Overlay "close" "Close without doing anything.";
-    Up "up" Overlay "" "Up.";
-    Down "down" Overlay "" "Down.";
-    PageUp "page-up" Overlay "" "A page up.";
-    PageDown "page-down" Overlay "" "A page down.";
-    Top "top" Overlay "" "To the beginning.";
-    Bottom "bottom" Overlay "" "To the end.";
+    Accept "accept" Overlay "select" "Select";
+    Cancel "cancel" Overlay "close" "Cancel";
+    Up "up" Overlay "" "Up";
+    Down "down" Overlay "" "Down";
+    PageUp "page-up" Overlay "" "Page up";
+    PageDown "page-down" Overlay "" "Page down";
+    Top "top" Overlay "" "First";
+    Bottom "bottom" Overlay "" "Last";
 
-    Yes "yes" Confirm "yes" "Do it.";
-    No "no" Confirm "no" "Leave it.";
-    NextField "next-field" Confirm "" "To the other answer.";
-    PreviousField "previous-field" Confirm "" "To the other answer.";
+    Yes "yes" Confirm "yes" "Confirm";
+    No "no" Confirm "no" "Cancel";
+    NextField "next-field" Confirm "" "Switch button";
+    PreviousField "previous-field" Confirm "" "Switch button";
 
-    NextField "next-field" Form "next" "To the next field.";
-    PreviousField "previous-field" Form "" "To the previous field.";
-    Left "left" Form "" "The previous choice.";
-    Right "right" Form "change" "The next choice.";
-    Launch "launch" Form "launch" "Launch, after a last question.";
+    NextField "next-field" Form "next" "Next field";
+    PreviousField "previous-field" Form "" "Previous field";
+    Left "left" Form "" "Previous choice";
+    Right "right" Form "change" "Next choice";
+    Launch "launch" Form "launch" "Submit; a launch asks for confirmation";
 
-    Mark "mark" Cleanup "mark" "Mark or unmark for deletion.";
-    MarkAll "mark-all" Cleanup "all" "Mark all, or none.";
-    Everyone "everyone" Cleanup "everyone's" "Look at the whole namespace, or at this repository only.";
+    Mark "mark" Cleanup "select" "Select for deletion";
+    MarkAll "mark-all" Cleanup "all" "Select all, or none";
+    Everyone "everyone" Cleanup "all repos" "Toggle runs of all repositories";
 
-    Mark "mark" Sources "show or hide" "Show or hide the source.";
-    Accept "accept" Sources "only this" "Show only this source, and close.";
-    MarkAll "mark-all" Sources "all" "Show every source.";
+    Mark "mark" Sources "show/hide" "Show or hide the source";
+    Accept "accept" Sources "only this" "Show only this source, and close";
+    MarkAll "mark-all" Sources "all" "Show all sources";
 
-    Complete "complete" Filter "complete" "Complete the word: the name of a column, or one of its values.";
-}
-
-const fn always(_: &Model) -> bool {
-    true
+    Complete "complete" Filter "complete" "Complete a column name or a value";
 }
 
 #[cfg(test)]
@@ -414,10 +443,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_has_a_doc_and_one_name() {
+    fn every_command_has_a_description_and_one_name() {
         let mut names: HashMap<Command, &str> = HashMap::new();
         for row in COMMANDS {
-            assert!(row.doc.ends_with('.'), "{}: {}", row.name, row.doc);
+            assert!(!row.doc.is_empty(), "{}", row.name);
+            assert!(!row.doc.ends_with('.'), "{}: {}", row.name, row.doc);
             assert!(row.hint.chars().count() <= 12, "{}", row.hint);
             assert_eq!(*names.entry(row.command).or_insert(row.name), row.name);
         }
@@ -428,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_has_one_row_in_a_context() {
+    fn every_command_has_one_row_per_context() {
         for (at, row) in COMMANDS.iter().enumerate() {
             let again = COMMANDS[at + 1..]
                 .iter()

@@ -1,7 +1,6 @@
-//! Drawing by the line: rows with columns from both sides, panel frames, hints.
+//! Drawing primitives: rows written from both sides, panel frames, hints, fields, paragraphs.
 //!
-//! Text comes onto the screen here and in the text view, nowhere else, and both make it harmless: whoever draws a line need
-//! not think of it, unless columns are to be reckoned before it is drawn.
+//! All text is drawn through this module or the text view, which sanitise it. Callers sanitise text only to measure it.
 
 use ratatui::{
     buffer::Buffer,
@@ -16,17 +15,10 @@ use super::{
 };
 use flightdeck_core::text;
 
-/// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer; returns the column after it.
+/// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer. Returns the column after it.
 ///
-/// The only way text gets into a buffer: ratatui panics on a cell outside of it.
-pub fn put_text(
-    buffer: &mut Buffer,
-    x: u16,
-    y: u16,
-    text: &str,
-    columns: usize,
-    style: Style,
-) -> u16 {
+/// Use this instead of the methods of [`Buffer`], which panic outside of the buffer.
+pub fn put_text(buffer: &mut Buffer, x: u16, y: u16, text: &str, columns: usize, style: Style) -> u16 {
     if !buffer.area.contains(Position::new(x, y)) {
         return x;
     }
@@ -35,7 +27,7 @@ pub fn put_text(
     end
 }
 
-/// One row, written from both ends inwards; what does not fit is cut, never wrapped.
+/// Writes a row from both ends inwards. Text that does not fit is cut.
 pub struct RowPen<'b> {
     buffer: &'b mut Buffer,
     y: u16,
@@ -44,7 +36,7 @@ pub struct RowPen<'b> {
 }
 
 impl<'b> RowPen<'b> {
-    /// A pen for the first row of `area`.
+    /// Returns a pen for the first row of `area`.
     pub fn new(buffer: &'b mut Buffer, area: Rect) -> Self {
         Self {
             buffer,
@@ -54,12 +46,12 @@ impl<'b> RowPen<'b> {
         }
     }
 
-    /// Columns left between the two ends.
+    /// Returns the free columns between the two ends.
     pub const fn room(&self) -> usize {
         self.right.saturating_sub(self.left) as usize
     }
 
-    /// Writes from the left.
+    /// Writes at the left end.
     pub fn left(&mut self, text: &str, style: Style) -> &mut Self {
         let text = text::sanitize(text);
         let cut = text::cut_end(&text, self.room());
@@ -68,7 +60,7 @@ impl<'b> RowPen<'b> {
         self
     }
 
-    /// Writes from the left into a column of a fixed width.
+    /// Writes at the left end into a column of a fixed width.
     pub fn column(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
         let columns = columns.min(self.room());
         let text = text::sanitize(text);
@@ -78,13 +70,13 @@ impl<'b> RowPen<'b> {
         self
     }
 
-    /// Leaves columns free.
+    /// Skips columns at the left end.
     pub fn space(&mut self, columns: usize) -> &mut Self {
         self.left += columns.min(self.room()) as u16;
         self
     }
 
-    /// Writes from the right, or nothing when it does not fit whole.
+    /// Writes at the right end, unless the text does not fit.
     pub fn right(&mut self, text: &str, style: Style) -> &mut Self {
         let text = text::sanitize(text);
         let width = text::width(&text);
@@ -95,48 +87,38 @@ impl<'b> RowPen<'b> {
         self
     }
 
-    /// Leaves columns free at the right.
+    /// Skips columns at the right end.
     pub fn right_space(&mut self, columns: usize) -> &mut Self {
         self.right -= columns.min(self.room()) as u16;
         self
     }
-
-    /// Fills what is left with what remains of a text, cut at its end.
-    pub fn rest(&mut self, text: &str, style: Style) -> &mut Self {
-        self.left(text, style)
-    }
 }
 
-/// Empties a row, for something that lies over what is there.
+/// Clears a row, to draw over it.
 pub fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
     let columns = usize::from(area.width);
     put_text(buffer, area.x, area.y, &" ".repeat(columns), columns, style);
 }
 
-/// Draws a line downwards that parts two columns.
+/// Draws a vertical line in the first column of `area`.
 pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
     for y in area.top()..area.bottom() {
         put_text(buffer, area.x, y, "│", 1, style);
     }
 }
 
-/// Lays a style over a row without touching its text.
-pub fn lay(buffer: &mut Buffer, area: Rect, style: Style) {
-    buffer.set_style(area, style);
-}
-
-/// What stands in a panel's title line.
+/// The title line of a panel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Title {
     /// `1 Tasks`.
     pub name: String,
-    /// What it is about, after the name.
+    /// The subject, after the name.
     pub about: String,
-    /// At the right: a state, counts; pieces with what they mean.
+    /// State and counts at the right, in pieces.
     pub state: Vec<(String, Scope)>,
 }
 
-/// Draws a panel's lines and title.
+/// Draws the border and the title of a panel.
 pub fn frame(buffer: &mut Buffer, theme: &Theme, area: PanelArea, title: &Title, focused: bool) {
     let Rect { x, y, width, .. } = area.outer;
     let style = theme.style(if focused {
@@ -182,7 +164,7 @@ pub fn frame(buffer: &mut Buffer, theme: &Theme, area: PanelArea, title: &Title,
     }
 }
 
-/// Draws the lines of a box, with these corners at its top.
+/// Draws the border of a box with the given top corners.
 pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str, &str)) {
     let outer = area.outer;
     if outer.width < 2 || outer.height == 0 {
@@ -206,7 +188,7 @@ pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str
     }
 }
 
-/// Draws `key label` pairs with space between them, as many as fit whole.
+/// Draws `key label` pairs, as many as fit.
 pub fn hints<'h>(
     pen: &mut RowPen<'_>,
     theme: &Theme,
@@ -223,7 +205,7 @@ pub fn hints<'h>(
     }
 }
 
-/// Draws a field being typed: the end of a long text is kept in sight, the cursor is a reversed cell.
+/// Draws a text field. A long text is scrolled to the cursor, which is a reversed cell.
 pub fn field(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &str, active: bool) {
     let style = theme.style(Scope::Input);
     if !active {
@@ -263,7 +245,7 @@ pub fn field(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &s
     }
 }
 
-/// Writes a sentence over the rows of `area`, broken between words; returns how many rows it took.
+/// Writes a sentence into `area`, broken between words. Returns the number of rows.
 pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> u16 {
     let columns = usize::from(area.width);
     let lines = wrap(sentence, columns);
@@ -275,7 +257,7 @@ pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) 
     rows
 }
 
-/// A sentence broken between words into lines of at most `columns`; longer words are cut.
+/// Breaks a sentence between words into lines of at most `columns`. Longer words are cut.
 pub fn wrap(sentence: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for part in sentence.split('\n') {
@@ -319,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_break_between_words_and_long_words_are_cut() {
+    fn wraps_between_words_and_cuts_long_words() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("a\n\nb", 4), ["a", "", "b"]);
@@ -343,13 +325,13 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_cut_and_never_overwritten() {
+    fn cuts_the_left_text_at_the_right_one() {
         let area = Rect::new(0, 0, 12, 1);
         let mut buffer = Buffer::empty(area);
         let mut pen = RowPen::new(&mut buffer, area);
         pen.right("4/4", Style::new())
             .right_space(1)
-            .rest("A long title", Style::new());
+            .left("A long title", Style::new());
         let line: String = buffer
             .content()
             .iter()
@@ -359,12 +341,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_from_the_left_is_made_harmless_and_ends_where_the_right_begins() {
+    fn sanitises_and_counts_wide_characters() {
         let area = Rect::new(0, 0, 20, 1);
         let mut buffer = Buffer::empty(area);
         let mut pen = RowPen::new(&mut buffer, area);
         pen.right("ok", Style::new()).left("日本", Style::new());
-        assert_eq!(pen.room(), 14, "a wide letter takes two columns");
+        assert_eq!(pen.room(), 14, "wide characters take two columns");
         pen.left("a\u{202e}b", Style::new());
         let room = pen.room();
         pen.left(&"z".repeat(room + 1), Style::new());
@@ -375,10 +357,10 @@ mod tests {
             (cell(4), cell(17), cell(18), cell(19)),
             ("a", "…", "o", "k")
         );
-        // A sign that would turn what follows around is shown and not obeyed.
-        let harmless = text::sanitize("a\u{202e}b");
-        assert_ne!(harmless, "ab");
-        let shown: String = (4..4 + text::width(&harmless) as u16).map(cell).collect();
-        assert_eq!(shown, harmless);
+        // A bidirectional override must not take effect.
+        let sanitised = text::sanitize("a\u{202e}b");
+        assert_ne!(sanitised, "ab");
+        let shown: String = (4..4 + text::width(&sanitised) as u16).map(cell).collect();
+        assert_eq!(shown, sanitised);
     }
 }

@@ -1,9 +1,11 @@
-//! What the console wants done, as values: `update` answers with them, [`super::perform`] does them.
+//! Requests from `update` to the outside, as comparable values, and their outcomes.
+//!
+//! Effects are grouped by domain. Each domain has an enum here and a handler of the same name in `perform`.
 
 use std::path::PathBuf;
 
 use super::{
-    panels::detail,
+    detail_io::DetailRequest,
     world::{RunId, TaskId},
 };
 use flightdeck_core::{runs::RunKind, tasks::StatusChange};
@@ -12,141 +14,208 @@ use flightdeck_preflight::{
     ActiveRun, Fix,
     fix::{FixSheet, Progress},
 };
+use flightdeck_verbs::{
+    AddContext, CleanPlan, CleanReport, Delete, Launch, Retry, SetStatus, Stop,
+};
 
-/// What pre-flight is asked: for which launch, as it is chosen so far.
+/// Declares [`Effect`]: a row per domain.
+macro_rules! domains {
+    ($($(#[$doc:meta])* $domain:ident($effect:ty);)*) => {
+        /// Something to do outside the model.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Effect {
+            $($(#[$doc])* $domain($effect),)*
+        }
+
+        $(impl From<$effect> for Effect {
+            fn from(effect: $effect) -> Self {
+                Self::$domain(effect)
+            }
+        })*
+    };
+}
+
+domains! {
+    /// Handled by the event loop, which owns the terminal.
+    Terminal(TerminalEffect);
+    Connection(ConnectionEffect);
+    Preflight(PreflightEffect);
+    Plan(PlanEffect);
+    Repository(RepositoryEffect);
+    Run(RunEffect);
+    Cleanup(CleanupEffect);
+    Ledger(LedgerEffect);
+    Log(LogEffect);
+    Desktop(DesktopEffect);
+    /// Data for the Detail panel.
+    Detail(DetailRequest);
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inquiry {
+pub enum TerminalEffect {
+    /// Leave the console.
+    Quit,
+    /// Stop the process until the shell continues it (`fg`).
+    Suspend,
+    /// Open a file in the user's editor, at a line.
+    Edit(PathBuf, usize),
+    /// Send a desktop notification.
+    Notify(Notice),
+    /// Restore the terminal title that a notification replaced.
+    ClearNotice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEffect {
+    /// Retry the connection to the cluster now.
+    Retry,
+}
+
+/// `Run` and `PollRemote` share a lane: the newer one aborts the older.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreflightEffect {
+    /// Read the repository and the plan, and run the checks.
+    Run(PreflightRequest),
+    /// The same, after a background poll of the remote.
+    PollRemote(PreflightRequest),
+    /// Work out the commands of a fix.
+    PlanFix(PreflightRequest, Fix),
+    /// Run the commands of a fix.
+    ApplyFix(Box<FixSheet>),
+    /// Cancel the running fix.
+    CancelFix,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanEffect {
+    /// Set the status of tasks, one after the other.
+    SetStatus(Vec<SetStatus>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryEffect {
+    /// Fetch a branch and work out what merging it would change.
+    PlanMerge(String),
+    Merge(Box<MergePlan>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEffect {
+    /// Check again with the remote, then launch.
+    Launch(PreflightRequest, Box<Launch>),
+    Stop(Stop),
+    Retry(Retry),
+    AddContext(AddContext),
+    Delete(Delete),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CleanupEffect {
+    /// Delete runs, one after the other.
+    Delete(CleanPlan),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerEffect {
+    /// Load durations and costs of finished runs.
+    LoadFinishedRuns,
+    /// Load runs that are deleted from the cluster.
+    LoadArchivedRuns,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEffect {
+    /// Report the progress of a run, and archive its log, until it finishes.
+    Follow(FollowedRun),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DesktopEffect {
+    /// Open a URL in the browser.
+    Browse(String),
+    /// Copy text to the clipboard.
+    Copy(String),
+}
+
+/// The launch to check, as selected so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreflightRequest {
     pub kind: RunKind,
     pub tasks: Vec<TaskId>,
-    /// `None` for the tag in use.
+    /// `None` for the current tag.
     pub tag: Option<String>,
     pub agent: String,
-    /// Runs of this repository that have not ended.
+    /// Active runs of this repository.
     pub active: Vec<ActiveRun>,
     pub embedded: bool,
-    /// Whose Git credentials the pods would use.
+    /// The account whose Git credentials the pods would use.
     pub github_user: Option<String>,
-    /// Code: the service, where it is not the repository's name.
+    /// Service of a code run, if it differs from the repository's name.
     pub service: Option<String>,
-    /// Ask the remote, instead of taking what it said last.
-    pub ask: bool,
+    /// Contact the remote instead of using the cached answer.
+    pub contact_remote: bool,
 }
 
 /// A run whose log is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
-    pub run: RunId,
+pub struct FollowedRun {
+    pub id: RunId,
     pub name: String,
     pub kind: RunKind,
 }
 
-/// What a person is told who does not look.
+/// A desktop notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Which run, and in a word what of it.
+    /// The run and its state, such as `docs-1 failed`.
     pub title: String,
     pub body: String,
 }
 
-/// Something to be done outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Leave the console.
-    Quit,
-    /// Back to the shell until it says `fg`.
-    Suspend,
-    /// Tell the person who does not look.
-    Notify(Notice),
-    /// The person looks again.
-    Seen,
-    /// Try the cluster again now.
-    Connect,
-    /// Read the repository and the plan, and run the pre-flight checks. Lane "preflight".
-    Inspect(Inquiry),
-    /// The same after a quiet look at the remote that nobody asked for. Lane "preflight".
-    Glance(Inquiry),
-    /// What a fix would do.
-    PlanFix(Inquiry, Fix),
-    /// Do what a sheet says.
-    ApplyFix(Box<FixSheet>),
-    /// End the fix under way.
-    CancelFix,
-    /// Give tasks another status, one after the other.
-    SetStatus(Vec<flightdeck_verbs::SetStatus>),
-    /// Launch after asking the remote once more.
-    Launch(Inquiry, Box<flightdeck_verbs::Launch>),
-    Stop(flightdeck_verbs::Stop),
-    Retry(flightdeck_verbs::Retry),
-    AddContext(flightdeck_verbs::AddContext),
-    Delete(flightdeck_verbs::Delete),
-    /// Delete these, one after the other.
-    Clean(flightdeck_verbs::CleanPlan),
-    /// What bringing a branch home would change.
-    PlanMerge(String),
-    Merge(Box<MergePlan>),
-    /// What earlier runs took and cost, from the ledger.
-    Tally,
-    /// Bring back what the ledger knows of deleted runs.
-    Remember,
-    /// Tell how far a run is until it has ended.
-    Follow(Followed),
-    /// Open a file in the person's editor, at a line.
-    Edit(PathBuf, usize),
-    /// Open an address in the browser.
-    Browse(String),
-    /// Put text on the clipboard.
-    Copy(String),
-    /// What the Detail panel needs.
-    Detail(detail::Want),
-}
-
-/// Why a fix is not through.
+/// Why a fix was not completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixFailure {
-    /// One sentence, with what stays done.
+    /// One sentence, including which changes remain.
     pub why: String,
-    /// What may help instead.
+    /// Another fix that may help.
     pub offers: Option<Fix>,
 }
 
-/// How an effect ended.
+/// The result of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Name of the run that was launched.
+    /// Name of the launched run.
     Launched(String),
     Stopped(String),
     Retried(String),
-    /// A new attempt of a run has what a person wrote for it.
     ContextAdded(String),
     Deleted(String),
     Copied(String),
-    MergePlanned(Result<Box<MergePlan>, String>),
-    Merged(Result<(), String>),
-    /// It is time for another quiet look at the remote.
-    RemoteDue,
-    /// The repository or the plan changed on disk.
-    DeskChanged,
-    /// Where a text was saved.
+    /// Path of the saved file.
     Saved(PathBuf),
-    /// Pre-flight or the cluster refused a launch, as a sentence.
-    Refused(String),
+    MergePlanned(Result<Box<MergePlan>, String>),
+    /// What was merged into what, or why not.
+    Merged(Result<String, String>),
+    /// The next background poll of the remote is due.
+    RemotePollDue,
+    /// The repository or the plan changed on disk.
+    LocalChanged,
     FixPlanned(Box<FixSheet>),
-    /// What is heard of a fix while it runs.
-    FixSaid(Progress),
-    /// A fix is through, or why not.
-    Fixed(Result<(), FixFailure>),
-    /// What was written; empty when the tasks had the status already.
+    /// A running fix started a command or printed a line.
+    FixProgress(Progress),
+    FixFinished(Result<(), FixFailure>),
+    /// The changes written; empty if the tasks already had the status.
     StatusSet(Vec<StatusChange>),
-    /// A run is about to be deleted by clean-up.
-    Cleaning(String),
-    Cleaned(flightdeck_verbs::CleanReport),
-    /// Something to know: one sentence.
-    Noted(String),
-    /// It did not work: one sentence.
+    /// Cleanup is about to delete this run.
+    CleanupDeleting(String),
+    CleanupFinished(CleanReport),
+    /// A warning, as one sentence.
+    Warning(String),
+    /// Why an effect failed, as one sentence.
     Failed(String),
 }
 
-/// What an update asks for, and whether anything visible changed.
+/// What an update requests, and whether anything visible changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     pub list: Vec<Effect>,
@@ -154,8 +223,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Asks for one thing more.
-    pub fn push(&mut self, effect: Effect) {
-        self.list.push(effect);
+    pub fn push(&mut self, effect: impl Into<Effect>) {
+        self.list.push(effect.into());
     }
 }

@@ -14,17 +14,17 @@ pub struct Filter {
 
 /// A column that a filter knows, for whoever types it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct FilterColumn {
     /// What stands before the colon.
     pub name: &'static str,
     /// What may stand behind it; empty when that is anything.
     pub values: Vec<String>,
 }
 
-impl Offer {
+impl FilterColumn {
     /// Words by how often they occur, each once.
     #[must_use]
-    pub fn by_number(words: &[&str]) -> Vec<String> {
+    pub fn by_frequency(words: &[&str]) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for word in words {
             *counts.entry(word).or_default() += 1;
@@ -44,7 +44,7 @@ impl Filter {
 
     /// How the word before the cursor may go on: names of columns with their colon, or values of the column it names.
     #[must_use]
-    pub fn continuations(&self, columns: &[Offer]) -> Vec<String> {
+    pub fn completions(&self, columns: &[FilterColumn]) -> Vec<String> {
         let (_, word) = self.word();
         let starts = |whole: &str, typed: &str| {
             whole.len() > typed.len() && whole.starts_with(&typed.to_lowercase())
@@ -65,9 +65,9 @@ impl Filter {
         }
     }
 
-    /// Takes the first of the continuations; `false` when there is none.
-    pub fn complete(&mut self, columns: &[Offer]) -> bool {
-        let Some(whole) = self.continuations(columns).into_iter().next() else {
+    /// Takes the first of the completions; `false` when there is none.
+    pub fn complete(&mut self, columns: &[FilterColumn]) -> bool {
+        let Some(whole) = self.completions(columns).into_iter().next() else {
             return false;
         };
         let (before, word) = self.word();
@@ -93,7 +93,7 @@ impl Filter {
 
     /// Made ready; `columns` are the names before a colon that mean a column.
     #[must_use]
-    pub fn test(&self, columns: &[&'static str]) -> FilterExpression {
+    pub fn terms(&self, columns: &[&'static str]) -> FilterExpression {
         let part = |name: &&'static str| FilterColumn {
             name,
             matching: MatchMode::Substring,
@@ -110,16 +110,16 @@ mod tests {
     #[test]
     fn a_word_goes_on_with_what_the_columns_have() {
         let columns = [
-            Offer {
+            FilterColumn {
                 name: "status",
                 values: vec!["pending".into(), "done".into()],
             },
-            Offer {
+            FilterColumn {
                 name: "title",
                 values: Vec::new(),
             },
         ];
-        for (typed, continuations, completed) in [
+        for (typed, completions, completed) in [
             ("", &["status:", "title:"][..], "status:"),
             ("st", &["status:"], "status:"),
             ("x !st", &["status:"], "x !status:"),
@@ -133,7 +133,7 @@ mod tests {
                 field: Field::new(typed),
                 open: true,
             };
-            assert_eq!(filter.continuations(&columns), continuations, "{typed}");
+            assert_eq!(filter.completions(&columns), completions, "{typed}");
             filter.complete(&columns);
             assert_eq!(filter.field.text(), completed, "{typed}");
         }

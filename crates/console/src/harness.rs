@@ -1,4 +1,4 @@
-//! Drives the console in tests and scenes: messages and keys in, the screen as text and the effects out.
+//! Drives the console in tests: messages and keys in, the screen as text and effects out.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use flightdeck_host::{
     settings::Settings,
 };
 
-/// A console without a terminal and without effects: what would be done is remembered instead.
+/// A console without a terminal. Records effects instead of performing them.
 pub struct Harness {
     pub model: Model,
     effects: Vec<Effect>,
 }
 
 impl Harness {
-    /// A console of that size at a fixed moment, nothing known yet.
+    /// Creates a console of a size at a fixed time, with an empty world.
     #[must_use]
     pub fn new(width: u16, height: u16) -> Self {
         let now = Timestamp::from_second(1_900_000_000).unwrap_or_default();
@@ -40,14 +40,14 @@ impl Harness {
         }
     }
 
-    /// Hands over a message.
+    /// Sends a message.
     pub fn send(&mut self, msg: Msg) -> &mut Self {
         let mut effects = update::update(&mut self.model, msg);
         self.effects.append(&mut effects.list);
         self
     }
 
-    /// Hands over changes outside.
+    /// Applies deltas.
     pub fn world(&mut self, deltas: impl IntoIterator<Item = Delta>) -> &mut Self {
         for delta in deltas {
             self.send(Msg::World(delta));
@@ -55,7 +55,7 @@ impl Harness {
         self.send(Msg::Tick(self.model.now))
     }
 
-    /// Lists these runs, as a watch does when it begins.
+    /// Lists these runs, as a watch does at its start.
     pub fn runs(&mut self, runs: impl IntoIterator<Item = Run>) -> &mut Self {
         let (docs, code): (Vec<Run>, Vec<Run>) =
             runs.into_iter().partition(|run| run.kind == RunKind::Docs);
@@ -69,7 +69,7 @@ impl Harness {
     /// Presses keys, written as in the keymap file and separated by spaces.
     ///
     /// # Panics
-    /// When one is no key.
+    /// If one is not a key.
     #[allow(clippy::panic)]
     pub fn press(&mut self, keys: &str) -> &mut Self {
         for key in keys.split_whitespace() {
@@ -81,7 +81,7 @@ impl Harness {
         self
     }
 
-    /// Types text, a key a character.
+    /// Types text, one key per character.
     pub fn type_text(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             self.send(Msg::Key(crossterm::event::KeyEvent::from(
@@ -91,12 +91,12 @@ impl Harness {
         self
     }
 
-    /// What was asked for since the last call.
+    /// Returns the effects since the last call.
     pub fn effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
 
-    /// The screen, drawn with a theme.
+    /// Draws the screen with a theme.
     #[must_use]
     pub fn buffer(&self, theme: &Theme) -> Buffer {
         let area = Rect::new(0, 0, self.model.size.width, self.model.size.height);
@@ -105,14 +105,14 @@ impl Harness {
         buffer
     }
 
-    /// The screen as text, without spaces at the ends of lines.
+    /// Returns the screen as text, without trailing spaces.
     #[must_use]
     pub fn screen(&self) -> String {
         text_of(&self.buffer(&Theme::of_scopes()))
     }
 }
 
-/// A buffer as text, without spaces at the ends of lines.
+/// Returns a buffer as text, without trailing spaces.
 #[must_use]
 pub fn text_of(buffer: &Buffer) -> String {
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Which key means which command in which context: `config/keymap.toml`, overlaid by the person's own file.
+//! Key bindings: `config/keymap.toml`, overlaid by the user's own file.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -9,17 +9,17 @@ use super::{
     field::Field,
 };
 
-/// The documented defaults, as shipped.
-pub const SHIPPED: &str = include_str!("../../../config/keymap.toml");
+/// The shipped bindings.
+const SHIPPED: &str = include_str!("../../../config/keymap.toml");
 
-/// One key with its modifiers. Shift is part of a letter, so that `G` and `shift-g` cannot both exist.
+/// A key with modifiers. Shift is part of a letter: `G`, never `shift-g`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chord {
     code: KeyCode,
     modifiers: KeyModifiers,
 }
 
-/// Keys with a name of their own; printable keys are written as themselves.
+/// Names of non-printable keys: in the keymap file, on screen. Printable keys stand for themselves.
 const NAMED: &[(&str, &str, KeyCode)] = &[
     ("enter", "Enter", KeyCode::Enter),
     ("esc", "Esc", KeyCode::Esc),
@@ -48,7 +48,7 @@ impl From<KeyEvent> for Chord {
             }
             KeyCode::Char(c) => {
                 modifiers -= KeyModifiers::SHIFT;
-                // Terminals differ on the case of a letter under Ctrl.
+                // Terminals differ in the case of letters with Ctrl.
                 let control = modifiers.contains(KeyModifiers::CONTROL);
                 KeyCode::Char(if control { c.to_ascii_lowercase() } else { c })
             }
@@ -94,7 +94,7 @@ impl FromStr for Chord {
                 .ok_or_else(|| format!("`{text}` is not a key"))?,
         };
         if matches!(code, KeyCode::Char(c) if c != ' ') && modifiers.contains(KeyModifiers::SHIFT) {
-            return Err(format!("`{text}`: write the letter as Shift makes it"));
+            return Err(format!("`{text}`: write the shifted character instead"));
         }
         Ok(Self::from(KeyEvent::new(code, modifiers)))
     }
@@ -125,7 +125,7 @@ impl fmt::Display for Chord {
     }
 }
 
-/// Chords pressed one after another, written with spaces between them: `S 1`.
+/// Chords pressed in sequence, written with spaces: `S 1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence(Vec<Chord>);
 
@@ -138,15 +138,15 @@ impl FromStr for Sequence {
             .map(str::parse)
             .collect::<Result<_, _>>()?;
         if chords.is_empty() {
-            return Err("an empty key".into());
+            return Err("a key is empty".into());
         }
         Ok(Self(chords))
     }
 }
 
 impl Chord {
-    /// Whether a binding in `context` comes before an open text field. Plain keys never do. Every window shares the
-    /// overlay context, so its chords give way to those that edit text.
+    /// Whether a binding in `context` takes precedence over an open text field. Only chords with Ctrl or Alt do, and in the
+    /// overlay context, which all dialogs share, only those that do not edit text.
     fn precedes_text(self, context: Context) -> bool {
         let chord = KeyModifiers::CONTROL | KeyModifiers::ALT;
         self.modifiers.intersects(chord)
@@ -155,7 +155,7 @@ impl Chord {
 }
 
 impl Sequence {
-    /// Whether a text field takes the first key for itself, where the binding is in `context`.
+    /// Whether an open text field takes the first key of a binding in `context`.
     fn is_typed(&self, context: Context) -> bool {
         let first = self.0.first().copied();
         first.is_some_and(|chord| Field::takes(chord.into()) && !chord.precedes_text(context))
@@ -174,16 +174,16 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// What the chords pressed so far mean.
+/// The meaning of the chords pressed so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
     Command(Command),
-    /// The beginning of one or more bindings.
+    /// A prefix of one or more bindings.
     Prefix,
-    Nothing,
+    Unbound,
 }
 
-/// Why a keymap could not be read.
+/// Why a keymap is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{file}: {message}")]
 pub struct KeymapError {
@@ -191,7 +191,7 @@ pub struct KeymapError {
     pub message: String,
 }
 
-/// The entries of a table as they are written: the first key of a command is the one that is shown.
+/// Returns the entries of a table in file order, because the first key of a command is the one shown.
 fn in_file_order<'t>(
     table: &'t toml::de::DeTable<'_>,
 ) -> Vec<(&'t str, &'t toml::de::DeValue<'t>)> {
@@ -203,22 +203,26 @@ fn in_file_order<'t>(
         .collect()
 }
 
-/// Every binding, by context, in file order.
+/// All bindings by context, in file order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keymap(BTreeMap<Context, Vec<(Sequence, Command)>>);
 
 impl Keymap {
-    /// The defaults alone.
+    /// The shipped keymap.
     ///
     /// # Panics
-    /// Never: a test reads the shipped file.
+    /// Never: a test parses the shipped file.
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn shipped() -> Self {
-        Self::overlaid(&[]).expect("the shipped keymap is read by a test")
+        Self::overlaid(&[]).expect("the shipped keymap is valid")
     }
 
-    /// The defaults with `(file name, text)` layers over them. A chord bound again replaces the older meaning; bound to `none` it means nothing.
+    /// Overlays the shipped keymap with `(file name, text)` layers. A later binding of a key replaces an earlier one; `none`
+    /// removes it.
+    ///
+    /// # Errors
+    /// If a layer is invalid.
     pub fn overlaid(layers: &[(String, String)]) -> Result<Self, KeymapError> {
         let mut keymap = Self(BTreeMap::new());
         keymap.read("config/keymap.toml", SHIPPED)?;
@@ -238,7 +242,7 @@ impl Keymap {
         for (name, bindings) in in_file_order(table.get_ref()) {
             let context = Context::parse(name).ok_or_else(|| {
                 fail(format!(
-                    "`{name}` is no context; there are `{}`",
+                    "unknown section `{name}`; expected one of `{}`",
                     Context::names()
                 ))
             })?;
@@ -259,15 +263,16 @@ impl Keymap {
                 if command == "none" {
                     continue;
                 }
-                let command = Command::parse(command)
-                    .ok_or_else(|| fail(format!("[{name}] {chords}: `{command}` is no command")))?;
+                let command = Command::parse(command).ok_or_else(|| {
+                    fail(format!("[{name}] {chords}: unknown command `{command}`"))
+                })?;
                 list.push((sequence, command));
             }
         }
         Ok(())
     }
 
-    /// What `pressed` means: the first context that knows it wins.
+    /// Resolves the chords pressed so far, in the first context that binds them.
     #[must_use]
     pub fn resolve(&self, contexts: &[Context], pressed: &[Chord]) -> Resolution {
         let mut prefix = false;
@@ -282,10 +287,10 @@ impl Keymap {
                 return Resolution::Prefix;
             }
         }
-        Resolution::Nothing
+        Resolution::Unbound
     }
 
-    /// Whether a chord begins a binding that comes before an open text field.
+    /// Whether a chord starts a binding that takes precedence over an open text field.
     #[must_use]
     pub fn precedes_text(&self, contexts: &[Context], chord: Chord) -> bool {
         contexts.iter().any(|context| {
@@ -295,7 +300,7 @@ impl Keymap {
         })
     }
 
-    /// The first key of a command as it is shown, looked for in `contexts`.
+    /// The first key of a command in `contexts`, as shown on screen.
     #[must_use]
     pub fn key_for(&self, contexts: &[Context], command: Command) -> Option<String> {
         contexts
@@ -303,7 +308,7 @@ impl Keymap {
             .find_map(|context| self.keys(*context, command).into_iter().next())
     }
 
-    /// The first key of a command that means it while a field is typed into.
+    /// The first key of a command that works while a text field is open.
     #[must_use]
     pub fn key_beside_text(&self, contexts: &[Context], command: Command) -> Option<String> {
         contexts.iter().find_map(|context| {
@@ -314,7 +319,7 @@ impl Keymap {
         })
     }
 
-    /// Every key of a command in a context, as they are shown.
+    /// All keys of a command in a context, as shown on screen.
     #[must_use]
     pub fn keys(&self, context: Context, command: Command) -> Vec<String> {
         let bindings = self.0.get(&context).into_iter().flatten();
@@ -324,8 +329,8 @@ impl Keymap {
             .collect()
     }
 
-    /// Every binding.
-    pub fn bindings(&self) -> impl Iterator<Item = (Context, &Sequence, Command)> {
+    #[cfg(test)]
+    fn bindings(&self) -> impl Iterator<Item = (Context, &Sequence, Command)> {
         self.0.iter().flat_map(|(context, list)| {
             list.iter()
                 .map(|(sequence, command)| (*context, sequence, *command))
@@ -338,15 +343,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_a_field_is_typed_into_the_keys_told_are_none_that_it_takes() {
+    fn key_beside_text_skips_keys_of_the_field() {
         let keymap = Keymap::shipped();
-        let told = |command| keymap.key_beside_text(&[Context::Overlay], command);
-        assert_eq!(told(Command::Down).as_deref(), Some("↓"));
-        assert_eq!(told(Command::Accept).as_deref(), Some("Enter"));
+        let key = |command| keymap.key_beside_text(&[Context::Overlay], command);
+        assert_eq!(key(Command::Down).as_deref(), Some("↓"));
+        assert_eq!(key(Command::Accept).as_deref(), Some("Enter"));
     }
 
     #[test]
-    fn chords_of_a_form_precede_its_fields() {
+    fn form_chords_precede_text_fields() {
         let text = "[form]\n\"ctrl-e x\" = \"launch\"\n\"alt-l\" = \"launch\"\n[overlay]\n\"ctrl-g\" = \"cancel\"\n";
         let keymap = Keymap::overlaid(&[("mine.toml".into(), text.into())]).unwrap();
         let contexts = [Context::Form, Context::Overlay];
@@ -355,7 +360,7 @@ mod tests {
             ("ctrl-e", true),
             ("alt-l", true),
             ("ctrl-g", true),
-            // A page down in other windows.
+            // Page down in other dialogs.
             ("ctrl-d", false),
             ("ctrl-t", false),
             ("j", false),
@@ -369,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_keymap_binds_every_command() {
+    fn shipped_keymap_binds_every_command() {
         let keymap = Keymap::shipped();
         for row in super::super::command::COMMANDS {
             let bound = keymap
@@ -380,14 +385,14 @@ mod tests {
         for (context, sequence, command) in keymap.bindings() {
             assert!(
                 command.row(context).is_some(),
-                "[{}] {sequence}: {command:?} does not belong there",
+                "[{}] {sequence}: {command:?} is not in this context",
                 context.name()
             );
         }
     }
 
     #[test]
-    fn a_chord_means_one_thing_in_one_context() {
+    fn rejects_duplicate_binding() {
         let text = "[global]\n\"ctrl-p\" = \"palette\"\n\"ctrl-P\" = \"help\"\n";
         let error = Keymap::overlaid(&[("mine.toml".into(), text.into())]).unwrap_err();
         assert_eq!(error.to_string(), "mine.toml: [global] binds Ctrl-P twice");
@@ -409,23 +414,23 @@ mod tests {
     }
 
     #[test]
-    fn the_persons_file_overlays_the_shipped_one() {
+    fn user_file_overlays_shipped_keymap() {
         let text = "[global]\nq = \"none\"\n\"ctrl-q\" = \"quit\"\n";
         let keymap = Keymap::overlaid(&[("mine.toml".into(), text.into())]).unwrap();
         let resolve = |key: &str| keymap.resolve(&[Context::Global], &[key.parse().unwrap()]);
-        assert_eq!(resolve("q"), Resolution::Nothing);
+        assert_eq!(resolve("q"), Resolution::Unbound);
         assert_eq!(resolve("ctrl-q"), Resolution::Command(Command::Quit));
         assert_eq!(resolve("?"), Resolution::Command(Command::Help));
     }
 
     #[test]
-    fn mistakes_in_a_keymap_are_named() {
+    fn errors_name_the_mistake() {
         for (text, message) in [
-            ("[global]\nx = \"fly\"", "[global] x: `fly` is no command"),
+            ("[global]\nx = \"fly\"", "[global] x: unknown command `fly`"),
             ("[global]\nhyper-x = \"quit\"", "`hyper-x` is not a key"),
             (
                 "[global]\n\"shift-g\" = \"quit\"",
-                "`shift-g`: write the letter as Shift makes it",
+                "`shift-g`: write the shifted character instead",
             ),
         ] {
             let error = Keymap::overlaid(&[("mine.toml".into(), text.into())]).unwrap_err();
@@ -434,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn chords_are_read_from_events_as_they_are_written() {
+    fn events_parse_to_the_written_chord() {
         use KeyModifiers as M;
         for (code, modifiers, written) in [
             (KeyCode::Char('G'), M::SHIFT, "G"),
@@ -452,9 +457,9 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_waits_for_its_second_key() {
+    fn sequence_waits_for_second_key() {
         let text = "[tasks]\n\"ctrl-x q\" = \"quit\"\n";
-        // Commands belong to their context; a person may put them elsewhere.
+        // Users may bind a command outside of its own context.
         let keymap = Keymap::overlaid(&[("mine.toml".into(), text.into())]).unwrap();
         let first: Chord = "ctrl-x".parse().unwrap();
         let second: Chord = "q".parse().unwrap();

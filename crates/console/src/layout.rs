@@ -1,35 +1,39 @@
-//! Where everything is on the screen. Pure: an area and what has the focus in, rectangles out.
+//! The layout of the screen: from its area and the focus to rectangles.
 
 use ratatui::layout::{Rect, Size};
 
-use super::model::PanelId;
+use super::ids::PanelId;
 
-/// From this many columns on lists and details stand side by side.
+/// Minimum columns for lists and Detail side by side.
 pub const WIDE: u16 = 120;
-/// Below this nothing useful fits.
+/// Minimum size of the screen.
 pub const SMALLEST: Size = Size::new(60, 15);
 
-/// The screen, cut up.
+const PANELS: usize = PanelId::ALL.len();
+/// The panels in the left column of a wide screen.
+const LISTS: [PanelId; 3] = [PanelId::Tasks, PanelId::Runs, PanelId::Preflight];
+
+/// The areas of a screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Areas {
     pub header: Rect,
     pub footer: Rect,
-    /// In the order of [`PanelId::ALL`].
-    panels: [PanelArea; 4],
+    /// Indexed by [`PanelId`].
+    panels: [PanelArea; PANELS],
 }
 
-/// Where a panel is.
+/// The area of a panel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PanelArea {
-    /// With its title line and borders; empty when the panel is hidden.
+    /// The panel with title line and borders; empty if the panel is hidden.
     pub outer: Rect,
-    /// What is left for its content; empty when only the title line shows.
+    /// The content; empty if only the title line is visible.
     pub inner: Rect,
-    /// Its top line closes the panel above as well.
+    /// The top border is shared with the panel above.
     pub joined: bool,
-    /// A bottom line is drawn: no panel below shares its own top line.
+    /// The panel has a bottom border.
     pub closed: bool,
-    /// No panel stands below it.
+    /// No panel is below.
     pub last: bool,
 }
 
@@ -55,10 +59,8 @@ impl PanelArea {
             last,
         }
     }
-}
 
-impl PanelArea {
-    /// A box by itself.
+    /// Returns the area of a separate box.
     #[must_use]
     pub fn closed(outer: Rect) -> Self {
         Self::new(outer, false, true)
@@ -66,19 +68,18 @@ impl PanelArea {
 }
 
 impl Areas {
-    /// Whether lists and details stand side by side.
+    /// Whether lists and Detail are side by side.
     #[must_use]
     pub const fn side_by_side(&self) -> bool {
         self.panels[PanelId::Detail as usize].outer.x > self.header.x
     }
 
-    /// Where a panel is.
     #[must_use]
     pub const fn panel(&self, panel: PanelId) -> PanelArea {
         self.panels[panel as usize]
     }
 
-    /// The panel at a place.
+    /// Returns the panel at a cell.
     #[must_use]
     pub fn panel_at(&self, column: u16, row: u16) -> Option<PanelId> {
         let at = ratatui::layout::Position::new(column, row);
@@ -88,7 +89,7 @@ impl Areas {
     }
 }
 
-/// Divides `screen`; `None` when it is too small. `split` is the width of the lists in percent.
+/// Divides `screen`. Returns `None` if it is too small. `split` is the width of the lists in percent.
 #[must_use]
 pub fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<Areas> {
     if screen.width < SMALLEST.width || screen.height < SMALLEST.height {
@@ -108,7 +109,7 @@ pub fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<A
         height: screen.height - 2,
         ..screen
     };
-    let mut panels = [PanelArea::default(); 4];
+    let mut panels = [PanelArea::default(); PANELS];
     if zoomed {
         panels[focus as usize] = PanelArea::new(body, false, true);
     } else if screen.width < WIDE {
@@ -127,10 +128,10 @@ pub fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<A
             width: body.width - left,
             ..body
         };
-        // Pre-flight and runs keep to what they need most of the time; the tasks have the rest.
+        // Pre-flight and runs get the rows they usually need, tasks the rest.
         let checks = (body.height / 5).clamp(4, 9);
         let runs = (body.height * 3 / 10).clamp(5, 14);
-        stack(&mut panels, lists, &PanelId::LISTS, |panel| match panel {
+        stack(&mut panels, lists, &LISTS, |panel| match panel {
             PanelId::Runs => Some(runs),
             PanelId::Preflight => Some(checks),
             PanelId::Tasks | PanelId::Detail => None,
@@ -144,10 +145,10 @@ pub fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<A
     })
 }
 
-/// Panels on top of one another, sharing the lines between them. The one without a height takes what is left; the last
-/// one gets the bottom line.
+/// Stacks panels that share the borders between them. A panel without a height takes the remaining rows; the last panel
+/// gets the bottom border.
 fn stack(
-    panels: &mut [PanelArea; 4],
+    panels: &mut [PanelArea; PANELS],
     body: Rect,
     order: &[PanelId],
     height: impl Fn(PanelId) -> Option<u16>,
@@ -156,8 +157,8 @@ fn stack(
     let mut y = body.y;
     for (position, panel) in order.iter().enumerate() {
         let last = position + 1 == order.len();
-        let given = height(*panel).unwrap_or_else(|| body.height.saturating_sub(fixed));
-        let rows = given.min(body.bottom() - y);
+        let wanted = height(*panel).unwrap_or_else(|| body.height.saturating_sub(fixed));
+        let rows = wanted.min(body.bottom() - y);
         let outer = Rect::new(body.x, y, body.width, rows);
         panels[*panel as usize] = PanelArea::new(outer, position > 0, last);
         y += rows;
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cell_of_the_body_belongs_to_one_panel() {
+    fn panels_cover_the_body() {
         for (width, height) in [
             (60, 15),
             (80, 24),
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_narrow_screen_the_others_are_their_title_lines() {
+    fn narrow_screen_shows_titles_of_unfocused_panels() {
         let areas = areas(Rect::new(0, 0, 80, 24), PanelId::Runs, false, 42).unwrap();
         let heights = PanelId::ALL.map(|panel| areas.panel(panel).outer.height);
         assert_eq!(heights, [1, 19, 1, 1]);

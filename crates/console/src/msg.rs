@@ -1,14 +1,14 @@
-//! What the console can be told. One closed enum: keys, time, changes outside, ends of effects.
+//! The inputs of `update`: keys, time, changes outside, outcomes of effects.
 
 use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::Timestamp;
 
-use super::{effect::Outcome, panels::detail, world::Delta};
+use super::{detail_io::DetailResponse, effect::Outcome, world::Delta};
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
-    /// The time now; the only clock the console has.
+    /// The current time; the console's only clock.
     Tick(Timestamp),
     Key(KeyEvent),
     Mouse(MouseEvent),
@@ -19,8 +19,8 @@ pub enum Msg {
     Focus(bool),
     /// Something outside changed.
     World(Delta),
-    /// Something the Detail panel asked for.
-    Detail(detail::News),
+    /// Data that the Detail panel requested.
+    Detail(DetailResponse),
     /// An effect ended.
     Done(Outcome),
 }

@@ -1,24 +1,192 @@
-//! The panels: each lists or shows one thing, obeys its own commands, and draws itself.
+//! The panels. A panel is one file with an implementation of [`Panel`] and one row in [`panel`].
 
 pub mod detail;
+pub(crate) mod format;
+pub(crate) mod list_view;
 pub mod preflight;
 pub mod runs;
 pub mod tasks;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{
-    command::Command,
-    draw::{self, RowPen, Title},
-    filter::{Filter, Offer},
+use crate::{
+    command::{Command, Context},
+    draw::Title,
+    effect::Effects,
+    field::Field,
+    filter::{Filter, FilterColumn},
+    ids::{PanelId, Subject},
     list::List,
-    model::{Model, PanelId},
-    theme::{Scope, Theme},
+    model::Model,
+    theme::Theme,
+    world::{Entry, RunId},
 };
-use flightdeck_core::{runs::health::Remedy, text};
+use flightdeck_core::runs::health::Remedy;
 
-/// Moves within a list; `false` when the command is no movement.
-pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
+/// Returns the implementation of a panel.
+#[must_use]
+pub fn panel(id: PanelId) -> &'static dyn Panel {
+    match id {
+        PanelId::Tasks => &tasks::Tasks,
+        PanelId::Runs => &runs::Runs,
+        PanelId::Preflight => &preflight::Preflight,
+        PanelId::Detail => &detail::Detail,
+    }
+}
+
+/// A panel. Implementations are stateless; the state is in the [`Model`].
+///
+/// The defaults are those of a panel with one list and no filter.
+pub trait Panel: Sync {
+    /// Returns the name in the title line.
+    fn name(&self) -> &'static str;
+
+    /// Returns the rest of the title line.
+    fn title(&self, model: &Model) -> Title;
+
+    /// Returns where keys are looked up while the panel has the focus, innermost first, without `Global`.
+    fn contexts(&self, model: &Model) -> Vec<Context>;
+
+    /// Draws the content.
+    fn view(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer);
+
+    /// Adapts the state to the size of the content.
+    fn fit(&self, model: &mut Model, content: Rect);
+
+    /// Handles a command of this panel. Returns `false` if it has none of that name.
+    fn command(&self, model: &mut Model, command: Command, effects: &mut Effects) -> bool;
+
+    /// Returns the selected object, for the Detail panel to show.
+    fn subject(&self, model: &Model) -> Option<Subject>;
+
+    /// Returns the run that commands act on.
+    fn run<'m>(&self, _model: &'m Model) -> Option<&'m RunId> {
+        None
+    }
+
+    /// Returns the text that Copy puts on the clipboard.
+    fn copied_text(&self, _model: &Model) -> Option<String> {
+        None
+    }
+
+    /// Returns the list that movement commands act on.
+    fn list<'m>(&self, _model: &'m mut Model) -> Option<&'m mut List<String>> {
+        None
+    }
+
+    /// Returns the filter of the list. Only lists with a filter have marks.
+    fn filter<'m>(&self, _model: &'m Model) -> Option<&'m Filter> {
+        None
+    }
+
+    /// Returns the filter of the list.
+    fn filter_mut<'m>(&self, _model: &'m mut Model) -> Option<&'m mut Filter> {
+        None
+    }
+
+    /// Returns the columns that the filter can name, with their values.
+    fn filter_columns(&self, _model: &Model) -> Vec<FilterColumn> {
+        Vec::new()
+    }
+
+    /// Rebuilds the rows after the filter changed.
+    fn refresh(&self, _model: &mut Model) {}
+
+    /// Whether a text field of the panel is open.
+    fn is_typing(&self, model: &Model) -> bool {
+        self.filter(model).is_some_and(|filter| filter.open)
+    }
+
+    /// Returns the open text field.
+    fn open_field<'m>(&self, model: &'m mut Model) -> Option<&'m mut Field> {
+        let filter = self.filter_mut(model)?;
+        filter.open.then_some(&mut filter.field)
+    }
+
+    /// Handles a change of the text in the open field.
+    fn typed(&self, model: &mut Model, _effects: &mut Effects) {
+        self.refresh(model);
+    }
+
+    /// Handles a click at a position relative to the content.
+    fn click(&self, model: &mut Model, _column: u16, row: u16, _effects: &mut Effects) {
+        if let Some(list) = self.list(model) {
+            list.select_at(list.scroll() + usize::from(row));
+        }
+    }
+
+    /// Handles a turn of the mouse wheel, in lines.
+    fn wheel(&self, model: &mut Model, lines: isize, _effects: &mut Effects) {
+        if let Some(list) = self.list(model) {
+            list.wheel(lines);
+        }
+    }
+}
+
+impl Model {
+    /// Adapts every panel to the size of the screen.
+    pub fn fit(&mut self) {
+        if let Some(areas) = self.areas() {
+            for id in PanelId::ALL {
+                panel(id).fit(self, areas.panel(id).inner);
+            }
+        }
+    }
+
+    /// Adapts the lists to the rows they have: an open filter or a message takes some.
+    pub fn fit_lists(&mut self) {
+        if let Some(areas) = self.areas() {
+            let lists = PanelId::ALL.into_iter().filter(|id| *id != PanelId::Detail);
+            for id in lists {
+                panel(id).fit(self, areas.panel(id).inner);
+            }
+        }
+    }
+
+    /// Whether a text field of the focused panel is open.
+    #[must_use]
+    pub fn typing(&self) -> bool {
+        panel(self.focus).is_typing(self)
+    }
+
+    /// Returns where keys are looked up, innermost first.
+    #[must_use]
+    pub fn contexts(&self) -> Vec<Context> {
+        if let Some(overlay) = self.overlays.last() {
+            return overlay.contexts().to_vec();
+        }
+        let focused = panel(self.focus);
+        if focused.is_typing(self) {
+            return match focused.filter(self) {
+                Some(_) => vec![Context::Filter, Context::Overlay],
+                None => vec![Context::Overlay],
+            };
+        }
+        let mut contexts = focused.contexts(self);
+        contexts.push(Context::Global);
+        contexts
+    }
+
+    /// Returns the run that commands act on.
+    #[must_use]
+    pub fn current_run(&self) -> Option<(&RunId, &Entry)> {
+        let id = panel(self.focus).run(self)?;
+        Some((id, self.world.runs.get(id)?))
+    }
+}
+
+/// Returns the full title line of a panel.
+#[must_use]
+pub fn title(model: &Model, id: PanelId) -> Title {
+    let panel = panel(id);
+    let digit = PanelId::ALL.iter().position(|other| *other == id);
+    let mut title = panel.title(model);
+    title.name = format!("{} {}", digit.unwrap_or_default() + 1, panel.name());
+    title
+}
+
+/// Moves the selection of a list. Returns `false` if the command is not a movement.
+pub fn move_selection<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
     match command {
         Command::Up => list.move_by(-1),
         Command::Down => list.move_by(1),
@@ -33,171 +201,12 @@ pub fn movement<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
     true
 }
 
-/// The command that helps against what is wrong with a run, and what its key is called there.
+/// Returns the command that helps with a health finding, and its label.
 #[must_use]
-pub const fn help(help: Remedy) -> (Command, &'static str) {
+pub const fn help_command(help: Remedy) -> (Command, &'static str) {
     match help {
-        Remedy::Stop => (Command::Stop, "stops it"),
-        Remedy::Events => (Command::Describe, "shows the events"),
-        Remedy::Timeline => (Command::NextError, "goes there"),
+        Remedy::Stop => (Command::Stop, "stop"),
+        Remedy::Events => (Command::Describe, "events"),
+        Remedy::Timeline => (Command::NextError, "show"),
     }
-}
-
-/// A panel's title line.
-pub fn title(model: &Model, panel: PanelId) -> Title {
-    let mut title = match panel {
-        PanelId::Tasks => tasks::title(model),
-        PanelId::Runs => runs::title(model),
-        PanelId::Preflight => preflight::title(model),
-        PanelId::Detail => detail::title(model),
-    };
-    title.name = format!("{} {}", panel as usize + 1, panel.title());
-    title
-}
-
-/// The columns a list's filter knows.
-pub fn columns(model: &Model, panel: PanelId) -> Vec<Offer> {
-    match panel {
-        PanelId::Tasks => tasks::columns(model),
-        PanelId::Runs => runs::columns(model),
-        PanelId::Preflight | PanelId::Detail => Vec::new(),
-    }
-}
-
-/// Draws a panel's content.
-pub fn view(model: &Model, theme: &Theme, panel: PanelId, area: Rect, buffer: &mut Buffer) {
-    match panel {
-        PanelId::Tasks => tasks::view(model, theme, area, buffer),
-        PanelId::Runs => runs::view(model, theme, area, buffer),
-        PanelId::Preflight => preflight::view(model, theme, area, buffer),
-        PanelId::Detail => detail::view(model, theme, area, buffer),
-    }
-}
-
-/// What a title says of filters and marks: `3/12 shown`, `2 marked`.
-fn list_state<K: Clone + Ord>(
-    list: &List<K>,
-    filter: &Filter,
-    (shown, total): (usize, usize),
-) -> Vec<(String, Scope)> {
-    let mut state = Vec::new();
-    if !filter.is_empty() {
-        state.push((format!("filtered {shown}/{total}"), Scope::Accent));
-    }
-    if !list.marked().is_empty() {
-        if !state.is_empty() {
-            state.push((" · ".into(), Scope::Muted));
-        }
-        state.push((format!("{} marked", list.marked().len()), Scope::Mark));
-    }
-    if list.open_range().is_some() {
-        state.push((" · range".into(), Scope::Accent));
-    }
-    state
-}
-
-/// Draws the filter being typed on the last line of a list; returns what is left for the list.
-fn filter_line(
-    model: &Model,
-    panel: PanelId,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) -> Rect {
-    let filter = match panel {
-        PanelId::Runs => &model.runs.filter,
-        _ => &model.tasks.filter,
-    };
-    if !filter.open || area.height < 2 {
-        return area;
-    }
-    let line = Rect::new(area.x, area.bottom() - 1, area.width, 1);
-    draw::blank(buffer, line, theme.style(Scope::Text));
-    let mut pen = RowPen::new(buffer, line);
-    pen.left(" /", theme.style(Scope::Key));
-    // How the word may go on stands at the right, as much of it as leaves room for what is typed.
-    let typed = text::width(filter.field.text()) + 4;
-    let mut room = pen.room().saturating_sub(typed.max(14));
-    let more: Vec<String> = filter
-        .continuations(&columns(model, panel))
-        .into_iter()
-        .map(|word| text::sanitize(&word).into_owned())
-        .take_while(|word| {
-            let fits = text::width(word) < room;
-            room = room.saturating_sub(text::width(word) + 1);
-            fits
-        })
-        .collect();
-    pen.right_space(1)
-        .right(&more.join(" "), theme.style(Scope::InputPlaceholder));
-    let hint = if more.is_empty() {
-        "words, !not, column:word"
-    } else {
-        ""
-    };
-    draw::field(&mut pen, theme, &filter.field, hint, true);
-    Rect {
-        height: area.height - 1,
-        ..area
-    }
-}
-
-/// Lays the selection and the marks over a row that is drawn.
-pub(super) fn emphasis(
-    theme: &Theme,
-    buffer: &mut Buffer,
-    row: Rect,
-    selected: bool,
-    focused: bool,
-) {
-    if selected {
-        let scope = if focused {
-            Scope::Selection
-        } else {
-            Scope::SelectionInactive
-        };
-        // The background alone: the colours of states stay readable.
-        let style = theme.style(scope);
-        let mut over = ratatui::style::Style::new().add_modifier(style.add_modifier);
-        over.bg = style.bg;
-        draw::lay(buffer, row, over);
-    }
-}
-
-/// An empty state: a sentence, and the keys that lead on.
-pub(super) fn empty(
-    model: &Model,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-    sentence: &str,
-    next: &[(Command, &str)],
-) {
-    let text = Rect {
-        x: area.x + 1,
-        width: area.width.saturating_sub(2),
-        ..area
-    };
-    let rows = draw::paragraph(buffer, text, sentence, theme.style(Scope::Muted));
-    if rows >= area.height {
-        return;
-    }
-    let contexts = model.contexts();
-    let keys: Vec<(String, &str)> = next
-        .iter()
-        .filter_map(|(command, label)| {
-            let all = super::command::Context::ALL;
-            let key = model.keymap.key_for(&contexts, *command);
-            Some((
-                key.or_else(|| model.keymap.key_for(&all, *command))?,
-                *label,
-            ))
-        })
-        .collect();
-    let line = Rect::new(text.x, text.y + rows, text.width, 1);
-    draw::hints(
-        &mut RowPen::new(buffer, line),
-        theme,
-        keys.iter().map(|(key, label)| (key.as_str(), *label)),
-    );
 }

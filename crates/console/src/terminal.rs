@@ -1,6 +1,6 @@
-//! The terminal: entered once, left on every way out: end, panic, signal, suspension.
+//! The terminal: enters full-screen mode, and restores it on exit, panic, signal and suspension.
 
-mod notice;
+mod notifier;
 
 use std::{
     io::{self, IsTerminal, Stdout, Write},
@@ -25,29 +25,56 @@ use nix::sys::signal::{Signal, raise};
 use ratatui::{Terminal, backend::CrosstermBackend};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use self::notice::{Notifier, Sequence};
-use super::{ConsoleError, Host, effect::Notice};
+pub use self::notifier::Notifier;
+use super::effect::Notice;
 
-/// Whether there is a terminal that can show a full screen; `get` looks up a variable.
+/// Why the console could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    #[error("{0}")]
+    NoTerminal(&'static str),
+    #[error("terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// The terminal as the event loop uses it: the real one, or a test.
+pub trait TerminalIo {
+    /// Keys, mouse and focus events. Called again after [`Self::suspend`] and [`Self::run_program`].
+    fn input(&mut self) -> BoxStream<'static, io::Result<Event>>;
+    /// Gives the terminal back to the shell and stops this process until it is continued.
+    fn suspend(&mut self) -> io::Result<()>;
+    /// Runs a program in the foreground of the terminal.
+    fn run_program(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
+        command.status()
+    }
+    /// Shows a desktop notification.
+    fn notify(&mut self, _notice: &Notice) {}
+    /// Restores the title that a notification replaced.
+    fn clear_notice(&mut self) {}
+    /// Called after each frame.
+    fn drawn(&mut self) {}
+}
+
+/// Checks that the terminal supports a full-screen program. `get` looks up an environment variable.
 ///
 /// # Errors
-/// A sentence that says why not.
+/// If it does not, with the reason.
 pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<(), ConsoleError> {
     if get("TERM").as_deref() == Some("dumb") {
         return Err(ConsoleError::NoTerminal(
-            "this terminal (TERM=dumb) cannot show the console; the commands work everywhere: flightdeck --help",
+            "TERM=dumb is not supported by the console; use the CLI: flightdeck --help",
         ));
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(ConsoleError::NoTerminal(
-            "the console needs a terminal for input and output; the commands need none: flightdeck --help",
+            "the console needs a terminal for stdin and stdout; use the CLI: flightdeck --help",
         ));
     }
     Ok(())
 }
 
-/// Resolves when the process is told to end: by SIGTERM, by SIGINT from elsewhere, or because the terminal is gone.
-pub async fn told_to_end() {
+/// Resolves on SIGTERM, SIGINT or SIGHUP.
+pub async fn termination_signal() {
     let kinds = [
         SignalKind::terminate(),
         SignalKind::interrupt(),
@@ -55,7 +82,7 @@ pub async fn told_to_end() {
     ];
     let mut waits = FuturesUnordered::new();
     for kind in kinds {
-        // A signal that cannot be listened for keeps its usual effect.
+        // If no handler can be installed, the signal keeps its default action.
         if let Ok(mut signals) = signal(kind) {
             waits.push(async move { signals.recv().await });
         }
@@ -65,7 +92,7 @@ pub async fn told_to_end() {
     }
 }
 
-/// The person's editor on a file, at a line; `get` looks up a variable.
+/// Returns the command that opens a file at a line in the user's editor. `get` looks up an environment variable.
 pub fn editor(get: impl Fn(&str) -> Option<String>, path: &Path, line: usize) -> Command {
     let named = ["VISUAL", "EDITOR"]
         .into_iter()
@@ -96,17 +123,17 @@ pub fn editor(get: impl Fn(&str) -> Option<String>, path: &Path, line: usize) ->
     command
 }
 
-/// The terminal of this process. Dropping it gives the terminal back.
+/// The terminal of this process. Dropping it restores the terminal.
 pub struct Tty {
     mouse: bool,
-    /// `None` when the person wants to be told nothing.
+    /// `None` if notifications are off.
     notifier: Option<Notifier>,
 }
 
-/// Enters the full screen.
+/// Enters full-screen mode.
 ///
 /// # Errors
-/// When the terminal refuses.
+/// If writing to the terminal fails.
 pub fn open(
     mouse: bool,
     notifier: Option<Notifier>,
@@ -155,32 +182,32 @@ fn leave() {
 
 impl Drop for Tty {
     fn drop(&mut self) {
-        self.seen();
+        self.clear_notice();
         leave();
     }
 }
 
-impl Host for Tty {
+impl TerminalIo for Tty {
     fn input(&mut self) -> BoxStream<'static, io::Result<Event>> {
-        // To ask for keys takes a lock that a thread holds while it waits for them, and the console asks with each message:
-        // a set of streams asks those alone that have woken it.
+        // Polling an EventStream takes a lock that its reader thread holds while it waits, and the loop polls once per
+        // message. `select_all` polls a stream only after it was woken.
         select_all([EventStream::new()]).boxed()
     }
 
     fn notify(&mut self, notice: &Notice) {
         if let Some(notifier) = &mut self.notifier {
-            // A terminal that cannot be told breaks at the next frame, where it is said.
-            let _ = notifier.say(notice, &mut io::stdout());
+            // If the terminal is gone, the next frame reports the error.
+            let _ = notifier.notify(notice, &mut io::stdout());
         }
     }
 
-    fn seen(&mut self) {
+    fn clear_notice(&mut self) {
         if let Some(notifier) = &mut self.notifier {
-            let _ = notifier.seen(&mut io::stdout());
+            let _ = notifier.restore_title(&mut io::stdout());
         }
     }
 
-    fn lend(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
+    fn run_program(&mut self, command: &mut Command) -> io::Result<ExitStatus> {
         leave();
         let ended = command.status();
         enter(self.mouse)?;
@@ -188,7 +215,7 @@ impl Host for Tty {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
-        self.seen();
+        self.clear_notice();
         leave();
         raise(Signal::SIGTSTP).map_err(io::Error::from)?;
         enter(self.mouse)
@@ -200,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_editor_opens_at_the_line_in_its_own_way() {
+    fn editor_gets_line_in_its_own_syntax() {
         for (named, line) in [
             ("vim", "vim +7 /x/tasks.json"),
             ("hx", "hx /x/tasks.json:7"),
@@ -220,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_cannot_show_it_is_told_what_can_be_done() {
+    fn dumb_terminal_error_points_to_cli() {
         let error = check(|_| Some("dumb".into())).unwrap_err();
         assert!(error.to_string().contains("flightdeck --help"), "{error}");
     }

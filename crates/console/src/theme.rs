@@ -6,6 +6,7 @@
 
 pub mod colour;
 mod scope;
+mod states;
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
-//! The only writer of the model: a message in, effects out. Pure, synchronous and total.
+//! The only writer of the model: takes a message, returns effects. Pure, synchronous and total.
 
-mod act;
-mod attention;
-mod keys;
-mod outcome;
+mod actions;
+mod input;
+mod notifications;
+mod outcomes;
 #[cfg(test)]
 mod tests;
 
@@ -11,63 +11,69 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-pub use keys::command;
-
 use super::{
-    effect::{Effect, Effects, Followed},
-    model::{Model, PanelId, spend},
+    effect::{
+        Effect, Effects, FollowedRun, LedgerEffect, LogEffect, PreflightEffect, TerminalEffect,
+    },
+    ids::PanelId,
+    model::{Model, spend},
     msg::Msg,
     overlays,
-    panels::detail::{self, Subject},
+    panels::{self, detail},
     world::{Delta, Entry, RunId},
 };
-/// Takes a message in and says what is to be done about it.
+
+/// Handles a message. Returns the effects to perform.
 pub fn update(model: &mut Model, msg: Msg) -> Effects {
     let mut effects = Effects {
         list: Vec::new(),
         redraw: true,
     };
-    // What came from outside is taken in as it comes; the lists follow before anybody looks at them.
+    // Deltas come in bursts. The lists are refreshed once, before the next message that reads them.
     if !matches!(msg, Msg::World(_)) {
-        settle(model, &mut effects);
+        refresh_stale(model, &mut effects);
     }
     match msg {
         Msg::Tick(now) => {
             effects.redraw = tick(model, now);
             if model.health.due().is_some_and(|due| now >= due) {
-                let differs = attention::look(model, &mut effects);
-                effects.redraw |= differs;
+                let changed = notifications::check_health(model, &mut effects);
+                effects.redraw |= changed;
             }
         }
-        Msg::Key(key) => keys::key(model, key, &mut effects),
-        Msg::Mouse(mouse) => effects.redraw = keys::mouse(model, mouse, &mut effects),
-        Msg::Paste(text) => keys::paste(model, &text, &mut effects),
+        Msg::Key(key) => input::key(model, key, &mut effects),
+        Msg::Mouse(mouse) => effects.redraw = input::mouse(model, mouse, &mut effects),
+        Msg::Paste(text) => input::paste(model, &text, &mut effects),
         Msg::Resize(width, height) => {
             model.size = ratatui::layout::Size::new(width, height);
             model.fit();
         }
-        Msg::Focus(watched) => {
-            if watched && !model.watched {
-                effects.push(Effect::Seen);
+        Msg::Focus(focused) => {
+            if focused && !model.terminal_focused {
+                effects.push(TerminalEffect::ClearNotice);
             }
-            model.watched = watched;
+            model.terminal_focused = focused;
             effects.redraw = false;
         }
         Msg::World(delta) => world(model, delta, &mut effects),
-        Msg::Detail(news) => detail::news(model, news, &mut effects),
-        Msg::Done(outcome) => outcome::done(model, outcome, &mut effects),
+        Msg::Detail(response) => detail::handle_response(model, response, &mut effects),
+        Msg::Done(outcome) => outcomes::done(model, outcome, &mut effects),
     }
     follow_selection(model, &mut effects);
     model.fit_lists();
     effects
 }
 
-/// What is wanted before anything is known.
-pub fn begin(model: &Model) -> Vec<Effect> {
-    vec![Effect::Inspect(model.inquiry(false)), Effect::Tally]
+/// The effects at startup.
+#[must_use]
+pub fn initial_effects(model: &Model) -> Vec<Effect> {
+    vec![
+        PreflightEffect::Run(model.preflight_request(false)).into(),
+        LedgerEffect::LoadFinishedRuns.into(),
+    ]
 }
 
-/// Moves the clock; `true` when something visible moved with it.
+/// Advances the clock. Returns `true` if something visible changed.
 fn tick(model: &mut Model, now: Timestamp) -> bool {
     let due = model.next_wake();
     model.now = now;
@@ -79,41 +85,39 @@ fn tick(model: &mut Model, now: Timestamp) -> bool {
 fn world(model: &mut Model, delta: Delta, effects: &mut Effects) {
     match &delta {
         Delta::Plan(_) => model.stale.tasks = true,
-        Delta::Ran(_) => model.stale.commands = true,
-        Delta::Checks(_) | Delta::Compared(_) => model.stale.checks = true,
-        Delta::Watch(_) | Delta::Remembered(_) | Delta::Repository(_) | Delta::Earlier(_) => {
+        Delta::CommandRan(_) => model.stale.commands = true,
+        Delta::Checks(_) | Delta::PlanComparison(_) => model.stale.checks = true,
+        Delta::Watch(_) | Delta::ArchivedRun(_) | Delta::Repository(_) | Delta::FinishedRuns(_) => {
             model.stale.runs = true;
         }
-        // The first look was without the cluster, and without the remote.
-        Delta::Cluster(_) => effects.push(Effect::Inspect(model.inquiry(true))),
-        _ => {}
+        // The check at startup contacted neither the cluster nor the remote.
+        Delta::Cluster(_) => effects.push(PreflightEffect::Run(model.preflight_request(true))),
+        Delta::Unreachable(..)
+        | Delta::Connecting
+        | Delta::Checking
+        | Delta::Settings(_)
+        | Delta::Progress(..) => {}
     }
     model.stale.detail = true;
     model.stale.health |= matches!(delta, Delta::Watch(_) | Delta::Progress(..));
     model.world.apply(delta);
 }
 
-/// Derives the lists anew that the world has outrun.
-fn settle(model: &mut Model, effects: &mut Effects) {
+/// Refreshes what is derived from the parts of the world that changed.
+fn refresh_stale(model: &mut Model, effects: &mut Effects) {
     let stale = std::mem::take(&mut model.stale);
     if stale.tasks {
         model.tasks.refresh(&model.world.plan);
     }
-    if stale.tasks || stale.commands {
-        overlays::listed_changed(model);
-    }
     if stale.runs {
         model.runs.refresh(&model.world);
         model.tasks.refresh_runs(&model.world.runs);
-        outcome::welcome(model, effects);
+        outcomes::focus_launched_run(model, effects);
         follow_active(model, effects);
+        model.finished_runs = spend::finished_runs(&model.world);
     }
     if stale.health {
-        attention::look(model, effects);
-        overlays::listed_changed(model);
-    }
-    if stale.runs {
-        model.ended = spend::ended(&model.world);
+        notifications::check_health(model, effects);
     }
     if stale.runs || stale.health {
         model.spent_today = spend::today(model);
@@ -121,17 +125,19 @@ fn settle(model: &mut Model, effects: &mut Effects) {
     if stale.checks {
         let here = model.list == PanelId::Preflight;
         model.preflight.refresh(&model.world.checks, here);
-        overlays::checks_changed(model);
+    }
+    if stale.tasks || stale.commands || stale.health || stale.checks {
+        overlays::refresh(model);
     }
     if stale.detail {
         detail::refresh(model, effects);
     }
 }
 
-/// Most runs under way whose logs are followed and kept at the same time: each is an open connection.
+/// Active runs whose logs are followed at the same time; each has an open connection.
 const FOLLOWED: usize = 32;
 
-/// Has the log of every run of this repository read that is under way, each once.
+/// Starts to follow the log of each active run in the list, once.
 fn follow_active(model: &mut Model, effects: &mut Effects) {
     let rows = model.runs.list.rows().iter();
     let active: Vec<RunId> = rows
@@ -143,25 +149,21 @@ fn follow_active(model: &mut Model, effects: &mut Effects) {
         if !model.followed.contains(id)
             && let Some(entry) = model.world.runs.get(id)
         {
-            effects.push(Effect::Follow(Followed {
-                run: id.clone(),
+            effects.push(LogEffect::Follow(FollowedRun {
+                id: id.clone(),
                 name: entry.run.name().to_owned(),
                 kind: entry.run.kind,
             }));
         }
     }
     let active: BTreeSet<RunId> = active.into_iter().collect();
-    attention::ended(model, &active, effects);
+    notifications::runs_finished(model, &active, effects);
     model.followed = active;
 }
 
-/// Lets the details follow what is selected in the list that has, or last had, the focus.
+/// Shows the selection of the list last in focus in the Detail panel.
 fn follow_selection(model: &mut Model, effects: &mut Effects) {
-    let subject = match model.list {
-        PanelId::Runs => model.runs.list.selected().cloned().map(Subject::Run),
-        PanelId::Preflight => model.preflight.list.selected().cloned().map(Subject::Check),
-        _ => model.tasks.list.selected().cloned().map(Subject::Task),
-    };
+    let subject = panels::panel(model.list).subject(model);
     if subject != model.detail.subject {
         detail::show(model, subject, effects);
         effects.redraw = true;

@@ -1,22 +1,23 @@
-//! The whole screen from the model: header, panels, footer, what lies over them. Pure; nothing is remembered here.
+//! Draws the screen from the model: header, panels, footer, the top overlay, toasts.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     command::{COMMANDS, Command, Context},
     draw::{self, RowPen},
+    ids::PanelId,
     layout::{Areas, SMALLEST},
-    model::{Model, PanelId},
+    model::Model,
     panels,
     theme::{Scope, Theme},
     world::{Cluster, Level},
 };
 use flightdeck_core::{tasks, text};
 
-/// Most hints in the footer.
+/// Maximum hints in the footer.
 const HINTS: usize = 10;
 
-/// Draws everything into `screen`. The layout follows `screen` alone: it may differ from the model's size.
+/// Draws into `screen`, which may differ from the size in the model.
 pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
     buffer.set_style(screen, theme.style(Scope::Text));
     let Some(areas) = model.areas_of(screen) else {
@@ -26,7 +27,7 @@ pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
     header(model, theme, areas.header, buffer);
     body(model, theme, &areas, buffer);
     footer(model, theme, areas.footer, buffer);
-    // Only the topmost one: boxes over boxes would be noise, and Esc leads back to those below.
+    // Only the topmost one: nested boxes would be noise.
     if let Some(overlay) = model.overlays.last() {
         overlay.view(model, theme, screen, buffer);
     }
@@ -35,14 +36,14 @@ pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
 
 fn too_small(theme: &Theme, screen: Rect, buffer: &mut Buffer) {
     let sentence = format!(
-        "Flightdeck needs {} columns and {} rows; this terminal has {} and {}.",
+        "Flightdeck needs at least {}x{} cells; this terminal has {}x{}.",
         SMALLEST.width, SMALLEST.height, screen.width, screen.height
     );
     draw::paragraph(buffer, screen, &sentence, theme.style(Scope::Muted));
 }
 
 fn body(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
-    // The focused panel last: its lines lie over those it shares.
+    // The focused panel last, so that its colour wins on shared borders.
     let others = PanelId::ALL
         .into_iter()
         .filter(|panel| *panel != model.focus);
@@ -55,7 +56,7 @@ fn body(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
         let title = panels::title(model, panel);
         draw::frame(buffer, theme, area, &title, focused);
         if !area.inner.is_empty() {
-            panels::view(model, theme, panel, area.inner, buffer);
+            panels::panel(panel).view(model, theme, area.inner, buffer);
         }
     }
 }
@@ -72,7 +73,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Scope::Header
     });
     buffer.set_style(area, base);
-    // On a coloured header the header's own colour is the only one that can be read.
+    // Other colours would be unreadable on a coloured header.
     let style = |scope| {
         if real {
             base
@@ -88,7 +89,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if let Some((controller, scope)) = controller(model, words) {
         pen.right(&controller, style(scope)).right_space(2);
     }
-    let spent = panels::runs::dollars(model.spent_today);
+    let spent = panels::format::dollars(model.spent_today);
     if model.spent_today > 0 && words {
         let spent = format!("{spent} today");
         pen.right(&spent, style(Scope::Text)).right_space(2);
@@ -99,7 +100,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             .world
             .repository
             .error()
-            .map_or("reading the repository ...", String::as_str);
+            .map_or("reading repository ...", String::as_str);
         pen.left(&text::sanitize(reason), style(Scope::Muted));
         return;
     };
@@ -137,32 +138,32 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         pen.space(2).left(&distance.join(gap), style(Scope::Warn));
     }
     if let Some(pushed) = repository.tasks_pushed {
-        let (sign, scope) = if pushed {
-            ("=", Scope::Good)
-        } else {
-            ("≠", Scope::Bad)
+        let (state, scope) = match (pushed, words) {
+            (true, true) => ("plan in sync".into(), Scope::Good),
+            (true, false) => (format!("plan {}", model.glyphs.done), Scope::Good),
+            (false, true) => {
+                let remote = text::sanitize(&repository.remote);
+                (format!("plan differs from {remote}"), Scope::Bad)
+            }
+            (false, false) => ("plan ≠".into(), Scope::Bad),
         };
-        let name = if words { "tasks.json" } else { "tasks" };
-        pen.space(2).left(
-            &format!("{name} {sign} {}", text::sanitize(&repository.remote)),
-            style(scope),
-        );
+        pen.space(2).left(&state, style(scope));
     }
     if let Some(age) = model.remote_age() {
         let age = text::age(age);
-        let said = match (repository.offline, words) {
-            (true, true) => format!("offline, as of {age} ago"),
+        let state = match (repository.offline, words) {
+            (true, true) => format!("offline, last seen {age} ago"),
             (true, false) => format!("offline {age}"),
-            (false, true) => format!("as of {age} ago"),
+            (false, true) => format!("fetched {age} ago"),
             (false, false) => age,
         };
-        pen.space(2).left(&said, style(Scope::Warn));
+        pen.space(2).left(&state, style(Scope::Warn));
     }
-    // On a narrow screen nothing gives way to it.
+    // On a narrow screen the cost has the lowest priority.
     if model.spent_today > 0 && !words && pen.room() > text::width(&spent) + 2 {
         pen.right(&spent, style(Scope::Text)).right_space(2);
     }
-    // The list bears it too: here it takes only what room is left.
+    // The Tasks panel shows the tag too, so this is optional.
     let tag = model.world.plan.get().map(|plan| plan.tag.as_str());
     if let Some(tag) = tag.filter(|tag| *tag != tasks::DEFAULT_TAG) {
         let tag = text::sanitize(tag);
@@ -179,7 +180,7 @@ fn foreground(theme: &Theme, scope: Scope) -> ratatui::style::Style {
     style
 }
 
-/// Whether somebody acts on runs, as pre-flight found it; on a narrow screen only bad news.
+/// Returns the state of the controller from pre-flight; without `words` only problems.
 fn controller(model: &Model, words: bool) -> Option<(String, Scope)> {
     let check = model.world.checks.get("controller")?;
     let sign = model.glyphs.level(check.level);
@@ -191,12 +192,13 @@ fn controller(model: &Model, words: bool) -> Option<(String, Scope)> {
     }
 }
 
+/// Returns the target of the connection and its state.
 fn target(model: &Model, words: bool) -> (String, Scope) {
     let (target, state, scope) = match &model.world.cluster {
         Cluster::Connecting => return ("connecting ...".into(), Scope::Muted),
         Cluster::Failed(_, again) => {
             let seconds = again.duration_since(model.now).as_secs().max(0);
-            let when = if words { ", again in" } else { "" };
+            let when = if words { ", retry in" } else { "" };
             return (format!("no cluster{when} {seconds}s"), Scope::Bad);
         }
         Cluster::Connected(target) => (target, "", Scope::Muted),
@@ -234,7 +236,7 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         }
     } else if model.typing() {
         for (command, hint) in [
-            (Command::Accept, "keep"),
+            (Command::Accept, "apply"),
             (Command::Complete, "complete"),
             (Command::Cancel, "clear"),
         ] {
@@ -252,24 +254,26 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 };
                 if *context == Context::Global {
                     always.push((key, row.hint));
-                } else if (row.applies)(model) && !shown.iter().any(|(_, hint)| *hint == row.hint) {
+                } else if model.meets(row.applies)
+                    && !shown.iter().any(|(_, hint)| *hint == row.hint)
+                {
                     shown.push((key, row.hint));
                 }
             }
         }
     }
     shown.truncate(HINTS - always.len().min(HINTS));
-    // What always helps keeps its place at the right, whatever else there is to say.
+    // The global hints have a fixed place at the right.
     let width = |(key, hint): &(String, &str)| text::width(key) + text::width(hint) + 3;
-    let kept = always.iter().map(width).sum::<usize>() as u16;
+    let reserved = always.iter().map(width).sum::<usize>() as u16;
     let right = Rect {
-        x: area.right().saturating_sub(kept),
-        width: kept.min(area.width),
+        x: area.right().saturating_sub(reserved),
+        width: reserved.min(area.width),
         ..area
     };
     let left = Rect {
         x: area.x + 1,
-        width: area.width.saturating_sub(kept + 1),
+        width: area.width.saturating_sub(reserved + 1),
         ..area
     };
     for (part, hints) in [(left, &shown), (right, &always)] {
@@ -279,8 +283,9 @@ fn footer(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
+/// Draws the toasts at the bottom right.
 fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
-    // Bottom right; above the line that is typed at the bottom of a panel, below which a log has its totals.
+    // Keep the prompt of a panel visible, and in Detail the usage line below it.
     let below = match (model.typing(), model.focus) {
         (false, _) => 2,
         (true, PanelId::Detail) => 4,
@@ -288,7 +293,7 @@ fn toasts(model: &Model, theme: &Theme, areas: &Areas, buffer: &mut Buffer) {
     };
     let mut y = areas.footer.y.saturating_sub(below);
     for toast in model.toasts.iter().rev() {
-        // On a narrow screen a sentence needs all of it; on a wide one it leaves what lies below in sight.
+        // Use the whole width of a narrow screen, but leave part of a wide one visible.
         let columns = usize::from(areas.footer.width);
         let room = (columns * 2 / 3).max(columns.min(80)).saturating_sub(6);
         let words = text::sanitize(&toast.text);

@@ -1,6 +1,6 @@
-//! A read-only mirror of what is outside: the cluster, the repository and the task file. Written only by [`Delta`]s.
+//! A read-only mirror of the cluster, the repository and the task file. Written only by [`Delta`]s.
 //!
-//! Nothing here is derived from what a person does; that is [`super::model`].
+//! The state of the UI is in [`super::model`].
 
 mod owned;
 mod plan;
@@ -29,47 +29,46 @@ use flightdeck_host::{
     settings::Settings,
 };
 
-pub use flightdeck_host::repository::Entry as Ran;
+pub use flightdeck_host::repository::Entry as CommandRecord;
 pub use flightdeck_preflight::{Checked as Check, Level};
 
-/// Identity of a run: the uid the server gave it.
+/// The uid of a run.
 pub type RunId = String;
-/// Identity of a task: its id, `1.2` for a subtask.
+/// The id of a task; `1.2` for a subtask.
 pub type TaskId = String;
 
-/// What is known of the outside.
+/// The state outside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     pub cluster: Cluster,
     pub repository: Loaded<Repository>,
     pub plan: Loaded<Arc<Plan>, PlanError>,
     pub checks: Checks,
-    /// Those of the controller, where they can be known.
+    /// The settings of the controller, if known.
     pub settings: Option<Arc<Settings>>,
     pub runs: Runs,
     pub owned: Owned,
-    /// What runs took and cost that have ended, as the ledger knows them.
-    pub earlier: Arc<Vec<FinishedRun>>,
-    /// Commands that were run on the person's behalf, the latest first.
-    pub commands: VecDeque<Arc<Ran>>,
+    /// Durations and costs of finished runs, from the ledger.
+    pub finished_runs: Arc<Vec<FinishedRun>>,
+    /// Git commands that were run for the user, the latest first.
+    pub commands: VecDeque<Arc<CommandRecord>>,
 }
 
-/// Commands that are remembered.
+/// Git commands kept.
 const COMMANDS: usize = 200;
 
-/// Something that is read in the background.
+/// Data that is loaded in the background.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Loaded<T, E = String> {
-    /// Not read yet.
     #[default]
     Waiting,
     Ready(T),
-    /// Why it cannot be read, with the last good one if there was any.
+    /// The error, with the last good value if there is one.
     Failed(E, Option<T>),
 }
 
 impl<T, E> Loaded<T, E> {
-    /// What was read last.
+    /// The last good value.
     pub const fn get(&self) -> Option<&T> {
         match self {
             Self::Waiting | Self::Failed(_, None) => None,
@@ -77,7 +76,7 @@ impl<T, E> Loaded<T, E> {
         }
     }
 
-    /// Why it could not be read the last time.
+    /// The error of the last attempt.
     pub const fn error(&self) -> Option<&E> {
         match self {
             Self::Failed(error, _) => Some(error),
@@ -85,7 +84,7 @@ impl<T, E> Loaded<T, E> {
         }
     }
 
-    /// Takes the newest result, keeping the last good value beside an error.
+    /// Stores a result. An error keeps the last good value.
     pub fn update(&mut self, result: Result<T, E>) {
         *self = match (result, std::mem::take(self)) {
             (Ok(value), _) => Self::Ready(value),
@@ -100,18 +99,18 @@ impl<T, E> Loaded<T, E> {
 /// The connection to the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Cluster {
-    /// The first connection is under way.
+    /// The first attempt is in progress.
     #[default]
     Connecting,
     Connected(Target),
-    /// It was there and is not now; what was seen last stays.
+    /// The connection was lost. The last known objects stay.
     Lost(Target, String),
-    /// It never was there: why, and when it is tried again.
+    /// No attempt succeeded: the reason, and the time of the next one.
     Failed(String, Timestamp),
 }
 
 impl Cluster {
-    /// Where runs go, once known.
+    /// The cluster, once known.
     pub const fn target(&self) -> Option<&Target> {
         match self {
             Self::Connected(target) | Self::Lost(target, _) => Some(target),
@@ -120,114 +119,115 @@ impl Cluster {
     }
 }
 
-/// Where runs go.
+/// Identifies a cluster and namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// `embedded`, or the name of a context.
+    /// `embedded`, or the name of a kubeconfig context.
     pub label: String,
     pub namespace: String,
     pub embedded: bool,
 }
 
-/// What the header says of the repository.
+/// The repository, as the header shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repository {
-    /// Top of the work tree.
+    /// The top of the work tree.
     pub root: PathBuf,
-    /// `owner/name`, or the folder's name.
+    /// `owner/name`, or the directory name.
     pub name: String,
-    /// `None` when HEAD is detached.
+    /// `None` if HEAD is detached.
     pub branch: Option<String>,
     pub ahead: usize,
     pub behind: usize,
-    /// What a pod would clone.
+    /// The URL that pods clone.
     pub url: Option<String>,
-    /// Files changed, staged or new.
+    /// Number of changed, staged and untracked files.
     pub changed: usize,
-    /// Name of the remote.
+    /// The name of the remote.
     pub remote: String,
-    /// Whether `tasks.json` on disk is the remote branch's; `None` when that is not known.
+    /// Whether `tasks.json` on disk equals the remote branch's; `None` if unknown.
     pub tasks_pushed: Option<bool>,
-    /// When what is known of the remote was true; `None` when it was never seen.
+    /// When the remote last answered; `None` if never.
     pub as_of: Option<Timestamp>,
-    /// The remote did not answer when it was last asked.
+    /// The remote did not answer the last time.
     pub offline: bool,
-    /// Value of the label that this repository's runs bear.
+    /// The value of the label on this repository's runs.
     pub label: Option<String>,
 }
 
-/// The pre-flight checks.
+/// The pre-flight checks and their results.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checks {
     pub lines: Vec<Check>,
-    /// A check is under way.
+    /// The checks are running.
     pub running: bool,
-    /// The plan on disk against the remote's, where they differ.
-    pub comparison: Option<Arc<Compared>>,
+    /// The differences of the plan on disk from the remote's.
+    pub comparison: Option<Arc<PlanComparison>>,
 }
 
-/// The plan on disk against the one a run would clone.
+/// The differences of the plan on disk from the one that pods would clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
+pub struct PlanComparison {
     /// `origin/feature/x`
-    pub place: String,
-    /// From the remote's to the one on disk.
+    pub remote_branch: String,
+    /// Changes from the remote's plan to the one on disk.
     pub comparison: Comparison,
 }
 
 impl Checks {
-    /// How the plans differ, where the check of that id is about the plan here and the remote's.
-    pub fn compared(&self, id: &str) -> Option<&Compared> {
+    /// The differences of the plans, if the check is about them.
+    pub fn compared(&self, id: &str) -> Option<&PlanComparison> {
         let compared = self.comparison.as_deref();
         compared.filter(|_| matches!(id, "tasks-pushed" | "tasks-committed"))
     }
 
-    /// The check of that id.
+    /// Looks up a check by id.
     pub fn get(&self, id: &str) -> Option<&Check> {
         self.lines.iter().find(|check| check.id == id)
     }
 
-    /// The worst of them.
+    /// The most severe result.
     pub fn worst(&self) -> Level {
         let levels = self.lines.iter().map(|check| check.level);
         levels.max().unwrap_or(Level::Pass)
     }
 }
 
-/// One change outside.
+/// A change of the world.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delta {
-    /// The connection stands.
+    /// The cluster is connected.
     Cluster(Target),
-    /// It could not be made: why, and when it is tried again.
+    /// The cluster cannot be reached: the reason, and the time of the next attempt.
     Unreachable(String, Timestamp),
-    /// It is being tried again.
+    /// A connection attempt started.
     Connecting,
     Repository(Result<Repository, String>),
     Plan(Result<Arc<Plan>, PlanError>),
+    /// The checks started.
     Checking,
     Checks(Vec<Check>),
-    Compared(Option<Arc<Compared>>),
-    /// The controller's settings, where they can be known.
+    PlanComparison(Option<Arc<PlanComparison>>),
+    /// The settings of the controller, if known.
     Settings(Option<Arc<Settings>>),
-    /// A command has ended that was run on the person's behalf.
-    Ran(Arc<Ran>),
-    /// The cluster's objects changed.
+    /// A git command that was run for the user ended.
+    CommandRan(Arc<CommandRecord>),
+    /// Objects of the cluster changed.
     Watch(Box<WorldDelta>),
     Progress(RunId, Box<Progress>),
-    /// Runs that have ended, from the ledger.
-    Earlier(Vec<FinishedRun>),
-    /// A run that only the ledger remembers.
-    Remembered(Box<Run>),
+    /// Finished runs, from the ledger.
+    FinishedRuns(Vec<FinishedRun>),
+    /// A run that is only in the ledger.
+    ArchivedRun(Box<Run>),
 }
 
 impl World {
-    /// Label of the runs of this repository; `None` until the repository is read, and where it has no remote.
+    /// Returns the label of this repository's runs; `None` until the repository is read, and if it has no remote.
     pub fn repository_label(&self) -> Option<&str> {
         self.repository.get()?.label.as_deref()
     }
 
-    /// Takes a change in.
+    /// Applies a change.
     pub fn apply(&mut self, delta: Delta) {
         match delta {
             Delta::Cluster(target) => self.cluster = Cluster::Connected(target),
@@ -240,11 +240,11 @@ impl World {
                 self.checks.lines = lines;
                 self.checks.running = false;
             }
-            Delta::Ran(command) => {
+            Delta::CommandRan(command) => {
                 self.commands.push_front(command);
                 self.commands.truncate(COMMANDS);
             }
-            Delta::Compared(compared) => self.checks.comparison = compared,
+            Delta::PlanComparison(compared) => self.checks.comparison = compared,
             Delta::Settings(settings) => self.settings = settings,
             Delta::Watch(delta) => self.watched(*delta),
             Delta::Progress(id, progress) => {
@@ -252,8 +252,8 @@ impl World {
                     entry.progress = *progress;
                 }
             }
-            Delta::Earlier(earlier) => self.earlier = Arc::new(earlier),
-            Delta::Remembered(run) => {
+            Delta::FinishedRuns(runs) => self.finished_runs = Arc::new(runs),
+            Delta::ArchivedRun(run) => {
                 let id = run.uid().to_owned();
                 let entry = self.runs.by_id.entry(id);
                 entry.or_insert_with(|| Entry {
@@ -267,7 +267,7 @@ impl World {
     fn watched(&mut self, delta: WorldDelta) {
         match delta {
             WorldDelta::Listed(kind, objects) => {
-                let kept: HashSet<&str> = objects.iter().map(Object::uid).collect();
+                let listed: HashSet<&str> = objects.iter().map(Object::uid).collect();
                 match kind {
                     Kind::DocsRun | Kind::CodeRun => {
                         let run_kind = if kind == Kind::DocsRun {
@@ -279,23 +279,26 @@ impl World {
                         self.runs.by_id.retain(|id, entry| {
                             entry.removed
                                 || entry.run.kind != run_kind
-                                || kept.contains(id.as_str())
+                                || listed.contains(id.as_str())
                         });
                     }
-                    Kind::Job => self.owned.jobs.retain(|id, _| kept.contains(id.as_str())),
-                    Kind::Pod => self.owned.pods.retain(|id, _| kept.contains(id.as_str())),
-                    Kind::Event => self.owned.events.retain(|id, _| kept.contains(id.as_str())),
+                    Kind::Job => self.owned.jobs.retain(|id, _| listed.contains(id.as_str())),
+                    Kind::Pod => self.owned.pods.retain(|id, _| listed.contains(id.as_str())),
+                    Kind::Event => self
+                        .owned
+                        .events
+                        .retain(|id, _| listed.contains(id.as_str())),
                 }
                 for object in objects {
                     self.put(object);
                 }
-                self.find_troubles();
+                self.update_troubles();
             }
             WorldDelta::Applied(object) => {
                 let pod = object.kind() == Kind::Pod;
                 self.put(object);
                 if pod {
-                    self.find_troubles();
+                    self.update_troubles();
                 }
             }
             WorldDelta::Deleted { kind, uid, .. } => match kind {
@@ -307,7 +310,7 @@ impl World {
                 }
                 Kind::Pod => {
                     self.owned.pods.remove(&uid);
-                    self.find_troubles();
+                    self.update_troubles();
                 }
                 Kind::Event => {
                     self.owned.events.remove(&uid);
@@ -339,13 +342,13 @@ impl World {
             Object::Event(event) => {
                 self.owned.events.insert(uid, event);
             }
-            // Said by the stream's log; nothing here can show it.
+            // Already logged by the watch; there is nothing to show.
             Object::Unreadable { .. } => {}
         }
     }
 
-    /// Looks again why nothing moves, in every run.
-    fn find_troubles(&mut self) {
+    /// Updates why the pods of each run wait.
+    fn update_troubles(&mut self) {
         let mut troubles = self.owned.troubles();
         for (id, entry) in &mut self.runs.by_id {
             entry.trouble = troubles.remove(id);
@@ -373,9 +376,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_takes_the_place_of_the_old_one_and_keeps_what_the_ledger_remembers() {
+    fn list_replaces_runs_but_keeps_archived_ones() {
         let mut world = World::default();
-        world.apply(Delta::Remembered(run("old")));
+        world.apply(Delta::ArchivedRun(run("old")));
         world.apply(listed(&["a", "b"]));
         world.apply(Delta::Progress(
             "b".into(),
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_shown_until_the_watch_stands_again_and_nothing_is_forgotten() {
+    fn outage_keeps_objects_until_reconnect() {
         let mut world = World::default();
         world.apply(Delta::Cluster(Target::default()));
         world.apply(listed(&["a"]));
@@ -409,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_breaks_leaves_its_last_good_version_on_screen() {
+    fn broken_plan_keeps_last_good_version() {
         let mut world = World::default();
         world.apply(Delta::Plan(Ok(Arc::new(Plan::default()))));
         world.apply(Delta::Plan(Err(PlanError::from("there is no tasks.json"))));

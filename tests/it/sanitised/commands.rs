@@ -1,4 +1,4 @@
-//! The command line: hostile words in a plan, in runs on a cluster and in the ledger, every command on a terminal.
+//! Hostile text in the plan, in runs and in the ledger, with every command on a terminal.
 
 use std::{
     fs::{self, File},
@@ -24,8 +24,8 @@ use flightdeck_core::{
 };
 use flightdeck_host::ledger::Ledger;
 
-/// Every command, with the lines of arguments it is tried with; `!` before those that show words of others. A command without any
-/// has no output of its own on a terminal.
+/// All commands, with the arguments to run them with. `!` marks those whose output contains untrusted text. Commands
+/// without output of their own have none.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("agent", &[]),
     (
@@ -133,15 +133,15 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Every command that can be typed, by its words.
-fn typed(command: &clap::Command, before: &str, all: &mut Vec<String>) {
+/// Collects all leaf commands.
+fn leaf_commands(command: &clap::Command, before: &str, all: &mut Vec<String>) {
     for below in command
         .get_subcommands()
         .filter(|below| below.get_name() != "help")
     {
         let words = format!("{before} {}", below.get_name()).trim().to_owned();
         if below.has_subcommands() {
-            typed(below, &words, all);
+            leaf_commands(below, &words, all);
         } else {
             all.push(words);
         }
@@ -149,29 +149,29 @@ fn typed(command: &clap::Command, before: &str, all: &mut Vec<String>) {
 }
 
 #[test]
-fn each_command_has_its_place_here() {
+fn covers_every_command() {
     let mut all = Vec::new();
-    typed(&Cli::command(), "", &mut all);
+    leaf_commands(&Cli::command(), "", &mut all);
     all.sort();
     let known: Vec<&str> = COMMANDS.iter().map(|(command, _)| *command).collect();
     assert_eq!(all, known);
 }
 
-/// A project, a cluster and a ledger full of hostile words.
-struct Place {
+/// A project, a cluster and a ledger full of hostile text.
+struct Fixture {
     directory: tempfile::TempDir,
     nasty: String,
 }
 
-impl Place {
+impl Fixture {
     fn new(nasty: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let place = Self {
+        let fixture = Self {
             directory,
-            // An argument ends at a zero.
+            // Arguments cannot contain NUL.
             nasty: nasty.replace('\0', ""),
         };
-        let project = place.project();
+        let project = fixture.project();
         sample_project(&project);
         let tasks = project.join(".taskmaster/tasks/tasks.json");
         let sample = include_str!("../../../src/demo/sample/tasks.json");
@@ -179,9 +179,9 @@ impl Place {
         poison(&mut plan, "", nasty);
         plan[format!("tag{nasty}")] = json!({ "tasks": [] });
         fs::write(tasks, plan.to_string()).unwrap();
-        git(&project, &["commit", "-q", "-a", "-m", &place.nasty]);
-        place.remember();
-        place
+        git(&project, &["commit", "-q", "-a", "-m", &fixture.nasty]);
+        fixture.archive_run();
+        fixture
     }
 
     fn home(&self) -> PathBuf {
@@ -192,12 +192,12 @@ impl Place {
         self.directory.path().join("project")
     }
 
-    /// A run that only the ledger knows.
+    /// The name of a run that is only in the ledger.
     fn gone(&self) -> String {
         format!("docs-{}", self.nasty)
     }
 
-    fn remember(&self) {
+    fn archive_run(&self) {
         let ledger = Ledger::open(self.home().join("state/ledger")).unwrap();
         let mut run = self.run();
         run.kind = RunKind::Docs;
@@ -219,7 +219,7 @@ impl Place {
         crate::runs_logs::spool(&ledger, "gone", &lines);
     }
 
-    /// A run with hostile words wherever the cluster takes any.
+    /// A run with hostile text in every field that accepts it.
     fn run(&self) -> Run {
         let nasty = || Some(format!("it says {} and more", self.nasty));
         let spec: CodeRunSpec = serde_json::from_value(json!({
@@ -260,8 +260,8 @@ impl Place {
         run
     }
 
-    /// Makes the run on the embedded cluster.
-    async fn make(&self) {
+    /// Creates the run on the embedded cluster.
+    async fn create_run(&self) {
         let path = self
             .command(&["embedded", "kubeconfig", "--path"])
             .stderr(Stdio::inherit())
@@ -301,8 +301,8 @@ impl Place {
         command
     }
 
-    /// What a command prints when a person looks at it: all its output goes to a terminal, in no colour.
-    fn on_a_terminal(&self, words: &[&str]) -> String {
+    /// Returns the output of a command on a pseudo-terminal, without colour.
+    fn run_on_pty(&self, words: &[&str]) -> String {
         let pty = nix::pty::openpty(None, None).unwrap();
         let mut child = self
             .command(words)
@@ -313,7 +313,7 @@ impl Place {
         let mut printed = Vec::new();
         let mut piece = [0; 4096];
         let mut screen = File::from(pty.master);
-        // The end of the last writer is an error here, not an end.
+        // When the last writer exits, reading fails instead of returning 0.
         while let Ok(length @ 1..) = screen.read(&mut piece) {
             printed.extend_from_slice(&piece[..length]);
         }
@@ -322,15 +322,15 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Fixture {
     fn drop(&mut self) {
         drop(self.command(&["embedded", "stop"]).output());
     }
 }
 
-/// Puts hostile words into every text of a plan or a stream that is shown.
+/// Appends hostile text to all fields of a plan or a stream that are not parsed.
 fn poison(value: &mut Value, key: &str, nasty: &str) {
-    const LOOKED_AT: [&str; 9] = [
+    const PARSED: [&str; 9] = [
         "id",
         "type",
         "subtype",
@@ -346,32 +346,32 @@ fn poison(value: &mut Value, key: &str, nasty: &str) {
             .iter_mut()
             .for_each(|(key, value)| poison(value, key, nasty)),
         Value::Array(items) => items.iter_mut().for_each(|item| poison(item, key, nasty)),
-        Value::String(text) if !LOOKED_AT.contains(&key) => text.push_str(nasty),
+        Value::String(text) if !PARSED.contains(&key) => text.push_str(nasty),
         _ => {}
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_command_sends_a_terminal_what_others_wrote_for_it() {
-    let place = Place::new(&FAMILIES.concat());
-    place.make().await;
+async fn no_command_emits_escape_sequences() {
+    let fixture = Fixture::new(&FAMILIES.concat());
+    fixture.create_run().await;
     let mut wrong = Vec::new();
     for (command, lines) in COMMANDS {
         for line in *lines {
             let (shows, line) = line
                 .strip_prefix('!')
                 .map_or((false, *line), |line| (true, line));
-            let gone = place.gone();
+            let gone = fixture.gone();
             let words = command
                 .split(' ')
                 .chain(line.split_whitespace())
                 .map(|word| match word {
-                    "NASTY" => place.nasty.as_str(),
+                    "NASTY" => fixture.nasty.as_str(),
                     "GONE" => gone.as_str(),
                     word => word,
                 });
             let words: Vec<&str> = words.collect();
-            let printed = place.on_a_terminal(&words);
+            let printed = fixture.run_on_pty(&words);
             let harmful = |c: &char| is_harmful(*c) && !matches!(c, '\r' | '\n');
             let found: Vec<char> = printed.chars().filter(harmful).collect();
             let seen =

@@ -1,4 +1,4 @@
-//! The console: hostile words at every place it is told them, on every screen.
+//! Hostile text in every input of the console, on every screen.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
@@ -10,14 +10,14 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::{FAMILIES, cases, hostile, is_harmful};
 use crate::scenes;
 use flightdeck_console::{
-    effect::{Effect, FixFailure, Outcome},
+    detail_io::{DetailResponse, LineSource, LogItem},
+    effect::{Effect, FixFailure, Outcome, TerminalEffect},
     harness::Harness,
     model::PanelId,
     msg::Msg,
-    panels::detail::{Item, News, Source},
     terminal::Notifier,
     theme::Theme,
-    world::{Compared, Delta, PlanError, Progress, Target},
+    world::{Delta, PlanComparison, PlanError, Progress, Target},
 };
 use flightdeck_core::{
     runs::{
@@ -40,10 +40,10 @@ use flightdeck_verbs::{CleanReport, Deleted};
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
 
-/// The hostile words of a place, by its name.
+/// Returns the hostile text for an input, by the name of the input.
 type Words<'w> = &'w dyn Fn(&str) -> String;
 
-/// Fields of a scene that hold words from outside.
+/// Fields of a scene that hold untrusted text.
 const FIELDS: &[&str] = &[
     "base",
     "branch",
@@ -64,16 +64,16 @@ const FIELDS: &[&str] = &[
     "title",
 ];
 
-/// Puts hostile words into every text of a scene that comes from outside.
+/// Inserts hostile text into all untrusted fields of a scene.
 fn poison(value: &mut Value, key: &str, words: Words<'_>) {
     match value {
         Value::Object(fields) => {
             for (own, value) in fields {
-                // A stream is read from a file of that name.
+                // The name of a file that holds the stream.
                 if own == "stream" {
                     continue;
                 }
-                // Of these the keys are names of files.
+                // The keys of these are file names.
                 let key = if matches!(key, "documents" | "changed") {
                     key
                 } else {
@@ -88,7 +88,7 @@ fn poison(value: &mut Value, key: &str, words: Words<'_>) {
             }
         }
         Value::String(text) if matches!(key, "lines" | "commands" | "fix") => {
-            // In a form of several lines a line break would end the line.
+            // The value is a list of lines.
             let nasty = words(key).replace(['\n', '\r'], " ");
             *text = text
                 .lines()
@@ -103,7 +103,7 @@ fn poison(value: &mut Value, key: &str, words: Words<'_>) {
     }
 }
 
-/// A scene with hostile words at every place of it.
+/// Plays a scene with hostile text in all untrusted fields.
 fn poisoned(name: &str, (width, height): (u16, u16), words: Words<'_>) -> Harness {
     scenes::played(name, width, height, |scene| {
         let sample = include_str!("../../../src/demo/sample/tasks.json");
@@ -120,7 +120,7 @@ fn poisoned(name: &str, (width, height): (u16, u16), words: Words<'_>) -> Harnes
     })
 }
 
-/// Words of an agent's stream that are not looked at, but shown.
+/// Inserts hostile text into the fields of a stream event, except those that are parsed.
 fn poison_event(value: &mut Value, key: &str, words: Words<'_>) {
     match value {
         Value::Object(fields) => {
@@ -155,7 +155,7 @@ fn poison_event(value: &mut Value, key: &str, words: Words<'_>) {
     }
 }
 
-/// Lines of an agent, each of the kinds there are, and lines that are none of its.
+/// Stream events of every kind, and a line that is no event.
 fn stream(words: Words<'_>) -> Vec<String> {
     let mut lines = vec![words("shell line").replace(['\n', '\r'], " ")];
     for name in ["session", "sub-agents", "trouble"] {
@@ -174,12 +174,12 @@ fn stream(words: Words<'_>) -> Vec<String> {
     lines
 }
 
-/// What is told of the selected run. Whoever adds a kind of news puts its words here.
-fn news(run: &str, console: &Harness, words: Words<'_>) -> Vec<News> {
+/// Responses about the selected run. Add new kinds here, with hostile text.
+fn responses(run: &str, console: &Harness, words: Words<'_>) -> Vec<DetailResponse> {
     let id = || run.to_owned();
-    let item = |text: String, container: String| Item {
+    let item = |text: String, container: String| LogItem {
         at: console.model.now,
-        source: Some(Source {
+        source: Some(LineSource {
             stage: Stage::Agent,
             version: 1,
             attempt: 1,
@@ -190,7 +190,7 @@ fn news(run: &str, console: &Harness, words: Words<'_>) -> Vec<News> {
     };
     let log = vec![
         item(words("log line"), format!("agent{}", words("container"))),
-        Item {
+        LogItem {
             source: None,
             ..item(words("remark in a log"), String::new())
         },
@@ -204,29 +204,29 @@ fn news(run: &str, console: &Harness, words: Words<'_>) -> Vec<News> {
         ("task.md".into(), words("file")),
     ]);
     let all = vec![
-        News::Files(id(), Ok(files)),
-        News::Files(id(), Err(words("files, refused"))),
-        News::Log(id(), log),
-        News::Diff(id(), Ok(diff)),
-        News::Diff(id(), Err(words("diff, refused"))),
-        News::PullRequest(id(), Ok(Box::new(pull_request(words)))),
-        News::PullRequest(id(), Err(words("pull request, refused"))),
-        News::LogBegins(id()),
-        News::LogEnded(id(), Some(words("end of a log"))),
+        DetailResponse::Files(id(), Ok(files)),
+        DetailResponse::Files(id(), Err(words("files, refused"))),
+        DetailResponse::Log(id(), log),
+        DetailResponse::Diff(id(), Ok(diff)),
+        DetailResponse::Diff(id(), Err(words("diff, refused"))),
+        DetailResponse::PullRequest(id(), Ok(Box::new(pull_request(words)))),
+        DetailResponse::PullRequest(id(), Err(words("pull request, refused"))),
+        DetailResponse::LogRestarted(id()),
+        DetailResponse::LogEnded(id(), Some(words("end of a log"))),
     ];
     for one in &all {
         match one {
-            News::Files(..)
-            | News::Log(..)
-            | News::LogEnded(..)
-            | News::Diff(..)
-            | News::PullRequest(..)
-            // Told of tasks: in the scenes.
-            | News::Documents(..)
-            // No words of others.
-            | News::LogBegins(_)
-            | News::LookOn
-            | News::Searched(..) => {}
+            DetailResponse::Files(..)
+            | DetailResponse::Log(..)
+            | DetailResponse::LogEnded(..)
+            | DetailResponse::Diff(..)
+            | DetailResponse::PullRequest(..)
+            // In the scenes.
+            | DetailResponse::Documents(..)
+            // No untrusted text.
+            | DetailResponse::LogRestarted(_)
+            | DetailResponse::ContinueSearch
+            | DetailResponse::BackgroundDone(..) => {}
         }
     }
     all
@@ -258,7 +258,7 @@ fn pull_request(words: Words<'_>) -> PullRequestStatus {
     }
 }
 
-/// What the console hears of the outside. Whoever adds a kind of delta puts its words here.
+/// Deltas of the world. Add new kinds here, with hostile text.
 fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
     let now = console.model.now;
     let signals = Signals {
@@ -311,9 +311,9 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
     let mut all = Vec::from(all);
     if let Some(plan) = console.model.world.plan.get() {
         let comparison = tasks::compare(&plan.file.tags[0], &tasks::Tag::default());
-        all.push(Delta::Compared(Some(
-            Compared {
-                place: words("place of the remote plan"),
+        all.push(Delta::PlanComparison(Some(
+            PlanComparison {
+                remote_branch: words("remote branch of the plan"),
                 comparison,
             }
             .into(),
@@ -333,14 +333,14 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
         Delta::Repository(Err(words("why there is no repository"))),
         Delta::Plan(Err(PlanError {
             message: words("why there is no plan"),
-            place: Some((words("place of the plan").into(), 1, 1)),
+            position: Some((words("path of the plan").into(), 1, 1)),
         })),
         Delta::Unreachable(words("why there is no cluster"), now),
     ]);
     for one in &all {
         match one {
             Delta::Progress(..)
-            | Delta::Compared(_)
+            | Delta::PlanComparison(_)
             | Delta::Watch(_)
             | Delta::Cluster(_)
             | Delta::Repository(_)
@@ -348,24 +348,24 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
             | Delta::Unreachable(..)
             // In the scenes.
             | Delta::Checks(_)
-            | Delta::Ran(_)
-            // A run like those of the scenes.
-            | Delta::Remembered(_)
-            // Shown in files alone, as those of a run are.
+            | Delta::CommandRan(_)
+            // Shown like the runs of the scenes.
+            | Delta::ArchivedRun(_)
+            // Only shown in rendered files, like those of a run.
             | Delta::Settings(_)
-            // No words of others.
+            // No untrusted text.
             | Delta::Connecting
             | Delta::Checking
-            | Delta::Earlier(_) => {}
+            | Delta::FinishedRuns(_) => {}
         }
     }
     all
 }
 
-/// How what was asked for may end. Whoever adds a kind of outcome puts its words here.
+/// Outcomes of effects. Add new kinds here, with hostile text.
 fn outcomes(words: Words<'_>) -> Vec<Outcome> {
-    let said = |text| {
-        Outcome::FixSaid(FixProgress::Said(Line {
+    let output = |text| {
+        Outcome::FixProgress(FixProgress::Said(Line {
             text,
             overwritten: false,
         }))
@@ -412,22 +412,22 @@ fn outcomes(words: Words<'_>) -> Vec<Outcome> {
         Outcome::Launched(words("launched")),
         Outcome::Stopped(words("stopped")),
         Outcome::Retried(words("retried")),
-        Outcome::ContextAdded(words("told more")),
+        Outcome::ContextAdded(words("context added")),
         Outcome::Deleted(words("deleted")),
         Outcome::Copied(words("copied")),
         Outcome::Saved(PathBuf::from(words("saved"))),
-        Outcome::Refused(words("refused")),
-        Outcome::Cleaning(words("cleaning")),
-        Outcome::Noted(words("noted")),
+        Outcome::CleanupDeleting(words("cleaning")),
+        Outcome::Warning(words("noted")),
         Outcome::Failed(words("failed")),
+        Outcome::Merged(Ok(words("merged"))),
         Outcome::Merged(Err(words("merge, refused"))),
         Outcome::MergePlanned(Err(words("merge plan, refused"))),
         Outcome::MergePlanned(Ok(Box::new(plan))),
         Outcome::StatusSet(vec![change]),
-        Outcome::Cleaned(report),
-        Outcome::FixSaid(FixProgress::Begins(words("command of a fix"))),
-        said(words("output of a fix")),
-        Outcome::Fixed(Err(FixFailure {
+        Outcome::CleanupFinished(report),
+        Outcome::FixProgress(FixProgress::Begins(words("command of a fix"))),
+        output(words("output of a fix")),
+        Outcome::FixFinished(Err(FixFailure {
             why: words("why a fix failed"),
             offers: Some(Fix::Switch),
         })),
@@ -441,58 +441,57 @@ fn outcomes(words: Words<'_>) -> Vec<Outcome> {
             | Outcome::Deleted(_)
             | Outcome::Copied(_)
             | Outcome::Saved(_)
-            | Outcome::Refused(_)
-            | Outcome::Cleaning(_)
-            | Outcome::Noted(_)
+            | Outcome::CleanupDeleting(_)
+            | Outcome::Warning(_)
             | Outcome::Failed(_)
             | Outcome::Merged(_)
             | Outcome::MergePlanned(_)
             | Outcome::StatusSet(_)
-            | Outcome::Cleaned(_)
-            | Outcome::FixSaid(_)
-            | Outcome::Fixed(_)
-            // Made by a repository alone: its commands and commits come as those of a merge.
+            | Outcome::CleanupFinished(_)
+            | Outcome::FixProgress(_)
+            | Outcome::FixFinished(_)
+            // Needs a repository. Its commands and commits are shown like those of a merge.
             | Outcome::FixPlanned(_)
-            // No words.
-            | Outcome::RemoteDue
-            | Outcome::DeskChanged => {}
+            // No text.
+            | Outcome::RemotePollDue
+            | Outcome::LocalChanged => {}
         }
     }
     all
 }
 
-/// Why a terminal would not show what the buffer says, if so.
-fn wrong(console: &Harness, buffer: &Buffer) -> Option<String> {
-    let mut said = String::new();
+/// Returns where a terminal would show something else than the buffer.
+fn display_errors(console: &Harness, buffer: &Buffer) -> Option<String> {
+    let mut errors = String::new();
     for y in 0..buffer.area.height {
         let mut x = 0;
         while x < buffer.area.width {
             let symbol = buffer[(x, y)].symbol();
             let width = symbol.width();
-            // A terminal adds up the characters, each by itself.
+            // A terminal adds up the widths of the characters.
             let columns: usize = symbol.chars().map(|c| c.width().unwrap_or(0)).sum();
             let marks = symbol.chars().filter(|c| c.width() == Some(0)).count();
             if symbol.chars().any(is_harmful) {
-                let _ = writeln!(said, "{symbol:?} at {x},{y} is harmful");
+                let _ = writeln!(errors, "{symbol:?} at {x},{y} is harmful");
             } else if columns != width.max(1)
                 || usize::from(x) + width > usize::from(buffer.area.width)
             {
                 let _ = writeln!(
-                    said,
+                    errors,
                     "{symbol:?} at {x},{y} is {columns} columns wide, not {width}"
                 );
             } else if marks > 8 {
-                let _ = writeln!(said, "{symbol:?} at {x},{y} is a flood of marks");
+                let _ = writeln!(errors, "{symbol:?} at {x},{y} has too many combining marks");
             }
             x += width.max(1) as u16;
         }
     }
-    broken_frame(console, buffer, &mut said);
-    (!said.is_empty()).then_some(said)
+    frame_errors(console, buffer, &mut errors);
+    (!errors.is_empty()).then_some(errors)
 }
 
-/// Where a line of a panel's frame does not stand where it should. What lies over the panels hides them.
-fn broken_frame(console: &Harness, buffer: &Buffer, said: &mut String) {
+/// Adds where the frame of a panel is broken. Not checked under overlays, which hide it.
+fn frame_errors(console: &Harness, buffer: &Buffer, errors: &mut String) {
     let model = &console.model;
     let Some(areas) = model.areas().filter(|_| model.overlays.is_empty()) else {
         return;
@@ -508,148 +507,145 @@ fn broken_frame(console: &Harness, buffer: &Buffer, said: &mut String) {
             for x in [area.outer.left(), area.outer.right() - 1] {
                 let symbol = buffer[(x, y)].symbol();
                 if symbol != "│" {
-                    let _ = writeln!(
-                        said,
-                        "{symbol:?} at {x},{y}, where the frame of {panel:?} is"
-                    );
+                    let _ = writeln!(errors, "{symbol:?} at {x},{y} in the frame of {panel:?}");
                 }
             }
         }
     }
 }
 
-/// What is looked at, and what was seen.
-struct Look<'l> {
+/// Checks screens with hostile text.
+struct Checker<'l> {
     words: Words<'l>,
     theme: Theme,
-    /// Text of every screen that was looked at goes through here.
+    /// Called with the text of every screen.
     seen: &'l dyn Fn(&str),
 }
 
-impl Look<'_> {
-    /// Draws what is there, and takes what a person is told outside.
-    fn at(&self, console: &mut Harness, when: &str) -> Result<(), String> {
+impl Checker<'_> {
+    /// Checks the screen and the notifications.
+    fn check(&self, console: &mut Harness, when: &str) -> Result<(), String> {
         let buffer = console.buffer(&self.theme);
         (self.seen)(&flightdeck_console::harness::text_of(&buffer));
-        if let Some(why) = wrong(console, &buffer) {
+        if let Some(why) = display_errors(console, &buffer) {
             return Err(format!("{when}:\n{why}"));
         }
         for effect in console.effects() {
-            if let Effect::Notify(notice) = effect {
-                (self.seen)(&told_outside(&notice)?);
+            if let Effect::Terminal(TerminalEffect::Notify(notice)) = effect {
+                (self.seen)(&notification_text(&notice)?);
             }
         }
         Ok(())
     }
 
-    fn everywhere(&self, size: (u16, u16)) -> Result<(), String> {
+    fn check_everything(&self, size: (u16, u16)) -> Result<(), String> {
         for name in scenes::names() {
             let mut console = poisoned(&name, size, self.words);
-            self.at(&mut console, &name)?;
+            self.check(&mut console, &name)?;
         }
         for scene in ["run-under-way", "branch-diff"] {
-            self.tell(scene, size)?;
+            self.check_responses(scene, size)?;
         }
-        self.answer(size)?;
+        self.check_outcomes(size)?;
         for scene in ["run-under-way", "check"] {
             let console = poisoned(scene, size, self.words);
-            self.hear(console, scene)?;
+            self.check_deltas(console, scene)?;
         }
-        self.hear(Harness::new(size.0, size.1), "an empty console")?;
-        self.steps(size)
+        self.check_deltas(Harness::new(size.0, size.1), "an empty console")?;
+        self.check_timeline(size)
     }
 
-    /// Tells a console all of its run, and looks at every tab after each.
-    fn tell(&self, scene: &str, size: (u16, u16)) -> Result<(), String> {
+    /// Sends all responses, and checks every tab after each.
+    fn check_responses(&self, scene: &str, size: (u16, u16)) -> Result<(), String> {
         let mut console = poisoned(scene, size, self.words);
         let run = console.model.detail.run().cloned();
         let run = run.ok_or(format!("{scene} shows no run"))?;
-        for news in news(&run, &console, self.words) {
-            let when = format!("{scene}, told {news:?}");
-            console.send(Msg::Detail(news));
+        for response in responses(&run, &console, self.words) {
+            let when = format!("{scene}, after {response:?}");
+            console.send(Msg::Detail(response));
             for _ in 0..console.model.detail.tabs().len() {
-                self.at(&mut console, &when)?;
+                self.check(&mut console, &when)?;
                 console.press("]");
             }
         }
         Ok(())
     }
 
-    /// Answers what a person may have asked for, with the window open where there is one.
-    fn answer(&self, size: (u16, u16)) -> Result<(), String> {
+    /// Sends all outcomes, with their dialog open.
+    fn check_outcomes(&self, size: (u16, u16)) -> Result<(), String> {
         for outcome in outcomes(self.words) {
             let mut console = poisoned("branch-diff", size, self.words);
             match outcome {
                 Outcome::MergePlanned(_) | Outcome::Merged(_) => drop(console.press("4 M")),
-                Outcome::Cleaned(_) => drop(console.press("2 X")),
+                Outcome::CleanupFinished(_) => drop(console.press("2 X")),
                 _ => {}
             }
-            let when = format!("told {outcome:?}");
+            let when = format!("after {outcome:?}");
             console.send(Msg::Done(outcome));
-            self.at(&mut console, &when)?;
+            self.check(&mut console, &when)?;
         }
         Ok(())
     }
 
-    /// Lets a console that nobody looks at hear all it can hear, and looks at its panels after each.
-    fn hear(&self, mut console: Harness, name: &str) -> Result<(), String> {
+    /// Applies all deltas to an unfocused console, and checks its panels after each.
+    fn check_deltas(&self, mut console: Harness, name: &str) -> Result<(), String> {
         console.send(Msg::Focus(false));
         let run = console.model.detail.run().cloned().unwrap_or_default();
         for delta in deltas(&run, &console, self.words) {
-            let when = format!("{name}, told {delta:?}");
+            let when = format!("{name}, after {delta:?}");
             console.world([delta]);
-            self.at(&mut console, &when)?;
+            self.check(&mut console, &when)?;
             for keys in ["1", "2", "F", "esc"] {
                 console.press(keys);
-                self.at(&mut console, &when)?;
+                self.check(&mut console, &when)?;
             }
         }
         Ok(())
     }
 
-    /// Opens every step of a timeline, and looks at each.
-    fn steps(&self, size: (u16, u16)) -> Result<(), String> {
+    /// Checks every step of a timeline, unfolded, and the same lines in the log.
+    fn check_timeline(&self, size: (u16, u16)) -> Result<(), String> {
         let mut console = poisoned("timeline", size, self.words);
         let run = console.model.detail.run().cloned().unwrap();
-        console.send(Msg::Detail(News::LogBegins(run.clone())));
-        let source = Source {
+        console.send(Msg::Detail(DetailResponse::LogRestarted(run.clone())));
+        let source = LineSource {
             stage: Stage::Agent,
             version: 1,
             attempt: 1,
             container: "agent".into(),
         };
-        let items = stream(self.words).into_iter().map(|text| Item {
+        let items = stream(self.words).into_iter().map(|text| LogItem {
             at: console.model.now,
             source: Some(source.clone()),
             text,
             raw: None,
         });
-        let items: Vec<Item> = items.collect();
-        console.send(Msg::Detail(News::Log(run, items)));
+        let items: Vec<LogItem> = items.collect();
+        console.send(Msg::Detail(DetailResponse::Log(run, items)));
         console.press("4 z x G");
         for _ in 0..90 {
             console.press("enter");
-            self.at(&mut console, "the steps of an agent")?;
+            self.check(&mut console, "the timeline")?;
             console.press("enter k");
         }
-        // The same as lines of the log.
+        // The log.
         console.press("[ g");
         for _ in 0..8 {
-            self.at(&mut console, "the lines of an agent")?;
+            self.check(&mut console, "the log")?;
             console.press("pagedown");
         }
         console.press("J g");
-        self.at(&mut console, "the lines of an agent as they came")
+        self.check(&mut console, "the raw log")
     }
 }
 
-/// What a terminal is sent when nobody looks, less the sequences that are ours.
-fn told_outside(notice: &flightdeck_console::effect::Notice) -> Result<String, String> {
+/// Returns the text of a notification, without our own escape sequences.
+fn notification_text(notice: &flightdeck_console::effect::Notice) -> Result<String, String> {
     let mut words = String::new();
     for setting in ["osc9", "osc777", "bell"] {
         let mut out = Vec::new();
         let mut notifier = Notifier::new(setting, |_| None).unwrap();
-        notifier.say(notice, &mut out).unwrap();
+        notifier.notify(notice, &mut out).unwrap();
         let sent = String::from_utf8(out).unwrap();
         let (ours, texts) = match setting {
             "osc9" => ("\u{1b}]9;", 1),
@@ -660,97 +656,86 @@ fn told_outside(notice: &flightdeck_console::effect::Notice) -> Result<String, S
             .strip_prefix("\u{1b}[22;2t\u{1b}]2;")
             .and_then(|rest| rest.strip_suffix('\u{7}'))
             .and_then(|rest| rest.strip_suffix("\u{1b}\\"))
-            .ok_or(format!("another sequence: {sent:?}"))?;
+            .ok_or(format!("unexpected sequence: {sent:?}"))?;
         let rest = rest
             .replacen("\u{1b}\\", "", usize::from(texts > 0))
             .replacen(ours, "", 1);
         if rest.chars().any(is_harmful) || rest.matches(';').count() != texts.max(1) - 1 {
-            return Err(format!("a terminal is sent {sent:?}"));
+            return Err(format!("sent to the terminal: {sent:?}"));
         }
         words += &rest;
     }
     Ok(words)
 }
 
-fn look_everywhere(nasty: &str, size: (u16, u16)) -> Result<(), String> {
+fn check_text(nasty: &str, size: (u16, u16)) -> Result<(), String> {
     let shown = RefCell::new(0);
-    let look = Look {
+    let checker = Checker {
         words: &|_| nasty.to_owned(),
         theme: Theme::shipped("dark"),
         seen: &|_| *shown.borrow_mut() += 1,
     };
-    look.everywhere(size)
+    checker
+        .check_everything(size)
         .map_err(|why| format!("given {nasty:?}, {why}"))
 }
 
 #[test]
-fn every_family_of_escapes_is_obeyed_on_no_screen() {
-    look_everywhere(&FAMILIES.concat(), (80, 24)).unwrap_or_else(|why| panic!("{why}"));
+fn no_screen_emits_escape_sequences() {
+    check_text(&FAMILIES.concat(), (80, 24)).unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// Places of which no screen shows the words, with why.
+/// Inputs that no screen shows, and why.
 const UNSEEN: &[(&str, &str)] = &[
-    (
-        "changed",
-        "a file that the run has otherwise is marked by a sign",
-    ),
+    ("changed", "a file that differs is only marked"),
     (
         "cleaning",
-        "what is being deleted is listed in the window of the clean-up, which has the runs' names",
+        "shown only while the cleanup dialog is deleting",
     ),
     (
         "files, refused",
-        "the preview goes on with what would be rendered",
+        "the preview shows the rendered files instead",
     ),
     (
         "service",
-        "only the CodeRun's YAML and form have it, further down than the screen",
+        "only in the CodeRun's YAML and form, below the visible lines",
     ),
-    ("title of a changed task", "the task is named by its id"),
-    ("pull request url", "it is opened, not shown"),
     (
-        "pull request note",
-        "it is told where a pull request is made",
+        "title of a changed task",
+        "the toast names the task by its id",
     ),
+    ("pull request url", "opened, not shown"),
+    ("pull request note", "shown where a pull request is created"),
     ("commit to merge", "a merge counts its commits"),
     ("short commit", "a merge counts its commits"),
     (
         "subject of a commit",
-        "a merge counts its commits; a push, which lists them, is a scene",
+        "a merge counts its commits; the push that lists them is a scene",
     ),
     (
         "author of a commit",
-        "a merge counts its commits; a push, which lists them, is a scene",
+        "a merge counts its commits; the push that lists them is a scene",
     ),
     (
         "path of a change",
-        "a merge counts its files, and shows the text of the change",
+        "a merge counts its files and shows the diff",
     ),
+    ("path before", "a merge counts its files and shows the diff"),
+    ("removed object", "cleanup counts removed objects"),
+    ("model of a stream", "the stream reported it before"),
+    ("what it does", "not shown"),
+    ("tool at work", "shown for a silent run only"),
     (
-        "path before",
-        "a merge counts its files, and shows the text of the change",
+        "remote branch of the plan",
+        "the scene has its own comparison",
     ),
-    ("removed object", "a clean-up counts its leftovers"),
-    ("model of a stream", "the stream itself has named it before"),
-    ("what it does", "nothing shows it"),
-    (
-        "tool at work",
-        "a silent run names it, and none is silent here",
-    ),
-    (
-        "place of the remote plan",
-        "the check that shows it compares with its own",
-    ),
-    ("place of the plan", "only its name is shown"),
-    (
-        "why the watch broke",
-        "the header says that it is being made again",
-    ),
-    ("command of a fix", "its sheet is a scene"),
-    ("output of a fix", "its sheet is a scene"),
+    ("path of the plan", "only the file name is shown"),
+    ("why the watch broke", "the header shows that it reconnects"),
+    ("command of a fix", "the fix preview is a scene"),
+    ("output of a fix", "the fix preview is a scene"),
 ];
 
-/// Fields of an agent's stream that a person reads.
+/// Fields of a stream that are shown.
 const STREAM: [&str; 16] = [
     "text",
     "thinking",
@@ -771,14 +756,14 @@ const STREAM: [&str; 16] = [
 ];
 
 #[test]
-fn each_place_of_the_console_is_reached() {
+fn every_input_reaches_a_screen() {
     let letters = || ('a'..='z').chain('A'..='Z');
     let signs: Vec<String> = letters()
         .flat_map(|first| letters().map(move |second| format!("{first}{second}")))
         .collect();
     let known: RefCell<BTreeMap<String, String>> = RefCell::default();
     let missing: RefCell<BTreeMap<String, String>> = RefCell::default();
-    let look = Look {
+    let checker = Checker {
         words: &|place| {
             let mut known = known.borrow_mut();
             let next = known.len();
@@ -798,7 +783,8 @@ fn each_place_of_the_console_is_reached() {
             }
         },
     };
-    look.everywhere((140, 40))
+    checker
+        .check_everything((140, 40))
         .unwrap_or_else(|why| panic!("{why}"));
     let missing: Vec<String> = missing.into_inner().into_values().collect();
     let allowed: Vec<&str> = UNSEEN.iter().map(|(place, _)| *place).collect();
@@ -807,27 +793,27 @@ fn each_place_of_the_console_is_reached() {
         .iter()
         .filter(|place| !place.starts_with("stream ") && !allowed.contains(&place.as_str()))
         .collect();
-    assert!(unseen.is_empty(), "no screen shows {unseen:?}");
-    let seen: Vec<&&str> = allowed
+    assert!(unseen.is_empty(), "shown on no screen: {unseen:?}");
+    let shown: Vec<&&str> = allowed
         .iter()
         .filter(|place| !missing.contains(&(**place).to_owned()))
         .collect();
-    assert!(seen.is_empty(), "a screen shows {seen:?} now");
-    // Of a stream the names of fields are not ours: those that are shown were shown.
+    assert!(shown.is_empty(), "shown after all: {shown:?}");
+    // The names of stream fields come from fixtures: check only those that are shown.
     let fields = STREAM.map(|field| format!("stream {field}"));
     let unseen: Vec<&String> = fields
         .iter()
         .filter(|place| !all.contains_key(*place) || missing.contains(place))
         .collect();
-    assert!(unseen.is_empty(), "no screen shows {unseen:?}");
+    assert!(unseen.is_empty(), "shown on no screen: {unseen:?}");
 }
 
 proptest! {
     #![proptest_config(cases(1))]
 
     #[test]
-    fn whatever_is_sent_no_control_comes_out_and_widths_and_frames_hold(nasty in hostile(), wide: bool) {
-        if let Err(why) = look_everywhere(&nasty, SIZES[usize::from(wide)]) {
+    fn random_text_keeps_screens_intact(nasty in hostile(), wide: bool) {
+        if let Err(why) = check_text(&nasty, SIZES[usize::from(wide)]) {
             prop_assert!(false, "{}", why);
         }
     }

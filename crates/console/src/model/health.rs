@@ -1,5 +1,4 @@
-//! What is wrong with the runs under way: derived from the world and the clock, and never more often than something may
-//! have changed.
+//! Problems of active runs, derived from the world and the clock.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use jiff::Timestamp;
 use crate::world::{Entry, RunId, World};
 use flightdeck_core::runs::health::{self, Facts, Finding, PodState, Thresholds};
 
-/// What was found last.
+/// The current findings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     findings: BTreeMap<RunId, Vec<Finding>>,
@@ -16,15 +15,15 @@ pub struct Health {
 }
 
 impl Health {
-    /// Looks at every run again; gives what was not found the last time.
-    pub fn look(
+    /// Checks all active runs again. Returns the findings that are new.
+    pub fn refresh(
         &mut self,
         world: &World,
         thresholds: &Thresholds,
         now: Timestamp,
     ) -> Vec<(RunId, Finding)> {
         let pods = world.owned.pods_of_runs();
-        let mut news = Vec::new();
+        let mut new = Vec::new();
         let mut found = BTreeMap::new();
         self.due = None;
         for (id, entry) in world.runs.iter().filter(|(_, entry)| entry.active()) {
@@ -41,7 +40,7 @@ impl Health {
             let known = self.of(id);
             for finding in &findings {
                 if !known.iter().any(|known| known.detector == finding.detector) {
-                    news.push((id.clone(), finding.clone()));
+                    new.push((id.clone(), finding.clone()));
                 }
             }
             if !findings.is_empty() {
@@ -49,16 +48,16 @@ impl Health {
             }
         }
         self.findings = found;
-        news
+        new
     }
 
-    /// What is wrong with a run, the worst first.
+    /// The findings of a run, the most severe first.
     #[must_use]
     pub fn of(&self, run: &str) -> &[Finding] {
         self.findings.get(run).map_or(&[], Vec::as_slice)
     }
 
-    /// When to look again though nothing happens.
+    /// When to check again even if the world does not change.
     #[must_use]
     pub const fn due(&self) -> Option<Timestamp> {
         self.due

@@ -1,4 +1,4 @@
-//! What the repository's runs have cost today, each counted once.
+//! The cost of the repository's runs today.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,25 @@ use crate::{
     world::{FinishedRun, World},
 };
 
-/// Runs that have ended, as the ledger and the cluster know them. What is on the screen is newer than what was kept of it.
+/// Returns the finished runs of the ledger and the cluster. The cluster takes precedence: it is newer.
 #[must_use]
-pub fn ended(world: &World) -> Vec<FinishedRun> {
-    let mut ended: Vec<FinishedRun> = world
+pub fn finished_runs(world: &World) -> Vec<FinishedRun> {
+    let mut finished: Vec<FinishedRun> = world
         .runs
         .iter()
         .filter_map(|(_, entry)| FinishedRun::of(&entry.run))
         .collect();
     let here: HashSet<&str> = world.runs.iter().map(|(id, _)| id.as_str()).collect();
-    let kept = world.earlier.iter();
-    ended.extend(kept.filter(|run| !here.contains(run.uid.as_str())).cloned());
-    ended
+    let archived = world.finished_runs.iter();
+    finished.extend(
+        archived
+            .filter(|run| !here.contains(run.uid.as_str()))
+            .cloned(),
+    );
+    finished
 }
 
-/// Millionths of a US dollar that runs of this repository have cost which ended today, or are under way.
+/// Returns the cost of this repository's runs that finished today or are active, in millionths of a US dollar.
 #[must_use]
 pub fn today(model: &Model) -> i64 {
     let world = &model.world;
@@ -34,18 +38,18 @@ pub fn today(model: &Model) -> i64 {
     let Some(midnight) = midnight(model) else {
         return 0;
     };
-    let ended = model.ended.iter();
-    let ended = ended
+    let finished = model.finished_runs.iter();
+    let finished = finished
         .filter(|run| run.repository.as_deref() == Some(label) && run.finished_at >= midnight)
         .map(|run| run.cost_micro_usd);
     let active = world.runs.iter().map(|(_, entry)| entry);
     let active = active
         .filter(|entry| entry.active() && entry.of_repository(label))
         .map(|entry| entry.usage().cost_micro_usd);
-    ended.chain(active).fold(0, i64::saturating_add)
+    finished.chain(active).fold(0, i64::saturating_add)
 }
 
-/// When the day began where the person is.
+/// The start of the day in the local time zone.
 fn midnight(model: &Model) -> Option<Timestamp> {
     let now = model.now.to_zoned(model.zone.clone());
     Some(now.start_of_day().ok()?.timestamp())
@@ -82,7 +86,7 @@ mod tests {
         }
     }
 
-    fn remembered(uid: &str, cost: i64) -> Delta {
+    fn archived(uid: &str, cost: i64) -> Delta {
         let mut run = Run::from(DocsRun::new(uid, DocsRunSpec::default()));
         run.metadata.uid = Some(uid.into());
         run.metadata.labels = Some([(naming::LABEL_REPOSITORY.into(), LABEL.into())].into());
@@ -92,11 +96,11 @@ mod tests {
             cost_micro_usd: cost,
             ..Usage::default()
         });
-        Delta::Remembered(Box::new(run))
+        Delta::ArchivedRun(Box::new(run))
     }
 
     #[test]
-    fn every_run_of_today_counts_once_and_others_not_at_all() {
+    fn counts_each_run_of_today_once() {
         let mut console = Harness::new(140, 40);
         console.model.now = "2030-03-17T12:00:00Z".parse().unwrap();
         console.world([
@@ -104,21 +108,17 @@ mod tests {
                 label: Some(LABEL.into()),
                 ..Repository::default()
             })),
-            Delta::Earlier(vec![
+            Delta::FinishedRuns(vec![
                 earlier("both", "2030-03-17T09:00:00Z", LABEL, 50_000),
                 earlier("kept", "2030-03-17T00:00:00Z", LABEL, 100_000),
                 earlier("yesterday", "2030-03-16T23:59:59Z", LABEL, 1_000_000),
                 earlier("foreign", "2030-03-17T09:00:00Z", "other", 10_000_000),
             ]),
-            remembered("both", 70_000),
+            archived("both", 70_000),
         ]);
         assert_eq!(console.model.spent_today, 170_000);
         assert!(console.screen().contains("$0.17 today"));
         console.model.zone = TimeZone::fixed(jiff::tz::offset(-6));
-        assert_eq!(
-            today(&console.model),
-            70_000,
-            "the day begins where the person is"
-        );
+        assert_eq!(today(&console.model), 70_000, "midnight is local");
     }
 }

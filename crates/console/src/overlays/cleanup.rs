@@ -1,38 +1,41 @@
-//! Clean-up: every run that could go, the rule that chose it, and what deleting it frees.
+//! Cleanup: runs that can be deleted, the rule that matches each, and what deleting it frees.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Confirm, Overlay};
+use super::{
+    confirm::Confirm,
+    overlay::{Next, Overlay},
+    window::Window,
+};
 use crate::{
-    command::Command,
+    command::{Command, Context},
     draw::RowPen,
-    effect::{Effect, Effects},
+    effect::{CleanupEffect, Effects},
     list::List,
     model::Model,
     panels,
     theme::{Scope, Theme},
-    world::Loaded,
+    world::{Loaded, Target},
 };
 use flightdeck_core::{
-    runs::{Run, naming},
+    runs::{Run, naming::LABEL_REPOSITORY},
     text,
 };
 use flightdeck_verbs::{Candidate, Clean, CleanPlan, CleanReport};
 
-/// Runs to choose from, or what became of them.
+/// The candidates, or the result of deleting them.
 #[derive(Clone, Debug)]
-pub struct Cleanup {
-    everyone: bool,
+pub(crate) struct Cleanup {
+    all_repositories: bool,
     candidates: Vec<Candidate>,
     list: List<String>,
     pub state: State,
 }
 
-/// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     Choosing,
-    /// Names of the runs whose deletion has begun.
+    /// Names of the runs whose deletion has started.
     Deleting(Vec<String>),
     Report(Box<CleanReport>),
 }
@@ -40,30 +43,29 @@ pub enum State {
 /// Rows for candidates.
 const ROWS: u16 = 16;
 
-/// Opens it for this repository's runs; what the rules choose is marked.
-pub fn open(model: &mut Model) {
+/// Opens cleanup for this repository's runs, with those selected that a rule matches.
+pub(crate) fn open(model: &mut Model) {
     let mut cleanup = Cleanup {
-        everyone: false,
+        all_repositories: false,
         candidates: Vec::new(),
         list: List::default(),
         state: State::Choosing,
     };
     cleanup.list.set_height(ROWS.into());
-    cleanup.look(model);
-    model.overlays.push(Overlay::Cleanup(cleanup));
+    cleanup.find_candidates(model);
+    model.overlays.push(cleanup);
 }
 
 impl Cleanup {
-    /// Finds the candidates and marks those that are due. Runs of other repositories are never marked: without a label, no
-    /// run is known to be of this one.
-    fn look(&mut self, model: &Model) {
+    /// Finds the candidates. Runs of other repositories start unselected; without a label, no run is known to be of this one.
+    fn find_candidates(&mut self, model: &Model) {
         let label = model.world.repository_label();
-        let ours = |run: &Run| label.is_some() && run.label(naming::LABEL_REPOSITORY) == label;
+        let ours = |run: &Run| label.is_some() && run.label(LABEL_REPOSITORY) == label;
         let runs: Vec<Run> = model
             .world
             .runs
             .iter()
-            .filter(|(_, entry)| !entry.removed && (self.everyone || ours(&entry.run)))
+            .filter(|(_, entry)| !entry.removed && (self.all_repositories || ours(&entry.run)))
             .map(|(_, entry)| entry.run.clone())
             .collect();
         let plan = |clean: Clean| clean.plan(&runs, model.now).unwrap_or_default().candidates;
@@ -85,55 +87,33 @@ impl Cleanup {
         self.list.mark(due);
     }
 
-    fn marked(&self) -> Vec<Candidate> {
-        let marked = |candidate: &&Candidate| self.list.marked().contains(&candidate.uid);
-        self.candidates.iter().filter(marked).cloned().collect()
+    fn selected(&self) -> Vec<Candidate> {
+        let selected = |candidate: &&Candidate| self.list.marked().contains(&candidate.uid);
+        self.candidates.iter().filter(selected).cloned().collect()
     }
 
-    /// Draws it.
-    pub fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
-        let style = |scope| theme.style(scope);
-        let lines: Vec<(String, Scope)> = match &self.state {
-            State::Choosing => return self.choosing(model, theme, screen, buffer),
-            State::Deleting(names) => {
-                let done = names.len().saturating_sub(1);
-                let name = names.last().map_or("", String::as_str);
-                let all = self.list.marked().len();
-                vec![(
-                    format!("Deleting {name}  ({done} of {all} done)"),
-                    Scope::Text,
-                )]
-            }
-            State::Report(report) => report_lines(report),
-        };
-        let height = (lines.len() as u16).saturating_add(2);
-        let area = super::window(screen, 92, height, "Clean up", true, theme, buffer);
-        for ((words, scope), row) in lines.iter().zip(area.rows()) {
-            RowPen::new(buffer, row).left(&text::sanitize(words), style(*scope));
-        }
-    }
-
-    fn choosing(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+    fn view_candidates(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let style = |scope| theme.style(scope);
         let rows = ROWS.min(self.candidates.len().max(1) as u16);
-        let title = if self.everyone {
-            "Clean up: all repositories"
-        } else {
-            "Clean up"
+        let window = Window {
+            width: 110,
+            height: rows + 4,
+            title: &self.title(),
+            danger: true,
         };
-        let area = super::window(screen, 110, rows + 4, title, true, theme, buffer);
+        let area = window.draw(theme, screen, buffer);
         if self.candidates.is_empty() {
-            let others = [(Command::Everyone, "all repositories")];
+            let all = [(Command::Everyone, "all repositories")];
             let (sentence, next): (_, &[_]) = match &model.world.repository {
-                _ if self.everyone => ("Nothing here has ended or is stuck.", &[]),
-                Loaded::Waiting => ("The repository is still being read.", &others),
+                _ if self.all_repositories => ("No finished or stuck runs.", &[]),
+                Loaded::Waiting => ("Reading the repository ...", &all),
                 _ if model.world.repository_label().is_none() => (
                     "No remote here, so no run is known to be of this repository.",
-                    &others,
+                    &all,
                 ),
-                _ => ("Nothing here has ended or is stuck.", &[]),
+                _ => ("No finished or stuck runs.", &[]),
             };
-            panels::empty(model, theme, area, buffer, sentence, next);
+            list_view::empty_state(model, theme, area, buffer, sentence, next);
         }
         let widest = self
             .candidates
@@ -145,13 +125,12 @@ impl Cleanup {
             let Some(candidate) = self.candidates.get(at) else {
                 break;
             };
-            let marked = self.list.marked().contains(&candidate.uid);
-            let sign = if marked {
-                model.glyphs.marked
+            let selected = self.list.marked().contains(&candidate.uid);
+            let (sign, scope) = if selected {
+                (model.glyphs.marked, Scope::Mark)
             } else {
-                model.glyphs.dot
+                (model.glyphs.dot, Scope::Faint)
             };
-            let scope = if marked { Scope::Mark } else { Scope::Faint };
             RowPen::new(buffer, row)
                 .left(sign, style(scope))
                 .space(1)
@@ -165,91 +144,123 @@ impl Cleanup {
                 )
                 .right_space(2)
                 .left(&text::sanitize(&candidate.why), style(Scope::Muted));
-            panels::emphasis(theme, buffer, row, at == self.list.cursor(), true);
+            panels::list_view::highlight_row(theme, buffer, row, at == self.list.cursor(), true);
         }
-        let marked = self.marked();
-        let words = format!("{} marked of {}", marked.len(), self.candidates.len());
+        let words = format!(
+            "{} of {} selected",
+            self.selected().len(),
+            self.candidates.len()
+        );
         let summary = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
         RowPen::new(buffer, summary).left(&words, style(Scope::Mark));
     }
+}
 
-    /// What the keys do now.
-    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+impl Overlay for Cleanup {
+    fn title(&self) -> String {
+        if self.all_repositories {
+            "Clean up: all repositories".into()
+        } else {
+            "Clean up".into()
+        }
+    }
+
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Cleanup, Context::Overlay]
+    }
+
+    fn hints(&self) -> Vec<(Command, &'static str)> {
         if self.state != State::Choosing {
             return vec![(Command::Cancel, "close")];
         }
-        let others = if self.everyone {
+        let scope = if self.all_repositories {
             "this repository"
         } else {
             "all repositories"
         };
         vec![
-            (Command::Accept, "delete the marked"),
-            (Command::Mark, "mark"),
+            (Command::Accept, "delete selected"),
+            (Command::Mark, "select"),
             (Command::MarkAll, "all"),
-            (Command::Everyone, others),
+            (Command::Everyone, scope),
             (Command::Cancel, "close"),
         ]
+    }
+
+    fn command(&mut self, model: &mut Model, command: Command, _: &mut Effects) -> Next {
+        match (&self.state, command) {
+            (State::Report(_), Command::Accept) => return Next::Close,
+            (State::Choosing, Command::Mark) => self.list.toggle_mark(),
+            (State::Choosing, Command::MarkAll) => self.list.toggle_all(),
+            (State::Choosing, Command::Everyone) => {
+                self.all_repositories = !self.all_repositories;
+                self.find_candidates(model);
+            }
+            (State::Choosing, Command::Accept) => {
+                let selected = self.selected();
+                if !selected.is_empty() {
+                    let question = confirm(selected, model.world.cluster.target());
+                    model.overlays.push(question);
+                }
+            }
+            (State::Choosing, movement) => {
+                panels::move_selection(&mut self.list, movement);
+            }
+            _ => {}
+        }
+        Next::Stay
+    }
+
+    fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let lines: Vec<(String, Scope)> = match &self.state {
+            State::Choosing => return self.view_candidates(model, theme, screen, buffer),
+            State::Deleting(names) => {
+                let done = names.len().saturating_sub(1);
+                let name = names.last().map_or("", String::as_str);
+                let all = self.list.marked().len();
+                vec![(
+                    format!("Deleting {name}  ({done} of {all} done)"),
+                    Scope::Text,
+                )]
+            }
+            State::Report(report) => report_lines(report),
+        };
+        let window = Window {
+            width: 92,
+            height: (lines.len() as u16).saturating_add(2),
+            title: &self.title(),
+            danger: true,
+        };
+        let area = window.draw(theme, screen, buffer);
+        for ((words, scope), row) in lines.iter().zip(area.rows()) {
+            RowPen::new(buffer, row).left(&text::sanitize(words), theme.style(*scope));
+        }
     }
 }
 
 fn report_lines(report: &CleanReport) -> Vec<(String, Scope)> {
     let deleted = text::count(report.deleted.len(), "run");
     let mut lines = vec![(
-        format!("{deleted} deleted; the logs stay in the ledger."),
+        format!("Deleted {deleted}. Their logs are in the ledger."),
         Scope::Good,
     )];
     for (name, why) in &report.failed {
-        lines.push((format!("{name} is still there: {why}"), Scope::Bad));
+        lines.push((format!("Failed to delete {name}: {why}"), Scope::Bad));
     }
-    for gone in &report.deleted {
-        let branch = gone
-            .branch
-            .as_ref()
-            .map(|branch| format!("branch {branch}"));
-        let left: Vec<String> = branch
-            .into_iter()
-            .chain(gone.pull_request_url.clone())
-            .collect();
-        if !left.is_empty() {
-            lines.push((
-                format!("left behind by {}: {}", gone.name, left.join(", ")),
-                Scope::Muted,
-            ));
+    for deleted in &report.deleted {
+        let branch = deleted.branch.as_ref();
+        let branch = branch.map(|branch| format!("branch {branch}"));
+        let url = deleted.pull_request_url.clone();
+        let kept: Vec<String> = branch.into_iter().chain(url).collect();
+        if !kept.is_empty() {
+            let kept = kept.join(", ");
+            lines.push((format!("{}: kept {kept}", deleted.name), Scope::Muted));
         }
     }
     lines
 }
 
-pub(super) fn command(model: &mut Model, command: Command, _effects: &mut Effects) {
-    let target = model.world.cluster.target().cloned();
-    // Taken out while it looks at the rest of the model.
-    let Some(Overlay::Cleanup(mut cleanup)) = model.overlays.pop() else {
-        return;
-    };
-    let mut question = None;
-    match (&cleanup.state, command) {
-        (State::Report(_), Command::Accept) => return,
-        (State::Choosing, Command::Mark) => cleanup.list.toggle_mark(),
-        (State::Choosing, Command::MarkAll) => cleanup.list.toggle_all(),
-        (State::Choosing, Command::Everyone) => {
-            cleanup.everyone = !cleanup.everyone;
-            cleanup.look(model);
-        }
-        (State::Choosing, Command::Accept) => {
-            let candidates = cleanup.marked();
-            question = (!candidates.is_empty()).then(|| confirm(candidates, target.as_ref()));
-        }
-        (State::Choosing, movement) => {
-            panels::movement(&mut cleanup.list, movement);
-        }
-        _ => {}
-    }
-    model.overlays.push(Overlay::Cleanup(cleanup));
-    model.overlays.extend(question.map(Overlay::Confirm));
-}
-
-fn confirm(candidates: Vec<Candidate>, target: Option<&crate::world::Target>) -> Confirm {
+fn confirm(candidates: Vec<Candidate>, target: Option<&Target>) -> Confirm {
     let runs = text::count(candidates.len(), "run");
     let names: Vec<&str> = candidates
         .iter()
@@ -265,13 +276,16 @@ fn confirm(candidates: Vec<Candidate>, target: Option<&crate::world::Target>) ->
     Confirm {
         title: format!("Delete {runs}"),
         facts,
-        sentence: "They and all they own are deleted; branches and pull requests are not. The logs stay in the ledger.".into(),
+        sentence: "Deletes the runs and their Jobs, files and workspaces. Branches and PRs stay; logs are in the ledger.".into(),
         yes: "Delete".into(),
         danger: true,
-        effects: vec![Effect::Clean(CleanPlan {
-            candidates,
-            ..CleanPlan::default()
-        })],
+        effects: vec![
+            CleanupEffect::Delete(CleanPlan {
+                candidates,
+                ..CleanPlan::default()
+            })
+            .into(),
+        ],
         chosen: false,
     }
 }

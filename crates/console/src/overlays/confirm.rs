@@ -1,67 +1,85 @@
-//! A question before something that matters. What it would do is in it as effects.
+//! Confirmation before an action. The dialog holds the effects of the action.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{buffer::Buffer, layout::Rect, style::Modifier};
 
+use super::{
+    overlay::{Next, Overlay},
+    window::Window,
+};
 use crate::{
-    command::Command,
+    command::{Command, Context},
     draw::{self, RowPen},
-    effect::{Effect, Effects},
+    effect::{Effect, Effects, TerminalEffect},
     model::Model,
     theme::{Scope, Theme},
 };
 use flightdeck_core::text;
 
-use super::Overlay;
-
-/// A question with two answers.
+/// A yes-or-no question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Confirm {
+pub(crate) struct Confirm {
     pub title: String,
-    /// What is about to happen, by name.
+    /// Details of the action: names and values.
     pub facts: Vec<(String, String)>,
     pub sentence: String,
-    /// What saying yes is called.
+    /// Label of the yes button.
     pub yes: String,
-    /// It destroys something.
+    /// The action destroys something.
     pub danger: bool,
-    /// What saying yes does.
+    /// The action.
     pub effects: Vec<Effect>,
-    /// Whether yes is chosen; a question that destroys something starts at no.
+    /// Whether the yes button is selected. Destructive actions start at no.
     pub chosen: bool,
 }
 
-/// Columns of the names.
+/// Columns of the names of facts.
 const NAMES: usize = 10;
 
-pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) {
-    let Some(Overlay::Confirm(confirm)) = model.overlays.last_mut() else {
-        return;
-    };
-    match command {
-        Command::NextField | Command::PreviousField => confirm.chosen = !confirm.chosen,
-        Command::Accept if !confirm.chosen => {
-            model.overlays.pop();
-        }
-        Command::Accept | Command::Yes => {
-            effects.list.append(&mut confirm.effects);
-            model.overlays.pop();
-        }
-        _ => {}
+/// Asks whether to quit.
+pub(crate) fn quit() -> Confirm {
+    Confirm {
+        title: "Quit".into(),
+        sentence: "Quit Flightdeck? Runs continue. Ctrl-C again quits immediately.".into(),
+        yes: "Quit".into(),
+        effects: vec![TerminalEffect::Quit.into()],
+        chosen: true,
+        ..Confirm::default()
     }
 }
 
-impl Confirm {
-    /// What the keys do now.
-    pub fn hints(&self) -> Vec<(Command, &'static str)> {
+impl Overlay for Confirm {
+    fn title(&self) -> String {
+        self.title.clone()
+    }
+
+    fn contexts(&self) -> &'static [Context] {
+        &[Context::Confirm, Context::Overlay]
+    }
+
+    fn hints(&self) -> Vec<(Command, &'static str)> {
         vec![
-            (Command::Accept, if self.chosen { "yes" } else { "no" }),
-            (Command::NextField, "the other"),
+            (Command::Accept, "confirm"),
+            (Command::NextField, "switch"),
             (Command::Cancel, "close"),
         ]
     }
 
-    /// Draws it.
-    pub fn view(&self, _model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+    fn command(&mut self, _: &mut Model, command: Command, effects: &mut Effects) -> Next {
+        match command {
+            Command::NextField | Command::PreviousField => {
+                self.chosen = !self.chosen;
+                Next::Stay
+            }
+            Command::Accept if !self.chosen => Next::Close,
+            Command::Accept | Command::Yes => {
+                effects.list.append(&mut self.effects);
+                Next::Close
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    fn view(&self, _: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let width = 72.min(screen.width.saturating_sub(4));
         let inside = usize::from(width.saturating_sub(4));
         let facts: Vec<(&str, Vec<String>)> = self
@@ -83,15 +101,13 @@ impl Confirm {
             sentence.len()
         };
         let height = 2 + fact_rows + gap + sentence_rows + 2;
-        let area = super::window(
-            screen,
+        let window = Window {
             width,
-            height as u16,
-            &self.title,
-            self.danger,
-            theme,
-            buffer,
-        );
+            height: height as u16,
+            title: &self.title,
+            danger: self.danger,
+        };
+        let area = window.draw(theme, screen, buffer);
         let mut rows = area.rows();
         for (name, lines) in facts {
             for (position, line) in lines.iter().enumerate() {
@@ -118,14 +134,14 @@ impl Confirm {
     }
 }
 
-/// Draws a button at the right end.
+/// Draws a button, right-aligned.
 fn button(pen: &mut RowPen<'_>, theme: &Theme, label: &str, key: &str, chosen: bool) {
     let words = format!(" {} ", text::sanitize(label));
     if chosen {
         let style = theme.style(Scope::Accent);
         pen.right(
             &words,
-            style.add_modifier(ratatui::style::Modifier::REVERSED | ratatui::style::Modifier::BOLD),
+            style.add_modifier(Modifier::REVERSED | Modifier::BOLD),
         );
     } else {
         pen.right(&words, theme.style(Scope::Muted));

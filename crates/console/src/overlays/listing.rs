@@ -1,6 +1,7 @@
-//! Lines to go from: what is wrong with the plan, what a task waits for, which commands were run. The selected one is told in full below the list.
+//! Lists: problems of the plan file, unhealthy runs, dependencies of a task, git commands. The selected line is shown in
+//! full below the list.
 //!
-//! What is listed is derived from the world by [`Of`], and derived anew whenever that changes.
+//! The rows derive from the world by [`Source`], again after each change.
 
 mod commands;
 mod dependencies;
@@ -11,13 +12,17 @@ use std::path::PathBuf;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::Overlay;
+use super::{
+    overlay::{Next, Overlay},
+    window::Window,
+};
 use crate::{
     command::Command,
     draw::{self, RowPen},
-    effect::{Effect, Effects},
+    effect::{Effects, TerminalEffect},
+    ids::{PanelId, Subject, TabId},
     list::List,
-    model::{Model, PanelId},
+    model::Model,
     panels::{self, detail},
     theme::{Scope, Theme},
     world::{RunId, TaskId},
@@ -25,81 +30,78 @@ use crate::{
 
 /// What is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// What is wrong with the plan's file, or was tolerated in it.
+pub(crate) enum Source {
+    /// Problems of the plan file.
     Findings,
-    /// What is wrong with the runs under way.
+    /// Problems of active runs.
     Health,
-    /// What holds a task up, and what it holds up.
+    /// What blocks a task, and what it blocks.
     Dependencies(TaskId),
-    /// What was run on the person's behalf.
+    /// Git commands that were run for the user.
     Commands,
 }
 
 /// One line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Row {
-    /// Pieces with what they mean; a piece may have a width of its own.
+    /// Words with their style, and a width if they form a column.
     pieces: Vec<(String, Scope, Option<usize>)>,
-    /// All there is to say, a paragraph an item.
+    /// The full text, a paragraph per item.
     full: Vec<(String, Scope)>,
-    /// Where Enter leads.
-    go: Option<Go>,
+    /// What Enter does.
+    link: Option<Link>,
 }
 
-/// Where a line leads.
+/// Where a row leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Go {
-    /// A file in the person's editor, at a line.
+enum Link {
+    /// A line of a file, in the user's editor.
     Edit(PathBuf, usize),
-    /// A task in its list.
+    /// A task in the Tasks panel.
     Task(TaskId),
-    /// What a run's agent did.
+    /// The timeline of a run.
     Run(RunId),
 }
 
-/// The lines of something, and which of them is selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    of: Of,
+struct Listing {
+    source: Source,
     rows: Vec<Row>,
     list: List<usize>,
 }
 
 /// Columns of the window on a wide screen.
 const WIDTH: u16 = 104;
-/// Borders.
+/// Rows of the top and bottom borders.
 const FRAME: u16 = 2;
 
-impl Of {
+impl Source {
     fn title(&self, rows: usize) -> String {
         match self {
             Self::Findings => format!("Findings · {rows}"),
-            Self::Health => format!("What is wrong with the runs · {rows}"),
-            Self::Dependencies(id) => format!("What {id} waits for, and what waits for it"),
-            Self::Commands => format!("Commands run for you · {rows}"),
+            Self::Health => format!("Run health · {rows}"),
+            Self::Dependencies(id) => format!("Dependencies of {id}"),
+            Self::Commands => format!("Git commands · {rows}"),
         }
     }
 
-    /// Rows below the list for the selected line in full, the empty one between included.
-    const fn below(&self) -> u16 {
+    /// Rows for the full text of the selected line, including the gap above.
+    const fn detail_rows(&self) -> u16 {
         match self {
             Self::Findings | Self::Health | Self::Dependencies(_) => 4,
-            // What a command printed is what one looks for here.
+            // Includes the output of the command.
             Self::Commands => 9,
         }
     }
 
-    /// What is said when there is nothing to list.
-    const fn nothing(&self) -> &'static str {
+    /// Text of an empty list.
+    const fn empty(&self) -> &'static str {
         match self {
-            Self::Findings => "The plan's file is in order: nothing had to be tolerated.",
-            Self::Health => "Nothing: every run under way goes on.",
-            Self::Dependencies(_) => {
-                "It waits for nothing that is not done, and nothing waits for it."
-            }
+            Self::Findings => "The plan file has no problems.",
+            Self::Health => "All runs healthy.",
+            Self::Dependencies(_) => "No open dependencies, and no task depends on it.",
             Self::Commands => {
-                "Nothing yet. Every git command that changes something or talks to a remote is listed here."
+                "No commands yet. Git commands that change something or contact a remote are listed here."
             }
         }
     }
@@ -115,85 +117,96 @@ impl Of {
 }
 
 /// Opens a list.
-pub fn open(model: &mut Model, of: Of) {
+pub(crate) fn open(model: &mut Model, source: Source) {
     let mut listing = Listing {
-        of,
+        source,
         rows: Vec::new(),
         list: List::default(),
     };
     listing.refresh(model);
-    model.overlays.push(Overlay::Listing(listing));
-}
-
-pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) {
-    let Some(Overlay::Listing(listing)) = model.overlays.last_mut() else {
-        return;
-    };
-    if command != Command::Accept {
-        panels::movement(&mut listing.list, command);
-        return;
-    }
-    match listing.selected().and_then(|row| row.go.clone()) {
-        // The list stays: when the editor is left, the next one is a key away.
-        Some(Go::Edit(path, line)) => effects.push(Effect::Edit(path, line)),
-        Some(Go::Task(id)) => {
-            model.overlays.pop();
-            if model.tasks.go_to(&id, &model.world.plan) {
-                model.focus_on(PanelId::Tasks);
-            }
-        }
-        Some(Go::Run(id)) => {
-            model.overlays.pop();
-            model.focus_on(PanelId::Runs);
-            if model.runs.list.select(&id) {
-                detail::show(model, Some(detail::Subject::Run(id)), effects);
-                detail::go(model, detail::Tab::Timeline, effects);
-                model.focus_on(PanelId::Detail);
-            }
-        }
-        None => {}
-    }
+    model.overlays.push(listing);
 }
 
 impl Listing {
-    /// Derives the lines anew; the selection stays on its row.
-    pub fn refresh(&mut self, model: &Model) {
-        self.rows = self.of.rows(model);
-        self.list.set_rows((0..self.rows.len()).collect());
-        self.list
-            .set_height(usize::from(self.list_height(model.size.height)));
-    }
-
     fn selected(&self) -> Option<&Row> {
         self.rows.get(*self.list.selected()?)
     }
 
-    /// Rows of the list on a screen of that height.
+    /// Rows of the list for a screen height.
     fn list_height(&self, screen: u16) -> u16 {
-        let most = screen.saturating_sub(2 + FRAME + self.of.below()).max(1);
+        let most = screen
+            .saturating_sub(2 + FRAME + self.source.detail_rows())
+            .max(1);
         most.min(self.rows.len() as u16).max(1)
     }
+}
 
-    /// What the keys do now.
-    pub fn hints(&self) -> Vec<(Command, &'static str)> {
-        let go = self.selected().and_then(|row| row.go.as_ref());
+impl Overlay for Listing {
+    fn title(&self) -> String {
+        self.source.title(self.rows.len())
+    }
+
+    fn hints(&self) -> Vec<(Command, &'static str)> {
+        let link = self.selected().and_then(|row| row.link.as_ref());
         let mut hints: Vec<(Command, &'static str)> = Vec::new();
-        hints.extend(go.map(|go| match go {
-            Go::Edit(..) => (Command::Accept, "edit there"),
-            Go::Task(_) | Go::Run(_) => (Command::Accept, "go to it"),
+        hints.extend(link.map(|link| match link {
+            Link::Edit(..) => (Command::Accept, "edit"),
+            Link::Task(_) | Link::Run(_) => (Command::Accept, "go to"),
         }));
         hints.extend([(Command::Down, "next"), (Command::Cancel, "close")]);
         hints
     }
 
-    /// Draws it.
-    pub fn view(&self, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+    // The selection stays on its row.
+    fn refresh(&mut self, model: &Model) {
+        self.rows = self.source.rows(model);
+        self.list.set_rows((0..self.rows.len()).collect());
+        self.list
+            .set_height(usize::from(self.list_height(model.size.height)));
+    }
+
+    fn command(&mut self, model: &mut Model, command: Command, effects: &mut Effects) -> Next {
+        if command != Command::Accept {
+            panels::move_selection(&mut self.list, command);
+            return Next::Stay;
+        }
+        match self.selected().and_then(|row| row.link.clone()) {
+            // The list stays open: after the editor exits, the next row is one key away.
+            Some(Link::Edit(path, line)) => {
+                effects.push(TerminalEffect::Edit(path, line));
+                Next::Stay
+            }
+            Some(Link::Task(id)) => {
+                if model.tasks.go_to(&id, &model.world.plan) {
+                    model.focus_on(PanelId::Tasks);
+                }
+                Next::Close
+            }
+            Some(Link::Run(id)) => {
+                model.focus_on(PanelId::Runs);
+                if model.runs.list.select(&id) {
+                    detail::show(model, Some(Subject::Run(id)), effects);
+                    detail::open_tab(model, TabId::Timeline, effects);
+                    model.focus_on(PanelId::Detail);
+                }
+                Next::Close
+            }
+            None => Next::Stay,
+        }
+    }
+
+    fn view(&self, _: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let rows = self.list_height(screen.height);
-        let title = self.of.title(self.rows.len());
-        let height = rows + self.of.below() + FRAME;
-        let area = super::window(screen, WIDTH, height, &title, false, theme, buffer);
+        let window = Window {
+            width: WIDTH,
+            height: rows + self.source.detail_rows() + FRAME,
+            title: &self.title(),
+            danger: false,
+        };
+        let area = window.draw(theme, screen, buffer);
         if self.rows.is_empty() {
-            draw::paragraph(buffer, area, self.of.nothing(), theme.style(Scope::Muted));
+            let empty = self.source.empty();
+            draw::paragraph(buffer, area, empty, theme.style(Scope::Muted));
             return;
         }
         for (at, row) in self.list.visible().zip(area.rows()) {
@@ -204,7 +217,7 @@ impl Listing {
                     None => pen.left(words, theme.style(*scope)),
                 };
             }
-            panels::emphasis(theme, buffer, row, at == self.list.cursor(), true);
+            panels::list_view::highlight_row(theme, buffer, row, at == self.list.cursor(), true);
         }
         let mut below = Rect {
             y: area.y + rows + 1,
@@ -212,9 +225,9 @@ impl Listing {
             ..area
         };
         for (words, scope) in self.selected().iter().flat_map(|row| &row.full) {
-            let taken = draw::paragraph(buffer, below, words, theme.style(*scope));
-            below.y += taken;
-            below.height -= taken;
+            let used = draw::paragraph(buffer, below, words, theme.style(*scope));
+            below.y += used;
+            below.height -= used;
         }
     }
 }

@@ -1,57 +1,61 @@
-//! Choosing one of many by typing a part of it: the command palette, tags, themes, statuses.
+//! A list with a text field that filters it: the command palette, tags, statuses.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
+use super::{
+    overlay::{Next, Overlay},
+    window::Window,
+};
 use crate::{
     command::{COMMANDS, Command},
     draw::{self, RowPen},
-    effect::{Effect, Effects},
+    effect::{Effects, PlanEffect, PreflightEffect},
     field::Field,
     filter::Filter,
     list::List,
     model::Model,
+    panels,
     theme::{Scope, Theme},
-    update,
 };
 use flightdeck_core::text;
+use flightdeck_verbs::SetStatus;
 
-use super::Overlay;
-
-/// What choosing a line does.
+/// The action of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(super) enum Choice {
     Command(Command),
     /// Show another tag of the plan.
     Tag(String),
-    /// Give tasks a status.
-    Status(Vec<flightdeck_verbs::SetStatus>),
+    Status(Vec<SetStatus>),
 }
 
-/// One line to choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub(super) struct Item {
     pub label: String,
     pub note: String,
+    /// A short word at the right, such as a key.
     pub key: String,
     pub choice: Choice,
 }
 
-/// Lines to choose from, and what is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picker {
-    pub title: String,
-    pub placeholder: String,
-    pub field: Field,
+pub(super) struct Picker {
+    title: String,
+    placeholder: String,
+    field: Field,
     items: Vec<Item>,
     list: List<usize>,
 }
 
-/// Most lines shown at once.
+/// Rows of the list.
 const ROWS: u16 = 14;
 
 impl Picker {
-    /// A picker of these lines.
-    pub fn new(title: impl Into<String>, placeholder: impl Into<String>, items: Vec<Item>) -> Self {
+    pub(super) fn new(
+        title: impl Into<String>,
+        placeholder: impl Into<String>,
+        items: Vec<Item>,
+    ) -> Self {
         let mut picker = Self {
             title: title.into(),
             placeholder: placeholder.into(),
@@ -60,35 +64,84 @@ impl Picker {
             list: List::default(),
         };
         picker.list.set_height(ROWS.into());
-        picker.refresh();
+        picker.filter();
         picker
     }
 
-    /// The same, with that line selected.
+    /// Selects an item by its index.
     #[must_use]
-    pub fn beginning_at(mut self, line: usize) -> Self {
-        self.list.select(&line);
+    pub(super) fn selecting(mut self, item: usize) -> Self {
+        self.list.select(&item);
         self
     }
 
-    /// Derives the lines that match anew.
-    pub fn refresh(&mut self) {
+    /// Lists the items that match the field.
+    fn filter(&mut self) {
         let filter = Filter {
             field: self.field.clone(),
             open: true,
         };
-        let mut test = filter.test(&[]);
+        let mut test = filter.terms(&[]);
         let rows = self.items.iter().enumerate();
         let rows =
             rows.filter(|(_, item)| test.matches(&[("label", &item.label), ("note", &item.note)]));
         self.list.set_rows(rows.map(|(at, _)| at).collect());
         self.list.select_at(0);
     }
+}
 
-    /// Draws it.
-    pub fn view(&self, _model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
-        let height = 4 + ROWS.min(self.items.len() as u16);
-        let area = super::window(screen, 76, height, &self.title, false, theme, buffer);
+impl Overlay for Picker {
+    fn title(&self) -> String {
+        self.title.clone()
+    }
+
+    fn hints(&self) -> Vec<(Command, &'static str)> {
+        vec![
+            (Command::Accept, "select"),
+            (Command::Down, "next"),
+            (Command::Cancel, "close"),
+        ]
+    }
+
+    fn takes_text(&self) -> bool {
+        true
+    }
+
+    fn open_field(&mut self) -> Option<&mut Field> {
+        Some(&mut self.field)
+    }
+
+    fn typed(&mut self) {
+        self.filter();
+    }
+
+    fn command(&mut self, model: &mut Model, command: Command, effects: &mut Effects) -> Next {
+        if command != Command::Accept {
+            panels::move_selection(&mut self.list, command);
+            return Next::Stay;
+        }
+        let Some(item) = self.list.selected().map(|at| self.items[*at].clone()) else {
+            return Next::Stay;
+        };
+        match item.choice {
+            Choice::Command(command) => return Next::CloseAndRun(command),
+            Choice::Tag(tag) => {
+                model.tag = Some(tag);
+                effects.push(PreflightEffect::Run(model.preflight_request(false)));
+            }
+            Choice::Status(verbs) => effects.push(PlanEffect::SetStatus(verbs)),
+        }
+        Next::Close
+    }
+
+    fn view(&self, _: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let window = Window {
+            width: 76,
+            height: 4 + ROWS.min(self.items.len() as u16),
+            title: &self.title,
+            danger: false,
+        };
+        let area = window.draw(theme, screen, buffer);
         let style = |scope| theme.style(scope);
         let mut pen = RowPen::new(buffer, area);
         pen.left("› ", style(Scope::Key));
@@ -106,38 +159,16 @@ impl Picker {
                 .column(&text::sanitize(&item.label), 22, style(Scope::Text))
                 .space(1)
                 .left(&text::sanitize(&item.note), style(Scope::Muted));
-            crate::panels::emphasis(theme, buffer, row, at == self.list.cursor(), true);
+            panels::list_view::highlight_row(theme, buffer, row, at == self.list.cursor(), true);
         }
         if self.list.rows().is_empty() {
-            RowPen::new(buffer, body).left("Nothing matches.", style(Scope::Muted));
+            RowPen::new(buffer, body).left("No matches", style(Scope::Muted));
         }
     }
 }
 
-pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) {
-    let Some(Overlay::Picker(picker)) = model.overlays.last_mut() else {
-        return;
-    };
-    if command != Command::Accept {
-        crate::panels::movement(&mut picker.list, command);
-        return;
-    }
-    let Some(item) = picker.list.selected().map(|at| picker.items[*at].clone()) else {
-        return;
-    };
-    model.overlays.pop();
-    match item.choice {
-        Choice::Command(command) => update::command(model, command, effects),
-        Choice::Tag(tag) => {
-            model.tag = Some(tag);
-            effects.push(Effect::Inspect(model.inquiry(false)));
-        }
-        Choice::Status(verbs) => effects.push(Effect::SetStatus(verbs)),
-    }
-}
-
-/// Every command that applies here and now.
-pub fn palette(model: &Model) -> Overlay {
+/// Opens the palette: the commands that apply now.
+pub(crate) fn open_palette(model: &mut Model) {
     let contexts = model.contexts();
     let mut items: Vec<Item> = Vec::new();
     for context in &contexts {
@@ -145,7 +176,7 @@ pub fn palette(model: &Model) -> Overlay {
             let known = items
                 .iter()
                 .any(|item| item.choice == Choice::Command(row.command));
-            if known || row.movement() || !(row.applies)(model) {
+            if known || row.movement() || !model.meets(row.applies) {
                 continue;
             }
             let key = model.keymap.key_for(&[*context], row.command);
@@ -157,5 +188,6 @@ pub fn palette(model: &Model) -> Overlay {
             });
         }
     }
-    Overlay::Picker(Picker::new("Commands", "part of a command's name", items))
+    let picker = Picker::new("Commands", "filter commands", items);
+    model.overlays.push(picker);
 }

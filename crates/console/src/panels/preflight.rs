@@ -1,128 +1,142 @@
-//! The Pre-flight panel: whether what a pod would clone is what the person sees.
+//! The Pre-flight panel: whether a run would clone what is on disk.
+
+mod state;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
+use super::{Panel, list_view};
 use crate::{
-    command::Command,
+    command::{Command, Context},
     draw::{RowPen, Title},
-    effect::{Effect, Effects},
+    effect::{Effects, PreflightEffect},
+    ids::{PanelId, Subject},
     list::List,
-    model::{Model, PanelId},
+    model::Model,
     overlays,
     theme::{Scope, Theme},
-    world::{Check, Checks, Delta, Level},
+    world::{Check, Delta, Level},
 };
 use flightdeck_core::text;
 use flightdeck_preflight::Fix;
 
-/// State of the panel.
-#[derive(Clone, Debug, Default)]
-pub struct Preflight {
-    /// Ids of checks; what is worst comes first, then the order of the table.
-    pub list: List<String>,
-}
+pub use state::PreflightPanel;
 
-impl Preflight {
-    /// Derives the rows anew. The worst is in sight, unless somebody is `here` and has the keys.
-    pub fn refresh(&mut self, checks: &Checks, here: bool) {
-        let mut lines: Vec<&Check> = checks.lines.iter().collect();
-        lines.sort_by_key(|check| std::cmp::Reverse(check.level));
-        let ids = lines.into_iter().map(|check| check.id.to_owned());
-        self.list.set_rows(ids.collect());
-        if !here {
-            self.list.select_at(0);
+/// Columns from which a row shows the id of its check.
+const WIDE: usize = 84;
+
+/// The panel.
+pub(super) struct Preflight;
+
+impl Panel for Preflight {
+    fn name(&self) -> &'static str {
+        "Pre-flight"
+    }
+
+    fn title(&self, model: &Model) -> Title {
+        let checks = &model.world.checks;
+        let mut state = Vec::new();
+        for level in [Level::Fail, Level::Warn] {
+            let of_level = checks.lines.iter().filter(|check| check.level == level);
+            let number = of_level.count();
+            if number > 0 {
+                let gap = if state.is_empty() { "" } else { " " };
+                let sign = model.glyphs.level(level);
+                state.push((format!("{gap}{number} {sign}"), Scope::of_level(level)));
+            }
         }
+        if checks.running {
+            state.insert(0, ("checking ".into(), Scope::Muted));
+        } else if state.is_empty() && !checks.lines.is_empty() {
+            state.push((format!("all {}", model.glyphs.done), Scope::CheckPass));
+        }
+        Title {
+            state,
+            ..Title::default()
+        }
+    }
+
+    fn contexts(&self, _model: &Model) -> Vec<Context> {
+        vec![Context::Preflight, Context::List]
+    }
+
+    fn view(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let list = &model.preflight.list;
+        if list.rows().is_empty() {
+            let sentence = if model.world.checks.running {
+                "Checking ..."
+            } else {
+                "No checks have run yet."
+            };
+            let next = [(Command::Recheck, "check")];
+            list_view::empty_state(model, theme, area, buffer, sentence, &next);
+            return;
+        }
+        let focused = model.focus == PanelId::Preflight;
+        for (at, y) in list.visible().zip(area.y..area.bottom()) {
+            let line = Rect::new(area.x, y, area.width, 1);
+            let selected = at == list.cursor();
+            if let Some(check) = model.world.checks.get(&list.rows()[at]) {
+                let pen = RowPen::new(buffer, line);
+                row(model, theme, check, selected && focused, pen);
+            }
+            list_view::highlight_row(theme, buffer, line, selected, focused);
+        }
+    }
+
+    fn fit(&self, model: &mut Model, content: Rect) {
+        model.preflight.list.set_height(content.height.into());
+    }
+
+    fn command(&self, model: &mut Model, command: Command, effects: &mut Effects) -> bool {
+        match command {
+            Command::Recheck => {
+                model.world.apply(Delta::Checking);
+                effects.push(PreflightEffect::Run(model.preflight_request(true)));
+            }
+            Command::Fix => {
+                let id = selected(model).map(|check| check.id);
+                if let Some(id) = id {
+                    overlays::open_fix_preview(model, id, effects);
+                }
+            }
+            Command::Describe => model.focus_on(PanelId::Detail),
+            _ => return false,
+        }
+        true
+    }
+
+    fn subject(&self, model: &Model) -> Option<Subject> {
+        let id = model.preflight.list.selected().cloned();
+        id.map(Subject::Check)
+    }
+
+    fn copied_text(&self, model: &Model) -> Option<String> {
+        selected(model).map(|check| check.message.clone())
+    }
+
+    fn list<'m>(&self, model: &'m mut Model) -> Option<&'m mut List<String>> {
+        Some(&mut model.preflight.list)
     }
 }
 
-/// The selected check.
-pub fn selected(model: &Model) -> Option<&Check> {
+fn selected(model: &Model) -> Option<&Check> {
     let id = model.preflight.list.selected()?;
     model.world.checks.get(id)
 }
 
-/// Obeys a command of this panel; `false` when it is none.
-pub fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
-    match command {
-        Command::Recheck => {
-            model.world.apply(Delta::Checking);
-            effects.push(Effect::Inspect(model.inquiry(true)));
-        }
-        Command::Fix => {
-            let id = selected(model).map(|check| check.id);
-            if let Some(id) = id {
-                overlays::sheet(model, id, effects);
-            }
-        }
-        Command::Describe => model.focus_on(PanelId::Detail),
-        _ => return false,
-    }
-    true
-}
-
-/// The title line.
-pub fn title(model: &Model) -> Title {
-    let checks = &model.world.checks;
-    let mut state = Vec::new();
-    for (level, scope) in [
-        (Level::Fail, Scope::CheckFail),
-        (Level::Warn, Scope::CheckWarn),
-    ] {
-        let of_level = checks.lines.iter().filter(|check| check.level == level);
-        let number = of_level.count();
-        if number > 0 {
-            let gap = if state.is_empty() { "" } else { " " };
-            let sign = model.glyphs.level(level);
-            state.push((format!("{gap}{number} {sign}"), scope));
-        }
-    }
-    if checks.running {
-        state.insert(0, ("checking ".into(), Scope::Muted));
-    } else if state.is_empty() && !checks.lines.is_empty() {
-        state.push((format!("all {}", model.glyphs.done), Scope::CheckPass));
-    }
-    Title {
-        state,
-        ..Title::default()
-    }
-}
-
-/// Draws the list.
-pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let list = &model.preflight.list;
-    if list.rows().is_empty() {
-        let sentence = if model.world.checks.running {
-            "Checking ..."
-        } else {
-            "Nothing has been checked yet."
-        };
-        let next = [(Command::Recheck, "check")];
-        super::empty(model, theme, area, buffer, sentence, &next);
-        return;
-    }
-    for (at, y) in list.visible().zip(area.y..area.bottom()) {
-        let line = Rect::new(area.x, y, area.width, 1);
-        if let Some(check) = model.world.checks.get(&list.rows()[at]) {
-            let here = at == list.cursor() && model.focus == PanelId::Preflight;
-            row(model, theme, check, here, RowPen::new(buffer, line));
-        }
-        let focused = model.focus == PanelId::Preflight;
-        super::emphasis(theme, buffer, line, at == list.cursor(), focused);
-    }
-}
-
-/// Draws one check; `here` says that it has the keys, and is where a fix is offered.
-pub fn row(model: &Model, theme: &Theme, check: &Check, here: bool, mut pen: RowPen<'_>) {
+/// Draws a check. A fix is offered only on the row under the cursor, where its key works.
+pub fn row(model: &Model, theme: &Theme, check: &Check, cursor: bool, mut pen: RowPen<'_>) {
     let style = |scope| theme.style(scope);
-    let sign = model.glyphs.level(check.level);
-    // The sentence names the thing; the check's own name is a help only where there is room for both.
-    let named = pen.room() > 84;
+    let wide = pen.room() > WIDE;
     pen.space(1)
-        .left(sign, style(level_scope(check.level)))
+        .left(
+            model.glyphs.level(check.level),
+            style(Scope::of_level(check.level)),
+        )
         .space(1)
         .right_space(1);
-    if let Some(fix) = check.fix.filter(|_| here && check.level != Level::Pass) {
-        pen.right(fix_words(fix), style(Scope::KeyLabel))
+    if let Some(fix) = check.fix.filter(|_| cursor && check.level != Level::Pass) {
+        pen.right(fix_label(fix), style(Scope::KeyLabel))
             .right_space(1)
             .right(" Enter", style(Scope::Key));
     }
@@ -131,28 +145,19 @@ pub fn row(model: &Model, theme: &Theme, check: &Check, here: bool, mut pen: Row
     } else {
         Scope::Text
     };
-    if named {
+    if wide {
         pen.column(check.id, 15, style(Scope::Muted)).space(1);
     }
     pen.left(&text::sanitize(&check.message), style(words));
 }
 
-/// A fix in a word or two.
-pub const fn fix_words(fix: Fix) -> &'static str {
+/// Returns a verb for a fix.
+pub const fn fix_label(fix: Fix) -> &'static str {
     match fix {
         Fix::Commit => "commit",
         Fix::CommitAndPush => "commit and push",
         Fix::Push => "push",
         Fix::Pull => "pull",
         Fix::Switch => "switch branch",
-    }
-}
-
-/// Scope of a level.
-pub const fn level_scope(level: Level) -> Scope {
-    match level {
-        Level::Pass => Scope::CheckPass,
-        Level::Warn => Scope::CheckWarn,
-        Level::Fail => Scope::CheckFail,
     }
 }

@@ -1,10 +1,9 @@
-//! Answers what the Detail panel asks for.
+//! Answers the requests of the Detail panel.
 
 use std::{
     fs,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Instant,
 };
 
@@ -13,11 +12,12 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::memory;
+use super::{Lane, Performer, connection::Connection, follow, ledger, send};
 use crate::{
-    effect::Outcome,
+    detail_io::{DetailRequest, DetailResponse, Files, LineSource, LogItem},
+    effect::{FollowedRun, Outcome},
     msg::Msg,
-    panels::detail::{self, Files, Item, News, Source, Want},
+    panels::detail,
     widgets::text_view::Export,
     world::RunId,
 };
@@ -33,95 +33,128 @@ use flightdeck_host::{
 };
 use flightdeck_verbs::Context;
 
-/// Most bytes of a document that are read.
+/// Largest document shown, in bytes.
 const DOCUMENT_LIMIT: u64 = 1024 * 1024;
-/// Most lines of a log in one message.
+/// Log lines per message.
 const BATCH: usize = 2048;
 
-/// Whether a want needs the cluster.
-pub(super) const fn needs_cluster(want: &Want) -> bool {
-    matches!(
-        want,
-        Want::Files { .. } | Want::Log { removed: false, .. } | Want::PullRequest { .. }
-    )
+pub(super) fn perform(performer: &mut Performer, request: DetailRequest) {
+    let lane = match request {
+        DetailRequest::Log {
+            run,
+            name,
+            kind,
+            removed: false,
+        } => {
+            // Stop sending the log of another run from the ledger.
+            performer.abort_lane(Lane::Log);
+            let interest = performer.followers.show(&run);
+            let run = FollowedRun {
+                id: run,
+                name,
+                kind,
+            };
+            return follow::spawn(performer, run, interest);
+        }
+        DetailRequest::Log { removed: true, .. } | DetailRequest::StopLog => {
+            performer.followers.hide();
+            Some(Lane::Log)
+        }
+        DetailRequest::Documents(_)
+        | DetailRequest::Files { .. }
+        | DetailRequest::Diff { .. }
+        | DetailRequest::PullRequest { .. }
+        | DetailRequest::StopPullRequest => Some(Lane::Detail),
+        DetailRequest::Background(..)
+        | DetailRequest::ContinueSearch
+        | DetailRequest::Save { .. } => None,
+    };
+    let connection = performer.connection.clone();
+    let (ledger, sender) = (performer.ledger.clone(), performer.sender.clone());
+    // Boxed: the future is as large as the largest request.
+    let work = Box::pin(respond(request, connection, ledger, sender));
+    match lane {
+        Some(lane) => performer.spawn_in_lane(lane, work),
+        None => drop(performer.tasks.spawn(work)),
+    }
 }
 
-/// Answers one want; `context` is there for those that need the cluster.
-pub(super) async fn answer(
-    want: Want,
-    context: Result<Arc<Context>, String>,
+/// Answers a request; those that need the cluster wait for the connection.
+async fn respond(
+    request: DetailRequest,
+    connection: Connection,
     ledger: Option<Ledger>,
     sender: mpsc::Sender<Msg>,
 ) {
-    let news = match want {
-        Want::Documents(directory) => {
+    let response = match request {
+        DetailRequest::Documents(directory) => {
             let read = directory.clone();
             let documents = spawn_blocking(move || documents(&read))
                 .await
                 .unwrap_or_default();
-            News::Documents(directory, documents)
+            DetailResponse::Documents(directory, documents)
         }
-        Want::Files { run, config_map } => {
-            let found = match context {
+        DetailRequest::Files { run, config_map } => {
+            let found = match connection.ready().await {
                 Ok(context) => files(&context, &config_map).await,
                 Err(reason) => Err(reason),
             };
-            // Of a run that is gone the ledger may have them.
+            // The ledger may have the files of a deleted run.
             let found = match found {
                 Ok(files) => Ok(files),
-                Err(reason) => memory::files(ledger, &run).await.ok_or(reason),
+                Err(reason) => ledger::files(ledger, &run).await.ok_or(reason),
             };
-            News::Files(run, found)
+            DetailResponse::Files(run, found)
         }
-        Want::Log { run, .. } => {
-            let begins = News::LogBegins(run.clone());
-            super::send(&sender, Msg::Detail(begins)).await;
-            let why = remembered(ledger, &run, &sender).await;
-            News::LogEnded(run, why)
+        DetailRequest::Log { run, .. } => {
+            let restarted = DetailResponse::LogRestarted(run.clone());
+            send(&sender, Msg::Detail(restarted)).await;
+            let why = send_archived_log(ledger, &run, &sender).await;
+            DetailResponse::LogEnded(run, why)
         }
-        Want::Diff {
+        DetailRequest::Diff {
             run,
             repository,
             branch,
             base,
             head,
-        } => News::Diff(run, difference(&repository, &branch, &base, &head).await),
-        Want::PullRequest { run, url, number } => match context {
+        } => DetailResponse::Diff(run, diff(&repository, &branch, &base, &head).await),
+        DetailRequest::PullRequest { run, url, number } => match connection.ready().await {
             Ok(context) => {
                 watch_pull_request(&context, run, &url, number, &sender).await;
                 return;
             }
-            Err(reason) => News::PullRequest(run, Err(reason)),
+            Err(reason) => DetailResponse::PullRequest(run, Err(reason)),
         },
-        Want::Save { name, export } => {
+        DetailRequest::Save { name, export } => {
             let saved = spawn_blocking(move || save(&std::env::temp_dir(), &name, &export)).await;
             let outcome = match saved {
                 Ok(Ok(path)) => Outcome::Saved(path),
-                Ok(Err(error)) => Outcome::Failed(format!("the text could not be saved: {error}")),
+                Ok(Err(error)) => Outcome::Failed(format!("cannot save the text: {error}")),
                 Err(error) => Outcome::Failed(error.to_string()),
             };
-            super::send(&sender, Msg::Done(outcome)).await;
+            send(&sender, Msg::Done(outcome)).await;
             return;
         }
-        Want::Search(number, errand) => {
-            let Ok(errand) = spawn_blocking(move || errand.run()).await else {
+        DetailRequest::Background(number, task) => {
+            let Ok(task) = spawn_blocking(move || task.run()).await else {
                 return;
             };
-            News::Searched(number, Box::new(errand))
+            DetailResponse::BackgroundDone(number, Box::new(task))
         }
-        Want::LookOn => News::LookOn,
-        Want::LeaveLog | Want::LeavePullRequest => return,
+        DetailRequest::ContinueSearch => DetailResponse::ContinueSearch,
+        DetailRequest::StopLog | DetailRequest::StopPullRequest => return,
     };
-    super::send(&sender, Msg::Detail(news)).await;
+    send(&sender, Msg::Detail(response)).await;
 }
 
-/// The documents in a task's folder, in the order they are read. One that cannot be read has the reason in its place.
+/// Reads the documents in a task's folder, in reading order. An unreadable one is replaced by the reason.
 fn documents(directory: &Path) -> Vec<(String, String)> {
     let read = |name: &&str| {
         let text = match read_bounded(&directory.join(name), DOCUMENT_LIMIT) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => format!("This document cannot be shown: {error}."),
+            Err(error) => format!("Cannot show this document: {error}."),
         };
         Some(((*name).to_owned(), text))
     };
@@ -134,24 +167,24 @@ async fn files(context: &Context, config_map: &str) -> Result<Files, String> {
     match found {
         Ok(Some(object)) => Ok(object.data.unwrap_or_default()),
         Ok(None) => Err(format!(
-            "The ConfigMap {config_map} with the run's files is gone."
+            "ConfigMap {config_map} with the run's files not found."
         )),
-        Err(error) => Err(format!("The run's files cannot be read: {error}")),
+        Err(error) => Err(format!("Cannot read the run's files: {error}")),
     }
 }
 
-/// Sends the lines of a run that the ledger has; gives why not, if it came to that.
-async fn remembered(
+/// Sends the archived log of a run. Returns the error, if any.
+async fn send_archived_log(
     ledger: Option<Ledger>,
     run: &str,
     sender: &mpsc::Sender<Msg>,
 ) -> Option<String> {
     let (ledger, uid) = (ledger?, run.to_owned());
-    from_disk(move || ledger.read_in_order(&uid), run, sender).await
+    send_from_disk(move || ledger.read_in_order(&uid), run, sender).await
 }
 
-/// Sends what a log on disk has, a batch at a time, however long it is.
-pub(super) async fn from_disk<I>(
+/// Sends a log from disk in batches, so that memory use does not depend on its length. Returns the error, if any.
+pub(super) async fn send_from_disk<I>(
     read: impl FnOnce() -> Result<I, LedgerError> + Send + 'static,
     run: &str,
     sender: &mpsc::Sender<Msg>,
@@ -159,19 +192,19 @@ pub(super) async fn from_disk<I>(
 where
     I: Iterator<Item = LogEvent>,
 {
-    let (batches, mut arrived) = mpsc::channel::<Vec<Item>>(1);
+    let (batches, mut arrived) = mpsc::channel::<Vec<LogItem>>(1);
     let reading = spawn_blocking(move || {
         let mut items = read()?.filter_map(|event| item(&event));
         loop {
-            let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
-            // Nobody looks any more, or there is no more.
+            let batch: Vec<LogItem> = items.by_ref().take(BATCH).collect();
+            // The end of the log, or the receiver is gone.
             if batch.is_empty() || batches.blocking_send(batch).is_err() {
                 return Ok::<_, LedgerError>(());
             }
         }
     });
     while let Some(batch) = arrived.recv().await {
-        tell(run, batch, sender).await;
+        send_items(run, batch, sender).await;
     }
     match reading.await {
         Ok(Ok(())) => None,
@@ -180,36 +213,43 @@ where
     }
 }
 
-async fn tell(run: &str, items: Vec<Item>, sender: &mpsc::Sender<Msg>) {
+async fn send_items(run: &str, items: Vec<LogItem>, sender: &mpsc::Sender<Msg>) {
     if !items.is_empty() {
-        super::send(sender, Msg::Detail(News::Log(run.to_owned(), items))).await;
+        send(
+            sender,
+            Msg::Detail(DetailResponse::Log(run.to_owned(), items)),
+        )
+        .await;
     }
 }
 
-/// What the panel is told of an event of a log.
-pub(super) fn item(event: &LogEvent) -> Option<Item> {
+/// Converts a log event for the panel; `None` for events that it does not show.
+pub(super) fn item(event: &LogEvent) -> Option<LogItem> {
     match event {
         LogEvent::Line(line) => {
             let text = match line.left_out {
                 0 => line.text.clone(),
-                bytes => format!("{} … {bytes} bytes of this line were left out", line.text),
+                bytes => format!("{} … ({bytes} bytes cut)", line.text),
             };
-            // Of one that was cut the remark stands for its end.
+            // A truncated line ends with a notice instead of its bytes.
             let raw = line.bytes.clone().filter(|_| line.left_out == 0);
-            Some(Item {
+            Some(LogItem {
                 at: line.at,
                 source: Some(source(&line.source)),
                 text,
                 raw,
             })
         }
-        LogEvent::Notice(source, notice) => Some(remark(format!("{}: {notice}", source.tag()))),
+        LogEvent::Notice(source, notice) => {
+            Some(notice_item(format!("{}: {notice}", source.tag())))
+        }
         LogEvent::SourceStarted(_) | LogEvent::SourceEnded(_) | LogEvent::RunEnded => None,
     }
 }
 
-pub(super) fn remark(text: String) -> Item {
-    Item {
+/// A line by Flightdeck itself.
+pub(super) fn notice_item(text: String) -> LogItem {
+    LogItem {
         at: Timestamp::now(),
         source: None,
         text,
@@ -217,9 +257,9 @@ pub(super) fn remark(text: String) -> Item {
     }
 }
 
-fn source(source: &LogSource) -> Source {
-    Source {
-        // Every pod of a run bears its stage; one that lost the label is most likely the agent's.
+fn source(source: &LogSource) -> LineSource {
+    LineSource {
+        // A pod without the stage label is most likely the agent's.
         stage: source.stage.unwrap_or(Stage::Agent),
         version: source.context_version,
         attempt: source.attempt,
@@ -230,10 +270,10 @@ fn source(source: &LogSource) -> Source {
     }
 }
 
-/// What merging a branch into its base changes, fetched first when its commit is not here.
-async fn difference(root: &Path, branch: &str, base: &str, head: &str) -> Result<String, String> {
+/// Returns what merging a branch into its base changes, after fetching it if its commit is missing.
+async fn diff(root: &Path, branch: &str, base: &str, head: &str) -> Result<String, String> {
     let shown = |diff: Diff| match diff.note {
-        // A line before the first file is shown as it is.
+        // A line before the first file is shown unchanged.
         Some(note) => format!("{note}\n{}", diff.text),
         None => diff.text,
     };
@@ -252,7 +292,7 @@ async fn difference(root: &Path, branch: &str, base: &str, head: &str) -> Result
     diff.map(shown).map_err(|error| format!("{error}."))
 }
 
-/// Tells how a pull request stands, and tells again whenever that changes, until it is done or has long been at rest.
+/// Polls a pull request and sends each change, until it is closed or has not changed for long.
 async fn watch_pull_request(
     context: &Context,
     run: RunId,
@@ -261,23 +301,31 @@ async fn watch_pull_request(
     sender: &mpsc::Sender<Msg>,
 ) {
     let Some(target) = context.settings.forge_target(url) else {
-        let why = "the remote is no forge that the settings know".to_owned();
-        super::send(sender, Msg::Detail(News::PullRequest(run, Err(why)))).await;
+        let why = "not a known Git host".to_owned();
+        send(
+            sender,
+            Msg::Detail(DetailResponse::PullRequest(run, Err(why))),
+        )
+        .await;
         return;
     };
     let mut last = None;
-    let mut changed = Instant::now();
+    let mut changed_at = Instant::now();
     loop {
         let found = pull_request(&target, number).await;
         if last.as_ref() != Some(&found) {
-            changed = Instant::now();
+            changed_at = Instant::now();
             let news = found
                 .clone()
                 .map(Box::new)
                 .map_err(|error| error.to_string());
-            super::send(sender, Msg::Detail(News::PullRequest(run.clone(), news))).await;
+            send(
+                sender,
+                Msg::Detail(DetailResponse::PullRequest(run.clone(), news)),
+            )
+            .await;
         }
-        let next = detail::next_look(found.as_ref(), changed.elapsed());
+        let next = detail::next_poll(found.as_ref(), changed_at.elapsed());
         last = Some(found);
         match next {
             Some(pause) => tokio::time::sleep(pause).await,
@@ -287,7 +335,7 @@ async fn watch_pull_request(
 }
 
 async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestStatus, ForgeError> {
-    // A stand-in on this machine has a token of its own; the person's is for real forges alone.
+    // The local stand-in forge has its own token. The user's token must only go to real forges.
     let token = if target.api_url.starts_with("http://127.0.0.1:") {
         Secret::new(stand_in::TOKEN)
     } else {
@@ -297,7 +345,7 @@ async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestSt
     forge.status(number).await
 }
 
-/// Writes a text to a new file that only this person reads.
+/// Writes a text to a new file with mode 0600.
 fn save(directory: &Path, name: &str, export: &Export) -> io::Result<PathBuf> {
     let name: String = name
         .chars()
@@ -332,19 +380,21 @@ fn save(directory: &Path, name: &str, export: &Export) -> io::Result<PathBuf> {
     }
     Err(io::Error::new(
         io::ErrorKind::AlreadyExists,
-        "there are a thousand of them already",
+        "too many files of this name",
     ))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::widgets::text_view::{Form, Plain, TextView};
+    use crate::widgets::text_view::{ExportFormat, Plain, TextView};
 
     #[test]
-    fn a_saved_text_never_replaces_another() {
+    fn save_never_overwrites() {
         let folder = tempfile::tempdir().unwrap();
-        let text = |text| TextView::of(text, Arc::new(Plain)).export(Form::default());
+        let text = |text| TextView::of(text, Arc::new(Plain)).export(ExportFormat::default());
         let first = save(folder.path(), "run/1 logs", &text("one")).unwrap();
         let second = save(folder.path(), "run/1 logs", &text("two")).unwrap();
         assert_eq!(first.file_name().unwrap(), "flightdeck-run_1_logs.txt");
@@ -353,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_read_in_their_order_and_others_are_left() {
+    fn reads_known_documents_in_order() {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [("prompt.md", "p"), ("task.md", "t"), ("notes.md", "n")] {
             fs::write(folder.path().join(name), text).unwrap();
@@ -368,7 +418,7 @@ mod tests {
                 ("prompt.md".to_owned(), "p".to_owned()),
                 (
                     "design-spec.md".to_owned(),
-                    "This document cannot be shown: it is a device, not a file.".to_owned()
+                    "Cannot show this document: it is a device, not a file.".to_owned()
                 )
             ]
         );

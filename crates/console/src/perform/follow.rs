@@ -1,5 +1,4 @@
-//! Follows the log of a run: once, for all who want it. How far the run is, the ledger and the Logs tab are told from the
-//! same lines.
+//! Follows the log of a run once, for all consumers: progress in the lists, the ledger, and the Logs tab.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,13 +10,14 @@ use tokio::{
 };
 
 use super::{
-    detail::{from_disk, item, remark},
-    memory, send,
+    Performer,
+    detail::{item, notice_item, send_from_disk},
+    ledger, send,
 };
 use crate::{
-    effect::Followed,
+    detail_io::{DetailResponse, LogItem},
+    effect::{FollowedRun, LogEffect},
     msg::Msg,
-    panels::detail::{Item, News},
     world::{Delta, Progress, RunId},
 };
 use flightdeck_core::{log::LogEvent, runs::Stage, transcript::Transcript};
@@ -30,100 +30,125 @@ use flightdeck_host::{
 };
 use flightdeck_verbs::{Context, Earlier};
 
-/// Events written down at once.
+/// Events per write to the ledger.
 const BATCH: usize = 2048;
-/// How long lines may gather that trickle: they are on the screen as soon as an eye can tell, and wake this program no oftener.
+/// How long single lines are gathered. Short enough to appear immediate, and limits wake-ups to ten per second.
 const GATHER: Duration = Duration::from_millis(100);
-/// How long they may wait to be written down, unless there are many.
-const WRITE: Duration = Duration::from_millis(500);
-/// Least time between two words about how far a run is.
-const PACE: Duration = Duration::from_millis(250);
+/// Longest delay before events are written to the ledger.
+const WRITE_DELAY: Duration = Duration::from_millis(500);
+/// Minimum interval between progress updates.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Who wants the log of a run.
+/// The consumers of a run's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Interest {
-    /// It is to be known how far the run is.
+    /// The lists show the run's progress.
     progress: bool,
-    /// The tab shows it: a number for each time it was opened, since it is then told from the first line on.
+    /// The Logs tab shows the log. Each opening has its own number, because it reads the log from the first line.
     tab: Option<u64>,
-    /// The follower has ended and hears no more.
-    over: bool,
+    /// The follower has ended, and ignores further changes.
+    closed: bool,
+}
+
+impl Interest {
+    const fn is_empty(self) -> bool {
+        !self.progress && self.tab.is_none()
+    }
 }
 
 /// The interest in a run, shared with its follower.
-pub(super) type Listening = Arc<watch::Sender<Interest>>;
+pub(super) type SharedInterest = Arc<watch::Sender<Interest>>;
 
-/// The followers there are: one a run.
+/// The followers, at most one per run.
 #[derive(Debug, Default)]
 pub(super) struct Followers {
-    all: HashMap<RunId, Listening>,
+    by_run: HashMap<RunId, SharedInterest>,
     openings: u64,
 }
 
 impl Followers {
-    /// Wants to know how far a run is. Gives what a new follower listens to, if there is none yet.
-    pub(super) fn progress(&mut self, run: &RunId) -> Option<Listening> {
+    /// Adds the lists as a consumer. Returns the interest for a new follower, if there is none yet.
+    fn report_progress(&mut self, run: &RunId) -> Option<SharedInterest> {
         self.change(run, |interest| interest.progress = true)
     }
 
-    /// Wants the run's log in the tab, and no other's. Gives what a new follower listens to, if there is none yet.
-    pub(super) fn show(&mut self, run: &RunId) -> Option<Listening> {
-        self.leave();
+    /// Makes the Logs tab a consumer of this run only. Returns the interest for a new follower, if there is none yet.
+    pub(super) fn show(&mut self, run: &RunId) -> Option<SharedInterest> {
+        self.hide();
         self.openings += 1;
         let opening = self.openings;
         self.change(run, |interest| interest.tab = Some(opening))
     }
 
-    /// Nothing is shown any more.
-    pub(super) fn leave(&mut self) {
-        self.all.retain(|_, listening| {
-            listening.send_if_modified(|interest| interest.tab.take().is_some());
-            !listening.borrow().over
+    /// Removes the Logs tab as a consumer, and followers that have ended.
+    pub(super) fn hide(&mut self) {
+        self.by_run.retain(|_, shared| {
+            shared.send_if_modified(|interest| interest.tab.take().is_some());
+            !shared.borrow().closed
         });
     }
 
-    fn change(&mut self, run: &RunId, change: impl Fn(&mut Interest)) -> Option<Listening> {
-        if let Some(listening) = self.all.get(run)
-            && listening.send_if_modified(|interest| {
-                if !interest.over {
+    fn change(&mut self, run: &RunId, change: impl Fn(&mut Interest)) -> Option<SharedInterest> {
+        if let Some(shared) = self.by_run.get(run)
+            && shared.send_if_modified(|interest| {
+                if !interest.closed {
                     change(interest);
                 }
-                !interest.over
+                !interest.closed
             })
         {
             return None;
         }
         let mut interest = Interest::default();
         change(&mut interest);
-        let listening = Arc::new(watch::Sender::new(interest));
-        self.all.insert(run.clone(), Arc::clone(&listening));
-        Some(listening)
+        let shared = Arc::new(watch::Sender::new(interest));
+        self.by_run.insert(run.clone(), Arc::clone(&shared));
+        Some(shared)
     }
 }
 
-impl Interest {
-    const fn nobody(self) -> bool {
-        !self.progress && self.tab.is_none()
-    }
-}
-
-/// Declares that nothing more will be told; `false` when somebody has come in meanwhile.
-fn close(listening: &Listening, served: Option<u64>) -> bool {
+/// Closes a follower. Returns `false` if a consumer was added since `served`, and it has to continue.
+fn close(shared: &SharedInterest, served: Option<u64>) -> bool {
     let mut closed = false;
-    listening.send_if_modified(|interest| {
-        closed = interest.nobody() || interest.tab.is_none_or(|tab| served == Some(tab));
-        interest.over |= closed;
+    shared.send_if_modified(|interest| {
+        closed = interest.is_empty() || interest.tab.is_none_or(|tab| served == Some(tab));
+        interest.closed |= closed;
         false
     });
     closed
 }
 
+pub(super) fn perform(performer: &mut Performer, effect: LogEffect) {
+    match effect {
+        LogEffect::Follow(run) => {
+            let interest = performer.followers.report_progress(&run.id);
+            spawn(performer, run, interest);
+        }
+    }
+}
+
+/// Spawns a follower; does nothing if `interest` is `None`, because one exists.
+pub(super) fn spawn(performer: &mut Performer, run: FollowedRun, interest: Option<SharedInterest>) {
+    let Some(interest) = interest else {
+        return;
+    };
+    let connection = performer.connection.clone();
+    let (ledger, sender) = (performer.ledger.clone(), performer.sender.clone());
+    performer.tasks.spawn(async move {
+        match connection.ready().await {
+            // Boxed: the future is large.
+            Ok(context) => Box::pin(follow(&context, run, interest, ledger, &sender)).await,
+            Err(why) => unreachable(run.id, interest, why, &sender).await,
+        }
+    });
+}
+
 fn events(
     context: &Context,
-    followed: &Followed,
+    run: &FollowedRun,
 ) -> impl Stream<Item = Vec<LogEvent>> + Send + use<> {
     let (client, namespace) = (context.client.clone(), context.namespace.clone());
-    let (kind, name) = (followed.kind, followed.name.clone());
+    let (kind, name) = (run.kind, run.name.clone());
     let until = async move {
         cluster::finished(&client, &namespace, kind, &name).await;
     };
@@ -133,134 +158,139 @@ fn events(
         ..FollowOptions::default()
     };
     let run = RunRef {
-        name: followed.name.clone(),
-        uid: followed.run.clone(),
+        name: run.name.clone(),
+        uid: run.id.clone(),
     };
     follow_run_in_chunks(&context.client, &context.namespace, &run, options)
 }
 
-/// Follows a run until it has ended or nobody wants it: tells how far it is, keeps its log, and tells the tab its lines.
-pub(super) async fn follow(
+/// Follows a run until it finishes or has no consumers.
+async fn follow(
     context: &Context,
-    followed: Followed,
-    listening: Listening,
+    run: FollowedRun,
+    interest: SharedInterest,
     ledger: Option<Ledger>,
     sender: &mpsc::Sender<Msg>,
 ) {
-    if let Ok(run) = context.run(&followed.name).await {
-        // Before the log is written here, which leaves no room for another writer.
-        flightdeck_verbs::take_over(context, &run).await;
-        memory::keep(ledger.clone(), run).await;
+    if let Ok(object) = context.run(&run.name).await {
+        // Import before this process opens the log for writing, which locks out other writers.
+        flightdeck_verbs::take_over(context, &object).await;
+        ledger::record(ledger.clone(), object).await;
     }
-    let mut desk = Desk {
-        run: followed.run.clone(),
-        heard: listening.subscribe(),
-        spool: open_spool(ledger.clone(), &followed).await,
+    let mut task = FollowTask {
+        run: run.id.clone(),
+        interest: interest.subscribe(),
+        writer: open_log(ledger.clone(), &run).await,
         sender: sender.clone(),
         served: None,
-        told: None,
-        known: Progress::default(),
+        archived: None,
+        progress: Progress::default(),
     };
     let finished = loop {
-        desk.begin().await;
-        if desk.served.is_some() {
-            desk.told = earlier(context, &followed, sender).await;
+        task.restart().await;
+        if task.served.is_some() {
+            task.archived = send_archived(context, &run, sender).await;
         }
-        let over = desk.keep_up(events(context, &followed)).await;
-        if over && desk.served.is_some() {
-            let news = News::LogEnded(followed.run.clone(), None);
-            send(sender, Msg::Detail(news)).await;
+        let ended = task.consume(events(context, &run)).await;
+        if ended && task.served.is_some() {
+            let response = DetailResponse::LogEnded(run.id.clone(), None);
+            send(sender, Msg::Detail(response)).await;
         }
-        if close(&listening, desk.served) {
-            break over;
+        if close(&interest, task.served) {
+            break ended;
         }
     };
-    let known = desk.known.clone();
-    drop(desk);
+    let progress = task.progress.clone();
+    // Closes the log, so that the ledger can be written below.
+    drop(task);
     if finished {
-        memory::totals(ledger.clone(), &followed.run, &known).await;
+        ledger::record_totals(ledger.clone(), &run.id, &progress).await;
     }
-    if let Ok(run) = context.run(&followed.name).await {
-        memory::keep(ledger, run).await;
+    if let Ok(object) = context.run(&run.name).await {
+        ledger::record(ledger, object).await;
     }
 }
 
-/// Tells the tab what the pods said that are gone, as it was kept, and whence it is; what was told so.
-async fn earlier(
+/// Sends the archived log of pods that are gone, with its origin. Returns the sources sent.
+async fn send_archived(
     context: &Context,
-    followed: &Followed,
+    followed: &FollowedRun,
     sender: &mpsc::Sender<Msg>,
 ) -> Option<Earlier> {
     let run = context.run(&followed.name).await.ok()?;
-    let earlier = flightdeck_verbs::earlier(context, &run).await?;
-    let said = earlier.words().into_iter().map(remark).collect();
-    let news = News::Log(followed.run.clone(), said);
-    send(sender, Msg::Detail(news)).await;
-    let told = earlier.clone();
-    let read = move || earlier.events();
-    if let Some(trouble) = from_disk(read, &followed.run, sender).await {
-        let news = News::Log(followed.run.clone(), vec![remark(trouble)]);
-        send(sender, Msg::Detail(news)).await;
+    let archived = flightdeck_verbs::earlier(context, &run).await?;
+    let notices = archived.words().into_iter().map(notice_item).collect();
+    let response = DetailResponse::Log(followed.id.clone(), notices);
+    send(sender, Msg::Detail(response)).await;
+    let sent = archived.clone();
+    let read = move || archived.events();
+    if let Some(error) = send_from_disk(read, &followed.id, sender).await {
+        let response = DetailResponse::Log(followed.id.clone(), vec![notice_item(error)]);
+        send(sender, Msg::Detail(response)).await;
     }
-    Some(told)
+    Some(sent)
 }
 
-/// Tells why the log of a run cannot be shown.
-pub(super) async fn unreachable(
+/// Ends the log in the tab with the reason why it cannot be followed.
+async fn unreachable(
     run: RunId,
-    listening: Listening,
+    interest: SharedInterest,
     why: String,
     sender: &mpsc::Sender<Msg>,
 ) {
-    let asked = listening.borrow().tab;
-    close(&listening, asked);
-    if asked.is_some() {
-        send(sender, Msg::Detail(News::LogEnded(run, Some(why)))).await;
+    let tab = interest.borrow().tab;
+    close(&interest, tab);
+    if tab.is_some() {
+        send(
+            sender,
+            Msg::Detail(DetailResponse::LogEnded(run, Some(why))),
+        )
+        .await;
     }
 }
 
-/// What a follower tells, and to whom.
-struct Desk {
+/// A follower at work.
+struct FollowTask {
     run: RunId,
-    heard: watch::Receiver<Interest>,
-    spool: Option<Spool>,
+    interest: watch::Receiver<Interest>,
+    writer: Option<Spool>,
     sender: mpsc::Sender<Msg>,
-    /// The opening of the tab that is told everything, from the first line on.
+    /// The opening of the Logs tab that receives the log from its first line.
     served: Option<u64>,
-    /// What the tab was told from the disk, and is not told again.
-    told: Option<Earlier>,
-    /// How far the run is.
-    known: Progress,
+    /// The archived sources that the tab received, and that are not sent again.
+    archived: Option<Earlier>,
+    progress: Progress,
 }
 
-impl Desk {
-    /// Takes events in, many at a time, and tells of them: the tab all of them, the lists at the pace of a reader.
-    /// `false` when they are to be read from the beginning once more, or by nobody.
-    async fn keep_up(&mut self, chunks: impl Stream<Item = Vec<LogEvent>>) -> bool {
+impl FollowTask {
+    /// Consumes the stream: all lines go to the tab, progress to the lists at a limited rate. Returns `false` if the
+    /// interest changed before the end, so that the log must be read again, or not at all.
+    async fn consume(&mut self, chunks: impl Stream<Item = Vec<LogEvent>>) -> bool {
         pin_mut!(chunks);
         let mut transcript = Transcript::default();
-        let mut told = Progress::default();
-        self.known = told.clone();
+        let mut reported = Progress::default();
+        self.progress = reported.clone();
         let mut unwritten: Vec<LogEvent> = Vec::new();
-        let (mut tell, mut write) = (Instant::now(), Instant::now());
-        let over = loop {
+        let (mut report_at, mut write_at) = (Instant::now(), Instant::now());
+        let ended = loop {
             let chunk = tokio::select! {
                 biased;
-                changed = self.heard.changed() => {
-                    let now = *self.heard.borrow_and_update();
-                    if changed.is_err() || now.nobody() || now.tab.is_some_and(|tab| self.served != Some(tab)) {
+                changed = self.interest.changed() => {
+                    let now = *self.interest.borrow_and_update();
+                    let reopened = now.tab.is_some_and(|tab| self.served != Some(tab));
+                    if changed.is_err() || now.is_empty() || reopened {
                         break false;
                     }
                     self.served = now.tab;
                     continue;
                 }
-                () = sleep_until(tell), if self.known != told => {
-                    told.clone_from(&self.known);
-                    self.tell(told.clone()).await;
-                    tell = Instant::now() + PACE;
+                () = sleep_until(report_at), if self.progress != reported => {
+                    reported.clone_from(&self.progress);
+                    self.report(reported.clone()).await;
+                    report_at = Instant::now() + PROGRESS_INTERVAL;
                     continue;
                 }
-                () = sleep_until(write), if !unwritten.is_empty() => {
+                () = sleep_until(write_at), if !unwritten.is_empty() => {
                     self.write(std::mem::take(&mut unwritten)).await;
                     continue;
                 }
@@ -277,20 +307,20 @@ impl Desk {
                 }
             }
             if self.served.is_some() {
-                let told = |event: &&LogEvent| {
-                    let earlier = self.told.as_ref();
-                    earlier.is_some_and(|earlier| earlier.tells(event))
+                let sent = |event: &&LogEvent| {
+                    let archived = self.archived.as_ref();
+                    archived.is_some_and(|archived| archived.tells(event))
                 };
-                let items = chunk.iter().filter(|event| !told(event));
-                let items: Vec<Item> = items.filter_map(item).collect();
+                let items = chunk.iter().filter(|event| !sent(event));
+                let items: Vec<LogItem> = items.filter_map(item).collect();
                 if !items.is_empty() {
-                    let news = News::Log(self.run.clone(), items);
-                    send(&self.sender, Msg::Detail(news)).await;
+                    let response = DetailResponse::Log(self.run.clone(), items);
+                    send(&self.sender, Msg::Detail(response)).await;
                 }
             }
-            self.known = Progress::of(&transcript);
+            self.progress = Progress::of(&transcript);
             if unwritten.is_empty() {
-                write = Instant::now() + WRITE;
+                write_at = Instant::now() + WRITE_DELAY;
             }
             unwritten.extend(chunk);
             if unwritten.len() >= BATCH {
@@ -298,46 +328,46 @@ impl Desk {
             }
         };
         self.write(unwritten).await;
-        if over && self.known != told {
-            self.tell(self.known.clone()).await;
+        if ended && self.progress != reported {
+            self.report(self.progress.clone()).await;
         }
-        over
+        ended
     }
 
-    /// Tells the tab that everything comes from the first line on.
-    async fn begin(&mut self) {
-        self.served = self.heard.borrow_and_update().tab;
+    /// Tells the tab, if it is open, that the log restarts at its first line.
+    async fn restart(&mut self) {
+        self.served = self.interest.borrow_and_update().tab;
         if self.served.is_some() {
-            let news = News::LogBegins(self.run.clone());
-            send(&self.sender, Msg::Detail(news)).await;
+            let response = DetailResponse::LogRestarted(self.run.clone());
+            send(&self.sender, Msg::Detail(response)).await;
         }
     }
 
     async fn write(&mut self, events: Vec<LogEvent>) {
         if !events.is_empty() {
-            self.spool = append(self.spool.take(), events).await;
+            self.writer = append(self.writer.take(), events).await;
         }
     }
 
-    async fn tell(&self, progress: Progress) {
+    async fn report(&self, progress: Progress) {
         let delta = Delta::Progress(self.run.clone(), Box::new(progress));
         send(&self.sender, Msg::World(delta)).await;
     }
 }
 
-/// Where the log is kept; `None` when another process keeps it, or none can be.
-async fn open_spool(ledger: Option<Ledger>, followed: &Followed) -> Option<Spool> {
-    let (ledger, uid) = (ledger?, followed.run.clone());
-    let opened = spawn_blocking(move || ledger.spool(&uid).inspect_err(memory::warn));
+/// Opens the log in the ledger. Returns `None` if another process writes it, or on error.
+async fn open_log(ledger: Option<Ledger>, run: &FollowedRun) -> Option<Spool> {
+    let (ledger, uid) = (ledger?, run.id.clone());
+    let opened = spawn_blocking(move || ledger.spool(&uid).inspect_err(ledger::warn));
     opened.await.ok()?.ok()?
 }
 
-/// Keeps events; a spool that failed is given up.
-async fn append(spool: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
-    let mut spool = spool?;
+/// Appends events. A writer that failed is dropped.
+async fn append(writer: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
+    let mut writer = writer?;
     let appended = spawn_blocking(move || {
-        let kept = spool.append(&events).inspect_err(memory::warn);
-        kept.is_ok().then_some(spool)
+        let appended = writer.append(&events).inspect_err(ledger::warn);
+        appended.is_ok().then_some(writer)
     });
     appended.await.ok()?
 }
@@ -352,7 +382,7 @@ mod tests {
 
     use super::*;
 
-    fn wrote(at: usize) -> LogEvent {
+    fn document_line(at: usize) -> LogEvent {
         let source = LogSource {
             pod: "p".into(),
             pod_uid: "u".into(),
@@ -374,101 +404,104 @@ mod tests {
         })
     }
 
-    fn desk(listening: &Listening, sender: &mpsc::Sender<Msg>) -> Desk {
-        Desk {
+    fn follow_task(interest: &SharedInterest, sender: &mpsc::Sender<Msg>) -> FollowTask {
+        FollowTask {
             run: RunId::from("r"),
-            heard: listening.subscribe(),
-            spool: None,
+            interest: interest.subscribe(),
+            writer: None,
             sender: sender.clone(),
             served: None,
-            told: None,
-            known: Progress::default(),
+            archived: None,
+            progress: Progress::default(),
         }
     }
 
     #[tokio::test]
-    async fn lines_that_come_one_by_one_are_counted_as_they_come_and_not_at_the_pace_of_telling() {
-        // Those who write do not wait for those who read.
+    async fn reporting_does_not_delay_reading() {
+        // Unbounded, so that writing does not wait for reading.
         let (write, lines) = futures::channel::mpsc::unbounded();
         tokio::spawn(async move {
             for at in 1..=200 {
-                write.unbounded_send(vec![wrote(at)]).unwrap();
+                write.unbounded_send(vec![document_line(at)]).unwrap();
                 tokio::task::yield_now().await;
             }
         });
         let (sender, mut receiver) = mpsc::channel(1_000);
-        let listening = Followers::default().progress(&"r".into()).unwrap();
-        let mut desk = desk(&listening, &sender);
-        // At a line a pace it would take most of a minute.
-        desk.begin().await;
-        let counted = tokio::time::timeout(Duration::from_secs(20), desk.keep_up(lines));
+        let interest = Followers::default().report_progress(&"r".into()).unwrap();
+        let mut task = follow_task(&interest, &sender);
+        // With a line per report, this would take most of a minute.
+        task.restart().await;
+        let counted = tokio::time::timeout(Duration::from_secs(20), task.consume(lines));
         assert!(counted.await.unwrap());
-        drop((desk, sender));
+        drop((task, sender));
         let mut last = 0;
-        while let Some(said) = receiver.recv().await {
-            let Msg::World(Delta::Progress(_, progress)) = said else {
-                panic!("only progress is told")
+        while let Some(msg) = receiver.recv().await {
+            let Msg::World(Delta::Progress(_, progress)) = msg else {
+                panic!("not progress: {msg:?}")
             };
             last = progress.documents;
         }
         assert_eq!(last, 200);
     }
 
-    /// Reads news until `count` lines were told; how often the log was begun anew, and the lines of the last time.
-    async fn heard(receiver: &mut mpsc::Receiver<Msg>, count: usize) -> (usize, usize) {
-        let (mut begun, mut lines) = (0, 0);
+    /// Receives until the log has `count` lines since its last restart. Returns the number of restarts, and of lines.
+    async fn receive(receiver: &mut mpsc::Receiver<Msg>, count: usize) -> (usize, usize) {
+        let (mut restarts, mut lines) = (0, 0);
         while lines < count {
             let next = tokio::time::timeout(Duration::from_secs(60), receiver.recv());
             match next.await.unwrap().unwrap() {
-                Msg::Detail(News::LogBegins(_)) => (begun, lines) = (begun + 1, 0),
-                Msg::Detail(News::Log(_, items)) => lines += items.len(),
+                Msg::Detail(DetailResponse::LogRestarted(_)) => {
+                    (restarts, lines) = (restarts + 1, 0);
+                }
+                Msg::Detail(DetailResponse::Log(_, items)) => lines += items.len(),
                 _ => {}
             }
         }
-        (begun, lines)
+        (restarts, lines)
     }
 
     #[tokio::test]
-    async fn one_follower_tells_lists_and_tab_and_begins_anew_for_a_tab_that_is_opened_later() {
+    async fn one_follower_serves_lists_and_tab() {
         let (sender, mut receiver) = mpsc::channel(1_000);
         let run = RunId::from("r");
         let mut followers = Followers::default();
-        let listening = followers.progress(&run).unwrap();
-        let told = sender.clone();
+        let interest = followers.report_progress(&run).unwrap();
+        let messages = sender.clone();
         let follower = tokio::spawn(async move {
-            let mut desk = desk(&listening, &told);
+            let mut task = follow_task(&interest, &messages);
             let mut streams = 0;
             loop {
                 streams += 1;
-                desk.begin().await;
-                let over = desk
-                    .keep_up(
-                        stream::iter((1..=5).map(|at| vec![wrote(at)])).chain(stream::pending()),
+                task.restart().await;
+                let ended = task
+                    .consume(
+                        stream::iter((1..=5).map(|at| vec![document_line(at)]))
+                            .chain(stream::pending()),
                     )
                     .await;
-                if !over && close(&listening, desk.served) {
+                if !ended && close(&interest, task.served) {
                     return streams;
                 }
             }
         });
         assert!(
             followers.show(&run).is_none(),
-            "the follower there is takes it on"
+            "the existing follower serves the tab"
         );
-        assert_eq!(heard(&mut receiver, 5).await, (1, 5));
-        followers.leave();
+        assert_eq!(receive(&mut receiver, 5).await, (1, 5));
+        followers.hide();
         assert!(followers.show(&run).is_none());
-        assert_eq!(heard(&mut receiver, 5).await, (1, 5));
+        assert_eq!(receive(&mut receiver, 5).await, (1, 5));
         assert!(followers.show(&"other".into()).is_some());
-        followers.all[&run].send_modify(|interest| interest.progress = false);
+        followers.by_run[&run].send_modify(|interest| interest.progress = false);
         let streams = tokio::time::timeout(Duration::from_secs(60), follower);
         assert!(
             streams.await.unwrap().unwrap() <= 3,
-            "it is not read more often than it was opened"
+            "the log is read at most once per opening"
         );
         assert!(
             followers.show(&run).is_some(),
-            "one that has ended is not counted on"
+            "a closed follower is replaced"
         );
     }
 }

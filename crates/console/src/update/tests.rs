@@ -1,4 +1,4 @@
-//! The console by its keys: what a person presses, what is on the screen, what is asked for.
+//! The console by its keys: keys in, the screen and effects out.
 
 mod resize;
 
@@ -7,12 +7,17 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    effect::{Effect, FixFailure, Outcome},
+    effect::{
+        CleanupEffect, ConnectionEffect, Effect, FixFailure, LogEffect, Outcome, PlanEffect,
+        PreflightEffect, RunEffect, TerminalEffect,
+    },
     harness::Harness,
+    ids::PanelId,
     keymap::Keymap,
-    model::PanelId,
     msg::Msg,
-    world::{Check, Compared, Delta, Level, Plan, PlanError, Ran, Repository, Target},
+    world::{
+        Check, CommandRecord, Delta, Level, Plan, PlanComparison, PlanError, Repository, Target,
+    },
 };
 use flightdeck_core::{
     resources::{DocsRun, DocsRunSpec, RunStatus},
@@ -49,13 +54,13 @@ fn check(id: &'static str, level: Level, fix: Option<Fix>) -> Check {
         id,
         title: id,
         level,
-        message: format!("what {id} says"),
+        message: format!("message of {id}"),
         explanation: String::new(),
         fix,
     }
 }
 
-/// The news of a plan that has no documents yet.
+/// A plan without documents.
 fn new_plan(file: &str, tag: &str) -> Delta {
     let path = "/shop/.taskmaster/tasks/tasks.json".into();
     let plan = flightdeck_core::tasks::read(file.as_bytes()).unwrap();
@@ -63,7 +68,7 @@ fn new_plan(file: &str, tag: &str) -> Delta {
     Delta::Plan(Ok(Arc::new(plan)))
 }
 
-/// A console that knows a plan of three tasks, of which the first one has its documents, and an embedded cluster.
+/// A console with an embedded cluster and a plan of three tasks, of which the first one has its documents.
 fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
     let mut console = Harness::new(140, 40);
     let documents = [
@@ -98,31 +103,34 @@ fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
     console
 }
 
-/// What was asked for beside looks at the repository and what the details want.
-fn deeds(console: &mut Harness) -> Vec<Effect> {
-    let looks = |effect: &Effect| {
+/// The effects, except checks, log following and requests of the Detail panel.
+fn actions(console: &mut Harness) -> Vec<Effect> {
+    let background = |effect: &Effect| {
         matches!(
             effect,
-            Effect::Inspect(_) | Effect::Detail(_) | Effect::Follow(_)
+            Effect::Preflight(PreflightEffect::Run(_)) | Effect::Detail(_) | Effect::Log(_)
         )
     };
     let effects = console.effects().into_iter();
-    effects.filter(|effect| !looks(effect)).collect()
+    effects.filter(|effect| !background(effect)).collect()
 }
 
-/// Enter plans the push that mends a check, and opens its sheet.
-fn enter_asks_for_a_push(console: &mut Harness) {
+/// Presses Enter and expects the preview of a push.
+fn enter_previews_push(console: &mut Harness) {
     console.press("enter");
-    let deeds = deeds(console);
+    let actions = actions(console);
     assert!(
-        matches!(deeds.as_slice(), [Effect::PlanFix(_, Fix::Push)]),
-        "{deeds:?}"
+        matches!(
+            actions.as_slice(),
+            [Effect::Preflight(PreflightEffect::PlanFix(_, Fix::Push))]
+        ),
+        "{actions:?}"
     );
-    assert!(console.screen().contains("Looking at what would be done"));
+    assert!(console.screen().contains("Preparing the fix"));
 }
 
 #[test]
-fn a_launch_takes_a_form_and_a_last_question_that_names_everything() {
+fn launch_confirmation_lists_everything() {
     let mut console = given(&[], vec![]);
     console.press("n");
     assert!(
@@ -142,14 +150,14 @@ fn a_launch_takes_a_form_and_a_last_question_that_names_everything() {
     ] {
         assert!(question.contains(fact), "{fact} is not in\n{question}");
     }
-    assert_eq!(deeds(&mut console), []);
+    assert_eq!(actions(&mut console), []);
     console.press("enter");
-    let deeds = deeds(&mut console);
-    let [Effect::Launch(inquiry, launch)] = deeds.as_slice() else {
-        panic!("{deeds:?}");
+    let actions = actions(&mut console);
+    let [Effect::Run(RunEffect::Launch(request, launch))] = actions.as_slice() else {
+        panic!("{actions:?}");
     };
-    assert!(inquiry.ask && launch.all && launch.agent.as_deref() == Some("claude"));
-    assert_eq!(inquiry.tasks, ["2", "3"]);
+    assert!(request.contact_remote && launch.all && launch.agent.as_deref() == Some("claude"));
+    assert_eq!(request.tasks, ["2", "3"]);
 }
 
 #[test]
@@ -160,7 +168,7 @@ fn ctrl_s_launches_from_every_field() {
         console.press("n").press(&"tab ".repeat(steps));
         console.type_text("57");
         let form = console.screen();
-        assert!(form.contains("57"), "not a field after {steps}:\n{form}");
+        assert!(form.contains("57"), "no field after {steps}:\n{form}");
         assert!(form.contains("Ctrl-S launch"), "{form}");
         console.press("ctrl-s");
         let question = console.screen();
@@ -175,16 +183,16 @@ fn pasted_line_breaks_are_kept_or_become_spaces() {
     console.press("n tab tab tab tab tab tab tab");
     console.send(Msg::Paste(PASTED.into()));
     console.press("ctrl-s enter");
-    let launched = deeds(&mut console);
-    let [Effect::Launch(_, launch)] = launched.as_slice() else {
+    let launched = actions(&mut console);
+    let [Effect::Run(RunEffect::Launch(_, launch))] = launched.as_slice() else {
         panic!("{launched:?}");
     };
     assert_eq!(launch.prompt.as_deref(), Some("one\n- two\nthree\n\nfour"));
 
     console.press("esc esc 2 a");
     console.send(Msg::Paste(PASTED.into())).press("ctrl-s");
-    let added = deeds(&mut console);
-    let [Effect::AddContext(added)] = added.as_slice() else {
+    let added = actions(&mut console);
+    let [Effect::Run(RunEffect::AddContext(added))] = added.as_slice() else {
         panic!("{added:?}");
     };
     assert_eq!(added.text, "one\n- two\nthree\n\nfour\n");
@@ -199,7 +207,7 @@ fn pasted_line_breaks_are_kept_or_become_spaces() {
 }
 
 #[test]
-fn a_long_line_of_a_prompt_wraps() {
+fn long_prompt_line_wraps() {
     let mut console = given(&[], vec![]);
     console.press("n tab tab tab tab tab tab tab");
     let long = format!("first {}last", "word ".repeat(20));
@@ -212,28 +220,31 @@ fn a_long_line_of_a_prompt_wraps() {
 }
 
 #[test]
-fn a_window_for_text_obeys_the_keymap() {
+fn text_dialog_follows_keymap() {
     let own = "[form]\n\"alt-l x\" = \"launch\"\n\"ctrl-s\" = \"none\"\n";
     let keymap = Keymap::overlaid(&[("mine.toml".into(), own.into())]).unwrap();
     let mut console = given(&[run("a", "Failed")], vec![]);
     console.model.keymap = Arc::new(keymap);
     console.press("2 a").type_text("Shorter").press("ctrl-s");
-    assert_eq!(deeds(&mut console), []);
+    assert_eq!(actions(&mut console), []);
     console.press("alt-l x");
     let added = flightdeck_verbs::AddContext {
         name: "a".into(),
         text: "Shorter".into(),
     };
-    assert_eq!(deeds(&mut console), [Effect::AddContext(added)]);
+    assert_eq!(
+        actions(&mut console),
+        [Effect::Run(RunEffect::AddContext(added))]
+    );
 }
 
 #[test]
-fn marked_tasks_are_what_the_form_is_filled_with() {
+fn form_starts_with_marked_tasks() {
     let mut console = given(&[], vec![]);
     console.press("j space space n ctrl-s y");
-    let deeds = deeds(&mut console);
-    let [Effect::Launch(_, launch)] = deeds.as_slice() else {
-        panic!("{deeds:?}");
+    let actions = actions(&mut console);
+    let [Effect::Run(RunEffect::Launch(_, launch))] = actions.as_slice() else {
+        panic!("{actions:?}");
     };
     assert_eq!(
         (launch.tasks.as_slice(), launch.all),
@@ -242,12 +253,14 @@ fn marked_tasks_are_what_the_form_is_filled_with() {
 }
 
 #[test]
-fn the_checks_are_asked_anew_when_the_form_names_another_agent_or_user() {
+fn form_runs_checks_after_agent_or_user_changes() {
     let mut console = given(&[], vec![]);
     let asked = |console: &mut Harness| {
         let effects = console.effects().into_iter();
         let asked = effects.filter_map(|effect| match effect {
-            Effect::Inspect(inquiry) => Some((inquiry.agent, inquiry.github_user)),
+            Effect::Preflight(PreflightEffect::Run(request)) => {
+                Some((request.agent, request.github_user))
+            }
             _ => None,
         });
         asked.collect::<Vec<_>>()
@@ -257,14 +270,14 @@ fn the_checks_are_asked_anew_when_the_form_names_another_agent_or_user() {
     console.press("tab right");
     assert_eq!(asked(&mut console), [("template".to_owned(), None)]);
     console.press("tab tab tab a d a");
-    assert_eq!(asked(&mut console), [], "a name is not whole yet");
+    assert_eq!(asked(&mut console), [], "the name is incomplete");
     console.press("tab");
-    let whole = ("template".to_owned(), Some("ada".to_owned()));
-    assert_eq!(asked(&mut console), [whole]);
+    let complete = ("template".to_owned(), Some("ada".to_owned()));
+    assert_eq!(asked(&mut console), [complete]);
 }
 
 #[test]
-fn a_refused_check_blocks_the_launch_and_enter_leads_to_its_fix() {
+fn failed_check_blocks_launch_and_enter_opens_fix() {
     let mut console = given(
         &[],
         vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
@@ -272,22 +285,22 @@ fn a_refused_check_blocks_the_launch_and_enter_leads_to_its_fix() {
     console.press("n ctrl-s");
     let screen = console.screen();
     assert!(
-        screen.contains("pre-flight refuses") && screen.contains("what tasks-pushed says"),
+        screen.contains("blocked by pre-flight") && screen.contains("message of tasks-pushed"),
         "{screen}"
     );
-    assert_eq!(deeds(&mut console), []);
-    enter_asks_for_a_push(&mut console);
+    assert_eq!(actions(&mut console), []);
+    enter_previews_push(&mut console);
 }
 
 #[test]
-fn a_refused_check_is_passed_by_its_name_and_a_reason_only() {
+fn override_needs_check_id_and_reason() {
     let mut console = given(&[], vec![check("base", Level::Fail, None)]);
     console
         .press("n shift-tab shift-tab shift-tab shift-tab")
         .type_text("base");
     console.press("ctrl-s");
-    assert_eq!(deeds(&mut console), [], "a reason is missing");
-    // The launch that was refused went to the check.
+    assert_eq!(actions(&mut console), [], "the reason is missing");
+    // The blocked launch moved the focus to the check.
     console.press("tab tab").type_text("a demo").press("ctrl-s");
     assert!(
         console.screen().contains("base: a demo"),
@@ -295,9 +308,9 @@ fn a_refused_check_is_passed_by_its_name_and_a_reason_only() {
         console.screen()
     );
     console.press("enter");
-    let deeds = deeds(&mut console);
-    let [Effect::Launch(_, launch)] = deeds.as_slice() else {
-        panic!("{deeds:?}");
+    let actions = actions(&mut console);
+    let [Effect::Run(RunEffect::Launch(_, launch))] = actions.as_slice() else {
+        panic!("{actions:?}");
     };
     assert_eq!(
         (launch.overrides.as_slice(), launch.reason.as_deref()),
@@ -306,7 +319,7 @@ fn a_refused_check_is_passed_by_its_name_and_a_reason_only() {
 }
 
 #[test]
-fn the_new_run_is_selected_as_soon_as_it_is_there() {
+fn selects_launched_run_once_listed() {
     let mut console = given(&[run("old", "Succeeded")], vec![]);
     console.send(Msg::Done(Outcome::Launched("new".into())));
     assert_eq!(console.model.focus, PanelId::Tasks);
@@ -319,7 +332,7 @@ fn the_new_run_is_selected_as_soon_as_it_is_there() {
 }
 
 #[test]
-fn what_destroys_something_asks_first_and_starts_at_no() {
+fn destructive_actions_ask_and_default_to_no() {
     for (keys, name, phase) in [
         ("2 K", "Stop", "Running"),
         ("2 D", "Delete", "Succeeded"),
@@ -333,14 +346,14 @@ fn what_destroys_something_asks_first_and_starts_at_no() {
             console.screen()
         );
         console.press("enter");
-        assert_eq!(deeds(&mut console), [], "{keys}: Enter alone");
+        assert_eq!(actions(&mut console), [], "{keys}: Enter alone");
         console.press(keys).press("y");
-        assert_eq!(deeds(&mut console).len(), 1, "{keys}: y");
+        assert_eq!(actions(&mut console).len(), 1, "{keys}: y");
     }
 }
 
 #[test]
-fn a_run_that_has_ended_is_not_stopped_and_one_under_way_is_not_retried() {
+fn stop_and_retry_depend_on_phase() {
     for (keys, phase) in [("2 K", "Succeeded"), ("2 R", "Running"), ("1 K", "Running")] {
         let mut console = given(&[run("a", phase)], vec![]);
         console.press(keys);
@@ -349,35 +362,35 @@ fn a_run_that_has_ended_is_not_stopped_and_one_under_way_is_not_retried() {
 }
 
 #[test]
-fn clean_up_marks_by_rule_and_deletes_only_what_is_marked_and_confirmed() {
+fn cleanup_deletes_only_selected_after_confirmation() {
     let mut console = given(&[run("a", "Succeeded"), run("b", "Running")], vec![]);
     console.press("X");
     let screen = console.screen();
-    assert!(screen.contains("0 marked of 1"), "{screen}");
+    assert!(screen.contains("0 of 1 selected"), "{screen}");
     console.press("enter");
-    assert_eq!(deeds(&mut console), [], "nothing is marked");
+    assert_eq!(actions(&mut console), [], "nothing is selected");
     console.press("space enter enter");
-    assert_eq!(deeds(&mut console), [], "the default is no");
+    assert_eq!(actions(&mut console), [], "the default is no");
     console.press("enter y");
-    let deeds = deeds(&mut console);
-    let [Effect::Clean(plan)] = deeds.as_slice() else {
-        panic!("{deeds:?}");
+    let actions = actions(&mut console);
+    let [Effect::Cleanup(CleanupEffect::Delete(plan))] = actions.as_slice() else {
+        panic!("{actions:?}");
     };
     assert_eq!(plan.candidates[0].name, "a");
     let report = flightdeck_verbs::CleanReport {
         failed: vec![("a".into(), "the server said no".into())],
         ..flightdeck_verbs::CleanReport::default()
     };
-    console.send(Msg::Done(Outcome::Cleaned(report)));
+    console.send(Msg::Done(Outcome::CleanupFinished(report)));
     assert!(
         console
             .screen()
-            .contains("a is still there: the server said no")
+            .contains("Failed to delete a: the server said no")
     );
 }
 
 #[test]
-fn an_active_run_is_followed_once() {
+fn follows_active_run_once() {
     let mut console = Harness::new(140, 40);
     console.runs([run("a", "Running"), run("b", "Succeeded")]);
     console.runs([run("a", "Running"), run("b", "Succeeded")]);
@@ -385,26 +398,30 @@ fn an_active_run_is_followed_once() {
         .effects()
         .into_iter()
         .filter_map(|effect| match effect {
-            Effect::Follow(followed) => Some(followed.name),
+            Effect::Log(LogEffect::Follow(followed)) => Some(followed.name),
             _ => None,
         });
     assert_eq!(followed.collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]
-fn a_filter_narrows_as_it_is_typed_and_escape_takes_it_away() {
+fn filter_applies_while_typing_and_esc_clears_it() {
     let mut console = given(&[], vec![]);
     console.press("/").type_text("proto");
     assert_eq!(console.model.tasks.list.rows(), ["2"]);
-    assert!(console.screen().contains("filtered 1/3"));
+    assert!(console.screen().contains("1/3"));
     console.press("enter");
-    assert_eq!(console.model.tasks.list.rows(), ["2"], "Enter keeps it");
+    assert_eq!(
+        console.model.tasks.list.rows(),
+        ["2"],
+        "Enter keeps the filter"
+    );
     console.press("esc");
     assert_eq!(console.model.tasks.list.rows().len(), 3);
 }
 
 #[test]
-fn tab_completes_what_a_filter_may_say_and_an_empty_list_says_why() {
+fn tab_completes_filter_and_empty_list_explains() {
     let mut console = given(&[], vec![]);
     console.press("/").type_text("st").press("tab");
     assert_eq!(console.model.tasks.filter.field.text(), "status:");
@@ -414,13 +431,13 @@ fn tab_completes_what_a_filter_may_say_and_an_empty_list_says_why() {
     console.press("/").type_text("zzz").press("enter");
     let screen = console.screen();
     assert!(
-        screen.contains("None of 3 tasks matches \"status:done zzz\""),
+        screen.contains("No match for \"status:done zzz\" in 3 tasks"),
         "{screen}"
     );
 }
 
 #[test]
-fn the_order_is_in_the_title() {
+fn title_shows_sort_order() {
     let mut console = given(&[], vec![]);
     let mut seen: Vec<&str> = Vec::new();
     for _ in 0..6 {
@@ -437,12 +454,12 @@ fn the_order_is_in_the_title() {
 }
 
 #[test]
-fn a_broken_file_leaves_the_list_and_its_finding_leads_to_the_place() {
+fn broken_plan_keeps_list_and_links_to_error() {
     let mut console = given(&[], vec![]);
     console.press("j");
     let broken = PlanError {
         message: "tasks.json: line 3, column 9: not JSON".into(),
-        place: Some(("/shop/.taskmaster/tasks/tasks.json".into(), 3, 9)),
+        position: Some(("/shop/.taskmaster/tasks/tasks.json".into(), 3, 9)),
     };
     console.world([Delta::Plan(Err(broken))]);
     let selected = console.model.tasks.list.selected().cloned();
@@ -453,12 +470,15 @@ fn a_broken_file_leaves_the_list_and_its_finding_leads_to_the_place() {
     }
     console.effects();
     console.press("F enter");
-    let edit = Effect::Edit("/shop/.taskmaster/tasks/tasks.json".into(), 3);
+    let edit = Effect::Terminal(TerminalEffect::Edit(
+        "/shop/.taskmaster/tasks/tasks.json".into(),
+        3,
+    ));
     assert!(console.effects().contains(&edit));
 }
 
 #[test]
-fn a_filter_being_typed_hides_no_selected_row() {
+fn filter_line_never_hides_selected_row() {
     let mut console = given(&[], vec![]);
     let tasks: Vec<Value> = (1..=30)
         .map(|id| json!({ "id": id, "title": format!("Step {id}"), "status": "pending" }))
@@ -478,7 +498,7 @@ fn a_filter_being_typed_hides_no_selected_row() {
             .collect();
         assert!(
             !rows.iter().any(|row| row.contains("Step 1 ")),
-            "all fit:\n{screen}"
+            "not scrolled:\n{screen}"
         );
         assert!(
             rows.iter().any(|row| row.contains("Step 30")),
@@ -488,24 +508,24 @@ fn a_filter_being_typed_hides_no_selected_row() {
 }
 
 #[test]
-fn a_cluster_that_does_not_answer_is_tried_again_now_when_asked() {
+fn refresh_retries_unreachable_cluster() {
     let mut console = given(&[], vec![]);
     let again = console.model.now + jiff::SignedDuration::from_secs(8);
     console.world([Delta::Unreachable("connection refused".into(), again)]);
     let screen = console.screen();
     assert!(
-        screen.contains("again in 8s") && screen.contains("connection refused"),
+        screen.contains("retry in 8s") && screen.contains("connection refused"),
         "{screen}"
     );
-    let next = console.model.next_wake().expect("the seconds count down");
+    let next = console.model.next_wake().expect("a countdown");
     assert_eq!(next.duration_since(console.model.now).as_secs(), 1);
     console.effects();
     console.press("ctrl-r");
-    assert!(console.effects().contains(&Effect::Connect));
+    assert!(console.effects().contains(&ConnectionEffect::Retry.into()));
 }
 
 #[test]
-fn what_is_known_of_a_silent_remote_bears_its_age_and_ages_by_itself() {
+fn shows_age_of_remote_facts() {
     let mut console = given(&[], vec![]);
     let now = console.model.now;
     let repository = |ago: i64, offline| Repository {
@@ -515,68 +535,68 @@ fn what_is_known_of_a_silent_remote_bears_its_age_and_ages_by_itself() {
         ..Repository::default()
     };
     console.world([Delta::Repository(Ok(repository(30, false)))]);
-    assert!(!console.screen().contains("as of"));
+    assert!(!console.screen().contains("fetched"));
     console.world([Delta::Repository(Ok(repository(725, true)))]);
-    assert!(console.screen().contains("offline, as of 12m ago"));
-    let next = console.model.next_wake().expect("the age goes on");
+    assert!(console.screen().contains("offline, last seen 12m ago"));
+    let next = console.model.next_wake().expect("the age changes");
     assert_eq!(next.duration_since(console.model.now).as_secs(), 55);
     console.send(Msg::Tick(next));
-    assert!(console.screen().contains("as of 13m ago"));
+    assert!(console.screen().contains("last seen 13m ago"));
 }
 
 #[test]
-fn the_selected_check_is_explained_beside_the_list() {
+fn detail_explains_selected_check() {
     let mut failing = check("tasks-pushed", Level::Fail, Some(Fix::Push));
     failing.explanation = "Because pods clone.".into();
     let mut console = given(&[], vec![failing]);
     console.press("3");
     let screen = console.screen();
     assert!(
-        screen.contains("Because pods clone.") && screen.contains("refuses a launch"),
+        screen.contains("Because pods clone.") && screen.contains("Blocks launch"),
         "{screen}"
     );
 }
 
 #[test]
-fn a_check_is_mended_from_its_details_as_from_the_list() {
+fn fix_opens_from_detail_panel() {
     let failing = check("tasks-pushed", Level::Fail, Some(Fix::Push));
     let mut console = given(&[], vec![failing]);
     console.press("3 4");
     console.effects();
-    enter_asks_for_a_push(&mut console);
+    enter_previews_push(&mut console);
 }
 
 #[test]
-fn the_form_says_how_the_plan_differs_from_what_would_be_cloned_and_lists_the_tasks() {
-    // They have diverged: nothing mends that by itself.
+fn form_shows_plan_differences() {
+    // The plans have diverged, so there is no fix.
     let mut console = given(&[], vec![check("tasks-pushed", Level::Fail, None)]);
     let read = |plan: &str| flightdeck_core::tasks::read(plan.as_bytes()).unwrap();
     let theirs = read(r#"{"master":{"tasks":[{"id":1,"title":"Initialize Express"}]}}"#);
     let (theirs, mine) = (theirs.tags[0].clone(), read(PLAN).tags[0].clone());
-    let compared = Compared {
-        place: "origin/feature/x".into(),
+    let compared = PlanComparison {
+        remote_branch: "origin/feature/x".into(),
         comparison: flightdeck_core::tasks::compare(&theirs, &mine),
     };
-    console.world([Delta::Compared(Some(Arc::new(compared)))]);
+    console.world([Delta::PlanComparison(Some(Arc::new(compared)))]);
     console.press("n");
     let screen = console.screen();
     assert!(
-        screen.contains("2 added, 1 changed against origin/feature/x"),
+        screen.contains("2 added, 1 changed compared with origin/feature/x"),
         "{screen}"
     );
     console.press("tab tab tab tab tab tab tab tab enter");
     let screen = console.screen();
     assert!(
-        screen.contains("+ 2 Protobufs (only in your file)") && screen.contains("~ 1 Setup: "),
+        screen.contains("+ 2 Protobufs (only in your plan)") && screen.contains("~ 1 Setup: "),
         "{screen}"
     );
     console.press("esc");
-    console.world([Delta::Compared(None)]);
+    console.world([Delta::PlanComparison(None)]);
     assert!(!console.screen().contains("2 added"));
 }
 
 #[test]
-fn a_tag_that_is_not_the_usual_one_is_in_the_header() {
+fn header_shows_non_default_tag() {
     let mut console = given(&[], vec![]);
     let header = |console: &Harness| console.screen().lines().next().unwrap().to_owned();
     assert!(!header(&console).contains("tag"), "{}", header(&console));
@@ -585,12 +605,12 @@ fn a_tag_that_is_not_the_usual_one_is_in_the_header() {
 }
 
 #[test]
-fn a_status_is_picked_and_what_was_written_is_said() {
+fn sets_picked_status_and_reports_it() {
     let mut console = given(&[], vec![]);
     console.press("j T");
     let screen = console.screen();
     assert!(
-        screen.contains("Status of 2 Protobufs") && screen.contains("now"),
+        screen.contains("Status of 2 Protobufs") && screen.contains("current"),
         "{screen}"
     );
     console.effects();
@@ -601,7 +621,10 @@ fn a_status_is_picked_and_what_was_written_is_said() {
         tag: Some("master".into()),
         file: Some("/shop/.taskmaster/tasks/tasks.json".into()),
     };
-    assert_eq!(deeds(&mut console), [Effect::SetStatus(vec![wanted])]);
+    assert_eq!(
+        actions(&mut console),
+        [PlanEffect::SetStatus(vec![wanted]).into()]
+    );
     console.send(Msg::Done(Outcome::StatusSet(vec![StatusChange {
         id: "2".into(),
         title: "Protobufs".into(),
@@ -610,21 +633,21 @@ fn a_status_is_picked_and_what_was_written_is_said() {
     }])));
     let screen = console.screen();
     assert!(
-        screen.contains("2 is done, was pending; tasks.json is changed and not committed"),
+        screen.contains("Task 2: pending → done (uncommitted)"),
         "{screen}"
     );
 }
 
 #[test]
-fn marked_tasks_get_their_status_together() {
+fn sets_status_of_marked_tasks() {
     let mut console = given(&[], vec![]);
     console.press("j space space T");
     assert!(console.screen().contains("Status of 2 tasks"));
     console.effects();
     console.type_text("defer").press("enter");
-    let deeds = deeds(&mut console);
-    let [Effect::SetStatus(verbs)] = deeds.as_slice() else {
-        panic!("{deeds:?}");
+    let actions = actions(&mut console);
+    let [Effect::Plan(PlanEffect::SetStatus(verbs))] = actions.as_slice() else {
+        panic!("{actions:?}");
     };
     let given: Vec<(&str, &str)> = verbs
         .iter()
@@ -634,12 +657,12 @@ fn marked_tasks_get_their_status_together() {
 }
 
 #[test]
-fn what_a_task_waits_for_is_listed_and_enter_goes_there() {
+fn lists_dependencies_and_enter_goes_to_task() {
     let mut console = given(&[], vec![]);
     console.press("G b");
     let screen = console.screen();
     assert!(
-        screen.contains("waits for") && screen.contains("Protobufs"),
+        screen.contains("blocked by") && screen.contains("Protobufs"),
         "{screen}"
     );
     console.press("enter");
@@ -648,38 +671,42 @@ fn what_a_task_waits_for_is_listed_and_enter_goes_there() {
         Some("2")
     );
     console.press("b");
-    assert!(console.screen().contains("holds up"));
+    assert!(console.screen().contains("blocks"));
 }
 
 #[test]
-fn escape_asks_before_it_ends_a_fix_under_way() {
+fn esc_asks_before_aborting_a_fix() {
     let mut console = given(
         &[],
         vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
     );
     console.press("3 enter");
     let begins = Progress::Begins("git push origin x".into());
-    console.send(Msg::Done(Outcome::FixSaid(begins)));
+    console.send(Msg::Done(Outcome::FixProgress(begins)));
     console.effects();
     console.press("esc");
-    assert!(console.screen().contains("End it?"));
-    assert_eq!(deeds(&mut console), [], "asked first");
+    assert!(console.screen().contains("Abort?"));
+    assert_eq!(actions(&mut console), [], "asks first");
     console.press("enter");
-    assert!(console.screen().contains("Working"), "it goes on");
+    assert!(console.screen().contains("Running ..."), "continues");
     console.press("esc esc esc");
-    assert_eq!(deeds(&mut console), [Effect::CancelFix], "once");
+    assert_eq!(
+        actions(&mut console),
+        [PreflightEffect::CancelFix.into()],
+        "once"
+    );
     let failure = FixFailure {
         why: "cancelled".into(),
         offers: None,
     };
-    console.send(Msg::Done(Outcome::Fixed(Err(failure))));
+    console.send(Msg::Done(Outcome::FixFinished(Err(failure))));
     assert!(console.screen().contains("cancelled"));
     console.press("esc");
     assert!(console.model.overlays.is_empty());
 }
 
 #[test]
-fn a_refused_push_offers_what_may_help() {
+fn failed_fix_offers_another() {
     let mut console = given(
         &[],
         vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
@@ -689,24 +716,26 @@ fn a_refused_push_offers_what_may_help() {
         why: "the branch is protected".into(),
         offers: Some(Fix::Switch),
     };
-    console.send(Msg::Done(Outcome::Fixed(Err(failure))));
-    assert!(console.screen().contains("a branch of its own"));
+    console.send(Msg::Done(Outcome::FixFinished(Err(failure))));
+    assert!(console.screen().contains("to a new branch"));
     console.effects();
     console.press("enter");
-    let planned = console
-        .effects()
-        .into_iter()
-        .any(|effect| matches!(effect, Effect::PlanFix(_, Fix::Switch)));
-    assert!(planned, "its commands are shown first");
+    let planned = console.effects().into_iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::Preflight(PreflightEffect::PlanFix(_, Fix::Switch))
+        )
+    });
+    assert!(planned, "shows the commands first");
 }
 
 #[test]
-fn commands_run_for_the_person_are_listed_with_how_they_ended() {
+fn lists_git_commands_with_results() {
     let mut console = given(&[], vec![]);
     console.press("@");
-    assert!(console.screen().contains("Nothing yet"));
+    assert!(console.screen().contains("No commands yet"));
     let began = console.model.now;
-    console.world([Delta::Ran(Arc::new(Ran {
+    console.world([Delta::CommandRan(Arc::new(CommandRecord {
         argv: vec!["git".into(), "push".into()],
         command: "git push origin feature/x".into(),
         directory: "/shop".into(),
@@ -723,7 +752,7 @@ fn commands_run_for_the_person_are_listed_with_how_they_ended() {
 }
 
 #[test]
-fn subtasks_unfold_and_the_selection_survives() {
+fn selection_survives_expanding_subtasks() {
     let mut console = given(&[], vec![]);
     console.press("x j");
     assert_eq!(
@@ -738,7 +767,7 @@ fn subtasks_unfold_and_the_selection_survives() {
 }
 
 #[test]
-fn subtasks_of_the_lowest_task_are_seen_when_they_unfold() {
+fn scrolls_to_expanded_subtasks() {
     let mut console = given(&[], vec![]);
     let task = |id: usize, below: Value| json!({"id": id, "title": "A task", "status": "pending", "priority": "low", "dependencies": [], "subtasks": below});
     let below = ["Crates", "Lints"].into_iter().enumerate();
@@ -757,16 +786,16 @@ fn subtasks_of_the_lowest_task_are_seen_when_they_unfold() {
 }
 
 #[test]
-fn ctrl_c_asks_and_twice_it_quits_at_once() {
+fn ctrl_c_asks_and_quits_the_second_time() {
     let mut console = given(&[], vec![]);
     console.press("ctrl-c");
-    assert_eq!(deeds(&mut console), []);
+    assert_eq!(actions(&mut console), []);
     console.press("ctrl-c");
-    assert_eq!(deeds(&mut console), [Effect::Quit]);
+    assert_eq!(actions(&mut console), [TerminalEffect::Quit.into()]);
 }
 
 #[test]
-fn nothing_wakes_a_screen_at_rest() {
+fn static_screen_never_wakes() {
     let mut console = given(&[run("a", "Succeeded")], vec![]);
     console.press("2");
     assert_eq!(console.model.next_wake(), None);
@@ -775,7 +804,7 @@ fn nothing_wakes_a_screen_at_rest() {
 }
 
 #[test]
-fn remote_text_never_reaches_the_screen_as_it_is() {
+fn escapes_untrusted_text() {
     let mut hostile = run("a", "Failed");
     hostile.status.message = Some("\u{1b}]0;owned\u{7} \u{202e}txt".into());
     let console = given(&[hostile], vec![]);
@@ -787,7 +816,7 @@ fn remote_text_never_reaches_the_screen_as_it_is() {
 }
 
 #[test]
-fn every_screen_is_drawn_at_every_size() {
+fn draws_every_screen_at_every_size() {
     let checks = || {
         vec![
             check("tasks-pushed", Level::Fail, Some(Fix::Push)),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::text_view::{Lens, Line, Row};
+use super::text_view::{Line, LineFormatter, Row};
 use crate::theme::Scope;
 
 /// Tags of the lines of a difference.
@@ -36,7 +36,7 @@ pub fn unified(old: &str, new: &str) -> String {
         .map_or_else(String::new, |at| text[at..].to_owned())
 }
 
-/// The lines of a unified difference with what each is, for a view with the lens [`Diff`].
+/// The lines of a unified difference with what each is, for a view with the formatter [`Diff`].
 #[must_use]
 pub fn lines(text: &str) -> Vec<(String, u16)> {
     // Lines left of the hunk, old and new: within a hunk a line that begins with `---` is text like any other.
@@ -93,7 +93,7 @@ pub fn lines(text: &str) -> Vec<(String, u16)> {
 
 /// A difference, taken apart once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ParsedDiff {
     /// As [`lines`] gives them.
     pub lines: Vec<(String, u16)>,
     pub files: usize,
@@ -102,10 +102,10 @@ pub struct Changes {
     pub removed: usize,
 }
 
-impl Changes {
+impl ParsedDiff {
     /// Reads a unified difference.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let lines = lines(text);
         let count = |wanted: u16| lines.iter().filter(|(_, tag)| *tag == wanted).count();
         let (files, added, removed) = (count(tag::FILE), count(tag::ADDED), count(tag::REMOVED));
@@ -149,7 +149,7 @@ fn file_name(line: &str) -> Cow<'_, str> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Diff;
 
-impl Lens for Diff {
+impl LineFormatter for Diff {
     fn rows<'a>(&self, line: &Line<'a>, width: usize) -> Vec<Row<'a>> {
         let scope = match line.tag {
             tag::ADDED => Scope::DiffAdded,

@@ -1,9 +1,9 @@
 //! Documents: the Markdown that tasks, prompts and agents are written in, as calm text.
 //!
-//! A document is taken apart once into lines that each know what they are ([`lines`]); the lens [`Markdown`] draws one
+//! A document is taken apart once into lines that each know what they are ([`lines`]); the formatter [`Markdown`] draws one
 //! of them at a time. Paragraphs are joined, so that they wrap at whatever width there is; tables are aligned.
 
-use super::text_view::{Lens, Line, Piece, Row};
+use super::text_view::{Line, LineFormatter, Piece, Row};
 use crate::theme::Scope;
 use flightdeck_core::text;
 
@@ -270,7 +270,7 @@ fn marked(rest: &str, before: Option<char>) -> Option<(Piece<'_>, usize)> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Markdown;
 
-impl Lens for Markdown {
+impl LineFormatter for Markdown {
     fn rows<'a>(&self, line: &Line<'a>, width: usize) -> Vec<Row<'a>> {
         let text = line.text;
         let row = match line.tag {

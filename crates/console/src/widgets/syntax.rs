@@ -1,7 +1,7 @@
 //! Structured text: keys, strings, numbers and comments of YAML, JSON and shell, a line at a time. Nothing is changed,
 //! only coloured.
 
-use super::text_view::{Lens, Line, Piece, Row};
+use super::text_view::{Line, LineFormatter, Piece, Row};
 use crate::theme::Scope;
 
 /// What a text is written in.
@@ -32,7 +32,7 @@ impl Syntax {
         }
     }
 
-    /// The lines of a text, for a view with this lens.
+    /// The lines of a text, for a view with this formatter.
     #[must_use]
     pub fn lines(self, text: &str) -> Vec<(String, u16)> {
         // YAML: the indentation of the key that a block scalar hangs on. Markdown: within a fence.
@@ -68,7 +68,7 @@ impl Syntax {
     }
 }
 
-impl Lens for Syntax {
+impl LineFormatter for Syntax {
     fn rows<'a>(&self, line: &Line<'a>, _width: usize) -> Vec<Row<'a>> {
         let text = line.text;
         let pieces = match self {

@@ -1,79 +1,84 @@
 //! Text of any length, perhaps still growing: a log, a diff, a document.
 //!
-//! The view keeps its place by the number of a line, so that nothing moves under the eye when lines arrive or fall out.
-//! What little there is to search is searched at once ([`TextView::work`]), what is more is handed out as an [`Errand`] for
-//! another thread; drawing costs what is on the screen. It knows no clock, no thread and no clipboard.
+//! The scroll position is anchored to a line number, so that visible lines stay when others are added or dropped. Small
+//! searches run synchronously in [`TextView::work`]; larger ones are handed out as a [`BackgroundTask`] for a blocking
+//! thread. The cost of drawing depends only on the visible rows.
 
-mod away;
+mod background;
 mod draw;
-mod errand;
 mod export;
-pub mod lay;
-pub mod lens;
-mod place;
+mod formatter;
+pub(crate) mod line_layout;
 mod scan;
-mod seek;
+mod scroll;
+mod search;
 mod segment;
-mod standing;
+mod spill;
+mod status;
 mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-pub use draw::{SEARCH_HINT, draw, prompt};
-pub use errand::Errand;
-pub use export::{Export, Form};
-pub use lens::{Lens, Piece, Plain, Row, ansi, looks_like_an_error};
-pub use place::Place;
+pub use background::BackgroundTask;
+pub use draw::draw;
+pub(crate) use draw::{SEARCH_HINT, prompt};
+pub use export::{Export, ExportFormat};
+pub use formatter::{LineFormatter, Plain, Row};
+pub(crate) use formatter::{Piece, ansi, looks_like_error};
 pub use scan::Pattern;
-use scan::Scan;
-use seek::Jump;
-pub use seek::{Prompt, PromptKind};
-pub use standing::Standing;
+pub use scroll::ScrollAnchor;
+pub use search::{Prompt, PromptKind};
+pub use status::ViewStatus;
 pub use store::{Line, LineId, Store};
 
-/// Bytes of lines kept in memory unless the owner says otherwise; older ones are written away.
+use scan::Scan;
+use search::Jump;
+
+/// Default limit of line bytes in memory. Older lines are spilled to a file.
 pub const LIMIT: usize = 64 * 1024 * 1024;
 
-/// Bytes that [`TextView::work`] looks at in one go: well below a millisecond.
-const AT_ONCE: usize = 128 * 1024;
+/// Bytes searched per call of [`TextView::work`]: well below a millisecond.
+const SLICE: usize = 128 * 1024;
 
-/// What is shown of a line's time.
+/// How the time of a line is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stamps {
     #[default]
     None,
     /// `14:01:52`
     Clock,
-    /// Since the first line: `+2m41s`.
+    /// Time since the first line: `+2m41s`.
     Elapsed,
 }
 
-/// The view's model.
+/// State of a text view.
 #[derive(Clone, Debug)]
 pub struct TextView {
     store: Store,
-    lens: Arc<dyn Lens>,
-    place: Place,
-    /// Whether the end of the text is kept in view.
+    formatter: Arc<dyn LineFormatter>,
+    anchor: ScrollAnchor,
+    /// Keep the end of the text in view.
     follow: bool,
-    /// Whether more may come, so that following means something.
+    /// The text can grow.
     live: bool,
     wrap: bool,
     stamps: Stamps,
     utc_offset: i64,
+    /// Columns scrolled to the right.
     left: usize,
-    /// Only lines of the last so many seconds.
+    /// Show only the last seconds before the newest line.
     since: Option<i64>,
     size: (usize, usize),
     marks: BTreeSet<LineId>,
+    /// Bit set of hidden tags.
     hidden: u64,
-    /// How often lines or their reading have changed: what was found before counts no more.
-    readings: u64,
+    /// Incremented when the lines or their formatting change; results of older generations are ignored.
+    generation: u64,
     filter_text: String,
     filter: Option<Scan>,
     search: Option<Scan>,
     errors: Option<Scan>,
-    /// The line the last jump went to.
+    /// Target of the last jump.
     current: Option<LineId>,
     jump: Option<Jump>,
     prompt: Option<Prompt>,
@@ -86,13 +91,13 @@ impl Default for TextView {
 }
 
 impl TextView {
-    /// An empty view that keeps about `limit` bytes of lines.
+    /// Returns an empty view that keeps about `limit` bytes of lines in memory.
     #[must_use]
-    pub fn new(lens: Arc<dyn Lens>, limit: usize) -> Self {
+    pub fn new(formatter: Arc<dyn LineFormatter>, limit: usize) -> Self {
         Self {
             store: Store::new(limit),
-            lens,
-            place: Place::default(),
+            formatter,
+            anchor: ScrollAnchor::default(),
             follow: false,
             live: false,
             wrap: false,
@@ -103,7 +108,7 @@ impl TextView {
             size: (80, 24),
             marks: BTreeSet::new(),
             hidden: 0,
-            readings: 0,
+            generation: 0,
             filter_text: String::new(),
             filter: None,
             search: None,
@@ -114,24 +119,24 @@ impl TextView {
         }
     }
 
-    /// A view of a finished text.
+    /// Returns a view of a complete text.
     #[must_use]
-    pub fn of(text: &str, lens: Arc<dyn Lens>) -> Self {
-        let mut view = Self::new(lens, LIMIT);
+    pub fn of(text: &str, formatter: Arc<dyn LineFormatter>) -> Self {
+        let mut view = Self::new(formatter, LIMIT);
         for line in text.lines() {
             view.push(line, None, 0);
         }
         view
     }
 
-    /// The same, wrapping long lines.
+    /// Wraps long lines.
     #[must_use]
     pub const fn wrapping(mut self) -> Self {
         self.wrap = true;
         self
     }
 
-    /// The same, following a text that still grows.
+    /// Follows a growing text.
     #[must_use]
     pub const fn following(mut self) -> Self {
         self.live = true;
@@ -139,17 +144,17 @@ impl TextView {
         self
     }
 
-    /// Adds one line. Call [`Self::work`] when a batch has been added.
+    /// Appends a line. Call [`Self::work`] after a batch.
     pub fn push(&mut self, text: &str, at: Option<i64>, tag: u16) {
         self.store.push(text, at, tag);
     }
 
-    /// Adds one line that came as bytes which are no UTF-8; `text` is what of them can be shown.
+    /// Appends a line with its original bytes if they are not UTF-8. `text` is the lossy conversion.
     pub fn push_raw(&mut self, text: &str, raw: Option<&[u8]>, at: Option<i64>, tag: u16) {
         self.store.push_raw(text, raw, at, tag);
     }
 
-    /// Puts another text in the place of this one, staying where the person was as far as it is still there.
+    /// Replaces the text. The scroll position is kept as far as the new text has that line.
     pub fn replace(&mut self, lines: impl IntoIterator<Item = (String, u16)>) {
         let mut store = Store::new(LIMIT);
         for (text, tag) in lines {
@@ -159,122 +164,123 @@ impl TextView {
         self.marks.clear();
         self.current = None;
         self.restart();
-        self.settle();
+        self.clamp_scroll();
     }
 
-    /// Reads the lines in another way, staying at the same line.
-    pub fn set_lens(&mut self, lens: Arc<dyn Lens>) {
-        self.lens = lens;
-        self.place.part = 0;
+    /// Changes the formatter. The scroll position stays at the same line.
+    pub fn set_formatter(&mut self, formatter: Arc<dyn LineFormatter>) {
+        self.formatter = formatter;
+        self.anchor.row = 0;
         self.restart();
-        self.settle();
+        self.clamp_scroll();
     }
 
-    /// Begins every scan anew, since lines or their reading changed.
+    /// Restarts all scans after the lines or their formatting changed.
     fn restart(&mut self) {
-        self.readings += 1;
-        let anchor = self.anchor();
+        self.generation += 1;
+        let origin = self.scan_origin();
         for scan in [&mut self.filter, &mut self.search, &mut self.errors] {
             if let Some(old) = scan.take() {
-                *scan = Some(Scan::new(old.wanted().clone(), anchor));
+                *scan = Some(Scan::new(old.matcher().clone(), origin));
             }
         }
         self.work();
     }
 
-    fn anchor(&self) -> LineId {
+    /// Returns the line at which scans start: near the lines on screen.
+    fn scan_origin(&self) -> LineId {
         let at = if self.follow {
             self.store.next().saturating_sub(1_000)
         } else {
-            self.place.line
+            self.anchor.line
         };
         at.clamp(self.store.first(), self.store.next())
     }
 
-    /// Goes on with whatever is being looked for, for less than a millisecond. True while there is more to do: the owner
-    /// then has the [`Self::errand`] done. Call it also after new lines.
+    /// Continues all scans for less than a millisecond. Returns `true` while there is more to do; run
+    /// [`Self::background_task`] then.
     pub fn work(&mut self) -> bool {
-        let (store, lens) = (&self.store, self.lens.as_ref());
+        let (store, formatter) = (&self.store, self.formatter.as_ref());
         let scans = [&mut self.filter, &mut self.search, &mut self.errors];
         let mut through = true;
         for scan in scans.into_iter().flatten() {
-            through &= scan.step(store, lens, AT_ONCE, false);
+            through &= scan.step(store, formatter, SLICE, false);
         }
-        self.go_on();
+        self.continue_search();
         !through || self.store.is_full() || !self.missing().is_empty()
     }
 
-    /// Jumps if the answer is known by now, and stays among the lines there are.
-    fn go_on(&mut self) {
+    /// Makes a pending jump if its target is known, and clamps the scroll position.
+    fn continue_search(&mut self) {
         self.try_jump();
         if self.filter.is_some() {
-            self.settle();
+            self.clamp_scroll();
         }
-        if self.place.line < self.store.first() {
-            self.place = Place {
+        if self.anchor.line < self.store.first() {
+            self.anchor = ScrollAnchor {
                 line: self.store.first(),
-                part: 0,
+                row: 0,
             };
         }
     }
 
-    /// Columns and rows the view was last told.
+    /// Returns columns and rows of the view.
     #[must_use]
     pub const fn size(&self) -> (u16, u16) {
         (self.size.0 as u16, self.size.1 as u16)
     }
 
-    /// Tells the view how many columns and rows it has, in all.
+    /// Sets columns and rows of the view, including the prompt.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.size = (usize::from(width), usize::from(height));
-        self.settle();
+        self.clamp_scroll();
     }
 
-    /// Times are shown in this zone: seconds east of Greenwich.
+    /// Sets the zone of displayed times, in seconds east of UTC.
     pub const fn set_utc_offset(&mut self, seconds: i64) {
         self.utc_offset = seconds;
     }
 
-    /// Whether more may come.
+    /// Sets whether the text can grow.
     pub fn set_live(&mut self, live: bool) {
         self.live = live;
         if !live {
-            // What is on the screen stays there.
-            self.leave_end();
+            // Keep the rows on screen.
+            self.stop_following();
         }
     }
 
-    /// Keeps the end in view, or stops doing so.
+    /// Starts or stops following the end.
     pub fn toggle_follow(&mut self) {
         if self.follow {
-            self.place = self.top();
+            self.anchor = self.top();
         }
         self.follow = !self.follow && self.live;
         if self.follow {
             self.current = None;
         } else {
-            self.settle();
+            self.clamp_scroll();
         }
     }
 
-    /// Wraps long lines, or cuts them.
+    /// Switches between wrapping and cutting long lines.
     pub fn toggle_wrap(&mut self) {
         self.set_wrap(!self.wrap);
     }
 
-    /// The same, said outright.
+    /// Wraps or cuts long lines.
     pub fn set_wrap(&mut self, wrap: bool) {
         let found = self.current.filter(|line| self.shows(*line));
         self.wrap = wrap;
         self.left = 0;
-        self.place.part = 0;
-        self.settle();
+        self.anchor.row = 0;
+        self.clamp_scroll();
         if let Some(line) = found {
             self.reveal(line);
         }
     }
 
-    /// No times, times of day, times since the first line.
+    /// Cycles through no times, times of day, and times since the first line.
     pub const fn cycle_stamps(&mut self) {
         self.stamps = match self.stamps {
             Stamps::None => Stamps::Clock,
@@ -283,13 +289,13 @@ impl TextView {
         };
     }
 
-    /// Shows only lines of the last so many seconds before the newest, or all.
+    /// Shows only the last seconds before the newest line, or all lines.
     pub fn set_since(&mut self, seconds: Option<i64>) {
         self.since = seconds;
-        self.settle();
+        self.clamp_scroll();
     }
 
-    /// Draws a rule below the last line on the screen, and moves so that it is seen; or takes it away.
+    /// Adds a rule below the last visible line and scrolls it into view, or removes it.
     pub fn toggle_mark(&mut self) {
         if let Some(line) = self.last_shown().filter(|line| !self.marks.remove(line)) {
             self.marks.insert(line);
@@ -297,38 +303,37 @@ impl TextView {
         }
     }
 
-    /// Scrolls to the right, or to the left when `columns` is negative.
+    /// Scrolls to the right, or to the left if `columns` is negative.
     pub const fn shift(&mut self, columns: isize) {
         if !self.wrap {
             self.left = self.left.saturating_add_signed(columns);
         }
     }
 
-    /// The line that the last jump went to.
+    /// Returns the target of the last jump.
     #[must_use]
     pub const fn current(&self) -> Option<LineId> {
         self.current
     }
 
-    /// Whether there is no line at all.
+    /// Whether no line was ever added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.store.next() == 0
     }
 
-    /// The lines themselves.
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
     }
 
-    /// What is on the screen, as text: what `c` copies.
+    /// Returns the visible rows as text.
     #[must_use]
-    pub fn shown_text(&self) -> String {
+    pub fn visible_text(&self) -> String {
         let rows = self.visible();
         let lines: Vec<_> = rows
             .iter()
-            .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
+            .map(|row| line_layout::text_of(&row.spans).trim_end().to_owned())
             .collect();
         lines.join("\n")
     }

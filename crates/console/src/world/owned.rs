@@ -1,4 +1,4 @@
-//! What runs own in the cluster: Jobs, pods, and the events about them; and what these say when nothing moves.
+//! The Jobs and pods of runs, the events about them, and why pods wait.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use super::RunId;
 use flightdeck_core::runs::naming;
 
-/// Objects by uid.
+/// The objects of runs, by uid.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Owned {
     pub jobs: HashMap<String, Box<Job>>,
@@ -18,7 +18,7 @@ pub struct Owned {
     pub events: HashMap<String, Box<Event>>,
 }
 
-/// Waiting reasons that are no trouble: a container on its way.
+/// Waiting reasons of containers that start normally.
 const HARMLESS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 impl Owned {
@@ -54,7 +54,7 @@ impl Owned {
                     .map(|time| time.0)
             })
         };
-        // Those of one moment keep an order too: the screen must not shuffle them.
+        // Break ties by uid, so that the order on screen is stable.
         events.sort_by(|a, b| {
             let newer = at(b).cmp(&at(a));
             newer.then_with(|| b.metadata.uid.cmp(&a.metadata.uid))
@@ -62,7 +62,7 @@ impl Owned {
         events
     }
 
-    /// Runs of which a pod has started that has not ended.
+    /// The runs with a pod that has not finished.
     pub fn pods_of_runs(&self) -> HashSet<&str> {
         let here = self.pods.values().filter(|pod| {
             let phase = pod
@@ -78,7 +78,7 @@ impl Owned {
         .collect()
     }
 
-    /// By run: why a pod of it waits, as a sentence.
+    /// Why a pod of each run waits, as a sentence.
     pub fn troubles(&self) -> HashMap<RunId, String> {
         let waits = self.pods.values().filter_map(|pod| {
             let labels = pod.metadata.labels.as_ref()?;
@@ -89,7 +89,7 @@ impl Owned {
     }
 }
 
-/// Why a pod waits, unless it is merely on its way.
+/// Returns why a pod waits, unless it starts normally.
 fn waiting(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let unschedulable = status
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_waits_for_a_secret_says_so_and_one_on_its_way_says_nothing() {
+    fn explains_waiting_pods_unless_starting() {
         let waiting = |reason: &str, message: &str| {
             serde_json::json!({ "containerStatuses": [{
                 "name": "agent", "image": "", "imageID": "", "ready": false, "restartCount": 0,

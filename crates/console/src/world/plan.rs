@@ -1,4 +1,4 @@
-//! The plan with what surrounds it: documents, what is next, what waits. Indexed once, read by every frame.
+//! The task plan with its documents, the next task and open dependencies. Indexed once, read by every frame.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,20 +8,20 @@ use std::{
 use super::TaskId;
 use flightdeck_core::tasks::{self, Complexity, DocumentSet, OpenDependency, Task, TaskFile};
 
-/// Why there is no plan.
+/// Why the plan cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanError {
-    /// One sentence that names the file.
+    /// A sentence that names the file.
     pub message: String,
-    /// Where an editor shows what is wrong: file, line and column from 1.
-    pub place: Option<(PathBuf, usize, usize)>,
+    /// File, line and column of the error, from 1.
+    pub position: Option<(PathBuf, usize, usize)>,
 }
 
 impl<S: Into<String>> From<S> for PlanError {
     fn from(message: S) -> Self {
         Self {
             message: message.into(),
-            place: None,
+            position: None,
         }
     }
 }
@@ -29,23 +29,23 @@ impl<S: Into<String>> From<S> for PlanError {
 /// The task file as the console shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Of `tasks.json`.
+    /// The path of `tasks.json`.
     pub path: PathBuf,
     pub file: TaskFile,
     /// The current tag.
     pub tag: String,
-    /// What to do next, as Task Master answers, and why.
+    /// The next task by the rules of Task Master, and why.
     pub next: Option<(TaskId, String)>,
     ready: HashSet<TaskId>,
     complexity: HashMap<TaskId, Complexity>,
     documents: HashMap<TaskId, DocumentSet>,
     waits: HashMap<TaskId, Vec<OpenDependency>>,
-    /// Where a task is: its place in the tag, and that of the subtask.
+    /// Position of each task in the tag, and of the subtask within it.
     index: HashMap<TaskId, (usize, Option<usize>)>,
 }
 
 impl Plan {
-    /// A plan, indexed. Of tasks that share an id the first one is found.
+    /// Indexes a plan. A duplicate id resolves to the first task.
     pub fn new(
         path: PathBuf,
         file: TaskFile,
@@ -82,40 +82,40 @@ impl Plan {
         }
     }
 
-    /// The same, with the complexity report of the tag.
+    /// Adds the complexity report of the tag.
     #[must_use]
     pub fn with_complexity(mut self, report: HashMap<TaskId, Complexity>) -> Self {
         self.complexity = report;
         self
     }
 
-    /// How complex a task was found; `None` when nobody looked.
+    /// The complexity of a task; `None` if it was not analyzed.
     pub fn complexity(&self, task: &str) -> Option<&Complexity> {
         self.complexity.get(task)
     }
 
-    /// Whether any task has a score.
+    /// Whether any task was analyzed.
     pub fn has_complexity(&self) -> bool {
         !self.complexity.is_empty()
     }
 
-    /// How many tasks could be begun now.
+    /// Number of tasks that are ready to start.
     pub fn ready(&self) -> usize {
         self.ready.len()
     }
 
-    /// Whether a task could be begun now; never said of a subtask.
+    /// Whether a task is ready to start; `false` for a subtask.
     pub fn is_ready(&self, task: &str) -> bool {
         self.ready.contains(task)
     }
 
-    /// The task a subtask belongs to; `None` for a task.
+    /// The parent of a subtask; `None` for a task.
     pub fn parent(&self, id: &str) -> Option<&TaskId> {
         let (at, below) = self.index.get(id)?;
         below.and_then(|_| Some(&self.tasks().get(*at)?.id))
     }
 
-    /// Whether the file has the tag that is shown.
+    /// Whether the file contains the current tag.
     pub fn has_tag(&self) -> bool {
         self.file.tag(&self.tag).is_some()
     }
@@ -130,24 +130,24 @@ impl Plan {
         self.documents.get(task).copied().unwrap_or_default()
     }
 
-    /// The task, or the subtask, of that id.
+    /// Looks up a task or subtask by id.
     pub fn task(&self, id: &str) -> Option<&Task> {
         let (at, below) = self.index.get(id)?;
         let task = self.tasks().get(*at)?;
         below.map_or(Some(task), |below| task.subtasks.get(below))
     }
 
-    /// The line of the file a task begins at; 1 when it is not there.
+    /// The line of a task in the file; 1 if there is no such task.
     pub fn line_of(&self, id: &str) -> usize {
         self.task(id).map_or(1, |task| task.line.max(1))
     }
 
-    /// What a task waits for.
+    /// The open dependencies of a task.
     pub fn waits(&self, id: &str) -> &[OpenDependency] {
         self.waits.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// Tasks with documents missing, in file order.
+    /// The tasks without complete documents, in file order.
     pub fn undocumented(&self) -> impl Iterator<Item = &TaskId> {
         self.tasks()
             .iter()

@@ -1,4 +1,4 @@
-//! The runs of the cluster, each with what is known beside it.
+//! The runs of the cluster, each with its progress and problems.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,43 +12,43 @@ use flightdeck_core::{
 };
 use flightdeck_host::cluster::Kind;
 
-/// Every run that is known.
+/// All known runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Runs {
     pub(super) by_id: HashMap<RunId, Entry>,
-    /// Kinds of run whose first list has come.
+    /// The kinds whose first list was received.
     pub(super) listed: BTreeSet<Kind>,
 }
 
-/// A run with what is known beside it.
+/// A run with its progress and problems.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub run: Run,
-    /// Why nothing moves: a waiting pod, a missing Secret; one sentence.
+    /// Why its pod waits, such as a missing Secret; a sentence.
     pub trouble: Option<String>,
-    /// What the log of a run under way says.
+    /// Progress of an active run, from its log.
     pub progress: Progress,
-    /// Deleted from the cluster; what is left is the ledger's.
+    /// Deleted from the cluster; only the ledger has it.
     pub removed: bool,
 }
 
-/// What is read from a log while the run is under way.
+/// Progress of a run, read from its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     pub documents: usize,
     pub usage: Usage,
     /// Tokens in the agent's context.
     pub context: i64,
-    /// How many fit, once the stream has said so.
+    /// Size of the context window, once the agent has reported it.
     pub context_window: Option<i64>,
     pub model: Option<String>,
-    /// What the agent did last, on one line; remote text.
+    /// The last action of the agent, on one line; untrusted text.
     pub doing: Option<String>,
     pub signals: Signals,
 }
 
 impl Progress {
-    /// What a transcript says so far.
+    /// Summarizes a transcript.
     #[must_use]
     pub fn of(transcript: &Transcript) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Progress {
 }
 
 impl Entry {
-    /// A run of which nothing more is known.
+    /// Creates an entry without progress or problems.
     pub fn new(run: Run) -> Self {
         Self {
             run,
@@ -74,24 +74,24 @@ impl Entry {
         }
     }
 
-    /// Whether it has not ended.
+    /// Whether the run is active.
     pub fn active(&self) -> bool {
         !self.removed && !self.run.ended()
     }
 
-    /// Documents written and expected. While the run is under way the log may know of more than the status; in the end the
-    /// status has counted them.
+    /// Documents written and expected.
     pub fn documents(&self) -> Option<(usize, usize)> {
         let expected = self.run.expected_documents().len();
         if expected == 0 {
             return None;
         }
-        let promised = self.progress.documents;
+        let logged = self.progress.documents;
         let status = self.run.status.documents.as_ref();
-        Some(status.map_or((promised, expected), |counted| {
+        Some(status.map_or((logged, expected), |counted| {
             let written = counted.written as usize;
+            // While the run is active, its log may be ahead of the status. The final status is authoritative.
             let written = if self.active() {
-                written.max(promised)
+                written.max(logged)
             } else {
                 written
             };
@@ -99,7 +99,7 @@ impl Entry {
         }))
     }
 
-    /// What the agent used so far: of an ended stage the status knows, of one under way the log may know more.
+    /// The usage of the agent so far: from the status, or from the log while that is ahead.
     pub fn usage(&self) -> Usage {
         let read = self.progress.usage;
         match self.run.status.usage {
@@ -108,7 +108,7 @@ impl Entry {
         }
     }
 
-    /// Seconds it has taken, until now where it is under way; `None` before it has begun.
+    /// Duration in seconds, until now for an active run; `None` before the start.
     pub fn elapsed(&self, now: Timestamp) -> Option<i64> {
         let time = |at: &Option<String>| at.as_deref()?.parse::<Timestamp>().ok();
         let began = time(&self.run.status.started_at)?;
@@ -120,18 +120,18 @@ impl Entry {
         Some(until.duration_since(began).as_secs().max(0))
     }
 
-    /// When it was created.
+    /// The creation time.
     pub fn created(&self) -> Option<Timestamp> {
         let at = self.run.metadata.creation_timestamp.as_ref();
         at.map(|time| time.0)
     }
 
-    /// Whether the run belongs to a repository.
+    /// Whether the run belongs to the repository with this label.
     pub fn of_repository(&self, label: &str) -> bool {
         self.run.label(naming::LABEL_REPOSITORY) == Some(label)
     }
 
-    /// Whether there is work on a branch that could be brought home.
+    /// Whether the run pushed a branch.
     pub fn pushed(&self) -> bool {
         self.run.status.commit.is_some()
             && matches!(self.run.phase(), Phase::Succeeded | Phase::Failed)
@@ -139,29 +139,29 @@ impl Entry {
 }
 
 impl Runs {
-    /// The run of that uid.
+    /// Looks up a run by uid.
     pub fn get(&self, id: &str) -> Option<&Entry> {
         self.by_id.get(id)
     }
 
-    /// Every run, in no order.
+    /// All runs, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&RunId, &Entry)> {
         self.by_id.iter()
     }
 
-    /// Whether the first list of each kind has come.
+    /// Whether the first list of every kind was received.
     pub fn complete(&self) -> bool {
         [Kind::DocsRun, Kind::CodeRun]
             .iter()
             .all(|kind| self.listed.contains(kind))
     }
 
-    /// When a run was created.
+    /// The creation time of a run.
     pub fn created(&self, id: &str) -> Option<Timestamp> {
         self.get(id).and_then(Entry::created)
     }
 
-    /// The run of that name.
+    /// Looks up a run by name.
     pub fn named(&self, name: &str) -> Option<(&RunId, &Entry)> {
         self.by_id
             .iter()

@@ -1,23 +1,23 @@
-//! Every command that was run on the person's behalf and changed something or talked to a remote, the latest first.
+//! Git commands that changed something or contacted a remote, the latest first.
 
 use super::Row;
-use crate::{model::Model, theme::Scope, world::Ran};
+use crate::{model::Model, theme::Scope, world::CommandRecord};
 use flightdeck_core::text;
 use flightdeck_host::repository::End;
 
-/// Columns of how long it took.
-const TOOK: usize = 8;
-/// Columns of how it ended.
-const ENDED: usize = 10;
-/// Lines of what it printed that are shown.
-const PRINTED: usize = 6;
+/// Columns of the duration.
+const DURATION: usize = 8;
+/// Columns of the result.
+const RESULT: usize = 10;
+/// Lines of output shown.
+const OUTPUT: usize = 6;
 
 pub(super) fn rows(model: &Model) -> Vec<Row> {
     let commands = model.world.commands.iter();
     commands.map(|command| row(model, command)).collect()
 }
 
-fn row(model: &Model, command: &Ran) -> Row {
+fn row(model: &Model, command: &CommandRecord) -> Row {
     let clock = command.began.to_zoned(model.zone.clone());
     let clock = clock.strftime("%H:%M:%S ").to_string();
     let millis = command.took.as_millis();
@@ -36,7 +36,7 @@ fn row(model: &Model, command: &Ran) -> Row {
     let mut full = vec![
         (line.clone(), Scope::Text),
         (
-            format!("in {}, {ended}", command.directory.display()),
+            format!("in {}: {ended}", command.directory.display()),
             Scope::Muted,
         ),
     ];
@@ -46,22 +46,22 @@ fn row(model: &Model, command: &Ran) -> Row {
         .filter(|line| !line.trim().is_empty());
     full.extend(
         printed
-            .take(PRINTED)
+            .take(OUTPUT)
             .map(|line| (line.to_owned(), Scope::Muted)),
     );
     Row {
         pieces: vec![
             (clock, Scope::LogTimestamp, None),
-            (took, Scope::Muted, Some(TOOK)),
+            (took, Scope::Muted, Some(DURATION)),
             (format!("{sign} "), scope, None),
             (
                 text::sanitize(&ended).into_owned(),
                 Scope::Muted,
-                Some(ENDED),
+                Some(RESULT),
             ),
             (line, Scope::Text, None),
         ],
         full,
-        go: None,
+        link: None,
     }
 }

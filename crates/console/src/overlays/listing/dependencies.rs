@@ -1,18 +1,18 @@
-//! What holds a task up, down to the roots, and what it holds up in turn.
+//! The tasks that block a task, transitively, and the tasks that it blocks.
 
-use super::{Go, Row};
-use crate::{model::Model, panels::tasks::status_scope, theme::Scope};
+use super::{DependencyNode as RowLink, Row};
+use crate::{model::Model, theme::Scope};
 use flightdeck_core::{
     tasks::{BranchEnd, Dependencies, DependencyNode},
     text,
 };
 
-/// Columns of the word before the first line of each tree.
+/// Columns of the label before the first line of each tree.
 const RELATION: usize = 11;
 /// Columns of a status.
 const STATUS: usize = 12;
 
-/// First what it waits for, then what waits for it; what lies deeper is indented.
+/// Blockers first, then blocked tasks; deeper levels are indented.
 pub(super) fn rows(model: &Model, id: &str) -> Vec<Row> {
     let Some(plan) = model.world.plan.get() else {
         return Vec::new();
@@ -22,8 +22,8 @@ pub(super) fn rows(model: &Model, id: &str) -> Vec<Row> {
     };
     let known = Dependencies::new(tag);
     let trees = [
-        ("waits for", known.blockers(id)),
-        ("holds up", known.blocks(id)),
+        ("blocked by", known.blockers(id)),
+        ("blocks", known.blocks(id)),
     ];
     let links = trees.iter().flat_map(|(_, links)| links);
     let columns = links
@@ -43,7 +43,7 @@ pub(super) fn rows(model: &Model, id: &str) -> Vec<Row> {
 fn row(model: &Model, relation: &str, link: &DependencyNode, columns: usize) -> Row {
     let glyphs = &model.glyphs;
     let (sign, scope) = match &link.status {
-        Some(status) => (glyphs.status(status), status_scope(status)),
+        Some(status) => (glyphs.status(status), Scope::of_status(status)),
         None => (glyphs.failed, Scope::Bad),
     };
     let status = link
@@ -53,11 +53,11 @@ fn row(model: &Model, relation: &str, link: &DependencyNode, columns: usize) -> 
     let id = format!("{}{}", "  ".repeat(link.depth), text::sanitize(&link.id));
     let more = match link.stop {
         Some(BranchEnd::Cycle) => {
-            "They wait for one another: none of them can ever become ready. Take one of the dependencies away."
+            "A cycle: none of these tasks can become ready. Remove one of the dependencies."
         }
-        Some(BranchEnd::Repeated) => "What lies behind it is listed above.",
+        Some(BranchEnd::Repeated) => "Its dependencies are listed above.",
         Some(BranchEnd::Missing) => {
-            "No task has this id, so that nothing that waits for it can ever become ready."
+            "No task has this id, so the tasks that depend on it can never become ready."
         }
         None => "",
     };
@@ -79,6 +79,6 @@ fn row(model: &Model, relation: &str, link: &DependencyNode, columns: usize) -> 
             ),
             (more.to_owned(), Scope::Muted),
         ],
-        go: (link.stop != Some(BranchEnd::Missing)).then(|| Go::Task(link.id.clone())),
+        link: (link.stop != Some(BranchEnd::Missing)).then(|| RowLink::Task(link.id.clone())),
     }
 }

@@ -1,6 +1,6 @@
-//! What is wrong with the runs under way, and the key that helps.
+//! Problems of active runs, and the key that helps.
 
-use super::{Go, Row};
+use super::{Link, Row};
 use crate::{command::Context, model::Model, panels, theme::Scope};
 use flightdeck_core::{
     runs::health::{DETECTORS, Finding},
@@ -10,7 +10,7 @@ use flightdeck_core::{
 /// Columns of a run's name.
 const NAME: usize = 26;
 
-/// In the order of the list of runs, each run's worst first.
+/// In the order of the Runs panel, the most severe problem of each run first.
 pub(super) fn rows(model: &Model) -> Vec<Row> {
     let runs = model.runs.list.rows().iter();
     let found = runs.filter_map(|id| Some((id, model.world.runs.get(id)?)));
@@ -34,9 +34,9 @@ fn row(model: &Model, id: &str, name: &str, finding: &Finding) -> Row {
         .find(|detector| detector.id == finding.detector);
     let about = detector.map_or("", |detector| detector.about);
     let help = finding.remedy.and_then(|help| {
-        let (command, words) = panels::help(help);
+        let (command, words) = panels::help_command(help);
         let key = model.keymap.key_for(&Context::ALL, command)?;
-        Some(format!(" There, {key} {words}."))
+        Some(format!(" {key} {words}."))
     });
     Row {
         pieces: vec![
@@ -51,6 +51,6 @@ fn row(model: &Model, id: &str, name: &str, finding: &Finding) -> Row {
                 Scope::Muted,
             ),
         ],
-        go: Some(Go::Run(id.to_owned())),
+        link: Some(Link::Run(id.to_owned())),
     }
 }

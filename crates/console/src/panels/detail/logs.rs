@@ -1,49 +1,161 @@
-//! The Logs tab: every line of a run, from whichever stage, attempt and container it comes.
+//! The Logs tab: the lines of all stages, attempts and containers of a run.
 //!
-//! Lines are kept as they came; what a person reads of an agent's JSON lines is worked out as they are drawn.
+//! Lines are stored as received. The agent's JSON is formatted when a line is drawn.
 
-mod lens;
+mod formatter;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use ratatui::{buffer::Buffer, layout::Rect};
 use serde_json::json;
 
-use self::lens::LogLens;
+use self::formatter::LogFormatter;
+use super::{
+    DetailPanel, page, progress,
+    tab::{Fetch, Insets, Tab, shown_run},
+};
 use crate::{
-    theme::Scope,
-    widgets::text_view::{Export, Form, LIMIT, TextView},
+    command::Command,
+    detail_io::{DetailRequest, LineSource, LogItem},
+    effect::Effects,
+    ids::TabId,
+    model::Model,
+    overlays,
+    theme::{Scope, Theme},
+    widgets::text_view::{self, Export, ExportFormat, LIMIT, TextView},
+    world::Entry,
 };
 use flightdeck_core::runs::Stage;
 
-/// Where a line comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    pub stage: Stage,
-    /// Which context version of the run; 1 for the first.
-    pub version: i32,
-    /// Counts from 1 within the version.
-    pub attempt: i32,
-    /// With `+1` behind it once it was started anew in its pod.
-    pub container: String,
+pub(super) struct LogsTab;
+
+impl Tab for LogsTab {
+    fn id(&self) -> TabId {
+        TabId::Logs
+    }
+
+    fn title(&self) -> &'static str {
+        "Logs"
+    }
+
+    fn fetch(&self, model: &Model) -> Option<Fetch> {
+        let entry = shown_run(model)?;
+        let run = &entry.run;
+        Some(Fetch {
+            owner: TabId::Logs,
+            version: format!("{} {}", run.spec.context_version, entry.removed),
+            request: DetailRequest::Log {
+                run: model.detail.run()?.clone(),
+                name: run.name().to_owned(),
+                kind: run.kind,
+                removed: entry.removed,
+            },
+        })
+    }
+
+    fn stop(&self) -> Option<DetailRequest> {
+        Some(DetailRequest::StopLog)
+    }
+
+    fn insets(&self, _area: Rect) -> Insets {
+        Insets {
+            above: 3,
+            below: 1,
+            left: 1,
+        }
+    }
+
+    fn text<'d>(&self, detail: &'d mut DetailPanel) -> Option<&'d mut TextView> {
+        Some(&mut detail.logs.view)
+    }
+
+    fn shown_text<'d>(&self, detail: &'d DetailPanel) -> Option<&'d TextView> {
+        Some(&detail.logs.view)
+    }
+
+    fn status(&self, detail: &DetailPanel) -> Vec<(String, Scope)> {
+        let logs = &detail.logs;
+        let words = match logs.shown {
+            SourceFilter::All => None,
+            SourceFilter::Picked => {
+                let (shown, all) = logs.picked();
+                Some(format!("{shown} of {all} sources"))
+            }
+            SourceFilter::Stage(stage) => Some(format!("only {stage}")),
+            SourceFilter::Previous(1) => Some("previous attempt".into()),
+            SourceFilter::Previous(n) => Some(format!("{n} attempts back")),
+        };
+        let raw = logs.raw.then(|| "raw".into());
+        let pieces = words.into_iter().chain(raw);
+        pieces.map(|words| (words, Scope::Accent)).collect()
+    }
+
+    fn can_follow(&self, detail: &DetailPanel) -> bool {
+        !detail.logs.ended
+    }
+
+    fn has_raw(&self, _detail: &DetailPanel) -> bool {
+        true
+    }
+
+    fn view(&self, model: &Model, theme: &Theme, area: Rect, inside: Rect, buffer: &mut Buffer) {
+        progress::view(model, theme, area, buffer);
+        let view = &model.detail.logs.view;
+        if view.is_empty() {
+            empty(model, theme, inside, buffer);
+        } else if view.filters_out_all() && !model.typing() {
+            let next = [(Command::Back, "clear filter")];
+            let sentence = "No line matches the filter.";
+            page::empty(model, theme, inside, buffer, sentence, &next);
+        }
+        // Also over an empty state: the view draws the prompt.
+        text_view::draw(view, theme, inside, buffer);
+    }
+
+    fn command(&self, model: &mut Model, command: Command, _: &mut Effects) -> Option<bool> {
+        let logs = &mut model.detail.logs;
+        match command {
+            Command::Raw => logs.toggle_raw(),
+            Command::Sources => overlays::open_log_sources(model),
+            Command::Stages => logs.cycle_stages(),
+            Command::Previous => logs.cycle_previous(),
+            _ => return None,
+        }
+        Some(true)
+    }
 }
 
-impl Source {
-    /// The container without how often it was started anew.
+/// Draws the reason why there is no line.
+fn empty(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let logs = &model.detail.logs;
+    let entry = shown_run(model);
+    let trouble = entry.and_then(|entry| entry.trouble.as_deref());
+    let sentence = match logs.error.as_deref().or(trouble) {
+        Some(reason) => reason,
+        None if entry.is_some_and(Entry::active) => "Waiting for the first pod ...",
+        None if logs.ended => "No log for this run.",
+        None => "Loading the log ...",
+    };
+    let next = [(Command::NextTab, "next tab")];
+    page::empty(model, theme, area, buffer, sentence, &next);
+}
+
+impl LineSource {
+    /// Returns the container name without its restart count.
     fn name(&self) -> &str {
         self.container
             .split_once('+')
             .map_or(&self.container, |(name, _)| name)
     }
 
-    /// Orders what one container wrote at different times.
-    fn life(&self) -> (i32, i32, u32) {
+    /// Returns the order of the instances of a container.
+    fn instance(&self) -> (i32, i32, u32) {
         let restarts = self.container.split_once('+');
         let restarts = restarts.and_then(|(_, count)| count.parse().ok());
         (self.version, self.attempt, restarts.unwrap_or(0))
     }
 
-    /// What stands before its lines: the container, and which attempt when it is not the first.
+    /// Returns the label of its lines: `agent`, with `@2` for a later context version and `#2` for a later attempt.
     fn label(&self) -> String {
         let name = flightdeck_core::text::sanitize(&self.container);
         let number = |sign: &str, n: i32| {
@@ -61,58 +173,47 @@ impl Source {
     }
 }
 
-/// One line of a log, or a remark of ours between lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    pub at: Timestamp,
-    /// `None` for a remark.
-    pub source: Option<Source>,
-    pub text: String,
-    /// As it came, where that is no UTF-8.
-    pub raw: Option<Box<[u8]>>,
-}
+/// Tag of notices. The tags of sources are their indices, below this.
+const NOTICE_TAG: u16 = 63;
 
-/// Tag of remarks. Sources are tagged by their place in the list, up to this.
-const REMARK: u16 = 63;
-
-/// Which stages are shown.
+/// Which sources are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shown {
+pub enum SourceFilter {
     #[default]
     All,
-    Only(Stage),
-    /// All but those that a person has hidden one by one.
+    Stage(Stage),
+    /// All but the ones hidden in the Sources overlay.
     Picked,
-    /// Of each container what it wrote so many times before the last: an earlier attempt, or before it was started anew.
-    Earlier(usize),
+    /// The n-th previous instance of each container (an earlier attempt, or before a restart); `kubectl logs --previous`.
+    Previous(usize),
 }
 
-/// What a person does with the parts of a log, by their places in the list that the window shows.
+/// A choice in the Sources overlay, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick {
+pub enum SourceChoice {
     Toggle(usize),
     Only(usize),
     All,
 }
 
-/// A part of a log, told to a person.
+/// Describes a source for the Sources overlay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// What stands before its lines.
+pub struct SourceInfo {
+    /// The label of its lines.
     pub label: String,
-    /// Its stage, and which attempt when it is not the first.
+    /// The stage, and later versions and attempts.
     pub about: String,
     pub scope: Scope,
     pub shown: bool,
 }
 
-/// Tag of the source at that place; those that are too many share the last.
-fn tag_at(index: usize) -> u16 {
-    (index as u16).min(REMARK - 1)
+/// Returns the tag of a source. Sources above the limit share the last tag.
+fn source_tag(index: usize) -> u16 {
+    (index as u16).min(NOTICE_TAG - 1)
 }
 
-/// Each container has a colour, the same in each of its attempts.
-fn scope_at(sources: &[Source], index: usize) -> Scope {
+/// Returns the colour of a source: one per container, the same in all attempts.
+fn source_scope(sources: &[LineSource], index: usize) -> Scope {
     let mut containers: Vec<(Stage, &str)> = Vec::new();
     for source in &sources[..=index] {
         let container = (source.stage, source.name());
@@ -121,38 +222,35 @@ fn scope_at(sources: &[Source], index: usize) -> Scope {
         }
     }
     let own = (sources[index].stage, sources[index].name());
-    let place = containers.iter().position(|other| *other == own);
-    Scope::log_source(place.unwrap_or_default() % COLOURS)
+    let index = containers.iter().position(|other| *other == own);
+    Scope::log_source(index.unwrap_or_default())
 }
-
-/// Colours of sources in a theme.
-const COLOURS: usize = 6;
 
 /// State of the tab.
 #[derive(Clone, Debug)]
 pub struct Logs {
     pub view: TextView,
-    sources: Vec<Source>,
-    /// By its place in `sources`, whether a person has hidden it.
+    sources: Vec<LineSource>,
+    /// Indices of the sources hidden in the Sources overlay.
     hidden: BTreeSet<usize>,
     raw: bool,
-    pub shown: Shown,
-    /// Everything there is has arrived.
+    pub shown: SourceFilter,
+    /// The log is complete.
     pub ended: bool,
-    /// Why no more will come.
-    pub trouble: Option<String>,
+    /// The error that ended it.
+    error: Option<String>,
 }
 
 impl Default for Logs {
     fn default() -> Self {
         let mut logs = Self {
-            view: TextView::new(Arc::new(LogLens::default()), LIMIT).following(),
+            view: TextView::new(Arc::new(LogFormatter::default()), LIMIT).following(),
             sources: Vec::new(),
             hidden: BTreeSet::new(),
             raw: false,
-            shown: Shown::All,
+            shown: SourceFilter::All,
             ended: false,
-            trouble: None,
+            error: None,
         };
         logs.view.cycle_stamps();
         logs
@@ -160,109 +258,106 @@ impl Default for Logs {
 }
 
 impl Logs {
-    /// Takes lines in, in the order they were written.
-    pub fn add(&mut self, items: &[Item]) {
+    /// Adds lines, in the order they were written.
+    pub fn add(&mut self, items: &[LogItem]) {
         let known = self.sources.len();
         for item in items {
             let at = Some(item.at.as_microsecond());
             let Some(source) = &item.source else {
-                // What is said before there are lines is of no moment of theirs: times count from the first line.
+                // A notice before the first line must not become the start of elapsed times.
                 let at = at.filter(|_| !self.view.is_empty());
-                self.view.push(&item.text, at, REMARK);
+                self.view.push(&item.text, at, NOTICE_TAG);
                 continue;
             };
             let tag = self.tag(source);
             self.view.push_raw(&item.text, item.raw.as_deref(), at, tag);
         }
         if self.sources.len() > known {
-            self.look();
-            self.hide();
+            self.update_formatter();
+            self.apply_filter();
         }
         self.view.work();
     }
 
-    fn tag(&mut self, source: &Source) -> u16 {
-        // The last line's source is mostly this one's too.
+    fn tag(&mut self, source: &LineSource) -> u16 {
+        // Searched backwards: usually the source of the last line.
         let found = self.sources.iter().rposition(|known| known == source);
         let index = found.unwrap_or_else(|| {
             self.sources.push(source.clone());
             self.sources.len() - 1
         });
-        tag_at(index)
+        source_tag(index)
     }
 
-    /// Says that nothing more will come, and why when that is not how it should be.
-    pub fn end(&mut self, why: Option<String>) {
+    /// Marks the log as complete, or as cut off by an error.
+    pub fn end(&mut self, error: Option<String>) {
         self.ended = true;
-        self.trouble = why;
+        self.error = error;
         self.view.set_live(false);
     }
 
-    /// The bytes as they came, or what they say.
+    /// Switches between raw and formatted lines.
     pub fn toggle_raw(&mut self) {
         self.raw = !self.raw;
-        self.look();
+        self.update_formatter();
     }
 
-    /// Whether the bytes are shown as they came.
-    pub const fn raw(&self) -> bool {
-        self.raw
-    }
-
-    fn look(&mut self) {
+    fn update_formatter(&mut self) {
         self.view
-            .set_lens(Arc::new(LogLens::new(self.raw, &self.sources)));
+            .set_formatter(Arc::new(LogFormatter::new(self.raw, &self.sources)));
     }
 
-    /// All stages, then one after the other of those that have said something.
+    /// Switches to the next stage that has lines, and after the last to all stages.
     pub fn cycle_stages(&mut self) {
         let mut stages: Vec<Stage> = self.sources.iter().map(|source| source.stage).collect();
         stages.sort_unstable();
         stages.dedup();
         let next = match self.shown {
-            Shown::All => stages.first(),
-            Shown::Only(stage) => stages.iter().find(|other| **other > stage),
-            Shown::Earlier(_) | Shown::Picked => None,
+            SourceFilter::All => stages.first(),
+            SourceFilter::Stage(stage) => stages.iter().find(|other| **other > stage),
+            SourceFilter::Previous(_) | SourceFilter::Picked => None,
         };
-        self.shown = next.map_or(Shown::All, |stage| Shown::Only(*stage));
-        self.hide();
+        self.shown = next.map_or(SourceFilter::All, |stage| SourceFilter::Stage(*stage));
+        self.apply_filter();
     }
 
-    /// Shows or hides parts of the log.
-    pub fn pick(&mut self, pick: Pick) {
-        // What is hidden now, in whichever way, is what one begins with.
+    /// Shows or hides sources.
+    pub fn choose(&mut self, choice: SourceChoice) {
+        // Start from the sources that the current filter hides.
         let view = &self.view;
         let tags = 0..self.sources.len();
         self.hidden = tags
             .clone()
-            .filter(|index| view.hides(tag_at(*index)))
+            .filter(|index| view.hides(source_tag(*index)))
             .collect();
-        match pick {
-            Pick::Toggle(index) => {
+        match choice {
+            SourceChoice::Toggle(index) => {
                 if !self.hidden.remove(&index) {
                     self.hidden.insert(index);
                 }
             }
-            Pick::Only(index) => self.hidden = tags.filter(|other| *other != index).collect(),
-            Pick::All => self.hidden.clear(),
+            SourceChoice::Only(index) => {
+                self.hidden = tags.filter(|other| *other != index).collect()
+            }
+            SourceChoice::All => self.hidden.clear(),
         }
         self.shown = if self.hidden.is_empty() {
-            Shown::All
+            SourceFilter::All
         } else {
-            Shown::Picked
+            SourceFilter::Picked
         };
-        self.hide();
+        self.apply_filter();
     }
 
-    /// How many sources are shown, of how many.
+    /// Returns the number of shown sources, and of all.
     pub fn picked(&self) -> (usize, usize) {
         let all = self.sources.len();
         (all - self.hidden.len().min(all), all)
     }
 
-    /// Its sources, in the order they came.
-    pub fn about(&self) -> Vec<About> {
-        let about = self.sources.iter().enumerate().map(|(index, source)| {
+    /// Returns the sources in order of their first line.
+    pub fn source_infos(&self) -> Vec<SourceInfo> {
+        let infos = self.sources.iter().enumerate().map(|(index, source)| {
             let mut words = vec![source.stage.to_string()];
             if source.version > 1 {
                 words.push(format!("context {}", source.version));
@@ -270,50 +365,50 @@ impl Logs {
             if source.attempt > 1 {
                 words.push(format!("attempt {}", source.attempt));
             }
-            About {
+            SourceInfo {
                 label: source.label(),
                 about: words.join(" · "),
-                scope: scope_at(&self.sources, index),
-                shown: !self.view.hides(tag_at(index)),
+                scope: source_scope(&self.sources, index),
+                shown: !self.view.hides(source_tag(index)),
             }
         });
-        about.collect()
+        infos.collect()
     }
 
-    /// Whether a container wrote more than once.
-    pub fn has_earlier(&self) -> bool {
-        self.most_times() > 0
+    /// Whether a container has several instances.
+    pub fn has_previous(&self) -> bool {
+        self.most_reruns() > 0
     }
 
-    /// What was written the time before, and before that, then all.
-    pub fn cycle_earlier(&mut self) {
+    /// Switches to the previous instance of each container, then the one before, and after the oldest to all.
+    pub fn cycle_previous(&mut self) {
         let next = match self.shown {
-            Shown::Earlier(times) => times + 1,
-            Shown::All | Shown::Only(_) | Shown::Picked => 1,
+            SourceFilter::Previous(n) => n + 1,
+            SourceFilter::All | SourceFilter::Stage(_) | SourceFilter::Picked => 1,
         };
-        self.shown = if next <= self.most_times() {
-            Shown::Earlier(next)
+        self.shown = if next <= self.most_reruns() {
+            SourceFilter::Previous(next)
         } else {
-            Shown::All
+            SourceFilter::All
         };
-        self.hide();
+        self.apply_filter();
     }
 
-    /// How often the container of a source wrote since.
-    fn times_since(&self, source: &Source) -> usize {
-        let later = |other: &&Source| {
+    /// Returns how many later instances the container of a source has.
+    fn reruns_of(&self, source: &LineSource) -> usize {
+        let later = |other: &&LineSource| {
             (other.stage, other.name()) == (source.stage, source.name())
-                && other.life() > source.life()
+                && other.instance() > source.instance()
         };
         self.sources.iter().filter(later).count()
     }
 
-    fn most_times(&self) -> usize {
-        let times = self.sources.iter().map(|source| self.times_since(source));
+    fn most_reruns(&self) -> usize {
+        let times = self.sources.iter().map(|source| self.reruns_of(source));
         times.max().unwrap_or(0)
     }
 
-    /// The lines that are not hidden or filtered out, to be saved: as they were written, or each as a JSON object.
+    /// Returns the shown lines for saving: as they were written, or as JSON objects.
     pub fn export(&self, json: bool) -> Export {
         self.view.export(if json {
             let sources = self.sources.iter().map(|source| {
@@ -325,29 +420,29 @@ impl Logs {
                 });
                 fields.as_object().cloned().unwrap_or_default()
             });
-            Form::JsonLines(sources.collect())
+            ExportFormat::JsonLines(sources.collect())
         } else {
-            Form::Text {
-                without: Some(REMARK),
+            ExportFormat::Text {
+                without: Some(NOTICE_TAG),
             }
         })
     }
 
-    fn hide(&mut self) {
+    fn apply_filter(&mut self) {
         for (index, source) in self
             .sources
             .iter()
             .enumerate()
-            .take(usize::from(REMARK) - 1)
+            .take(usize::from(NOTICE_TAG) - 1)
         {
             let hidden = match self.shown {
-                Shown::All => false,
-                Shown::Picked => self.hidden.contains(&index),
-                Shown::Only(stage) => stage != source.stage,
-                Shown::Earlier(times) => times != self.times_since(source),
+                SourceFilter::All => false,
+                SourceFilter::Picked => self.hidden.contains(&index),
+                SourceFilter::Stage(stage) => stage != source.stage,
+                SourceFilter::Previous(n) => n != self.reruns_of(source),
             };
-            if hidden != self.view.hides(tag_at(index)) {
-                self.view.toggle_tag(tag_at(index));
+            if hidden != self.view.hides(source_tag(index)) {
+                self.view.toggle_tag(source_tag(index));
             }
         }
     }
@@ -355,13 +450,15 @@ impl Logs {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::widgets::text_view::lay;
+    use jiff::Timestamp;
 
-    fn item(second: i64, source: Option<(Stage, &str)>, text: &str) -> Item {
-        Item {
+    use super::*;
+    use crate::widgets::text_view::line_layout;
+
+    fn item(second: i64, source: Option<(Stage, &str)>, text: &str) -> LogItem {
+        LogItem {
             at: Timestamp::from_second(second).unwrap(),
-            source: source.map(|(stage, container)| Source {
+            source: source.map(|(stage, container)| LineSource {
                 stage,
                 version: 1,
                 attempt: 1,
@@ -376,7 +473,7 @@ mod tests {
         logs.view
             .visible()
             .iter()
-            .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
+            .map(|row| line_layout::text_of(&row.spans).trim_end().to_owned())
             .collect()
     }
 
@@ -393,17 +490,17 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_in_words_with_where_they_come_from() {
-        let told = shown(&run());
-        assert_eq!(told[0], "00:00:01 clone cloning feature/checkout");
-        assert_eq!(told[1], "00:00:02 agent Hello");
-        assert!(told[2].starts_with("               ▸ Write"), "{told:?}");
-        assert_eq!(told[3], "00:00:03       · reconnected, 0 lost");
-        assert!(told[4].ends_with("✗ disk full"), "{told:?}");
+    fn formats_agent_lines_with_their_source() {
+        let lines = shown(&run());
+        assert_eq!(lines[0], "00:00:01 clone cloning feature/checkout");
+        assert_eq!(lines[1], "00:00:02 agent Hello");
+        assert!(lines[2].starts_with("               ▸ Write"), "{lines:?}");
+        assert_eq!(lines[3], "00:00:03       · reconnected, 0 lost");
+        assert!(lines[4].ends_with("✗ disk full"), "{lines:?}");
     }
 
     #[test]
-    fn times_count_from_the_first_line_and_not_from_a_word_before_it() {
+    fn elapsed_times_start_at_the_first_line() {
         let mut logs = Logs::default();
         logs.view.resize(60, 5);
         logs.add(&[
@@ -412,19 +509,19 @@ mod tests {
             item(7, Some((Stage::Agent, "agent")), "two"),
         ]);
         logs.view.cycle_stamps();
-        let told = shown(&logs);
+        let lines = shown(&logs);
         assert!(
-            told[0].trim_start().starts_with("· agent: from"),
-            "{told:?}"
+            lines[0].trim_start().starts_with("· agent: from"),
+            "{lines:?}"
         );
         assert!(
-            told[1].starts_with("+0s") && told[2].starts_with("+2s"),
-            "{told:?}"
+            lines[1].starts_with("+0s") && lines[2].starts_with("+2s"),
+            "{lines:?}"
         );
     }
 
     #[test]
-    fn the_bytes_are_one_key_away() {
+    fn raw_shows_the_original_lines() {
         let mut logs = run();
         logs.toggle_raw();
         assert!(shown(&logs)[1].contains(r#"{"type":"assistant""#));
@@ -432,36 +529,38 @@ mod tests {
     }
 
     #[test]
-    fn a_search_looks_at_what_is_read() {
+    fn search_matches_the_formatted_text() {
         let mut logs = run();
-        logs.view.ask(crate::widgets::text_view::PromptKind::Search);
-        logs.view.edit(|typed| typed.push_str("assistant"));
-        assert_eq!(logs.view.state(), "no match · paused");
+        logs.view
+            .open_prompt(crate::widgets::text_view::PromptKind::Search);
+        logs.view.edit_prompt(|typed| typed.push_str("assistant"));
+        assert_eq!(logs.view.status_text(), "no match · paused");
         logs.toggle_raw();
         assert!(
-            logs.view.state().starts_with("1 match"),
+            logs.view.status_text().starts_with("1 match"),
             "{}",
-            logs.view.state()
+            logs.view.status_text()
         );
     }
 
     #[test]
-    fn a_line_that_tells_nothing_passes_no_filter() {
+    fn filter_skips_lines_without_text() {
         let mut logs = run();
         let answer = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","content":"File created"}]}}"#;
         logs.add(&[item(5, Some((Stage::Agent, "agent")), answer)]);
-        logs.view.ask(crate::widgets::text_view::PromptKind::Filter);
-        logs.view.edit(|typed| typed.push_str("!Hello"));
-        assert_eq!(logs.view.standing().filtered, Some((3, 5)));
+        logs.view
+            .open_prompt(crate::widgets::text_view::PromptKind::Filter);
+        logs.view.edit_prompt(|typed| typed.push_str("!Hello"));
+        assert_eq!(logs.view.status().filtered, Some((3, 5)));
         logs.toggle_raw();
-        assert_eq!(logs.view.standing().filtered, Some((4, 5)));
+        assert_eq!(logs.view.status().filtered, Some((4, 5)));
     }
 
     #[test]
-    fn stages_are_shown_one_by_one() {
+    fn cycles_through_stages() {
         let mut logs = run();
         logs.cycle_stages();
-        assert_eq!(logs.shown, Shown::Only(Stage::Prep));
+        assert_eq!(logs.shown, SourceFilter::Stage(Stage::Prep));
         assert_eq!(
             shown(&logs),
             [
@@ -470,13 +569,13 @@ mod tests {
             ]
         );
         logs.cycle_stages();
-        assert_eq!(logs.shown, Shown::Only(Stage::Agent));
+        assert_eq!(logs.shown, SourceFilter::Stage(Stage::Agent));
         logs.cycle_stages();
         assert_eq!(shown(&logs).len(), 5);
     }
 
     #[test]
-    fn the_next_error_is_found_in_an_agents_answer() {
+    fn next_error_finds_failed_tool_results() {
         let mut logs = run();
         logs.view.next_error();
         logs.view.work();
@@ -484,20 +583,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_the_time_before_is_one_key_away() {
+    fn cycles_through_previous_instances() {
         let mut logs = run();
-        assert!(!logs.has_earlier());
-        let source = |attempt, container: &str| Source {
+        assert!(!logs.has_previous());
+        let source = |attempt, container: &str| LineSource {
             stage: Stage::Agent,
             version: 1,
             attempt,
             container: container.into(),
         };
         for (second, source, text) in [
-            (5, source(1, "agent+1"), "started anew"),
+            (5, source(1, "agent+1"), "restarted"),
             (6, source(2, "agent"), "second attempt"),
         ] {
-            logs.add(&[Item {
+            logs.add(&[LogItem {
                 at: Timestamp::from_second(second).unwrap(),
                 source: Some(source),
                 text: text.into(),
@@ -506,16 +605,16 @@ mod tests {
         }
         let ends = |logs: &Logs| shown(logs).last().cloned().unwrap_or_default();
         assert!(ends(&logs).ends_with("second attempt"));
-        logs.cycle_earlier();
-        assert!(ends(&logs).ends_with("started anew"), "{:?}", shown(&logs));
-        logs.cycle_earlier();
+        logs.cycle_previous();
+        assert!(ends(&logs).ends_with("restarted"), "{:?}", shown(&logs));
+        logs.cycle_previous();
         assert!(ends(&logs).ends_with("disk full"), "{:?}", shown(&logs));
-        logs.cycle_earlier();
-        assert_eq!(logs.shown, Shown::All);
+        logs.cycle_previous();
+        assert_eq!(logs.shown, SourceFilter::All);
     }
 
     #[test]
-    fn what_is_saved_is_what_was_written() {
+    fn exports_the_original_lines() {
         let mut logs = run();
         let saved = |logs: &Logs, json| {
             let mut bytes = Vec::new();
@@ -523,7 +622,7 @@ mod tests {
             String::from_utf8(bytes).unwrap()
         };
         let text = saved(&logs, false);
-        assert_eq!(text.lines().count(), 3, "without our own remarks");
+        assert_eq!(text.lines().count(), 3, "without notices");
         assert!(text.starts_with("cloning feature/checkout\n{\"type\":\"assistant\""));
         let lines = saved(&logs, true);
         let line = |at: usize| {
@@ -533,13 +632,13 @@ mod tests {
         assert_eq!(line(0)["container"], "clone");
         assert_eq!(line(0)["at"], "1970-01-01T00:00:01Z");
         assert_eq!(line(0)["text"], "cloning feature/checkout");
-        assert_eq!(line(2)["remark"], "reconnected, 0 lost");
+        assert_eq!(line(2)["notice"], "reconnected, 0 lost");
         logs.cycle_stages();
         assert_eq!(saved(&logs, false), "cloning feature/checkout\n");
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_saved_as_they_came_and_as_json_without_a_lie_about_the_rest() {
+    fn exports_invalid_utf8_as_bytes_and_as_replacement_in_json() {
         let mut logs = Logs::default();
         let mut line = item(1, Some((Stage::Agent, "agent")), "caf\u{fffd} ok");
         line.raw = Some(b"caf\xe9 ok"[..].into());

@@ -1,96 +1,148 @@
-//! A tab that is one text: what it says is worked out anew whenever something changed, and put into the view only when it
-//! differs, so that the person's place stays.
+//! A tab that shows one text. The text is rebuilt on every change, and put into the view only if it differs, so that the
+//! scroll position stays.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
+use ratatui::{buffer::Buffer, layout::Rect};
+
 use crate::{
     command::Command,
+    model::Model,
+    panels::list_view,
+    theme::Theme,
     widgets::{
         diff::Diff,
-        markdown::Markdown,
+        markdown::{Markdown, tag},
         syntax::Syntax,
-        text_view::{Lens, TextView},
+        text_view::{self, LineFormatter, TextView},
     },
 };
 
-/// Lines with what each of them is, as the widgets' own `lines` make them.
-pub type Lines = Vec<(String, u16)>;
+/// Lines with their tags, as the `lines` functions of the widgets return them.
+pub type TaggedLines = Vec<(String, u16)>;
 
-/// How the lines of a page are read.
+/// How a page formats its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reading {
+pub enum PageFormat {
     Document,
-    Difference,
+    Diff,
     Source(Syntax),
 }
 
-impl Reading {
-    fn lens(self) -> Arc<dyn Lens> {
+impl PageFormat {
+    fn formatter(self) -> Arc<dyn LineFormatter> {
         match self {
             Self::Document => Arc::new(Markdown),
-            Self::Difference => Arc::new(Diff),
+            Self::Diff => Arc::new(Diff),
             Self::Source(syntax) => Arc::new(syntax),
         }
     }
-}
 
-/// What a tab has to show.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Content {
-    Text(Reading, Lines),
-    /// Nothing yet: why, and what to press next.
-    Nothing(String, Vec<(Command, &'static str)>),
-}
-
-impl Content {
-    /// A sentence and no key.
-    pub fn sentence(words: impl Into<String>) -> Self {
-        Self::Nothing(words.into(), Vec::new())
+    const fn wraps(self) -> bool {
+        matches!(self, Self::Document | Self::Source(Syntax::Markdown))
     }
 }
 
-/// State of a tab that is one text.
+/// Content of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PageContent {
+    Text(PageFormat, TaggedLines),
+    /// An empty state: a sentence, and commands with their labels.
+    Empty(String, Vec<(Command, &'static str)>),
+}
+
+impl PageContent {
+    /// Returns an empty state without commands.
+    pub fn sentence(words: impl Into<String>) -> Self {
+        Self::Empty(words.into(), Vec::new())
+    }
+}
+
+/// State of a page.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     pub view: TextView,
-    /// Shown in place of the text.
-    pub nothing: Option<(String, Vec<(Command, &'static str)>)>,
-    /// Of what is shown.
-    print: u64,
-    reading: Option<Reading>,
+    /// The empty state that is shown instead of the text.
+    pub empty: Option<(String, Vec<(Command, &'static str)>)>,
+    /// Hash of the content, to detect changes.
+    hash: u64,
+    format: Option<PageFormat>,
 }
 
 impl Page {
-    /// Shows `content`, keeping the place when it is a newer form of what is shown.
-    pub fn show(&mut self, content: Content) {
+    /// Shows `content` and keeps the scroll position.
+    pub fn show(&mut self, content: PageContent) {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
-        let print = hasher.finish();
-        if std::mem::replace(&mut self.print, print) == print {
+        let hash = hasher.finish();
+        if std::mem::replace(&mut self.hash, hash) == hash {
             return;
         }
         match content {
-            Content::Nothing(sentence, keys) => self.nothing = Some((sentence, keys)),
-            Content::Text(reading, lines) => {
-                self.nothing = None;
-                if self.reading.replace(reading) != Some(reading) {
-                    self.view.set_lens(reading.lens());
-                    let prose = Reading::Source(Syntax::Markdown);
-                    self.view
-                        .set_wrap([Reading::Document, prose].contains(&reading));
+            PageContent::Empty(sentence, keys) => self.empty = Some((sentence, keys)),
+            PageContent::Text(format, lines) => {
+                self.empty = None;
+                if self.format.replace(format) != Some(format) {
+                    self.view.set_formatter(format.formatter());
+                    self.view.set_wrap(format.wraps());
                 }
                 self.view.replace(lines);
             }
         }
     }
 
-    /// Forgets what was shown: another text comes.
+    /// Clears the page for another text.
     pub fn reset(&mut self) {
         let (width, height) = self.view.size();
         *self = Self::default();
         self.view.resize(width, height);
     }
+}
+
+/// Draws a page.
+pub fn view(model: &Model, theme: &Theme, page: &Page, area: Rect, buffer: &mut Buffer) {
+    match &page.empty {
+        Some((sentence, keys)) => empty(model, theme, area, buffer, sentence, keys),
+        None => text_view::draw(&page.view, theme, area, buffer),
+    }
+}
+
+/// Draws an empty state over the area of a text.
+pub fn empty(
+    model: &Model,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+    sentence: &str,
+    keys: &[(Command, &str)],
+) {
+    // An empty state has its own margin of one column.
+    let area = Rect {
+        x: area.x.saturating_sub(1),
+        width: area.width + 2,
+        ..area
+    };
+    list_view::empty_state(model, theme, area, buffer, sentence, keys);
+}
+
+/// Appends a line with a label and a value.
+pub fn field(lines: &mut TaggedLines, label: &str, value: &str) {
+    let value = value.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    lines.push((format!("{label}\t{value}"), tag::FIELD));
+}
+
+/// Appends a heading, after a blank line unless it is the first line.
+pub fn heading(lines: &mut TaggedLines, words: &str) {
+    if !lines.is_empty() {
+        lines.push(blank());
+    }
+    lines.push((words.to_owned(), tag::HEADING + 2));
+}
+
+/// Returns a blank line.
+pub fn blank() -> (String, u16) {
+    (String::new(), tag::PARAGRAPH)
 }

@@ -1,90 +1,232 @@
-//! The Preview tab: every file the agent is given. Before a launch they are rendered here; afterwards the live ones are
-//! shown, and where the two differ the difference.
+//! The Preview tab: the files the agent gets. For a task they are rendered locally; for a run they are the run's own, with
+//! the changes a launch now would make.
 
 use std::collections::BTreeMap;
 
-use crate::{
-    list::List,
-    model::Model,
-    widgets::{diff, syntax::Syntax},
-    world::TaskId,
-};
-use flightdeck_core::runs::{Run, RunKind};
-use flightdeck_host::{settings::Settings, templates};
-use flightdeck_verbs::{Launch, Subject};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    Fetched,
-    page::{Content, Lines, Page, Reading},
+    DetailPanel,
+    page::{self, Page, PageContent, PageFormat},
+    tab::{Fetch, Insets, Tab, shown_run},
 };
+use crate::{
+    command::{Command, Context},
+    detail_io::{DetailRequest, Fetched, Files},
+    draw::{self, RowPen},
+    effect::Effects,
+    ids::{PanelId, Subject, TabId},
+    list::List,
+    model::Model,
+    panels::{list_view, move_selection},
+    theme::{Scope, Theme},
+    widgets::{diff, syntax::Syntax, text_view::TextView},
+    world::TaskId,
+};
+use flightdeck_core::{
+    runs::{Run, RunKind},
+    tasks::project_directory,
+    text,
+};
+use flightdeck_host::{settings::Settings, templates};
+use flightdeck_verbs::{self as verbs, Launch};
 
-/// Files by their names.
-pub type Files = BTreeMap<String, String>;
+/// Files in reading order; others follow by name.
+const READING_ORDER: &[&str] = &[
+    "prompt.md",
+    "CLAUDE.md",
+    "run.json",
+    "settings.local.json",
+    "agent.sh",
+];
 
-/// How a file of the run compares with what would be rendered now.
+pub(super) struct PreviewTab;
+
+impl Tab for PreviewTab {
+    fn id(&self) -> TabId {
+        TabId::Preview
+    }
+
+    fn title(&self) -> &'static str {
+        "Preview"
+    }
+
+    fn applies_to(&self, subject: &Subject) -> bool {
+        matches!(subject, Subject::Task(_) | Subject::Run(_))
+    }
+
+    fn fetch(&self, model: &Model) -> Option<Fetch> {
+        let run = &shown_run(model)?.run;
+        let config_map = run.status.config_map_name.clone()?;
+        Some(Fetch {
+            owner: TabId::Preview,
+            version: run.spec.context_version.to_string(),
+            request: DetailRequest::Files {
+                run: model.detail.run()?.clone(),
+                config_map,
+            },
+        })
+    }
+
+    fn refresh(&self, model: &mut Model) {
+        let rendered = match &model.detail.subject {
+            Some(Subject::Task(id)) => Some(render_task(model, id)),
+            Some(Subject::Run(id)) => {
+                let entry = model.world.runs.get(id);
+                entry.map(|entry| render_run(&entry.run, model.controller_settings()))
+            }
+            Some(Subject::Check(_)) | None => None,
+        };
+        if let Some(rendered) = rendered {
+            model.detail.preview.set_rendered(rendered);
+        }
+    }
+
+    fn insets(&self, area: Rect) -> Insets {
+        Insets {
+            above: 2,
+            below: 0,
+            left: list_width(area),
+        }
+    }
+
+    fn text<'d>(&self, detail: &'d mut DetailPanel) -> Option<&'d mut TextView> {
+        let preview = &mut detail.preview;
+        preview.reading.then_some(&mut preview.page.view)
+    }
+
+    fn shown_text<'d>(&self, detail: &'d DetailPanel) -> Option<&'d TextView> {
+        Some(&detail.preview.page.view)
+    }
+
+    fn status(&self, detail: &DetailPanel) -> Vec<(String, Scope)> {
+        let preview = &detail.preview;
+        let (words, scope) = if preview.changes {
+            ("changes", Scope::Accent)
+        } else if preview.is_live() {
+            ("this run", Scope::Muted)
+        } else {
+            ("preview", Scope::Muted)
+        };
+        vec![(words.into(), scope)]
+    }
+
+    fn contexts(&self, detail: &DetailPanel) -> [Context; 2] {
+        if detail.preview.reading {
+            [Context::Text, Context::Detail]
+        } else {
+            [Context::Items, Context::Detail]
+        }
+    }
+
+    fn has_raw(&self, detail: &DetailPanel) -> bool {
+        detail.preview.is_live()
+    }
+
+    fn view(&self, model: &Model, theme: &Theme, area: Rect, inside: Rect, buffer: &mut Buffer) {
+        view(model, theme, area, inside, buffer);
+    }
+
+    fn command(&self, model: &mut Model, command: Command, _: &mut Effects) -> Option<bool> {
+        let preview = &mut model.detail.preview;
+        match command {
+            Command::Raw => {
+                preview.changes = !preview.changes;
+                preview.refresh();
+            }
+            Command::Open if !preview.reading => preview.reading = true,
+            Command::Back if preview.reading => {
+                if !preview.page.view.clear() {
+                    preview.reading = false;
+                }
+            }
+            _ => return None,
+        }
+        Some(true)
+    }
+
+    fn move_selection(&self, detail: &mut DetailPanel, command: Command) -> bool {
+        let moved = move_selection(&mut detail.preview.list, command);
+        if moved {
+            detail.preview.refresh();
+        }
+        moved
+    }
+
+    fn click(&self, detail: &mut DetailPanel, column: u16, line: usize) {
+        let width = list_width(detail.area);
+        let preview = &mut detail.preview;
+        preview.reading = column >= width;
+        if !preview.reading {
+            preview.list.select_at(preview.list.scroll() + line);
+            preview.refresh();
+        }
+    }
+
+    fn wheel(&self, detail: &mut DetailPanel, lines: isize) {
+        detail.preview.page.view.scroll(lines);
+    }
+}
+
+/// How a file of the run compares with the one a launch now would get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compared {
-    /// There is nothing to compare with.
-    Alone,
+enum FileChange {
+    /// One side is unknown.
+    Unknown,
     Same,
     Different,
-    /// Only the run has it.
-    Extra,
-    /// Only what would be rendered now has it.
-    Missing,
+    OnlyInRun,
+    OnlyRendered,
 }
 
 /// State of the tab.
 #[derive(Clone, Debug, Default)]
-pub struct Preview {
-    pub list: List<String>,
-    pub page: Page,
-    /// The keys go to the file, not to the list.
-    pub reading: bool,
-    /// Show the difference instead of the file.
-    pub difference: bool,
-    /// As they would be rendered now, or why they cannot be.
+pub(super) struct Preview {
+    pub(super) list: List<String>,
+    pub(super) page: Page,
+    /// Keys scroll the file instead of the list.
+    reading: bool,
+    /// Show the changes instead of the file.
+    changes: bool,
+    /// The files that a launch now would get.
     rendered: Fetched<Files>,
-    /// The run's own.
+    /// The files of the run.
     live: Fetched<Files>,
     shown: Option<String>,
 }
 
 impl Preview {
-    /// Takes in what would be rendered now.
-    pub fn set_rendered(&mut self, rendered: Result<Files, String>) {
+    fn set_rendered(&mut self, rendered: Result<Files, String>) {
         self.rendered = rendered.into();
-        self.settle();
+        self.refresh();
     }
 
-    /// Takes in the run's own files.
-    pub fn set_live(&mut self, live: Result<Files, String>) {
+    pub(super) fn set_live(&mut self, live: Result<Files, String>) {
         self.live = live.into();
-        self.settle();
+        self.refresh();
     }
 
-    /// The file of that name and how it compares.
-    pub fn compared(&self, name: &str) -> Compared {
+    fn change(&self, name: &str) -> FileChange {
         let Some(live) = self.live.ready() else {
-            return Compared::Alone;
+            return FileChange::Unknown;
         };
         let rendered = self.rendered.ready().map(|files| files.get(name));
         match (live.get(name), rendered) {
-            (_, None) => Compared::Alone,
-            (Some(one), Some(Some(other))) if one == other => Compared::Same,
-            (Some(_), Some(Some(_))) => Compared::Different,
-            (Some(_), Some(None)) => Compared::Extra,
-            (None, _) => Compared::Missing,
+            (_, None) => FileChange::Unknown,
+            (Some(one), Some(Some(other))) if one == other => FileChange::Same,
+            (Some(_), Some(Some(_))) => FileChange::Different,
+            (Some(_), Some(None)) => FileChange::OnlyInRun,
+            (None, _) => FileChange::OnlyRendered,
         }
     }
 
-    /// Whether the files are the run's own.
-    pub const fn is_live(&self) -> bool {
+    /// Whether the files are those of the run.
+    const fn is_live(&self) -> bool {
         matches!(self.live, Fetched::Ready(_))
     }
 
-    /// Derives list and text anew.
-    pub fn settle(&mut self) {
+    /// Rebuilds the list and the text.
+    fn refresh(&mut self) {
         let live = self.live.ready().into_iter().flat_map(BTreeMap::keys);
         let rendered = self.rendered.ready().into_iter().flat_map(BTreeMap::keys);
         let mut names: Vec<String> = live.chain(rendered).cloned().collect();
@@ -96,78 +238,62 @@ impl Preview {
             self.page.reset();
             self.shown.clone_from(&name);
         }
-        let content = name.map_or_else(|| self.nothing(), |name| self.content(&name));
+        let content = name.map_or_else(|| self.empty(), |name| self.content(&name));
         self.page.show(content);
     }
 
-    fn nothing(&self) -> Content {
+    fn empty(&self) -> PageContent {
         match (&self.live, &self.rendered) {
             (Fetched::Failed(reason), _) | (_, Fetched::Failed(reason)) => {
-                Content::sentence(reason.clone())
+                PageContent::sentence(reason.clone())
             }
-            _ => Content::sentence("Rendering the files ..."),
+            _ => PageContent::sentence("Rendering files ..."),
         }
     }
 
-    fn content(&self, name: &str) -> Content {
+    fn content(&self, name: &str) -> PageContent {
         let live = self.live.ready().and_then(|files| files.get(name));
         let rendered = self.rendered.ready().and_then(|files| files.get(name));
-        if self.difference
+        if self.changes
             && let (Some(live), Some(rendered)) = (live, rendered)
         {
-            let difference = diff::unified(live, rendered);
-            if difference.is_empty() {
-                return Content::sentence("A run launched now would get the same file.");
+            let diff = diff::unified(live, rendered);
+            if diff.is_empty() {
+                return PageContent::sentence("Unchanged since this run.");
             }
-            return Content::Text(Reading::Difference, diff::lines(&difference));
+            return PageContent::Text(PageFormat::Diff, diff::lines(&diff));
         }
         let text = live.or(rendered).map_or("", String::as_str);
         if text.is_empty() {
-            return Content::sentence("The file is empty.");
+            return PageContent::sentence("Empty file.");
         }
         let syntax = Syntax::of_file(name);
-        let lines: Lines = syntax.lines(text);
-        Content::Text(Reading::Source(syntax), lines)
+        PageContent::Text(PageFormat::Source(syntax), syntax.lines(text))
     }
 }
 
-/// What a person wants to read first comes first.
 fn rank(name: &str) -> usize {
-    let first = [
-        "prompt.md",
-        "CLAUDE.md",
-        "run.json",
-        "settings.local.json",
-        "agent.sh",
-    ];
-    first
-        .iter()
-        .position(|other| *other == name)
-        .unwrap_or(first.len())
+    let known = READING_ORDER.iter().position(|other| *other == name);
+    known.unwrap_or(READING_ORDER.len())
 }
 
-/// The files of a run as they would be rendered now.
-pub fn files_of(run: &Run, settings: &Settings) -> Result<Files, String> {
+/// Renders the files that a launch of `run` now would get.
+pub(super) fn render_run(run: &Run, settings: &Settings) -> Result<Files, String> {
     templates::render(run, settings).map_err(|error| error.to_string())
 }
 
-/// The files a docs run of a task would get if it was launched now.
-pub fn files_of_task(model: &Model, id: &TaskId) -> Result<Files, String> {
+/// Renders the files that a docs run of a task would get.
+fn render_task(model: &Model, id: &TaskId) -> Result<Files, String> {
     let repository = model.world.repository.get();
-    let repository =
-        repository.ok_or_else(|| "The repository has not been read yet.".to_owned())?;
-    let plan = model
-        .world
-        .plan
-        .get()
-        .ok_or_else(|| "The plan has not been read yet.".to_owned())?;
+    let repository = repository.ok_or_else(|| "Reading the repository ...".to_owned())?;
+    let plan = model.world.plan.get();
+    let plan = plan.ok_or_else(|| "Reading the plan ...".to_owned())?;
     let task = id.split('.').next().unwrap_or(id).to_owned();
-    let project = flightdeck_core::tasks::project_directory(&plan.path);
-    let directory = project.and_then(|path| path.strip_prefix(&repository.root).ok());
-    let directory = directory
+    let directory = project_directory(&plan.path)
+        .and_then(|path| path.strip_prefix(&repository.root).ok())
         .map(|path| path.to_string_lossy().into_owned())
         .filter(|path| !path.is_empty());
-    let subject = Subject {
+    let subject = verbs::Subject {
         repository_url: repository.url.clone().unwrap_or_default(),
         branch: repository.branch.clone().unwrap_or_else(|| "HEAD".into()),
         working_directory: directory.unwrap_or_else(|| ".".into()),
@@ -188,5 +314,42 @@ pub fn files_of_task(model: &Model, id: &TaskId) -> Result<Files, String> {
     let run = launch
         .compose(&subject, &model.settings, "preview")
         .map_err(|error| error.to_string())?;
-    files_of(&run, model.controller_settings())
+    render_run(&run, model.controller_settings())
+}
+
+/// Columns of the file list.
+fn list_width(area: Rect) -> u16 {
+    (area.width / 3).min(26)
+}
+
+fn view(model: &Model, theme: &Theme, area: Rect, inside: Rect, buffer: &mut Buffer) {
+    let preview = &model.detail.preview;
+    let focused = model.focus == PanelId::Detail && !preview.reading;
+    let list = &preview.list;
+    let width = list_width(area).saturating_sub(4);
+    for (at, y) in list.visible().zip(inside.y..inside.bottom()) {
+        let name = &list.rows()[at];
+        let line = Rect::new(area.x + 1, y, width, 1);
+        let (sign, scope) = match preview.change(name) {
+            FileChange::Unknown | FileChange::Same => (" ", Scope::Faint),
+            FileChange::Different => ("≠", Scope::Warn),
+            FileChange::OnlyInRun => ("+", Scope::Good),
+            FileChange::OnlyRendered => ("-", Scope::Muted),
+        };
+        let mut pen = RowPen::new(buffer, line);
+        pen.right(sign, theme.style(scope)).right_space(1);
+        pen.left(
+            &text::cut_middle(&text::sanitize(name), pen.room()),
+            theme.style(Scope::Text),
+        );
+        list_view::highlight_row(theme, buffer, line, at == list.cursor(), focused);
+    }
+    if !list.rows().is_empty() {
+        let rule = Rect {
+            x: inside.x.saturating_sub(2),
+            ..inside
+        };
+        draw::rule(buffer, rule, theme.style(Scope::Border));
+    }
+    page::view(model, theme, &preview.page, inside, buffer);
 }

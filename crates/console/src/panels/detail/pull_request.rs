@@ -1,64 +1,109 @@
-//! The PR tab: the run's pull request and how it stands, or why there is none and what to press.
+//! The PR tab: the status of the run's pull request, or the reason why there is none.
 
 use std::time::Duration;
 
-use crate::{command::Command, widgets::markdown::tag, world::Entry};
+use super::{
+    page::{PageContent, PageFormat, TaggedLines, blank, field},
+    tab::{Fetch, Tab, run_content, shown_run},
+};
+use crate::{
+    command::Command,
+    detail_io::{DetailRequest, Fetched},
+    ids::TabId,
+    model::Model,
+    widgets::markdown::tag,
+    world::Entry,
+};
 use flightdeck_core::{
     resources::Condition,
     runs::{Phase, Stage, reason},
 };
 use flightdeck_host::forge::{Checks, ForgeError, PullRequestStatus, PullState, Reviews};
 
-use super::{
-    Fetched,
-    page::{Content, Lines, Reading},
-    task::field,
-};
+/// Minimum poll interval while checks or mergeability are pending.
+const PENDING: Duration = Duration::from_secs(10);
+/// Minimum poll interval otherwise.
+const IDLE: Duration = Duration::from_secs(30);
+/// Maximum poll interval.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Stop polling after this long without a change.
+const GIVE_UP: Duration = Duration::from_secs(3600);
 
-/// Until the next look at the forge while something is under way there, and else.
-const SOON: Duration = Duration::from_secs(10);
-const CALM: Duration = Duration::from_secs(30);
-/// Looks are never further apart.
-const RAREST: Duration = Duration::from_secs(300);
-/// After so long without a change nobody looks any more.
-const ENOUGH: Duration = Duration::from_secs(3600);
+pub(super) struct PullRequestTab;
 
-/// How long until the forge is asked again, `unchanged` after its answer last changed; `None` when not at all: a pull
-/// request that is done does not change, one that rests is left alone until a person asks, and most failures stay.
+impl Tab for PullRequestTab {
+    fn id(&self) -> TabId {
+        TabId::PullRequest
+    }
+
+    fn title(&self) -> &'static str {
+        "PR"
+    }
+
+    fn content(&self, model: &Model) -> Option<PageContent> {
+        run_content(model, |entry| content(entry, &model.detail.pull_request))
+    }
+
+    fn fetch(&self, model: &Model) -> Option<Fetch> {
+        let run = &shown_run(model)?.run;
+        let number = run.status.pull_request_number?;
+        Some(Fetch {
+            owner: TabId::PullRequest,
+            version: run.metadata.resource_version.clone().unwrap_or_default(),
+            request: DetailRequest::PullRequest {
+                run: model.detail.run()?.clone(),
+                url: run.spec.repository_url.clone(),
+                number,
+            },
+        })
+    }
+
+    fn stop(&self) -> Option<DetailRequest> {
+        Some(DetailRequest::StopPullRequest)
+    }
+
+    // The Git host limits the rate of requests.
+    fn stops_when_hidden(&self) -> bool {
+        true
+    }
+}
+
+/// Returns the delay until the next poll, `unchanged` after the last change. `None` stops polling: the pull request is
+/// closed, has not changed for long, or the error is permanent.
 #[must_use]
-pub fn next_look(
+pub fn next_poll(
     found: Result<&PullRequestStatus, &ForgeError>,
     unchanged: Duration,
 ) -> Option<Duration> {
     let soonest = match found {
         Ok(found) if found.pull_request.state != PullState::Open => return None,
-        Ok(found) if found.mergeable.is_none() => SOON,
-        Ok(found) if found.checks.is_some_and(|checks| checks.pending > 0) => SOON,
+        Ok(found) if found.mergeable.is_none() => PENDING,
+        Ok(found) if found.checks.is_some_and(|checks| checks.pending > 0) => PENDING,
         Err(error) if !error.is_passing() => return None,
-        Ok(_) | Err(_) => CALM,
+        Ok(_) | Err(_) => IDLE,
     };
-    (unchanged < ENOUGH).then(|| (unchanged / 4).clamp(soonest, RAREST))
+    (unchanged < GIVE_UP).then(|| (unchanged / 4).clamp(soonest, LONGEST))
 }
 
-/// What is said of a run's pull request; `found` is what the forge answers.
-pub fn content(entry: &Entry, found: &Fetched<PullRequestStatus>) -> Content {
+/// Returns the content for a run. `found` is the status at the Git host.
+fn content(entry: &Entry, found: &Fetched<PullRequestStatus>) -> PageContent {
     let run = &entry.run;
     let status = &run.status;
     let Some(number) = status.pull_request_number else {
-        return none(entry);
+        return no_pull_request(entry);
     };
-    let mut lines: Lines = Vec::new();
+    let mut lines: TaggedLines = Vec::new();
     let title = found.ready().map_or_else(
         || format!("Pull request #{number}"),
         |found| format!("#{number}  {}", found.pull_request.title),
     );
-    lines.extend([(title, tag::HEADING + 1), (String::new(), tag::PARAGRAPH)]);
+    lines.extend([(title, tag::HEADING + 1), blank()]);
     if let Some(status) = found.ready() {
-        standing(&mut lines, status);
+        forge_status(&mut lines, status);
     } else {
         let state = match found {
             Fetched::Failed(reason) => format!("unknown: {reason}"),
-            _ => "asking the forge ...".into(),
+            _ => "loading ...".into(),
         };
         field(&mut lines, "State", &state);
         field(
@@ -73,23 +118,21 @@ pub fn content(entry: &Entry, found: &Fetched<PullRequestStatus>) -> Content {
         );
     }
     let url = status.pull_request_url.as_deref().unwrap_or("unknown");
-    field(&mut lines, "Page", url);
-    // What was asked for beside it and could not be had is all that its condition says beyond the address.
+    field(&mut lines, "URL", url);
+    // The condition's message is the URL, or what could not be done besides, such as an unknown reviewer.
     let note = ready(entry).map(|condition| condition.message.as_str());
     if let Some(note) = note.filter(|note| !note.is_empty() && *note != url) {
         field(&mut lines, "Note", note);
     }
-    Content::Text(Reading::Document, lines)
+    PageContent::Text(PageFormat::Document, lines)
 }
 
-/// How it stands at the forge.
-fn standing(lines: &mut Lines, status: &PullRequestStatus) {
+/// Appends the status at the Git host.
+fn forge_status(lines: &mut TaggedLines, status: &PullRequestStatus) {
     let pull = &status.pull_request;
     let state = match (pull.state, pull.draft, pull.auto_merge) {
-        (PullState::Open, true, _) => "open, a draft",
-        (PullState::Open, false, true) => {
-            "open; merges by itself once its base branch's conditions are met"
-        }
+        (PullState::Open, true, _) => "draft",
+        (PullState::Open, false, true) => "open, auto-merge enabled",
         (PullState::Open, false, false) => "open",
         (PullState::Closed, ..) => "closed without merging",
         (PullState::Merged, ..) => "merged",
@@ -98,129 +141,125 @@ fn standing(lines: &mut Lines, status: &PullRequestStatus) {
     field(lines, "Branches", &format!("{} ← {}", pull.base, pull.head));
     field(lines, "Commit", &pull.head_commit);
     if let Some(checks) = &status.checks {
-        field(lines, "Checks", &counted(checks));
+        field(lines, "Checks", &check_counts(checks));
     }
-    if let Some(said) = reviewed(status.reviews.as_ref(), &status.reviewers) {
-        field(lines, "Reviews", &said);
+    if let Some(reviews) = reviews(status.reviews.as_ref(), &status.reviewers) {
+        field(lines, "Reviews", &reviews);
     }
     if pull.state == PullState::Open {
-        let merges = match status.mergeable {
-            Some(true) => "without conflict",
-            Some(false) => "not: it has conflicts with its base",
-            None => "not known yet",
+        let mergeable = match status.mergeable {
+            Some(true) => "yes",
+            Some(false) => "no, conflicts with base",
+            None => "unknown",
         };
-        field(lines, "Merges", merges);
+        field(lines, "Mergeable", mergeable);
     }
     if !status.labels.is_empty() {
         field(lines, "Labels", &status.labels.join(", "));
     }
 }
 
-fn counted(checks: &Checks) -> String {
-    let said = [
+/// Formats the numbers of checks: `3 passed, 1 failed`.
+fn check_counts(checks: &Checks) -> String {
+    let counts = [
         (checks.passed, "passed"),
         (checks.failed, "failed"),
         (checks.pending, "pending"),
     ];
-    let said = said
+    let words: Vec<String> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"));
-    let said = said.collect::<Vec<_>>().join(", ");
-    if said.is_empty() { "none".into() } else { said }
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if words.is_empty() {
+        "none".into()
+    } else {
+        words.join(", ")
+    }
 }
 
-/// Who has said what, and who is waited for; `None` when nobody was asked and nobody spoke.
-fn reviewed(reviews: Option<&Reviews>, waited: &[String]) -> Option<String> {
-    let no_one = Reviews::default();
-    let reviews = reviews.unwrap_or(&no_one);
-    let said = [
+/// Formats the reviews: `approved by ann; waiting for bob`. `None` without reviews and reviewers.
+fn reviews(reviews: Option<&Reviews>, reviewers: &[String]) -> Option<String> {
+    let none = Reviews::default();
+    let reviews = reviews.unwrap_or(&none);
+    let groups = [
         ("approved by", reviews.approved.as_slice()),
-        ("changes asked for by", &reviews.changes_requested),
-        ("waits for", waited),
+        ("changes requested by", &reviews.changes_requested),
+        ("waiting for", reviewers),
     ];
-    let said: Vec<String> = said
+    let words: Vec<String> = groups
         .iter()
         .filter(|(_, names)| !names.is_empty())
         .map(|(words, names)| format!("{words} {}", names.join(", ")))
         .collect();
-    (!said.is_empty()).then(|| said.join("; "))
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
+/// Returns the condition about the pull request.
 fn ready(entry: &Entry) -> Option<&Condition> {
     let mut conditions = entry.run.status.conditions.iter();
     conditions.find(|condition| condition.r#type == "PullRequestReady")
 }
 
-/// Why there is none, and what to press.
-fn none(entry: &Entry) -> Content {
+/// Returns the reason why there is no pull request.
+fn no_pull_request(entry: &Entry) -> PageContent {
     let run = &entry.run;
     let branch = run.branch();
     let condition = ready(entry);
-    let why = condition.map_or("", |condition| condition.reason.as_str());
-    let said = condition
+    let condition_reason = condition.map_or("", |condition| condition.reason.as_str());
+    let message = condition
         .map(|condition| condition.message.as_str())
         .filter(|message| !message.is_empty());
-    // The agent's work is as good as it was, so that only its publishing is tried again.
-    let because = run.status.reason.as_deref().unwrap_or_default();
+    // A retry repeats only the publish stage if the agent's work is complete.
+    let run_reason = run.status.reason.as_deref().unwrap_or_default();
     let publishing = run.status.stage.as_deref() == Some(Stage::Publish.as_str())
-        && [reason::PUSH_FAILED, reason::PULL_REQUEST_FAILED].contains(&because);
-    let again = (
+        && [reason::PUSH_FAILED, reason::PULL_REQUEST_FAILED].contains(&run_reason);
+    let retry = (
         Command::Retry,
-        if publishing {
-            "publish again"
-        } else {
-            "try again"
-        },
+        if publishing { "retry publish" } else { "retry" },
     );
     if entry.pushed() {
-        let sentence = match (why, said) {
-            (reason::NO_FORGE, _) => format!(
-                "There is no pull request: the remote is no forge that is known. The work is on the branch {branch}."
-            ),
-            (_, Some(said)) => sentence(said),
-            _ => format!("There is no pull request. The work is on the branch {branch}."),
+        let sentence = match (condition_reason, message) {
+            (reason::NO_FORGE, _) => {
+                format!("Not a known Git host - no PR created. Work is on branch {branch}.")
+            }
+            (_, Some(message)) => sentence(message),
+            _ => format!("No pull request. Work is on branch {branch}."),
         };
-        let mut keys = vec![
-            (Command::Merge, "bring it home"),
-            (Command::PreviousTab, "what it changes"),
-        ];
+        let mut keys = vec![(Command::Merge, "merge"), (Command::PreviousTab, "diff")];
         if run.phase() == Phase::Failed {
-            keys.insert(0, again);
+            keys.insert(0, retry);
         }
-        return Content::Nothing(sentence, keys);
+        return PageContent::Empty(sentence, keys);
     }
     match run.phase() {
-        Phase::Succeeded => {
-            Content::sentence("There is no pull request: nothing was left to change.")
-        }
-        Phase::Failed => Content::Nothing(
-            said.map_or_else(
-                || "There is no pull request: the run failed before it pushed anything.".into(),
-                |said| format!("There is no pull request: {}", ended(said)),
+        Phase::Succeeded => PageContent::sentence("No pull request: no changes to publish."),
+        Phase::Failed => PageContent::Empty(
+            message.map_or_else(
+                || "No pull request: the run failed before pushing.".into(),
+                |message| format!("No pull request: {}", with_full_stop(message)),
             ),
-            vec![again],
+            vec![retry],
         ),
-        Phase::Cancelled => Content::Nothing(
-            "There is no pull request: the run was stopped.".into(),
-            vec![again],
-        ),
-        _ => Content::sentence(format!(
-            "The pull request is opened when the run is published: {} ← {branch}.",
+        Phase::Cancelled => {
+            PageContent::Empty("No pull request: the run was stopped.".into(), vec![retry])
+        }
+        _ => PageContent::sentence(format!(
+            "The pull request is opened in the publish stage: {} ← {branch}.",
             run.spec.source_branch
         )),
     }
 }
 
-/// A message of a status as a sentence.
+/// Capitalises a status message and adds a full stop.
 fn sentence(message: &str) -> String {
     let mut letters = message.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    ended(&first.chain(letters.as_str().chars()).collect::<String>())
+    with_full_stop(&first.chain(letters.as_str().chars()).collect::<String>())
 }
 
-/// With the stop that messages lack.
-fn ended(message: &str) -> String {
+/// Adds a full stop if there is none.
+fn with_full_stop(message: &str) -> String {
     let stop = if message.ends_with(['.', '!', '?', '…']) {
         ""
     } else {
@@ -261,9 +300,9 @@ mod tests {
     }
 
     #[test]
-    fn the_forge_is_asked_ever_less_often_and_in_the_end_not_at_all() {
+    fn polls_back_off_and_stop() {
         let seconds = |status: Result<&PullRequestStatus, &ForgeError>, unchanged| {
-            let next = next_look(status, Duration::from_secs(unchanged));
+            let next = next_poll(status, Duration::from_secs(unchanged));
             next.map(|next| next.as_secs())
         };
         let open = |pending, unchanged| seconds(Ok(&found(PullState::Open, pending)), unchanged);
@@ -290,20 +329,20 @@ mod tests {
     }
 
     #[test]
-    fn reviews_name_who_spoke_and_who_is_waited_for() {
+    fn lists_reviews_and_pending_reviewers() {
         let reviews = Reviews {
             approved: vec!["ann".into(), "bob".into()],
             changes_requested: vec!["eve".into()],
         };
         assert_eq!(
-            reviewed(Some(&reviews), &["team-leads".into()]).unwrap(),
-            "approved by ann, bob; changes asked for by eve; waits for team-leads"
+            super::reviews(Some(&reviews), &["team-leads".into()]).unwrap(),
+            "approved by ann, bob; changes requested by eve; waiting for team-leads"
         );
-        assert_eq!(reviewed(None, &[]), None);
+        assert_eq!(super::reviews(None, &[]), None);
     }
 
     #[test]
-    fn a_message_becomes_a_sentence() {
+    fn formats_messages_as_sentences() {
         assert_eq!(sentence("the branch is pushed"), "The branch is pushed.");
         assert_eq!(sentence("Done."), "Done.");
     }

@@ -1,35 +1,82 @@
-//! The Task tab: what a task asks for and what has been written about it; of a run, what it was told to do.
+//! The Task tab: a task with its documents, or the specification of a run.
 
+use std::path::PathBuf;
+
+use super::{
+    page::{PageContent, PageFormat, TaggedLines, blank, field, heading},
+    tab::{Fetch, Tab, run_content},
+};
 use crate::{
     command::Command,
+    detail_io::DetailRequest,
     glyphs::Glyphs,
+    ids::{Subject, TabId},
     model::Model,
     widgets::markdown::{self, tag},
     world::{Entry, Plan},
 };
 use flightdeck_core::{
-    runs::{DOCUMENTS, RunKind, naming},
-    tasks::Task,
+    runs::{DOCUMENTS, RunKind, documents_directory, naming},
+    tasks::{Task, project_directory},
     text,
 };
 
-use super::page::{Content, Lines, Reading};
+pub(super) struct TaskTab;
 
-/// What is said of a task; `documents` are those read from disk, by name.
-pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Content {
+impl Tab for TaskTab {
+    fn id(&self) -> TabId {
+        TabId::Task
+    }
+
+    fn title(&self) -> &'static str {
+        "Task"
+    }
+
+    fn applies_to(&self, subject: &Subject) -> bool {
+        matches!(subject, Subject::Task(_) | Subject::Run(_))
+    }
+
+    fn content(&self, model: &Model) -> Option<PageContent> {
+        match model.detail.subject.as_ref()? {
+            Subject::Task(id) => Some(of_task(model, id, &model.detail.documents)),
+            Subject::Run(_) => run_content(model, |entry| of_run(model, entry)),
+            Subject::Check(_) => None,
+        }
+    }
+
+    fn fetch(&self, model: &Model) -> Option<Fetch> {
+        let Some(Subject::Task(id)) = &model.detail.subject else {
+            return None;
+        };
+        let plan = model.world.plan.get()?;
+        let written = plan.documents(id);
+        if written.count() == 0 {
+            return None;
+        }
+        let project: PathBuf = project_directory(&plan.path)?.into();
+        Some(Fetch {
+            owner: TabId::Task,
+            version: format!("{id} {written:?}"),
+            request: DetailRequest::Documents(project.join(documents_directory(&plan.tag, id))),
+        })
+    }
+}
+
+/// Returns the content for a task. `documents` are its documents on disk, by name.
+fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> PageContent {
     let Some((plan, task)) = model
         .world
         .plan
         .get()
         .and_then(|plan| Some((plan, plan.task(id)?)))
     else {
-        return Content::Nothing(
-            "This task is no longer in the plan.".into(),
-            vec![(Command::Refresh, "read again")],
+        return PageContent::Empty(
+            "This task is not in the plan any more.".into(),
+            vec![(Command::Refresh, "reload")],
         );
     };
     let glyphs = &model.glyphs;
-    let mut lines = Lines::new();
+    let mut lines = TaggedLines::new();
     field(
         &mut lines,
         "Status",
@@ -53,16 +100,19 @@ pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Conte
     }
     if !id.contains('.') {
         let missing: Vec<&str> = plan.documents(id).missing().collect();
-        let said = DOCUMENTS.iter().map(|name| {
-            let there = !missing.contains(name);
-            let sign = if there { glyphs.done } else { glyphs.dot };
-            // The two stay together when the line is broken.
+        let names = DOCUMENTS.iter().map(|name| {
+            let sign = if missing.contains(name) {
+                glyphs.dot
+            } else {
+                glyphs.done
+            };
+            // Non-breaking, so that wrapping keeps the sign with its name.
             format!("{sign}\u{a0}{name}")
         });
         field(
             &mut lines,
             "Documents",
-            &said.collect::<Vec<_>>().join("   "),
+            &names.collect::<Vec<_>>().join("   "),
         );
     }
     section(&mut lines, "", &task.description);
@@ -82,15 +132,15 @@ pub fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> Conte
         lines.extend([blank(), (name.clone(), tag::DOCUMENT), blank()]);
         lines.extend(markdown::lines(source));
     }
-    Content::Text(Reading::Document, lines)
+    PageContent::Text(PageFormat::Document, lines)
 }
 
-/// What is said of a run.
-pub fn of_run(model: &Model, entry: &Entry) -> Content {
+/// Returns the content for a run.
+fn of_run(model: &Model, entry: &Entry) -> PageContent {
     let run = &entry.run;
     let spec = &run.spec;
     let glyphs = &model.glyphs;
-    let mut lines = Lines::new();
+    let mut lines = TaggedLines::new();
     let phase = run.phase();
     let stage = run
         .stage()
@@ -98,7 +148,7 @@ pub fn of_run(model: &Model, entry: &Entry) -> Content {
         .map_or_else(String::new, |stage| format!(", {stage}"));
     field(
         &mut lines,
-        "State",
+        "Status",
         &format!("{} {}{stage}", glyphs.phase(&phase), phase.as_str()),
     );
     for words in [entry.trouble.as_deref(), run.status.message.as_deref()]
@@ -107,11 +157,11 @@ pub fn of_run(model: &Model, entry: &Entry) -> Content {
     {
         field(&mut lines, "", words);
     }
-    let asks = match run.kind {
+    let scope = match run.kind {
         RunKind::Docs => format!("documents of {}", text::count(run.tasks.len(), "task")),
-        RunKind::Code => "an implementation".into(),
+        RunKind::Code => "implementation".into(),
     };
-    field(&mut lines, "Asks for", &asks);
+    field(&mut lines, "Scope", &scope);
     field(
         &mut lines,
         "Branch",
@@ -131,25 +181,25 @@ pub fn of_run(model: &Model, entry: &Entry) -> Content {
     match &spec.tasks_revision {
         Some(revision) => {
             let short = |id: &str| id.chars().take(8).collect::<String>();
-            let said = format!(
-                "{} as of commit {}, blob {}",
+            let words = format!(
+                "{} at commit {}, blob {}",
                 revision.path,
                 short(&revision.commit),
                 short(&revision.blob)
             );
-            field(&mut lines, "Plan", &said);
+            field(&mut lines, "Plan", &words);
         }
-        None => field(&mut lines, "Plan", "not verified before the launch"),
+        None => field(&mut lines, "Plan", "not verified before launch"),
     }
-    if let Some(passed) = &spec.preflight_override {
+    if let Some(skipped) = &spec.preflight_override {
         field(
             &mut lines,
-            "Passed over",
+            "Override",
             &format!(
                 "{} by {}: {}",
-                passed.checks.join(", "),
-                passed.by,
-                passed.reason
+                skipped.checks.join(", "),
+                skipped.by,
+                skipped.reason
             ),
         );
     }
@@ -165,18 +215,19 @@ pub fn of_run(model: &Model, entry: &Entry) -> Content {
         lines.push((format!("{sign} {id}  {title}"), tag::LIST));
     }
     if let Some(words) = &spec.prompt_modification {
-        section(&mut lines, "Added to the prompt", words);
+        section(&mut lines, "Prompt addition", words);
     }
     for added in &spec.context {
         section(&mut lines, &added.filename, &added.content);
     }
-    Content::Text(Reading::Document, lines)
+    PageContent::Text(PageFormat::Document, lines)
 }
 
-fn dependencies(lines: &mut Lines, plan: &Plan, task: &Task, id: &str, glyphs: &Glyphs) {
+/// Appends the dependencies of a task, one per line.
+fn dependencies(lines: &mut TaggedLines, plan: &Plan, task: &Task, id: &str, glyphs: &Glyphs) {
     for (index, other) in task.dependencies.iter().enumerate() {
         let label = if index == 0 { "Depends on" } else { "" };
-        // A subtask's dependency may name its neighbour.
+        // The id of a subtask's dependency may be relative to the parent.
         let absolute = id
             .split_once('.')
             .map(|(parent, _)| format!("{parent}.{other}"));
@@ -184,13 +235,13 @@ fn dependencies(lines: &mut Lines, plan: &Plan, task: &Task, id: &str, glyphs: &
             .as_deref()
             .and_then(|id| plan.task(id))
             .or_else(|| plan.task(other));
-        let said = found.map_or_else(
-            || format!("{} {other}  which is not in the plan", glyphs.unknown),
+        let words = found.map_or_else(
+            || format!("{} {other}  (not in the plan)", glyphs.unknown),
             |found| {
                 let why = if found.status.is_done() {
                     ""
                 } else {
-                    ", which this waits for"
+                    ", blocking"
                 };
                 format!(
                     "{} {other}  {} ({}{why})",
@@ -200,29 +251,12 @@ fn dependencies(lines: &mut Lines, plan: &Plan, task: &Task, id: &str, glyphs: &
                 )
             },
         );
-        field(lines, label, &said);
+        field(lines, label, &words);
     }
 }
 
-fn blank() -> (String, u16) {
-    (String::new(), tag::PARAGRAPH)
-}
-
-/// A label and a value on one line.
-pub fn field(lines: &mut Lines, label: &str, value: &str) {
-    let value = value.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    lines.push((format!("{label}\t{value}"), tag::FIELD));
-}
-
-/// A heading with room above it.
-pub fn heading(lines: &mut Lines, words: &str) {
-    if !lines.is_empty() {
-        lines.push(blank());
-    }
-    lines.push((words.to_owned(), tag::HEADING + 2));
-}
-
-fn section(lines: &mut Lines, words: &str, source: &str) {
+/// Appends a Markdown text below a heading, if there is any text.
+fn section(lines: &mut TaggedLines, words: &str, source: &str) {
     if source.trim().is_empty() {
         return;
     }

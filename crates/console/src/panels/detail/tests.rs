@@ -1,13 +1,14 @@
-//! The panel as a person meets it: by keys, through `update`.
+//! The panel driven by keys and messages through `update`.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::*;
+use super::{preview::render_run, *};
 use crate::{
+    detail_io::{LineSource, LogItem},
     harness::Harness,
-    model::PanelId,
+    ids::PanelId,
     msg::Msg,
     world::{Delta, Plan, Repository, Target},
 };
@@ -67,12 +68,12 @@ fn given(runs: Vec<Run>) -> Harness {
     console
 }
 
-fn wants(console: &mut Harness) -> Vec<Want> {
+fn requests(console: &mut Harness) -> Vec<DetailRequest> {
     let effects = console.effects().into_iter();
     effects
         .filter_map(|effect| {
-            if let Effect::Detail(want) = effect {
-                Some(want)
+            if let Effect::Detail(request) = effect {
+                Some(request)
             } else {
                 None
             }
@@ -80,10 +81,10 @@ fn wants(console: &mut Harness) -> Vec<Want> {
         .collect()
 }
 
-fn line(second: i64, text: &str) -> Item {
-    Item {
+fn line(second: i64, text: &str) -> LogItem {
+    LogItem {
         at: Timestamp::from_second(1_900_000_000 + second).unwrap(),
-        source: Some(Source {
+        source: Some(LineSource {
             stage: Stage::Agent,
             version: 1,
             attempt: 1,
@@ -95,11 +96,14 @@ fn line(second: i64, text: &str) -> Item {
 }
 
 #[test]
-fn a_task_is_told_with_what_it_waits_for_and_what_was_written() {
+fn shows_a_task_with_dependencies_and_documents() {
     let mut console = given(vec![]);
     let directory = PathBuf::from("/srv/shop/.taskmaster/docs/task-1");
-    assert_eq!(wants(&mut console), [Want::Documents(directory.clone())]);
-    console.send(Msg::Detail(News::Documents(
+    assert_eq!(
+        requests(&mut console),
+        [DetailRequest::Documents(directory.clone())]
+    );
+    console.send(Msg::Detail(DetailResponse::Documents(
         directory,
         vec![("task.md".into(), "# Overview\nwritten".into())],
     )));
@@ -117,33 +121,28 @@ fn a_task_is_told_with_what_it_waits_for_and_what_was_written() {
     console.press("j");
     let screen = console.screen();
     assert!(screen.contains("4 Detail  2 Define protobufs"), "{screen}");
-    assert!(screen.contains("9  which is not in the plan"), "{screen}");
+    assert!(screen.contains("9  (not in the plan)"), "{screen}");
 }
 
 #[test]
-fn the_files_of_a_run_are_seen_before_it_is_launched() {
+fn previews_the_files_before_launch() {
     let mut console = given(vec![]);
     console.press("4 ]");
     let screen = console.screen();
-    for words in [
-        "prompt.md",
-        "run.json",
-        "settings.local.json",
-        "as they would be",
-    ] {
+    for words in ["prompt.md", "run.json", "settings.local.json", "preview"] {
         assert!(screen.contains(words), "{words}\n{screen}");
     }
     let before = console.screen();
     console.press("j");
     assert_ne!(console.screen(), before, "another file is shown");
     console.press("enter");
-    assert_eq!(console.model.detail.contexts()[0], Context::Text);
+    assert_eq!(console.model.contexts()[0], Context::Text);
     console.press("esc");
-    assert_eq!(console.model.detail.contexts()[0], Context::Items);
+    assert_eq!(console.model.contexts()[0], Context::Items);
 }
 
 #[test]
-fn live_files_are_held_against_what_would_be_rendered_now() {
+fn compares_run_files_with_a_launch_now() {
     let status = RunStatus {
         config_map_name: Some("docs-a-files".into()),
         phase: Some("Running".into()),
@@ -151,18 +150,18 @@ fn live_files_are_held_against_what_would_be_rendered_now() {
     };
     let mut console = given(vec![run("a", status)]);
     console.press("2 4 [");
-    assert_eq!(console.model.detail.tab(), Tab::Preview);
-    let asked = wants(&mut console);
+    assert_eq!(console.model.detail.tab(), TabId::Preview);
+    let asked = requests(&mut console);
     assert!(
-        asked.contains(&Want::Files {
+        asked.contains(&DetailRequest::Files {
             run: "a".into(),
             config_map: "docs-a-files".into()
         }),
         "{asked:?}"
     );
-    let mut files = files_of(&run("a", RunStatus::default()), &console.model.settings).unwrap();
+    let mut files = render_run(&run("a", RunStatus::default()), &console.model.settings).unwrap();
     files.insert("prompt.md".into(), "something else\n".into());
-    console.send(Msg::Detail(News::Files("a".into(), Ok(files))));
+    console.send(Msg::Detail(DetailResponse::Files("a".into(), Ok(files))));
     let screen = console.screen();
     assert!(
         screen.contains("something else") && screen.contains('≠'),
@@ -177,7 +176,7 @@ fn live_files_are_held_against_what_would_be_rendered_now() {
 }
 
 #[test]
-fn what_would_be_rendered_now_is_so_by_the_settings_of_the_controller() {
+fn preview_uses_the_controller_settings() {
     let status = RunStatus {
         config_map_name: Some("docs-a-files".into()),
         ..RunStatus::default()
@@ -186,17 +185,17 @@ fn what_would_be_rendered_now_is_so_by_the_settings_of_the_controller() {
     run.spec.repository_url = "https://github.com/acme/shop.git".into();
     let mut console = given(vec![run.clone()]);
     console.press("2 4 [");
-    let laid_over = [("labels".to_owned(), "of-the-controller".to_owned())].into();
-    let settings = Settings::shipped().with_pull_requests(laid_over);
-    let files = files_of(&run, &settings);
-    console.send(Msg::Detail(News::Files("a".into(), files)));
+    let overrides = [("labels".to_owned(), "of-the-controller".to_owned())].into();
+    let settings = Settings::shipped().with_pull_requests(overrides);
+    let files = render_run(&run, &settings);
+    console.send(Msg::Detail(DetailResponse::Files("a".into(), files)));
     assert!(console.screen().contains('≠'), "{}", console.screen());
     console.world([Delta::Settings(Some(settings.into()))]);
     assert!(!console.screen().contains('≠'), "{}", console.screen());
 }
 
 #[test]
-fn a_log_is_followed_searched_and_left_again() {
+fn follows_and_searches_a_log() {
     let mut console = given(vec![run(
         "a",
         RunStatus {
@@ -206,8 +205,8 @@ fn a_log_is_followed_searched_and_left_again() {
     )]);
     console.press("2");
     assert_eq!(
-        wants(&mut console).last(),
-        Some(&Want::Log {
+        requests(&mut console).last(),
+        Some(&DetailRequest::Log {
             run: "a".into(),
             name: "docs-a".into(),
             kind: flightdeck_core::runs::RunKind::Docs,
@@ -215,7 +214,7 @@ fn a_log_is_followed_searched_and_left_again() {
         })
     );
     let items = (0..100).map(|n| line(n, &format!("saying {n}"))).collect();
-    console.send(Msg::Detail(News::Log("a".into(), items)));
+    console.send(Msg::Detail(DetailResponse::Log("a".into(), items)));
     assert!(console.screen().contains("saying 99") && console.screen().contains("following"));
     console.press("4 /").type_text("saying 7");
     assert!(
@@ -231,15 +230,15 @@ fn a_log_is_followed_searched_and_left_again() {
     );
     console.press("esc esc");
     assert_eq!(console.model.focus, PanelId::Runs);
-    console.send(Msg::Detail(News::LogEnded("a".into(), None)));
-    assert!(wants(&mut console).is_empty(), "nothing is asked for twice");
+    console.send(Msg::Detail(DetailResponse::LogEnded("a".into(), None)));
+    assert!(requests(&mut console).is_empty(), "no repeated request");
 }
 
 #[test]
-fn news_of_what_is_no_longer_shown_is_dropped() {
+fn ignores_responses_for_other_runs() {
     let mut console = given(vec![run("a", RunStatus::default())]);
     console.press("2");
-    console.send(Msg::Detail(News::Log(
+    console.send(Msg::Detail(DetailResponse::Log(
         "b".into(),
         vec![line(0, "not mine")],
     )));
@@ -247,7 +246,7 @@ fn news_of_what_is_no_longer_shown_is_dropped() {
 }
 
 #[test]
-fn the_stages_of_a_run_stand_in_one_line() {
+fn shows_the_stages_of_a_run() {
     let attempt = |stage: &str, began: i64, ended: Option<(i64, i32)>| Attempt {
         stage: stage.into(),
         context_version: 1,
@@ -275,11 +274,11 @@ fn the_stages_of_a_run_stand_in_one_line() {
         screen.contains("prep ✓ 4s ─ agent ▶ 2m41s ─ publish ·"),
         "{screen}"
     );
-    assert!(screen.contains("documents 0/8"), "{screen}");
+    assert!(screen.contains("docs 0/8"), "{screen}");
 }
 
 #[test]
-fn every_empty_tab_says_what_is_missing() {
+fn empty_tabs_explain_what_is_missing() {
     let mut console = given(vec![run(
         "a",
         RunStatus {
@@ -289,11 +288,11 @@ fn every_empty_tab_says_what_is_missing() {
     )]);
     console.press("2 4");
     for (tab, words) in [
-        (Tab::Timeline, "The agent has not begun"),
-        (Tab::Diff, "has not pushed anything yet"),
-        (Tab::PullRequest, "opened when the run is published"),
-        (Tab::Events, "keeps no events"),
-        (Tab::Yaml, "kind: DocsRun"),
+        (TabId::Timeline, "The agent has not started"),
+        (TabId::Diff, "Nothing pushed yet"),
+        (TabId::PullRequest, "opened in the publish stage"),
+        (TabId::Events, "No events in the cluster"),
+        (TabId::Yaml, "kind: DocsRun"),
     ] {
         console.press("]");
         assert_eq!(console.model.detail.tab(), tab);
@@ -303,7 +302,7 @@ fn every_empty_tab_says_what_is_missing() {
 }
 
 #[test]
-fn a_search_through_very_many_lines_lets_keys_come_in_between() {
+fn long_searches_do_not_block_input() {
     let mut console = given(vec![run(
         "a",
         RunStatus {
@@ -315,30 +314,33 @@ fn a_search_through_very_many_lines_lets_keys_come_in_between() {
     let items = (0..40_000)
         .map(|n| line(n, &format!("{n} {}", "x".repeat(80))))
         .collect();
-    console.send(Msg::Detail(News::Log("a".into(), items)));
+    console.send(Msg::Detail(DetailResponse::Log("a".into(), items)));
     console.press("g /").type_text("39999");
-    let mut errands = 0;
+    let mut tasks = 0;
     loop {
-        let mut asked = wants(&mut console)
+        let mut asked = requests(&mut console)
             .into_iter()
-            .filter_map(|want| match want {
-                Want::Search(number, errand) => Some((number, errand)),
+            .filter_map(|request| match request {
+                DetailRequest::Background(number, task) => Some((number, task)),
                 _ => None,
             });
-        // Every letter begins anew; after the last one, one is under way at a time.
-        let Some((number, errand)) = asked.by_ref().last() else {
+        // Every letter restarts the search; the last task is the current one.
+        let Some((number, task)) = asked.by_ref().last() else {
             break;
         };
-        errands += 1;
-        let more = vec![line(40_000 + errands, "more")];
-        console.send(Msg::Detail(News::Log("a".into(), more)));
-        assert!(wants(&mut console).is_empty(), "one errand at a time");
-        let found = News::Searched(number, Box::new(errand.run()));
+        tasks += 1;
+        let more = vec![line(40_000 + tasks, "more")];
+        console.send(Msg::Detail(DetailResponse::Log("a".into(), more)));
+        assert!(
+            requests(&mut console).is_empty(),
+            "one background_task at a time"
+        );
+        let found = DetailResponse::BackgroundDone(number, Box::new(task.run()));
         console.send(Msg::Detail(found.clone()));
         console.send(Msg::Detail(found));
-        assert!(errands < 100, "it ends");
+        assert!(tasks < 100, "it ends");
     }
-    assert!(errands > 0);
+    assert!(tasks > 0);
     assert!(
         console.screen().contains("match 1/1"),
         "{}",
@@ -346,7 +348,7 @@ fn a_search_through_very_many_lines_lets_keys_come_in_between() {
     );
 }
 
-/// A run that has ended in publish, with what the condition of its pull request says.
+/// Returns the status of a run that ended in publish, with the condition of its pull request.
 fn published(phase: &str, commit: Option<&str>, pull_request: (bool, &str, &str)) -> RunStatus {
     let (ready, why, message) = pull_request;
     RunStatus {
@@ -378,7 +380,7 @@ fn published(phase: &str, commit: Option<&str>, pull_request: (bool, &str, &str)
 }
 
 #[test]
-fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
+fn pull_request_tab_explains_each_outcome() {
     let id = Some("4be1f5c09d3a7be2f1c8a4d90e6b7f3c2d1a0b9e");
     let limited = "the branch docs/docs-a is pushed, but it has no pull request: github.com limits how often it is asked (again in 10m00s): try again later";
     let protected = "github.com protects the branch; launch the run with another target branch";
@@ -386,18 +388,11 @@ fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
     for (status, expected) in [
         (
             published("Failed", id, (false, "RateLimited", limited)),
-            vec![
-                "The branch docs/docs-a is pushed",
-                "publish again",
-                "bring it home",
-            ],
+            vec!["The branch docs/docs-a is pushed", "retry publish", "merge"],
         ),
         (
             published("Failed", None, (false, "ProtectedBranch", protected)),
-            vec![
-                "There is no pull request: github.com protects",
-                "publish again",
-            ],
+            vec!["No pull request: github.com protects", "retry publish"],
         ),
         (
             published(
@@ -405,29 +400,26 @@ fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
                 None,
                 (false, reason::OUTSIDE_TASK, "it changed tasks.json"),
             ),
-            vec![
-                "There is no pull request: it changed tasks.json.",
-                "try again",
-            ],
+            vec!["No pull request: it changed tasks.json.", "retry"],
         ),
-        // What is missing only the agent can write.
+        // Missing documents need the agent, not only publish.
         (
             published(
                 "Failed",
                 id,
                 (false, reason::INCOMPLETE, "2 of 8 documents are missing"),
             ),
-            vec!["2 of 8 documents are missing. try again", "bring it home"],
+            vec!["2 of 8 documents are missing. retry", "merge"],
         ),
         (
             published("Succeeded", id, (false, reason::NO_FORGE, "")),
-            vec!["no forge that is known", "bring it home"],
+            vec!["Not a known Git host", "merge"],
         ),
         (
             published("Succeeded", id, (true, "Open", unknown)),
             vec![
                 "Pull request #7",
-                "asking the forge",
+                "loading ...",
                 "Note",
                 "knows no reviewer nobody",
             ],
@@ -435,8 +427,8 @@ fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
     ] {
         let mut console = given(vec![run("a", status)]);
         console.press("2 4 ] ] ]");
-        let page = &console.model.detail.pages[&Tab::PullRequest];
-        let said = match &page.nothing {
+        let page = &console.model.detail.pages[&TabId::PullRequest];
+        let said = match &page.empty {
             Some((sentence, keys)) => {
                 let keys: Vec<_> = keys.iter().map(|(_, words)| *words).collect();
                 format!("{sentence} {}", keys.join(", "))
@@ -450,31 +442,32 @@ fn the_pull_request_tab_says_how_it_went_and_what_to_press() {
 }
 
 #[test]
-fn the_forge_is_asked_only_while_the_pull_request_is_on_the_screen() {
+fn polls_the_pull_request_only_while_shown() {
     let status = published("Succeeded", Some("4be1f5c0"), (true, "Open", ""));
     let mut console = given(vec![run("a", status.clone()), run("b", status)]);
     console.press("2 4 ] ] ]");
-    let asked = wants(&mut console);
-    let looks = |want: &Want| matches!(want, Want::PullRequest { number: 7, .. });
-    assert!(asked.iter().any(looks), "{asked:?}");
+    let asked = requests(&mut console);
+    let polls =
+        |request: &DetailRequest| matches!(request, DetailRequest::PullRequest { number: 7, .. });
+    assert!(asked.iter().any(polls), "{asked:?}");
     console.press("]");
-    assert_eq!(wants(&mut console), [Want::LeavePullRequest]);
+    assert_eq!(requests(&mut console), [DetailRequest::StopPullRequest]);
     console.press("[");
-    assert!(wants(&mut console).iter().any(looks), "it is asked anew");
-    // Another run: its own is asked for, which ends the look at the first.
+    assert!(requests(&mut console).iter().any(polls), "polls again");
+    // A request for another run supersedes the first.
     console.press("2 j");
-    assert!(wants(&mut console).iter().any(looks));
+    assert!(requests(&mut console).iter().any(polls));
     console.press("1");
-    let left = wants(&mut console);
-    assert!(left.contains(&Want::LeavePullRequest), "{left:?}");
+    let left = requests(&mut console);
+    assert!(left.contains(&DetailRequest::StopPullRequest), "{left:?}");
 }
 
 #[test]
-fn the_sources_of_a_log_are_shown_and_hidden_one_by_one() {
+fn shows_and_hides_log_sources() {
     let mut console = given(vec![run("r", RunStatus::default())]);
     console.press("2 l");
-    let from = |stage, container: &str, text: &str| Item {
-        source: Some(Source {
+    let from = |stage, container: &str, text: &str| LogItem {
+        source: Some(LineSource {
             stage,
             version: 1,
             attempt: 1,
@@ -487,7 +480,7 @@ fn the_sources_of_a_log_are_shown_and_hidden_one_by_one() {
         from(Stage::Prep, "verify", "verified"),
         from(Stage::Agent, "agent", "thinking"),
     ];
-    console.send(Msg::Detail(News::Log("r".into(), items)));
+    console.send(Msg::Detail(DetailResponse::Log("r".into(), items)));
     console.press("A");
     let said = |console: &Harness| console.screen();
     assert!(
@@ -507,9 +500,9 @@ fn the_sources_of_a_log_are_shown_and_hidden_one_by_one() {
         screen.contains("2 of 3 sources") && screen.contains("cloning"),
         "{screen}"
     );
-    // One that comes later is shown; the stages one after the other begin anew.
+    // New sources are shown.
     let later = from(Stage::Publish, "push", "pushing");
-    console.send(Msg::Detail(News::Log("r".into(), vec![later])));
+    console.send(Msg::Detail(DetailResponse::Log("r".into(), vec![later])));
     assert!(said(&console).contains("pushing"));
     console.press("A G enter");
     let screen = said(&console);
@@ -528,13 +521,13 @@ fn the_sources_of_a_log_are_shown_and_hidden_one_by_one() {
 }
 
 #[test]
-fn a_toast_stands_above_the_bottom_and_never_on_what_is_typed() {
+fn toasts_do_not_cover_the_prompt() {
     let mut console = given(vec![run("r", RunStatus::default())]);
     console.press("2 l");
     console
         .model
         .toast(crate::world::Level::Pass, "saved there");
-    // Counted from the last line, which is the footer.
+    // Rows above the footer.
     let above = |console: &Harness| {
         let screen = console.screen();
         let mut rows = screen.lines().rev().enumerate();
@@ -544,7 +537,10 @@ fn a_toast_stands_above_the_bottom_and_never_on_what_is_typed() {
         above
     };
     assert_eq!(above(&console), 2);
-    console.send(Msg::Detail(News::Log("r".into(), vec![line(1, "hay")])));
+    console.send(Msg::Detail(DetailResponse::Log(
+        "r".into(),
+        vec![line(1, "hay")],
+    )));
     console.press("4 /");
     console.type_text("needle");
     assert_eq!(above(&console), 4, "{}", console.screen());
@@ -554,7 +550,7 @@ fn a_toast_stands_above_the_bottom_and_never_on_what_is_typed() {
 }
 
 #[test]
-fn a_list_of_runs_tells_what_the_agent_does_now() {
+fn runs_list_shows_the_current_activity() {
     let status = RunStatus {
         phase: Some("Running".into()),
         stage: Some("agent".into()),
@@ -582,7 +578,7 @@ fn a_list_of_runs_tells_what_the_agent_does_now() {
 }
 
 #[test]
-fn what_is_typed_is_seen_where_there_is_nothing_to_look_in_yet() {
+fn prompt_is_visible_in_empty_tabs() {
     let mut console = given(vec![run("r", RunStatus::default())]);
     console.press("2 l 4 /").type_text("needle");
     assert!(console.screen().contains("needle"), "{}", console.screen());
@@ -591,17 +587,20 @@ fn what_is_typed_is_seen_where_there_is_nothing_to_look_in_yet() {
 }
 
 #[test]
-fn a_filter_that_leaves_nothing_says_so_and_which_key_clears_it() {
+fn filter_without_matches_offers_to_clear_it() {
     let mut console = given(vec![run("r", RunStatus::default())]);
     console.press("2 l");
-    console.send(Msg::Detail(News::Log("r".into(), vec![line(1, "hay")])));
+    console.send(Msg::Detail(DetailResponse::Log(
+        "r".into(),
+        vec![line(1, "hay")],
+    )));
     console.press("4 &").type_text("needle");
     let typed = console.screen();
-    assert!(typed.contains("needle") && !typed.contains("No line passes"));
+    assert!(typed.contains("needle") && !typed.contains("No line matches"));
     console.press("enter");
     let screen = console.screen();
-    assert!(screen.contains("No line passes the filter."), "{screen}");
-    assert!(screen.contains("Esc clear it"), "{screen}");
+    assert!(screen.contains("No line matches the filter."), "{screen}");
+    assert!(screen.contains("Esc clear filter"), "{screen}");
     console.press("esc");
     assert!(console.screen().contains("hay"));
 }

@@ -1,54 +1,177 @@
-//! The Timeline tab: what an agent said, called and met, step by step, each folded to a line or a few until it is opened.
+//! The Timeline tab: the agent's texts, tool calls and errors as steps, folded to a few lines until opened.
 
-mod inside;
-mod seek;
+mod search;
+mod step_body;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use ratatui::{buffer::Buffer, layout::Rect};
 
-use self::{inside::Inside, seek::Seek};
-use crate::{list::List, widgets::text_view::lay::Spans};
-use flightdeck_core::transcript::{Step, StepKind, Steps, ToolCall, Transcript, parse_line};
+use self::{search::Search, step_body::StepBody};
+use super::{
+    DetailPanel,
+    logs::LogsTab,
+    progress,
+    tab::{Fetch, Insets, Tab},
+    timeline_view,
+};
+use crate::{
+    command::{Command, Context},
+    effect::{DesktopEffect, Effects},
+    field::Field,
+    ids::TabId,
+    list::List,
+    model::Model,
+    panels::move_selection,
+    theme::{Scope, Theme},
+    widgets::text_view::{TextView, line_layout::Spans},
+};
+use flightdeck_core::transcript::{ToolCall, Step, Steps, Transcript, StepKind, parse_line};
 
-/// A row of the tab: the number of a step, and which of its rows (0 is the step's own line).
+/// A row of the tab: the number of a step, and the row within the step. Row 0 is the headline.
 pub type RowId = (usize, usize);
 
-/// Columns before what a step says: the time, the turn, the sign of what can be opened.
+/// Columns of the time, the turn and the fold marker.
 pub const MARGIN: usize = 15;
-/// Columns by which the steps of a sub-agent are indented.
+/// Indentation of the steps of a sub-agent.
 pub const INDENT: usize = 2;
-/// Deepest indentation, in sub-agents: deeper ones stand below the same column.
+/// Maximum depth of indentation.
 const DEEPEST: usize = 4;
+
+pub(super) struct TimelineTab;
+
+impl Tab for TimelineTab {
+    fn id(&self) -> TabId {
+        TabId::Timeline
+    }
+
+    fn title(&self) -> &'static str {
+        "Timeline"
+    }
+
+    // The timeline is built from the log.
+    fn fetch(&self, model: &Model) -> Option<Fetch> {
+        LogsTab.fetch(model)
+    }
+
+    fn refresh(&self, _model: &mut Model) {}
+
+    fn insets(&self, area: Rect) -> Insets {
+        LogsTab.insets(area)
+    }
+
+    fn text<'d>(&self, _detail: &'d mut DetailPanel) -> Option<&'d mut TextView> {
+        None
+    }
+
+    fn shown_text<'d>(&self, _detail: &'d DetailPanel) -> Option<&'d TextView> {
+        None
+    }
+
+    fn status(&self, detail: &DetailPanel) -> Vec<(String, Scope)> {
+        let mut pieces = vec![(detail.timeline.search_status(), Scope::Muted)];
+        if detail.timeline.follow && !detail.logs.ended {
+            pieces.push(("following".into(), Scope::Muted));
+        }
+        pieces
+    }
+
+    fn contexts(&self, _detail: &DetailPanel) -> [Context; 2] {
+        [Context::Items, Context::Detail]
+    }
+
+    fn can_follow(&self, detail: &DetailPanel) -> bool {
+        !detail.logs.ended
+    }
+
+    fn view(&self, model: &Model, theme: &Theme, area: Rect, inside: Rect, buffer: &mut Buffer) {
+        progress::view(model, theme, area, buffer);
+        timeline_view::view(model, theme, inside, buffer);
+    }
+
+    fn command(&self, model: &mut Model, command: Command, effects: &mut Effects) -> Option<bool> {
+        let detail = &mut model.detail;
+        let timeline = &mut detail.timeline;
+        match command {
+            Command::Search => {
+                timeline.open_prompt();
+                detail.field = Some(Field::default());
+            }
+            Command::Open => timeline.toggle(),
+            Command::Follow => timeline.toggle_follow(),
+            Command::Copy => effects.push(DesktopEffect::Copy(timeline.copied_text()?)),
+            Command::Expand => timeline.toggle_edits(),
+            Command::SearchNext => timeline.next_match(true),
+            Command::SearchPrevious => timeline.next_match(false),
+            Command::NextError => timeline.next_problem(),
+            Command::Back => return Some(timeline.clear()),
+            _ => return None,
+        }
+        Some(true)
+    }
+
+    fn move_selection(&self, detail: &mut DetailPanel, command: Command) -> bool {
+        let timeline = &mut detail.timeline;
+        let moved = move_selection(&mut timeline.list, command);
+        if moved {
+            // Moving to the last row resumes following.
+            timeline.follow = timeline.list.cursor() + 1 == timeline.list.rows().len();
+        }
+        moved
+    }
+
+    fn typed(&self, detail: &mut DetailPanel, words: &str) {
+        detail.timeline.edit_prompt(words);
+    }
+
+    fn close_prompt(&self, detail: &mut DetailPanel, keep: bool) {
+        detail.timeline.close_prompt(keep);
+    }
+
+    fn click(&self, detail: &mut DetailPanel, _column: u16, line: usize) {
+        let timeline = &mut detail.timeline;
+        let row = timeline.list.scroll() + line;
+        if row == timeline.list.cursor() {
+            timeline.toggle();
+        } else {
+            timeline.list.select_at(row);
+        }
+    }
+
+    fn wheel(&self, detail: &mut DetailPanel, lines: isize) {
+        detail.timeline.list.wheel(lines);
+    }
+}
 
 /// State of the tab.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     pub list: List<RowId>,
-    /// What the agent's lines add up to.
+    /// Totals of the agent's lines.
     pub transcript: Transcript,
     steps: Steps,
-    /// Steps that a person opened, and those that a person closed though they are open by themselves.
+    /// Steps opened by the user, and steps closed by the user that are open by default.
     opened: BTreeSet<usize>,
     closed: BTreeSet<usize>,
-    /// Every edit shows what it changes.
+    /// All edits are open by default.
     edits: bool,
-    /// Rows of steps that have been looked at, for the width there is.
-    laid: BTreeMap<usize, Inside>,
-    /// Steps of sub-agents by the step of the call that started them.
+    /// Cached bodies of shown steps, for the current width.
+    bodies: BTreeMap<usize, StepBody>,
+    /// Steps of a sub-agent, by the step that called it.
     children: HashMap<usize, Vec<usize>>,
     width: usize,
-    /// Rows there are, the one that is typed in included.
+    /// Rows of the tab, including the prompt.
     height: usize,
-    seek: Seek,
-    /// Whether the newest step is kept in sight.
+    search: Search,
+    /// Keep the newest step selected.
     pub follow: bool,
 }
 
 impl Timeline {
-    /// Takes one line of the agent's log in; [`Self::settle`] comes after a batch.
+    /// Adds a line of the agent's log. ToolCall [`Self::refresh`] after a batch.
     pub fn add(&mut self, at: Timestamp, line: &str) {
         let entries = parse_line(line);
         for entry in &entries {
@@ -57,12 +180,12 @@ impl Timeline {
         self.steps.add_entries(Some(at), line, &entries);
     }
 
-    /// Derives the rows anew, after lines came or a step was opened.
-    pub fn settle(&mut self) {
+    /// Rebuilds the rows after lines were added or a step was opened.
+    pub fn refresh(&mut self) {
         let changed = self.steps.take_changed();
-        self.look_again(&changed);
+        self.invalidate(&changed);
         for number in &changed {
-            self.laid.remove(number);
+            self.bodies.remove(number);
         }
         let oldest = self.steps.dropped();
         for number in changed.range(oldest..).copied() {
@@ -70,15 +193,14 @@ impl Timeline {
             if let Some(parent) = parent {
                 let children = self.children.entry(parent).or_default();
                 if children.is_empty() {
-                    self.laid.remove(&parent);
+                    self.bodies.remove(&parent);
                 }
                 if children.last().is_none_or(|last| *last < number) {
                     children.push(number);
                 }
             }
-            // Whoever reads in a sub-agent's steps keeps them when it has ended.
-            if !self.follow && !self.steps.is_pending(number) && self.children.contains_key(&number)
-            {
+            // Keep the steps of a finished sub-agent open while the user reads them.
+            if !self.follow && !self.steps.is_pending(number) && self.children.contains_key(&number) {
                 self.opened.insert(number);
             }
         }
@@ -102,7 +224,7 @@ impl Timeline {
     fn rows_of(&mut self, number: usize, rows: &mut Vec<RowId>) {
         rows.push((number, 0));
         let open = self.is_open(number);
-        let shown = self.inside(number).map_or(0, |inside| inside.shown(open));
+        let shown = self.body(number).map_or(0, |body| body.shown(open));
         let children = self.children.get(&number).filter(|_| open).cloned();
         for child in children.unwrap_or_default() {
             self.rows_of(child, rows);
@@ -110,11 +232,11 @@ impl Timeline {
         rows.extend((1..=shown).map(|row| (number, row)));
     }
 
-    /// The rows of a step: worked out once, and only for steps that show any.
-    fn inside(&mut self, number: usize) -> Option<&Inside> {
-        if !self.laid.contains_key(&number) {
+    /// Returns the body of a step, laid out on first use. `None` for a step that shows none.
+    fn body(&mut self, number: usize) -> Option<&StepBody> {
+        if !self.bodies.contains_key(&number) {
             let step = self.steps.get(number)?;
-            // A call without a fault is one line until it is opened.
+            // A successful call is one line until it is opened.
             let quiet = matches!(&step.what, StepKind::Call(call) if !call.failed());
             if quiet && !self.is_open(number) {
                 return None;
@@ -123,9 +245,10 @@ impl Timeline {
                 .width
                 .saturating_sub(MARGIN + INDENT * self.depth(number));
             let delegated = self.children.contains_key(&number);
-            self.laid.insert(number, Inside::of(step, delegated, room));
+            self.bodies
+                .insert(number, StepBody::of(step, delegated, room));
         }
-        self.laid.get(&number)
+        self.bodies.get(&number)
     }
 
     /// Opens or closes the selected step.
@@ -148,110 +271,107 @@ impl Timeline {
             changed.insert(number);
         }
         self.follow = false;
-        self.settle();
-        self.show_open(number);
+        self.refresh();
+        self.select_open(number);
     }
 
-    /// Selects a step, with as much of what is open of it as fits.
-    fn show_open(&mut self, number: usize) {
+    /// Selects a step and scrolls as much of its body into view as fits.
+    fn select_open(&mut self, number: usize) {
         self.list.select(&(number, 0));
         let (steps, depth) = (&self.steps, self.steps.depth(number));
         self.list
             .reveal_below(|row| row.0 == number || steps.depth(row.0) > depth);
     }
 
-    /// The selected step in full, as it came; `None` without one.
-    pub fn selected_text(&self) -> Option<String> {
+    /// Returns the full original text of the selected step.
+    pub fn copied_text(&self) -> Option<String> {
         let (number, _) = self.list.selected()?;
         self.steps.get(*number).map(Step::full_text)
     }
 
-    /// Opens every edit, or folds those that no person opened.
+    /// Opens all edits, or closes those not opened by the user.
     pub fn toggle_edits(&mut self) {
         self.edits = !self.edits;
         let selected = self.list.selected().copied();
-        self.settle();
+        self.refresh();
         if let Some((number, _)) = selected.filter(|_| !self.follow) {
-            self.show_open(number);
+            self.select_open(number);
         }
     }
 
-    /// Goes to the next step that went wrong, and around at the end.
-    pub fn next_trouble(&mut self) {
+    /// Selects the next failed step, wrapping at the end.
+    pub fn next_problem(&mut self) {
         let rows = self.list.rows();
-        let bad = |row: &&RowId| row.1 == 0 && self.steps.get(row.0).is_some_and(is_trouble);
+        let bad = |row: &&RowId| row.1 == 0 && self.steps.get(row.0).is_some_and(is_problem);
         let after = rows.iter().skip(self.list.cursor() + 1).find(bad);
         let found = after.or_else(|| rows.iter().find(bad)).copied();
         if let Some((number, _)) = found {
             self.follow = false;
-            self.show_open(number);
+            self.select_open(number);
         }
     }
 
-    /// Keeps the newest step in sight, or no longer.
+    /// Starts or stops following the newest step.
     pub fn toggle_follow(&mut self) {
         self.follow = !self.follow;
-        self.settle();
+        self.refresh();
     }
 
-    /// Whether a step shows all there is of it.
+    /// Whether a step shows its full body.
     pub fn is_open(&self, number: usize) -> bool {
         if self.opened.contains(&number) {
             return true;
         }
-        let by_itself = self.steps.get(number).is_some_and(|step| match &step.what {
+        let by_default = self.steps.get(number).is_some_and(|step| match &step.what {
             StepKind::Call(call) if self.children.contains_key(&number) => {
                 call.answer.is_none() && self.steps.is_pending(number)
             }
-            StepKind::Call(call) => self.edits && changes(call),
+            StepKind::Call(call) => self.edits && is_edit(call),
             StepKind::End(outcome) => outcome.failed(),
             _ => false,
         });
-        by_itself && !self.closed.contains(&number)
+        by_default && !self.closed.contains(&number)
     }
 
-    /// Whether there is more of a step than is shown while it is folded.
+    /// Whether opening a step shows more.
     pub fn can_open(&self, number: usize) -> bool {
         if self.children.contains_key(&number) {
             return true;
         }
-        match self.laid.get(&number) {
-            Some(inside) => inside.folds(),
+        match self.bodies.get(&number) {
+            Some(body) => body.folds(),
             None => self.steps.get(number).is_some_and(
-                |step| matches!(&step.what, StepKind::Call(call) if inside::has_inside(call)),
+                |step| matches!(&step.what, StepKind::Call(call) if step_body::has_body(call)),
             ),
         }
     }
 
-    /// A step by its number.
     pub fn step(&self, number: usize) -> Option<&Step> {
         self.steps.get(number)
     }
 
-    /// One of a step's rows; row 0 is what stands on its own line, where that is a text.
+    /// Returns a row of a step's body. Row 0 exists only if the headline is text.
     pub fn row(&self, (number, row): RowId) -> Option<&Spans> {
-        self.laid.get(&number)?.row(row)
+        self.bodies.get(&number)?.row(row)
     }
 
-    /// Rows of a step that are not shown.
+    /// Returns the number of hidden rows of a step.
     pub fn hidden(&self, number: usize) -> usize {
         let open = self.is_open(number);
-        self.laid
-            .get(&number)
-            .map_or(0, |inside| inside.hidden(open))
+        self.bodies.get(&number).map_or(0, |body| body.hidden(open))
     }
 
-    /// Whether the tool of a step's call is at work.
-    pub fn at_work(&self, number: usize) -> bool {
+    /// Whether the tool call of a step has no result yet.
+    pub fn is_pending(&self, number: usize) -> bool {
         self.steps.is_pending(number)
     }
 
-    /// Steps of the sub-agent that a step's call started.
-    pub fn steps_below(&self, number: usize) -> &[usize] {
+    /// Returns the steps of the sub-agent that a step called.
+    pub fn children_of(&self, number: usize) -> &[usize] {
         self.children.get(&number).map_or(&[], Vec::as_slice)
     }
 
-    /// By how much a step is indented: in how many sub-agents it is, to a bound.
+    /// Returns the indentation level of a step: its depth in sub-agents, limited.
     pub fn depth(&self, number: usize) -> usize {
         self.steps.depth(number).min(DEEPEST)
     }
@@ -267,26 +387,26 @@ impl Timeline {
         step.turn > before.map_or(0, |before| before.turn)
     }
 
-    /// A search being typed takes a row.
-    fn make_room(&mut self) {
-        let typed = usize::from(self.asks());
+    /// Reserves a row for an open prompt.
+    fn update_height(&mut self) {
+        let typed = usize::from(self.is_searching());
         self.list.set_height(self.height.saturating_sub(typed));
     }
 
-    /// Tells it how much room there is.
+    /// Adapts the rows to the size of the tab.
     pub fn fit(&mut self, width: usize, height: usize) {
         self.height = height;
-        self.make_room();
+        self.update_height();
         if self.width != width {
             self.width = width;
-            self.laid.clear();
-            self.settle();
+            self.bodies.clear();
+            self.refresh();
         }
     }
 }
 
-/// Whether a call changes a file.
-fn changes(call: &ToolCall) -> bool {
+/// Whether a call edits a file.
+fn is_edit(call: &ToolCall) -> bool {
     let patch = call
         .answer
         .as_ref()
@@ -294,8 +414,8 @@ fn changes(call: &ToolCall) -> bool {
     patch.is_some() || !call.edits().is_empty()
 }
 
-/// Whether a step went wrong.
-fn is_trouble(step: &Step) -> bool {
+/// Whether a step failed.
+fn is_problem(step: &Step) -> bool {
     match &step.what {
         StepKind::Call(call) => call.failed(),
         StepKind::Trouble { .. } => true,

@@ -1,20 +1,20 @@
-//! Screens of any size: the area that is drawn may differ from the size that the model knows.
+//! Any screen size: the drawn area may differ from the size in the model.
 
 use proptest::prelude::*;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Level, check, given, run};
 use crate::{
+    detail_io::{DetailResponse, LineSource, LogItem},
     harness::Harness,
     msg::Msg,
-    panels::detail::{Item, News, Source},
     theme::Theme,
     view,
 };
 use flightdeck_core::runs::Stage;
 use flightdeck_preflight::Fix;
 
-/// One thing that happens between two frames.
+/// An event between two frames.
 #[derive(Clone, Debug)]
 enum Step {
     Press(&'static str),
@@ -24,7 +24,7 @@ enum Step {
     Wait(i64),
 }
 
-/// Keys that open, move in and close everything that is drawn.
+/// Keys that open, navigate and close all screens.
 const KEYS: &[&str] = &[
     "n",
     "tab",
@@ -88,19 +88,19 @@ fn take(console: &mut Harness, step: Step) {
             console.send(Msg::Resize(width, height));
         }
         Step::Log(text) => {
-            let source = Source {
+            let source = LineSource {
                 stage: Stage::Agent,
                 version: 1,
                 attempt: 1,
                 container: "agent".into(),
             };
-            let item = Item {
+            let item = LogItem {
                 at: console.model.now,
                 source: Some(source),
                 text,
                 raw: None,
             };
-            console.send(Msg::Detail(News::Log("uid-a".into(), vec![item])));
+            console.send(Msg::Detail(DetailResponse::Log("uid-a".into(), vec![item])));
         }
         Step::Wait(seconds) => {
             let now = console.model.now + jiff::SignedDuration::from_secs(seconds);

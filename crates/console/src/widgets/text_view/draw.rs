@@ -1,4 +1,4 @@
-//! Drawing a text view: its visible rows, and below them what is being typed.
+//! Drawing of a text view: the visible rows, and the prompt below.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -7,14 +7,15 @@ use crate::{
     draw::put_text,
     theme::{Scope, Theme},
 };
+use flightdeck_core::text;
 
-/// Draws `view` into `area`, which has the size the view was last told.
+/// Draws `view` into `area`, which must have the size of the view.
 pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (row, y) in view.visible().iter().zip(area.top()..area.bottom()) {
         let mut x = area.left();
-        for (text, scope) in &row.spans {
+        for (words, scope) in &row.spans {
             let room = usize::from(area.right().saturating_sub(x));
-            x = put_text(buffer, x, y, text, room, theme.style(*scope));
+            x = put_text(buffer, x, y, words, room, theme.style(*scope));
         }
     }
     if let Some(prompt) = view.prompt().filter(|_| area.height > 0) {
@@ -23,11 +24,11 @@ pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             PromptKind::Search => "/",
             PromptKind::Filter => "&",
         };
-        let state = view.state();
+        let status = view.status_text();
         let hint = match prompt.kind() {
-            _ if !prompt.text().is_empty() => state.as_str(),
+            _ if !prompt.text().is_empty() => status.as_str(),
             PromptKind::Search => SEARCH_HINT,
-            PromptKind::Filter => "keep lines with …   ! without   a & b both",
+            PromptKind::Filter => "filter: word, !exclude, a & b",
         };
         let row = Rect {
             y,
@@ -38,10 +39,10 @@ pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What a search says before anything is typed.
-pub const SEARCH_HINT: &str = "search: Enter keeps, Esc goes back";
+/// Placeholder of an empty search.
+pub const SEARCH_HINT: &str = "search";
 
-/// Draws what is being typed below a text: its sign, the words, and what they come to.
+/// Draws a prompt: its sign, the typed text, and a hint or the status.
 pub fn prompt(
     theme: &Theme,
     row: Rect,
@@ -50,12 +51,12 @@ pub fn prompt(
 ) {
     let y = row.y;
     let room = usize::from(row.width).saturating_sub(3);
-    let typed = flightdeck_core::text::sanitize(typed);
+    let typed = text::sanitize(typed);
     let x = put_text(buffer, row.left(), y, sign, 1, theme.style(Scope::Accent));
     let x = put_text(buffer, x, y, &typed, room, theme.style(Scope::Input));
     let x = put_text(buffer, x, y, "▏", 1, theme.style(Scope::Accent)) + 1;
     let room = usize::from(row.right().saturating_sub(x));
-    let hint = flightdeck_core::text::cut_end(hint, room);
+    let hint = text::cut_end(hint, room);
     put_text(
         buffer,
         x,

@@ -1,4 +1,4 @@
-//! What is saved of a text: the lines as they came, not as they are shown.
+//! Saving a text: the original lines, not the formatted ones.
 
 use std::{
     fmt,
@@ -9,61 +9,61 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Line, TextView, lens::Lens, scan::Scan, store::Store};
+use super::{Line, TextView, formatter::LineFormatter, scan::Scan, store::Store};
 
-/// How lines are saved.
+/// File format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// As they came, each on a line, but for those of a tag.
+pub enum ExportFormat {
+    /// The original lines, except those with a tag.
     Text { without: Option<u16> },
-    /// A JSON object each: the fields of its tag, by place, with `at` and `text`; `remark` where there is no such tag. What is
-    /// no UTF-8 is U+FFFD in it, since JSON has no way to say it.
+    /// One JSON object per line: the fields of its tag, `at`, and `text` (`notice` for a tag without fields). Invalid UTF-8
+    /// becomes U+FFFD.
     JsonLines(Vec<Map<String, Value>>),
 }
 
-impl Default for Form {
+impl Default for ExportFormat {
     fn default() -> Self {
         Self::Text { without: None }
     }
 }
 
-/// Lines to be saved. It shares them with the view, so that making it costs little.
+/// Lines to save. Shares them with the view, so creating one is cheap.
 #[derive(Clone)]
 pub struct Export {
     store: Store,
     filter: Option<Scan>,
-    lens: Arc<dyn Lens>,
-    form: Form,
+    formatter: Arc<dyn LineFormatter>,
+    format: ExportFormat,
 }
 
 impl TextView {
-    /// What there is to save: the lines that pass the filter.
+    /// Returns the lines that pass the filter, for saving.
     #[must_use]
-    pub fn export(&self, form: Form) -> Export {
+    pub fn export(&self, format: ExportFormat) -> Export {
         Export {
             store: self.store.clone(),
             filter: self.filter.clone(),
-            lens: Arc::clone(&self.lens),
-            form,
+            formatter: Arc::clone(&self.formatter),
+            format,
         }
     }
 }
 
 impl Export {
-    /// The ending of a file of this form.
+    /// Returns the file name extension.
     #[must_use]
     pub const fn extension(&self) -> &'static str {
-        match self.form {
-            Form::Text { .. } => "txt",
-            Form::JsonLines(_) => "jsonl",
+        match self.format {
+            ExportFormat::Text { .. } => "txt",
+            ExportFormat::JsonLines(_) => "jsonl",
         }
     }
 
     /// Writes all lines. Blocks.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let filter = self.filter.clone().map(|mut scan| {
-            // It may not have looked at all lines yet.
-            scan.step(&self.store, self.lens.as_ref(), usize::MAX, true);
+            // The view's scan may be incomplete.
+            scan.step(&self.store, self.formatter.as_ref(), usize::MAX, true);
             scan
         });
         let mut done = Ok(());
@@ -84,26 +84,26 @@ impl Export {
         done
     }
 
-    /// Writes a line, as it came if `raw` says so.
+    /// Writes a line. `raw` are its original bytes if they are not UTF-8.
     fn write_line(
         &self,
         out: &mut impl Write,
         line: &Line<'_>,
         raw: Option<&[u8]>,
     ) -> io::Result<()> {
-        match &self.form {
-            Form::Text { without } if *without == Some(line.tag) => Ok(()),
-            Form::Text { .. } => {
+        match &self.format {
+            ExportFormat::Text { without } if *without == Some(line.tag) => Ok(()),
+            ExportFormat::Text { .. } => {
                 out.write_all(raw.unwrap_or(line.text.as_bytes()))?;
                 writeln!(out)
             }
-            Form::JsonLines(sources) => {
+            ExportFormat::JsonLines(sources) => {
                 let mut object = Map::new();
                 let at = line.at.and_then(|at| Timestamp::from_microsecond(at).ok());
                 object.extend(at.map(|at| ("at".to_owned(), at.to_string().into())));
                 let source = sources.get(usize::from(line.tag));
                 object.extend(source.cloned().into_iter().flatten());
-                let key = if source.is_some() { "text" } else { "remark" };
+                let key = if source.is_some() { "text" } else { "notice" };
                 object.insert(key.to_owned(), line.text.into());
                 serde_json::to_writer(&mut *out, &object)?;
                 writeln!(out)
@@ -114,7 +114,7 @@ impl Export {
 
 impl PartialEq for Export {
     fn eq(&self, other: &Self) -> bool {
-        self.form == other.form
+        self.format == other.format
             && self.filter == other.filter
             && self.store.next() == other.store.next()
     }
@@ -125,7 +125,7 @@ impl Eq for Export {}
 impl fmt::Debug for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Export")
-            .field("form", &self.form)
+            .field("format", &self.format)
             .field("lines", &self.store.next())
             .finish_non_exhaustive()
     }

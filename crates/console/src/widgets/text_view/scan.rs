@@ -1,28 +1,28 @@
-//! Looking through very many lines a slice at a time: what was found so far is usable at every moment.
+//! Scans many lines for matches, a slice at a time. Matches found so far are usable at any time.
 //!
-//! A scan starts at the line the person looks at, goes on to the end, then does what lies before. New lines at the end
-//! belong to it like all others. A part of it can be done on another thread ([`Scan::part`], [`Scan::join`]).
+//! A scan starts near the visible lines, continues to the end, then covers the lines before. New lines at the end are
+//! included. A part can run on another thread ([`Scan::part`], [`Scan::join`]).
 
 use std::collections::VecDeque;
 
 use regex::{Regex, RegexBuilder};
 
 use super::{
-    lens::Lens,
+    formatter::LineFormatter,
     store::{Line, LineId, Store},
 };
 
-/// Largest compiled pattern, in bytes: a pattern is typed by a person and must not eat the memory.
+/// Size limit of a compiled pattern in bytes.
 const PATTERN_LIMIT: usize = 1 << 20;
 
-/// A typed pattern: a regular expression that ignores case unless it has a capital. One that is only half typed, or
-/// wrong, means the characters themselves.
+/// A typed pattern: a regular expression that ignores case unless it has an upper-case letter. An invalid expression
+/// matches literally.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
     regex: Regex,
-    /// For many lines at once: what is in one of them is found by it, and perhaps more. `None` if there is no such.
-    wide: Option<Regex>,
+    /// Matches a text of many lines if one of them matches, and perhaps otherwise. `None` if there is no such expression.
+    multi_line: Option<Regex>,
     literal: bool,
 }
 
@@ -33,7 +33,7 @@ impl PartialEq for Pattern {
 }
 
 impl Pattern {
-    /// `None` for an empty text.
+    /// Returns `None` for an empty text.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let builder = |pattern: &str| {
@@ -51,40 +51,36 @@ impl Pattern {
             Ok(regex) => (regex, false),
             Err(_) => (build(&regex::escape(text)).ok()?, true),
         };
-        // Beginnings and ends are those of lines; flags in the pattern could make them others.
-        let wide = builder(regex.as_str()).multi_line(true).build().ok();
+        // With these, anchors can mean something else than starts and ends of lines.
+        let multi_line = builder(regex.as_str()).multi_line(true).build().ok();
         let plain = literal || !["(?", "\\A", "\\z"].iter().any(|sign| text.contains(sign));
         Some(Self {
             text: text.to_owned(),
             regex,
-            wide: wide.filter(|_| plain),
+            multi_line: multi_line.filter(|_| plain),
             literal,
         })
     }
 
-    /// As it was typed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is no expression (yet), and means its characters.
+    /// Whether the text is not a valid expression and matches literally.
     #[must_use]
     pub const fn is_literal(&self) -> bool {
         self.literal
     }
 
-    /// Whether it is in `text`.
+    /// Whether `text` contains a match.
     #[must_use]
-    pub fn is_in(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 
-    /// Where it is in `text`, in bytes; empty finds are left out.
-    pub fn places<'a>(
-        &'a self,
-        text: &'a str,
-    ) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+    /// Returns the byte ranges of the non-empty matches in `text`.
+    pub fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
         self.regex
             .find_iter(text)
             .map(|found| found.range())
@@ -92,36 +88,40 @@ impl Pattern {
     }
 }
 
-/// What makes a line one to be found.
+/// Decides which lines a scan finds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
-    /// It holds the pattern.
+pub enum Matcher {
+    /// Lines that contain the pattern.
     Pattern(Pattern),
-    /// It is an error, as the lens sees it.
+    /// Lines that the formatter considers errors.
     Error,
-    /// It passes every term, `true` for those that must not be in it, and its tag is not among the hidden ones.
+    /// Lines that pass every term and whose tag is not hidden.
     Filter {
+        /// `true` for a term that must not match.
         terms: Vec<(bool, Pattern)>,
         hidden: u64,
     },
 }
 
-impl Wanted {
-    /// Whether no line of a text of many lines is it, as far as one look can tell.
-    fn is_nowhere_in(&self, lines: &str, lens: &dyn Lens) -> bool {
+impl Matcher {
+    /// Whether no line of a multi-line text matches. `false` if unknown.
+    fn matches_nothing_in(&self, lines: &str, formatter: &dyn LineFormatter) -> bool {
         let Self::Pattern(Pattern {
-            wide: Some(wide), ..
+            multi_line: Some(multi_line),
+            ..
         }) = self
         else {
             return false;
         };
-        lens.is_verbatim(lines) && !wide.is_match(lines)
+        formatter.is_verbatim(lines) && !multi_line.is_match(lines)
     }
 
-    fn is(&self, line: &Line<'_>, lens: &dyn Lens) -> bool {
+    fn matches(&self, line: &Line<'_>, formatter: &dyn LineFormatter) -> bool {
         match self {
-            Self::Pattern(pattern) => lens.plain(line).is_some_and(|text| pattern.is_in(&text)),
-            Self::Error => lens.is_error(line),
+            Self::Pattern(pattern) => formatter
+                .search_text(line)
+                .is_some_and(|text| pattern.matches(&text)),
+            Self::Error => formatter.is_error(line),
             Self::Filter { terms, hidden } => {
                 if line.tag < 64 && hidden & (1 << line.tag) != 0 {
                     return false;
@@ -129,8 +129,8 @@ impl Wanted {
                 if terms.is_empty() {
                     return true;
                 }
-                lens.plain(line).is_some_and(|text| {
-                    let passes = |(not, pattern): &(bool, Pattern)| pattern.is_in(&text) != *not;
+                formatter.search_text(line).is_some_and(|text| {
+                    let passes = |(not, pattern): &(bool, Pattern)| pattern.matches(&text) != *not;
                     terms.iter().all(passes)
                 })
             }
@@ -138,7 +138,7 @@ impl Wanted {
     }
 }
 
-/// The terms of a filter as typed: joined by ` & `, each perhaps with a `!` before it.
+/// Parses a filter: terms joined by ` & `, negated by a leading `!`.
 #[must_use]
 pub fn terms(text: &str) -> Vec<(bool, Pattern)> {
     let term = |part: &str| {
@@ -151,40 +151,40 @@ pub fn terms(text: &str) -> Vec<(bool, Pattern)> {
     text.split(" & ").filter_map(term).collect()
 }
 
-/// Where a jump leads.
+/// Target of a jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    At(LineId),
-    Nowhere,
-    /// Lines that have not been looked at lie in between.
-    NotYet,
+pub enum JumpTarget {
+    Line(LineId),
+    None,
+    /// Unknown: there are lines in between that have not been scanned.
+    Pending,
 }
 
-/// A scan under way, and what it found.
+/// A scan and its matches so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scan {
-    wanted: Wanted,
-    /// Where it began, and what `ahead` and `behind` were when this part of it did.
+    matcher: Matcher,
+    /// The first line, and the values of `ahead` and `behind` when this part was created.
     origin: LineId,
-    begun: (LineId, LineId),
-    /// The origin, or the oldest line if that one has fallen out.
+    started: (LineId, LineId),
+    /// The origin, or the oldest line if the origin was dropped.
     anchor: LineId,
-    /// The next line to look at, from the anchor on.
+    /// Next line to scan from the anchor to the end.
     ahead: LineId,
-    /// The next line to look at before the anchor.
+    /// Next line to scan before the anchor.
     behind: LineId,
     found_ahead: VecDeque<LineId>,
     found_behind: VecDeque<LineId>,
 }
 
 impl Scan {
-    /// A scan that begins at `anchor`.
+    /// Returns a scan that starts at `anchor`.
     #[must_use]
-    pub fn new(wanted: Wanted, anchor: LineId) -> Self {
+    pub fn new(matcher: Matcher, anchor: LineId) -> Self {
         Self {
-            wanted,
+            matcher,
             origin: anchor,
-            begun: (anchor, 0),
+            started: (anchor, 0),
             anchor,
             ahead: anchor,
             behind: 0,
@@ -193,18 +193,22 @@ impl Scan {
         }
     }
 
-    /// What it looks for.
     #[must_use]
-    pub const fn wanted(&self) -> &Wanted {
-        &self.wanted
+    pub const fn matcher(&self) -> &Matcher {
+        &self.matcher
     }
 
-    /// Looks at about `budget` bytes of lines. True when it is through. With `reads` also at lines that must be read from
-    /// the disk, which blocks.
-    pub fn step(&mut self, store: &Store, lens: &dyn Lens, budget: usize, reads: bool) -> bool {
+    /// Scans about `budget` bytes. Returns `true` when done. With `reads` it reads spilled lines from the file, which blocks.
+    pub fn step(
+        &mut self,
+        store: &Store,
+        formatter: &dyn LineFormatter,
+        budget: usize,
+        reads: bool,
+    ) -> bool {
         self.forget_before(store.first());
         let mut left = budget;
-        let weight = lens.weight();
+        let cost = formatter.search_cost();
         for (next, end, found) in [
             (&mut self.ahead, store.next(), &mut self.found_ahead),
             (&mut self.behind, self.anchor, &mut self.found_behind),
@@ -214,7 +218,7 @@ impl Scan {
                 if *next >= end || left == 0 {
                     return false;
                 }
-                if begun == 0 && self.wanted.is_nowhere_in(segment.text(), lens) {
+                if begun == 0 && self.matcher.matches_nothing_in(segment.text(), formatter) {
                     left = left.saturating_sub(segment.bytes() / 2);
                     *next = end.min(segment.first() + segment.lines() as u64);
                     return true;
@@ -224,8 +228,8 @@ impl Scan {
                     if line.id >= end || left == 0 {
                         return false;
                     }
-                    left = left.saturating_sub((line.text.len() + 16) * weight);
-                    if self.wanted.is(&line, lens) {
+                    left = left.saturating_sub((line.text.len() + 16) * cost);
+                    if self.matcher.matches(&line, formatter) {
                         found.push_back(line.id);
                     }
                     *next = line.id + 1;
@@ -239,13 +243,13 @@ impl Scan {
         true
     }
 
-    /// The same scan from where it is, with nothing found yet: to be taken on elsewhere.
+    /// Returns a scan that continues this one, to run elsewhere.
     #[must_use]
     pub fn part(&self) -> Self {
         Self {
-            wanted: self.wanted.clone(),
+            matcher: self.matcher.clone(),
             origin: self.origin,
-            begun: (self.ahead, self.behind),
+            started: (self.ahead, self.behind),
             anchor: self.anchor,
             ahead: self.ahead,
             behind: self.behind,
@@ -254,36 +258,37 @@ impl Scan {
         }
     }
 
-    /// Takes in what a part of this scan found; what belongs to another scan is left.
+    /// Merges the matches of a part. A part of another scan is ignored.
     pub fn join(&mut self, part: Self) {
-        if part.wanted != self.wanted || part.origin != self.origin {
+        if part.matcher != self.matcher || part.origin != self.origin {
             return;
         }
-        for (own, begun, theirs, found, more) in [
+        for (own, started, theirs, found, more) in [
             (
                 &mut self.ahead,
-                part.begun.0,
+                part.started.0,
                 part.ahead,
                 &mut self.found_ahead,
                 part.found_ahead,
             ),
             (
                 &mut self.behind,
-                part.begun.1,
+                part.started.1,
                 part.behind,
                 &mut self.found_behind,
                 part.found_behind,
             ),
         ] {
-            // This one may have gone on by itself since.
+            // This scan may have continued in the meantime.
             let from = *own;
-            if (begun..theirs).contains(&from) {
+            if (started..theirs).contains(&from) {
                 found.extend(more.into_iter().filter(|id| *id >= from));
                 *own = theirs;
             }
         }
     }
 
+    /// Removes the matches in dropped lines.
     fn forget_before(&mut self, first: LineId) {
         for found in [&mut self.found_ahead, &mut self.found_behind] {
             while found.front().is_some_and(|id| *id < first) {
@@ -295,32 +300,32 @@ impl Scan {
         self.anchor = self.anchor.max(first);
     }
 
-    /// Whether every line of `store` has been looked at.
+    /// Whether every line of `store` has been scanned.
     #[must_use]
     pub fn done(&self, store: &Store) -> bool {
         self.ahead >= store.next() && self.behind >= self.anchor.min(store.next())
     }
 
-    /// How many were found so far.
+    /// Returns the number of matches so far.
     #[must_use]
     pub fn count(&self) -> usize {
         self.found_ahead.len() + self.found_behind.len()
     }
 
-    /// How many of those found lie before `id`.
+    /// Returns the number of matches before `id`.
     #[must_use]
     pub fn rank(&self, id: LineId) -> usize {
         let before = |found: &VecDeque<LineId>| found.partition_point(|at| *at < id);
         before(&self.found_behind) + before(&self.found_ahead)
     }
 
-    /// Whether `id` was found.
+    /// Whether `id` is a match.
     #[must_use]
     pub fn has(&self, id: LineId) -> bool {
         self.at_or_after(id) == Some(id)
     }
 
-    /// The first one found at or after `id`.
+    /// Returns the first match at or after `id`.
     #[must_use]
     pub fn at_or_after(&self, id: LineId) -> Option<LineId> {
         let in_found =
@@ -328,7 +333,7 @@ impl Scan {
         in_found(&self.found_behind).or_else(|| in_found(&self.found_ahead))
     }
 
-    /// The last one found before `id`.
+    /// Returns the last match before `id`.
     #[must_use]
     pub fn before(&self, id: LineId) -> Option<LineId> {
         let in_found = |found: &VecDeque<LineId>| {
@@ -340,36 +345,36 @@ impl Scan {
         in_found(&self.found_ahead).or_else(|| in_found(&self.found_behind))
     }
 
-    /// Where `n` goes from `id`: the next one, around the end if need be.
+    /// Returns the next match from `id`, wrapping at the end.
     #[must_use]
-    pub fn following(&self, id: LineId, store: &Store) -> Answer {
+    pub fn following(&self, id: LineId, store: &Store) -> JumpTarget {
         let near = self
             .at_or_after(id)
             .filter(|found| id >= self.anchor && *found >= self.anchor);
         let around = || self.at_or_after(id).or_else(|| self.at_or_after(0));
-        self.answer(near, around, store)
+        self.target(near, around, store)
     }
 
-    /// Where `N` goes from `id`: the one before, around the start if need be.
+    /// Returns the previous match from `id`, wrapping at the start.
     #[must_use]
-    pub fn preceding(&self, id: LineId, store: &Store) -> Answer {
+    pub fn preceding(&self, id: LineId, store: &Store) -> JumpTarget {
         let near = self
             .before(id)
             .filter(|found| *found >= self.anchor && self.ahead >= id);
         let around = || self.before(id).or_else(|| self.before(LineId::MAX));
-        self.answer(near, around, store)
+        self.target(near, around, store)
     }
 
-    fn answer(
+    fn target(
         &self,
         near: Option<LineId>,
         around: impl Fn() -> Option<LineId>,
         store: &Store,
-    ) -> Answer {
+    ) -> JumpTarget {
         match near {
-            Some(line) => Answer::At(line),
-            None if !self.done(store) => Answer::NotYet,
-            None => around().map_or(Answer::Nowhere, Answer::At),
+            Some(line) => JumpTarget::Line(line),
+            None if !self.done(store) => JumpTarget::Pending,
+            None => around().map_or(JumpTarget::None, JumpTarget::Line),
         }
     }
 }
@@ -377,7 +382,7 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::widgets::text_view::lens::Plain;
+    use crate::widgets::text_view::formatter::Plain;
 
     fn store(lines: &[&str]) -> Store {
         let mut store = Store::new(usize::MAX);
@@ -388,11 +393,11 @@ mod tests {
     }
 
     fn scan(pattern: &str, anchor: LineId) -> Scan {
-        Scan::new(Wanted::Pattern(Pattern::new(pattern).unwrap()), anchor)
+        Scan::new(Matcher::Pattern(Pattern::new(pattern).unwrap()), anchor)
     }
 
     #[test]
-    fn case_matters_only_when_a_capital_is_typed() {
+    fn upper_case_makes_a_pattern_case_sensitive() {
         for (pattern, text, found) in [
             ("error", "an ERROR", true),
             ("Error", "an error", false),
@@ -400,7 +405,7 @@ mod tests {
             ("e.r", "eXr", true),
         ] {
             assert_eq!(
-                Pattern::new(pattern).unwrap().is_in(text),
+                Pattern::new(pattern).unwrap().matches(text),
                 found,
                 "{pattern} in {text}"
             );
@@ -408,12 +413,12 @@ mod tests {
     }
 
     #[test]
-    fn a_half_typed_expression_means_its_characters() {
+    fn invalid_expressions_match_literally() {
         for pattern in ["(", "[a", "a{2", "*", "\\", "(?P<"] {
             assert!(
                 Pattern::new(pattern)
                     .unwrap()
-                    .is_in(&format!("x{pattern}y")),
+                    .matches(&format!("x{pattern}y")),
                 "{pattern}"
             );
         }
@@ -421,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_at_many_lines_at_once_finds_what_looking_at_each_does() {
+    fn multi_line_check_finds_the_same_lines() {
         let lines = [
             "", "foo", "foobar", "bar foo", "oo", "FOO", "a\tb", "é", "f", "(", "o(?", "end.",
         ];
@@ -454,7 +459,9 @@ mod tests {
             let mut scan = scan(typed, 0);
             while !scan.step(&all, &Plain, 10_000, false) {}
             let found: Vec<_> = (0..lines.len() as u64).filter(|id| scan.has(*id)).collect();
-            let each = (0_u64..).zip(lines).filter(|(_, line)| pattern.is_in(line));
+            let each = (0_u64..)
+                .zip(lines)
+                .filter(|(_, line)| pattern.matches(line));
             assert_eq!(found, each.map(|(id, _)| id).collect::<Vec<_>>(), "{typed}");
         }
     }
@@ -478,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_done_elsewhere_finds_the_same_whatever_was_done_here_meanwhile() {
+    fn joined_parts_find_the_same() {
         for anchor in 0..7 {
             for (elsewhere, here) in [(1, 1), (40, 17), (17, 40), (10_000, 1), (1, 10_000)] {
                 let mut store = store(&["a1", "b", "a2", "c", "a3", "a4"]);
@@ -496,17 +503,17 @@ mod tests {
                     }
                 }
                 let found: Vec<_> = (0..9).filter(|id| scan.has(*id)).collect();
-                let wanted: Vec<_> = (0..store.next())
+                let matcher: Vec<_> = (0..store.next())
                     .filter(|id| ![1, 3].contains(id))
                     .collect();
-                assert_eq!(found, wanted, "anchor {anchor}, {elsewhere} and {here}");
-                assert_eq!(scan.count(), wanted.len(), "each once");
+                assert_eq!(found, matcher, "anchor {anchor}, {elsewhere} and {here}");
+                assert_eq!(scan.count(), matcher.len(), "each once");
             }
         }
     }
 
     #[test]
-    fn what_was_found_elsewhere_for_another_pattern_is_left() {
+    fn ignores_parts_of_another_scan() {
         let store = store(&["a", "b"]);
         let mut part = scan("b", 0);
         part.step(&store, &Plain, 1_000, false);
@@ -516,26 +523,26 @@ mod tests {
     }
 
     #[test]
-    fn next_and_previous_go_around_the_ends() {
+    fn next_and_previous_wrap() {
         let store = store(&["a", "b", "a", "b"]);
         let mut scan = scan("a", 1);
         assert_eq!(
             scan.following(3, &store),
-            Answer::NotYet,
-            "not known before anything was looked at"
+            JumpTarget::Pending,
+            "nothing was scanned yet"
         );
         while !scan.step(&store, &Plain, 1, false) {}
-        assert_eq!(scan.following(1, &store), Answer::At(2));
-        assert_eq!(scan.following(3, &store), Answer::At(0));
-        assert_eq!(scan.preceding(2, &store), Answer::At(0));
-        assert_eq!(scan.preceding(0, &store), Answer::At(2));
-        let mut nothing = Scan::new(Wanted::Pattern(Pattern::new("zzz").unwrap()), 0);
+        assert_eq!(scan.following(1, &store), JumpTarget::Line(2));
+        assert_eq!(scan.following(3, &store), JumpTarget::Line(0));
+        assert_eq!(scan.preceding(2, &store), JumpTarget::Line(0));
+        assert_eq!(scan.preceding(0, &store), JumpTarget::Line(2));
+        let mut nothing = Scan::new(Matcher::Pattern(Pattern::new("zzz").unwrap()), 0);
         while !nothing.step(&store, &Plain, 1, false) {}
-        assert_eq!(nothing.following(0, &store), Answer::Nowhere);
+        assert_eq!(nothing.following(0, &store), JumpTarget::None);
     }
 
     #[test]
-    fn a_filter_has_several_terms_and_some_that_must_not_be_there() {
+    fn filters_by_several_and_negated_terms() {
         let store = store(&["get /a ok", "get /b error", "post /a ok"]);
         for (typed, kept) in [
             ("get", vec![0, 1]),
@@ -545,7 +552,7 @@ mod tests {
             ("", vec![0, 1, 2]),
         ] {
             let mut scan = Scan::new(
-                Wanted::Filter {
+                Matcher::Filter {
                     terms: terms(typed),
                     hidden: 0,
                 },

@@ -1,16 +1,16 @@
-//! A piece of a store: some hundred lines in one string, each with a line break behind it, and beside it where each ends,
-//! when it came and its tag, and the bytes of the few that are no UTF-8. It can be written as bytes and read back.
+//! A segment of a store: some hundred newline-terminated lines in one string, with their ends, times and tags, and the
+//! original bytes of lines that are not UTF-8. Can be serialised.
 
 use super::store::{Line, LineId};
 
-/// Bytes of a line beside its text: its end, its time and its tag.
-const BESIDE_TEXT: usize = size_of::<u32>() + size_of::<i64>() + size_of::<u16>();
-/// Bytes before the own ones of a line that is no UTF-8: its place, and how many they are.
+/// Bytes per line in addition to its text: end, time and tag.
+const LINE_OVERHEAD: usize = size_of::<u32>() + size_of::<i64>() + size_of::<u16>();
+/// Bytes before the original bytes of a line: its index, and their number.
 const RAW_HEAD: usize = 2 * size_of::<u32>();
-/// Bytes before the lines of a written segment: the number of the first one.
+/// Bytes before the lines of a serialised segment: the id of the first line.
 const HEAD: usize = size_of::<LineId>();
 
-/// Lines that follow one another.
+/// Consecutive lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     first: LineId,
@@ -19,7 +19,7 @@ pub(super) struct Segment {
     /// `i64::MIN` for none.
     times: Vec<i64>,
     tags: Vec<u16>,
-    /// Lines that are no UTF-8, as they came, by their places.
+    /// Original bytes of lines that are not UTF-8, by index.
     raw: Vec<(u32, Box<[u8]>)>,
     raw_bytes: usize,
 }
@@ -41,7 +41,7 @@ impl Segment {
         self.tags.push(tag);
     }
 
-    /// Keeps the last line as it came.
+    /// Keeps the original bytes of the last line.
     pub(super) fn keep_raw(&mut self, bytes: &[u8]) {
         if let Some(last) = self.ends.len().checked_sub(1) {
             self.raw.push((last as u32, bytes.into()));
@@ -49,15 +49,15 @@ impl Segment {
         }
     }
 
-    /// The line of that place as it came, if that is no UTF-8.
+    /// Returns the original bytes of a line that is not UTF-8.
     pub(super) fn raw(&self, index: usize) -> Option<&[u8]> {
         let found = self
             .raw
-            .binary_search_by_key(&index, |(place, _)| *place as usize);
+            .binary_search_by_key(&index, |(index, _)| *index as usize);
         found.ok().map(|found| &*self.raw[found].1)
     }
 
-    /// Nothing more will come.
+    /// Releases spare capacity once the segment is complete.
     pub(super) fn seal(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
@@ -73,14 +73,14 @@ impl Segment {
         self.ends.len()
     }
 
-    /// All its lines, each with a line break behind it.
+    /// Returns the newline-terminated lines.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Bytes in memory, about.
+    /// Returns the approximate size in memory.
     pub(super) const fn bytes(&self) -> usize {
-        self.text.len() + self.ends.len() * BESIDE_TEXT + self.raw_bytes
+        self.text.len() + self.ends.len() * LINE_OVERHEAD + self.raw_bytes
     }
 
     #[cfg(test)]
@@ -91,7 +91,6 @@ impl Segment {
             + self.tags.capacity() * size_of::<u16>()
     }
 
-    /// The line of that place in it.
     pub(super) fn line(&self, index: usize) -> Option<Line<'_>> {
         let end = *self.ends.get(index)? as usize;
         let start = index
@@ -105,39 +104,39 @@ impl Segment {
         })
     }
 
-    /// When its first line came, if that one has a time.
-    pub(super) fn begins(&self) -> Option<i64> {
+    /// Returns the time of the first line.
+    pub(super) fn start(&self) -> Option<i64> {
         self.times.first().copied().filter(|at| *at != i64::MIN)
     }
 
-    /// The place behind the last line that is older than `at`.
+    /// Returns the index after the last line older than `at`.
     pub(super) fn since(&self, at: i64) -> usize {
         let old = |time: &i64| *time != i64::MIN && *time < at;
         self.times.iter().rposition(old).map_or(0, |last| last + 1)
     }
 
-    /// Bytes it takes when it is written.
-    pub(super) const fn written(&self) -> usize {
+    /// Returns the serialised size.
+    pub(super) const fn serialised_len(&self) -> usize {
         HEAD + self.bytes()
     }
 
-    /// It as bytes.
+    /// Serialises the segment.
     pub(super) fn write(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.written());
+        let mut out = Vec::with_capacity(self.serialised_len());
         out.extend(self.first.to_le_bytes());
         out.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
         out.extend(self.times.iter().flat_map(|time| time.to_le_bytes()));
         out.extend(self.tags.iter().flat_map(|tag| tag.to_le_bytes()));
         out.extend(self.text.as_bytes());
-        for (place, bytes) in &self.raw {
-            out.extend(place.to_le_bytes());
+        for (index, bytes) in &self.raw {
+            out.extend(index.to_le_bytes());
             out.extend((bytes.len() as u32).to_le_bytes());
             out.extend(bytes);
         }
         out
     }
 
-    /// The segment that begins with `first` and has so many lines; `None` if the bytes are another's.
+    /// Deserialises the segment that starts with `first`. `None` if the bytes are invalid or of another segment.
     pub(super) fn read(first: LineId, lines: usize, bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(HEAD)?;
         if head != first.to_le_bytes() {
@@ -156,10 +155,10 @@ impl Segment {
         let (text, rest) = rest.split_at_checked(length)?;
         let text = String::from_utf8(text.to_vec()).ok()?;
         let raw = read_raw(rest)?;
-        // Every line has its line break, one after the other.
+        // Every line must end with a line break.
         let broken = |end: &u32| text.as_bytes().get(*end as usize) == Some(&b'\n');
-        let sound = ends.is_sorted_by(|before, after| before < after) && ends.iter().all(broken);
-        sound.then(|| Self {
+        let valid = ends.is_sorted_by(|before, after| before < after) && ends.iter().all(broken);
+        valid.then(|| Self {
             first,
             text,
             ends,
@@ -181,15 +180,15 @@ impl Segment {
     }
 }
 
-/// The lines that are no UTF-8, as they were written; `None` if the bytes are others.
+/// Deserialises the original bytes of lines.
 fn read_raw(mut bytes: &[u8]) -> Option<Vec<(u32, Box<[u8]>)>> {
     let mut raw = Vec::new();
     while !bytes.is_empty() {
         let (head, rest) = bytes.split_first_chunk::<RAW_HEAD>()?;
-        let (place, length) = head.split_first_chunk()?;
+        let (index, length) = head.split_first_chunk()?;
         let length = u32::from_le_bytes(length.try_into().ok()?);
         let (own, rest) = rest.split_at_checked(length as usize)?;
-        raw.push((u32::from_le_bytes(*place), own.into()));
+        raw.push((u32::from_le_bytes(*index), own.into()));
         bytes = rest;
     }
     Some(raw)
@@ -203,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_that_are_no_segment_are_refused_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), lines in 0usize..9, flips in prop::collection::vec((0usize..400, any::<u8>()), 0..4)) {
+        fn rejects_invalid_bytes_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), lines in 0usize..9, flips in prop::collection::vec((0usize..400, any::<u8>()), 0..4)) {
             let _ = Segment::read(0, lines, &bytes);
             let mut segment = Segment::new(7, 0);
             for line in ["one", "zwei é", "", "日本"] {
@@ -211,14 +210,14 @@ mod tests {
             }
             segment.keep_raw(b"\xe6\x97\xa5\xff");
             let mut bytes = segment.write();
-            prop_assert_eq!(bytes.len(), segment.written());
+            prop_assert_eq!(bytes.len(), segment.serialised_len());
             for (at, byte) in flips {
                 let at = at % bytes.len();
                 bytes[at] = byte;
             }
-            let whole = Segment::read(7, 4, &segment.write()).unwrap();
-            prop_assert_eq!((whole.raw(3), whole.raw(2)), (segment.raw(3), None));
-            prop_assert_eq!(whole.written(), segment.written());
+            let intact = Segment::read(7, 4, &segment.write()).unwrap();
+            prop_assert_eq!((intact.raw(3), intact.raw(2)), (segment.raw(3), None));
+            prop_assert_eq!(intact.serialised_len(), segment.serialised_len());
             if let Some(read) = Segment::read(7, 4, &bytes) {
                 prop_assert_eq!((0..9).filter_map(|index| read.line(index)).count(), 4);
             }

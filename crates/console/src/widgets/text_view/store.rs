@@ -1,77 +1,75 @@
-//! Lines of text: appended at the end, found by number. The newest are in memory, older ones in a file without a name; the
-//! oldest are dropped when that one is full.
+//! Append-only lines, addressed by number. The newest lines are in memory, older ones in the spill file; the oldest are
+//! dropped when the file is full.
 //!
-//! Lines are kept in segments, so that a line costs its bytes and fifteen more. A line's number is its identity for good:
-//! it is never given to another line, whatever falls out. Segments are shared: a copy of a store costs a few pointers, and
-//! is how a search looks at it from another thread. Nothing here waits for the disk but what says so.
+//! Lines are grouped in segments, so that a line has an overhead of fifteen bytes. A number is never reused. Segments are
+//! shared: a clone of a store is cheap, for searching on another thread. Only functions documented as blocking use the disk.
 
 use std::{collections::VecDeque, fs::File, io, sync::Arc};
 
 use super::{
-    away::{Away, Place},
     segment::Segment,
+    spill::{Spill, SpilledSegment},
 };
 
-/// Number of a line, counted from the first that ever arrived.
+/// Number of a line, from the first that was ever added.
 pub type LineId = u64;
 
-/// Bytes of text in a segment; a longer line has one of its own.
+/// Bytes of text in a segment. A longer line has its own segment.
 const SEGMENT: usize = 64 * 1024;
-/// Segments that were read back and are kept at hand.
-const AT_HAND: usize = 128;
+/// Maximum number of cached segments from the file.
+const CACHED: usize = 128;
 
-/// One line as it arrived.
+/// A line as it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     pub id: LineId,
     pub text: &'a str,
-    /// Microseconds since 1970, if the line has a time.
+    /// Microseconds since the Unix epoch.
     pub at: Option<i64>,
-    /// Whatever the owner of the view sorts lines by: a source of a log, a kind of a paragraph.
+    /// Meaning depends on the owner: the source of a log line, the kind of a paragraph.
     pub tag: u16,
 }
 
-/// Where a segment is.
+/// A segment in memory or in the file.
 #[derive(Clone, Debug)]
 enum Slot {
-    Here(Arc<Segment>),
-    Away(Place),
+    InMemory(Arc<Segment>),
+    Spilled(SpilledSegment),
 }
 
 impl Slot {
     fn first(&self) -> LineId {
         match self {
-            Self::Here(segment) => segment.first(),
-            Self::Away(place) => place.first,
+            Self::InMemory(segment) => segment.first(),
+            Self::Spilled(location) => location.first,
         }
     }
 
-    fn begins(&self) -> Option<i64> {
+    fn start(&self) -> Option<i64> {
         match self {
-            Self::Here(segment) => segment.begins(),
-            Self::Away(place) => place.begins,
+            Self::InMemory(segment) => segment.start(),
+            Self::Spilled(location) => location.start,
         }
     }
 }
 
-/// Lines, the newest ones in memory.
+/// The lines.
 #[derive(Clone, Debug)]
 pub struct Store {
     slots: VecDeque<Slot>,
     next: LineId,
-    /// When the first line of all came that has a time.
+    /// Time of the first line that has one.
     start: Option<i64>,
-    /// Bytes in memory, and how many there may be.
+    /// Bytes in memory, and their limit.
     bytes: usize,
     limit: usize,
-    away: Away,
-    /// Read back from the file, the last one first.
-    at_hand: VecDeque<Arc<Segment>>,
+    spill: Spill,
+    /// Segments read back from the file, newest read first.
+    cached: VecDeque<Arc<Segment>>,
 }
 
 impl Store {
-    /// An empty store that keeps about `limit` bytes in memory, the newest ones, and a quarter more until older ones are
-    /// written away.
+    /// Returns an empty store that keeps about `limit` bytes in memory, and up to a quarter more until they are spilled.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -80,28 +78,28 @@ impl Store {
             start: None,
             bytes: 0,
             limit,
-            away: Away::default(),
-            at_hand: VecDeque::new(),
+            spill: Spill::default(),
+            cached: VecDeque::new(),
         }
     }
 
-    /// Adds one line, which holds no line break.
+    /// Appends a line, which must not contain a line break.
     pub fn push(&mut self, text: &str, at: Option<i64>, tag: u16) {
         self.push_raw(text, None, at, tag);
     }
 
-    /// The same of a line that came as bytes which are no UTF-8; `text` is what of them can be shown.
+    /// Appends a line with its original bytes if they are not UTF-8. `text` is the lossy conversion.
     pub fn push_raw(&mut self, text: &str, raw: Option<&[u8]>, at: Option<i64>, tag: u16) {
-        let fits = matches!(self.slots.back(), Some(Slot::Here(last)) if last.text().len() + text.len() < SEGMENT);
+        let fits = matches!(self.slots.back(), Some(Slot::InMemory(last)) if last.text().len() + text.len() < SEGMENT);
         if !fits {
-            if let Some(Slot::Here(last)) = self.slots.back_mut() {
+            if let Some(Slot::InMemory(last)) = self.slots.back_mut() {
                 Arc::make_mut(last).seal();
             }
             let segment = Segment::new(self.next, SEGMENT.max(text.len() + 1));
-            self.slots.push_back(Slot::Here(Arc::new(segment)));
+            self.slots.push_back(Slot::InMemory(Arc::new(segment)));
         }
-        // Copied only if a search still looks at it.
-        if let Some(Slot::Here(last)) = self.slots.back_mut() {
+        // Clones the segment only if a background task shares it.
+        if let Some(Slot::InMemory(last)) = self.slots.back_mut() {
             let last = Arc::make_mut(last);
             let before = last.bytes();
             last.push(text, at, tag);
@@ -113,31 +111,31 @@ impl Store {
         self.start = self.start.or(at);
         self.next += 1;
         while self.bytes > self.limit.saturating_add(self.limit / 4) && self.slots.len() > 1 {
-            if let Some(Slot::Here(gone)) = self.slots.pop_front() {
+            if let Some(Slot::InMemory(gone)) = self.slots.pop_front() {
                 self.bytes -= gone.bytes();
             }
         }
     }
 
-    /// The oldest line that is kept, which is also how many lines have fallen out.
+    /// Returns the oldest line, which is also the number of dropped lines.
     #[must_use]
     pub fn first(&self) -> LineId {
         self.slots.front().map_or(self.next, Slot::first)
     }
 
-    /// The number that the next line will get, which is also how many lines ever arrived.
+    /// Returns the number of the next line, which is also the number of lines ever added.
     #[must_use]
     pub const fn next(&self) -> LineId {
         self.next
     }
 
-    /// When the first line of all came that has a time.
+    /// Returns the time of the first line that has one.
     #[must_use]
     pub const fn start(&self) -> Option<i64> {
         self.start
     }
 
-    /// Bytes in memory, about.
+    /// Returns the approximate bytes in memory.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -148,47 +146,47 @@ impl Store {
         self.slots.get(behind.checked_sub(1)?)
     }
 
-    /// The segment of a slot, without asking the disk.
-    fn here(&self, slot: &Slot) -> Option<Arc<Segment>> {
+    /// Returns the segment of a slot if it is in memory or cached.
+    fn loaded(&self, slot: &Slot) -> Option<Arc<Segment>> {
         match slot {
-            Slot::Here(segment) => Some(Arc::clone(segment)),
-            Slot::Away(place) => {
-                let mut known = self.at_hand.iter();
+            Slot::InMemory(segment) => Some(Arc::clone(segment)),
+            Slot::Spilled(location) => {
+                let mut known = self.cached.iter();
                 known
-                    .find(|segment| segment.first() == place.first)
+                    .find(|segment| segment.first() == location.first)
                     .cloned()
             }
         }
     }
 
-    /// Shows the line of that number, if it is at hand.
+    /// Calls `show` with a line, if it is loaded.
     pub fn with<T>(&self, id: LineId, show: impl FnOnce(&Line<'_>) -> T) -> Option<T> {
-        let segment = self.here(self.slot_of(id)?)?;
+        let segment = self.loaded(self.slot_of(id)?)?;
         let line = segment.line((id - segment.first()) as usize)?;
         Some(show(&line))
     }
 
-    /// Whether the line of that number is kept, and not at hand.
+    /// Whether a line is in the file and not cached.
     #[must_use]
-    pub fn is_away(&self, id: LineId) -> bool {
+    pub fn is_spilled(&self, id: LineId) -> bool {
         let slot = self.slot_of(id);
-        id < self.next && slot.is_some_and(|slot| self.here(slot).is_none())
+        id < self.next && slot.is_some_and(|slot| self.loaded(slot).is_none())
     }
 
-    /// The first line that is not older than `at`, going back from the newest; lines without a time count as their neighbours.
+    /// Returns the first line not older than `at`. Lines without a time count as their neighbours.
     #[must_use]
     pub fn since(&self, at: i64) -> LineId {
-        let old = |slot: &&Slot| slot.begins().is_some_and(|time| time < at);
+        let old = |slot: &&Slot| slot.start().is_some_and(|time| time < at);
         let Some(slot) = self.slots.iter().rev().find(old) else {
             return self.first();
         };
-        // Of lines that are not at hand the whole segment counts.
-        let within = self.here(slot).map_or(0, |segment| segment.since(at));
+        // A segment that is not loaded counts as a whole.
+        let within = self.loaded(slot).map_or(0, |segment| segment.since(at));
         slot.first() + within as u64
     }
 
-    /// Gives the lines from `from` on to `each`, in order, until it says `false`. With `reads` those in the file are read
-    /// from it, which blocks; without it ends at the first that is not at hand.
+    /// Calls `each` with the lines from `from` on, until it returns `false`. With `reads`, spilled lines are read from the
+    /// file, which blocks; without, it stops at the first line that is not loaded.
     pub fn walk(&self, from: LineId, reads: bool, mut each: impl FnMut(&Line<'_>) -> bool) {
         self.walk_segments(from, reads, |segment| {
             let skip = from.saturating_sub(segment.first()) as usize;
@@ -197,7 +195,7 @@ impl Store {
         });
     }
 
-    /// The same by segments, beginning with the one that holds `from`.
+    /// Like [`Self::walk`], by segments, starting with the one that contains `from`.
     pub(super) fn walk_segments(
         &self,
         from: LineId,
@@ -206,11 +204,11 @@ impl Store {
     ) {
         let behind = self.slots.partition_point(|slot| slot.first() <= from);
         for slot in self.slots.iter().skip(behind.saturating_sub(1)) {
-            let segment = match (self.here(slot), slot) {
+            let segment = match (self.loaded(slot), slot) {
                 (Some(segment), _) => segment,
-                (None, Slot::Away(place)) if reads => match self.away.read(place) {
+                (None, Slot::Spilled(location)) if reads => match self.spill.read(location) {
                     Some(segment) => segment,
-                    // The file failed, or the lines have fallen out of it since.
+                    // The file failed, or the segment was overwritten.
                     None => continue,
                 },
                 (None, _) => return,
@@ -221,69 +219,74 @@ impl Store {
         }
     }
 
-    /// The segments to be written away next, each with its place; none while there is room in memory. What has no room in
-    /// the file any more falls out.
-    pub(super) fn written_next(&mut self) -> Vec<(Place, Arc<Segment>)> {
-        if self.bytes <= self.limit || self.away.failed() {
+    /// Returns the segments to spill next, with their locations; none while there is room in memory. Drops the segments
+    /// that they overwrite.
+    pub(super) fn next_to_spill(&mut self) -> Vec<(SpilledSegment, Arc<Segment>)> {
+        if self.bytes <= self.limit || self.spill.failed() {
             return Vec::new();
         }
-        // A good part at once, so that this happens seldom.
+        // Spill a little more, so that it happens less often.
         let mut left = self.bytes - self.limit + self.limit / 16;
         let last = self.slots.len().saturating_sub(1);
         let mut chosen = Vec::new();
         for slot in self.slots.range(..last) {
-            let Slot::Here(segment) = slot else { continue };
+            let Slot::InMemory(segment) = slot else {
+                continue;
+            };
             if left == 0 {
                 break;
             }
             left = left.saturating_sub(segment.bytes());
-            chosen.push((self.away.reserve(segment), Arc::clone(segment)));
+            chosen.push((self.spill.reserve(segment), Arc::clone(segment)));
         }
-        for (place, _) in &chosen {
-            while matches!(self.slots.front(), Some(Slot::Away(old)) if old.overlaps(place)) {
+        for (location, _) in &chosen {
+            while matches!(self.slots.front(), Some(Slot::Spilled(old)) if old.overlaps(location)) {
                 self.slots.pop_front();
             }
         }
         chosen
     }
 
-    /// Writes segments to their places. Blocks.
-    pub(super) fn write(&self, segments: &[(Place, Arc<Segment>)]) -> io::Result<Arc<File>> {
-        self.away.write(segments)
+    /// Writes segments to the file. Blocks.
+    pub(super) fn write(
+        &self,
+        segments: &[(SpilledSegment, Arc<Segment>)],
+    ) -> io::Result<Arc<File>> {
+        self.spill.write(segments)
     }
 
-    /// Takes in where segments were written, or that it failed.
-    pub(super) fn written(&mut self, file: Option<Arc<File>>, places: Vec<Place>) {
-        self.away.opened(file);
-        if self.away.failed() {
+    /// Replaces segments by their locations after a write; `file` is `None` if the write failed.
+    pub(super) fn spilled(&mut self, file: Option<Arc<File>>, locations: Vec<SpilledSegment>) {
+        self.spill.opened(file);
+        if self.spill.failed() {
             return;
         }
-        for place in places {
+        for location in locations {
             let at = self
                 .slots
-                .partition_point(|slot| slot.first() < place.first);
+                .partition_point(|slot| slot.first() < location.first);
             if let Some(slot) = self.slots.get_mut(at)
-                && let Slot::Here(segment) = slot
-                && segment.first() == place.first
+                && let Slot::InMemory(segment) = slot
+                && segment.first() == location.first
             {
                 self.bytes -= segment.bytes();
-                *slot = Slot::Away(place);
+                *slot = Slot::Spilled(location);
             }
         }
     }
 
-    /// Whether a segment was written away.
-    pub(super) fn has_away(&self) -> bool {
-        !self.away.failed() && matches!(self.slots.front(), Some(Slot::Away(_)))
+    /// Whether a segment is in the file.
+    pub(super) fn has_spilled(&self) -> bool {
+        !self.spill.failed() && matches!(self.slots.front(), Some(Slot::Spilled(_)))
     }
 
-    /// Whether something is to be written away.
+    /// Whether segments have to be spilled.
     pub(super) const fn is_full(&self) -> bool {
-        self.bytes > self.limit && !self.away.failed()
+        self.bytes > self.limit && !self.spill.failed()
     }
 
-    /// The places of those of these lines that are not at hand, and of what comes before and after them.
-    pub(super) fn missing(&self, lines: impl IntoIterator<Item = LineId>) -> Vec<Place> {
+    /// Returns the locations of the segments of `lines`, and of their neighbours, that are not loaded.
+    pub(super) fn missing(&self, lines: impl IntoIterator<Item = LineId>) -> Vec<SpilledSegment> {
         let behind = |id: LineId| self.slots.partition_point(|slot| slot.first() <= id);
         let mut wanted: Vec<usize> = lines.into_iter().map(behind).collect();
         wanted.extend(wanted.last().map(|last| last + 1));
@@ -294,31 +297,31 @@ impl Store {
             .into_iter()
             .filter_map(|behind| self.slots.get(behind.checked_sub(1)?));
         slots
-            .filter(|slot| self.here(slot).is_none())
+            .filter(|slot| self.loaded(slot).is_none())
             .filter_map(|slot| match slot {
-                Slot::Away(place) => Some(place.clone()),
-                Slot::Here(_) => None,
+                Slot::Spilled(location) => Some(location.clone()),
+                Slot::InMemory(_) => None,
             })
             .collect()
     }
 
     /// Reads segments from the file. Blocks.
-    pub(super) fn read(&self, places: &[Place]) -> Vec<Arc<Segment>> {
-        places
+    pub(super) fn read(&self, locations: &[SpilledSegment]) -> Vec<Arc<Segment>> {
+        locations
             .iter()
-            .filter_map(|place| self.away.read(place))
+            .filter_map(|location| self.spill.read(location))
             .collect()
     }
 
-    /// Takes in what was read back of `places`.
-    pub(super) fn have_at_hand(&mut self, places: usize, segments: Vec<Arc<Segment>>) {
-        if segments.len() < places {
-            self.away.fail();
+    /// Caches segments that were read back. Fewer than `requested` mean that the file failed.
+    pub(super) fn cache(&mut self, requested: usize, segments: Vec<Arc<Segment>>) {
+        if segments.len() < requested {
+            self.spill.fail();
         }
         for segment in segments {
-            self.at_hand.push_front(segment);
+            self.cached.push_front(segment);
         }
-        self.at_hand.truncate(AT_HAND);
+        self.cached.truncate(CACHED);
     }
 }
 
@@ -328,7 +331,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines from one on, as far as they are at hand.
+    /// Returns the numbers of the loaded lines from one on.
     fn numbers(store: &Store, from: LineId) -> Vec<LineId> {
         let mut numbers = Vec::new();
         store.walk(from, false, |line| {
@@ -338,15 +341,18 @@ mod tests {
         numbers
     }
 
-    /// Writes away whatever is to be.
-    fn write_away(store: &mut Store) {
+    /// Spills all segments that are due.
+    fn spill_all(store: &mut Store) {
         loop {
-            let next = store.written_next();
+            let next = store.next_to_spill();
             if next.is_empty() {
                 return;
             }
             let file = store.write(&next).ok();
-            store.written(file, next.into_iter().map(|(place, _)| place).collect());
+            store.spilled(
+                file,
+                next.into_iter().map(|(location, _)| location).collect(),
+            );
         }
     }
 
@@ -355,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_away_is_still_there_and_memory_stays_small() {
+    fn spilled_lines_stay_readable() {
         let mut store = Store::new(300_000);
         for number in 0..20_000 {
             store.push(
@@ -364,12 +370,12 @@ mod tests {
                 number as u16 % 5,
             );
             if number % 500 == 0 {
-                write_away(&mut store);
+                spill_all(&mut store);
                 assert!(store.bytes() <= 300_000 + SEGMENT);
             }
         }
-        assert_eq!(store.first(), 0, "nothing has fallen out");
-        assert!(store.is_away(0) && !store.is_away(19_999) && !store.is_away(20_000));
+        assert_eq!(store.first(), 0, "nothing was dropped");
+        assert!(store.is_spilled(0) && !store.is_spilled(19_999) && !store.is_spilled(20_000));
         assert_eq!(store.with(10, |_| ()), None);
         let mut next = 0;
         store.walk(0, true, |line| {
@@ -380,10 +386,10 @@ mod tests {
             true
         });
         assert_eq!(next, 20_000);
-        let places = store.missing([10]);
-        assert!(!places.is_empty());
-        let read = store.read(&places);
-        store.have_at_hand(places.len(), read);
+        let missing = store.missing([10]);
+        assert!(!missing.is_empty());
+        let read = store.read(&missing);
+        store.cache(missing.len(), read);
         assert_eq!(store.with(10, |line| line.text.to_owned()), Some(text(10)));
         assert!(!numbers(&store, 10).is_empty() && numbers(&store, 10).len() < 20_000);
         assert_eq!(store.start(), Some(1), "the first that has a time");
@@ -391,20 +397,23 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fails_costs_the_oldest_lines_and_no_more() {
+    fn drops_oldest_lines_when_the_disk_fails() {
         let mut store = Store::new(300_000);
         for number in 0..3_000 {
             store.push(&text(number), None, 0);
         }
-        let next = store.written_next();
+        let next = store.next_to_spill();
         assert!(next.is_empty(), "there is room");
         for number in 3_000..6_000 {
             store.push(&text(number), None, 0);
         }
-        let next = store.written_next();
+        let next = store.next_to_spill();
         assert!(!next.is_empty());
-        store.written(None, next.into_iter().map(|(place, _)| place).collect());
-        assert!(store.written_next().is_empty(), "it is not tried again");
+        store.spilled(
+            None,
+            next.into_iter().map(|(location, _)| location).collect(),
+        );
+        assert!(store.next_to_spill().is_empty(), "no retry");
         for number in 6_000..20_000 {
             store.push(&text(number), None, 0);
         }
@@ -417,14 +426,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_their_numbers_when_old_ones_fall_out() {
+    fn keeps_numbers_when_lines_are_dropped() {
         let mut store = Store::new(300_000);
         let text = "x".repeat(100);
         for _ in 0..10_000 {
             store.push(&text, Some(5), 1);
         }
         assert_eq!(store.next(), 10_000);
-        assert!(store.first() > 5_000, "old lines fell out");
+        assert!(store.first() > 5_000, "old lines were dropped");
         assert!(store.bytes() <= 375_000 + SEGMENT);
         assert_eq!(store.with(store.first() - 1, |_| ()), None);
         let line = store.with(9_999, |line| (line.id, line.at, line.tag));
@@ -433,15 +442,15 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_little_more_than_the_text() {
+    fn memory_overhead_is_small() {
         let mut store = Store::new(usize::MAX);
         let text = "y".repeat(120);
         for _ in 0..50_000 {
             store.push(&text, None, 0);
         }
         let held = store.slots.iter().map(|slot| match slot {
-            Slot::Here(segment) => segment.held(),
-            Slot::Away(_) => 0,
+            Slot::InMemory(segment) => segment.held(),
+            Slot::Spilled(_) => 0,
         });
         let held: usize = held.sum();
         assert!(held as f64 <= 50_000.0 * 120.0 * 1.3, "{held} bytes held");
@@ -449,7 +458,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_went_in_comes_out(lines in proptest::collection::vec(("[^\n]{0,40}", any::<u16>()), 0..200), long in 0usize..200) {
+        fn returns_what_was_added(lines in proptest::collection::vec(("[^\n]{0,40}", any::<u16>()), 0..200), long in 0usize..200) {
             let mut store = Store::new(usize::MAX);
             for (index, (text, tag)) in lines.iter().enumerate() {
                 let text = if index == long { "z".repeat(SEGMENT + 1) } else { text.clone() };

@@ -1,8 +1,8 @@
-//! What a person would be hurt by: a text that moves under the eye, a search that loses its place, a screen too wide.
+//! What a person would be hurt by: a text that moves under the eye, a search that loses its anchor, a screen too wide.
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{lens::Lens, *};
+use super::*;
 use crate::theme::Scope;
 
 fn view(lines: usize) -> TextView {
@@ -17,7 +17,7 @@ fn view(lines: usize) -> TextView {
 fn shown(view: &TextView) -> Vec<String> {
     view.visible()
         .iter()
-        .map(|row| lay::text_of(&row.spans).trim_end().to_owned())
+        .map(|row| line_layout::text_of(&row.spans).trim_end().to_owned())
         .collect()
 }
 
@@ -31,27 +31,29 @@ fn ends(view: &TextView) -> (String, String) {
 
 fn type_into(view: &mut TextView, text: &str) {
     for c in text.chars() {
-        view.edit(|typed| typed.push(c));
+        view.edit_prompt(|typed| typed.push(c));
     }
 }
 
 fn saved(view: &TextView) -> Vec<String> {
     let mut bytes = Vec::new();
-    view.export(Form::default()).write(&mut bytes).unwrap();
+    view.export(ExportFormat::default())
+        .write(&mut bytes)
+        .unwrap();
     let text = String::from_utf8(bytes).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 
-/// Has everything done that is left to look at, as the console does.
+/// Runs background tasks until all scans are done, as the console does.
 fn finish(view: &mut TextView) {
     view.work();
-    while let Some(errand) = view.errand() {
-        view.take(errand.run());
+    while let Some(task) = view.background_task() {
+        view.apply_result(task.run());
     }
 }
 
 #[test]
-fn following_keeps_the_end_in_view_and_scrolling_back_leaves_it() {
+fn scrolling_back_stops_following() {
     let mut view = view(10).following();
     assert_eq!(ends(&view), ("line 5".into(), "line 9".into()));
     view.push("line 10", None, 0);
@@ -62,34 +64,37 @@ fn following_keeps_the_end_in_view_and_scrolling_back_leaves_it() {
     assert_eq!(
         ends(&view),
         ("line 4".into(), "line 8".into()),
-        "nothing moves under the eye"
+        "visible lines do not move"
     );
     view.scroll(100);
-    assert!(view.standing().following, "reaching the end is following");
+    assert!(
+        view.status().following,
+        "reaching the end resumes following"
+    );
 }
 
 #[test]
-fn a_finished_text_is_never_followed() {
+fn complete_texts_are_not_followed() {
     let mut view = view(10);
     view.to_end();
     assert_eq!(ends(&view), ("line 5".into(), "line 9".into()));
     view.toggle_follow();
-    assert!(!view.standing().following);
+    assert!(!view.status().following);
     view.to_start();
     assert_eq!(ends(&view).0, "line 0");
 }
 
 #[test]
-fn the_end_stays_in_view_when_nothing_more_comes() {
+fn keeps_the_end_in_view_when_the_text_completes() {
     let mut view = view(10).following();
     let before = shown(&view);
     view.set_live(false);
     assert_eq!(shown(&view), before);
-    assert!(!view.standing().following);
+    assert!(!view.status().following);
 }
 
 #[test]
-fn pages_stop_at_the_ends() {
+fn paging_stops_at_both_ends() {
     let mut view = view(12);
     view.page((1, 1));
     assert_eq!(ends(&view).0, "line 5");
@@ -103,7 +108,7 @@ fn pages_stop_at_the_ends() {
 }
 
 #[test]
-fn the_place_stays_when_old_lines_fall_out_and_what_fell_is_said() {
+fn keeps_the_position_when_lines_are_dropped() {
     let mut view = TextView::new(Arc::new(Plain), 200_000);
     view.resize(80, 5);
     let line = "x".repeat(100);
@@ -124,17 +129,17 @@ fn the_place_stays_when_old_lines_fall_out_and_what_fell_is_said() {
     assert_eq!(
         view.top().line,
         view.store().first(),
-        "what was shown is gone: the oldest line there is comes next"
+        "falls back to the oldest line"
     );
     assert!(
-        shown(&view)[0].ends_with("earlier lines were let go"),
+        shown(&view)[0].ends_with("older lines dropped"),
         "{:?}",
         shown(&view)
     );
 }
 
 #[test]
-fn lines_that_were_written_away_are_scrolled_to_searched_and_saved_like_all_others() {
+fn spilled_lines_are_scrolled_searched_and_exported() {
     let mut view = TextView::new(Arc::new(Plain), 200_000).following();
     view.resize(80, 5);
     for index in 0..20_000 {
@@ -145,12 +150,12 @@ fn lines_that_were_written_away_are_scrolled_to_searched_and_saved_like_all_othe
     }
     finish(&mut view);
     assert!(view.store().bytes() < 300_000, "{}", view.store().bytes());
-    assert_eq!(view.standing().fallen, 0);
+    assert_eq!(view.status().dropped, 0);
     view.to_start();
     assert_eq!(
         shown(&view),
         ["…"; 5],
-        "they keep their places until they are there"
+        "placeholders until the lines are loaded"
     );
     finish(&mut view);
     assert!(
@@ -158,7 +163,7 @@ fn lines_that_were_written_away_are_scrolled_to_searched_and_saved_like_all_othe
         "{:?}",
         shown(&view)
     );
-    // Scrolling on meets no line that is not there yet.
+    // Neighbours are loaded ahead of scrolling.
     for row in 1..3_000 {
         view.scroll(1);
         assert!(
@@ -168,12 +173,12 @@ fn lines_that_were_written_away_are_scrolled_to_searched_and_saved_like_all_othe
         );
         finish(&mut view);
     }
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "line 777 ");
     finish(&mut view);
-    view.answer(true);
+    view.close_prompt(true);
     finish(&mut view);
-    assert_eq!(view.state(), "match 1/1 · paused");
+    assert_eq!(view.status_text(), "match 1/1 · paused");
     assert!(shown(&view).iter().any(|row| row.starts_with("line 777 ")));
     let saved = saved(&view);
     assert_eq!(saved.len(), 20_000);
@@ -181,9 +186,9 @@ fn lines_that_were_written_away_are_scrolled_to_searched_and_saved_like_all_othe
 }
 
 #[test]
-fn a_search_keeps_context_and_goes_around() {
+fn search_keeps_context_and_wraps() {
     let mut view = view(100);
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "9$");
     finish(&mut view);
     assert!(
@@ -193,70 +198,70 @@ fn a_search_keeps_context_and_goes_around() {
     );
     assert!(
         shown(&view).contains(&"line 8".to_owned()),
-        "the lines around it are there"
+        "context is visible"
     );
-    view.answer(true);
-    assert_eq!(view.state(), "match 1/10");
+    view.close_prompt(true);
+    assert_eq!(view.status_text(), "match 1/10");
     view.next_match(true);
-    assert_eq!(view.state(), "match 2/10");
+    assert_eq!(view.status_text(), "match 2/10");
     view.next_match(false);
     view.next_match(false);
-    assert_eq!(view.state(), "match 10/10");
+    assert_eq!(view.status_text(), "match 10/10");
     assert!(view.clear());
-    assert_eq!(view.state(), "");
+    assert_eq!(view.status_text(), "");
     assert!(!view.clear());
 }
 
 #[test]
-fn leaving_a_search_goes_back_to_where_one_was() {
+fn cancelled_search_restores_the_position() {
     let mut view = view(100).following();
     let before = shown(&view)[1..].to_vec();
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "line 3");
     finish(&mut view);
-    assert!(!view.standing().following);
-    view.answer(false);
-    assert!(view.standing().following);
+    assert!(!view.status().following);
+    view.close_prompt(false);
+    assert!(view.status().following);
     assert_eq!(shown(&view)[1..], before);
     assert_eq!(view.pattern(), None);
 }
 
 #[test]
-fn enter_on_an_empty_search_goes_on_with_the_last_one() {
+fn empty_search_repeats_the_last_one() {
     let mut view = view(100);
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "7");
-    view.answer(true);
-    view.ask(PromptKind::Search);
-    view.answer(true);
+    view.close_prompt(true);
+    view.open_prompt(PromptKind::Search);
+    view.close_prompt(true);
     finish(&mut view);
     assert_eq!(view.pattern().map(Pattern::text), Some("7"));
 }
 
 #[test]
-fn a_filter_narrows_and_gives_everything_back() {
+fn clearing_a_filter_shows_all_lines() {
     let mut view = view(100);
-    view.ask(PromptKind::Filter);
+    view.open_prompt(PromptKind::Filter);
     type_into(&mut view, "5 & !line 5");
     finish(&mut view);
     assert_eq!(shown(&view), ["line 15", "line 25", "line 35", "line 45"]);
-    view.answer(true);
+    view.close_prompt(true);
     assert_eq!(
         shown(&view),
         ["line 15", "line 25", "line 35", "line 45", "line 65"]
     );
-    assert_eq!(view.state(), "filtered 8/100");
+    assert_eq!(view.status_text(), "8/100");
     view.push("line 105", None, 0);
     view.work();
-    assert_eq!(saved(&view).len(), 9, "new lines pass the filter too");
-    view.ask(PromptKind::Filter);
-    view.edit(String::clear);
-    view.answer(true);
+    assert_eq!(saved(&view).len(), 9, "new lines are filtered too");
+    view.open_prompt(PromptKind::Filter);
+    view.edit_prompt(String::clear);
+    view.close_prompt(true);
     assert_eq!(saved(&view).len(), 101);
 }
 
 #[test]
-fn hidden_sources_are_left_out() {
+fn omits_lines_of_hidden_tags() {
     let mut view = TextView::default();
     for index in 0..6u16 {
         view.push(&format!("line {index}"), None, index % 2);
@@ -270,7 +275,7 @@ fn hidden_sources_are_left_out() {
 }
 
 #[test]
-fn errors_are_found_one_after_the_other() {
+fn next_error_cycles_through_errors() {
     let mut view = view(50);
     view.push("error: first", None, 0);
     for index in 0..50 {
@@ -283,14 +288,11 @@ fn errors_are_found_one_after_the_other() {
     view.next_error();
     assert!(shown(&view).contains(&"it failed again".to_owned()));
     view.next_error();
-    assert!(
-        shown(&view).contains(&"error: first".to_owned()),
-        "around the end"
-    );
+    assert!(shown(&view).contains(&"error: first".to_owned()), "wraps");
 }
 
 #[test]
-fn wrapped_lines_scroll_row_by_row() {
+fn scrolls_wrapped_lines_by_row() {
     let mut view = TextView::default();
     view.push(&"word ".repeat(30), None, 0);
     view.push("end", None, 0);
@@ -299,15 +301,15 @@ fn wrapped_lines_scroll_row_by_row() {
     view.toggle_wrap();
     assert_eq!(shown(&view).len(), 3);
     view.scroll(1);
-    assert_eq!(view.top(), Place { line: 0, part: 1 });
+    assert_eq!(view.top(), ScrollAnchor { line: 0, row: 1 });
     view.to_end();
     assert_eq!(ends(&view).1, "end");
     view.resize(40, 3);
-    assert_eq!(shown(&view).len(), 3, "a wider screen is filled again");
+    assert_eq!(shown(&view).len(), 3, "fills a wider screen");
 }
 
 #[test]
-fn a_panel_that_was_folded_away_shows_what_it_would_have_shown() {
+fn collapsing_the_panel_keeps_the_position() {
     let mut ended = view(30).following();
     ended.resize(40, 0);
     ended.set_live(false);
@@ -322,7 +324,7 @@ fn a_panel_that_was_folded_away_shows_what_it_would_have_shown() {
 }
 
 #[test]
-fn wrapping_keeps_the_match_in_view() {
+fn wrapping_keeps_the_match_visible() {
     let mut view = TextView::default();
     for index in 0..40 {
         view.push(&format!("{index} {}", "word ".repeat(30)), None, 0);
@@ -332,10 +334,10 @@ fn wrapping_keeps_the_match_in_view() {
         view.push(&format!("{index} {}", "word ".repeat(30)), None, 0);
     }
     view.resize(20, 5);
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "needle");
     finish(&mut view);
-    view.answer(true);
+    view.close_prompt(true);
     finish(&mut view);
     let seen = |view: &TextView| shown(view).contains(&"the needle".to_owned());
     assert!(seen(&view));
@@ -346,7 +348,7 @@ fn wrapping_keeps_the_match_in_view() {
 }
 
 #[test]
-fn times_stand_before_the_lines() {
+fn shows_times_before_lines() {
     let mut view = view(3);
     view.cycle_stamps();
     assert_eq!(shown(&view)[2], "00:00:02 line 2");
@@ -357,17 +359,17 @@ fn times_stand_before_the_lines() {
 }
 
 #[test]
-fn a_mark_is_a_rule_below_what_is_shown() {
+fn draws_a_mark_below_the_last_line() {
     let mut view = view(3);
     view.toggle_mark();
     assert_eq!(shown(&view)[3], "─".repeat(40));
-    assert_eq!(view.state(), "1 mark", "it may be below what is shown");
+    assert_eq!(view.status_text(), "1 mark", "counted even off screen");
     view.toggle_mark();
     assert_eq!(shown(&view).len(), 3);
 }
 
 #[test]
-fn a_mark_is_seen_where_the_screen_is_full() {
+fn scrolls_a_new_mark_into_view() {
     for (go, first) in [
         (TextView::to_start as fn(&mut TextView), "line 1"),
         (TextView::to_end, "line 27"),
@@ -385,7 +387,7 @@ fn a_mark_is_seen_where_the_screen_is_full() {
 }
 
 #[test]
-fn columns_scroll_only_without_wrapping() {
+fn scrolls_columns_only_without_wrapping() {
     let mut view = TextView::default();
     view.push("abcdefghijklmnop", None, 0);
     view.resize(8, 2);
@@ -397,11 +399,11 @@ fn columns_scroll_only_without_wrapping() {
     assert_eq!(shown(&view), ["abcdefgh", "ijklmnop"]);
 }
 
-/// Leaves out every line that is not even, and doubles those that are.
+/// Omits odd lines and doubles even ones.
 #[derive(Debug)]
-struct Odd;
+struct EvenOnly;
 
-impl Lens for Odd {
+impl LineFormatter for EvenOnly {
     fn rows<'a>(&self, line: &Line<'a>, _width: usize) -> Vec<Row<'a>> {
         if line.id.is_multiple_of(2) {
             vec![
@@ -413,46 +415,46 @@ impl Lens for Odd {
         }
     }
 
-    fn plain<'a>(&self, line: &Line<'a>) -> Option<Cow<'a, str>> {
+    fn search_text<'a>(&self, line: &Line<'a>) -> Option<Cow<'a, str>> {
         let text = Cow::Borrowed(line.text);
         line.id.is_multiple_of(2).then_some(text)
     }
 }
 
 #[test]
-fn what_a_lens_leaves_out_is_neither_found_nor_counted() {
+fn ignores_omitted_lines_in_search_and_filter() {
     let mut view = view(10);
-    view.set_lens(Arc::new(Odd));
-    view.ask(PromptKind::Filter);
+    view.set_formatter(Arc::new(EvenOnly));
+    view.open_prompt(PromptKind::Filter);
     type_into(&mut view, "!line 2");
     finish(&mut view);
-    assert_eq!(view.standing().filtered, Some((4, 10)));
-    view.answer(false);
-    view.ask(PromptKind::Search);
+    assert_eq!(view.status().filtered, Some((4, 10)));
+    view.close_prompt(false);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "x*");
     finish(&mut view);
-    assert_eq!(view.standing().matched.map(|(_, count, _)| count), Some(5));
+    assert_eq!(view.status().matched.map(|(_, count, _)| count), Some(5));
 }
 
 #[test]
-fn a_lens_may_leave_lines_out_and_make_several_rows_of_one() {
+fn scrolls_over_omitted_lines_and_multiple_rows() {
     let mut view = view(20);
-    view.set_lens(Arc::new(Odd));
+    view.set_formatter(Arc::new(EvenOnly));
     assert_eq!(
         shown(&view),
         ["line 0", "again", "line 2", "again", "line 4"]
     );
     view.scroll(3);
     assert_eq!(shown(&view)[0], "again");
-    assert_eq!(view.top(), Place { line: 2, part: 1 });
+    assert_eq!(view.top(), ScrollAnchor { line: 2, row: 1 });
     view.scroll(-3);
-    assert_eq!(view.top(), Place { line: 0, part: 0 });
+    assert_eq!(view.top(), ScrollAnchor { line: 0, row: 0 });
     view.to_end();
     assert_eq!(ends(&view).1, "again");
 }
 
 #[test]
-fn an_empty_view_can_be_asked_anything() {
+fn empty_view_handles_all_commands() {
     let mut view = TextView::default().following();
     view.resize(0, 0);
     view.scroll(5);
@@ -462,67 +464,67 @@ fn an_empty_view_can_be_asked_anything() {
     view.next_match(true);
     view.toggle_mark();
     view.toggle_follow();
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "(");
-    view.answer(true);
+    view.close_prompt(true);
     assert!(shown(&view).is_empty());
-    assert_eq!(view.state(), "as typed · no match · paused");
+    assert_eq!(view.status_text(), "matching literally · no match · paused");
 }
 
 #[test]
-fn hostile_lines_are_shown_and_not_obeyed() {
+fn sanitises_control_characters() {
     let mut view = TextView::default();
     view.push("a\u{1b}[2J\u{7}\u{202e}b", None, 0);
     assert_eq!(shown(&view), ["a␛[2J␇\u{fffd}b"]);
 }
 
 #[test]
-fn a_long_search_is_done_in_slices_and_draws_in_between() {
+fn long_searches_run_in_the_background() {
     let mut view = view(0);
     for index in 0..60_000 {
         view.push(&format!("{index} {}", "x".repeat(90)), None, 0);
     }
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "^59999 ");
-    assert!(view.work(), "it is not done at once");
+    assert!(view.work(), "not done in one slice");
     assert_eq!(shown(&view).len(), 4);
-    let errand = view.errand().unwrap();
+    let task = view.background_task().unwrap();
     view.push("59999 again", None, 0);
     view.work();
-    view.take(errand.run());
+    view.apply_result(task.run());
     finish(&mut view);
-    assert_eq!(view.state(), "match 1/2");
+    assert_eq!(view.status_text(), "match 1/2");
     assert!(shown(&view).iter().any(|row| row.starts_with("59999 ")));
 }
 
 #[test]
-fn what_an_errand_found_before_the_lines_were_read_anew_is_left() {
+fn ignores_results_from_before_a_reload() {
     let mut view = view(0);
     for index in 0..60_000 {
         view.push(&format!("{index} {}", "x".repeat(90)), None, 0);
     }
-    view.ask(PromptKind::Search);
+    view.open_prompt(PromptKind::Search);
     type_into(&mut view, "x");
-    let old = view.errand().unwrap().run();
+    let old = view.background_task().unwrap().run();
     view.replace([("y".to_owned(), 0), ("x".to_owned(), 0)]);
-    view.take(old);
+    view.apply_result(old);
     finish(&mut view);
-    assert_eq!(view.standing().matched.map(|(_, count, _)| count), Some(1));
+    assert_eq!(view.status().matched.map(|(_, count, _)| count), Some(1));
 }
 
 #[test]
-fn a_filter_far_from_its_first_line_keeps_the_place_until_it_has_looked_at_all() {
+fn keeps_the_position_while_a_filter_is_incomplete() {
     let mut view = view(0);
     for index in 0..60_000 {
         let word = if index == 55_000 { "wanted" } else { "other" };
         view.push(&format!("{index} {word} {}", "x".repeat(90)), None, 0);
     }
     view.to_start();
-    view.ask(PromptKind::Filter);
+    view.open_prompt(PromptKind::Filter);
     type_into(&mut view, "wanted");
     finish(&mut view);
-    view.answer(true);
-    assert_eq!(view.state(), "filtered 1/60000");
+    view.close_prompt(true);
+    assert_eq!(view.status_text(), "1/60000");
     assert!(
         shown(&view)[0].starts_with("55000 wanted"),
         "{:?}",

@@ -1,7 +1,7 @@
-//! Rows from lines: what is seen folded, what opening shows.
+//! Rows of the timeline: folding, sub-agents, search.
 
 use super::*;
-use crate::widgets::text_view::lay::text_of;
+use crate::widgets::text_view::line_layout::text_of;
 
 fn timeline(lines: &[(i64, &str)]) -> Timeline {
     let mut timeline = Timeline::default();
@@ -9,7 +9,7 @@ fn timeline(lines: &[(i64, &str)]) -> Timeline {
     for (at, line) in lines {
         timeline.add(Timestamp::from_second(*at).unwrap(), line);
     }
-    timeline.settle();
+    timeline.refresh();
     timeline
 }
 
@@ -39,7 +39,7 @@ fn shown(timeline: &Timeline) -> Vec<String> {
 }
 
 #[test]
-fn words_are_read_whole_when_they_are_few_and_fold_when_they_are_many() {
+fn folds_long_texts() {
     let long = "- item\\n".repeat(20);
     let mut timeline = timeline(&[(1, &said("a", "Short.")), (2, &said("b", &long))]);
     assert_eq!(timeline.list.rows().len(), 1 + 6);
@@ -47,12 +47,16 @@ fn words_are_read_whole_when_they_are_few_and_fold_when_they_are_many() {
     timeline.list.select(&(1, 3));
     timeline.toggle();
     assert_eq!(timeline.list.rows().len(), 1 + 20);
-    assert_eq!(timeline.list.selected(), Some(&(1, 0)), "the place is kept");
+    assert_eq!(
+        timeline.list.selected(),
+        Some(&(1, 0)),
+        "the step stays selected"
+    );
     timeline.toggle();
     assert_eq!(timeline.list.rows().len(), 1 + 6);
 }
 
-/// Thirty words of one row each and these lines, on a screen of ten rows of which the lowest is step 30.
+/// Returns a timeline of ten rows with thirty one-row steps followed by `lines`; step 30 is selected on the last row.
 fn below_much(lines: &[String]) -> Timeline {
     let words: Vec<String> = (0..30).map(|n| said(&n.to_string(), "Short.")).collect();
     let all = words.iter().chain(lines).map(String::as_str);
@@ -63,7 +67,7 @@ fn below_much(lines: &[String]) -> Timeline {
 }
 
 #[test]
-fn what_is_opened_at_the_lowest_row_is_seen() {
+fn scrolls_an_opened_step_into_view() {
     let mut timeline = below_much(&[
         call("t", "Bash", r#"{"command":"ls"}"#),
         answer("t", false, "a\\nb\\nc"),
@@ -74,13 +78,13 @@ fn what_is_opened_at_the_lowest_row_is_seen() {
     timeline.toggle();
     assert_eq!(timeline.list.visible(), 24..34);
     assert_eq!(timeline.list.selected(), Some(&(30, 0)));
-    timeline.next_trouble();
+    timeline.next_problem();
     assert_eq!(timeline.list.selected(), Some(&(31, 0)));
-    assert_eq!(timeline.list.visible(), 27..37, "why it failed is seen");
+    assert_eq!(timeline.list.visible(), 27..37, "the error is visible");
 }
 
 #[test]
-fn the_edit_at_the_lowest_row_is_seen_when_all_are_opened() {
+fn scrolls_the_selected_edit_into_view_when_all_open() {
     let edit = r#"{"file_path":"/w/a.rs","old_string":"a","new_string":"b"}"#;
     let mut timeline = below_much(&[call("t", "Edit", edit)]);
     timeline.toggle_edits();
@@ -90,7 +94,7 @@ fn the_edit_at_the_lowest_row_is_seen_when_all_are_opened() {
 }
 
 #[test]
-fn a_failed_call_says_why_at_once_and_others_only_when_they_are_opened() {
+fn shows_errors_of_failed_calls_while_folded() {
     let mut timeline = timeline(&[
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
         (
@@ -112,17 +116,17 @@ fn a_failed_call_says_why_at_once_and_others_only_when_they_are_opened() {
 }
 
 #[test]
-fn a_step_is_copied_whole_and_as_it_came() {
+fn copies_the_full_step() {
     let mut timeline = timeline(&[
         (1, &call("t", "Bash", r#"{"command":"make"}"#)),
         (2, &answer("t", false, "a\\nb")),
     ]);
     timeline.list.select(&(0, 0));
-    assert_eq!(timeline.selected_text().as_deref(), Some("Bash make\na\nb"));
+    assert_eq!(timeline.copied_text().as_deref(), Some("Bash make\na\nb"));
 }
 
 #[test]
-fn an_edit_opens_as_the_difference_it_makes() {
+fn opens_an_edit_as_a_diff() {
     let edit = r#"{"file_path":"/w/a.rs","old_string":"let a = 1;\nlet b = 2;","new_string":"let a = 1;\nlet b = 3;"}"#;
     let mut timeline = timeline(&[(1, &call("t", "Edit", edit))]);
     timeline.toggle_edits();
@@ -131,10 +135,10 @@ fn an_edit_opens_as_the_difference_it_makes() {
         shown.contains(&"-let b = 2;".to_owned()) && shown.contains(&"+let b = 3;".to_owned()),
         "{shown:?}"
     );
-    // What the tool says it did has the file's own numbers.
+    // The patch in the result has the line numbers of the file.
     let patch = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"ok"}]},"tool_use_result":{"filePath":"/w/a.rs","structuredPatch":[{"oldStart":41,"oldLines":1,"newStart":41,"newLines":1,"lines":["-let b = 2;","+let b = 3;"]}]}}"#;
     timeline.add(Timestamp::from_second(2).unwrap(), patch);
-    timeline.settle();
+    timeline.refresh();
     assert_eq!(
         super::tests::shown(&timeline),
         ["@@ -41,1 +41,1 @@", "-let b = 2;", "+let b = 3;"]
@@ -144,7 +148,7 @@ fn an_edit_opens_as_the_difference_it_makes() {
 }
 
 #[test]
-fn a_sub_agents_steps_stand_below_its_call_while_it_works_and_fold_when_it_is_done() {
+fn folds_sub_agent_steps_when_it_finishes() {
     let nested = |id: &str| {
         call(id, "Grep", r#"{"pattern":"fn main"}"#).replacen(
             '{',
@@ -166,14 +170,14 @@ fn a_sub_agents_steps_stand_below_its_call_while_it_works_and_fold_when_it_is_do
         (4, &nested("n2")),
     ]);
     timeline.follow = true;
-    timeline.settle();
+    timeline.refresh();
     assert_eq!(timeline.list.rows(), [(0, 0), (1, 0), (3, 0), (2, 0)]);
     assert_eq!((timeline.depth(1), timeline.depth(2)), (1, 0));
     timeline.add(
         Timestamp::from_second(9).unwrap(),
         &answer("a", false, "Found it."),
     );
-    timeline.settle();
+    timeline.refresh();
     assert_eq!(timeline.list.rows(), [(0, 0), (2, 0)]);
     timeline.list.select(&(0, 0));
     timeline.toggle();
@@ -185,7 +189,7 @@ fn a_sub_agents_steps_stand_below_its_call_while_it_works_and_fold_when_it_is_do
 }
 
 #[test]
-fn steps_that_are_being_read_do_not_fold_under_the_eye() {
+fn keeps_sub_agent_steps_open_while_reading() {
     let nested =
         call("n", "Grep", r#"{"pattern":"x"}"#).replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
     let mut timeline = timeline(&[
@@ -197,12 +201,12 @@ fn steps_that_are_being_read_do_not_fold_under_the_eye() {
         Timestamp::from_second(9).unwrap(),
         &answer("a", false, "Done."),
     );
-    timeline.settle();
+    timeline.refresh();
     assert!(timeline.list.rows().contains(&(1, 0)));
 }
 
 #[test]
-fn the_next_trouble_is_found_and_after_the_last_the_first() {
+fn next_problem_wraps() {
     let mut timeline = timeline(&[
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
         (2, &answer("t1", true, "no")),
@@ -213,15 +217,15 @@ fn the_next_trouble_is_found_and_after_the_last_the_first() {
         ),
     ]);
     timeline.list.select(&(1, 0));
-    timeline.next_trouble();
+    timeline.next_problem();
     assert_eq!(timeline.list.selected(), Some(&(2, 0)));
-    timeline.next_trouble();
+    timeline.next_problem();
     assert_eq!(timeline.list.selected(), Some(&(0, 0)));
 }
 
 #[test]
-fn turns_are_the_main_agents() {
-    let nested = said("s", "inside").replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
+fn counts_turns_of_the_main_agent() {
+    let nested = said("s", "step_body").replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
     let timeline = timeline(&[
         (1, &call("a", "Task", r#"{"description":"look"}"#)),
         (2, &nested),
@@ -231,7 +235,7 @@ fn turns_are_the_main_agents() {
 }
 
 #[test]
-fn a_search_opens_what_hides_a_match_and_folds_it_again_when_it_goes_on() {
+fn search_unfolds_a_match_and_refolds_it() {
     let long = format!("{}the needle\\nlast", "- item\\n".repeat(20));
     let mut timeline = timeline(&[
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
@@ -241,12 +245,16 @@ fn a_search_opens_what_hides_a_match_and_folds_it_again_when_it_goes_on() {
         (5, &said("c", "Nothing.")),
     ]);
     let folded = timeline.list.rows().len();
-    timeline.ask();
+    timeline.open_prompt();
     for typed in ["n", "ne", "needle"] {
-        timeline.edit(typed);
+        timeline.edit_prompt(typed);
     }
-    assert_eq!(timeline.state(), "match 1/3", "small letters find capitals");
-    timeline.answer(true);
+    assert_eq!(
+        timeline.search_status(),
+        "match 1/3",
+        "lower case ignores case"
+    );
+    timeline.close_prompt(true);
     let at = |timeline: &Timeline| timeline.list.selected().copied().unwrap();
     let words = |timeline: &Timeline| {
         let row = timeline.row(at(timeline));
@@ -255,36 +263,43 @@ fn a_search_opens_what_hides_a_match_and_folds_it_again_when_it_goes_on() {
     assert_eq!(words(&timeline).as_deref(), Some("NEEDLE three"));
     timeline.next_match(true);
     assert!(words(&timeline).unwrap().contains("the needle"));
-    assert!(!timeline.is_open(0), "what the search opened it closes");
+    assert!(!timeline.is_open(0), "the search refolds what it unfolded");
     timeline.next_match(true);
     assert_eq!(
-        (at(&timeline), timeline.state().as_str()),
+        (at(&timeline), timeline.search_status().as_str()),
         ((2, 0), "match 3/3")
     );
-    assert_eq!(timeline.list.rows().len(), folded, "its own line says it");
+    assert_eq!(timeline.list.rows().len(), folded, "the headline matches");
     timeline.next_match(true);
-    assert_eq!(timeline.state(), "match 1/3", "around at the end");
+    assert_eq!(timeline.search_status(), "match 1/3", "wraps");
     timeline.next_match(false);
     assert_eq!(at(&timeline), (2, 0));
 
-    // What comes later is found as well.
+    // New steps are searched too.
     timeline.add(
         Timestamp::from_second(6).unwrap(),
         &said("d", "Another needle."),
     );
-    timeline.settle();
-    timeline.look_on();
-    assert_eq!(timeline.state(), "match 3/4");
-    timeline.ask();
-    timeline.edit("NEEDLE");
-    assert_eq!(timeline.state(), "match 1/1", "a capital is meant");
-    timeline.answer(false);
-    assert_eq!((at(&timeline), timeline.state().as_str()), ((2, 0), ""));
+    timeline.refresh();
+    timeline.continue_search();
+    assert_eq!(timeline.search_status(), "match 3/4");
+    timeline.open_prompt();
+    timeline.edit_prompt("NEEDLE");
+    assert_eq!(
+        timeline.search_status(),
+        "match 1/1",
+        "upper case is case-sensitive"
+    );
+    timeline.close_prompt(false);
+    assert_eq!(
+        (at(&timeline), timeline.search_status().as_str()),
+        ((2, 0), "")
+    );
     assert!(!timeline.clear());
 }
 
 #[test]
-fn a_search_finds_the_steps_of_a_sub_agent_that_are_folded_away() {
+fn search_finds_folded_sub_agent_steps() {
     let below = |line: &str| line.replacen('{', r#"{"parent_tool_use_id":"t1","#, 1);
     let mut timeline = timeline(&[
         (1, &call("t1", "Task", r#"{"prompt":"look"}"#)),
@@ -292,17 +307,17 @@ fn a_search_finds_the_steps_of_a_sub_agent_that_are_folded_away() {
         (3, &answer("t1", false, "found")),
     ]);
     assert!(!timeline.is_open(0));
-    timeline.ask();
-    timeline.edit("cellar");
+    timeline.open_prompt();
+    timeline.edit_prompt("cellar");
     assert!(timeline.is_open(0));
     assert_eq!(timeline.list.selected(), Some(&(1, 0)));
-    timeline.edit("cellars");
-    assert_eq!(timeline.state(), "no match");
-    assert!(!timeline.is_open(0), "nothing is to be seen in it");
+    timeline.edit_prompt("cellars");
+    assert_eq!(timeline.search_status(), "no match");
+    assert!(!timeline.is_open(0), "refolded without a match");
 }
 
 #[test]
-fn a_search_of_very_many_steps_comes_back_for_the_rest() {
+fn searches_many_steps_in_slices() {
     let words = "x".repeat(60_000);
     let mut timeline = timeline(&[]);
     for n in 0..60 {
@@ -315,11 +330,11 @@ fn a_search_of_very_many_steps_comes_back_for_the_rest() {
         Timestamp::from_second(99).unwrap(),
         &said("last", "the needle"),
     );
-    timeline.settle();
+    timeline.refresh();
     timeline.list.select_at(0);
-    timeline.ask();
-    timeline.edit("needle");
-    assert_eq!(timeline.state(), "0+ matches");
-    while timeline.look_on() {}
-    assert_eq!(timeline.state(), "match 1/1");
+    timeline.open_prompt();
+    timeline.edit_prompt("needle");
+    assert_eq!(timeline.search_status(), "0+ matches");
+    while timeline.continue_search() {}
+    assert_eq!(timeline.search_status(), "match 1/1");
 }

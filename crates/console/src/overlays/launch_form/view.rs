@@ -1,0 +1,257 @@
+//! Draws the launch form.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Modifier};
+
+use super::{LaunchForm, Slot, TASKS_PUSHED};
+use crate::{
+    draw::{self, RowPen},
+    field::Field,
+    model::Model,
+    overlays::{
+        Overlay,
+        window::{Window, text_area},
+    },
+    panels,
+    theme::{Scope, Theme},
+};
+use flightdeck_core::{
+    resources::{PromptMode, ToolPreset},
+    text,
+};
+
+/// Columns of the labels.
+const NAMES: usize = 13;
+/// Rows of the text area.
+const AREA: u16 = 4;
+
+impl LaunchForm {
+    pub(super) fn draw(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+        let slots = self.slots();
+        let rows: u16 = slots.iter().map(|slot| self.rows_of(slot)).sum();
+        // The branch, a gap above the checks, a gap above the button.
+        let rules = 2 + u16::from(!self.checks.is_empty());
+        let window = Window {
+            width: 92,
+            height: rows + rules + 2,
+            title: &self.title(),
+            danger: false,
+        };
+        let area = window.draw(theme, screen, buffer);
+        let mut y = Self::branch(model, theme, area, buffer);
+        // Scroll so that the line in focus is visible.
+        let focus = slots
+            .iter()
+            .position(|slot| *slot == self.focus)
+            .unwrap_or(0);
+        let above: u16 = slots[..=focus].iter().map(|slot| self.rows_of(slot)).sum();
+        let skipped = (above + rules).saturating_sub(area.height.saturating_sub(1));
+        let mut skip = skipped;
+        let mut checks_begun = false;
+        for slot in &slots {
+            let mut height = self.rows_of(slot);
+            if skip >= height {
+                skip -= height;
+                continue;
+            }
+            height -= skip;
+            skip = 0;
+            if *slot == Slot::Launch {
+                break;
+            }
+            if matches!(slot, Slot::Check(_)) && !checks_begun {
+                checks_begun = true;
+                y += 1;
+            }
+            if y + height > area.bottom().saturating_sub(1) {
+                break;
+            }
+            let row = Rect::new(area.x, y, area.width, height);
+            self.slot(slot, model, theme, row, buffer);
+            y += height;
+        }
+        self.button(model, theme, area, buffer);
+    }
+
+    fn branch(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) -> u16 {
+        let repository = model.world.repository.get();
+        let branch = repository.and_then(|repository| repository.branch.as_deref());
+        let mut pen = RowPen::new(buffer, area);
+        pen.column("branch", NAMES, theme.style(Scope::InputLabel));
+        match branch {
+            Some(branch) => {
+                pen.left(&text::sanitize(branch), theme.style(Scope::Accent))
+                    .left("  (cloned; also the PR base)", theme.style(Scope::Muted));
+            }
+            None => {
+                pen.left("not on a branch", theme.style(Scope::Bad));
+            }
+        }
+        area.y + 1
+    }
+
+    fn slot(&self, slot: &Slot, model: &Model, theme: &Theme, row: Rect, buffer: &mut Buffer) {
+        let style = |scope| theme.style(scope);
+        let focused = self.focus == *slot;
+        if let Slot::Check(id) = slot {
+            let check = self.checks.iter().find(|check| check.id == *id);
+            if let Some(check) = check {
+                panels::preflight::row(model, theme, check, focused, RowPen::new(buffer, row));
+            }
+            let line = Rect { height: 1, ..row };
+            panels::list_view::highlight_row(theme, buffer, line, focused, true);
+            if let Some(differences) = self.differences.as_ref().filter(|_| row.height > 1) {
+                let below = Rect {
+                    y: row.y + 1,
+                    ..line
+                };
+                let words = text::sanitize(differences);
+                RowPen::new(buffer, below)
+                    .space(3)
+                    .left(&words, style(Scope::Muted));
+            }
+            return;
+        }
+        let mut pen = RowPen::new(buffer, row);
+        let label = if focused {
+            Scope::Accent
+        } else {
+            Scope::InputLabel
+        };
+        pen.column(label_of(slot), NAMES, style(label));
+        let tools = match self.tools {
+            ToolPreset::Minimal => "minimal",
+            ToolPreset::Default => "default",
+            ToolPreset::Advanced => "advanced",
+        };
+        let mode = match self.prompt_mode {
+            PromptMode::Append => "append to default prompt",
+            PromptMode::Replace => "replace default prompt",
+        };
+        let agent = self.agents.get(self.agent).map_or("", String::as_str);
+        let overwrite = if self.overwrite {
+            "yes, rewrite existing docs"
+        } else {
+            "no, skip existing docs"
+        };
+        match slot {
+            Slot::Kind => choice(&mut pen, theme, self.kind.as_str(), focused),
+            Slot::Tasks => choice(&mut pen, theme, &self.tasks_words(model), focused),
+            Slot::Agent => choice(&mut pen, theme, agent, focused),
+            Slot::Tools => choice(&mut pen, theme, tools, focused),
+            Slot::PromptMode => choice(&mut pen, theme, mode, focused),
+            Slot::Overwrite => choice(&mut pen, theme, overwrite, focused),
+            Slot::Model => line(&mut pen, theme, &self.model, "the agent's default", focused),
+            Slot::Budget => line(
+                &mut pen,
+                theme,
+                &self.budget,
+                "USD, empty = no limit",
+                focused,
+            ),
+            Slot::Service => line(&mut pen, theme, &self.service, "repository name", focused),
+            Slot::User => line(
+                &mut pen,
+                theme,
+                &self.user,
+                "GitHub account (cluster only)",
+                focused,
+            ),
+            Slot::Override => line(
+                &mut pen,
+                theme,
+                &self.overrides,
+                "checks to skip, comma-separated",
+                focused,
+            ),
+            Slot::Reason => line(
+                &mut pen,
+                theme,
+                &self.reason,
+                "why; recorded on the run",
+                focused,
+            ),
+            Slot::Prompt => self.prompt(theme, row, focused, buffer),
+            Slot::Check(_) | Slot::Launch => {}
+        }
+    }
+
+    fn prompt(&self, theme: &Theme, row: Rect, focused: bool, buffer: &mut Buffer) {
+        const PLACEHOLDER: &str = "additional instructions for the agent";
+        let area = Rect {
+            x: row.x + NAMES as u16,
+            width: row.width.saturating_sub(NAMES as u16),
+            ..row
+        };
+        text_area(&self.prompt, theme, area, focused, PLACEHOLDER, buffer);
+    }
+
+    fn button(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let style = |scope| theme.style(scope);
+        let row = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
+        draw::blank(buffer, row, style(Scope::Text));
+        let focused = self.focus == Slot::Launch;
+        let blocked = self.blocking().is_some();
+        let mut pen = RowPen::new(buffer, row);
+        let scope = match (blocked, focused) {
+            (true, _) => Scope::Bad,
+            (false, true) => Scope::Accent,
+            (false, false) => Scope::Strong,
+        };
+        let button = if focused {
+            style(scope).add_modifier(Modifier::REVERSED | Modifier::BOLD)
+        } else {
+            style(scope)
+        };
+        pen.right(" Launch ", button).right_space(1);
+        if blocked {
+            pen.right("blocked by pre-flight ", style(Scope::Bad));
+        } else if model.world.checks.running {
+            pen.right("checking ", style(Scope::Muted));
+        }
+    }
+
+    /// Rows of a line. The text area is larger in focus, or with text in it.
+    fn rows_of(&self, slot: &Slot) -> u16 {
+        match slot {
+            Slot::Prompt if self.focus == Slot::Prompt => AREA,
+            Slot::Check(TASKS_PUSHED) => 1 + u16::from(self.differences.is_some()),
+            Slot::Prompt => (self.prompt.lines().len() as u16).min(AREA),
+            _ => 1,
+        }
+    }
+}
+
+const fn label_of(slot: &Slot) -> &'static str {
+    match slot {
+        Slot::Kind => "kind",
+        Slot::Tasks => "tasks",
+        Slot::Agent => "agent",
+        Slot::Model => "model",
+        Slot::Budget => "budget",
+        Slot::Service => "service",
+        Slot::User => "GitHub user",
+        Slot::Tools => "tools",
+        Slot::Overwrite => "overwrite",
+        Slot::PromptMode => "mode",
+        Slot::Prompt => "prompt",
+        Slot::Override => "override",
+        Slot::Reason => "reason",
+        Slot::Check(_) | Slot::Launch => "",
+    }
+}
+
+fn choice(pen: &mut RowPen<'_>, theme: &Theme, value: &str, focused: bool) {
+    if focused {
+        let value = text::sanitize(value);
+        let value = text::cut_end(&value, pen.room().saturating_sub(4));
+        pen.left("‹ ", theme.style(Scope::Key))
+            .left(&value, theme.style(Scope::Strong))
+            .left(" ›", theme.style(Scope::Key));
+    } else {
+        pen.left(&text::sanitize(value), theme.style(Scope::Input));
+    }
+}
+
+fn line(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &str, focused: bool) {
+    draw::field(pen, theme, field, placeholder, focused);
+}

@@ -1,0 +1,24 @@
+//! Cleanup of runs.
+
+use super::Performer;
+use crate::{
+    effect::{CleanupEffect, Outcome},
+    msg::Msg,
+};
+
+pub(super) fn perform(performer: &mut Performer, effect: CleanupEffect) {
+    match effect {
+        CleanupEffect::Delete(plan) => {
+            let sender = performer.sender.clone();
+            performer.spawn_verb(async move |context| {
+                let progress = |name: &str| {
+                    // Dropped if the channel is full: the screen only misses a name.
+                    let _ = sender.try_send(Msg::Done(Outcome::CleanupDeleting(name.to_owned())));
+                };
+                Ok(Outcome::CleanupFinished(
+                    plan.apply(&context, progress).await,
+                ))
+            });
+        }
+    }
+}
