@@ -9,6 +9,7 @@ use super::{
     Event, RateLimit, Retry, Step, StepKind, StreamEvent, SubAgentUsage, ToolAnswer, ToolCall,
     ToolResult, event::start_of, parse_line,
 };
+use crate::text;
 
 /// Maximum number of steps; the oldest are dropped. The log has all of them.
 const STEPS_LIMIT: usize = 100_000;
