@@ -1,4 +1,4 @@
-//! A line of text being typed.
+//! A single-line text field.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::UnicodeSegmentation;
@@ -7,12 +7,12 @@ use unicode_segmentation::UnicodeSegmentation;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Field {
     text: String,
-    /// Byte offset, always between two graphemes.
+    /// Byte offset, always at a grapheme boundary.
     cursor: usize,
 }
 
 impl Field {
-    /// A field with text, the cursor behind it.
+    /// Returns a field with the cursor after the text.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
@@ -21,7 +21,7 @@ impl Field {
         }
     }
 
-    /// A field with text, the cursor at a byte of it; behind the text when that is no place between two characters.
+    /// Returns a field with the cursor at a byte offset; after the text if the offset is not a character boundary.
     pub fn at(text: impl Into<String>, cursor: usize) -> Self {
         let text = text.into();
         Self {
@@ -34,12 +34,12 @@ impl Field {
         }
     }
 
-    /// What has been typed.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What stands before the cursor and what behind it.
+    /// Returns the text before and after the cursor.
     pub fn split(&self) -> (&str, &str) {
         self.text.split_at(self.cursor)
     }
@@ -61,7 +61,7 @@ impl Field {
         }
     }
 
-    /// Puts text at the cursor; line breaks become spaces.
+    /// Inserts text at the cursor. Line breaks become spaces.
     pub fn insert(&mut self, text: &str) {
         let line: String = text
             .trim_end_matches('\n')
@@ -72,7 +72,7 @@ impl Field {
         self.cursor += line.len();
     }
 
-    /// Obeys a key; `true` when the text changed.
+    /// Handles a key. Returns `true` if the text changed.
     pub fn key(&mut self, key: KeyEvent) -> bool {
         let before = self.text.len();
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_edited_as_in_a_shell() {
+    fn edits_like_a_shell() {
         for (keys, text) in [
             ("a b c left backspace", "ac"),
             ("a space b c ctrl-w", "a "),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn pasted_lines_become_one_and_marks_stay_with_their_letter() {
+    fn inserts_lines_as_one_and_deletes_graphemes() {
         let mut field = Field::new("e\u{301}");
         field.insert("a\nb\u{1b}c\n");
         assert_eq!(field.text(), "e\u{301}a b c");

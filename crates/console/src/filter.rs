@@ -1,28 +1,29 @@
-//! Filters of lists, as they are typed. What the words mean is `text::FilterExpression`'s.
+//! Filters of lists as typed text, with completion. `text::FilterExpression` defines their meaning.
 
 use std::collections::BTreeMap;
 
 use super::field::Field;
 use flightdeck_core::text::{FilterColumn, FilterExpression, MatchMode};
 
-/// What is typed, and whether it is being typed now.
+/// A filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     pub field: Field,
+    /// The field has the keys.
     pub open: bool,
 }
 
-/// A column that a filter knows, for whoever types it.
+/// A column that a filter can name, for completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterColumn {
-    /// What stands before the colon.
+    /// The word before the colon.
     pub name: &'static str,
-    /// What may stand behind it; empty when that is anything.
+    /// Known values; empty for free text.
     pub values: Vec<String>,
 }
 
 impl FilterColumn {
-    /// Words by how often they occur, each once.
+    /// Returns the distinct words by descending frequency.
     #[must_use]
     pub fn by_frequency(words: &[&str]) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -36,13 +37,13 @@ impl FilterColumn {
 }
 
 impl Filter {
-    /// Whether it keeps everything.
+    /// Whether the filter keeps all rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.field.text().trim().is_empty()
     }
 
-    /// How the word before the cursor may go on: names of columns with their colon, or values of the column it names.
+    /// Returns completions of the word before the cursor: column names with a colon, or values of the named column.
     #[must_use]
     pub fn completions(&self, columns: &[FilterColumn]) -> Vec<String> {
         let (_, word) = self.word();
@@ -65,14 +66,14 @@ impl Filter {
         }
     }
 
-    /// Takes the first of the completions; `false` when there is none.
+    /// Inserts the first completion. Returns `false` if there is none.
     pub fn complete(&mut self, columns: &[FilterColumn]) -> bool {
         let Some(whole) = self.completions(columns).into_iter().next() else {
             return false;
         };
         let (before, word) = self.word();
         let stem = word.find(':').map_or("", |colon| &word[..=colon]);
-        // A value is whole; behind the name of a column its value is still to come.
+        // A value ends the word; after a column name follows its value.
         let gap = if stem.is_empty() { "" } else { " " };
         let after = self.field.split().1;
         let head = format!("{before}{stem}{whole}{gap}");
@@ -81,7 +82,7 @@ impl Filter {
         true
     }
 
-    /// What stands before the word at the cursor, and the word up to the cursor without its `!`.
+    /// Returns the text before the word at the cursor, and the word up to the cursor without a leading `!`.
     fn word(&self) -> (&str, &str) {
         let before = self.field.split().0;
         let start = before.rfind(char::is_whitespace).map_or(0, |at| {
@@ -91,7 +92,7 @@ impl Filter {
         before.split_at(start)
     }
 
-    /// Made ready; `columns` are the names before a colon that mean a column.
+    /// Parses the filter. `columns` are the names that can precede a colon.
     #[must_use]
     pub fn terms(&self, columns: &[&'static str]) -> FilterExpression {
         let part = |name: &&'static str| FilterColumn {
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_goes_on_with_what_the_columns_have() {
+    fn completes_column_names_and_values() {
         let columns = [
             FilterColumn {
                 name: "status",

@@ -1,9 +1,9 @@
-//! The signs that stand for states, and their plain ASCII counterparts.
+//! Glyphs of states, in Unicode and ASCII.
 
 use super::world::Level;
 use flightdeck_core::{runs::Phase, tasks::Status};
 
-/// A set of signs, each one column wide.
+/// A set of glyphs. All but `next` are one column wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glyphs {
     pub pending: &'static str,
@@ -66,13 +66,13 @@ const ASCII: Glyphs = Glyphs {
 };
 
 impl Glyphs {
-    /// `ascii`, or the other one.
+    /// Returns the set `ascii`, or Unicode for any other name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         if name == "ascii" { ASCII } else { UNICODE }
     }
 
-    /// The sign of a task.
+    /// Returns the glyph of a task status.
     #[must_use]
     pub const fn status(&self, status: &Status) -> &'static str {
         match status {
@@ -87,7 +87,7 @@ impl Glyphs {
         }
     }
 
-    /// The sign of a run.
+    /// Returns the glyph of a run phase.
     #[must_use]
     pub const fn phase(&self, phase: &Phase) -> &'static str {
         match phase {
@@ -100,7 +100,7 @@ impl Glyphs {
         }
     }
 
-    /// The sign of a check.
+    /// Returns the glyph of a check level.
     #[must_use]
     pub const fn level(&self, level: Level) -> &'static str {
         match level {
@@ -110,7 +110,7 @@ impl Glyphs {
         }
     }
 
-    /// The spinner at a time, ten frames a second.
+    /// Returns the frame of the spinner at a time, at 10 Hz.
     #[must_use]
     pub fn spinner(&self, now: jiff::Timestamp) -> &'static str {
         let frame = now.as_millisecond() / 100;

@@ -1,20 +1,19 @@
-//! State of a list: what is selected, marked and scrolled to, all keyed by identity and not by row, so that it survives
-//! every update of what is listed.
+//! State of a list: selection, marks and scroll position, keyed by identity, so that they survive updates of the rows.
 
 use std::{collections::BTreeSet, ops::Range};
 
-/// Rows of some kind of key, in the order they are shown.
+/// A list of keys, in display order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<K> {
     rows: Vec<K>,
-    /// Index of the selected row; 0 when there is none.
+    /// Index of the selected row; 0 if there is none.
     cursor: usize,
     /// Index of the first visible row.
     scroll: usize,
-    /// Rows that fit; from the layout.
+    /// Visible rows.
     height: usize,
     marked: BTreeSet<K>,
-    /// Where a range began.
+    /// Start of an open range.
     anchor: Option<K>,
 }
 
@@ -32,8 +31,8 @@ impl<K> Default for List<K> {
 }
 
 impl<K: Clone + Ord> List<K> {
-    /// Puts new rows in place of the old ones. The selected one stays where it is on the screen; if it is gone, the one
-    /// that took its place is selected. Marks of rows that a filter hides stay; see [`Self::forget_marks`].
+    /// Replaces the rows. The selected row keeps its position on screen; if it is gone, the row at its index is selected.
+    /// Marks of missing rows are kept; see [`Self::forget_marks`].
     pub fn set_rows(&mut self, rows: Vec<K>) {
         let selected = self.selected().cloned();
         let on_screen = self.cursor.saturating_sub(self.scroll);
@@ -44,12 +43,12 @@ impl<K: Clone + Ord> List<K> {
         self.reveal();
     }
 
-    /// Drops the marks of rows that no longer exist.
+    /// Removes the marks of objects that no longer exist.
     pub fn forget_marks(&mut self, exists: impl Fn(&K) -> bool) {
         self.marked.retain(|key| exists(key));
     }
 
-    /// How many rows fit on the screen now. A list that is folded away, and has none, keeps its place.
+    /// Sets the number of visible rows. 0, for a collapsed panel, keeps the scroll position.
     pub fn set_height(&mut self, height: usize) {
         if height > 0 {
             self.height = height;
@@ -61,6 +60,7 @@ impl<K: Clone + Ord> List<K> {
         self.rows.len().saturating_sub(1)
     }
 
+    /// Scrolls the selected row into view.
     fn reveal(&mut self) {
         let lowest = (self.cursor + 1).saturating_sub(self.height);
         let end = self.rows.len().saturating_sub(self.height);
@@ -70,32 +70,31 @@ impl<K: Clone + Ord> List<K> {
             .min(end.max(lowest));
     }
 
-    /// The selected row.
+    /// Returns the selected row.
     pub fn selected(&self) -> Option<&K> {
         self.rows.get(self.cursor)
     }
 
-    /// Index of the selected row.
+    /// Returns the index of the selected row.
     pub const fn cursor(&self) -> usize {
         self.cursor
     }
 
-    /// Index of the first visible row.
+    /// Returns the index of the first visible row.
     pub const fn scroll(&self) -> usize {
         self.scroll
     }
 
-    /// Every row.
     pub fn rows(&self) -> &[K] {
         &self.rows
     }
 
-    /// Indices of the visible rows.
+    /// Returns the indices of the visible rows.
     pub fn visible(&self) -> Range<usize> {
         self.scroll..(self.scroll + self.height).min(self.rows.len())
     }
 
-    /// Selects a row, if it is there.
+    /// Selects a row. Returns `false` if it is not in the list.
     pub fn select(&mut self, key: &K) -> bool {
         let found = self.rows.iter().position(|row| row == key);
         if let Some(at) = found {
@@ -104,13 +103,13 @@ impl<K: Clone + Ord> List<K> {
         found.is_some()
     }
 
-    /// Selects the row at an index, or the last one.
+    /// Selects the row at an index, at most the last one.
     pub fn select_at(&mut self, at: usize) {
         self.cursor = at.min(self.last());
         self.reveal();
     }
 
-    /// Scrolls so that of the rows right below the selected one that belong to it as many are seen as fit with it.
+    /// Scrolls as many of the rows that belong to the selected one, directly below it, into view as fit.
     pub fn reveal_below(&mut self, belongs: impl Fn(&K) -> bool) {
         let below = self.rows.iter().skip(self.cursor + 1);
         let end = self.cursor + 1 + below.take_while(|row| belongs(row)).count();
@@ -123,13 +122,13 @@ impl<K: Clone + Ord> List<K> {
         self.select_at(self.cursor.saturating_add_signed(rows));
     }
 
-    /// Moves by a page, or by half of one.
+    /// Moves the selection by a page or half a page.
     pub fn page(&mut self, direction: isize, half: bool) {
         let rows = if half { self.height / 2 } else { self.height };
         self.move_by(direction * rows.max(1) as isize);
     }
 
-    /// Scrolls without losing the selection from sight.
+    /// Scrolls and keeps the selection visible.
     pub fn wheel(&mut self, rows: isize) {
         let end = self.rows.len().saturating_sub(self.height);
         self.scroll = self.scroll.saturating_add_signed(rows).min(end);
@@ -137,7 +136,7 @@ impl<K: Clone + Ord> List<K> {
         self.cursor = self.cursor.clamp(self.scroll, last).min(self.last());
     }
 
-    /// Marks or unmarks the selected row (or, while a range is open, closes it) and steps down.
+    /// Toggles the mark of the selected row and moves down, or marks the open range.
     pub fn toggle_mark(&mut self) {
         if self.anchor.is_some() {
             self.marked.extend(self.range_keys());
@@ -152,7 +151,7 @@ impl<K: Clone + Ord> List<K> {
         }
     }
 
-    /// Begins a range at the selected row, or marks the one that is open.
+    /// Opens a range at the selected row, or marks the open range.
     pub fn toggle_range(&mut self) {
         if self.anchor.is_some() {
             self.toggle_mark();
@@ -170,14 +169,14 @@ impl<K: Clone + Ord> List<K> {
         self.rows[low..=high.min(self.last())].to_vec()
     }
 
-    /// Index range of the range that is open.
+    /// Returns the indices of the open range.
     pub fn open_range(&self) -> Option<Range<usize>> {
         let anchor = self.anchor.as_ref()?;
         let start = self.rows.iter().position(|row| row == anchor)?;
         Some(start.min(self.cursor)..start.max(self.cursor) + 1)
     }
 
-    /// Takes every mark away; `false` when there was none.
+    /// Removes all marks. Returns `false` if there were none.
     pub fn clear_marks(&mut self) -> bool {
         let had = !self.marked.is_empty() || self.anchor.is_some();
         self.marked.clear();
@@ -185,7 +184,7 @@ impl<K: Clone + Ord> List<K> {
         had
     }
 
-    /// Marks every row, or none when all are marked.
+    /// Marks all rows, or none if all are marked.
     pub fn toggle_all(&mut self) {
         if self.rows.iter().all(|row| self.marked.contains(row)) {
             self.marked.clear();
@@ -194,12 +193,12 @@ impl<K: Clone + Ord> List<K> {
         }
     }
 
-    /// What is marked, hidden rows included.
+    /// Returns the marked keys, including hidden rows.
     pub const fn marked(&self) -> &BTreeSet<K> {
         &self.marked
     }
 
-    /// Marks these rows.
+    /// Marks rows.
     pub fn mark(&mut self, keys: impl IntoIterator<Item = K>) {
         self.marked.extend(keys);
     }
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_selection_stays_on_its_row_and_on_its_line_when_rows_come_and_go() {
+    fn selection_keeps_its_key_and_screen_line() {
         let mut list = list(0..100, 10);
         list.move_by(50);
         let line = list.cursor() - list.scroll();
@@ -225,11 +224,11 @@ mod tests {
         assert_eq!(list.selected(), Some(&50));
         assert_eq!(list.cursor() - list.scroll(), line);
         list.set_rows((20..50).chain(51..80).collect());
-        assert_eq!(list.selected(), Some(&51), "the next one takes its place");
+        assert_eq!(list.selected(), Some(&51), "the next row is selected");
     }
 
     #[test]
-    fn a_row_that_is_gone_gives_its_place_to_the_next() {
+    fn selects_the_next_row_when_one_is_removed() {
         let mut list = list([1, 2, 3], 5);
         list.move_by(1);
         list.set_rows(vec![1, 3]);
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_selected_is_always_visible() {
+    fn selection_is_always_visible() {
         let mut list = list(0..30, 7);
         for step in [29, -29, 15, -4, 3, 100, -1000] {
             list.move_by(step);
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_folded_away_stands_where_it_stood() {
+    fn collapsing_keeps_the_scroll_position() {
         let mut list = list(0..30, 10);
         list.select_at(20);
         list.move_by(-4);
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_the_selected_row_is_seen_with_it_as_far_as_it_fits() {
+    fn reveals_rows_below_the_selected_one() {
         for (selected, last, scroll) in [(9, 12, 3), (9, 9, 0), (9, 25, 9), (2, 5, 0), (5, 11, 2)] {
             let mut list = list(0..30, 10);
             list.select_at(selected);
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_survive_a_filter_and_ranges_mark_both_ends() {
+    fn marks_survive_a_filter() {
         let mut list = list(0..10, 5);
         list.select_at(2);
         list.toggle_range();

@@ -1,8 +1,7 @@
-//! Themes: how each [`Scope`] looks, read from `themes/*.toml`.
+//! Themes: the style of each [`Scope`], read from `themes/*.toml`.
 //!
-//! A theme is data: a palette of named colours and a table of scopes, perhaps on top of another theme. Whatever is
-//! wrong in one is a warning and the rest is used; the tests refuse it in the themes that are shipped. This module
-//! knows nothing of what is drawn.
+//! A theme has a palette of named colours and a table of scopes, and may inherit from another theme. Errors in a theme are
+//! warnings, and the rest of it is used.
 
 pub mod colour;
 mod scope;
@@ -16,7 +15,7 @@ use serde::Deserialize;
 pub use colour::Depth;
 pub use scope::Scope;
 
-/// The themes that are shipped: name and text.
+/// The shipped themes: name and source.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("dark", include_str!("../../../themes/dark.toml")),
     ("light", include_str!("../../../themes/light.toml")),
@@ -38,54 +37,54 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is used when nothing else can be.
+/// The theme used if another cannot be loaded.
 const FALLBACK: &str = "dark";
 
-/// How many themes may stand on one another.
+/// Maximum depth of inheritance.
 const INHERIT_LIMIT: usize = 8;
 
-/// Every scope with its style.
+/// The styles of all scopes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Theme {
     name: String,
-    /// By `Scope as usize`.
+    /// Indexed by `Scope`.
     styles: Vec<Style>,
 }
 
-/// A theme's file.
+/// A theme file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct File {
+struct ThemeFile {
     inherits: Option<String>,
     palette: BTreeMap<String, String>,
-    scopes: BTreeMap<String, Entry>,
+    scopes: BTreeMap<String, StyleEntry>,
 }
 
-/// Look of one scope: the name of a colour, or the whole of it.
+/// Style of a scope: a foreground colour, or a table.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-enum Entry {
+enum StyleEntry {
     Foreground(String),
-    Full(Look),
+    Full(StyleTable),
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Look {
+struct StyleTable {
     fg: Option<String>,
     bg: Option<String>,
     modifiers: Vec<String>,
 }
 
 impl Theme {
-    /// The shipped theme of that name, or the dark one; for a terminal of any colour.
+    /// Returns a shipped theme in true colour; the fallback for an unknown name.
     #[must_use]
     pub fn shipped(name: &str) -> Self {
         Self::load(name, Depth::True, |_| None).0
     }
 
-    /// The theme of that name for a terminal of that `depth`, and what was wrong with it. `own` gives the text of a
-    /// person's own theme of a name; it comes before the shipped one of the same name.
+    /// Returns a theme for a terminal of `depth` colours, and warnings. `own` returns the source of a user theme, which
+    /// takes precedence over a shipped theme of the same name.
     #[must_use]
     pub fn load(
         name: &str,
@@ -102,7 +101,9 @@ impl Theme {
         let mut next = Some(name.to_owned());
         while let Some(name) = next.take() {
             if layers.len() == INHERIT_LIMIT {
-                warnings.push(format!("theme {name}: themes inherit from one another in a circle; the rest is left out"));
+                warnings.push(format!(
+                    "theme {name}: themes inherit from each other in a cycle"
+                ));
                 break;
             }
             let shipped = || {
@@ -114,7 +115,7 @@ impl Theme {
             let Some(text) = own(&name).or_else(shipped) else {
                 let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
                 warnings.push(format!(
-                    "there is no theme {name}; shipped ones: {}",
+                    "no theme {name}; shipped themes: {}",
                     names.join(", ")
                 ));
                 if name != FALLBACK {
@@ -122,7 +123,7 @@ impl Theme {
                 }
                 continue;
             };
-            match toml::from_str::<File>(&text) {
+            match toml::from_str::<ThemeFile>(&text) {
                 Ok(file) => {
                     next.clone_from(&file.inherits);
                     layers.push((name, file));
@@ -138,15 +139,15 @@ impl Theme {
         (Self::resolve(name, depth, &layers, &mut warnings), warnings)
     }
 
-    /// `layers` come topmost first.
+    /// Builds a theme from its layers, derived theme first.
     fn resolve(
         name: &str,
         depth: Depth,
-        layers: &[(String, File)],
+        layers: &[(String, ThemeFile)],
         warnings: &mut Vec<String>,
     ) -> Self {
         let mut palette: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut entries: BTreeMap<&str, (&str, &Entry)> = BTreeMap::new();
+        let mut entries: BTreeMap<&str, (&str, &StyleEntry)> = BTreeMap::new();
         for (layer, file) in layers.iter().rev() {
             palette.extend(
                 file.palette
@@ -155,7 +156,7 @@ impl Theme {
             );
             for (key, entry) in &file.scopes {
                 if Scope::parse(key).is_none() {
-                    warnings.push(format!("theme {layer}: there is no scope {key}"));
+                    warnings.push(format!("theme {layer}: unknown scope {key}"));
                 }
                 entries.insert(key, (layer, entry));
             }
@@ -163,19 +164,19 @@ impl Theme {
         let mut colour = |layer: &str, key: &str, text: &str| {
             let found = colour::parse(palette.get(text).copied().unwrap_or(text));
             if found.is_none() {
-                warnings.push(format!("theme {layer}: {key} names the colour {text}, which is neither in the palette nor one"));
+                warnings.push(format!("theme {layer}: unknown colour {text} of {key}"));
             }
             found.and_then(|colour| depth.reduce(colour))
         };
-        let mut looks: BTreeMap<&str, Style> = BTreeMap::new();
+        let mut styles_by_name: BTreeMap<&str, Style> = BTreeMap::new();
         let mut unknown = Vec::new();
         for (key, (layer, entry)) in &entries {
             let full = match entry {
-                Entry::Foreground(text) => Look {
+                StyleEntry::Foreground(text) => StyleTable {
                     fg: Some(text.clone()),
-                    ..Look::default()
+                    ..StyleTable::default()
                 },
-                Entry::Full(look) => look.clone(),
+                StyleEntry::Full(look) => look.clone(),
             };
             let mut style = Style::new();
             style.fg = full.fg.as_deref().and_then(|text| colour(layer, key, text));
@@ -183,17 +184,17 @@ impl Theme {
             for word in &full.modifiers {
                 match modifier(word) {
                     Some(found) => style = style.add_modifier(found),
-                    None => unknown.push(format!(
-                        "theme {layer}: {key} has the modifier {word}, which is none"
-                    )),
+                    None => {
+                        unknown.push(format!("theme {layer}: unknown modifier {word} of {key}"))
+                    }
                 }
             }
-            looks.insert(key, style);
+            styles_by_name.insert(key, style);
         }
         warnings.append(&mut unknown);
         let styles = Scope::ALL
             .iter()
-            .map(|scope| inherited(scope.name(), &looks))
+            .map(|scope| inherited(scope.name(), &styles_by_name))
             .collect();
         Self {
             name: name.to_owned(),
@@ -201,20 +202,19 @@ impl Theme {
         }
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How `scope` looks.
+    /// Returns the style of a scope.
     #[must_use]
     pub fn style(&self, scope: Scope) -> Style {
         self.styles[scope as usize]
     }
 
-    /// A theme in which no two scopes look alike, so that a test reads from a drawn screen which scope each cell has
-    /// ([`Self::scope_at`]), whatever colours the shipped themes choose.
+    /// Returns a theme in which each scope has a distinct colour, so that tests can read the scope of a drawn cell with
+    /// [`Self::scope_at`].
     #[must_use]
     pub fn of_scopes() -> Self {
         let styles = (0..Scope::ALL.len())
@@ -226,7 +226,7 @@ impl Theme {
         }
     }
 
-    /// The scope that gave a cell drawn with [`Self::of_scopes`] its colour.
+    /// Returns the scope of a cell drawn with [`Self::of_scopes`].
     #[must_use]
     pub fn scope_at(fg: Color) -> Option<Scope> {
         match fg {
@@ -236,16 +236,16 @@ impl Theme {
     }
 }
 
-/// The look of the nearest scope that has one: `a.b.c`, `a.b`, `a`, then `text`.
-fn inherited(name: &str, looks: &BTreeMap<&str, Style>) -> Style {
+/// Returns the style of the nearest scope that has one: `a.b.c`, `a.b`, `a`, then `text`.
+fn inherited(name: &str, styles_by_name: &BTreeMap<&str, Style>) -> Style {
     let mut at = name;
     loop {
-        if let Some(style) = looks.get(at) {
+        if let Some(style) = styles_by_name.get(at) {
             return *style;
         }
         match at.rsplit_once('.') {
             Some((parent, _)) => at = parent,
-            None => return looks.get("text").copied().unwrap_or_default(),
+            None => return styles_by_name.get("text").copied().unwrap_or_default(),
         }
     }
 }
@@ -266,7 +266,7 @@ fn modifier(word: &str) -> Option<Modifier> {
 mod tests {
     use super::*;
 
-    /// WCAG's contrast ratio, from 1 to 21.
+    /// Returns the WCAG contrast ratio, from 1 to 21.
     fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
         let channel = |c: u8| {
             let c = f64::from(c) / 255.0;
@@ -276,15 +276,15 @@ mod tests {
                 ((c + 0.055) / 1.055).powf(2.4)
             }
         };
-        let light = |(r, g, b): (u8, u8, u8)| {
+        let luminance = |(r, g, b): (u8, u8, u8)| {
             0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b) + 0.05
         };
-        let (a, b) = (light(a), light(b));
+        let (a, b) = (luminance(a), luminance(b));
         if a > b { a / b } else { b / a }
     }
 
     #[test]
-    fn every_shipped_theme_is_read_without_a_warning_and_leaves_no_scope_to_chance() {
+    fn shipped_themes_are_valid_and_complete() {
         for (name, _) in SHIPPED {
             for depth in [Depth::True, Depth::Indexed, Depth::Sixteen, Depth::Mono] {
                 let (_, warnings) = Theme::load(name, depth, |_| None);
@@ -294,7 +294,7 @@ mod tests {
                 .iter()
                 .filter(|scope| !scope.name().contains('.'));
             let text = |theme: &str| SHIPPED.iter().find(|(name, _)| *name == theme).unwrap().1;
-            let mut file: File = toml::from_str(text(name)).unwrap();
+            let mut file: ThemeFile = toml::from_str(text(name)).unwrap();
             let mut known: Vec<String> = file.scopes.keys().cloned().collect();
             while let Some(parent) = file.inherits.take() {
                 file = toml::from_str(text(&parent)).unwrap();
@@ -302,14 +302,14 @@ mod tests {
             }
             for root in roots {
                 let given = known.iter().any(|key| key == root.name());
-                assert!(given, "{name} says nothing of {}", root.name());
+                assert!(given, "{name} lacks {}", root.name());
             }
         }
     }
 
     #[test]
-    fn words_can_be_read_on_their_background() {
-        let mut poor = Vec::new();
+    fn text_has_enough_contrast() {
+        let mut low = Vec::new();
         for (name, _) in SHIPPED
             .iter()
             .filter(|(name, _)| !["terminal-16", "monochrome"].contains(name))
@@ -334,16 +334,16 @@ mod tests {
                     };
                     let found = contrast(ink, ground);
                     if found < enough {
-                        poor.push(format!("{name} {depth:?}: {} {found:.1}", scope.name()));
+                        low.push(format!("{name} {depth:?}: {} {found:.1}", scope.name()));
                     }
                 }
             }
         }
-        assert!(poor.is_empty(), "too little contrast:\n{}", poor.join("\n"));
+        assert!(low.is_empty(), "too little contrast:\n{}", low.join("\n"));
     }
 
     #[test]
-    fn states_look_different_in_every_theme() {
+    fn run_states_have_distinct_styles() {
         for (name, _) in SHIPPED {
             let theme = Theme::shipped(name);
             let states = [
@@ -355,13 +355,13 @@ mod tests {
             .map(|scope| theme.style(scope));
             for (index, state) in states.iter().enumerate() {
                 let twin = states[index + 1..].contains(state);
-                assert!(!twin, "{name}: two states of a run look alike");
+                assert!(!twin, "{name}: two run states look alike");
             }
         }
     }
 
     #[test]
-    fn a_scope_falls_back_to_what_it_is_a_part_of() {
+    fn scopes_inherit_from_their_parent() {
         let own = |name: &str| {
             (name == "mine").then(|| "[palette]\nink = \"#010203\"\n[scopes]\ntext = \"#ffffff\"\nrun = \"ink\"\n\"run.failed\" = { fg = \"red\", modifiers = [\"bold\"] }".to_owned())
         };
@@ -379,11 +379,11 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_theme_is_used_as_far_as_it_goes() {
+    fn invalid_themes_are_used_with_warnings() {
         for (text, word) in [
             (
                 "inherits = \"dark\"\n[scopes]\nrnu = \"red\"",
-                "no scope rnu",
+                "unknown scope rnu",
             ),
             (
                 "inherits = \"dark\"\n[scopes]\nrun = \"blurple\"",
@@ -393,7 +393,7 @@ mod tests {
                 "inherits = \"dark\"\n[scopes]\nrun = { modifiers = [\"loud\"] }",
                 "loud",
             ),
-            ("inherits = \"mine\"", "circle"),
+            ("inherits = \"mine\"", "cycle"),
             ("inherits = \"nowhere\"", "no theme nowhere"),
             ("colours = 5", "mine"),
             ("not toml", "mine"),
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_everything_is_drawn_by_weight_alone() {
+    fn mono_has_no_colours() {
         let theme = Theme::load("dark", Depth::Mono, |_| None).0;
         for scope in Scope::ALL {
             let style = theme.style(*scope);
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_cell_tells_its_scope() {
+    fn scope_at_inverts_of_scopes() {
         let theme = Theme::of_scopes();
         for scope in Scope::ALL {
             let fg = theme.style(*scope).fg.unwrap();

@@ -1,5 +1,4 @@
-//! What panels are made of: each widget is a pure model, moved by the panel's update, and a pure drawing of it. Widgets
-//! know nothing of runs, tasks or clusters.
+//! Widgets of the panels: pure state and drawing, without knowledge of runs, tasks or clusters.
 
 pub mod diff;
 pub mod markdown;

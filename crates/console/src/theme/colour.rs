@@ -1,24 +1,24 @@
-//! Colours as themes write them, and as much of them as a terminal can show.
+//! Parsing of colours, and their reduction to the colours of a terminal.
 
 use ratatui::style::Color;
 
-/// How many colours a terminal shows.
+/// Colour depth of a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// None: bold, underline and reverse alone.
+    /// No colours; only modifiers such as bold.
     Mono,
-    /// The terminal's own sixteen.
+    /// The 16 ANSI colours.
     Sixteen,
-    /// The fixed palette of 256.
+    /// The 256-colour palette.
     Indexed,
-    /// Any.
+    /// 24-bit colours.
     #[default]
     True,
 }
 
 impl Depth {
-    /// What the environment says; `get` looks up a variable. `NO_COLOR` (not empty) wins over everything but
-    /// `CLICOLOR_FORCE`.
+    /// Detects the depth from environment variables, which `get` looks up. A non-empty `NO_COLOR` takes precedence over
+    /// everything but `CLICOLOR_FORCE`.
     #[must_use]
     pub fn detect(get: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| get(name).filter(|value| !value.is_empty());
@@ -40,7 +40,7 @@ impl Depth {
         }
     }
 
-    /// The nearest colour that can be shown; `None` when none can.
+    /// Returns the nearest available colour; `None` without colours.
     #[must_use]
     pub fn reduce(self, colour: Color) -> Option<Color> {
         match (self, colour) {
@@ -52,7 +52,7 @@ impl Depth {
     }
 }
 
-/// `#rrggbb`, one of the sixteen names of a terminal's colours (`red`, `bright-red` ...), or `default`.
+/// Parses `#rrggbb`, an ANSI colour name (`red`, `bright-red` ...), or `default`.
 #[must_use]
 pub fn parse(text: &str) -> Option<Color> {
     if let Some(hex) = text.strip_prefix('#') {
@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Option<Color> {
         .map(|(_, colour, _)| *colour)
 }
 
-/// Names, colours, and how terminals usually show them.
+/// ANSI colours: name, colour, and usual RGB value.
 const ANSI: [(&str, Color, (u8, u8, u8)); 16] = [
     ("black", Color::Black, (0, 0, 0)),
     ("red", Color::Red, (205, 49, 49)),
@@ -90,7 +90,7 @@ const ANSI: [(&str, Color, (u8, u8, u8)); 16] = [
     ("bright-white", Color::White, (255, 255, 255)),
 ];
 
-/// Red, green and blue of a colour, where it has fixed ones or usual ones.
+/// Returns the fixed or usual RGB value of a colour.
 #[must_use]
 pub fn rgb(colour: Color) -> Option<(u8, u8, u8)> {
     match colour {
@@ -105,11 +105,11 @@ pub fn rgb(colour: Color) -> Option<(u8, u8, u8)> {
 
 fn distance(a: (u8, u8, u8), b: (u8, u8, u8)) -> u32 {
     let square = |x: u8, y: u8| u32::from(x.abs_diff(y)).pow(2);
-    // The eye tells greens apart best and blues worst.
+    // Weights for the sensitivity of the eye.
     2 * square(a.0, b.0) + 4 * square(a.1, b.1) + 3 * square(a.2, b.2)
 }
 
-/// Colour of a place in the palette of 256: sixteen of the terminal, a 6x6x6 cube, 24 greys.
+/// Returns the RGB value in the 256-colour palette: 16 ANSI colours, a 6x6x6 cube, 24 greys.
 fn indexed(index: u8) -> (u8, u8, u8) {
     match index {
         0..=15 => ANSI[usize::from(index)].2,
@@ -125,7 +125,7 @@ fn indexed(index: u8) -> (u8, u8, u8) {
     }
 }
 
-/// The first sixteen are left out: a terminal's own theme changes them.
+/// Excludes the first 16, which depend on the theme of the terminal.
 fn nearest_indexed(r: u8, g: u8, b: u8) -> u8 {
     (16..=255u8)
         .min_by_key(|&index| distance(indexed(index), (r, g, b)))
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_decides_how_many_colours_there_are() {
+    fn detects_the_depth_from_the_environment() {
         for (environment, depth) in [
             (
                 &[("COLORTERM", "truecolor"), ("TERM", "xterm-256color")][..],
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_read_and_brought_down() {
+    fn parses_and_reduces_colours() {
         assert_eq!(parse("#ff8000"), Some(Color::Rgb(255, 128, 0)));
         assert_eq!(parse("bright-blue"), Some(Color::LightBlue));
         assert_eq!(parse("default"), Some(Color::Reset));

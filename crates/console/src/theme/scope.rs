@@ -1,17 +1,17 @@
-//! The scopes: what a thing on the screen *is*. Themes say how each looks; the code never names a colour.
+//! Scopes: the meaning of text on screen. Themes define their styles; other code never names a colour.
 
 macro_rules! scopes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// What a thing on the screen is. The dotted name is the key in a theme; a scope that a theme leaves out looks
-        /// like the one before its last dot, and in the end like `text`.
+        /// The meaning of text on screen. The dotted name is the key in a theme. A scope missing in a theme inherits from
+        /// its parent (`run` for `run.failed`), and finally from `text`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Scope { $($(#[$doc])* $variant,)* }
 
         impl Scope {
-            /// Every scope, in the order of this table.
+            /// All scopes, in the order of this table.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The dotted name, as themes spell it.
+            /// Returns the dotted name.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
@@ -21,62 +21,62 @@ macro_rules! scopes {
 }
 
 scopes! {
-    /// Ordinary text and the background of the screen.
+    /// Normal text, and the background of the screen.
     Text = "text",
     /// Secondary text: counts, ages, explanations.
     Muted = "text.muted",
-    /// What is there only to be found when looked for: separators, line numbers.
+    /// Unobtrusive text: separators, line numbers.
     Faint = "text.faint",
-    /// What the eye should find first in a sentence.
+    /// Emphasised text.
     Strong = "text.strong",
-    /// The one colour that says "here" and "press this next".
+    /// The accent colour.
     Accent = "accent",
-    /// Borders of panels.
+    /// Border of a panel.
     Border = "border",
     /// Border of the focused panel.
     BorderFocused = "border.focused",
-    /// Border of a dialog that destroys something.
+    /// Border of a destructive dialog.
     BorderDanger = "border.danger",
-    /// Titles of panels.
+    /// Title of a panel.
     Title = "title",
     /// Title of the focused panel.
     TitleFocused = "title.focused",
-    /// The row under the cursor in the focused panel.
+    /// The selected row of the focused panel.
     Selection = "selection",
-    /// The row under the cursor in a panel without the focus.
+    /// The selected row of another panel.
     SelectionInactive = "selection.inactive",
-    /// The sign of a marked row.
+    /// Glyph of a marked row.
     Mark = "mark",
-    /// Text that a search or a filter found.
+    /// A search match.
     Match = "match",
-    /// The match the search stands on.
+    /// The current search match.
     MatchCurrent = "match.current",
-    /// A key in the footer, the help, an empty state.
+    /// A key in a hint.
     Key = "key",
-    /// What a key does.
+    /// Label of a key.
     KeyLabel = "key.label",
     /// The header line.
     Header = "header",
-    /// The header line when a real cluster is the target.
+    /// The header line while connected to a real cluster.
     HeaderCluster = "header.cluster",
-    /// A tab of a tab bar.
+    /// A tab in a tab bar.
     Tab = "tab",
     /// The open tab.
     TabActive = "tab.active",
-    /// What is typed into a field.
+    /// Text in a field.
     Input = "input",
-    /// Name of a field.
+    /// Label of a field.
     InputLabel = "input.label",
-    /// What stands in an empty field.
+    /// Placeholder of an empty field.
     InputPlaceholder = "input.placeholder",
-    /// A run, whatever its phase.
+    /// A run of unknown phase.
     Run = "run",
     RunPending = "run.pending",
     RunRunning = "run.running",
     RunSucceeded = "run.succeeded",
     RunFailed = "run.failed",
     RunCancelled = "run.cancelled",
-    /// A task, whatever its status.
+    /// A task of unknown status.
     Task = "task",
     TaskPending = "task.pending",
     TaskInProgress = "task.in-progress",
@@ -95,38 +95,38 @@ scopes! {
     CheckPass = "check.pass",
     CheckWarn = "check.warn",
     CheckFail = "check.fail",
-    /// Good, doubtful and bad news in a sentence, a toast, a condition.
+    /// Success, warning and error in text.
     Good = "news.good",
     Warn = "news.warn",
     Bad = "news.bad",
     /// A line of a log.
     Log = "log",
     LogTimestamp = "log.timestamp",
-    /// What Flightdeck itself says between the lines of a log.
+    /// A notice of Flightdeck between log lines.
     LogNotice = "log.notice",
     LogError = "log.error",
-    /// The rule that a person put between two lines.
+    /// A mark between two lines.
     LogMark = "log.mark",
-    /// Tags of where a line comes from; each source keeps its own.
+    /// Label of a log source.
     LogSource1 = "log.source.1",
     LogSource2 = "log.source.2",
     LogSource3 = "log.source.3",
     LogSource4 = "log.source.4",
     LogSource5 = "log.source.5",
     LogSource6 = "log.source.6",
-    /// What an agent does, as its stream tells it.
+    /// Text of an agent.
     Agent = "agent",
     AgentThinking = "agent.thinking",
     AgentTool = "agent.tool",
     AgentResult = "agent.result",
     AgentError = "agent.error",
-    /// A difference between two texts.
+    /// A diff.
     Diff = "diff",
     DiffAdded = "diff.added",
     DiffRemoved = "diff.removed",
     DiffHunk = "diff.hunk",
     DiffFile = "diff.file",
-    /// A document.
+    /// A Markdown document.
     Markdown = "markdown",
     MarkdownHeading = "markdown.heading",
     MarkdownStrong = "markdown.strong",
@@ -135,7 +135,7 @@ scopes! {
     MarkdownLink = "markdown.link",
     MarkdownQuote = "markdown.quote",
     MarkdownBullet = "markdown.bullet",
-    /// Structured text.
+    /// Source code.
     Syntax = "syntax",
     SyntaxKey = "syntax.key",
     SyntaxString = "syntax.string",
@@ -146,13 +146,13 @@ scopes! {
 }
 
 impl Scope {
-    /// The scope of that name.
+    /// Returns the scope with a name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|scope| scope.name() == name)
     }
 
-    /// The tag colour of a log source: the sixth is followed by the first.
+    /// Returns the scope of a log source. The six scopes repeat.
     #[must_use]
     pub const fn log_source(index: usize) -> Self {
         match index % 6 {

@@ -1,11 +1,12 @@
-//! Differences between texts: made, read and coloured.
+//! Unified diffs: creating, parsing and highlighting.
 
 use std::borrow::Cow;
 
 use super::text_view::{Line, LineFormatter, Row};
 use crate::theme::Scope;
+use flightdeck_core::text;
 
-/// Tags of the lines of a difference.
+/// Tags of the lines of a diff.
 mod tag {
     pub const CONTEXT: u16 = 0;
     pub const ADDED: u16 = 1;
@@ -15,14 +16,14 @@ mod tag {
     pub const HEADER: u16 = 5;
 }
 
-/// Bytes of each text that are compared; more than a person reads.
-const COMPARED: usize = 4 * 1024 * 1024;
+/// Maximum bytes of each text that are compared.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The unified difference from `old` to `new`; empty when they are the same.
+/// Returns the unified diff from `old` to `new`; empty if they are equal.
 #[must_use]
 pub fn unified(old: &str, new: &str) -> String {
     fn cut(text: &str) -> &[u8] {
-        &text.as_bytes()[..text.len().min(COMPARED)]
+        &text.as_bytes()[..text.len().min(MAX_BYTES)]
     }
     if old == new {
         return String::new();
@@ -31,18 +32,18 @@ pub fn unified(old: &str, new: &str) -> String {
     let buffer = patch.and_then(|mut patch| patch.to_buf());
     let text = buffer.map(|buffer| String::from_utf8_lossy(&buffer).into_owned());
     let text = text.unwrap_or_default();
-    // The header names files; there are none here.
+    // Skip the header: there are no files.
     text.find("@@ ")
         .map_or_else(String::new, |at| text[at..].to_owned())
 }
 
-/// The lines of a unified difference with what each is, for a view with the formatter [`Diff`].
+/// Returns the lines of a unified diff with their tags, for the formatter [`Diff`].
 #[must_use]
-pub fn lines(text: &str) -> Vec<(String, u16)> {
-    // Lines left of the hunk, old and new: within a hunk a line that begins with `---` is text like any other.
+pub fn lines(diff: &str) -> Vec<(String, u16)> {
+    // Remaining old and new lines of the hunk. Within a hunk, `---` is not a header.
     let (mut old, mut new) = (0usize, 0usize);
     let mut out = Vec::new();
-    for line in text.lines() {
+    for line in diff.lines() {
         let tag = if old + new > 0 && !line.starts_with("@@") {
             match line.bytes().next() {
                 Some(b'+') => {
@@ -74,7 +75,7 @@ pub fn lines(text: &str) -> Vec<(String, u16)> {
                 }
                 out.push((file_name(line).into_owned(), tag::FILE));
             }
-            // What the line above said already.
+            // Redundant with the file name.
             tag::HEADER
                 if ["index ", "--- ", "+++ "]
                     .iter()
@@ -91,10 +92,10 @@ pub fn lines(text: &str) -> Vec<(String, u16)> {
     out
 }
 
-/// A difference, taken apart once.
+/// A parsed diff.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedDiff {
-    /// As [`lines`] gives them.
+    /// Lines with their tags, see [`lines`].
     pub lines: Vec<(String, u16)>,
     pub files: usize,
     /// Lines.
@@ -103,10 +104,10 @@ pub struct ParsedDiff {
 }
 
 impl ParsedDiff {
-    /// Reads a unified difference.
+    /// Parses a unified diff.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
-        let lines = lines(text);
+    pub fn parse(diff: &str) -> Self {
+        let lines = lines(diff);
         let count = |wanted: u16| lines.iter().filter(|(_, tag)| *tag == wanted).count();
         let (files, added, removed) = (count(tag::FILE), count(tag::ADDED), count(tag::REMOVED));
         Self {
@@ -118,7 +119,7 @@ impl ParsedDiff {
     }
 }
 
-/// Lines of both sides that follow `@@ -1,4 +1,6 @@`.
+/// Returns the numbers of old and new lines of a hunk header: 4 and 6 for `@@ -1,4 +1,6 @@`.
 fn hunk(line: &str) -> Option<(usize, usize)> {
     let mut words = line.strip_prefix("@@ -")?.split(' ');
     let count = |word: &str| {
@@ -130,7 +131,7 @@ fn hunk(line: &str) -> Option<(usize, usize)> {
     Some((old, new))
 }
 
-/// `diff --git a/x b/x` names the file twice; once is enough.
+/// Returns the file name of a `diff --git a/x b/x` line.
 fn file_name(line: &str) -> Cow<'_, str> {
     let both = line.strip_prefix("diff --git ").unwrap_or(line);
     let half = both.len() / 2;
@@ -145,7 +146,7 @@ fn file_name(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// Reads the lines of [`lines`].
+/// Formats the lines of [`lines`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Diff;
 
@@ -156,10 +157,8 @@ impl LineFormatter for Diff {
             tag::REMOVED => Scope::DiffRemoved,
             tag::HUNK => Scope::DiffHunk,
             tag::FILE => {
-                let name = flightdeck_core::text::cut_middle(line.text, width.saturating_sub(4))
-                    .into_owned();
-                let rule =
-                    "─".repeat(width.saturating_sub(flightdeck_core::text::width(&name) + 4));
+                let name = text::cut_middle(line.text, width.saturating_sub(4)).into_owned();
+                let rule = "─".repeat(width.saturating_sub(text::width(&name) + 4));
                 return vec![Row::of(vec![
                     ("── ".into(), Scope::Faint),
                     (name.into(), Scope::DiffFile),
@@ -182,27 +181,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_made_and_read_back() {
+    fn creates_and_parses_a_diff() {
         let text = unified("a\nb\n-- c\nd\n", "a\nB\nd\n");
         let read: Vec<_> = lines(&text)
             .into_iter()
             .map(|(line, tag)| (tag, line))
             .collect();
-        let said = |tag: u16, line: &str| read.contains(&(tag, line.to_owned()));
+        let has = |tag: u16, line: &str| read.contains(&(tag, line.to_owned()));
         assert!(
-            said(tag::REMOVED, "--- c"),
-            "a removed line is no header: {read:?}"
+            has(tag::REMOVED, "--- c"),
+            "a removed line is not a header: {read:?}"
         );
-        assert!(
-            said(tag::ADDED, "+B") && said(tag::CONTEXT, " a"),
-            "{read:?}"
-        );
+        assert!(has(tag::ADDED, "+B") && has(tag::CONTEXT, " a"), "{read:?}");
         assert_eq!(read[0].0, tag::HUNK);
         assert_eq!(unified("same", "same"), "");
     }
 
     #[test]
-    fn a_branch_is_read_file_by_file() {
+    fn parses_a_diff_of_several_files() {
         let text = "diff --git a/docs/x.md b/docs/x.md\nnew file mode 100644\nindex 000..1\n--- /dev/null\n+++ b/docs/x.md\n@@ -0,0 +1,2 @@\n+one\n+two\ndiff --git a/y b/y\n@@ -1 +1 @@\n-o\n+n\n\\ No newline at end of file\n";
         let read = lines(text);
         let tags: Vec<u16> = read.iter().map(|(_, tag)| *tag).collect();
@@ -226,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_shown_and_not_read_wrongly() {
+    fn shows_malformed_diffs() {
         for text in [
             "",
             "@@ nonsense",

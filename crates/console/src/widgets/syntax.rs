@@ -1,10 +1,9 @@
-//! Structured text: keys, strings, numbers and comments of YAML, JSON and shell, a line at a time. Nothing is changed,
-//! only coloured.
+//! Syntax highlighting of YAML, JSON, shell and Markdown source, a line at a time. The text is not changed.
 
 use super::text_view::{Line, LineFormatter, Piece, Row};
 use crate::theme::Scope;
 
-/// What a text is written in.
+/// Language of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Syntax {
     #[default]
@@ -12,30 +11,39 @@ pub enum Syntax {
     Yaml,
     Json,
     Shell,
-    /// Markdown as it is written, signs and all.
+    /// Markdown source.
     Markdown,
 }
 
-/// A line inside a block scalar or a code fence: text, whatever it looks like.
+/// Tag of a line inside a block scalar or a code fence.
 const INSIDE: u16 = 1;
 
 impl Syntax {
-    /// By a file's name.
+    /// Returns the language of a file, by its name.
     #[must_use]
     pub fn of_file(name: &str) -> Self {
-        match name.rsplit_once('.').map_or(name, |(_, ending)| ending) {
+        Self::of_extension(
+            name.rsplit_once('.')
+                .map_or(name, |(_, extension)| extension),
+        )
+    }
+
+    /// Returns the language of a file extension or a code fence.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Self {
+        match extension {
             "yaml" | "yml" => Self::Yaml,
             "json" | "jsonl" => Self::Json,
-            "sh" | "bash" => Self::Shell,
+            "sh" | "bash" | "shell" => Self::Shell,
             "md" => Self::Markdown,
             _ => Self::Plain,
         }
     }
 
-    /// The lines of a text, for a view with this formatter.
+    /// Returns the lines of a text, for a view with this formatter.
     #[must_use]
     pub fn lines(self, text: &str) -> Vec<(String, u16)> {
-        // YAML: the indentation of the key that a block scalar hangs on. Markdown: within a fence.
+        // YAML: indentation of the key of a block scalar. Markdown: inside a fence.
         let mut block: Option<usize> = None;
         let mut out = Vec::new();
         for line in text.lines() {
@@ -68,17 +76,27 @@ impl Syntax {
     }
 }
 
+impl Syntax {
+    /// Returns the highlighted pieces of a line.
+    #[must_use]
+    pub fn pieces(self, text: &str) -> Vec<Piece<'_>> {
+        match self {
+            Self::Plain => vec![(text.into(), Scope::Text)],
+            Self::Yaml => yaml(text),
+            Self::Json => json(text),
+            Self::Shell => shell(text),
+            Self::Markdown => markdown(text),
+        }
+    }
+}
+
 impl LineFormatter for Syntax {
     fn rows<'a>(&self, line: &Line<'a>, _width: usize) -> Vec<Row<'a>> {
         let text = line.text;
         let pieces = match self {
             Self::Markdown if line.tag == INSIDE => vec![(text.into(), Scope::MarkdownCode)],
             _ if line.tag == INSIDE => vec![(text.into(), Scope::SyntaxString)],
-            Self::Plain => vec![(text.into(), Scope::Text)],
-            Self::Yaml => yaml(text),
-            Self::Json => json(text),
-            Self::Shell => shell(text),
-            Self::Markdown => markdown(text),
+            _ => self.pieces(text),
         };
         let indent = text.len() - text.trim_start().len();
         vec![Row::of(pieces).hanging(indent)]
@@ -170,7 +188,7 @@ fn json(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Bytes of the string that `text` begins with, quotes included.
+/// Returns the length of the string at the start of `text`, with its quotes.
 fn string_end(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -187,7 +205,7 @@ fn shell(text: &str) -> Vec<Piece<'_>> {
     if text.trim_start().starts_with('#') {
         return vec![(text.into(), Scope::SyntaxComment)];
     }
-    // Strings and variables; words are words.
+    // Only strings and variables are highlighted.
     let mut pieces: Vec<Piece<'_>> = Vec::new();
     let (mut plain, mut at) = (0, 0);
     while at < text.len() {
@@ -266,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_is_read_key_by_key() {
+    fn highlights_yaml() {
         let found = read(
             Syntax::Yaml,
             "metadata:\n  - name: a b\n    count: 3\n    on: true\n# why\ntext: |\n  key: not one\nnext: x",
@@ -288,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn json_tells_keys_from_strings() {
+    fn highlights_json_keys_and_values() {
         let found = read(Syntax::Json, r#"  "a\"b": ["c", 1.5, null, true],"#);
         for (text, scope) in [
             (r#""a\"b""#, Scope::SyntaxKey),
@@ -304,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_known_by_their_names() {
+    fn detects_the_language_by_name() {
         for (name, syntax) in [
             ("prompt.md", Syntax::Markdown),
             ("mcp.json", Syntax::Json),
@@ -317,7 +335,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn colouring_changes_no_text(text in "([-#:\"'$|>{}\\[\\], \\\\ a-zä0-9]|\n){0,120}") {
+        fn highlighting_keeps_the_text(text in "([-#:\"'$|>{}\\[\\], \\\\ a-zä0-9]|\n){0,120}") {
             for syntax in [Syntax::Plain, Syntax::Yaml, Syntax::Json, Syntax::Shell, Syntax::Markdown] {
                 for (index, (line, tag)) in syntax.lines(&text).iter().enumerate() {
                     let line = Line { id: index as u64, text: line, at: None, tag: *tag };
