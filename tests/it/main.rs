@@ -34,13 +34,12 @@ mod readme;
 mod real_cluster;
 mod runs_logs;
 mod sanitised;
+#[path = "../../crates/console/tests/it/scenes.rs"]
 mod scenes;
 mod screen;
-mod screens;
 mod stages;
 mod stories;
 mod support;
-mod svg;
 mod tasks_fuzz;
 mod tasks_peer;
 mod tasks_shell;

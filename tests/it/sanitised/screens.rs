@@ -543,11 +543,11 @@ impl Checker<'_> {
             let mut console = poisoned(&name, size, self.words);
             self.check(&mut console, &name)?;
         }
-        for scene in ["run-under-way", "branch-diff"] {
+        for scene in ["active-run", "branch-diff"] {
             self.check_responses(scene, size)?;
         }
         self.check_outcomes(size)?;
-        for scene in ["run-under-way", "check"] {
+        for scene in ["active-run", "check"] {
             let console = poisoned(scene, size, self.words);
             self.check_deltas(console, scene)?;
         }
