@@ -151,7 +151,7 @@ async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
     screen
         .wait_for("✓ docs docs-plan-")
         .await
-        .wait_for("documents 8/8")
+        .wait_for("docs 8/8")
         .await;
     screen.wait_for("task.md").await;
     let run = world.ended().await;

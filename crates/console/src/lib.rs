@@ -21,27 +21,27 @@
 pub mod command;
 mod connection;
 pub mod detail_io;
-pub mod draw;
+mod draw;
 pub mod effect;
 mod event_loop;
-pub mod field;
-pub mod filter;
-pub mod glyphs;
+mod field;
+mod filter;
+mod glyphs;
 #[doc(hidden)]
 pub mod harness;
 pub mod ids;
 pub mod keymap;
-pub mod layout;
-pub mod list;
+mod layout;
+mod list;
 pub mod model;
 pub mod msg;
 mod overlays;
-pub mod panels;
+mod panels;
 mod perform;
 pub mod terminal;
 pub mod theme;
 mod update;
-pub mod view;
+mod view;
 pub mod widgets;
 pub mod world;
 

@@ -185,7 +185,7 @@ impl Theme {
                 match modifier(word) {
                     Some(found) => style = style.add_modifier(found),
                     None => {
-                        unknown.push(format!("theme {layer}: unknown modifier {word} of {key}"))
+                        unknown.push(format!("theme {layer}: unknown modifier {word} of {key}"));
                     }
                 }
             }

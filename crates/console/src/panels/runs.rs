@@ -18,7 +18,7 @@ use crate::{
     world::{Cluster, RunId},
 };
 
-pub use state::{RunsPanel, SortOrder};
+pub use state::RunsPanel;
 
 /// The panel.
 pub(super) struct Runs;

@@ -337,7 +337,7 @@ impl Logs {
                 }
             }
             SourceChoice::Only(index) => {
-                self.hidden = tags.filter(|other| *other != index).collect()
+                self.hidden = tags.filter(|other| *other != index).collect();
             }
             SourceChoice::All => self.hidden.clear(),
         }

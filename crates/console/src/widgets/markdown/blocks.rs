@@ -94,7 +94,7 @@ impl Blocks<'_> {
         match start {
             // The first paragraph of an item continues the line of its bullet.
             Tag::Paragraph if self.bullet.is_some() => {}
-            Tag::Paragraph => self.start_block(range.start),
+            Tag::Paragraph | Tag::Table(_) => self.start_block(range.start),
             Tag::Heading { level, .. } => {
                 self.start_block(range.start);
                 self.blank();
@@ -127,7 +127,6 @@ impl Blocks<'_> {
                 );
                 self.bullet = Some(format!("{}{sign}", self.indent()));
             }
-            Tag::Table(_) => self.start_block(range.start),
             Tag::TableHead | Tag::TableRow => self.table.push(Vec::new()),
             Tag::TableCell | Tag::HtmlBlock => {}
             // Inline markup.
