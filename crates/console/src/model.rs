@@ -18,8 +18,11 @@ use super::{
     keymap::{Chord, Keymap},
     layout::{self, Areas},
     overlays::OverlayStack,
-    panels::{detail::DetailPanel, preflight::PreflightPanel, runs::RunsPanel, tasks::TasksPanel},
-    world::{Cluster, FinishedRun, Entry, Level, RunId, TaskId, World},
+    panels::{
+        detail::state::DetailPanel, preflight::state::PreflightPanel, runs::state::RunsPanel,
+        tasks::state::TasksPanel,
+    },
+    world::{Cluster, Entry, FinishedRun, Level, RunId, TaskId, World},
 };
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;

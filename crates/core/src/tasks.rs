@@ -23,8 +23,7 @@ pub use documents::DocumentSet;
 pub use edit::{Edit, EditError, StatusChange, set_status};
 pub use files::{
     LoadError, Located, LockError, TASK_FILE_PATHS, WriteError, complexity, current_tag_of,
-    current_tag_of_project,
-    documents, load, locate, nearest, project_directory, write_status,
+    current_tag_of_project, documents, load, locate, nearest, project_directory, write_status,
 };
 pub use filter::TaskFilter;
 pub use model::{Finding, FindingKind, Priority, Status, Tag, Task, TaskFile};

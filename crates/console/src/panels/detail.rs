@@ -8,15 +8,17 @@ mod commands;
 mod diff;
 mod events;
 mod logs;
+mod logs_tab;
 mod page;
 mod preview;
+mod preview_tab;
 mod progress;
 mod pull_request;
-mod state;
+pub(crate) mod state;
 mod tab;
 mod task;
 mod timeline;
-mod timeline_view;
+mod timeline_tab;
 mod view;
 mod yaml;
 
@@ -40,8 +42,7 @@ use flightdeck_core::runs::Stage;
 pub use check::difference;
 pub use logs::{SourceChoice, SourceInfo};
 pub use pull_request::next_poll;
-pub use state::DetailPanel;
-
+use state::DetailPanel;
 use tab::tab;
 
 /// The panel.

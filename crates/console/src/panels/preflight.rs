@@ -1,6 +1,6 @@
 //! The Pre-flight panel: whether a run would clone what is on disk.
 
-mod state;
+pub(crate) mod state;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -18,8 +18,6 @@ use crate::{
 };
 use flightdeck_core::text;
 use flightdeck_preflight::Fix;
-
-pub use state::PreflightPanel;
 
 /// Columns from which a row shows the id of its check.
 const WIDE: usize = 84;

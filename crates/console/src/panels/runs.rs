@@ -1,6 +1,6 @@
 //! The Runs panel: the runs of this repository.
 
-mod state;
+pub(crate) mod state;
 mod view;
 
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -17,8 +17,6 @@ use crate::{
     theme::{Scope, Theme},
     world::{Cluster, RunId},
 };
-
-pub use state::RunsPanel;
 
 /// The panel.
 pub(super) struct Runs;

@@ -1,7 +1,7 @@
 //! The Tasks panel: the plan as a tree, with documents, runs and dependencies of each task.
 
 mod sort_order;
-mod state;
+pub(crate) mod state;
 mod view;
 
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -18,8 +18,6 @@ use crate::{
     theme::{Scope, Theme},
 };
 use flightdeck_core::{tasks::TaskFilter, text};
-
-pub use state::TasksPanel;
 
 /// The panel.
 pub(super) struct Tasks;

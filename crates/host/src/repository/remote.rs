@@ -299,7 +299,7 @@ fn read_listing(listing: &str, branch_ref: Option<&str>) -> (Option<String>, Opt
 pub async fn blob(root: &Path, id: &str) -> Option<Vec<u8>> {
     let output = Git::new(root)
         .args(["cat-file", "blob", id])
-        .output_limit(usize::try_from(tasks::LARGEST).unwrap_or(usize::MAX))
+        .output_limit(usize::try_from(tasks::MAX_FILE_SIZE).unwrap_or(usize::MAX))
         .run()
         .await
         .ok()?;

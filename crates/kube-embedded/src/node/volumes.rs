@@ -315,7 +315,10 @@ mod tests {
                 refused.to_string().ends_with("is not a file name"),
                 "{refused}"
             );
-            assert_eq!(directories(&pod, &volumes, &BTreeMap::new()), BTreeMap::new());
+            assert_eq!(
+                directories(&pod, &volumes, &BTreeMap::new()),
+                BTreeMap::new()
+            );
             assert!(precious.join("thesis").exists(), "{name}");
         }
     }

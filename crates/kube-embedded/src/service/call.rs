@@ -225,11 +225,7 @@ mod tests {
     /// A parser that reads all of the body first takes time quadratic in its nesting: an hour for the first.
     #[test]
     fn nested_yaml_is_refused_at_the_limit() {
-        for (opening, count) in [
-            ("[", MAX_BODY),
-            ("{a: ", MAX_BODY / 4),
-            ("- ", 100_000),
-        ] {
+        for (opening, count) in [("[", MAX_BODY), ("{a: ", MAX_BODY / 4), ("- ", 100_000)] {
             let error = parse_yaml(opening.repeat(count).as_bytes()).unwrap_err();
             let limit = error.contains("limit exceeded") || error.contains("Depth");
             assert!(limit, "{error}");

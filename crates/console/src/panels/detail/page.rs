@@ -1,4 +1,4 @@
-//! A tab that shows one text. The text is rebuilt on every change, and put into the view only if it differs, so that the
+//! State of a tab that shows one text. The text is rebuilt on every change, and put into the view only if it differs, so that the
 //! scroll position stays.
 
 use std::{
@@ -6,18 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use ratatui::{buffer::Buffer, layout::Rect};
-
 use crate::{
     command::Command,
-    model::Model,
-    panels::list_view,
-    theme::Theme,
     widgets::{
         diff::Diff,
         markdown::{Markdown, tag},
         syntax::Syntax,
-        text_view::{self, LineFormatter, TextView},
+        text_view::{LineFormatter, TextView},
     },
 };
 
@@ -100,32 +95,6 @@ impl Page {
         *self = Self::default();
         self.view.resize(width, height);
     }
-}
-
-/// Draws a page.
-pub fn view(model: &Model, theme: &Theme, page: &Page, area: Rect, buffer: &mut Buffer) {
-    match &page.empty {
-        Some((sentence, keys)) => empty(model, theme, area, buffer, sentence, keys),
-        None => text_view::draw(&page.view, theme, area, buffer),
-    }
-}
-
-/// Draws an empty state over the area of a text.
-pub fn empty(
-    model: &Model,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-    sentence: &str,
-    keys: &[(Command, &str)],
-) {
-    // An empty state has its own margin of one column.
-    let area = Rect {
-        x: area.x.saturating_sub(1),
-        width: area.width + 2,
-        ..area
-    };
-    list_view::empty_state(model, theme, area, buffer, sentence, keys);
 }
 
 /// Appends a line with a label and a value.

@@ -3,13 +3,8 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    DetailPanel, check, diff, events,
-    logs::LogsTab,
-    page::{self, PageContent},
-    preview::PreviewTab,
-    pull_request, task,
-    timeline::TimelineTab,
-    yaml,
+    check, diff, events, logs_tab::LogsTab, page::PageContent, preview_tab::PreviewTab,
+    pull_request, state::DetailPanel, task, timeline_tab::TimelineTab, view, yaml,
 };
 use crate::{
     command::{Command, Context},
@@ -154,7 +149,7 @@ pub(super) trait Tab: Sync {
     /// Draws the tab into the panel's content below the tab bar. `inside` is `area` without the insets.
     fn view(&self, model: &Model, theme: &Theme, _area: Rect, inside: Rect, buffer: &mut Buffer) {
         if let Some(page) = model.detail.pages.get(&self.id()) {
-            page::view(model, theme, page, inside, buffer);
+            view::page(model, theme, page, inside, buffer);
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{preview::render_run, *};
+use super::{preview_tab::render_run, *};
 use crate::{
     detail_io::{LineSource, LogItem},
     harness::Harness,

@@ -1,4 +1,4 @@
-//! The Timeline tab: the agent's texts, tool calls and errors as steps, folded to a few lines until opened.
+//! State of the Timeline tab: the agent's texts, tool calls and errors as steps, folded to a few lines until opened.
 
 mod search;
 mod step_body;
@@ -8,27 +8,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use ratatui::{buffer::Buffer, layout::Rect};
 
 use self::{search::Search, step_body::StepBody};
-use super::{
-    DetailPanel,
-    logs::LogsTab,
-    progress,
-    tab::{Fetch, Insets, Tab},
-    timeline_view,
-};
-use crate::{
-    command::{Command, Context},
-    effect::{DesktopEffect, Effects},
-    field::Field,
-    ids::TabId,
-    list::List,
-    model::Model,
-    panels::move_selection,
-    theme::{Scope, Theme},
-    widgets::text_view::{TextView, line_layout::Spans},
-};
+use crate::{list::List, widgets::text_view::line_layout::Spans};
 use flightdeck_core::transcript::{ToolCall, Step, Steps, Transcript, StepKind, parse_line};
 
 /// A row of the tab: the number of a step, and the row within the step. Row 0 is the headline.
@@ -40,111 +22,6 @@ pub const MARGIN: usize = 15;
 pub const INDENT: usize = 2;
 /// Maximum depth of indentation.
 const DEEPEST: usize = 4;
-
-pub(super) struct TimelineTab;
-
-impl Tab for TimelineTab {
-    fn id(&self) -> TabId {
-        TabId::Timeline
-    }
-
-    fn title(&self) -> &'static str {
-        "Timeline"
-    }
-
-    // The timeline is built from the log.
-    fn fetch(&self, model: &Model) -> Option<Fetch> {
-        LogsTab.fetch(model)
-    }
-
-    fn refresh(&self, _model: &mut Model) {}
-
-    fn insets(&self, area: Rect) -> Insets {
-        LogsTab.insets(area)
-    }
-
-    fn text<'d>(&self, _detail: &'d mut DetailPanel) -> Option<&'d mut TextView> {
-        None
-    }
-
-    fn shown_text<'d>(&self, _detail: &'d DetailPanel) -> Option<&'d TextView> {
-        None
-    }
-
-    fn status(&self, detail: &DetailPanel) -> Vec<(String, Scope)> {
-        let mut pieces = vec![(detail.timeline.search_status(), Scope::Muted)];
-        if detail.timeline.follow && !detail.logs.ended {
-            pieces.push(("following".into(), Scope::Muted));
-        }
-        pieces
-    }
-
-    fn contexts(&self, _detail: &DetailPanel) -> [Context; 2] {
-        [Context::Items, Context::Detail]
-    }
-
-    fn can_follow(&self, detail: &DetailPanel) -> bool {
-        !detail.logs.ended
-    }
-
-    fn view(&self, model: &Model, theme: &Theme, area: Rect, inside: Rect, buffer: &mut Buffer) {
-        progress::view(model, theme, area, buffer);
-        timeline_view::view(model, theme, inside, buffer);
-    }
-
-    fn command(&self, model: &mut Model, command: Command, effects: &mut Effects) -> Option<bool> {
-        let detail = &mut model.detail;
-        let timeline = &mut detail.timeline;
-        match command {
-            Command::Search => {
-                timeline.open_prompt();
-                detail.field = Some(Field::default());
-            }
-            Command::Open => timeline.toggle(),
-            Command::Follow => timeline.toggle_follow(),
-            Command::Copy => effects.push(DesktopEffect::Copy(timeline.copied_text()?)),
-            Command::Expand => timeline.toggle_edits(),
-            Command::SearchNext => timeline.next_match(true),
-            Command::SearchPrevious => timeline.next_match(false),
-            Command::NextError => timeline.next_problem(),
-            Command::Back => return Some(timeline.clear()),
-            _ => return None,
-        }
-        Some(true)
-    }
-
-    fn move_selection(&self, detail: &mut DetailPanel, command: Command) -> bool {
-        let timeline = &mut detail.timeline;
-        let moved = move_selection(&mut timeline.list, command);
-        if moved {
-            // Moving to the last row resumes following.
-            timeline.follow = timeline.list.cursor() + 1 == timeline.list.rows().len();
-        }
-        moved
-    }
-
-    fn typed(&self, detail: &mut DetailPanel, words: &str) {
-        detail.timeline.edit_prompt(words);
-    }
-
-    fn close_prompt(&self, detail: &mut DetailPanel, keep: bool) {
-        detail.timeline.close_prompt(keep);
-    }
-
-    fn click(&self, detail: &mut DetailPanel, _column: u16, line: usize) {
-        let timeline = &mut detail.timeline;
-        let row = timeline.list.scroll() + line;
-        if row == timeline.list.cursor() {
-            timeline.toggle();
-        } else {
-            timeline.list.select_at(row);
-        }
-    }
-
-    fn wheel(&self, detail: &mut DetailPanel, lines: isize) {
-        detail.timeline.list.wheel(lines);
-    }
-}
 
 /// State of the tab.
 #[derive(Clone, Debug, Default)]

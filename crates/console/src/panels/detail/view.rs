@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{DetailPanel, tab::tab};
+use super::{DetailPanel, page::Page, tab::tab};
 use crate::{
     command::Command,
     draw::{RowPen, Title},
@@ -10,6 +10,7 @@ use crate::{
     model::Model,
     panels::list_view,
     theme::{Scope, Theme},
+    widgets::text_view,
 };
 use flightdeck_core::text;
 
@@ -117,4 +118,30 @@ fn tab_bar(detail: &DetailPanel, theme: &Theme, area: Rect, buffer: &mut Buffer)
         pen.left(tab(id).title(), theme.style(scope))
             .space(GAP.into());
     }
+}
+
+/// Draws a page.
+pub(super) fn page(model: &Model, theme: &Theme, page: &Page, area: Rect, buffer: &mut Buffer) {
+    match &page.empty {
+        Some((sentence, keys)) => empty_state(model, theme, area, buffer, sentence, keys),
+        None => text_view::draw(&page.view, theme, area, buffer),
+    }
+}
+
+/// Draws an empty state over the area of a text.
+pub(super) fn empty_state(
+    model: &Model,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+    sentence: &str,
+    keys: &[(Command, &str)],
+) {
+    // An empty state has its own margin of one column.
+    let area = Rect {
+        x: area.x.saturating_sub(1),
+        width: area.width + 2,
+        ..area
+    };
+    list_view::empty_state(model, theme, area, buffer, sentence, keys);
 }

@@ -199,7 +199,9 @@ fn holder(lock: &Path) -> String {
         pid: u32,
     }
     let file = fs::symlink_metadata(lock).is_ok_and(|metadata| metadata.is_file());
-    let content = file.then(|| read_bounded(lock, MAX_LOCK_SIZE).ok()).flatten();
+    let content = file
+        .then(|| read_bounded(lock, MAX_LOCK_SIZE).ok())
+        .flatten();
     let content = content.and_then(|bytes| serde_json::from_slice::<Content>(&bytes).ok());
     content.map_or_else(
         || "another program (Task Master or Flightdeck)".into(),

@@ -33,13 +33,13 @@ pub(super) struct StepBody {
 impl StepBody {
     /// Lays out a step in `width` columns. `delegated` if the steps of a sub-agent are shown below it.
     pub(super) fn of(step: &Step, delegated: bool, width: usize) -> Self {
-        let mut page = Page {
+        let mut builder = BodyBuilder {
             rows: Vec::new(),
             width: width.max(8),
         };
         let folded = match &step.what {
             StepKind::Text { text } => {
-                page.document(text);
+                builder.document(text);
                 WORDS
             }
             StepKind::Thinking { text } | StepKind::Prompt { text } => {
@@ -47,29 +47,29 @@ impl StepBody {
                     StepKind::Thinking { .. } => Scope::AgentThinking,
                     _ => Scope::Muted,
                 };
-                page.plain(text.trim(), scope);
+                builder.plain(text.trim(), scope);
                 1
             }
             StepKind::Output { lines } => {
                 for line in lines {
-                    page.row(&Row::new(line.as_str(), Scope::Log));
+                    builder.row(&Row::new(line.as_str(), Scope::Log));
                 }
                 1
             }
             StepKind::Notice { text } => {
-                page.plain(text, Scope::Muted);
-                page.rows.len()
+                builder.plain(text, Scope::Muted);
+                builder.rows.len()
             }
             StepKind::Trouble { text, details } => {
-                page.plain(text, Scope::Warn);
-                let folded = page.rows.len();
-                page.plain(details, Scope::Muted);
+                builder.plain(text, Scope::Warn);
+                let folded = builder.rows.len();
+                builder.plain(details, Scope::Muted);
                 folded
             }
             StepKind::Call(call) => {
-                page.call(call, delegated);
+                builder.call(call, delegated);
                 return Self {
-                    rows: page.rows,
+                    rows: builder.rows,
                     on_headline: false,
                     folded: if call.failed() { ERROR } else { 0 },
                 };
@@ -77,26 +77,26 @@ impl StepBody {
             StepKind::End(outcome) => {
                 let words = outcome.text.as_deref().unwrap_or_default();
                 if outcome.failed() {
-                    page.plain(words, Scope::AgentError);
+                    builder.plain(words, Scope::AgentError);
                 } else {
-                    page.document(words);
+                    builder.document(words);
                 }
                 return Self {
-                    rows: page.rows,
+                    rows: builder.rows,
                     ..Self::default()
                 };
             }
             StepKind::Raw { line, .. } => {
-                page.plain(line, Scope::Faint);
+                builder.plain(line, Scope::Faint);
                 return Self {
-                    rows: page.rows,
+                    rows: builder.rows,
                     ..Self::default()
                 };
             }
             StepKind::Session { .. } => return Self::default(),
         };
         Self {
-            rows: page.rows,
+            rows: builder.rows,
             on_headline: true,
             folded,
         }
@@ -138,12 +138,12 @@ pub(super) fn has_body(call: &ToolCall) -> bool {
 }
 
 /// Lays out rows.
-struct Page {
+struct BodyBuilder {
     rows: Vec<Spans>,
     width: usize,
 }
 
-impl Page {
+impl BodyBuilder {
     fn row(&mut self, row: &Row<'_>) {
         let options = LayoutOptions {
             width: self.width,

@@ -1,24 +1,29 @@
-//! Drawing of the Timeline tab: one line per step, with the rows of an open step below.
+//! The Timeline tab: one line per step, with the rows of an open step below.
 
 use jiff::Timestamp;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    page,
+    DetailPanel,
+    logs_tab::LogsTab,
+    progress,
+    tab::{Fetch, Insets, Tab},
     timeline::{INDENT, MARGIN, RowId, Timeline},
+    view::empty_state,
 };
 use crate::{
-    command::Command,
+    command::{Command, Context},
     draw::RowPen,
+    effect::{Effect, Effects},
     field::Field,
-    ids::PanelId,
+    ids::{PanelId, TabId},
     model::Model,
     panels::{
         format::{compact, dollars},
-        list_view,
+        list_view, move_selection,
     },
     theme::{Scope, Theme},
-    widgets::text_view::{self, Pattern, line_layout::Spans},
+    widgets::text_view::{self, Pattern, TextView, line_layout::Spans},
 };
 use flightdeck_core::{
     text,
@@ -28,8 +33,113 @@ use flightdeck_core::{
 /// Minimum columns of a tool's name, so that the summaries are aligned.
 const NAME: usize = 5;
 
+pub(super) struct TimelineTab;
+
+impl Tab for TimelineTab {
+    fn id(&self) -> TabId {
+        TabId::Timeline
+    }
+
+    fn title(&self) -> &'static str {
+        "Timeline"
+    }
+
+    // The timeline is built from the log.
+    fn fetch(&self, model: &Model) -> Option<Fetch> {
+        LogsTab.fetch(model)
+    }
+
+    fn refresh(&self, _model: &mut Model) {}
+
+    fn insets(&self, area: Rect) -> Insets {
+        LogsTab.insets(area)
+    }
+
+    fn text<'d>(&self, _detail: &'d mut DetailPanel) -> Option<&'d mut TextView> {
+        None
+    }
+
+    fn shown_text<'d>(&self, _detail: &'d DetailPanel) -> Option<&'d TextView> {
+        None
+    }
+
+    fn status(&self, detail: &DetailPanel) -> Vec<(String, Scope)> {
+        let mut pieces = vec![(detail.timeline.search_status(), Scope::Muted)];
+        if detail.timeline.follow && !detail.logs.ended {
+            pieces.push(("following".into(), Scope::Muted));
+        }
+        pieces
+    }
+
+    fn contexts(&self, _detail: &DetailPanel) -> [Context; 2] {
+        [Context::Items, Context::Detail]
+    }
+
+    fn can_follow(&self, detail: &DetailPanel) -> bool {
+        !detail.logs.ended
+    }
+
+    fn view(&self, model: &Model, theme: &Theme, area: Rect, inside: Rect, buffer: &mut Buffer) {
+        progress::view(model, theme, area, buffer);
+        view(model, theme, inside, buffer);
+    }
+
+    fn command(&self, model: &mut Model, command: Command, effects: &mut Effects) -> Option<bool> {
+        let detail = &mut model.detail;
+        let timeline = &mut detail.timeline;
+        match command {
+            Command::Search => {
+                timeline.open_prompt();
+                detail.field = Some(Field::default());
+            }
+            Command::Open => timeline.toggle(),
+            Command::Follow => timeline.toggle_follow(),
+            Command::Copy => effects.push(Effect::Copy(timeline.copied_text()?)),
+            Command::Expand => timeline.toggle_edits(),
+            Command::SearchNext => timeline.next_match(true),
+            Command::SearchPrevious => timeline.next_match(false),
+            Command::NextError => timeline.next_problem(),
+            Command::Back => return Some(timeline.clear()),
+            _ => return None,
+        }
+        Some(true)
+    }
+
+    fn move_selection(&self, detail: &mut DetailPanel, command: Command) -> bool {
+        let timeline = &mut detail.timeline;
+        let moved = move_selection(&mut timeline.list, command);
+        if moved {
+            // Moving to the last row resumes following.
+            timeline.follow = timeline.list.cursor() + 1 == timeline.list.rows().len();
+        }
+        moved
+    }
+
+    fn typed(&self, detail: &mut DetailPanel, words: &str) {
+        detail.timeline.edit_prompt(words);
+    }
+
+    fn close_prompt(&self, detail: &mut DetailPanel, keep: bool) {
+        detail.timeline.close_prompt(keep);
+    }
+
+    fn click(&self, detail: &mut DetailPanel, _column: u16, line: usize) {
+        let timeline = &mut detail.timeline;
+        let row = timeline.list.scroll() + line;
+        if row == timeline.list.cursor() {
+            timeline.toggle();
+        } else {
+            timeline.list.select_at(row);
+        }
+    }
+
+    fn wheel(&self, detail: &mut DetailPanel, lines: isize) {
+        detail.timeline.list.wheel(lines);
+    }
+}
+
 /// Draws the tab.
-pub(super) fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let timeline = &model.detail.timeline;
     let list = &timeline.list;
     if list.rows().is_empty() {
@@ -39,7 +149,7 @@ pub(super) fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer
             "The agent has not started. Its turns and tool calls appear here."
         };
         let next = [(Command::PreviousTab, "log")];
-        page::empty(model, theme, area, buffer, sentence, &next);
+        empty_state(model, theme, area, buffer, sentence, &next);
     }
     let focused = model.focus == PanelId::Detail;
     for (at, y) in list.visible().zip(area.y..area.bottom()) {
