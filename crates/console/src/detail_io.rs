@@ -51,7 +51,7 @@ pub enum DetailRequest {
     StopPullRequest,
     /// Write a text to a new file with a name derived from `name`.
     Save { name: String, export: Box<Export> },
-    /// Return [`DetailResponse::ContinueSearch`] once the pending messages are handled: the timeline search has steps left.
+    /// Respond after the pending messages: the timeline search has more steps.
     ContinueSearch,
     /// Run a task of a text view on a blocking thread. The number identifies the task.
     Background(u64, Box<BackgroundTask>),

@@ -28,6 +28,6 @@ pub use files::{
 pub use filter::TaskFilter;
 pub use model::{Finding, FindingKind, Priority, Status, Tag, Task, TaskFile};
 pub use next::{Next, OpenDependency, next, open_dependencies, ready};
-pub use read::{DEFAULT_TAG, ReadError, read};
+pub use read::{DEFAULT_TAG, MAX_FILE_SIZE, ReadError, read};
 pub use state::parse_current_tag;
 pub use summary::{TagSummary, summaries};

@@ -135,8 +135,8 @@ struct Run {
     look: Look,
 }
 
-/// Returns the runs of one style. A character that fonts may draw wider or narrower is a run of its own, so that the text
-/// after it stays in its column.
+/// Returns the runs of one style. A character that fonts may draw wider or narrower is a run of its own, so that the
+/// text after it stays in its column.
 fn runs(buffer: &Buffer, y: u16, ground: Color, ink: Color) -> Vec<Run> {
     let mut out: Vec<Run> = Vec::new();
     let mut alone = true;

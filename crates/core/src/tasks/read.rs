@@ -19,7 +19,7 @@ use super::{FindingKind, TaskFile};
 pub const DEFAULT_TAG: &str = "master";
 
 /// Maximum size of a plan in bytes. The largest known public plan has 4 MB.
-pub(super) const MAX_FILE_SIZE: u64 = 64 << 20;
+pub const MAX_FILE_SIZE: u64 = 64 << 20;
 
 /// Error from reading a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

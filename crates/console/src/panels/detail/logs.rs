@@ -60,7 +60,7 @@ pub enum SourceFilter {
     Stage(Stage),
     /// All but the ones hidden in the Sources overlay.
     Picked,
-    /// The n-th previous instance of each container (an earlier attempt, or before a restart); `kubectl logs --previous`.
+    /// The n-th previous instance of each container: an earlier attempt, or before a restart (`kubectl logs --previous`).
     Previous(usize),
 }
 

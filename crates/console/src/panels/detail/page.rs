@@ -1,5 +1,5 @@
-//! State of a tab that shows one text. The text is rebuilt on every change, and put into the view only if it differs, so that the
-//! scroll position stays.
+//! State of a tab that shows one text. The text is rebuilt on every change, and put into the view only if it differs,
+//! so that the scroll position stays.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},

@@ -1,5 +1,5 @@
-//! The Preview tab: the files the agent gets. For a task they are rendered locally; for a run they are the run's own, with
-//! the changes a launch now would make.
+//! The Preview tab: the files the agent gets. For a task they are rendered locally; for a run they are the run's own,
+//! with the changes a launch now would make.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 

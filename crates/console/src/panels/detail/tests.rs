@@ -428,7 +428,7 @@ fn pull_request_tab_explains_each_outcome() {
         let mut console = given(vec![run("a", status)]);
         console.press("2 4 ] ] ]");
         let page = &console.model.detail.pages[&TabId::PullRequest];
-        let said = match &page.empty {
+        let shown = match &page.empty {
             Some((sentence, keys)) => {
                 let keys: Vec<_> = keys.iter().map(|(_, words)| *words).collect();
                 format!("{sentence} {}", keys.join(", "))
@@ -436,7 +436,7 @@ fn pull_request_tab_explains_each_outcome() {
             None => console.screen(),
         };
         for part in expected {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(shown.contains(part), "{part}: {shown}");
         }
     }
 }
@@ -482,20 +482,19 @@ fn shows_and_hides_log_sources() {
     ];
     console.send(Msg::Detail(DetailResponse::Log("r".into(), items)));
     console.press("A");
-    let said = |console: &Harness| console.screen();
     assert!(
-        said(&console).contains("3 of 3 shown"),
+        console.screen().contains("3 of 3 shown"),
         "{}",
-        said(&console)
+        console.screen()
     );
     console.press("j space");
-    let screen = said(&console);
+    let screen = console.screen();
     assert!(
         screen.contains("2 of 3 shown") && !screen.contains("verified"),
         "{screen}"
     );
     console.press("esc");
-    let screen = said(&console);
+    let screen = console.screen();
     assert!(
         screen.contains("2 of 3 sources") && screen.contains("cloning"),
         "{screen}"
@@ -503,17 +502,17 @@ fn shows_and_hides_log_sources() {
     // New sources are shown.
     let later = from(Stage::Publish, "push", "pushing");
     console.send(Msg::Detail(DetailResponse::Log("r".into(), vec![later])));
-    assert!(said(&console).contains("pushing"));
+    assert!(console.screen().contains("pushing"));
     console.press("A G enter");
-    let screen = said(&console);
+    let screen = console.screen();
     assert!(
         screen.contains("1 of 4 sources") && !screen.contains("cloning"),
         "{screen}"
     );
     console.press("A a esc");
-    assert!(said(&console).contains("verified") && !said(&console).contains("sources ·"));
+    assert!(console.screen().contains("verified") && !console.screen().contains("sources ·"));
     console.press("A space esc a");
-    let screen = said(&console);
+    let screen = console.screen();
     assert!(
         screen.contains("verified") && screen.contains("cloning"),
         "{screen}"

@@ -6,8 +6,8 @@ use super::Piece;
 use crate::theme::Scope;
 use flightdeck_core::text;
 
-/// Starts the parsed text, so that the line is a paragraph whatever it begins with. Punctuation, because a delimiter after
-/// punctuation is treated as at the start of a line.
+/// Prefix of the parsed text, which makes every line a paragraph, even `# x`. Punctuation, because a delimiter after
+/// punctuation is treated like one at the start of a line.
 const GUARD: char = '·';
 
 /// Returns the pieces of a line without their markup. Links show their text.
@@ -75,7 +75,7 @@ pub(super) fn width(line: &str) -> usize {
     pieces.iter().map(|(text, _)| text::width(text)).sum()
 }
 
-/// A link stays a link, whatever is inside.
+/// Markup inside a link does not change its scope.
 fn nested(outer: Scope, scope: Scope) -> Scope {
     if outer == Scope::MarkdownLink {
         outer

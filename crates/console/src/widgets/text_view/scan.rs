@@ -21,7 +21,7 @@ const PATTERN_LIMIT: usize = 1 << 20;
 pub struct Pattern {
     text: String,
     regex: Regex,
-    /// Matches a text of many lines if one of them matches, and perhaps otherwise. `None` if there is no such expression.
+    /// Matches a text of many lines if a line of it matches; may match otherwise. `None` if there is no such expression.
     multi_line: Option<Regex>,
     literal: bool,
 }
@@ -198,7 +198,7 @@ impl Scan {
         &self.matcher
     }
 
-    /// Scans about `budget` bytes. Returns `true` when done. With `reads` it reads spilled lines from the file, which blocks.
+    /// Scans about `budget` bytes. Returns `true` when done. With `reads`, spilled lines are read, which blocks.
     pub fn step(
         &mut self,
         store: &Store,
@@ -536,9 +536,9 @@ mod tests {
         assert_eq!(scan.following(3, &store), JumpTarget::Line(0));
         assert_eq!(scan.preceding(2, &store), JumpTarget::Line(0));
         assert_eq!(scan.preceding(0, &store), JumpTarget::Line(2));
-        let mut nothing = Scan::new(Matcher::Pattern(Pattern::new("zzz").unwrap()), 0);
-        while !nothing.step(&store, &Plain, 1, false) {}
-        assert_eq!(nothing.following(0, &store), JumpTarget::None);
+        let mut none = Scan::new(Matcher::Pattern(Pattern::new("zzz").unwrap()), 0);
+        while !none.step(&store, &Plain, 1, false) {}
+        assert_eq!(none.following(0, &store), JumpTarget::None);
     }
 
     #[test]

@@ -93,19 +93,19 @@ impl TextView {
         for row in self.formatter.rows(line, width) {
             for mut spans in layout_row(&row, options) {
                 if edge > 0 {
-                    let mut whole = Spans::with_capacity(spans.len() + 2);
+                    let mut padded = Spans::with_capacity(spans.len() + 2);
                     if out.is_empty() {
-                        whole.extend(stamp.clone());
-                        whole.extend(
+                        padded.extend(stamp.clone());
+                        padded.extend(
                             gutter
                                 .as_ref()
                                 .map(|(text, scope)| (text.clone().into_owned(), *scope)),
                         );
                     } else {
-                        whole.push((" ".repeat(edge), Scope::Text));
+                        padded.push((" ".repeat(edge), Scope::Text));
                     }
-                    whole.append(&mut spans);
-                    spans = whole;
+                    padded.append(&mut spans);
+                    spans = padded;
                 }
                 out.push(spans);
             }

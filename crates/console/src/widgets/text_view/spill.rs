@@ -1,5 +1,5 @@
-//! The spill file: takes the oldest segments when memory is full. It has no name, so that it disappears with the process and
-//! no other process can open it. A full file overwrites its oldest segments.
+//! The spill file: takes the oldest segments when memory is full. It has no name, so that it disappears with the process
+//! and no other process can open it. A full file overwrites its oldest segments.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 

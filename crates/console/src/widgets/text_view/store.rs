@@ -69,7 +69,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Returns an empty store that keeps about `limit` bytes in memory, and up to a quarter more until they are spilled.
+    /// Returns an empty store that keeps about `limit` bytes in memory, and up to a quarter more before they are spilled.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {

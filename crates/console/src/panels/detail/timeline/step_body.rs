@@ -192,7 +192,7 @@ impl BodyBuilder {
         self.formatted(&Markdown, &markdown::lines(text));
     }
 
-    /// Appends the input and the result of a call. The error of a failed call comes first, because it shows while folded.
+    /// Appends the input and the result of a call. An error comes first, because it shows while folded.
     fn call(&mut self, call: &ToolCall, delegated: bool) {
         let answer = call.answer.as_ref();
         if let Some(why) = &call.denied {

@@ -25,7 +25,7 @@ fn answer(id: &str, is_error: bool, text: &str) -> String {
     )
 }
 
-fn said(id: &str, text: &str) -> String {
+fn agent_text(id: &str, text: &str) -> String {
     format!(
         r#"{{"type":"assistant","message":{{"id":"{id}","content":[{{"type":"text","text":"{text}"}}]}}}}"#
     )
@@ -41,7 +41,10 @@ fn shown(timeline: &Timeline) -> Vec<String> {
 #[test]
 fn folds_long_texts() {
     let long = "- item\\n".repeat(20);
-    let mut timeline = timeline(&[(1, &said("a", "Short.")), (2, &said("b", &long))]);
+    let mut timeline = timeline(&[
+        (1, &agent_text("a", "Short.")),
+        (2, &agent_text("b", &long)),
+    ]);
     assert_eq!(timeline.list.rows().len(), 1 + 6);
     assert!(!timeline.can_open(0) && timeline.can_open(1));
     timeline.list.select(&(1, 3));
@@ -58,7 +61,9 @@ fn folds_long_texts() {
 
 /// Returns a timeline of ten rows with thirty one-row steps followed by `lines`; step 30 is selected on the last row.
 fn below_much(lines: &[String]) -> Timeline {
-    let words: Vec<String> = (0..30).map(|n| said(&n.to_string(), "Short.")).collect();
+    let words: Vec<String> = (0..30)
+        .map(|n| agent_text(&n.to_string(), "Short."))
+        .collect();
     let all = words.iter().chain(lines).map(String::as_str);
     let mut timeline = timeline(&(1..).zip(all).collect::<Vec<_>>());
     timeline.fit(80, 10);
@@ -166,7 +171,7 @@ fn folds_sub_agent_steps_when_it_finishes() {
             ),
         ),
         (2, &nested("n1")),
-        (3, &said("other", "Meanwhile.")),
+        (3, &agent_text("other", "Meanwhile.")),
         (4, &nested("n2")),
     ]);
     timeline.follow = true;
@@ -210,7 +215,7 @@ fn next_problem_wraps() {
     let mut timeline = timeline(&[
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
         (2, &answer("t1", true, "no")),
-        (3, &said("m", "Hm.")),
+        (3, &agent_text("m", "Hm.")),
         (
             4,
             r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected"}}"#,
@@ -225,11 +230,11 @@ fn next_problem_wraps() {
 
 #[test]
 fn counts_turns_of_the_main_agent() {
-    let nested = said("s", "step_body").replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
+    let nested = agent_text("s", "inside").replacen('{', r#"{"parent_tool_use_id":"a","#, 1);
     let timeline = timeline(&[
         (1, &call("a", "Task", r#"{"description":"look"}"#)),
         (2, &nested),
-        (3, &said("m2", "Done")),
+        (3, &agent_text("m2", "Done")),
     ]);
     assert!(timeline.begins_turn(0) && !timeline.begins_turn(1) && timeline.begins_turn(2));
 }
@@ -240,9 +245,9 @@ fn search_unfolds_a_match_and_refolds_it() {
     let mut timeline = timeline(&[
         (1, &call("t1", "Bash", r#"{"command":"make"}"#)),
         (2, &answer("t1", false, "one\\ntwo\\nNEEDLE three")),
-        (3, &said("b", &long)),
+        (3, &agent_text("b", &long)),
         (4, &call("t2", "Read", r#"{"file_path":"/x/needle.rs"}"#)),
-        (5, &said("c", "Nothing.")),
+        (5, &agent_text("c", "Nothing.")),
     ]);
     let folded = timeline.list.rows().len();
     timeline.open_prompt();
@@ -278,7 +283,7 @@ fn search_unfolds_a_match_and_refolds_it() {
     // New steps are searched too.
     timeline.add(
         Timestamp::from_second(6).unwrap(),
-        &said("d", "Another needle."),
+        &agent_text("d", "Another needle."),
     );
     timeline.refresh();
     timeline.continue_search();
@@ -303,7 +308,7 @@ fn search_finds_folded_sub_agent_steps() {
     let below = |line: &str| line.replacen('{', r#"{"parent_tool_use_id":"t1","#, 1);
     let mut timeline = timeline(&[
         (1, &call("t1", "Task", r#"{"prompt":"look"}"#)),
-        (2, &below(&said("s1", "It is in the cellar."))),
+        (2, &below(&agent_text("s1", "It is in the cellar."))),
         (3, &answer("t1", false, "found")),
     ]);
     assert!(!timeline.is_open(0));
@@ -323,12 +328,12 @@ fn searches_many_steps_in_slices() {
     for n in 0..60 {
         timeline.add(
             Timestamp::from_second(n).unwrap(),
-            &said(&format!("m{n}"), &words),
+            &agent_text(&format!("m{n}"), &words),
         );
     }
     timeline.add(
         Timestamp::from_second(99).unwrap(),
-        &said("last", "the needle"),
+        &agent_text("last", "the needle"),
     );
     timeline.refresh();
     timeline.list.select_at(0);
