@@ -18,7 +18,14 @@ use flightdeck_core::text;
 /// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer. Returns the column after it.
 ///
 /// Use this instead of the methods of [`Buffer`], which panic outside of the buffer.
-pub fn put_text(buffer: &mut Buffer, x: u16, y: u16, text: &str, columns: usize, style: Style) -> u16 {
+pub fn put_text(
+    buffer: &mut Buffer,
+    x: u16,
+    y: u16,
+    text: &str,
+    columns: usize,
+    style: Style,
+) -> u16 {
     if !buffer.area.contains(Position::new(x, y)) {
         return x;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::field::Field;
-use flightdeck_core::text::{FilterColumn, FilterExpression, MatchMode};
+use flightdeck_core::text::{self, FilterExpression, MatchMode};
 
 /// A filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,11 +95,11 @@ impl Filter {
     /// Parses the filter. `columns` are the names that can precede a colon.
     #[must_use]
     pub fn terms(&self, columns: &[&'static str]) -> FilterExpression {
-        let part = |name: &&'static str| FilterColumn {
+        let part = |name: &&'static str| text::FilterColumn {
             name,
             matching: MatchMode::Substring,
         };
-        let columns: Vec<FilterColumn> = columns.iter().map(part).collect();
+        let columns: Vec<text::FilterColumn> = columns.iter().map(part).collect();
         FilterExpression::parse(self.field.text(), &columns)
     }
 }

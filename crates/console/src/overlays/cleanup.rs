@@ -13,7 +13,7 @@ use crate::{
     effect::{CleanupEffect, Effects},
     list::List,
     model::Model,
-    panels,
+    panels::{list_view, move_selection},
     theme::{Scope, Theme},
     world::{Loaded, Target},
 };
@@ -144,7 +144,7 @@ impl Cleanup {
                 )
                 .right_space(2)
                 .left(&text::sanitize(&candidate.why), style(Scope::Muted));
-            panels::list_view::highlight_row(theme, buffer, row, at == self.list.cursor(), true);
+            list_view::highlight_row(theme, buffer, row, at == self.list.cursor(), true);
         }
         let words = format!(
             "{} of {} selected",
@@ -204,7 +204,7 @@ impl Overlay for Cleanup {
                 }
             }
             (State::Choosing, movement) => {
-                panels::move_selection(&mut self.list, movement);
+                move_selection(&mut self.list, movement);
             }
             _ => {}
         }

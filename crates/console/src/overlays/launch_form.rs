@@ -104,17 +104,17 @@ pub(crate) fn open(model: &mut Model, effects: &mut Effects) {
 /// The selectable tasks, the most likely first.
 fn choices(plan: &Plan, kind: RunKind, chosen: &[TaskId]) -> Vec<Choice> {
     if kind.takes_many_tasks() {
-            let undocumented = plan.undocumented().count();
-            let all = (undocumented > 0).then_some(Choice::Undocumented(undocumented));
-            let selected = (!chosen.is_empty()).then(|| Choice::Tasks(chosen.to_vec()));
-            let every = Choice::Tasks(plan.tasks().iter().map(|task| task.id.clone()).collect());
-            all.into_iter().chain(selected).chain([every]).collect()
+        let undocumented = plan.undocumented().count();
+        let all = (undocumented > 0).then_some(Choice::Undocumented(undocumented));
+        let selected = (!chosen.is_empty()).then(|| Choice::Tasks(chosen.to_vec()));
+        let every = Choice::Tasks(plan.tasks().iter().map(|task| task.id.clone()).collect());
+        all.into_iter().chain(selected).chain([every]).collect()
     } else {
-            let first = chosen.first();
-            let rest = plan.tasks().iter().map(|task| &task.id);
-            let rest = rest.filter(|id| Some(*id) != first);
-            let ids = first.into_iter().chain(rest);
-            ids.map(|id| Choice::Tasks(vec![id.clone()])).collect()
+        let first = chosen.first();
+        let rest = plan.tasks().iter().map(|task| &task.id);
+        let rest = rest.filter(|id| Some(*id) != first);
+        let ids = first.into_iter().chain(rest);
+        ids.map(|id| Choice::Tasks(vec![id.clone()])).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     list::List,
     model::Model,
     theme::{Scope, Theme},
-    world::{Cluster, RunId},
+    world::{Cluster, Loaded, RunId},
 };
 
 /// The panel.

@@ -30,7 +30,7 @@ const BYTES_LIMIT: usize = 64 * 1024 * 1024;
 pub struct Steps {
     /// Number of the oldest step kept.
     first: usize,
-    steps: VecDeque<Step>,
+    retained: VecDeque<Step>,
     /// Call id to step number.
     calls: HashMap<String, usize>,
     /// Unanswered calls of the current session.
@@ -203,7 +203,7 @@ impl Steps {
             what,
         };
         self.bytes += step.bytes();
-        self.steps.push_back(step);
+        self.retained.push_back(step);
     }
 
     /// Updates a retained step and its size. A step with shortened texts does not grow.
@@ -223,7 +223,7 @@ impl Steps {
     }
 
     fn get_mut(&mut self, number: usize) -> Option<&mut Step> {
-        let step = self.steps.get_mut(number.checked_sub(self.first)?)?;
+        let step = self.retained.get_mut(number.checked_sub(self.first)?)?;
         self.changed.insert(number);
         Some(step)
     }
@@ -258,7 +258,7 @@ impl Steps {
     }
 
     fn output(&mut self, at: Option<Timestamp>, line: &str) {
-        let last = self.steps.back_mut().map(|step| &mut step.what);
+        let last = self.retained.back_mut().map(|step| &mut step.what);
         if let Some(StepKind::Output { lines }) = last
             && lines.len() < OUTPUT_LINES
         {
@@ -316,13 +316,13 @@ impl Steps {
     }
 
     fn drop_oldest(&mut self, most: usize) {
-        if self.steps.len() <= most {
+        if self.retained.len() <= most {
             return;
         }
         // Drop in bulk, because cleaning up the indexes is linear.
-        let surplus = self.steps.len() - most + most / 10;
+        let surplus = self.retained.len() - most + most / 10;
         let counted = self.first_whole.saturating_sub(self.first);
-        for (index, step) in self.steps.drain(..surplus).enumerate() {
+        for (index, step) in self.retained.drain(..surplus).enumerate() {
             if index >= counted {
                 self.bytes -= step.bytes();
             }
@@ -338,7 +338,7 @@ impl Steps {
     /// Returns the number of the next step.
     #[must_use]
     pub fn end(&self) -> usize {
-        self.first + self.steps.len()
+        self.first + self.retained.len()
     }
 
     /// Returns the number of dropped steps.
@@ -350,12 +350,12 @@ impl Steps {
     /// Returns a step by number.
     #[must_use]
     pub fn get(&self, number: usize) -> Option<&Step> {
-        self.steps.get(number.checked_sub(self.first)?)
+        self.retained.get(number.checked_sub(self.first)?)
     }
 
     /// Returns the retained steps with their numbers, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Step)> {
-        (self.first..).zip(&self.steps)
+        (self.first..).zip(&self.retained)
     }
 
     /// Whether the call of this step is unanswered.

@@ -110,7 +110,7 @@ impl Tab for LogsTab {
         let logs = &mut model.detail.logs;
         match command {
             Command::Raw => logs.toggle_raw(),
-            Command::Sources => overlays::sources(model),
+            Command::Sources => overlays::open_log_sources(model),
             Command::Stages => logs.cycle_stages(),
             Command::Previous => logs.cycle_previous(),
             _ => return None,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use self::{search::Search, step_body::StepBody};
 use crate::{list::List, widgets::text_view::line_layout::Spans};
-use flightdeck_core::transcript::{ToolCall, Step, Steps, Transcript, StepKind, parse_line};
+use flightdeck_core::transcript::{Step, StepKind, Steps, ToolCall, Transcript, parse_line};
 
 /// A row of the tab: the number of a step, and the row within the step. Row 0 is the headline.
 pub type RowId = (usize, usize);
@@ -77,7 +77,8 @@ impl Timeline {
                 }
             }
             // Keep the steps of a finished sub-agent open while the user reads them.
-            if !self.follow && !self.steps.is_pending(number) && self.children.contains_key(&number) {
+            if !self.follow && !self.steps.is_pending(number) && self.children.contains_key(&number)
+            {
                 self.opened.insert(number);
             }
         }

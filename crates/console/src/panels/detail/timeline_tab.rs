@@ -14,7 +14,7 @@ use super::{
 use crate::{
     command::{Command, Context},
     draw::RowPen,
-    effect::{Effect, Effects},
+    effect::{DesktopEffect, Effects},
     field::Field,
     ids::{PanelId, TabId},
     model::Model,
@@ -94,7 +94,7 @@ impl Tab for TimelineTab {
             }
             Command::Open => timeline.toggle(),
             Command::Follow => timeline.toggle_follow(),
-            Command::Copy => effects.push(Effect::Copy(timeline.copied_text()?)),
+            Command::Copy => effects.push(DesktopEffect::Copy(timeline.copied_text()?)),
             Command::Expand => timeline.toggle_edits(),
             Command::SearchNext => timeline.next_match(true),
             Command::SearchPrevious => timeline.next_match(false),

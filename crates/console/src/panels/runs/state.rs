@@ -69,7 +69,7 @@ impl RunsPanel {
             })
             .filter(|(_, entry)| {
                 let run = &entry.run;
-                terms.keeps(&[
+                terms.matches(&[
                     ("kind", run.kind.as_str()),
                     ("name", run.name()),
                     ("phase", run.phase().as_str()),

@@ -160,12 +160,12 @@ fn state_words(model: &Model, entry: &Entry) -> (String, Scope) {
             return ("stopping".into(), Scope::Muted);
         }
         if let Some(finding) = model.health.of(run.uid()).first() {
-            let scope = if finding.needs_you {
+            let scope = if finding.needs_action {
                 Scope::Warn
             } else {
                 Scope::Muted
             };
-            return (text::sanitize(&finding.sentence).into_owned(), scope);
+            return (text::sanitize(&finding.message).into_owned(), scope);
         }
     }
     let message = status.message.as_deref().or(status.reason.as_deref());

@@ -11,7 +11,7 @@ use crate::{
     list::List,
     world::{Loaded, Plan, PlanError, RunId, Runs, TaskId},
 };
-use flightdeck_core::tasks::{Query, Task};
+use flightdeck_core::tasks::{Task, TaskFilter};
 
 /// Rows of the message above the last good list while the file is broken.
 pub(super) const BROKEN_ROWS: u16 = 2;
@@ -35,10 +35,10 @@ impl TasksPanel {
             self.list.set_rows(Vec::new());
             return;
         };
-        let mut query = Query::parse(self.filter.field.text());
+        let mut query = TaskFilter::parse(self.filter.field.text());
         // A query without a complete term matches all and expands nothing.
         let filtered = !query.is_empty();
-        let mut keeps = |id: &str, task: &Task| query.keeps(id, task, plan.is_ready(id));
+        let mut keeps = |id: &str, task: &Task| query.matches(id, task, plan.is_ready(id));
         let mut tasks: Vec<&Task> = plan.tasks().iter().collect();
         self.order.sort(&mut tasks, plan);
         let mut rows = Vec::with_capacity(tasks.len());

@@ -258,7 +258,9 @@ impl Timeline {
 /// Returns the text of a step that is searched.
 fn searched_text(step: &Step) -> String {
     match &step.what {
-        StepKind::End(_) | StepKind::Raw { .. } => format!("{}\n{}", headline(step), step.full_text()),
+        StepKind::End(_) | StepKind::Raw { .. } => {
+            format!("{}\n{}", headline(step), step.full_text())
+        }
         _ => step.full_text(),
     }
 }
