@@ -242,7 +242,7 @@ mod tests {
         fs::create_dir_all(plan.parent().unwrap()).unwrap();
         // Sparse: takes no space.
         let file = fs::File::create(plan).unwrap();
-        file.set_len(tasks::LARGEST + 1).unwrap();
+        file.set_len(tasks::MAX_FILE_SIZE + 1).unwrap();
         let job = Job {
             project: project.path().to_owned(),
             kind: RunKind::Docs,

@@ -251,8 +251,8 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let file = fs::File::create(folder.join("0".repeat(64))).unwrap();
         // Sparse: takes no space.
-        file.set_len(tasks::LARGEST + 1).unwrap();
-        let large = pointer(tasks::LARGEST + 1)
+        file.set_len(tasks::MAX_FILE_SIZE + 1).unwrap();
+        let large = pointer(tasks::MAX_FILE_SIZE + 1)
             .read_plan(repository.path())
             .unwrap_err();
         assert!(large.contains("plans are read up to 64 MB"), "{large}");
