@@ -869,11 +869,11 @@ fn cleanup_without_a_remote_offers_only_all_repositories() {
     console.press("X");
     let screen = console.screen();
     assert!(screen.contains("No remote here"), "{screen}");
-    assert!(screen.contains("0 marked of 0"), "{screen}");
+    assert!(screen.contains("0 of 0 selected"), "{screen}");
     console.press("A");
     let screen = console.screen();
     assert!(screen.contains("Clean up: all repositories"), "{screen}");
-    assert!(screen.contains("0 marked of 1"), "{screen}");
+    assert!(screen.contains("0 of 1 selected"), "{screen}");
 }
 
 #[test]
@@ -886,7 +886,7 @@ fn cleanup_marks_only_runs_of_this_repository() {
     here.status.finished_at = Some("2020-01-01T00:00:00Z".into());
     let mut console = given(&[there, here], vec![]);
     console.press("2 X");
-    assert!(console.screen().contains("1 marked of 1"));
+    assert!(console.screen().contains("1 of 1 selected"));
     console.press("A");
-    assert!(console.screen().contains("1 marked of 2"));
+    assert!(console.screen().contains("1 of 2 selected"));
 }

@@ -255,7 +255,7 @@ mod tests {
         let large = pointer(tasks::MAX_FILE_SIZE + 1)
             .read_plan(repository.path())
             .unwrap_err();
-        assert!(large.contains("plans are read up to 64 MB"), "{large}");
+        assert!(large.contains("the limit is 64 MB"), "{large}");
     }
 
     #[test]
