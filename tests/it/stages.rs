@@ -313,6 +313,8 @@ fn a_taken_alternative_branch_is_kept_too() {
     bench.git(&["push", "-q", "origin", "mine:docs/run-1-v2"]);
     bench.git(&["push", "-q", "origin", "mine~1:refs/heads/docs/run-1-v2-2"]);
     bench.manifest.context_version = 2;
+    // Other content: within one second, the same content would be the same commit.
+    bench.agent(&INCOMPLETE.replace("echo x", "echo y"));
     let ended = bench.run();
     assert_eq!(
         ended.report.reason.as_deref(),
