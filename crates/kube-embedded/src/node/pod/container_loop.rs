@@ -76,7 +76,7 @@ impl PodRunner {
                 }) => {
                     let (recorder, about) = (&self.node.recorder, self.about(role, container));
                     recorder.warning(&about, "Failed", format!("Error: {message}"));
-                    self.update(|last| role.of(last).state = State::waiting(reason, message));
+                    self.update(|record| role.of(record).state = State::waiting(reason, message));
                     if transient
                         && until_stopped(&mut stop, sleep(CREATE_RETRY))
                             .await
@@ -101,7 +101,7 @@ impl PodRunner {
             }
             let end = container::termination(container, &current.attempt, ended);
             let succeeded = end.exit_code == 0;
-            self.update(|last| role.of(last).state = State::Terminated(end.clone()));
+            self.update(|record| role.of(record).state = State::Terminated(end.clone()));
             if !role.restarts(policy, succeeded) || is_stopping(&stop) {
                 return succeeded;
             }
@@ -125,20 +125,20 @@ impl PodRunner {
                 );
                 let about = self.about(role, container);
                 self.node.recorder.warning(&about, "BackOff", event_message);
-                self.update(|last| {
-                    let container = role.of(last);
+                self.update(|record| {
+                    let container = role.of(record);
                     container.last = Some(end.clone());
                     container.state = State::waiting("CrashLoopBackOff", message);
                 });
                 if until_stopped(&mut stop, sleep(wait)).await.is_none() {
-                    self.update(|last| role.of(last).state = State::Terminated(end));
+                    self.update(|record| role.of(record).state = State::Terminated(end));
                     return succeeded;
                 }
             }
             remove_older_attempts(&directory, number);
             number += 1;
-            self.update(|last| {
-                let container = role.of(last);
+            self.update(|record| {
+                let container = role.of(record);
                 container.last = Some(end);
                 container.restarts = number as i32;
             });
@@ -208,8 +208,8 @@ impl PodRunner {
             }
         }
         if let Some(started) = started {
-            self.update(|last| {
-                let container = role.of(last);
+            self.update(|record| {
+                let container = role.of(record);
                 container.restarts = number as i32;
                 container.state = State::Running(started.at);
             });
@@ -270,10 +270,10 @@ pub enum Role {
 }
 
 impl Role {
-    fn of(self, last: &mut PodRecord) -> &mut status::ContainerRecord {
+    fn of(self, record: &mut PodRecord) -> &mut status::ContainerRecord {
         match self {
-            Self::Init(index) => &mut last.init[index],
-            Self::Main(index) => &mut last.main[index],
+            Self::Init(index) => &mut record.init[index],
+            Self::Main(index) => &mut record.main[index],
         }
     }
 
