@@ -23,7 +23,7 @@ use flightdeck_host::{
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
 };
 use flightdeck_worker::controller::{
-    self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsMaps,
+    self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsWatcher,
 };
 use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, fault::Faults};
 
@@ -198,29 +198,29 @@ impl Engine {
         controller::install_crds(cluster.client()).await?;
         let stop = CancellationToken::new();
         let client = Client::new(options.faults.layer().layer(cluster.service()), NAMESPACE);
-        let maps = SettingsMaps {
+        let watcher = SettingsWatcher {
             client: client.clone(),
             namespace: NAMESPACE.to_owned(),
             metrics: Metrics::default(),
             health: Health::default(),
         };
-        let followed = maps.follow_over(options.settings);
+        let watched = watcher.watch_overrides(options.settings);
         // One that is refused is said, and holds nothing up: the person's own settings are what was asked for.
-        let read = followed.read();
-        let settings = followed.settings;
+        let loaded = watched.loaded();
+        let settings = watched.settings;
         let mut config = ControllerConfig::live(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
         // The lock of the state directory lets no other be.
-        config.lease = Some(LeaseConfig::alone("flightdeck-embedded"));
+        config.lease = Some(LeaseConfig::exclusive("flightdeck-embedded"));
         let stopped = stop.clone();
         let work = async move {
-            if stopped.run_until_cancelled(read).await.is_some() {
+            if stopped.run_until_cancelled(loaded).await.is_some() {
                 controller::run(client, config, stopped.cancelled_owned()).await;
             }
         };
         let controller = tokio::spawn(async move {
             tokio::select! {
                 () = work => {}
-                () = followed.keep_up => {}
+                () = watched.task => {}
             }
         });
         Ok(Self {

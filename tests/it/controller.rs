@@ -1,17 +1,17 @@
-//! Runs on the embedded API with the real controller; a kubelet of this file's own plays the pods.
+//! Runs on the embedded API with the real controller and a simulated kubelet.
 
-mod asked;
-mod at_rest;
-mod economy;
+mod api_calls;
+mod archives;
 mod every_write;
-mod faulty;
-mod kept;
+mod faults;
 mod leaders;
-mod newer;
-mod permitted;
 mod pull_requests;
 mod real;
-mod waking;
+mod recorder;
+mod requeue;
+mod roles;
+mod settled_runs;
+mod unknown_fields;
 
 use std::{
     collections::BTreeMap,
@@ -44,10 +44,10 @@ use flightdeck_host::settings::Settings;
 use flightdeck_worker::controller::{self, ControllerConfig};
 use kube_embedded::{Cluster, ClusterOptions, Limits};
 
-/// Generous: the machine may be busy.
+/// Generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A cluster with the kinds installed, a controller, and a kubelet.
+/// A cluster with installed CRDs, a controller, and a kubelet.
 struct Scene {
     client: Client,
     cluster: Cluster,
@@ -56,10 +56,10 @@ struct Scene {
     _directory: tempfile::TempDir,
 }
 
-/// What stops a controller, and the controller.
+/// A controller and what stops it.
 type Running = (tokio::sync::oneshot::Sender<()>, JoinHandle<()>);
 
-/// What a stage's pod does: its exit code and report, or `None` to go on running.
+/// The behaviour of a stage's pod: its exit code and report, or `None` to keep running.
 type Play = fn(Stage, &Job) -> Option<(i32, StageReport)>;
 
 impl Scene {
@@ -115,7 +115,7 @@ impl Scene {
     }
 }
 
-/// A client whose process seems to die after so many writes: the next one, and all after it, never end.
+/// Returns a client whose process seems to die after a number of writes: all further writes hang.
 fn dying_client(cluster: &Cluster, writes: usize) -> (Client, Arc<Notify>) {
     let (done, dead) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let (service, notify) = (cluster.service(), Arc::clone(&dead));
@@ -133,7 +133,7 @@ fn dying_client(cluster: &Cluster, writes: usize) -> (Client, Arc<Notify>) {
     (Client::new(service, "default"), dead)
 }
 
-/// The controller returns when it was told to.
+/// Stops the controller and waits for it.
 async fn ends(controller: JoinHandle<()>) {
     let ended = tokio::time::timeout(PATIENCE, controller).await;
     ended
@@ -141,14 +141,14 @@ async fn ends(controller: JoinHandle<()>) {
         .unwrap();
 }
 
-/// A controller of a namespace that waits little.
+/// Returns the configuration of a controller with short delays.
 fn config(namespace: &str) -> ControllerConfig {
     let mut config = ControllerConfig::new(Arc::new(Settings::shipped()), namespace, "test");
     let short = Duration::from_millis(50);
     config.retry_delays.unavailable = short;
     config.retry_delays.watch = short;
-    config.retry_delays.most = Duration::from_secs(1);
-    config.patience = Duration::from_secs(2);
+    config.retry_delays.max = Duration::from_secs(1);
+    config.call_timeout = Duration::from_secs(2);
     config
 }
 
@@ -168,7 +168,7 @@ fn run_controller(client: &Client, config: ControllerConfig) -> Running {
     (stop, tokio::spawn(controller))
 }
 
-/// Makes a pod for each Job and lets it end as the play says, in the order a real cluster writes things.
+/// Creates a pod for each Job and ends it as `play` says, in the order of writes of a real cluster.
 async fn kubelet(client: Client, play: Play) {
     let everywhere: Api<Job> = Api::all(client.clone());
     let mut changes = watcher::watcher(everywhere, watcher::Config::default())
@@ -290,7 +290,7 @@ fn code_run(name: &str) -> CodeRun {
     .unwrap()
 }
 
-/// The kubelet's part: the container of the stage's pod ends well, then its Job.
+/// Simulates the kubelet: the stage's container succeeds, then its Job.
 async fn end(scene: &Scene, stage: Stage, job: &str) {
     let jobs: Api<Job> = scene.api();
     let (code, report) = well(stage, &jobs.get(job).await.unwrap()).unwrap();
@@ -311,7 +311,7 @@ async fn end(scene: &Scene, stage: Stage, job: &str) {
         .unwrap();
 }
 
-/// Waits until the run is as `wanted`, and gives it.
+/// Waits until the run is as `wanted` and returns it.
 async fn until<K>(api: &Api<K>, name: &str, wanted: impl Fn(&Value) -> bool) -> Value
 where
     K: kube::Resource
@@ -340,7 +340,7 @@ where
     seen.into_inner()
 }
 
-/// It succeeded, and holds nothing any more.
+/// Asserts that it succeeded and released everything.
 fn settled(run: &Value) -> bool {
     run["status"]["phase"] == "Succeeded" && run["metadata"].get("finalizers").is_none()
 }
@@ -350,7 +350,7 @@ fn phase_is(phase: &'static str) -> impl Fn(&Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_docs_run_goes_through_its_stages_and_holds_nothing_afterwards() {
+async fn docs_run_completes_and_releases_everything() {
     let scene = Scene::with(well).await;
     let runs: Api<DocsRun> = scene.api();
     runs.create(&PostParams::default(), &docs_run("docs-shop-1"))
@@ -420,7 +420,7 @@ async fn a_docs_run_goes_through_its_stages_and_holds_nothing_afterwards() {
 }
 
 #[tokio::test]
-async fn two_code_runs_of_a_service_take_their_turns() {
+async fn code_runs_of_a_service_run_one_at_a_time() {
     let scene = Scene::with(well).await;
     let runs: Api<CodeRun> = scene.api();
     for name in ["code-1-a", "code-1-b", "code-1-c"] {
@@ -437,9 +437,9 @@ async fn two_code_runs_of_a_service_take_their_turns() {
     scene.end().await;
 }
 
-/// Somebody has taken its finalizer away before it gave its workspace back.
+/// Someone removed its finalizer before it released its workspace.
 #[tokio::test]
-async fn a_run_that_ended_and_still_holds_a_workspace_keeps_nobody_waiting() {
+async fn ended_holder_does_not_block_the_queue() {
     let scene = Scene::with(well).await;
     let runs: Api<CodeRun> = scene.api();
     let create = async |name: &str| {
@@ -468,7 +468,7 @@ async fn a_run_that_ended_and_still_holds_a_workspace_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_stopped_run_ends_cancelled_and_a_raised_version_begins_anew() {
+async fn stopped_run_is_cancelled_and_can_be_retried() {
     let scene = Scene::with(|stage, job| match stage {
         Stage::Agent if job.labels()[naming::LABEL_VERSION] == "1" => None,
         _ => well(stage, job),
@@ -487,7 +487,7 @@ async fn a_stopped_run_ends_cancelled_and_a_raised_version_begins_anew() {
     runs.patch("docs-shop-2", &PatchParams::default(), &Patch::Merge(&stop))
         .await
         .unwrap();
-    // The kubelet's part: it sees the deadline moved to now, ends the pod, and the Job fails.
+    // Simulates the kubelet: the moved deadline ends the pod, and the Job fails.
     let run = until(&runs, "docs-shop-2", |run| {
         run["status"]["reason"] == "Stopping"
     })
@@ -526,7 +526,7 @@ async fn a_stopped_run_ends_cancelled_and_a_raised_version_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_deleted_run_takes_its_jobs_with_it() {
+async fn deleting_a_run_deletes_its_jobs() {
     let scene = Scene::with(|_, _| None).await;
     let runs: Api<DocsRun> = scene.api();
     runs.create(&PostParams::default(), &docs_run("docs-shop-3"))
@@ -536,7 +536,7 @@ async fn a_deleted_run_takes_its_jobs_with_it() {
     runs.delete("docs-shop-3", &DeleteParams::default())
         .await
         .unwrap();
-    // The garbage collector's part, for as long as no node runs here: the pods of a deleted Job go.
+    // Simulates the garbage collector, since no node runs here: deletes the pods of a deleted Job.
     let jobs: Api<Job> = scene.api();
     let pods: Api<Pod> = scene.api();
     tokio::time::timeout(PATIENCE, async {
@@ -562,7 +562,7 @@ async fn a_deleted_run_takes_its_jobs_with_it() {
 }
 
 #[tokio::test]
-async fn a_controller_that_starts_in_the_middle_goes_on_where_the_other_was() {
+async fn new_controller_continues_an_active_run() {
     let mut scene = Scene::with(|stage, job| match stage {
         Stage::Publish => None,
         _ => well(stage, job),
@@ -599,7 +599,7 @@ async fn a_controller_that_starts_in_the_middle_goes_on_where_the_other_was() {
 }
 
 #[tokio::test]
-async fn a_job_of_the_same_name_that_is_another_s_is_named_and_left_alone() {
+async fn foreign_job_of_the_same_name_is_reported() {
     let mut scene = Scene::without_controller(|_, _| None).await;
     let runs: Api<DocsRun> = scene.api();
     let run = runs
@@ -626,7 +626,7 @@ async fn a_job_of_the_same_name_that_is_another_s_is_named_and_left_alone() {
     );
     assert_eq!(jobs.get(&name).await.unwrap().uid(), other.uid());
 
-    // It goes on once the name is free.
+    // It continues once the name is free.
     jobs.delete(&name, &DeleteParams::background())
         .await
         .unwrap();
@@ -634,10 +634,10 @@ async fn a_job_of_the_same_name_that_is_another_s_is_named_and_left_alone() {
     scene.end().await;
 }
 
-/// Each controller lives for three writes: with fewer none would ever make a Job, since it proves first that the workspace is
-/// held and that the run is as it was read.
+/// Each controller lives for three writes: with fewer none would create a Job, because it first verifies that it holds the
+/// workspace and that the run is unchanged.
 #[tokio::test]
-async fn controllers_that_die_after_every_third_write_bring_a_run_to_the_same_end() {
+async fn controllers_killed_every_third_write_finish_a_run() {
     let scene = Scene::without_controller(well).await;
     let runs: Api<DocsRun> = scene.api();
     runs.create(&PostParams::default(), &docs_run("docs-dies"))

@@ -223,7 +223,7 @@ async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         assert!(event["level"].is_string(), "{line}");
     }
-    assert!(log.contains("told to end"), "{log}");
+    assert!(log.contains("shutting down"), "{log}");
     let token = crate::support::served::token(served.server.endpoint());
     for secret in [PLANTED, token.as_str()] {
         assert!(!log.contains(secret), "{secret} is in the log");

@@ -1,38 +1,38 @@
-//! The controller: makes what a run asks for (files, workspace, one Job a stage) and reports what became of it.
+//! The controller: creates what a run needs (files, workspace, one Job per stage) and reports its progress.
 //!
-//! A reconciliation has three steps: `observe` reads everything, `plan` decides (pure), `apply` writes. The run's story is in
-//! its status; names are deterministic; every write is bound to the object it was decided for. So a controller may stop
-//! between any two writes, and two of them may run: the cluster comes to the same end.
+//! A reconciliation has three steps: `observe` reads everything, `plan` decides (pure), `apply` writes. The state of a run is
+//! in its status, names are deterministic, and every write is bound to the object it was decided for. A controller may
+//! therefore stop between any two writes, and two may run at once, with the same result.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `run` | the loop: who leads, and when a run is reconciled |
-//! | `wake` | what wakes a reconciliation |
-//! | `lease` | which of several controllers works |
-//! | `calls` | how the API is called |
-//! | `cache`, `thin` | what the watches know, and how much of it is kept |
-//! | `observe`, `observed` | what is read, and the value it becomes |
-//! | `plan`, `judge` | what to do, and what a Job and its pod say |
-//! | `memory` | what a process may remember of a run |
-//! | `objects`, `jobs` | what is made |
-//! | `apply`, `error` | how it is written, and what can go wrong |
-//! | `crds` | the definitions of both kinds |
-//! | `process` | the controller as a process of its own: settings, metrics, health |
-//! | `keep` | what outlives the pod of a stage that has ended |
-//! | `live`, `metrics`, `health` | settings as they change; what is counted; whether it is ready |
+//! | `run` | the main loop: leadership, queue and reconciliation |
+//! | `trigger` | what requeues a run |
+//! | `lease` | leader election |
+//! | `api_client` | timeouts and `Retry-After` for API calls |
+//! | `cache`, `prune` | objects received from the watches, reduced to the fields that are used |
+//! | `observe`, `observed` | reads the state, and the value it is read into |
+//! | `plan`, `job_state` | decides what to do; evaluates a Job and its pod |
+//! | `memory` | optional state of this process |
+//! | `objects`, `jobs` | the objects a run owns |
+//! | `apply`, `error` | writes the plan, and the errors of that |
+//! | `crds` | the custom resource definitions |
+//! | `process` | the standalone controller: settings, metrics, health |
+//! | `archive` | saves the logs of finished pods |
+//! | `config_watcher`, `metrics`, `health` | settings from ConfigMaps, Prometheus metrics, readiness |
 
+mod api_client;
 mod apply;
+mod archive;
 mod cache;
-mod calls;
 mod config;
+mod config_watcher;
 mod crds;
 mod error;
 mod health;
+mod job_state;
 mod jobs;
-mod judge;
-mod keep;
 mod lease;
-mod live;
 mod memory;
 mod metrics;
 mod objects;
@@ -40,16 +40,16 @@ mod observe;
 mod observed;
 mod plan;
 mod process;
+mod prune;
 mod run;
-mod thin;
-mod wake;
+mod trigger;
 
 pub use config::ControllerConfig;
+pub use config_watcher::{LiveSettings, SettingsWatcher, WatchedSettings};
 pub use crds::{InstallError, crds, install_crds};
 pub use error::RetryDelays;
 pub use health::Health;
 pub use lease::LeaseConfig;
-pub use live::{Followed, LiveSettings, SettingsMaps};
 pub use metrics::{CountRequests, Metrics};
 pub use objects::{ANNOTATION_HOLDER, workspace_name};
 pub use plan::CONDITIONS;

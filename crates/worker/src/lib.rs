@@ -1,4 +1,4 @@
-//! What works on a run: the controller, the stages that run in its pods, and the agents built into this program.
+//! The controller, the stages that run in the pods of a run, and the built-in agents.
 
 pub mod agents;
 pub mod controller;

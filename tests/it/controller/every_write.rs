@@ -1,6 +1,6 @@
-//! A controller may end after any write there is, or not learn of it: the cluster comes to the same state, with nothing twice.
+//! A controller may stop after any write, or lose its response: the result is the same, and nothing is created twice.
 //!
-//! The pods are played; the writes are all those of a whole run of each kind.
+//! The pods are simulated; the writes are those of a complete run of each kind.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -16,9 +16,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    Scene,
-    asked::{Asked, Cut},
-    code_run, docs_run, ends, settled, start_in, until, well,
+    Scene, code_run, docs_run, ends,
+    recorder::{Cut, Recorder},
+    settled, start_in, until, well,
 };
 use crate::support;
 use flightdeck_core::{
@@ -26,7 +26,7 @@ use flightdeck_core::{
     runs::naming,
 };
 
-/// Lives a whole run in a namespace of its own; gives what is left in the end, and how many writes it took.
+/// Runs to completion in its own namespace. Returns what is left, and the number of writes.
 async fn life(scene: &Scene, kind: &str, namespace: &str, cut: Option<Cut>) -> (Value, usize) {
     let object = json!({ "metadata": { "name": namespace } });
     let object: Namespace = serde_json::from_value(object).unwrap();
@@ -35,7 +35,7 @@ async fn life(scene: &Scene, kind: &str, namespace: &str, cut: Option<Cut>) -> (
         .create(&PostParams::default(), &object)
         .await
         .unwrap();
-    let asked = Asked::default();
+    let asked = Recorder::default();
     let (stop, controller) = start_in(&asked.client(&scene.cluster, cut), namespace);
     let end = async {
         if kind == "docs" {
@@ -73,7 +73,7 @@ async fn life(scene: &Scene, kind: &str, namespace: &str, cut: Option<Cut>) -> (
     (left, asked.writes().len())
 }
 
-/// Status of the run and everything it owns, without what must differ from run to run.
+/// Returns the run's status and everything it owns, without what differs between runs.
 async fn what_is_left(scene: &Scene, namespace: &str, run: &Value, made: usize) -> Value {
     async fn all<K>(scene: &Scene, namespace: &str) -> Vec<K>
     where
@@ -116,7 +116,7 @@ async fn what_is_left(scene: &Scene, namespace: &str, run: &Value, made: usize) 
     without_times(serde_json::from_str(&text).unwrap())
 }
 
-/// Name of an object, and uid of its owner.
+/// Returns the name of an object and the uid of its owner.
 fn named(object: &impl ResourceExt) -> (String, Option<String>) {
     let owner = object.owner_references().first();
     (object.name_any(), owner.map(|owner| owner.uid.clone()))
@@ -135,7 +135,7 @@ fn without_times(value: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_that_ends_after_any_write_or_loses_its_answer_comes_to_the_same_end() {
+async fn interrupting_any_write_gives_the_same_result() {
     let scene = Scene::without_controller(well).await;
     for kind in ["docs", "code"] {
         let (smooth, writes) = life(&scene, kind, &format!("{kind}-smooth"), None).await;

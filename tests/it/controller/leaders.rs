@@ -1,4 +1,4 @@
-//! Several controllers: one works, another takes over, and nothing is made twice.
+//! Several controllers: one leads, another takes over, and nothing is created twice.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -9,15 +9,15 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    PATIENCE, Running, Scene,
-    asked::{Asked, Cut},
-    config, docs_run, ends, run_controller, settled, until, well,
+    PATIENCE, Running, Scene, config, docs_run, ends,
+    recorder::{Cut, Recorder},
+    run_controller, settled, until, well,
 };
 use crate::support;
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_worker::controller::{ControllerConfig, LeaseConfig};
 
-/// Short, for a holder that falls silent; one second is the shortest a Lease can say.
+/// Short, to detect a silent holder; the minimum of a Lease is one second.
 fn short(identity: &str) -> LeaseConfig {
     LeaseConfig {
         duration: Duration::from_secs(1),
@@ -54,10 +54,10 @@ async fn holder(scene: &Scene) -> String {
     lease.spec.unwrap().holder_identity.unwrap_or_default()
 }
 
-/// Lives of two controllers of which the first is cut off.
+/// Number of scenarios in which the first of two controllers is cut off.
 const LIVES: usize = 20;
 
-/// Numbers from 1 to `most`, the same for the same seed (splitmix64, <https://prng.di.unimi.it/splitmix64.c>).
+/// Numbers from 1 to `most`, equal for the same seed (splitmix64, <https://prng.di.unimi.it/splitmix64.c>).
 fn drawn(mut seed: u64, most: usize) -> impl Iterator<Item = usize> {
     std::iter::repeat_with(move || {
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -70,10 +70,10 @@ fn drawn(mut seed: u64, most: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// How many writes a docs run takes of a controller that nothing happens to, beside those of its Lease.
+/// Returns the number of writes of a docs run without faults, without those of the Lease.
 async fn writes_of_a_run() -> usize {
     let scene = Scene::without_controller(well).await;
-    let asked = Asked::default();
+    let asked = Recorder::default();
     let (controller, _) = start(&asked.client(&scene.cluster, None), short("only"));
     let runs: Api<DocsRun> = scene.api();
     runs.create(&PostParams::default(), &docs_run("docs-whole"))
@@ -86,10 +86,10 @@ async fn writes_of_a_run() -> usize {
     writes.filter(|write| !write.ends_with(" leases")).count()
 }
 
-/// Whether the leader was cut off at that write: a life may take fewer.
+/// Returns whether the leader was cut off at that write: a run may have fewer.
 async fn life_with_a_leader_cut_off_at(write: usize) -> bool {
     let scene = Scene::without_controller(well).await;
-    let asked = Asked::default();
+    let asked = Recorder::default();
     let client = asked.client(&scene.cluster, Some(Cut::Dead(write)));
     let (first, mut first_leads) = start(&client, short("first"));
     becomes(&mut first_leads, true).await;
@@ -122,7 +122,7 @@ async fn life_with_a_leader_cut_off_at(write: usize) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_leader_is_cut_off_anywhere_another_goes_on_and_nothing_is_made_twice() {
+async fn failover_at_any_write_creates_nothing_twice() {
     let given = std::env::var("FLIGHTDECK_SEED").ok();
     let seed = given.map_or_else(
         || jiff::Timestamp::now().as_second().unsigned_abs(),
@@ -140,9 +140,9 @@ async fn when_the_leader_is_cut_off_anywhere_another_goes_on_and_nothing_is_made
 }
 
 #[tokio::test]
-async fn a_controller_that_ends_gives_its_lease_back_and_the_next_begins_at_once() {
+async fn stopping_releases_the_lease() {
     let scene = Scene::without_controller(well).await;
-    // So long that only a Lease given back explains who takes it.
+    // So long that only a released Lease can be acquired.
     let patient = |name: &str| LeaseConfig {
         duration: Duration::from_secs(3600),
         renew_deadline: Duration::from_secs(3000),
@@ -159,7 +159,7 @@ async fn a_controller_that_ends_gives_its_lease_back_and_the_next_begins_at_once
     stop(second).await;
     assert_eq!(holder(&scene).await, "", "given back");
 
-    // Whoever finds its own name there goes on at once: what ended without giving it back was itself.
+    // A controller that finds its own identity continues at once.
     let (third, mut leads) = start(&scene.client, patient("third"));
     becomes(&mut leads, true).await;
     third.1.abort();
@@ -169,9 +169,9 @@ async fn a_controller_that_ends_gives_its_lease_back_and_the_next_begins_at_once
     scene.end().await;
 }
 
-/// The clocks of two machines differ; what changes, and for how long it has not, each can tell by its own.
+/// The clocks of two machines may differ; each measures with its own how long the Lease has not changed.
 #[tokio::test]
-async fn a_lease_expires_by_silence_and_not_by_what_its_times_say() {
+async fn lease_expires_by_the_local_clock() {
     let scene = Scene::without_controller(well).await;
     let leases: Api<Lease> = scene.api();
     let lease = |time: &str| -> Lease {
@@ -189,7 +189,7 @@ async fn a_lease_expires_by_silence_and_not_by_what_its_times_say() {
         .await
         .unwrap();
     let (controller, mut leads) = start(&scene.client, short("first"));
-    // It gives signs of life, with a clock that is far behind.
+    // It renews, with a clock that is far behind.
     let mut pace = tokio::time::interval(Duration::from_millis(150));
     for n in 0..12 {
         pace.tick().await;
@@ -201,7 +201,7 @@ async fn a_lease_expires_by_silence_and_not_by_what_its_times_say() {
             .unwrap();
     }
     assert!(!*leads.borrow(), "it was taken from one that is alive");
-    // It falls silent, with a clock that is far ahead.
+    // It stops renewing, with a clock that is far ahead.
     let mut next = lease("2100-01-01T00:00:00.000000Z");
     next.metadata.resource_version = held.resource_version();
     leases

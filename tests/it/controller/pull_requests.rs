@@ -1,4 +1,4 @@
-//! `docs-pr-config` over the embedded cluster as people have it: what the pull requests of docs runs bear.
+//! `docs-pr-config` on the embedded cluster, and the pull requests of docs runs it configures.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -29,7 +29,7 @@ async fn write(client: &Client, options: &[(&str, &str)]) {
         .unwrap();
 }
 
-/// Waits until an Event says that the ConfigMap is refused; why.
+/// Waits for the Event that the ConfigMap is invalid, and returns the reason.
 async fn refusal(client: &Client) -> String {
     let events: Api<Event> = Api::default_namespaced(client.clone());
     let refused = async {
@@ -51,7 +51,7 @@ async fn refusal(client: &Client) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_of_a_docs_run_bears_what_docs_pr_config_says_as_it_is_then() {
+async fn pull_request_uses_the_current_docs_pr_config() {
     let directory = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(directory.path()).unwrap();
     let project = root.join("project");
@@ -81,7 +81,7 @@ async fn a_pull_request_of_a_docs_run_bears_what_docs_pr_config_says_as_it_is_th
         kept.find(|pull| pull["number"] == number).unwrap()
     };
 
-    // Known before the controller begins.
+    // Exists before the controller starts.
     let engine = start().await;
     let wording = [
         (
@@ -112,14 +112,14 @@ async fn a_pull_request_of_a_docs_run_bears_what_docs_pr_config_says_as_it_is_th
     );
     assert_eq!(pull["draft"], true);
 
-    // Changed while it runs, then broken: what was good last holds on.
+    // Changed at run time, then broken: the last valid options stay in effect.
     write(&engine.client(), &[("pr_title_template", "docs: {{run}}")]).await;
     write(&engine.client(), &[("auto_merge", "maybe")]).await;
     let why = refusal(&engine.client()).await;
     assert!(why.starts_with("auto_merge: \"maybe\" is neither"), "{why}");
     let pull = run(&engine, "docs-second").await;
     assert_eq!(pull["title"], "docs: docs-second");
-    // What it leaves out is as the settings have it.
+    // Other options come from the settings.
     assert_eq!(pull["labels"], json!(["documentation", "auto-generated"]));
     assert_eq!(pull["draft"], false);
     engine.stop_all().await;

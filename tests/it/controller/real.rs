@@ -1,4 +1,4 @@
-//! The same controller over the embedded node: the stages are the real ones, their processes run, git pushes.
+//! The controller on the embedded node: with the real stages as processes, and real pushes.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
@@ -23,7 +23,7 @@ use flightdeck_host::{repository::git::Git, settings::Settings};
 use flightdeck_worker::controller::{self, ControllerConfig};
 use kube_embedded::{Cluster, ClusterOptions, Limits};
 
-/// The sample project, a cluster whose node really runs, and a controller.
+/// The sample project, a cluster with a running node, and a controller.
 struct Real {
     project: Project,
     cluster: Cluster,
@@ -106,7 +106,7 @@ impl Real {
         git.run().await.unwrap().text()
     }
 
-    /// Creates a run over the sample's branch; `more` is laid over its spec.
+    /// Creates a run of the sample's branch; `more` overrides its spec.
     async fn launch<K>(&self, kind: &str, name: &str, more: Value) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -149,7 +149,7 @@ impl Real {
             .unwrap();
     }
 
-    /// Everything the containers of a run have written.
+    /// Returns all logs of a run's containers.
     async fn logs(&self, run: &str) -> String {
         let pods: Api<Pod> = self.api();
         let of_run = ListParams::default().labels(&format!("{}={run}", naming::LABEL_RUN));
@@ -197,7 +197,7 @@ fn condition<'a>(run: &'a Value, kind: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_docs_run_of_the_whole_plan_ends_as_a_pushed_branch() {
+async fn docs_run_of_the_whole_plan_pushes_its_branch() {
     let real = Real::with(0).await;
     let tasks: Vec<String> = (1..=12).map(|id| id.to_string()).collect();
     let runs: Api<DocsRun> = real
@@ -237,7 +237,7 @@ async fn a_docs_run_of_the_whole_plan_ends_as_a_pushed_branch() {
 }
 
 #[tokio::test]
-async fn a_code_run_ends_as_a_pushed_branch_and_gives_its_workspace_back() {
+async fn code_run_pushes_its_branch_and_releases_its_workspace() {
     let real = Real::with(0).await;
     let runs: Api<CodeRun> = real
         .launch(
@@ -270,7 +270,7 @@ async fn a_code_run_ends_as_a_pushed_branch_and_gives_its_workspace_back() {
 }
 
 #[tokio::test]
-async fn a_plan_that_changed_on_the_remote_ends_the_run_before_the_agent_is_paid() {
+async fn changed_plan_fails_the_run_before_the_agent() {
     let real = Real::with(0).await;
     let more = json!({ "taskIds": ["1"], "tasksRevision": {
         "path": ".taskmaster/tasks/tasks.json", "blob": "e".repeat(40), "commit": "e".repeat(40),
@@ -286,7 +286,7 @@ async fn a_plan_that_changed_on_the_remote_ends_the_run_before_the_agent_is_paid
 }
 
 #[tokio::test]
-async fn a_stopped_agent_leaves_its_log_and_nothing_on_the_remote() {
+async fn stopped_agent_keeps_its_log_and_pushes_nothing() {
     let real = Real::with(60_000).await;
     let runs: Api<DocsRun> = real
         .launch("DocsRun", "docs-stop", json!({ "taskIds": ["1"] }))
@@ -308,7 +308,7 @@ async fn a_stopped_agent_leaves_its_log_and_nothing_on_the_remote() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_named_and_the_run_goes_on_once_it_is_there() {
+async fn run_waits_for_a_missing_secret() {
     let real = Real::with(0).await;
     let more = json!({ "taskIds": ["1"], "githubUser": "octocat" });
     let runs: Api<DocsRun> = real.launch("DocsRun", "docs-secret", more).await;
@@ -336,7 +336,7 @@ async fn a_missing_secret_is_named_and_the_run_goes_on_once_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_run_goes_on_while_no_controller_looks_and_is_not_paid_twice() {
+async fn run_continues_without_a_controller() {
     let mut real = Real::with(100).await;
     let runs: Api<DocsRun> = real
         .launch("DocsRun", "docs-alone", json!({ "taskIds": ["1", "2"] }))
@@ -367,7 +367,7 @@ async fn a_run_goes_on_while_no_controller_looks_and_is_not_paid_twice() {
 }
 
 #[tokio::test]
-async fn a_refused_push_is_published_again_without_the_agent() {
+async fn refused_push_is_retried_without_the_agent() {
     let real = Real::with(0).await;
     let hook = real.project.origin.join("hooks/pre-receive");
     std::fs::write(
@@ -401,7 +401,7 @@ async fn a_refused_push_is_published_again_without_the_agent() {
 }
 
 #[tokio::test]
-async fn deleting_a_run_under_way_ends_its_processes_and_frees_everything() {
+async fn deleting_an_active_run_ends_its_processes() {
     let real = Real::with(60_000).await;
     let runs: Api<DocsRun> = real
         .launch("DocsRun", "docs-gone", json!({ "taskIds": ["1"] }))

@@ -1,4 +1,4 @@
-//! Carries a plan out: in order, each write safe to repeat and bound to the object it was decided for; stops at the first error.
+//! Applies a plan in order; each write is idempotent and bound to the object it was decided for. Stops at the first error.
 
 use std::fmt::Debug;
 
@@ -18,10 +18,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    archive::{self, FinishedAttempt},
     error::{Category, Error, named},
-    jobs,
-    keep::{self, End},
-    objects,
+    jobs, objects,
     observe::RunResource,
     plan::{Action, Note, Plan},
 };
@@ -30,9 +29,9 @@ use flightdeck_core::{
     runs::{Run, naming},
 };
 
-/// Carries out `plan` for the run it was made for, which is brought up to date with each write; the versions it had
-/// before go to `passed`. Gives the Job that was made.
-pub async fn apply<K: RunResource>(
+/// Applies `plan` to the run and updates `current` with each write; its previous versions are added to `passed`. Returns the
+/// created Job.
+pub(crate) async fn apply<K: RunResource>(
     client: &Client,
     recorder: &Recorder,
     current: &mut Run,
@@ -45,11 +44,11 @@ pub async fn apply<K: RunResource>(
         run: &run,
         runs: Api::namespaced(client.clone(), run.namespace()),
     };
-    for end in &plan.ends {
-        writer.keep(end).await?;
+    for finished in &plan.archives {
+        writer.archive(finished).await?;
     }
-    for job in &plan.forgotten {
-        writer.forget(job).await?;
+    for job in &plan.expired_archives {
+        writer.delete_archive(job).await?;
     }
     for action in plan.actions {
         let before = current.metadata.resource_version.clone();
@@ -58,8 +57,8 @@ pub async fn apply<K: RunResource>(
             passed.extend(before);
         }
     }
-    // The version that was read must still be the newest, so this write also proves that the run is the same, still wanted,
-    // and at the attempt that was decided on; no read could. It is made even if the status says so already.
+    // Write the status before creating a Job even if it is unchanged. The write requires the resource version that was read,
+    // so it proves that the run still exists, wants the stage and is at this attempt; a read may be stale.
     let confirmed = plan.job.is_some().then(|| run.status.clone());
     if let Some(status) = plan.status.or(confirmed) {
         let body = json!({
@@ -81,17 +80,17 @@ pub async fn apply<K: RunResource>(
         }
         current.status = status;
     }
-    let made = match &plan.job {
+    let created = match &plan.job {
         Some(job) => writer.create::<Job>(job).await,
         None => Ok(None),
     };
     for note in &plan.notes {
         publish(recorder, &run, note).await;
     }
-    made
+    created
 }
 
-/// Writes an Event about the run. One that is lost is no reason to stop.
+/// Writes an Event about the run. Only logs a failure.
 async fn publish(recorder: &Recorder, run: &Run, note: &Note) {
     let event = Event {
         type_: if note.warning {
@@ -113,14 +112,14 @@ async fn publish(recorder: &Recorder, run: &Run, note: &Note) {
         ..ObjectReference::default()
     };
     if let Err(error) = recorder.publish(&event, &about).await {
-        tracing::warn!(run = run.name(), reason = note.reason, %error, "an Event was lost");
+        tracing::warn!(run = run.name(), reason = note.reason, %error, "could not write an Event");
     }
 }
 
 struct Writer<'a, K> {
     client: &'a Client,
     run: &'a Run,
-    /// Untyped beyond its metadata, so that fields of a newer version are never lost on the way.
+    /// Only typed metadata, so that unknown fields of a newer version are not lost.
     runs: Api<kube::core::PartialObjectMeta<K>>,
 }
 
@@ -147,9 +146,10 @@ impl<K: RunResource> Writer<'_, K> {
             }
             Action::CreateConfigMap(map) => self.create::<ConfigMap>(&map).await.map(drop),
             Action::CreateWorkspace(claim) => {
-                // A shared claim that another run made meanwhile is that run's for now.
-                let made = self.api().create(&PostParams::default(), &*claim).await;
-                made.map(drop)
+                // Fail if another run created the shared claim in the meantime; that run holds it.
+                let created = self.api().create(&PostParams::default(), &*claim).await;
+                created
+                    .map(drop)
                     .map_err(Error::cluster(format!("create the {}", named(&*claim))))
             }
             Action::HoldWorkspace {
@@ -175,7 +175,7 @@ impl<K: RunResource> Writer<'_, K> {
             Action::ExpireJob { name } => {
                 let body = json!({ "spec": { "ttlSecondsAfterFinished": jobs::JOB_TTL } });
                 ignore_missing(
-                    self.merge::<Job>(&name, &body, "let the cluster remove the Job")
+                    self.merge::<Job>(&name, &body, "set the TTL of the Job")
                         .await,
                 )
             }
@@ -190,20 +190,20 @@ impl<K: RunResource> Writer<'_, K> {
         }
     }
 
-    /// Keeps the end of a stage. A cluster that takes no more of them is told of in the log, and holds no run up.
-    async fn keep(&self, end: &End) -> Result<(), Error> {
-        let map = keep::gather(self.client, self.run, end).await;
+    /// Archives the log of a finished stage. Only logs a refusal by the cluster: a quota must not block the run.
+    async fn archive(&self, finished: &FinishedAttempt) -> Result<(), Error> {
+        let map = archive::collect(self.client, self.run, finished).await;
         match self.create::<ConfigMap>(&map).await {
             Err(error) if error.category() == Category::Refused => {
-                tracing::warn!(run = self.run.name(), job = end.attempt.job_name, %error, "the end of a log is not kept");
+                tracing::warn!(run = self.run.name(), job = finished.attempt.job_name, %error, "could not archive a log");
                 Ok(())
             }
             other => other.map(drop),
         }
     }
 
-    /// Deletes what was kept of a Job that the status does not list any more.
-    async fn forget(&self, job: &str) -> Result<(), Error> {
+    /// Deletes the archive of a Job that is no longer in the status.
+    async fn delete_archive(&self, job: &str) -> Result<(), Error> {
         let name = naming::log_archive_name(job);
         let found = self.api::<ConfigMap>().get_metadata_opt(&name).await;
         let found = found.map_err(Error::cluster(format!("read the ConfigMap {name}")))?;
@@ -235,7 +235,7 @@ impl<K: RunResource> Writer<'_, K> {
         Ok(())
     }
 
-    /// Creates an object of the run, and gives it. That it exists already is fine if it is this run's.
+    /// Creates an object of the run and returns it. Returns `None` if the run already owns an object of this name.
     async fn create<T>(&self, object: &T) -> Result<Option<T>, Error>
     where
         T: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -250,7 +250,7 @@ impl<K: RunResource> Writer<'_, K> {
             ..PostParams::default()
         };
         match api.create(&parameters, object).await {
-            Ok(made) => Ok(Some(made)),
+            Ok(created) => Ok(Some(created)),
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
                 let name = object.name_any();
                 let existing = api
@@ -319,7 +319,7 @@ fn parameters() -> PatchParams {
     }
 }
 
-/// In the background, with what it owns, and only the object that was meant.
+/// Deletes in the background with dependents, and only the object of this uid.
 fn delete_parameters(uid: String) -> DeleteParams {
     DeleteParams::background().preconditions(Preconditions {
         uid: Some(uid),
@@ -327,7 +327,7 @@ fn delete_parameters(uid: String) -> DeleteParams {
     })
 }
 
-/// What was to be changed is gone: there is nothing left to do about it.
+/// Ignores a 404: the object is already gone.
 fn ignore_missing(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(Error::Cluster { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 404) => {

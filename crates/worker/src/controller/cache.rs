@@ -1,7 +1,7 @@
-//! What the watches know of the objects that runs own, kept by run, so that no reconciliation lists what a watch has told.
+//! Objects owned by runs, as received from the watches and indexed by run, so that reconciling needs no lists.
 //!
-//! A cache is never ahead of the event that wakes a reconciliation, nor behind it: the object is put in first. It may be
-//! behind the cluster. What rests on it is therefore proved by the writes themselves (see [`super::apply`]).
+//! An object is cached before its event triggers a reconciliation. The cache may be older than the cluster, so decisions
+//! based on it are verified by the writes (see [`super::apply`]).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,26 +21,26 @@ use kube_runtime::{
 };
 use tokio::sync::watch;
 
-use super::thin::Thin;
+use super::prune::Prune;
 use flightdeck_core::runs::naming;
 
-/// After this long without trouble a watch that breaks is opened again as soon as at first.
-const CALM: Duration = Duration::from_secs(120);
-/// Longest wait before a watch that broke is opened again.
-const LONGEST: Duration = Duration::from_secs(30);
+/// The watch backoff resets after this time without an error.
+const RESET_AFTER: Duration = Duration::from_secs(120);
+/// Maximum watch backoff.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Everything that runs own.
+/// The objects owned by runs.
 #[derive(Default)]
-pub struct Caches {
+pub(crate) struct Caches {
     pub jobs: Cache<Job>,
     pub pods: Cache<Pod>,
-    /// Without their contents, which nothing here needs.
+    /// Metadata only; the contents are not needed.
     pub files: Cache<PartialObjectMeta<ConfigMap>>,
     pub claims: Cache<PersistentVolumeClaim>,
 }
 
 impl Caches {
-    /// Resolves once everything was listed once.
+    /// Waits until every kind was listed once.
     pub async fn ready(&self) {
         self.jobs.ready().await;
         self.pods.ready().await;
@@ -49,8 +49,8 @@ impl Caches {
     }
 }
 
-/// Objects of one kind.
-pub struct Cache<T> {
+/// Cached objects of one kind.
+pub(crate) struct Cache<T> {
     objects: RwLock<Objects<T>>,
     listed: watch::Sender<bool>,
 }
@@ -79,7 +79,7 @@ impl<T> Default for Objects<T> {
 }
 
 impl<T: ResourceExt + Clone> Objects<T> {
-    /// Keeps a copy: it is as large as what is in it, where what was read, and thinned, has room to spare.
+    /// Stores a clone, which frees the spare capacity of the pruned original.
     fn put(&mut self, object: &T) -> Arc<T> {
         let name = object.name_any();
         if let Some(uid) = object.labels().get(naming::LABEL_RUN_UID) {
@@ -106,13 +106,13 @@ impl<T: ResourceExt + Clone> Objects<T> {
     }
 }
 
-impl<T: ResourceExt + Thin> Cache<T> {
-    /// The object of that name.
+impl<T: ResourceExt + Prune> Cache<T> {
+    /// Returns the object `name`.
     pub fn get(&self, name: &str) -> Option<Arc<T>> {
         self.read().by_name.get(name).cloned()
     }
 
-    /// Objects labelled with the uid of a run, by name.
+    /// Returns the objects with the label of a run's uid, by name.
     pub fn of_run(&self, uid: &str) -> Vec<Arc<T>> {
         let objects = self.read();
         let names = objects.of_run.get(uid).into_iter().flatten();
@@ -123,17 +123,17 @@ impl<T: ResourceExt + Thin> Cache<T> {
 
     async fn ready(&self) {
         let mut listed = self.listed.subscribe();
-        // The sender lives as long as this.
+        // Cannot fail: `self` owns the sender.
         drop(listed.wait_for(|&listed| listed).await);
     }
 
-    /// Takes in what a watch tells, for as long as it tells, and says of each object that came, changed or went.
+    /// Updates the cache from a watch until it ends, and calls `changed` for each added, changed or deleted object.
     ///
-    /// A list that is read anew is taken in as a whole: until it is complete, the one before it stands.
+    /// A new list replaces the old one only once it is complete.
     pub async fn feed(
         &self,
         events: impl Stream<Item = Result<Event<T>, watcher::Error>>,
-        touched: impl Fn(&T),
+        changed: impl Fn(&T),
     ) {
         let mut staged = Objects::default();
         pin_mut!(events);
@@ -141,7 +141,7 @@ impl<T: ResourceExt + Thin> Cache<T> {
             match event {
                 Ok(Event::Init) => staged = Objects::default(),
                 Ok(Event::InitApply(mut object)) => {
-                    object.thin();
+                    object.prune();
                     staged.put(&object);
                 }
                 Ok(Event::InitDone) => {
@@ -153,26 +153,26 @@ impl<T: ResourceExt + Thin> Cache<T> {
                     };
                     let gone = before.by_name.iter();
                     gone.filter(|(name, _)| !now.contains_key(*name))
-                        .for_each(|(_, object)| touched(object));
+                        .for_each(|(_, object)| changed(object));
                     now.iter()
                         .filter(|(name, object)| !same(object, before.by_name.get(*name)))
-                        .for_each(|(_, object)| touched(object));
+                        .for_each(|(_, object)| changed(object));
                 }
                 Ok(Event::Apply(mut object)) => {
-                    object.thin();
+                    object.prune();
                     let object = self.write().put(&object);
-                    touched(&object);
+                    changed(&object);
                 }
                 Ok(Event::Delete(object)) => {
                     self.write().remove(&object);
-                    touched(&object);
+                    changed(&object);
                 }
-                Err(error) => tracing::debug!(%error, "a watch broke and is opened again"),
+                Err(error) => tracing::debug!(%error, "watch failed; reopening"),
             }
         }
     }
 
-    /// Nothing is left half done under the lock: what a panic elsewhere left is good.
+    // A poisoned lock is fine: no update can panic halfway.
     fn read(&self) -> RwLockReadGuard<'_, Objects<T>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,39 +182,39 @@ impl<T: ResourceExt + Thin> Cache<T> {
     }
 }
 
-/// Waits before a watch that broke is opened again: doubled each time, and short again after a calm while.
-pub struct Pauses {
-    least: Duration,
+/// Backoff for reopening a watch: doubles up to [`MAX_BACKOFF`], and resets after [`RESET_AFTER`] without an error.
+pub(crate) struct WatchBackoff {
+    initial: Duration,
     next: Duration,
     last: Option<Instant>,
 }
 
-impl Pauses {
-    pub const fn new(least: Duration) -> Self {
+impl WatchBackoff {
+    pub const fn new(initial: Duration) -> Self {
         Self {
-            least,
-            next: least,
+            initial,
+            next: initial,
             last: None,
         }
     }
 }
 
-impl Iterator for Pauses {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        if self.last.is_none_or(|last| last.elapsed() >= CALM) {
-            self.next = self.least;
+        if self.last.is_none_or(|last| last.elapsed() >= RESET_AFTER) {
+            self.next = self.initial;
         }
         self.last = Some(Instant::now());
-        let pause = self.next;
-        self.next = (pause * 2).min(LONGEST);
-        Some(pause)
+        let delay = self.next;
+        self.next = (delay * 2).min(MAX_BACKOFF);
+        Some(delay)
     }
 }
 
-impl Backoff for Pauses {
-    /// One event that came through is no calm.
+impl Backoff for WatchBackoff {
+    // A single event does not show that the watch is stable; `next` resets by time.
     fn reset(&mut self) {}
 }
 
@@ -231,17 +231,17 @@ mod tests {
     fn job(name: &str, run: &str, version: u32) -> Job {
         serde_json::from_value(json!({ "metadata": {
             "name": name, "resourceVersion": version.to_string(), "labels": { naming::LABEL_RUN_UID: run },
-            "managedFields": [{ "manager": "somebody" }],
+            "managedFields": [{ "manager": "kubectl" }],
         }, "spec": { "template": { "spec": { "containers": [{ "name": "c" }] } } } }))
         .unwrap()
     }
 
-    async fn told(cache: &Cache<Job>, events: Vec<Event<Job>>) -> Vec<String> {
-        let touched = RefCell::new(Vec::new());
+    async fn feed(cache: &Cache<Job>, events: Vec<Event<Job>>) -> Vec<String> {
+        let changed = RefCell::new(Vec::new());
         let events = stream::iter(events.into_iter().map(Ok));
-        let note = |job: &Job| touched.borrow_mut().push(job.name_any());
+        let note = |job: &Job| changed.borrow_mut().push(job.name_any());
         cache.feed(events, note).await;
-        touched.into_inner()
+        changed.into_inner()
     }
 
     fn names(cache: &Cache<Job>, run: &str) -> Vec<String> {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_read_anew_replaces_the_old_one_when_it_is_complete_and_tells_what_differs() {
+    async fn a_complete_list_replaces_the_old_and_reports_changes() {
         let cache = Cache::default();
         let list = |jobs: Vec<Job>| {
             let jobs = jobs.into_iter().map(Event::InitApply);
@@ -261,28 +261,32 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let first = vec![job("a", "r", 1), job("b", "r", 1), job("c", "s", 1)];
-        let mut touched = told(&cache, list(first)).await;
-        touched.sort();
-        assert_eq!(touched, ["a", "b", "c"]);
+        let mut changed = feed(&cache, list(first)).await;
+        changed.sort();
+        assert_eq!(changed, ["a", "b", "c"]);
 
-        told(
+        feed(
             &cache,
             vec![Event::Init, Event::InitApply(job("d", "r", 3))],
         )
         .await;
-        assert_eq!(names(&cache, "r"), ["a", "b"], "half a list is none");
+        assert_eq!(
+            names(&cache, "r"),
+            ["a", "b"],
+            "an incomplete list is not used"
+        );
 
         let second = vec![job("a", "r", 1), job("b", "r", 2)];
-        let mut touched = told(&cache, list(second)).await;
-        touched.sort();
-        assert_eq!(touched, ["b", "c"]);
+        let mut changed = feed(&cache, list(second)).await;
+        changed.sort();
+        assert_eq!(changed, ["b", "c"]);
         assert_eq!((names(&cache, "r").len(), names(&cache, "s").len()), (2, 0));
     }
 
     #[tokio::test]
-    async fn what_comes_and_goes_is_found_by_run_and_only_what_is_read_is_kept() {
+    async fn indexes_pruned_objects_by_run() {
         let cache = Cache::default();
-        told(
+        feed(
             &cache,
             vec![
                 Event::Apply(job("a", "r", 1)),
@@ -290,27 +294,24 @@ mod tests {
             ],
         )
         .await;
-        let kept = cache.get("a").unwrap();
-        assert!(kept.managed_fields().is_empty());
-        let template = kept.spec.clone().unwrap().template;
+        let cached = cache.get("a").unwrap();
+        assert!(cached.managed_fields().is_empty());
+        let template = cached.spec.clone().unwrap().template;
         assert_eq!(template, PodTemplateSpec::default());
-        told(&cache, vec![Event::Delete(job("a", "r", 2))]).await;
+        feed(&cache, vec![Event::Delete(job("a", "r", 2))]).await;
         assert_eq!(names(&cache, "r"), ["b"]);
-        told(&cache, vec![Event::Delete(job("b", "r", 2))]).await;
-        assert!(
-            cache.read().of_run.is_empty(),
-            "a run that is gone leaves nothing"
-        );
+        feed(&cache, vec![Event::Delete(job("b", "r", 2))]).await;
+        assert!(cache.read().of_run.is_empty(), "empty entries are removed");
     }
 
     #[test]
-    fn a_watch_that_breaks_again_and_again_is_opened_ever_more_seldom() {
-        let pauses: Vec<u128> = Pauses::new(Duration::from_millis(800))
+    fn watch_backoff_doubles_up_to_a_limit() {
+        let delays: Vec<u128> = WatchBackoff::new(Duration::from_millis(800))
             .take(8)
-            .map(|pause| pause.as_millis())
+            .map(|delay| delay.as_millis())
             .collect();
         assert_eq!(
-            pauses,
+            delays,
             [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]
         );
     }

@@ -1,4 +1,4 @@
-//! What a controller is told: its settings, its namespace, how patient it is, and whom it tells.
+//! The configuration of a controller.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,40 +7,40 @@ use tokio::sync::watch;
 use super::{Health, LiveSettings, Metrics, error::RetryDelays, lease::LeaseConfig};
 use flightdeck_host::{settings::Settings, templates::Templates};
 
-/// What a controller is told.
+/// The configuration of a controller.
 #[derive(Clone, Debug)]
 pub struct ControllerConfig {
     pub settings: LiveSettings,
-    /// The namespace whose runs it looks after.
+    /// The namespace whose runs it reconciles.
     pub namespace: String,
-    /// Version of this program, as Events name their reporter.
+    /// Version of this program, for the reporter of Events.
     pub version: &'static str,
-    /// Templates of the runs' files.
+    /// Templates of the run's files.
     pub templates: Arc<Templates>,
-    /// Waits after errors. Shorter ones suit a cluster that fails on purpose.
+    /// Delays after errors; tests use shorter ones.
     pub retry_delays: RetryDelays,
-    /// How long one call to the API may go unanswered.
-    pub patience: Duration,
-    /// How long a Job may take to show a running container before its Events are read for the cause.
+    /// Timeout of one API call.
+    pub call_timeout: Duration,
+    /// Time a Job may take to start a container before its Events are read for the cause.
     pub slow_start: Duration,
-    /// Who it is among several controllers; `None`: there are no others.
+    /// Leader election; `None` for the only controller.
     pub lease: Option<LeaseConfig>,
-    /// Told whether it leads, which it does from the start where there are no others.
+    /// Set to whether it leads; without leader election it always does.
     pub leading: watch::Sender<bool>,
-    /// What is counted.
+    /// Prometheus metrics.
     pub metrics: Metrics,
-    /// What has to be there before it is of use.
+    /// Readiness.
     pub health: Health,
 }
 
 impl ControllerConfig {
-    /// A controller with the shipped templates and delays, which is the only one.
+    /// Returns the configuration of the only controller, with the shipped templates and delays.
     #[must_use]
     pub fn new(settings: Arc<Settings>, namespace: &str, version: &'static str) -> Self {
         Self::live(LiveSettings::fixed(settings), namespace, version)
     }
 
-    /// The same with settings that may change.
+    /// The same, with settings that may change.
     #[must_use]
     pub fn live(settings: LiveSettings, namespace: &str, version: &'static str) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl ControllerConfig {
             version,
             templates: Arc::default(),
             retry_delays: RetryDelays::default(),
-            patience: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(10),
             slow_start: Duration::from_secs(10),
             lease: None,
             leading: watch::Sender::new(false),

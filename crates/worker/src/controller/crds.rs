@@ -1,4 +1,4 @@
-//! The two CustomResourceDefinitions: made from the Rust types, installed where a person asks.
+//! The two CustomResourceDefinitions: generated from the Rust types, installed on request.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use flightdeck_core::{
     runs::{RunKind, naming::MANAGER},
 };
 
-/// How long an API server may take to serve a new kind.
-const ESTABLISH: Duration = Duration::from_secs(30);
+/// Maximum time until the API server serves a new kind.
+const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the kinds could not be installed.
+/// Why the definitions could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    #[error("the cluster refused the definition {name}: {source}")]
+    #[error("the cluster rejected the CRD {name}: {source}")]
     Refused {
         name: String,
         source: Box<kube::Error>,
     },
     #[error(
-        "the cluster accepted the definition {name} but does not serve it after {} seconds",
-        ESTABLISH.as_secs()
+        "the cluster accepted the CRD {name} but did not serve it within {} seconds",
+        ESTABLISH_TIMEOUT.as_secs()
     )]
     NotServed { name: String },
 }
 
-/// The definitions of both kinds.
+/// Returns the definitions of both kinds.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     RunKind::ALL
@@ -40,7 +40,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         .into()
 }
 
-/// Puts both definitions into the cluster (or brings them up to date) and waits until their kinds are served.
+/// Creates or updates both definitions and waits until the API server serves them.
 pub async fn install_crds(client: Client) -> Result<(), InstallError> {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     let parameters = PatchParams::apply(MANAGER).force();
@@ -53,7 +53,7 @@ pub async fn install_crds(client: Client) -> Result<(), InstallError> {
                 source: Box::new(source),
             })?;
         let established = await_condition(api.clone(), &name, conditions::is_crd_established());
-        match tokio::time::timeout(ESTABLISH, established).await {
+        match tokio::time::timeout(ESTABLISH_TIMEOUT, established).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(InstallError::NotServed { name }),
         }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_run_has_lies_flat_beside_what_one_kind_has() {
+    fn common_fields_are_flattened_into_each_spec() {
         for (kind, own) in [("DocsRun", "taskIds"), ("CodeRun", "service")] {
             let spec = &schema(kind)["properties"]["spec"];
             for field in [own, "repositoryUrl", "contextVersion", "cancelVersion"] {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn shipped_samples_are_runs() {
+    fn shipped_samples_parse() {
         let read = |file: &str| {
             let file = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("../../config/samples")
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(code.spec.run.context_version, 1);
     }
 
-    /// What a real API server would refuse, or what would bind an older definition to the words of a newer controller.
+    /// Checks what a real API server would reject, and status enums, which would bind an old CRD to a newer controller's values.
     #[test]
     fn schemas_are_structural_and_free_of_status_enums() {
         fn walk(path: &str, schema: &Value) {

@@ -1,12 +1,12 @@
-//! What can go wrong between the controller and the cluster, sorted by what helps: waiting, or a person.
+//! Errors between the controller and the cluster, categorized by how to retry them.
 
 use std::time::Duration;
 
 use kube::ResourceExt;
 
-/// Why a reconciliation stopped.
+/// Why a reconciliation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("cannot {what}: {source}")]
     Cluster {
         /// The call, as in "create the Job x".
@@ -14,38 +14,38 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     #[error(
-        "the {kind} {name} exists already and belongs to something else; delete it or launch under another name"
+        "the {kind} {name} already exists and belongs to something else; delete it or launch under another name"
     )]
     Foreign { kind: String, name: String },
-    #[error("what was read of {what} is older than what is known of it")]
-    Behind { what: String },
-    #[error("it was not done within {} s", .after.as_secs())]
-    Late { after: Duration },
+    #[error("the cached state of {what} is stale")]
+    Stale { what: String },
+    #[error("the reconciliation timed out after {} s", .after.as_secs())]
+    Timeout { after: Duration },
 }
 
-/// What helps against an error. Also its name in metrics and Events.
+/// The category of an error, which decides the retry delay. Also its name in metrics and Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Category {
-    /// Somebody else wrote first: read again at once.
+pub(crate) enum Category {
+    /// Another client wrote first: read again at once.
     Conflict,
-    /// The cluster is busy or away: wait.
+    /// The cluster is busy or unreachable: wait.
     Unavailable,
-    /// The cluster understood and said no: a person must change something.
+    /// The cluster rejected the request: a person must change something.
     Refused,
 }
 
-/// How long a reconciliation that failed waits for its next try, by what helps. The default is the product's.
+/// Delays before retrying a failed reconciliation, by category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryDelays {
-    /// Somebody else wrote first.
+    /// Another client wrote first.
     pub conflict: Duration,
-    /// The cluster is busy or away, or its answer was lost.
+    /// The cluster is busy or unreachable, or its response was lost.
     pub unavailable: Duration,
-    /// The cluster said no; it may say yes once a person has changed something.
+    /// The cluster rejected the request; it may accept it after a person has changed something.
     pub refused: Duration,
-    /// Each of these is doubled with every failure in a row, up to this.
-    pub most: Duration,
-    /// Before a watch that broke is opened again; doubled up to half a minute while it breaks again.
+    /// Each of these doubles with every consecutive failure, up to this.
+    pub max: Duration,
+    /// Before a failed watch is reopened; doubles up to 30 s.
     pub watch: Duration,
 }
 
@@ -55,14 +55,14 @@ impl Default for RetryDelays {
             conflict: Duration::from_millis(50),
             unavailable: Duration::from_secs(5),
             refused: Duration::from_secs(60),
-            most: Duration::from_secs(300),
+            max: Duration::from_secs(300),
             watch: Duration::from_millis(800),
         }
     }
 }
 
 impl Error {
-    /// Wraps the client's error with what was being done.
+    /// Returns a function for `map_err` that adds what was being done to a client error.
     pub fn cluster(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
         move |source| Self::Cluster {
@@ -71,13 +71,13 @@ impl Error {
         }
     }
 
-    /// What helps.
+    /// Returns the category.
     #[must_use]
     pub fn category(&self) -> Category {
         match self {
-            Self::Behind { .. } => Category::Conflict,
+            Self::Stale { .. } => Category::Conflict,
             Self::Foreign { .. } => Category::Refused,
-            Self::Late { .. } => Category::Unavailable,
+            Self::Timeout { .. } => Category::Unavailable,
             Self::Cluster { source, .. } => match &**source {
                 kube::Error::Api(status) => match status.code {
                     409 => Category::Conflict,
@@ -89,7 +89,7 @@ impl Error {
         }
     }
 
-    /// How long to wait before trying again.
+    /// Returns the delay before the first retry.
     #[must_use]
     pub fn retry_after(&self, delays: &RetryDelays) -> Duration {
         match self.category() {
@@ -101,7 +101,7 @@ impl Error {
 }
 
 impl Category {
-    /// One word, CamelCase: the reason of an Event, the label of a metric.
+    /// Returns the CamelCase name, for the reason of an Event and the label of a metric.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl Category {
     }
 }
 
-/// `Job code-1-…`, for messages.
-pub fn named<K: kube::Resource<DynamicType = ()>>(object: &K) -> String {
+/// Formats an object as `Job code-1-…`, for messages.
+pub(crate) fn named<K: kube::Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{} {}", K::kind(&()), object.name_any())
 }

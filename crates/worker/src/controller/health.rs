@@ -1,6 +1,6 @@
-//! Whether a controller is ready, and the small HTTP server that tells so: `/healthz`, `/readyz`, `/metrics`.
+//! The readiness of a controller, and the HTTP server for `/healthz`, `/readyz` and `/metrics`.
 //!
-//! Ready means that every watch it needs has listed what there is. One that does not lead needs none of the runs' watches.
+//! A controller is ready once every watch it needs has listed its objects. Without leadership it needs no watches of runs.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::Metrics;
 
-/// What has to be there before a controller is of use. Clones are one.
+/// The parts a controller needs before it is ready, each with why it is not. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
 
@@ -23,30 +23,30 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `part` is needed, and is not there: why.
-    pub fn waits_for(&self, part: &'static str, why: &str) {
+    /// Marks `part` as required but not ready.
+    pub(crate) fn set_pending(&self, part: &'static str, why: &str) {
         self.parts().insert(part, Some(why.to_owned()));
     }
 
-    /// Says why `part` is not there yet; nothing once it is: a watch that breaks comes back by itself.
-    pub fn still_waits_for(&self, part: &'static str, why: &str) {
+    /// Updates the reason of a pending part. Ignores ready parts: a watch that fails later reopens by itself.
+    pub(crate) fn update_pending(&self, part: &'static str, why: &str) {
         if let Some(reason @ Some(_)) = self.parts().get_mut(part) {
             *reason = Some(why.to_owned());
         }
     }
 
-    /// `part` is there.
-    pub fn has(&self, part: &'static str) {
+    /// Marks `part` as ready.
+    pub(crate) fn set_ready(&self, part: &'static str) {
         self.parts().insert(part, None);
     }
 
-    /// `part` is not needed any more.
-    pub fn without(&self, part: &'static str) {
+    /// Removes `part`, which is not required any longer.
+    pub(crate) fn remove(&self, part: &'static str) {
         self.parts().remove(part);
     }
 
-    /// What is missing, a line each.
-    pub fn missing(&self) -> Vec<String> {
+    /// Returns the pending parts with their reasons.
+    pub(crate) fn missing(&self) -> Vec<String> {
         let parts = self.parts();
         let missing = parts
             .iter()
@@ -57,10 +57,10 @@ impl Health {
     }
 }
 
-/// Serves until the process ends.
-pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
+/// Serves health and metrics until the process ends.
+pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
     let router = Router::new()
-        // A process that answers is alive: one whose controller has ended, ends itself.
+        // Always healthy: the process exits when its controller ends.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(health)
@@ -70,7 +70,7 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
                 .with_state(metrics),
         );
     if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "metrics and health are not served any more");
+        tracing::error!(%error, "the metrics and health server failed");
     }
 }
 
@@ -97,20 +97,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_there_once_is_not_missed_again_until_it_is_waited_for_anew() {
+    fn a_ready_part_stays_ready_until_set_pending_again() {
         let health = Health::default();
-        // Nobody waits for it.
-        health.still_waits_for("runs", "cut off");
+        // Not required.
+        health.update_pending("runs", "cut off");
         assert!(health.missing().is_empty());
-        health.waits_for("runs", "not listed yet");
-        health.still_waits_for("runs", "cut off");
+        health.set_pending("runs", "not listed yet");
+        health.update_pending("runs", "cut off");
         assert_eq!(health.missing(), ["runs: cut off"]);
-        health.has("runs");
-        health.still_waits_for("runs", "cut off");
+        health.set_ready("runs");
+        health.update_pending("runs", "cut off");
         assert!(health.missing().is_empty());
-        health.waits_for("runs", "not listed yet");
+        health.set_pending("runs", "not listed yet");
         assert_eq!(health.missing(), ["runs: not listed yet"]);
-        health.without("runs");
+        health.remove("runs");
         assert!(health.missing().is_empty());
     }
 }

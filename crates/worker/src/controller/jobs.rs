@@ -1,4 +1,4 @@
-//! The Job of one attempt of one stage: its name, its labels, its deadlines, and the pod of the stage.
+//! The Job of an attempt: its name, labels, deadlines and pod.
 
 mod container;
 mod pod;
@@ -17,22 +17,22 @@ use super::objects;
 use flightdeck_core::runs::{Run, Stage, naming};
 use flightdeck_host::settings::Settings;
 
-/// Seconds that image, volume, scheduling and the queue of a small cluster may take before a stage's pod starts. Only the
-/// Job's own deadline counts them: a pod that never starts has no start time, and its own deadline would never come.
-pub const PENDING_ALLOWANCE: i64 = 3600;
-/// Seconds that a finished Job is kept, with its pod and log, once its end is in the status.
-pub const JOB_TTL: i32 = 24 * 3600;
+/// Seconds for image pulls, volumes, scheduling and admission before a stage's pod starts. Only the Job's deadline includes
+/// them: a pod that never starts has no start time, so its own deadline never expires.
+pub(crate) const PENDING_ALLOWANCE: i64 = 3600;
+/// Seconds that a finished Job, with its pod and log, is kept once its result is in the status.
+pub(crate) const JOB_TTL: i32 = 24 * 3600;
 
-/// What a container with the Git credential takes from the person's environment on the embedded node.
+/// Variables that containers with the Git credential inherit from the user's environment on the embedded node.
 const GIT_ENVIRONMENT: &str =
     "SSH_AUTH_SOCK,GITHUB_TOKEN,GH_TOKEN,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_HOME";
-/// And whoever talks to the world: without them nothing is reached from behind a proxy.
+/// Proxy variables, inherited by every container with network access.
 const PROXIES: &str =
     "HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy";
 
-/// The Job of attempt `attempt` (from 1) of `stage` at context version `version`.
+/// Returns the Job of attempt `attempt` (from 1) of `stage` at context version `version`.
 #[must_use]
-pub fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings: &Settings) -> Job {
+pub(crate) fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings: &Settings) -> Job {
     let name = naming::job_name(run.name(), run.uid(), stage, version, attempt);
     let mut metadata = objects::owned(run, name);
     let labels = metadata.labels.get_or_insert_default();

@@ -1,7 +1,7 @@
-//! Which of several controllers works: the one that holds the Lease.
+//! Leader election: the controller that holds the Lease works.
 //!
-//! A Lease only saves work. A controller that was cut off may still have a request under way when the next one begins, so
-//! that nothing is made twice rests on names, uids and resource versions (see [`super::apply`]).
+//! The Lease only avoids duplicate work. A deposed leader may still have a request in flight when the next one starts, so
+//! correctness relies on names, uids and resource versions (see [`super::apply`]).
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use tokio_util::sync::CancellationToken;
 
 use flightdeck_core::runs::naming;
 
-/// Who a controller is among several, and how long it may be silent.
+/// The identity and timing of a candidate.
 #[derive(Clone, Debug)]
 pub struct LeaseConfig {
-    /// Unlike that of every other controller of the namespace. One that finds its own name as the holder goes on at once.
+    /// Unique among the controllers of a namespace. A candidate that finds its own identity as the holder continues at once.
     pub identity: String,
-    /// After so long without a sign of life others take over.
+    /// Others take over after this time without a renewal.
     pub duration: Duration,
-    /// After so long without having given one it stops by itself; less than `duration`.
+    /// The leader steps down after this time without a successful renewal; less than `duration`.
     pub renew_deadline: Duration,
-    /// Between two signs of life, and between two looks of one who waits.
+    /// Interval between renewals, and between attempts to acquire.
     pub retry: Duration,
 }
 
 impl LeaseConfig {
-    /// 15 s, 10 s and 2 s: what controllers of Kubernetes itself use.
+    /// The defaults of Kubernetes' own controllers: 15 s, 10 s and 2 s.
     #[must_use]
     pub fn new(identity: impl Into<String>) -> Self {
         Self {
@@ -40,10 +40,10 @@ impl LeaseConfig {
         }
     }
 
-    /// Of a controller that something else keeps alone: it seldom gives a sign of life, and a successor of the same name goes
-    /// on at once.
+    /// For a controller that is the only one by other means: renews rarely, and a successor with the same identity takes over at
+    /// once.
     #[must_use]
-    pub fn alone(identity: impl Into<String>) -> Self {
+    pub fn exclusive(identity: impl Into<String>) -> Self {
         Self {
             identity: identity.into(),
             duration: Duration::from_secs(900),
@@ -52,17 +52,17 @@ impl LeaseConfig {
         }
     }
 
-    /// One answer may take so long that the next sign of life still comes in time.
-    fn patience(&self) -> Duration {
+    /// The timeout of one call, short enough that the next renewal is in time.
+    fn call_timeout(&self) -> Duration {
         self.duration.saturating_sub(self.renew_deadline)
     }
 }
 
-/// Does `work` whenever the Lease is held, until `work` ends by itself; then the Lease is given back. `work` is dropped where it
-/// is when the Lease is lost. Before the Lease was ever held, `stop` ends the waiting.
+/// Runs `work` while the Lease is held; when `work` ends, releases the Lease and returns. If the Lease is lost, drops `work` and
+/// tries to acquire it again. `stop` ends the waiting before the Lease was held.
 ///
-/// `leading` says whether the Lease is held.
-pub async fn while_leading<F: Future<Output = ()>>(
+/// `leading` is set to whether the Lease is held.
+pub(crate) async fn while_leading<F: Future<Output = ()>>(
     client: &Client,
     namespace: &str,
     config: &LeaseConfig,
@@ -91,7 +91,7 @@ pub async fn while_leading<F: Future<Output = ()>>(
             leases.release(held.into_inner()).await;
             return;
         }
-        tracing::warn!(identity = config.identity, "the Lease is lost");
+        tracing::warn!(identity = config.identity, "lost the Lease");
     }
 }
 
@@ -101,7 +101,7 @@ struct Leases<'a> {
 }
 
 impl Leases<'_> {
-    /// Waits until the Lease is free or its holder was silent for too long by this machine's own clock, and takes it.
+    /// Waits until the Lease is free, or was not renewed for its duration by the local clock, and takes it.
     async fn acquire(&self) -> Lease {
         let mut last: Option<(String, Instant)> = None;
         loop {
@@ -124,7 +124,7 @@ impl Leases<'_> {
                         return held;
                     }
                 }
-                Err(error) => tracing::debug!(%error, "the Lease cannot be read"),
+                Err(error) => tracing::debug!(%error, "cannot read the Lease"),
             }
             tokio::time::sleep(self.config.retry).await;
         }
@@ -136,12 +136,12 @@ impl Leases<'_> {
         let holder = holder.unwrap_or_default();
         let promised = spec.and_then(|spec| spec.lease_duration_seconds);
         let promised = promised.and_then(|seconds| u64::try_from(seconds).ok());
-        // A holder that promises less or more than this one would is taken at its word.
+        // Respect the duration in the holder's Lease, even if it differs from ours.
         let promised = promised.map_or(self.config.duration, Duration::from_secs);
         holder.is_empty() || holder == self.config.identity || silent >= promised
     }
 
-    /// Gives signs of life; returns when none came through in time, or somebody else holds the Lease.
+    /// Renews the Lease; returns when no renewal succeeded in time, or another candidate holds it.
     async fn renew(&self, held: &tokio::sync::Mutex<Lease>) {
         let mut renewed = Instant::now();
         loop {
@@ -152,7 +152,7 @@ impl Leases<'_> {
                 let mut held = held.lock().await;
                 match self.write(held.clone(), false).await {
                     Some(newer) => *held = newer,
-                    // Refused, or its answer lost: what stands there now decides.
+                    // Rejected, or the response was lost: read the current holder.
                     None => match self.read().await {
                         Ok(Some(newest)) if self.is_mine(&newest) => {
                             *held = newest;
@@ -173,16 +173,16 @@ impl Leases<'_> {
         }
     }
 
-    /// Gives the Lease back. If that does not succeed, it expires.
+    /// Releases the Lease. If that fails, it expires.
     async fn release(&self, held: Lease) {
         let mut lease = held;
         let spec = lease.spec.get_or_insert_default();
         spec.holder_identity = Some(String::new());
-        // Zero would be refused.
+        // The API server rejects zero.
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(now());
-        if self.put(&lease).await.is_none() {
-            tracing::warn!("the Lease could not be given back; it expires by itself");
+        if self.replace(&lease).await.is_none() {
+            tracing::warn!("could not release the Lease; it will expire");
         }
     }
 
@@ -195,7 +195,7 @@ impl Leases<'_> {
     }
 
     async fn read(&self) -> Result<Option<Lease>, kube::Error> {
-        self.in_time(self.api.get_opt(naming::LEASE)).await
+        self.with_timeout(self.api.get_opt(naming::LEASE)).await
     }
 
     async fn create(&self) -> Option<Lease> {
@@ -217,11 +217,11 @@ impl Leases<'_> {
             }),
         };
         let parameters = PostParams::default();
-        let created = self.in_time(self.api.create(&parameters, &lease));
-        created.await.map_err(told).ok()
+        let created = self.with_timeout(self.api.create(&parameters, &lease));
+        created.await.map_err(log_error).ok()
     }
 
-    /// Writes this controller into the Lease that was read, if that is still the newest. `taking`: it was another's, or free.
+    /// Writes this controller as the holder if `lease` is the newest version. `taking`: it was free or another's.
     async fn write(&self, mut lease: Lease, taking: bool) -> Option<Lease> {
         let mut spec = lease.spec.take().unwrap_or_default();
         if taking && spec.holder_identity.as_deref() != Some(&self.config.identity) {
@@ -231,7 +231,7 @@ impl Leases<'_> {
             spec.acquire_time = None;
         }
         lease.spec = Some(self.held_from_now(spec));
-        self.put(&lease).await
+        self.replace(&lease).await
     }
 
     fn held_from_now(&self, spec: LeaseSpec) -> LeaseSpec {
@@ -245,27 +245,27 @@ impl Leases<'_> {
         }
     }
 
-    /// Always a whole update with the version that was read: a patch would take the Lease from anybody.
-    async fn put(&self, lease: &Lease) -> Option<Lease> {
+    /// Updates with the resource version that was read: a patch would overwrite any other holder.
+    async fn replace(&self, lease: &Lease) -> Option<Lease> {
         let parameters = PostParams::default();
-        let put = self.api.replace(naming::LEASE, &parameters, lease);
-        self.in_time(put).await.map_err(told).ok()
+        let replaced = self.api.replace(naming::LEASE, &parameters, lease);
+        self.with_timeout(replaced).await.map_err(log_error).ok()
     }
 
-    async fn in_time<T>(
+    async fn with_timeout<T>(
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, kube::Error> {
-        let patience = self.config.patience();
-        match tokio::time::timeout(patience, call).await {
-            Ok(answer) => answer,
-            Err(late) => Err(kube::Error::Service(late.into())),
+        let timeout = self.config.call_timeout();
+        match tokio::time::timeout(timeout, call).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(kube::Error::Service(elapsed.into())),
         }
     }
 }
 
-fn told(error: kube::Error) -> kube::Error {
-    tracing::debug!(%error, "the Lease was not written");
+fn log_error(error: kube::Error) -> kube::Error {
+    tracing::debug!(%error, "could not write the Lease");
     error
 }
 

@@ -1,5 +1,5 @@
-//! What this process remembers of a run beyond what the cluster says. All of it may be lost at any time: it makes things
-//! quicker or gentler, never right.
+//! What this process remembers of runs beyond the cluster's state. It may be lost at any time: it only avoids API calls and
+//! retries, and correctness never depends on it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,124 +10,125 @@ use std::{
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
-use super::thin::Thin;
+use super::prune::Prune;
 use flightdeck_core::runs::Run;
 
-/// A wait is doubled with each failure in a row, so many times at most.
+/// Maximum number of times a retry delay is doubled.
 const DOUBLINGS: u32 = 10;
-/// How long a watch may take to tell of what was made.
-const A_MOMENT: Duration = Duration::from_secs(5);
+/// Time within which a watch should report a created Job.
+const WATCH_DELAY: Duration = Duration::from_secs(5);
 
-/// By the uid of the run. What is large and mostly absent is boxed: maps keep room for what is not there.
+/// Entries by run uid. Large, rarely present values are boxed to keep the map small.
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<String, OfRun>>);
+pub(crate) struct Memory(Mutex<HashMap<String, Entry>>);
 
 #[derive(Default)]
-struct OfRun {
+struct Entry {
     failures: u32,
-    /// With the Job as it was made, until its watch has told of it.
-    made: BTreeMap<String, Option<Box<Made>>>,
-    written: Option<Box<Written>>,
+    /// Created Jobs, each with its object until its watch reports it.
+    created: BTreeMap<String, Option<Box<CreatedJob>>>,
+    written: Option<Box<WrittenRun>>,
 }
 
-/// A Job as it was made.
-struct Made {
+/// A Job as created.
+struct CreatedJob {
     job: Job,
     at: Instant,
 }
 
-/// The run as this process has written it.
-struct Written {
-    /// Resource versions that it was before.
+/// The last version of the run that this process wrote.
+struct WrittenRun {
+    /// Resource versions it replaced.
     before: BTreeSet<String>,
     run: Run,
 }
 
 impl Memory {
-    /// The run as far as this process knows: a watch that has not told of a write yet says less than was written.
-    pub fn newest(&self, told: Run) -> Run {
+    /// Returns the newest known version of the run: the watched one, or the written one if the watch has not caught up.
+    pub fn newest(&self, watched: Run) -> Run {
         let mut runs = self.lock();
-        let Some(known) = runs.get_mut(told.uid()) else {
-            return told;
+        let Some(entry) = runs.get_mut(watched.uid()) else {
+            return watched;
         };
-        match &known.written {
-            Some(written) if written.before.contains(version(&told)) => written.run.clone(),
+        match &entry.written {
+            Some(written) if written.before.contains(version(&watched)) => written.run.clone(),
             _ => {
-                known.written = None;
-                told
+                entry.written = None;
+                watched
             }
         }
     }
 
-    /// The run was written: it had the versions `passed`, and is `run` now.
+    /// Records that the versions `passed` of the run were replaced, the last one by `run`.
     pub fn wrote(&self, passed: Vec<String>, run: Run) {
         if passed.is_empty() {
             return;
         }
         let mut runs = self.lock();
-        let known = runs.entry(run.uid().to_owned()).or_default();
-        let earlier = known.written.take();
-        let mut versions = earlier.map(|written| written.before).unwrap_or_default();
+        let entry = runs.entry(run.uid().to_owned()).or_default();
+        let previous = entry.written.take();
+        let mut versions = previous.map(|written| written.before).unwrap_or_default();
         versions.extend(passed);
-        known.written = Some(Box::new(Written {
+        entry.written = Some(Box::new(WrittenRun {
             before: versions,
             run,
         }));
     }
 
-    /// Jobs that were made for the run, whether they have been seen since or not.
-    pub fn made(&self, uid: &str) -> BTreeSet<String> {
+    /// Returns the names of the Jobs created for the run.
+    pub fn created(&self, uid: &str) -> BTreeSet<String> {
         let runs = self.lock();
         runs.get(uid)
-            .map(|run| run.made.keys().cloned().collect())
+            .map(|entry| entry.created.keys().cloned().collect())
             .unwrap_or_default()
     }
 
-    /// The Job of that name as it was made a moment ago: its watch may not have told of it yet.
-    pub fn just_made(&self, uid: &str, job: &str) -> Option<Job> {
+    /// Returns a recently created Job that its watch may not have reported yet.
+    pub fn recently_created(&self, uid: &str, job: &str) -> Option<Job> {
         let runs = self.lock();
-        let made = runs.get(uid)?.made.get(job)?.as_ref()?;
-        (made.at.elapsed() < A_MOMENT).then(|| made.job.clone())
+        let created = runs.get(uid)?.created.get(job)?.as_ref()?;
+        (created.at.elapsed() < WATCH_DELAY).then(|| created.job.clone())
     }
 
-    /// The watch has told of this Job: from now on what it tells of it holds.
+    /// Records that the watch reported the Job: from now on the cache decides.
     pub fn seen(&self, uid: &str, job: &str) {
         let mut runs = self.lock();
-        if let Some(made) = runs.get_mut(uid).and_then(|run| run.made.get_mut(job)) {
-            *made = None;
+        let entry = runs.get_mut(uid);
+        if let Some(created) = entry.and_then(|entry| entry.created.get_mut(job)) {
+            *created = None;
         }
     }
 
-    /// A reconciliation came to its end, and made this Job.
+    /// Records a successful reconciliation, and the Job it created.
     pub fn succeeded(&self, uid: &str, job: Option<Job>) {
         let mut runs = self.lock();
-        if let Some(run) = runs.get_mut(uid) {
-            run.failures = 0;
+        if let Some(entry) = runs.get_mut(uid) {
+            entry.failures = 0;
         }
         if let Some(mut job) = job {
-            job.thin();
-            let made = &mut runs.entry(uid.to_owned()).or_default().made;
+            job.prune();
+            let created = &mut runs.entry(uid.to_owned()).or_default().created;
             let at = Instant::now();
-            made.insert(job.name_any(), Some(Box::new(Made { job, at })));
+            created.insert(job.name_any(), Some(Box::new(CreatedJob { job, at })));
         }
     }
 
-    /// A reconciliation failed that is tried again after `wait`; gives how long to wait, longer with each failure in a row.
-    pub fn failed(&self, uid: &str, wait: Duration, most: Duration) -> Duration {
+    /// Records a failed reconciliation. Returns the delay before the retry: `initial`, doubled with each consecutive failure.
+    pub fn failed(&self, uid: &str, initial: Duration, max: Duration) -> Duration {
         let mut runs = self.lock();
-        let run = runs.entry(uid.to_owned()).or_default();
-        let doubled = wait.saturating_mul(1 << run.failures.min(DOUBLINGS));
-        run.failures = run.failures.saturating_add(1);
-        doubled.min(most.max(wait))
+        let entry = runs.entry(uid.to_owned()).or_default();
+        let delay = initial.saturating_mul(1 << entry.failures.min(DOUBLINGS));
+        entry.failures = entry.failures.saturating_add(1);
+        delay.min(max.max(initial))
     }
 
-    /// The run is at rest, or gone.
+    /// Removes the entry of a run that is settled or gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
 
-    /// Nothing is left half done under the lock: what a panic elsewhere left is good.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, OfRun>> {
+    // A poisoned lock is fine: no update can panic halfway.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,54 +154,54 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_not_undone_by_a_watch_that_has_not_told_of_it_yet() {
+    fn written_run_wins_over_an_older_watched_one() {
         let memory = Memory::default();
         assert_eq!(memory.newest(run("1", "Pending")).phase(), Phase::Pending);
         memory.wrote(vec!["1".into(), "2".into()], run("3", "Running"));
         memory.wrote(vec!["3".into()], run("4", "Succeeded"));
-        for told in ["1", "2", "3"] {
+        for watched in ["1", "2", "3"] {
             assert_eq!(
-                memory.newest(run(told, "Pending")).phase(),
+                memory.newest(run(watched, "Pending")).phase(),
                 Phase::Succeeded
             );
         }
         assert_eq!(memory.newest(run("5", "Failed")).phase(), Phase::Failed);
-        // What is known to be past is no longer held against anybody.
+        // The replaced versions are forgotten once the watch has caught up.
         assert_eq!(memory.newest(run("1", "Pending")).phase(), Phase::Pending);
     }
 
     #[test]
-    fn who_fails_again_and_again_waits_longer_each_time_up_to_a_limit() {
+    fn retry_delay_doubles_up_to_a_limit() {
         let memory = Memory::default();
-        let wait = || {
-            let (least, most) = (Duration::from_millis(50), Duration::from_secs(30));
-            memory.failed("uid", least, most).as_millis()
+        let next = || {
+            let (initial, max) = (Duration::from_millis(50), Duration::from_secs(30));
+            memory.failed("uid", initial, max).as_millis()
         };
-        assert_eq!([wait(), wait(), wait()], [50, 100, 200]);
+        assert_eq!([next(), next(), next()], [50, 100, 200]);
         for _ in 0..100 {
-            wait();
+            next();
         }
-        assert_eq!(wait(), 30_000);
+        assert_eq!(next(), 30_000);
         memory.succeeded("uid", None);
-        assert_eq!(wait(), 50);
+        assert_eq!(next(), 50);
     }
 
     #[test]
-    fn what_was_made_is_known_until_the_run_is_at_rest() {
+    fn created_jobs_are_known_until_the_run_is_forgotten() {
         let memory = Memory::default();
         let mut job = Job::default();
         job.metadata.name = Some("job".into());
         memory.succeeded("uid", Some(job));
         memory.succeeded("uid", None);
-        assert!(memory.made("uid").contains("job") && memory.made("other").is_empty());
-        assert!(memory.just_made("uid", "job").is_some());
+        assert!(memory.created("uid").contains("job") && memory.created("other").is_empty());
+        assert!(memory.recently_created("uid", "job").is_some());
         memory.seen("uid", "job");
         assert!(
-            memory.just_made("uid", "job").is_none(),
-            "now the watch is believed"
+            memory.recently_created("uid", "job").is_none(),
+            "the cache decides once it has the Job"
         );
-        assert!(memory.made("uid").contains("job"));
+        assert!(memory.created("uid").contains("job"));
         memory.forget("uid");
-        assert!(memory.made("uid").is_empty());
+        assert!(memory.created("uid").is_empty());
     }
 }

@@ -1,6 +1,4 @@
-//! What a controller counts while it works, and the text that Prometheus reads.
-//!
-//! Must not know: how the numbers come about, or who asks for them.
+//! Prometheus metrics of the controller.
 
 mod counts;
 mod families;
@@ -23,7 +21,7 @@ use flightdeck_core::{
     runs::{Run, RunKind},
 };
 
-/// What is counted. Clones count together.
+/// The metrics. Clones share their values.
 #[derive(Clone)]
 pub struct Metrics(Arc<Mutex<Counts>>);
 
@@ -45,18 +43,18 @@ impl Metrics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this process leads.
-    pub fn leading(&self, leading: bool) {
+    /// Sets whether this process leads.
+    pub(crate) fn leading(&self, leading: bool) {
         self.counts().leading = leading;
     }
 
-    /// Whether no ConfigMap of settings, as it is now, is refused.
-    pub fn settings_valid(&self, valid: bool) {
+    /// Sets whether every settings ConfigMap is valid.
+    pub(crate) fn settings_valid(&self, valid: bool) {
         self.counts().settings_valid = valid;
     }
 
-    /// A ConfigMap of settings was read, and taken or refused.
-    pub fn settings_read(&self, taken: bool) {
+    /// Counts a read of a settings ConfigMap, by whether it was accepted.
+    pub(crate) fn settings_read(&self, taken: bool) {
         let result = if taken { "taken" } else { "refused" };
         self.counts().add(
             "flightdeck_settings_loads_total",
@@ -65,8 +63,8 @@ impl Metrics {
         );
     }
 
-    /// Where the runs of a kind are looked up whenever the text is asked for.
-    pub fn runs_of(
+    /// Sets the function that lists the runs of a kind for each scrape.
+    pub(crate) fn runs_of(
         &self,
         kind: RunKind,
         runs: impl Fn() -> Vec<(String, Option<String>)> + Send + 'static,
@@ -74,8 +72,8 @@ impl Metrics {
         self.counts().runs.insert(kind, Box::new(runs));
     }
 
-    /// A run is to be reconciled; one that waits already is counted once.
-    pub fn queued(&self, kind: RunKind, name: &str) {
+    /// Adds a run to the queue, if it is not in it.
+    pub(crate) fn queued(&self, kind: RunKind, name: &str) {
         let mut counts = self.counts();
         counts
             .queued
@@ -84,9 +82,9 @@ impl Metrics {
             .insert(name.to_owned());
     }
 
-    /// A reconciliation begins; what is given back is told its result. One that is cut off is not counted.
+    /// Starts timing a reconcile; report the result on the returned guard. A dropped guard is not counted.
     #[must_use]
-    pub fn reconciling(&self, kind: RunKind, name: &str) -> Reconciling {
+    pub(crate) fn reconciling(&self, kind: RunKind, name: &str) -> Reconciling {
         let mut counts = self.counts();
         if let Some(queued) = counts.queued.get_mut(&kind) {
             queued.remove(name);
@@ -96,12 +94,12 @@ impl Metrics {
         Reconciling {
             metrics: self.clone(),
             kind,
-            begun: Instant::now(),
+            started: Instant::now(),
         }
     }
 
-    /// What a status that was just written tells beyond the one before it: stages that ended, and what agents used.
-    pub fn written(&self, before: &Run, attempts: &[Attempt], usage: Option<Usage>) {
+    /// Counts what is new in a written status compared to `before`: ended stages, and the agent's usage.
+    pub(crate) fn written(&self, before: &Run, attempts: &[Attempt], usage: Option<Usage>) {
         let mut counts = self.counts();
         let kind = before.kind.as_str();
         let known = |attempt: &Attempt| {
@@ -130,7 +128,7 @@ impl Metrics {
         let old = before.status.usage.unwrap_or_default();
         let agent = before.spec.agent.as_str();
         let of = [("kind", kind), ("agent", agent)];
-        // What an agent claims only ever adds up.
+        // Counters only increase, whatever an agent reports.
         let more = |new: i64, old: i64| new.saturating_sub(old).max(0) as f64;
         counts.add(
             "flightdeck_agent_cost_usd_total",
@@ -155,8 +153,8 @@ impl Metrics {
         }
     }
 
-    /// A request to the API server was answered; `code` 0 where it was not.
-    pub fn request(&self, verb: &str, resource: &str, code: u16) {
+    /// Counts a request to the API server; `code` is 0 without a response.
+    pub(crate) fn request(&self, verb: &str, resource: &str, code: u16) {
         let code = code.to_string();
         let labels = [
             ("verb", verb),
@@ -167,21 +165,9 @@ impl Metrics {
             .add("flightdeck_api_requests_total", &labels, 1.0);
     }
 
-    /// How many requests have been counted for which `chosen(verb, resource, code)` holds.
-    pub fn requests(&self, chosen: impl Fn(&str, &str, u16) -> bool) -> u64 {
-        let counts = self.counts();
-        let all = counts.values.iter();
-        let ours = all.filter(|((name, labels), _)| {
-            *name == "flightdeck_api_requests_total"
-                && matches!(labels.as_slice(), [(_, verb), (_, resource), (_, code)]
-                    if chosen(verb, resource, code.parse().unwrap_or_default()))
-        });
-        ours.map(|(_, value)| *value as u64).sum()
-    }
-
-    /// All of it in Prometheus' text format, version 0.0.4.
+    /// Returns all metrics in the Prometheus text format, version 0.0.4.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let counts = self.counts();
         let mut text = Text::default();
         for family in FAMILIES {
@@ -192,17 +178,17 @@ impl Metrics {
     }
 }
 
-/// A reconciliation under way.
-pub struct Reconciling {
+/// A running reconcile.
+pub(crate) struct Reconciling {
     metrics: Metrics,
     kind: RunKind,
-    begun: Instant,
+    started: Instant,
 }
 
 impl Reconciling {
-    /// It came to an end: `ok`, or what helps against its error.
+    /// Counts the reconcile with its result: `ok`, or the error's category.
     pub fn ended(self, result: &str) {
-        let took: Duration = self.begun.elapsed();
+        let took: Duration = self.started.elapsed();
         let mut counts = self.metrics.counts();
         let kind = self.kind.as_str();
         let labels = [("kind", kind), ("result", result)];
@@ -241,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_and_what_an_agent_used_are_counted_once() {
+    fn counts_ended_stages_and_usage_once() {
         let metrics = Metrics::default();
         let ended = Attempt {
             stage: "agent".into(),
@@ -303,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_and_what_is_under_way_are_told_apart() {
+    fn counts_queued_and_running_reconciles_separately() {
         let metrics = Metrics::default();
         for name in ["a", "a", "b"] {
             metrics.queued(RunKind::Docs, name);
@@ -312,7 +298,7 @@ mod tests {
             &metrics,
             "flightdeck_reconcile_queue_length{kind=\"docs\"} 2",
         );
-        let begun = metrics.reconciling(RunKind::Docs, "a");
+        let running = metrics.reconciling(RunKind::Docs, "a");
         has(
             &metrics,
             "flightdeck_reconcile_queue_length{kind=\"docs\"} 1",
@@ -321,7 +307,7 @@ mod tests {
             &metrics,
             "flightdeck_reconciles_in_progress{kind=\"docs\"} 1",
         );
-        begun.ended("ok");
+        running.ended("ok");
         drop(metrics.reconciling(RunKind::Docs, "b"));
         has(
             &metrics,
@@ -338,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_counted_by_phase_and_by_what_they_wait_for() {
+    fn counts_runs_by_phase_and_waiting_reason() {
         let metrics = Metrics::default();
         metrics.runs_of(RunKind::Code, || {
             let pending = |why: &str| ("Pending".to_owned(), Some(why.to_owned()));
@@ -363,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_told_is_said_to_be_what_it_is_and_carries_no_line_break() {
+    fn samples_belong_to_a_family_and_labels_are_escaped() {
         let metrics = Metrics::default();
         metrics.request("get", "a\"b\\c\nd", 200);
         metrics.leading(true);

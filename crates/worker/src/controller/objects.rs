@@ -1,6 +1,4 @@
-//! The objects a run owns, as pure functions of the run: its ConfigMap, its workspace, and its labels and owner.
-//!
-//! Must not know: what exists already, or when something is made.
+//! The objects a run owns, as pure functions of the run: its ConfigMap and workspace, with labels and owner.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +18,10 @@ use flightdeck_core::{
 };
 use flightdeck_host::settings::WorkspaceSettings;
 
-/// On a shared workspace: the run that holds it, as `holder_value` writes it.
+/// The run that holds a shared workspace, in the format of `holder_value`.
 pub const ANNOTATION_HOLDER: &str = "flightdeck.dev/holder";
 
-/// Name of the workspace a run works in.
+/// Returns the name of the run's workspace.
 #[must_use]
 pub fn workspace_name(run: &Run) -> String {
     match &run.code {
@@ -32,9 +30,9 @@ pub fn workspace_name(run: &Run) -> String {
     }
 }
 
-/// What every object of a run is labelled with.
+/// Returns the labels of every object of a run.
 #[must_use]
-pub fn labels(run: &Run) -> BTreeMap<String, String> {
+pub(crate) fn labels(run: &Run) -> BTreeMap<String, String> {
     [
         (naming::LABEL_MANAGED_BY, naming::MANAGER.to_owned()),
         ("app.kubernetes.io/name", "flightdeck-run".to_owned()),
@@ -47,7 +45,7 @@ pub fn labels(run: &Run) -> BTreeMap<String, String> {
     .into()
 }
 
-/// A name as a label's value: itself while it fits.
+/// Shortens a name to a valid label value.
 fn label_of(name: &str) -> String {
     if name.len() <= 63 {
         name.to_owned()
@@ -56,9 +54,9 @@ fn label_of(name: &str) -> String {
     }
 }
 
-/// The run as the controller of what it owns. `blockOwnerDeletion` is left out: it would ask for a right on finalizers.
+/// Returns the owner reference to the run. Omits `blockOwnerDeletion`, which would require permission to update finalizers.
 #[must_use]
-pub fn owner(run: &Run) -> OwnerReference {
+pub(crate) fn owner(run: &Run) -> OwnerReference {
     OwnerReference {
         api_version: format!("{GROUP}/{VERSION}"),
         kind: run.kind.resource_kind().to_owned(),
@@ -69,9 +67,9 @@ pub fn owner(run: &Run) -> OwnerReference {
     }
 }
 
-/// Metadata of an object of the run.
+/// Returns the metadata of an object owned by the run.
 #[must_use]
-pub fn owned(run: &Run, name: String) -> ObjectMeta {
+pub(crate) fn owned(run: &Run, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(run.namespace().to_owned()),
@@ -81,34 +79,34 @@ pub fn owned(run: &Run, name: String) -> ObjectMeta {
     }
 }
 
-/// Whether the run with this uid controls the object.
+/// Returns whether the run with this uid controls the object.
 #[must_use]
-pub fn owned_by(meta: &ObjectMeta, uid: &str) -> bool {
+pub(crate) fn owned_by(meta: &ObjectMeta, uid: &str) -> bool {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
     owners
         .iter()
         .any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// The run's files at one context version.
+/// Returns the ConfigMap with the run's files at one context version.
 #[must_use]
-pub fn config_map(run: &Run, version: i32, files: BTreeMap<String, String>) -> ConfigMap {
+pub(crate) fn config_map(run: &Run, version: i32, files: BTreeMap<String, String>) -> ConfigMap {
     let mut metadata = owned(run, naming::config_map_name(run.name(), run.uid(), version));
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(naming::LABEL_VERSION.into(), version.to_string());
     ConfigMap {
         metadata,
-        // What was rendered for this version is what every stage of it gets, whoever may edit ConfigMaps.
+        // Every stage gets the files rendered for this version, even if someone else may edit ConfigMaps.
         immutable: Some(true),
         data: Some(files),
         ..ConfigMap::default()
     }
 }
 
-/// The workspace of the run: its own for docs; for code shared with later runs, so owned by none of them, and made with
-/// this run as its holder.
+/// Returns the run's workspace. A docs run owns it; a code run shares it with later runs, so it has no owner and starts
+/// with this run as its holder.
 #[must_use]
-pub fn workspace(run: &Run, settings: &WorkspaceSettings) -> PersistentVolumeClaim {
+pub(crate) fn workspace(run: &Run, settings: &WorkspaceSettings) -> PersistentVolumeClaim {
     let mut metadata = owned(run, workspace_name(run));
     if run.kind.shares_workspace() {
         metadata.owner_references = None;
@@ -138,9 +136,9 @@ pub fn workspace(run: &Run, settings: &WorkspaceSettings) -> PersistentVolumeCla
     }
 }
 
-/// Whether a claim of the right name is one this run may use: its own, or one we made for the same repository.
+/// Returns whether the run may use a claim of the right name: its own, or one created for the same repository.
 #[must_use]
-pub fn is_ours(claim: &PersistentVolumeClaim, run: &Run) -> bool {
+pub(crate) fn is_ours(claim: &PersistentVolumeClaim, run: &Run) -> bool {
     if !run.kind.shares_workspace() {
         return owned_by(&claim.metadata, run.uid());
     }
@@ -150,15 +148,15 @@ pub fn is_ours(claim: &PersistentVolumeClaim, run: &Run) -> bool {
             == Some(naming::repository_label(&run.spec.repository_url).as_str())
 }
 
-/// Value of [`ANNOTATION_HOLDER`] while the run holds a workspace: `<uid>/<name>`.
+/// Returns the value of [`ANNOTATION_HOLDER`] while the run holds a workspace: `<uid>/<name>`.
 #[must_use]
-pub fn holder_value(run: &Run) -> String {
+pub(crate) fn holder_value(run: &Run) -> String {
     format!("{}/{}", run.uid(), run.name())
 }
 
-/// Uid and name of the run that holds the claim.
+/// Returns uid and name of the run that holds the claim.
 #[must_use]
-pub fn holder(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
+pub(crate) fn holder(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     let annotations = claim.metadata.annotations.as_ref()?;
     annotations.get(ANNOTATION_HOLDER)?.split_once('/')
 }

@@ -1,5 +1,4 @@
-//! Reads everything a plan may need: from what the watches told, and from the API what they cannot tell, or what must not be
-//! mistaken.
+//! Reads everything a plan needs: from the caches, and from the API server what must not be stale or is not watched.
 
 mod queue;
 
@@ -21,7 +20,7 @@ use serde::de::DeserializeOwned;
 use super::{
     cache::Caches,
     error::Error,
-    judge,
+    job_state,
     memory::Memory,
     objects,
     observed::{Observed, active_version, was_seen},
@@ -32,11 +31,11 @@ use flightdeck_core::{
 };
 use flightdeck_host::{settings::Settings, templates::Templates};
 
-/// Seconds after a Job's end in which its pod must be seen to have ended too; after that the pod is believed to be lost.
-const SETTLING: i64 = 3;
+/// Seconds after a Job's end within which its pod must appear to have ended too; later the pod counts as lost.
+const POD_GRACE: i64 = 3;
 
-/// One of the two custom resources.
-pub trait RunResource:
+/// One of the two run kinds.
+pub(crate) trait RunResource:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + HasStatus<Status = RunStatus>
     + Clone
@@ -48,7 +47,7 @@ pub trait RunResource:
     + Sync
     + 'static
 {
-    /// The part of its spec that both have.
+    /// The common part of the spec.
     fn run_spec_mut(&mut self) -> &mut RunSpec;
 }
 
@@ -64,16 +63,16 @@ impl RunResource for CodeRun {
     }
 }
 
-/// Where a reconciliation reads: what the watches have told, and the API itself for what they cannot.
-pub struct Sources<'a> {
+/// What a reconciliation reads from.
+pub(crate) struct Sources<'a> {
     pub client: &'a Client,
     pub settings: &'a Arc<Settings>,
     pub templates: &'a Templates,
     pub memory: &'a Memory,
     pub caches: &'a Caches,
-    /// How long a Job may take to show a running container before its Events are read for the cause.
+    /// Time a Job may take to start a container before its Events are read for the cause.
     pub slow_start: Duration,
-    /// Every code run: those that wait for the same workspace are among them.
+    /// All code runs, including those that wait for the same workspace.
     pub code_runs: &'a Store<DeserializeGuard<CodeRun>>,
 }
 
@@ -86,8 +85,8 @@ impl Sources<'_> {
     }
 }
 
-/// The run and its surroundings.
-pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error> {
+/// Reads the state of a run and its objects.
+pub(crate) async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error> {
     let version = active_version(&run);
     let (name, uid) = (run.name().to_owned(), run.uid().to_owned());
     let caches = sources.caches;
@@ -101,11 +100,11 @@ pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error>
     let files = if config_map.is_some() || run.metadata.deletion_timestamp.is_some() {
         Ok(std::collections::BTreeMap::new())
     } else {
-        let mut wanted = run.clone();
-        wanted.spec.context_version = version;
+        let mut active = run.clone();
+        active.spec.context_version = version;
         sources
             .templates
-            .render(&wanted, sources.settings)
+            .render(&active, sources.settings)
             .map_err(|error| error.to_string())
     };
     let claim = caches.claims.get(&objects::workspace_name(&run));
@@ -129,7 +128,7 @@ pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error>
             .iter()
             .map(|pod| (**pod).clone())
             .collect(),
-        made: sources.memory.made(&uid),
+        created: sources.memory.created(&uid),
         events: Vec::new(),
         run,
     };
@@ -140,20 +139,20 @@ pub async fn observe(sources: &Sources<'_>, run: Run) -> Result<Observed, Error>
         .retain(|job| objects::owned_by(&job.metadata, &uid));
     find_ended_pods(sources, &mut observed).await?;
     if observed.run.kind.shares_workspace() {
-        queue::look(sources, &mut observed).await?;
+        queue::observe(sources, &mut observed).await?;
     }
     observed.events = events(sources, &observed).await?;
     Ok(observed)
 }
 
-/// Jobs under way, by the run's own word, that the watch has not told of. A Job that is taken for lost is made again under a new
-/// name, which may cost money: it is lost only when it is not there when asked for. One that was recorded and never seen is
-/// made under its own name, so that nothing happens if it is there after all.
+/// Looks up the Jobs of active attempts that are missing in the cache. A Job that counts as lost is created again under a new
+/// name, which may cost money, so it must really be absent. A Job that was recorded but never seen is created under its own
+/// name, which is harmless if it exists.
 async fn find_missing_jobs(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
-    let under_way = observed.run.status.attempts.iter();
-    let missing: Vec<String> = under_way
+    let attempts = observed.run.status.attempts.iter();
+    let missing: Vec<String> = attempts
         .filter(|attempt| attempt.finished_at.is_none() && !attempt.job_name.is_empty())
-        .filter(|attempt| was_seen(attempt) || observed.made.contains(&attempt.job_name))
+        .filter(|attempt| was_seen(attempt) || observed.created.contains(&attempt.job_name))
         .map(|attempt| attempt.job_name.clone())
         .filter(|name| observed.job(name).is_none())
         .collect();
@@ -163,7 +162,7 @@ async fn find_missing_jobs(sources: &Sources<'_>, observed: &mut Observed) -> Re
         sources.memory.seen(&uid, &job.name_any());
     }
     for name in missing {
-        let job = match sources.memory.just_made(&uid, &name) {
+        let job = match sources.memory.recently_created(&uid, &name) {
             Some(job) => Some(job),
             None => newest(&jobs, &name).await?,
         };
@@ -172,12 +171,12 @@ async fn find_missing_jobs(sources: &Sources<'_>, observed: &mut Observed) -> Re
     Ok(())
 }
 
-/// The workspace, where what the watch has told of it is too little to act on.
+/// Reads the workspace if its cached state is not enough to act on.
 async fn find_missing_workspace(
     sources: &Sources<'_>,
     observed: &mut Observed,
 ) -> Result<(), Error> {
-    if observed.workspace_is_doubtful() {
+    if observed.needs_fresh_workspace() {
         let run = &observed.run;
         let name = objects::workspace_name(run);
         observed.workspace = newest(&sources.api(run), &name).await?;
@@ -185,8 +184,8 @@ async fn find_missing_workspace(
     Ok(())
 }
 
-/// An object as it is, whatever a read would say: it is asked for by a write that changes nothing, which is never answered
-/// from the past.
+/// Reads the newest version of an object with an empty patch, because unlike a read, a write is never answered from a stale
+/// cache.
 async fn newest<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
 where
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
@@ -199,16 +198,16 @@ where
     }
 }
 
-/// A Job that has ended beside a pod that has not, or is not seen, by what the watches told: its report would be lost, so its
-/// pods are asked for. For a while after that the pod must be seen to have ended too.
+/// Lists the pods of a Job that has ended if its pod is missing or active in the cache: the stage's report would be lost.
+/// Fails as stale while the pod may still be terminating.
 async fn find_ended_pods(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
     let report_missing = |observed: &Observed| {
         let mut attempts = observed.run.status.attempts.iter();
         let missing = attempts.find(|attempt| {
             let job = observed.job(&attempt.job_name);
-            let job = job.filter(|job| judge::is_final(job));
+            let job = job.filter(|job| job_state::is_final(job));
             attempt.finished_at.is_none()
-                && job.is_some_and(|job| !observed.pod(job).is_some_and(judge::is_over))
+                && job.is_some_and(|job| !observed.pod(job).is_some_and(job_state::is_terminated))
         })?;
         Some(missing.job_name.clone())
     };
@@ -219,15 +218,15 @@ async fn find_ended_pods(sources: &Sources<'_>, observed: &mut Observed) -> Resu
     let Some(job) = report_missing(observed) else {
         return Ok(());
     };
-    let ended = observed.job(&job).and_then(judge::ended_at);
-    if ended.is_some_and(|at| observed.now.as_second() - at < SETTLING) {
+    let ended = observed.job(&job).and_then(job_state::ended_at);
+    if ended.is_some_and(|at| observed.now.as_second() - at < POD_GRACE) {
         let what = format!("the pod of {job}");
-        return Err(Error::Behind { what });
+        return Err(Error::Stale { what });
     }
     Ok(())
 }
 
-/// Pods labelled with the uid of a run, as they are now.
+/// Lists the pods with the label of a run's uid.
 async fn pods_of(sources: &Sources<'_>, run: &Run, uid: &str) -> Result<Vec<Pod>, Error> {
     let of_run = ListParams::default().labels(&format!("{}={uid}", naming::LABEL_RUN_UID));
     let pods = sources.api::<Pod>(run).list(&of_run).await;
@@ -235,20 +234,20 @@ async fn pods_of(sources: &Sources<'_>, run: &Run, uid: &str) -> Result<Vec<Pod>
     Ok(pods.items)
 }
 
-/// Events about Jobs that should run by now and do not: only they tell of a refused pod or a volume that is not there.
+/// Lists the Events about Jobs that are late to start: only Events show a rejected pod or a missing volume.
 async fn events(sources: &Sources<'_>, observed: &Observed) -> Result<Vec<Event>, Error> {
     let api: Api<Event> = sources.api(&observed.run);
     let mut found = Vec::new();
     for job in &observed.jobs {
-        let made = job.creation_timestamp().map(|time| time.0);
-        let due = made.and_then(|made| made.checked_add(sources.slow_start).ok());
+        let created = job.creation_timestamp().map(|time| time.0);
+        let due = created.and_then(|created| created.checked_add(sources.slow_start).ok());
         let young = due.is_none_or(|due| observed.now < due);
-        if young || judge::is_final(job) {
+        if young || job_state::is_final(job) {
             continue;
         }
         let pod = observed.pod(job);
-        if judge::judge(flightdeck_core::runs::Stage::Prep, job, pod, &[])
-            != judge::JobState::Starting
+        if job_state::evaluate(flightdeck_core::runs::Stage::Prep, job, pod, &[])
+            != job_state::JobState::Starting
         {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Everything `plan` may look at. Nothing in here can ask for more: the clock and the templates' result are values too.
+//! The input of `plan`. Everything is a value, including the clock and the rendered templates.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,57 +12,57 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt;
 
-use super::{judge, objects};
+use super::{job_state, objects};
 use flightdeck_core::{
     resources::Attempt,
     runs::{Run, naming},
 };
 use flightdeck_host::settings::Settings;
 
-/// One run and what there is of it in the cluster, read at one time.
+/// A run and its objects, read at one time.
 #[derive(Clone, Debug)]
-pub struct Observed {
+pub(crate) struct Observed {
     pub now: Timestamp,
     pub settings: Arc<Settings>,
     pub run: Run,
-    /// The run's files as the templates give them, or the sentence why they cannot.
+    /// The rendered files of the run, or why they cannot be rendered.
     pub files: Result<BTreeMap<String, String>, String>,
-    /// The object of the ConfigMap's name, whoever owns it.
+    /// The ConfigMap of the expected name, whoever owns it.
     pub config_map: Option<ConfigMap>,
-    /// The claim of the workspace's name, whoever made it.
+    /// The claim of the expected name, whoever created it.
     pub workspace: Option<PersistentVolumeClaim>,
-    /// Who holds the shared workspace, when it is another run.
+    /// The run that holds the shared workspace, if it is another one.
     pub holder: Option<Holder>,
-    /// The run that asked for the free workspace before this one did.
+    /// The run before this one in the queue for a free workspace.
     pub ahead: Option<String>,
-    /// Jobs that this run controls.
+    /// Jobs controlled by this run.
     pub jobs: Vec<Job>,
     /// Pods of those Jobs.
     pub pods: Vec<Pod>,
-    /// Names of Jobs that this process has made for the run, seen or not.
-    pub made: BTreeSet<String>,
-    /// Events about those Jobs and pods that tell of trouble.
+    /// Names of the Jobs this process created for the run, whether the watch has reported them or not.
+    pub created: BTreeSet<String>,
+    /// Events about those Jobs and pods.
     pub events: Vec<Event>,
 }
 
-/// Another run that a shared workspace is held by.
+/// Another run that holds a shared workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub(crate) struct Holder {
     pub name: String,
-    /// No run of that name and uid exists any more, or it has ended and gives nothing back.
+    /// The run of this name and uid does not exist, or will not release the workspace.
     pub gone: bool,
-    /// Pods of it that have not stopped.
+    /// Number of its pods that have not stopped.
     pub live_pods: usize,
 }
 
 impl Observed {
-    /// The Job of that name.
+    /// Returns the Job `name`.
     #[must_use]
     pub fn job(&self, name: &str) -> Option<&Job> {
         self.jobs.iter().find(|job| job.name_any() == name)
     }
 
-    /// The newest pod of a Job.
+    /// Returns the newest pod of a Job.
     #[must_use]
     pub fn pod(&self, job: &Job) -> Option<&Pod> {
         let uid = job.metadata.uid.as_deref()?;
@@ -71,12 +71,14 @@ impl Observed {
         pods.max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))
     }
 
-    /// Pods that may still touch the workspace.
+    /// Returns the pods that may still use the workspace.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().filter(|pod| !judge::is_over(pod))
+        self.pods
+            .iter()
+            .filter(|pod| !job_state::is_terminated(pod))
     }
 
-    /// Events about a Job or its pod.
+    /// Returns the Events about a Job or its pod.
     #[must_use]
     pub fn events_about(&self, job: &Job, pod: Option<&Pod>) -> Vec<Event> {
         let uids = [job.uid(), pod.and_then(ResourceExt::uid)];
@@ -87,25 +89,24 @@ impl Observed {
         self.events.iter().filter(about).cloned().collect()
     }
 
-    /// Whether the run holds our finalizer.
+    /// Returns whether the run has our finalizer.
     #[must_use]
     pub fn has_finalizer(&self) -> bool {
         let finalizers = self.run.metadata.finalizers.as_deref().unwrap_or_default();
         finalizers.iter().any(|name| name == naming::FINALIZER)
     }
 
-    /// Whether the shared workspace names this run as its holder.
+    /// Returns whether this run holds the shared workspace.
     #[must_use]
     pub fn holds_workspace(&self) -> bool {
         let holder = self.workspace.as_ref().and_then(objects::holder);
         holder.is_some_and(|(uid, _)| uid == self.run.uid())
     }
 
-    /// Whether what the watch has told of the workspace is too little to act on. A run under way whose workspace is gone has
-    /// failed, so it is gone only when it is not there when asked for. A run that leaves gives back what it holds, whether that
-    /// was told or not: nobody else would.
+    /// Returns whether the cached workspace is not enough to act on. An active run without its workspace has failed, so it must
+    /// really be absent. A run that ends must release what it holds even if the cache does not show it: no other run would.
     #[must_use]
-    pub fn workspace_is_doubtful(&self) -> bool {
+    pub fn needs_fresh_workspace(&self) -> bool {
         let run = &self.run;
         let leaves = run.phase().finished() || run.metadata.deletion_timestamp.is_some();
         let unknown = if leaves {
@@ -113,24 +114,24 @@ impl Observed {
         } else {
             self.workspace.is_none()
         };
-        // A stage that began and ended between two looks is in no status yet.
+        // A stage that started and ended between two reconciliations is not in the status yet.
         let used =
-            run.status.attempts.iter().any(was_seen) || self.jobs.iter().any(judge::is_final);
+            run.status.attempts.iter().any(was_seen) || self.jobs.iter().any(job_state::is_final);
         unknown && used
     }
 }
 
-/// Whether the Job of an attempt was ever seen to do something.
+/// Returns whether the Job of an attempt was seen to start.
 #[must_use]
-pub fn was_seen(attempt: &Attempt) -> bool {
+pub(crate) fn was_seen(attempt: &Attempt) -> bool {
     attempt.started_at.is_some() || attempt.pod_name.is_some()
 }
 
-/// The context version that is being worked on: a newer one begins only once the one before has ended.
+/// Returns the active context version: a newer one starts only once the current one has ended.
 ///
-/// A `contextVersion` lower than one that was seen (a manifest applied again) changes nothing.
+/// A `contextVersion` lower than the observed one (an old manifest applied again) has no effect.
 #[must_use]
-pub fn active_version(run: &Run) -> i32 {
+pub(crate) fn active_version(run: &Run) -> i32 {
     match run.status.observed_context_version {
         Some(seen) if !run.phase().finished() => seen,
         Some(seen) => seen.max(run.spec.context_version),
@@ -138,8 +139,8 @@ pub fn active_version(run: &Run) -> i32 {
     }
 }
 
-/// Whether a person has stopped the version that is being worked on.
+/// Returns whether the active version was cancelled.
 #[must_use]
-pub fn is_cancelled(run: &Run) -> bool {
+pub(crate) fn is_cancelled(run: &Run) -> bool {
     run.spec.cancel_version >= active_version(run)
 }

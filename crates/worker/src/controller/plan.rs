@@ -1,7 +1,7 @@
-//! What to do about a run, decided in one place: [`Observed`] in, [`Plan`] out. Pure and total.
+//! Decides what to do about a run: [`Observed`] in, [`Plan`] out. Pure and total.
 //!
-//! A run's story is its list of attempts. Each reconciliation brings that list up to date from the Jobs, and the list alone
-//! says what comes next; so a controller that stopped between any two writes goes on where it was.
+//! The state of a run is its list of attempts. Each reconciliation updates the list from the Jobs, and only the list decides
+//! what comes next; so a controller that stopped between any two writes continues where it was.
 
 mod ending;
 mod gates;
@@ -19,20 +19,21 @@ use k8s_openapi::api::{
 use kube::ResourceExt;
 
 use super::{
+    archive::FinishedAttempt,
+    job_state::{self, JobState},
     jobs,
-    judge::{self, JobState},
-    keep::End,
     observed::{Observed, active_version, is_cancelled},
 };
 use flightdeck_core::{
     resources::{Attempt, RunStatus},
     runs::{Phase, Run, Stage, naming, reason},
 };
+pub use status::CONDITIONS;
 use status::Draft;
-pub use status::{CONDITIONS, rfc3339};
+pub(crate) use status::rfc3339;
 
-/// Reasons of the controller's own, beside those of [`reason`] and [`judge`].
-pub mod why {
+/// Reasons set by the controller, in addition to those of [`reason`] and [`job_state`].
+pub(crate) mod why {
     pub const IN_USE: &str = "InUse";
     pub const FOREIGN: &str = "Foreign";
     pub const TERMINATING: &str = "Terminating";
@@ -49,81 +50,81 @@ pub mod why {
     pub const HOST_REFUSED: &str = "HostRefused";
 }
 
-/// Seconds after which a run that waits for a workspace looks again by itself, should a change have been missed.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Seconds before the first repeat of a stage; doubled each time.
-const BACK_OFF: i64 = 10;
-/// Times prep and publish are repeated by themselves when their pod was lost; they cost no money.
+/// Requeue interval of a run that waits for a workspace, in case a change was missed.
+const WORKSPACE_RECHECK: Duration = Duration::from_secs(30);
+/// Seconds before the first retry of a stage; doubles each time.
+const RETRY_DELAY: i64 = 10;
+/// Automatic retries of prep and publish after a lost pod; they cost no money.
 const FREE_RETRIES: i32 = 2;
 
-/// Times a stage is begun again whose Job was deleted before its end was seen.
+/// Retries of a stage whose Job was deleted before its result was read.
 const LOST_RETRIES: i32 = 3;
 
-/// One write, in terms of what it is for. `apply` carries them out in order and stops at the first that fails.
+/// A write. `apply` carries them out in order and stops at the first failure.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     AddFinalizer,
     RemoveFinalizer,
     CreateConfigMap(Box<ConfigMap>),
     CreateWorkspace(Box<PersistentVolumeClaim>),
-    /// Write this run into the shared claim as its holder, if the claim is still the one of that resource version.
+    /// Make this run the holder of the shared claim, if the claim still has this resource version.
     HoldWorkspace {
         claim: String,
         resource_version: String,
     },
-    /// The reverse.
+    /// Remove this run as the holder.
     ReleaseWorkspace {
         claim: String,
         resource_version: String,
     },
-    /// Delete a Job with its pods.
+    /// Delete a Job and its pods.
     DeleteJob {
         name: String,
         uid: String,
     },
-    /// End a pod and keep its log: its own deadline is moved to now.
+    /// Stop a pod but keep its log, by moving its deadline to now.
     StopPod {
         name: String,
         uid: String,
     },
-    /// Let the cluster remove a finished Job after [`jobs::JOB_TTL`].
+    /// Let the cluster delete a finished Job after [`jobs::JOB_TTL`].
     ExpireJob {
         name: String,
     },
-    /// Delete the run itself.
+    /// Delete the run.
     DeleteRun,
 }
 
-/// Something a person should find among the run's Events.
+/// An Event about the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     pub warning: bool,
     pub reason: String,
     pub message: String,
 }
 
-/// What is to be done now.
+/// The writes of one reconciliation.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub actions: Vec<Action>,
-    /// Stages that have ended, whose logs are to be kept before anything is written of it.
-    pub ends: Vec<End>,
-    /// Jobs whose kept logs are one too many.
-    pub forgotten: Vec<String>,
-    /// The whole status as it should be; `None` when it is so already.
+    /// Finished attempts whose logs are archived before any other write.
+    pub archives: Vec<FinishedAttempt>,
+    /// Jobs whose archived logs exceed the limit.
+    pub expired_archives: Vec<String>,
+    /// The complete new status; `None` if unchanged.
     pub status: Option<RunStatus>,
-    /// The next stage. It is made only once the status that names it stands in the newest version of the run: whatever was
-    /// read, a stage is never begun on old facts.
+    /// The Job of the next stage. It is created only after the status that records it was written against the newest version of
+    /// the run, so a stage never starts based on stale data.
     pub job: Option<Box<Job>>,
-    /// Said once the status is written.
+    /// Events, written after the status.
     pub notes: Vec<Note>,
-    /// When to look again although nothing changes.
-    pub wake: Option<Duration>,
+    /// When to reconcile again without a change.
+    pub requeue: Option<Duration>,
 }
 
-/// Decides.
+/// Decides what to do.
 #[must_use]
-pub fn plan(observed: &Observed) -> Plan {
+pub(crate) fn plan(observed: &Observed) -> Plan {
     let run = &observed.run;
     if run.metadata.deletion_timestamp.is_some() {
         return ending::deletion(observed);
@@ -138,10 +139,10 @@ pub fn plan(observed: &Observed) -> Plan {
     draft.into_plan()
 }
 
-/// What the status says when the cluster refused a write: a person has to do something, and would otherwise see a run that
-/// merely waits. A run that has ended or is being deleted has nothing to add.
+/// Returns the plan that reports a write the cluster rejected: a person must act, and would otherwise see a run that merely
+/// waits. Empty for a run that has ended or is being deleted.
 #[must_use]
-pub fn refused(observed: &Observed, reason: &str, message: &str) -> Plan {
+pub(crate) fn refused(observed: &Observed, reason: &str, message: &str) -> Plan {
     let run = &observed.run;
     let version = active_version(run);
     let ended = run.phase().finished() && run.status.observed_context_version == Some(version);
@@ -149,42 +150,42 @@ pub fn refused(observed: &Observed, reason: &str, message: &str) -> Plan {
         return Plan::default();
     }
     let mut draft = Draft::new(observed, version);
-    draft.say(&Phase::Pending, Some(reason), message);
+    draft.set_phase(&Phase::Pending, Some(reason), message);
     if run.status.reason.as_deref() != Some(reason) {
         draft.warn(reason, message);
     }
     draft.into_plan()
 }
 
-/// Whether there is nothing to do for a run, going by the run alone: its end is recorded, and the finalizer, which is given
-/// back last of all, is gone. A controller that starts among thousands of ended runs reads nothing more about them.
+/// Returns whether nothing is left to do for a run, judging only by the run: its result is recorded, and the finalizer, which
+/// is removed last, is gone. Spares a restarted controller from reading the objects of thousands of ended runs.
 #[must_use]
-pub fn at_rest(run: &Run) -> bool {
-    has_left(run)
+pub(crate) fn is_settled(run: &Run) -> bool {
+    is_released(run)
         && run.status.observed_generation == run.metadata.generation
         && run.spec.ttl_seconds_after_finished.is_none()
 }
 
-/// Whether the run has ended and gives nothing back any more: the finalizer, which goes last of all, is gone.
+/// Returns whether the run has ended and released everything: the finalizer, which is removed last, is gone.
 #[must_use]
-pub fn has_left(run: &Run) -> bool {
+pub(crate) fn is_released(run: &Run) -> bool {
     let finalizers = run.metadata.finalizers.as_deref().unwrap_or_default();
     run.phase().finished()
         && run.status.observed_context_version == Some(active_version(run))
         && !finalizers.iter().any(|name| name == naming::FINALIZER)
 }
 
-/// Seconds after which a pod that does not run is looked at again, at first and at most: what keeps it may be told by Events
-/// alone. The longer it waits, the longer the pause.
-const LOOK_FOR_EVENTS: (i64, i64) = (10, 300);
+/// Minimum and maximum seconds between checks of a pod that is not running, because the cause may only be in Events. The
+/// interval grows with the time it has waited.
+const EVENT_RECHECK: (i64, i64) = (10, 300);
 
-/// Brings the attempts up to date, then does the next thing.
+/// Updates the attempts, then takes the next step.
 fn advance(draft: &mut Draft) {
     record::find_attempts(draft);
-    let under_way = record::close_ended_attempts(draft);
-    ending::end_strays(draft);
+    let active = record::close_ended_attempts(draft);
+    ending::stop_orphans(draft);
     let cancelled = is_cancelled(&draft.observed.run);
-    if let Some((attempt, state)) = under_way {
+    if let Some((attempt, state)) = active {
         if cancelled {
             stop(draft, &attempt);
         } else {
@@ -194,11 +195,11 @@ fn advance(draft: &mut Draft) {
     }
     let last = draft.attempts().last().cloned();
     let done = last.as_ref().filter(|last| last.reason.is_none());
-    let published = done.is_some_and(|last| Stage::parse(&last.stage) == Some(Stage::Publish));
-    if published {
+    let is_published = done.is_some_and(|last| Stage::parse(&last.stage) == Some(Stage::Publish));
+    if is_published {
         draft.succeed();
     } else if cancelled {
-        draft.end(&Phase::Cancelled, why::CANCELLED, "stopped, as asked");
+        draft.finish(&Phase::Cancelled, why::CANCELLED, "stopped on request");
     } else if let Some(failed) = last.as_ref().filter(|last| last.reason.is_some()) {
         repeat_or_fail(draft, failed);
     } else {
@@ -208,64 +209,65 @@ fn advance(draft: &mut Draft) {
     }
 }
 
-/// Says of an attempt under way what its Job and pod say.
+/// Updates the status from the state of the active attempt.
 fn follow(draft: &mut Draft, attempt: &Attempt, state: &JobState) {
-    draft.at(attempt);
-    // Whoever took the finalizer away may not have known what runs here.
+    draft.set_current(attempt);
+    // Someone removed the finalizer while a stage is running.
     draft.ensure_finalizer();
     match state {
-        JobState::Running => draft.say(&Phase::Running, None, ""),
+        JobState::Running => draft.set_phase(&Phase::Running, None, ""),
         JobState::Waiting { reason, message } => {
             let new = draft.observed.run.status.reason.as_deref() != Some(reason);
-            draft.say(&Phase::Pending, Some(reason), message);
+            draft.set_phase(&Phase::Pending, Some(reason), message);
             if new {
                 draft.warn(reason, message);
             }
-            look_again(draft, attempt);
+            requeue_for_events(draft, attempt);
         }
         JobState::Starting | JobState::Ended(_) => {
-            draft.say(&Phase::Pending, None, &starting(&attempt.stage));
-            look_again(draft, attempt);
+            draft.set_phase(&Phase::Pending, None, &starting(&attempt.stage));
+            requeue_for_events(draft, attempt);
         }
     }
 }
 
-/// Said from the moment a stage is recorded, so that no write is needed once its Job is there.
+/// Set when the stage is recorded, so that creating its Job requires no second status write.
 fn starting(stage: &str) -> String {
-    format!("waiting for the pod of the {stage} stage to start")
+    format!("waiting for the pod of the {stage} stage")
 }
 
-fn look_again(draft: &mut Draft, attempt: &Attempt) {
-    let (least, most) = LOOK_FOR_EVENTS;
+fn requeue_for_events(draft: &mut Draft, attempt: &Attempt) {
+    let (min, max) = EVENT_RECHECK;
     let job = draft.observed.job(&attempt.job_name);
-    let made = job.and_then(ResourceExt::creation_timestamp);
-    let waited = made.map(|made| draft.observed.now.as_second() - made.0.as_second());
-    draft.wake(waited.unwrap_or(least).clamp(least, most).unsigned_abs());
+    let created = job.and_then(ResourceExt::creation_timestamp);
+    let waited = created.map(|created| draft.observed.now.as_second() - created.0.as_second());
+    draft.requeue_after(waited.unwrap_or(min).clamp(min, max).unsigned_abs());
 }
 
-/// Ends the attempt under way. A pod that has begun keeps its log; one that never did has none.
+/// Stops the active attempt. A pod that has started keeps its log.
 fn stop(draft: &mut Draft, attempt: &Attempt) {
-    draft.at(attempt);
+    draft.set_current(attempt);
     let phase = draft.observed.run.phase();
     let phase = if phase == Phase::Running {
         phase
     } else {
         Phase::Pending
     };
-    draft.say(&phase, Some(why::STOPPING), "stopping, as asked");
+    draft.set_phase(&phase, Some(why::STOPPING), "stopping on request");
     let job = draft.observed.job(&attempt.job_name);
-    if let Some(action) = job.and_then(|job| end_job(draft.observed, job)) {
+    if let Some(action) = job.and_then(|job| stop_job(draft.observed, job)) {
         draft.act(action);
     }
 }
 
-/// What ends a Job: a pod that has begun is ended by its own deadline, which keeps the log. `None` when that was done.
-fn end_job(observed: &Observed, job: &Job) -> Option<Action> {
+/// Returns the write that stops a Job, or `None` if it was already done. A pod that has started is stopped by its deadline,
+/// which keeps the log.
+fn stop_job(observed: &Observed, job: &Job) -> Option<Action> {
     match observed.pod(job) {
-        Some(pod) if judge::has_started(pod) => {
+        Some(pod) if job_state::has_started(pod) => {
             let spec = pod.spec.as_ref();
-            let told = spec.and_then(|spec| spec.active_deadline_seconds) == Some(1);
-            (!told && !judge::is_over(pod)).then(|| Action::StopPod {
+            let stopping = spec.and_then(|spec| spec.active_deadline_seconds) == Some(1);
+            (!stopping && !job_state::is_terminated(pod)).then(|| Action::StopPod {
                 name: pod.name_any(),
                 uid: pod.uid().unwrap_or_default(),
             })
@@ -278,62 +280,62 @@ fn end_job(observed: &Observed, job: &Job) -> Option<Action> {
     }
 }
 
-/// A stage failed: once more after a while, if that may help and was asked for; else the run has failed.
+/// Retries a failed stage with backoff if allowed, else fails the run.
 fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
     let why = failed.reason.clone().unwrap_or_default();
     let stage = Stage::parse(&failed.stage).unwrap_or(Stage::Prep);
     let lost = why == why::JOB_LOST;
-    let alike = draft
+    let similar = draft
         .attempts()
         .filter(|attempt| attempt.stage == failed.stage)
         .filter(|attempt| (attempt.reason.as_deref() == Some(why::JOB_LOST)) == lost)
         .count();
-    let times = i32::try_from(alike).unwrap_or(i32::MAX);
+    let times = i32::try_from(similar).unwrap_or(i32::MAX);
     if times > retries(stage, &why, draft.observed.run.spec.retries) {
         let message = draft.failure_message(stage);
-        draft.end(&Phase::Failed, &why, &message);
+        draft.finish(&Phase::Failed, &why, &message);
         return;
     }
-    // A Job that somebody deleted did not fail: nothing is gained by waiting, unless something deletes them all.
-    let pause = match (lost, times) {
+    // A Job deleted by hand did not fail: retry at once, but back off if that repeats.
+    let delay = match (lost, times) {
         (true, ..=1) => 0,
-        _ => BACK_OFF << (times - 1).clamp(0, 6),
+        _ => RETRY_DELAY << (times - 1).clamp(0, 6),
     };
     let ended = failed
         .finished_at
         .as_deref()
         .and_then(|at| status::seconds_since(at, draft.observed.now));
-    // An end that lies far ahead was written by another clock, and says nothing.
-    let passed = ended.filter(|passed| *passed >= -pause).unwrap_or(pause);
-    if passed < pause {
-        let message = format!("the {stage} stage ended with {why}; it is tried again in a moment");
-        draft.say(&Phase::Pending, Some(why::BACK_OFF), &message);
-        draft.wake((pause - passed).unsigned_abs());
+    // An end far in the future is from another clock: ignore it.
+    let passed = ended.filter(|passed| *passed >= -delay).unwrap_or(delay);
+    if passed < delay {
+        let message = format!("the {stage} stage ended with {why}; retrying shortly");
+        draft.set_phase(&Phase::Pending, Some(why::BACK_OFF), &message);
+        draft.requeue_after((delay - passed).unsigned_abs());
     } else {
         start(draft, stage);
     }
 }
 
-/// How often a stage that ended for `why` is repeated without being asked again.
-fn retries(stage: Stage, why: &str, asked: i32) -> i32 {
+/// Returns how often a stage that ended for `why` is retried automatically.
+fn retries(stage: Stage, why: &str, requested: i32) -> i32 {
     match (stage, why) {
         // A Job deleted by hand says nothing about the work.
         (_, why::JOB_LOST) => LOST_RETRIES,
         (Stage::Agent, reason::BUDGET_EXCEEDED) => 0,
-        (Stage::Agent, _) => asked,
-        (Stage::Prep | Stage::Publish, judge::POD_LOST | judge::EVICTED) => FREE_RETRIES,
+        (Stage::Agent, _) => requested,
+        (Stage::Prep | Stage::Publish, job_state::POD_LOST | job_state::EVICTED) => FREE_RETRIES,
         (Stage::Prep | Stage::Publish, _) => 0,
     }
 }
 
-/// Makes the next Job, once nothing stands in its way.
+/// Starts a stage if its requirements are met.
 fn start(draft: &mut Draft, stage: Stage) {
     draft.status.stage = Some(stage.to_string());
     if draft.observed.run.spec.suspend {
-        draft.say(
+        draft.set_phase(
             &Phase::Pending,
             Some(why::SUSPENDED),
-            "suspended; it goes on when suspend is taken away",
+            "suspended; set suspend to false to continue",
         );
         return;
     }
@@ -356,17 +358,17 @@ fn start(draft: &mut Draft, stage: Stage) {
         job_name: naming::job_name(run.name(), run.uid(), stage, draft.version, number),
         ..Attempt::default()
     };
-    draft.make(job);
-    draft.at(&attempt);
+    draft.create(job);
+    draft.set_current(&attempt);
     let recorded = run.status.attempts.contains(&attempt);
     draft.status.attempts.push(attempt);
     if recorded {
-        // What is said already, of a cluster that refuses it perhaps, still holds.
+        // Keep the message of the recorded attempt, which may be an error of the cluster.
         return;
     }
     draft.status.started_at.get_or_insert(rfc3339(observed.now));
-    draft.say(&Phase::Pending, None, &starting(stage.as_str()));
-    // A reason for each stage: Events of one reason are counted as one.
+    draft.set_phase(&Phase::Pending, None, &starting(stage.as_str()));
+    // One reason per stage: Events with the same reason are aggregated.
     let reason = format!("{}Started", status::title(stage));
-    draft.note(&reason, &format!("the {stage} stage has begun"));
+    draft.note(&reason, &format!("{stage} started"));
 }

@@ -1,4 +1,4 @@
-//! The loop: who leads, and the three steps of a reconciliation (observe, plan, apply).
+//! The main loop: leadership, and the three steps of a reconciliation (observe, plan, apply).
 
 use std::sync::Arc;
 
@@ -14,28 +14,27 @@ use kube_runtime::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ControllerConfig, apply,
-    cache::{Caches, Pauses},
-    calls,
+    ControllerConfig, api_client, apply,
+    cache::{Caches, WatchBackoff},
     error::{Category, Error},
-    judge, lease,
+    job_state, lease,
     memory::Memory,
     observe::{RunResource, Sources, observe},
-    plan::{at_rest, plan, refused},
-    thin::Thin,
-    wake,
+    plan::{is_settled, plan, refused},
+    prune::Prune,
+    trigger,
 };
 use flightdeck_core::{
     resources::{CodeRun, DocsRun},
     runs::{Phase, Run, RunKind, naming},
 };
 
-/// Runs reconciled at the same time, of each kind.
+/// Maximum number of concurrent reconciliations, per kind.
 const CONCURRENCY: u16 = 8;
-/// So many times as long as one call may take, a whole reconciliation may.
+/// Timeout of a reconciliation, in multiples of the call timeout.
 const CALLS: u32 = 12;
 
-/// What every reconciliation uses.
+/// State shared by all reconciliations.
 pub(super) struct Context {
     pub(super) client: Client,
     pub(super) recorder: Recorder,
@@ -46,18 +45,18 @@ pub(super) struct Context {
     pub(super) stop: CancellationToken,
 }
 
-/// Looks after the runs of a namespace until `shutdown`, then finishes what it is at, gives its Lease back and returns.
+/// Reconciles the runs of a namespace until `shutdown`, then finishes running reconciliations, releases the Lease and returns.
 ///
-/// Needs the definitions to be installed ([`super::install_crds`]). Errors are retried; they end up in the log and, when the
-/// cluster refuses something for good, in an Event of the run.
+/// Requires installed CRDs ([`super::install_crds`]). Errors are logged and retried; those that a person must resolve are also
+/// reported in the run's status and Events.
 pub async fn run(
     client: Client,
     config: ControllerConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let client = calls::bounded(client, config.patience);
+    let client = api_client::with_timeout(client, config.call_timeout);
     let stop = CancellationToken::new();
-    let work = || look_after_runs(client.clone(), config.clone(), stop.child_token());
+    let work = || reconcile_all(client.clone(), config.clone(), stop.child_token());
     let working = async {
         let Some(lease) = &config.lease else {
             config.leading.send_replace(true);
@@ -80,30 +79,30 @@ pub async fn run(
     let until_the_end = async { tokio::join!(working, shutdown) };
     tokio::select! {
         _ = until_the_end => config.metrics.leading(false),
-        () = say_who_leads(&config) => {}
+        () = publish_leadership(&config) => {}
     }
 }
 
-/// Keeps the metrics as the Lease is. Who does not lead watches no runs, and waits for none.
-async fn say_who_leads(config: &ControllerConfig) {
+/// Updates metrics and readiness with the leadership: without it, no runs are watched.
+async fn publish_leadership(config: &ControllerConfig) {
     let mut leading = config.leading.subscribe();
     loop {
         let leads = *leading.borrow_and_update();
         config.metrics.leading(leads);
         if !leads {
             for kind in RunKind::ALL {
-                config.health.without(kind.resource_kind());
+                config.health.remove(kind.resource_kind());
             }
         }
-        // The configuration itself holds a sender.
+        // Never fails: the configuration owns a sender.
         if leading.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Until `stop`. Everything it knows it learns anew: what was known before may be another controller's past.
-async fn look_after_runs(client: Client, config: ControllerConfig, stop: CancellationToken) {
+/// Runs until `stop`. Starts with empty caches: cached state may predate another leader's writes.
+async fn reconcile_all(client: Client, config: ControllerConfig, stop: CancellationToken) {
     let reporter = Reporter {
         controller: naming::MANAGER.into(),
         instance: Some(config.version.to_owned()),
@@ -119,21 +118,33 @@ async fn look_after_runs(client: Client, config: ControllerConfig, stop: Cancell
         code_runs: code_runs.clone(),
         stop,
     });
-    let (wake_docs, docs_woken) = mpsc::unbounded();
-    let (wake_code, code_woken) = mpsc::unbounded();
-    let wake = wake::Wake {
-        docs: wake_docs,
-        code: wake_code,
+    let (docs_sender, docs_triggers) = mpsc::unbounded();
+    let (code_sender, code_triggers) = mpsc::unbounded();
+    let senders = trigger::Senders {
+        docs: docs_sender,
+        code: code_sender,
     };
     let reconciling = async {
         tokio::join!(
-            reconcile_kind::<DocsRun>(&context, RunKind::Docs, docs_runs, docs_writer, docs_woken),
-            reconcile_kind::<CodeRun>(&context, RunKind::Code, code_runs, code_writer, code_woken),
+            reconcile_kind::<DocsRun>(
+                &context,
+                RunKind::Docs,
+                docs_runs,
+                docs_writer,
+                docs_triggers
+            ),
+            reconcile_kind::<CodeRun>(
+                &context,
+                RunKind::Code,
+                code_runs,
+                code_writer,
+                code_triggers
+            ),
         )
     };
     tokio::select! {
         _ = reconciling => {}
-        () = wake::watch_owned(&context, &wake) => {}
+        () = trigger::watch_owned(&context, &senders) => {}
     }
 }
 
@@ -142,7 +153,7 @@ async fn reconcile_kind<K: RunResource>(
     kind: RunKind,
     store: Store<DeserializeGuard<K>>,
     writer: Writer<DeserializeGuard<K>>,
-    woken: mpsc::UnboundedReceiver<wake::Touched>,
+    changes: mpsc::UnboundedReceiver<trigger::OwnedChange>,
 ) {
     let namespace = context.config.namespace.as_str();
     let ControllerConfig {
@@ -152,25 +163,22 @@ async fn reconcile_kind<K: RunResource>(
         ..
     } = &context.config;
     let part = kind.resource_kind();
-    health.waits_for(part, "not listed yet");
+    health.set_pending(part, "not listed yet");
     let runs: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
     metrics.runs_of(kind, phases(store.clone()));
-    let changed = watcher::watcher(runs, watcher::Config::default()).modify(Thin::thin);
+    let changed = watcher::watcher(runs, watcher::Config::default()).modify(Prune::prune);
     let changed = reflector::reflector(writer, changed)
-        .backoff(Pauses::new(context.config.retry_delays.watch))
+        .backoff(WatchBackoff::new(context.config.retry_delays.watch))
         .touched_objects()
         .inspect_err(|error| {
-            health.still_waits_for(part, &error.to_string());
-            tracing::warn!(kind = part, %error, "the watch of the runs broke");
+            health.update_pending(part, &error.to_string());
+            tracing::warn!(kind = part, %error, "the watch of runs failed");
         })
-        .predicate_filter(
-            wake::what_a_person_changed,
-            kube_runtime::PredicateConfig::default(),
-        );
+        .predicate_filter(trigger::spec_hash, kube_runtime::PredicateConfig::default());
     let triggers = [
         trigger_self(changed, ()).boxed(),
-        wake::concerned(store.clone(), namespace.to_owned(), woken).boxed(),
-        wake::unfinished(settings.changes(), store.clone()).boxed(),
+        trigger::affected_runs(store.clone(), namespace.to_owned(), changes).boxed(),
+        trigger::on_settings_change(settings.changes(), store.clone()).boxed(),
     ];
     let stop = context.stop.clone();
     let queue = stream::select_all(triggers)
@@ -178,11 +186,11 @@ async fn reconcile_kind<K: RunResource>(
         .take_until(stop.clone().cancelled_owned());
     let listed = async {
         if store.wait_until_ready().await.is_ok() {
-            health.has(part);
+            health.set_ready(part);
         }
         std::future::pending::<()>().await;
     };
-    // Before the first list has come nothing is under way, and nothing would wake what waits for it.
+    // Before the first list nothing runs yet, but the queue would wait for the store forever.
     let stopped_early = {
         let store = store.clone();
         async move {
@@ -197,8 +205,8 @@ async fn reconcile_kind<K: RunResource>(
         |object: Arc<DeserializeGuard<K>>, error: &Error, context: Arc<Context>| {
             let delays = &context.config.retry_delays;
             let uid = object.uid().unwrap_or_default();
-            let wait = context.memory.failed(&uid, error.retry_after(delays), delays.most);
-            tracing::warn!(run = object.name_any(), category = error.category().as_str(), ?wait, %error, "will try again");
+            let wait = context.memory.failed(&uid, error.retry_after(delays), delays.max);
+            tracing::warn!(run = object.name_any(), category = error.category().as_str(), ?wait, %error, "reconcile failed; retrying");
             Action::requeue(wait)
         },
         Arc::clone(context),
@@ -208,7 +216,7 @@ async fn reconcile_kind<K: RunResource>(
     )
     .for_each(|outcome| async {
         if let Err(error) = outcome {
-            tracing::debug!(%error, "a reconciliation did not come about");
+            tracing::debug!(%error, "could not start a reconcile");
         }
     });
     tokio::select! {
@@ -216,10 +224,10 @@ async fn reconcile_kind<K: RunResource>(
         () = stopped_early => {}
         () = listed => {}
     }
-    health.without(part);
+    health.remove(part);
 }
 
-/// Phase of each run, and what it waits for, as the metrics tell them.
+/// Returns phase and waiting reason of each run, for the metrics.
 fn phases<K: RunResource>(
     store: Store<DeserializeGuard<K>>,
 ) -> impl Fn() -> Vec<(String, Option<String>)> + Send + 'static {
@@ -228,25 +236,25 @@ fn phases<K: RunResource>(
         let statuses = runs
             .iter()
             .filter_map(|run| Some(run.0.as_ref().ok()?.status()));
-        let told = statuses.map(|status| {
+        let phases = statuses.map(|status| {
             let phase = Phase::parse(status.and_then(|status| status.phase.as_deref()));
             let waits = status.filter(|_| phase == Phase::Pending);
             let waits = waits.and_then(|status| status.reason.clone());
             (phase.as_str().to_owned(), waits)
         });
-        told.collect()
+        phases.collect()
     }
 }
 
-/// One reconciliation, counted.
+/// Reconciles a run and updates the metrics.
 async fn reconcile<K: RunResource>(
     object: Arc<DeserializeGuard<K>>,
     context: Arc<Context>,
     kind: RunKind,
 ) -> Result<Action, Error> {
-    let counted = context.config.metrics.reconciling(kind, &object.name_any());
+    let guard = context.config.metrics.reconciling(kind, &object.name_any());
     let outcome = reconcile_one::<K>(object, &context).await;
-    counted.ended(match &outcome {
+    guard.ended(match &outcome {
         Ok(_) => "ok",
         Err(error) => error.category().as_str(),
     });
@@ -260,7 +268,7 @@ async fn reconcile_one<K: RunResource>(
     let run: Run = match &object.0 {
         Ok(run) => run.clone().into(),
         Err(invalid) => {
-            tracing::warn!(run = object.name_any(), error = %invalid.error, "a run cannot be read and is left alone");
+            tracing::warn!(run = object.name_any(), error = %invalid.error, "ignoring a run that cannot be parsed");
             return Ok(Action::await_change());
         }
     };
@@ -268,30 +276,30 @@ async fn reconcile_one<K: RunResource>(
         () = context.caches.ready() => {}
         () = context.stop.cancelled() => return Ok(Action::await_change()),
     }
-    let longest = context.config.patience * CALLS;
-    match tokio::time::timeout(longest, bring_further::<K>(run, context)).await {
+    let limit = context.config.call_timeout * CALLS;
+    match tokio::time::timeout(limit, reconcile_run::<K>(run, context)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Error::Late { after: longest }),
+        Err(_) => Err(Error::Timeout { after: limit }),
     }
 }
 
-async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Action, Error> {
+async fn reconcile_run<K: RunResource>(run: Run, context: &Context) -> Result<Action, Error> {
     let config = &context.config;
     let memory = &context.memory;
     let mut run = memory.newest(run);
     let uid = run.uid().to_owned();
-    if at_rest(&run) {
+    if is_settled(&run) {
         let jobs = context.caches.jobs.of_run(&uid);
-        if jobs.iter().all(|job| judge::is_final(job)) {
+        if jobs.iter().all(|job| job_state::is_final(job)) {
             memory.forget(&uid);
             return Ok(Action::await_change());
         }
-        // What is kept of it in memory is not all of it.
+        // The cached run is pruned; read all of it.
         let runs: Api<K> = Api::namespaced(context.client.clone(), run.namespace());
-        let whole = runs.get_opt(run.name()).await;
-        let whole = whole.map_err(Error::cluster(format!("read the run {}", run.name())))?;
-        match whole.filter(|whole| whole.meta().uid.as_deref() == Some(&uid)) {
-            Some(whole) => run = whole.into(),
+        let full = runs.get_opt(run.name()).await;
+        let full = full.map_err(Error::cluster(format!("read the run {}", run.name())))?;
+        match full.filter(|full| full.meta().uid.as_deref() == Some(&uid)) {
+            Some(full) => run = full.into(),
             None => return Ok(Action::await_change()),
         }
     }
@@ -308,7 +316,7 @@ async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Ac
     let mut observed = observe(&sources, run).await?;
     let leaving = observed.run.metadata.deletion_timestamp.is_some();
     let plan = plan(&observed);
-    let wake = plan.wake;
+    let requeue = plan.requeue;
     let written = plan.status.clone();
     let (client, recorder) = (&context.client, &context.recorder);
     let mut passed = Vec::new();
@@ -318,9 +326,9 @@ async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Ac
         && error.category() == Category::Refused
     {
         let reason = error.category().as_str();
-        let told = refused(&observed, reason, &error.to_string());
+        let report = refused(&observed, reason, &error.to_string());
         let run = &mut observed.run;
-        let written = apply::apply::<K>(client, recorder, run, &mut passed, told).await;
+        let written = apply::apply::<K>(client, recorder, run, &mut passed, report).await;
         applied = written.and(applied);
     }
     memory.wrote(passed, observed.run.clone());
@@ -329,11 +337,11 @@ async fn bring_further<K: RunResource>(run: Run, context: &Context) -> Result<Ac
         let (attempts, usage) = (&status.attempts, status.usage);
         config.metrics.written(&observed.run, attempts, usage);
     }
-    if leaving && wake.is_none() {
+    if leaving && requeue.is_none() {
         memory.forget(&uid);
     }
-    Ok(match wake {
-        Some(wake) => Action::requeue(wake),
+    Ok(match requeue {
+        Some(delay) => Action::requeue(delay),
         None => Action::await_change(),
     })
 }

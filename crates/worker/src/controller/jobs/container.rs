@@ -1,8 +1,8 @@
-//! The containers of the stages: who gets which volume, which credential and which limits.
+//! The containers of the stages: their volumes, credentials and limits.
 //!
-//! The contract with what runs inside is the table in [`flightdeck_core::runs::RunManifest`]'s module. Which container holds what is
-//! the whole protection of the Git token: `clone` and `push` have it and never see the workspace; `lay`, `agent` and
-//! `collect` see the workspace and never have it.
+//! The module of [`flightdeck_core::runs::RunManifest`] documents their environment. The Git token is protected by the split
+//! into containers: `clone` and `push` have it but never mount the workspace; `lay`, `agent` and `collect` mount the
+//! workspace but never have the token.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ const SSH: &str = "/ssh";
 const REPOSITORIES: &str = "/repositories";
 const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
-/// A container of a stage that needs no credential. `workspace`: `None` not mounted, else whether read-only.
+/// Returns a container without a credential. `workspace`: `None` if not mounted, else whether read-only.
 pub(super) fn worker(command: &[&str], workspace: Option<bool>, settings: &Settings) -> Container {
     let mut container = plain(command, settings);
     add_volume(
@@ -53,7 +53,7 @@ pub(super) fn worker(command: &[&str], workspace: Option<bool>, settings: &Setti
     container
 }
 
-/// What every container has.
+/// Returns the base of every container.
 fn plain(command: &[&str], settings: &Settings) -> Container {
     let mut container = Container {
         name: command.last().copied().unwrap_or_default().to_owned(),
@@ -69,7 +69,7 @@ fn plain(command: &[&str], settings: &Settings) -> Container {
         volume_mounts: Some(vec![mount(volume::TEMPORARY, "/tmp", false)]),
         resources: Some(resources(&settings.pods.worker)),
         termination_message_path: Some(TERMINATION_MESSAGE.into()),
-        // Only what the stage wrote itself: a log's tail is not a report, and may hold anything.
+        // Not the log's tail, which is not a report and may contain anything.
         termination_message_policy: Some("File".into()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -92,14 +92,14 @@ fn plain(command: &[&str], settings: &Settings) -> Container {
     container
 }
 
-/// A container with the Git credential, and without the workspace.
+/// Returns a container with the Git credential and without the workspace.
 pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container {
     let mut container = worker(command, None, settings);
     let environment = container.env.get_or_insert_default();
     environment.extend(proxied(&settings.pods.proxy));
     if let Some(user) = &run.spec.github_user {
         let token = secret(&settings.secrets.github_token, user);
-        // Over SSH it is the pull request alone that needs the token.
+        // Over SSH, only the pull request needs the token.
         let optional = Transport::of(&run.spec.repository_url) == Some(Transport::Ssh);
         let environment = container.env.get_or_insert_default();
         environment.push(from_secret("GITHUB_TOKEN", token, optional));
@@ -111,7 +111,7 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
     if run.ssh_user().is_some() {
         add_volume(&mut container, volume::SSH, SSH, env::SSH_FILES, true);
         if settings.pods.user != 0 {
-            // ssh does nothing for a user without an entry, and an image knows only its own.
+            // ssh requires a passwd entry for its user, and the image has only its own.
             let mounts = container.volume_mounts.get_or_insert_default();
             mounts.push(VolumeMount {
                 sub_path: Some(USERS.into()),
@@ -122,7 +122,7 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
     container
 }
 
-/// The agent's container: the model credential, the workspace, and the environment that the run asks for.
+/// Returns the agent's container: with the model credential, the workspace and the run's environment.
 pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
     let mut container = plain(&["agent"], settings);
     add_volume(
@@ -149,11 +149,11 @@ pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
         environment.extend(agent.env.iter().map(|(name, text)| value(name, text)));
     }
     environment.extend(run.spec.env.iter().map(|(name, text)| value(name, text)));
-    for wanted in &run.spec.env_from_secrets {
-        let key = (wanted.secret_name.clone(), wanted.secret_key.clone());
-        environment.push(from_secret(&wanted.name, key, false));
+    for variable in &run.spec.env_from_secrets {
+        let key = (variable.secret_name.clone(), variable.secret_key.clone());
+        environment.push(from_secret(&variable.name, key, false));
     }
-    // A later entry wins, as Kubernetes has it; said once, so that the object reads as it acts.
+    // In Kubernetes the last entry of a name wins; remove the others to make the object unambiguous.
     let mut last: BTreeMap<String, usize> = BTreeMap::new();
     for (at, variable) in environment.iter().enumerate() {
         last.insert(variable.name.clone(), at);
@@ -167,7 +167,7 @@ pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
     container
 }
 
-/// The proxy, for whoever talks to the world, under both spellings: git reads that of plain HTTP in small letters alone.
+/// Returns the proxy variables in both spellings: for plain HTTP, git reads only the lower-case one.
 fn proxied(proxy: &ProxySettings) -> Vec<EnvVar> {
     [
         ("HTTP_PROXY", &proxy.http),
@@ -176,19 +176,19 @@ fn proxied(proxy: &ProxySettings) -> Vec<EnvVar> {
     ]
     .into_iter()
     .flat_map(|(name, text)| {
-        [name.to_owned(), name.to_lowercase()].map(|given| (given, name, text))
+        [name.to_owned(), name.to_lowercase()].map(|spelling| (spelling, name, text))
     })
-    .filter_map(|(given, name, text)| {
+    .filter_map(|(spelling, name, text)| {
         if !proxy.secret.is_empty() {
             let key = (proxy.secret.clone(), name.to_owned());
-            return Some(from_secret(&given, key, true));
+            return Some(from_secret(&spelling, key, true));
         }
-        (!text.is_empty()).then(|| value(&given, text))
+        (!text.is_empty()).then(|| value(&spelling, text))
     })
     .collect()
 }
 
-/// Mounts a volume, and names the place in the environment: what runs inside knows no path.
+/// Mounts a volume and sets the variable with its path, so that programs in the container need no fixed paths.
 fn add_volume(container: &mut Container, name: &str, path: &str, variable: &str, read_only: bool) {
     let mounts = container.volume_mounts.get_or_insert_default();
     mounts.push(mount(name, path, read_only));
@@ -205,7 +205,7 @@ fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-/// Name and key of a Secret of `user`.
+/// Returns name and key of a Secret of `user`.
 pub(super) fn secret(secret: &SecretName, user: &str) -> (String, String) {
     (secret.name.replace("{user}", user), secret.key.clone())
 }
@@ -233,7 +233,7 @@ fn from_secret(name: &str, (secret, key): (String, String), optional: bool) -> E
     }
 }
 
-/// Requests and limits of both: a quota may ask for either.
+/// Sets requests and limits for both CPU and memory, since a quota may require them.
 fn resources(share: &Share) -> ResourceRequirements {
     let list = |amount: &Amount| -> Option<BTreeMap<String, Quantity>> {
         let list: BTreeMap<_, _> = [("cpu", &amount.cpu), ("memory", &amount.memory)]

@@ -1,6 +1,6 @@
-//! The pod of a stage: its containers in their order, its volumes, whom it runs as, and where it may run.
+//! The pod of a stage: its containers, volumes, user and scheduling.
 //!
-//! The shape is the one that was seen to run in a namespace that enforces Pod Security's `restricted` profile.
+//! Its shape is accepted in namespaces with Pod Security's `restricted` profile.
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, LocalObjectReference,
@@ -26,7 +26,7 @@ pub(super) mod volume {
     pub const REPOSITORIES: &str = "repositories";
 }
 
-/// The pod of `stage`; it may run for `deadline` seconds.
+/// Returns the pod of `stage`, which may run for `deadline` seconds.
 pub(super) fn pod(
     run: &Run,
     stage: Stage,
@@ -76,8 +76,8 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     Some(list).filter(|list| !list.is_empty())
 }
 
-/// One user and group for every stage: what one has written, another has to read and to replace, and git works only in
-/// directories of its own user.
+/// Sets the same user and group for every stage: stages read and replace each other's files, and git refuses directories of
+/// other users.
 fn security(pods: &PodSettings) -> PodSecurityContext {
     let user = Some(i64::from(pods.user)).filter(|user| *user != 0);
     PodSecurityContext {
@@ -85,7 +85,7 @@ fn security(pods: &PodSettings) -> PodSecurityContext {
         run_as_user: user,
         run_as_group: user,
         fs_group: user,
-        // A workspace of many files would else be gone through at every start.
+        // Otherwise every start would walk all files of the workspace.
         fs_group_change_policy: Some("OnRootMismatch".into()),
         seccomp_profile: Some(SeccompProfile {
             type_: "RuntimeDefault".into(),
@@ -95,13 +95,13 @@ fn security(pods: &PodSettings) -> PodSecurityContext {
     }
 }
 
-fn toleration(wanted: &flightdeck_host::settings::Toleration) -> Toleration {
+fn toleration(setting: &flightdeck_host::settings::Toleration) -> Toleration {
     Toleration {
-        key: wanted.key.clone(),
-        operator: wanted.operator.clone(),
-        value: wanted.value.clone(),
-        effect: wanted.effect.clone(),
-        toleration_seconds: wanted.seconds,
+        key: setting.key.clone(),
+        operator: setting.operator.clone(),
+        value: setting.value.clone(),
+        effect: setting.effect.clone(),
+        toleration_seconds: setting.seconds,
     }
 }
 
@@ -148,7 +148,7 @@ fn volumes(run: &Run, stage: Stage, version: i32, settings: &Settings) -> Vec<Vo
     volumes
 }
 
-/// The key of `user`, and beside it the host keys that the Secret may hold.
+/// Returns the volume with the key of `user`, and with the host keys that its Secret may contain.
 fn ssh(user: &str, settings: &Settings) -> Volume {
     let (name, key) = container::secret(&settings.secrets.ssh_key, user);
     let file = |key: &str, path: &str| {
@@ -169,7 +169,7 @@ fn ssh(user: &str, settings: &Settings) -> Volume {
     Volume {
         name: volume::SSH.into(),
         projected: Some(ProjectedVolumeSource {
-            // The group of the pod is given the right to read; ssh takes a key of that mode, since it is not its user's own.
+            // The kubelet adds group read for fsGroup. ssh accepts that mode because the file is not owned by its user.
             default_mode: Some(0o400),
             sources: Some(vec![
                 from_secret(&key, "key", false),

@@ -8,7 +8,7 @@ use flightdeck_core::{
     runs::{CodeDetails, RunKind},
 };
 
-/// A code run that asks for everything a run may ask for.
+/// A code run that uses every optional field.
 fn run() -> Run {
     Run {
         kind: RunKind::Code,
@@ -55,7 +55,7 @@ fn has(container: &Container, variable: &str) -> bool {
 }
 
 #[test]
-fn no_container_holds_both_the_git_credential_and_the_workspace() {
+fn no_container_has_git_credential_and_workspace() {
     let mut table = Vec::new();
     for container in Stage::ALL.into_iter().flat_map(containers) {
         let mounts = container.volume_mounts.as_deref().unwrap_or_default();
@@ -88,7 +88,7 @@ fn no_container_holds_both_the_git_credential_and_the_workspace() {
 }
 
 #[test]
-fn only_a_container_that_talks_to_the_remote_may_take_from_the_persons_environment() {
+fn only_network_containers_inherit_the_users_environment() {
     let of = |stage| {
         let job = job(&run(), stage, 1, 1, &Settings::shipped());
         let template = job.spec.unwrap().template.metadata.unwrap();
@@ -105,7 +105,7 @@ fn only_a_container_that_talks_to_the_remote_may_take_from_the_persons_environme
 }
 
 #[test]
-fn the_pods_deadline_keeps_the_log_and_the_jobs_is_the_last_resort() {
+fn pod_deadline_is_shorter_than_job_deadline() {
     let mut run = run();
     run.spec.deadline_seconds = Some(60);
     let spec = job(&run, Stage::Agent, 1, 1, &Settings::shipped())
@@ -122,7 +122,7 @@ fn the_pods_deadline_keeps_the_log_and_the_jobs_is_the_last_resort() {
 }
 
 #[test]
-fn the_runs_own_environment_wins_over_the_settings_and_is_said_once() {
+fn run_environment_overrides_settings_without_duplicates() {
     let mut run = run();
     run.spec
         .env
@@ -139,7 +139,7 @@ fn the_runs_own_environment_wins_over_the_settings_and_is_said_once() {
 }
 
 #[test]
-fn a_proxy_is_named_to_whoever_talks_to_the_world_and_its_password_only_by_a_secret() {
+fn proxy_is_set_for_network_containers_only() {
     let named = |settings: &Settings| -> Vec<String> {
         let pods = Stage::ALL.into_iter().map(|stage| {
             let job = job(&run(), stage, 1, 1, settings);
@@ -152,16 +152,16 @@ fn a_proxy_is_named_to_whoever_talks_to_the_world_and_its_password_only_by_a_sec
         containers
             .map(|container| {
                 let environment = container.env.unwrap_or_default().into_iter();
-                let said =
+                let proxies =
                     environment.filter(|entry| entry.name.to_uppercase().ends_with("_PROXY"));
-                let said = said.map(|entry| match (entry.value, entry.value_from) {
+                let proxies = proxies.map(|entry| match (entry.value, entry.value_from) {
                     (Some(value), _) => format!(" {}={value}", entry.name),
                     (None, from) => {
                         let from = from.unwrap().secret_key_ref.unwrap();
                         format!(" {}<{}.{}", entry.name, from.name, from.key)
                     }
                 });
-                format!("{}:{}", container.name, said.collect::<String>())
+                format!("{}:{}", container.name, proxies.collect::<String>())
             })
             .collect()
     };
@@ -171,14 +171,14 @@ fn a_proxy_is_named_to_whoever_talks_to_the_world_and_its_password_only_by_a_sec
     settings.pods.proxy.https = "http://proxy:3128".into();
     settings.pods.proxy.no = "10.0.0.0/8".into();
     let words = " HTTPS_PROXY=http://proxy:3128 https_proxy=http://proxy:3128 NO_PROXY=10.0.0.0/8 no_proxy=10.0.0.0/8";
-    let given = |words: &str| {
+    let expected = |words: &str| {
         plain.map(|name| match name {
             "lay:" | "collect:" => name.to_owned(),
             talks => format!("{talks}{words}"),
         })
     };
-    assert_eq!(named(&settings), given(words));
+    assert_eq!(named(&settings), expected(words));
     settings.pods.proxy.secret = "proxy".into();
     let words = " HTTP_PROXY<proxy.HTTP_PROXY http_proxy<proxy.HTTP_PROXY HTTPS_PROXY<proxy.HTTPS_PROXY https_proxy<proxy.HTTPS_PROXY NO_PROXY<proxy.NO_PROXY no_proxy<proxy.NO_PROXY";
-    assert_eq!(named(&settings), given(words));
+    assert_eq!(named(&settings), expected(words));
 }

@@ -1,6 +1,4 @@
-//! The numbers themselves, and how each family of them is printed.
-//!
-//! Must not know: what they are counted for.
+//! The values of the metrics, and how each family is printed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,34 +8,34 @@ use super::{
 };
 use flightdeck_core::runs::RunKind;
 
-/// The runs of a kind as `(phase, what it waits for)`.
-pub type Runs = Box<dyn Fn() -> Vec<(String, Option<String>)> + Send>;
+/// Returns the runs of a kind as `(phase, waiting reason)`.
+pub(crate) type Runs = Box<dyn Fn() -> Vec<(String, Option<String>)> + Send>;
 
-/// All numbers, by the name of their family and their labels.
-pub struct Counts {
+/// All values, by family name and labels.
+pub(crate) struct Counts {
     started: f64,
     pub values: BTreeMap<(&'static str, Labels), f64>,
     histograms: BTreeMap<(&'static str, Labels), Histogram>,
     pub runs: BTreeMap<RunKind, Runs>,
-    /// Names of the runs that wait to be reconciled.
+    /// Names of the runs in the reconcile queue.
     pub queued: BTreeMap<RunKind, BTreeSet<String>>,
     pub leading: bool,
     pub settings_valid: bool,
 }
 
-/// Names and values, in the order they are printed.
-pub type Labels = Vec<(&'static str, String)>;
+/// Label names and values, in the order they are printed.
+pub(crate) type Labels = Vec<(&'static str, String)>;
 
 #[derive(Clone, Default)]
 struct Histogram {
-    /// Observations at most as large as each bound.
+    /// Cumulative counts, per bound.
     buckets: Vec<u64>,
     sum: f64,
     count: u64,
 }
 
 impl Counts {
-    /// Nothing counted yet, by a process that started at `now`, in seconds since 1970.
+    /// Returns empty metrics of a process that started at `now`, in Unix seconds.
     pub fn since(now: f64) -> Self {
         Self {
             started: now,
@@ -138,7 +136,7 @@ fn owned(labels: &[(&'static str, &str)]) -> Labels {
         .collect()
 }
 
-/// Resident memory of this process, where the system tells.
+/// Returns the resident memory of this process, if the system reports it.
 fn resident_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

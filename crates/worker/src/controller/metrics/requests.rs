@@ -1,4 +1,4 @@
-//! Counts what is asked of the API server, in the words of its authorisation: verb, resource, code.
+//! Counts API requests by verb, resource and code, as in RBAC.
 
 use std::{
     future::Future,
@@ -11,11 +11,11 @@ use tower::{Layer, Service};
 
 use super::Metrics;
 
-/// A layer around a client's service that counts its requests.
+/// A tower layer that counts requests.
 #[derive(Clone)]
 pub struct CountRequests(pub Metrics);
 
-/// A service whose requests are counted.
+/// A service that counts requests.
 #[derive(Clone)]
 pub struct Counted<S> {
     inner: S,
@@ -49,26 +49,29 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let asked = asked(request.method(), request.uri());
-        let answer = self.inner.call(request);
+        let call = classify(request.method(), request.uri());
+        let response = self.inner.call(request);
         let metrics = self.metrics.clone();
         Box::pin(async move {
-            let answer = answer.await;
-            let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-            metrics.request(asked.verb, &asked.resource, code);
-            answer
+            let response = response.await;
+            let code = response
+                .as_ref()
+                .map_or(0, |response| response.status().as_u16());
+            metrics.request(call.verb, &call.resource, code);
+            response
         })
     }
 }
 
+/// A request in terms of RBAC.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct ApiCall {
     verb: &'static str,
-    /// `docsruns/status`; empty where the path is of no resource.
+    /// Such as `docsruns/status`; empty for a path that is not a resource.
     resource: String,
 }
 
-fn asked(method: &Method, uri: &Uri) -> Asked {
+fn classify(method: &Method, uri: &Uri) -> ApiCall {
     let parts: Vec<&str> = uri
         .path()
         .split('/')
@@ -103,7 +106,7 @@ fn asked(method: &Method, uri: &Uri) -> Asked {
         Method::DELETE => "deletecollection",
         _ => "other",
     };
-    Asked { verb, resource }
+    ApiCall { verb, resource }
 }
 
 #[cfg(test)]
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_in_the_words_of_authorisation() {
+    fn classifies_requests_by_verb_and_resource() {
         let runs = "/apis/orchestrator.io/v1/namespaces/default/docsruns";
         for (method, uri, verb, resource) in [
             (Method::GET, runs.to_owned(), "list", "docsruns"),
@@ -160,7 +163,7 @@ mod tests {
             ),
             (Method::GET, "/version".into(), "get", ""),
         ] {
-            let found = asked(&method, &uri.parse().unwrap());
+            let found = classify(&method, &uri.parse().unwrap());
             assert_eq!(
                 (found.verb, found.resource.as_str()),
                 (verb, resource),

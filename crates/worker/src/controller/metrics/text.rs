@@ -1,18 +1,18 @@
-//! Prometheus' text format: `# HELP`, `# TYPE`, one sample a line.
+//! The Prometheus text format: `# HELP`, `# TYPE`, one sample per line.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::Write;
 
-/// What a family of samples is.
-pub enum Kind {
+/// The type of a metric.
+pub(crate) enum Kind {
     Gauge,
     Counter,
-    /// With the upper bounds of its buckets, ascending; the last one, without bound, goes without saying.
+    /// With the ascending upper bounds of its buckets, without `+Inf`.
     Histogram(&'static [f64]),
 }
 
-/// Samples of one name.
-pub struct Family {
+/// A metric family.
+pub(crate) struct Family {
     pub name: &'static str,
     kind: Kind,
     help: &'static str,
@@ -23,7 +23,7 @@ impl Family {
         Self { name, kind, help }
     }
 
-    /// Bounds of a histogram's buckets.
+    /// Returns the bounds of a histogram's buckets.
     pub fn bounds(&self) -> &'static [f64] {
         match self.kind {
             Kind::Histogram(bounds) => bounds,
@@ -32,9 +32,9 @@ impl Family {
     }
 }
 
-/// A text in the making.
+/// Builds the text.
 #[derive(Default)]
-pub struct Text(String);
+pub(crate) struct Text(String);
 
 impl Text {
     pub fn family(&mut self, family: &Family) {
@@ -51,7 +51,7 @@ impl Text {
         self.line(&format!("{name}{} {value}", braced(labels, None)));
     }
 
-    /// `counts`: each bound with the number of observations up to it.
+    /// Writes a histogram; `counts` has each bound with its cumulative count.
     pub fn histogram<'a>(
         &mut self,
         name: &str,

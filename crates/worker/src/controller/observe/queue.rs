@@ -1,4 +1,4 @@
-//! Who has the workspace that code runs share, and whose turn it is next.
+//! The queue for the workspace that code runs share.
 
 use jiff::Timestamp;
 use kube::{ResourceExt, core::DeserializeGuard};
@@ -7,7 +7,7 @@ use kube_runtime::reflector::ObjectRef;
 use super::{Sources, pods_of};
 use crate::controller::{
     error::Error,
-    judge, objects,
+    job_state, objects,
     observed::{Holder, Observed, active_version, is_cancelled},
     plan,
 };
@@ -16,13 +16,13 @@ use flightdeck_core::{
     runs::Run,
 };
 
-/// Who has the shared workspace, and who asked for it before.
-pub(super) async fn look(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
+/// Finds the holder of the shared workspace, and the run that is next in the queue.
+pub(super) async fn observe(sources: &Sources<'_>, observed: &mut Observed) -> Result<(), Error> {
     let run = &observed.run;
     let ended = run.phase().finished()
         && active_version(run) == run.status.observed_context_version.unwrap_or(0);
     if observed.holds_workspace() {
-        // It is given back only when no pod of the run is left, and the watch may not have told of one yet.
+        // Releasing requires that no pod of the run is left; the cache may not have a new one yet.
         if (ended || run.metadata.deletion_timestamp.is_some())
             && observed.live_pods().next().is_none()
         {
@@ -52,38 +52,44 @@ pub(super) async fn look(sources: &Sources<'_>, observed: &mut Observed) -> Resu
     Ok(())
 }
 
-/// The run that a workspace names as its holder. It is gone only when the cluster itself knows neither it nor a pod of it, or
-/// knows it as one that gives nothing back any more: somebody took its finalizer away.
+/// Reads the run that holds a workspace. It is gone only if neither it nor a pod of it exists, or if its finalizer was
+/// removed, so that it will not release the workspace.
 async fn held_by(sources: &Sources<'_>, run: &Run, uid: &str, name: &str) -> Result<Holder, Error> {
     let pods = sources.caches.pods.of_run(uid);
     let mut holder = Holder {
         name: name.to_owned(),
         gone: false,
-        live_pods: pods.iter().filter(|pod| !judge::is_over(pod)).count(),
+        live_pods: pods
+            .iter()
+            .filter(|pod| !job_state::is_terminated(pod))
+            .count(),
     };
     let known = ObjectRef::new(name).within(run.namespace());
     let known = sources.code_runs.get(&known);
-    if known.is_some_and(|known| may_give_back(&known, uid)) {
+    if known.is_some_and(|known| may_release(&known, uid)) {
         return Ok(holder);
     }
     let runs = sources.api::<DeserializeGuard<CodeRun>>(run);
     let now = runs.get_opt(name).await;
     let now = now.map_err(Error::cluster(format!("read the run {name}")))?;
-    holder.gone = now.is_none_or(|now| !may_give_back(&now, uid));
+    holder.gone = now.is_none_or(|now| !may_release(&now, uid));
     if holder.gone && holder.live_pods == 0 {
         let pods = pods_of(sources, run, uid).await?;
-        holder.live_pods = pods.iter().filter(|pod| !judge::is_over(pod)).count();
+        holder.live_pods = pods
+            .iter()
+            .filter(|pod| !job_state::is_terminated(pod))
+            .count();
     }
     Ok(holder)
 }
 
-/// Whether this is the run of that uid, and has not left. One that cannot be read may do anything yet.
-fn may_give_back(run: &DeserializeGuard<CodeRun>, uid: &str) -> bool {
-    let left = |run: &CodeRun| plan::has_left(&Run::from(run.clone()));
+/// Returns whether this is the run of that uid and may still release its workspace. A run that cannot be parsed may.
+fn may_release(run: &DeserializeGuard<CodeRun>, uid: &str) -> bool {
+    let left = |run: &CodeRun| plan::is_released(&Run::from(run.clone()));
     run.uid().as_deref() == Some(uid) && !run.0.as_ref().is_ok_and(left)
 }
 
-/// Whether a run waits for a workspace that another has.
+/// Returns whether a run waits for a workspace held by another.
 fn is_waiting(status: &RunStatus) -> bool {
     waits_since(&status.conditions).is_some()
 }
@@ -97,11 +103,11 @@ fn waits_since(conditions: &[Condition]) -> Option<&str> {
     Some(&waits.last_transition_time)
 }
 
-/// The run that waits for the same workspace and asked for it before `run` did.
+/// Returns the run that has waited longest for the same workspace, if longer than `run`.
 fn first_in_line(run: &Run, others: impl Iterator<Item = Run>, now: Timestamp) -> Option<String> {
     let claim = objects::workspace_name(run);
     let since = |run: &Run| waits_since(&run.status.conditions).map(str::to_owned);
-    let stays = |other: &Run| {
+    let queued = |other: &Run| {
         other.uid() != run.uid()
             && objects::workspace_name(other) == claim
             && !other.phase().finished()
@@ -114,7 +120,7 @@ fn first_in_line(run: &Run, others: impl Iterator<Item = Run>, now: Timestamp) -
         run.uid().to_owned(),
     );
     others
-        .filter(stays)
+        .filter(queued)
         .filter_map(|other| {
             Some((
                 (since(&other)?, other.uid().to_owned()),
@@ -164,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asked_first_is_served_first() {
+    fn queue_is_first_come_first_served() {
         let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
         let early = || waiting("early", "2026-01-01T00:00:10Z");
         let ahead = |run: &Run, others: Vec<Run>| first_in_line(run, others.into_iter(), now);
@@ -178,7 +184,7 @@ mod tests {
             "a run does not wait for itself"
         );
 
-        // Within one second the uid decides, so that two never wait for each other.
+        // Within the same second the uid decides, so that two runs never wait for each other.
         let twin = waiting("a-twin", "2026-01-01T00:00:10Z");
         assert_eq!(
             ahead(&early(), vec![twin.clone()]).as_deref(),

@@ -1,52 +1,52 @@
-//! After a run's end, and at its deletion: what it held is given back, in an order that loses nothing.
+//! Cleanup after a run's end and at its deletion, in a safe order.
 
 use std::time::Duration;
 
 use kube::ResourceExt;
 
 use super::{
-    Action, LOOK_AGAIN, Plan, end_job,
+    Action, Plan, WORKSPACE_RECHECK,
     status::{Draft, seconds_since},
+    stop_job,
 };
 use crate::controller::{
-    judge,
+    job_state,
     observed::{Observed, active_version},
 };
 use flightdeck_core::resources::Attempt;
 
-/// Ends every Job that is none of an attempt under way: a controller that was cut off may have made it after all, and what runs
-/// unrecorded is paid for nothing.
-pub fn end_strays(draft: &mut Draft) {
+/// Stops every Job that does not belong to an active attempt. An interrupted controller may have created it, and unrecorded
+/// work would cost money for nothing.
+pub(crate) fn stop_orphans(draft: &mut Draft) {
     for job in &draft.observed.jobs {
         let name = job.name_any();
-        let under_way =
-            |attempt: &Attempt| attempt.job_name == name && attempt.finished_at.is_none();
-        let stray = !judge::is_final(job) && !draft.status.attempts.iter().any(under_way);
-        if stray && let Some(action) = end_job(draft.observed, job) {
+        let active = |attempt: &Attempt| attempt.job_name == name && attempt.finished_at.is_none();
+        let orphan = !job_state::is_final(job) && !draft.status.attempts.iter().any(active);
+        if orphan && let Some(action) = stop_job(draft.observed, job) {
             draft.act(action);
         }
     }
 }
 
-/// The end is recorded: Jobs may expire, the workspace and the finalizer are given back.
-pub fn after(observed: &Observed) -> Plan {
+/// Plans the cleanup of an ended run: Jobs expire, the workspace is released and the finalizer removed.
+pub(crate) fn after(observed: &Observed) -> Plan {
     let run = &observed.run;
     let mut draft = Draft::new(observed, active_version(run));
-    end_strays(&mut draft);
+    stop_orphans(&mut draft);
     for job in &observed.jobs {
-        let kept = job
+        let without_ttl = job
             .spec
             .as_ref()
             .is_some_and(|spec| spec.ttl_seconds_after_finished.is_none());
-        let leaving = job.metadata.deletion_timestamp.is_some();
-        if kept && judge::is_final(job) && !leaving {
+        let deleting = job.metadata.deletion_timestamp.is_some();
+        if without_ttl && job_state::is_final(job) && !deleting {
             draft.act(Action::ExpireJob {
                 name: job.name_any(),
             });
         }
     }
-    let quiet = observed.jobs.iter().all(judge::is_final);
-    if quiet && observed.live_pods().next().is_none() {
+    let idle = observed.jobs.iter().all(job_state::is_final);
+    if idle && observed.live_pods().next().is_none() {
         release(observed, |action| draft.act(action));
         if observed.has_finalizer() {
             draft.act(Action::RemoveFinalizer);
@@ -59,14 +59,14 @@ pub fn after(observed: &Observed) -> Plan {
         if since >= ttl {
             draft.act(Action::DeleteRun);
         } else {
-            draft.wake((ttl - since).unsigned_abs());
+            draft.requeue_after((ttl - since).unsigned_abs());
         }
     }
     draft.into_plan()
 }
 
-/// The run is being deleted: its Jobs go first, its pods stop, and only then is it let go. Nothing is made any more.
-pub fn deletion(observed: &Observed) -> Plan {
+/// Plans the deletion of a run: delete the Jobs, wait for the pods, then remove the finalizer. Creates nothing.
+pub(crate) fn deletion(observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     if !observed.has_finalizer() {
         return plan;
@@ -83,12 +83,12 @@ pub fn deletion(observed: &Observed) -> Plan {
         release(observed, |action| plan.actions.push(action));
         plan.actions.push(Action::RemoveFinalizer);
     } else {
-        plan.wake = Some(LOOK_AGAIN.max(Duration::from_secs(1)));
+        plan.requeue = Some(WORKSPACE_RECHECK.max(Duration::from_secs(1)));
     }
     plan
 }
 
-/// Gives a shared workspace back. Only when no pod of the run is left: the volume itself keeps nobody out.
+/// Releases the workspace, only once no pod of the run is left: the volume enforces no exclusion.
 fn release(observed: &Observed, mut act: impl FnMut(Action)) {
     if !observed.run.kind.shares_workspace() || !observed.holds_workspace() {
         return;

@@ -1,6 +1,6 @@
-//! What must be there before a Job is made: the run's files, and a workspace that is this run's to use.
+//! Requirements for creating a Job: the run's files, and a workspace that the run may use.
 
-use super::{Action, LOOK_AGAIN, status::Draft, why};
+use super::{Action, WORKSPACE_RECHECK, status::Draft, why};
 use crate::controller::objects;
 use flightdeck_core::{
     resources::ConditionStatus,
@@ -8,8 +8,8 @@ use flightdeck_core::{
 };
 use flightdeck_host::settings::NotAllowed;
 
-/// The ConfigMap exists, or is made now. `false` ends the run: waiting would change nothing.
-pub fn configuration(draft: &mut Draft) -> bool {
+/// Ensures the ConfigMap. Returns `false` if the run failed: waiting would not help.
+pub(crate) fn configuration(draft: &mut Draft) -> bool {
     let observed = draft.observed;
     let run = &observed.run;
     if let Some(refused) = observed.settings.refuses(run) {
@@ -45,19 +45,19 @@ pub fn configuration(draft: &mut Draft) -> bool {
 
 fn refuse(draft: &mut Draft, reason: &str, message: &str) -> bool {
     draft.set("ConfigReady", ConditionStatus::False, reason, message);
-    draft.end(&Phase::Failed, reason, message);
+    draft.finish(&Phase::Failed, reason, message);
     false
 }
 
-/// The workspace exists (or is made now) and is held by this run (or becomes so now). `false`: not yet, or never.
-pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
+/// Ensures that the workspace exists and is held by this run. Returns `false` if the run must wait or has failed.
+pub(crate) fn workspace(draft: &mut Draft, stage: Stage) -> bool {
     let observed = draft.observed;
     let run = &observed.run;
     let name = objects::workspace_name(run);
     let Some(claim) = &observed.workspace else {
         if stage != Stage::Prep {
             let message = format!(
-                "the workspace {name} is gone and the work in it with it; retry to begin at prep"
+                "the workspace {name} was deleted, and the work in it is lost; retry to start again from prep"
             );
             draft.set(
                 "WorkspaceReady",
@@ -65,7 +65,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
                 why::WORKSPACE_LOST,
                 &message,
             );
-            draft.end(&Phase::Failed, why::WORKSPACE_LOST, &message);
+            draft.finish(&Phase::Failed, why::WORKSPACE_LOST, &message);
             return false;
         }
         if let Some(ahead) = &observed.ahead {
@@ -78,7 +78,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
     };
     if !objects::is_ours(claim, run) {
         let message = format!(
-            "the claim {name} was not made for this run; it is never used. Delete it or choose another service"
+            "the claim {name} was not created for this run and is not used; delete it or choose another service"
         );
         draft.set(
             "WorkspaceReady",
@@ -86,12 +86,11 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
             why::FOREIGN,
             &message,
         );
-        draft.end(&Phase::Failed, why::FOREIGN, &message);
+        draft.finish(&Phase::Failed, why::FOREIGN, &message);
         return false;
     }
     if claim.metadata.deletion_timestamp.is_some() {
-        let message =
-            format!("the workspace {name} is being deleted; a new one is made once it is gone");
+        let message = format!("the workspace {name} is being deleted; waiting to create a new one");
         return wait(draft, why::TERMINATING, &message);
     }
     if run.kind.shares_workspace() {
@@ -106,7 +105,7 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
         if let Some(ahead) = &observed.ahead {
             return queue(draft, &name, ahead);
         }
-        // Also when it holds the claim as far as is known: the write proves it.
+        // Also if this run already appears to be the holder: the write proves it.
         draft.act(Action::HoldWorkspace {
             claim: name,
             resource_version: claim.metadata.resource_version.clone().unwrap_or_default(),
@@ -117,18 +116,17 @@ pub fn workspace(draft: &mut Draft, stage: Stage) -> bool {
 }
 
 fn queue(draft: &mut Draft, name: &str, holder: &str) -> bool {
-    let message =
-        format!("the workspace {name} is in use by {holder}; this run is next in its turn");
+    let message = format!("the workspace {name} is in use by {holder}; this run is queued");
     wait(draft, why::IN_USE, &message)
 }
 
 fn wait(draft: &mut Draft, reason: &str, message: &str) -> bool {
     let new = draft.observed.run.status.reason.as_deref() != Some(reason);
     draft.set("WorkspaceReady", ConditionStatus::False, reason, message);
-    draft.say(&Phase::Pending, Some(reason), message);
+    draft.set_phase(&Phase::Pending, Some(reason), message);
     if new {
         draft.warn(reason, message);
     }
-    draft.wake(LOOK_AGAIN.as_secs());
+    draft.requeue_after(WORKSPACE_RECHECK.as_secs());
     false
 }

@@ -1,4 +1,4 @@
-//! What ended is written down: from Jobs and reports into attempts, conditions and results.
+//! Records results: from Jobs and reports into attempts, conditions and status fields.
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
@@ -8,8 +8,8 @@ use super::{
     why,
 };
 use crate::controller::{
-    judge::{self, Ending, JobState, one_line},
-    keep::End,
+    archive::FinishedAttempt,
+    job_state::{self, Ending, JobState, one_line},
     observed::{is_cancelled, was_seen},
 };
 use flightdeck_core::{
@@ -17,30 +17,30 @@ use flightdeck_core::{
     runs::{Stage, StageReport, naming, reason},
 };
 
-/// Failures of publish that leave the agent's work as good as it was: publishing it again is enough.
+/// Failures of publish after which publishing again is enough, since the agent's work is unaffected.
 const PUBLISH_AGAIN: [&str; 7] = [
     reason::PUSH_FAILED,
     reason::PULL_REQUEST_FAILED,
     reason::DEADLINE_EXCEEDED,
-    judge::POD_LOST,
-    judge::EVICTED,
+    job_state::POD_LOST,
+    job_state::EVICTED,
     why::JOB_LOST,
     why::CANCELLED,
 ];
 
-/// Bytes of a branch name that a report may give.
+/// Maximum length of a reported branch name, in bytes.
 const BRANCH_LIMIT: usize = 1024;
 
-/// What a stage that is being stopped may seem to have ended of.
-const BY_A_STOP: [&str; 4] = [
+/// Failures that stopping a stage may cause.
+const STOP_REASONS: [&str; 4] = [
     reason::DEADLINE_EXCEEDED,
     why::JOB_LOST,
-    judge::POD_LOST,
-    judge::EVICTED,
+    job_state::POD_LOST,
+    job_state::EVICTED,
 ];
 
-/// Takes up Jobs that the status does not know: one is made once the status names it, but a status may have been lost.
-pub fn find_attempts(draft: &mut Draft) {
+/// Adds attempts for Jobs that the status does not have: a Job is recorded before it is created, but a status may be lost.
+pub(crate) fn find_attempts(draft: &mut Draft) {
     let mut found = Vec::new();
     for job in &draft.observed.jobs {
         let name = job.name_any();
@@ -53,48 +53,48 @@ pub fn find_attempts(draft: &mut Draft) {
         ) else {
             continue;
         };
-        // What comes before the newest attempt is over: the status keeps the last attempts only.
+        // Attempts before the newest have ended: the status keeps only the last ones.
         let newest = draft
             .attempts()
             .filter_map(|known| Some((Stage::parse(&known.stage)?, known.attempt)))
             .max();
         if context_version == draft.version && newest.is_none_or(|newest| newest < (stage, attempt))
         {
-            found.push((stage, attempt, name, made_at(draft, job)));
+            found.push((stage, attempt, name, created_at(draft, job)));
         }
     }
     found.sort();
-    for (stage, attempt, job_name, made) in found {
-        draft.status.started_at.get_or_insert(made.clone());
+    for (stage, attempt, job_name, created) in found {
+        draft.status.started_at.get_or_insert(created.clone());
         draft.status.attempts.push(Attempt {
             stage: stage.to_string(),
             context_version: draft.version,
             attempt,
             job_name,
-            started_at: Some(made),
+            started_at: Some(created),
             ..Attempt::default()
         });
     }
 }
 
-fn made_at(draft: &Draft, job: &Job) -> String {
-    let made = job.creation_timestamp();
-    rfc3339(made.map_or(draft.observed.now, |time| time.0))
+fn created_at(draft: &Draft, job: &Job) -> String {
+    let created = job.creation_timestamp();
+    rfc3339(created.map_or(draft.observed.now, |time| time.0))
 }
 
-/// Closes every attempt whose Job has ended or is gone; gives the one that goes on, with its state.
+/// Closes every attempt whose Job has ended or is gone. Returns the active attempt with its state.
 ///
-/// An attempt whose Job nobody has made or seen, and which is not there, was recorded and then not made: it is taken back, and
-/// what begins instead has its name again.
-pub fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
+/// An attempt whose Job does not exist and was never seen or created was only recorded: it is removed, and the next attempt
+/// gets its name.
+pub(crate) fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
     let observed = draft.observed;
     draft.status.attempts.retain(|attempt| {
         attempt.finished_at.is_some()
             || was_seen(attempt)
-            || observed.made.contains(&attempt.job_name)
+            || observed.created.contains(&attempt.job_name)
             || observed.job(&attempt.job_name).is_some()
     });
-    let mut under_way = None;
+    let mut active = None;
     for at in 0..draft.status.attempts.len() {
         let mut attempt = draft.status.attempts[at].clone();
         if attempt.finished_at.is_some() {
@@ -103,25 +103,25 @@ pub fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobState)> {
         let Some(stage) = Stage::parse(&attempt.stage) else {
             continue;
         };
-        match look(draft, &mut attempt, stage) {
+        match observe_attempt(draft, &mut attempt, stage) {
             JobState::Ended(ending) => {
                 close(draft, &mut attempt, stage, &ending);
                 let job = draft.observed.job(&attempt.job_name);
                 let pod = job.and_then(|job| draft.observed.pod(job));
-                draft.keep(End::of(&attempt, pod));
+                draft.archive(FinishedAttempt::new(&attempt, pod));
             }
-            going => under_way = Some((attempt.clone(), going)),
+            state => active = Some((attempt.clone(), state)),
         }
         draft.status.attempts[at] = attempt;
     }
-    under_way
+    active
 }
 
-fn look(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
+fn observe_attempt(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
     let observed = draft.observed;
     let Some(job) = observed.job(&attempt.job_name) else {
         let message = format!(
-            "the Job {} of the {stage} stage was deleted before its end was seen",
+            "the Job {} of the {stage} stage was deleted before its result was read",
             attempt.job_name
         );
         return JobState::Ended(Box::new(Ending {
@@ -130,8 +130,8 @@ fn look(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
         }));
     };
     let pod = observed.pod(job);
-    let seen = judge::judge(stage, job, pod, &observed.events_about(job, pod));
-    if let Some(pod) = pod.filter(|_| seen != JobState::Starting) {
+    let state = job_state::evaluate(stage, job, pod, &observed.events_about(job, pod));
+    if let Some(pod) = pod.filter(|_| state != JobState::Starting) {
         attempt.pod_name = Some(pod.name_any());
         if let Some(time) = pod
             .status
@@ -141,16 +141,16 @@ fn look(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobState {
             attempt.started_at = Some(rfc3339(time.0));
         }
     }
-    seen
+    state
 }
 
 fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending) {
-    let made = draft.observed.job(&attempt.job_name);
-    let made = made.map_or_else(|| draft.now(), |job| made_at(draft, job));
-    attempt.started_at.get_or_insert(made);
+    let created = draft.observed.job(&attempt.job_name);
+    let created = created.map_or_else(|| draft.now(), |job| created_at(draft, job));
+    attempt.started_at.get_or_insert(created);
     attempt.finished_at = Some(draft.now());
     attempt.exit_code = ending.exit_code;
-    take_results(draft, stage, &ending.report, ending.failure.is_none());
+    record_results(draft, stage, &ending.report, ending.failure.is_none());
     let Some((why, message)) = &ending.failure else {
         if stage != Stage::Publish {
             draft.set(
@@ -161,37 +161,32 @@ fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending
             );
         }
         let reason = format!("{}Finished", super::status::title(stage));
-        draft.note(&reason, &format!("the {stage} stage is done"));
+        draft.note(&reason, &format!("{stage} finished"));
         return;
     };
-    // Once a person has stopped the run, the end that this brought about is theirs.
-    let by_person = is_cancelled(&draft.observed.run) && BY_A_STOP.contains(&why.as_str());
-    let (why, message) = if by_person {
-        (why::CANCELLED, "stopped, as asked")
+    // After a cancellation, a failure that the stop caused counts as cancelled.
+    let cancelled = is_cancelled(&draft.observed.run) && STOP_REASONS.contains(&why.as_str());
+    let (why, message) = if cancelled {
+        (why::CANCELLED, "stopped on request")
     } else {
         (why.as_str(), message.as_str())
     };
     attempt.reason = Some(why.to_owned());
-    // Of a pull request that is not there, the condition says which of the many reasons it was.
-    let telling = ending.report.pull_request_reason.as_deref();
-    let telling = telling.filter(|name| !by_person && stage == Stage::Publish && is_name(name));
-    let telling = telling.unwrap_or(why);
-    draft.set(
-        condition_of(stage),
-        ConditionStatus::False,
-        telling,
-        message,
-    );
+    // The condition of a missing pull request has the specific reason.
+    let specific = ending.report.pull_request_reason.as_deref();
+    let specific = specific.filter(|name| !cancelled && stage == Stage::Publish && is_name(name));
+    let reason = specific.unwrap_or(why);
+    draft.set(condition_of(stage), ConditionStatus::False, reason, message);
     if why == reason::TASKS_MISMATCH {
         draft.set("TasksVerified", ConditionStatus::False, why, message);
     }
-    if !by_person {
+    if !cancelled {
         draft.warn(why, message);
     }
 }
 
-/// Results that a stage reports, each from the stage that is believed for it, and only in the form it must have.
-fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded: bool) {
+/// Records the reported results, each only from the stage that may report it, and only if valid.
+fn record_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded: bool) {
     match stage {
         Stage::Prep => {
             draft.status.base_commit = commit(report).or(draft.status.base_commit.take());
@@ -199,7 +194,7 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
                 Some(reason::VERIFIED) => {
                     let tasks = report.tasks.map_or_else(String::new, |tasks| {
                         format!(
-                            "{} in the tag {}",
+                            "{} in tag {}",
                             flightdeck_core::text::count(tasks, "task"),
                             draft.observed.run.spec.tag
                         )
@@ -215,7 +210,7 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
                     "TasksVerified",
                     ConditionStatus::Unknown,
                     reason::NOT_CLAIMED,
-                    "the run names no revision of the tasks to compare with",
+                    "the run has no tasks revision to compare with",
                 ),
                 _ => {}
             }
@@ -232,7 +227,7 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
         Stage::Publish => {
             if let Some(commit) = commit(report) {
                 draft.status.commit = Some(commit);
-                // Not always the planned one: what an earlier attempt pushed is never replaced.
+                // May differ from the planned branch: commits of an earlier attempt are never replaced.
                 draft.status.branch = branch(report).or(draft.status.branch.take());
             }
             if let Some(documents) = &report.documents {
@@ -250,7 +245,7 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
             {
                 draft.status.pull_request_url = Some(url.to_owned());
                 draft.status.pull_request_number = report.pull_request_number;
-                // What was asked for beside it and could not be had.
+                // Notes about options that could not be applied.
                 let notes = report.message.as_deref().filter(|notes| !notes.is_empty());
                 let message = notes.unwrap_or(url);
                 draft.set(condition_of(stage), ConditionStatus::True, "Open", message);
@@ -269,8 +264,8 @@ fn take_results(draft: &mut Draft, stage: Stage, report: &StageReport, succeeded
 
 fn commit(report: &StageReport) -> Option<String> {
     let id = report.commit.as_deref()?;
-    let whole = [40, 64].contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit());
-    whole.then(|| id.to_owned())
+    let complete = [40, 64].contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit());
+    complete.then(|| id.to_owned())
 }
 
 fn branch(report: &StageReport) -> Option<String> {
@@ -279,7 +274,7 @@ fn branch(report: &StageReport) -> Option<String> {
     plain.then(|| name.to_owned())
 }
 
-/// Whether it can be a condition's reason.
+/// Returns whether `name` is a valid reason of a condition.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric())
 }
@@ -290,7 +285,7 @@ fn is_web_address(url: &str) -> bool {
         && url.chars().all(|c| c.is_ascii_graphic())
 }
 
-/// Attempts of the agent add up; what it claims is never taken for less than nothing.
+/// Adds the usage of attempts; ignores negative values.
 fn sum(before: Usage, more: Usage) -> Usage {
     let add = |a: i64, b: i64| a.saturating_add(b.max(0));
     Usage {
@@ -302,11 +297,11 @@ fn sum(before: Usage, more: Usage) -> Usage {
     }
 }
 
-/// Where a version begins: at publish, when publishing was all that went wrong before and no context was added since.
-pub fn first_stage(draft: &mut Draft) -> Stage {
+/// Returns the stage a version starts with: publish, if only publishing failed before and no context was added since.
+pub(crate) fn first_stage(draft: &mut Draft) -> Stage {
     let version = draft.version;
-    let mut earlier = draft.status.attempts.iter();
-    let last = earlier.rfind(|attempt| attempt.context_version < version);
+    let mut attempts = draft.status.attempts.iter();
+    let last = attempts.rfind(|attempt| attempt.context_version < version);
     let again = last.is_some_and(|last| {
         let reason = last.reason.as_deref().unwrap_or_default();
         last.stage == Stage::Publish.as_str() && PUBLISH_AGAIN.contains(&reason)
@@ -316,7 +311,7 @@ pub fn first_stage(draft: &mut Draft) -> Stage {
     let new_context = context.iter().any(|file| file.filename == added);
     if again && !new_context && draft.observed.workspace.is_some() {
         for stage in [Stage::Prep, Stage::Agent] {
-            let message = "done by an earlier version; its work is published now";
+            let message = "done by an earlier version; publishing its work again";
             draft.set(condition_of(stage), ConditionStatus::True, "Kept", message);
         }
         Stage::Publish

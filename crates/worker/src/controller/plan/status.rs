@@ -1,4 +1,4 @@
-//! The status while it is being written: every sentence, condition and Event of a plan goes through here.
+//! The status under construction: every message, condition and Event of a plan is set here.
 
 use std::time::Duration;
 
@@ -6,13 +6,15 @@ use jiff::{Timestamp, Unit};
 use k8s_openapi::api::batch::v1::Job;
 
 use super::{Action, Note, Plan, why};
-use crate::controller::{judge::one_line, keep::End, objects, observed::Observed};
+use crate::controller::{
+    archive::FinishedAttempt, job_state::one_line, objects, observed::Observed,
+};
 use flightdeck_core::{
     resources::{Attempt, Condition, ConditionStatus, Documents, RunStatus, set_condition},
     runs::{Phase, Stage, naming},
 };
 
-/// Every condition of a run, in the order they become true.
+/// All conditions of a run, in the order they become true.
 pub const CONDITIONS: [&str; 8] = [
     "TasksVerified",
     "ConfigReady",
@@ -23,19 +25,19 @@ pub const CONDITIONS: [&str; 8] = [
     "Finished",
     "Ready",
 ];
-/// Attempts that a status keeps.
+/// Maximum number of attempts in a status.
 const ATTEMPTS: usize = 20;
 
-/// A time as a status writes it: whole seconds, UTC.
+/// Formats a time for a status: whole seconds, UTC.
 #[must_use]
-pub fn rfc3339(time: Timestamp) -> String {
+pub(crate) fn rfc3339(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second())
         .unwrap_or(time)
         .to_string()
 }
 
-/// The condition that tells of a stage.
-pub const fn condition_of(stage: Stage) -> &'static str {
+/// Returns the condition of a stage.
+pub(crate) const fn condition_of(stage: Stage) -> &'static str {
     match stage {
         Stage::Prep => "Prepared",
         Stage::Agent => "AgentFinished",
@@ -43,8 +45,8 @@ pub const fn condition_of(stage: Stage) -> &'static str {
     }
 }
 
-/// The stage as the first word of a reason.
-pub const fn title(stage: Stage) -> &'static str {
+/// Returns the stage as a prefix of a reason.
+pub(crate) const fn title(stage: Stage) -> &'static str {
     match stage {
         Stage::Prep => "Prep",
         Stage::Agent => "Agent",
@@ -52,8 +54,8 @@ pub const fn title(stage: Stage) -> &'static str {
     }
 }
 
-/// A plan in the making.
-pub struct Draft<'a> {
+/// A plan under construction.
+pub(crate) struct Draft<'a> {
     pub observed: &'a Observed,
     pub version: i32,
     pub status: RunStatus,
@@ -61,7 +63,7 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Begins with the status as it is; with a clean one when `version` is new.
+    /// Starts from the current status, or from a clean one if `version` is new.
     pub fn new(observed: &'a Observed, version: i32) -> Self {
         let mut draft = Self {
             observed,
@@ -70,15 +72,15 @@ impl<'a> Draft<'a> {
             plan: Plan::default(),
         };
         if draft.status.observed_context_version != Some(version) {
-            draft.begin();
+            draft.start_version();
         }
         draft.status.observed_generation = observed.run.metadata.generation;
         draft
     }
 
-    /// What holds of a version from its first moment on. Attempts, branch, session, usage and pull request go on, and so does
-    /// what this controller does not know.
-    fn begin(&mut self) {
+    /// Resets the status for a new version. Keeps attempts, branch, session, usage and pull request, and fields unknown to this
+    /// controller.
+    fn start_version(&mut self) {
         let run = &self.observed.run;
         let old = std::mem::take(&mut self.status);
         self.status = RunStatus {
@@ -108,14 +110,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The attempts of the version that is being worked on.
+    /// Returns the attempts of the active version.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         let version = self.version;
         let all = self.status.attempts.iter();
         all.filter(move |attempt| attempt.context_version == version)
     }
 
-    /// Now, as a status writes it.
+    /// Returns the current time for a status.
     pub fn now(&self) -> String {
         rfc3339(self.observed.now)
     }
@@ -124,13 +126,13 @@ impl<'a> Draft<'a> {
         self.plan.actions.push(action);
     }
 
-    /// A stage has ended: its log is to be kept.
-    pub fn keep(&mut self, end: End) {
-        self.plan.ends.push(end);
+    /// Archives the log of a finished attempt.
+    pub fn archive(&mut self, finished: FinishedAttempt) {
+        self.plan.archives.push(finished);
     }
 
-    /// Makes the Job, once the status is written.
-    pub fn make(&mut self, job: Job) {
+    /// Creates the Job after the status is written.
+    pub fn create(&mut self, job: Job) {
         self.plan.job = Some(Box::new(job));
     }
 
@@ -140,9 +142,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Looks again after so many seconds.
-    pub fn wake(&mut self, seconds: u64) {
-        self.plan.wake = Some(Duration::from_secs(seconds));
+    /// Reconciles again after a delay.
+    pub fn requeue_after(&mut self, seconds: u64) {
+        self.plan.requeue = Some(Duration::from_secs(seconds));
     }
 
     pub fn note(&mut self, reason: &str, message: &str) {
@@ -173,14 +175,14 @@ impl<'a> Draft<'a> {
         set_condition(&mut self.status.conditions, condition);
     }
 
-    /// The attempt that the status speaks of.
-    pub fn at(&mut self, attempt: &Attempt) {
+    /// Sets the current attempt of the status.
+    pub fn set_current(&mut self, attempt: &Attempt) {
         self.status.stage = Some(attempt.stage.clone());
         self.status.job_name = Some(attempt.job_name.clone());
     }
 
-    /// Phase, reason and sentence of a run that goes on.
-    pub fn say(&mut self, phase: &Phase, reason: Option<&str>, message: &str) {
+    /// Sets phase, reason and message of a run that has not ended.
+    pub fn set_phase(&mut self, phase: &Phase, reason: Option<&str>, message: &str) {
         self.status.phase = Some(phase.as_str().to_owned());
         self.status.reason = reason.map(str::to_owned);
         self.status.message = Some(one_line(message)).filter(|message| !message.is_empty());
@@ -189,39 +191,39 @@ impl<'a> Draft<'a> {
         self.set("Finished", ConditionStatus::False, phase.as_str(), "");
     }
 
-    /// The run, or this version of it, is over.
-    pub fn end(&mut self, phase: &Phase, reason: &str, message: &str) {
-        let good = *phase == Phase::Succeeded;
-        self.say(phase, Some(reason), message);
+    /// Ends the run, or this version of it.
+    pub fn finish(&mut self, phase: &Phase, reason: &str, message: &str) {
+        let succeeded = *phase == Phase::Succeeded;
+        self.set_phase(phase, Some(reason), message);
         self.status.finished_at = Some(self.now());
-        self.status.work_completed = Some(good);
+        self.status.work_completed = Some(succeeded);
         self.set("Finished", ConditionStatus::True, phase.as_str(), message);
-        self.set("Ready", good.into(), reason, message);
+        self.set("Ready", succeeded.into(), reason, message);
         self.push_note(*phase == Phase::Failed, reason, message);
-        // What follows an end (releasing, tidying) rests on the end being recorded, so it is a plan of its own.
-        self.wake(0);
+        // Cleanup requires that the end is recorded, so it is a separate plan.
+        self.requeue_after(0);
     }
 
-    /// All stages went well.
+    /// Ends a run whose stages all succeeded.
     pub fn succeed(&mut self) {
         let branch = self.status.branch.clone().unwrap_or_default();
-        let said = self.observed_publish_message();
-        let message = match (&self.status.pull_request_url, said) {
-            (Some(url), Some(said)) if said != *url => format!("published as {url}; {said}"),
+        let notes = self.observed_publish_message();
+        let message = match (&self.status.pull_request_url, notes) {
+            (Some(url), Some(notes)) if notes != *url => format!("published as {url}; {notes}"),
             (Some(url), _) => format!("published as {url}"),
-            (None, Some(said)) => said,
+            (None, Some(notes)) => notes,
             (None, None) => format!("pushed to {branch}"),
         };
-        self.end(&Phase::Succeeded, why::SUCCEEDED, &message);
+        self.finish(&Phase::Succeeded, why::SUCCEEDED, &message);
     }
 
-    /// What publish says beside the pull request, or why there is none, as the condition has it.
+    /// Returns the message of publish: notes about the pull request, or why there is none.
     fn observed_publish_message(&self) -> Option<String> {
         let condition = self.condition(condition_of(Stage::Publish))?;
         Some(condition.message.clone()).filter(|message| !message.is_empty())
     }
 
-    /// The sentence of a stage's failure, as its condition has it.
+    /// Returns the failure message of a stage, from its condition.
     pub fn failure_message(&self, stage: Stage) -> String {
         let condition = self.condition(condition_of(stage));
         let message = condition.map(|condition| condition.message.clone());
@@ -235,12 +237,12 @@ impl<'a> Draft<'a> {
             .find(|condition| condition.r#type == kind)
     }
 
-    /// The plan; its status only if something changed.
+    /// Returns the plan, with the status only if it changed.
     pub fn into_plan(mut self) -> Plan {
         let excess = self.status.attempts.len().saturating_sub(ATTEMPTS);
         let old = self.status.attempts.drain(..excess);
         self.plan
-            .forgotten
+            .expired_archives
             .extend(old.map(|attempt| attempt.job_name));
         if self.status != self.observed.run.status {
             self.plan.status = Some(self.status);
@@ -249,8 +251,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Seconds from `then` to `now`; `None` when `then` is no time.
-pub fn seconds_since(then: &str, now: Timestamp) -> Option<i64> {
+/// Returns the seconds from `then` to `now`; `None` if `then` is not a time.
+pub(crate) fn seconds_since(then: &str, now: Timestamp) -> Option<i64> {
     let then: Timestamp = then.parse().ok()?;
     let span = now.since((Unit::Second, then)).ok()?;
     span.total(Unit::Second).ok().map(|seconds| seconds as i64)

@@ -1,6 +1,6 @@
-//! The controller's specification: situations, one line each, and what is done about them.
+//! The controller's specification: a table of situations with the expected plans.
 
-mod troubles;
+mod edge_cases;
 mod world;
 
 use super::*;
@@ -10,7 +10,7 @@ use flightdeck_core::{
 };
 use world::{World, report};
 
-/// A situation and what must come of it: `writes | phase stage reason | wake`, with `same` for a status left alone.
+/// A situation and its expected outcome: `writes | phase stage reason | requeue`, with `same` for an unchanged status.
 type Row = (&'static str, World, &'static str);
 
 fn check(rows: Vec<Row>) {
@@ -38,17 +38,17 @@ fn code() -> World {
 fn starting() {
     check(vec![
         (
-            "no status yet: a new docs run gets its files, a workspace, the finalizer, and prep",
+            "a new docs run gets files, workspace, finalizer and prep",
             docs(),
             "files, workspace, +finalizer, prep-v1-1 | Pending prep",
         ),
         (
-            "a new code run holds its workspace from the moment that exists",
+            "a new code run holds its workspace from creation",
             code(),
             "files, workspace, +finalizer, prep-v1-1 | Pending prep",
         ),
         (
-            "what exists already is not made again",
+            "existing objects are not created again",
             docs().with_files().with_workspace().with_finalizer(),
             "prep-v1-1 | Pending prep",
         ),
@@ -58,29 +58,29 @@ fn starting() {
             "| Pending prep Suspended",
         ),
         (
-            "a run stopped before it began ends without having made anything",
+            "a run cancelled before it started creates nothing",
             docs().spec(|spec| spec.cancel_version = 1),
-            "| Cancelled - Cancelled | wake 0",
+            "| Cancelled - Cancelled | requeue 0",
         ),
         (
-            "a run that is being deleted makes nothing",
+            "a run that is being deleted creates nothing",
             docs().deleting(),
             "| same",
         ),
         (
-            "files that cannot be rendered end the run",
+            "files that cannot be rendered fail the run",
             docs().files_fail("the template docs/prompt.md.hbs is broken"),
-            "| Failed prep ConfigInvalid | wake 0",
+            "| Failed prep ConfigInvalid | requeue 0",
         ),
         (
-            "a reserved variable ends the run before a pod sees it",
+            "a reserved variable fails the run before a pod starts",
             docs().spec(|spec| {
                 spec.env.insert("LD_PRELOAD".into(), "x.so".into());
             }),
-            "| Failed prep EnvironmentRefused | wake 0",
+            "| Failed prep EnvironmentRefused | requeue 0",
         ),
         (
-            "a Secret with a Git credential never becomes the agent's environment",
+            "a Secret with a Git credential is not passed to the agent",
             docs().spec(|spec| {
                 spec.env_from_secrets
                     .push(flightdeck_core::resources::SecretEnv {
@@ -89,10 +89,10 @@ fn starting() {
                         secret_key: "token".into(),
                     });
             }),
-            "| Failed prep EnvironmentRefused | wake 0",
+            "| Failed prep EnvironmentRefused | requeue 0",
         ),
         (
-            "a Secret that nobody allowed never becomes the agent's environment",
+            "a Secret that is not allowed is not passed to the agent",
             docs().spec(|spec| {
                 spec.env_from_secrets
                     .push(flightdeck_core::resources::SecretEnv {
@@ -101,35 +101,35 @@ fn starting() {
                         secret_key: "all".into(),
                     });
             }),
-            "| Failed prep EnvironmentRefused | wake 0",
+            "| Failed prep EnvironmentRefused | requeue 0",
         ),
         (
-            "a Git credential is never sent to a host it is not meant for",
+            "a Git credential is not sent to an unlisted host",
             docs().spec(|spec| {
                 spec.github_user = Some("octocat".into());
                 spec.repository_url = "https://evil.example/shop.git".into();
             }),
-            "| Failed prep HostRefused | wake 0",
+            "| Failed prep HostRefused | requeue 0",
         ),
         (
-            "a ConfigMap of that name that is not ours is never used",
+            "a ConfigMap with another owner is not used",
             docs().with_files().foreign_files(),
-            "| Failed prep Foreign | wake 0",
+            "| Failed prep Foreign | requeue 0",
         ),
         (
-            "a claim of that name that is not ours is never mounted",
+            "a claim with another owner is not mounted",
             docs().with_workspace().foreign_workspace(),
-            "files | Failed prep Foreign | wake 0",
+            "files | Failed prep Foreign | requeue 0",
         ),
         (
-            "a shared claim made for another repository is never mounted",
+            "a shared claim of another repository is not mounted",
             code().with_workspace().foreign_workspace(),
-            "files | Failed prep Foreign | wake 0",
+            "files | Failed prep Foreign | requeue 0",
         ),
         (
-            "a claim that is going away is waited for",
+            "a run waits while its claim is being deleted",
             code().with_workspace().workspace_terminating(),
-            "files | Pending prep Terminating | wake 30",
+            "files | Pending prep Terminating | requeue 30",
         ),
     ]);
 }
@@ -138,47 +138,47 @@ fn starting() {
 fn sharing_a_workspace() {
     check(vec![
         (
-            "a workspace in use is waited for, and its holder named",
+            "a run waits for a workspace in use",
             code().with_workspace().held_by("code-9-aaaa", false, 1),
-            "files | Pending prep InUse | wake 30",
+            "files | Pending prep InUse | requeue 30",
         ),
         (
-            "a holder that is gone gives way once its pods are gone",
+            "the workspace of a deleted holder without pods is taken",
             code().with_workspace().held_by("code-9-aaaa", true, 0),
             "files, hold, +finalizer, prep-v1-1 | Pending prep",
         ),
         (
-            "a holder that is gone keeps the workspace while a pod of it lives",
+            "the workspace of a deleted holder with a pod is not taken",
             code().with_workspace().held_by("code-9-aaaa", true, 1),
-            "files | Pending prep InUse | wake 30",
+            "files | Pending prep InUse | requeue 30",
         ),
         (
-            "a free workspace goes to whoever asked first",
+            "a free workspace goes to the first in the queue",
             code().with_workspace().free().ahead("code-8-bbbb"),
-            "files | Pending prep InUse | wake 30",
+            "files | Pending prep InUse | requeue 30",
         ),
         (
-            "a free workspace is taken by whoever is first",
+            "the first in the queue takes a free workspace",
             code().with_workspace().free(),
             "files, hold, +finalizer, prep-v1-1 | Pending prep",
         ),
         (
-            "a run that waits for a workspace and is stopped leaves the queue",
+            "a waiting run that is cancelled leaves the queue",
             code()
                 .with_workspace()
                 .held_by("code-9-aaaa", false, 1)
                 .reconciled()
                 .spec(|spec| spec.cancel_version = 1),
-            "| Cancelled prep Cancelled | wake 0",
+            "| Cancelled prep Cancelled | requeue 0",
         ),
         (
-            "waiting on is not written twice",
+            "an unchanged wait is not written again",
             code()
                 .with_workspace()
                 .held_by("code-9-aaaa", false, 1)
                 .reconciled()
                 .with_files(),
-            "| same | wake 30",
+            "| same | requeue 30",
         ),
     ]);
 }
@@ -188,32 +188,32 @@ fn following_a_stage() {
     let at_prep = || docs().reconciled();
     check(vec![
         (
-            "a Job without a pod is no running run, and nothing new to write",
+            "a Job without a pod changes nothing",
             at_prep(),
-            "| same | wake 10",
+            "| same | requeue 10",
         ),
         (
-            "a pod whose containers wait is no running run",
+            "a pod whose containers wait is not running",
             at_prep().pod("Pending"),
-            "| same | wake 10",
+            "| same | requeue 10",
         ),
         (
-            "an init container that runs is a running run",
+            "a running init container makes the run Running",
             at_prep().init_running(),
             "| Running prep",
         ),
         (
-            "a pod that runs is a running run",
+            "a running pod makes the run Running",
             at_prep().running(),
             "| Running prep",
         ),
         (
-            "its own status write leads to no other",
+            "its own status write causes no other",
             at_prep().running().reconciled(),
             "| same",
         ),
         (
-            "a finalizer taken away while a stage runs is put back",
+            "a finalizer removed while a stage runs is added again",
             at_prep().running().reconciled().without_finalizer(),
             "+finalizer | same",
         ),
@@ -223,25 +223,25 @@ fn following_a_stage() {
                 "CreateContainerConfigError",
                 "secret \"github-pat-octocat\" not found",
             ),
-            "| Pending prep CreateContainerConfigError | wake 10",
+            "| Pending prep CreateContainerConfigError | requeue 10",
         ),
         (
             "an image that cannot be pulled is named",
             at_prep().waiting("ErrImagePull", "not found"),
-            "| Pending prep ErrImagePull | wake 10",
+            "| Pending prep ErrImagePull | requeue 10",
         ),
         (
-            "a pod no node takes is said to be one",
+            "an unschedulable pod is reported",
             at_prep().unschedulable("0/1 nodes"),
-            "| Pending prep Unschedulable | wake 10",
+            "| Pending prep Unschedulable | requeue 10",
         ),
         (
-            "a pod the cluster refuses is told by the Job's events",
+            "a rejected pod is reported from the Job's events",
             at_prep().event_on_job("FailedCreate", "exceeded quota"),
-            "| Pending prep FailedCreate | wake 10",
+            "| Pending prep FailedCreate | requeue 10",
         ),
         (
-            "a stage that was recorded and then not made is made under its name",
+            "a recorded stage without a Job is created under its name",
             docs()
                 .with_files()
                 .with_workspace()
@@ -250,17 +250,17 @@ fn following_a_stage() {
             "prep-v1-1 | same",
         ),
         (
-            "a Job that the status does not know is taken up, not made twice",
+            "a Job that is missing in the status is adopted",
             docs().reconciled().status_lost(),
-            "| Pending prep | wake 10",
+            "| Pending prep | requeue 10",
         ),
         (
-            "a Job that is still there after its attempt was closed is ended",
-            docs().reconciled().running().stray(),
+            "a Job of a closed attempt is stopped",
+            docs().reconciled().running().orphan(),
             "stop-pod, prep-v1-2 | Pending prep",
         ),
         (
-            "a suspended run lets the stage that runs go on",
+            "suspending does not stop a running stage",
             at_prep()
                 .running()
                 .reconciled()
@@ -268,14 +268,14 @@ fn following_a_stage() {
             "| same",
         ),
         (
-            "suspended between stages, it waits",
+            "a run suspended between stages waits",
             at_prep()
                 .ends(Ok(report()))
                 .spec(|spec| spec.suspend = true),
             "| Pending agent Suspended",
         ),
         (
-            "Complete is believed only when no pod is left",
+            "a Job is complete only without terminating pods",
             at_prep().running().reconciled().complete_but_terminating(),
             "| same",
         ),
@@ -286,22 +286,22 @@ fn following_a_stage() {
 fn moving_through_the_stages() {
     check(vec![
         (
-            "prep done: the agent",
+            "prep succeeded: start the agent",
             docs().reconciled().ends(Ok(report())),
             "agent-v1-1 | Pending agent",
         ),
         (
-            "the agent done: publish",
+            "the agent succeeded: start publish",
             docs().at(Stage::Agent).ends(Ok(report())),
             "publish-v1-1 | Pending publish",
         ),
         (
-            "publish done: the run",
+            "publish succeeded: the run succeeds",
             docs().at(Stage::Publish).ends(Ok(report())),
-            "| Succeeded publish Succeeded | wake 0",
+            "| Succeeded publish Succeeded | requeue 0",
         ),
         (
-            "tasks that are not the ones a person saw end the run",
+            "changed tasks fail the run",
             docs().reconciled().ends(Err((
                 65,
                 StageReport {
@@ -310,23 +310,23 @@ fn moving_through_the_stages() {
                     ..report()
                 },
             ))),
-            "| Failed prep TasksMismatch | wake 0",
+            "| Failed prep TasksMismatch | requeue 0",
         ),
         (
-            "an agent that fails is not paid again unasked",
+            "a failed agent is not retried by default",
             docs().at(Stage::Agent).ends(Err((1, report()))),
-            "| Failed agent AgentFailed | wake 0",
+            "| Failed agent AgentFailed | requeue 0",
         ),
         (
-            "an agent is repeated when that was asked for, after a while",
+            "an agent is retried if requested, after a backoff",
             docs()
                 .spec(|spec| spec.retries = 1)
                 .at(Stage::Agent)
                 .ends(Err((1, report()))),
-            "| Pending agent BackOff | wake 10",
+            "| Pending agent BackOff | requeue 10",
         ),
         (
-            "the while has passed",
+            "the backoff has passed",
             docs()
                 .spec(|spec| spec.retries = 1)
                 .at(Stage::Agent)
@@ -336,7 +336,7 @@ fn moving_through_the_stages() {
             "agent-v1-2 | Pending agent",
         ),
         (
-            "a budget that is used up is not tried again",
+            "an exceeded budget is not retried",
             docs()
                 .spec(|spec| spec.retries = 3)
                 .at(Stage::Agent)
@@ -347,10 +347,10 @@ fn moving_through_the_stages() {
                         ..report()
                     },
                 ))),
-            "| Failed agent BudgetExceeded | wake 0",
+            "| Failed agent BudgetExceeded | requeue 0",
         ),
         (
-            "an agent cannot give another stage's reason",
+            "an agent cannot report another stage's reason",
             docs().at(Stage::Agent).ends(Err((
                 1,
                 StageReport {
@@ -358,30 +358,30 @@ fn moving_through_the_stages() {
                     ..report()
                 },
             ))),
-            "| Failed agent AgentFailed | wake 0",
+            "| Failed agent AgentFailed | requeue 0",
         ),
         (
-            "a lost pod of prep is tried again by itself",
+            "a lost pod of prep is retried automatically",
             docs().reconciled().running().pod_lost(),
-            "| Pending prep BackOff | wake 10",
+            "| Pending prep BackOff | requeue 10",
         ),
         (
-            "a lost pod of the agent is not",
+            "a lost pod of the agent is not retried",
             docs().at(Stage::Agent).running().pod_lost(),
-            "| Failed agent PodLost | wake 0",
+            "| Failed agent PodLost | requeue 0",
         ),
         (
-            "a Job somebody deleted is a new attempt at once",
+            "a deleted Job is retried at once",
             docs().reconciled().running().reconciled().job_deleted(),
             "prep-v1-2 | Pending prep",
         ),
         (
-            "a deadline is told as one",
+            "an exceeded deadline has its own reason",
             docs().at(Stage::Agent).running().deadline(),
-            "| Failed agent DeadlineExceeded | wake 0",
+            "| Failed agent DeadlineExceeded | requeue 0",
         ),
         (
-            "documents that are missing fail the run, and what was pushed is still said",
+            "missing documents fail the run but the push is reported",
             docs().at(Stage::Publish).ends(Err((
                 1,
                 StageReport {
@@ -390,15 +390,15 @@ fn moving_through_the_stages() {
                     ..report()
                 },
             ))),
-            "| Failed publish Incomplete | wake 0",
+            "| Failed publish Incomplete | requeue 0",
         ),
         (
-            "a workspace that is gone takes the agent's work with it",
+            "a deleted workspace loses the agent's work",
             docs()
                 .at(Stage::Agent)
                 .ends(Ok(report()))
                 .workspace_deleted(),
-            "| Failed publish WorkspaceLost | wake 0",
+            "| Failed publish WorkspaceLost | requeue 0",
         ),
     ]);
 }
@@ -408,12 +408,12 @@ fn stopping() {
     let stopped = |world: World| world.spec(|spec| spec.cancel_version = 1);
     check(vec![
         (
-            "a pod that runs is ended by its own deadline, which keeps the log",
+            "a running pod is stopped by its deadline, which keeps the log",
             stopped(docs().at(Stage::Agent).running().reconciled()),
             "stop-pod | Running agent Stopping",
         ),
         (
-            "it is told only once",
+            "a pod is stopped only once",
             stopped(docs().at(Stage::Agent).running().reconciled()).reconciled(),
             "| same",
         ),
@@ -423,27 +423,27 @@ fn stopping() {
             "-prep-v1-1 | Pending prep Stopping",
         ),
         (
-            "and then the run is stopped",
+            "then the run is cancelled",
             stopped(docs().reconciled().pod("Pending")).reconciled(),
-            "| Cancelled prep Cancelled | wake 0",
+            "| Cancelled prep Cancelled | requeue 0",
         ),
         (
-            "a pod that its moved deadline ended is stopped, not late",
+            "a pod stopped by its moved deadline counts as cancelled",
             stopped(docs().at(Stage::Agent).running().deadline()),
-            "| Cancelled agent Cancelled | wake 0",
+            "| Cancelled agent Cancelled | requeue 0",
         ),
         (
-            "what was published before the stop came is published",
+            "a run that published before the stop succeeds",
             stopped(docs().at(Stage::Publish).ends(Ok(report()))),
-            "| Succeeded publish Succeeded | wake 0",
+            "| Succeeded publish Succeeded | requeue 0",
         ),
         (
-            "no further stage begins",
+            "no further stage starts",
             stopped(docs().reconciled().ends(Ok(report()))),
-            "| Cancelled prep Cancelled | wake 0",
+            "| Cancelled prep Cancelled | requeue 0",
         ),
         (
-            "a version after the stopped one runs",
+            "a version after the cancelled one runs",
             stopped(docs().reconciled().pod("Pending"))
                 .reconciled()
                 .reconciled()
@@ -472,56 +472,56 @@ fn after_the_end() {
     };
     check(vec![
         (
-            "Jobs may expire, and the finalizer goes",
+            "Jobs get a TTL and the finalizer is removed",
             published(docs()),
             "expire prep-v1-1, expire agent-v1-1, expire publish-v1-1, -finalizer | same",
         ),
         (
-            "a code run gives its workspace back",
+            "a code run releases its workspace",
             published(code()),
             "expire prep-v1-1, expire agent-v1-1, expire publish-v1-1, release, -finalizer | same",
         ),
         (
-            "then there is nothing more to do",
+            "then nothing is left to do",
             published(docs()).reconciled(),
             "| same",
         ),
         (
-            "Jobs gone by their time to live are not made again",
+            "expired Jobs are not created again",
             published(docs()).reconciled().jobs_expired(),
             "| same",
         ),
         (
-            "a lower contextVersion, applied again, does nothing",
+            "a lower contextVersion has no effect",
             published(docs()).reconciled().seen_version(3),
             "| same",
         ),
         (
-            "a raised contextVersion is a new attempt from prep",
+            "a raised contextVersion starts again from prep",
             published(docs())
                 .reconciled()
                 .spec(|spec| spec.context_version = 2),
             "files, +finalizer, prep-v2-1 | Pending prep",
         ),
         (
-            "several raises are one attempt",
+            "several increments are one attempt",
             published(docs())
                 .reconciled()
                 .spec(|spec| spec.context_version = 5),
             "files, +finalizer, prep-v5-1 | Pending prep",
         ),
         (
-            "a push that failed is published again, without paying the agent",
+            "a failed push is retried without the agent",
             publish_failed(reason::PUSH_FAILED).spec(|spec| spec.context_version = 2),
             "files, +finalizer, publish-v2-1 | Pending publish",
         ),
         (
-            "work that was refused is done anew",
+            "refused work starts again from prep",
             publish_failed(reason::OUTSIDE_TASK).spec(|spec| spec.context_version = 2),
             "files, +finalizer, prep-v2-1 | Pending prep",
         ),
         (
-            "added context is for the agent",
+            "added context starts again from prep",
             publish_failed(reason::PUSH_FAILED).spec(|spec| {
                 spec.context_version = 2;
                 spec.context.push(ContextFile {
@@ -532,26 +532,26 @@ fn after_the_end() {
             "files, +finalizer, prep-v2-1 | Pending prep",
         ),
         (
-            "without the workspace there is nothing to publish again",
+            "without the workspace it starts again from prep",
             publish_failed(reason::PUSH_FAILED)
                 .workspace_deleted()
                 .spec(|spec| spec.context_version = 2),
             "files, workspace, +finalizer, prep-v2-1 | Pending prep",
         ),
         (
-            "a run without a time to live stays",
+            "a run without a TTL stays",
             published(docs()).reconciled().later(1_000_000),
             "| same",
         ),
         (
-            "one with a time to live waits for it",
+            "a run with a TTL waits for it",
             published(docs().spec(|spec| spec.ttl_seconds_after_finished = Some(60)))
                 .reconciled()
                 .later(20),
-            "| same | wake 40",
+            "| same | requeue 40",
         ),
         (
-            "and goes when it has passed",
+            "and is deleted when it has passed",
             published(docs().spec(|spec| spec.ttl_seconds_after_finished = Some(60)))
                 .reconciled()
                 .later(60),
@@ -564,31 +564,31 @@ fn after_the_end() {
 fn deleting() {
     check(vec![
         (
-            "Jobs go first",
+            "Jobs are deleted first",
             docs().reconciled().running().deleting(),
-            "-prep-v1-1 | same | wake 30",
+            "-prep-v1-1 | same | requeue 30",
         ),
         (
-            "the run stays while a pod lives",
+            "the run stays while a pod is active",
             docs()
                 .reconciled()
                 .running()
                 .deleting()
                 .jobs_gone_pods_left(),
-            "| same | wake 30",
+            "| same | requeue 30",
         ),
         (
-            "then it is let go",
+            "then the finalizer is removed",
             docs().reconciled().deleting().jobs_expired(),
             "-finalizer | same",
         ),
         (
-            "a code run gives its workspace back on the way",
+            "a code run releases its workspace",
             code().reconciled().deleting().jobs_expired(),
             "release, -finalizer | same",
         ),
         (
-            "a finished run without a finalizer is no work",
+            "a finished run without a finalizer needs nothing",
             docs()
                 .at(Stage::Publish)
                 .ends(Ok(report()))
@@ -601,7 +601,7 @@ fn deleting() {
 }
 
 #[test]
-fn the_condition_of_a_pull_request_names_what_stood_in_its_way() {
+fn pull_request_condition_has_the_specific_reason() {
     let ready = |mut world: World| {
         world.reconcile();
         let mut conditions = world.run().status.conditions.clone().into_iter();
@@ -621,9 +621,9 @@ fn the_condition_of_a_pull_request_names_what_stood_in_its_way() {
         )))
     };
     assert_eq!(ready(failed("RateLimited")).0, "RateLimited");
-    // What could not be a reason is none.
+    // An invalid reason is ignored.
     assert_eq!(ready(failed("not a name")).0, reason::PULL_REQUEST_FAILED);
-    let made = |message: Option<&str>| {
+    let opened = |message: Option<&str>| {
         docs().at(Stage::Publish).ends(Ok(StageReport {
             message: message.map(str::to_owned),
             pull_request_url: Some("https://github.com/acme/shop/pull/41".into()),
@@ -633,15 +633,15 @@ fn the_condition_of_a_pull_request_names_what_stood_in_its_way() {
     };
     let open = |message: &str| ("Open".to_owned(), message.to_owned());
     assert_eq!(
-        ready(made(None)),
+        ready(opened(None)),
         open("https://github.com/acme/shop/pull/41")
     );
-    let note = "acme/shop knows no reviewer nobody";
-    assert_eq!(ready(made(Some(note))), open(note));
+    let note = "could not request a review from octocat";
+    assert_eq!(ready(opened(Some(note))), open(note));
 }
 
 #[test]
-fn what_the_stages_report_is_in_the_status() {
+fn status_has_the_results_of_the_stages() {
     let mut world = code().at(Stage::Agent);
     world = world.ends(Ok(StageReport {
         session_id: Some("s-1".into()),
@@ -650,7 +650,7 @@ fn what_the_stages_report_is_in_the_status() {
             turns: 7,
             ..Default::default()
         }),
-        // Not the agent's to say.
+        // The agent may not report these.
         commit: Some("e".repeat(40)),
         pull_request_url: Some("https://evil.example".into()),
         ..report()
@@ -706,7 +706,7 @@ fn what_the_stages_report_is_in_the_status() {
 }
 
 #[test]
-fn a_docs_run_says_at_once_how_many_documents_are_expected() {
+fn docs_run_has_its_expected_documents_from_the_start() {
     let world = docs().reconciled();
     let status = &world.run().status;
     assert_eq!(
@@ -721,7 +721,7 @@ fn a_docs_run_says_at_once_how_many_documents_are_expected() {
 }
 
 #[test]
-fn the_branch_in_the_status_is_the_one_that_was_pushed() {
+fn status_has_the_pushed_branch() {
     let note = "docs/x holds the commits of an earlier attempt; pushed to docs/x-v2";
     let url = "https://github.com/acme/shop/pull/41";
     let pushed = |commit: &str, branch: &str| StageReport {
@@ -741,7 +741,7 @@ fn the_branch_in_the_status_is_the_one_that_was_pushed() {
         message,
         Some(format!("published as {url}; {note}").as_str())
     );
-    // The next attempt is planned for the same branch as the first.
+    // Another attempt plans the same branch as the first.
     assert_eq!(world.run().planned_branch(), "docs/docs-shop-7f3a");
     world = world.spec(|spec| spec.context_version = 2);
     world.reconcile();
@@ -755,7 +755,7 @@ fn the_branch_in_the_status_is_the_one_that_was_pushed() {
 }
 
 #[test]
-fn a_missing_secret_is_named_with_its_key() {
+fn names_a_missing_secret_with_its_key() {
     let mut world = docs()
         .spec(|spec| spec.github_user = Some("octocat".into()))
         .reconciled()
@@ -778,7 +778,7 @@ fn a_missing_secret_is_named_with_its_key() {
 }
 
 #[test]
-fn text_from_outside_is_one_bounded_line() {
+fn limits_reported_text_to_one_line() {
     let mut world = docs().reconciled().ends(Err((
         1,
         StageReport {
@@ -795,24 +795,24 @@ fn text_from_outside_is_one_bounded_line() {
     assert!(shown, "{text}");
 }
 
-/// Stops after every write of every reconciliation of a whole run, and begins anew: the end must be the same.
+/// Stops after every write of every reconciliation of a whole run and restarts: the result must be the same.
 #[test]
-fn a_controller_that_stops_between_any_two_writes_comes_to_the_same_end() {
+fn interrupting_between_any_two_writes_gives_the_same_result() {
     for make in [docs, code] {
-        let mut smooth = make();
-        let writes = smooth.live_to_the_end(None);
+        let mut uninterrupted = make();
+        let writes = uninterrupted.run_to_completion(None);
         assert!(writes >= 12, "{writes} writes");
         for stop_after in 0..writes {
             let mut world = make();
-            world.live_to_the_end(Some(stop_after));
-            let (a, b) = (smooth.outcome(), world.outcome());
+            world.run_to_completion(Some(stop_after));
+            let (a, b) = (uninterrupted.outcome(), world.outcome());
             assert_eq!(a, b, "stopped after write {stop_after}");
         }
     }
 }
 
 #[test]
-fn what_deletes_every_job_does_not_make_the_controller_run_in_circles() {
+fn repeatedly_deleted_jobs_back_off_and_fail() {
     let mut world = docs().reconciled().running().reconciled();
     let mut seen = Vec::new();
     for _ in 0..8 {
@@ -831,44 +831,44 @@ fn what_deletes_every_job_does_not_make_the_controller_run_in_circles() {
         seen,
         [
             "prep-v1-2 | Pending prep",
-            "| Pending prep BackOff | wake 20",
-            "| Pending prep BackOff | wake 40",
-            "| Failed prep JobLost | wake 0",
+            "| Pending prep BackOff | requeue 20",
+            "| Pending prep BackOff | requeue 40",
+            "| Failed prep JobLost | requeue 0",
         ]
     );
 }
 
 #[test]
-fn the_longer_a_pod_waits_the_seldomer_it_is_looked_at() {
+fn rechecks_a_waiting_pod_less_and_less_often() {
     check(vec![
         (
             "at first",
             docs().reconciled().later(15),
-            "| same | wake 15",
+            "| same | requeue 15",
         ),
         (
             "after an hour",
             docs().reconciled().later(3600),
-            "| same | wake 300",
+            "| same | requeue 300",
         ),
     ]);
 }
 
 #[test]
-fn what_the_cluster_refuses_is_in_the_status() {
+fn status_reports_a_refused_write() {
     let world = docs();
-    let told = refused(
+    let plan = refused(
         world.observed(),
         "ClusterRefused",
         "cannot create the Job x: exceeded\nquota",
     );
-    let status = told.status.unwrap();
+    let status = plan.status.unwrap();
     assert_eq!(status.reason.as_deref(), Some("ClusterRefused"));
     assert_eq!(
         status.message.as_deref(),
         Some("cannot create the Job x: exceeded quota")
     );
-    assert_eq!(told.notes.len(), 1);
+    assert_eq!(plan.notes.len(), 1);
     let ended = docs().at(Stage::Publish).ends(Ok(report())).reconciled();
     assert_eq!(
         refused(ended.observed(), "ClusterRefused", "x"),
@@ -877,21 +877,18 @@ fn what_the_cluster_refuses_is_in_the_status() {
 }
 
 #[test]
-fn a_run_at_rest_is_not_read_again_until_somebody_asks_for_something() {
+fn run_is_settled_until_its_spec_changes() {
     let ended = || docs().at(Stage::Publish).ends(Ok(report())).reconciled();
-    assert!(!at_rest(docs().run()));
-    assert!(!at_rest(docs().reconciled().run()));
-    assert!(
-        !at_rest(ended().run()),
-        "its finalizer is still to be given back"
-    );
-    let rests = ended().reconciled();
-    assert!(at_rest(rests.run()));
-    assert!(!at_rest(
-        rests.clone().spec(|spec| spec.context_version = 2).run()
+    assert!(!is_settled(docs().run()));
+    assert!(!is_settled(docs().reconciled().run()));
+    assert!(!is_settled(ended().run()), "it still has its finalizer");
+    let settled = ended().reconciled();
+    assert!(is_settled(settled.run()));
+    assert!(!is_settled(
+        settled.clone().spec(|spec| spec.context_version = 2).run()
     ));
-    assert!(!at_rest(
-        rests
+    assert!(!is_settled(
+        settled
             .spec(|spec| spec.ttl_seconds_after_finished = Some(1))
             .run()
     ));

@@ -1,5 +1,5 @@
-//! The shape of every pod this controller makes, item by item: what was seen to be needed, or to be dangerous, on a real
-//! cluster that enforces Pod Security's `restricted` profile. Each row brings along what would spoil it.
+//! The shape of every pod, one requirement per row: what a real cluster with Pod Security's `restricted` profile needs, and
+//! what would be dangerous. Each row has a change that must break it.
 
 use serde_json::{Value, json};
 
@@ -9,19 +9,19 @@ use flightdeck_host::settings::Toleration;
 
 const SSH_URL: &str = "git@github.com:acme/shop.git";
 
-/// What must hold of the pod of a stage.
+/// A requirement for the pod of a stage.
 struct Row {
     what: &'static str,
     holds: fn(Stage, &Value) -> bool,
-    /// A path into the pod and what to put there, as JSON: the row must not hold then.
-    spoilt: (&'static str, &'static str),
+    /// A path into the pod and a JSON value that, put there, must violate the row.
+    breaks: (&'static str, &'static str),
 }
 
 const ROWS: &[Row] = &[
     Row {
         what: "nothing runs as root",
         holds: |_, pod| pod["securityContext"]["runAsNonRoot"] == true,
-        spoilt: ("/securityContext/runAsNonRoot", "false"),
+        breaks: ("/securityContext/runAsNonRoot", "false"),
     },
     Row {
         what: "one user and one group for every stage",
@@ -33,21 +33,21 @@ const ROWS: &[Row] = &[
                     container["securityContext"]["runAsUser"].is_null()
                 })
         },
-        spoilt: ("/containers/0/securityContext/runAsUser", "1001"),
+        breaks: ("/containers/0/securityContext/runAsUser", "1001"),
     },
     Row {
-        what: "volumes belong to that group, and are gone through only when they do not",
+        what: "volumes belong to that group, and are changed only when they do not",
         holds: |_, pod| {
             let security = &pod["securityContext"];
             security["fsGroup"] == security["runAsGroup"]
                 && security["fsGroupChangePolicy"] == "OnRootMismatch"
         },
-        spoilt: ("/securityContext/fsGroupChangePolicy", r#""Always""#),
+        breaks: ("/securityContext/fsGroupChangePolicy", r#""Always""#),
     },
     Row {
         what: "system calls are filtered",
         holds: |_, pod| pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
-        spoilt: ("/securityContext/seccompProfile/type", r#""Unconfined""#),
+        breaks: ("/securityContext/seccompProfile/type", r#""Unconfined""#),
     },
     Row {
         what: "no container gains privileges",
@@ -57,7 +57,7 @@ const ROWS: &[Row] = &[
                 security["allowPrivilegeEscalation"] == false && security["privileged"].is_null()
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/securityContext/allowPrivilegeEscalation",
             "true",
         ),
@@ -69,20 +69,20 @@ const ROWS: &[Row] = &[
                 container["securityContext"]["capabilities"] == json!({"drop": ["ALL"]})
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/securityContext/capabilities/add",
             r#"["NET_RAW"]"#,
         ),
     },
     Row {
-        what: "no container writes to its image, and each has a place for temporary files",
+        what: "no container writes to its image, and each has a /tmp",
         holds: |_, pod| {
             each(pod, |container| {
                 container["securityContext"]["readOnlyRootFilesystem"] == true
                     && mounts(container).any(|mount| mount["mountPath"] == "/tmp")
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/securityContext/readOnlyRootFilesystem",
             "false",
         ),
@@ -90,12 +90,12 @@ const ROWS: &[Row] = &[
     Row {
         what: "no pod has a token for the cluster",
         holds: |_, pod| pod["automountServiceAccountToken"] == false,
-        spoilt: ("/automountServiceAccountToken", "true"),
+        breaks: ("/automountServiceAccountToken", "true"),
     },
     Row {
-        what: "no pod is told of the namespace's services",
+        what: "no pod has service environment variables",
         holds: |_, pod| pod["enableServiceLinks"] == false,
-        spoilt: ("/enableServiceLinks", "true"),
+        breaks: ("/enableServiceLinks", "true"),
     },
     Row {
         what: "no pod shares anything with its node",
@@ -104,10 +104,10 @@ const ROWS: &[Row] = &[
                 .iter()
                 .all(|key| pod[*key].is_null())
         },
-        spoilt: ("/hostNetwork", "true"),
+        breaks: ("/hostNetwork", "true"),
     },
     Row {
-        what: "volumes are of the types that the profile allows, and none of them lives on the node",
+        what: "volumes are of the types that the profile allows, and none is on the node",
         holds: |_, pod| {
             list(&pod["volumes"]).all(|volume| {
                 [
@@ -120,10 +120,10 @@ const ROWS: &[Row] = &[
                 .any(|kind| volume.get(kind).is_some())
             })
         },
-        spoilt: ("/volumes/0", r#"{"name": "x", "hostPath": {"path": "/"}}"#),
+        breaks: ("/volumes/0", r#"{"name": "x", "hostPath": {"path": "/"}}"#),
     },
     Row {
-        what: "every container, an init container too, asks for CPU and memory and is limited in both",
+        what: "every container, an init container too, has requests and limits for CPU and memory",
         holds: |_, pod| {
             each(pod, |container| {
                 ["requests", "limits"].iter().all(|list| {
@@ -132,10 +132,10 @@ const ROWS: &[Row] = &[
                 })
             })
         },
-        spoilt: ("/containers/0/resources/limits/memory", "null"),
+        breaks: ("/containers/0/resources/limits/memory", "null"),
     },
     Row {
-        what: "the last words of a container are its own report and never a piece of its log",
+        what: "the termination message is the container's report, never its log",
         holds: |_, pod| {
             each(pod, |container| {
                 container["terminationMessagePolicy"] == "File"
@@ -143,18 +143,18 @@ const ROWS: &[Row] = &[
                         == variable(container, "TERMINATION_MESSAGE_PATH").map(Value::as_str)
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/terminationMessagePolicy",
             r#""FallbackToLogsOnError""#,
         ),
     },
     Row {
-        what: "a pod ends by its own deadline, which keeps its log, and is never started twice",
+        what: "a pod ends by its own deadline, which keeps its log, and never restarts",
         holds: |_, pod| pod["restartPolicy"] == "Never" && pod["activeDeadlineSeconds"] == 7200,
-        spoilt: ("/activeDeadlineSeconds", "null"),
+        breaks: ("/activeDeadlineSeconds", "null"),
     },
     Row {
-        what: "the Git token is where git meets the remote and nowhere else, out of a Secret",
+        what: "only git containers have the Git token, from a Secret",
         holds: |_, pod| {
             each(pod, |container| {
                 let token = variable(container, "GITHUB_TOKEN").is_some();
@@ -162,13 +162,13 @@ const ROWS: &[Row] = &[
                     && (!token || secret_of(container, "GITHUB_TOKEN") == "github-pat-octocat")
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/env/-",
             r#"{"name": "GITHUB_TOKEN", "value": "ghp_x"}"#,
         ),
     },
     Row {
-        what: "whoever has the Git token never sees the workspace, and the other way round",
+        what: "no container has both the Git token and the workspace",
         holds: |_, pod| {
             each(pod, |container| {
                 let workspace = mounts(container).any(|mount| mount["name"] == "workspace");
@@ -176,7 +176,7 @@ const ROWS: &[Row] = &[
                     && workspace == variable(container, "WORKSPACE").is_some()
             })
         },
-        spoilt: ("/containers/0/volumeMounts", "[]"),
+        breaks: ("/containers/0/volumeMounts", "[]"),
     },
     Row {
         what: "publish reads the workspace and never writes to it",
@@ -188,13 +188,13 @@ const ROWS: &[Row] = &[
                         .all(|mount| mount["readOnly"] == true)
                 })
         },
-        spoilt: (
+        breaks: (
             "/initContainers/0/volumeMounts",
             r#"[{"name": "workspace", "mountPath": "/workspace"}]"#,
         ),
     },
     Row {
-        what: "the model credential and what the run asks for reach the agent alone",
+        what: "only the agent has the model credential and the run's environment",
         holds: |_, pod| {
             each(pod, |container| {
                 ["ANTHROPIC_API_KEY", "RUST_LOG", "DATABASE_URL"]
@@ -204,13 +204,13 @@ const ROWS: &[Row] = &[
                     })
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/env/-",
             r#"{"name": "ANTHROPIC_API_KEY", "value": "sk"}"#,
         ),
     },
     Row {
-        what: "the agent is handed nothing by the stages that hold the token",
+        what: "the agent mounts no volume of the containers with the token",
         holds: |stage, pod| {
             stage != Stage::Agent
                 || list(&pod["volumes"]).all(|volume| {
@@ -219,7 +219,7 @@ const ROWS: &[Row] = &[
                         .any(|name| volume["name"] == *name)
                 })
         },
-        spoilt: ("/volumes/0", r#"{"name": "handover", "emptyDir": {}}"#),
+        breaks: ("/volumes/0", r#"{"name": "handover", "emptyDir": {}}"#),
     },
     Row {
         what: "the agent's home is on the workspace, outside its checkout",
@@ -230,10 +230,10 @@ const ROWS: &[Row] = &[
                         "/workspace/runs/0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f/home"
                     ))
         },
-        spoilt: ("/containers/0/env", "[]"),
+        breaks: ("/containers/0/env", "[]"),
     },
     Row {
-        what: "the run's files are never written to",
+        what: "the run's files are read-only",
         holds: |_, pod| {
             each(pod, |container| {
                 mounts(container)
@@ -241,32 +241,32 @@ const ROWS: &[Row] = &[
                     .all(|mount| mount["readOnly"] == true)
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/volumeMounts/-",
             r#"{"name": "run-files", "mountPath": "/x"}"#,
         ),
     },
     Row {
-        what: "an SSH key is readable by its group at most, and where git meets the remote alone",
+        what: "only git containers have the SSH key, readable by its group at most",
         holds: |stage, pod| {
             let volume = list(&pod["volumes"]).find(|volume| volume["name"] == "ssh");
             let private = volume.is_none_or(|volume| volume["projected"]["defaultMode"] == 0o400);
-            let wanted = stage != Stage::Agent && pod["_ssh"] == true;
+            let expected = stage != Stage::Agent && pod["_ssh"] == true;
             private
-                && volume.is_some() == wanted
+                && volume.is_some() == expected
                 && each(pod, |container| {
                     let mounted = mounts(container).any(|mount| mount["name"] == "ssh");
-                    mounted == (wanted && is_git(container))
+                    mounted == (expected && is_git(container))
                         && mounted == variable(container, "SSH_FILES").is_some()
                 })
         },
-        spoilt: (
+        breaks: (
             "/volumes/-",
             r#"{"name": "ssh", "projected": {"defaultMode": 292}}"#,
         ),
     },
     Row {
-        what: "ssh finds an entry for its user",
+        what: "git containers over SSH have a passwd entry for their user",
         holds: |_, pod| {
             each(pod, |container| {
                 let entry = mounts(container).find(|mount| mount["mountPath"] == "/etc/passwd");
@@ -278,20 +278,20 @@ const ROWS: &[Row] = &[
                 right && entry.is_some() == (pod["_ssh"] == true && is_git(container))
             })
         },
-        spoilt: (
+        breaks: (
             "/containers/0/volumeMounts/-",
             r#"{"name": "tmp", "mountPath": "/etc/passwd"}"#,
         ),
     },
     Row {
-        what: "programs are named, never their places",
+        what: "commands contain no paths",
         holds: |_, pod| {
             each(pod, |container| {
                 list(&container["command"])
                     .all(|word| !word.as_str().unwrap_or_default().contains('/'))
             })
         },
-        spoilt: ("/containers/0/command", r#"["/bin/flightdeck"]"#),
+        breaks: ("/containers/0/command", r#"["/bin/flightdeck"]"#),
     },
 ];
 
@@ -315,7 +315,7 @@ fn is_git(container: &Value) -> bool {
     container["name"] == "clone" || container["name"] == "push"
 }
 
-/// The value of a variable; null where it comes from somewhere else.
+/// Returns the value of a variable; null if it comes from a reference.
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {
     let mut entries = list(&container["env"]);
     let entry = entries.find(|entry| entry["name"] == name)?;
@@ -331,7 +331,7 @@ fn secret_of<'a>(container: &'a Value, name: &str) -> &'a Value {
     )
 }
 
-/// Every pod there is: of each kind and stage, over HTTPS and over SSH.
+/// Returns every pod: of each kind and stage, over HTTPS and SSH.
 fn pods(settings: &Settings) -> Vec<(String, Stage, Value)> {
     let mut pods = Vec::new();
     for kind in RunKind::ALL {
@@ -355,7 +355,7 @@ fn pods(settings: &Settings) -> Vec<(String, Stage, Value)> {
     pods
 }
 
-fn spoil(pod: &mut Value, path: &str, with: &str) {
+fn replace(pod: &mut Value, path: &str, with: &str) {
     let (parent, key) = path.rsplit_once('/').unwrap();
     let with: Value = serde_json::from_str(with).unwrap();
     match pod.pointer_mut(parent) {
@@ -367,7 +367,7 @@ fn spoil(pod: &mut Value, path: &str, with: &str) {
 }
 
 #[test]
-fn every_pod_has_the_shape_that_works_and_gives_nothing_away() {
+fn every_pod_meets_all_requirements() {
     let mut wrong = Vec::new();
     for row in ROWS {
         for (name, stage, pod) in pods(&Settings::shipped()) {
@@ -380,21 +380,21 @@ fn every_pod_has_the_shape_that_works_and_gives_nothing_away() {
 }
 
 #[test]
-fn every_row_of_the_table_of_shapes_can_fail() {
+fn every_requirement_can_fail() {
     for row in ROWS {
-        let (path, with) = row.spoilt;
-        let seen = pods(&Settings::shipped())
+        let (path, with) = row.breaks;
+        let detected = pods(&Settings::shipped())
             .into_iter()
             .any(|(_, stage, mut pod)| {
-                spoil(&mut pod, path, with);
+                replace(&mut pod, path, with);
                 !(row.holds)(stage, &pod)
             });
-        assert!(seen, "{path} = {with} is not seen by: {}", row.what);
+        assert!(detected, "{path} = {with} does not violate: {}", row.what);
     }
 }
 
 #[test]
-fn the_settings_say_whom_pods_run_as_and_where() {
+fn settings_set_user_and_scheduling_of_pods() {
     let mut settings = Settings::shipped();
     let pods_settings = &mut settings.pods;
     pods_settings.service_account = "runs".into();
@@ -433,7 +433,7 @@ fn the_settings_say_whom_pods_run_as_and_where() {
 }
 
 #[test]
-fn a_cluster_that_chooses_the_user_itself_is_left_to_it() {
+fn user_0_leaves_the_user_to_the_cluster() {
     let mut settings = Settings::shipped();
     settings.pods.user = 0;
     for (name, _, pod) in pods(&settings) {
@@ -448,7 +448,7 @@ fn a_cluster_that_chooses_the_user_itself_is_left_to_it() {
 }
 
 #[test]
-fn an_image_that_has_to_write_elsewhere_may_and_only_the_agents() {
+fn only_the_agents_root_may_be_writable() {
     let mut settings = Settings::shipped();
     settings.agents.get_mut("claude").unwrap().read_only_root = false;
     for (name, _, pod) in pods(&settings) {
@@ -460,7 +460,7 @@ fn an_image_that_has_to_write_elsewhere_may_and_only_the_agents() {
 }
 
 #[test]
-fn the_key_comes_from_the_users_secret_and_its_host_keys_may_be_missing() {
+fn ssh_key_is_required_and_host_keys_are_optional() {
     let pods = pods(&Settings::shipped());
     let (_, _, pod) = pods
         .iter()
@@ -475,7 +475,7 @@ fn the_key_comes_from_the_users_secret_and_its_host_keys_may_be_missing() {
             {"secret": {"name": "github-ssh-octocat", "items": [{"key": "known_hosts", "path": "known_hosts"}], "optional": true}},
         ])
     );
-    // The token is for the pull request then, and may be missing.
+    // Over SSH the token is only for the pull request, and optional.
     let token =
         list(&pod["initContainers"][0]["env"]).find(|entry| entry["name"] == "GITHUB_TOKEN");
     assert_eq!(
@@ -485,11 +485,11 @@ fn the_key_comes_from_the_users_secret_and_its_host_keys_may_be_missing() {
 }
 
 #[test]
-fn the_docs_repository_of_a_code_run_may_be_the_one_that_needs_the_key() {
+fn ssh_key_may_be_for_the_docs_repository() {
     let mut run = run();
     assert_eq!(run.ssh_user(), None);
     run.code.as_mut().unwrap().docs_repository_url = Some(SSH_URL.into());
     assert_eq!(run.ssh_user(), Some("octocat"));
     run.spec.github_user = None;
-    assert_eq!(run.ssh_user(), None, "the account's own ssh is used");
+    assert_eq!(run.ssh_user(), None, "uses the user's own ssh");
 }

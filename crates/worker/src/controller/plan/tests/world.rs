@@ -1,4 +1,4 @@
-//! A cluster as a value: what the plan asks for happens in it, and what a kubelet would do is told to it.
+//! A fake cluster: applies the actions of plans, and simulates the kubelet.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,25 +30,25 @@ use flightdeck_core::{
 };
 use flightdeck_host::settings::Settings;
 
-pub const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
+pub(crate) const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
 
-/// What a stage says when there is nothing more to say.
-pub fn report() -> StageReport {
+/// A report without results.
+pub(crate) fn report() -> StageReport {
     StageReport {
-        message: Some("as it should be".into()),
+        message: Some("done".into()),
         ..StageReport::default()
     }
 }
 
-/// What of a derived name tells one object of the run from another.
+/// Shortens a derived name to its suffix.
 fn short(name: &str) -> String {
     let marks = name.split("-0f2c6c1e-").nth(1);
     marks.unwrap_or(name).to_owned()
 }
 
-/// A run and its surroundings.
+/// A run and its objects.
 #[derive(Clone)]
-pub struct World {
+pub(crate) struct World {
     observed: Observed,
     pub notes: Vec<Note>,
 }
@@ -92,7 +92,7 @@ impl World {
                 ahead: None,
                 jobs: Vec::new(),
                 pods: Vec::new(),
-                made: BTreeSet::new(),
+                created: BTreeSet::new(),
                 events: Vec::new(),
             },
             notes: Vec::new(),
@@ -107,7 +107,7 @@ impl World {
         &self.observed.run
     }
 
-    // What people do.
+    // Changes by users.
 
     pub fn spec(mut self, change: impl FnOnce(&mut RunSpec)) -> Self {
         change(&mut self.observed.run.spec);
@@ -141,13 +141,13 @@ impl World {
         self
     }
 
-    /// The status speaks of a version that is higher than the spec's.
+    /// Sets the observed version, which may be higher than the spec's.
     pub fn seen_version(mut self, version: i32) -> Self {
         self.observed.run.status.observed_context_version = Some(version);
         self
     }
 
-    // What there is.
+    // Existing objects.
 
     pub fn with_files(mut self) -> Self {
         let run = &self.observed.run;
@@ -220,14 +220,14 @@ impl World {
         self
     }
 
-    /// The newest attempt was recorded, and its controller ended before it made the Job.
+    /// The newest attempt was recorded, but its controller stopped before creating the Job.
     pub fn never_made(mut self) -> Self {
         self.observed.jobs.pop();
-        self.observed.made.clear();
+        self.observed.created.clear();
         self
     }
 
-    /// A Job that was under way to the API for long.
+    /// Creates a Job whose request was delayed.
     pub fn late_job(mut self, stage: Stage, attempt: i32) -> Self {
         let run = &self.observed.run;
         let job = jobs::job(run, stage, 1, attempt, &self.observed.settings);
@@ -258,14 +258,14 @@ impl World {
         self
     }
 
-    /// Somebody has emptied the status.
+    /// Someone has cleared the status.
     pub fn status_lost(mut self) -> Self {
         self.observed.run.status = RunStatus::default();
         self
     }
 
-    /// The status has given up the newest attempt, whose Job goes on.
-    pub fn stray(mut self) -> Self {
+    /// The status has closed the newest attempt, but its Job is running.
+    pub fn orphan(mut self) -> Self {
         let now = super::rfc3339(self.observed.now);
         let attempt = self.observed.run.status.attempts.last_mut().unwrap();
         attempt.finished_at = Some(now);
@@ -273,7 +273,7 @@ impl World {
         self
     }
 
-    // What a kubelet does.
+    // Simulated kubelet.
 
     fn newest_pod(&mut self) -> &mut PodStatus {
         let job = self.observed.jobs.last().unwrap().clone();
@@ -400,7 +400,7 @@ impl World {
         });
     }
 
-    /// The newest Job ends, with exit code and report of its main container.
+    /// The newest Job ends, with the exit code and report of its main container.
     pub fn ends(mut self, how: Result<StageReport, (i32, StageReport)>) -> Self {
         let (code, report) = match how {
             Ok(report) => (0, report),
@@ -487,20 +487,20 @@ impl World {
         self
     }
 
-    // What the controller does.
+    // The controller.
 
     pub fn reconciled(mut self) -> Self {
         self.reconcile();
         self
     }
 
-    /// Only the first `writes` of a reconciliation happen.
+    /// Applies only the first `writes` of a reconciliation.
     pub fn crashed_after(mut self, writes: usize) -> Self {
-        self.some_of_a_reconciliation(Some(writes));
+        self.reconcile_partly(Some(writes));
         self
     }
 
-    /// Reconciles, prep and the stages after it having gone well, until `stage` is under way.
+    /// Reconciles with succeeding stages until `stage` is active.
     pub fn at(mut self, stage: Stage) -> Self {
         self.reconcile();
         for done in Stage::ALL {
@@ -517,13 +517,13 @@ impl World {
         self
     }
 
-    /// One reconciliation, as one line.
+    /// Reconciles, and returns the outcome as one line.
     pub fn reconcile(&mut self) -> String {
-        self.some_of_a_reconciliation(None).1
+        self.reconcile_partly(None).1
     }
 
-    /// Carries out at most `limit` writes; gives how many there were to do, and the line.
-    fn some_of_a_reconciliation(&mut self, limit: Option<usize>) -> (usize, String) {
+    /// Applies at most `limit` writes. Returns how many there were, and the outcome.
+    fn reconcile_partly(&mut self, limit: Option<usize>) -> (usize, String) {
         self.follow_version();
         let plan = plan(&self.observed);
         let mut writes: Vec<String> = Vec::new();
@@ -534,7 +534,7 @@ impl World {
             writes.push(Self::line(&action));
             if left > 0 {
                 left -= 1;
-                self.carry_out(action);
+                self.apply(action);
             }
         }
         writes.extend(plan.job.iter().map(|job| short(&job.name_any())));
@@ -543,13 +543,13 @@ impl World {
             None => parts.push("same".into()),
             Some(status) => {
                 let word = |word: &Option<String>| word.clone();
-                let said = [
+                let words = [
                     word(&status.phase),
                     word(&status.stage).or(Some("-".into())),
                     word(&status.reason),
                 ];
-                let said: Vec<String> = said.into_iter().flatten().collect();
-                parts.push(said.join(" "));
+                let words: Vec<String> = words.into_iter().flatten().collect();
+                parts.push(words.join(" "));
                 if left > 0 {
                     left -= 1;
                     self.observed.run.status = status;
@@ -562,19 +562,22 @@ impl World {
         {
             self.create(*job);
         }
-        if let Some(wake) = plan.wake {
-            parts.push(format!("wake {}", wake.as_secs()));
+        if let Some(delay) = plan.requeue {
+            parts.push(format!("requeue {}", delay.as_secs()));
         }
         (total, parts.join(" | ").trim_start().to_owned())
     }
 
     fn create(&mut self, mut job: Job) {
         let name = job.name_any();
-        assert!(self.observed.job(&name).is_none(), "{name} is made twice");
+        assert!(
+            self.observed.job(&name).is_none(),
+            "{name} is created twice"
+        );
         job.metadata.uid = Some(format!("uid-{name}"));
         job.metadata.creation_timestamp = Some(Time(self.observed.now));
         self.observed.jobs.push(job);
-        self.observed.made.insert(name);
+        self.observed.created.insert(name);
     }
 
     fn line(action: &Action) -> String {
@@ -592,7 +595,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, action: Action) {
+    fn apply(&mut self, action: Action) {
         let run = self.observed.run.clone();
         match action {
             Action::AddFinalizer => {
@@ -644,16 +647,16 @@ impl World {
         }
     }
 
-    /// Lives a whole run whose stages all go well; stops once after `stop_after` writes in all, losing the rest of that
-    /// reconciliation. Gives the number of writes.
-    pub fn live_to_the_end(&mut self, stop_after: Option<usize>) -> usize {
+    /// Runs to completion with succeeding stages. Interrupts once after `stop_after` writes, losing the rest of that
+    /// reconciliation. Returns the number of writes.
+    pub fn run_to_completion(&mut self, stop_after: Option<usize>) -> usize {
         let mut done = 0;
         let mut idle = 0;
         while idle < 2 {
             let limit = stop_after
                 .filter(|stop| *stop >= done)
                 .map(|stop| stop - done);
-            let (writes, _) = self.some_of_a_reconciliation(limit);
+            let (writes, _) = self.reconcile_partly(limit);
             let stopped = limit.is_some_and(|limit| limit < writes);
             done += if stopped {
                 limit.unwrap_or(0) + 1
@@ -676,7 +679,7 @@ impl World {
         done
     }
 
-    /// The ConfigMap that is read is that of the version under way.
+    /// Drops the ConfigMap of an older version, since only that of the active version is read.
     fn follow_version(&mut self) {
         let version = active_version(&self.observed.run).to_string();
         let label = |map: &ConfigMap| map.labels().get(naming::LABEL_VERSION).cloned();
@@ -686,7 +689,7 @@ impl World {
         }
     }
 
-    /// What must be the same whatever happened on the way.
+    /// Returns what must not depend on interruptions.
     pub fn outcome(&self) -> (RunStatus, Vec<String>, bool, bool) {
         (
             self.observed.run.status.clone(),

@@ -1,13 +1,13 @@
-//! How an attempt ended: the reason and the sentence, from what its pod and its containers say. The agent is believed least.
+//! The result of an attempt, with reason and message from its pod and containers. The agent is trusted least.
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{EVICTED, Ending, OUT_OF_MEMORY, POD_LOST, one_line, statuses};
 use flightdeck_core::runs::{Stage, StageReport, reason};
 
-/// The reports of the pod's containers as one: what a later container says wins.
+/// Merges the reports of the pod's containers; fields of a later container win.
 fn report(pod: Option<&Pod>) -> StageReport {
-    let mut whole = serde_json::Map::new();
+    let mut merged = serde_json::Map::new();
     for status in pod.into_iter().flat_map(statuses) {
         let ended = status
             .state
@@ -16,13 +16,13 @@ fn report(pod: Option<&Pod>) -> StageReport {
         let message = ended.and_then(|ended| ended.message.as_deref());
         let part = StageReport::parse(message.unwrap_or_default());
         if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(part) {
-            whole.extend(fields);
+            merged.extend(fields);
         }
     }
-    serde_json::from_value(whole.into()).unwrap_or_default()
+    serde_json::from_value(merged.into()).unwrap_or_default()
 }
 
-/// All containers ended well.
+/// Returns the result of a successful Job.
 pub(super) fn succeeded(pod: Option<&Pod>) -> Ending {
     Ending {
         failure: None,
@@ -31,7 +31,7 @@ pub(super) fn succeeded(pod: Option<&Pod>) -> Ending {
     }
 }
 
-/// Why the Job failed, by what knows best: the node, the deadlines, the stage itself, its containers.
+/// Returns the result of a failed Job. The most reliable source wins: the node, the deadlines, the stage, its containers.
 pub(super) fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> Ending {
     let report = report(pod);
     let failed = pod.into_iter().flat_map(statuses).find_map(|status| {
@@ -45,29 +45,27 @@ pub(super) fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> En
     let evicted = pod.and_then(|pod| pod.status.as_ref());
     let evicted = evicted.filter(|status| status.reason.as_deref() == Some(EVICTED));
     let (reason, message) = if let Some(evicted) = evicted {
-        let said = one_line(evicted.message.as_deref().unwrap_or_default());
+        let detail = one_line(evicted.message.as_deref().unwrap_or_default());
         (
             EVICTED.to_owned(),
-            format!("the pod of the {stage} stage was evicted from its node: {said}"),
+            format!("the pod of the {stage} stage was evicted from its node: {detail}"),
         )
     } else if pod_deadline {
         (
             reason::DEADLINE_EXCEEDED.to_owned(),
             format!(
-                "the {stage} stage was ended by its deadline; raise deadlineSeconds to give it longer"
+                "the {stage} stage exceeded its deadline; raise deadlineSeconds to allow more time"
             ),
         )
     } else if job_deadline {
         (
             reason::DEADLINE_EXCEEDED.to_owned(),
-            format!(
-                "the {stage} stage did not get as far as running in its time; its Job was ended by its deadline"
-            ),
+            format!("the {stage} stage did not start in time; its Job exceeded its deadline"),
         )
     } else if let Some(reason) = report
         .reason
         .as_deref()
-        .and_then(|word| believed(stage, word))
+        .and_then(|word| trusted(stage, word))
     {
         let message = report.message.as_deref().unwrap_or_default();
         (reason.to_owned(), one_line(message))
@@ -75,32 +73,30 @@ pub(super) fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> En
         if ended.reason.as_deref() == Some("OOMKilled") {
             (
                 OUT_OF_MEMORY.to_owned(),
-                format!(
-                    "the container {container} of the {stage} stage needed more memory than its limit"
-                ),
+                format!("the container {container} of the {stage} stage exceeded its memory limit"),
             )
         } else {
             let cause = match (ended.signal, ended.reason.as_deref()) {
-                (Some(signal), _) if signal > 0 => format!("was ended by signal {signal}"),
+                (Some(signal), _) if signal > 0 => format!("was killed by signal {signal}"),
                 (_, Some(word)) if word != "Error" && !word.is_empty() => {
-                    format!("ended with exit code {} ({word})", ended.exit_code)
+                    format!("exited with code {} ({word})", ended.exit_code)
                 }
-                _ => format!("ended with exit code {}", ended.exit_code),
+                _ => format!("exited with code {}", ended.exit_code),
             };
-            let said = report
+            let detail = report
                 .message
                 .as_deref()
                 .or(ended.message.as_deref())
                 .map(one_line);
-            let said = said.filter(|said| !said.is_empty() && !said.starts_with('{'));
+            let detail = detail.filter(|detail| !detail.is_empty() && !detail.starts_with('{'));
             (
-                usual(stage).to_owned(),
-                match said {
-                    Some(said) => {
-                        format!("the container {container} of the {stage} stage {cause}: {said}")
+                default_reason(stage).to_owned(),
+                match detail {
+                    Some(detail) => {
+                        format!("the container {container} of the {stage} stage {cause}: {detail}")
                     }
                     None => format!(
-                        "the container {container} of the {stage} stage {cause}; its log says more"
+                        "the container {container} of the {stage} stage {cause}; see its log"
                     ),
                 },
             )
@@ -108,7 +104,9 @@ pub(super) fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> En
     } else {
         (
             POD_LOST.to_owned(),
-            format!("the pod of the {stage} stage was deleted or evicted before its end was seen"),
+            format!(
+                "the pod of the {stage} stage was deleted or evicted before its result was read"
+            ),
         )
     };
     Ending {
@@ -118,8 +116,8 @@ pub(super) fn failure(stage: Stage, pod: Option<&Pod>, job_deadline: bool) -> En
     }
 }
 
-/// The reason a stage gives, where it may give that one. An agent can write what it likes into its report.
-fn believed(stage: Stage, word: &str) -> Option<&str> {
+/// Returns the reported reason if the stage may give it. The agent can write anything into its report.
+fn trusted(stage: Stage, word: &str) -> Option<&str> {
     let camel_case = word.len() <= 64
         && word.starts_with(|c: char| c.is_ascii_uppercase())
         && word.chars().all(|c| c.is_ascii_alphanumeric());
@@ -130,7 +128,7 @@ fn believed(stage: Stage, word: &str) -> Option<&str> {
     allowed.then_some(word)
 }
 
-const fn usual(stage: Stage) -> &'static str {
+const fn default_reason(stage: Stage) -> &'static str {
     match stage {
         Stage::Prep => reason::CLONE_FAILED,
         Stage::Agent => reason::AGENT_FAILED,

@@ -1,15 +1,15 @@
-//! What keeps an attempt from running: a sentence for whoever has to do something about it.
+//! Why an attempt is not running, with a message that says what to do.
 
 use k8s_openapi::api::core::v1::{Container, Event, Pod};
 
 use super::{JobState, one_line, statuses};
 
-/// What keeps the pod from running, if something does that does not pass by itself within moments.
-pub(super) fn of(pod: &Pod, events: &[Event]) -> Option<JobState> {
-    node_lost(pod).or_else(|| kept(pod, events))
+/// Returns the state of a pod that is blocked by a problem that does not resolve by itself within moments.
+pub(super) fn blocked(pod: &Pod, events: &[Event]) -> Option<JobState> {
+    node_lost(pod).or_else(|| not_running(pod, events))
 }
 
-/// What keeps a Job from having a pod: no status says it.
+/// Returns the state of a Job that cannot create its pod. Only Events show this.
 pub(super) fn without_a_pod(events: &[Event]) -> Option<JobState> {
     let event = latest(events, &["FailedCreate"])?;
     Some(JobState::Waiting {
@@ -18,7 +18,7 @@ pub(super) fn without_a_pod(events: &[Event]) -> Option<JobState> {
     })
 }
 
-/// A node that does not answer: whether its pod still runs, nobody knows, so nothing may take its place.
+/// Returns the state of a pod whose node is lost. It may still run there, so it must not be replaced.
 fn node_lost(pod: &Pod) -> Option<JobState> {
     let status = pod.status.as_ref()?;
     let lost = status.reason.as_deref() == Some("NodeLost");
@@ -26,13 +26,13 @@ fn node_lost(pod: &Pod) -> Option<JobState> {
     lost.then(|| JobState::Waiting {
         reason: "NodeLost".into(),
         message: format!(
-            "the node {} does not answer; the stage goes on when it does, or ends when its pod is deleted",
+            "the node {} does not respond; the stage continues when it recovers, or ends when its pod is deleted",
             node.unwrap_or("of the pod")
         ),
     })
 }
 
-fn kept(pod: &Pod, events: &[Event]) -> Option<JobState> {
+fn not_running(pod: &Pod, events: &[Event]) -> Option<JobState> {
     for status in statuses(pod) {
         let Some(waiting) = status
             .state
@@ -48,13 +48,13 @@ fn kept(pod: &Pod, events: &[Event]) -> Option<JobState> {
         let mut message = one_line(waiting.message.as_deref().unwrap_or_default());
         if word == "CreateContainerConfigError" {
             if let Some((secret, key)) = secret_of(pod, &status.name, &message) {
-                message = format!("the Secret {secret} with the key {key} is needed: {message}");
+                message = format!("the Secret {secret} with the key {key} is required: {message}");
             }
         } else if matches!(
             word,
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName"
         ) {
-            message = format!("the image {} cannot be pulled: {message}", status.image);
+            message = format!("cannot pull the image {}: {message}", status.image);
         }
         if message.is_empty() {
             message = format!("the container {} is waiting: {word}", status.name);
@@ -80,23 +80,23 @@ fn kept(pod: &Pod, events: &[Event]) -> Option<JobState> {
                 .clone()
                 .unwrap_or_else(|| "Unschedulable".into()),
             message: format!(
-                "no node takes the pod: {}",
+                "the pod cannot be scheduled: {}",
                 one_line(scheduled.message.as_deref().unwrap_or_default())
             ),
         });
     }
-    let begun = statuses(pod).any(|status| {
+    let started = statuses(pod).any(|status| {
         let state = status.state.as_ref();
         state.is_some_and(|state| state.waiting.is_none())
     });
-    let event = latest(events, &["FailedMount"]).filter(|_| !begun)?;
+    let event = latest(events, &["FailedMount"]).filter(|_| !started)?;
     Some(JobState::Waiting {
         reason: "FailedMount".into(),
         message: one_line(event.message.as_deref().unwrap_or_default()),
     })
 }
 
-/// Secret and key that a container's environment names and the kubelet's sentence is about; the sentence leaves the key out.
+/// Returns secret and key of the container's variable that the kubelet's message is about; the message omits the key.
 fn secret_of<'a>(pod: &'a Pod, container: &str, message: &str) -> Option<(&'a str, &'a str)> {
     let spec = pod.spec.as_ref()?;
     let all = spec
@@ -104,7 +104,7 @@ fn secret_of<'a>(pod: &'a Pod, container: &str, message: &str) -> Option<(&'a st
         .iter()
         .flatten()
         .chain(&spec.containers);
-    let named = |wanted: &&Container| wanted.name == container;
+    let named = |candidate: &&Container| candidate.name == container;
     let environment = all.into_iter().find(named)?.env.as_deref()?;
     environment.iter().find_map(|variable| {
         let secret = variable.value_from.as_ref()?.secret_key_ref.as_ref()?;
@@ -115,11 +115,11 @@ fn secret_of<'a>(pod: &'a Pod, container: &str, message: &str) -> Option<(&'a st
 }
 
 fn latest<'a>(events: &'a [Event], reasons: &[&str]) -> Option<&'a Event> {
-    let wanted = events.iter().filter(|event| {
+    let matching = events.iter().filter(|event| {
         let reason = event.reason.as_deref();
         reason.is_some_and(|reason| reasons.contains(&reason))
     });
-    wanted.max_by_key(|event| {
+    matching.max_by_key(|event| {
         let last = event.last_timestamp.as_ref().map(|time| time.0);
         last.or_else(|| event.event_time.as_ref().map(|time| time.0))
     })

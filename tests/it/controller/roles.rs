@@ -1,6 +1,6 @@
-//! Nothing of ours asks a cluster for more than its Role allows, and the controller may do nothing it never does.
+//! The roles: the controller, users and viewers need no more than their Role, and the controller needs all of it.
 //!
-//! The API is played behind the Roles that are printed, as an API server would: what they do not allow is refused.
+//! The API is served behind the printed Roles, like an API server with RBAC.
 
 use std::{
     collections::BTreeSet,
@@ -25,8 +25,8 @@ use serde_json::json;
 use tower::ServiceExt;
 
 use super::{
-    Scene, at_rest, code_run, config, docs_run, kept, phase_is, run_controller, settled, until,
-    well,
+    Scene, archives, code_run, config, docs_run, phase_is, run_controller, settled, settled_runs,
+    until, well,
 };
 use flightdeck::cli::manifests::rbac::{CONTROLLER, Grant, Role, USER, VIEWER};
 use flightdeck_core::{
@@ -45,17 +45,17 @@ use flightdeck_verbs::{AddContext, Context, Delete, Launch, Retry, Stop, Subject
 use flightdeck_worker::controller::{ANNOTATION_HOLDER, ControllerConfig, LeaseConfig};
 use kube_embedded::Cluster;
 
-/// One thing that is asked of a cluster, in the words of its rules.
+/// A request in terms of RBAC.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Asked {
+struct Recorder {
     verb: &'static str,
     group: String,
     resource: String,
     name: String,
 }
 
-impl Asked {
-    /// What the rules are asked about; nothing for what everybody may who has an account: discovery, and asking what one may.
+impl Recorder {
+    /// Returns the request to check; `None` for what every account may do: discovery and access reviews.
     fn of(request: &Request<Body>) -> Vec<Self> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let parts: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
@@ -71,7 +71,7 @@ impl Asked {
         };
         let resource = match rest {
             [plural, _, part] => format!("{plural}/{part}"),
-            // No Role allows anything of the whole cluster.
+            // No Role allows anything cluster-wide.
             [plural, ..] if everywhere => format!("{plural} of every namespace"),
             [plural, ..] => (*plural).to_owned(),
             [] => String::new(),
@@ -87,7 +87,7 @@ impl Asked {
             (&Method::GET, Some(_)) => &["get"],
             (&Method::POST, _) => &["create"],
             (&Method::PUT, _) => &["update"],
-            // An apply of something that is not there creates it.
+            // Applying an object that does not exist creates it.
             (&Method::PATCH, _) if is_apply(request) && !resource.contains('/') => {
                 &["patch", "create"]
             }
@@ -121,21 +121,21 @@ fn is_apply(request: &Request<Body>) -> bool {
     })
 }
 
-/// What came to the gate.
+/// The recorded requests.
 #[derive(Clone, Default)]
 struct Gate {
-    asked: Arc<Mutex<BTreeSet<Asked>>>,
-    refused: Arc<Mutex<BTreeSet<Asked>>>,
+    asked: Arc<Mutex<BTreeSet<Recorder>>>,
+    refused: Arc<Mutex<BTreeSet<Recorder>>>,
 }
 
 impl Gate {
-    /// A client that may do what `roles` allow in the namespace `default`.
+    /// Returns a client with the permissions of `roles` in the namespace `default`.
     fn client(&self, cluster: &Cluster, role: Role) -> Client {
         let (service, gate) = (cluster.service(), self.clone());
         let service = tower::service_fn(move |request: Request<Body>| {
             let (service, gate) = (service.clone(), gate.clone());
             async move {
-                for asked in Asked::of(&request) {
+                for asked in Recorder::of(&request) {
                     let allowed = role.grants.iter().any(|grant| asked.allowed_by(grant));
                     let seen = if allowed { &gate.asked } else { &gate.refused };
                     seen.lock().unwrap().insert(asked);
@@ -152,9 +152,9 @@ impl Gate {
         Client::new(service, "default")
     }
 
-    /// Waits until it was asked for.
+    /// Waits until it was requested.
     async fn asked_to(&self, verb: &str, resource: &str) {
-        let is_it = |asked: &Asked| asked.verb == verb && asked.resource == resource;
+        let is_it = |asked: &Recorder| asked.verb == verb && asked.resource == resource;
         let waiting = async {
             while !self.asked.lock().unwrap().iter().any(is_it) {
                 tokio::task::yield_now().await;
@@ -164,12 +164,12 @@ impl Gate {
         waited.unwrap_or_else(|_| panic!("nobody asked to {verb} {resource}"));
     }
 
-    fn refused(&self) -> Vec<Asked> {
+    fn refused(&self) -> Vec<Recorder> {
         self.refused.lock().unwrap().iter().cloned().collect()
     }
 }
 
-/// The body of an answer, whoever gave it.
+/// The body of a response.
 pub type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
 
 pub fn boxed<B>(body: B) -> Answer
@@ -185,7 +185,7 @@ fn forbidden(request: &Request<Body>) -> Response<Answer> {
     refusal(StatusCode::FORBIDDEN, &message)
 }
 
-/// An API server's no.
+/// Returns the 403 of an API server.
 pub fn refusal(code: StatusCode, message: &str) -> Response<Answer> {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": code.canonical_reason(), "code": code.as_u16(),
@@ -199,7 +199,7 @@ pub fn refusal(code: StatusCode, message: &str) -> Response<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
+async fn controller_needs_exactly_its_role() {
     let mut scene = Scene::without_controller(|stage, job| {
         let run = &job.metadata.labels.as_ref().unwrap()[naming::LABEL_RUN];
         if run.ends_with("-hangs") || job.name_any().ends_with("-stray") {
@@ -212,9 +212,9 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
     let gate = Gate::default();
     let docs: Api<DocsRun> = scene.api();
     let code: Api<CodeRun> = scene.api();
-    // Many attempts are behind it.
-    kept::old_run(&scene, "docs-old").await;
-    // A name is taken, of a Job and of another one's pod: that Job has no pod then.
+    // It has many attempts.
+    archives::old_run(&scene, "docs-old").await;
+    // A Job and another one's pod have the expected name, so that Job has no pod.
     let first_job = async |name: &str| {
         let run = docs.create(&PostParams::default(), &docs_run(name)).await;
         naming::job_name(name, &run.unwrap().uid().unwrap(), Stage::Prep, 1, 1)
@@ -223,7 +223,7 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
     another_pod(&scene, &format!("{}-x", first_job("docs-slow").await)).await;
     let config = ControllerConfig {
         lease: Some(LeaseConfig::new("one-of-two")),
-        // What keeps a Job from running is looked for at once.
+        // Reads the Events of a late Job at once.
         slow_start: Duration::ZERO,
         ..config("default")
     };
@@ -233,7 +233,7 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
         run["status"]["reason"] == "ClusterRefused"
     })
     .await;
-    assert_eq!(kept::retried(&scene, "docs-old").await, [2, 3]);
+    assert_eq!(archives::retried(&scene, "docs-old").await, [2, 3]);
     gate.asked_to("list", "events").await;
     let mut brief = docs_run("docs-brief");
     brief.spec.run.ttl_seconds_after_finished = Some(0);
@@ -253,7 +253,7 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
             .unwrap();
     }
     until(&docs, "docs-well", settled).await;
-    // What is said of it once more is counted.
+    // A repeated Event increments its count.
     let again = json!({ "spec": { "contextVersion": 2 } });
     docs.patch("docs-well", &PatchParams::default(), &Patch::Merge(&again))
         .await
@@ -263,12 +263,12 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
     })
     .await;
     // A Job of it appears.
-    at_rest::stray(&scene, &ended).await;
+    settled_runs::stray(&scene, &ended).await;
     gate.asked_to("get", "docsruns").await;
     until(&code, "code-a", phase_is("Succeeded")).await;
     until(&code, "code-b", settled).await;
     until(&code, "code-a", settled).await;
-    // Its workspace names a holder that is gone.
+    // Its workspace has a holder that is gone.
     let claims: Api<PersistentVolumeClaim> = scene.api();
     let claim = claims.list(&ListParams::default()).await.unwrap().items;
     let claim = claim
@@ -289,7 +289,7 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
     until(&code, "code-c", phase_is("Succeeded")).await;
     until(&code, "code-brief", serde_json::Value::is_null).await;
     until(&docs, "docs-brief", serde_json::Value::is_null).await;
-    // Stopped while its pod runs, then deleted while it holds the finalizer.
+    // Stopped while its pod runs, then deleted while it has the finalizer.
     until(&docs, "docs-hangs", phase_is("Running")).await;
     let stop = json!({ "spec": { "cancelVersion": 1 } });
     docs.patch("docs-hangs", &PatchParams::default(), &Patch::Merge(&stop))
@@ -338,7 +338,7 @@ async fn the_controller_gets_by_with_its_role_and_needs_all_of_it() {
     assert_eq!(needless, [], "the controller may do what it never does");
 }
 
-/// A Job that no run made.
+/// Creates a Job without a run.
 async fn another_job(scene: &Scene, name: &str) {
     let job = json!({
         "metadata": { "name": name, "labels": { naming::LABEL_STAGE: "prep", naming::LABEL_RUN: "other-hangs" } },
@@ -349,7 +349,7 @@ async fn another_job(scene: &Scene, name: &str) {
     jobs.create(&PostParams::default(), &job).await.unwrap();
 }
 
-/// A pod that no Job made.
+/// Creates a pod without a Job.
 async fn another_pod(scene: &Scene, name: &str) {
     let pod = json!({
         "metadata": { "name": name },
@@ -373,7 +373,7 @@ fn subject() -> Subject {
     }
 }
 
-/// What the console looks at, whoever looks.
+/// Reads everything that the console reads.
 async fn look_on(client: &Client, run: &str, uid: &str) {
     let facts = cluster::ask(ClusterRequest {
         client: client.clone(),
@@ -407,7 +407,7 @@ async fn look_on(client: &Client, run: &str, uid: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_launches_stops_retries_and_deletes_and_a_viewer_looks_on() {
+async fn user_and_viewer_roles_allow_their_commands() {
     let scene = Scene::with(well).await;
     let gate = Gate::default();
     let context = |role| Context {
@@ -435,7 +435,7 @@ async fn a_user_launches_stops_retries_and_deletes_and_a_viewer_looks_on() {
         .run(&user, nowhere.path())
         .await
         .unwrap();
-    // It may have ended already.
+    // It may already have ended.
     drop(Stop { name: name.clone() }.run(&user).await);
     wait.run(&user, |_| {}).await.unwrap();
     AddContext {

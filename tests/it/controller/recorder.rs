@@ -1,4 +1,4 @@
-//! A client that writes down what it asks, and that can be cut off.
+//! A client that records its requests and can be cut off.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,26 +12,26 @@ use tower::ServiceExt;
 
 use kube_embedded::Cluster;
 
-/// What happens to the write of this number, counted from 1, and to what comes after.
+/// What happens at the write of this number, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// It is never sent, as nothing after it is: its process ended.
+    /// This write and all later ones are not sent: the process died.
     Dead(usize),
-    /// It is done, and its answer lost.
+    /// The write is done, but its response is lost.
     Unanswered(usize),
 }
 
-/// What was asked so far; clones share it.
+/// The recorded requests; clones share them.
 #[derive(Clone, Default)]
-pub struct Asked {
+pub struct Recorder {
     lines: Arc<Mutex<Vec<String>>>,
-    /// Jobs that were made.
+    /// The created Jobs.
     pub jobs_made: Arc<AtomicUsize>,
-    /// Told when a client was cut off.
+    /// Notified when a client was cut off.
     pub dead: Arc<Notify>,
 }
 
-/// `PATCH docsruns/status`; lists and watches are called so.
+/// Formats a request as `PATCH docsruns/status`; lists and watches have their own verbs.
 fn line(request: &Request<Body>) -> String {
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
@@ -50,8 +50,8 @@ fn line(request: &Request<Body>) -> String {
     format!("{verb} {what}")
 }
 
-impl Asked {
-    /// A client of the cluster whose process ends, or whose answers are lost, as `cut` says. Leases do not count.
+impl Recorder {
+    /// Returns a client whose process dies, or whose responses are lost, as `cut` says. Does not count Leases.
     pub fn client(&self, cluster: &Cluster, cut: Option<Cut>) -> Client {
         let (asked, service) = (self.clone(), cluster.service());
         let writes = Arc::new(AtomicUsize::new(0));
@@ -69,7 +69,7 @@ impl Asked {
                     return std::future::pending().await;
                 }
                 asked.lines.lock().unwrap().push(line.clone());
-                // What was sent is done, whether anybody still waits for its answer or not.
+                // A sent request is processed even if no one waits for its response.
                 let sent = tokio::spawn(async move {
                     let Ok(answer) = service.oneshot(request).await;
                     if line == "POST jobs" && answer.status() == http::StatusCode::CREATED {
@@ -87,7 +87,7 @@ impl Asked {
         Client::new(service, "default")
     }
 
-    /// How often this was asked; `LIST`: all of them.
+    /// Returns the number of requests of this kind.
     pub fn count(&self, what: &str) -> usize {
         let lines = self.lines.lock().unwrap();
         let matching = lines
@@ -96,7 +96,7 @@ impl Asked {
         matching.count()
     }
 
-    /// Everything that is no read, in order.
+    /// Returns all writes in order.
     pub fn writes(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         let read = |line: &&String| {

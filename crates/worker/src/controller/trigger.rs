@@ -1,4 +1,4 @@
-//! What runs own or wait for, watched once per kind of object: it fills the caches and wakes the runs concerned.
+//! Watches the objects that runs own or wait for, one watch per kind: updates the caches and requeues the affected runs.
 
 use std::hash::{Hash, Hasher};
 
@@ -17,32 +17,32 @@ use kube_runtime::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    cache::{Cache, Pauses},
+    cache::{Cache, WatchBackoff},
     observe::RunResource,
-    plan::{at_rest, why},
+    plan::{is_settled, why},
+    prune::Prune,
     run::Context,
-    thin::Thin,
 };
 use flightdeck_core::{
     resources::RunStatus,
     runs::{Run, RunKind, naming},
 };
 
-/// Something that runs own, or wait for, has changed.
-pub(super) struct Touched {
-    /// The run by name and uid; `None` for a workspace that several share.
+/// A change of an object that runs own or wait for.
+pub(super) struct OwnedChange {
+    /// The run, by name and uid; `None` for a shared workspace.
     run: Option<(String, String)>,
     name: String,
 }
 
-/// Wakes the runs of either kind.
-pub(super) struct Wake {
-    pub(super) docs: mpsc::UnboundedSender<Touched>,
-    pub(super) code: mpsc::UnboundedSender<Touched>,
+/// Sends changes to the queue of each kind.
+pub(super) struct Senders {
+    pub(super) docs: mpsc::UnboundedSender<OwnedChange>,
+    pub(super) code: mpsc::UnboundedSender<OwnedChange>,
 }
 
-impl Wake {
-    fn touched<T: ResourceExt>(&self, object: &T) {
+impl Senders {
+    fn send<T: ResourceExt>(&self, object: &T) {
         let labels = object.labels();
         let kinds = RunKind::ALL.into_iter();
         let kind = kinds.filter(|kind| {
@@ -56,61 +56,66 @@ impl Wake {
                 RunKind::Docs => &self.docs,
                 RunKind::Code => &self.code,
             };
-            let touched = Touched {
+            let change = OwnedChange {
                 run: label(naming::LABEL_RUN).zip(label(naming::LABEL_RUN_UID)),
                 name: object.name_any(),
             };
-            // Nobody listens any more when the controller ends.
-            drop(sender.unbounded_send(touched));
+            // Fails only while the controller stops.
+            drop(sender.unbounded_send(change));
         }
     }
 }
 
-/// Keeps the caches as the cluster is; each kind of object is watched once.
-pub(super) async fn watch_owned(context: &Context, wake: &Wake) {
+/// Updates the caches from one watch per kind.
+pub(super) async fn watch_owned(context: &Context, senders: &Senders) {
     let caches = &context.caches;
-    let kept = format!(",!{}", naming::LABEL_ARCHIVE);
+    let not_archives = format!(",!{}", naming::LABEL_ARCHIVE);
     tokio::join!(
-        feed(context, &caches.jobs, "", wake),
-        feed(context, &caches.pods, "", wake),
-        feed(context, &caches.claims, "", wake),
-        // The kept ends of logs are many, and nobody here reads them.
-        feed(context, &caches.files, &kept, wake),
+        feed(context, &caches.jobs, "", senders),
+        feed(context, &caches.pods, "", senders),
+        feed(context, &caches.claims, "", senders),
+        // Skip archived logs: there are many, and the controller does not read them.
+        feed(context, &caches.files, &not_archives, senders),
     );
 }
 
-async fn feed<T>(context: &Context, cache: &Cache<T>, but: &str, wake: &Wake)
+async fn feed<T>(context: &Context, cache: &Cache<T>, more_labels: &str, senders: &Senders)
 where
     T: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + DeserializeOwned
         + std::fmt::Debug
-        + Thin
+        + Prune
         + Send
         + 'static,
 {
-    let ours = format!("{}={}{but}", naming::LABEL_MANAGED_BY, naming::MANAGER);
+    let ours = format!(
+        "{}={}{more_labels}",
+        naming::LABEL_MANAGED_BY,
+        naming::MANAGER
+    );
     let api: Api<T> = Api::namespaced(context.client.clone(), &context.config.namespace);
     let events = watcher::watcher(api, watcher::Config::default().labels(&ours));
-    let events = events.backoff(Pauses::new(context.config.retry_delays.watch));
-    cache.feed(events, |object| wake.touched(object)).await;
+    let events = events.backoff(WatchBackoff::new(context.config.retry_delays.watch));
+    cache.feed(events, |object| senders.send(object)).await;
 }
 
-/// Settings that change wake every run that has not ended: what it was refused, or waited for, may be so no more.
-pub(super) fn unfinished<K: RunResource>(
+/// Requeues every active run when the settings change: a refusal or a wait may no longer apply.
+pub(super) fn on_settings_change<K: RunResource>(
     changes: impl Stream<Item = ()>,
     store: Store<DeserializeGuard<K>>,
 ) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
     changes.flat_map(move |()| {
-        let waking = known(&store).filter(|run: &Run| !at_rest(run)).map(|run| {
+        let runs = known(&store).filter(|run: &Run| !is_settled(run));
+        let requests = runs.map(|run| {
             let named = ObjectRef::<DeserializeGuard<K>>::new(run.name()).within(run.namespace());
             Ok(ReconcileRequest::from(named))
         });
-        stream::iter(waking.collect::<Vec<_>>())
+        stream::iter(requests.collect::<Vec<_>>())
     })
 }
 
-/// A run's own status is no reason to look at it again; what people and the API server change in it is.
-pub(super) fn what_a_person_changed<K: Resource>(object: &K) -> Option<u64> {
+/// Hashes what may trigger a reconcile of a run: its spec's generation, deletion and finalizers, but not its status.
+pub(super) fn spec_hash<K: Resource>(object: &K) -> Option<u64> {
     let meta = object.meta();
     let mut hasher = std::hash::DefaultHasher::new();
     meta.generation?.hash(&mut hasher);
@@ -119,23 +124,25 @@ pub(super) fn what_a_person_changed<K: Resource>(object: &K) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// The runs that are concerned when something is touched: its own run, or those that wait for a shared workspace.
-pub(super) fn concerned<K: RunResource>(
+/// Returns the runs affected by a change: the owner, or the runs that wait for a shared workspace.
+pub(super) fn affected_runs<K: RunResource>(
     store: Store<DeserializeGuard<K>>,
     namespace: String,
-    woken: impl Stream<Item = Touched>,
+    changes: impl Stream<Item = OwnedChange>,
 ) -> impl Stream<Item = Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>> {
-    woken.flat_map(move |touched| {
-        let runs: Vec<_> = match &touched.run {
-            Some((name, uid)) => of_name(&store, &namespace, name, uid).into_iter().collect(),
-            None => waiting_for(&store, &touched.name),
+    changes.flat_map(move |change| {
+        let runs: Vec<_> = match &change.run {
+            Some((name, uid)) => find_run(&store, &namespace, name, uid)
+                .into_iter()
+                .collect(),
+            None => waiting_for(&store, &change.name),
         };
         let requests = runs.into_iter().map(|run| Ok(ReconcileRequest::from(run)));
         stream::iter(requests.collect::<Vec<_>>())
     })
 }
 
-fn of_name<K: RunResource>(
+fn find_run<K: RunResource>(
     store: &Store<DeserializeGuard<K>>,
     namespace: &str,
     name: &str,
@@ -143,7 +150,7 @@ fn of_name<K: RunResource>(
 ) -> Option<ObjectRef<DeserializeGuard<K>>> {
     let is_it = |run: &DeserializeGuard<K>| run.meta().uid.as_deref() == Some(uid);
     let named = store.get(&ObjectRef::new(name).within(namespace));
-    // A label holds 63 characters of a name that may have 253; the uid tells such a run.
+    // A label has only 63 characters of a name of up to 253; search such a run by uid.
     let run = named
         .filter(|run| is_it(run))
         .or_else(|| store.find(is_it))?;
@@ -169,7 +176,7 @@ fn waiting_for<K: RunResource>(
         .collect()
 }
 
-/// The runs of a kind that can be read.
+/// Returns the runs of a kind that can be parsed.
 fn known<K: RunResource>(store: &Store<DeserializeGuard<K>>) -> impl Iterator<Item = Run> + use<K> {
     let runs = store.state().into_iter();
     runs.filter_map(|guard| guard.0.clone().ok().map(Into::into))
@@ -193,42 +200,42 @@ mod tests {
         .unwrap()
     }
 
-    /// Names of the runs that are woken.
-    fn woken(runs: &[CodeRun], touched: Touched) -> Vec<String> {
+    /// Returns the names of the requeued runs.
+    fn requeued(runs: &[CodeRun], change: OwnedChange) -> Vec<String> {
         let (store, mut writer) = reflector::store();
         for run in runs {
             let run = DeserializeGuard(Ok(run.clone()));
             writer.apply_watcher_event(&watcher::Event::Apply(run));
         }
-        let woken = concerned(store, "n".into(), stream::iter([touched]));
-        let woken: Vec<_> = woken.collect().now_or_never().unwrap();
-        let mut names: Vec<String> = woken
+        let requests = affected_runs(store, "n".into(), stream::iter([change]));
+        let requests: Vec<_> = requests.collect().now_or_never().unwrap();
+        let mut names: Vec<String> = requests
             .into_iter()
-            .map(|it| it.unwrap().obj_ref.name)
+            .map(|request| request.unwrap().obj_ref.name)
             .collect();
         names.sort();
         names
     }
 
     #[test]
-    fn what_a_run_owns_wakes_that_run_and_none_that_had_its_name() {
+    fn an_owned_object_requeues_its_run_by_uid() {
         let long = "l".repeat(253);
         let runs = [
             run("short", "u1", &Value::Null),
             run(&long, "u2", &Value::Null),
         ];
-        let of = |name: &str, uid: &str| Touched {
+        let of = |name: &str, uid: &str| OwnedChange {
             run: Some((name.to_owned(), uid.to_owned())),
             name: "job".into(),
         };
-        assert_eq!(woken(&runs, of("short", "u1")), ["short"]);
-        // A label holds the beginning of such a name.
-        assert_eq!(woken(&runs, of(&long[..63], "u2")), [long.as_str()]);
-        assert!(woken(&runs, of("short", "u0")).is_empty());
+        assert_eq!(requeued(&runs, of("short", "u1")), ["short"]);
+        // The label has only the first 63 characters of the name.
+        assert_eq!(requeued(&runs, of(&long[..63], "u2")), [long.as_str()]);
+        assert!(requeued(&runs, of("short", "u0")).is_empty());
     }
 
     #[test]
-    fn a_shared_workspace_wakes_those_that_wait_for_it() {
+    fn a_shared_workspace_requeues_waiting_runs() {
         let waits = |name: &str, reason: &str, claim: &str| {
             let status = json!({ "phase": "Pending", "reason": reason, "workspaceName": claim });
             run(name, name, &status)
@@ -240,40 +247,40 @@ mod tests {
             waits("suspended", "Suspended", "shop"),
             run("new", "new", &Value::Null),
         ];
-        let touched = Touched {
+        let change = OwnedChange {
             run: None,
             name: "shop".into(),
         };
-        assert_eq!(woken(&runs, touched), ["in-use", "terminating"]);
+        assert_eq!(requeued(&runs, change), ["in-use", "terminating"]);
     }
 
     #[test]
-    fn an_object_tells_the_runs_of_its_kind_and_others_tell_nobody() {
-        let touch = |labels: Value| {
-            let (docs, mut docs_woken) = mpsc::unbounded();
-            let (code, mut code_woken) = mpsc::unbounded();
+    fn changes_are_sent_to_the_queue_of_their_kind() {
+        let send = |labels: Value| {
+            let (docs, mut docs_changes) = mpsc::unbounded();
+            let (code, mut code_changes) = mpsc::unbounded();
             let object = json!({ "metadata": { "name": "o", "labels": labels } });
             let object: k8s_openapi::api::batch::v1::Job = serde_json::from_value(object).unwrap();
-            Wake { docs, code }.touched(&object);
-            let told = |woken: &mut mpsc::UnboundedReceiver<Touched>| {
-                let touched = woken.try_recv().ok()?;
-                Some(touched.run.map_or(touched.name, |(name, _)| name))
+            Senders { docs, code }.send(&object);
+            let received = |changes: &mut mpsc::UnboundedReceiver<OwnedChange>| {
+                let change = changes.try_recv().ok()?;
+                Some(change.run.map_or(change.name, |(name, _)| name))
             };
-            (told(&mut docs_woken), told(&mut code_woken))
+            (received(&mut docs_changes), received(&mut code_changes))
         };
         let of_run = json!({ naming::LABEL_KIND: "docs", naming::LABEL_RUN: "r", naming::LABEL_RUN_UID: "u" });
-        assert_eq!(touch(of_run), (Some("r".into()), None));
+        assert_eq!(send(of_run), (Some("r".into()), None));
         let shared = json!({ naming::LABEL_KIND: "code" });
-        assert_eq!(touch(shared), (None, Some("o".into())));
-        assert_eq!(touch(json!({})), (None, None));
+        assert_eq!(send(shared), (None, Some("o".into())));
+        assert_eq!(send(json!({})), (None, None));
     }
 
     #[test]
-    fn a_run_is_looked_at_when_a_person_changed_it_and_not_for_its_own_status() {
+    fn status_changes_do_not_requeue_a_run() {
         let seen = |change: &dyn Fn(&mut CodeRun)| {
             let mut run = run("r", "u", &Value::Null);
             change(&mut run);
-            what_a_person_changed(&run)
+            spec_hash(&run)
         };
         let before = seen(&|_| {});
         assert_eq!(before, seen(&|run| run.status = Some(RunStatus::default())));

@@ -1,4 +1,4 @@
-//! How the controller calls the API: no call waits for ever, and a server that asks to be left alone is left alone.
+//! The controller's API client: every call has a timeout, and `Retry-After` is respected.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,50 +9,50 @@ use http::{HeaderMap, Request, StatusCode, header};
 use kube::client::{Body, Client};
 use tokio::time::Instant;
 
-/// Longest that a server's wish to be left alone is followed.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+/// Upper bound for a server's `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The API did not answer in time.
+/// A call timed out.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {} s", .0.as_secs_f32())]
 struct NoAnswer(Duration);
 
-/// A client whose calls fail when no answer has begun within `patience`, and of which none is made before the time that a
-/// server gave with 429 or 503 (`Retry-After`, RFC 9110 section 10.2.3) has passed.
+/// Wraps a client so that calls fail without a response within `timeout`, and wait while a server's `Retry-After` (429 or
+/// 503, RFC 9110 section 10.2.3) is in effect.
 ///
-/// A watch is answered at once; its events may then take as long as they like.
+/// A watch responds at once, so its events are not limited by the timeout.
 #[must_use]
-pub fn bounded(client: Client, patience: Duration) -> Client {
+pub(crate) fn with_timeout(client: Client, timeout: Duration) -> Client {
     let namespace = client.default_namespace().to_owned();
-    let silence = Silence::default();
+    let throttle = Throttle::default();
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (client, silence) = (client.clone(), silence.clone());
+        let (client, throttle) = (client.clone(), throttle.clone());
         async move {
-            silence.over().await;
-            let answer = tokio::time::timeout(patience, client.send(request)).await;
-            let answer = answer.map_err(|_| tower::BoxError::from(NoAnswer(patience)))?;
-            let answer = answer.map_err(tower::BoxError::from)?;
-            if let Some(wait) = asked_to_wait(answer.status(), answer.headers()) {
-                silence.keep(wait);
+            throttle.wait().await;
+            let response = tokio::time::timeout(timeout, client.send(request)).await;
+            let response = response.map_err(|_| tower::BoxError::from(NoAnswer(timeout)))?;
+            let response = response.map_err(tower::BoxError::from)?;
+            if let Some(delay) = retry_after(response.status(), response.headers()) {
+                throttle.pause(delay);
             }
-            Ok::<_, tower::BoxError>(answer)
+            Ok::<_, tower::BoxError>(response)
         }
     });
     Client::new(service, namespace)
 }
 
-/// When calls may be made again.
+/// The time until which calls are paused.
 #[derive(Clone, Default)]
-struct Silence(Arc<Mutex<Option<Instant>>>);
+struct Throttle(Arc<Mutex<Option<Instant>>>);
 
-impl Silence {
-    fn keep(&self, wait: Duration) {
-        let until = Instant::now() + wait;
-        let mut silence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *silence = silence.max(Some(until));
+impl Throttle {
+    fn pause(&self, delay: Duration) {
+        let until = Instant::now() + delay;
+        let mut paused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused = paused.max(Some(until));
     }
 
-    async fn over(&self) {
+    async fn wait(&self) {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until {
             tokio::time::sleep_until(until).await;
@@ -60,15 +60,15 @@ impl Silence {
     }
 }
 
-/// How long a busy server asks to be left alone. The other form of the header, a date, no API server sends.
-fn asked_to_wait(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+/// Returns the delay a busy server asks for. Ignores the date form of the header, which no API server sends.
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let busy = [
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    let wait = Duration::from_secs(seconds.trim().parse().ok()?);
-    busy.contains(&status).then_some(wait.min(LONGEST_SILENCE))
+    let delay = Duration::from_secs(seconds.trim().parse().ok()?);
+    busy.contains(&status).then_some(delay.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -80,9 +80,9 @@ mod tests {
 
     type Pods = Api<k8s_openapi::api::core::v1::Pod>;
 
-    /// Pods of a server that answers as `answer` says to the call of that number, counted from 0.
+    /// Returns an API whose server responds to the n-th call (from 0) with `answer(n)`.
     fn pods(
-        patience: Duration,
+        timeout: Duration,
         answer: impl Fn(u32) -> Option<Response<Body>> + Send + 'static,
     ) -> Pods {
         let mut calls = 0;
@@ -96,7 +96,7 @@ mod tests {
                 }
             }
         });
-        Api::default_namespaced(bounded(Client::new(service, "default"), patience))
+        Api::default_namespaced(with_timeout(Client::new(service, "default"), timeout))
     }
 
     fn answer(status: u16, retry_after: Option<&str>) -> Response<Body> {
@@ -109,34 +109,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_is_never_answered_fails_and_says_so() {
+    async fn a_call_without_a_response_times_out() {
         let pods = pods(Duration::from_millis(20), |_| None);
         let error = pods.list(&ListParams::default()).await.unwrap_err();
-        let mut whole = error.to_string();
+        let mut chain = error.to_string();
         let mut source = std::error::Error::source(&error);
         while let Some(error) = source {
-            whole = format!("{whole}: {error}");
+            chain = format!("{chain}: {error}");
             source = error.source();
         }
-        assert!(whole.contains("no answer within 0.02 s"), "{whole}");
+        assert!(chain.contains("no answer within 0.02 s"), "{chain}");
     }
 
     #[tokio::test]
-    async fn a_server_that_asks_to_be_left_alone_is_left_alone_for_so_long() {
+    async fn waits_for_retry_after_before_the_next_call() {
         let pods = pods(Duration::from_secs(60), |call| {
             Some(match call {
                 0 => answer(429, Some("1")),
                 _ => answer(200, None),
             })
         });
-        let begun = Instant::now();
+        let started = Instant::now();
         pods.list(&ListParams::default()).await.unwrap_err();
         pods.list(&ListParams::default()).await.unwrap();
-        assert!(begun.elapsed() >= Duration::from_secs(1));
+        assert!(started.elapsed() >= Duration::from_secs(1));
     }
 
     #[test]
-    fn only_a_busy_server_is_left_alone_and_none_for_ever() {
+    fn respects_retry_after_of_busy_servers_up_to_a_limit() {
         for (status, retry_after, seconds) in [
             (429, Some("7"), Some(7)),
             (503, Some("7"), Some(7)),
@@ -146,9 +146,9 @@ mod tests {
             (500, Some("7"), None),
         ] {
             let answer = answer(status, retry_after);
-            let wait = asked_to_wait(answer.status(), answer.headers());
+            let delay = super::retry_after(answer.status(), answer.headers());
             assert_eq!(
-                wait.map(|wait| wait.as_secs()),
+                delay.map(|delay| delay.as_secs()),
                 seconds,
                 "{status} {retry_after:?}"
             );

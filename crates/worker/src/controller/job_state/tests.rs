@@ -1,6 +1,6 @@
-//! What Jobs, pods, events and reports come to.
+//! Tables of Jobs, pods, Events and reports with their states.
 
-#![allow(clippy::needless_pass_by_value)] // JSON is written where it is passed.
+#![allow(clippy::needless_pass_by_value)] // JSON literals read better by value.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ fn ended(code: i32, more: Value) -> Value {
 }
 
 #[test]
-fn how_a_failed_job_ended_is_said_with_its_cause() {
+fn failed_jobs_have_a_reason_and_a_cause() {
     type Row = (Job, Option<Pod>, &'static str, &'static str);
     let failed = || job("Failed", "BackoffLimitExceeded");
     let rows: Vec<Row> = vec![
@@ -49,13 +49,13 @@ fn how_a_failed_job_ended_is_said_with_its_cause() {
             failed(),
             Some(pod(ended(1, json!({})), json!({}))),
             "AgentFailed",
-            "exit code 1; its log says more",
+            "exited with code 1; see its log",
         ),
         (
             failed(),
             Some(pod(ended(3, json!({ "reason": "StartError" })), json!({}))),
             "AgentFailed",
-            "exit code 3 (StartError)",
+            "code 3 (StartError)",
         ),
         (
             failed(),
@@ -97,7 +97,7 @@ fn how_a_failed_job_ended_is_said_with_its_cause() {
                 json!({}),
             )),
             "AgentFailed",
-            "exit code 1",
+            "code 1",
         ),
         (
             failed(),
@@ -112,12 +112,12 @@ fn how_a_failed_job_ended_is_said_with_its_cause() {
             job_deadline(),
             None,
             "DeadlineExceeded",
-            "did not get as far",
+            "did not start in time",
         ),
         (failed(), None, "PodLost", "deleted or evicted"),
     ];
     for (job, pod, reason, words) in rows {
-        let JobState::Ended(ending) = judge(Stage::Agent, &job, pod.as_ref(), &[]) else {
+        let JobState::Ended(ending) = evaluate(Stage::Agent, &job, pod.as_ref(), &[]) else {
             panic!("{reason} has not ended");
         };
         let (why, message) = ending.failure.unwrap();
@@ -131,10 +131,10 @@ fn job_deadline() -> Job {
 }
 
 #[test]
-fn only_what_does_not_pass_by_itself_is_waiting() {
+fn only_persistent_problems_are_waiting() {
     let waiting = |reason: &str, message: &str| {
         let state = json!({ "waiting": { "reason": reason, "message": message } });
-        judge(
+        evaluate(
             Stage::Agent,
             &job("", ""),
             Some(&pod(state, json!({}))),
@@ -143,11 +143,11 @@ fn only_what_does_not_pass_by_itself_is_waiting() {
     };
     assert_eq!(waiting("ContainerCreating", ""), JobState::Starting);
     assert_eq!(waiting("PodInitializing", ""), JobState::Starting);
-    for (reason, said, words) in [
+    for (reason, detail, words) in [
         (
             "CreateContainerConfigError",
             "secret \"pat\" not found",
-            "the Secret pat with the key token is needed",
+            "the Secret pat with the key token is required",
         ),
         (
             "CreateContainerConfigError",
@@ -157,11 +157,11 @@ fn only_what_does_not_pass_by_itself_is_waiting() {
         (
             "ErrImagePull",
             "manifest unknown",
-            "the image registry.example/agent:1 cannot be pulled: manifest unknown",
+            "cannot pull the image registry.example/agent:1: manifest unknown",
         ),
         ("CreateContainerError", "", "CreateContainerError"),
     ] {
-        let JobState::Waiting { message, .. } = waiting(reason, said) else {
+        let JobState::Waiting { message, .. } = waiting(reason, detail) else {
             panic!("{reason} is waiting");
         };
         assert!(message.contains(words), "{message}");
@@ -169,7 +169,7 @@ fn only_what_does_not_pass_by_itself_is_waiting() {
 }
 
 #[test]
-fn a_volume_that_is_not_there_is_told_by_events_while_nothing_has_begun() {
+fn failed_mount_event_counts_until_a_container_starts() {
     let event: Event = serde_json::from_value(json!({
         "metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": "configmap \"x\" not found",
     }))
@@ -179,20 +179,20 @@ fn a_volume_that_is_not_there_is_told_by_events_while_nothing_has_begun() {
         json!({ "waiting": { "reason": "ContainerCreating" } }),
         json!({}),
     );
-    let state = judge(Stage::Agent, &job("", ""), Some(&creating), &events);
+    let state = evaluate(Stage::Agent, &job("", ""), Some(&creating), &events);
     assert!(
         matches!(state, JobState::Waiting { ref reason, .. } if reason == "FailedMount"),
         "{state:?}"
     );
     let running = pod(json!({ "running": {} }), json!({}));
     assert_eq!(
-        judge(Stage::Agent, &job("", ""), Some(&running), &events),
+        evaluate(Stage::Agent, &job("", ""), Some(&running), &events),
         JobState::Running
     );
 }
 
 #[test]
-fn conditions_that_only_announce_an_end_are_no_end() {
+fn announcing_conditions_are_not_final() {
     for condition in ["FailureTarget", "SuccessCriteriaMet", "Suspended"] {
         assert!(!is_final(&job(condition, "")), "{condition}");
     }
@@ -200,7 +200,7 @@ fn conditions_that_only_announce_an_end_are_no_end() {
 }
 
 #[test]
-fn the_reports_of_a_pods_containers_are_one_and_the_later_wins() {
+fn merges_reports_of_containers_and_the_later_wins() {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": "p" },
         "status": {
@@ -211,7 +211,8 @@ fn the_reports_of_a_pods_containers_are_one_and_the_later_wins() {
         },
     }))
     .unwrap();
-    let JobState::Ended(ending) = judge(Stage::Prep, &job("Complete", ""), Some(&pod), &[]) else {
+    let JobState::Ended(ending) = evaluate(Stage::Prep, &job("Complete", ""), Some(&pod), &[])
+    else {
         panic!("it has ended");
     };
     assert_eq!(ending.report.commit.as_deref(), Some("b"));

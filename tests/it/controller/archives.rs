@@ -1,4 +1,4 @@
-//! The kept ends of logs: as many as a status lists attempts, and no more.
+//! Archived logs: as many as the status has attempts.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::{Scene, docs_run, settled, until, well};
 use flightdeck_core::{resources::DocsRun, runs::naming};
 
-/// Attempts that a status lists.
+/// Number of attempts in a status.
 const LISTED: usize = 20;
 
-/// A run that has been through so many attempts that the next ones push the oldest out. Of the first four something is kept;
-/// that of the third is somebody else's.
+/// Creates a run with so many attempts that the next ones drop the oldest. The first four have archives; that of the third
+/// belongs to someone else.
 pub async fn old_run(scene: &Scene, name: &str) {
     let runs: Api<DocsRun> = scene.api();
     let run = runs
@@ -48,7 +48,7 @@ pub async fn old_run(scene: &Scene, name: &str) {
     }
 }
 
-/// Begins its next attempt, and waits for its end; which of the kept ends are there then.
+/// Starts its next attempt and waits for the end. Returns the remaining archives.
 pub async fn retried(scene: &Scene, name: &str) -> Vec<usize> {
     let runs: Api<DocsRun> = scene.api();
     let again = json!({ "spec": { "contextVersion": 2 } });
@@ -71,7 +71,7 @@ pub async fn retried(scene: &Scene, name: &str) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn what_is_kept_of_attempts_that_a_status_lists_no_more_is_deleted_if_it_is_the_runs_own() {
+async fn own_log_archives_of_dropped_attempts_are_deleted() {
     let mut scene = Scene::without_controller(well).await;
     old_run(&scene, "docs-old").await;
     scene.controller = Some(super::start(&scene.client));

@@ -1,4 +1,4 @@
-//! A newer controller was at work on a run, and an older one takes over: what it does not know stays.
+//! An older controller takes over from a newer one: unknown fields stay.
 
 use kube::{
     Api,
@@ -13,7 +13,7 @@ use flightdeck_core::{
     runs::{Stage, StageReport, naming},
 };
 
-/// The unknown fields of every level.
+/// Unknown fields at every level.
 fn unknown(run: &Value) -> Value {
     let status = &run["status"];
     let of = |list: &str, field: &str| -> Vec<&Value> {
@@ -33,7 +33,7 @@ fn unknown(run: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_a_newer_controller_wrote_outlives_every_write_of_an_older_one() {
+async fn unknown_fields_survive_every_write() {
     let mut scene = Scene::without_controller(|stage, job| match stage {
         Stage::Publish if job.metadata.labels.as_ref()?[naming::LABEL_VERSION] == "1" => None,
         Stage::Agent => Some((
@@ -65,7 +65,7 @@ async fn what_a_newer_controller_wrote_outlives_every_write_of_an_older_one() {
     })
     .await;
 
-    // As the newer one writes: the whole status, under the name that both go by.
+    // Like the newer one: the complete status, with the common field manager.
     scene.stop_controller().await;
     let read = async || serde_json::to_value(runs.get("docs-new").await.unwrap()).unwrap();
     let mut run = read().await;
@@ -95,7 +95,7 @@ async fn what_a_newer_controller_wrote_outlives_every_write_of_an_older_one() {
     });
     assert_eq!(before, expected);
 
-    // The older one records the end of the stage and of the run, and gives its finalizer back.
+    // The older one records the end of the stage and of the run, and removes its finalizer.
     scene.controller = Some(start(&scene.client));
     let job = run["status"]["jobName"].as_str().unwrap();
     end(&scene, Stage::Publish, job).await;
@@ -107,7 +107,7 @@ async fn what_a_newer_controller_wrote_outlives_every_write_of_an_older_one() {
     until(&typed, "docs-new", ended).await;
     assert_eq!(unknown(&read().await), expected);
 
-    // And begins a new attempt, in which stages end that the newer one never saw.
+    // It starts a new attempt, with stages that the newer one never saw.
     let again = json!({ "spec": { "contextVersion": 2 } });
     runs.patch("docs-new", &PatchParams::default(), &Patch::Merge(&again))
         .await

@@ -1,12 +1,12 @@
-//! What outlives the pod of a stage that has ended: the end of its log and how it ended, in a ConfigMap of the run.
+//! Archives the log and result of a finished stage in a ConfigMap of the run, for when its pod is gone.
 //!
-//! | key | holds |
+//! | key | contents |
 //! |---|---|
-//! | `end.json` | the attempt as in the status, with `truncated`, and `bytes` of the whole log where that is known |
-//! | `log.gz` | the last lines of the pod's only container as `logs?timestamps=true` gives them, in gzip |
-//! | `log-<container>.gz` | the same for each container, where there are several |
+//! | `end.json` | the attempt as in the status, with `truncated`, and the log's total `bytes` if known |
+//! | `log.gz` | the last lines of a single container, as from `logs?timestamps=true`, gzipped |
+//! | `log-<container>.gz` | the same per container, if there are several |
 //!
-//! A log that cannot be read is no reason to hold a run up: its end is kept without it, and says why.
+//! A log that cannot be read does not block the run: the result is archived without it, with the cause.
 
 use std::{collections::BTreeMap, io::Write, pin::pin, time::Duration};
 
@@ -25,27 +25,27 @@ use flightdeck_core::{
     runs::{Run, naming},
 };
 
-/// Most bytes of log that are kept of one attempt, before compression; containers share them alike.
-pub const KEPT: usize = 256 * 1024;
-/// Lines that are asked for of a container. An agent may write gigabytes, and a limit by bytes would cut off the end.
+/// Maximum log size per attempt before compression, in bytes, divided among its containers.
+const LOG_LIMIT: usize = 256 * 1024;
+/// Lines requested per container. An agent may write gigabytes, and a limit in bytes would cut off the end.
 const LINES: i64 = 5000;
-/// How long reading a log may take, and how often it is tried while the cluster has trouble.
-const PATIENCE: Duration = Duration::from_secs(10);
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(200);
+/// Timeout of reading a log, and the number and delay of attempts while the cluster fails.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPTS: u32 = 3;
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// A stage that has ended, and where its log is.
+/// A finished attempt whose log is to be archived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub(crate) struct FinishedAttempt {
     pub attempt: Attempt,
-    /// Containers of its pod, in the order they run.
+    /// The containers of its pod, in the order they run.
     pub containers: Vec<String>,
 }
 
-impl End {
-    /// Of an attempt and the pod it had.
+impl FinishedAttempt {
+    /// Takes the containers from the attempt's pod.
     #[must_use]
-    pub fn of(attempt: &Attempt, pod: Option<&Pod>) -> Self {
+    pub fn new(attempt: &Attempt, pod: Option<&Pod>) -> Self {
         let spec = pod.and_then(|pod| pod.spec.as_ref());
         let containers = spec.into_iter().flat_map(|spec| {
             let init = spec.init_containers.iter().flatten();
@@ -58,23 +58,23 @@ impl End {
     }
 }
 
-/// The end of one container's log.
+/// The last lines of one container's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tail {
     lines: Vec<u8>,
-    /// Bytes of the whole; `None` where only its end was read.
-    whole: Option<usize>,
+    /// Size of the log in bytes; `None` if only its end was read.
+    total: Option<usize>,
     truncated: bool,
 }
 
-/// Reads what there is of the log and makes the ConfigMap that is to be kept.
-pub async fn gather(client: &Client, run: &Run, end: &End) -> ConfigMap {
+/// Reads the logs of a finished attempt and returns the ConfigMap that archives it.
+pub(crate) async fn collect(client: &Client, run: &Run, finished: &FinishedAttempt) -> ConfigMap {
     let pods: Api<Pod> = Api::namespaced(client.clone(), run.namespace());
-    let share = KEPT / end.containers.len().max(1);
+    let share = LOG_LIMIT / finished.containers.len().max(1);
     let mut tails = Vec::new();
     let mut missing = None;
-    for container in &end.containers {
-        let Some(pod) = &end.attempt.pod_name else {
+    for container in &finished.containers {
+        let Some(pod) = &finished.attempt.pod_name else {
             break;
         };
         match read(&pods, pod, container, share).await {
@@ -82,52 +82,57 @@ pub async fn gather(client: &Client, run: &Run, end: &End) -> ConfigMap {
             Err(why) => missing = Some(why),
         }
     }
-    if end.attempt.pod_name.is_none() {
+    if finished.attempt.pod_name.is_none() {
         missing = Some("there was no pod".to_owned());
     }
-    let (run, end) = (run.clone(), end.clone());
+    let (run, finished) = (run.clone(), finished.clone());
     let tails: Vec<_> = tails
         .into_iter()
         .map(|(name, tail)| (name.to_owned(), tail))
         .collect();
-    let attempt = end.attempt.clone();
-    let made = tokio::task::spawn_blocking({
-        let (run, end, missing) = (run.clone(), end.clone(), missing.clone());
-        move || config_map(&run, &end, &tails, missing.as_deref())
+    let attempt = finished.attempt.clone();
+    let compressed = tokio::task::spawn_blocking({
+        let (run, finished, missing) = (run.clone(), finished.clone(), missing.clone());
+        move || config_map(&run, &finished, &tails, missing.as_deref())
     });
-    made.await.unwrap_or_else(|error| {
-        tracing::warn!(job = attempt.job_name, %error, "a log could not be compressed");
-        config_map(&run, &end, &[], Some("it could not be compressed"))
+    compressed.await.unwrap_or_else(|error| {
+        tracing::warn!(job = attempt.job_name, %error, "could not compress a log");
+        config_map(
+            &run,
+            &finished,
+            &[],
+            Some("the log could not be compressed"),
+        )
     })
 }
 
-/// The last `share` bytes of a container's log, whole lines; or the sentence why there are none.
+/// Returns the last `share` bytes of a container's log in whole lines, or why there are none.
 async fn read(pods: &Api<Pod>, pod: &str, container: &str, share: usize) -> Result<Tail, String> {
-    let mut tried = 0;
+    let mut attempts = 0;
     loop {
-        let once = tokio::time::timeout(PATIENCE, read_once(pods, pod, container, share));
+        let once = tokio::time::timeout(TIMEOUT, read_once(pods, pod, container, share));
         let error = match once.await {
             Ok(Ok(tail)) => return Ok(tail),
             Ok(Err(error)) => error,
-            Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            Err(_) => return Err(format!("no response within {} s", TIMEOUT.as_secs())),
         };
-        // What the server refuses it refuses again: the pod is gone, or the container never ran.
-        let final_ = matches!(&error, ReadError::Asking(error)
+        // A client error is permanent: the pod is gone, or the container never ran.
+        let final_ = matches!(&error, ReadError::Request(error)
             if matches!(&**error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429));
-        tried += 1;
-        if final_ || tried == TRIES {
+        attempts += 1;
+        if final_ || attempts == ATTEMPTS {
             return Err(error.to_string());
         }
-        tokio::time::sleep(PAUSE * tried).await;
+        tokio::time::sleep(RETRY_DELAY * attempts).await;
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error("{0}")]
-    Asking(Box<kube::Error>),
+    Request(Box<kube::Error>),
     #[error("{0}")]
-    Reading(#[from] std::io::Error),
+    Read(#[from] std::io::Error),
 }
 
 async fn read_once(
@@ -143,37 +148,37 @@ async fn read_once(
         ..LogParams::default()
     };
     let reader = pods.log_stream(pod, &parameters).await;
-    let mut reader = pin!(reader.map_err(|error| ReadError::Asking(Box::new(error)))?);
-    let mut kept = Ending::new(share);
+    let mut reader = pin!(reader.map_err(|error| ReadError::Request(Box::new(error)))?);
+    let mut buffer = TailBuffer::new(share);
     let mut chunk = vec![0; 16 * 1024];
     loop {
         match reader.read(&mut chunk).await? {
-            0 => return Ok(kept.into_tail()),
-            read => kept.push(&chunk[..read]),
+            0 => return Ok(buffer.into_tail()),
+            read => buffer.push(&chunk[..read]),
         }
     }
 }
 
-/// Bytes that pass by, of which the last are kept: never more in memory than twice of what is kept.
-struct Ending {
+/// Retains the last `share` bytes of a stream, using at most twice that memory.
+struct TailBuffer {
     share: usize,
     bytes: Vec<u8>,
-    passed: usize,
+    total: usize,
     lines: i64,
 }
 
-impl Ending {
+impl TailBuffer {
     fn new(share: usize) -> Self {
         Self {
             share,
             bytes: Vec::new(),
-            passed: 0,
+            total: 0,
             lines: 0,
         }
     }
 
     fn push(&mut self, chunk: &[u8]) {
-        self.passed += chunk.len();
+        self.total += chunk.len();
         self.lines += chunk.split(|byte| *byte == b'\n').count() as i64 - 1;
         self.bytes.extend_from_slice(chunk);
         if self.bytes.len() > 2 * self.share {
@@ -182,27 +187,32 @@ impl Ending {
     }
 
     fn into_tail(mut self) -> Tail {
-        let cut = self.passed > self.share;
+        let cut = self.total > self.share;
         if cut {
-            // One byte more than the share: when that is a line's end, the line behind it is whole.
+            // Keep one byte more than the share: if it ends a line, the line after it is complete.
             self.bytes
                 .drain(..self.bytes.len().saturating_sub(self.share + 1));
             let line = self.bytes.iter().position(|byte| *byte == b'\n');
-            // A single line that is longer is kept from its middle on.
-            let begin = line.filter(|at| at + 1 < self.bytes.len());
-            self.bytes.drain(..begin.map_or(1, |at| at + 1));
+            // A single longer line keeps its end.
+            let start = line.filter(|at| at + 1 < self.bytes.len());
+            self.bytes.drain(..start.map_or(1, |at| at + 1));
         }
         let all = self.lines < LINES;
         Tail {
             lines: self.bytes,
-            whole: all.then_some(self.passed),
+            total: all.then_some(self.total),
             truncated: cut || !all,
         }
     }
 }
 
-fn config_map(run: &Run, end: &End, tails: &[(String, Tail)], missing: Option<&str>) -> ConfigMap {
-    let attempt = &end.attempt;
+fn config_map(
+    run: &Run,
+    finished: &FinishedAttempt,
+    tails: &[(String, Tail)],
+    missing: Option<&str>,
+) -> ConfigMap {
+    let attempt = &finished.attempt;
     let mut metadata = objects::owned(run, naming::log_archive_name(&attempt.job_name));
     metadata.labels.get_or_insert_default().extend([
         (
@@ -219,11 +229,11 @@ fn config_map(run: &Run, end: &End, tails: &[(String, Tail)], missing: Option<&s
             attempt.attempt.to_string(),
         ),
     ]);
-    let alone = end.containers.len() == 1;
+    let single = finished.containers.len() == 1;
     let logs: BTreeMap<String, ByteString> = tails
         .iter()
         .filter_map(|(container, tail)| {
-            let key = if alone {
+            let key = if single {
                 "log.gz".to_owned()
             } else {
                 format!("log-{container}.gz")
@@ -231,25 +241,25 @@ fn config_map(run: &Run, end: &End, tails: &[(String, Tail)], missing: Option<&s
             Some((key, ByteString(compressed(&tail.lines)?)))
         })
         .collect();
-    let whole: Option<usize> = tails.iter().map(|(_, tail)| tail.whole).sum();
+    let total: Option<usize> = tails.iter().map(|(_, tail)| tail.total).sum();
     let mut json = serde_json::to_value(attempt).unwrap_or_default();
     json["truncated"] = json!(tails.iter().any(|(_, tail)| tail.truncated));
-    if let Some(whole) = whole.filter(|_| missing.is_none()) {
-        json["bytes"] = json!(whole);
+    if let Some(total) = total.filter(|_| missing.is_none()) {
+        json["bytes"] = json!(total);
     }
     if let Some(why) = missing {
         json["missing"] = Value::from(why);
     }
     ConfigMap {
         metadata,
-        // Kubelets and watches need not look at it again.
+        // Spares kubelets and watches from checking it for changes.
         immutable: Some(true),
         data: Some([("end.json".to_owned(), json.to_string())].into()),
         binary_data: Some(logs),
     }
 }
 
-/// In gzip, without a time or a name in it: the same lines give the same bytes.
+/// Compresses without a time or file name, so that equal lines give equal bytes.
 fn compressed(lines: &[u8]) -> Option<Vec<u8>> {
     let mut writer = GzBuilder::new().write(Vec::new(), Compression::default());
     writer.write_all(lines).ok()?;
@@ -261,33 +271,33 @@ mod tests {
     use super::*;
 
     fn tail(text: &[u8], share: usize, chunk: usize) -> Tail {
-        let mut ending = Ending::new(share);
+        let mut buffer = TailBuffer::new(share);
         for part in text.chunks(chunk) {
-            ending.push(part);
+            buffer.push(part);
         }
-        ending.into_tail()
+        buffer.into_tail()
     }
 
     #[test]
-    fn the_end_of_a_log_is_whole_lines_however_it_arrives() {
+    fn tail_has_whole_lines_for_any_chunk_size() {
         let lines: Vec<String> = (0..400).map(|at| format!("line {at}\n")).collect();
         let text = lines.concat();
         for share in [1, 9, 10, 11, 64, 1000, text.len() - 1, text.len(), 9999] {
             for chunk in [1, 3, 16, 4096] {
                 let tail = tail(text.as_bytes(), share, chunk);
-                let kept = String::from_utf8(tail.lines).unwrap();
+                let retained = String::from_utf8(tail.lines).unwrap();
                 assert!(
-                    text.ends_with(&kept) && kept.len() <= share,
+                    text.ends_with(&retained) && retained.len() <= share,
                     "{share} {chunk}"
                 );
                 assert_eq!(tail.truncated, share < text.len());
-                assert_eq!(tail.whole, Some(text.len()));
+                assert_eq!(tail.total, Some(text.len()));
                 if share >= 10 {
-                    let more = lines[..lines.len() - kept.lines().count()].last();
-                    assert!(kept.starts_with("line "), "{kept:?}");
-                    // Not a line less than there is room for.
+                    let more = lines[..lines.len() - retained.lines().count()].last();
+                    assert!(retained.starts_with("line "), "{retained:?}");
+                    // The tail uses the available space.
                     assert!(
-                        more.is_none_or(|line| kept.len() + line.len() > share),
+                        more.is_none_or(|line| retained.len() + line.len() > share),
                         "{share}"
                     );
                 }
@@ -296,15 +306,15 @@ mod tests {
     }
 
     #[test]
-    fn a_single_line_that_is_too_long_keeps_its_end() {
+    fn keeps_the_end_of_a_single_long_line() {
         let tail = tail(&b"x".repeat(100), 10, 7);
         assert_eq!((tail.lines.len(), tail.truncated), (10, true));
     }
 
     #[test]
-    fn a_log_of_which_only_the_end_was_asked_for_is_of_unknown_length() {
+    fn total_is_unknown_at_the_line_limit() {
         let text = "a\n".repeat(LINES as usize);
-        let tail = tail(text.as_bytes(), KEPT, 4096);
-        assert_eq!((tail.whole, tail.truncated), (None, true));
+        let tail = tail(text.as_bytes(), LOG_LIMIT, 4096);
+        assert_eq!((tail.total, tail.truncated), (None, true));
     }
 }

@@ -1,6 +1,6 @@
-//! The settings a controller works by: given once, or those of ConfigMaps, taken up whenever one of them changes.
+//! The settings of a controller: fixed, or watched in ConfigMaps and updated when one changes.
 
-mod maps;
+mod config_maps;
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use flightdeck_host::settings::Settings;
 
-pub use maps::{Followed, SettingsMaps};
+pub use config_maps::{SettingsWatcher, WatchedSettings};
 
-/// Settings that may change while they are used. Clones see the same.
+/// Settings that may change while in use. Clones share the value.
 #[derive(Clone, Debug)]
 pub struct LiveSettings(watch::Receiver<Arc<Settings>>);
 
@@ -22,19 +22,19 @@ impl LiveSettings {
         Self(watch::channel(settings).1)
     }
 
-    /// The settings as they are now.
+    /// Returns the current settings.
     #[must_use]
     pub fn current(&self) -> Arc<Settings> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// One item for each change from now on; ends never.
+    /// Yields an item for each change from now on; never ends.
     pub fn changes(&self) -> impl Stream<Item = ()> + use<> {
         let mut receiver = self.0.clone();
         receiver.mark_unchanged();
         stream::unfold(receiver, async |mut receiver| {
             if receiver.changed().await.is_err() {
-                // Nobody changes them any more.
+                // The sender is gone: there are no more changes.
                 std::future::pending::<()>().await;
             }
             Some(((), receiver))

@@ -1,4 +1,4 @@
-//! What wakes a run that waits, and what ends one that was asked for too much.
+//! Changes that requeue a waiting run, and requests that are too large.
 
 use std::{
     sync::{
@@ -23,15 +23,15 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::{
-    PATIENCE, Scene, config, docs_run, permitted::refusal, phase_is, run_controller, settled,
-    until, well,
+    PATIENCE, Scene, config, docs_run, phase_is, roles::refusal, run_controller, settled, until,
+    well,
 };
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_host::settings::Settings;
 use flightdeck_verbs::{AddContext, Context, VerbError};
-use flightdeck_worker::controller::{ControllerConfig, SettingsMaps};
+use flightdeck_worker::controller::{ControllerConfig, SettingsWatcher};
 
-/// A client that may make Jobs only while `open`, and counts in `refused` how often it might not.
+/// Returns a client that may create Jobs only while `open`, and counts the refusals in `refused`.
 fn gated(scene: &Scene, open: &Arc<AtomicBool>, refused: &watch::Sender<usize>) -> Client {
     let (service, open, refused) = (scene.cluster.service(), Arc::clone(open), refused.clone());
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -44,34 +44,34 @@ fn gated(scene: &Scene, open: &Arc<AtomicBool>, refused: &watch::Sender<usize>) 
                 return Ok(refusal(StatusCode::FORBIDDEN, "no Jobs for now"));
             }
             let Ok(answer) = service.oneshot(request).await;
-            Ok::<_, tower::BoxError>(answer.map(super::permitted::boxed))
+            Ok::<_, tower::BoxError>(answer.map(super::roles::boxed))
         }
     });
     Client::new(service, "default")
 }
 
 #[tokio::test]
-async fn settings_that_change_wake_a_run_that_the_cluster_refused() {
+async fn settings_change_requeues_a_refused_run() {
     let scene = Scene::without_controller(well).await;
-    let followed = SettingsMaps {
+    let watched = SettingsWatcher {
         client: scene.client.clone(),
         namespace: "default".into(),
         metrics: flightdeck_worker::controller::Metrics::default(),
         health: flightdeck_worker::controller::Health::default(),
     }
-    .follow();
-    let usable = followed.usable();
-    let keep_up = tokio::spawn(followed.keep_up);
-    usable.await;
+    .watch();
+    let valid = watched.valid();
+    let settings_task = tokio::spawn(watched.task);
+    valid.await;
     let (open, refused) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(0));
     let mut config = ControllerConfig {
-        settings: followed.settings,
+        settings: watched.settings,
         ..config("default")
     };
-    // Nothing but a change brings it back.
+    // Only a change requeues it.
     let never = Duration::from_secs(3600);
     config.retry_delays.refused = never;
-    config.retry_delays.most = never;
+    config.retry_delays.max = never;
     let controller = run_controller(&gated(&scene, &open, &refused), config);
     let runs: Api<DocsRun> = scene.api();
     let run = runs
@@ -82,7 +82,7 @@ async fn settings_that_change_wake_a_run_that_the_cluster_refused() {
         run["status"]["reason"] == "ClusterRefused"
     })
     .await;
-    // Once each watch has told of something later, nothing it told before can still wake the run.
+    // Once each watch has reported a later change, no earlier one can still requeue the run.
     let labels = json!({
         naming::LABEL_MANAGED_BY: naming::MANAGER, naming::LABEL_KIND: "docs",
         naming::LABEL_RUN: "docs-waits", naming::LABEL_RUN_UID: run.metadata.uid,
@@ -123,11 +123,11 @@ async fn settings_that_change_wake_a_run_that_the_cluster_refused() {
     until(&runs, "docs-waits", settled).await;
     let _ = controller.0.send(());
     super::ends(controller.1).await;
-    keep_up.abort();
+    settings_task.abort();
     scene.end().await;
 }
 
-/// As much as the definition lets through is more than a ConfigMap holds.
+/// The CRD allows more than fits into a ConfigMap.
 fn context(files: usize) -> Vec<Value> {
     let file =
         |n: usize| json!({ "filename": format!("notes-{n}.md"), "content": "x".repeat(16_384) });
@@ -135,7 +135,7 @@ fn context(files: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn context_that_outgrows_a_configmap_is_refused_before_a_new_attempt_makes_anything() {
+async fn too_large_context_is_refused_before_a_retry() {
     let scene = Scene::with(well).await;
     let runs: Api<DocsRun> = scene.api();
     let mut run = serde_json::to_value(docs_run("docs-grows")).unwrap();
@@ -164,7 +164,7 @@ async fn context_that_outgrows_a_configmap_is_refused_before_a_new_attempt_makes
     let now = runs.get("docs-grows").await.unwrap().spec.run;
     assert_eq!((now.context_version, now.context.len()), (1, 30));
 
-    // Whoever writes it all the same is told, and nothing is made.
+    // If it is written anyway, the run reports it and creates nothing.
     let raised = json!({ "spec": { "contextVersion": 2, "context": context(32) } });
     runs.patch(
         "docs-grows",

@@ -1,13 +1,13 @@
-//! Runs that have nothing before them any more: little of them is kept in memory, and nothing of them is lost by that.
+//! Settled runs: they are pruned in memory without losing data.
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
-use super::{Scene, asked::Asked, config, docs_run, run_controller, settled, until, well};
+use super::{Scene, config, docs_run, recorder::Recorder, run_controller, settled, until, well};
 use flightdeck_core::{resources::DocsRun, runs::naming};
 
-/// A Job of that run, as a controller makes it that was cut off long ago and does not know that the run has ended.
+/// Creates a Job of that run, like a controller that was interrupted long ago and does not know that the run has ended.
 pub async fn stray(scene: &Scene, run: &Value) -> String {
     let (run, uid) = (&run["metadata"]["name"], &run["metadata"]["uid"]);
     let name = format!("{}-stray", run.as_str().unwrap());
@@ -32,7 +32,7 @@ pub async fn stray(scene: &Scene, run: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_job_that_appears_after_the_end_of_its_run_is_ended_and_the_run_keeps_its_whole_story() {
+async fn late_job_of_an_ended_run_is_deleted() {
     let mut scene = Scene::with(well).await;
     let runs: Api<DocsRun> = scene.api();
     runs.create(&PostParams::default(), &docs_run("docs-over"))
@@ -41,10 +41,10 @@ async fn a_job_that_appears_after_the_end_of_its_run_is_ended_and_the_run_keeps_
     let before = until(&runs, "docs-over", settled).await;
     assert_eq!(before["status"]["attempts"].as_array().unwrap().len(), 3);
     scene.stop_controller().await;
-    // No pod will tell that it has begun: it can only be deleted.
+    // Without a pod it can only be deleted.
     scene.kubelet.abort();
     let job = stray(&scene, &before).await;
-    let asked = Asked::default();
+    let asked = Recorder::default();
     let client = asked.client(&scene.cluster, None);
     scene.controller = Some(run_controller(&client, config("default")));
     until(&scene.api::<Job>(), &job, Value::is_null).await;

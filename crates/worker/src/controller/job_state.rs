@@ -1,6 +1,6 @@
-//! What a Job and its pod say, in one word: starting, waiting for something, running, or ended and how.
+//! The state of a Job: starting, waiting, running, or ended and how. Pure.
 //!
-//! Pure. Everything read here was written by a kubelet, a scheduler or a stage; the agent's stage is believed least.
+//! The input is untrusted: it was written by kubelets, schedulers and stages. The agent stage is trusted least.
 
 mod ending;
 #[cfg(test)]
@@ -17,41 +17,41 @@ use flightdeck_core::{
     text,
 };
 
-/// The pod is gone, and nothing says how it ended.
-pub const POD_LOST: &str = "PodLost";
-/// A node had no room left for the pod, and ended it.
-pub const EVICTED: &str = "Evicted";
-/// A container was killed for its memory.
-pub const OUT_OF_MEMORY: &str = "OutOfMemory";
-/// Longest message taken from outside, in characters.
+/// The pod is gone without a known result.
+pub(crate) const POD_LOST: &str = "PodLost";
+/// The pod was evicted because its node ran out of a resource.
+pub(crate) const EVICTED: &str = "Evicted";
+/// A container exceeded its memory limit.
+pub(crate) const OUT_OF_MEMORY: &str = "OutOfMemory";
+/// Maximum length of a message from outside, in characters.
 const MESSAGE_LIMIT: usize = 1000;
 
-/// Where one attempt stands.
+/// The state of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum JobState {
-    /// On its way, nothing wrong yet.
+pub(crate) enum JobState {
+    /// Not running yet, without a problem.
     Starting,
-    /// It cannot go on; a person may have to do something.
+    /// Blocked; a person may have to do something.
     Waiting { reason: String, message: String },
-    /// A container runs.
+    /// A container is running.
     Running,
     /// Final: its pod has stopped.
     Ended(Box<Ending>),
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ending {
-    /// Reason and sentence; `None` when it succeeded.
+pub(crate) struct Ending {
+    /// Reason and message; `None` on success.
     pub failure: Option<(String, String)>,
     pub exit_code: Option<i32>,
-    /// What the stage said of itself, put together from its containers.
+    /// The report of the stage, merged from its containers.
     pub report: StageReport,
 }
 
-/// Reads the Job, the newest of its pods, and the events about either.
+/// Evaluates a Job with its newest pod and the Events about both.
 #[must_use]
-pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> JobState {
+pub(crate) fn evaluate(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> JobState {
     let status = job.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
     let condition = |kind: &str| {
@@ -59,7 +59,7 @@ pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> Jo
             .iter()
             .find(|condition| condition.type_ == kind && condition.status == "True")
     };
-    // FailureTarget and SuccessCriteriaMet come first, while pods still stop: only these two are final.
+    // FailureTarget and SuccessCriteriaMet are set earlier, while pods are still stopping; only these two are final.
     if status.terminating.unwrap_or(0) == 0 {
         if condition("Complete").is_some() {
             return JobState::Ended(Box::new(ending::succeeded(pod)));
@@ -72,7 +72,7 @@ pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> Jo
     let Some(pod) = pod else {
         return waiting::without_a_pod(events).unwrap_or(JobState::Starting);
     };
-    if let Some(waiting) = waiting::of(pod, events) {
+    if let Some(waiting) = waiting::blocked(pod, events) {
         return waiting;
     }
     let runs = statuses(pod)
@@ -85,15 +85,15 @@ pub fn judge(stage: Stage, job: &Job, pod: Option<&Pod>, events: &[Event]) -> Jo
     }
 }
 
-/// Whether the Job has ended and all its pods have stopped.
+/// Returns whether the Job has ended and all its pods have stopped.
 #[must_use]
-pub fn is_final(job: &Job) -> bool {
-    matches!(judge(Stage::Prep, job, None, &[]), JobState::Ended(_))
+pub(crate) fn is_final(job: &Job) -> bool {
+    matches!(evaluate(Stage::Prep, job, None, &[]), JobState::Ended(_))
 }
 
-/// When the Job ended for good, in seconds since 1970; `None` while it has not, or does not say.
+/// Returns when the Job ended, in Unix seconds; `None` if it has not, or has no time.
 #[must_use]
-pub fn ended_at(job: &Job) -> Option<i64> {
+pub(crate) fn ended_at(job: &Job) -> Option<i64> {
     let conditions = job.status.as_ref()?.conditions.as_deref()?;
     let last = conditions.iter().find(|condition| {
         condition.status == "True" && matches!(&*condition.type_, "Complete" | "Failed")
@@ -101,9 +101,9 @@ pub fn ended_at(job: &Job) -> Option<i64> {
     is_final(job).then_some(last.last_transition_time.as_ref()?.0.as_second())
 }
 
-/// Whether the pod has stopped for good.
+/// Returns whether the pod has stopped for good.
 #[must_use]
-pub fn is_over(pod: &Pod) -> bool {
+pub(crate) fn is_terminated(pod: &Pod) -> bool {
     let phase = pod
         .status
         .as_ref()
@@ -111,9 +111,9 @@ pub fn is_over(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Whether a node has taken the pod: only then does its own deadline count, and only then is there a log to keep.
+/// Returns whether a node has accepted the pod: only then its own deadline counts, and there is a log to keep.
 #[must_use]
-pub fn has_started(pod: &Pod) -> bool {
+pub(crate) fn has_started(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     status.is_some_and(|status| status.start_time.is_some())
 }
@@ -125,9 +125,9 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.into_iter().chain(main).flatten()
 }
 
-/// Text from outside as one bounded line: conditions refuse line breaks, and screens refuse control sequences.
+/// Collapses text from outside to one bounded line without control characters, as conditions and terminals require.
 #[must_use]
-pub fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
     let line = words.join(" ");
     let line = text::sanitize(&line);

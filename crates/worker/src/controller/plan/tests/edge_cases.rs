@@ -1,4 +1,4 @@
-//! Situations that come from outside: people who change things by hand, nodes that fail, clocks that differ, names at their limit.
+//! Situations caused from outside: manual changes, failing nodes, clock skew, names at their limit.
 
 use super::*;
 use flightdeck_core::runs::naming;
@@ -27,17 +27,17 @@ fn cancelled_suspended_and_deleted_in_each_stage() {
         (
             "cancelled between prep and the agent",
             cancelled(docs().reconciled().ends(Ok(report()))),
-            "| Cancelled prep Cancelled | wake 0",
+            "| Cancelled prep Cancelled | requeue 0",
         ),
         (
             "cancelled between the agent and publish",
             cancelled(docs().at(Stage::Agent).ends(Ok(report()))),
-            "| Cancelled agent Cancelled | wake 0",
+            "| Cancelled agent Cancelled | requeue 0",
         ),
         (
-            "cancelled when a stage was recorded and not made",
+            "cancelled when a stage was recorded but not created",
             cancelled(docs().reconciled().never_made()),
-            "| Cancelled prep Cancelled | wake 0",
+            "| Cancelled prep Cancelled | requeue 0",
         ),
         (
             "suspended while prep runs",
@@ -60,12 +60,12 @@ fn cancelled_suspended_and_deleted_in_each_stage() {
             "| Pending publish Suspended",
         ),
         (
-            "suspended when a stage was recorded and not made",
+            "suspended when a stage was recorded but not created",
             suspended(docs().reconciled().never_made()),
             "| Pending prep Suspended",
         ),
         (
-            "no longer suspended, it goes on where it was",
+            "resumed: it continues where it was",
             suspended(docs().at(Stage::Agent).ends(Ok(report())))
                 .reconciled()
                 .spec(|spec| spec.suspend = false),
@@ -74,25 +74,25 @@ fn cancelled_suspended_and_deleted_in_each_stage() {
         (
             "deleted while prep runs",
             at(Stage::Prep).deleting(),
-            "-prep-v1-1 | same | wake 30",
+            "-prep-v1-1 | same | requeue 30",
         ),
         (
             "deleted while the agent runs",
             at(Stage::Agent).deleting(),
-            "-prep-v1-1, -agent-v1-1 | same | wake 30",
+            "-prep-v1-1, -agent-v1-1 | same | requeue 30",
         ),
         (
             "deleted while publish runs",
             at(Stage::Publish).deleting(),
-            "-prep-v1-1, -agent-v1-1, -publish-v1-1 | same | wake 30",
+            "-prep-v1-1, -agent-v1-1, -publish-v1-1 | same | requeue 30",
         ),
         (
-            "deleted while its Job has no pod yet: it is not let go before the Job is gone",
+            "deleted before its Job has a pod: the Job is deleted first",
             docs().reconciled().deleting(),
-            "-prep-v1-1 | same | wake 30",
+            "-prep-v1-1 | same | requeue 30",
         ),
         (
-            "deleted when a stage was recorded and not made: it is never made",
+            "deleted when a stage was recorded but not created",
             docs().reconciled().never_made().deleting(),
             "-finalizer | same",
         ),
@@ -100,7 +100,7 @@ fn cancelled_suspended_and_deleted_in_each_stage() {
 }
 
 #[test]
-fn an_attempt_that_a_stop_has_ended_is_told_as_stopped() {
+fn stopped_attempt_is_cancelled_without_a_warning() {
     let mut world = docs()
         .at(Stage::Agent)
         .running()
@@ -117,28 +117,28 @@ fn an_attempt_that_a_stop_has_ended_is_told_as_stopped() {
 }
 
 #[test]
-fn a_version_that_is_raised() {
-    let raised = |world: World| world.spec(|spec| spec.context_version = 2);
+fn incrementing_the_version() {
+    let incremented = |world: World| world.spec(|spec| spec.context_version = 2);
     let failed = || docs().at(Stage::Agent).ends(Err((1, report())));
     check(vec![
         (
-            "while a stage runs: that attempt goes on",
-            raised(docs().at(Stage::Agent).running().reconciled()),
+            "while a stage runs: that attempt continues",
+            incremented(docs().at(Stage::Agent).running().reconciled()),
             "| same",
         ),
         (
-            "between two stages: the older version goes on",
-            raised(docs().at(Stage::Agent).ends(Ok(report()))),
+            "between two stages: the older version continues",
+            incremented(docs().at(Stage::Agent).ends(Ok(report()))),
             "publish-v1-1 | Pending publish",
         ),
         (
-            "and begins once the older version has ended",
-            raised(failed()).reconciled(),
+            "it starts once the older version has ended",
+            incremented(failed()).reconciled(),
             "files, prep-v2-1 | Pending prep",
         ),
         (
             "after success",
-            raised(
+            incremented(
                 docs()
                     .at(Stage::Publish)
                     .ends(Ok(report()))
@@ -149,12 +149,12 @@ fn a_version_that_is_raised() {
         ),
         (
             "after failure",
-            raised(failed().reconciled().reconciled()),
+            incremented(failed().reconciled().reconciled()),
             "files, +finalizer, prep-v2-1 | Pending prep",
         ),
         (
-            "together with the cancellation of the older one, while that runs",
-            raised(docs().at(Stage::Agent).running().reconciled())
+            "while the older one runs and is cancelled",
+            incremented(docs().at(Stage::Agent).running().reconciled())
                 .spec(|spec| spec.cancel_version = 1),
             "stop-pod | Running agent Stopping",
         ),
@@ -162,46 +162,46 @@ fn a_version_that_is_raised() {
 }
 
 #[test]
-fn what_people_do_by_hand() {
+fn manual_changes() {
     check(vec![
         (
-            "files deleted between two stages are made again",
+            "files deleted between two stages are created again",
             docs().reconciled().ends(Ok(report())).files_deleted(),
             "files, agent-v1-1 | Pending agent",
         ),
         (
-            "files deleted and made by somebody else are never used",
+            "files recreated by someone else are not used",
             docs().reconciled().ends(Ok(report())).foreign_files(),
-            "| Failed agent Foreign | wake 0",
+            "| Failed agent Foreign | requeue 0",
         ),
         (
-            "a Job deleted with the agent's work under way is a new attempt at once",
+            "a Job deleted while the agent runs is retried at once",
             docs().at(Stage::Agent).running().reconciled().job_deleted(),
             "agent-v1-2 | Pending agent",
         ),
         (
-            "a claim deleted while prep is yet to begin is made",
+            "a claim deleted before prep started is created again",
             docs().reconciled().never_made().workspace_deleted(),
             "workspace, prep-v1-1 | same",
         ),
         (
-            "a claim deleted under a code run takes the agent's work with it",
+            "a claim deleted under a code run loses the agent's work",
             code()
                 .at(Stage::Agent)
                 .ends(Ok(report()))
                 .workspace_deleted(),
-            "| Failed publish WorkspaceLost | wake 0",
+            "| Failed publish WorkspaceLost | requeue 0",
         ),
         (
-            "a holder written over by hand is waited for",
+            "a run waits if its holder annotation was overwritten",
             code()
                 .at(Stage::Agent)
                 .ends(Ok(report()))
                 .held_by("code-9-aaaa", false, 0),
-            "| Pending publish InUse | wake 30",
+            "| Pending publish InUse | requeue 30",
         ),
         (
-            "a Job made after the run's end, by a controller that was cut off, is ended",
+            "a Job created late by an interrupted controller is deleted",
             docs()
                 .at(Stage::Publish)
                 .ends(Ok(report()))
@@ -212,27 +212,30 @@ fn what_people_do_by_hand() {
     ]);
 }
 
-/// What a watch has not told is asked for before a run fails of it, or leaves with what it holds.
+/// A workspace missing in the cache is read before a run fails because of it, or ends without releasing it.
 #[test]
-fn a_workspace_that_is_not_told_of() {
-    let doubtful = |world: World| world.observed().workspace_is_doubtful();
-    let untold = |world: World| doubtful(world.workspace_deleted());
-    assert!(!untold(docs()), "nothing was begun");
-    assert!(!untold(docs().reconciled()), "nothing of prep was seen");
-    assert!(untold(docs().reconciled().running().reconciled()));
+fn reads_the_workspace_before_relying_on_its_absence() {
+    let stale = |world: World| world.observed().needs_fresh_workspace();
+    let missing = |world: World| stale(world.workspace_deleted());
+    assert!(!missing(docs()), "nothing was started");
+    assert!(!missing(docs().reconciled()), "prep was not seen");
+    assert!(missing(docs().reconciled().running().reconciled()));
     let at_once = docs().reconciled().ends(Ok(report()));
-    assert!(!doubtful(at_once.clone()), "it is known");
-    assert!(untold(at_once), "prep began and ended between two looks");
+    assert!(!stale(at_once.clone()), "it is cached");
+    assert!(
+        missing(at_once),
+        "prep started and ended between two reconciliations"
+    );
 
     let published = |world: World| world.at(Stage::Publish).ends(Ok(report())).reconciled();
-    assert!(untold(published(code())), "it may hold one");
-    assert!(!untold(published(docs())), "nobody waits for it");
-    assert!(!untold(published(code()).without_finalizer()));
-    assert!(untold(code().at(Stage::Agent).deleting()));
+    assert!(missing(published(code())), "it may hold one");
+    assert!(!missing(published(docs())), "no run waits for it");
+    assert!(!missing(published(code()).without_finalizer()));
+    assert!(missing(code().at(Stage::Agent).deleting()));
 }
 
 #[test]
-fn who_waits_for_a_workspace() {
+fn waiting_for_a_workspace() {
     let waiting = || {
         code()
             .with_workspace()
@@ -244,7 +247,7 @@ fn who_waits_for_a_workspace() {
         (
             "a second run of the same task waits for the first one's workspace",
             code().with_workspace().held_by("code-1-aaaa", false, 1),
-            "files | Pending prep InUse | wake 30",
+            "files | Pending prep InUse | requeue 30",
         ),
         (
             "a waiter that is suspended leaves the queue",
@@ -254,25 +257,25 @@ fn who_waits_for_a_workspace() {
         (
             "a waiter that is cancelled leaves the queue",
             waiting().spec(|spec| spec.cancel_version = 1),
-            "| Cancelled prep Cancelled | wake 0",
+            "| Cancelled prep Cancelled | requeue 0",
         ),
         (
-            "a waiter that is deleted leaves the queue, and holds nothing",
+            "a waiter that is deleted leaves the queue",
             waiting().deleting(),
             "| same",
         ),
         (
-            "a waiter whose turn has come takes the workspace",
+            "the next waiter takes a free workspace",
             waiting().free(),
             "hold, +finalizer, prep-v1-1 | Pending prep",
         ),
         (
-            "a claim that waits for its first pod keeps nobody waiting",
+            "a pending claim does not delay its first pod",
             docs().with_workspace().claim_pending(),
             "files, +finalizer, prep-v1-1 | Pending prep",
         ),
         (
-            "each stage proves anew that the workspace is held",
+            "every stage verifies that it holds the workspace",
             code().at(Stage::Agent).ends(Ok(report())),
             "hold, publish-v1-1 | Pending publish",
         ),
@@ -280,46 +283,46 @@ fn who_waits_for_a_workspace() {
 }
 
 #[test]
-fn what_keeps_a_pod_from_running() {
+fn blocked_pods() {
     let at_prep = || docs().reconciled();
     check(vec![
         (
-            "an image pull that is put off",
+            "an image pull in backoff",
             at_prep().waiting("ImagePullBackOff", "Back-off pulling image"),
-            "| Pending prep ImagePullBackOff | wake 10",
+            "| Pending prep ImagePullBackOff | requeue 10",
         ),
         (
-            "an image name that is none",
+            "an invalid image name",
             at_prep().waiting("InvalidImageName", "couldn't parse"),
-            "| Pending prep InvalidImageName | wake 10",
+            "| Pending prep InvalidImageName | requeue 10",
         ),
         (
             "a container the runtime refuses",
             at_prep().waiting("CreateContainerError", "no such directory"),
-            "| Pending prep CreateContainerError | wake 10",
+            "| Pending prep CreateContainerError | requeue 10",
         ),
         (
             "a container that cannot be run",
             at_prep().waiting("RunContainerError", "exec format error"),
-            "| Pending prep RunContainerError | wake 10",
+            "| Pending prep RunContainerError | requeue 10",
         ),
         (
-            "a volume that cannot be mounted, told by an event",
+            "a volume that cannot be mounted, reported by an event",
             at_prep()
                 .waiting("ContainerCreating", "")
                 .event_on_job("FailedMount", "configmap not found"),
-            "| Pending prep FailedMount | wake 10",
+            "| Pending prep FailedMount | requeue 10",
         ),
         (
-            "a node that does not answer",
+            "a node that does not respond",
             at_prep().running().reconciled().node_lost(),
-            "| Pending prep NodeLost | wake 10",
+            "| Pending prep NodeLost | requeue 10",
         ),
     ]);
 }
 
 #[test]
-fn how_stages_end() {
+fn results_of_stages() {
     let publish = |why: &str| {
         docs().at(Stage::Publish).ends(Err((
             1,
@@ -331,96 +334,96 @@ fn how_stages_end() {
     };
     check(vec![
         (
-            "a pod of prep that was evicted is tried again by itself",
+            "an evicted pod of prep is retried automatically",
             docs().reconciled().running().evicted(),
-            "| Pending prep BackOff | wake 10",
+            "| Pending prep BackOff | requeue 10",
         ),
         (
-            "a pod of the agent that was evicted is not paid again",
+            "an evicted pod of the agent is not retried",
             docs().at(Stage::Agent).running().evicted(),
-            "| Failed agent Evicted | wake 0",
+            "| Failed agent Evicted | requeue 0",
         ),
         (
-            "a pod of publish that was lost is published again, without the agent",
+            "a lost pod of publish is retried without the agent",
             docs().at(Stage::Publish).running().pod_lost(),
-            "| Pending publish BackOff | wake 10",
+            "| Pending publish BackOff | requeue 10",
         ),
         (
             "out of memory",
             docs().at(Stage::Agent).out_of_memory(),
-            "| Failed agent OutOfMemory | wake 0",
+            "| Failed agent OutOfMemory | requeue 0",
         ),
         (
-            "the Job's own deadline, for a pod that never began",
+            "the Job's own deadline, for a pod that never started",
             docs().reconciled().job_deadline(),
-            "| Failed prep DeadlineExceeded | wake 0",
+            "| Failed prep DeadlineExceeded | requeue 0",
         ),
         (
             "any other exit code of prep",
             docs().reconciled().ends(Err((128, report()))),
-            "| Failed prep CloneFailed | wake 0",
+            "| Failed prep CloneFailed | requeue 0",
         ),
         (
             "any other exit code of the agent",
             docs().at(Stage::Agent).ends(Err((2, report()))),
-            "| Failed agent AgentFailed | wake 0",
+            "| Failed agent AgentFailed | requeue 0",
         ),
         (
             "any other exit code of publish",
             docs().at(Stage::Publish).ends(Err((2, report()))),
-            "| Failed publish PushFailed | wake 0",
+            "| Failed publish PushFailed | requeue 0",
         ),
         (
-            "publish judges: outside its tasks",
+            "publish: outside its tasks",
             publish(reason::OUTSIDE_TASK),
-            "| Failed publish OutsideTask | wake 0",
+            "| Failed publish OutsideTask | requeue 0",
         ),
         (
-            "publish judges: incomplete",
+            "publish: incomplete",
             publish(reason::INCOMPLETE),
-            "| Failed publish Incomplete | wake 0",
+            "| Failed publish Incomplete | requeue 0",
         ),
         (
-            "publish judges: no changes",
+            "publish: no changes",
             publish(reason::NO_CHANGES),
-            "| Failed publish NoChanges | wake 0",
+            "| Failed publish NoChanges | requeue 0",
         ),
         (
-            "publish judges: the base has moved",
+            "publish: the base has moved",
             publish(reason::BASE_MOVED),
-            "| Failed publish BaseMoved | wake 0",
+            "| Failed publish BaseMoved | requeue 0",
         ),
         (
-            "publish judges: the push was refused",
+            "publish: the push was refused",
             publish(reason::PUSH_FAILED),
-            "| Failed publish PushFailed | wake 0",
+            "| Failed publish PushFailed | requeue 0",
         ),
         (
-            "publish judges: no pull request",
+            "publish: no pull request",
             publish(reason::PULL_REQUEST_FAILED),
-            "| Failed publish PullRequestFailed | wake 0",
+            "| Failed publish PullRequestFailed | requeue 0",
         ),
         (
-            "publish judges: pushed where there is no forge",
+            "publish: pushed to an unknown Git host",
             docs().at(Stage::Publish).ends(Ok(StageReport {
                 pull_request_reason: Some(reason::NO_FORGE.into()),
                 ..report()
             })),
-            "| Succeeded publish Succeeded | wake 0",
+            "| Succeeded publish Succeeded | requeue 0",
         ),
         (
-            "publish judges: every document was there already",
+            "publish: all documents exist already",
             docs().at(Stage::Publish).ends(Ok(StageReport {
                 reason: Some(reason::NO_CHANGES.into()),
                 ..report()
             })),
-            "| Succeeded publish Succeeded | wake 0",
+            "| Succeeded publish Succeeded | requeue 0",
         ),
     ]);
 }
 
 #[test]
-fn clocks_that_differ() {
+fn clock_skew() {
     let failed = || {
         docs()
             .spec(|spec| spec.retries = 1)
@@ -430,25 +433,25 @@ fn clocks_that_differ() {
     };
     check(vec![
         (
-            "an end a few seconds ahead is waited for",
+            "an end a few seconds ahead is respected",
             failed().later(-5),
-            "| same | wake 15",
+            "| same | requeue 15",
         ),
         (
-            "an end an hour ahead, by another clock, holds nothing up",
+            "an end an hour ahead is ignored",
             failed().later(-3600),
             "agent-v1-2 | Pending agent",
         ),
         (
-            "a Job made in the future is looked at as one made now",
+            "a Job created in the future counts as created now",
             docs().reconciled().later(-3600),
-            "| same | wake 10",
+            "| same | requeue 10",
         ),
     ]);
 }
 
 #[test]
-fn a_name_of_253_characters_is_cut_and_what_makes_it_unique_is_not() {
+fn long_run_names_are_cut_and_stay_unique() {
     let name = format!("{}.{}", "Docs-x".to_lowercase().repeat(20), "y".repeat(132));
     assert_eq!(name.len(), 253);
     check(vec![(
@@ -470,7 +473,7 @@ fn a_name_of_253_characters_is_cut_and_what_makes_it_unique_is_not() {
 }
 
 #[test]
-fn two_runs_of_a_task_share_no_name() {
+fn two_runs_of_a_task_have_distinct_names() {
     let names = |world: World| {
         let run = world.run();
         let (name, uid) = (run.name(), run.uid());

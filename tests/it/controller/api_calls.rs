@@ -1,4 +1,4 @@
-//! What a run costs the API: so many writes, and no read that a watch makes needless.
+//! The number of API calls of a run: writes, and no reads that a watch makes unnecessary.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,19 +10,21 @@ use kube::{
 use serde_json::json;
 use tower::Layer;
 
-use super::{Scene, asked::Asked, config, docs_run, end, run_controller, settled, until, well};
+use super::{
+    Scene, config, docs_run, end, recorder::Recorder, run_controller, settled, until, well,
+};
 use flightdeck_core::{resources::DocsRun, runs::Stage};
 use flightdeck_worker::controller::ControllerConfig;
 use kube_embedded::fault::{Fault, Faults, Plan, Rule, Verb};
 
-/// With a kubelet that does each step only when the one before has been reported, every count is exact.
+/// The kubelet takes each step only after the previous one was reported, so every count is exact.
 #[tokio::test]
-async fn a_docs_run_takes_so_many_writes_and_no_read() {
+async fn docs_run_has_a_fixed_number_of_writes_and_no_reads() {
     let mut scene = Scene::without_controller(|_, _| None).await;
-    let asked = Asked::default();
+    let asked = Recorder::default();
     let config = ControllerConfig {
-        // Nothing goes wrong here, however busy the machine is.
-        patience: Duration::from_secs(600),
+        // Avoid timeouts on a busy machine.
+        call_timeout: Duration::from_secs(600),
         ..config("default")
     };
     scene.controller = Some(run_controller(&asked.client(&scene.cluster, None), config));
@@ -37,7 +39,7 @@ async fn a_docs_run_takes_so_many_writes_and_no_read() {
         .await;
         let name = run["status"]["jobName"].as_str().unwrap();
         let pods: Api<Pod> = scene.api();
-        // Whatever changes in a pod and means nothing costs nothing.
+        // Irrelevant changes of a pod cost nothing.
         for n in 0..5 {
             let body = json!({ "metadata": { "annotations": { "example.com/n": n.to_string() } } });
             let patch = Patch::Merge(&body);
@@ -55,33 +57,33 @@ async fn a_docs_run_takes_so_many_writes_and_no_read() {
         *writes.entry(write).or_default() += 1;
     }
     let expected = [
-        // Each stage is recorded before its Job is made, and said to run; then the end.
+        // Each stage is recorded before its Job is created, and reported as running; then the end.
         ("PATCH docsruns/status", 7),
-        // The finalizer comes and goes.
+        // Adding and removing the finalizer.
         ("PATCH docsruns", 2),
         ("POST jobs", 3),
-        // Each may expire.
+        // Setting the TTL of each Job.
         ("PATCH jobs", 3),
-        // The files; and the end of each stage's log.
+        // The files, and the archived log of each stage.
         ("POST configmaps", 4),
         ("POST persistentvolumeclaims", 1),
-        // Each stage begins and is done; the run succeeded.
+        // Each stage starts and finishes; the run succeeds.
         ("POST events", 7),
     ];
     let expected = expected.map(|(what, times)| (what.to_owned(), times));
     assert_eq!(writes, expected.into());
-    // One list for each watch; one more for a stage whose pod's end was told later than its Job's.
+    // One list per watch, and one for a stage whose pod ended after its Job.
     let lists = asked.count("LIST");
     assert!((6..=9).contains(&lists), "{lists} lists");
-    // Of each container, once.
+    // One per container.
     let logs = asked.count("GET pods/log");
     assert_eq!((asked.count("GET"), logs), (5, 5));
     scene.end().await;
 }
 
-/// A window of three seconds: what always fails is tried six or seven times in it, each time after twice the wait.
+/// In three seconds a permanent failure is retried six or seven times, with doubling delays.
 #[tokio::test]
-async fn what_always_fails_is_tried_ever_more_seldom() {
+async fn permanent_failures_back_off() {
     for (code, verb, resource) in [
         (409, Verb::Patch, "docsruns/status"),
         (500, Verb::Create, "jobs"),
@@ -98,7 +100,7 @@ async fn what_always_fails_is_tried_ever_more_seldom() {
         let client = Client::new(faults.layer().layer(scene.cluster.service()), "default");
         let mut config = config("default");
         config.retry_delays.refused = Duration::from_millis(50);
-        config.retry_delays.most = Duration::from_secs(60);
+        config.retry_delays.max = Duration::from_secs(60);
         scene.controller = Some(run_controller(&client, config));
         let runs: Api<DocsRun> = scene.api();
         runs.create(&PostParams::default(), &docs_run("docs-fails"))
@@ -111,9 +113,9 @@ async fn what_always_fails_is_tried_ever_more_seldom() {
     }
 }
 
-/// What a person has to see to is said once in the status, and not again with every try.
+/// A refusal is written to the status once, not with every retry.
 #[tokio::test]
-async fn a_refusal_is_written_once_and_the_run_goes_on_when_it_is_lifted() {
+async fn refusal_is_written_once_and_the_run_recovers() {
     let code = 403.try_into().unwrap();
     let fault = Fault::Answer {
         code,

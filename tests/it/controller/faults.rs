@@ -1,4 +1,4 @@
-//! Whatever goes wrong between the controller and the cluster, a run comes to the same end, and nothing is made twice.
+//! Whatever fails between the controller and the cluster, a run has the same result, and nothing is created twice.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use flightdeck_core::resources::{CodeRun, DocsRun};
 use flightdeck_worker::controller::ANNOTATION_HOLDER;
 use kube_embedded::fault::{Fault, Faults, Plan, Rule, Verb};
 
-/// Runs a docs run with these faults between controller and cluster, and holds its end against the one without.
+/// Runs a docs run with these faults between controller and cluster, and compares the result with a run without faults.
 async fn comes_through(faults: &Faults) {
     let mut scene = Scene::without_controller(well).await;
     let made = Arc::new(Mutex::new(BTreeSet::new()));
@@ -78,10 +78,10 @@ fn answer(code: u16, retry_after: Option<u32>) -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_docs_run_comes_to_the_same_end_under_every_fault() {
+async fn docs_run_succeeds_under_every_fault() {
     const WRITES: &[Verb] = &[Verb::Write];
     const WATCHES: &[Verb] = &[Verb::Watch];
-    // By chance where every reconciliation asks the same: else the same question would be struck for ever.
+    // Random if every reconciliation sends the same requests: otherwise the same request would fail forever.
     let sometimes = |rule: Rule| Rule {
         chance: 0.3.try_into().unwrap(),
         ..rule
@@ -122,9 +122,9 @@ async fn a_docs_run_comes_to_the_same_end_under_every_fault() {
     }
 }
 
-/// A real cluster's reads are never old; those of a cache in between are, and no stage may be made twice for it.
+/// A real API server never returns stale reads, but a cache in between may; no stage may be created twice because of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_read_may_be_old_and_no_stage_is_made_twice() {
+async fn stale_reads_create_no_stage_twice() {
     let struck = stream::iter(0..12)
         .map(|seed| async move {
             let stale = Rule {
@@ -142,9 +142,9 @@ async fn whatever_is_read_may_be_old_and_no_stage_is_made_twice() {
     assert!(struck.iter().any(|&struck| struck > 0), "no read was old");
 }
 
-/// A stage ends, and the watch of its pods tells of it later than that of its Jobs: its report is waited for.
+/// A stage ends, and its pod's watch is later than its Job's: the controller waits for its report.
 #[tokio::test]
-async fn a_stage_whose_pod_is_told_of_late_is_judged_by_its_report() {
+async fn late_pod_events_do_not_lose_the_report() {
     let slow = Rule::new(Fault::SlowEventsMs(400))
         .verbs(&[Verb::Watch])
         .resources(&["pods"]);
@@ -153,9 +153,9 @@ async fn a_stage_whose_pod_is_told_of_late_is_judged_by_its_report() {
     assert!(faults.counts()[0].injected > 0);
 }
 
-/// The watch of the workspaces never tells of one: the run goes on in its own all the same, and gives it back.
+/// The watch of workspaces never reports one: the run still uses its workspace, and releases it.
 #[tokio::test]
-async fn a_workspace_that_no_watch_tells_of_is_asked_for_and_not_taken_for_lost() {
+async fn workspace_missing_in_the_cache_is_read() {
     let silent = || {
         let hang = Rule::new(Fault::Hang).verbs(&[Verb::Watch]);
         Faults::new(Plan::of(hang.resources(&["persistentvolumeclaims"])))

@@ -1,4 +1,4 @@
-//! What is kept in memory of an object that a watch tells of: thousands of them are held, and little of each is read.
+//! Prunes watched objects to the fields that are used, because thousands of them are held in memory.
 
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -12,18 +12,18 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
 };
 
-use super::{judge, observe::RunResource, plan::at_rest};
+use super::{job_state, observe::RunResource, plan::is_settled};
 use flightdeck_core::{resources::RunStatus, runs::Run};
 
-/// What nobody here reads is not kept.
-pub trait Thin: ResourceExt + Clone {
-    fn thin(&mut self) {
+/// Removes fields that the controller does not use.
+pub(crate) trait Prune: ResourceExt + Clone {
+    fn prune(&mut self) {
         self.managed_fields_mut().clear();
     }
 }
 
-impl Thin for Job {
-    fn thin(&mut self) {
+impl Prune for Job {
+    fn prune(&mut self) {
         self.managed_fields_mut().clear();
         if let Some(spec) = &mut self.spec {
             spec.template = PodTemplateSpec::default();
@@ -32,50 +32,50 @@ impl Thin for Job {
     }
 }
 
-impl Thin for Pod {
-    fn thin(&mut self) {
+impl Prune for Pod {
+    fn prune(&mut self) {
         self.managed_fields_mut().clear();
-        let over = judge::is_over(self);
+        let terminated = job_state::is_terminated(self);
         let Some(spec) = &mut self.spec else { return };
-        // A Secret that a container waits for is named from its environment; of the rest there is much.
+        // Keep only variables from Secrets: a missing Secret is named from them.
         let from_secret = |variable: &EnvVar| {
             let source = variable.value_from.as_ref();
             source.is_some_and(|source| source.secret_key_ref.is_some())
         };
-        let thin = |container: Container| Container {
-            env: container.env.filter(|_| !over).map(|env| {
+        let pruned = |container: Container| Container {
+            env: container.env.filter(|_| !terminated).map(|env| {
                 let env = env.into_iter().filter(from_secret);
                 env.collect()
             }),
             name: container.name,
             ..Container::default()
         };
-        let whole = std::mem::take(spec);
-        let init = whole.init_containers;
+        let full = std::mem::take(spec);
+        let init = full.init_containers;
         *spec = PodSpec {
-            active_deadline_seconds: whole.active_deadline_seconds,
-            node_name: whole.node_name,
-            init_containers: init.map(|init| init.into_iter().map(thin).collect()),
-            containers: whole.containers.into_iter().map(thin).collect(),
+            active_deadline_seconds: full.active_deadline_seconds,
+            node_name: full.node_name,
+            init_containers: init.map(|init| init.into_iter().map(pruned).collect()),
+            containers: full.containers.into_iter().map(pruned).collect(),
             ..PodSpec::default()
         };
     }
 }
 
-impl Thin for PartialObjectMeta<ConfigMap> {}
-impl Thin for PersistentVolumeClaim {}
+impl Prune for PartialObjectMeta<ConfigMap> {}
+impl Prune for PersistentVolumeClaim {}
 
-/// Of a run at rest no more than that it is: whoever has something to do about it after all reads it again.
-impl<K: RunResource> Thin for DeserializeGuard<K> {
-    fn thin(&mut self) {
+/// Keeps only the identity of a settled run; code that needs the rest reads it from the API server.
+impl<K: RunResource> Prune for DeserializeGuard<K> {
+    fn prune(&mut self) {
         self.managed_fields_mut().clear();
-        let Ok(whole) = &mut self.0 else { return };
-        let run: Run = whole.clone().into();
-        if !at_rest(&run) {
+        let Ok(full) = &mut self.0 else { return };
+        let run: Run = full.clone().into();
+        if !is_settled(&run) {
             return;
         }
-        let mut thin = K::default();
-        *thin.meta_mut() = ObjectMeta {
+        let mut pruned = K::default();
+        *pruned.meta_mut() = ObjectMeta {
             name: run.metadata.name,
             namespace: run.metadata.namespace,
             uid: run.metadata.uid,
@@ -85,14 +85,14 @@ impl<K: RunResource> Thin for DeserializeGuard<K> {
             deletion_timestamp: run.metadata.deletion_timestamp,
             ..ObjectMeta::default()
         };
-        thin.run_spec_mut().context_version = run.spec.context_version;
-        *thin.status_mut() = Some(RunStatus {
+        pruned.run_spec_mut().context_version = run.spec.context_version;
+        *pruned.status_mut() = Some(RunStatus {
             phase: run.status.phase,
             observed_context_version: run.status.observed_context_version,
             observed_generation: run.status.observed_generation,
             ..RunStatus::default()
         });
-        *whole = thin;
+        *full = pruned;
     }
 }
 
@@ -103,11 +103,11 @@ mod tests {
     use super::*;
     use flightdeck_core::resources::DocsRun;
 
-    fn kept(change: &dyn Fn(&mut Value)) -> DocsRun {
+    fn pruned(change: &dyn Fn(&mut Value)) -> DocsRun {
         let mut run = json!({
             "metadata": {
                 "name": "r", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3,
-                "labels": { "a": "b" }, "managedFields": [{ "manager": "somebody" }],
+                "labels": { "a": "b" }, "managedFields": [{ "manager": "kubectl" }],
             },
             "spec": {
                 "repositoryUrl": "/srv/x.git", "sourceBranch": "main", "taskIds": ["1", "2"], "contextVersion": 2,
@@ -120,14 +120,14 @@ mod tests {
         });
         change(&mut run);
         let mut run: DeserializeGuard<DocsRun> = serde_json::from_value(run).unwrap();
-        run.thin();
+        run.prune();
         run.0.unwrap()
     }
 
     #[test]
-    fn of_a_run_at_rest_is_kept_that_it_is_and_what_tells_it_from_others() {
-        let run = kept(&|_| {});
-        assert!(at_rest(&run.clone().into()));
+    fn keeps_only_the_identity_of_a_settled_run() {
+        let run = pruned(&|_| {});
+        assert!(is_settled(&run.clone().into()));
         assert_eq!(
             serde_json::to_value(&run.metadata).unwrap(),
             json!({ "name": "r", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3 })
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_has_something_before_it_is_kept_whole() {
+    fn keeps_an_active_run_unchanged() {
         let changes: [&dyn Fn(&mut Value); 4] = [
             &|run| run["spec"]["contextVersion"] = json!(3),
             &|run| {
@@ -149,7 +149,7 @@ mod tests {
             &|run| run["status"]["phase"] = json!("Running"),
         ];
         for change in changes {
-            let run = kept(change);
+            let run = pruned(change);
             assert_eq!(run.spec.task_ids, ["1", "2"]);
             assert_eq!(run.status.unwrap().attempts.len(), 1);
             assert!(run.metadata.managed_fields.unwrap_or_default().is_empty());
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pod_that_has_not_ended_the_secrets_it_may_wait_for_are_kept_and_no_other_environment() {
+    fn keeps_only_secret_variables_of_active_pods() {
         let pod = |phase: &str| -> Pod {
             let mut pod = serde_json::from_value(json!({
                 "metadata": { "name": "p" },
@@ -168,7 +168,7 @@ mod tests {
                 "status": { "phase": phase },
             }))
             .unwrap();
-            Pod::thin(&mut pod);
+            Pod::prune(&mut pod);
             pod
         };
         let names = |pod: Pod| {
