@@ -1,13 +1,13 @@
 //! The stages of a run, each as the process a pod runs, against real repositories.
 
 mod bench;
+mod concurrent_push;
 mod credentials;
 mod hostile;
-mod large_files;
-mod moving;
+mod lfs;
 mod nested;
 mod prep;
-mod proxied;
+mod proxy;
 mod pull_requests;
 mod ssh;
 
@@ -16,7 +16,7 @@ use bench::{Bench, PLAN};
 use flightdeck_core::runs::reason;
 
 #[test]
-fn a_docs_run_goes_from_clone_to_pushed_branch() {
+fn docs_run_pushes_its_branch() {
     let bench = Bench::new();
     let ended = bench.run();
     assert_eq!(ended.code, 0, "{}", ended.log);
@@ -29,7 +29,7 @@ fn a_docs_run_goes_from_clone_to_pushed_branch() {
     );
     let tip = bench.origin(&["rev-parse", "docs/run-1"]);
     assert_eq!(ended.report.commit.as_deref(), Some(tip.as_str()));
-    // One commit a task, on top of what was cloned, by the agent.
+    // One commit per task by the agent, on top of the cloned commit.
     let log = bench.origin(&["log", "--format=%an %s", "feature/shop..docs/run-1"]);
     assert_eq!(
         log,
@@ -42,7 +42,7 @@ fn a_docs_run_goes_from_clone_to_pushed_branch() {
 }
 
 #[test]
-fn prep_reports_what_it_cloned_and_the_agent_what_it_used() {
+fn prep_reports_the_commit_and_agent_its_usage() {
     let bench = Bench::new();
     let head = bench.origin(&["rev-parse", "feature/shop"]);
     for stage in ["prep clone", "prep lay"] {
@@ -65,7 +65,7 @@ fn prep_reports_what_it_cloned_and_the_agent_what_it_used() {
 }
 
 #[test]
-fn tasks_that_changed_on_the_branch_after_the_launch_stop_prep_naming_both_sides() {
+fn changed_tasks_stop_prep_and_both_revisions_are_named() {
     let bench = Bench::new();
     let old = bench.commit.clone();
     let new = bench.push(
@@ -84,7 +84,7 @@ fn tasks_that_changed_on_the_branch_after_the_launch_stop_prep_naming_both_sides
 }
 
 #[test]
-fn later_commits_that_leave_the_tasks_alone_are_fine() {
+fn later_commits_with_equal_tasks_are_accepted() {
     let bench = Bench::new();
     let new = bench.push("README.md", "new");
     let prep = bench.stage("prep clone");
@@ -97,7 +97,7 @@ fn later_commits_that_leave_the_tasks_alone_are_fine() {
 }
 
 #[test]
-fn documents_come_from_the_commit_and_never_from_the_disk() {
+fn reads_the_plan_from_the_commit_not_the_working_copy() {
     let bench = Bench::new();
     bench.write(
         ".taskmaster/tasks/tasks.json",
@@ -109,7 +109,7 @@ fn documents_come_from_the_commit_and_never_from_the_disk() {
 }
 
 #[test]
-fn a_project_in_a_subfolder_is_read_there_although_the_root_has_a_plan_too() {
+fn reads_the_plan_of_a_subfolder_before_the_roots() {
     let mut bench = Bench::new();
     let plan = PLAN.replace("Create the workspace.", "In the subfolder.");
     bench.push("apps/web/.taskmaster/tasks/tasks.json", &plan);
@@ -125,7 +125,7 @@ fn a_project_in_a_subfolder_is_read_there_although_the_root_has_a_plan_too() {
 }
 
 #[test]
-fn a_code_run_publishes_what_its_agent_left_uncommitted_too() {
+fn code_run_publishes_uncommitted_changes() {
     let mut bench = Bench::new();
     bench.manifest.kind = flightdeck_core::runs::RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
@@ -137,7 +137,7 @@ fn a_code_run_publishes_what_its_agent_left_uncommitted_too() {
 }
 
 #[test]
-fn nothing_the_run_brings_along_is_ever_committed_and_a_tracked_file_is_never_replaced() {
+fn run_files_are_not_committed_and_replace_no_tracked_file() {
     let mut bench = Bench::new();
     bench.manifest.kind = flightdeck_core::runs::RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
@@ -158,7 +158,7 @@ fn nothing_the_run_brings_along_is_ever_committed_and_a_tracked_file_is_never_re
 }
 
 #[test]
-fn a_retry_starts_afresh_but_keeps_home_and_memory_unless_told_otherwise() {
+fn retry_keeps_only_home_and_memory() {
     let mut bench = Bench::new();
     bench.run_file("CLAUDE.md", "told");
     bench.agent("echo learnt >> CLAUDE.md; echo x > \"$HOME/session\"; echo > scratch");
@@ -175,7 +175,7 @@ fn a_retry_starts_afresh_but_keeps_home_and_memory_unless_told_otherwise() {
 }
 
 #[test]
-fn a_continued_session_goes_on_in_its_checkout_while_its_tasks_are_the_verified_ones() {
+fn continued_session_keeps_its_checkout_if_tasks_are_equal() {
     let mut bench = Bench::new();
     bench.manifest.continue_session = true;
     let session = r#"echo '{"type":"system","subtype":"init","session_id":"s-1"}'"#;
@@ -203,7 +203,7 @@ fn a_continued_session_goes_on_in_its_checkout_while_its_tasks_are_the_verified_
 }
 
 #[test]
-fn a_project_behind_a_link_keeps_its_tracked_memory() {
+fn project_behind_a_symlink_keeps_its_tracked_memory() {
     let mut bench = Bench::new();
     std::os::unix::fs::symlink("web", bench.path("project/app")).unwrap();
     bench.push("web/CLAUDE.md", "the repository's own");
@@ -215,7 +215,7 @@ fn a_project_behind_a_link_keeps_its_tracked_memory() {
 }
 
 #[test]
-fn an_agent_that_writes_nothing_publishes_nothing() {
+fn run_without_changes_publishes_nothing() {
     let bench = Bench::new();
     bench.agent("true");
     let ended = bench.run();
@@ -227,7 +227,7 @@ fn an_agent_that_writes_nothing_publishes_nothing() {
 }
 
 #[test]
-fn a_run_that_finds_every_document_written_succeeds_without_a_push() {
+fn run_with_complete_documents_succeeds_without_a_push() {
     let bench = Bench::new();
     assert_eq!(bench.run().code, 0);
     bench.origin(&["update-ref", "refs/heads/feature/shop", "docs/run-1"]);
@@ -244,7 +244,7 @@ fn a_run_that_finds_every_document_written_succeeds_without_a_push() {
 }
 
 #[test]
-fn documents_that_are_missing_or_empty_keep_the_branch_but_not_the_success() {
+fn missing_documents_fail_the_run_but_push_the_branch() {
     let bench = Bench::new();
     bench.agent("mkdir -p .taskmaster/docs/task-1 && cd .taskmaster/docs/task-1 && echo x > task.md && : > prompt.md");
     let ended = bench.run();
@@ -265,12 +265,12 @@ fn documents_that_are_missing_or_empty_keep_the_branch_but_not_the_success() {
     );
 }
 
-/// An agent that leaves the documents incomplete.
+/// An agent that writes only some of the documents.
 const INCOMPLETE: &str =
     "mkdir -p .taskmaster/docs/task-1 && echo x > .taskmaster/docs/task-1/task.md";
 
 #[test]
-fn a_new_attempt_keeps_what_an_earlier_one_pushed() {
+fn new_attempt_does_not_replace_pushed_commits() {
     let mut bench = Bench::new();
     bench.agent(INCOMPLETE);
     let first = bench.run();
@@ -292,7 +292,7 @@ fn a_new_attempt_keeps_what_an_earlier_one_pushed() {
     assert!(message.ends_with(note), "{message}");
     assert!(second.log.contains(&format!("{note}.")), "{}", second.log);
 
-    // Publishing again finds the branch, for this attempt or for the next one, which begins at publish.
+    // Publishing again finds the branch, in this attempt or in the next one, which starts at publish.
     for version in [2, 3] {
         bench.manifest.context_version = version;
         let again = bench.stage("publish push");
@@ -303,11 +303,11 @@ fn a_new_attempt_keeps_what_an_earlier_one_pushed() {
 }
 
 #[test]
-fn a_taken_alternative_branch_is_kept_too() {
+fn alternative_branch_is_not_replaced() {
     let mut bench = Bench::new();
     bench.agent(INCOMPLETE);
     bench.run();
-    // One has a colleague's work, the other is an ancestor of every attempt's.
+    // One has a colleague's commits, the other is an ancestor of every attempt.
     bench.git(&["checkout", "-qb", "mine"]);
     bench.git(&["commit", "-q", "--allow-empty", "-m", "mine"]);
     bench.git(&["push", "-q", "origin", "mine:docs/run-1-v2"]);
@@ -332,7 +332,7 @@ fn a_taken_alternative_branch_is_kept_too() {
 }
 
 #[test]
-fn an_attempt_that_continues_an_earlier_one_fast_forwards_its_branch() {
+fn continuing_attempt_fast_forwards_its_branch() {
     let mut bench = Bench::new();
     bench.manifest.continue_session = true;
     bench.agent(INCOMPLETE);
@@ -346,7 +346,7 @@ fn an_attempt_that_continues_an_earlier_one_fast_forwards_its_branch() {
 }
 
 #[test]
-fn a_commit_on_top_of_an_earlier_attempt_is_kept() {
+fn commit_on_top_of_an_earlier_attempt_is_not_replaced() {
     let mut bench = Bench::new();
     bench.agent(INCOMPLETE);
     bench.run();
@@ -366,7 +366,7 @@ fn a_commit_on_top_of_an_earlier_attempt_is_kept() {
     assert_eq!(tip, bench.git(&["rev-parse", "HEAD"]));
 }
 
-/// Pushes a commit of a person to the target branch; returns it.
+/// Pushes a user's commit to the target branch and returns it.
 fn push_foreign(bench: &Bench) -> String {
     bench.git(&["checkout", "-qb", "docs/run-1"]);
     bench.write("mine.txt", "a person's");
@@ -377,7 +377,7 @@ fn push_foreign(bench: &Bench) -> String {
 }
 
 #[test]
-fn foreign_work_on_the_target_branch_is_refused_before_the_agent_starts() {
+fn foreign_commits_on_the_target_branch_stop_prep() {
     let bench = Bench::new();
     let before = push_foreign(&bench);
     let prep = bench.stage("prep clone");
@@ -387,12 +387,17 @@ fn foreign_work_on_the_target_branch_is_refused_before_the_agent_starts() {
         "{}",
         prep.log
     );
-    assert!(prep.report.message.unwrap().contains("not this run's"));
+    assert!(
+        prep.report
+            .message
+            .unwrap()
+            .contains("commits of someone else")
+    );
     assert_eq!(bench.origin(&["rev-parse", "docs/run-1"]), before);
 }
 
 #[test]
-fn foreign_work_that_arrives_while_the_agent_works_is_refused_too() {
+fn foreign_commits_pushed_during_the_agent_stop_publish() {
     let bench = Bench::new();
     bench.run_until("publish collect");
     let before = push_foreign(&bench);
@@ -403,13 +408,18 @@ fn foreign_work_that_arrives_while_the_agent_works_is_refused_too() {
         "{}",
         push.log
     );
-    assert!(push.report.message.unwrap().contains("not this run's"));
+    assert!(
+        push.report
+            .message
+            .unwrap()
+            .contains("commits of someone else")
+    );
     assert_eq!(push.report.documents.unwrap().written, 8);
     assert_eq!(bench.origin(&["rev-parse", "docs/run-1"]), before);
 }
 
 #[test]
-fn an_empty_target_branch_is_no_foreign_work() {
+fn target_branch_without_commits_is_accepted() {
     let bench = Bench::new();
     bench.push("README.md", "later");
     bench.git(&["push", "-q", "origin", "HEAD~1:refs/heads/docs/run-1"]);
@@ -419,7 +429,7 @@ fn an_empty_target_branch_is_no_foreign_work() {
 }
 
 #[test]
-fn a_source_branch_that_was_rewritten_meanwhile_is_said_and_nothing_is_pushed() {
+fn rewritten_source_branch_stops_the_push() {
     let bench = Bench::new();
     bench.run_until("publish collect");
     bench.git(&["commit", "-q", "--amend", "-m", "rewritten"]);
@@ -436,7 +446,7 @@ fn a_source_branch_that_was_rewritten_meanwhile_is_said_and_nothing_is_pushed() 
 }
 
 #[test]
-fn pushing_twice_is_pushing_once() {
+fn push_is_idempotent() {
     let bench = Bench::new();
     let first = bench.run();
     let again = bench.stage("publish push");
@@ -449,7 +459,7 @@ fn pushing_twice_is_pushing_once() {
 }
 
 #[test]
-fn an_agent_that_fails_says_how_and_its_session_is_kept() {
+fn failed_agent_reports_exit_code_and_session() {
     let bench = Bench::new();
     bench.agent(r#"echo '{"type":"system","subtype":"init","session_id":"s-9"}'; exit 7"#);
     let agent = bench.run_until("agent");
@@ -462,7 +472,7 @@ fn an_agent_that_fails_says_how_and_its_session_is_kept() {
 }
 
 #[test]
-fn an_agent_that_is_stopped_ends_with_its_children_and_still_reports() {
+fn stopped_agent_ends_with_its_children_and_reports() {
     let bench = Bench::new();
     bench.run_until("prep lay");
     bench.agent("sleep 600 & echo '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}'; wait");
@@ -477,7 +487,7 @@ fn an_agent_that_is_stopped_ends_with_its_children_and_still_reports() {
 }
 
 #[test]
-fn an_agent_whose_container_is_killed_has_told_what_it_used() {
+fn killed_agent_has_reported_its_usage() {
     let bench = Bench::new();
     bench.run_until("prep lay");
     bench.agent(
@@ -499,10 +509,10 @@ while echo going on; do sleep 0.05; done"#,
 }
 
 #[test]
-fn what_an_agent_says_while_it_is_being_stopped_is_passed_on_whole() {
+fn output_during_shutdown_is_forwarded_completely() {
     let bench = Bench::new();
     bench.run_until("prep lay");
-    // `wait` sees a signal that came just before it; a shell that waits for a foreground command would not.
+    // `wait` handles a signal that arrives just before it; a shell waiting for a foreground command would not.
     bench.agent(
         "trap 'head -c 3000000 /dev/zero | tr \"\\0\" x; exit 0' TERM; echo ready; sleep 600 & wait",
     );
@@ -515,7 +525,7 @@ fn what_an_agent_says_while_it_is_being_stopped_is_passed_on_whole() {
 }
 
 #[test]
-fn a_background_process_of_the_agent_does_not_keep_the_stage_alive() {
+fn background_process_does_not_keep_the_stage_alive() {
     let bench = Bench::new();
     bench.agent("sleep 600 & flightdeck agent template");
     let ended = bench.run_until("agent");
@@ -523,7 +533,7 @@ fn a_background_process_of_the_agent_does_not_keep_the_stage_alive() {
 }
 
 #[test]
-fn a_remote_that_is_not_there_or_a_branch_that_is_not_pushed_is_said_in_a_sentence() {
+fn missing_remote_or_branch_has_a_clear_error() {
     let mut bench = Bench::new();
     bench.manifest.source_branch = "feature/none".into();
     let prep = bench.stage("prep clone");
@@ -547,7 +557,7 @@ fn a_remote_that_is_not_there_or_a_branch_that_is_not_pushed_is_said_in_a_senten
 }
 
 #[test]
-fn a_branch_named_like_a_command_is_only_a_strange_branch() {
+fn branch_named_like_a_command_is_not_executed() {
     let mut bench = Bench::new();
     let strange = "$(touch${IFS}pwned)`touch${IFS}pwned`;touch${IFS}pwned";
     bench.git(&[

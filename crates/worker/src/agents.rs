@@ -1,6 +1,6 @@
-//! The agents that live in this binary. Every other agent is a program that the run's `agent.sh` starts.
+//! The agents built into this binary. Other agents are programs that the run's `agent.sh` starts.
 
-pub mod template;
+mod template;
 
 use std::{
     io::{self, Write},
@@ -9,32 +9,32 @@ use std::{
 
 use futures::future::BoxFuture;
 
-/// An agent inside this binary.
+/// A built-in agent.
 pub struct BuiltIn {
-    /// Its name in the settings, and after `flightdeck agent`.
+    /// Its name in the settings and in `flightdeck agent <name>`.
     pub name: &'static str,
-    /// What it is, for help.
+    /// Its description in the help.
     pub about: &'static str,
     run: fn() -> BoxFuture<'static, ExitCode>,
 }
 
-/// Every agent inside this binary.
+/// All built-in agents.
 pub const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
     name: "template",
-    about: "Writes documents from the tasks' own text, offline",
+    about: "Write documents from the text of the tasks, offline",
     run: || Box::pin(template::main()),
 }];
 
-/// Runs the built-in agent of that name in the current directory, as a run's `agent.sh` does; 2 when there is none.
+/// Runs the built-in agent `name` in the current directory, as a run's `agent.sh` does. Returns 2 if there is none.
 pub async fn run(name: &str) -> ExitCode {
     if let Some(agent) = BUILT_IN.iter().find(|agent| agent.name == name) {
         return (agent.run)().await;
     }
     let known = BUILT_IN.map(|agent| agent.name).join(", ");
-    // Nothing can be said about a closed stderr.
+    // Ignore a closed stderr.
     let _ = writeln!(
         io::stderr(),
-        "no built-in agent is called `{name}`; there is: {known}"
+        "unknown built-in agent `{name}`; available: {known}"
     );
     ExitCode::from(2)
 }

@@ -21,7 +21,7 @@ use flightdeck_core::{
     runs::{Layout, RunKind, RunManifest, StageReport, reason},
 };
 
-/// Three tasks, of which the run documents two.
+/// Three tasks; the run documents two of them.
 pub const PLAN: &str = r#"{"master":{"tasks":[
   {"id":1,"title":"Setup repository","description":"Create the workspace.","status":"done","testStrategy":"It builds."},
   {"id":2,"title":"Define protobufs","description":"Messages.","status":"pending","dependencies":[1]},
@@ -39,15 +39,15 @@ const STAGES: [&str; 5] = [
 pub struct Bench {
     root: TempDir,
     pub manifest: RunManifest,
-    /// What the launch verified.
+    /// The revision verified at launch.
     pub blob: String,
     pub commit: String,
-    /// Environment of the containers that hold the Git credential.
+    /// Environment of the containers with the Git credential.
     pub credential: Vec<(String, String)>,
     handovers: RefCell<usize>,
 }
 
-/// A container that ended.
+/// A container that has ended.
 pub struct Ended {
     pub code: i32,
     pub log: String,
@@ -55,7 +55,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// It is a prep that failed at the clone.
+    /// Asserts that prep failed while cloning.
     #[track_caller]
     pub fn has_not_cloned(&self) {
         assert_eq!(
@@ -67,7 +67,7 @@ impl Ended {
     }
 }
 
-/// A container that runs.
+/// A running container.
 pub struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -76,7 +76,7 @@ pub struct Running {
 }
 
 impl Bench {
-    /// The plan pushed on `feature/shop`, and a docs run of the tasks 1 and 2 launched from there.
+    /// Pushes the plan to `feature/shop` and launches a docs run of tasks 1 and 2 from there.
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
@@ -115,12 +115,12 @@ impl Bench {
         self.run_directory().join("repo")
     }
 
-    /// What `publish collect` handed to `publish push`.
+    /// The handover from `publish collect` to `publish push`.
     pub fn handover(&self) -> PathBuf {
         self.path(&format!("handover-{}", self.handovers.borrow()))
     }
 
-    /// What the launch claims of the plan at `path`.
+    /// Returns the revision of the plan at `path` for the launch.
     pub fn claim(&mut self, path: &str) {
         self.blob = self.git(&["rev-parse", &format!("HEAD:{path}")]);
         self.manifest.tasks_revision = Some(TasksRevision {
@@ -130,17 +130,17 @@ impl Bench {
         });
     }
 
-    /// Git in the person's own clone.
+    /// Runs git in the user's clone.
     pub fn git(&self, arguments: &[&str]) -> String {
         self.git_in(&self.path("project"), arguments)
     }
 
-    /// Git in the origin.
+    /// Runs git in the origin.
     pub fn origin(&self, arguments: &[&str]) -> String {
         self.git_in(&self.path("origin.git"), arguments)
     }
 
-    /// Git in a directory.
+    /// Runs git in a directory.
     pub fn git_in(&self, directory: &Path, arguments: &[&str]) -> String {
         let mut command = Command::new("git");
         self.surroundings(&mut command);
@@ -160,14 +160,14 @@ impl Bench {
         String::from_utf8_lossy(&ended.stdout).trim_end().to_owned()
     }
 
-    /// Writes a file of the person's clone.
+    /// Writes a file in the user's clone.
     pub fn write(&self, path: &str, content: &str) {
         let path = self.path("project").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    /// Commits and pushes a file; gives the commit.
+    /// Commits and pushes a file. Returns the commit.
     pub fn push(&self, path: &str, content: &str) -> String {
         self.write(path, content);
         self.git(&["add", "."]);
@@ -176,7 +176,7 @@ impl Bench {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// Makes a bare repository with one commit; returns that.
+    /// Creates a bare repository with one commit. Returns the commit.
     pub fn library(&self, name: &str) -> String {
         let bare = self.path(name);
         self.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
@@ -196,7 +196,7 @@ impl Bench {
         self.git(&["push", "-q", "origin", "feature/shop"]);
     }
 
-    /// What the agent does.
+    /// Sets the agent's script.
     pub fn agent(&self, script: &str) {
         self.run_file("agent.sh", script);
     }
@@ -205,12 +205,12 @@ impl Bench {
         fs::write(self.path("run-files").join(name), content).unwrap();
     }
 
-    /// Every stage in order, up to the first that fails.
+    /// Runs every stage in order, up to the first that fails.
     pub fn run(&self) -> Ended {
         self.run_until("publish push")
     }
 
-    /// Every stage in order up to `last`, or to the first that fails.
+    /// Runs every stage in order up to `last`, or to the first that fails.
     pub fn run_until(&self, last: &str) -> Ended {
         let mut log = String::new();
         for stage in STAGES {
@@ -226,12 +226,12 @@ impl Bench {
         panic!("no stage is called {last}");
     }
 
-    /// One container to its end.
+    /// Runs one container to completion.
     pub fn stage(&self, name: &str) -> Ended {
         self.start(name).end()
     }
 
-    /// Starts one container with exactly what its pod gives it.
+    /// Starts one container with exactly the environment of its pod.
     pub fn start(&self, name: &str) -> Running {
         let files = self.path("run-files");
         fs::write(
@@ -273,7 +273,7 @@ impl Bench {
         }
     }
 
-    /// The machine's own configuration cut off, and this very binary first on the path.
+    /// Isolated from the machine's git configuration, with this binary first in the PATH.
     fn surroundings(&self, command: &mut Command) {
         let program = Path::new(env!("CARGO_BIN_EXE_flightdeck"));
         let path = std::env::var("PATH").unwrap();
@@ -287,12 +287,12 @@ impl Bench {
             .env("GIT_CONFIG_NOSYSTEM", "1");
     }
 
-    /// Whether a file of that name is anywhere below the bench.
+    /// Returns whether a file of this name exists below the bench.
     pub fn anywhere(&self, name: &str) -> bool {
         any_file(self.root.path(), &|path| path.ends_with(name))
     }
 
-    /// Whether any file below the bench holds that text.
+    /// Returns whether any file below the bench contains the text.
     pub fn contains(&self, text: &str) -> bool {
         any_file(self.root.path(), &|path| {
             let bytes = fs::read(path).unwrap_or_default();
@@ -304,7 +304,7 @@ impl Bench {
 }
 
 impl Running {
-    /// The first line of its log.
+    /// Returns the first line of its log.
     pub fn first_line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
@@ -312,7 +312,7 @@ impl Running {
         line
     }
 
-    /// What it would report if it ended now, once that is so; waits for it.
+    /// Waits for a usage report and returns it.
     pub fn reports(&self, wanted: impl Fn(&StageReport) -> bool) -> StageReport {
         let begun = Instant::now();
         loop {
@@ -326,12 +326,12 @@ impl Running {
         }
     }
 
-    /// What a kernel does that is out of memory.
+    /// Kills it, like the kernel on memory exhaustion.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
     }
 
-    /// What a kubelet does at the deadline.
+    /// Terminates it, like the kubelet at the deadline.
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();

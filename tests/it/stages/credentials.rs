@@ -1,4 +1,4 @@
-//! The Git token over HTTP: it reaches the host of the run's URL and nobody else.
+//! The Git token over HTTP: it is sent only to the host of the run's URL.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +8,7 @@ use flightdeck_core::runs::{DocsSource, ForgeTarget, RunKind};
 
 const TOKEN: &str = "ghp_a_token_for_one_host";
 
-/// Has the run cloned from `url`, known as a forge, with the token in the credentialed containers.
+/// Clones from `url` as a known Git host, with the token in the containers with credentials.
 fn point(bench: &mut Bench, url: &str) {
     bench.credential = vec![("GITHUB_TOKEN".into(), TOKEN.into())];
     bench.manifest.repository_url = format!("{url}/origin.git");
@@ -20,7 +20,7 @@ fn point(bench: &mut Bench, url: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_is_cloned_and_pushed_with_the_token_which_is_written_nowhere() {
+async fn token_is_used_for_clone_and_push_but_not_stored() {
     let mut bench = Bench::new();
     bench.origin(&["config", "http.receivepack", "true"]);
     let here = GitHost::with(TOKEN, Some(bench.path("")));
@@ -28,7 +28,7 @@ async fn a_run_is_cloned_and_pushed_with_the_token_which_is_written_nowhere() {
     let ended = bench.run_until("publish collect");
     assert_eq!(ended.code, 0, "{}", ended.log);
     let push = bench.stage("publish push");
-    // No forge answers there: the branch is pushed all the same.
+    // The Git host's API does not respond; the branch is still pushed.
     assert_eq!(
         push.report.commit,
         Some(bench.origin(&["rev-parse", "docs/run-1"])),
@@ -45,9 +45,9 @@ async fn a_run_is_cloned_and_pushed_with_the_token_which_is_written_nowhere() {
     assert!(!bench.contains(TOKEN) && !push.log.contains(TOKEN) && !ended.log.contains(TOKEN));
 }
 
-/// What runs in an agent's checkout, or what it left, may read its own environment.
+/// Programs in an agent's checkout may read the environment of the git that runs them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_git_that_asks_no_remote_has_no_token_in_its_environment() {
+async fn only_git_with_network_access_has_the_token() {
     let mut bench = Bench::new();
     bench.origin(&["config", "http.receivepack", "true"]);
     let here = GitHost::with(TOKEN, Some(bench.path("")));
@@ -92,7 +92,7 @@ fn executable(path: &std::path::Path, script: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_one_is_sent_on_to_never_gets_the_token() {
+async fn token_is_not_sent_after_a_redirect_to_another_host() {
     let other = GitHost::with(TOKEN, None);
     let here = GitHost::leading(other.serve().await);
     let mut bench = Bench::new();
@@ -103,19 +103,19 @@ async fn a_host_that_one_is_sent_on_to_never_gets_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_remote_that_is_no_known_forge_never_gets_the_token() {
+async fn token_is_not_sent_to_an_unlisted_host() {
     let here = GitHost::with(TOKEN, None);
     let mut bench = Bench::new();
     point(&mut bench, &here.serve().await);
     bench.manifest.forge = None;
     let prep = bench.stage("prep clone");
     let message = prep.report.message.unwrap();
-    assert!(message.contains("none was given"), "{message}");
+    assert!(message.contains("none was sent"), "{message}");
     assert_eq!(here.told(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_submodule_and_a_docs_repository_of_another_host_never_get_the_token() {
+async fn token_is_not_sent_to_hosts_of_submodules_or_docs() {
     let mut bench = Bench::new();
     let here = GitHost::with(TOKEN, Some(bench.path("")));
     let other = GitHost::with(TOKEN, None);
@@ -127,7 +127,7 @@ async fn a_submodule_and_a_docs_repository_of_another_host_never_get_the_token()
     bench.add_submodule(&format!("{elsewhere}/lib.git"), &commit);
     let prep = bench.stage("prep clone");
     assert_eq!(prep.code, 0, "{}", prep.log);
-    let said = "The submodule libs/x cannot be brought along";
+    let said = "Could not fetch the submodule libs/x";
     assert!(prep.log.contains(said), "{}", prep.log);
     bench.manifest.docs = Some(DocsSource {
         repository_url: format!("{elsewhere}/docs.git"),
@@ -141,7 +141,7 @@ async fn a_submodule_and_a_docs_repository_of_another_host_never_get_the_token()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_repository_of_the_host_gets_the_token_only_where_the_settings_list_it() {
+async fn token_is_sent_only_to_listed_submodules() {
     let mut bench = Bench::new();
     let here = GitHost::with(TOKEN, Some(bench.path("")));
     point(&mut bench, &here.serve().await);
@@ -159,13 +159,13 @@ async fn another_repository_of_the_host_gets_the_token_only_where_the_settings_l
     for allowed in ["acme/private", "acme/*"] {
         bench.manifest.submodules = vec![allowed.into()];
         let prep = bench.stage("prep clone");
-        assert!(prep.log.contains("Brought 1 submodule"), "{}", prep.log);
+        assert!(prep.log.contains("Fetched 1 submodule"), "{}", prep.log);
     }
     assert!(!here.told_at("/acme/private").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_program_is_asked_for_a_password_in_the_place_of_the_token() {
+async fn askpass_programs_are_not_started() {
     let other = GitHost::with(TOKEN, None);
     let refusing = GitHost::with("another", None);
     let leading = GitHost::leading(other.serve().await);

@@ -1,4 +1,4 @@
-//! An agent that wants the Git token, or wants to publish what is not its task's.
+//! A malicious agent that tries to read the Git token or to publish changes outside its task.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use flightdeck_core::runs::{RunKind, reason};
 
 const TOKEN: &str = "ghp_a_token_that_nobody_may_see";
 
-/// Plants a program that writes down its environment wherever git could be made to run one, and points every remote at
+/// Plants a program that records its environment wherever git could be made to run one, and points every remote at
 /// another repository.
 const PLANT: &str = r#"
 spy="$SPY"
@@ -43,7 +43,7 @@ cp "$git_dir/config" "$HOME/.gitconfig"
 git status > /dev/null 2>&1 || true
 "#;
 
-/// A bench whose agent does its work and then plants [`PLANT`].
+/// Returns a bench whose agent works and then plants [`PLANT`].
 fn planted() -> Bench {
     let mut bench = Bench::new();
     bench.credential = vec![("GITHUB_TOKEN".into(), TOKEN.into())];
@@ -87,7 +87,7 @@ fn refused(bench: &Bench, reason: &str, word: &str) -> Ended {
 }
 
 #[test]
-fn nothing_an_agent_plants_in_its_checkout_runs_in_publish_or_sees_the_token() {
+fn planted_programs_do_not_run_in_publish() {
     let bench = planted();
     let agent = bench.run_until("agent");
     assert_eq!(agent.code, 0, "{}", agent.log);
@@ -117,7 +117,7 @@ fn nothing_an_agent_plants_in_its_checkout_runs_in_publish_or_sees_the_token() {
 }
 
 #[test]
-fn a_retry_in_a_kept_workspace_does_not_run_what_the_earlier_agent_planted() {
+fn planted_programs_do_not_run_in_a_retry() {
     let mut bench = planted();
     assert_eq!(bench.run().code, 0);
     let seen = bench.path("seen");
@@ -135,7 +135,7 @@ fn a_retry_in_a_kept_workspace_does_not_run_what_the_earlier_agent_planted() {
 }
 
 #[test]
-fn a_change_to_the_plan_is_never_pushed_and_is_named() {
+fn committed_plan_change_is_not_pushed() {
     let bench = Bench::new();
     bench.agent(
         "flightdeck agent template; echo '{}' > .taskmaster/tasks/tasks.json; git commit -qam 'new tasks'",
@@ -144,7 +144,7 @@ fn a_change_to_the_plan_is_never_pushed_and_is_named() {
 }
 
 #[test]
-fn a_change_to_the_plan_that_is_not_committed_is_left_behind() {
+fn uncommitted_plan_change_is_ignored() {
     let bench = Bench::new();
     bench.agent("flightdeck agent template; echo '{}' > .taskmaster/tasks/tasks.json; echo > stray; git add .");
     let ended = bench.run();
@@ -154,7 +154,7 @@ fn a_change_to_the_plan_that_is_not_committed_is_left_behind() {
 }
 
 #[test]
-fn a_code_run_never_pushes_the_plan_either() {
+fn code_run_does_not_push_a_plan_change() {
     let mut bench = Bench::new();
     bench.manifest.kind = RunKind::Code;
     bench.manifest.task_ids = vec!["1".into()];
@@ -165,7 +165,7 @@ fn a_code_run_never_pushes_the_plan_either() {
 }
 
 #[test]
-fn documents_of_another_task_are_never_pushed() {
+fn documents_of_another_task_are_not_pushed() {
     let bench = Bench::new();
     bench.agent(
         "flightdeck agent template; cp -r .taskmaster/docs/task-1 .taskmaster/docs/task-3; git add . && git commit -qm 3",
@@ -178,7 +178,7 @@ fn documents_of_another_task_are_never_pushed() {
 }
 
 #[test]
-fn a_document_that_is_a_link_is_never_pushed() {
+fn symlinked_document_is_not_pushed() {
     let bench = Bench::new();
     bench.agent(
         "flightdeck agent template; ln -sf /etc/passwd .taskmaster/docs/task-1/prompt.md; git add . && git commit -qm link",
@@ -191,16 +191,20 @@ fn a_document_that_is_a_link_is_never_pushed() {
 }
 
 #[test]
-fn commits_that_do_not_continue_the_source_branch_are_never_pushed() {
+fn unrelated_commits_are_not_pushed() {
     let bench = Bench::new();
     bench.agent(
         "flightdeck agent template; git checkout -q --orphan other && git commit -qm orphan",
     );
-    refused(&bench, reason::OUTSIDE_TASK, "do not continue feature/shop");
+    refused(
+        &bench,
+        reason::OUTSIDE_TASK,
+        "are not based on feature/shop",
+    );
 }
 
 #[test]
-fn a_checkout_that_is_no_repository_any_more_is_said_in_a_sentence() {
+fn destroyed_checkout_has_a_clear_error() {
     let bench = Bench::new();
     bench.agent("rm -rf .git");
     let ended = bench.run();
@@ -211,13 +215,13 @@ fn a_checkout_that_is_no_repository_any_more_is_said_in_a_sentence() {
             .report
             .message
             .unwrap()
-            .contains("no commit in its checkout")
+            .contains("a checkout without a commit")
     );
     assert!(bench.checkout().is_dir());
 }
 
 #[test]
-fn what_collect_hands_over_is_not_believed() {
+fn push_does_not_trust_collects_output() {
     let bench = Bench::new();
     bench.run_until("publish collect");
     let collected = bench.handover().join("collect.json");
@@ -236,7 +240,7 @@ fn what_collect_hands_over_is_not_believed() {
         fs::write(&path, kept).unwrap();
     }
     assert_eq!(bench.origin(&["branch", "--list", "docs/*"]), "");
-    // A false base changes nothing: the base is found in the clone.
+    // A false base has no effect: the base is read from the clone.
     let base = bench.commit.clone();
     fs::write(&collected, honest.replacen(&base, &"0".repeat(40), 1)).unwrap();
     let push = bench.stage("publish push");
@@ -244,7 +248,7 @@ fn what_collect_hands_over_is_not_believed() {
 }
 
 #[test]
-fn a_base_that_an_agent_rewrote_is_no_option_of_git() {
+fn rewritten_base_is_not_a_git_option() {
     let bench = Bench::new();
     bench.agent("flightdeck agent template; echo '\"--help\"' > ../base.json");
     let ended = bench.run();
@@ -262,7 +266,7 @@ fn a_base_that_an_agent_rewrote_is_no_option_of_git() {
 }
 
 #[test]
-fn a_memory_that_an_agent_made_a_link_is_not_carried_into_the_next_attempt() {
+fn symlinked_memory_is_not_kept_for_a_retry() {
     let mut bench = Bench::new();
     bench.run_file("CLAUDE.md", "the run's");
     fs::write(bench.path("secret"), "a secret of the account").unwrap();
@@ -277,10 +281,10 @@ fn a_memory_that_an_agent_made_a_link_is_not_carried_into_the_next_attempt() {
 }
 
 #[test]
-fn a_first_attempt_takes_over_nothing_that_another_run_planted() {
+fn first_attempt_ignores_planted_files() {
     let mut bench = Bench::new();
     bench.run_file("CLAUDE.md", "the run's");
-    // What an attempt leaves, with the name of the run and with its uid.
+    // The leftovers of another attempt, with the run's name and with its uid.
     let plant = |folder: std::path::PathBuf| {
         for (path, content) in [
             ("home/.claude/settings.json", "hooks"),
@@ -302,7 +306,7 @@ fn a_first_attempt_takes_over_nothing_that_another_run_planted() {
 }
 
 #[test]
-fn an_agent_cannot_report_in_the_name_of_its_stage() {
+fn agent_cannot_write_the_stages_report() {
     let bench = Bench::new();
     bench.agent(r#"echo '{"commit":"forged","branch":"main"}' > "$TERMINATION_MESSAGE_PATH""#);
     let agent = bench.run_until("agent");
@@ -313,7 +317,7 @@ fn an_agent_cannot_report_in_the_name_of_its_stage() {
 }
 
 #[test]
-fn a_working_directory_that_is_a_link_out_of_the_repository_stops_the_run() {
+fn working_directory_outside_the_repository_stops_the_run() {
     let mut bench = Bench::new();
     std::os::unix::fs::symlink("/", bench.path("project/out")).unwrap();
     bench.push("README.md", "a link beside it");
@@ -329,7 +333,7 @@ fn a_working_directory_that_is_a_link_out_of_the_repository_stops_the_run() {
     );
 }
 
-/// A code run of task 1.
+/// Returns a code run of task 1.
 fn code_bench() -> Bench {
     let mut bench = Bench::new();
     bench.manifest.kind = flightdeck_core::runs::RunKind::Code;
@@ -338,9 +342,9 @@ fn code_bench() -> Bench {
 }
 
 #[test]
-fn objects_that_git_itself_would_not_make_are_never_pushed() {
+fn invalid_git_objects_are_not_pushed() {
     let bench = code_bench();
-    // A folder `.git` within a commit would be a repository of the agent's in every clone.
+    // A `.git` folder in a commit would be the agent's repository in every clone.
     bench.agent(
         "set -e
 blob=$(echo x | git hash-object -w --stdin)
@@ -359,7 +363,7 @@ echo work > work.txt",
 }
 
 #[test]
-fn a_file_that_is_moved_to_where_a_plan_is_read_is_never_pushed() {
+fn file_moved_to_the_plans_path_is_not_pushed() {
     let bench = code_bench();
     bench.push("notes.json", "{\"master\":{\"tasks\":[]}}");
     bench.agent(
@@ -372,7 +376,7 @@ fn a_file_that_is_moved_to_where_a_plan_is_read_is_never_pushed() {
     );
 }
 
-/// A source branch that ends with the merge of a fix, cloned with its history.
+/// Creates a source branch that ends with a merge of a fix, cloned with its history.
 fn merged_fix(mut bench: Bench) -> Bench {
     bench.git(&["checkout", "-qb", "fix"]);
     bench.write("auth.rs", "the fix");
@@ -386,7 +390,7 @@ fn merged_fix(mut bench: Bench) -> Bench {
     bench
 }
 
-/// Commits a document on the tree of one parent of a merge, with both parents as its own: merging that reverts the other.
+/// Commits a document on the tree of one parent of a merge, with both parents: merging it reverts the other parent.
 const CRISS_CROSS: &str = "set -e
 merge=$(git rev-parse HEAD)
 git checkout -q $merge^1
@@ -394,7 +398,7 @@ mkdir -p .taskmaster/docs/task-1; echo x > .taskmaster/docs/task-1/task.md; git 
 git reset -q --hard $(git commit-tree -p $merge^1 -p $merge^2 -m documents $(git write-tree))";
 
 #[test]
-fn work_with_two_merge_bases_is_never_pushed() {
+fn work_with_two_merge_bases_is_not_pushed() {
     for bench in [Bench::new(), code_bench()] {
         let bench = merged_fix(bench);
         bench.agent(CRISS_CROSS);
@@ -403,7 +407,7 @@ fn work_with_two_merge_bases_is_never_pushed() {
 }
 
 #[test]
-fn a_docs_run_never_pushes_a_merge() {
+fn docs_run_does_not_push_a_merge() {
     let bench = Bench::new();
     bench.agent(
         "flightdeck agent template; git reset -q --hard $(git commit-tree -p HEAD~2 -p HEAD -m merge HEAD^{tree})",
@@ -412,7 +416,7 @@ fn a_docs_run_never_pushes_a_merge() {
 }
 
 #[test]
-fn a_code_run_merges_its_source_branch_and_nothing_else() {
+fn code_run_may_only_merge_its_source_branch() {
     let bench = merged_fix(code_bench());
     let work = "set -e; merge=$(git rev-parse HEAD); git checkout -q --detach $merge^1
 echo x > new; git add new; git commit -qm work";
@@ -427,11 +431,11 @@ echo x > new; git add new; git commit -qm work";
         "{work}; work=$(git rev-parse HEAD); git checkout -q --detach $merge
 echo y > more; git add more; git commit -qm more; git merge -q --no-edit $work"
     ));
-    refused(&bench, reason::OUTSIDE_TASK, "merges something else");
+    refused(&bench, reason::OUTSIDE_TASK, "merges something other");
 }
 
 #[test]
-fn a_merge_that_takes_back_the_plan_is_never_pushed() {
+fn merge_that_reverts_the_plan_is_not_pushed() {
     let bench = merged_fix(code_bench());
     bench.agent(
         "set -e; base=$(git rev-parse HEAD); git checkout -q --detach $base^1
@@ -447,7 +451,7 @@ git checkout -q $base -- .taskmaster; git commit -qm back",
 }
 
 #[test]
-fn a_commit_that_a_later_one_undoes_is_judged_too() {
+fn reverted_commit_is_checked() {
     let bench = Bench::new();
     bench.agent(
         "set -e; echo x > secret.txt; git add .; git commit -qm secret; git rm -q secret.txt; git commit -qm gone

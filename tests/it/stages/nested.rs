@@ -1,9 +1,9 @@
-//! Repositories that an agent leaves within the repository: a push takes a link to each, and not one of its files.
+//! Repositories that an agent leaves in the checkout: a push would contain only links to them.
 
 use super::bench::{Bench, Ended};
 use flightdeck_core::runs::{RunKind, reason};
 
-/// A code run of task 1 whose agent does this beside its work.
+/// Runs a code run of task 1 whose agent also runs this script.
 fn run(script: &str) -> (Bench, Ended) {
     let mut bench = Bench::new();
     bench.manifest.kind = RunKind::Code;
@@ -17,7 +17,7 @@ const NEW: &str = "mkdir -p vendor/lib && cd vendor/lib && git init -q . && echo
 const COMMIT: &str = "git add . && git -c user.name=a -c user.email=a@b commit -qm lib && cd ../..";
 
 #[test]
-fn a_repository_committed_as_a_link_is_refused_with_its_place_and_what_to_do() {
+fn nested_repository_is_refused_with_a_hint() {
     for (what, script) in [
         ("left to us", format!("{NEW} && {COMMIT}")),
         (
@@ -45,7 +45,7 @@ fn a_repository_committed_as_a_link_is_refused_with_its_place_and_what_to_do() {
 }
 
 #[test]
-fn a_repository_without_a_commit_keeps_nothing_else_from_being_committed() {
+fn nested_repository_does_not_block_other_files() {
     let (bench, ended) = run(NEW);
     assert_eq!(ended.code, 1, "{}", ended.log);
     let git = |arguments: &[&str]| bench.git_in(&bench.checkout(), arguments);
@@ -54,7 +54,7 @@ fn a_repository_without_a_commit_keeps_nothing_else_from_being_committed() {
 }
 
 #[test]
-fn a_submodule_with_an_address_is_published_as_what_it_is() {
+fn new_submodule_with_a_url_is_published() {
     let (bench, ended) = run(&format!(
         "{NEW} && {COMMIT} && git config -f .gitmodules submodule.lib.path vendor/lib \
          && git config -f .gitmodules submodule.lib.url https://example.com/lib.git"

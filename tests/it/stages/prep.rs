@@ -1,4 +1,4 @@
-//! What prep brings along and leaves out: history, submodules, documents of another repository, folders of earlier runs.
+//! History, submodules, documents of another repository, and folders of earlier runs in prep.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::bench::{Bench, PLAN};
 use flightdeck_core::runs::{DocsSource, RunKind, reason};
 
-/// A code run of task 1.
+/// Returns a code run of task 1.
 fn code_bench() -> Bench {
     let mut bench = Bench::new();
     bench.manifest.kind = RunKind::Code;
@@ -23,7 +23,7 @@ fn code_bench() -> Bench {
 }
 
 #[test]
-fn history_is_cloned_as_far_as_the_settings_say_and_the_work_is_pushed_all_the_same() {
+fn clone_depth_is_configurable_and_work_is_pushed() {
     for (depth, expected) in [(1, "1"), (2, "2"), (0, "3")] {
         let mut bench = Bench::new();
         bench.push("README.md", "one");
@@ -43,7 +43,7 @@ fn history_is_cloned_as_far_as_the_settings_say_and_the_work_is_pushed_all_the_s
 }
 
 #[test]
-fn a_source_branch_that_went_on_meanwhile_takes_the_work_of_a_shallow_clone() {
+fn shallow_work_is_pushed_after_the_source_advanced() {
     let bench = Bench::new();
     bench.run_until("publish collect");
     let later = bench.push("README.md", "later");
@@ -53,7 +53,7 @@ fn a_source_branch_that_went_on_meanwhile_takes_the_work_of_a_shallow_clone() {
     assert_eq!(base, bench.commit);
 }
 
-/// Serves the files below a folder: a Git host without any intelligence.
+/// Serves the files of a folder: a Git host with the dumb HTTP protocol.
 async fn files(State(root): State<Arc<PathBuf>>, request: Request) -> Response {
     let path = root.join(request.uri().path().trim_start_matches('/'));
     let (status, body) = match fs::read(path) {
@@ -67,7 +67,7 @@ async fn files(State(root): State<Arc<PathBuf>>, request: Request) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_cannot_give_a_part_of_the_history_gives_all_of_it() {
+async fn clones_fully_if_the_server_cannot_clone_shallowly() {
     let mut bench = Bench::new();
     bench.origin(&["update-server-info"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,13 +79,17 @@ async fn a_server_that_cannot_give_a_part_of_the_history_gives_all_of_it() {
     bench.manifest.repository_url = format!("http://{address}/origin.git");
     let prep = bench.stage("prep clone");
     assert_eq!(prep.code, 0, "{}", prep.log);
-    assert!(prep.log.contains("cloning all of it"), "{}", prep.log);
+    assert!(
+        prep.log.contains("cloning the full history"),
+        "{}",
+        prep.log
+    );
 }
 
 #[test]
-fn documents_of_another_repository_are_read_and_never_published() {
+fn documents_of_the_docs_repository_are_not_published() {
     let mut bench = code_bench();
-    // The code repository has neither plan nor documents.
+    // The code repository has neither a plan nor documents.
     bench.git(&["rm", "-rq", ".taskmaster"]);
     bench.push("src/lib.rs", "code");
     let docs = bench.path("docs-project");
@@ -136,11 +140,11 @@ fn documents_of_another_repository_are_read_and_never_published() {
     bench.manifest.docs.as_mut().unwrap().directory = "../..".into();
     let prep = bench.stage("prep clone");
     let message = prep.report.message.unwrap();
-    assert!(message.contains("leads out of the repository"), "{message}");
+    assert!(message.contains("is outside the repository"), "{message}");
 }
 
 #[test]
-fn documents_that_the_repository_has_itself_are_not_replaced_by_those_of_another() {
+fn own_documents_win_over_the_docs_repository() {
     let mut bench = code_bench();
     bench.push(".taskmaster/docs/task-1/prompt.md", "the repository's own");
     bench.manifest.docs = Some(DocsSource {
@@ -160,7 +164,7 @@ fn documents_that_the_repository_has_itself_are_not_replaced_by_those_of_another
     assert_eq!(bench.stage("agent").log, "the repository's own");
 }
 
-/// A bare repository with one file on each of two commits; gives the first commit.
+/// Creates a bare repository with two commits of one file each. Returns the first commit.
 fn library(bench: &Bench, name: &str, more: &dyn Fn(&std::path::Path)) -> String {
     let bare = bench.path(&format!("{name}.git"));
     bench.git(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
@@ -180,7 +184,7 @@ fn library(bench: &Bench, name: &str, more: &dyn Fn(&std::path::Path)) -> String
     wanted
 }
 
-/// Adds a submodule to a work tree as git would, at a given commit.
+/// Adds a submodule to a work tree at a given commit, as git does.
 fn add_submodule(bench: &Bench, work: &std::path::Path, path: &str, url: &str, commit: &str) {
     let section = format!("submodule.{path}");
     for (key, value) in [("path", path), ("url", url)] {
@@ -193,7 +197,7 @@ fn add_submodule(bench: &Bench, work: &std::path::Path, path: &str, url: &str, c
 }
 
 #[test]
-fn submodules_are_there_at_their_commits_and_nothing_of_them_is_published() {
+fn submodules_are_checked_out_and_not_published() {
     let bench = code_bench();
     let inner = library(&bench, "inner", &|_| {});
     let outer = library(&bench, "outer", &|work| {
@@ -211,28 +215,23 @@ fn submodules_are_there_at_their_commits_and_nothing_of_them_is_published() {
          && cd ../.. && echo x > new",
     );
     let agent = bench.run_until("agent");
-    assert!(agent.log.contains("Committed what"), "{}", agent.log);
+    assert!(agent.log.contains("Committed the agent's"), "{}", agent.log);
     bench.stage("publish collect");
     let push = bench.stage("publish push");
     assert_eq!(push.code, 0, "{}", push.log);
     let files = bench.origin(&["diff", "--name-only", "feature/shop", "docs/run-1"]);
     assert_eq!(files, "new");
     let prep = bench.stage("prep clone");
+    assert!(prep.log.contains("Fetched 2 submodules"), "{}", prep.log);
     assert!(
-        prep.log.contains("Brought 2 submodules along"),
-        "{}",
-        prep.log
-    );
-    assert!(
-        prep.log
-            .contains("The submodule libs/gone cannot be brought along"),
+        prep.log.contains("Could not fetch the submodule libs/gone"),
         "{}",
         prep.log
     );
 }
 
 #[test]
-fn a_submodule_that_names_a_program_or_an_option_is_never_followed() {
+fn submodule_urls_with_programs_or_options_are_ignored() {
     let bench = code_bench();
     let project = bench.path("project");
     let pwned = bench.path("pwned").display().to_string();
@@ -251,19 +250,19 @@ fn a_submodule_that_names_a_program_or_an_option_is_never_followed() {
 }
 
 #[test]
-fn a_workspace_that_cannot_be_written_is_said_first_and_by_name() {
+fn unwritable_workspace_has_a_clear_error() {
     let bench = Bench::new();
     bench.stage("prep clone");
     let workspace = bench.path("workspace");
     fs::remove_dir(&workspace).unwrap();
-    // Nobody, not even root, writes below a file.
+    // Not even root can create a file below a file.
     fs::write(&workspace, "").unwrap();
     let lay = bench.stage("prep lay");
     assert_eq!(lay.code, 1);
     let message = lay.report.message.unwrap();
     for part in [
         "the workspace volume at",
-        "cannot be written by user",
+        "is not writable for user",
         "[pods] user",
     ] {
         assert!(message.contains(part), "{message}");
@@ -271,7 +270,7 @@ fn a_workspace_that_cannot_be_written_is_said_first_and_by_name() {
 }
 
 #[test]
-fn folders_of_earlier_runs_go_when_there_are_more_than_are_kept() {
+fn removes_the_oldest_run_folders_beyond_the_limit() {
     let mut bench = code_bench();
     bench.manifest.layout.keep_runs = 2;
     let runs = bench.path("workspace/runs");
@@ -282,7 +281,7 @@ fn folders_of_earlier_runs_go_when_there_are_more_than_are_kept() {
         let then = std::time::SystemTime::now() - Duration::from_secs(3600 * age);
         mark.set_modified(then).unwrap();
     }
-    // One that never got as far as a checkout is the oldest; a link is nobody's folder.
+    // A run without a checkout counts as the oldest; a symlink is ignored.
     fs::create_dir_all(runs.join("never/home")).unwrap();
     fs::create_dir(bench.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink(bench.path("elsewhere"), runs.join("link")).unwrap();
@@ -304,7 +303,7 @@ fn folders_of_earlier_runs_go_when_there_are_more_than_are_kept() {
 }
 
 #[test]
-fn a_flood_of_folders_is_removed_little_by_little() {
+fn removes_a_limited_number_of_folders_per_run() {
     let mut bench = code_bench();
     bench.manifest.layout.keep_runs = 2;
     let runs = bench.path("workspace/runs");
@@ -315,15 +314,15 @@ fn a_flood_of_folders_is_removed_little_by_little() {
     assert_eq!(lay.code, 0, "{}", lay.log);
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 1001);
     for words in [
-        "more folders of earlier runs stay for now",
-        "Only 1000 entries",
+        "more folders of earlier runs remain",
+        "Scanned only the first 1000",
     ] {
         assert!(lay.log.contains(words), "{}", lay.log);
     }
 }
 
 #[test]
-fn a_project_in_a_folder_with_a_strange_name_is_only_a_strange_name() {
+fn working_directory_may_have_special_characters() {
     for directory in [
         "apps/$(touch pwned) `touch pwned`",
         "-rf",
@@ -353,7 +352,7 @@ fn a_project_in_a_folder_with_a_strange_name_is_only_a_strange_name() {
 }
 
 #[test]
-fn a_checkout_has_nowhere_to_push_to_and_signs_nothing() {
+fn checkout_has_no_remote_and_does_not_sign() {
     let bench = Bench::new();
     bench.agent(
         "test -z \"$(git remote)\" && test \"$(git config commit.gpgSign)\" = false && flightdeck agent template",
@@ -363,7 +362,7 @@ fn a_checkout_has_nowhere_to_push_to_and_signs_nothing() {
 }
 
 #[test]
-fn a_target_branch_that_git_cannot_hold_beside_the_source_is_said_before_anything_is_cloned() {
+fn conflicting_branch_names_stop_prep_before_cloning() {
     for target in ["feature/shop/docs", "feature", "feature/shop"] {
         let mut bench = Bench::new();
         bench.manifest.target_branch = target.into();
@@ -371,7 +370,7 @@ fn a_target_branch_that_git_cannot_hold_beside_the_source_is_said_before_anythin
         assert_eq!(prep.code, 1, "{target}: {}", prep.log);
         let message = prep.report.message.unwrap();
         assert!(
-            message.contains("another target branch") || message.contains("a branch of its own"),
+            message.contains("another target branch") || message.contains("its own branch"),
             "{target}: {message}"
         );
         assert!(!prep.log.contains("Cloning"), "{}", prep.log);

@@ -1,4 +1,4 @@
-//! The end of publish at a forge.
+//! Publish with a Git host.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::bench::Bench;
 use flightdeck_core::runs::{ForgeTarget, reason};
 use flightdeck_host::forge::stand_in::{self, Planned, StandIn, StandInOptions};
 
-/// A bench whose remote has a forge.
+/// Returns a bench whose remote is a known Git host.
 async fn forged() -> (Bench, StandIn) {
     let mut bench = Bench::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -30,7 +30,7 @@ async fn forged() -> (Bench, StandIn) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_goes_to_the_branch_that_was_cloned_and_is_found_again() {
+async fn pull_request_targets_the_source_branch_and_is_reused() {
     let (bench, _stand_in) = forged().await;
     let first = bench.run();
     assert_eq!(
@@ -48,7 +48,7 @@ async fn a_pull_request_goes_to_the_branch_that_was_cloned_and_is_found_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_attempt_opens_its_pull_request_from_the_branch_it_pushed() {
+async fn new_attempt_opens_a_pull_request_from_its_branch() {
     let (mut bench, _stand_in) = forged().await;
     assert_eq!(bench.run().report.pull_request_number, Some(1));
     bench.manifest.context_version = 2;
@@ -71,7 +71,7 @@ async fn a_new_attempt_opens_its_pull_request_from_the_branch_it_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_pull_request_is_a_failed_run_with_its_branch_kept() {
+async fn refused_pull_request_fails_the_run_but_keeps_the_branch() {
     let (bench, stand_in) = forged().await;
     stand_in
         .plan(Planned {
@@ -107,7 +107,7 @@ async fn a_refused_pull_request_is_a_failed_run_with_its_branch_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_lasts_too_long_is_told_at_once_and_publishing_again_is_enough() {
+async fn long_rate_limit_fails_at_once_and_publish_is_retryable() {
     let (bench, stand_in) = forged().await;
     stand_in
         .plan(Planned {
@@ -136,7 +136,7 @@ async fn a_limit_that_lasts_too_long_is_told_at_once_and_publishing_again_is_eno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_beside_a_pull_request_is_done_or_named() {
+async fn pull_request_options_are_applied_or_reported() {
     let (mut bench, stand_in) = forged().await;
     let options = [
         ("labels", "documentation"),
@@ -165,7 +165,7 @@ async fn what_is_asked_for_beside_a_pull_request_is_done_or_named() {
         "{message}"
     );
     assert!(
-        ended.log.contains("merges by itself") && ended.log.contains("POST /graphql: 200"),
+        ended.log.contains("auto-merge enabled") && ended.log.contains("POST /graphql: 200"),
         "{}",
         ended.log
     );
@@ -177,7 +177,7 @@ async fn what_is_asked_for_beside_a_pull_request_is_done_or_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_protected_branch_is_named_and_nothing_is_opened() {
+async fn protected_branch_opens_no_pull_request() {
     use std::os::unix::fs::PermissionsExt;
     let (bench, _stand_in) = forged().await;
     let hook = bench.path("origin.git/hooks/pre-receive");
@@ -200,7 +200,7 @@ async fn a_protected_branch_is_named_and_nothing_is_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incomplete_run_opens_no_pull_request() {
+async fn incomplete_run_opens_no_pull_request() {
     let (bench, _stand_in) = forged().await;
     bench.agent("mkdir -p .taskmaster/docs/task-1 && echo x > .taskmaster/docs/task-1/task.md");
     let ended = bench.run();

@@ -1,18 +1,18 @@
-//! A repository over SSH: the key and the host keys that the container was given, and nothing of the account's.
+//! A repository over SSH, using only the container's key and host keys.
 
 use std::fs;
 
 use super::bench::Bench;
 use flightdeck_core::runs::reason;
 
-/// Stands in for ssh: writes down how it was called and does what the far side would.
+/// A fake ssh that records its calls and runs the remote command locally.
 const SSH: &str = r#"#!/bin/sh
 { for word in "$@"; do echo "[$word]"; done; env | grep -E '^(SSH_|GITHUB_)'; echo; } >> "$ASKED"
 for word in "$@"; do last=$word; done
 exec sh -c "$last"
 "#;
 
-/// A run over SSH with a key; what ssh was asked is in `asked`.
+/// Runs over SSH with a key; the calls of ssh are in `asked`.
 fn bench(ssh: &str) -> Bench {
     let mut bench = Bench::new();
     for directory in ["programs", "the key's folder"] {
@@ -42,7 +42,7 @@ fn bench(ssh: &str) -> Bench {
 }
 
 #[test]
-fn a_run_is_cloned_and_pushed_with_its_own_key_and_known_hosts_alone() {
+fn ssh_uses_only_the_runs_key_and_known_hosts() {
     let bench = bench(SSH);
     let ended = bench.run();
     assert_eq!(ended.code, 0, "{}", ended.log);
@@ -81,7 +81,7 @@ fn a_run_is_cloned_and_pushed_with_its_own_key_and_known_hosts_alone() {
 }
 
 #[test]
-fn a_submodule_is_reached_with_the_key_only_where_the_settings_list_it() {
+fn ssh_key_is_used_only_for_listed_submodules() {
     let mut bench = bench(SSH);
     let commit = bench.library("acme/private.git");
     bench.add_submodule("../acme/private.git", &commit);
@@ -100,7 +100,7 @@ fn a_submodule_is_reached_with_the_key_only_where_the_settings_list_it() {
 }
 
 #[test]
-fn host_keys_of_the_users_secret_stand_in_for_those_of_the_settings() {
+fn host_keys_of_the_secret_override_the_settings() {
     let bench = bench(SSH);
     let own = bench.path("the key's folder/known_hosts");
     fs::write(&own, "forge.example ssh-ed25519 BBBB\n").unwrap();
@@ -112,7 +112,7 @@ fn host_keys_of_the_users_secret_stand_in_for_those_of_the_settings() {
 }
 
 #[test]
-fn a_host_that_is_not_known_is_said_with_what_to_do() {
+fn unknown_host_key_has_a_hint() {
     let bench = bench("#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n");
     let prep = bench.stage("prep clone");
     assert_eq!(

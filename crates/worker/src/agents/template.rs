@@ -1,7 +1,7 @@
-//! The offline agent: writes the documents of tasks from the tasks' own text, or a checklist for a code run, and commits.
+//! The offline agent: writes documents from the text of the tasks, or a checklist for a code run, and commits them.
 //!
-//! It speaks the same JSON lines as a real agent, at a pace that can be watched, and invents nothing. It knows only what an
-//! agent is told: the `FD_*` variables and its checkout.
+//! It prints the same JSON lines as a real agent, with an optional delay, and has the same input: the `FD_*` variables and
+//! its checkout.
 
 mod documents;
 mod stream;
@@ -21,27 +21,27 @@ use flightdeck_core::{
 };
 use flightdeck_host::repository::git::{Git, GitError};
 
-/// Where a project keeps its plan, the likelier first.
+/// Paths of the plan in a project, in order of preference.
 const PLANS: [&str; 2] = [".taskmaster/tasks/tasks.json", "tasks/tasks.json"];
 
-/// What the agent is told.
+/// The agent's input.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The project's directory in the checkout.
     pub project: PathBuf,
     pub kind: RunKind,
     pub run: String,
     pub tag: String,
-    /// Ids of tasks.
+    /// Task ids.
     pub tasks: Vec<String>,
-    /// Write documents anew that exist.
+    /// Replace existing documents.
     pub overwrite: bool,
-    /// How long to wait before each file.
+    /// Delay before each file.
     pub pace: Duration,
 }
 
 impl Job {
-    /// Reads the variables every agent of a run gets, and its own `TEMPLATE_AGENT_PACE_MS`.
+    /// Reads the variables that every agent gets, and its own `TEMPLATE_AGENT_PACE_MS`.
     pub fn from_environment() -> Result<Self, TemplateAgentError> {
         let get = |name: &str| std::env::var(name).unwrap_or_default();
         let kind = RunKind::ALL
@@ -63,12 +63,12 @@ impl Job {
     }
 }
 
-/// Why the agent gave up.
+/// Why the agent failed.
 #[derive(Debug, thiserror::Error)]
-pub enum TemplateAgentError {
-    #[error("FD_KIND is neither docs nor code: this agent is started by a run's agent.sh")]
+pub(crate) enum TemplateAgentError {
+    #[error("FD_KIND is neither docs nor code: start this agent from a run's agent.sh")]
     NotInARun,
-    #[error("there is no {} here", PLANS.join(" and no "))]
+    #[error("no {} found", PLANS.join(" or "))]
     NoPlan,
     #[error("{path}: {source}")]
     Plan { path: String, source: ReadError },
@@ -93,8 +93,8 @@ impl TemplateAgentError {
     }
 }
 
-/// `flightdeck agent template`: does its job in the current directory, speaking on standard output; 1 when it gives up.
-pub async fn main() -> ExitCode {
+/// `flightdeck agent template`: runs in the current directory and prints its stream. Returns 1 on failure.
+pub(crate) async fn main() -> ExitCode {
     let mut stream = Stream::new(io::stdout());
     let started = Instant::now();
     let ended = match Job::from_environment() {
@@ -114,8 +114,8 @@ pub async fn main() -> ExitCode {
     }
 }
 
-/// Does the job; gives its last words.
-pub async fn run<W: Write>(
+/// Writes and commits the documents. Returns the final message.
+pub(crate) async fn run<W: Write>(
     job: &Job,
     stream: &mut Stream<W>,
 ) -> Result<String, TemplateAgentError> {
@@ -138,7 +138,7 @@ pub async fn run<W: Write>(
             )],
         };
         if files.is_empty() {
-            stream.text(&format!("Task {id} has its documents already."));
+            stream.text(&format!("Task {id} already has its documents."));
             continue;
         }
         stream.text(&format!("Task {id}: {}", task.title));
@@ -176,7 +176,7 @@ fn read_plan<W: Write>(
     Ok((path.to_owned(), tag.unwrap_or_default()))
 }
 
-/// The documents of a task that are to be written: all of them, those that are missing, or none.
+/// Returns the documents of a task to write: all of them, or only the missing ones.
 fn documents_of(job: &Job, tag: &Tag, task: &Task) -> Vec<(String, String)> {
     let directory = documents_directory(&job.tag, &task.id);
     DOCUMENTS
@@ -195,7 +195,7 @@ fn write(path: &Path, content: &str) -> Result<(), TemplateAgentError> {
     std::fs::write(path, content).map_err(TemplateAgentError::file(shown()))
 }
 
-/// Commits the files of one task, unless they are what they were.
+/// Commits the files of one task if they changed.
 async fn commit(
     job: &Job,
     task: &Task,
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plan_over_the_limit_is_refused() {
+    fn rejects_a_plan_over_the_limit() {
         let project = tempfile::tempdir().unwrap();
         let plan = project.path().join(PLANS[0]);
         fs::create_dir_all(plan.parent().unwrap()).unwrap();

@@ -1,8 +1,8 @@
-//! `agent`: runs the agent in its checkout, passes on what it says, and reports what it used. Holds no Git credential.
+//! `agent`: runs the agent in its checkout, copies its output to the log, and reports its usage. Holds no Git credential.
 
-pub mod leftovers;
 mod outcome;
-mod so_far;
+pub(crate) mod uncommitted;
+mod usage;
 
 use std::{
     fs::File,
@@ -23,38 +23,38 @@ use tokio::{
     time::Instant,
 };
 
-use self::so_far::{LastSession, SoFar};
-use super::{error::StageError, place::Place, say};
+use self::usage::{LastSession, UsageReporter};
+use super::{environment::StageEnv, error::StageError, log};
 use flightdeck_core::{
     runs::{RunManifest, StageReport, documents_directory},
     transcript::Transcript,
 };
 
-/// How the agent is started, among the run's files.
+/// The script that starts the agent, among the run's files.
 const SCRIPT: &str = "agent.sh";
-/// Id of the agent's last session, in the run's folder: there is one to continue.
+/// Id and usage of the agent's last session, in the run's folder.
 const SESSION: &str = "session.json";
-/// How long the agent may tidy up after SIGTERM; the pod's own grace is 30 s, and our commit and report come after.
+/// Time the agent has after SIGTERM. The pod's grace period is 30 s, and our commit and report come after.
 const GRACE: Duration = Duration::from_secs(15);
-/// How long the commit of what is left may take: the checkout may name programs that never end.
-const TIDYING: Duration = Duration::from_secs(600);
-/// The same when the agent was stopped, within the pod's grace.
-const HASTY_TIDYING: Duration = Duration::from_secs(10);
-/// How long to wait for the next piece of output once the agent and its group have ended: a process that escaped the group
-/// may hold the pipe for ever.
+/// Timeout for committing uncommitted changes: the checkout may configure programs that never end.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
+/// The same after the agent was stopped, to stay within the pod's grace period.
+const STOPPED_COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to wait for more output once the agent and its process group have ended: a process that left the group may hold
+/// the pipe open forever.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Bytes of one line that are read as an event; a longer line is passed on all the same.
+/// Longest line parsed as an event, in bytes; longer lines are copied to the log but not parsed.
 const LINE_LIMIT: usize = 4 << 20;
 
-pub async fn run(place: Place) -> Result<StageReport, StageError> {
-    let project = place.project()?;
-    let home = place.home()?;
-    std::fs::create_dir_all(&home).map_err(StageError::file("make", &home))?;
-    let script = place.run_files.join(SCRIPT);
+pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
+    let project = stage.project()?;
+    let home = stage.home()?;
+    std::fs::create_dir_all(&home).map_err(StageError::file("create", &home))?;
+    let script = stage.run_files.join(SCRIPT);
     let mut child = Command::new("sh")
         .arg(&script)
         .current_dir(&project)
-        .envs(environment(&place)?)
+        .envs(environment(&stage)?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .process_group(0)
@@ -64,15 +64,15 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let mut terminate = signal(SignalKind::terminate())
         .map_err(StageError::file("listen for signals in", &project))?;
 
-    let mut pieces = pass_on(child.stdout.take(), &script)?;
-    let session = place.run_directory()?.join(SESSION);
-    let earlier = LastSession::read(&session);
-    let mut so_far = SoFar::default();
+    let mut pieces = forward(child.stdout.take(), &script)?;
+    let session = stage.run_directory()?.join(SESSION);
+    let previous = LastSession::read(&session);
+    let mut usage = UsageReporter::default();
     let mut reader = Lines::default();
     let mut stopped = None;
     let mut killed = false;
     let status = loop {
-        let out_of_patience = async {
+        let grace_over = async {
             match stopped {
                 Some(at) => tokio::time::sleep_until(at + GRACE).await,
                 None => std::future::pending().await,
@@ -81,40 +81,42 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         tokio::select! {
             Some(piece) = pieces.recv() => {
                 reader.take(&piece);
-                so_far.note(&reader.transcript, earlier.as_ref());
+                usage.update(&reader.transcript, previous.as_ref());
             }
             status = child.wait() => break status,
             _ = terminate.recv() => {
                 stopped.get_or_insert_with(Instant::now);
                 end(group, Signal::SIGTERM);
             }
-            () = out_of_patience, if !killed => {
+            () = grace_over, if !killed => {
                 killed = true;
                 end(group, Signal::SIGKILL);
             }
         }
     };
-    // What the agent started in the background ends with it, and lets go of the pipe.
+    // Background processes of the agent end with it, and release the pipe.
     end(group, Signal::SIGKILL);
     while let Ok(Some(piece)) = tokio::time::timeout(DRAIN, pieces.recv()).await {
         reader.take(&piece);
     }
     let status = status.map_err(StageError::file("wait for", &script))?;
     reader.finish();
-    LastSession::keep(&session, &reader.transcript)?;
-    let patience = stopped.map_or(TIDYING, |_| HASTY_TIDYING);
-    match tokio::time::timeout(patience, leftovers::commit(&place)).await {
+    LastSession::save(&session, &reader.transcript)?;
+    let limit = stopped.map_or(COMMIT_TIMEOUT, |_| STOPPED_COMMIT_TIMEOUT);
+    match tokio::time::timeout(limit, uncommitted::commit(&stage)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => say(format!("What the agent left uncommitted stays so: {error}")),
-        Err(_) => say("What the agent left uncommitted stays so: git took too long."),
+        Ok(Err(error)) => log(format!(
+            "Could not commit the agent's uncommitted changes: {error}"
+        )),
+        Err(_) => log("Could not commit the agent's uncommitted changes: git timed out."),
     }
-    let report = so_far::report(&reader.transcript, earlier.as_ref());
-    outcome::judge(&reader.transcript, report, status, stopped.is_some())
+    let report = usage::report(&reader.transcript, previous.as_ref());
+    outcome::result(&reader.transcript, report, status, stopped.is_some())
 }
 
-/// Passes the agent's output on to ours as it comes, byte for byte, and gives a copy of each piece. A slow reader of ours
-/// slows the agent; nothing is dropped. The thread is left behind when a process that escaped the group holds the pipe.
-fn pass_on(
+/// Copies the agent's output to stdout as it arrives, unchanged, and sends each chunk to the returned channel.
+/// Backpressure reaches the agent; nothing is dropped.
+fn forward(
     output: Option<ChildStdout>,
     script: &Path,
 ) -> Result<mpsc::Receiver<Vec<u8>>, StageError> {
@@ -123,6 +125,7 @@ fn pass_on(
         let output = output
             .into_owned_fd()
             .map_err(StageError::file("read the output of", script))?;
+        // Not joined: a process that left the group may hold the pipe open.
         std::thread::spawn(move || copy(File::from(output), std::io::stdout(), &sender));
     }
     Ok(pieces)
@@ -137,7 +140,7 @@ fn copy(mut from: impl Read, mut to: impl Write, sender: &mpsc::Sender<Vec<u8>>)
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
-        // Whoever reads the log may be gone; the agent's work goes on.
+        // The log's reader may be gone; the agent's work goes on.
         let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
         if sender.blocking_send(buffer[..count].to_vec()).is_err() {
             return;
@@ -147,14 +150,14 @@ fn copy(mut from: impl Read, mut to: impl Write, sender: &mpsc::Sender<Vec<u8>>)
 
 fn end(group: Option<i32>, how: Signal) {
     if let Some(group) = group {
-        // Nobody may be left in it, which is what is wanted.
+        // The group may be empty already, which is the goal.
         let _ = killpg(Pid::from_raw(group), how);
     }
 }
 
-/// What every agent is told, beyond the environment of its container.
-fn environment(place: &Place) -> Result<Vec<(&'static str, String)>, StageError> {
-    let manifest: &RunManifest = &place.manifest;
+/// Returns the variables every agent gets, beyond those of its container.
+fn environment(stage: &StageEnv) -> Result<Vec<(&'static str, String)>, StageError> {
+    let manifest: &RunManifest = &stage.manifest;
     let shown = |path: &Path| path.display().to_string();
     let flag = |on: bool| if on { "1" } else { "" }.to_owned();
     let documents = documents_directory(&manifest.tag, "");
@@ -177,26 +180,26 @@ fn environment(place: &Place) -> Result<Vec<(&'static str, String)>, StageError>
             manifest.budget_usd.clone().unwrap_or_default(),
         ),
         ("FD_WORKING_DIRECTORY", manifest.working_directory.clone()),
-        ("FD_PROJECT_DIR", shown(&place.project()?)),
+        ("FD_PROJECT_DIR", shown(&stage.project()?)),
         ("FD_DOCUMENTS", documents.to_owned()),
         ("FD_BRANCH", manifest.target_branch.clone()),
-        ("FD_RUN_FILES", shown(&place.run_files)),
-        ("FD_PROMPT_FILE", shown(&place.run_files.join("prompt.md"))),
+        ("FD_RUN_FILES", shown(&stage.run_files)),
+        ("FD_PROMPT_FILE", shown(&stage.run_files.join("prompt.md"))),
         ("FD_OVERWRITE", flag(manifest.overwrite)),
-        ("FD_SESSION", session(place)?.unwrap_or_default()),
-        // As Claude Code itself has it: where it was started.
-        ("CLAUDE_PROJECT_DIR", shown(&place.project()?)),
-        ("HOME", shown(&place.home()?)),
+        ("FD_SESSION", session(stage)?.unwrap_or_default()),
+        // Claude Code sets it to the directory it was started in.
+        ("CLAUDE_PROJECT_DIR", shown(&stage.project()?)),
+        ("HOME", shown(&stage.home()?)),
     ])
 }
 
-/// The session to go on with: the last one of an earlier attempt, when the run asks for it. The file lies where an agent can
-/// write, and what it says becomes an argument: whatever is no id is nothing.
-fn session(place: &Place) -> Result<Option<String>, StageError> {
-    if !place.manifest.continue_session {
+/// Returns the session to continue: the previous attempt's, if the run asks for it. The id becomes an argument and the
+/// agent can write the file, so anything but a plain id is ignored.
+fn session(stage: &StageEnv) -> Result<Option<String>, StageError> {
+    if !stage.manifest.continue_session {
         return Ok(None);
     }
-    let session = LastSession::read(&place.run_directory()?.join(SESSION));
+    let session = LastSession::read(&stage.run_directory()?.join(SESSION));
     Ok(session.map(|session| session.id).filter(|id| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         id.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -205,11 +208,11 @@ fn session(place: &Place) -> Result<Option<String>, StageError> {
     }))
 }
 
-/// Reads the agent's stream while it is passed on.
+/// Splits the agent's output into lines and parses them.
 #[derive(Default)]
 struct Lines {
     transcript: Transcript,
-    /// The line under way; given up once it is over [`LINE_LIMIT`].
+    /// The incomplete last line; dropped once it exceeds [`LINE_LIMIT`].
     line: Vec<u8>,
     overlong: bool,
 }
@@ -230,7 +233,7 @@ impl Lines {
         }
     }
 
-    /// Ends the line under way.
+    /// Parses the current line and starts the next.
     fn finish(&mut self) {
         if !self.overlong && !self.line.is_empty() {
             let line = String::from_utf8_lossy(&self.line);
@@ -246,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_passed_on_and_lines_are_read_across_pieces() {
+    fn copies_all_output_and_parses_lines_across_chunks() {
         let init = r#"{"type":"system","subtype":"init","session_id":"s1"}"#;
         let huge = "x".repeat(LINE_LIMIT + 10);
         let result = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":3,"total_cost_usd":0.5}"#;

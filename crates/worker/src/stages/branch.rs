@@ -1,6 +1,6 @@
-//! The run's branches at the remote: what they hold, and which one its work is pushed to.
+//! The run's branches at the remote: what they contain, and which one the work is pushed to.
 //!
-//! A push creates a branch or fast-forwards one. Commits that a branch holds are never replaced.
+//! A push creates or fast-forwards a branch. It never replaces commits.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,18 +12,18 @@ use super::{
 };
 use flightdeck_core::runs::{RunManifest, reason};
 
-/// The source branch as the remote has it now.
-pub const SOURCE: &str = "refs/flightdeck/source";
-/// A branch of the run as the remote has it now.
+/// The current source branch of the remote.
+pub(crate) const SOURCE: &str = "refs/flightdeck/source";
+/// A current branch of the run at the remote.
 const TARGET: &str = "refs/flightdeck/target";
-/// Alternative names that are tried for one attempt.
+/// Number of alternative branch names tried per attempt.
 const ALTERNATIVES: usize = 9;
 
-/// Where the work is pushed.
+/// The branch to push to.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Destination {
+pub(crate) struct Destination {
     pub branch: String,
-    /// The tip the branch must still have; empty if the branch must not exist. `None` if it holds the work already.
+    /// The tip the branch must still have; empty if it must not exist. `None` if it already contains the work.
     pub expected: Option<String>,
     /// Why the branch is not the target branch.
     pub note: Option<String>,
@@ -32,8 +32,8 @@ pub struct Destination {
 /// Chooses the branch for `head`: the target branch, or an alternative if a push there would replace commits.
 ///
 /// # Errors
-/// If the target branch holds work of others only, or every alternative is taken, or the remote fails.
-pub async fn destination(
+/// If the target branch has only commits of others, every alternative is taken, or the remote fails.
+pub(crate) async fn destination(
     manifest: &RunManifest,
     remote: &Remote,
     repository: &Path,
@@ -73,7 +73,7 @@ pub async fn destination(
             return Ok(goes_to(&branch, Some(""), note(&branch)));
         }
         let there = Contents::fetch(manifest, remote, repository, &branch, Some(head)).await?;
-        // A branch that only happens to have the name may be an ancestor too: it is left alone.
+        // An unrelated branch with this name may be an ancestor too; leave it alone.
         if there.contained && there.own {
             return Ok(goes_to(&branch, Some(&there.tip), note(&branch)));
         }
@@ -82,17 +82,17 @@ pub async fn destination(
     Err(StageError::ended(
         reason::PUSH_FAILED,
         format!(
-            "{} has {target} and {ALTERNATIVES} alternatives to it ({target}-v{version} and so on), all with other commits; delete those you do not need, then retry",
-            remote.shown()
+            "{} already has {target} and {ALTERNATIVES} alternatives ({target}-v{version}, ...) with other commits; delete the ones you do not need and retry",
+            remote.display_url()
         ),
     ))
 }
 
-/// Refuses a target branch with the work of others, before the agent costs anything. `commit` is the source branch's.
+/// Rejects a target branch with the work of others before the agent costs anything. `commit` is the tip of the source branch.
 ///
 /// # Errors
-/// If there is such work, or the remote fails.
-pub async fn check_target(
+/// If the branch has such work, or the remote fails.
+pub(crate) async fn check_target(
     manifest: &RunManifest,
     remote: &Remote,
     handover: &Path,
@@ -105,7 +105,7 @@ pub async fn check_target(
         return Ok(());
     }
     let own = tempfile::tempdir_in(handover).map_err(StageError::file("write to", handover))?;
-    // A branch that an earlier attempt pushed usually ends with a commit of its agent: no history is needed to see that.
+    // A branch pushed by an earlier attempt usually ends with its agent's commit: depth 1 is enough to see that.
     let newest = own.path().join("newest.git");
     fetch::init(&newest).await?;
     let refspec = format!("+refs/heads/{target}:{TARGET}");
@@ -120,13 +120,13 @@ pub async fn check_target(
     if committer == agent_email(&manifest.run) {
         return Ok(());
     }
-    let whole = own.path().join("whole.git");
-    fetch::init(&whole).await?;
+    let full = own.path().join("full.git");
+    fetch::init(&full).await?;
     let source = format!("+refs/heads/{}:{SOURCE}", manifest.source_branch);
-    fetch::branch(remote, &whole, &source, 0)
+    fetch::branch(remote, &full, &source, 0)
         .await
         .map_err(failed)?;
-    let there = Contents::fetch(manifest, remote, &whole, target, None).await?;
+    let there = Contents::fetch(manifest, remote, &full, target, None).await?;
     if there.foreign() {
         return Err(refused(manifest, remote, &there.tip));
     }
@@ -137,26 +137,26 @@ fn refused(manifest: &RunManifest, remote: &Remote, tip: &str) -> StageError {
     StageError::ended(
         reason::PUSH_FAILED,
         format!(
-            "{} has a branch {} at {tip} with work that is not this run's; choose another target branch, or delete that one",
-            remote.shown(),
+            "{} already has a branch {} at {tip} with commits of someone else; choose another target branch or delete it",
+            remote.display_url(),
             manifest.target_branch
         ),
     )
 }
 
-/// Tips of the target branch and of the alternatives of every attempt, as far as the remote has them. The source branch is
-/// never among them: a run does not push to it, whatever its name.
+/// Returns the tips of the target branch and of the alternatives of every attempt that exist at the remote. Excludes the
+/// source branch, which a run never pushes to.
 async fn tips(
     manifest: &RunManifest,
     remote: &Remote,
     directory: &Path,
 ) -> Result<BTreeMap<String, String>, RemoteError> {
     let target = &manifest.target_branch;
-    // A branch name has no character that is special in a pattern.
+    // Branch names contain no pattern characters.
     let patterns =
         [target.clone(), format!("{target}-v*")].map(|name| format!("refs/heads/{name}"));
     let listed = remote
-        .talk(directory, |git| {
+        .run_git(directory, |git| {
             git.args(["ls-remote", "--quiet", "--heads", "--", &remote.url])
                 .args(&patterns)
         })
@@ -172,7 +172,7 @@ async fn tips(
     Ok(named.collect())
 }
 
-/// Names for the branch of this attempt when the target branch is taken, in the order they are tried.
+/// Returns the alternative names for this attempt's branch, in the order they are tried.
 fn alternatives(manifest: &RunManifest) -> impl Iterator<Item = String> {
     let first = format!("{}-v{}", manifest.target_branch, manifest.context_version);
     let source = manifest.source_branch.clone();
@@ -184,7 +184,7 @@ fn alternatives(manifest: &RunManifest) -> impl Iterator<Item = String> {
         .filter(move |branch| *branch != source)
 }
 
-/// Whether `branch` has the form that [`alternatives`] gives, for any attempt.
+/// Returns whether `branch` is a name that [`alternatives`] generates for some attempt.
 fn is_alternative(target: &str, branch: &str) -> bool {
     let numbers = branch
         .strip_prefix(target)
@@ -196,19 +196,19 @@ fn is_alternative(target: &str, branch: &str) -> bool {
     })
 }
 
-/// What a branch at the remote holds.
+/// What a branch at the remote contains.
 struct Contents {
     tip: String,
-    /// The work contains all of it: a push is a fast-forward.
+    /// All of it is part of the work, so a push is a fast-forward.
     contained: bool,
-    /// It has commits that the source branch does not have.
+    /// It has commits that are not in the source branch.
     beyond: bool,
-    /// Some of those are the run's own.
+    /// Some of those are this run's.
     own: bool,
 }
 
 impl Contents {
-    /// Fetches `branch` into `repository`, which has [`SOURCE`], and compares it with the work that ends at `head`.
+    /// Fetches `branch` into `repository`, which has [`SOURCE`], and compares it with `head`.
     async fn fetch(
         manifest: &RunManifest,
         remote: &Remote,
@@ -247,7 +247,7 @@ impl Contents {
         })
     }
 
-    /// Whether it is the work of others alone.
+    /// Returns whether all its commits are someone else's.
     const fn foreign(&self) -> bool {
         self.beyond && !self.own
     }
@@ -256,10 +256,10 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::judge::tests::manifest;
+    use crate::stages::policy::tests::manifest;
 
     #[test]
-    fn alternatives_are_recognized_and_never_the_source_branch() {
+    fn alternatives_are_recognized_and_exclude_the_source() {
         let manifest = RunManifest {
             target_branch: "docs/x".into(),
             source_branch: "docs/x-v2".into(),

@@ -1,17 +1,17 @@
-//! What a commit changes, as `git diff-tree -r -z` says it. Pure.
+//! Parses the changes of a commit from `git diff-tree -r -z`. Pure.
 
 /// One path that differs between two commits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Change {
-    /// From the repository root. Invalid UTF-8 is replaced: such a path equals no path a run expects.
+pub(crate) struct Change {
+    /// Path from the repository root. Invalid UTF-8 is replaced, so such a path never equals an expected one.
     pub path: String,
     pub old: Mode,
     pub new: Mode,
 }
 
-/// What stands at a path.
+/// The kind of entry at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
+pub(crate) enum Mode {
     Absent,
     File,
     Executable,
@@ -32,7 +32,7 @@ impl Mode {
         }
     }
 
-    /// What it is called.
+    /// Returns the kind with its article, for messages.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::Absent => "nothing",
@@ -45,8 +45,8 @@ impl Mode {
     }
 }
 
-/// Reads the raw format with NUL ends and without renames: `:<old mode> <new mode> <old id> <new id> <status>` NUL path NUL.
-pub fn parse(raw: &[u8]) -> Vec<Change> {
+/// Parses the raw format without renames, NUL-terminated: `:<old mode> <new mode> <old id> <new id> <status>` NUL path NUL.
+pub(crate) fn parse(raw: &[u8]) -> Vec<Change> {
     let mut fields = raw.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let mut changes = Vec::new();
     while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
@@ -62,12 +62,12 @@ pub fn parse(raw: &[u8]) -> Vec<Change> {
     changes
 }
 
-/// Paths of the regular files that are not empty in `git ls-tree -r -l -z`: `<mode> <type> <id> <size>` TAB path NUL.
-pub fn filled_files(listing: &[u8]) -> Vec<String> {
+/// Returns the paths of non-empty regular files in `git ls-tree -r -l -z` output: `<mode> <type> <id> <size>` TAB path NUL.
+pub(crate) fn non_empty_files(listing: &[u8]) -> Vec<String> {
     let lines = listing
         .split(|byte| *byte == 0)
         .map(String::from_utf8_lossy);
-    let filled = |line: &str| {
+    let non_empty = |line: &str| {
         let (meta, path) = line.split_once('\t')?;
         let mut words = meta.split_whitespace();
         let mode = Mode::parse(words.next()?);
@@ -75,7 +75,7 @@ pub fn filled_files(listing: &[u8]) -> Vec<String> {
         let regular = matches!(mode, Mode::File | Mode::Executable);
         (regular && size != "0").then(|| path.to_owned())
     };
-    lines.filter_map(|line| filled(&line)).collect()
+    lines.filter_map(|line| non_empty(&line)).collect()
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raw_diffs_are_read_whatever_the_path() {
+    fn parses_raw_diffs_with_any_path() {
         let raw = b":000000 100644 0000 1111 A\0a b\tc\n.md\0:100644 120000 1111 2222 T\0docs/\xff.md\0:160000 000000 1 0 D\0sub\0";
         let read = parse(raw);
         assert_eq!(
@@ -100,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn only_filled_regular_files_count_as_written() {
+    fn lists_only_non_empty_regular_files() {
         let listing = b"100644 blob 1111     12\ttask.md\x00100644 blob 2222       0\tempty.md\x00120000 blob 3333       9\tlink.md\x00160000 commit 4444       -\tsub\0";
-        assert_eq!(filled_files(listing), ["task.md"]);
+        assert_eq!(non_empty_files(listing), ["task.md"]);
     }
 }

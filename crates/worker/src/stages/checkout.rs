@@ -1,4 +1,4 @@
-//! The agent's checkout: files laid beside its commit, without touching what is the repository's; its removal.
+//! The agent's checkout: adds untracked files beside its commit, and removes it.
 
 use std::{
     fs, io,
@@ -6,53 +6,57 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{error::StageError, remote::local, say};
+use super::{error::StageError, log, remote::local};
 use flightdeck_core::files::{ReadError, read_bounded};
 
-/// The agent's memory among the run's files.
+/// The memory file among the run's files.
 const MEMORY: &str = "CLAUDE.md";
-/// Where it may go in the project, the first that the repository does not use itself winning. Everything else the agent is
-/// given it reads from the run's files.
-const MEMORY_PLACES: [&str; 2] = ["CLAUDE.md", "CLAUDE.local.md"];
+/// Paths for it in the project; the first one the repository does not use itself is taken. The agent reads everything
+/// else from the run's files.
+const MEMORY_PATHS: [&str; 2] = ["CLAUDE.md", "CLAUDE.local.md"];
 
-/// Most bytes of the memory an agent gets or leaves.
+/// Maximum size of the memory file, in bytes.
 const MEMORY_LIMIT: u64 = 1 << 20;
-/// Most bytes of the list of files that git does not commit.
+/// Maximum size of `.git/info/exclude`, in bytes.
 const EXCLUDE_LIMIT: u64 = 1 << 20;
 
-/// Lays the memory into the checkout, outside the commit; `kept` stands in for the run's own file.
-pub async fn lay_memory(
+/// Adds the memory file to the checkout, untracked. `previous` replaces the run's own content.
+pub(crate) async fn add_memory(
     run_files: &Path,
     checkout: &Path,
     prefix: &str,
-    kept: Option<Vec<u8>>,
+    previous: Option<Vec<u8>>,
 ) -> Result<(), StageError> {
     let source = run_files.join(MEMORY);
     if !source.is_file() {
         return Ok(());
     }
-    let content = match kept {
-        Some(kept) => kept,
+    let content = match previous {
+        Some(previous) => previous,
         None => read_bounded(&source, MEMORY_LIMIT)
             .map_err(io::Error::from)
             .map_err(StageError::file("read", source))?,
     };
-    for place in MEMORY_PLACES {
-        let path = format!("{prefix}{place}");
-        if lay_beside(checkout, &path, &content).await? {
-            say(format!("Laid {path} outside the commit."));
+    for name in MEMORY_PATHS {
+        let path = format!("{prefix}{name}");
+        if add_untracked(checkout, &path, &content).await? {
+            log(format!("Added {path} (not committed)."));
             return Ok(());
         }
     }
-    say(format!(
-        "The repository has its own {}: the run's is not laid.",
-        MEMORY_PLACES.join(" and ")
+    log(format!(
+        "Kept the repository's own {}; the run's memory is not added.",
+        MEMORY_PATHS.join(" and ")
     ));
     Ok(())
 }
 
-/// Writes a file of the checkout that no commit takes up; false when the repository has something at its place.
-pub async fn lay_beside(checkout: &Path, path: &str, content: &[u8]) -> Result<bool, StageError> {
+/// Writes an untracked file to the checkout and excludes it from commits. Returns false if the repository uses the path.
+pub(crate) async fn add_untracked(
+    checkout: &Path,
+    path: &str,
+    content: &[u8],
+) -> Result<bool, StageError> {
     if tracked(checkout, path).await? || behind_link(checkout, path) {
         return Ok(false);
     }
@@ -71,8 +75,8 @@ pub async fn lay_beside(checkout: &Path, path: &str, content: &[u8]) -> Result<b
     Ok(true)
 }
 
-/// Has git take these files of the commit for unchanged, whatever becomes of them.
-pub async fn keep_from_commits(checkout: &Path, paths: &[String]) -> Result<(), StageError> {
+/// Makes git ignore changes to these tracked files.
+pub(crate) async fn skip_worktree(checkout: &Path, paths: &[String]) -> Result<(), StageError> {
     if paths.is_empty() {
         return Ok(());
     }
@@ -85,18 +89,18 @@ pub async fn keep_from_commits(checkout: &Path, paths: &[String]) -> Result<(), 
     Ok(())
 }
 
-/// The memory an earlier attempt left in its checkout: the file laid there, as it is now.
-pub fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
-    for place in MEMORY_PLACES {
-        let path = format!("{prefix}{place}");
+/// Returns the memory file that a previous attempt left in its checkout.
+pub(crate) fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
+    for name in MEMORY_PATHS {
+        let path = format!("{prefix}{name}");
         let file = checkout.join(&path);
         let plain = file.symlink_metadata().is_ok_and(|data| data.is_file());
         if plain && !behind_link(checkout, &path) && excluded(checkout, &path) {
             return match read_bounded(&file, MEMORY_LIMIT) {
                 Ok(memory) => Some(memory),
                 Err(error) => {
-                    say(format!(
-                        "The memory of the earlier attempt, {path}, is not kept: {error}."
+                    log(format!(
+                        "Dropped the memory of the previous attempt ({path}): {error}."
                     ));
                     None
                 }
@@ -106,7 +110,7 @@ pub fn memory_of(checkout: &Path, prefix: &str) -> Option<Vec<u8>> {
     None
 }
 
-/// Whether [`lay_beside`] put the file there. Asks no git: the checkout has been an agent's.
+/// Returns whether [`add_untracked`] wrote the file. Reads the list without git: the agent controls the checkout.
 fn excluded(checkout: &Path, path: &str) -> bool {
     let line = exclude_line(path);
     let list = read_bounded(&checkout.join(".git/info/exclude"), EXCLUDE_LIMIT);
@@ -116,8 +120,8 @@ fn excluded(checkout: &Path, path: &str) -> bool {
     })
 }
 
-/// Removes a directory whatever its permissions: package managers like to make theirs read-only.
-pub fn clear(directory: &Path) -> Result<(), StageError> {
+/// Removes a directory, including read-only ones, which package managers like to create.
+pub(crate) fn clear(directory: &Path) -> Result<(), StageError> {
     fn open_up(directory: &Path) -> io::Result<()> {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         for entry in fs::read_dir(directory)? {
@@ -142,7 +146,7 @@ pub fn clear(directory: &Path) -> Result<(), StageError> {
     }
 }
 
-/// Whether the commit has something at `path`, or below it.
+/// Returns whether the commit has an entry at `path` or below it.
 async fn tracked(checkout: &Path, path: &str) -> Result<bool, StageError> {
     let listed = local(checkout)
         .env("GIT_LITERAL_PATHSPECS", "1")
@@ -152,8 +156,8 @@ async fn tracked(checkout: &Path, path: &str) -> Result<bool, StageError> {
     Ok(!listed.stdout.is_empty())
 }
 
-/// Whether a link of the repository stands on the way to `path`: writing there would leave the checkout.
-pub fn behind_link(checkout: &Path, path: &str) -> bool {
+/// Returns whether a component of `path` is a symbolic link: writing there would leave the checkout.
+pub(crate) fn behind_link(checkout: &Path, path: &str) -> bool {
     let mut at = PathBuf::from(checkout);
     Path::new(path).components().any(|part| {
         at.push(part);
@@ -161,7 +165,7 @@ pub fn behind_link(checkout: &Path, path: &str) -> bool {
     })
 }
 
-/// A line of `.git/info/exclude` that matches exactly `path`.
+/// Returns the line of `.git/info/exclude` that matches exactly `path`.
 fn exclude_line(path: &str) -> String {
     let mut line = String::from("/");
     for c in path.chars() {
@@ -174,10 +178,10 @@ fn exclude_line(path: &str) -> String {
     line
 }
 
-/// Writes a file, and the folders it is in.
-pub fn write_file(path: &Path, content: &[u8]) -> Result<(), StageError> {
+/// Writes a file and creates its parent directories.
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), StageError> {
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(StageError::file("make", parent))?;
+        fs::create_dir_all(parent).map_err(StageError::file("create", parent))?;
     }
     fs::write(path, content).map_err(StageError::file("write", path))
 }
@@ -187,13 +191,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exclude_line_means_its_path_and_nothing_else() {
+    fn exclude_line_matches_only_its_path() {
         assert_eq!(exclude_line("CLAUDE.md"), "/CLAUDE.md\n");
         assert_eq!(exclude_line("a b/[x]*.md"), "/a\\ b/\\[x]\\*.md\n");
     }
 
     #[test]
-    fn memory_is_kept_within_its_limit() {
+    fn keeps_memory_up_to_the_limit() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, content: &[u8]| write_file(&root.path().join(path), content);
         let mut list = exclude_line("CLAUDE.md").into_bytes();
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_exclude_list_that_cannot_be_read_is_not_replaced() {
+    async fn does_not_replace_an_unreadable_exclude_list() {
         let root = tempfile::tempdir().unwrap();
         let git = || local(root.path());
         git()
@@ -218,17 +222,17 @@ mod tests {
             .await
             .unwrap();
         let list = root.path().join(".git/info/exclude");
-        lay_beside(root.path(), "a", b"x").await.unwrap();
+        add_untracked(root.path(), "a", b"x").await.unwrap();
         assert_eq!(fs::read(&list).unwrap(), b"/a\n");
         let long = vec![b'#'; EXCLUDE_LIMIT as usize + 1];
         fs::write(&list, &long).unwrap();
-        let error = lay_beside(root.path(), "b", b"x").await.unwrap_err();
+        let error = add_untracked(root.path(), "b", b"x").await.unwrap_err();
         assert!(error.to_string().contains("more than"), "{error}");
         assert_eq!(fs::read(&list).unwrap(), long);
     }
 
     #[test]
-    fn a_read_only_tree_is_removed() {
+    fn removes_a_read_only_tree() {
         let root = tempfile::tempdir().unwrap();
         let tree = root.path().join("tree");
         fs::create_dir_all(tree.join("a/b")).unwrap();

@@ -1,37 +1,37 @@
-//! `prep clone`: brings the source branch into the handover and verifies its tasks. Never sees the workspace.
+//! `prep clone`: fetches the source branch into the handover volume and verifies its tasks. Does not mount the workspace.
 
 use std::path::Path;
 
 use super::{
     branch, docs,
+    environment::{StageEnv, write_json},
     error::StageError,
-    fetch, lfs,
-    place::{Place, write_json},
+    fetch, lfs, log,
     remote::{self, Remote, local},
-    say, submodules,
+    submodules,
     verify::{self, Found},
 };
 use flightdeck_core::runs::{RunManifest, StageReport, reason};
 
-/// The clone, a bare repository, in the handover.
-pub const REPOSITORY: &str = "clone.git";
-/// What was found, for the container that follows, in the handover.
-pub const REPORT: &str = "clone.json";
+/// The bare clone, in the handover.
+pub(crate) const REPOSITORY: &str = "clone.git";
+/// The stage report for the next container, in the handover.
+pub(crate) const REPORT: &str = "clone.json";
 
-pub async fn run(place: Place) -> Result<StageReport, StageError> {
-    let manifest = &place.manifest;
-    let handover = place.handover()?;
+pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
+    let manifest = &stage.manifest;
+    let handover = stage.handover()?;
     check_branches(manifest, handover).await?;
 
     let remote = Remote::new(manifest, remote::token())?;
     let repository = handover.join(REPOSITORY);
     fetch::init(&repository).await?;
     let source = &manifest.source_branch;
-    say(format!("Cloning {} branch {source}.", remote.shown()));
+    log(format!("Cloning {} branch {source}.", remote.display_url()));
     let refspec = format!("+refs/heads/{source}:refs/heads/{source}");
-    // Going on with a session means going on from a commit that may lie far back.
-    let goes_on = manifest.continue_session && manifest.context_version > 1;
-    let depth = if goes_on { 0 } else { manifest.layout.depth };
+    // The commit that a continued session started from may be far back.
+    let continues = manifest.continue_session && manifest.context_version > 1;
+    let depth = if continues { 0 } else { manifest.layout.depth };
     fetch::branch(&remote, &repository, &refspec, depth)
         .await
         .map_err(|error| error.ended(reason::CLONE_FAILED))?;
@@ -41,14 +41,18 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         .run()
         .await?
         .text();
-    say(format!("Cloned commit {commit}."));
+    log(format!("Cloned commit {commit}."));
     branch::check_target(manifest, &remote, handover, &commit).await?;
 
     let report = match &manifest.docs {
-        None => verified(manifest, &remote, &repository, &commit).await?.0,
+        None => {
+            verify_tasks(manifest, &remote, &repository, &commit)
+                .await?
+                .0
+        }
         Some(source) => {
             let fetched = docs::fetch(source, manifest, handover).await?;
-            let plan = verified(
+            let plan = verify_tasks(
                 manifest,
                 &fetched.remote,
                 &fetched.repository,
@@ -56,31 +60,31 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
             );
             let (report, found) = plan.await?;
             let plan = (found.path.as_str(), found.bytes.as_slice());
-            docs::take(&fetched, manifest, plan, handover).await?;
+            docs::extract(&fetched, manifest, plan, handover).await?;
             StageReport {
                 commit: Some(commit.clone()),
                 ..report
             }
         }
     };
-    bring_large_files(manifest, &remote, &repository, &commit).await?;
+    fetch_lfs_files(manifest, &remote, &repository, &commit).await?;
     submodules::fetch_all(manifest, &repository, &commit, handover).await?;
     write_json(&handover.join(REPORT), &report)?;
     Ok(report)
 }
 
-/// Branch names go into refspecs: git itself says whether they are any.
+/// Checks the branch names, which become part of refspecs, with git itself.
 async fn check_branches(manifest: &RunManifest, handover: &Path) -> Result<(), StageError> {
     let (source, target) = (&manifest.source_branch, &manifest.target_branch);
     if source == target {
         return Err(StageError::Setup(format!(
-            "the target branch is the source branch {source}; a run works on a branch of its own"
+            "the target branch equals the source branch {source}; a run needs its own branch"
         )));
     }
-    // Git keeps branches as files: one cannot be the folder of another, here or at the remote.
+    // Branches are stored as files: one cannot be a folder of another, neither here nor at the remote.
     if target.starts_with(&format!("{source}/")) || source.starts_with(&format!("{target}/")) {
         return Err(StageError::Setup(format!(
-            "git cannot hold the branches {source} and {target} at once; choose another target branch"
+            "git cannot store both branches {source} and {target}; choose another target branch"
         )));
     }
     let docs = manifest.docs.as_ref().and_then(|docs| docs.branch.as_ref());
@@ -90,13 +94,13 @@ async fn check_branches(manifest: &RunManifest, handover: &Path) -> Result<(), S
             .arg(format!("refs/heads/{branch}"))
             .run()
             .await;
-        checked.map_err(|_| StageError::Setup(format!("{branch} is no name for a branch")))?;
+        checked.map_err(|_| StageError::Setup(format!("{branch} is not a valid branch name")))?;
     }
     Ok(())
 }
 
-/// Finds the plan at `commit`, reads it, and holds it against what was claimed at launch.
-async fn verified(
+/// Reads the plan at `commit` and verifies it against the revision seen at launch.
+async fn verify_tasks(
     manifest: &RunManifest,
     remote: &Remote,
     repository: &Path,
@@ -104,12 +108,12 @@ async fn verified(
 ) -> Result<(StageReport, Found), StageError> {
     let mut found = find_tasks(manifest, repository, commit).await?;
     if let Some(found) = &mut found {
-        found.bytes = plain(remote, repository, commit, found).await?;
+        found.bytes = resolve_pointer(remote, repository, commit, found).await?;
     }
-    let (report, said) = verify::verify(manifest, commit, found.as_ref())
+    let (report, lines) = verify::verify(manifest, commit, found.as_ref())
         .map_err(|sentence| StageError::ended(reason::TASKS_MISMATCH, sentence))?;
-    said.iter().for_each(say);
-    let found = found.ok_or_else(|| StageError::Setup("there is no plan".to_owned()))?;
+    lines.iter().for_each(log);
+    let found = found.ok_or_else(|| StageError::Setup("no plan found".to_owned()))?;
     Ok((report, found))
 }
 
@@ -137,8 +141,8 @@ async fn find_tasks(
     Ok(None)
 }
 
-/// The plan's own text, also where the commit has only a pointer to it.
-async fn plain(
+/// Returns the content of the plan, fetched from Git LFS if the commit only has a pointer.
+async fn resolve_pointer(
     remote: &Remote,
     repository: &Path,
     commit: &str,
@@ -149,12 +153,12 @@ async fn plain(
     };
     let path = &found.path;
     let refused = |why: String| {
-        let message = format!("{path} at commit {commit} is a pointer of Git LFS, and {why}");
+        let message = format!("{path} at commit {commit} is a Git LFS pointer, and {why}");
         StageError::ended(reason::CLONE_FAILED, message)
     };
-    if !lfs::is_here(repository).await {
+    if !lfs::is_installed(repository).await {
         return Err(refused(
-            "there is no git-lfs here to fetch it with; install it in the image of [images] runner, or keep the plan out of LFS".into(),
+            "git-lfs is not installed; add it to the image of [images] runner, or keep the plan out of LFS".into(),
         ));
     }
     lfs::fetch(remote, repository, commit, Some(path))
@@ -163,8 +167,8 @@ async fn plain(
     pointer.read_plan(repository).map_err(refused)
 }
 
-/// A code run builds with what LFS keeps; a docs run reads, and its plan is here by now.
-async fn bring_large_files(
+/// Fetches the LFS files of a code run. A docs run needs only its plan, which is already fetched.
+async fn fetch_lfs_files(
     manifest: &RunManifest,
     remote: &Remote,
     repository: &Path,
@@ -173,16 +177,14 @@ async fn bring_large_files(
     if !manifest.kind.changes_code() || !lfs::is_used(repository, commit).await? {
         return Ok(());
     }
-    if !lfs::is_here(repository).await {
-        say(
-            "The repository keeps files in Git LFS, and there is no git-lfs here: they stay pointers.",
-        );
+    if !lfs::is_installed(repository).await {
+        log("The repository uses Git LFS, but git-lfs is not installed: its files stay pointers.");
         return Ok(());
     }
     match lfs::fetch(remote, repository, commit, None).await {
-        Ok(()) => say("Fetched the files that Git LFS keeps."),
-        Err(why) => say(format!(
-            "The files that Git LFS keeps stay pointers, some of them at least: {why}"
+        Ok(()) => log("Fetched Git LFS files."),
+        Err(why) => log(format!(
+            "Could not fetch all Git LFS files; some stay pointers: {why}"
         )),
     }
     Ok(())

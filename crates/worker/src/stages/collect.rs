@@ -1,18 +1,18 @@
-//! `publish collect`: takes the agent's commits out of its checkout as a bundle. Holds no credential.
+//! `publish collect`: bundles the agent's commits from its checkout. Holds no credential.
 //!
-//! The checkout is another's: its configuration may name programs and other remotes. Nothing here needs the network, a
-//! work tree or the index, and nothing found here is believed: `publish push` judges the bundle as data.
+//! The checkout is untrusted: its configuration may name programs and other remotes. Nothing here uses the network, a work
+//! tree or the index, and nothing found here is trusted: `publish push` checks the bundle.
 
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    agent::leftovers,
+    agent::uncommitted,
+    environment::{StageEnv, write_json},
     error::StageError,
-    place::{Place, write_json},
+    log,
     remote::local,
-    say,
 };
 use flightdeck_core::{
     runs::{StageReport, reason},
@@ -20,72 +20,70 @@ use flightdeck_core::{
 };
 use flightdeck_host::repository::git::Git;
 
-/// The bundle, in the handover; absent when there are no commits.
-pub const BUNDLE: &str = "work.bundle";
+/// The bundle, in the handover; absent if there are no commits.
+pub(crate) const BUNDLE: &str = "work.bundle";
 /// [`Collected`], in the handover.
-pub const COLLECTED: &str = "collect.json";
+pub(crate) const COLLECTED: &str = "collect.json";
 
-/// What the agent left, by its own account.
+/// What the agent left, unverified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Collected {
+pub(crate) struct Collected {
     /// The commit the agent started from.
     pub base: String,
-    /// The commit the agent ended on; the same as `base` when it committed nothing.
+    /// The commit the agent ended on; equals `base` if it committed nothing.
     pub head: String,
-    /// Repositories within its checkout that could not be committed.
+    /// Nested repositories that could not be committed.
     #[serde(default)]
     pub left_out: Vec<String>,
 }
 
-pub async fn run(place: Place) -> Result<StageReport, StageError> {
-    let handover = place.handover()?;
-    let checkout = place.checkout()?;
-    let base = place.base().ok_or_else(|| {
+pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
+    let handover = stage.handover()?;
+    let checkout = stage.checkout()?;
+    let base = stage.base().ok_or_else(|| {
         StageError::ended(
             reason::AGENT_FAILED,
-            "the workspace no longer says which commit the agent started from",
+            "the workspace no longer records which commit the agent started from",
         )
     })?;
-    let careful = || careful(local(&checkout));
+    let git = || offline(local(&checkout));
 
-    let head = careful()
+    let head = git()
         .args(["rev-parse", "--verify", "HEAD^{commit}"])
         .run()
         .await
         .map_err(|error| {
             StageError::ended(
                 reason::AGENT_FAILED,
-                format!("the agent left no commit in its checkout: {error}"),
+                format!("the agent left a checkout without a commit: {error}"),
             )
         })?
         .text();
     let range = format!("{base}..HEAD");
-    let count = careful()
+    let count = git()
         .args(["rev-list", "--count", &range, "--"])
         .run()
         .await
         .map_err(|error| {
             StageError::ended(
                 reason::AGENT_FAILED,
-                format!(
-                    "the agent's checkout no longer holds {base}, which it started from: {error}"
-                ),
+                format!("the agent's checkout no longer contains its start commit {base}: {error}"),
             )
         })?
         .text();
     let commits: usize = count.parse().unwrap_or_default();
     let bundle = handover.join(BUNDLE);
     if commits == 0 {
-        say("The agent committed nothing.");
+        log("The agent committed nothing.");
     } else {
-        careful()
+        git()
             .args(["bundle", "create", "--quiet"])
             .arg(&bundle)
             .arg(&range)
             .run()
             .await?;
         let bytes = fs::metadata(&bundle).map_or(0, |data| data.len());
-        say(format!(
+        log(format!(
             "Bundled {}, {bytes} bytes, up to {head}.",
             text::count(commits, "commit")
         ));
@@ -93,14 +91,14 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     let collected = Collected {
         base,
         head,
-        left_out: leftovers::left_out(&place),
+        left_out: uncommitted::left_out(&stage),
     };
     write_json(&handover.join(COLLECTED), &collected)?;
     Ok(StageReport::default())
 }
 
-/// Git that asks no remote for missing objects, whatever the repository's configuration says.
-fn careful(git: Git) -> Git {
+/// Configures git to contact no remote for missing objects, whatever the repository's configuration.
+fn offline(git: Git) -> Git {
     git.env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_ALLOW_PROTOCOL", "none")
         .config("core.sshCommand", "false")
@@ -112,7 +110,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_remote_is_asked_not_even_one_on_the_disk() {
+    async fn contacts_no_remote_not_even_a_local_one() {
         let root = tempfile::tempdir().unwrap();
         let git = || local(root.path());
         git()
@@ -122,9 +120,9 @@ mod tests {
             .unwrap();
         git().args(["init", "-q", "."]).run().await.unwrap();
         let other = root.path().join("other").display().to_string();
-        let asked = git().args(["ls-remote", &other]).run().await;
-        assert!(asked.is_ok(), "{asked:?}");
-        let refused = careful(git()).args(["ls-remote", &other]).run().await;
+        let listed = git().args(["ls-remote", &other]).run().await;
+        assert!(listed.is_ok(), "{listed:?}");
+        let refused = offline(git()).args(["ls-remote", &other]).run().await;
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("'file' not allowed"), "{message}");
     }

@@ -1,16 +1,15 @@
-//! The plan and the documents of a code run, when a repository of their own holds them.
+//! The plan and documents of a code run from a separate docs repository.
 //!
-//! `prep clone` takes them out of it, `prep lay` puts them beside the agent's commit: they are read, never published.
+//! `prep clone` extracts them, and `prep lay` adds them to the checkout untracked: they are read, never published.
 
 use std::{io, path::Path};
 
 use super::{
     checkout,
+    environment::{read_json, write_json},
     error::StageError,
-    fetch,
-    place::{read_json, write_json},
+    fetch, log,
     remote::{self, Remote, local},
-    say,
 };
 use flightdeck_core::{
     files::read_bounded,
@@ -19,24 +18,24 @@ use flightdeck_core::{
 };
 use flightdeck_host::repository::git::OUTPUT_LIMIT;
 
-/// The repository, in the handover.
+/// The bare docs repository, in the handover.
 const REPOSITORY: &str = "docs.git";
-/// The files, in the handover, by their paths from the project's directory.
+/// The extracted files, in the handover, by their paths in the project directory.
 const FILES: &str = "docs";
 /// The list of those paths, in the handover.
 const LIST: &str = "docs.json";
-/// The branch in it.
+/// The fetched branch of the docs repository.
 const BRANCH: &str = "refs/heads/docs";
 
-/// The docs repository after it was fetched.
-pub struct Fetched {
+/// The fetched docs repository.
+pub(crate) struct Fetched {
     pub remote: Remote,
     pub repository: std::path::PathBuf,
     pub commit: String,
 }
 
-/// Fetches the docs repository.
-pub async fn fetch(
+/// Fetches the docs repository of a code run.
+pub(crate) async fn fetch(
     docs: &DocsSource,
     manifest: &RunManifest,
     handover: &Path,
@@ -50,9 +49,9 @@ pub async fn fetch(
         |branch| format!("refs/heads/{branch}"),
     );
     let named = branch.map_or_else(String::new, |branch| format!(" branch {branch}"));
-    say(format!(
+    log(format!(
         "Cloning the documents from {}{named}.",
-        remote.shown()
+        remote.display_url()
     ));
     let refspec = format!("+{source}:{BRANCH}");
     fetch::branch(&remote, &repository, &refspec, manifest.layout.depth)
@@ -70,8 +69,8 @@ pub async fn fetch(
     })
 }
 
-/// Takes the plan (its path and content) and the documents of the run's tasks out of what was fetched.
-pub async fn take(
+/// Extracts the plan (path and content) and the documents of the run's tasks into the handover.
+pub(crate) async fn extract(
     fetched: &Fetched,
     manifest: &RunManifest,
     plan: (&str, &[u8]),
@@ -79,34 +78,38 @@ pub async fn take(
 ) -> Result<(), StageError> {
     let prefix = naming::directory_prefix(manifest.plan_directory());
     let files = handover.join(FILES);
-    let mut taken = Vec::new();
-    let mut keep = |path: &str, content: &[u8]| {
+    let mut extracted = Vec::new();
+    let mut write = |path: &str, content: &[u8]| {
         let path = path.strip_prefix(&prefix).unwrap_or(path).to_owned();
         checkout::write_file(&files.join(&path), content)?;
-        taken.push(path);
+        extracted.push(path);
         Ok::<(), StageError>(())
     };
-    keep(plan.0, plan.1)?;
+    write(plan.0, plan.1)?;
     for path in documents(manifest.plan_directory(), &manifest.tag, &manifest.task_ids) {
         let named = local(&fetched.repository)
             .args(["cat-file", "blob", &format!("{}:{path}", fetched.commit)])
             .run()
             .await;
         if let Ok(blob) = named {
-            keep(&path, &blob.stdout)?;
+            write(&path, &blob.stdout)?;
         }
     }
-    say(format!(
-        "Took the plan and {} from commit {} of {}.",
-        text::count(taken.len() - 1, "document"),
+    log(format!(
+        "Extracted the plan and {} from commit {} of {}.",
+        text::count(extracted.len() - 1, "document"),
         fetched.commit,
-        fetched.remote.shown()
+        fetched.remote.display_url()
     ));
-    write_json(&handover.join(LIST), &taken)
+    write_json(&handover.join(LIST), &extracted)
 }
 
-/// Puts what was taken into the project, outside the commit. What the repository itself has at the same place stays.
-pub async fn lay(handover: &Path, checkout: &Path, prefix: &str) -> Result<(), StageError> {
+/// Adds the extracted files to the project, untracked. Does not replace the repository's own files.
+pub(crate) async fn add_to_checkout(
+    handover: &Path,
+    checkout: &Path,
+    prefix: &str,
+) -> Result<(), StageError> {
     let list = handover.join(LIST);
     if !list.is_file() {
         return Ok(());
@@ -114,16 +117,16 @@ pub async fn lay(handover: &Path, checkout: &Path, prefix: &str) -> Result<(), S
     let paths: Vec<String> = read_json(&list)?;
     for path in paths {
         let source = handover.join(FILES).join(&path);
-        // As large as what `take` had from git.
+        // The limit of the git output that `extract` wrote.
         let content = read_bounded(&source, OUTPUT_LIMIT as u64)
             .map_err(io::Error::from)
             .map_err(StageError::file("read", source))?;
-        let place = format!("{prefix}{path}");
-        if checkout::lay_beside(checkout, &place, &content).await? {
-            say(format!("Laid {place} outside the commit."));
+        let target = format!("{prefix}{path}");
+        if checkout::add_untracked(checkout, &target, &content).await? {
+            log(format!("Added {target} (not committed)."));
         } else {
-            say(format!(
-                "The repository has its own {place}: the one of the docs repository is not laid."
+            log(format!(
+                "Kept the repository's own {target}; the docs repository's version is not added."
             ));
         }
     }

@@ -1,14 +1,14 @@
-//! Why a stage ended without its work done.
+//! Why a stage failed.
 
 use std::{io, path::PathBuf};
 
 use flightdeck_core::runs::StageReport;
 use flightdeck_host::repository::git::GitError;
 
-/// What ends a stage early.
+/// An error that ends a stage.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// The container lacks something, or the run asks for something impossible.
+pub(crate) enum StageError {
+    /// The container's setup is incomplete, or the run's settings are invalid.
     #[error("{0}")]
     Setup(String),
     #[error("cannot {action} {}: {source}", path.display())]
@@ -19,7 +19,7 @@ pub enum StageError {
     },
     #[error(transparent)]
     Git(#[from] GitError),
-    /// A verdict: the report says what is known all the same (a branch that was pushed, documents that were counted).
+    /// A failure with a reason. The report still contains what is known (a pushed branch, counted documents).
     #[error("{message}")]
     Ended {
         reason: &'static str,
@@ -29,7 +29,7 @@ pub enum StageError {
 }
 
 impl StageError {
-    /// For `map_err`: an error of the file system at `path`.
+    /// Returns a function for `map_err` that adds the action and path to an I/O error.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File {
@@ -39,7 +39,7 @@ impl StageError {
         }
     }
 
-    /// An end with nothing more to report.
+    /// Returns a failure without a report.
     pub fn ended(reason: &'static str, message: impl Into<String>) -> Self {
         Self::Ended {
             reason,
@@ -48,7 +48,7 @@ impl StageError {
         }
     }
 
-    /// The same verdict, with what is known already.
+    /// Returns the failure with `known` as its report.
     pub fn reporting(self, known: &StageReport) -> Self {
         match self {
             Self::Ended {
@@ -62,7 +62,7 @@ impl StageError {
         }
     }
 
-    /// What the controller is told; `otherwise` is the reason of an error that has none.
+    /// Returns the report for the controller; `otherwise` is the reason of an error that has none.
     pub fn into_report(self, otherwise: &str) -> StageReport {
         let message = one_line(&self.to_string());
         let (reason, report) = match self {
@@ -77,15 +77,15 @@ impl StageError {
     }
 }
 
-/// A message with a note after it.
-pub fn annotated(message: String, note: Option<&str>) -> String {
+/// Appends a note to a message.
+pub(crate) fn annotated(message: String, note: Option<&str>) -> String {
     match note {
         Some(note) => format!("{message}; {note}"),
         None => message,
     }
 }
 
-/// A status message is one line.
+/// Collapses text to one line, for a status message.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

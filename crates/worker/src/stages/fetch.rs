@@ -1,17 +1,17 @@
-//! Bringing a branch, or one commit, of a remote into a bare repository of ours, with as little history as is asked for.
+//! Fetches a branch or a commit of a remote into a bare repository, as shallow as requested.
 //!
-//! A bare repository has no work tree: nothing is checked out, filtered or run here.
+//! A bare repository has no work tree, so nothing is checked out, filtered or run here.
 
 use std::path::Path;
 
 use super::{
     error::StageError,
+    log,
     remote::{Problem, Remote, RemoteError, local},
-    say,
 };
 
-/// Makes an empty bare repository.
-pub async fn init(repository: &Path) -> Result<(), StageError> {
+/// Creates an empty bare repository.
+pub(crate) async fn init(repository: &Path) -> Result<(), StageError> {
     let above = repository.parent().unwrap_or(repository);
     local(above)
         .args(["init", "--quiet", "--bare", "--template="])
@@ -21,8 +21,8 @@ pub async fn init(repository: &Path) -> Result<(), StageError> {
     Ok(())
 }
 
-/// Fetches `refspec` with `depth` commits of history, 0 being all of it. A server that can only give all gives all.
-pub async fn branch(
+/// Fetches `refspec` with `depth` commits of history; 0 means all. Falls back to all if the server cannot fetch shallowly.
+pub(crate) async fn branch(
     remote: &Remote,
     repository: &Path,
     refspec: &str,
@@ -30,9 +30,9 @@ pub async fn branch(
 ) -> Result<(), RemoteError> {
     if depth > 0 {
         match fetch(remote, repository, &[refspec], Some(depth)).await {
-            Err(error) if error.message.contains("shallow capabilities") => say(format!(
-                "{} cannot give a part of its history: cloning all of it.",
-                remote.shown()
+            Err(error) if error.message.contains("shallow capabilities") => log(format!(
+                "{} does not support shallow clones: cloning the full history.",
+                remote.display_url()
             )),
             other => return other,
         }
@@ -40,11 +40,15 @@ pub async fn branch(
     fetch(remote, repository, &[refspec], None).await
 }
 
-/// Fetches the commit of that id. Where the server gives only what it has names for, everything that has one is fetched.
+/// Fetches a commit by id. If the server only serves named refs, fetches all branches and tags.
 ///
 /// # Errors
-/// When the remote fails, or does not have the commit.
-pub async fn commit(remote: &Remote, repository: &Path, id: &str) -> Result<(), RemoteError> {
+/// If the remote fails, or does not have the commit.
+pub(crate) async fn commit(
+    remote: &Remote,
+    repository: &Path,
+    id: &str,
+) -> Result<(), RemoteError> {
     if fetch(remote, repository, &[id], Some(1)).await.is_ok() {
         return Ok(());
     }
@@ -59,7 +63,7 @@ pub async fn commit(remote: &Remote, repository: &Path, id: &str) -> Result<(), 
         .await;
     there.map(drop).map_err(|_| RemoteError {
         problem: Problem::Other,
-        message: format!("{} has no commit {id}", remote.shown()),
+        message: format!("{} has no commit {id}", remote.display_url()),
     })
 }
 
@@ -76,5 +80,5 @@ async fn fetch(
             .args(["--", &remote.url])
             .args(refspecs)
     };
-    remote.talk(repository, build).await.map(drop)
+    remote.run_git(repository, build).await.map(drop)
 }

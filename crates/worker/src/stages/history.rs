@@ -1,6 +1,6 @@
-//! The agent's commits: what they continue, and what each of them changes.
+//! The agent's commits: what they are based on, and what each changes.
 //!
-//! A push publishes every commit, not only the difference at the end, so each is judged.
+//! A push publishes every commit, not only the final difference, so each is checked.
 
 use std::{collections::HashSet, fmt::Write, path::Path};
 
@@ -12,15 +12,15 @@ use super::{
 };
 use flightdeck_core::runs::{RunKind, RunManifest, reason};
 
-/// Most commits of one attempt.
+/// Maximum number of commits per attempt.
 const LIMIT: usize = 10_000;
 
-/// What the work changes.
+/// The changes of the work.
 #[derive(Debug, Default)]
-pub struct Changes {
-    /// From where the work left the source branch to its end.
+pub(crate) struct Changes {
+    /// Changes from the merge base to the head.
     pub net: Vec<Change>,
-    /// Further changes of single commits, which later commits undo.
+    /// Changes of single commits that later commits revert.
     pub undone: Vec<Change>,
 }
 
@@ -31,11 +31,11 @@ struct Commit {
     parents: Vec<String>,
 }
 
-/// Reads what the commits up to `head` change; the source branch is [`SOURCE`] of `repository`.
+/// Returns the changes of the commits up to `head`. The source branch is [`SOURCE`] in `repository`.
 ///
 /// # Errors
-/// If the commits are not a plain continuation of the source branch, so that no difference shows all they change.
-pub async fn read(
+/// If the commits do not simply continue the source branch, so that no single diff shows all changes.
+pub(crate) async fn read(
     manifest: &RunManifest,
     repository: &Path,
     head: &str,
@@ -54,12 +54,12 @@ pub async fn read(
         [base] => base,
         [] => {
             return Err(refused(format!(
-                "the agent's commits do not continue {source}"
+                "the agent's commits are not based on {source}"
             )));
         }
         _ => {
             return Err(refused(format!(
-                "the agent's commits and {source} have {} merge bases, so that no single difference shows what they change",
+                "the agent's commits and {source} have {} merge bases, so no single diff shows their changes",
                 bases.len()
             )));
         }
@@ -73,7 +73,7 @@ pub async fn read(
     Ok(Changes { net, undone })
 }
 
-/// The commits that the source branch does not have, the newest first; one more than [`LIMIT`] at most.
+/// Returns the commits that are not in the source branch, newest first; at most one more than [`LIMIT`].
 async fn commits(repository: &Path, head: &str) -> Result<Vec<Commit>, StageError> {
     let listed = local(repository)
         .args(["rev-list", "--parents"])
@@ -92,13 +92,13 @@ async fn commits(repository: &Path, head: &str) -> Result<Vec<Commit>, StageErro
     Ok(commits.collect())
 }
 
-/// What each commit is compared with, as `(parent, commit)`.
+/// Returns the pairs to diff, as `(parent, commit)`.
 ///
-/// A commit that merges the source branch is compared with that: compared with the work, everything the source branch brings
-/// would be the agent's change.
+/// A merge of the source branch is compared with the merged side: compared with the work, every change of the source branch
+/// would count as the agent's.
 ///
 /// # Errors
-/// Why the commits cannot be judged one by one.
+/// If the commits cannot be checked one by one; the error says why.
 fn comparisons<'a>(
     kind: RunKind,
     source: &str,
@@ -111,10 +111,10 @@ fn comparisons<'a>(
     let compared = commits.iter().map(|commit| {
         let id = commit.id.as_str();
         match &commit.parents[..] {
-            [] => Err(format!("the commit {id} has no parent")),
+            [] => Err(format!("commit {id} has no parent")),
             [parent] => Ok((parent.as_str(), id)),
             _ if kind == RunKind::Docs => Err(format!(
-                "the commit {id} is a merge, and a docs run adds plain commits only"
+                "commit {id} is a merge, but a docs run may add only plain commits"
             )),
             [one, two] if work.contains(one.as_str()) != work.contains(two.as_str()) => {
                 let merged = if work.contains(one.as_str()) {
@@ -125,18 +125,18 @@ fn comparisons<'a>(
                 Ok((merged.as_str(), id))
             }
             _ => Err(format!(
-                "the commit {id} merges something else than {source} into the work"
+                "commit {id} merges something other than {source} into the work"
             )),
         }
     });
     compared.collect()
 }
 
-/// The changes of every `(from, to)`, by one git.
+/// Returns the changes of every `(from, to)` pair, with one git process.
 async fn differences(repository: &Path, pairs: &[(&str, &str)]) -> Result<Vec<Change>, StageError> {
     let mut lines = String::new();
     for (from, to) in pairs {
-        // A commit, and what is taken for its parent.
+        // A commit, and the parent to compare it with.
         let _ = writeln!(lines, "{to} {from}");
     }
     let raw = local(repository)
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn each_commit_is_compared_with_what_it_continues() {
+    fn compares_each_commit_with_its_parent() {
         let plain = [commit("b", &["a"]), commit("a", &["s"])];
         let merged = [commit("m", &["a", "t"]), commit("a", &["s"])];
         let no_fast_forward = [commit("m", &["s", "a"]), commit("a", &["s"])];
@@ -176,12 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn other_merges_and_roots_are_refused() {
+    fn rejects_other_merges_and_roots() {
         let merge = |parents: &[&str]| vec![commit("m", parents), commit("a", &["s"])];
         for (kind, commits, word) in [
             (RunKind::Docs, merge(&["a", "t"]), "m is a merge"),
-            (RunKind::Code, merge(&["s", "t"]), "m merges something else"),
-            (RunKind::Code, merge(&["a", "s", "t"]), "something else"),
+            (
+                RunKind::Code,
+                merge(&["s", "t"]),
+                "m merges something other",
+            ),
+            (RunKind::Code, merge(&["a", "s", "t"]), "something other"),
             (
                 RunKind::Code,
                 vec![
@@ -189,7 +193,7 @@ mod tests {
                     commit("a", &["s"]),
                     commit("b", &["s"]),
                 ],
-                "something else than main",
+                "something other than main",
             ),
             (
                 RunKind::Code,

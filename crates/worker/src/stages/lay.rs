@@ -1,6 +1,6 @@
-//! `prep lay`: makes the agent's workspace from the clone in the handover. Holds no credential.
+//! `prep lay`: sets up the agent's workspace from the clone in the handover. Holds no credential.
 
-mod room;
+mod volume;
 
 use std::{fs, path::Path};
 
@@ -8,41 +8,41 @@ use super::{
     checkout,
     clone::{REPORT, REPOSITORY},
     docs,
+    environment::{StageEnv, read_json},
     error::StageError,
-    lfs,
-    place::{Place, read_json},
+    lfs, log,
     remote::local,
-    say, submodules, verify,
+    submodules, verify,
 };
 use flightdeck_core::runs::{RunManifest, StageReport, naming};
 
-/// Name the agent's commits bear.
+/// Author name of the agent's commits.
 const AGENT_NAME: &str = "Flightdeck agent";
 
-/// E-mail address the agent's commits bear. It names the run, so that a branch can be told to be this run's own work.
-pub fn agent_email(run: &str) -> String {
+/// Returns the author address of the agent's commits. It contains the run's name, to recognize the run's own branches.
+pub(crate) fn agent_email(run: &str) -> String {
     format!("no-reply+{run}@flightdeck.dev")
 }
 
-pub async fn run(place: Place) -> Result<StageReport, StageError> {
-    let manifest = &place.manifest;
-    let report: StageReport = read_json(&place.handover()?.join(REPORT))?;
+pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
+    let manifest = &stage.manifest;
+    let report: StageReport = read_json(&stage.handover()?.join(REPORT))?;
     let commit = report.commit.clone().unwrap_or_default();
-    room::check_writable(&place)?;
+    volume::check_writable(&stage)?;
     if manifest.context_version <= 1 {
-        // The first attempt takes nothing over: no home, no memory, no session.
-        checkout::clear(&place.run_directory()?)?;
+        // The first attempt starts without a home, memory or session.
+        checkout::clear(&stage.run_directory()?)?;
     }
-    let home = place.home()?;
-    fs::create_dir_all(&home).map_err(StageError::file("make", home))?;
+    let home = stage.home()?;
+    fs::create_dir_all(&home).map_err(StageError::file("create", home))?;
 
-    let (handover, repo) = (place.handover()?, place.checkout()?);
+    let (handover, repo) = (stage.handover()?, stage.checkout()?);
     let prefix = naming::directory_prefix(&manifest.working_directory);
-    let report = if let Some(base) = earlier_base(&place, &report).await? {
-        say(format!(
-            "Continuing in the checkout of the earlier attempt, which began at {base}."
+    let report = if let Some(base) = previous_base(&stage, &report).await? {
+        log(format!(
+            "Continuing in the checkout of the previous attempt, which started from {base}."
         ));
-        place.set_base(&base)?;
+        stage.set_base(&base)?;
         StageReport {
             commit: Some(base),
             ..report
@@ -56,36 +56,39 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         checkout::clear(&repo)?;
         let clone = handover.join(REPOSITORY);
         check_out(&clone, &repo, manifest, &commit).await?;
-        lfs::lay(&clone, &repo).await?;
-        submodules::lay(handover, &repo).await?;
-        place.project()?;
-        checkout::lay_memory(&place.run_files, &repo, &prefix, memory).await?;
-        place.set_base(&commit)?;
-        say(format!(
+        lfs::replace_pointers(&clone, &repo).await?;
+        submodules::check_out(handover, &repo).await?;
+        stage.project()?;
+        checkout::add_memory(&stage.run_files, &repo, &prefix, memory).await?;
+        stage.set_base(&commit)?;
+        log(format!(
             "Checked out {commit} as branch {}.",
             manifest.target_branch
         ));
         report
     };
-    docs::lay(handover, &repo, &prefix).await?;
-    room::remove_old(&place);
+    docs::add_to_checkout(handover, &repo, &prefix).await?;
+    volume::remove_old(&stage);
     Ok(report)
 }
 
-/// The commit an earlier attempt began at, when this one is to go on in its checkout: only while the tasks there are the
-/// very ones that were verified now. The clone is asked, since the checkout has been an agent's.
-async fn earlier_base(place: &Place, report: &StageReport) -> Result<Option<String>, StageError> {
-    let manifest = &place.manifest;
-    let asked = manifest.context_version > 1 && manifest.continue_session;
-    if !asked || !place.checkout()?.join(".git").is_dir() {
+/// Returns the commit the previous attempt started from if this attempt continues in its checkout, which requires that the
+/// tasks at that commit equal the verified ones. Reads the clone, because the checkout is untrusted.
+async fn previous_base(
+    stage: &StageEnv,
+    report: &StageReport,
+) -> Result<Option<String>, StageError> {
+    let manifest = &stage.manifest;
+    let continues = manifest.context_version > 1 && manifest.continue_session;
+    if !continues || !stage.checkout()?.join(".git").is_dir() {
         return Ok(None);
     }
-    let Some(base) = place.base() else {
+    let Some(base) = stage.base() else {
         return Ok(None);
     };
-    let clone = place.handover()?.join(REPOSITORY);
+    let clone = stage.handover()?.join(REPOSITORY);
     if manifest.docs.is_some() {
-        // The tasks are not in this repository; those that were verified now are laid over the earlier ones.
+        // The tasks are in the docs repository; the verified ones replace the previous ones in the checkout.
         let known = local(&clone)
             .args(["cat-file", "-e", &format!("{base}^{{commit}}")])
             .run()
@@ -102,11 +105,11 @@ async fn earlier_base(place: &Place, report: &StageReport) -> Result<Option<Stri
             return Ok(Some(base));
         }
     }
-    say("The tasks changed since the earlier attempt, so its checkout is made anew.");
+    log("The tasks changed since the previous attempt: creating a new checkout.");
     Ok(None)
 }
 
-/// A checkout with nothing to push to, whose commits bear the agent's name.
+/// Creates a checkout without a remote, whose commits have the agent's name.
 async fn check_out(
     from: &Path,
     to: &Path,

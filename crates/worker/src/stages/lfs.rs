@@ -1,7 +1,7 @@
-//! Git LFS: files of which a commit holds a pointer, their content being kept apart.
+//! Git LFS: files whose commit has only a pointer to their content.
 //!
-//! prep brings the content along where the image has git-lfs, and lays it over the pointers for the agent to read. The
-//! checkout itself knows no LFS: its images need none, and what an agent changes in such a file is not committed.
+//! prep fetches the content if the image has git-lfs, and replaces the pointers in the checkout for the agent to read. The
+//! checkout itself does not use LFS: agent images need no git-lfs, and changes to these files are not committed.
 
 use std::{
     fs, io,
@@ -9,35 +9,35 @@ use std::{
 };
 
 use super::{
-    checkout::{behind_link, keep_from_commits},
+    checkout::{behind_link, skip_worktree},
     error::StageError,
+    log,
     remote::{Remote, local},
-    say,
 };
 use flightdeck_core::{
     files::{open_regular, read_bounded},
     tasks, text,
 };
 
-/// First lines of a pointer: the specification's, and the one from before it had its name.
+/// First lines of a pointer: of the current specification, and of the one before LFS got its name.
 /// <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>
 const VERSIONS: [&str; 2] = [
     "version https://git-lfs.github.com/spec/v1",
     "version https://hawser.github.com/spec/v1",
 ];
-/// A pointer has fewer bytes than this.
+/// Exclusive maximum size of a pointer, in bytes.
 const POINTER_LIMIT: u64 = 1024;
 
-/// What stands in a commit for a file's content.
+/// A pointer, which replaces a file's content in a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pointer {
+pub(crate) struct Pointer {
     /// SHA-256 of the content, 64 hex digits.
     oid: String,
     size: u64,
 }
 
 impl Pointer {
-    /// Reads a pointer; anything else is none.
+    /// Parses a pointer; returns `None` for any other content.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.len() as u64 >= POINTER_LIMIT {
             return None;
@@ -59,7 +59,7 @@ impl Pointer {
         })
     }
 
-    /// Where the content is in a repository that has it whole.
+    /// Returns the path of the content if `repository` has it completely.
     fn content(&self, repository: &Path) -> Option<PathBuf> {
         let (first, second) = (self.oid.get(..2)?, self.oid.get(2..4)?);
         let path = repository
@@ -67,14 +67,14 @@ impl Pointer {
             .join(first)
             .join(second)
             .join(&self.oid);
-        let whole = fs::metadata(&path).is_ok_and(|data| data.len() == self.size);
-        whole.then_some(path)
+        let complete = fs::metadata(&path).is_ok_and(|data| data.len() == self.size);
+        complete.then_some(path)
     }
 
-    /// Reads a plan, once it was fetched.
+    /// Reads a plan whose content was fetched.
     ///
     /// # Errors
-    /// Why it cannot be had, as a clause.
+    /// Why the content is not available, as a clause.
     pub fn read_plan(&self, repository: &Path) -> Result<Vec<u8>, String> {
         let content = self.content(repository).ok_or_else(|| {
             "its content is not at the remote; push it with git lfs push".to_owned()
@@ -83,8 +83,8 @@ impl Pointer {
     }
 }
 
-/// Whether this image has git-lfs.
-pub async fn is_here(directory: &Path) -> bool {
+/// Returns whether git-lfs is installed.
+pub(crate) async fn is_installed(directory: &Path) -> bool {
     local(directory)
         .args(["lfs", "version"])
         .run()
@@ -92,8 +92,8 @@ pub async fn is_here(directory: &Path) -> bool {
         .is_ok()
 }
 
-/// Whether the commit says of any of its files that LFS keeps it.
-pub async fn is_used(repository: &Path, commit: &str) -> Result<bool, StageError> {
+/// Returns whether any `.gitattributes` of the commit uses LFS.
+pub(crate) async fn is_used(repository: &Path, commit: &str) -> Result<bool, StageError> {
     let listed = local(repository)
         .args(["ls-tree", "-r", "-z", "--full-tree", commit])
         .run()
@@ -119,8 +119,8 @@ pub async fn is_used(repository: &Path, commit: &str) -> Result<bool, StageError
     Ok(false)
 }
 
-/// Fetches what LFS keeps of a commit; only of the file `only`, when one is named.
-pub async fn fetch(
+/// Fetches the LFS files of a commit, or only the file `only`.
+pub(crate) async fn fetch(
     remote: &Remote,
     repository: &Path,
     commit: &str,
@@ -134,13 +134,13 @@ pub async fn fetch(
             .args(["origin", commit])
     };
     remote
-        .talk(repository, build)
+        .run_git(repository, build)
         .await
         .map(drop)
         .map_err(|error| error.message)
 }
 
-/// A pattern that means this path and nothing else.
+/// Escapes a path as a pattern that matches only itself.
 fn pattern(path: &str) -> String {
     let mut pattern = String::new();
     for c in path.chars() {
@@ -152,13 +152,13 @@ fn pattern(path: &str) -> String {
     pattern
 }
 
-/// Lays the content that `clone` has over the pointers of the checkout.
-pub async fn lay(clone: &Path, checkout: &Path) -> Result<(), StageError> {
+/// Replaces the pointers in the checkout by the content in `clone`.
+pub(crate) async fn replace_pointers(clone: &Path, checkout: &Path) -> Result<(), StageError> {
     if !clone.join("lfs/objects").is_dir() {
         return Ok(());
     }
-    let mut laid = Vec::new();
-    for path in kept_apart(checkout).await? {
+    let mut replaced = Vec::new();
+    for path in lfs_paths(checkout).await? {
         let file = checkout.join(&path);
         let plain = file
             .symlink_metadata()
@@ -173,28 +173,28 @@ pub async fn lay(clone: &Path, checkout: &Path) -> Result<(), StageError> {
         else {
             continue;
         };
-        put(&content, &file).map_err(StageError::file("write", &file))?;
-        laid.push(path);
+        copy_content(&content, &file).map_err(StageError::file("write", &file))?;
+        replaced.push(path);
     }
-    keep_from_commits(checkout, &laid).await?;
-    if !laid.is_empty() {
-        say(format!(
-            "Laid {} that Git LFS keeps, to be read: changes to them are not committed.",
-            text::count(laid.len(), "file")
+    skip_worktree(checkout, &replaced).await?;
+    if !replaced.is_empty() {
+        log(format!(
+            "Added the content of {} from Git LFS (read-only: changes are not committed).",
+            text::count(replaced.len(), "file")
         ));
     }
     Ok(())
 }
 
-/// The content may be read-only; the file stays the agent's.
-fn put(content: &Path, file: &Path) -> io::Result<()> {
+/// Copies content instead of renaming or linking it: it may be read-only, and the agent's file is not.
+fn copy_content(content: &Path, file: &Path) -> io::Result<()> {
     let (mut from, _) = open_regular(content)?;
     let mut to = fs::File::create(file)?;
     io::copy(&mut from, &mut to).map(drop)
 }
 
-/// Paths of the checkout whose attributes say that LFS keeps them.
-async fn kept_apart(checkout: &Path) -> Result<Vec<String>, StageError> {
+/// Returns the paths of the checkout that have the attribute `filter=lfs`.
+async fn lfs_paths(checkout: &Path) -> Result<Vec<String>, StageError> {
     let files = local(checkout).args(["ls-files", "-z"]).run().await?;
     let checked = local(checkout)
         .args(["check-attr", "--stdin", "-z", "filter"])
@@ -203,8 +203,8 @@ async fn kept_apart(checkout: &Path) -> Result<Vec<String>, StageError> {
         .await?;
     // Path, attribute, value, each ended by a NUL.
     let words: Vec<&[u8]> = checked.stdout.split(|byte| *byte == 0).collect();
-    let kept = words.chunks_exact(3).filter(|entry| entry[2] == b"lfs");
-    Ok(kept
+    let in_lfs = words.chunks_exact(3).filter(|entry| entry[2] == b"lfs");
+    Ok(in_lfs
         .filter_map(|entry| String::from_utf8(entry[0].to_vec()).ok())
         .collect())
 }
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_is_told_from_everything_that_looks_like_one() {
+    fn parses_pointers_and_rejects_lookalikes() {
         let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
         let good = format!("{}\noid sha256:{oid}\nsize 12345\n", VERSIONS[0]);
         let pointer = Pointer::parse(good.as_bytes()).unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_over_the_limit_is_not_read() {
+    fn does_not_read_a_plan_over_the_limit() {
         let repository = tempfile::tempdir().unwrap();
         let pointer = |size: u64| Pointer {
             oid: "0".repeat(64),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_pattern() {
+    fn escapes_paths_in_patterns() {
         assert_eq!(pattern("a b/[x]*.json"), "a b/\\[x]\\*.json");
     }
 }

@@ -1,9 +1,9 @@
-//! The pull request of a branch that was pushed.
+//! Opens the pull request of a pushed branch.
 
 use super::{
+    environment::StageEnv,
     error::{StageError, annotated},
-    place::Place,
-    remote, say,
+    log, remote,
 };
 use flightdeck_core::{
     files::read_bounded,
@@ -14,52 +14,52 @@ use flightdeck_host::{
     templates,
 };
 
-/// Title and body among the run's files.
+/// File names of the title and body among the run's files.
 const TITLE: &str = "pr-title";
 const BODY: &str = "pr-body.md";
 
-/// Makes the pull request of the branch in `report`, or finds it and brings it up to date.
+/// Creates or updates the pull request of the branch in `report`.
 ///
 /// # Errors
-/// When the forge refuses: the branch stays pushed, but a run without its pull request is no success.
-pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, StageError> {
+/// If the Git host refuses: the branch stays pushed, but the run does not succeed without its pull request.
+pub(crate) async fn open(stage: &StageEnv, report: StageReport) -> Result<StageReport, StageError> {
     let branch = report.branch.clone().unwrap_or_default();
     let note = report.message.clone();
-    let Some(target) = &place.manifest.forge else {
+    let Some(target) = &stage.manifest.forge else {
         let message = format!(
-            "the remote is no known forge, so there is no pull request; the work is on the branch {branch}"
+            "not a known Git host, so no pull request was created; the work is on branch {branch}"
         );
-        say(&message);
+        log(&message);
         return Ok(StageReport {
             message: Some(annotated(message, note.as_deref())),
             pull_request_reason: Some(reason::NO_FORGE.to_owned()),
             ..report
         });
     };
-    match ensure(place, target, &branch).await {
-        Ok(made) => {
-            let then = if made.auto_merge {
-                ", which merges by itself once its base branch's conditions are met"
+    match ensure(stage, target, &branch).await {
+        Ok(request) => {
+            let suffix = if request.auto_merge {
+                " (auto-merge enabled)"
             } else {
                 ""
             };
-            say(format!(
-                "Pull request #{}: {}{then}.",
-                made.number, made.url
+            log(format!(
+                "Pull request #{}: {}{suffix}.",
+                request.number, request.url
             ));
-            made.notes.iter().for_each(say);
-            let notes: Vec<String> = note.into_iter().chain(made.notes).collect();
+            request.notes.iter().for_each(log);
+            let notes: Vec<String> = note.into_iter().chain(request.notes).collect();
             Ok(StageReport {
                 message: (!notes.is_empty()).then(|| notes.join("; ")),
-                pull_request_url: Some(made.url),
-                pull_request_number: Some(made.number),
+                pull_request_url: Some(request.url),
+                pull_request_number: Some(request.number),
                 ..report
             })
         }
         Err(error) => Err(StageError::Ended {
             reason: reason::PULL_REQUEST_FAILED,
             message: annotated(
-                format!("the branch {branch} is pushed, but it has no pull request: {error}"),
+                format!("pushed branch {branch}, but could not open a pull request: {error}"),
                 note.as_deref(),
             ),
             report: Box::new(StageReport {
@@ -71,13 +71,13 @@ pub async fn open(place: &Place, report: StageReport) -> Result<StageReport, Sta
 }
 
 async fn ensure(
-    place: &Place,
+    stage: &StageEnv,
     target: &ForgeTarget,
     branch: &str,
 ) -> Result<PullRequest, ForgeError> {
-    let manifest = &place.manifest;
+    let manifest = &stage.manifest;
     let text = |name: &str| {
-        let read = read_bounded(&place.run_files.join(name), templates::SIZE_LIMIT as u64);
+        let read = read_bounded(&stage.run_files.join(name), templates::SIZE_LIMIT as u64);
         String::from_utf8(read.unwrap_or_default()).unwrap_or_default()
     };
     let title = text(TITLE);
@@ -89,8 +89,8 @@ async fn ensure(
         body: text(BODY),
         ..PullRequestSpec::default()
     };
-    // One line a call, for an audit; a call never holds the token.
-    let audit = |call: &Call| say(call.to_string());
+    // Log every API call, for audits; a call never contains the token.
+    let audit = |call: &Call| log(call.to_string());
     Forge::new(target, remote::token())?
         .audited(audit)
         .ensure_pull_request(&spec.with_options(&manifest.pull_request))

@@ -1,6 +1,6 @@
-//! `publish push`: judges the agent's commits and pushes them. Holds the Git credential, never sees the workspace.
+//! `publish push`: checks the agent's commits and pushes them. Holds the Git credential, does not mount the workspace.
 //!
-//! It works in a bare repository of its own, made from the remote in the manifest and from the bundle, which is data.
+//! It works in its own bare repository, created from the remote in the manifest and from the untrusted bundle.
 
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use super::{
     branch::{self, SOURCE},
     changes::{self, Mode},
     collect::{BUNDLE, COLLECTED, Collected},
+    environment::{StageEnv, read_json},
     error::{StageError, annotated},
     history::{self, Changes},
-    judge::{self, Verdict},
-    place::{Place, read_json},
+    log,
+    policy::{self, Verdict},
     pull_request,
     remote::{self, Remote, local},
-    say, submodules,
+    submodules,
 };
 use flightdeck_core::{
     resources::Documents,
@@ -23,12 +24,12 @@ use flightdeck_core::{
 };
 use flightdeck_host::repository::git::GitError;
 
-/// What the agent ended on.
+/// The head of the agent's work.
 const HEAD: &str = "refs/flightdeck/head";
 
-pub async fn run(place: Place) -> Result<StageReport, StageError> {
-    let manifest = &place.manifest;
-    let handover = place.handover()?;
+pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
+    let manifest = &stage.manifest;
+    let handover = stage.handover()?;
     let collected: Collected = read_json(&handover.join(COLLECTED))?;
     let own = tempfile::tempdir_in(handover).map_err(StageError::file("write to", handover))?;
     let repository = own.path();
@@ -36,17 +37,17 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
 
     let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
     let documents = documents_in(repository, manifest, &work.head).await?;
-    let mut verdict = judge::judge(manifest, &work.changes, documents.as_ref());
-    if let Some(refused) = nested(manifest, repository, &work, &collected).await {
+    let mut verdict = policy::check(manifest, &work.changes, documents.as_ref());
+    if let Some(refused) = check_nested(manifest, repository, &work, &collected).await {
         verdict = verdict.or_refused_for(refused);
     }
     if let Some(documents) = &documents {
-        say(format!(
-            "{} of {} documents are written.",
+        log(format!(
+            "{} of {} documents are complete.",
             documents.written, documents.expected
         ));
     }
-    say(format!(
+    log(format!(
         "The agent changed {}.",
         text::count(work.changes.net.len(), "path")
     ));
@@ -57,7 +58,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
     match verdict {
         Verdict::Refuse { reason, message } => Err(ended(reason, message, report)),
         Verdict::AlreadyDone(message) => {
-            say(&message);
+            log(&message);
             Ok(StageReport {
                 message: Some(message),
                 ..report
@@ -70,7 +71,7 @@ pub async fn run(place: Place) -> Result<StageReport, StageError> {
         }
         Verdict::Publish => {
             let report = push(manifest, &remote, repository, &work.head, report).await?;
-            pull_request::open(&place, report).await
+            pull_request::open(&stage, report).await
         }
     }
 }
@@ -83,7 +84,7 @@ fn ended(reason: &'static str, message: String, report: StageReport) -> StageErr
     }
 }
 
-/// The agent's work, in our own repository.
+/// The agent's work, fetched into our repository.
 struct Work {
     head: String,
     changes: Changes,
@@ -102,7 +103,7 @@ async fn fetch_work(
         .await?;
     let source = format!("+refs/heads/{}:{SOURCE}", manifest.source_branch);
     remote
-        .talk(repository, |git| {
+        .run_git(repository, |git| {
             git.args(["fetch", "--quiet", "--no-tags", "--"])
                 .args([&remote.url, &source])
         })
@@ -130,8 +131,8 @@ async fn fetch_work(
     Ok(Work { head, changes })
 }
 
-/// The refusal of work with repositories in it that are no submodules: no address says where their files would come from.
-async fn nested(
+/// Refuses work with nested repositories that are not submodules: no URL says where their files would come from.
+async fn check_nested(
     manifest: &RunManifest,
     repository: &Path,
     work: &Work,
@@ -149,20 +150,20 @@ async fn nested(
             paths.push(path.clone());
         }
     }
-    judge::nested(&paths, &format!("{}/repo", manifest.run_directory()))
+    policy::check_nested(&paths, &format!("{}/repo", manifest.run_directory()))
 }
 
 fn unusable(manifest: &RunManifest, collected: &Collected, error: &GitError) -> StageError {
     if error.stderr().contains("lacks these prerequisite commits") {
         let message = format!(
-            "{} no longer holds the commit {} that the agent started from; retry the run from its new state",
+            "{} no longer contains the commit {} that the agent started from; retry to start from its current state",
             manifest.source_branch, collected.base
         );
         return StageError::ended(reason::BASE_MOVED, message);
     }
     StageError::ended(
         reason::AGENT_FAILED,
-        format!("nothing was pushed: the agent's commits cannot be read: {error}"),
+        format!("nothing was pushed: could not read the agent's commits: {error}"),
     )
 }
 
@@ -189,13 +190,13 @@ async fn documents_in(
         .args(&expected)
         .run()
         .await?;
-    Ok(judge::count(
+    Ok(policy::count(
         &expected,
-        &changes::filled_files(&listing.stdout),
+        &changes::non_empty_files(&listing.stdout),
     ))
 }
 
-/// Pushes `head`, by its id, to the branch that is chosen for it.
+/// Pushes the commit `head` to the branch chosen for it.
 async fn push(
     manifest: &RunManifest,
     remote: &Remote,
@@ -208,10 +209,10 @@ async fn push(
         .map_err(|error| error.reporting(&report))?;
     let branch = destination.branch;
     if let Some(expected) = destination.expected {
-        // The branch is absent or an ancestor of the work. The lease is for the time since that was seen.
+        // The branch is absent or an ancestor of the work. The lease covers changes since that was checked.
         let lease = format!("--force-with-lease=refs/heads/{branch}:{expected}");
         remote
-            .talk(repository, |git| {
+            .run_git(repository, |git| {
                 git.args(["push", "--quiet", &lease, "--", &remote.url])
                     .arg(format!("{head}:refs/heads/{branch}"))
             })
@@ -224,9 +225,12 @@ async fn push(
                 ended(reason::PUSH_FAILED, error.message, report)
             })?;
     }
-    say(format!("Pushed {head} to {} as {branch}.", remote.shown()));
+    log(format!(
+        "Pushed {head} to {} as {branch}.",
+        remote.display_url()
+    ));
     if let Some(note) = &destination.note {
-        say(format!("{note}."));
+        log(format!("{note}."));
     }
     Ok(StageReport {
         commit: Some(head.to_owned()),

@@ -1,11 +1,11 @@
-//! The run's remote: the one place where git meets the network and the credential.
+//! The run's remote: the only module where git uses the network and the credential.
 //!
-//! The credential is bound to the host of a remote's URL, and used only for the remotes it is meant for. It reaches git through its environment alone: never an
+//! The credential is bound to the host of the remote's URL and is passed to git only through its environment: never in an
 //! argument, a URL, a log line or a configuration file.
 
 use std::{path::Path, time::Duration};
 
-use super::{error::StageError, say, ssh};
+use super::{error::StageError, log, ssh};
 use flightdeck_core::{
     remote_url::{RemoteUrl, Transport, redact},
     runs::RunManifest,
@@ -16,21 +16,21 @@ use flightdeck_host::{
     repository::git::{Git, GitError, Output},
 };
 
-/// Variables a token may come in: withheld from every git that is not given it on purpose.
+/// Variables that may contain a token: removed from every git process that should not have it.
 const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
-/// What the credential helper reads.
+/// The variable the credential helper reads.
 const HELPER_TOKEN: &str = "FLIGHTDECK_GIT_TOKEN";
 const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=x-access-token\npassword=%s\n' "$FLIGHTDECK_GIT_TOKEN"; }; f"#;
-/// The pod's deadline is what ends a slow clone; this only ends a hung one.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// Ends a hung git; a slow clone is ended by the pod's deadline.
+const TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The Git token of this container, if it has one.
-pub fn token() -> Option<Secret> {
+/// Returns the Git token of this container, if it has one.
+pub(crate) fn token() -> Option<Secret> {
     Secret::from_environment(|name| std::env::var(name).ok())
 }
 
-/// Git for work within this container: no configuration but ours, no hook, no token.
-pub fn local(directory: &Path) -> Git {
+/// Returns a git command for local work: isolated from other configuration, hooks and tokens.
+pub(crate) fn local(directory: &Path) -> Git {
     quiet(Git::new(directory).isolated()).env("GIT_NO_REPLACE_OBJECTS", "1")
 }
 
@@ -39,38 +39,38 @@ fn quiet(git: Git) -> Git {
         .config("core.fsmonitor", "false")
         .config("gc.auto", "0")
         .config("maintenance.auto", "false")
-        .patience(PATIENCE)
+        .patience(TIMEOUT)
 }
 
-/// Where a run is cloned from and pushed to.
-pub struct Remote {
+/// The remote a run clones from and pushes to.
+pub(crate) struct Remote {
     pub url: String,
-    /// The URL without a user or password in it.
-    shown: String,
-    /// With the origin it is bound to.
+    /// The URL without user and password, for messages.
+    display_url: String,
+    /// The token and the origin it is bound to.
     token: Option<(String, Secret)>,
-    /// How git is to reach it by the key that this container was given.
+    /// The `GIT_SSH_COMMAND` that uses the container's key.
     ssh: Option<String>,
 }
 
 impl Remote {
-    /// The remote of `manifest`. The token is offered only to a host that the settings name as a forge, over HTTP; a key
-    /// only over SSH; every other remote is reached with the configuration of the account this runs as.
+    /// Returns the remote of `manifest`. The token is used only over HTTP for a host listed as a Git host in the settings, and
+    /// a key only over SSH; other remotes use the git configuration of the current user.
     ///
     /// # Errors
-    /// When the URL has a password in it: it would become an argument of git, which everybody on the machine can read.
+    /// If the URL contains a password: as an argument of git it would be readable by every user of the machine.
     pub fn new(manifest: &RunManifest, token: Option<Secret>) -> Result<Self, StageError> {
         Self::at(&manifest.repository_url, manifest.forge.is_some(), token)
     }
 
-    /// The remote at `url`; `known_host`: the settings name its host as a forge.
+    /// Returns the remote at `url`; `known_host` is whether the settings list its host as a Git host.
     pub fn at(url: &str, known_host: bool, token: Option<Secret>) -> Result<Self, StageError> {
-        let shown = redact(url);
+        let display_url = redact(url);
         let parsed = RemoteUrl::parse(url)
-            .map_err(|error| StageError::Setup(format!("{shown} cannot be cloned: {error}")))?;
+            .map_err(|error| StageError::Setup(format!("cannot clone {display_url}: {error}")))?;
         if parsed.has_secret() {
             return Err(StageError::Setup(format!(
-                "the address of {shown} has a password or token in it, which whoever may read runs has seen: revoke it, and launch the run again with {shown}"
+                "the URL of {display_url} contains a password or token, visible to everyone who can read runs: revoke it, then launch the run again with {display_url}"
             )));
         }
         let transport = parsed.transport();
@@ -78,13 +78,13 @@ impl Remote {
         let origin = origin.filter(|_| known_host && transport.is_http());
         Ok(Self {
             url: url.to_owned(),
-            shown,
+            display_url,
             token: origin.zip(token),
             ssh: ssh::command().filter(|_| transport == Transport::Ssh),
         })
     }
 
-    /// The same remote, reached without the credential of this container.
+    /// Returns the remote without this container's credential.
     pub fn without_credential(self) -> Self {
         Self {
             token: None,
@@ -93,7 +93,7 @@ impl Remote {
         }
     }
 
-    /// Whether it is reached with a credential of this container.
+    /// Returns whether the remote is accessed with a credential of this container.
     pub const fn has_credential(&self) -> bool {
         self.token.is_some() || self.ssh.is_some()
     }
@@ -102,12 +102,12 @@ impl Remote {
         Transport::of(&self.url).is_some_and(Transport::is_http)
     }
 
-    /// The URL, fit to be shown.
-    pub fn shown(&self) -> &str {
-        &self.shown
+    /// The URL without user and password, for messages.
+    pub fn display_url(&self) -> &str {
+        &self.display_url
     }
 
-    /// Git that may talk to the remote, in `directory`.
+    /// Returns a git command for network access to the remote.
     fn git(&self, directory: &Path) -> Git {
         let git = Git::new(directory);
         match (&self.token, &self.ssh) {
@@ -123,8 +123,8 @@ impl Remote {
         }
     }
 
-    /// Runs the git command that `build` completes, again when the network failed it.
-    pub async fn talk(
+    /// Runs the git command that `build` completes. Retries network failures.
+    pub async fn run_git(
         &self,
         directory: &Path,
         build: impl Fn(Git) -> Git,
@@ -136,82 +136,84 @@ impl Remote {
                 Err(error) => error,
             };
             let problem = Problem::of(error.stderr());
-            let Some(pause) = pause(problem, attempt) else {
+            let Some(delay) = retry_delay(problem, attempt) else {
                 return Err(self.explain(problem, &error));
             };
             attempt += 1;
-            say(format!(
-                "{}: trying again in {} s",
+            log(format!(
+                "{}; retrying in {} s",
                 self.explain(problem, &error).message,
-                pause.as_secs()
+                delay.as_secs()
             ));
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(delay).await;
         }
     }
 
     fn explain(&self, problem: Problem, error: &GitError) -> RemoteError {
-        let said = match error {
-            GitError::Failed { stderr, .. } => telling_line(stderr).replace(&self.url, &self.shown),
-            other => other.to_string().replace(&self.url, &self.shown),
+        let detail = match error {
+            GitError::Failed { stderr, .. } => {
+                error_line(stderr).replace(&self.url, &self.display_url)
+            }
+            other => other.to_string().replace(&self.url, &self.display_url),
         };
-        let said = proxy::without_passwords(&said);
-        // A server may repeat what it was sent.
-        let said = match &self.token {
-            Some((_, token)) => token.hidden_in(&said).into_owned(),
-            None => said.into_owned(),
+        let detail = proxy::without_passwords(&detail);
+        // A server may echo the token.
+        let detail = match &self.token {
+            Some((_, token)) => token.hidden_in(&detail).into_owned(),
+            None => detail.into_owned(),
         };
-        let place = &self.shown;
+        let url = &self.display_url;
         let message = match problem {
             Problem::Auth if self.token.is_none() && self.is_http() => format!(
-                "{place} asks for a credential and none was given ({said}); a token is sent only to a host among [forge] hosts of the settings, else log in with your own git"
+                "{url} requires a credential, but none was sent ({detail}); add its host to [forge] hosts of the settings, or log in with your own git"
             ),
             Problem::HostKey => format!(
-                "{place} showed a host key that is not known ({said}); add its line to [git] known_hosts of the settings, or as the key known_hosts to the Secret with the user's SSH key"
+                "{url} has an unknown host key ({detail}); add its line to [git] known_hosts of the settings, or to the key known_hosts of the Secret with the user's SSH key"
             ),
             Problem::Auth => format!(
-                "{place} refused the credential ({said}); check the token of the run's githubUser, or your own git login on the embedded cluster"
+                "{url} rejected the credential ({detail}); check the token of the run's githubUser, or your own git login on the embedded cluster"
             ),
             Problem::NotFound => format!(
-                "{place} was not found, or the credential may not see it ({said}); check the run's repositoryUrl"
+                "{url} was not found, or the credential has no access ({detail}); check the run's repositoryUrl"
             ),
             Problem::NoBranch => {
-                format!("{place} does not have the branch ({said}); push it, then retry")
+                format!("{url} does not have the branch ({detail}); push it, then retry")
             }
             Problem::Protected => format!(
-                "{place} protects the branch ({said}); launch the run with another target branch, or have its rules let this token push there"
+                "{url} protects the branch ({detail}); launch the run with another target branch, or allow this token to push to it"
             ),
             Problem::Proxy => format!(
-                "the proxy between here and {place} does not let git through ({said}); correct [pods] proxy of the settings, or HTTPS_PROXY and NO_PROXY on the embedded cluster"
+                "the proxy for {url} rejects git ({detail}); fix [pods] proxy of the settings, or HTTPS_PROXY and NO_PROXY on the embedded cluster"
             ),
-            Problem::Hook => format!("a hook of {place} declined the push ({said})"),
+            Problem::Hook => format!("a hook of {url} rejected the push ({detail})"),
             Problem::Moved => format!(
-                "the branch at {place} moved in the meantime ({said}); retry, or choose another target branch"
+                "the branch at {url} moved in the meantime ({detail}); retry, or choose another target branch"
             ),
-            Problem::Network => format!("{place} did not answer ({said}); retry when it does"),
-            Problem::Other => format!("git failed at {place}: {said}"),
+            Problem::Network => format!("{url} is unreachable ({detail}); retry later"),
+            Problem::Other => format!("git failed for {url}: {detail}"),
         };
         RemoteError { problem, message }
     }
 }
 
-/// A call to the remote that failed, as a sentence.
+/// A failed call to the remote.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct RemoteError {
+pub(crate) struct RemoteError {
     pub problem: Problem,
     pub message: String,
 }
 
 impl RemoteError {
-    /// The stage ends over it.
+    /// Returns the error that ends the stage.
     pub fn ended(self, reason: &'static str) -> StageError {
         StageError::ended(reason, self.message)
     }
 }
 
-/// What kind of failure a remote call met.
+/// The cause of a failed call to the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub(crate) enum Problem {
     Auth,
     HostKey,
     NotFound,
@@ -224,7 +226,7 @@ pub enum Problem {
     Other,
 }
 
-/// The first row with a word that git said decides: the telling ones stand before those that follow any failure.
+/// Patterns of git's messages. The first matching row wins, so specific ones precede those that follow any failure.
 const PROBLEMS: &[(Problem, &[&str])] = &[
     (
         Problem::Protected,
@@ -305,7 +307,7 @@ const PROBLEMS: &[(Problem, &[&str])] = &[
 ];
 
 impl Problem {
-    /// Its name as a condition's reason; the words are those of [`flightdeck_host::forge::ForgeError::name`] where both know it.
+    /// Returns the name for a condition's reason, equal to [`flightdeck_host::forge::ForgeError::name`] where both exist.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auth => "Unauthorized",
@@ -320,28 +322,28 @@ impl Problem {
         }
     }
 
-    /// Whether the remote may only lack a credential: a private repository often looks as if it did not exist.
+    /// Returns whether the cause may be a missing credential: hosts often report private repositories as not found.
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::Auth | Self::NotFound | Self::HostKey)
     }
 
-    /// Reads what git printed (in the C locale).
+    /// Finds the cause in git's output (in the C locale).
     pub fn of(stderr: &str) -> Self {
-        let said = stderr.to_lowercase();
+        let stderr = stderr.to_lowercase();
         PROBLEMS
             .iter()
-            .find(|(_, words)| words.iter().any(|word| said.contains(word)))
+            .find(|(_, words)| words.iter().any(|word| stderr.contains(word)))
             .map_or(Self::Other, |(problem, _)| *problem)
     }
 }
 
-/// How long to wait before trying again; `None` to give up.
-fn pause(problem: Problem, attempt: u32) -> Option<Duration> {
+/// Returns the delay before the next attempt; `None` if there is none.
+fn retry_delay(problem: Problem, attempt: u32) -> Option<Duration> {
     (problem == Problem::Network && attempt < 4).then(|| Duration::from_secs(2 << attempt))
 }
 
-/// The line of git's output that says why: the first that complains, else the last.
-fn telling_line(stderr: &str) -> &str {
+/// Returns the line of git's output with the cause: the first error line, else the last line.
+fn error_line(stderr: &str) -> &str {
     let lines = || {
         stderr
             .lines()
@@ -355,7 +357,7 @@ fn telling_line(stderr: &str) -> &str {
                 .any(|start| line.starts_with(start))
         })
         .or_else(|| lines().next_back())
-        .unwrap_or("git said nothing")
+        .unwrap_or("no output")
 }
 
 #[cfg(test)]
@@ -363,8 +365,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_git_says_is_told_apart() {
-        for (said, problem) in [
+    fn classifies_git_errors() {
+        for (stderr, problem) in [
             (
                 "fatal: Authentication failed for 'https://x/'",
                 Problem::Auth,
@@ -426,30 +428,32 @@ mod tests {
             ("fatal: bad object", Problem::Other),
             ("", Problem::Other),
         ] {
-            assert_eq!(Problem::of(said), problem, "{said}");
+            assert_eq!(Problem::of(stderr), problem, "{stderr}");
         }
     }
 
     #[test]
-    fn only_the_network_is_tried_again_and_not_for_ever() {
-        let pauses: Vec<_> = (0..5).map_while(|n| pause(Problem::Network, n)).collect();
-        assert_eq!(pauses, [2, 4, 8, 16].map(Duration::from_secs));
+    fn retries_only_network_errors_and_gives_up() {
+        let delays: Vec<_> = (0..5)
+            .map_while(|n| retry_delay(Problem::Network, n))
+            .collect();
+        assert_eq!(delays, [2, 4, 8, 16].map(Duration::from_secs));
         for problem in [
             Problem::Auth,
             Problem::NoBranch,
             Problem::Moved,
             Problem::Other,
         ] {
-            assert_eq!(pause(problem, 0), None, "{problem:?}");
+            assert_eq!(retry_delay(problem, 0), None, "{problem:?}");
         }
     }
 
     #[test]
-    fn a_url_with_a_secret_in_it_is_refused_and_not_repeated() {
+    fn rejects_urls_with_secrets_without_repeating_them() {
         let remote = |url: &str| {
             let manifest = RunManifest {
                 repository_url: url.into(),
-                ..crate::stages::judge::tests::manifest()
+                ..crate::stages::policy::tests::manifest()
             };
             Remote::new(&manifest, None)
         };

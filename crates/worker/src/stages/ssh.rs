@@ -1,6 +1,6 @@
-//! The SSH key of a container that was given one, as the command that git is to start.
+//! The ssh command of a container that has an SSH key.
 //!
-//! ssh looks for its files where the account's entry says and never at `HOME`, so each is named.
+//! ssh ignores `HOME` and uses the home of the passwd entry, so every file is passed explicitly.
 
 use std::{
     env,
@@ -11,11 +11,11 @@ use std::{
 use flightdeck_core::runs;
 use flightdeck_host::templates::KNOWN_HOSTS;
 
-/// The key among the SSH files.
+/// File name of the key among the SSH files.
 const KEY: &str = "key";
 
-/// The command for `GIT_SSH_COMMAND`; `None` in a container without a key, where the account's own ssh is used.
-pub fn command() -> Option<String> {
+/// Returns the command for `GIT_SSH_COMMAND`; `None` in a container without a key, which uses the user's ssh.
+pub(crate) fn command() -> Option<String> {
     let directory = |name: &str| {
         let value: OsString = env::var_os(name).filter(|value| !value.is_empty())?;
         Some(PathBuf::from(value))
@@ -30,10 +30,10 @@ pub fn command() -> Option<String> {
     Some(with(&files.join(KEY), &known))
 }
 
-/// No configuration, this key alone, these host keys alone, and never a question.
+/// Builds a command that uses no configuration and only this key and these host keys, and never prompts.
 fn with(key: &Path, known_hosts: &Path) -> String {
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
-    // ssh splits the value of this option at spaces, and expands what begins with a percent sign.
+    // ssh splits the value of this option at spaces and expands percent signs.
     let known = known_hosts.display().to_string().replace('%', "%%");
     let known = format!("UserKnownHostsFile=\"{known}\"").replace('\'', r"'\''");
     format!(
@@ -48,9 +48,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_names_every_file_and_survives_any_path() {
+    fn command_quotes_any_path() {
         let command = with(Path::new("/it's here/key"), Path::new("/a b/known_hosts"));
-        // What a shell makes of it, as git starts it.
+        // Let a shell parse the command, as git does.
         let words = std::process::Command::new("sh")
             .args(["-c", &command.replacen("ssh", "printf '%s\\n'", 1)])
             .output()

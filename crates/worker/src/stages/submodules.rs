@@ -1,20 +1,19 @@
-//! Submodules: other repositories at fixed commits, brought along so that the agent can read and build with them.
+//! Submodules: fetched so that the agent can read and build with them.
 //!
-//! `prep clone` fetches them, `prep lay` puts each into its place. What `.gitmodules` says is the repository's word: it is
-//! read as data and only network addresses are followed. The run's Git credential is used for its own repository, and for others
-//! of the same host only where the settings name them: whoever writes `.gitmodules` would otherwise choose what the agent reads.
+//! `prep clone` fetches them and `prep lay` checks them out. `.gitmodules` is untrusted: it is parsed as data, and only
+//! network URLs are followed. The run's Git credential is used for its own repository, and for others on the same host
+//! only if the settings list them: otherwise the author of `.gitmodules` could choose what the agent reads.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    checkout::{behind_link, keep_from_commits},
+    checkout::{behind_link, skip_worktree},
+    environment::{read_json, write_json},
     error::StageError,
-    fetch,
-    place::{read_json, write_json},
+    fetch, log,
     remote::{self, Remote, local},
-    say,
 };
 use flightdeck_core::{
     remote_url::{RemoteUrl, Transport, same_http_origin},
@@ -22,64 +21,64 @@ use flightdeck_core::{
     text,
 };
 
-/// What was brought along, in the handover: a list of [`Submodule`], each after the one it is in.
+/// The fetched submodules, in the handover: a list of [`Submodule`], each after its parent.
 const LIST: &str = "submodules.json";
-/// Submodules within submodules are followed so far down.
+/// Maximum nesting depth.
 const DEPTH: usize = 4;
-/// Most submodules of one run.
+/// Maximum number of submodules per run.
 const LIMIT: usize = 200;
 
-/// A submodule in the handover.
+/// A fetched submodule.
 #[derive(Debug, Serialize, Deserialize)]
 struct Submodule {
-    /// The folder of the repository it is in, from the root of the checkout; empty for the root.
+    /// Path of the parent repository from the root of the checkout; empty for the root.
     within: String,
-    /// Its own folder, from there.
+    /// Path in the parent repository.
     path: String,
     commit: String,
-    /// Its bare repository, by name.
+    /// Name of its bare repository in the handover.
     repository: String,
 }
 
-/// A repository whose submodules are still to be looked for.
+/// A repository whose submodules are not fetched yet.
 struct Parent {
     repository: PathBuf,
     commit: String,
     url: String,
-    place: String,
+    path: String,
     level: usize,
 }
 
-/// Fetches the submodules of `commit` into the handover. One that cannot be had is said; its folder stays empty.
-pub async fn fetch_all(
+/// Fetches the submodules of `commit` into the handover. Logs those that cannot be fetched; their folders stay empty.
+pub(crate) async fn fetch_all(
     manifest: &RunManifest,
     repository: &Path,
     commit: &str,
     handover: &Path,
 ) -> Result<(), StageError> {
-    let mut brought: Vec<Submodule> = Vec::new();
+    let mut fetched: Vec<Submodule> = Vec::new();
     let mut parents = vec![Parent {
         repository: repository.to_owned(),
         commit: commit.to_owned(),
         url: manifest.repository_url.clone(),
-        place: String::new(),
+        path: String::new(),
         level: 0,
     }];
     while let Some(parent) = parents.pop() {
-        for (path, id) in links(&parent.repository, &parent.commit).await? {
-            let shown = join(&parent.place, &path);
-            if brought.len() == LIMIT || parent.level == DEPTH {
-                say(format!(
-                    "The submodule {shown} is one too many, or too deep: its folder stays empty."
+        for (path, id) in gitlinks(&parent.repository, &parent.commit).await? {
+            let shown = join(&parent.path, &path);
+            if fetched.len() == LIMIT || parent.level == DEPTH {
+                log(format!(
+                    "Skipped the submodule {shown}: too many or nested too deep. Its folder stays empty."
                 ));
                 continue;
             }
-            let name = format!("submodule-{}.git", brought.len());
+            let name = format!("submodule-{}.git", fetched.len());
             let own = handover.join(&name);
-            match bring(manifest, &parent, &path, &id, &own).await {
+            match fetch_one(manifest, &parent, &path, &id, &own).await {
                 Ok(url) => {
-                    brought.push(Submodule {
-                        within: parent.place.clone(),
+                    fetched.push(Submodule {
+                        within: parent.path.clone(),
                         path,
                         commit: id.clone(),
                         repository: name,
@@ -88,28 +87,28 @@ pub async fn fetch_all(
                         repository: own,
                         commit: id,
                         url,
-                        place: shown,
+                        path: shown,
                         level: parent.level + 1,
                     });
                 }
-                Err(why) => say(format!(
-                    "The submodule {shown} cannot be brought along: {why}. Its folder stays empty."
+                Err(why) => log(format!(
+                    "Could not fetch the submodule {shown}: {why}. Its folder stays empty."
                 )),
             }
         }
     }
-    if !brought.is_empty() {
-        say(format!(
-            "Brought {} along.",
-            text::count(brought.len(), "submodule")
+    if !fetched.is_empty() {
+        log(format!(
+            "Fetched {}.",
+            text::count(fetched.len(), "submodule")
         ));
-        write_json(&handover.join(LIST), &brought)?;
+        write_json(&handover.join(LIST), &fetched)?;
     }
     Ok(())
 }
 
-/// Fetches one submodule; gives its URL.
-async fn bring(
+/// Fetches one submodule and returns its URL.
+async fn fetch_one(
     manifest: &RunManifest,
     parent: &Parent,
     path: &str,
@@ -118,7 +117,7 @@ async fn bring(
 ) -> Result<String, String> {
     let url = url_of(&parent.repository, &parent.commit, path)
         .await
-        .ok_or_else(|| ".gitmodules says no address for it".to_owned())?;
+        .ok_or_else(|| ".gitmodules has no URL for it".to_owned())?;
     let url = resolve(&parent.url, &url)?;
     let same_host = same_host(manifest, &url);
     let known_host = same_host && manifest.forge.is_some();
@@ -133,14 +132,14 @@ async fn bring(
     match (fetch::commit(&remote, own, id).await, withheld) {
         (Ok(()), _) => Ok(url),
         (Err(error), Some(path)) if error.problem.is_refusal() => Err(format!(
-            "{} does not exist or asks for a credential, and the run's own is used only for submodules that [allow] submodules of the settings names; add {path:?} there",
-            remote.shown()
+            "{} was not found or requires a credential, and the run's credential is used only for submodules listed in [allow] submodules of the settings; add {path:?} there",
+            remote.display_url()
         )),
         (Err(error), _) => Err(error.message),
     }
 }
 
-/// Whether a repository is on the host of the run's own, reached in the same way.
+/// Returns whether a URL has the host and transport of the run's repository.
 fn same_host(manifest: &RunManifest, url: &str) -> bool {
     let own = manifest.repository_url.as_str();
     let (Ok(one), Ok(other)) = (RemoteUrl::parse(own), RemoteUrl::parse(url)) else {
@@ -152,7 +151,7 @@ fn same_host(manifest: &RunManifest, url: &str) -> bool {
     }
 }
 
-/// Whether the run's Git credential may be used for a repository of its host.
+/// Returns whether the run's credential may be used for a repository on its host.
 fn is_allowed(manifest: &RunManifest, url: &str) -> bool {
     let Some(path) = naming::repository_path(url) else {
         return false;
@@ -165,8 +164,8 @@ fn is_allowed(manifest: &RunManifest, url: &str) -> bool {
     own.as_ref() == Some(&path) || manifest.submodules.iter().any(listed)
 }
 
-/// Path and commit of every submodule in the tree of `commit`.
-async fn links(repository: &Path, commit: &str) -> Result<Vec<(String, String)>, StageError> {
+/// Returns path and commit of every submodule in the tree of `commit`.
+async fn gitlinks(repository: &Path, commit: &str) -> Result<Vec<(String, String)>, StageError> {
     let listed = local(repository)
         .args(["ls-tree", "-r", "-z", "--full-tree", commit])
         .run()
@@ -182,8 +181,8 @@ async fn links(repository: &Path, commit: &str) -> Result<Vec<(String, String)>,
         .collect())
 }
 
-/// What `.gitmodules` of `commit` says of the submodule at `path`.
-pub async fn url_of(repository: &Path, commit: &str, path: &str) -> Option<String> {
+/// Returns the URL that `.gitmodules` of `commit` has for the submodule at `path`.
+pub(crate) async fn url_of(repository: &Path, commit: &str, path: &str) -> Option<String> {
     let blob = format!("--blob={commit}:.gitmodules");
     let listed = local(repository)
         .args(["config", &blob, "-z", "--list"])
@@ -240,24 +239,24 @@ fn resolve(parent: &str, url: &str) -> Result<String, String> {
     Ok(resolved)
 }
 
-/// Puts what was brought along into its places, for the agent to read: what it commits there is not published.
-pub async fn lay(handover: &Path, checkout: &Path) -> Result<(), StageError> {
-    keep_links(checkout).await?;
+/// Checks out the fetched submodules for the agent to read: its commits there are not published.
+pub(crate) async fn check_out(handover: &Path, checkout: &Path) -> Result<(), StageError> {
+    skip_gitlinks(checkout).await?;
     let list = handover.join(LIST);
     if !list.is_file() {
         return Ok(());
     }
     let submodules: Vec<Submodule> = read_json(&list)?;
     for submodule in &submodules {
-        let place = join(&submodule.within, &submodule.path);
-        if behind_link(checkout, &place) {
-            say(format!(
-                "A link stands in the way of the submodule {place}."
+        let path = join(&submodule.within, &submodule.path);
+        if behind_link(checkout, &path) {
+            log(format!(
+                "Skipped the submodule {path}: its path contains a symlink."
             ));
             continue;
         }
         let from = handover.join(&submodule.repository);
-        let to = checkout.join(&place);
+        let to = checkout.join(&path);
         local(handover)
             .args(["init", "--quiet", "--template="])
             .arg(&to)
@@ -278,14 +277,13 @@ pub async fn lay(handover: &Path, checkout: &Path) -> Result<(), StageError> {
             .args(["checkout", "--quiet", "--detach", id])
             .run()
             .await?;
-        keep_links(&to).await?;
+        skip_gitlinks(&to).await?;
     }
     Ok(())
 }
 
-/// Has git take every submodule for unchanged, one that stayed empty too: git commits nothing at all where it is asked for
-/// everything and comes by an empty one.
-async fn keep_links(checkout: &Path) -> Result<(), StageError> {
+/// Makes git ignore changes to every submodule, including empty ones, over which `git add --all` fails.
+async fn skip_gitlinks(checkout: &Path) -> Result<(), StageError> {
     let listed = local(checkout)
         .args(["ls-files", "--stage", "-z"])
         .run()
@@ -297,7 +295,7 @@ async fn keep_links(checkout: &Path) -> Result<(), StageError> {
         .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('\t'))
         .map(|(_, path)| path.to_owned())
         .collect();
-    keep_from_commits(checkout, &links).await
+    skip_worktree(checkout, &links).await
 }
 
 fn join(within: &str, path: &str) -> String {
@@ -311,10 +309,10 @@ fn join(within: &str, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::judge::tests::manifest;
+    use crate::stages::policy::tests::manifest;
 
     #[test]
-    fn the_credential_is_for_the_own_repository_and_those_that_are_listed() {
+    fn credential_is_for_own_and_listed_repositories() {
         let granted = |own: &str, url: &str| {
             let manifest = RunManifest {
                 repository_url: own.into(),
@@ -355,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_followed_as_git_does_and_never_into_the_container() {
+    fn resolves_urls_like_git_but_never_to_local_paths() {
         let https = "https://github.com/acme/shop.git";
         let ssh = "git@github.com:acme/shop.git";
         for (parent, url, expected) in [

@@ -1,19 +1,19 @@
-//! Are the tasks that were cloned the tasks that were seen at launch? Pure.
+//! Verifies that the cloned tasks are those seen at launch. Pure.
 
 use flightdeck_core::{
     runs::{RunManifest, StageReport, naming, reason},
     tasks::{self, Tag},
 };
 
-/// A `tasks.json` as it is in the cloned commit.
-pub struct Found {
+/// A `tasks.json` of the cloned commit.
+pub(crate) struct Found {
     pub path: String,
     pub blob: String,
     pub bytes: Vec<u8>,
 }
 
-/// Where the tasks may be, the most likely first: where pre-flight saw them, else the two places of the project.
-pub fn candidates(manifest: &RunManifest) -> Vec<String> {
+/// Returns the paths of the plan to try, in order: the one pre-flight saw, else the two standard paths.
+pub(crate) fn candidates(manifest: &RunManifest) -> Vec<String> {
     if let Some(revision) = &manifest.tasks_revision {
         return vec![revision.path.clone()];
     }
@@ -23,11 +23,11 @@ pub fn candidates(manifest: &RunManifest) -> Vec<String> {
         .to_vec()
 }
 
-/// Holds what was found at `commit` against what the run claims.
+/// Compares the plan found at `commit` with the run's claim. Returns the report and lines for the log.
 ///
 /// # Errors
-/// One sentence that names both sides; the run must not go on.
-pub fn verify(
+/// A message that names both sides; the run must stop.
+pub(crate) fn verify(
     manifest: &RunManifest,
     commit: &str,
     found: Option<&Found>,
@@ -37,7 +37,7 @@ pub fn verify(
     let Some(found) = found else {
         return Err(match claim {
             Some(claim) => format!(
-                "{} was verified as blob {} at commit {}, but {branch} is at commit {commit} without that file",
+                "{} was verified as blob {} at commit {}, but {branch} is now at commit {commit}, which does not have the file",
                 claim.path, claim.blob, claim.commit
             ),
             None => format!(
@@ -49,12 +49,12 @@ pub fn verify(
     let path = &found.path;
     if let Some(claim) = claim.filter(|claim| claim.blob != found.blob) {
         return Err(format!(
-            "{path} was verified as blob {} at commit {}, but {branch} is at commit {commit} where it is blob {}; look at the tasks again, then launch again",
+            "{path} was verified as blob {} at commit {}, but {branch} is now at commit {commit} with blob {}; review the tasks, then launch again",
             claim.blob, claim.commit, found.blob
         ));
     }
     let file = tasks::read(&found.bytes)
-        .map_err(|error| format!("{path} at commit {commit} is no task file: {error}"))?;
+        .map_err(|error| format!("{path} at commit {commit} is not a valid task file: {error}"))?;
     let Some(tag) = file.tag(&manifest.tag) else {
         let names: Vec<_> = file.tags.iter().map(|tag| tag.name.as_str()).collect();
         return Err(format!(
@@ -88,20 +88,20 @@ pub fn verify(
         tasks_verified: Some(verified.to_owned()),
         ..StageReport::default()
     };
-    Ok((report, sentences(found, tag, claim.is_some())))
+    Ok((report, log_lines(found, tag, claim.is_some())))
 }
 
-fn sentences(found: &Found, tag: &Tag, claimed: bool) -> Vec<String> {
-    let standing = if claimed {
-        "the one verified at launch"
+fn log_lines(found: &Found, tag: &Tag, claimed: bool) -> Vec<String> {
+    let origin = if claimed {
+        "as verified at launch"
     } else {
-        "nothing was claimed about it at launch"
+        "not verified at launch"
     };
     let first = tag.tasks.first().map_or("", |task| task.title.as_str());
     vec![
-        format!("{} is blob {}: {standing}.", found.path, found.blob),
+        format!("{} is blob {}: {origin}.", found.path, found.blob),
         format!(
-            "The tag {} has {}, the first is \"{first}\".",
+            "Tag {} has {}; first: \"{first}\".",
             tag.name,
             flightdeck_core::text::count(tag.tasks.len(), "task")
         ),
@@ -111,7 +111,7 @@ fn sentences(found: &Found, tag: &Tag, claimed: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::judge::tests::manifest;
+    use crate::stages::policy::tests::manifest;
     use flightdeck_core::resources::TasksRevision;
 
     fn found(blob: &str) -> Found {
@@ -135,20 +135,20 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_verified_by_blob_and_never_by_commit() {
-        let (report, said) = verify(&claiming("b1"), "c9", Some(&found("b1"))).unwrap();
+    fn verifies_tasks_by_blob_not_by_commit() {
+        let (report, lines) = verify(&claiming("b1"), "c9", Some(&found("b1"))).unwrap();
         assert_eq!(report.tasks_verified.as_deref(), Some(reason::VERIFIED));
         assert_eq!(
             (report.tasks, report.commit.as_deref()),
             (Some(2), Some("c9"))
         );
-        assert!(said[1].contains("\"Setup\""));
+        assert!(lines[1].contains("\"Setup\""));
         let (report, _) = verify(&manifest(), "c9", Some(&found("b1"))).unwrap();
         assert_eq!(report.tasks_verified.as_deref(), Some(reason::NOT_CLAIMED));
     }
 
     #[test]
-    fn a_mismatch_is_one_sentence_that_names_both_sides() {
+    fn mismatch_message_names_both_sides() {
         let other = verify(&claiming("b1"), "c9", Some(&found("b2"))).unwrap_err();
         for word in ["b1", "b2", "c0", "c9"] {
             assert!(other.contains(word), "{word}: {other}");
@@ -159,24 +159,24 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_or_a_task_that_is_not_there_is_named() {
+    fn names_a_missing_tag_or_task() {
         let tag = RunManifest {
             tag: "v2".into(),
             ..manifest()
         };
-        let said = verify(&tag, "c9", Some(&found("b"))).unwrap_err();
-        assert!(said.contains("no tag v2; it has master"), "{said}");
+        let error = verify(&tag, "c9", Some(&found("b"))).unwrap_err();
+        assert!(error.contains("no tag v2; it has master"), "{error}");
         let task = RunManifest {
             task_ids: vec!["1".into(), "999999".into()],
             ..manifest()
         };
-        let said = verify(&task, "c9", Some(&found("b"))).unwrap_err();
-        assert!(said.contains("no task 999999"), "{said}");
+        let error = verify(&task, "c9", Some(&found("b"))).unwrap_err();
+        assert!(error.contains("no task 999999"), "{error}");
         let broken = Found {
             bytes: b"<<<<<<< HEAD".to_vec(),
             ..found("b")
         };
-        let said = verify(&manifest(), "c9", Some(&broken)).unwrap_err();
-        assert!(said.contains("no task file"), "{said}");
+        let error = verify(&manifest(), "c9", Some(&broken)).unwrap_err();
+        assert!(error.contains("not a valid task file"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The documents of a task, from its own text and nothing else. Pure.
+//! Renders the documents of a task from its own text. Pure.
 
 use std::fmt::Write;
 
@@ -7,11 +7,11 @@ use flightdeck_core::{
     tasks::{Status, Tag, Task},
 };
 
-/// What stands where the plan says nothing.
-const SILENT: &str = "The plan says nothing about this.";
+/// Placeholder for an empty field of the plan.
+const EMPTY: &str = "Not specified in the plan.";
 
-/// One of [`DOCUMENTS`]; empty for any other name.
-pub fn render(document: &str, tag: &Tag, task: &Task) -> String {
+/// Renders one of [`DOCUMENTS`]; returns an empty text for any other name.
+pub(crate) fn render(document: &str, tag: &Tag, task: &Task) -> String {
     let [overview, prompt, design, acceptance] = DOCUMENTS;
     match document {
         name if name == overview => task_md(tag, task),
@@ -52,7 +52,7 @@ fn task_md(tag: &Tag, task: &Task) -> String {
             }
         }
     }
-    section(&mut out, "How it is tested", &task.test_strategy);
+    section(&mut out, "Testing", &task.test_strategy);
     finish(out)
 }
 
@@ -71,7 +71,7 @@ fn prompt_md(tag: &Tag, task: &Task) -> String {
     if task.subtasks.is_empty() {
         steps.push(format!(
             "Implement what `task.md` describes:\n{}",
-            indent(or_silent(&task.details))
+            indent(or_placeholder(&task.details))
         ));
     }
     for subtask in &task.subtasks {
@@ -85,17 +85,17 @@ fn prompt_md(tag: &Tag, task: &Task) -> String {
         steps.push(step);
     }
     steps.push(format!(
-        "Test it as the plan asks:\n\n{}",
-        indent(or_silent(&task.test_strategy))
+        "Test it as the plan says:\n\n{}",
+        indent(or_placeholder(&task.test_strategy))
     ));
-    steps.push("Go through `acceptance-criteria.md`; every box must hold.".to_owned());
+    steps.push("Go through `acceptance-criteria.md`; every criterion must be met.".to_owned());
     for (number, step) in steps.iter().enumerate() {
         let _ = writeln!(out, "{}. {step}\n", number + 1);
     }
     section(
         &mut out,
         "Limits",
-        "- Change what this task needs and nothing else.\n- Do not change `tasks.json`.\n- Where the plan leaves something open, choose the simplest thing and write down why.",
+        "- Change only what this task needs.\n- Do not change `tasks.json`.\n- Where the plan leaves something open, choose the simplest option and write down why.",
     );
     finish(out)
 }
@@ -132,17 +132,17 @@ fn design_md(tag: &Tag, task: &Task) -> String {
         }
         out.push('\n');
     }
-    section(&mut out, "What it builds on", &context(tag, task));
-    section(&mut out, "What depends on it", &dependents(tag, task));
+    section(&mut out, "Dependencies", &context(tag, task));
+    section(&mut out, "Dependents", &dependents(tag, task));
     section(&mut out, "Verification", &task.test_strategy);
     finish(out)
 }
 
 fn acceptance_md(task: &Task) -> String {
     let mut out = heading("Acceptance criteria of task", task);
-    part(&mut out, "The work");
+    part(&mut out, "Work");
     if task.subtasks.is_empty() {
-        let _ = writeln!(out, "- [ ] {}", line(or_silent(&task.description)));
+        let _ = writeln!(out, "- [ ] {}", line(or_placeholder(&task.description)));
     }
     for subtask in &task.subtasks {
         let _ = writeln!(
@@ -154,10 +154,10 @@ fn acceptance_md(task: &Task) -> String {
         );
     }
     out.push('\n');
-    part(&mut out, "The tests");
+    part(&mut out, "Tests");
     let criteria = sentences(&task.test_strategy);
     if criteria.is_empty() {
-        let _ = writeln!(out, "{SILENT}");
+        let _ = writeln!(out, "{EMPTY}");
     }
     for criterion in criteria {
         let _ = writeln!(out, "- [ ] {criterion}");
@@ -171,11 +171,11 @@ fn acceptance_md(task: &Task) -> String {
     finish(out)
 }
 
-/// What a code run of this agent leaves: it cannot write code, so it says what is to be done.
-pub fn checklist(task: &Task) -> String {
+/// Renders the output of a code run: the offline agent cannot write code, so it lists what is to be done.
+pub(crate) fn checklist(task: &Task) -> String {
     let mut out = heading("Checklist for task", task);
     out.push_str(
-        "The offline agent writes no code. This is what the plan asks for, to be worked through by whoever takes over.\n\n",
+        "The offline agent does not write code. This is what the plan asks for, for a developer to work through.\n\n",
     );
     section(&mut out, "Goal", &task.description);
     part(&mut out, "To do");
@@ -208,25 +208,25 @@ fn heading(what: &str, task: &Task) -> String {
     format!("# {what} {}: {}\n\n", task.id, line(&task.title))
 }
 
-/// The heading of a part.
+/// Writes the heading of a section.
 fn part(out: &mut String, title: &str) {
     let _ = writeln!(out, "## {title}\n");
 }
 
-/// A part that is one text.
+/// Writes a section with one text.
 fn section(out: &mut String, title: &str, text: &str) {
     part(out, title);
-    let _ = writeln!(out, "{}\n", or_silent(text));
+    let _ = writeln!(out, "{}\n", or_placeholder(text));
 }
 
-fn or_silent(text: &str) -> &str {
+fn or_placeholder(text: &str) -> &str {
     match text.trim() {
-        "" => SILENT,
+        "" => EMPTY,
         text => text,
     }
 }
 
-/// The tasks this one waits for.
+/// Lists the tasks this one depends on.
 fn context(tag: &Tag, task: &Task) -> String {
     let lines: Vec<_> = task
         .dependencies
@@ -236,13 +236,13 @@ fn context(tag: &Tag, task: &Task) -> String {
                 "- Task {id}, {} ({}): {}",
                 line(&other.title),
                 other.status.as_str(),
-                line(or_silent(&other.description))
+                line(or_placeholder(&other.description))
             ),
-            None => format!("- Task {id}, which is not in the plan."),
+            None => format!("- Task {id}, not in the plan."),
         })
         .collect();
     if lines.is_empty() {
-        "This task depends on no other.".to_owned()
+        "This task has no dependencies.".to_owned()
     } else {
         format!("This task depends on:\n\n{}", lines.join("\n"))
     }
@@ -256,7 +256,7 @@ fn dependents(tag: &Tag, task: &Task) -> String {
         .map(|other| format!("- Task {}, {}", other.id, line(&other.title)))
         .collect();
     if lines.is_empty() {
-        "No task of the plan waits for this one.".to_owned()
+        "No other task depends on this one.".to_owned()
     } else {
         lines.join("\n")
     }
@@ -275,7 +275,7 @@ fn before(tag: &Tag, task: &Task) -> String {
         .filter(open)
     {
         lines.push(format!(
-            "- Task {} ({}) comes before this one and is {}: check what of it is there.",
+            "- Task {} ({}) is a dependency and is {}: check how much of it exists.",
             other.id,
             line(&other.title),
             other.status.as_str()
@@ -284,7 +284,7 @@ fn before(tag: &Tag, task: &Task) -> String {
     lines.join("\n")
 }
 
-/// Text as checkable points: its own lines where it has several, else its sentences.
+/// Splits text into checklist items: its lines if there are several, else its sentences.
 fn sentences(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text
         .lines()
@@ -310,12 +310,12 @@ fn sentences(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Text on one line.
+/// Collapses text to one line.
 fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Text inside a table.
+/// Collapses text to one line and escapes it for a table.
 fn cell(text: &str) -> String {
     line(text).replace('|', "\\|")
 }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_say_what_the_task_says() {
+    fn documents_contain_the_text_of_the_task() {
         let tag = plan();
         let task = tag.task("2").unwrap();
         for (document, words) in [
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_says_nothing_still_has_four_documents() {
+    fn renders_four_documents_for_an_empty_task() {
         let tag = Tag {
             name: "master".into(),
             tasks: vec![Task {
@@ -406,12 +406,12 @@ mod tests {
         };
         for document in DOCUMENTS {
             let text = render(document, &tag, &tag.tasks[0]);
-            assert!(text.contains(SILENT), "{document}:\n{text}");
+            assert!(text.contains(EMPTY), "{document}:\n{text}");
         }
     }
 
     #[test]
-    fn a_test_strategy_becomes_points() {
+    fn splits_a_test_strategy_into_items() {
         for (text, points) in [
             ("One. Two.", &["One", "Two"][..]),
             ("- a\n- b\n", &["a", "b"]),

@@ -1,23 +1,23 @@
-//! The JSON lines an agent speaks: one object a line, written as it happens.
+//! Writes the JSON lines of an agent's stream.
 
 use std::{io::Write, path::Path};
 
 use serde_json::{Value, json};
 
-/// The name it goes by where a real agent names its model.
+/// The model name in the stream.
 const MODEL: &str = "template";
 
 /// Writes an agent's stream to `out`.
-pub struct Stream<W> {
+pub(crate) struct Stream<W> {
     out: W,
     session: String,
-    /// Tool calls so far, for their ids.
+    /// Number of tool calls, for their ids.
     calls: usize,
     turns: usize,
 }
 
 impl<W: Write> Stream<W> {
-    /// A stream that has not begun.
+    /// Creates a stream without output.
     pub const fn new(out: W) -> Self {
         Self {
             out,
@@ -27,7 +27,7 @@ impl<W: Write> Stream<W> {
         }
     }
 
-    /// The session begins.
+    /// Writes the start of the session.
     pub fn init(&mut self, run: &str, directory: &Path) {
         self.session = format!("template-{run}");
         let line = json!({
@@ -37,24 +37,24 @@ impl<W: Write> Stream<W> {
         self.line(&line);
     }
 
-    /// The agent says something.
+    /// Writes a text of the agent.
     pub fn text(&mut self, text: &str) {
         self.assistant(&json!({"type": "text", "text": text}));
     }
 
-    /// The agent read a file of that many lines.
+    /// Writes a `Read` call.
     pub fn read(&mut self, path: &str, lines: usize) {
         let input = json!({"file_path": path});
         self.tool("Read", &input, &format!("{lines} lines"));
     }
 
-    /// The agent wrote a file.
+    /// Writes a `Write` call.
     pub fn wrote(&mut self, path: &str, content: &str) {
         let input = json!({"file_path": path, "content": content});
         self.tool("Write", &input, &format!("File created at: {path}"));
     }
 
-    /// The session ends. It used no model, so it cost nothing.
+    /// Writes the end of the session. No model was used, so it costs nothing.
     pub fn result(&mut self, text: &str, is_error: bool, milliseconds: u64) {
         let subtype = if is_error {
             "error_during_execution"
@@ -93,7 +93,7 @@ impl<W: Write> Stream<W> {
     }
 
     fn line(&mut self, line: &Value) {
-        // Nobody may be listening any more; the work is what counts.
+        // The reader may be gone; the work is what counts.
         let _ = writeln!(self.out, "{line}");
         let _ = self.out.flush();
     }

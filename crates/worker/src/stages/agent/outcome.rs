@@ -1,4 +1,4 @@
-//! What becomes of an agent's end: success, or the reason why not. Pure.
+//! Maps the agent's exit and final result to the stage's result. Pure.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
@@ -9,8 +9,8 @@ use flightdeck_core::{
     transcript::Transcript,
 };
 
-/// Judges the end of the agent by its exit and by its own last words; `report` says what it used.
-pub fn judge(
+/// Returns `report` if the agent succeeded by its exit status and its result event, else the failure with it.
+pub(crate) fn result(
     transcript: &Transcript,
     report: StageReport,
     status: ExitStatus,
@@ -34,7 +34,7 @@ fn failure(
     if stopped {
         return Some((
             reason::AGENT_FAILED,
-            "the agent was stopped before it was done".into(),
+            "the agent was stopped before it finished".into(),
         ));
     }
     let failed = transcript
@@ -42,31 +42,34 @@ fn failure(
         .as_ref()
         .filter(|outcome| outcome.is_error || outcome.subtype.starts_with("error"));
     if let Some(outcome) = failed {
-        let said = outcome.text.as_deref().and_then(|text| text.lines().next());
-        let said = said.map(|said| format!(": {}", text::cut_end(said, 300)));
-        let said = said.unwrap_or_default();
+        let detail = outcome.text.as_deref().and_then(|text| text.lines().next());
+        let detail = detail.map(|text| format!(": {}", text::cut_end(text, 300)));
+        let detail = detail.unwrap_or_default();
         return Some(match outcome.subtype.as_str() {
             "error_max_budget_usd" => (
                 reason::BUDGET_EXCEEDED,
-                format!("the agent spent its budget before it was done{said}"),
+                format!("the agent used up its budget before it finished{detail}"),
             ),
             "error_max_turns" => (
                 reason::AGENT_FAILED,
-                format!("the agent took all its turns before it was done{said}"),
+                format!("the agent used up its turns before it finished{detail}"),
             ),
-            _ => (reason::AGENT_FAILED, format!("the agent gave up{said}")),
+            _ => (
+                reason::AGENT_FAILED,
+                format!("the agent reported an error{detail}"),
+            ),
         });
     }
     let how = match (status.code(), status.signal()) {
         (Some(0), _) => return None,
-        (Some(127), _) => "its program was not found (exit code 127)".to_owned(),
+        (Some(127), _) => "command not found (exit code 127)".to_owned(),
         (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => "ended in an unknown way".to_owned(),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "unknown exit status".to_owned(),
     };
     Some((
         reason::AGENT_FAILED,
-        format!("the agent failed: {how}; its log says why"),
+        format!("the agent failed: {how}; see its log"),
     ))
 }
 
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_succeeds_only_when_its_exit_and_its_words_agree() {
+    fn succeeds_only_if_exit_and_result_agree() {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         for (line, status, stopped, expected) in [
             (result("success", false, "done"), exit(0), false, None),

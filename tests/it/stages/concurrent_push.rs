@@ -1,11 +1,11 @@
-//! A target branch that moves, or cannot be seen, while publish is at it: somebody else's work is never lost.
+//! A target branch that moves or is unreadable during publish: commits of others are never lost.
 
 use std::os::unix::fs::PermissionsExt;
 
 use super::bench::{Bench, Ended};
 use flightdeck_core::runs::reason;
 
-/// The end of publish whose git does this first, given its words as `$*`.
+/// Runs publish with a git wrapper that first runs this script, with git's arguments in `$*`.
 fn publishing(bench: &mut Bench, before: &str) -> Ended {
     bench.run_until("publish collect");
     let path = std::env::var("PATH").unwrap();
@@ -26,7 +26,7 @@ fn publishing(bench: &mut Bench, before: &str) -> Ended {
 }
 
 #[test]
-fn a_branch_that_somebody_makes_at_the_last_moment_is_not_overwritten() {
+fn branch_created_during_the_push_is_not_overwritten() {
     let mut bench = Bench::new();
     let origin = bench.path("origin.git").display().to_string();
     let theirs = bench.commit.clone();
@@ -44,7 +44,7 @@ fn a_branch_that_somebody_makes_at_the_last_moment_is_not_overwritten() {
 }
 
 #[test]
-fn a_branch_that_cannot_be_looked_at_is_not_taken_for_none() {
+fn unreadable_branch_does_not_count_as_absent() {
     let mut bench = Bench::new();
     let before = "case \" $* \" in *' ls-remote '*) echo 'fatal: The requested URL returned error: 403' >&2; exit 128;; esac";
     let ended = publishing(&mut bench, before);

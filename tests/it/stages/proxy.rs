@@ -1,4 +1,4 @@
-//! Prep and publish where the world is behind a proxy that wants a password.
+//! Prep and publish behind a proxy with a password.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::net::TcpListener;
@@ -11,7 +11,7 @@ use flightdeck_host::forge::stand_in::{self, StandInOptions};
 const TOKEN: &str = "ghp_a_token_behind_a_proxy";
 const PASSWORD: &str = "s3cret0of0the0proxy";
 
-/// A bench that has `proxy` in the environment of its credentialed containers, and knows its hosts by name alone.
+/// Returns a bench with `proxy` in the environment of its containers with credentials; only the proxy resolves its hosts.
 fn behind(proxy: &str, password: &str) -> Bench {
     let mut bench = Bench::new();
     bench.origin(&["config", "http.receivepack", "true"]);
@@ -32,7 +32,7 @@ fn behind(proxy: &str, password: &str) -> Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_is_cloned_pushed_and_proposed_through_the_proxy_whose_password_is_written_nowhere() {
+async fn run_uses_the_proxy_without_storing_its_password() {
     let place = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = StandInOptions {
@@ -41,7 +41,7 @@ async fn a_run_is_cloned_pushed_and_proposed_through_the_proxy_whose_password_is
         ..StandInOptions::default()
     };
     let forge = stand_in::serve(listener, options).await.unwrap();
-    // The host is known once there is a bench to serve.
+    // The host is known once the bench serves it.
     let bench = behind("127.0.0.1:9", PASSWORD);
     let host = GitHost::with(TOKEN, Some(bench.path("")));
     let address = host.serve().await.replace("http://", "");
@@ -66,14 +66,14 @@ async fn a_run_is_cloned_pushed_and_proposed_through_the_proxy_whose_password_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_refuses_is_named_without_the_password() {
+async fn proxy_error_does_not_contain_the_password() {
     let proxy = Proxy::new("Basic another".into(), &[]);
     let bench = behind(&proxy.serve().await, PASSWORD);
     let prep = bench.stage("prep clone");
     prep.has_not_cloned();
     let message = prep.report.message.unwrap();
     assert!(message.contains("[pods] proxy"), "{message}");
-    // An address that is none is repeated by git as it is.
+    // git repeats an invalid URL unchanged.
     let mut bench = bench;
     let broken = format!("http://ada:{PASSWORD}@[proxy");
     bench.credential.push(("http_proxy".into(), broken));

@@ -1,4 +1,4 @@
-//! Files that Git LFS keeps: the plan among them, or what a code run builds with.
+//! Files in Git LFS, among them the plan.
 
 use std::process::Command;
 
@@ -13,43 +13,42 @@ fn pointer(oid: &str, size: usize) -> String {
 }
 
 #[test]
-fn a_plan_of_which_there_is_only_a_pointer_stops_the_run_and_is_named() {
+fn plan_pointer_without_git_lfs_stops_the_run() {
     let mut bench = Bench::new();
     bench.push(PATH, &pointer(&"ab".repeat(32), 7));
     bench.claim(PATH);
     let prep = bench.stage("prep clone");
-    // With git-lfs the content is asked for and not there, without it that is said.
+    // With git-lfs the content is missing at the remote, without it git-lfs is missing.
     prep.has_not_cloned();
     let message = prep.report.message.unwrap();
     assert!(
-        message.starts_with(&format!("{PATH} at commit "))
-            && message.contains("a pointer of Git LFS"),
+        message.starts_with(&format!("{PATH} at commit ")) && message.contains("a Git LFS pointer"),
         "{message}"
     );
 }
 
 #[test]
-fn a_code_run_without_git_lfs_goes_on_and_says_so() {
+fn code_run_without_git_lfs_continues() {
     if has_lfs() {
-        return support::skipped(
-            "a_code_run_without_git_lfs_goes_on_and_says_so",
-            "git-lfs is installed",
-        );
+        return support::skipped("code_run_without_git_lfs_continues", "git-lfs is installed");
     }
     let bench = code_bench();
     bench.push(".gitattributes", "*.bin filter=lfs\n");
     bench.push("a.bin", &pointer(&"ab".repeat(32), 7));
     bench.agent("grep -q git-lfs a.bin && echo > new");
     let prep = bench.stage("prep clone");
-    assert!(prep.log.contains("no git-lfs here"), "{}", prep.log);
+    assert!(
+        prep.log.contains("git-lfs is not installed"),
+        "{}",
+        prep.log
+    );
     let agent = bench.run_until("agent");
     assert_eq!(agent.code, 0, "{}", agent.log);
 }
 
 #[test]
-fn what_git_lfs_keeps_is_there_to_be_read_and_stays_a_pointer_in_what_is_published() {
-    const NAME: &str =
-        "what_git_lfs_keeps_is_there_to_be_read_and_stays_a_pointer_in_what_is_published";
+fn lfs_files_are_readable_and_published_as_pointers() {
+    const NAME: &str = "lfs_files_are_readable_and_published_as_pointers";
     if !has_lfs() {
         return support::skipped(NAME, "git-lfs is not installed");
     }
@@ -83,7 +82,7 @@ fn has_lfs() -> bool {
     version.is_ok_and(|ended| ended.status.success())
 }
 
-/// A code run of task 1.
+/// Returns a code run of task 1.
 fn code_bench() -> Bench {
     let mut bench = Bench::new();
     bench.manifest.kind = RunKind::Code;

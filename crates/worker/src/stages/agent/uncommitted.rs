@@ -1,36 +1,36 @@
 //! Commits what the agent wrote but did not commit.
 //!
-//! Of a docs run only its own documents: a stray file of the agent's must not spoil the run. Of a code run everything but
-//! the plan, which a run never changes. What else is staged stays where it is. A repository within the checkout that has no
-//! commit yet is nothing that git could commit: it is remembered, and publish says so.
+//! A docs run commits only its own documents, so that a stray file does not fail the run. A code run commits everything
+//! but the plan, which a run never changes. Other staged changes stay staged. git cannot add a nested repository without
+//! commits: its path is recorded, and publish reports it.
 
 use std::path::Path;
 
 use crate::stages::{
+    environment::{StageEnv, read_json, write_json},
     error::StageError,
-    place::{Place, read_json, write_json},
+    log,
     remote::local,
-    say,
 };
 use flightdeck_host::repository::git::Git;
 
-/// Everything of a code run that may be committed, as git pathspecs.
+/// Pathspecs of everything a code run may commit.
 const CODE: [&str; 2] = [":/", ":(exclude,top,glob)**/.taskmaster/tasks/tasks.json"];
 
-/// Repositories that could not be committed, in the run's folder.
+/// Nested repositories that could not be committed, in the run's folder.
 const LEFT_OUT: &str = "left-out.json";
-/// Most of them that are named.
+/// Maximum number of recorded paths.
 const NAMED: usize = 20;
 
-/// What [`commit`] had to leave out. The file lies where an agent can write: it can only speak against its own work.
-pub fn left_out(place: &Place) -> Vec<String> {
-    let file = place.run_directory().map(|own| own.join(LEFT_OUT));
+/// Returns the paths that [`commit`] skipped. The agent can write the file, but an entry only ever blocks its own work.
+pub(crate) fn left_out(stage: &StageEnv) -> Vec<String> {
+    let file = stage.run_directory().map(|own| own.join(LEFT_OUT));
     let mut paths: Vec<String> = file.and_then(|file| read_json(&file)).unwrap_or_default();
     paths.truncate(NAMED);
     paths
 }
 
-/// Repositories among what git does not know, within the checkout.
+/// Returns the untracked nested repositories of the checkout.
 async fn repositories(git: Git, checkout: &Path) -> Result<Vec<String>, StageError> {
     let others = ["ls-files", "--others", "--exclude-standard", "-z"];
     let listed = git.args(others).run().await?;
@@ -40,9 +40,9 @@ async fn repositories(git: Git, checkout: &Path) -> Result<Vec<String>, StageErr
     Ok(paths.take(NAMED).map(str::to_owned).collect())
 }
 
-pub async fn commit(place: &Place) -> Result<(), StageError> {
-    let manifest = &place.manifest;
-    let checkout = place.checkout()?;
+pub(crate) async fn commit(stage: &StageEnv) -> Result<(), StageError> {
+    let manifest = &stage.manifest;
+    let checkout = stage.checkout()?;
     let own = local(&checkout);
     let documents_only = manifest.kind.writes_documents();
     let (git, paths): (Git, Vec<String>) = if documents_only {
@@ -59,19 +59,19 @@ pub async fn commit(place: &Place) -> Result<(), StageError> {
     }
     let on_paths = |words: &[&str]| git.clone().args(words).arg("--").args(&paths);
     let add: &[&str] = if documents_only {
-        // The repository may ignore its documents; the run is there to write them.
+        // Force: the repository may ignore its documents folder.
         &["add", "--force"]
     } else {
-        // What cannot be added keeps nothing else from being so.
+        // One path that cannot be added does not stop the rest.
         &["add", "--all", "--ignore-errors"]
     };
     let added = on_paths(add).run().await;
     if !documents_only {
         let left_out = repositories(local(&checkout), &checkout).await?;
-        write_json(&place.run_directory()?.join(LEFT_OUT), &left_out)?;
+        write_json(&stage.run_directory()?.join(LEFT_OUT), &left_out)?;
         for path in &left_out {
-            say(format!(
-                "{path} is a git repository without a commit: nothing in it is part of the work."
+            log(format!(
+                "Skipped {path}: it is a git repository without commits, so its files cannot be committed."
             ));
         }
         if left_out.is_empty() {
@@ -87,10 +87,10 @@ pub async fn commit(place: &Place) -> Result<(), StageError> {
     {
         return Ok(());
     }
-    let message = format!("Work of {} that its agent left uncommitted", manifest.run);
+    let message = format!("Uncommitted work of the agent of {}", manifest.run);
     on_paths(&["commit", "--quiet", "--no-verify", "--only", "-m", &message])
         .run()
         .await?;
-    say("Committed what the agent had left uncommitted.");
+    log("Committed the agent's uncommitted changes.");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! May the agent's work be pushed? Pure.
+//! Decides whether the agent's work may be pushed. Pure.
 
 use std::collections::HashSet;
 
@@ -12,46 +12,50 @@ use flightdeck_core::{
     text,
 };
 
-/// Paths named in a sentence at most.
+/// Maximum number of paths in a message.
 const NAMED: usize = 10;
-/// Paths of missing documents in a report at most.
+/// Maximum number of missing documents in a report.
 const MISSING: usize = 20;
 
-/// What becomes of the work.
+/// The decision about the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Push it and open a pull request.
+pub(crate) enum Verdict {
+    /// Push and open a pull request.
     Publish,
-    /// Push it, but a pull request would claim too much.
+    /// Push without a pull request, which would claim complete work.
     Incomplete(String),
-    /// Nothing to push, and nothing was left to do.
+    /// Nothing to push: the work was already complete.
     AlreadyDone(String),
-    /// Push nothing; the run failed.
+    /// Push nothing; the run fails.
     Refuse {
         reason: &'static str,
         message: String,
     },
 }
 
-/// Judges the changes of a run; `documents` is what the judged commit holds of them.
-pub fn judge(manifest: &RunManifest, changes: &Changes, documents: Option<&Documents>) -> Verdict {
+/// Checks the changes of a run; `documents` counts its documents in the commit to push.
+pub(crate) fn check(
+    manifest: &RunManifest,
+    changes: &Changes,
+    documents: Option<&Documents>,
+) -> Verdict {
     let own: HashSet<String> = manifest.expected_documents().into_iter().collect();
-    let beyond = |change: &Change| {
+    let is_outside = |change: &Change| {
         if manifest.kind.writes_documents() {
-            beyond_docs(change, &own)
+            outside_docs(change, &own)
         } else {
-            beyond_code(change, manifest)
+            outside_code(change, manifest)
         }
     };
-    let mut outside: Vec<String> = changes.net.iter().filter_map(beyond).collect();
-    let undone = changes.undone.iter().filter_map(beyond);
-    // A commit that a later one undoes is pushed all the same.
+    let mut outside: Vec<String> = changes.net.iter().filter_map(is_outside).collect();
+    let undone = changes.undone.iter().filter_map(is_outside);
+    // A push publishes reverted commits too.
     outside.extend(undone.map(|named| format!("{named} (in an earlier commit)")));
     if !outside.is_empty() {
         return Verdict::Refuse {
             reason: reason::OUTSIDE_TASK,
             message: format!(
-                "nothing was pushed: the agent changed what is not its task's: {}",
+                "nothing was pushed: the agent changed paths outside its task: {}",
                 list(&outside, outside.len())
             ),
         };
@@ -59,16 +63,16 @@ pub fn judge(manifest: &RunManifest, changes: &Changes, documents: Option<&Docum
     let missing = documents.filter(|documents| documents.written < documents.expected);
     match (changes.net.is_empty(), missing) {
         (true, None) if manifest.kind.writes_documents() => {
-            Verdict::AlreadyDone("every document was there already: nothing to write".into())
+            Verdict::AlreadyDone("all documents already exist: nothing to push".into())
         }
         (true, _) => Verdict::Refuse {
             reason: reason::NO_CHANGES,
-            message: "the agent changed nothing: there is nothing to push".into(),
+            message: "the agent made no changes: nothing to push".into(),
         },
         (false, Some(documents)) if !manifest.publish_incomplete => {
             let missing = documents.expected - documents.written;
             Verdict::Incomplete(format!(
-                "{missing} of {} documents are missing or empty, so there is no pull request: {}",
+                "{missing} of {} documents are missing or empty, so no pull request was opened: {}",
                 documents.expected,
                 list(
                     &documents.missing,
@@ -80,20 +84,20 @@ pub fn judge(manifest: &RunManifest, changes: &Changes, documents: Option<&Docum
     }
 }
 
-/// What becomes of work with repositories of its own at `paths`; `place` is where their files are. Pushed, each would be a
-/// link that leads nowhere.
-pub fn nested(paths: &[String], place: &str) -> Option<Verdict> {
+/// Refuses work that contains nested repositories at `paths`, which would be pushed as links to nowhere. `folder` is where
+/// their files are.
+pub(crate) fn check_nested(paths: &[String], folder: &str) -> Option<Verdict> {
     let named = list(paths, paths.len());
     (!paths.is_empty()).then(|| Verdict::Refuse {
         reason: reason::NESTED_REPOSITORY,
         message: format!(
-            "nothing was pushed: what the agent left at {named} is a git repository of its own, and a push takes none of its files. They stay in {place} of the workspace until the next attempt, which begins afresh; have it told, by added context, to remove the .git folder in there, or to make it a submodule with an address"
+            "nothing was pushed: {named} is a git repository of its own, so a push would leave its files out. The files stay in {folder} of the workspace until the next attempt starts; retry with added context that asks the agent to remove the nested .git folder, or to make it a submodule with a URL"
         ),
     })
 }
 
 impl Verdict {
-    /// This verdict, or `refused` where it would pass over what is refused there.
+    /// Returns this verdict, or `refused` if this one would publish or hide the refused work.
     pub fn or_refused_for(self, refused: Self) -> Self {
         match self {
             Self::Publish => refused,
@@ -103,8 +107,8 @@ impl Verdict {
     }
 }
 
-/// Counts the documents among the files a commit has.
-pub fn count(expected: &[String], present: &[String]) -> Option<Documents> {
+/// Counts the expected documents among the files of a commit.
+pub(crate) fn count(expected: &[String], present: &[String]) -> Option<Documents> {
     if expected.is_empty() {
         return None;
     }
@@ -120,8 +124,8 @@ pub fn count(expected: &[String], present: &[String]) -> Option<Documents> {
     })
 }
 
-/// Why a docs run may not make this change.
-fn beyond_docs(change: &Change, own: &HashSet<String>) -> Option<String> {
+/// Returns the path, with a reason where needed, if a docs run may not make this change.
+fn outside_docs(change: &Change, own: &HashSet<String>) -> Option<String> {
     if !own.contains(&change.path) {
         return Some(change.path.clone());
     }
@@ -131,8 +135,8 @@ fn beyond_docs(change: &Change, own: &HashSet<String>) -> Option<String> {
     }
 }
 
-/// Why a code run may not make this change.
-fn beyond_code(change: &Change, manifest: &RunManifest) -> Option<String> {
+/// Returns the path if a code run may not make this change.
+fn outside_code(change: &Change, manifest: &RunManifest) -> Option<String> {
     let path = change.path.as_str();
     let is_plan = path == ".taskmaster/tasks/tasks.json"
         || path.ends_with("/.taskmaster/tasks/tasks.json")
@@ -144,7 +148,7 @@ fn beyond_code(change: &Change, manifest: &RunManifest) -> Option<String> {
     (is_plan || is_ours).then(|| path.to_owned())
 }
 
-/// The first of `total` paths.
+/// Lists the first of `total` paths.
 fn list(paths: &[String], total: usize) -> String {
     let mut named: Vec<String> = paths
         .iter()
@@ -158,7 +162,7 @@ fn list(paths: &[String], total: usize) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
@@ -167,7 +171,7 @@ pub mod tests {
         runs::{Layout, RunKind},
     };
 
-    /// A docs run of the tasks 1 and 2.
+    /// A docs run of tasks 1 and 2.
     pub fn manifest() -> RunManifest {
         RunManifest {
             kind: RunKind::Docs,
@@ -220,7 +224,7 @@ pub mod tests {
         }
     }
 
-    /// Changes that no commit undoes.
+    /// Changes without reverted commits.
     fn net(changes: &[Change]) -> Changes {
         Changes {
             net: changes.to_vec(),
@@ -240,7 +244,7 @@ pub mod tests {
         }
     }
 
-    /// `publish`, `incomplete`, `done`, or the reason of a refusal.
+    /// Returns `publish`, `incomplete`, `done`, or the reason of a refusal.
     fn word(verdict: &Verdict) -> &str {
         match verdict {
             Verdict::Publish => "publish",
@@ -251,7 +255,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_docs_run_publishes_its_own_documents_and_nothing_else() {
+    fn docs_run_may_only_write_its_documents() {
         use Mode::{Absent, Executable, File, Link, Submodule};
         let doc = ".taskmaster/docs/task-1/task.md";
         for (changes, present, expected) in [
@@ -308,18 +312,18 @@ pub mod tests {
             (vec![change(doc, File, Executable)], 8, "OutsideTask"),
             (vec![change(doc, Executable, Executable)], 8, "publish"),
         ] {
-            let verdict = judge(&manifest(), &net(&changes), Some(&documents(present)));
+            let verdict = check(&manifest(), &net(&changes), Some(&documents(present)));
             assert_eq!(word(&verdict), expected, "{changes:?} with {present} of 8");
         }
     }
 
     #[test]
-    fn a_change_that_a_later_commit_undoes_is_judged_too() {
+    fn checks_reverted_changes_too() {
         let changes = Changes {
             net: vec![written(".taskmaster/docs/task-1/task.md")],
             undone: vec![written("secret.txt")],
         };
-        let Verdict::Refuse { message, .. } = judge(&manifest(), &changes, Some(&documents(8)))
+        let Verdict::Refuse { message, .. } = check(&manifest(), &changes, Some(&documents(8)))
         else {
             panic!("not refused");
         };
@@ -331,11 +335,11 @@ pub mod tests {
             net: Vec::new(),
             undone: vec![written("src/lib.rs")],
         };
-        assert_eq!(word(&judge(&code(), &nothing_left, None)), "NoChanges");
+        assert_eq!(word(&check(&code(), &nothing_left, None)), "NoChanges");
     }
 
     #[test]
-    fn documents_of_a_tag_and_of_a_folder_have_their_own_place() {
+    fn documents_have_a_path_per_tag_and_folder() {
         let run = RunManifest {
             tag: "v2".into(),
             working_directory: "apps/web".into(),
@@ -343,26 +347,26 @@ pub mod tests {
         };
         let own = "apps/web/.taskmaster/docs/v2/task-2/prompt.md";
         assert_eq!(
-            judge(&run, &net(&[written(own)]), Some(&documents(8))),
+            check(&run, &net(&[written(own)]), Some(&documents(8))),
             Verdict::Publish
         );
         let roots = written(".taskmaster/docs/v2/task-2/prompt.md");
-        let verdict = judge(&run, &net(&[roots]), Some(&documents(8)));
+        let verdict = check(&run, &net(&[roots]), Some(&documents(8)));
         assert_eq!(word(&verdict), "OutsideTask");
     }
 
     #[test]
-    fn an_incomplete_docs_run_is_published_only_when_asked() {
-        let asked = RunManifest {
+    fn publishes_incomplete_docs_only_on_request() {
+        let with_request = RunManifest {
             publish_incomplete: true,
             ..manifest()
         };
         let changes = [written(".taskmaster/docs/task-1/task.md")];
         assert_eq!(
-            judge(&asked, &net(&changes), Some(&documents(1))),
+            check(&with_request, &net(&changes), Some(&documents(1))),
             Verdict::Publish
         );
-        let Verdict::Incomplete(message) = judge(&manifest(), &net(&changes), Some(&documents(6)))
+        let Verdict::Incomplete(message) = check(&manifest(), &net(&changes), Some(&documents(6)))
         else {
             panic!("not incomplete");
         };
@@ -374,7 +378,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_code_run_may_change_all_but_the_plan_and_our_own_folder() {
+    fn code_run_may_not_change_plan_or_flightdeck_folder() {
         for (paths, expected) in [
             (vec!["src/main.rs", "docs/x.md"], "publish"),
             (vec![], "NoChanges"),
@@ -389,7 +393,7 @@ pub mod tests {
         ] {
             let changes: Vec<_> = paths.iter().map(|path| written(path)).collect();
             assert_eq!(
-                word(&judge(&code(), &net(&changes), None)),
+                word(&check(&code(), &net(&changes), None)),
                 expected,
                 "{paths:?}"
             );
@@ -397,9 +401,9 @@ pub mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_paths_but_not_thousands() {
+    fn refusal_lists_a_limited_number_of_paths() {
         let changes: Vec<_> = (0..5000).map(|n| written(&format!("f{n}"))).collect();
-        let Verdict::Refuse { message, .. } = judge(&manifest(), &net(&changes), None) else {
+        let Verdict::Refuse { message, .. } = check(&manifest(), &net(&changes), None) else {
             panic!("not refused");
         };
         assert!(
@@ -409,7 +413,7 @@ pub mod tests {
     }
 
     #[test]
-    fn documents_are_counted_in_the_commit() {
+    fn counts_documents_of_the_commit() {
         let expected = manifest().expected_documents();
         assert_eq!(expected.len(), 8);
         let counted = count(&expected, &expected[..6]).unwrap();

@@ -1,4 +1,4 @@
-//! Where a stage runs: its manifest and its directories, from the environment.
+//! The environment of a stage: its manifest and directories.
 
 use std::{
     ffi::OsString,
@@ -14,15 +14,15 @@ use flightdeck_core::{
     runs::{MANIFEST_FILE, RunManifest, env, naming},
 };
 
-/// The commit the checkout was made from, in the run's folder.
-pub const BASE: &str = "base.json";
+/// The commit the checkout was created from, in the run's folder.
+pub(crate) const BASE: &str = "base.json";
 
-/// Most bytes of a JSON file in the handover, the run's files or the run's folder.
+/// Maximum size of a JSON file in the handover, the run's files or the run's folder, in bytes.
 const JSON_LIMIT: u64 = 4 << 20;
 
-/// The surroundings of a container.
+/// The environment of a stage's container.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct StageEnv {
     pub manifest: RunManifest,
     /// The run's files, read-only.
     pub run_files: PathBuf,
@@ -30,8 +30,8 @@ pub struct Place {
     handover: Option<PathBuf>,
 }
 
-impl Place {
-    /// Reads the variables of `runs::env` and the manifest they lead to.
+impl StageEnv {
+    /// Reads the variables of `runs::env` and the manifest they point to.
     pub fn from_environment() -> Result<Self, StageError> {
         let path = |name| {
             std::env::var_os(name)
@@ -40,10 +40,10 @@ impl Place {
         };
         let run_files = path(env::RUN_FILES).ok_or_else(|| missing(env::RUN_FILES))?;
         let manifest: RunManifest = read_json(&run_files.join(MANIFEST_FILE))?;
-        // It names the run's folder, which is cleared.
+        // The uid names the run's folder, which is cleared.
         if !is_uid(&manifest.uid) {
             return Err(StageError::Setup(format!(
-                "{:?} is not the uid of a run",
+                "{:?} is not a valid run uid",
                 manifest.uid
             )));
         }
@@ -53,7 +53,7 @@ impl Place {
         ] {
             if !stays_inside(directory) {
                 return Err(StageError::Setup(format!(
-                    "the working directory {directory} leads out of the repository"
+                    "the working directory {directory} is outside the repository"
                 )));
             }
         }
@@ -65,7 +65,7 @@ impl Place {
         })
     }
 
-    /// The volume that the pod's containers hand things over in.
+    /// The volume that passes data between the pod's containers.
     pub fn handover(&self) -> Result<&Path, StageError> {
         self.handover
             .as_deref()
@@ -89,25 +89,25 @@ impl Place {
         Ok(self.run_directory()?.join("repo"))
     }
 
-    /// The commit the agent's checkout was made from, when there is one. The file lies where an agent can write: whatever is
-    /// no object id is nothing.
+    /// Returns the commit the agent's checkout was created from, if recorded. The agent can write the file, so anything but an
+    /// object id is ignored.
     pub fn base(&self) -> Option<String> {
         let base: String = read_json(&self.run_directory().ok()?.join(BASE)).ok()?;
         let hex = base.len() >= 40 && base.bytes().all(|byte| byte.is_ascii_hexdigit());
         hex.then_some(base)
     }
 
-    /// Remembers the commit the agent's checkout was made from.
+    /// Records the commit the agent's checkout was created from.
     pub fn set_base(&self, commit: &str) -> Result<(), StageError> {
         write_json(&self.run_directory()?.join(BASE), &commit)
     }
 
-    /// The agent's `HOME`, outside its checkout, so that a session can be continued.
+    /// The agent's `HOME`, outside its checkout, so that a later attempt can continue its session.
     pub fn home(&self) -> Result<PathBuf, StageError> {
         Ok(self.run_directory()?.join("home"))
     }
 
-    /// Where the agent starts within its checkout. A symbolic link of the repository must not lead it elsewhere.
+    /// Returns the agent's working directory. Fails if a symlink in the repository leads outside the checkout.
     pub fn project(&self) -> Result<PathBuf, StageError> {
         let checkout = self.checkout()?;
         let project = checkout.join(naming::directory_prefix(&self.manifest.working_directory));
@@ -119,7 +119,7 @@ impl Place {
             Ok(project)
         } else {
             Err(StageError::Setup(format!(
-                "the working directory {} is a link out of the repository",
+                "the working directory {} is a symlink out of the repository",
                 self.manifest.working_directory
             )))
         }
@@ -128,25 +128,25 @@ impl Place {
 
 fn missing(name: &str) -> StageError {
     StageError::Setup(format!(
-        "{name} is not set: a stage runs inside a pod of its run"
+        "{name} is not set: stages run only inside a pod of a run"
     ))
 }
 
-/// Whether it has the characters of a uid, of which no path can be made.
+/// Returns whether `uid` has only characters of a uid, so that it is safe as a folder name.
 fn is_uid(uid: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=64).contains(&uid.len()) && uid.bytes().all(plain)
 }
 
-/// Whether a relative path has no way up or out.
+/// Returns whether a path is relative and has no `..`.
 fn stays_inside(path: &str) -> bool {
     Path::new(path)
         .components()
         .all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
 }
 
-/// Reads a small JSON file that another container wrote, or an agent put in its place.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StageError> {
+/// Reads a small JSON file that another container or the agent may have written.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StageError> {
     let bytes = read_bounded(path, JSON_LIMIT)
         .map_err(io::Error::from)
         .map_err(StageError::file("read", path))?;
@@ -155,7 +155,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StageError> {
 }
 
 /// Writes a small JSON file for another container.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StageError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StageError> {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| StageError::Setup(format!("{}: {error}", path.display())))?;
     fs::write(path, bytes).map_err(StageError::file("write", path))
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uid_is_the_name_of_a_folder_and_no_path() {
+    fn rejects_uids_that_are_not_folder_names() {
         for (uid, expected) in [
             ("0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f", true),
             ("", false),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_working_directory_never_leaves_the_repository() {
+    fn rejects_working_directories_outside_the_repository() {
         for (path, inside) in [
             (".", true),
             ("apps/web", true),

@@ -1,5 +1,5 @@
-//! What the agent used so far: written down while it works, so that it is known also when its container is killed, and
-//! kept from attempt to attempt, so that a session that goes on is not paid twice.
+//! The agent's usage. Reported while it works, so that it is known even if the container is killed, and saved between
+//! attempts, so that a continued session is not counted twice.
 
 use std::{
     path::Path,
@@ -8,46 +8,46 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::stages::{error::StageError, place, write_report};
+use crate::stages::{environment, error::StageError, write_report};
 use flightdeck_core::{resources::Usage, runs::StageReport, transcript::Transcript};
 
-/// Least time between two times that it is written down.
-const PACE: Duration = Duration::from_secs(1);
+/// Minimum time between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The last session, as the run's folder keeps it.
+/// The last session, as saved in the run's folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LastSession {
+pub(crate) struct LastSession {
     pub id: String,
-    /// What its stream told of the whole session.
+    /// Usage of the whole session.
     usage: Usage,
 }
 
 impl LastSession {
-    /// The one of an earlier attempt, if there was any.
+    /// Returns the previous attempt's session, if one was saved.
     pub fn read(path: &Path) -> Option<Self> {
-        place::read_json(path).ok()
+        environment::read_json(path).ok()
     }
 
-    /// Keeps the session of a transcript for the next attempt.
-    pub fn keep(path: &Path, transcript: &Transcript) -> Result<(), StageError> {
+    /// Saves the session of a transcript for the next attempt.
+    pub fn save(path: &Path, transcript: &Transcript) -> Result<(), StageError> {
         let Some(id) = transcript.session.clone() else {
             return Ok(());
         };
         let usage = transcript.usage();
-        place::write_json(path, &Self { id, usage })
+        environment::write_json(path, &Self { id, usage })
     }
 }
 
-/// What this attempt used. A session that goes on tells what all of it used: of that, what was told before is taken off.
-pub fn used(transcript: &Transcript, earlier: Option<&LastSession>) -> Usage {
+/// Returns the usage of this attempt: a continued session reports its total, so the previous attempts' share is subtracted.
+pub(crate) fn used(transcript: &Transcript, previous: Option<&LastSession>) -> Usage {
     let mut usage = transcript.usage();
-    let earlier = earlier.filter(|earlier| transcript.session.as_ref() == Some(&earlier.id));
-    let (Some(earlier), Some(outcome)) = (earlier, &transcript.outcome) else {
+    let previous = previous.filter(|last| transcript.session.as_ref() == Some(&last.id));
+    let (Some(previous), Some(outcome)) = (previous, &transcript.outcome) else {
         return usage;
     };
-    let before = earlier.usage;
-    // Less than before: an agent that counts each attempt for itself.
+    let before = previous.usage;
+    // A lower total means that the agent counts each attempt on its own.
     if usage.cost_micro_usd >= before.cost_micro_usd {
         usage.cost_micro_usd -= before.cost_micro_usd;
         if outcome.whole_session {
@@ -63,9 +63,9 @@ pub fn used(transcript: &Transcript, earlier: Option<&LastSession>) -> Usage {
     usage
 }
 
-/// The report of an attempt that has not ended.
-pub fn report(transcript: &Transcript, earlier: Option<&LastSession>) -> StageReport {
-    let usage = used(transcript, earlier);
+/// Returns the report of an attempt that is still running.
+pub(crate) fn report(transcript: &Transcript, previous: Option<&LastSession>) -> StageReport {
+    let usage = used(transcript, previous);
     StageReport {
         session_id: transcript.session.clone(),
         usage: (usage != Usage::default()).then_some(usage),
@@ -73,25 +73,25 @@ pub fn report(transcript: &Transcript, earlier: Option<&LastSession>) -> StageRe
     }
 }
 
-/// Writes it down while it changes.
+/// Writes the usage as it changes.
 #[derive(Default)]
-pub struct SoFar {
+pub(crate) struct UsageReporter {
     written: Option<(Instant, StageReport)>,
 }
 
-impl SoFar {
-    /// Takes a look at the transcript.
-    pub fn note(&mut self, transcript: &Transcript, earlier: Option<&LastSession>) {
-        let recent = |(at, _): &(Instant, StageReport)| at.elapsed() < PACE;
+impl UsageReporter {
+    /// Writes a report if the usage changed and the last report is old enough.
+    pub fn update(&mut self, transcript: &Transcript, previous: Option<&LastSession>) {
+        let recent = |(at, _): &(Instant, StageReport)| at.elapsed() < INTERVAL;
         if self.written.as_ref().is_some_and(recent) {
             return;
         }
-        let report = report(transcript, earlier);
+        let report = report(transcript, previous);
         let last = self.written.as_ref().map(|(_, report)| report);
         if report == StageReport::default() || last == Some(&report) {
             return;
         }
-        // The report at the end says it when this cannot be written.
+        // Ignore a failed write: the final report contains the same.
         let _ = write_report(&report);
         self.written = Some((Instant::now(), report));
     }
@@ -112,26 +112,26 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_goes_on_in_another_attempt_is_not_paid_twice() {
+    fn does_not_count_a_continued_session_twice() {
         let first = ended("s", 0.5, 100);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("session.json");
-        LastSession::keep(&path, &first).unwrap();
-        let kept = LastSession::read(&path);
-        let more = used(&ended("s", 0.75, 140), kept.as_ref());
+        LastSession::save(&path, &first).unwrap();
+        let saved = LastSession::read(&path);
+        let more = used(&ended("s", 0.75, 140), saved.as_ref());
         assert_eq!(
             (more.cost_micro_usd, more.input_tokens, more.turns),
             (250_000, 40, 3)
         );
         for (other, cost) in [("t", 0.75), ("s", 0.25)] {
-            let own = used(&ended(other, cost, 140), kept.as_ref());
+            let own = used(&ended(other, cost, 140), saved.as_ref());
             assert_eq!(own.cost_micro_usd, (cost * 1e6) as i64, "{other}");
             assert_eq!(own.input_tokens, 140);
         }
     }
 
     #[test]
-    fn what_an_earlier_version_kept_is_passed_over() {
+    fn ignores_a_missing_or_invalid_session_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("session.json");
         std::fs::write(&path, "\"s\"").unwrap();
