@@ -1,9 +1,9 @@
 #!/bin/sh
-# Starts Claude Code on the run's prompt, in the directory it is called in. Its output is the run's log.
-# Everything it is told comes from environment variables and from files beside it, never from text put into this script.
+# Starts Claude Code with the run's prompt in the current directory. Its output is the run's log.
+# Its input is read from environment variables and from files beside this script; nothing is rendered into the script.
 set -eu
 
-# Which tools the tool server offers; the server reads it where the run names one.
+# The tools that the tool server offers, if the run configures one.
 if [ -f "$FD_RUN_FILES/client-config.json" ]; then
   export MCP_CLIENT_CONFIG="$FD_RUN_FILES/client-config.json"
 fi
@@ -21,12 +21,12 @@ if [ -n "${FD_SESSION:-}" ]; then
   set -- "$@" --resume "$FD_SESSION"
 fi
 if [ -n "${FD_BUDGET_USD:-}" ]; then
-  # Older versions know no budget: it is then held by whoever follows the log.
+  # Older versions have no budget option: the budget must then be watched in the log.
   case "$(claude --help 2>/dev/null)" in
     *--max-budget-usd*) set -- "$@" --max-budget-usd "$FD_BUDGET_USD" ;;
-    *) echo "this version of the agent takes no budget; going on without one" >&2 ;;
+    *) echo "this version of claude has no --max-budget-usd; continuing without a budget" >&2 ;;
   esac
 fi
 
-# The prompt goes in by standard input: an argument could be too long, or be taken for an option.
+# Pass the prompt on stdin: as an argument it could be too long, or be parsed as an option.
 exec claude "$@" <"$FD_PROMPT_FILE"

@@ -1,3 +1,3 @@
 #!/bin/sh
-# Starts the offline agent that is built into flightdeck: it writes documents from the tasks' own text.
+# Starts the built-in offline agent, which writes documents from the text of the tasks.
 exec flightdeck agent template

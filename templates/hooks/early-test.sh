@@ -1,9 +1,9 @@
 #!/bin/sh
-# Before the agent's first turn: runs the project's own tests once and tells the agent how they stand, so that a base
-# that is broken already is known before money is spent on it. It never stops the agent.
+# SessionStart hook: runs the project's tests once and reports the result to the agent, so that it knows of failures that
+# existed before its changes. Never stops the agent.
 set -u
 
-# The project, which may be a folder of the repository.
+# The project may be a subfolder of the repository.
 cd "$FD_PROJECT_DIR" || exit 0
 if [ -f Cargo.toml ] && command -v cargo >/dev/null; then
   set -- cargo test --quiet
@@ -14,7 +14,7 @@ elif [ -f go.mod ] && command -v go >/dev/null; then
 elif [ -f pyproject.toml ] && command -v pytest >/dev/null; then
   set -- pytest --quiet
 else
-  echo "No test command is known for this project; find out how it is tested before changing it."
+  echo "No known test command for this project; find out how it is tested before you change it."
   exit 0
 fi
 
@@ -28,9 +28,9 @@ code=$?
 if [ $code -eq 0 ]; then
   echo "Before any change, \`$command\` passes."
 elif [ $code -eq 124 ]; then
-  echo "Before any change, \`$command\` takes more than 10 minutes and was ended; run the tests of what you touch."
+  echo "Before any change, \`$command\` took more than 10 minutes and was stopped; run only the tests of what you change."
 else
-  echo "Before any change, \`$command\` FAILS. Do not take these failures for your own; the end of its output:"
+  echo "Before any change, \`$command\` FAILS. These failures are not caused by your changes. The end of the output:"
   tail -n 40 "$log"
 fi
 rm -f "$log"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# When the agent stops: commits what is there, locally. Publishing is another stage's work, with a credential of its own.
-# Of a docs run only its own documents are taken, so that a stray file does not spoil the run; of a code run everything but
+# Stop hook: commits the agent's changes locally. Another stage publishes them with its own credential.
+# A docs run commits only its own documents, so that a stray file does not fail the run; a code run commits everything but
 # the plan.
 set -eu
 
-# The project, which may be a folder of the repository.
+# The project may be a subfolder of the repository.
 cd "$FD_PROJECT_DIR"
 export GIT_LITERAL_PATHSPECS=1
 if [ "$FD_KIND" = docs ]; then
@@ -26,11 +26,11 @@ if [ $# -eq 0 ]; then
   exit 0
 fi
 
-# A repository may ignore its documents; the run is there to write them.
+# Force: the repository may ignore its documents folder.
 if [ "$FD_KIND" = docs ]; then
   git add --force -- "$@"
 else
-  # What cannot be added (a repository without a commit) keeps nothing else from being so.
+  # A path that cannot be added (a nested repository without commits) does not stop the rest.
   git add --all --ignore-errors -- "$@" || :
 fi
 if git diff --cached --quiet --no-ext-diff -- "$@"; then

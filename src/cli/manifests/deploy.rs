@@ -25,7 +25,7 @@ pub(super) fn namespace(namespace: &str) -> anyhow::Result<File> {
     Ok(File {
         path: "deploy/namespace.yaml",
         text: document(
-            "Where runs live. Every pod of a run keeps to the restricted profile.",
+            "The namespace of the runs. Their pods comply with the restricted profile.",
             &object,
         )?,
     })
@@ -37,16 +37,16 @@ pub(super) fn settings(options: &Options) -> String {
     let image = Value::from(options.image.as_str());
     let name = &options.name;
     format!(
-        "# Every key and its default: config/console.toml. A change is read while the controller runs; what cannot be read is\n\
-         # refused with an Event on this ConfigMap, and the settings before it stay in force.\n\
+        "# All keys with their defaults: config/console.toml. The controller watches for changes; if the settings are invalid, the\n\
+         # previous ones stay in effect and an Event on this ConfigMap says why.\n\
          [images]\n\
          runner = {image}\n\
          \n\
-         # The image of the agent's container. It needs claude, git and flightdeck:\n\
+         # The image of the agent's container. It must contain claude, git and flightdeck:\n\
          # [agents.claude]\n\
          # image = \"registry.example/claude-with-flightdeck:1\"\n\
          \n\
-         # Who the pods of a run are: somebody who may do nothing.\n\
+         # The service account of the pods of runs, without permissions.\n\
          [pods]\n\
          service_account = \"{name}-stage\"\n\
          \n\
@@ -71,9 +71,9 @@ pub(super) fn controller(
     });
     map["metadata"]["name"] = SETTINGS_MAP.into();
     let mut documents = vec![
-        document("What may be set of the controller.", &map)?,
+        document("The settings of the controller.", &map)?,
         document(
-            "The controller. One of its pods holds the Lease and works; the others stand by.",
+            "The controller. The pod that holds the Lease works; the others are standbys.",
             &deployment(namespace, options),
         )?,
     ];
@@ -84,7 +84,10 @@ pub(super) fn controller(
             "metadata": metadata(namespace, name, "controller"),
             "spec": { "minAvailable": 1, "selector": { "matchLabels": selector(name) } },
         });
-        documents.push(document("Draining a node leaves one of them.", &budget)?);
+        documents.push(document(
+            "Keeps one pod running while nodes are drained.",
+            &budget,
+        )?);
     }
     Ok(File {
         path: "deploy/controller.yaml",

@@ -39,86 +39,86 @@ const MAKE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 pub const CONTROLLER: Role = Role {
     suffix: "controller",
     path: "rbac/controller.yaml",
-    about: "What the controller may do, in the namespace whose runs it looks after and nowhere else. It may not read Secrets: pods\n\
-            are given them by name. Whoever may create Jobs can have a pod read any Secret of the namespace, so a namespace of runs\n\
-            is one zone of trust.",
+    about: "Permissions of the controller, only in the namespace of its runs. It may not read Secrets: pods reference them by name.\n\
+            Anyone who may create Jobs can mount any Secret of the namespace in a pod, so all runs of a namespace share one trust\n\
+            boundary.",
     grants: &[
         Grant {
             group: "orchestrator.io",
             resources: RUNS,
             names: &[],
             verbs: &["get", "list", "watch", "patch", "delete"],
-            why: "what is asked for; the finalizer; runs that ask to be removed some time after their end",
+            why: "read runs, set the finalizer, delete runs whose TTL has passed",
         },
         Grant {
             group: "orchestrator.io",
             resources: &["docsruns/status", "coderuns/status"],
             names: &[],
             verbs: &["patch"],
-            why: "what became of it",
+            why: "report the progress of runs",
         },
         Grant {
             group: "batch",
             resources: &["jobs"],
             names: &[],
             verbs: MAKE,
-            why: "the stages",
+            why: "run the stages",
         },
         Grant {
             group: "",
             resources: &["pods"],
             names: &[],
             verbs: &["list", "watch", "patch"],
-            why: "how a stage fares; a stop shortens the pod's deadline, so that its log stays",
+            why: "read the state of stages; stop one by shortening its pod's deadline, which keeps its log",
         },
         Grant {
             group: "",
             resources: &["pods/log"],
             names: &[],
             verbs: &["get"],
-            why: "the last lines of a stage that ended, kept with the run",
+            why: "archive the logs of finished stages",
         },
         Grant {
             group: "",
             resources: &["configmaps"],
             names: &[],
             verbs: &["get", "list", "watch", "create", "delete"],
-            why: "the files of a run, its kept logs (the oldest are deleted), the controller's settings, and docs-pr-config",
+            why: "files and archived logs of runs (the oldest are deleted), the controller's settings, docs-pr-config",
         },
         Grant {
             group: "",
             resources: &["persistentvolumeclaims"],
             names: &[],
             verbs: &["list", "watch", "create", "patch"],
-            why: "workspaces, and who holds them",
+            why: "workspaces and their holders",
         },
         Grant {
             group: "",
             resources: &["events"],
             names: &[],
             verbs: &["list"],
-            why: "why a Job has no pod, and why a volume is not mounted: no status says it",
+            why: "find out why a Job has no pod or a volume is not mounted, which only Events report",
         },
         Grant {
             group: "events.k8s.io",
             resources: &["events"],
             names: &[],
             verbs: &["create", "patch"],
-            why: "what people should see",
+            why: "write Events about runs",
         },
         Grant {
             group: "coordination.k8s.io",
             resources: &["leases"],
             names: &[],
             verbs: &["create"],
-            why: "the first Lease; creating cannot be narrowed to a name",
+            why: "create the Lease; RBAC cannot restrict create to a name",
         },
         Grant {
             group: "coordination.k8s.io",
             resources: &["leases"],
             names: &[LEASE],
             verbs: &["get", "update"],
-            why: "which controller works; never patched, since a patch would take it from its holder unseen",
+            why: "leader election; no patch, which could overwrite another holder",
         },
     ],
 };
@@ -127,8 +127,8 @@ pub const CONTROLLER: Role = Role {
 pub const USER: Role = Role {
     suffix: "user",
     path: "rbac/user.yaml",
-    about: "What the console and the command line ask for, for people who launch runs. Whoever may create runs may use the Git\n\
-            identities and the model keys that the namespace holds.\n\
+    about: "Permissions of users who launch runs with the console or the command line. Anyone who may create runs can use the Git\n\
+            identities and model keys of the namespace.\n\
             kubectl --namespace {namespace} create rolebinding {name}-users --role={name}-user --group=GROUP",
     grants: &[
         Grant {
@@ -136,7 +136,7 @@ pub const USER: Role = Role {
             resources: RUNS,
             names: &[],
             verbs: MAKE,
-            why: "launch, look, stop, retry, add context, delete",
+            why: "launch, view, stop, retry, add context, delete",
         },
         SEE_JOBS,
         SEE_OWNED,
@@ -150,7 +150,7 @@ pub const USER: Role = Role {
 pub const VIEWER: Role = Role {
     suffix: "viewer",
     path: "rbac/viewer.yaml",
-    about: "Looking on: every run, its log and its files, and nothing changed.\n\
+    about: "Read-only access to runs, their logs and their files.\n\
             kubectl --namespace {namespace} create rolebinding {name}-viewers --role={name}-viewer --group=GROUP",
     grants: &[
         Grant {
@@ -158,7 +158,7 @@ pub const VIEWER: Role = Role {
             resources: RUNS,
             names: &[],
             verbs: SEE,
-            why: "the list of runs, live",
+            why: "list and watch runs",
         },
         SEE_JOBS,
         SEE_OWNED,
@@ -172,7 +172,7 @@ pub const VIEWER: Role = Role {
 pub const CLEANER: Role = Role {
     suffix: "cleaner",
     path: "rbac/cleaner.yaml",
-    about: "Beside the role of a user: deleting what lost its run, and workspaces nobody uses (`flightdeck clean`).\n\
+    about: "In addition to the user role: delete objects without a run and unused workspaces (`flightdeck clean`).\n\
             kubectl --namespace {namespace} create rolebinding {name}-cleaners --role={name}-cleaner --user=PERSON",
     grants: &[
         Grant {
@@ -180,14 +180,14 @@ pub const CLEANER: Role = Role {
             resources: &["jobs"],
             names: &[],
             verbs: &["delete"],
-            why: "Jobs without a run",
+            why: "delete Jobs without a run",
         },
         Grant {
             group: "",
             resources: &["configmaps", "persistentvolumeclaims"],
             names: &[],
             verbs: &["delete"],
-            why: "files without a run, workspaces without a use",
+            why: "delete files without a run and unused workspaces",
         },
     ],
 };
@@ -197,35 +197,35 @@ const SEE_OWNED: Grant = Grant {
     resources: &["pods", "events", "configmaps", "persistentvolumeclaims"],
     names: &[],
     verbs: SEE,
-    why: "how a run fares, what it says, which files it was given, where it works",
+    why: "state, Events, files and workspace of a run",
 };
 const SEE_JOBS: Grant = Grant {
     group: "batch",
     resources: &["jobs"],
     names: &[],
     verbs: SEE,
-    why: "the stages of a run",
+    why: "view the stages of a run",
 };
 const SEE_LOGS: Grant = Grant {
     group: "",
     resources: &["pods/log"],
     names: &[],
     verbs: &["get"],
-    why: "the log",
+    why: "read logs",
 };
 const SEE_LEASE: Grant = Grant {
     group: "coordination.k8s.io",
     resources: &["leases"],
     names: &[LEASE],
     verbs: SEE,
-    why: "whether a controller is alive",
+    why: "check whether a controller is running",
 };
 const SEE_QUOTA: Grant = Grant {
     group: "",
     resources: &["resourcequotas"],
     names: &[],
     verbs: &["list"],
-    why: "whether a run would fit, before it is launched",
+    why: "check the quota before a launch",
 };
 
 /// Every role.
@@ -289,9 +289,9 @@ fn accounts(namespace: &str, name: &str) -> anyhow::Result<String> {
     });
     Ok([
         document("The controller.", &account("controller", true))?,
-        document("The controller has its role.", &binding)?,
+        document("Binds the controller to its role.", &binding)?,
         document(
-            "The pods of runs. They have no role, and no token.",
+            "The service account of the pods of runs, without a role or token.",
             &account("stage", false),
         )?,
     ]
