@@ -1,6 +1,6 @@
-//! The stories of a run on any cluster, with no edit: they make a namespace of their own, say what they did and what they
-//! left out and why, and remove what they made. The same stories are played here on the embedded cluster over HTTPS, so
-//! that what a person runs against a cluster is known to work.
+//! Stories on any cluster, without changes to it: they create their own namespace, report what they did and
+//! skipped and why, and remove what they created. The same stories run here on the embedded cluster over HTTPS, so that
+//! they are known to work.
 //!
 //! | variable | says |
 //! |---|---|
@@ -11,8 +11,8 @@
 //! | `FLIGHTDECK_TEST_GIT_USER`, `FLIGHTDECK_TEST_GIT_TOKEN` | who may push to it over HTTPS |
 //! | `FLIGHTDECK_TEST_PATIENCE` | seconds that a run may take; 900 |
 
+mod environment;
 mod helper;
-mod place;
 mod remote;
 mod stories;
 mod volumes;
@@ -23,24 +23,24 @@ use std::{
 };
 
 use crate::support;
+use environment::Environment;
 use flightdeck::demo::Project;
 use kube_embedded::{Cluster, ClusterOptions, Limits, serve::Server};
-use place::Place;
 
-/// What a person says of their cluster.
+/// The settings for a configured cluster.
 struct Options {
     kubeconfig: PathBuf,
     image: String,
     storage: Storage,
     git: Option<GitRemote>,
-    /// How long a run may take.
+    /// Timeout of a run.
     patience: Duration,
 }
 
 enum Storage {
-    /// Empty: the cluster's default.
+    /// Empty for the cluster's default.
     Class(String),
-    /// Volumes below a directory of one node.
+    /// Volumes in a directory of one node.
     Local(String),
 }
 
@@ -51,7 +51,7 @@ struct GitRemote {
 }
 
 impl Options {
-    /// `Err`: why nothing can be played.
+    /// `Err` says why no story can run.
     fn of_environment() -> Result<Self, String> {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let needed = |name: &str| get(name).ok_or_else(|| format!("{name} is not set"));
@@ -80,25 +80,25 @@ impl Options {
     }
 }
 
-/// Plays every story; what failed, a paragraph each.
+/// Runs every story. Returns the failures, a paragraph each.
 async fn play(options: Options) -> Vec<String> {
     let begun = Instant::now();
-    let mut place = match Place::choose(options).await {
-        Ok(place) => place,
+    let mut environment = match Environment::choose(options).await {
+        Ok(environment) => environment,
         Err(why) => return vec![why],
     };
-    let mut failures = match place.prepare().await {
+    let mut failures = match environment.prepare().await {
         Err(why) => vec![format!("nothing could be played: {why}")],
-        // Ends by a signal as well: what was made is removed first.
+        // Also on a signal: remove what was created first.
         Ok(()) => tokio::select! {
-            failures = stories::play(&place) => failures,
+            failures = stories::play(&environment) => failures,
             _ = tokio::signal::ctrl_c() => vec!["interrupted".to_owned()],
         },
     };
-    failures.extend(place.remove().await);
+    failures.extend(environment.remove().await);
     support::said(&format!(
         "REAL {}: {} in {:.0} s",
-        place.title,
+        environment.title,
         if failures.is_empty() {
             "every story came to its end"
         } else {
@@ -110,7 +110,7 @@ async fn play(options: Options) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_story_on_a_cluster_that_a_person_names() {
+async fn all_stories_on_a_configured_cluster() {
     match Options::of_environment() {
         Err(why) => support::skipped("real_cluster", &why),
         Ok(options) => {
@@ -120,7 +120,7 @@ async fn every_story_on_a_cluster_that_a_person_names() {
     }
 }
 
-/// An embedded cluster that another process would reach in the same way.
+/// An embedded cluster, accessed like by another process.
 async fn embedded(directory: &Path) -> (Cluster, Server) {
     let home = directory.join("home");
     std::fs::create_dir_all(&home).unwrap();
@@ -146,7 +146,7 @@ async fn embedded(directory: &Path) -> (Cluster, Server) {
 }
 
 #[tokio::test]
-async fn every_story_on_the_embedded_cluster_and_nothing_of_it_stays() {
+async fn all_stories_on_the_embedded_cluster() {
     let directory = tempfile::tempdir().unwrap();
     let (cluster, server) = embedded(directory.path()).await;
     let origin = Project::open(&directory.path().join("remote"))
@@ -170,7 +170,7 @@ async fn every_story_on_the_embedded_cluster_and_nothing_of_it_stays() {
     assert_eq!(support::git(&origin, &["for-each-ref"]), before);
     let namespaces = cluster.client().list_core_api_resources("v1").await;
     assert!(namespaces.is_ok());
-    let left = place::left_behind(&cluster.client()).await;
+    let left = environment::left_behind(&cluster.client()).await;
     assert!(left.is_empty(), "{left:?}");
     server.shutdown().await;
     cluster.stop_containers().await;

@@ -1,4 +1,4 @@
-//! Stories: a person at the keyboard, the real loop, the embedded cluster with its controller and real processes.
+//! Stories: simulated key presses, the real event loop, and the embedded cluster with its controller and real processes.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -41,7 +41,7 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    /// With what `prepare` does to the settings and folders before the cluster starts.
+    /// Applies `prepare` to the settings and folders before the cluster starts.
     async fn with(prepare: impl FnOnce(&mut Self)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
@@ -69,7 +69,7 @@ impl World {
         self.engine = Some(Engine::start(options).await.unwrap());
     }
 
-    /// Stops controller and cluster and starts them again, as when the server is killed and comes back.
+    /// Stops controller and cluster and starts them again, like a killed server that comes back.
     async fn restart(&mut self) {
         self.engine.take().unwrap().stop().await;
         self.start().await;
@@ -107,7 +107,7 @@ impl World {
         context.runs(None).await.unwrap()
     }
 
-    /// The only run, once it has ended.
+    /// Waits for the end of the only run and returns it.
     async fn ended(&self) -> Run {
         let runs = self.runs().await;
         let [run] = runs.as_slice() else {
@@ -128,7 +128,7 @@ impl World {
     }
 }
 
-/// Launches a docs run of all tasks, as a newcomer would: the form as it is, and yes.
+/// Launches a docs run of all tasks with the default form.
 async fn launch(screen: &mut Screen) {
     screen.wait_for("all ✓").await;
     screen.press("n").wait_for("New run").await;
@@ -137,7 +137,7 @@ async fn launch(screen: &mut Screen) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
+async fn docs_run_is_launched_watched_merged_and_cleaned_up() {
     let world = World::new().await;
     let mut screen = world.console();
     screen
@@ -192,7 +192,7 @@ async fn a_docs_run_is_launched_watched_brought_home_and_cleaned_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_launch_is_refused_while_the_remote_has_another_plan_and_enter_mends_it() {
+async fn launch_is_blocked_by_a_different_remote_plan_until_fixed() {
     let world = World::new().await;
     let plan = world.project.join(".taskmaster/tasks/tasks.json");
     let changed = fs::read_to_string(&plan)
@@ -232,7 +232,7 @@ async fn a_launch_is_refused_while_the_remote_has_another_plan_and_enter_mends_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_come_from_the_commit_not_from_the_disk() {
+async fn documents_come_from_the_commit() {
     let world = World::with(|world| pace(world, "150")).await;
     let mut screen = world.console();
     launch(&mut screen).await;
@@ -255,7 +255,7 @@ async fn documents_come_from_the_commit_not_from_the_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_under_way_survives_the_console_and_the_server() {
+async fn active_run_survives_restarts_of_console_and_server() {
     let mut world = World::with(|world| pace(world, "250")).await;
     let mut screen = world.console();
     launch(&mut screen).await;
@@ -279,7 +279,7 @@ async fn a_run_under_way_survives_the_console_and_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_stopped_ends_cancelled_and_keeps_its_log() {
+async fn stopped_run_is_cancelled_and_keeps_its_log() {
     let world = World::with(|world| pace(world, "2000")).await;
     let mut screen = world.console();
     launch(&mut screen).await;
@@ -297,8 +297,7 @@ async fn a_run_that_is_stopped_ends_cancelled_and_keeps_its_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_here_followed_is_shown_as_the_controller_kept_it_once_the_jobs_are_gone()
-{
+async fn archived_log_is_shown_after_the_jobs_are_gone() {
     let world = World::new().await;
     let mut screen = world.console();
     launch(&mut screen).await;
@@ -306,7 +305,7 @@ async fn a_log_that_nobody_here_followed_is_shown_as_the_controller_kept_it_once
     let run = world.ended().await;
     screen.press("q");
     screen.ended().await;
-    // The time that finished Jobs are kept for is over.
+    // The TTL of finished Jobs has passed.
     let jobs = Api::<Job>::namespaced(world.client(), "default");
     let pods = Api::<Pod>::namespaced(world.client(), "default");
     let maps = Api::<ConfigMap>::namespaced(world.client(), "default");
@@ -345,13 +344,13 @@ async fn a_log_that_nobody_here_followed_is_shown_as_the_controller_kept_it_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_adds_to_a_run_is_kept_until_it_is_sent_and_starts_another_attempt() {
+async fn added_context_is_a_draft_until_sent() {
     let world = World::new().await;
     let mut screen = world.console();
     launch(&mut screen).await;
     screen.wait_for("✓ docs docs-plan-").await;
     screen.press("2 a").wait_for("context-v2.md").await;
-    // Nothing to send: the window stays.
+    // Nothing to send: the window stays open.
     screen
         .press("ctrl-s S h o r t e r")
         .wait_for("Shorter")
@@ -375,7 +374,7 @@ async fn what_a_person_adds_to_a_run_is_kept_until_it_is_sent_and_starts_another
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_remote_has_a_forge_a_pull_request_is_made_on_the_branch_one_is_on() {
+async fn run_opens_a_pull_request_on_a_known_host() {
     let world = World::with(|world| {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let file = StandInFile {
@@ -407,7 +406,7 @@ async fn where_the_remote_has_a_forge_a_pull_request_is_made_on_the_branch_one_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_can_be_done_on_a_small_terminal() {
+async fn every_story_works_on_a_small_terminal() {
     let world = World::new().await;
     let mut screen = world.console_of_size(80, 24);
     screen
@@ -416,7 +415,7 @@ async fn everything_can_be_done_on_a_small_terminal() {
         .wait_for("Pre-flight")
         .await;
     launch(&mut screen).await;
-    // The log opens by itself, where there is room for one panel alone too.
+    // The log opens by itself, even with space for only one panel.
     screen.wait_for("Timeline").await.wait_for("8/8").await;
     world.ended().await;
     screen.press("2").wait_for("✓ docs docs-plan-").await;
@@ -426,7 +425,7 @@ async fn everything_can_be_done_on_a_small_terminal() {
     world.end().await;
 }
 
-/// Lets the agent wait that many milliseconds before each file.
+/// Makes the agent wait that many milliseconds before each file.
 fn pace(world: &mut World, milliseconds: &str) {
     let agent = world.settings.agents.get_mut("template").unwrap();
     agent

@@ -1,8 +1,8 @@
-//! Secrets planted in every place where one can enter, and then every byte that was written anywhere searched for them.
+//! Plants secrets wherever one can enter, then searches every byte that was written for them.
 //!
-//! The program itself is run, from the launch to the pull request: a docs run over HTTP, and a code run whose documents
-//! come over SSH. Its processes are those of a person, with a spy in front of every program; its files are kept in a net,
-//! those too that were removed meanwhile. Where a secret may stand all the same is listed, each place with its reason.
+//! Runs the program itself, from the launch to the pull request: a docs run over HTTP, and a code run with documents over
+//! SSH. Every program is wrapped by a spy, and every file is captured, including removed ones. The places where a secret may
+//! be are listed, each with its reason.
 
 mod net;
 mod planted;
@@ -49,7 +49,7 @@ use flightdeck_host::{
     settings::{Paths, Settings},
 };
 
-/// Stands in for ssh: uses the key it is given and does what the far side would.
+/// A fake ssh: uses its key and runs the remote command locally.
 const SSH: &str = r#"#!/bin/sh
 while test $# -gt 1; do
   if test "$1" = -i; then cat "$2" >/dev/null || exit 255; fi
@@ -57,7 +57,7 @@ while test $# -gt 1; do
 done
 exec sh -c "$1"
 "#;
-/// Stands in for Claude Code: reads the prompt, runs the hooks, writes a file.
+/// A fake Claude Code: reads the prompt, runs the hooks, writes a file.
 const CLAUDE: &str = r#"#!/bin/sh
 test "${1:-}" = --help && exit 0
 cat >/dev/null
@@ -69,10 +69,10 @@ sh "$FD_RUN_FILES/stop-commit.sh"
 echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"total_cost_usd":0.01}'
 "#;
 
-/// Generous: the machine may be busy.
+/// Generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Where a file may hold what was planted: what, a part of its path, and why.
+/// Where a file may contain a planted secret: name, a part of the path, and why.
 const IN_FILES: [(&str, &str, &str); 11] = [
     ("store", "person/.git-credentials", "planted there"),
     ("remote", "project/.git/config", "planted there"),
@@ -93,13 +93,13 @@ const IN_FILES: [(&str, &str, &str); 11] = [
 
 struct World {
     _directory: TempDir,
-    /// All that the program may write to.
+    /// Everything that the program may write to.
     root: PathBuf,
     programs: Programs,
 }
 
 impl World {
-    /// A project whose origin is reached over HTTP.
+    /// Creates a project whose origin is accessed over HTTP.
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let above = fs::canonicalize(directory.path()).unwrap();
@@ -162,7 +162,7 @@ impl World {
         Client::try_from(config.unwrap()).unwrap()
     }
 
-    /// Plants in the remote's address and in the person's store of credentials.
+    /// Plants secrets in the remote's URL and in the user's credential store.
     fn plant(&self, address: &str) {
         let planted = format!(
             "http://x-access-token:{}@{address}/project.git",
@@ -185,7 +185,7 @@ impl World {
     }
 }
 
-/// What is planted in the environment of the person.
+/// Returns the secrets planted in the user's environment.
 fn variables() -> Vec<(&'static str, String)> {
     let beside = [
         "GH_TOKEN",
@@ -208,13 +208,13 @@ fn variables() -> Vec<(&'static str, String)> {
 }
 
 impl Drop for World {
-    /// The server goes, however the test ended.
+    /// Stop the server however the test ends.
     fn drop(&mut self) {
         drop(self.flightdeck(&["embedded", "stop"]));
     }
 }
 
-/// Makes the Secrets of the user, of the model and of the proxy.
+/// Creates the Secrets of the user, the model and the proxy.
 async fn plant_secrets(client: &Client) {
     let key =
         format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n");
@@ -237,7 +237,7 @@ async fn plant_secrets(client: &Client) {
     }
 }
 
-/// Every object of every kind but Secrets.
+/// Returns every object of every kind except Secrets.
 async fn objects(client: &Client) -> Vec<Value> {
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
     let mut objects = Vec::new();
@@ -255,7 +255,7 @@ async fn objects(client: &Client) -> Vec<Value> {
     objects
 }
 
-/// What the console shows of the run, tab by tab.
+/// Returns what the console shows of the run, tab by tab.
 async fn screens(world: &World, client: Client, settings: Settings) -> String {
     let paths = Paths::below(&world.at("home"));
     let ledger = Ledger::open(&paths.ledger).unwrap();
@@ -274,7 +274,7 @@ async fn screens(world: &World, client: Client, settings: Settings) -> String {
     shown
 }
 
-/// A code run whose plan and documents come from elsewhere, by the agent with hooks.
+/// Returns a code run whose plan and documents come from another repository, with an agent that runs hooks.
 fn code_run(name: &str, url: &str, documents: &str) -> CodeRun {
     serde_json::from_value(json!({
         "apiVersion": "orchestrator.io/v1", "kind": "CodeRun", "metadata": {"name": name},
@@ -287,7 +287,7 @@ fn code_run(name: &str, url: &str, documents: &str) -> CodeRun {
     .unwrap()
 }
 
-/// Makes a run, and waits for its end.
+/// Creates a run and waits for its end.
 async fn carry_out(client: &Client, run: CodeRun) -> Value {
     let runs: Api<CodeRun> = Api::default_namespaced(client.clone());
     let name = run.name_any();
@@ -301,7 +301,7 @@ async fn carry_out(client: &Client, run: CodeRun) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_found_nowhere_but_where_it_belongs() {
+async fn secrets_are_only_where_they_belong() {
     let world = World::new();
     let host = GitHost::taking(&[TOKEN, REMOTE], Some(world.root.clone()));
     let url = host.serve().await;
@@ -313,7 +313,7 @@ async fn a_secret_is_found_nowhere_but_where_it_belongs() {
         ..StandInOptions::default()
     };
     let forge = stand_in::serve(listener, options).await.unwrap();
-    // The forge repeats what it was sent.
+    // The Git host echoes what it received.
     forge
         .plan(Planned {
             method: Method::POST,
@@ -366,7 +366,7 @@ async fn a_secret_is_found_nowhere_but_where_it_belongs() {
     let settings = Settings::overlaid(&[("config.toml".to_owned(), config)]).unwrap();
     let mut shown = screens(&world, client.clone(), settings).await;
 
-    // With documents from elsewhere. A run whose own text holds a token is never stored, and refused without a word of it.
+    // With documents from another repository. A run whose spec contains a token is rejected without repeating it.
     let address = format!("{url}/project.git");
     let with_token = address.replace("://", &format!("://ada:{}@", in_address(DOCS)));
     let runs: Api<CodeRun> = Api::default_namespaced(client.clone());
@@ -381,7 +381,7 @@ async fn a_secret_is_found_nowhere_but_where_it_belongs() {
     run(&["runs", "logs", "code-1"]);
     assert_eq!(ended["status"]["phase"], "Succeeded", "{ended:#}");
 
-    // It was used: the host and the forge take nothing else.
+    // The token was used: Git and its API accept no other.
     assert!(host.told().len() > 8);
     let objects = objects(&client).await;
     assert!(objects.len() > 20, "{}", objects.len());
@@ -413,7 +413,7 @@ async fn a_secret_is_found_nowhere_but_where_it_belongs() {
     in_processes(&search, &seen);
 }
 
-/// The token of the embedded cluster, which is made when it first starts.
+/// Returns the token of the embedded cluster, which is created at its first start.
 fn bearer(world: &World) -> String {
     let text = fs::read_to_string(world.kubeconfig()).unwrap();
     let mut lines = text.lines();
@@ -421,7 +421,7 @@ fn bearer(world: &World) -> String {
     token.unwrap().to_owned()
 }
 
-/// What is in an object, and in what it holds compressed.
+/// Searches an object, including its compressed contents.
 fn in_value<'a>(search: &'a Search, object: &Value) -> Vec<&'a str> {
     let mut found = search.found(object.to_string().as_bytes());
     let values = object.get("binaryData").and_then(Value::as_object);
@@ -431,12 +431,12 @@ fn in_value<'a>(search: &'a Search, object: &Value) -> Vec<&'a str> {
     found
 }
 
-/// What was compressed, or the same.
+/// Decompresses data, or returns it unchanged.
 fn unpacked(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let read = match bytes {
         [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain),
-        // A loose object of git, whatever its level.
+        // A loose git object, of any compression level.
         [0x78, ..] => flate2::read::ZlibDecoder::new(bytes).read_to_end(&mut plain),
         _ => return bytes.to_vec(),
     };
@@ -480,14 +480,14 @@ fn in_files(search: &Search, caught: &[Catch]) {
     }
 }
 
-/// Never in a word; in the environment only of who needs it.
+/// Never in an argument, and only in the environment of processes that need it.
 fn in_processes(search: &Search, seen: &[Seen]) {
     let (mut talks, mut agents) = (0, 0);
     let is_proxy = |name: &str| name.to_lowercase().ends_with("_proxy");
     for process in seen {
         for word in &process.words {
             let mut found = search.found(word.as_bytes());
-            // Git hands the address of a person's remote to its own helper.
+            // git passes the URL of the user's remote to its own helper.
             let helper = process
                 .words
                 .iter()
@@ -501,9 +501,9 @@ fn in_processes(search: &Search, seen: &[Seen]) {
         for (name, value) in &process.environment {
             for found in search.found(value.as_bytes()) {
                 let needed = match (stage, sees_workspace) {
-                    // A person's own process has the person's own environment.
+                    // The user's own processes have the user's environment.
                     (false, _) => true,
-                    // It alone talks to the remote and to the forge, and the proxy may stand between.
+                    // Only this one talks to the remote and the Git host, possibly through the proxy.
                     (true, false) => match found {
                         "token" => {
                             talks += usize::from(!is_ours);
@@ -516,7 +516,7 @@ fn in_processes(search: &Search, seen: &[Seen]) {
                     (true, true) => {
                         agents += usize::from(found == "model");
                         let model = found == "model" && name == "ANTHROPIC_API_KEY";
-                        // Behind a proxy nothing reaches the model without it.
+                        // Behind a proxy the model is not reachable without it.
                         let proxy = ["proxy", "pod proxy"].contains(&found) && is_proxy(name);
                         (model || proxy) && process.variable("HANDOVER").is_none()
                     }

@@ -1,4 +1,4 @@
-//! Pods that the stories run beside the runs: one command, its output.
+//! Helper pods of the stories: one command and its output.
 
 use std::time::Instant;
 
@@ -9,9 +9,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::place::{LOOK_AGAIN, PATIENCE, from, make};
+use super::environment::{POLL_INTERVAL, TIMEOUT, from, make};
 
-/// A pod that PodSecurity `restricted` admits. `volumes`: name, source, and where it is mounted.
+/// Returns a pod that complies with PodSecurity `restricted`. `volumes`: name, source and mount path.
 pub fn pod(name: &str, image: &str, command: &[&str], volumes: &[(&str, Value, &str)]) -> Value {
     let sources = volumes.iter().map(|(name, source, _)| {
         let mut volume = source.clone();
@@ -45,7 +45,7 @@ pub fn pod(name: &str, image: &str, command: &[&str], volumes: &[(&str, Value, &
     })
 }
 
-/// Runs a pod to its end; its output, trimmed. It is removed.
+/// Runs a pod to completion, deletes it, and returns its trimmed output.
 pub async fn run(pods: &Api<Pod>, pod: Value) -> Result<(String, Pod), String> {
     let made = make(pods, &from::<Pod>(pod)).await?;
     let name = made.metadata.name.clone().unwrap_or_default();
@@ -55,10 +55,10 @@ pub async fn run(pods: &Api<Pod>, pod: Value) -> Result<(String, Pod), String> {
         let status = now.status.clone().unwrap_or_default();
         match status.phase.as_deref() {
             Some("Succeeded" | "Failed") => break now,
-            _ if begun.elapsed() > PATIENCE => {
+            _ if begun.elapsed() > TIMEOUT => {
                 return Err(format!("the pod {name} does not end: {status:?}"));
             }
-            _ => tokio::time::sleep(LOOK_AGAIN).await,
+            _ => tokio::time::sleep(POLL_INTERVAL).await,
         }
     };
     let log = pods.logs(&name, &LogParams::default()).await;

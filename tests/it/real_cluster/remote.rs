@@ -1,4 +1,4 @@
-//! The repository that runs clone and push to: one that a person names, or one on a volume of the cluster.
+//! The repository that runs clone and push to: a configured one, or one on a volume of the cluster.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,14 +7,15 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use serde_json::{Value, json};
 
 use super::{
-    GitRemote, helper,
-    place::{Place, from, make},
+    GitRemote,
+    environment::{Environment, from, make},
+    helper,
 };
 use flightdeck::demo::Project;
 use flightdeck_core::{remote_url::RemoteUrl, runs::naming};
 use flightdeck_host::settings::Settings;
 
-/// Where the sample project keeps its plan.
+/// Path of the plan in the sample project.
 const PLAN: &str = ".taskmaster/tasks/tasks.json";
 const BRANCH: &str = "feature/taskboard";
 /// Claim, mount path and name of the repository on a volume.
@@ -23,7 +24,7 @@ const MOUNT: &str = "/repositories";
 const ON_VOLUME: &str = "/repositories/taskboard.git";
 
 pub struct Remote {
-    /// All branches of a play are below it.
+    /// Prefix of all branches of an execution.
     prefix: String,
     named: Option<GitRemote>,
     directory: tempfile::TempDir,
@@ -52,13 +53,13 @@ impl Remote {
         }
     }
 
-    /// User and token, where pods need them.
+    /// User and token, if pods need them.
     pub fn credential(&self) -> Option<(&str, &str)> {
         let (user, token) = self.named.as_ref()?.credential.as_ref()?;
         Some((user, token))
     }
 
-    /// What runs clone.
+    /// The URL that runs clone.
     pub fn url(&self) -> &str {
         self.named.as_ref().map_or(ON_VOLUME, |git| &git.url)
     }
@@ -71,12 +72,12 @@ impl Remote {
         }
     }
 
-    /// The branch that a run of this name pushes to.
+    /// Returns the branch that a run of this name pushes to.
     pub fn target(&self, run: &str) -> String {
         format!("{}/{run}", self.prefix)
     }
 
-    /// The revision of the plan, as a launch would have verified it.
+    /// Returns the revision of the plan, as verified at a launch.
     pub fn revision(&self) -> Value {
         let project = self.directory.path().join("project/taskboard");
         let ask = |what: &str| self.git(&project, &["rev-parse", what]).unwrap();
@@ -85,8 +86,8 @@ impl Remote {
         })
     }
 
-    /// Puts the sample project there; what was done.
-    pub async fn fill(&self, place: &Place) -> Result<String, String> {
+    /// Pushes the sample project. Returns what was done.
+    pub async fn fill(&self, environment: &Environment) -> Result<String, String> {
         let directory = self.directory.path().join("project");
         let project = Project::open(&directory).await;
         let project = project.map_err(|error| error.to_string())?;
@@ -109,8 +110,8 @@ impl Remote {
             "metadata": { "name": "plan" },
             "binaryData": { "plan.bundle": BASE64_STANDARD.encode(bytes) },
         }));
-        make(&place.api(), &map).await?;
-        let class = &place.settings.workspace.storage_class;
+        make(&environment.api(), &map).await?;
+        let class = &environment.settings.workspace.storage_class;
         let claim: PersistentVolumeClaim = from(json!({
             "metadata": { "name": CLAIM },
             "spec": {
@@ -119,7 +120,7 @@ impl Remote {
                 "storageClassName": if class.is_empty() { Value::Null } else { json!(class) },
             },
         }));
-        make(&place.api(), &claim).await?;
+        make(&environment.api(), &claim).await?;
         let clone = [
             "git",
             "clone",
@@ -129,13 +130,22 @@ impl Remote {
             ON_VOLUME,
         ];
         let bundle = json!({ "configMap": { "name": "plan" } });
-        self.pod(place, "fill", &clone, Some(("bundle", bundle, "/bundle")))
-            .await?;
+        self.pod(
+            environment,
+            "fill",
+            &clone,
+            Some(("bundle", bundle, "/bundle")),
+        )
+        .await?;
         Ok("made a bare repository on a volume".to_owned())
     }
 
-    /// The commit that a branch is at.
-    pub async fn commit_of(&self, place: &Place, branch: &str) -> Result<String, String> {
+    /// Returns the commit of a branch.
+    pub async fn commit_of(
+        &self,
+        environment: &Environment,
+        branch: &str,
+    ) -> Result<String, String> {
         let full = format!("refs/heads/{branch}");
         if let Some(git) = &self.named {
             let found = self.git(self.directory.path(), &["ls-remote", &git.url, &full])?;
@@ -143,12 +153,12 @@ impl Remote {
         }
         let name = format!("look-{}", naming::slug(branch, 40));
         let words = ["git", "--git-dir", ON_VOLUME, "rev-parse", &full];
-        self.pod(place, &name, &words, None).await
+        self.pod(environment, &name, &words, None).await
     }
 
     async fn pod(
         &self,
-        place: &Place,
+        environment: &Environment,
         name: &str,
         command: &[&str],
         more: Option<(&str, Value, &str)>,
@@ -156,11 +166,11 @@ impl Remote {
         let claim = json!({ "persistentVolumeClaim": { "claimName": CLAIM } });
         let mut volumes = vec![("repositories", claim, MOUNT)];
         volumes.extend(more);
-        let pod = helper::pod(name, &place.options.image, command, &volumes);
-        Ok(helper::run(&place.api(), pod).await?.0)
+        let pod = helper::pod(name, &environment.options.image, command, &volumes);
+        Ok(helper::run(&environment.api(), pod).await?.0)
     }
 
-    /// Removes the branches of this play from a repository that a person named.
+    /// Removes the branches of this execution from a configured repository.
     pub fn empty(&self) -> Result<(), String> {
         let Some(git) = &self.named else {
             return Ok(());
@@ -180,7 +190,7 @@ impl Remote {
         self.git(&project, &words).map(drop)
     }
 
-    /// Git of this machine, cut off from its configuration; the token in no argument.
+    /// Runs git isolated from its configuration; the token is not in an argument.
     fn git(&self, directory: &Path, words: &[&str]) -> Result<String, String> {
         let mut git = Command::new("git");
         git.current_dir(directory)

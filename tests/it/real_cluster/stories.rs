@@ -1,4 +1,4 @@
-//! The stories: each launches runs of its own and tells what it saw.
+//! The stories: each launches its own runs and reports what it saw.
 
 use std::{
     fmt::Debug,
@@ -22,7 +22,7 @@ use kube::{
 use kube_runtime::wait::await_condition;
 use serde_json::{Value, json};
 
-use super::place::{LOOK_AGAIN, PATIENCE, Place, from, make};
+use super::environment::{Environment, POLL_INTERVAL, TIMEOUT, from, make};
 use crate::support::{said, skipped};
 use flightdeck_core::{
     resources::{CodeRun, DocsRun},
@@ -31,35 +31,47 @@ use flightdeck_core::{
 use flightdeck_verbs::Clean;
 use flightdeck_worker::controller;
 
-/// A Secret that a run may use and that nobody made.
+/// A Secret that a run may use but that does not exist.
 pub const MISSING: &str = "fdr-missing";
 
-/// What was seen, or what went wrong.
+/// What was seen, or what failed.
 type Told = Result<String, String>;
 
-/// Holds, or the story ends with this sentence.
+/// Fails the story with this message if the condition does not hold.
 fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
-/// Plays all of them; what went wrong.
-pub async fn play(place: &Place) -> Vec<String> {
-    // The first four have nothing to do with each other.
+/// Runs all stories. Returns the failures.
+pub async fn play(environment: &Environment) -> Vec<String> {
+    // The first four are independent.
     let told = tokio::join!(
-        story(place, "a docs run", docs(place)),
-        story(place, "stop, and retry", stop_and_retry(place)),
-        story(place, "two code runs of a service", queue(place)),
-        story(place, "a Secret that is missing", missing_secret(place)),
+        story(environment, "a docs run", docs(environment)),
+        story(environment, "stop, and retry", stop_and_retry(environment)),
+        story(
+            environment,
+            "two code runs of a service",
+            queue(environment)
+        ),
+        story(
+            environment,
+            "a Secret that is missing",
+            missing_secret(environment)
+        ),
     );
     let mut failures: Vec<String> = [told.0, told.1, told.2, told.3]
         .into_iter()
         .flatten()
         .collect();
-    failures.extend(story(place, "clean up", clean(place)).await);
+    failures.extend(story(environment, "clean up", clean(environment)).await);
     failures
 }
 
-async fn story(place: &Place, name: &str, told: impl Future<Output = Told>) -> Option<String> {
+async fn story(
+    environment: &Environment,
+    name: &str,
+    told: impl Future<Output = Told>,
+) -> Option<String> {
     let begun = Instant::now();
     let told = told.await;
     let took = begun.elapsed().as_secs_f32();
@@ -70,12 +82,12 @@ async fn story(place: &Place, name: &str, told: impl Future<Output = Told>) -> O
         }
         Err(why) => {
             said(&format!("REAL   {name}: {took:.1} s: FAILED"));
-            Some(format!("{name} ({}): {why}", place.title))
+            Some(format!("{name} ({}): {why}", environment.title))
         }
     }
 }
 
-/// One of the two kinds, as tests need it.
+/// One of the two kinds, for tests.
 trait RunKind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + serde::Serialize
@@ -90,15 +102,19 @@ trait RunKind:
 impl RunKind for DocsRun {}
 impl RunKind for CodeRun {}
 
-async fn launch<K: RunKind>(place: &Place, name: &str, more: Value) -> Result<Api<K>, String> {
+async fn launch<K: RunKind>(
+    environment: &Environment,
+    name: &str,
+    more: Value,
+) -> Result<Api<K>, String> {
     let mut spec = json!({
-        "repositoryUrl": place.remote.url(),
-        "sourceBranch": place.remote.source(),
-        "targetBranch": place.remote.target(name),
-        "tasksRevision": place.remote.revision(),
+        "repositoryUrl": environment.remote.url(),
+        "sourceBranch": environment.remote.source(),
+        "targetBranch": environment.remote.target(name),
+        "tasksRevision": environment.remote.revision(),
         "agent": "template",
     });
-    if let Some((user, _)) = place.remote.credential() {
+    if let Some((user, _)) = environment.remote.credential() {
         spec["githubUser"] = json!(user);
     }
     for (key, value) in more.as_object().unwrap() {
@@ -107,7 +123,7 @@ async fn launch<K: RunKind>(place: &Place, name: &str, more: Value) -> Result<Ap
     let run: K = from(json!({
         "apiVersion": "orchestrator.io/v1", "kind": K::kind(&()), "metadata": { "name": name }, "spec": spec,
     }));
-    let runs: Api<K> = place.api();
+    let runs: Api<K> = environment.api();
     make(&runs, &run).await?;
     Ok(runs)
 }
@@ -118,9 +134,9 @@ async fn change<K: RunKind>(runs: &Api<K>, name: &str, spec: Value) -> Result<()
     changed.map(drop).map_err(|error| error.to_string())
 }
 
-/// Waits until the run is as wanted; a run that ends otherwise is told with all it says.
+/// Waits until the run is as wanted. Reports a run that ends otherwise with its details.
 async fn until<K: RunKind>(
-    place: &Place,
+    environment: &Environment,
     runs: &Api<K>,
     name: &str,
     wanted: impl Fn(&Value) -> bool,
@@ -133,7 +149,7 @@ async fn until<K: RunKind>(
         done
     };
     let watch = await_condition(runs.clone(), name, condition);
-    match tokio::time::timeout(place.options.patience, watch).await {
+    match tokio::time::timeout(environment.options.patience, watch).await {
         Ok(Ok(_)) => Ok(seen.into_inner()),
         Ok(Err(error)) => Err(format!("{name} cannot be watched: {error}")),
         Err(_) => {
@@ -143,14 +159,14 @@ async fn until<K: RunKind>(
     }
 }
 
-/// Waits for the end of the run and of what it holds, and wants it to be `phase`.
+/// Waits until the run has ended with `phase` and released everything.
 async fn ended<K: RunKind>(
-    place: &Place,
+    environment: &Environment,
     runs: &Api<K>,
     name: &str,
     phase: &str,
 ) -> Result<Value, String> {
-    let run = until(place, runs, name, |run| {
+    let run = until(environment, runs, name, |run| {
         let finished = ["Succeeded", "Failed", "Cancelled"].map(Value::from);
         let version = &run["spec"]["contextVersion"];
         finished.contains(&run["status"]["phase"])
@@ -164,8 +180,8 @@ async fn ended<K: RunKind>(
         return Ok(run);
     }
     let mut logs = String::new();
-    for pod in pods_of(place, name).await {
-        logs.push_str(&log_of(place, &pod).await);
+    for pod in pods_of(environment, name).await {
+        logs.push_str(&log_of(environment, &pod).await);
     }
     Err(format!(
         "{name} is not {phase}: {:#}\n{logs}",
@@ -173,14 +189,14 @@ async fn ended<K: RunKind>(
     ))
 }
 
-async fn pods_of(place: &Place, run: &str) -> Vec<Pod> {
+async fn pods_of(environment: &Environment, run: &str) -> Vec<Pod> {
     let of_run = ListParams::default().labels(&format!("{}={run}", naming::LABEL_RUN));
-    let pods = place.api::<Pod>().list(&of_run).await;
+    let pods = environment.api::<Pod>().list(&of_run).await;
     pods.map(|pods| pods.items).unwrap_or_default()
 }
 
-/// What every container of a pod wrote.
-async fn log_of(place: &Place, pod: &Pod) -> String {
+/// Returns the logs of all containers of a pod.
+async fn log_of(environment: &Environment, pod: &Pod) -> String {
     let name = pod.name_any();
     let spec = pod.spec.clone().unwrap_or_default();
     let mut text = String::new();
@@ -194,7 +210,7 @@ async fn log_of(place: &Place, pod: &Pod) -> String {
             container: Some(container.name.clone()),
             ..LogParams::default()
         };
-        let log = place.api::<Pod>().logs(&name, &parameters).await;
+        let log = environment.api::<Pod>().logs(&name, &parameters).await;
         let log = log.unwrap_or_else(|error| error.to_string());
         text += &format!("--- {name} {}\n{log}\n", container.name);
     }
@@ -208,11 +224,11 @@ fn stages(run: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The branch is where the run says it pushed it.
-async fn is_pushed(place: &Place, run: &Value) -> Result<String, String> {
+/// Checks that the branch is where the run reports it.
+async fn is_pushed(environment: &Environment, run: &Value) -> Result<String, String> {
     let status = &run["status"];
     let branch = status["branch"].as_str().unwrap_or_default().to_owned();
-    let found = place.remote.commit_of(place, &branch).await?;
+    let found = environment.remote.commit_of(environment, &branch).await?;
     expect(!found.is_empty() && found == status["commit"], || {
         format!(
             "{branch} is at {found:?}, and the run says {}",
@@ -222,8 +238,8 @@ async fn is_pushed(place: &Place, run: &Value) -> Result<String, String> {
     Ok(branch)
 }
 
-/// The end of each stage's log is kept beside the run.
-async fn is_kept(place: &Place, run: &Value, number: usize) -> Result<(), String> {
+/// Checks that the log of each stage is archived.
+async fn is_kept(environment: &Environment, run: &Value, number: usize) -> Result<(), String> {
     let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
     let kept = format!(
         "{}={},{}={uid}",
@@ -231,7 +247,7 @@ async fn is_kept(place: &Place, run: &Value, number: usize) -> Result<(), String
         naming::ARCHIVED_LOG,
         naming::LABEL_RUN_UID
     );
-    let maps: Api<ConfigMap> = place.api();
+    let maps: Api<ConfigMap> = environment.api();
     let maps = maps.list(&ListParams::default().labels(&kept)).await;
     let maps = maps.map_err(|error| error.to_string())?.items;
     expect(maps.len() == number, || {
@@ -259,10 +275,10 @@ async fn is_kept(place: &Place, run: &Value, number: usize) -> Result<(), String
     Ok(())
 }
 
-async fn docs(place: &Place) -> Told {
+async fn docs(environment: &Environment) -> Told {
     let name = "docs";
-    let runs: Api<DocsRun> = launch(place, name, json!({ "taskIds": ["1", "2"] })).await?;
-    let run = ended(place, &runs, name, "Succeeded").await?;
+    let runs: Api<DocsRun> = launch(environment, name, json!({ "taskIds": ["1", "2"] })).await?;
+    let run = ended(environment, &runs, name, "Succeeded").await?;
     expect(stages(&run) == ["prep", "agent", "publish"], || {
         format!("its stages were {:?}", stages(&run))
     })?;
@@ -270,10 +286,10 @@ async fn docs(place: &Place) -> Told {
     expect(*documents == json!({ "expected": 8, "written": 8 }), || {
         format!("its documents are {documents}")
     })?;
-    let branch = is_pushed(place, &run).await?;
-    is_kept(place, &run, 3).await?;
+    let branch = is_pushed(environment, &run).await?;
+    is_kept(environment, &run, 3).await?;
     let of_run = ListParams::default().labels(&format!("{}={name}", naming::LABEL_RUN));
-    let jobs = place.api::<Job>().list(&of_run).await;
+    let jobs = environment.api::<Job>().list(&of_run).await;
     let jobs = jobs.map_err(|error| error.to_string())?;
     let expires = |job: &Job| {
         let spec = job.spec.as_ref();
@@ -288,47 +304,47 @@ async fn docs(place: &Place) -> Told {
     ))
 }
 
-async fn stop_and_retry(place: &Place) -> Told {
+async fn stop_and_retry(environment: &Environment) -> Told {
     let name = "stop";
     let slow = json!({ "taskIds": ["1"], "env": { "TEMPLATE_AGENT_PACE_MS": "600000" } });
-    let runs: Api<DocsRun> = launch(place, name, slow).await?;
-    let run = until(place, &runs, name, |run| {
+    let runs: Api<DocsRun> = launch(environment, name, slow).await?;
+    let run = until(environment, &runs, name, |run| {
         run["status"]["stage"] == "agent" && run["status"]["phase"] == "Running"
     })
     .await?;
     change(&runs, name, json!({ "cancelVersion": 1 })).await?;
-    ended(place, &runs, name, "Cancelled").await?;
+    ended(environment, &runs, name, "Cancelled").await?;
     let job = run["status"]["jobName"].as_str().unwrap_or_default();
-    let pods = pods_of(place, name).await;
+    let pods = pods_of(environment, name).await;
     let agent = pods.iter().find(|pod| pod.name_any().starts_with(job));
     let agent = agent.ok_or("the pod of the agent that was stopped is gone")?;
-    let log = log_of(place, agent).await;
+    let log = log_of(environment, agent).await;
     expect(log.contains("\"type\""), || {
         format!("the log of a stopped agent is gone: {log}")
     })?;
-    is_kept(place, &run, 2).await?;
+    is_kept(environment, &run, 2).await?;
 
     let again = json!({ "contextVersion": 2, "env": { "TEMPLATE_AGENT_PACE_MS": "0" } });
     change(&runs, name, again).await?;
-    let run = ended(place, &runs, name, "Succeeded").await?;
+    let run = ended(environment, &runs, name, "Succeeded").await?;
     let attempts = stages(&run);
     expect(
         attempts == ["prep", "agent", "prep", "agent", "publish"],
         || format!("its stages were {attempts:?}"),
     )?;
-    is_pushed(place, &run).await?;
+    is_pushed(environment, &run).await?;
     Ok("stopped with its log, then tried again and published".into())
 }
 
-async fn queue(place: &Place) -> Told {
+async fn queue(environment: &Environment) -> Told {
     let spec = |pace: &str| json!({ "taskId": "1", "service": "taskboard", "env": { "TEMPLATE_AGENT_PACE_MS": pace } });
-    let runs: Api<CodeRun> = launch(place, "first", spec("1500")).await?;
-    until(place, &runs, "first", |run| {
+    let runs: Api<CodeRun> = launch(environment, "first", spec("1500")).await?;
+    until(environment, &runs, "first", |run| {
         !run["status"]["jobName"].is_null()
     })
     .await?;
-    launch::<CodeRun>(place, "second", spec("0")).await?;
-    let waiting = until(place, &runs, "second", |run| {
+    launch::<CodeRun>(environment, "second", spec("0")).await?;
+    let waiting = until(environment, &runs, "second", |run| {
         run["status"]["reason"] == "InUse"
     })
     .await?;
@@ -336,15 +352,15 @@ async fn queue(place: &Place) -> Told {
     expect(message.contains("first"), || {
         format!("it waits and says: {message}")
     })?;
-    let first = ended(place, &runs, "first", "Succeeded").await?;
-    let second = ended(place, &runs, "second", "Succeeded").await?;
+    let first = ended(environment, &runs, "first", "Succeeded").await?;
+    let second = ended(environment, &runs, "second", "Succeeded").await?;
     for run in [&first, &second] {
-        is_pushed(place, run).await?;
+        is_pushed(environment, run).await?;
     }
     let name = first["status"]["workspaceName"]
         .as_str()
         .unwrap_or_default();
-    let claim = place.api::<PersistentVolumeClaim>().get(name).await;
+    let claim = environment.api::<PersistentVolumeClaim>().get(name).await;
     let claim = claim.map_err(|error| error.to_string())?;
     expect(
         !claim
@@ -355,13 +371,13 @@ async fn queue(place: &Place) -> Told {
     Ok("the second waited for the first, and named it".into())
 }
 
-async fn missing_secret(place: &Place) -> Told {
+async fn missing_secret(environment: &Environment) -> Told {
     let name = "secret";
     let more = json!({ "taskIds": ["1"], "envFromSecrets": [
         { "name": "DATABASE_URL", "secretName": MISSING, "secretKey": "url" },
     ] });
-    let runs: Api<DocsRun> = launch(place, name, more).await?;
-    let run = until(place, &runs, name, |run| {
+    let runs: Api<DocsRun> = launch(environment, name, more).await?;
+    let run = until(environment, &runs, name, |run| {
         run["status"]["reason"] == "CreateContainerConfigError"
     })
     .await?;
@@ -373,12 +389,12 @@ async fn missing_secret(place: &Place) -> Told {
         format!("it says: {message}")
     })?;
     change(&runs, name, json!({ "cancelVersion": 1 })).await?;
-    ended(place, &runs, name, "Cancelled").await?;
+    ended(environment, &runs, name, "Cancelled").await?;
     Ok(message)
 }
 
-async fn clean(place: &Place) -> Told {
-    let context = place.context();
+async fn clean(environment: &Environment) -> Told {
+    let context = environment.context();
     let all = context
         .runs(None)
         .await
@@ -405,10 +421,10 @@ async fn clean(place: &Place) -> Told {
     ));
     loop {
         let left = [
-            names::<Job>(place, &owned).await?,
-            names::<Pod>(place, &owned).await?,
-            names::<ConfigMap>(place, &owned).await?,
-            names::<PersistentVolumeClaim>(place, &owned).await?,
+            names::<Job>(environment, &owned).await?,
+            names::<Pod>(environment, &owned).await?,
+            names::<ConfigMap>(environment, &owned).await?,
+            names::<PersistentVolumeClaim>(environment, &owned).await?,
         ]
         .concat();
         if left.is_empty() {
@@ -416,20 +432,23 @@ async fn clean(place: &Place) -> Told {
                 "{number} runs deleted, and nothing of theirs is left"
             ));
         }
-        expect(begun.elapsed() < PATIENCE, || {
+        expect(begun.elapsed() < TIMEOUT, || {
             format!("still there: {left:?}")
         })?;
-        tokio::time::sleep(LOOK_AGAIN + Duration::from_millis(250)).await;
+        tokio::time::sleep(POLL_INTERVAL + Duration::from_millis(250)).await;
     }
 }
 
-async fn names<K: Owned>(place: &Place, of: &ListParams) -> Result<Vec<String>, String> {
-    let listed = place.api::<K>().list(of).await;
+async fn names<K: Owned>(
+    environment: &Environment,
+    of: &ListParams,
+) -> Result<Vec<String>, String> {
+    let listed = environment.api::<K>().list(of).await;
     let listed = listed.map_err(|error| error.to_string())?;
     Ok(listed.iter().map(ResourceExt::name_any).collect())
 }
 
-/// What runs own.
+/// Returns what runs own.
 trait Owned:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone

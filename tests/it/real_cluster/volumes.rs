@@ -1,21 +1,21 @@
-//! Volumes made by hand, for a cluster without a provisioner: directories of one node as `local` volumes.
+//! Manually created volumes for a cluster without a provisioner: directories of one node as `local` volumes.
 //!
-//! The directories come about by a pod that merely mounts them (`DirectoryOrCreate`), in a namespace of its own where that is
-//! allowed; who owns them is settled by the volumes' own group when a pod mounts one.
+//! The directories are created by a pod that mounts them (`DirectoryOrCreate`), in a namespace that allows it; their owner is
+//! set by the volume's group when a pod mounts it.
 
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
 use kube::{Api, Client, ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
 use super::{
+    environment::{from, gone, make, make_namespace},
     helper,
-    place::{from, gone, make, make_namespace},
 };
 
-/// As many as the stories use, and some.
+/// As many as the stories use, and some spare.
 const NUMBER: usize = 12;
 
-/// The class of the volumes of a play. No such class need exist: claims find volumes of that name.
+/// Class of the volumes of an execution. It need not exist: claims match volumes with that name.
 pub fn class(run: &str) -> String {
     format!("fdr-{run}")
 }
@@ -23,7 +23,7 @@ pub fn class(run: &str) -> String {
 pub struct Volumes {
     client: Client,
     run: String,
-    /// On the node.
+    /// The directory on the node.
     directory: String,
     node: Option<String>,
 }
@@ -46,7 +46,7 @@ impl Volumes {
         format!("fdr-{}-{number}", self.run)
     }
 
-    /// Makes directories and volumes; what was made.
+    /// Creates directories and volumes. Returns what was created.
     pub async fn make(&mut self, image: &str) -> Result<String, String> {
         let namespace = self.namespace();
         make_namespace(&self.client, &namespace, &self.run, "privileged").await?;
@@ -88,7 +88,7 @@ impl Volumes {
         Ok(told)
     }
 
-    /// Removes volumes, directories and namespace; what could not be.
+    /// Removes volumes, directories and namespace. Returns what could not be removed.
     pub async fn remove(&self, image: &str) -> Vec<String> {
         let mut failures = Vec::new();
         let api: Api<PersistentVolume> = Api::all(self.client.clone());
@@ -102,7 +102,7 @@ impl Volumes {
             failures.extend(gone(&api, &self.name(number)).await.err());
         }
         if let Some(node) = &self.node {
-            // Files of the runs' user; the directories themselves are the node's.
+            // The files belong to the runs' user; the directories to the node.
             let base = self
                 .directory
                 .rsplit_once('/')
@@ -116,7 +116,7 @@ impl Volumes {
             pod["spec"]["containers"][0]["securityContext"] = json!({});
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace());
             if let Err(why) = helper::run(&pods, pod).await {
-                // Not ours to insist on: some images have no `rm`, some clusters no root.
+                // Best effort: some images have no `rm`, some clusters no root.
                 crate::support::said(&format!("REAL   {} stays on {node}: {why}", self.directory));
             }
         }

@@ -1,8 +1,8 @@
-//! A net below a directory: every file that is made there is kept, whatever becomes of it.
+//! Captures every file that is created below a directory, even if it is removed.
 //!
-//! Each new file gets a second name outside the directory at once, and what it holds is taken down each time that it is
-//! closed after writing. What may slip through: a file that is made and removed, or emptied, before the watching thread
-//! turns to it (well under a millisecond when the machine is not busy), and what is overwritten while a file stays open.
+//! Each new file gets a hard link outside the directory at once, and its content is recorded each time it is closed after
+//! writing. Not captured: a file that is created and removed, or truncated, before the watching thread handles it (well under
+//! a millisecond on an idle machine), and content that is overwritten while a file stays open.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,9 +14,9 @@ use std::{
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
-/// Longest file that is taken down each time it is closed, in bytes; of a longer one only the last state is known.
+/// Maximum size of a file recorded at every close, in bytes; of a larger one only the last state is captured.
 const COPIED: u64 = 4 << 20;
-/// A file of this name ends the watch.
+/// Creating a file of this name ends the watch.
 const END: &str = "the-end-of-the-watch";
 
 pub struct Net {
@@ -24,16 +24,16 @@ pub struct Net {
     thread: JoinHandle<Watch>,
 }
 
-/// What lay below the directory at some time.
+/// A captured file.
 pub struct Catch {
     pub path: PathBuf,
     pub content: Vec<u8>,
-    /// Its account alone may read it.
+    /// Only its owner can read it.
     pub private: bool,
 }
 
 impl Net {
-    /// Watches `directory`; second names go into `aside`, which is on the same file system and not below it.
+    /// Watches `directory`; hard links go into `aside`, which is on the same file system and not below it.
     pub fn below(directory: &Path, aside: &Path) -> Self {
         let mut watch = Watch {
             inotify: Inotify::init().unwrap(),
@@ -49,7 +49,7 @@ impl Net {
         }
     }
 
-    /// Everything that was there since the beginning.
+    /// Returns everything captured since the start.
     pub fn draw(self) -> Vec<Catch> {
         fs::write(self.directory.join(END), "").unwrap();
         let mut watch = self.thread.join().unwrap();
@@ -75,9 +75,9 @@ struct Watch {
     inotify: Inotify,
     places: BTreeMap<i32, PathBuf>,
     aside: PathBuf,
-    /// Every file, by its number, with the path it was first seen at.
+    /// Every file by inode, with the path it was first seen at.
     kept: BTreeMap<u64, PathBuf>,
-    /// What files held when they were closed, and whether that was private.
+    /// Contents of files when they were closed, and whether they were private.
     written: BTreeSet<(PathBuf, Vec<u8>, bool)>,
 }
 
@@ -107,14 +107,14 @@ impl Watch {
         }
     }
 
-    /// Watches a directory, and then takes what is in it: nothing falls between.
+    /// Watches a directory, then lists it, so that no file is missed.
     fn take_in(&mut self, directory: &Path) {
         let mask = WatchMask::CREATE
             | WatchMask::MOVED_TO
             | WatchMask::CLOSE_WRITE
             | WatchMask::ONLYDIR
             | WatchMask::DONT_FOLLOW;
-        // What is gone already had nothing in it that was not seen.
+        // A file that is already gone had no content that was not captured.
         let Ok(place) = self.inotify.watches().add(directory, mask) else {
             return;
         };
@@ -157,7 +157,7 @@ fn is_private(path: &Path) -> bool {
 }
 
 #[test]
-fn what_was_removed_or_overwritten_is_in_the_net() {
+fn removed_and_overwritten_files_are_captured() {
     let root = tempfile::tempdir().unwrap();
     let (below, aside) = (root.path().join("below"), root.path().join("aside"));
     fs::create_dir_all(below.join("old")).unwrap();
@@ -178,7 +178,7 @@ fn what_was_removed_or_overwritten_is_in_the_net() {
     fs::write(below.join("file"), "one").unwrap();
     seen(3);
     fs::write(below.join("next"), "").unwrap();
-    // Events come in their order: by now the first content was taken down.
+    // Events are ordered: the first content is recorded by now.
     seen(4);
     fs::write(below.join("file"), "two").unwrap();
     let mut drawn: Vec<String> = net

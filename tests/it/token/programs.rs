@@ -1,7 +1,7 @@
-//! Every program that a run starts, with one in front of it that writes down the words and the environment it was called
-//! with, and those of all processes above it.
+//! Wraps every program that a run starts, and records its arguments and environment, and those of all parent
+//! processes.
 //!
-//! What slips through: a process that starts nothing and is started by its full path. Ours all start something; those
+//! Not recorded: a process that is started by its full path and starts nothing itself. All of ours start something; those
 //! that git starts by a full path are in its own trace.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Stands between the words and the environment of a process.
+/// Separates the arguments and the environment of a process.
 const BETWEEN: &str = "\u{1}";
 
 const SPY: &str = r#"#!/bin/sh
@@ -34,22 +34,22 @@ esac
 exec {real}/"$name" "$@"
 "#;
 
-/// Programs to be found by their names, and what was seen of their calls.
+/// The wrapped programs and the recorded calls.
 pub struct Programs {
     directory: PathBuf,
-    /// For the `PATH` of a process that is to be watched.
+    /// The `PATH` for a process to be recorded.
     pub path: String,
 }
 
-/// A process as it was called.
+/// A recorded process.
 pub struct Seen {
     pub words: Vec<String>,
     pub environment: Vec<(String, String)>,
 }
 
 impl Programs {
-    /// Puts a spy in front of every program of the `PATH` and of git's own; `own` are programs with their scripts that
-    /// stand in for those of their name.
+    /// Wraps every program in the `PATH` and of git itself; `own` are scripts that replace the programs of
+    /// their names.
     pub fn watched(directory: &Path, own: &[(&str, &str)]) -> Self {
         let at = |name: &str| directory.join(name);
         for name in ["path", "real", "exec", "seen/.trace"] {
@@ -62,7 +62,7 @@ impl Programs {
         let path = std::env::var("PATH").unwrap();
         for folder in std::env::split_paths(&path) {
             for program in programs(&folder) {
-                // The first of a name is the one that is meant.
+                // The first program of a name wins.
                 let name = program.file_name().unwrap();
                 let _ = symlink(&program, at("real").join(name));
             }
@@ -84,7 +84,7 @@ impl Programs {
             symlink(at("spy"), at("path").join(name)).unwrap();
         }
         for program in programs(&git) {
-            // Its shell scripts are read by one another, which a spy would not survive.
+            // git's shell scripts source each other, which does not work with a wrapper.
             let target = if is_binary(&program) {
                 at("git-spy")
             } else {
@@ -98,7 +98,7 @@ impl Programs {
         }
     }
 
-    /// Every process that was seen, and every other that git says it started.
+    /// Returns every recorded process, and those in git's trace.
     pub fn seen(&self) -> Vec<Seen> {
         let files = |folder: &str| {
             let entries = fs::read_dir(self.directory.join(folder)).unwrap();
@@ -128,7 +128,7 @@ impl Programs {
         let mut parts = text.split_terminator('\0');
         let words = parts.by_ref().take_while(|part| *part != BETWEEN);
         let mut words: Vec<String> = words.map(str::to_owned).collect();
-        // The shell of the spy itself is not what was called.
+        // Skip the shell of the wrapper itself.
         let spied = |word: &String| Path::new(word).starts_with(&self.directory);
         if words.get(1).is_some_and(spied) {
             words.remove(0);
@@ -164,14 +164,14 @@ fn write_program(path: &Path, script: &str) {
 }
 
 impl Seen {
-    /// Value of a variable.
+    /// Returns the value of a variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut variables = self.environment.iter();
         let (_, value) = variables.find(|(known, _)| known == name)?;
         Some(value)
     }
 
-    /// Name of the program.
+    /// Returns the name of the program.
     pub fn program(&self) -> &str {
         let path = Path::new(self.words.first().map_or("", String::as_str));
         path.file_name().and_then(OsStr::to_str).unwrap_or_default()

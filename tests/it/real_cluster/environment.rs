@@ -1,4 +1,4 @@
-//! Where the stories play: a namespace of their own with everything in it, and its removal.
+//! The namespace of the stories with everything in it, and its removal.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,16 +26,16 @@ use flightdeck_core::resources::{CodeRun, DocsRun};
 use flightdeck_host::settings::Settings;
 use flightdeck_worker::controller::{self, ControllerConfig};
 
-/// How long what is not a run may take: a namespace that goes, a pod that starts.
-pub const PATIENCE: Duration = Duration::from_secs(300);
-pub const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// Marks what is ours.
+/// Timeout for everything but runs: deleting a namespace, starting a pod.
+pub const TIMEOUT: Duration = Duration::from_secs(300);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Label of our objects.
 const LABEL: &str = "flightdeck.dev/test";
 
-pub struct Place {
+pub struct Environment {
     pub options: Options,
     pub client: Client,
-    /// Unlike every other play's.
+    /// Unique per execution.
     pub run: String,
     pub namespace: String,
     pub title: String,
@@ -46,8 +46,8 @@ pub struct Place {
     controller: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-impl Place {
-    /// Looks at the cluster; nothing is made yet.
+impl Environment {
+    /// Inspects the cluster without creating anything.
     pub async fn choose(options: Options) -> Result<Self, String> {
         let named =
             |error: &dyn std::fmt::Display| format!("{}: {error}", options.kubeconfig.display());
@@ -95,7 +95,7 @@ impl Place {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// What verbs are given.
+    /// Returns the context for verbs.
     pub fn context(&self) -> flightdeck_verbs::Context {
         flightdeck_verbs::Context {
             client: self.client.clone(),
@@ -105,7 +105,7 @@ impl Place {
         }
     }
 
-    /// Makes all that the stories need.
+    /// Creates everything that the stories need.
     pub async fn prepare(&mut self) -> Result<(), String> {
         let name = self.namespace.clone();
         make_namespace(&self.client, &name, &self.run, "restricted").await?;
@@ -115,7 +115,7 @@ impl Place {
         self.define().await?;
         if let Storage::Local(directory) = &self.options.storage {
             let volumes = Volumes::new(&self.client, &self.run, directory);
-            // Kept before it is filled, so that what came about is removed even if not all did.
+            // Stored before it is filled, so that a partial setup is removed too.
             let volumes = self.volumes.insert(volumes);
             let made = volumes.make(&self.options.image).await?;
             did(&made);
@@ -138,7 +138,7 @@ impl Place {
         Ok(())
     }
 
-    /// The kinds of runs, where they are not known.
+    /// Installs the CRDs if they are missing.
     async fn define(&mut self) -> Result<(), String> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         let found = definitions.get_opt("docsruns.orchestrator.io").await;
@@ -157,10 +157,10 @@ impl Place {
         Ok(())
     }
 
-    /// Removes everything; what could not be.
+    /// Removes everything. Returns what could not be removed.
     pub async fn remove(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
-        // Runs first, while the controller can still let them go.
+        // Delete runs first, while the controller can remove their finalizers.
         for patch in [false, true] {
             self.delete_runs::<DocsRun>(patch).await;
             self.delete_runs::<CodeRun>(patch).await;
@@ -169,7 +169,7 @@ impl Place {
             }
             if let Some((stop, controller)) = self.controller.take() {
                 drop(stop);
-                if tokio::time::timeout(PATIENCE, controller).await.is_err() {
+                if tokio::time::timeout(TIMEOUT, controller).await.is_err() {
                     failures.push("the controller did not end".to_owned());
                 }
             }
@@ -192,7 +192,7 @@ impl Place {
         failures
     }
 
-    /// Deletes the runs and waits a while; with `patch` takes away what holds those that are still there.
+    /// Deletes the runs and waits; with `patch` removes the finalizers of those that remain.
     async fn delete_runs<K>(&self, patch: bool)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -216,22 +216,22 @@ impl Place {
                 }
                 drop(api.delete(&name, &DeleteParams::background()).await);
             }
-            tokio::time::sleep(LOOK_AGAIN * 2).await;
+            tokio::time::sleep(POLL_INTERVAL * 2).await;
         }
     }
 }
 
-/// Says one thing that was done.
+/// Prints what was done.
 fn did(what: &str) {
     said(&format!("REAL   {what}"));
 }
 
-/// What the tests write as JSON.
+/// Converts a JSON value of a test.
 pub fn from<K: serde::de::DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).unwrap()
 }
 
-/// Creates an object; the sentence of a refusal.
+/// Creates an object. Returns the message of a rejection.
 pub async fn make<K>(api: &Api<K>, object: &K) -> Result<K, String>
 where
     K: Resource<DynamicType = ()>
@@ -247,7 +247,7 @@ where
     })
 }
 
-/// Makes a namespace in which pods can be made: a real cluster wants the account they run as to be there.
+/// Creates a namespace that can run pods: a real cluster requires the default service account.
 pub async fn make_namespace(
     client: &Client,
     name: &str,
@@ -262,7 +262,7 @@ pub async fn make_namespace(
     for _ in 0..240 {
         match accounts.get_opt("default").await {
             Ok(None) => {
-                // The embedded cluster knows no accounts at all, and answers the same.
+                // The embedded cluster has no service accounts and returns the same.
                 let served = client.list_core_api_resources("v1").await;
                 let served = served.map_err(|error| error.to_string())?;
                 if !served
@@ -272,7 +272,7 @@ pub async fn make_namespace(
                 {
                     return Ok(());
                 }
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             _ => return Ok(()),
         }
@@ -291,14 +291,14 @@ where
     loop {
         match api.get_metadata_opt(name).await {
             Ok(None) => return Ok(()),
-            _ if begun.elapsed() < PATIENCE => tokio::time::sleep(LOOK_AGAIN).await,
+            _ if begun.elapsed() < TIMEOUT => tokio::time::sleep(POLL_INTERVAL).await,
             Ok(Some(_)) => return Err(format!("{kind} {name} is still there")),
             Err(error) => return Err(format!("{kind} {name} may still be there: {error}")),
         }
     }
 }
 
-/// Namespaces and definitions of any play that are there.
+/// Returns the existing namespaces and definitions of any execution.
 pub async fn left_behind(client: &Client) -> Vec<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let marked = ListParams::default().labels(LABEL);
