@@ -120,11 +120,11 @@ fn where_nothing_can_be_launched_the_command_says_why() {
 }
 
 #[test]
-fn a_terminal_that_cannot_show_a_console_is_told_so() {
+fn console_refuses_dumb_terminals() {
     let directory = tempfile::tempdir().unwrap();
     let output = flightdeck(directory.path(), &[]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("terminal"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("TERM=dumb"), "{}", stderr(&output));
 }
 
 #[test]

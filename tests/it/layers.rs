@@ -131,13 +131,14 @@ fn drawing_code_never_uses_the_cluster() {
 const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
     (
         &[
+            "put_text(",
             "set_string",
             "set_stringn",
             "set_line",
             "set_span",
             "set_symbol",
             "set_char",
-            "Paragraph",
+            "Paragraph::new",
             "Span::",
             "Line::from",
             "Line::raw",

@@ -209,11 +209,6 @@ fn directory() -> PathBuf {
     workspace().join("crates/console/tests/scenes")
 }
 
-/// Returns the console after the steps of a scene.
-pub fn given(name: &str, width: u16, height: u16) -> Harness {
-    played(name, width, height, |_| {})
-}
-
 /// Returns the console after the steps of a scene, with the steps changed by `change`.
 pub fn played(name: &str, width: u16, height: u16, change: impl Fn(&mut Value)) -> Harness {
     let text = fs::read_to_string(directory().join(format!("{name}.yaml"))).unwrap();

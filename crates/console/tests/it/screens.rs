@@ -37,11 +37,16 @@ const SCREENSHOTS: &[(&str, &str, (u16, u16), &str)] = &[
     ("narrow-log", "dark", (80, 24), "In 80 columns"),
 ];
 
+/// Returns the console after the steps of a scene.
+fn given(name: &str, width: u16, height: u16) -> Harness {
+    scenes::played(name, width, height, |_| {})
+}
+
 #[test]
 fn draws_every_scene_in_every_theme() {
     for name in scenes::names() {
         for (width, height) in SIZES {
-            let console = scenes::given(&name, width, height);
+            let console = given(&name, width, height);
             for (theme, _) in SHIPPED {
                 let buffer = console.buffer(&Theme::shipped(theme));
                 assert_eq!(
@@ -57,7 +62,7 @@ fn draws_every_scene_in_every_theme() {
 #[test]
 fn screens_have_no_control_characters() {
     for name in scenes::names() {
-        let console = scenes::given(&name, 140, 40);
+        let console = given(&name, 140, 40);
         let screen = console.screen();
         assert!(
             screen.chars().all(|c| c == '\n' || !c.is_control()),
@@ -98,7 +103,7 @@ fn screens_match_snapshots() {
     let mut stale = Vec::new();
     for name in scenes::names() {
         for (width, height) in SIZES {
-            let console = scenes::given(&name, width, height);
+            let console = given(&name, width, height);
             let drawn = dump(&console.buffer(&Theme::of_scopes()));
             stale.extend(check_or_update(
                 &directory.join(format!("{name}-{width}x{height}.txt")),
@@ -128,7 +133,7 @@ fn screenshots_are_current() {
     let directory = workspace().join("screenshots");
     let mut stale = Vec::new();
     for (scene, theme, (width, height), title) in SCREENSHOTS {
-        let console = scenes::given(scene, *width, *height);
+        let console = given(scene, *width, *height);
         let theme = Theme::shipped(theme);
         let base = theme.style(Scope::Text);
         let (ground, ink) = (base.bg.unwrap(), base.fg.unwrap());
