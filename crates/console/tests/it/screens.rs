@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 
 use crate::{scenes, svg};
 use flightdeck_console::{
-    harness::text_of,
+    harness::{Harness, text_of},
     theme::{SHIPPED, Scope, Theme},
 };
 use flightdeck_testing::workspace;
