@@ -80,7 +80,7 @@ fn lines(count: usize) -> Vec<LogEvent> {
 }
 
 fn write(ledger: &Ledger, events: &[LogEvent]) {
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
+    let mut spool = ledger.log_writer(UID).unwrap().unwrap();
     for chunk in events.chunks(CHUNK) {
         spool.append(chunk).unwrap();
     }
@@ -154,7 +154,7 @@ fn open(criterion: &mut Criterion) {
         bencher.iter(|| screen(count as u64 / 2));
     });
     group.bench_function("to go on writing it", |bencher| {
-        bencher.iter(|| ledger.spool(UID).unwrap().unwrap());
+        bencher.iter(|| ledger.log_writer(UID).unwrap().unwrap());
     });
     group.throughput(Throughput::Elements(count as u64));
     group.bench_function("all of it", |bencher| {
@@ -187,7 +187,7 @@ fn list(criterion: &mut Criterion) {
         };
         ledger.record(&run).unwrap();
         ledger
-            .spool(&uid)
+            .log_writer(&uid)
             .unwrap()
             .unwrap()
             .append(&events)

@@ -208,7 +208,7 @@ async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow
     }
     let plan = faults.map(Plan::read).transpose()?;
     let faults = plan.map_or_else(Faults::none, Faults::new);
-    session.paths.make_state()?;
+    session.paths.create_state_dir()?;
     telemetry::log(io::stderr, LogFormat::Text);
     let mut options =
         daemon::Options::of_this_process(&session.paths, &session.settings, &session.program);

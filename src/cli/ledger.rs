@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Format, Session, output};
 use flightdeck_core::text;
-use flightdeck_host::ledger::{Entry, Ledger, Prune, Retention};
+use flightdeck_host::ledger::{Entry, Ledger, PrunePlan, Retention};
 use flightdeck_verbs::{VerbError, parse_age};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -211,7 +211,7 @@ fn prune(ledger: &Ledger, retention: &Retention, arguments: &PruneArguments) -> 
 }
 
 /// Asks on a terminal; anywhere else the answer is no.
-fn asked(plan: &Prune) -> io::Result<bool> {
+fn asked(plan: &PrunePlan) -> io::Result<bool> {
     let runs = text::count(plan.runs.len(), "run");
     let agreed = output::agreed(&format!("Remove what is kept of {runs}, for good?"))?;
     if agreed.is_none() {

@@ -343,7 +343,7 @@ async fn follow_to_its_end(
         async move {
             let ended = match over {
                 Some(run) => Some(run),
-                None => cluster::finished(&client, &namespace, kind, &name).await,
+                None => cluster::wait_finished(&client, &namespace, kind, &name).await,
             };
             // Nobody asks after an interrupt.
             drop(tell.send(ended));

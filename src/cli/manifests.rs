@@ -169,7 +169,7 @@ fn settings(options: &Options) -> anyhow::Result<String> {
         || "the settings".to_owned(),
         |file| file.display().to_string(),
     );
-    Settings::of_controller(&text).map_err(|refused| anyhow::anyhow!("{name}: {refused}"))?;
+    Settings::for_controller(&text).map_err(|refused| anyhow::anyhow!("{name}: {refused}"))?;
     Ok(text)
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::ConnectError;
 use flightdeck_core::{files::last_line, text};
-use flightdeck_host::{cluster::run_under_way, settings::Paths};
+use flightdeck_host::{cluster::has_active_runs, settings::Paths};
 use kube_embedded::endpoint::{self, Endpoint};
 
 /// How long the background server may take to start.
@@ -90,7 +90,7 @@ async fn busy(endpoint: &Endpoint) -> bool {
     let Ok(client) = Client::try_from(config) else {
         return true;
     };
-    tokio::time::timeout(BUSY, run_under_way(&client))
+    tokio::time::timeout(BUSY, has_active_runs(&client))
         .await
         .unwrap_or(true)
 }
@@ -112,7 +112,7 @@ async fn config_of(endpoint: &Endpoint) -> Result<Config, ConnectError> {
 /// Starts the background server and waits for its word, a line on its stdout. Of several that are started at once one
 /// stays; the others find it, and say the same word.
 async fn start(paths: &Paths, program: &Path) -> Result<Endpoint, ConnectError> {
-    paths.make_state().map_err(ConnectError::Start)?;
+    paths.create_state_dir().map_err(ConnectError::Start)?;
     let log = paths.state.join("embedded.log");
     let errors = Paths::open_log(&log).map_err(ConnectError::Start)?;
     let from = errors.metadata().map_err(ConnectError::Start)?.len();

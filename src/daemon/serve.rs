@@ -138,7 +138,7 @@ async fn idle(server: &Server, client: Client, patience: Duration) {
         let somebody_came = tokio::time::timeout(patience, clients.wait_for(|open| *open > 0))
             .await
             .is_ok();
-        if !somebody_came && !cluster::run_under_way(&client).await {
+        if !somebody_came && !cluster::has_active_runs(&client).await {
             return;
         }
     }

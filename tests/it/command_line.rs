@@ -86,7 +86,7 @@ fn where_nothing_can_be_launched_the_command_says_why() {
     .unwrap();
     git(&at("detached"), &["checkout", "-q", "--detach"]);
     for (place, sentence, code) in [
-        ("plain", "is in no git repository", 5),
+        ("plain", "is not in a git repository", 5),
         ("empty", "tasks.json", 5),
         ("broken", "line 1", 5),
         ("detached", "detached", 5),

@@ -20,8 +20,8 @@ use tokio::{
 use crate::support::skipped;
 use flightdeck_core::runs::ForgeTarget;
 use flightdeck_host::forge::{
-    Forge, ForgeError, Pace, PullRequest, PullRequestSpec, Secret,
-    stand_in::{self, Exchange, Planned, StandIn, StandInOptions},
+    Forge, ForgeError, PullRequest, PullRequestSpec, RetryPolicy, Secret,
+    stand_in::{self, CannedResponse, RecordedCall, StandIn, StandInOptions},
 };
 
 const TOKEN: &str = "ghp_of_the_double";
@@ -30,7 +30,7 @@ const TOKEN: &str = "ghp_of_the_double";
 struct Scene {
     stand_in: StandIn,
     forge: Forge,
-    exchanges: UnboundedReceiver<Exchange>,
+    exchanges: UnboundedReceiver<RecordedCall>,
     _directory: TempDir,
 }
 
@@ -51,14 +51,14 @@ impl Scene {
         let forge = Forge::new(&target(&stand_in.url()), Secret::new(TOKEN)).unwrap();
         Self {
             stand_in,
-            forge: forge.paced(never_waits()),
+            forge: forge.with_retry_policy(never_waits()),
             exchanges,
             _directory: directory,
         }
     }
 
     /// What was said so far.
-    fn recorded(&mut self) -> Vec<Exchange> {
+    fn recorded(&mut self) -> Vec<RecordedCall> {
         let mut all = Vec::new();
         while let Ok(exchange) = self.exchanges.try_recv() {
             all.push(exchange);
@@ -75,8 +75,8 @@ fn target(api_url: &str) -> ForgeTarget {
     }
 }
 
-fn never_waits() -> Pace {
-    Pace::new(
+fn never_waits() -> RetryPolicy {
+    RetryPolicy::new(
         |_: Duration| Box::pin(std::future::ready(())),
         || "2030-01-01T00:00:00Z".parse().unwrap(),
     )
@@ -209,12 +209,12 @@ fn recorded() -> Vec<(String, Recorded)> {
     all
 }
 
-async fn meet(exchange: &Recorded) -> (Result<PullRequest, ForgeError>, Vec<Exchange>) {
+async fn meet(exchange: &Recorded) -> (Result<PullRequest, ForgeError>, Vec<RecordedCall>) {
     let mut scene = Scene::new().await;
     let header = |(name, value): &(String, String)| (name.clone(), value.clone());
     scene
         .stand_in
-        .plan(Planned {
+        .plan(CannedResponse {
             method: exchange.method.parse::<Method>().unwrap(),
             path: exchange.path.clone(),
             status: StatusCode::from_u16(exchange.status).unwrap(),
@@ -266,7 +266,7 @@ async fn each_documented_failure_has_a_name_and_a_sentence_that_says_what_to_do(
     }
     let expected = [
         "AlreadyExists",
-        "ForgeTrouble",
+        "ForgeServerError",
         "MissingBase",
         "MissingHead",
         "NoCommits",
@@ -310,7 +310,7 @@ async fn lists_are_read_to_their_last_page_and_reviews_by_each_persons_last_word
     ] {
         scene
             .stand_in
-            .plan(Planned {
+            .plan(CannedResponse {
                 method: Method::GET,
                 path: page(at),
                 status: StatusCode::OK,
@@ -350,7 +350,7 @@ async fn a_forge_behind_a_proxy_is_reached_through_it_and_only_it_is_asked() {
         String::from_utf8(asked).unwrap()
     });
     let away = target("http://github.acme.example");
-    let forge = Forge::by_way_of(&away, Secret::new(TOKEN), &proxies).unwrap();
+    let forge = Forge::with_proxies(&away, Secret::new(TOKEN), &proxies).unwrap();
     let made = forge.ensure_pull_request(&spec()).await.unwrap();
     assert_eq!(made.number, 1);
     drop(forge);

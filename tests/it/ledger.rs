@@ -60,7 +60,7 @@ fn the_writer_that_other_tests_start() {
         return;
     };
     let ledger = Ledger::open(directory).unwrap();
-    let mut spool = ledger.spool(UID).unwrap().expect("nobody else writes");
+    let mut spool = ledger.log_writer(UID).unwrap().expect("nobody else writes");
     let source = source();
     println!("writing");
     for index in 0..LINES {
@@ -122,7 +122,10 @@ fn one_process_writes_while_others_read_and_a_kill_loses_nothing_that_was_writte
     let mut seen = 0;
     // Until it has filled and sealed several segments under the eyes of a reader.
     while seen < 30_000 {
-        assert!(ledger.spool(UID).unwrap().is_none(), "there is one writer");
+        assert!(
+            ledger.log_writer(UID).unwrap().is_none(),
+            "there is one writer"
+        );
         assert!(
             !ledger.forget(UID).unwrap(),
             "what is written is not removed"
@@ -136,7 +139,7 @@ fn one_process_writes_while_others_read_and_a_kill_loses_nothing_that_was_writte
     child.wait().unwrap();
     let source = source();
     let mut spool = ledger
-        .spool(UID)
+        .log_writer(UID)
         .unwrap()
         .expect("the lock went with the process");
     let kept = beginning(&ledger);
@@ -168,6 +171,11 @@ fn a_disk_that_is_full_costs_the_last_line_and_the_next_writer_goes_on() {
     let all: Vec<LogEvent> = (0..written + 100)
         .map(|index| line(&source, index))
         .collect();
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&all)
+        .unwrap();
     assert_eq!(beginning(&ledger), written + 100);
 }

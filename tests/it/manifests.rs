@@ -127,7 +127,7 @@ fn names_namespace_and_image_are_what_was_asked_for_everywhere() {
     );
     let map = find(&documents, "ConfigMap", "flightdeck-settings");
     let text = map["data"]["config.toml"].as_str().unwrap().to_owned();
-    let settings = Settings::of_controller(&text).unwrap();
+    let settings = Settings::for_controller(&text).unwrap();
     assert_eq!(
         settings.images.runner,
         "registry.example/team/flightdeck@sha256:0"

@@ -441,7 +441,7 @@ pub fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
             left_out: 0,
         })
     });
-    let mut spool = ledger.spool(uid).unwrap().unwrap();
+    let mut spool = ledger.log_writer(uid).unwrap().unwrap();
     spool.append(&lines.collect::<Vec<_>>()).unwrap();
 }
 
@@ -661,7 +661,7 @@ impl<'p> Elsewhere<'p> {
             .collect();
         assert_eq!(half.len(), lines);
         self.ledger()
-            .spool(uid)
+            .log_writer(uid)
             .unwrap()
             .unwrap()
             .append(&half)
@@ -754,7 +754,7 @@ fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was
         lines(whole.as_bytes()).len() - (all.len() - 7),
         "{text}"
     );
-    assert!(said.contains("agent: lines are missing here"), "{said}");
+    assert!(said.contains("agent: lines missing here"), "{said}");
 
     // The run goes as well.
     place.kubectl(TEST, &format!("delete docsrun {name}"));

@@ -54,7 +54,7 @@ impl World {
         let mut world = Self {
             project,
             paths: Paths::below(&root.join("home")),
-            settings: Settings::overlaid(&[own]).unwrap(),
+            settings: Settings::from_layers(&[own]).unwrap(),
             engine: None,
             directory,
         };
@@ -113,7 +113,7 @@ impl World {
         let [run] = runs.as_slice() else {
             panic!("one run, not {}", runs.len())
         };
-        cluster::finished(&self.client(), "default", run.kind, run.name())
+        cluster::wait_finished(&self.client(), "default", run.kind, run.name())
             .await
             .unwrap()
     }

@@ -44,7 +44,7 @@ use crate::{
 };
 use flightdeck_core::resources::CodeRun;
 use flightdeck_host::{
-    forge::stand_in::{self, Planned, StandInOptions},
+    forge::stand_in::{self, CannedResponse, StandInOptions},
     ledger::Ledger,
     settings::{Paths, Settings},
 };
@@ -315,7 +315,7 @@ async fn secrets_are_only_where_they_belong() {
     let forge = stand_in::serve(listener, options).await.unwrap();
     // The Git host echoes what it received.
     forge
-        .plan(Planned {
+        .plan(CannedResponse {
             method: Method::POST,
             path: "/labels".into(),
             status: StatusCode::FORBIDDEN,
@@ -363,7 +363,7 @@ async fn secrets_are_only_where_they_belong() {
     assert!(got.contains("pullRequestNumber"), "{launched}\n{got}");
     assert!(got.contains("(hidden) may not do this"), "{got}");
     run(&["runs", "logs", name]);
-    let settings = Settings::overlaid(&[("config.toml".to_owned(), config)]).unwrap();
+    let settings = Settings::from_layers(&[("config.toml".to_owned(), config)]).unwrap();
     let mut shown = screens(&world, client.clone(), settings).await;
 
     // With documents from another repository. A run whose spec contains a token is rejected without repeating it.

@@ -1,18 +1,18 @@
-//! What a Kubernetes cluster tells: the runs and what they own, watched; the logs of a run, followed.
+//! Kubernetes access: clients, watches of runs and the objects they own, and run logs.
 //!
-//! Both are streams that mend themselves: a dropped connection is a delta or a notice, never an end, and nothing is polled.
-//! Whether the cluster is real or embedded is unknown here; both are a [`kube::Client`].
+//! Watches and logs are streams that reconnect by themselves: a dropped connection yields an event and never ends the
+//! stream. The code is the same for real and embedded clusters; both are a [`kube::Client`].
 
-mod back_off;
-mod drive;
+mod active;
+mod backoff;
+mod channel_stream;
 mod kind_watch;
-mod under_way;
 
 pub mod client;
 pub mod logs;
 
 mod watch;
 
-pub use back_off::BackOff;
-pub use under_way::run_under_way;
-pub use watch::{Kind, Object, WorldDelta, finished, watch_runs};
+pub use active::has_active_runs;
+pub use backoff::Backoff;
+pub use watch::{Kind, Object, WorldDelta, wait_finished, watch_runs};

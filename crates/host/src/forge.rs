@@ -1,16 +1,16 @@
-//! Pull requests: found, made, brought up to date and looked at, over GitHub's REST API (GitHub Enterprise speaks it too);
-//! over GraphQL where there is no REST call.
+//! Pull requests over GitHub's REST API (also GitHub Enterprise): find, create, update and read status. Uses GraphQL
+//! where REST has no equivalent.
 //!
-//! A [`Forge`] is one repository on one server. Each failure is told apart and is a sentence with what to do; what passes by
-//! itself (5xx, rate limits, a dropped connection) is tried again within bounds. [`stand_in`] plays the server's part for the
-//! demo and for tests. Nothing here knows runs or stages.
+//! A [`Forge`] is one repository on one server. Every failure is a [`ForgeError`] that says what to do. Transient
+//! failures (5xx, rate limits, dropped connections) are retried within limits. [`stand_in`] is an in-process server
+//! for the demo and tests. This module does not depend on runs or stages.
 
 mod auto_merge;
 mod call;
+mod classify;
 mod connection;
 mod ensure;
 mod error;
-mod judge;
 mod pull_request;
 mod refusal;
 mod retry;
@@ -24,6 +24,6 @@ mod tests;
 pub use call::{Call, Forge};
 pub use error::ForgeError;
 pub use pull_request::{PullRequest, PullRequestSpec, PullState};
-pub use retry::Pace;
+pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use status::{Checks, PullRequestStatus, Reviews};

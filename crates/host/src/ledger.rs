@@ -1,26 +1,26 @@
-//! What outlives a run: its last object, its files and its log, on this machine's disk.
+//! Local records of runs that outlive the cluster's objects: the last version of the run, its files and its log.
 //!
 //! ```text
-//! <directory>/format                         version of all that follows
-//!             <uid of the run>/run.json      the object as it was last seen
-//!                              files.json    the files its agent was given
-//!                              totals.json   what a follower of the log counted
+//! <directory>/format                         format version
+//!             <uid of the run>/run.json      the last seen object
+//!                              files.json    the files given to its agent
+//!                              totals.json   totals counted by a follower of the log
 //!                              log/          its log, in segments (see `ledger/segment.rs`)
 //!                              removed.json  when and by whom the run was deleted
-//!                              lock          held by the one process that writes the log
+//!                              lock          lock of the process that writes the log
 //! ```
 //!
-//! Folders are 0700 and files 0600: a log may hold what its agent saw. Everything here blocks on the disk, so it belongs
-//! on a task that may wait. Nothing here knows a cluster's client; it takes what [`crate::cluster::logs`] gives.
+//! Directories have mode 0700 and files 0600, because a log may contain whatever its agent saw. All functions block
+//! on disk I/O; call them from blocking tasks. This module does not use a cluster client; it takes the events of
+//! [`crate::cluster::logs`].
 
 mod entry;
 mod file;
 mod line;
-mod old;
-mod read;
+mod log_writer;
+mod reader;
 mod retention;
 mod segment;
-mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -40,45 +40,46 @@ use flightdeck_core::{
 };
 
 pub use entry::{Entry, Removed, Totals};
-pub use retention::{Prune, Pruned, Retention};
-pub use spool::Spool;
+pub use log_writer::LogWriter;
+pub use retention::{PrunePlan, PrunedRun, Retention};
 
-use spool::Limits;
+use log_writer::Limits;
 
-/// Bytes on disk kept of the log of one run, where the settings say nothing else.
-pub const LOG_LIMIT: u64 = 256 * 1024 * 1024;
+/// Default limit of a run's log, in bytes on disk.
+const LOG_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// Bytes of an open segment at which it is sealed: what is read to see one line, and what is not compressed yet.
-const SEGMENT: u64 = 1024 * 1024;
+/// Size at which an open segment is sealed. Open segments are not compressed, and reading one line reads a whole
+/// segment.
+const SEGMENT_SIZE: u64 = 1024 * 1024;
 
-/// Version of the files. 1 had no file that says so, and its logs are brought over run by run.
-const FORMAT: u32 = 2;
+/// Version of the directory's format.
+const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
 
-/// Why the ledger could not be read or written.
+/// A ledger error.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    #[error("the ledger cannot use {}: {source}", path.display())]
+    #[error("cannot access {} of the ledger: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("the ledger cannot read {}: {source}", path.display())]
+    #[error("cannot parse {} of the ledger: {source}", path.display())]
     Unreadable {
         path: PathBuf,
         source: serde_json::Error,
     },
-    /// Files of a version that this program does not know are not touched.
+    /// Files of an unknown version are left unchanged.
     #[error(
-        "the ledger in {} was written by a newer flightdeck (its format is {found}, this one knows {FORMAT}): use that one, or move the folder away",
+        "the ledger in {} was written by a newer flightdeck (format {found}, supported: {FORMAT}): upgrade flightdeck or move the directory away",
         path.display()
     )]
     Newer { path: PathBuf, found: String },
-    /// A run that was never created has no uid; one that is no uid could lead out of the directory.
+    /// A run that was not created has no UID; an invalid one could escape the directory.
     #[error(
-        "the ledger cannot keep a run with the uid {0:?}: only runs that a cluster created can be kept"
+        "cannot record a run with the UID {0:?}: only runs created on a cluster can be recorded"
     )]
     Uid(String),
 }
 
-/// The records of all runs that this machine has followed.
+/// The records of all runs followed on this machine.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     directory: PathBuf,
@@ -86,7 +87,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger in `directory`, which is made when it is not there.
+    /// Opens the ledger in `directory`; creates the directory if it does not exist.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, LedgerError> {
         let directory = directory.into();
         file::make_directory(&directory)?;
@@ -95,12 +96,12 @@ impl Ledger {
             directory,
             limits: Limits {
                 log: LOG_LIMIT,
-                segment: SEGMENT,
+                segment: SEGMENT_SIZE,
             },
         })
     }
 
-    /// The same, keeping as much of the log of one run as the settings say.
+    /// Sets the log limit of `settings`.
     #[must_use]
     pub const fn with_settings(self, settings: &LedgerSettings) -> Self {
         self.with_log_limit(match settings.run_mib {
@@ -109,28 +110,28 @@ impl Ledger {
         })
     }
 
-    /// The same, keeping at most so many bytes on disk of the log of a run.
+    /// Limits the log of a run to `bytes` on disk.
     #[must_use]
     pub const fn with_log_limit(mut self, bytes: u64) -> Self {
         self.limits.log = bytes;
         self
     }
 
-    /// The same in smaller segments, so that a few lines fill several.
+    /// Sets the segment size, so that a test fills several segments with a few lines.
     #[cfg(test)]
     const fn with_segments_of(mut self, bytes: u64) -> Self {
         self.limits.segment = bytes;
         self
     }
 
-    /// Keeps the run as it is now. Writes only what changed.
+    /// Records the current state of the run. Does not write if nothing changed.
     pub fn record(&self, run: &Run) -> Result<(), LedgerError> {
         let mut object = run.clone().into_resource();
         if let Some(metadata) = object.get_mut("metadata").and_then(|m| m.as_object_mut()) {
-            // Who wrote which field is of no use once the object is gone, and is most of its bytes.
+            // Field ownership is useless once the object is gone, and makes up most of its bytes.
             metadata.remove("managedFields");
         }
-        let path = self.folder_made(run.uid())?.join(entry::RUN);
+        let path = self.create_folder(run.uid())?.join(entry::RUN);
         let unreadable = |source| LedgerError::Unreadable {
             path: path.clone(),
             source,
@@ -143,7 +144,7 @@ impl Ledger {
         file::replace(&path, &bytes)
     }
 
-    /// Notes that the run was deleted.
+    /// Records that the run was deleted.
     pub fn mark_removed(&self, uid: &str, by: &str, at: Timestamp) -> Result<(), LedgerError> {
         let removed = Removed {
             at,
@@ -152,12 +153,12 @@ impl Ledger {
         self.write_json(uid, entry::REMOVED, &removed)
     }
 
-    /// Keeps what a follower of the log counted.
+    /// Records the totals counted by a follower of the log.
     pub fn record_totals(&self, uid: &str, totals: &Totals) -> Result<(), LedgerError> {
         self.write_json(uid, entry::TOTALS, totals)
     }
 
-    /// Keeps the files that the run's agent was given, by their names.
+    /// Records the files given to the run's agent, by name.
     pub fn record_files(
         &self,
         uid: &str,
@@ -166,7 +167,7 @@ impl Ledger {
         self.write_json(uid, entry::FILES, files)
     }
 
-    /// The files that the run's agent was given; `None` where they were not kept.
+    /// Returns the files given to the run's agent; `None` if they were not recorded.
     pub fn files(&self, uid: &str) -> Result<Option<BTreeMap<String, String>>, LedgerError> {
         entry::read_json(&self.folder(uid)?.join(entry::FILES))
     }
@@ -177,7 +178,7 @@ impl Ledger {
         name: &str,
         value: &impl serde::Serialize,
     ) -> Result<(), LedgerError> {
-        let path = self.folder_made(uid)?.join(name);
+        let path = self.create_folder(uid)?.join(name);
         let bytes = serde_json::to_vec_pretty(value).map_err(|source| LedgerError::Unreadable {
             path: path.clone(),
             source,
@@ -188,23 +189,22 @@ impl Ledger {
         file::replace(&path, &bytes)
     }
 
-    /// Where the log of the run is written; `None` while another process writes it.
-    pub fn spool(&self, uid: &str) -> Result<Option<Spool>, LedgerError> {
-        Spool::open(&self.folder_made(uid)?, self.limits)
+    /// Opens the run's log for writing; `None` while another process is writing it.
+    pub fn log_writer(&self, uid: &str) -> Result<Option<LogWriter>, LedgerError> {
+        LogWriter::open(&self.create_folder(uid)?, self.limits)
     }
 
-    /// Completes the log by what the cluster kept of the end of one source that is no more: lines in their order, of which
-    /// those are taken that lie behind the last one stored. `truncated` says that there was more before them. Does nothing
-    /// while another process writes the log.
+    /// Appends the archived end of a terminated source to the log. Of `end`, which is in order, only lines after the
+    /// last stored one are added. `truncated` says that the archive is incomplete at its start. Does nothing while
+    /// another process is writing the log.
     pub fn complete(&self, uid: &str, end: &[LogLine], truncated: bool) -> Result<(), LedgerError> {
-        match self.spool(uid)? {
-            Some(mut spool) => spool.complete(end, truncated),
+        match self.log_writer(uid)? {
+            Some(mut writer) => writer.complete(end, truncated),
             None => Ok(()),
         }
     }
 
-    /// The log of the run as it was spooled, read as it is taken; empty when there is none. What cannot be read is left out,
-    /// and a notice stands in its place.
+    /// Returns the run's log, read lazily; empty if there is none. Unreadable parts are replaced by a notice.
     pub fn read_log(
         &self,
         uid: &str,
@@ -212,110 +212,90 @@ impl Ledger {
         self.read_log_from(uid, 0)
     }
 
-    /// The same from the line number `from` on; 0 is the first. It takes no longer for a long log.
+    /// Returns the log from line `from` (0 is the first). Takes the same time for long logs.
     pub fn read_log_from(
         &self,
         uid: &str,
         from: u64,
     ) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
         let folder = self.folder(uid)?;
-        let old = old::read(&folder)?.map(|events| {
-            let mut line = 0;
-            events.filter(move |event| {
-                let passed_over = line < from;
-                line += u64::from(matches!(event, LogEvent::Line(_)));
-                !passed_over || matches!(event, LogEvent::SourceStarted(_))
-            })
-        });
-        // What was brought over from the old file is in it still, as long as it is there.
-        let new = match old {
-            Some(_) => None,
-            None => Some(read::Reader::open(&folder, from)?),
-        };
-        Ok(old.into_iter().flatten().chain(new.into_iter().flatten()))
+        reader::Reader::open(&folder, from)
     }
 
-    /// The log in the order its sources began, where it was stored in another: what was kept elsewhere may have come late.
-    /// Otherwise, and mostly, the same as [`Self::read_log`].
+    /// Returns the log with sources in the order they started. Differs from [`Self::read_log`] only if an archived
+    /// source was added late.
     pub fn read_in_order(
         &self,
         uid: &str,
     ) -> Result<Box<dyn Iterator<Item = LogEvent> + Send>, LedgerError> {
         let events = self.read_log(uid)?;
-        if !self.folder(uid)?.join(spool::MIXED).exists() {
+        if !self.folder(uid)?.join(log_writer::OUT_OF_ORDER).exists() {
             return Ok(Box::new(events));
         }
-        let mut begun: Vec<(Arc<LogSource>, Timestamp)> = Vec::new();
+        let mut started: Vec<(Arc<LogSource>, Timestamp)> = Vec::new();
         for event in events {
             if let LogEvent::Line(line) = event
-                && begun.iter().all(|(known, _)| *known != line.source)
+                && started.iter().all(|(known, _)| *known != line.source)
             {
-                begun.push((line.source, line.at));
+                started.push((line.source, line.at));
             }
         }
-        begun.sort_by_key(|(_, at)| *at);
-        let sources: Vec<Arc<LogSource>> = begun.into_iter().map(|(source, _)| source).collect();
-        let spoken = sources.clone();
-        // Last, what is said of no source that has lines.
+        started.sort_by_key(|(_, at)| *at);
+        let sources: Vec<Arc<LogSource>> = started.into_iter().map(|(source, _)| source).collect();
+        let with_lines = sources.clone();
+        // Last, events of sources without lines.
         let parts = sources.into_iter().map(Some).chain([None]);
         let (ledger, uid) = (self.clone(), uid.to_owned());
         Ok(Box::new(parts.flat_map(move |part| {
-            let spoken = spoken.clone();
+            let with_lines = with_lines.clone();
             let events = ledger.read_log(&uid).into_iter().flatten();
             events.filter(move |event| {
                 let source = event.source();
                 match &part {
                     Some(part) => source == Some(part),
-                    None => source.is_none_or(|source| !spoken.contains(source)),
+                    None => source.is_none_or(|source| !with_lines.contains(source)),
                 }
             })
         })))
     }
 
-    /// Where the lines of the log come from, and whether each was read to its end; in the order they ran.
+    /// Returns the sources of the log in the order they ran, each with whether it was read to its end.
     pub fn log_sources(&self, uid: &str) -> Result<Vec<(LogSource, bool)>, LedgerError> {
-        let folder = self.folder(uid)?;
-        match old::read(&folder)? {
-            Some(events) => Ok(sources_of(events)),
-            None => read::sources(&folder),
-        }
+        reader::sources(&self.folder(uid)?)
     }
 
-    /// Lines of text the log of the run has had, as it was spooled.
+    /// Returns the number of lines ever written to the run's log.
     pub fn log_lines(&self, uid: &str) -> Result<u64, LedgerError> {
-        let folder = self.folder(uid)?;
-        match old::read(&folder)? {
-            Some(events) => Ok(events
-                .filter(|event| matches!(event, LogEvent::Line(_)))
-                .count() as u64),
-            None => read::count(&folder),
-        }
+        reader::count(&self.folder(uid)?)
     }
 
-    /// One run.
+    /// Returns the record of a run.
     pub fn entry(&self, uid: &str) -> Result<Option<Entry>, LedgerError> {
         entry::read(&self.folder(uid)?)
     }
 
-    /// The newest run of that name.
+    /// Returns the newest run with this name.
     pub fn find(&self, name: &str) -> Result<Option<Entry>, LedgerError> {
         let mut entries = self.list()?.into_iter();
         Ok(entries.find(|entry| entry.run.name() == name))
     }
 
-    /// Every run that was recorded, newest first, without their logs. A run that cannot be read is left out, with a warning
-    /// in the program's log.
+    /// Returns all recorded runs, newest first, without their logs. Unreadable records are skipped with a warning.
     pub fn list(&self) -> Result<Vec<Entry>, LedgerError> {
         entry::list(&self.directory)
     }
 
-    /// What a retention would remove now, oldest first.
-    pub fn plan_prune(&self, retention: &Retention, now: Timestamp) -> Result<Prune, LedgerError> {
+    /// Returns what `retention` would remove, oldest first.
+    pub fn plan_prune(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+    ) -> Result<PrunePlan, LedgerError> {
         retention::plan(&self.directory, retention, now)
     }
 
-    /// Removes what was planned, except what is being written; what was removed.
-    pub fn prune(&self, plan: &Prune) -> Result<Vec<Pruned>, LedgerError> {
+    /// Removes the planned runs, except those being written. Returns the removed runs.
+    pub fn prune(&self, plan: &PrunePlan) -> Result<Vec<PrunedRun>, LedgerError> {
         let mut removed = Vec::new();
         for pruned in &plan.runs {
             if self.forget(&pruned.uid)? {
@@ -325,22 +305,22 @@ impl Ledger {
         Ok(removed)
     }
 
-    /// Forgets the run and its log for good; `false` while somebody writes it.
+    /// Deletes the run's record and log; `false` while another process is writing it.
     pub fn forget(&self, uid: &str) -> Result<bool, LedgerError> {
         retention::remove(&self.folder(uid)?)
     }
 
-    /// Bytes that all records take on disk.
+    /// Returns the size of all records on disk, in bytes.
     pub fn size(&self) -> Result<u64, LedgerError> {
         let folders = entry::folders(&self.directory)?;
         Ok(folders
             .iter()
-            // One that was removed meanwhile takes none.
+            // A directory that was removed meanwhile counts as 0.
             .filter_map(|folder| Some(entry::size(folder).ok()?.all))
             .sum())
     }
 
-    /// Where the records are.
+    /// Returns the ledger's directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -354,31 +334,14 @@ impl Ledger {
         Ok(self.directory.join(uid))
     }
 
-    fn folder_made(&self, uid: &str) -> Result<PathBuf, LedgerError> {
+    fn create_folder(&self, uid: &str) -> Result<PathBuf, LedgerError> {
         let folder = self.folder(uid)?;
         file::make_directory(&folder)?;
         Ok(folder)
     }
 }
 
-fn sources_of(events: impl Iterator<Item = LogEvent>) -> Vec<(LogSource, bool)> {
-    let mut sources: Vec<(LogSource, bool)> = Vec::new();
-    for event in events {
-        match event {
-            LogEvent::SourceStarted(source) => sources.push((source.as_ref().clone(), false)),
-            LogEvent::SourceEnded(source) => {
-                let known = sources.iter_mut().find(|(known, _)| *known == *source);
-                if let Some((_, ended)) = known {
-                    *ended = true;
-                }
-            }
-            _ => {}
-        }
-    }
-    sources
-}
-
-/// Whether this program knows the version of the files; writes it down in a new directory.
+/// Checks the directory's format version, and writes it to a new directory.
 fn check_format(directory: &Path) -> Result<(), LedgerError> {
     let path = directory.join(FORMAT_FILE);
     match std::fs::read_to_string(&path) {

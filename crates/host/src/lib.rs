@@ -1,4 +1,4 @@
-//! What Flightdeck reads and talks to: settings, templates, git, clusters, forges, and the ledger.
+//! Access to the outside world: settings, templates, git, clusters, forges and the ledger.
 
 pub mod cluster;
 pub mod forge;

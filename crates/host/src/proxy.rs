@@ -1,7 +1,5 @@
-//! The way out through an HTTP proxy: which one stands before an address, as the environment says it (`HTTPS_PROXY`,
-//! `NO_PROXY` ...), and how it is spoken to. A proxy's address may hold a password: no sentence here shows it.
-//!
-//! Must not know: what is asked through it.
+//! HTTP proxies: selects the proxy for a URL from the environment (`HTTPS_PROXY`, `NO_PROXY` ...) and tunnels through
+//! it. Proxy URLs may contain passwords, which no message shows.
 
 use std::borrow::Cow;
 
@@ -11,11 +9,11 @@ use hyper_util::client::{
     proxy::matcher::{Intercept, Matcher},
 };
 
-/// The proxy for `target`, if there is one. Nothing on this machine is asked through a proxy: it would look on itself.
+/// Returns the proxy for `target`, if any. Loopback addresses are never proxied.
 ///
 /// # Errors
-/// A sentence, when the proxy speaks what is not known here.
-pub fn before(target: &Uri, proxies: &Matcher) -> Result<Option<Intercept>, String> {
+/// A message, if the proxy's protocol is not supported.
+pub(crate) fn proxy_for(target: &Uri, proxies: &Matcher) -> Result<Option<Intercept>, String> {
     let host = target.host().unwrap_or_default();
     let here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
     let Some(found) = proxies.intercept(target).filter(|_| !here) else {
@@ -24,15 +22,15 @@ pub fn before(target: &Uri, proxies: &Matcher) -> Result<Option<Intercept>, Stri
     match found.uri().scheme_str() {
         Some("http" | "https") => Ok(Some(found)),
         other => Err(format!(
-            "the proxy {} is spoken to as {}, which is not known here: name an HTTP proxy in HTTPS_PROXY, or the host in NO_PROXY",
+            "the proxy {} uses the unsupported scheme {}: set HTTPS_PROXY to an HTTP proxy, or add the host to NO_PROXY",
             found.uri().host().unwrap_or_default(),
-            other.unwrap_or("nothing")
+            other.unwrap_or("(none)")
         )),
     }
 }
 
-/// Connections of `inner`, led through `proxy`, which is told the user and the password of its address.
-pub fn tunnel<C>(proxy: &Intercept, inner: C) -> Tunnel<C> {
+/// Tunnels connections of `inner` through `proxy`, with the credentials of the proxy's URL.
+pub(crate) fn tunnel<C>(proxy: &Intercept, inner: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(proxy.uri().clone(), inner);
     match proxy.basic_auth() {
         Some(password) => tunnel.with_auth(password.clone()),
@@ -40,10 +38,10 @@ pub fn tunnel<C>(proxy: &Intercept, inner: C) -> Tunnel<C> {
     }
 }
 
-/// `said` with the user and password left out of every address in it: programs repeat the proxy they were given.
-pub fn without_passwords(said: &str) -> Cow<'_, str> {
+/// Removes user and password from every URL in `message`: programs echo the proxy they were given.
+pub fn redact_passwords(message: &str) -> Cow<'_, str> {
     let mut shown = String::new();
-    let mut rest = said;
+    let mut rest = message;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         shown.push_str(before);
@@ -53,7 +51,7 @@ pub fn without_passwords(said: &str) -> Cow<'_, str> {
         rest = &after[host..];
     }
     if shown.is_empty() {
-        return Cow::Borrowed(said);
+        return Cow::Borrowed(message);
     }
     shown.push_str(rest);
     Cow::Owned(shown)
@@ -64,8 +62,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_said_without_user_and_password() {
-        for (said, shown) in [
+    fn redacts_user_and_password_of_every_url() {
+        for (message, shown) in [
             (
                 "Invalid proxy URL 'http://ada:s3@cret@proxy:1'",
                 "Invalid proxy URL 'http://proxy:1'",
@@ -75,17 +73,17 @@ mod tests {
             ("nothing", "nothing"),
             ("://", "://"),
         ] {
-            assert_eq!(without_passwords(said), shown);
+            assert_eq!(redact_passwords(message), shown);
         }
     }
 
     #[test]
-    fn a_proxy_is_taken_from_the_environment_but_never_for_this_machine() {
+    fn reads_proxy_from_environment_except_for_loopback() {
         let proxies = Matcher::builder()
             .all("http://user:pass@proxy.acme.example:3128")
             .no("git.acme.example")
             .build();
-        let at = |url: &'static str| before(&Uri::from_static(url), &proxies);
+        let at = |url: &'static str| proxy_for(&Uri::from_static(url), &proxies);
         let found = at("https://api.github.com").unwrap().unwrap();
         assert_eq!(found.uri().authority().unwrap(), "proxy.acme.example:3128");
         assert!(found.basic_auth().is_some());
@@ -100,7 +98,7 @@ mod tests {
         let socks = Matcher::builder()
             .all("socks5://user:pass@proxy:1080")
             .build();
-        let refused = before(&Uri::from_static("https://api.github.com"), &socks);
+        let refused = proxy_for(&Uri::from_static("https://api.github.com"), &socks);
         let refused = refused.err().unwrap();
         assert!(
             refused.contains("HTTPS_PROXY") && !refused.contains("pass"),

@@ -1,4 +1,4 @@
-//! The Git repository a person works in: facts, remote operations, what differs, what changes.
+//! The user's Git repository: facts, remote operations, diffs, merges and file watching.
 
 pub mod address;
 mod command_log;
@@ -6,10 +6,10 @@ mod diff;
 mod facts;
 pub mod git;
 mod history;
-mod lookout;
 pub mod merge;
 mod read;
 mod remote;
+mod remote_poller;
 mod status;
 mod watch;
 
@@ -23,16 +23,16 @@ pub use facts::{
     Remote,
 };
 pub use history::{CommitLine, commits};
-pub use lookout::{Rhythm, glance};
 pub use read::read;
-pub use remote::{RemoteAnswer, RemoteError, ask, blob, fetch};
-pub use remote::{git as network_git, last_words};
+pub use remote::{RemoteAnswer, RemoteError, blob, fetch, query_remote};
+pub use remote::{error_summary, git as network_git};
+pub use remote_poller::{PollInterval, poll_remote};
 pub use watch::{Changed, Watch, WatchError};
 
-/// Paths that are named in a sentence; the rest is counted.
+/// Maximum number of paths named in a message.
 const NAMED: usize = 5;
 
-/// The first paths of a list, and how many more there are.
+/// Joins the first paths, followed by the number of the others.
 fn named(paths: &[&str]) -> String {
     let shown = paths[..paths.len().min(NAMED)].join(", ");
     match paths.len().saturating_sub(NAMED) {

@@ -1,4 +1,4 @@
-//! Settings: the documented defaults of `config/console.toml`, overlaid by the person's own file.
+//! Settings: the defaults of `config/console.toml` with the user's settings merged over them.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,27 +9,28 @@ use flightdeck_core::{
     runs::{ForgeTarget, RunKind, health::Thresholds},
 };
 
-mod check;
+mod controller;
 mod paths;
 mod pods;
 mod policy;
-mod publish;
-mod shared;
+mod pull_request;
+mod validate;
 
+pub use controller::{InvalidSetting, SETTINGS_KEY, SETTINGS_MAP};
 pub use paths::Paths;
-pub use pods::{Amount, PodSettings, ProxySettings, Share, Toleration};
+pub use pods::{ContainerResources, PodSettings, ProxySettings, ResourceList, Toleration};
 pub use policy::NotAllowed;
-pub use publish::{PULL_REQUEST_MAP, PullRequestOptions, WORDINGS, check_options};
-pub use shared::{Refused, SETTINGS_KEY, SETTINGS_MAP};
+pub use pull_request::{PULL_REQUEST_MAP, PullRequestOptions};
+pub(crate) use pull_request::{TEMPLATE_OPTIONS, check_options};
 
-/// Agents that are part of the `flightdeck` program and need nothing else installed.
+/// Agents built into the `flightdeck` program; they need nothing else installed.
 pub const BUILT_IN_AGENTS: [&str; 1] = ["template"];
-/// The documented defaults, as shipped.
-pub const DEFAULTS: &str = include_str!("../../../config/console.toml");
-/// The documented defaults of the table `[health]`, as shipped.
-pub const HEALTH: &str = include_str!("../../../config/health.toml");
+/// The default settings.
+const DEFAULTS: &str = include_str!("../../../config/console.toml");
+/// The default settings of the `[health]` table.
+const HEALTH: &str = include_str!("../../../config/health.toml");
 
-/// Every setting, resolved.
+/// All settings, resolved.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -67,7 +68,7 @@ pub struct Ui {
     pub mouse: bool,
     /// `auto`, `osc9`, `osc777`, `bell` or `off`.
     pub notify: String,
-    /// Seconds.
+    /// In seconds.
     pub remote_interval: u64,
 }
 
@@ -85,7 +86,7 @@ pub struct AgentSettings {
     #[serde(default)]
     pub image: String,
     pub program: String,
-    /// Whether its container's own file system is read-only.
+    /// Whether the container's root file system is read-only.
     #[serde(default = "yes")]
     pub read_only_root: bool,
     #[serde(default)]
@@ -119,11 +120,11 @@ pub struct SecretName {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowSettings {
-    /// Hosts, or `*.` and the end of their names.
+    /// Hosts; `*.example.com` matches subdomains.
     pub github_token_hosts: Vec<String>,
-    /// The same.
+    /// Like `github_token_hosts`.
     pub ssh_key_hosts: Vec<String>,
-    /// Names of Secrets; a `*` at the end stands for the rest of a name.
+    /// Names of Secrets; a trailing `*` matches any suffix.
     pub env_secrets: Vec<String>,
     /// `owner/name`, or `owner/*`.
     pub submodules: Vec<String>,
@@ -135,9 +136,9 @@ pub struct AllowSettings {
 pub struct WorkspaceSettings {
     pub size: String,
     pub storage_class: String,
-    /// A claim; empty: none.
+    /// Name of a PersistentVolumeClaim; empty for none.
     pub repositories: String,
-    /// Folders of earlier runs that a code workspace keeps.
+    /// Number of earlier runs whose directories a code workspace keeps.
     pub keep_runs: u32,
 }
 
@@ -145,9 +146,9 @@ pub struct WorkspaceSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GitSettings {
-    /// Commits of history that prep clones; 0 is all.
+    /// Commits that prep clones; 0 for the full history.
     pub depth: u32,
-    /// Lines in the form of ssh's `known_hosts`.
+    /// Lines in the format of ssh's `known_hosts`.
     pub known_hosts: String,
 }
 
@@ -167,14 +168,14 @@ pub struct ForgeSettings {
     pub hosts: Vec<ForgeHost>,
 }
 
-/// One place where pull requests are made.
+/// A forge: a host where pull requests are created.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForgeHost {
-    /// A host, or the start of a normalised address ([`remote_url::identity`]).
+    /// A host, or the start of a normalised URL ([`remote_url::identity`]).
     pub r#match: String,
     pub api_url: String,
-    /// `owner/name`, where the address does not end in it.
+    /// `owner/name`, if the URL does not end in it.
     #[serde(default)]
     pub repository: Option<String>,
 }
@@ -187,12 +188,12 @@ pub struct EmbeddedSettings {
     pub log_file_mib: u64,
     pub log_files: u32,
     pub free_mib: u64,
-    /// 0: no bound.
+    /// 0 for no limit.
     pub used_mib: u64,
     pub idle_seconds: u64,
 }
 
-/// `[ledger]`; 0 is no bound.
+/// `[ledger]`; 0 for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerSettings {
@@ -201,7 +202,7 @@ pub struct LedgerSettings {
     pub run_mib: u64,
 }
 
-/// Why settings could not be read. The message names line and key.
+/// Why settings could not be read. The message has line and key.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("{file}: {source}")]
@@ -214,40 +215,41 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// The defaults alone.
+    /// Returns the default settings.
     ///
     /// # Panics
-    /// Never: a test reads the shipped file.
+    /// Never: a test parses the shipped file.
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn shipped() -> Self {
-        Self::overlaid(&[]).expect("the shipped defaults are read by a test")
+        Self::from_layers(&[]).expect("a test parses the shipped defaults")
     }
 
-    /// The same with the ConfigMap [`PULL_REQUEST_MAP`] laid over the options of docs runs' pull requests.
+    /// Merges the ConfigMap [`PULL_REQUEST_MAP`] over the pull request options of docs runs.
     #[must_use]
-    pub fn with_pull_requests(mut self, laid_over: PullRequestOptions) -> Self {
-        self.publish.docs.extend(laid_over);
+    pub fn with_pull_request_options(mut self, overrides: PullRequestOptions) -> Self {
+        self.publish.docs.extend(overrides);
         self
     }
 
-    /// The defaults with `(file name, text)` layers over them, the last one winning. Tables merge key by key; lists and values are replaced.
-    pub fn overlaid(layers: &[(String, String)]) -> Result<Self, SettingsError> {
+    /// Merges `(file name, text)` layers over the defaults; later layers win. Tables are merged by key; lists and
+    /// values are replaced.
+    pub fn from_layers(layers: &[(String, String)]) -> Result<Self, SettingsError> {
         let parse = |file: &str, text: &str| {
             text.parse::<toml::Table>()
                 .map_err(|error| SettingsError::Parse {
                     file: file.to_owned(),
-                    message: shared::in_text(text, &error).to_string(),
+                    message: controller::syntax_error(text, &error).to_string(),
                 })
         };
         let mut over = toml::Table::new();
         for (file, text) in layers {
             merge(&mut over, parse(file, text)?);
-            // Read after each layer, so that an unknown key is blamed on the file that holds it.
+            // Parse after each layer, to report an unknown key with its file.
             Self::merged(over.clone()).map_err(|error| {
-                let (field, message) = shared::blamed(&error);
-                let line = shared::line_of(text, &field);
-                let refused = Refused {
+                let (field, message) = controller::field_and_message(&error);
+                let line = controller::line_of(text, &field);
+                let refused = InvalidSetting {
                     line,
                     field,
                     message,
@@ -264,14 +266,14 @@ impl Settings {
         })
     }
 
-    /// The defaults with one table over them.
+    /// Merges a table over the defaults.
     fn merged(over: toml::Table) -> Result<Self, toml::de::Error> {
         let mut merged = defaults()?;
         merge(&mut merged, over);
         Self::deserialize(merged)
     }
 
-    /// The defaults with those of `files` over them that exist.
+    /// Merges those of `files` that exist over the defaults.
     pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, SettingsError> {
         let mut layers = Vec::new();
         for file in files {
@@ -282,10 +284,10 @@ impl Settings {
                 Err(source) => return Err(SettingsError::Read { file: name, source }),
             }
         }
-        Self::overlaid(&layers)
+        Self::from_layers(&layers)
     }
 
-    /// Model of a new run.
+    /// Returns the default model for a kind of run.
     #[must_use]
     pub fn model(&self, kind: RunKind) -> &str {
         match kind {
@@ -294,7 +296,7 @@ impl Settings {
         }
     }
 
-    /// Options of the pull requests of a kind.
+    /// Returns the pull request options for a kind of run.
     #[must_use]
     pub const fn pull_request(&self, kind: RunKind) -> &PullRequestOptions {
         match kind {
@@ -303,7 +305,7 @@ impl Settings {
         }
     }
 
-    /// Where pull requests of the repository at `url` are made; `None` when its remote is no known forge.
+    /// Returns the forge of the repository at `url`; `None` if no configured forge matches.
     #[must_use]
     pub fn forge_target(&self, url: &str) -> Option<ForgeTarget> {
         let address = remote_url::identity(url);
@@ -323,7 +325,7 @@ impl Settings {
     }
 }
 
-/// The shipped files as one table.
+/// Parses the shipped files into one table.
 fn defaults() -> Result<toml::Table, toml::de::Error> {
     let mut all: toml::Table = DEFAULTS.parse()?;
     let health: toml::Table = HEALTH.parse()?;
@@ -347,14 +349,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_defaults_are_complete() {
+    fn defaults_are_complete() {
         assert_eq!(Settings::shipped().model(RunKind::Docs), "opus");
     }
 
     #[test]
-    fn a_layer_changes_what_it_names_and_nothing_else() {
+    fn layer_changes_only_what_it_sets() {
         let layer = ("mine.toml".to_owned(), "[defaults]\nagent = \"template\"\n[agents.template.env]\nTEMPLATE_AGENT_PACE_MS = \"5\"".to_owned());
-        let settings = Settings::overlaid(&[layer]).unwrap();
+        let settings = Settings::from_layers(&[layer]).unwrap();
         assert_eq!(settings.defaults.agent, "template");
         assert_eq!(
             settings.agents["template"].env["TEMPLATE_AGENT_PACE_MS"],
@@ -367,8 +369,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_reported_with_its_file_and_line() {
-        let error = Settings::overlaid(&[("mine.toml".into(), "[ui]\nthem = \"x\"".into())])
+    fn unknown_key_is_reported_with_file_and_line() {
+        let error = Settings::from_layers(&[("mine.toml".into(), "[ui]\nthem = \"x\"".into())])
             .unwrap_err()
             .to_string();
         assert!(
@@ -378,12 +380,12 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_as_unwell_is_set_in_the_same_file_and_misspelt_keys_are_named() {
+    fn health_thresholds_are_part_of_the_settings() {
         let layer = |text: &str| vec![("mine.toml".to_owned(), text.to_owned())];
-        let settings = Settings::overlaid(&layer("[health]\nsilent_minutes = 3")).unwrap();
+        let settings = Settings::from_layers(&layer("[health]\nsilent_minutes = 3")).unwrap();
         assert_eq!(settings.health.silent_minutes, 3);
         assert_eq!(settings.health.repeated_calls, 5);
-        let error = Settings::overlaid(&layer("[health]\nsilent_minute = 3")).unwrap_err();
+        let error = Settings::from_layers(&layer("[health]\nsilent_minute = 3")).unwrap_err();
         let error = error.to_string();
         assert!(
             error.starts_with("mine.toml: ") && error.contains("silent_minute"),
@@ -392,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn forges_are_found_by_host_or_by_path() {
+    fn finds_forge_by_host_or_path() {
         let mut settings = Settings::shipped();
         let target = settings
             .forge_target("git@github.com:acme/shop.git")

@@ -1,34 +1,34 @@
-//! The files a run is given, rendered from `templates/`: what lands in the run's ConfigMap, and what a preview shows.
+//! Renders the files of a run from `templates/`, for the run's ConfigMap and for previews.
 //!
-//! A file ending in `.hbs` is a handlebars template, rendered strictly: a missing variable is an error that names it. Every
-//! other file is handed over as it is; that is how values never enter a shell script: scripts are no templates.
-//! Must not know: who asks for the files, or where they go.
+//! Files ending in `.hbs` are handlebars templates, rendered in strict mode: a missing variable is an error. Other
+//! files are copied unchanged; scripts are never templates, so values cannot be injected into them. This module does
+//! not depend on who uses the files.
 
-mod facts;
-mod surroundings;
-mod wording;
+mod manifest_parts;
+mod pull_request;
+mod variables;
 
 use std::{collections::BTreeMap, path::Path};
 
 use handlebars::Handlebars;
 
 use crate::settings::Settings;
-use facts::Facts;
 use flightdeck_core::{
     resources::TasksRevision,
     runs::{MANIFEST_FILE, Run, RunKind, RunManifest},
 };
-pub use surroundings::{KNOWN_HOSTS, USERS};
-pub use wording::pull_request_options;
+pub use manifest_parts::{KNOWN_HOSTS, PASSWD};
+pub use pull_request::validate_pull_request_options;
+use variables::Variables;
 
-/// Builds the table of shipped templates: one line a file, named as it is below `templates/`.
+/// Builds the table of shipped templates, named by their paths below `templates/`.
 macro_rules! shipped {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../../../templates/", $name)))),+]
     };
 }
 
-/// Every shipped template, by its path below `templates/`.
+/// All shipped templates by their paths below `templates/`.
 pub const SHIPPED: &[(&str, &str)] = shipped![
     "agents/claude.sh",
     "agents/template.sh",
@@ -51,40 +51,36 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "hooks/stop-commit.sh",
 ];
 
-/// Most bytes all files of a run may have together: what fits into a ConfigMap (1 MiB) with room for its metadata.
+/// Maximum total size of a run's files: a ConfigMap (1 MiB) with room for its metadata.
 pub const SIZE_LIMIT: usize = 1000 * 1024;
 
-/// Why a run's files could not be made. The variant's text names template and variable.
+/// Why a run's files could not be rendered. Messages name template and variable.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    #[error("the template {name} cannot be read: {message}")]
+    #[error("cannot parse template {name}: {message}")]
     Parse { name: String, message: String },
-    #[error("the template {name} cannot be filled in: {message}")]
+    #[error("cannot render template {name}: {message}")]
     Render { name: String, message: String },
-    #[error(
-        "the template {name} gives something that is not JSON (line {line}, column {column}): {message}"
-    )]
+    #[error("template {name} does not render to JSON (line {line}, column {column}): {message}")]
     NotJson {
         name: String,
         line: usize,
         column: usize,
         message: String,
     },
-    #[error("the template {file} cannot be read from disk: {source}")]
+    #[error("cannot read template {file}: {source}")]
     Read {
         file: String,
         source: std::io::Error,
     },
     #[error(
-        "the agent {agent} is not in the settings; known agents: {known}. Add [agents.{agent}] or choose another"
+        "agent {agent} is not configured; known agents: {known}. Add [agents.{agent}] to the settings or choose another agent"
     )]
     UnknownAgent { agent: String, known: String },
-    #[error(
-        "no template agents/{agent}.sh says how the agent {agent} is started; add it to the template directory"
-    )]
+    #[error("agent {agent} has no start script; add agents/{agent}.sh to the template directory")]
     NoScript { agent: String },
     #[error(
-        "the files of this run have {size} bytes, and {SIZE_LIMIT} fit into a ConfigMap; the largest is {file} with {largest}: shorten what was added to it"
+        "the files of this run have {size} bytes, over the ConfigMap limit of {SIZE_LIMIT}; the largest is {file} with {largest}: shorten the context or instructions added to it"
     )]
     TooLarge {
         size: usize,
@@ -93,7 +89,7 @@ pub enum TemplateError {
     },
 }
 
-/// The templates in force: the shipped ones, with a person's own files in place of those of the same name.
+/// A set of templates: the shipped ones, with the user's files replacing those of the same name.
 #[derive(Clone, Debug)]
 pub struct Templates {
     sources: BTreeMap<String, String>,
@@ -111,9 +107,9 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// The shipped templates, overridden by the files of the same name below `directory` (`docs/prompt.md.hbs`,
-    /// `agents/mine.sh`). Files of other names are left alone, but for scripts of further agents.
-    pub fn overridden(directory: &Path) -> Result<Self, TemplateError> {
+    /// Loads the shipped templates, replaced by files of the same name below `directory` (`docs/prompt.md.hbs`,
+    /// `agents/mine.sh`). Other files are ignored, except scripts of further agents.
+    pub fn with_overrides(directory: &Path) -> Result<Self, TemplateError> {
         let mut templates = Self::default();
         let mut names: Vec<String> = templates.sources.keys().cloned().collect();
         if let Ok(entries) = std::fs::read_dir(directory.join("agents")) {
@@ -141,7 +137,7 @@ impl Templates {
         Ok(templates)
     }
 
-    /// Every file of the run's ConfigMap, by its name there.
+    /// Renders all files of the run's ConfigMap, by name.
     pub fn render(
         &self,
         run: &Run,
@@ -159,18 +155,18 @@ impl Templates {
                     .join(", "),
             });
         }
-        let manifest = RunManifest::new(run, surroundings::arranged(run, settings));
-        let facts = Facts::new(run, &manifest, settings);
+        let manifest = RunManifest::new(run, manifest_parts::arrangement(run, settings));
+        let variables = Variables::new(run, &manifest, settings);
         let mut files = BTreeMap::new();
         for (name, source) in &self.sources {
             let Some(file) = file_name(name, run.kind) else {
                 continue;
             };
-            let wording = wording::option_of(file);
+            let wording = pull_request::option_of(file);
             let wording = wording.and_then(|option| manifest.pull_request.get(option));
             let source = wording.unwrap_or(source);
             let text = if is_template(name) {
-                fill_in(name, source, &facts)?
+                render_template(name, source, &variables)?
             } else {
                 source.clone()
             };
@@ -182,18 +178,18 @@ impl Templates {
         })?;
         files.insert("agent.sh".into(), script.clone());
         files.insert(MANIFEST_FILE.into(), json(&manifest)?);
-        files.extend(surroundings::ssh_files(run, settings));
+        files.extend(manifest_parts::ssh_files(run, settings));
         for added in &run.spec.context {
             files
                 .entry(added.filename.clone())
                 .or_insert_with(|| added.content.clone());
         }
-        fitting(files)
+        check_size(files)
     }
 }
 
-/// The files, when a ConfigMap holds them: checked before anything is made or sent.
-fn fitting(files: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TemplateError> {
+/// Checks that the files fit into a ConfigMap.
+fn check_size(files: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TemplateError> {
     let size = files.iter().map(|(name, text)| name.len() + text.len());
     let size: usize = size.sum();
     if size <= SIZE_LIMIT {
@@ -208,12 +204,12 @@ fn fitting(files: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, 
     })
 }
 
-/// Every file of the run's ConfigMap, from the shipped templates.
+/// Renders all files of the run's ConfigMap from the shipped templates.
 pub fn render(run: &Run, settings: &Settings) -> Result<BTreeMap<String, String>, TemplateError> {
     Templates::default().render(run, settings)
 }
 
-/// What the template becomes in a run of `kind`; `None` when such a run does not have it.
+/// Returns the file name of a template in a run of `kind`; `None` if such runs do not have the file.
 fn file_name(name: &str, kind: RunKind) -> Option<&str> {
     let (folder, file) = name.split_once('/')?;
     let wanted = match folder {
@@ -227,8 +223,12 @@ fn is_template(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|end| end == "hbs")
 }
 
-/// Renders one template; JSON is escaped as JSON, parsed again, and written in one form.
-fn fill_in(name: &str, source: &str, facts: &Facts) -> Result<String, TemplateError> {
+/// Renders a template. JSON values are escaped, and the JSON output is reformatted.
+fn render_template(
+    name: &str,
+    source: &str,
+    variables: &Variables,
+) -> Result<String, TemplateError> {
     let is_json = name.ends_with(".json.hbs");
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
@@ -247,7 +247,7 @@ fn fill_in(name: &str, source: &str, facts: &Facts) -> Result<String, TemplateEr
             message: error.to_string(),
         })?;
     let text = registry
-        .render(name, facts)
+        .render(name, variables)
         .map_err(|error| TemplateError::Render {
             name: name.to_owned(),
             message: error.reason().to_string(),
@@ -276,7 +276,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, TemplateError> {
     Ok(text + "\n")
 }
 
-/// Where Task Master's file is, from the repository root: what pre-flight verified, else its usual place.
+/// Returns the path of the task file from the repository root: the one verified by pre-flight, or else the default.
 fn tasks_file(revision: Option<&TasksRevision>, prefix: &str) -> String {
     revision.map_or_else(
         || format!("{prefix}.taskmaster/tasks/tasks.json"),

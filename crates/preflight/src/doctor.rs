@@ -217,7 +217,7 @@ impl List<'_> {
                 return self.doubtful("settings", message, None);
             }
             SettingsFound::Absent => (Settings::shipped(), "as shipped".to_owned()),
-            SettingsFound::Text(text) => match Settings::of_controller(text) {
+            SettingsFound::Text(text) => match Settings::for_controller(text) {
                 Ok(settings) => (settings, format!("those of the ConfigMap {SETTINGS_MAP}")),
                 Err(refused) => {
                     let message = format!(
@@ -257,7 +257,9 @@ impl List<'_> {
 
     /// What is laid over the options of docs runs' pull requests.
     fn pull_requests(&mut self, options: &PullRequestOptions) {
-        if let Err(refused) = templates::pull_request_options(RunKind::Docs, options.clone()) {
+        if let Err(refused) =
+            templates::validate_pull_request_options(RunKind::Docs, options.clone())
+        {
             let message = format!(
                 "the controller refuses the ConfigMap {PULL_REQUEST_MAP}, and what held before holds on: {refused}"
             );

@@ -201,7 +201,7 @@ async fn leaving(
     };
     repository::commits(&repository.root, "HEAD", &[&not])
         .await
-        .map_err(|error| FixError::Other(repository::last_words(&error)))
+        .map_err(|error| FixError::Other(repository::error_summary(&error)))
 }
 
 #[cfg(test)]

@@ -71,10 +71,10 @@ pub async fn gather(request: Request) -> Facts {
     let mut repository = repository::read(&request.start).await;
     let (asked, last) = match (&repository, request.ask) {
         (Ok(known), Ask::Now) if known.remote.is_some() => {
-            (Some(repository::ask(known).await), None)
+            (Some(repository::query_remote(known).await), None)
         }
         (Ok(known), Ask::Quietly(last)) if known.remote.is_some() => {
-            (repository::glance(known).await, last)
+            (repository::poll_remote(known).await, last)
         }
         (_, Ask::Now) => (None, None),
         (_, Ask::Quietly(last) | Ask::Last(last)) => (None, last),

@@ -23,7 +23,7 @@ use flightdeck_core::{
 };
 use flightdeck_host::{
     cluster::logs::{self, FollowOptions, RunRef, follow_run},
-    ledger::{Ledger, LedgerError, Spool},
+    ledger::{Ledger, LedgerError, LogWriter},
 };
 
 /// How long reading the log of a run that has ended may take.
@@ -121,7 +121,7 @@ async fn all_read(
 /// Writes the log of a run while it is followed, off the tasks that must not wait.
 #[derive(Debug, Default)]
 pub struct Keeper {
-    spool: Option<Spool>,
+    spool: Option<LogWriter>,
 }
 
 impl Keeper {
@@ -131,7 +131,7 @@ impl Keeper {
             return Ok(Self::default());
         };
         let uid = uid.to_owned();
-        let spool = blocking(move || ledger.spool(&uid)).await?;
+        let spool = blocking(move || ledger.log_writer(&uid)).await?;
         Ok(Self { spool })
     }
 
@@ -356,7 +356,7 @@ fn ends_of(map: &ConfigMap) -> Option<(End, Vec<Vec<LogLine>>)> {
         if let Err(error) = unpacked {
             tracing::warn!(kept = map.name_any(), key, %error, "is damaged");
         }
-        ends.push(logs::lines_of(&Arc::new(source), &text));
+        ends.push(logs::parse_archived_log(&Arc::new(source), &text));
     }
     ends.sort_by_key(|lines: &Vec<LogLine>| lines.first().map(|line| line.at));
     Some((end, ends))

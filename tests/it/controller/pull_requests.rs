@@ -116,7 +116,7 @@ async fn pull_request_uses_the_current_docs_pr_config() {
     write(&engine.client(), &[("pr_title_template", "docs: {{run}}")]).await;
     write(&engine.client(), &[("auto_merge", "maybe")]).await;
     let why = refusal(&engine.client()).await;
-    assert!(why.starts_with("auto_merge: \"maybe\" is neither"), "{why}");
+    assert!(why.starts_with("auto_merge: \"maybe\" must be"), "{why}");
     let pull = run(&engine, "docs-second").await;
     assert_eq!(pull["title"], "docs: docs-second");
     // Other options come from the settings.

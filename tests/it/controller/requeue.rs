@@ -158,7 +158,7 @@ async fn too_large_context_is_refused_before_a_retry() {
     let refused = add.run(&verbs).await.unwrap_err();
     assert!(matches!(refused, VerbError::Usage(_)), "{refused}");
     assert!(
-        refused.to_string().contains("fit into a ConfigMap"),
+        refused.to_string().contains("over the ConfigMap limit"),
         "{refused}"
     );
     let now = runs.get("docs-grows").await.unwrap().spec.run;

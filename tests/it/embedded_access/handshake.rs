@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{found, run, said};
 use crate::support::{no_process_stays_below, served::client};
 use flightdeck_core::resources::DocsRun;
-use flightdeck_host::cluster::run_under_way;
+use flightdeck_host::cluster::has_active_runs;
 use kube_embedded::endpoint::Endpoint;
 
 /// Makes the server below `home` one of another version, to whoever looks.
@@ -61,7 +61,7 @@ async fn an_older_server_with_an_active_run_goes_on_and_everybody_is_told() {
     }))
     .unwrap();
     runs.create(&PostParams::default(), &waiting).await.unwrap();
-    assert!(run_under_way(&client).await);
+    assert!(has_active_runs(&client).await);
 
     let output = run(home, &["runs", "list", "-A"]);
     assert!(output.status.success(), "{}", said(&output));

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use flightdeck_host::forge::stand_in::Exchange;
+use flightdeck_host::forge::stand_in::RecordedCall;
 
 const FILE: &str = "node_modules/@octokit/openapi/generated/api.github.com.json";
 /// Answers that any call may give, which are described on pages of their own.
@@ -27,8 +27,8 @@ impl Description {
     }
 
     /// What of a call and its answer the description does not allow.
-    pub fn complaints(&self, exchange: &Exchange) -> Vec<String> {
-        let Exchange { method, uri, .. } = exchange;
+    pub fn complaints(&self, exchange: &RecordedCall) -> Vec<String> {
+        let RecordedCall { method, uri, .. } = exchange;
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let Some(operation) = self.operation(path, &method.as_str().to_lowercase()) else {
             return vec![format!("{method} {path} is not described")];

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::bench::Bench;
 use flightdeck_core::runs::{ForgeTarget, reason};
-use flightdeck_host::forge::stand_in::{self, Planned, StandIn, StandInOptions};
+use flightdeck_host::forge::stand_in::{self, CannedResponse, StandIn, StandInOptions};
 
 /// Returns a bench whose remote is a known Git host.
 async fn forged() -> (Bench, StandIn) {
@@ -74,7 +74,7 @@ async fn new_attempt_opens_a_pull_request_from_its_branch() {
 async fn refused_pull_request_fails_the_run_but_keeps_the_branch() {
     let (bench, stand_in) = forged().await;
     stand_in
-        .plan(Planned {
+        .plan(CannedResponse {
             method: Method::POST,
             path: "/pulls".into(),
             status: StatusCode::FORBIDDEN,
@@ -110,7 +110,7 @@ async fn refused_pull_request_fails_the_run_but_keeps_the_branch() {
 async fn long_rate_limit_fails_at_once_and_publish_is_retryable() {
     let (bench, stand_in) = forged().await;
     stand_in
-        .plan(Planned {
+        .plan(CannedResponse {
             method: Method::POST,
             path: "/pulls".into(),
             status: StatusCode::TOO_MANY_REQUESTS,
@@ -148,7 +148,7 @@ async fn pull_request_options_are_applied_or_reported() {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
     stand_in
-        .plan(Planned {
+        .plan(CannedResponse {
             method: Method::POST,
             path: "requested_reviewers".into(),
             status: StatusCode::UNPROCESSABLE_ENTITY,
@@ -161,7 +161,7 @@ async fn pull_request_options_are_applied_or_reported() {
     assert_eq!(ended.code, 0, "{}", ended.log);
     let message = ended.report.message.unwrap();
     assert!(
-        message.starts_with("acme/shop knows no reviewer ann:"),
+        message.starts_with("cannot request reviews from ann in acme/shop:"),
         "{message}"
     );
     assert!(

@@ -27,7 +27,7 @@ use flightdeck_core::{
     runs::{DOCUMENTS, ForgeTarget, Stage},
 };
 use flightdeck_host::{
-    forge::{Forge, ForgeError, Pace, PullRequestStatus, Secret, stand_in},
+    forge::{Forge, ForgeError, PullRequestStatus, RetryPolicy, Secret, stand_in},
     ledger::{Ledger, LedgerError},
     repository::{self, Diff, DiffError},
 };
@@ -341,7 +341,7 @@ async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestSt
     } else {
         Secret::from_environment(|name| std::env::var(name).ok())
     };
-    let forge = Forge::new(target, token)?.paced(Pace::watched());
+    let forge = Forge::new(target, token)?.with_retry_policy(RetryPolicy::interactive());
     forge.status(number).await
 }
 

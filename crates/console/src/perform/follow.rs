@@ -24,9 +24,9 @@ use flightdeck_core::{log::LogEvent, runs::Stage, transcript::Transcript};
 use flightdeck_host::{
     cluster::{
         self,
-        logs::{FollowOptions, RunRef, follow_run_in_chunks},
+        logs::{FollowOptions, RunRef, follow_run_batched},
     },
-    ledger::{Ledger, Spool},
+    ledger::{Ledger, LogWriter},
 };
 use flightdeck_verbs::{Context, Earlier};
 
@@ -150,18 +150,18 @@ fn events(
     let (client, namespace) = (context.client.clone(), context.namespace.clone());
     let (kind, name) = (run.kind, run.name.clone());
     let until = async move {
-        cluster::finished(&client, &namespace, kind, &name).await;
+        cluster::wait_finished(&client, &namespace, kind, &name).await;
     };
     let options = FollowOptions {
         until: until.boxed(),
-        gather: GATHER,
+        batch_time: GATHER,
         ..FollowOptions::default()
     };
     let run = RunRef {
         name: run.name.clone(),
         uid: run.id.clone(),
     };
-    follow_run_in_chunks(&context.client, &context.namespace, &run, options)
+    follow_run_batched(&context.client, &context.namespace, &run, options)
 }
 
 /// Follows a run until it finishes or has no consumers.
@@ -253,7 +253,7 @@ async fn unreachable(
 struct FollowTask {
     run: RunId,
     interest: watch::Receiver<Interest>,
-    writer: Option<Spool>,
+    writer: Option<LogWriter>,
     sender: mpsc::Sender<Msg>,
     /// The opening of the Logs tab that receives the log from its first line.
     served: Option<u64>,
@@ -356,14 +356,14 @@ impl FollowTask {
 }
 
 /// Opens the log in the ledger. Returns `None` if another process writes it, or on error.
-async fn open_log(ledger: Option<Ledger>, run: &FollowedRun) -> Option<Spool> {
+async fn open_log(ledger: Option<Ledger>, run: &FollowedRun) -> Option<LogWriter> {
     let (ledger, uid) = (ledger?, run.id.clone());
-    let opened = spawn_blocking(move || ledger.spool(&uid).inspect_err(ledger::warn));
+    let opened = spawn_blocking(move || ledger.log_writer(&uid).inspect_err(ledger::warn));
     opened.await.ok()?.ok()?
 }
 
 /// Appends events. A writer that failed is dropped.
-async fn append(writer: Option<Spool>, events: Vec<LogEvent>) -> Option<Spool> {
+async fn append(writer: Option<LogWriter>, events: Vec<LogEvent>) -> Option<LogWriter> {
     let mut writer = writer?;
     let appended = spawn_blocking(move || {
         let appended = writer.append(&events).inspect_err(ledger::warn);

@@ -1,4 +1,4 @@
-//! Clients of a cluster that exists already: a context of a kubeconfig, or the cluster a pod runs in.
+//! Clients for existing clusters: a kubeconfig context, or the cluster that the pod runs in.
 
 mod plugin;
 mod proxied;
@@ -11,7 +11,7 @@ use kube::{
 pub use plugin::{PluginError, Prompts};
 pub use proxied::{Stack, builder};
 
-/// Why a client cannot be made.
+/// An error creating a client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("context {context}: {source}")]
@@ -42,7 +42,7 @@ pub async fn context_config(context: &str) -> Result<Config, ClientError> {
     })
 }
 
-/// Returns the configuration of a controller: a named context, or the pod it runs in.
+/// Returns the controller's configuration: a kubeconfig context, or the service account of its pod.
 pub async fn controller_config(context: Option<&str>) -> Result<Config, ClientError> {
     match context {
         Some(context) => context_config(context).await,

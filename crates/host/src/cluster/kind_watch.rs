@@ -1,4 +1,4 @@
-//! The watch of one kind: lists, follows, resumes.
+//! Lists and watches one kind, and resumes after errors.
 
 use std::{
     fmt::Debug,
@@ -15,79 +15,79 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    back_off::{BackOff, Tries},
-    drive::drive,
+    backoff::{Attempts, Backoff},
+    channel_stream::channel_stream,
 };
 use flightdeck_core::text;
 
-/// Objects of one page of a list.
+/// Page size of a list.
 const PAGE: u32 = 500;
 /// Seconds after which the server ends a watch.
 const WATCH_SECONDS: u32 = 290;
-/// Time after which a watch that nobody ended is taken for dead.
-const DEAD: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+/// Time after which a silent watch is considered dead: the server should have ended it by then.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
-/// One change of one kind.
+/// A change to the objects of a kind.
 #[derive(Debug)]
 pub(super) enum Change<K> {
-    /// All there is.
+    /// The complete list.
     Listed(Vec<DeserializeGuard<K>>),
     Applied(DeserializeGuard<K>),
     Deleted(ObjectMeta),
-    /// Said once an outage; sanitised.
+    /// Sent once per outage; sanitised.
     Disconnected(String),
     Connected,
 }
 
-/// Which objects of a kind are watched.
+/// Selectors of the objects to watch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
 }
 
-/// A watch that ends sooner than this without a word is not as agreed, whatever the server says.
-const SUSPICIOUS: Duration = Duration::from_secs(5);
+/// A watch that ends sooner than this without an event counts as a failure, whatever its status.
+const MIN_WATCH_TIME: Duration = Duration::from_secs(5);
 
-/// What ends a round of watching.
+/// Why a watch ended.
 enum End {
-    /// As agreed; go on from where we are.
+    /// Ended by the server as requested. Resume from the last version.
     Clean,
-    /// At once and without a word; go on from where we are, but not in a hurry.
-    Hasty,
-    /// The server has forgotten where we are; list again.
+    /// Ended at once without an event. Resume from the last version after a backoff.
+    ClosedEarly,
+    /// The version is too old (410 Gone). List again.
     Expired,
-    /// Something broke; go on from where we are, later.
+    /// Failed. Resume from the last version after a backoff.
     Broken(String),
-    /// Nobody listens any more.
-    Unheard,
+    /// The receiver was dropped.
+    ReceiverDropped,
 }
 
 struct Watch<K> {
     api: Api<DeserializeGuard<K>>,
     selection: Selection,
     out: Sender<Change<K>>,
-    tries: Tries,
-    lost: bool,
+    attempts: Attempts,
+    disconnected: bool,
     version: Option<String>,
 }
 
-/// Lists, then follows; resumes where it was after a break. An object that cannot be read never hides the others.
+/// Lists objects of a kind, then watches them, resuming after errors. Malformed objects do not affect others.
 pub(super) fn watch_kind<K>(
     api: Api<DeserializeGuard<K>>,
     selection: Selection,
-    back_off: BackOff,
+    backoff: Backoff,
 ) -> impl Stream<Item = Change<K>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    drive(move |out| {
+    channel_stream(move |out| {
         let watch = Watch {
             api,
             selection,
             out,
-            tries: Tries::new(back_off),
-            lost: false,
+            attempts: Attempts::new(backoff),
+            disconnected: false,
             version: None,
         };
         watch.run()
@@ -100,27 +100,27 @@ where
 {
     async fn run(mut self) {
         loop {
-            match self.round().await {
+            match self.watch_once().await {
                 End::Clean => {}
-                End::Hasty => self.tries.wait().await,
+                End::ClosedEarly => self.attempts.wait().await,
                 End::Expired => {
                     self.version = None;
-                    self.tries.wait().await;
+                    self.attempts.wait().await;
                 }
                 End::Broken(reason) => {
-                    if !std::mem::replace(&mut self.lost, true)
-                        && !self.say(Change::Disconnected(reason)).await
+                    if !std::mem::replace(&mut self.disconnected, true)
+                        && !self.send(Change::Disconnected(reason)).await
                     {
                         return;
                     }
-                    self.tries.wait().await;
+                    self.attempts.wait().await;
                 }
-                End::Unheard => return,
+                End::ReceiverDropped => return,
             }
         }
     }
 
-    async fn round(&mut self) -> End {
+    async fn watch_once(&mut self) -> End {
         let version = match self.version.clone() {
             Some(version) => version,
             None => match self.list().await {
@@ -138,16 +138,16 @@ where
         };
         pin_mut!(events);
         if !self.connected().await {
-            return End::Unheard;
+            return End::ReceiverDropped;
         }
         let opened = Instant::now();
         let mut silent = true;
         loop {
-            let Ok(next) = tokio::time::timeout(DEAD, events.next()).await else {
+            let Ok(next) = tokio::time::timeout(WATCH_TIMEOUT, events.next()).await else {
                 return End::Clean;
             };
             let change = match next {
-                None if silent && opened.elapsed() < SUSPICIOUS => return End::Hasty,
+                None if silent && opened.elapsed() < MIN_WATCH_TIME => return End::ClosedEarly,
                 None => return End::Clean,
                 Some(Err(error)) => return broken(&error),
                 Some(Ok(WatchEvent::Bookmark(bookmark))) => {
@@ -168,14 +168,14 @@ where
                 }
             };
             silent = false;
-            self.tries.succeeded();
-            if !self.say(change).await {
-                return End::Unheard;
+            self.attempts.reset();
+            if !self.send(change).await {
+                return End::ReceiverDropped;
             }
         }
     }
 
-    /// All pages of a list, and the version to watch from.
+    /// Lists all pages, and returns the version to watch from.
     async fn list(&mut self) -> Result<String, End> {
         let mut params = ListParams::default().limit(PAGE);
         params.label_selector.clone_from(&self.selection.labels);
@@ -194,20 +194,20 @@ where
             }
         };
         self.version = Some(version.clone());
-        self.tries.succeeded();
-        if self.connected().await && self.say(Change::Listed(objects)).await {
+        self.attempts.reset();
+        if self.connected().await && self.send(Change::Listed(objects)).await {
             Ok(version)
         } else {
-            Err(End::Unheard)
+            Err(End::ReceiverDropped)
         }
     }
 
     async fn connected(&mut self) -> bool {
-        !std::mem::take(&mut self.lost) || self.say(Change::Connected).await
+        !std::mem::take(&mut self.disconnected) || self.send(Change::Connected).await
     }
 
-    /// Whether somebody listens.
-    async fn say(&mut self, change: Change<K>) -> bool {
+    /// Returns whether the receiver is still there.
+    async fn send(&mut self, change: Change<K>) -> bool {
         self.out.send(change).await.is_ok()
     }
 }

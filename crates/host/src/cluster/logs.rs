@@ -1,26 +1,28 @@
-//! The log of a run: every stage, every attempt, every container, as one stream that loses nothing and doubles nothing.
+//! Streams the log of a run: all stages, attempts and containers, without lost or duplicate lines.
 //!
-//! * [`follow_run`] watches the run's pods and opens a source for each container that has started, in the order they ran.
-//! * A source asks for timestamps. After a drop it asks for the end of the log and looks there for the last lines it has had
-//!   ([`resume`](self) goes by their order and never by their times: a clock may stand still or be set back); lines that the
-//!   server no longer has are a [`Notice::Gap`]. The end of a stream is an end only if the container has ended and two
-//!   answers in a row end alike, the second showing what was read and nothing new.
-//! * [`snapshot_run`] reads what is there now, without following.
-//! * Nothing is thrown away under load: who reads slowly is waited for.
+//! * [`follow_run`] watches the run's pods and opens a source for each started container, in the order they ran.
+//! * A source reads with timestamps. After a disconnect it requests the end of the log and finds the last lines it has
+//!   read, by their order and not by their times (`resume.rs`): clocks may stand still or be set back. Lines that the
+//!   server no longer has are reported as [`Notice::Gap`]. A source is complete only once its container has ended and two
+//!   consecutive responses end alike, the second without new lines.
+//! * [`snapshot_run`] reads what exists now, without following.
+//! * Nothing is dropped under load: slow readers cause backpressure.
+//!
+//! [`Notice::Gap`]: flightdeck_core::log::Notice::Gap
 
-mod ask;
-mod patience;
+mod batch;
 mod record;
+mod request;
 mod resume;
 mod run;
 #[cfg(test)]
 mod schedules;
 mod snapshot;
 mod source;
-mod tell;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 
-pub use patience::Patience;
-pub use run::{FollowOptions, RunRef, follow_run, follow_run_in_chunks};
-pub use snapshot::{Excerpt, lines_of, snapshot_run, sources};
+pub use run::{FollowOptions, RunRef, follow_run, follow_run_batched};
+pub use snapshot::{Excerpt, parse_archived_log, snapshot_run, sources};
+pub use timeouts::Timeouts;

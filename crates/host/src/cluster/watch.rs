@@ -1,4 +1,4 @@
-//! The runs of a namespace and what they own, as one stream of changes.
+//! Runs of a namespace and the objects they own, as one stream of changes.
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource, core::DeserializeGuard, core::NamespaceResourc
 use serde::de::DeserializeOwned;
 
 use super::{
-    back_off::BackOff,
+    backoff::Backoff,
     kind_watch::{Change, Selection, watch_kind},
 };
 use flightdeck_core::{
@@ -23,7 +23,7 @@ use flightdeck_core::{
     text,
 };
 
-/// What is watched.
+/// A kind that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     DocsRun,
@@ -34,7 +34,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 5] = [
         Self::DocsRun,
         Self::CodeRun,
@@ -43,7 +43,7 @@ impl Kind {
         Self::Event,
     ];
 
-    /// What people call several of them.
+    /// Returns the plural for display.
     #[must_use]
     pub const fn plural(self) -> &'static str {
         match self {
@@ -56,14 +56,14 @@ impl Kind {
     }
 }
 
-/// Something that is watched.
+/// A watched object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     Run(Box<Run>),
     Job(Box<Job>),
     Pod(Box<Pod>),
     Event(Box<Event>),
-    /// An object that this version cannot read. `reason` is sanitised.
+    /// An object that cannot be parsed. `reason` is sanitised.
     Unreadable {
         kind: Kind,
         uid: String,
@@ -73,7 +73,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Uid the server gave the object.
+    /// Returns the object's UID.
     #[must_use]
     pub fn uid(&self) -> &str {
         let metadata = match self {
@@ -86,7 +86,7 @@ impl Object {
         metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// Its kind.
+    /// Returns the object's kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -102,37 +102,39 @@ impl Object {
     }
 }
 
-/// One change of the world, to be taken in order.
+/// A change to the watched objects. Apply changes in order.
 ///
-/// A list comes whole, so that nothing has to be shown empty while a cluster is listed again.
+/// A list arrives complete, so a view never shows an empty list during a re-list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorldDelta {
-    /// All there is of a kind: what was known of it and is not here is gone.
+    /// The complete list of a kind. Objects that are not in it no longer exist.
     Listed(Kind, Vec<Object>),
-    /// Something appeared or changed.
+    /// An object was added or modified.
     Applied(Object),
-    /// Something went.
+    /// An object was deleted.
     Deleted {
         kind: Kind,
         uid: String,
         name: String,
     },
-    /// A kind cannot be watched for now, and is tried again by itself. Said once an outage; what was known stays known.
+    /// A kind cannot be watched at the moment. Sent once per outage; the watch is retried, and known objects stay
+    /// valid.
     Disconnected {
         kind: Kind,
-        /// Why, sanitised.
+        /// The sanitised error.
         reason: String,
     },
     /// A kind is watched again.
     Connected(Kind),
 }
 
-/// Runs of both kinds in `namespace`, and the Jobs, pods and events that belong to runs. Ends only by being dropped.
+/// Watches the runs of both kinds in `namespace`, and the Jobs, pods and events that belong to runs. The stream never
+/// ends by itself.
 pub fn watch_runs(
     client: &Client,
     namespace: &str,
 ) -> impl Stream<Item = WorldDelta> + Send + use<> {
-    let back_off = BackOff::default();
+    let backoff = Backoff::default();
     let ours = Selection {
         labels: Some(format!("{}={}", naming::LABEL_MANAGED_BY, naming::MANAGER)),
         fields: None,
@@ -144,7 +146,7 @@ pub fn watch_runs(
             namespace,
             Kind::DocsRun,
             all(),
-            back_off,
+            backoff,
             |run: DocsRun| Some(Object::Run(Box::new(run.into()))),
         ),
         deltas(
@@ -152,7 +154,7 @@ pub fn watch_runs(
             namespace,
             Kind::CodeRun,
             all(),
-            back_off,
+            backoff,
             |run: CodeRun| Some(Object::Run(Box::new(run.into()))),
         ),
         deltas(
@@ -160,10 +162,10 @@ pub fn watch_runs(
             namespace,
             Kind::Job,
             ours.clone(),
-            back_off,
+            backoff,
             |job: Job| Some(Object::Job(Box::new(job))),
         ),
-        deltas(client, namespace, Kind::Pod, ours, back_off, |pod: Pod| {
+        deltas(client, namespace, Kind::Pod, ours, backoff, |pod: Pod| {
             Some(Object::Pod(Box::new(pod)))
         }),
         deltas(
@@ -171,21 +173,26 @@ pub fn watch_runs(
             namespace,
             Kind::Event,
             all(),
-            back_off,
-            |event: Event| concerns_a_run(&event).then(|| Object::Event(Box::new(event))),
+            backoff,
+            |event: Event| is_about_run(&event).then(|| Object::Event(Box::new(event))),
         ),
     ])
 }
 
-/// The run, once it has ended; `None` when it is gone. Waits as long as that takes.
-pub async fn finished(client: &Client, namespace: &str, kind: RunKind, name: &str) -> Option<Run> {
+/// Waits until the run has finished, and returns it. Returns `None` if the run does not exist.
+pub async fn wait_finished(
+    client: &Client,
+    namespace: &str,
+    kind: RunKind,
+    name: &str,
+) -> Option<Run> {
     match kind {
-        RunKind::Docs => ended::<DocsRun>(client, namespace, name).await,
-        RunKind::Code => ended::<CodeRun>(client, namespace, name).await,
+        RunKind::Docs => wait_for::<DocsRun>(client, namespace, name).await,
+        RunKind::Code => wait_for::<CodeRun>(client, namespace, name).await,
     }
 }
 
-async fn ended<K>(client: &Client, namespace: &str, name: &str) -> Option<Run>
+async fn wait_for<K>(client: &Client, namespace: &str, name: &str) -> Option<Run>
 where
     K: Watched,
     Run: From<K>,
@@ -195,11 +202,11 @@ where
         labels: None,
         fields: Some(format!("metadata.name={name}")),
     };
-    let changes = watch_kind(api, only, BackOff::default());
+    let changes = watch_kind(api, only, Backoff::default());
     pin_mut!(changes);
     while let Some(change) = changes.next().await {
         let run = match change {
-            // A run without a place in the list is gone.
+            // An empty list: the run was deleted.
             Change::Listed(objects) => objects.into_iter().next().map(Some).unwrap_or_default()?,
             Change::Applied(object) => object,
             Change::Deleted(_) => return None,
@@ -215,7 +222,7 @@ where
     None
 }
 
-/// What a kind must be to be watched.
+/// Bounds of a watched kind.
 trait Watched:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -238,13 +245,13 @@ impl<K> Watched for K where
 {
 }
 
-/// The changes of one kind; `object` leaves out what is of no concern.
+/// Watches one kind as deltas. Objects for which `object` returns `None` are skipped.
 fn deltas<K: Watched>(
     client: &Client,
     namespace: &str,
     kind: Kind,
     selection: Selection,
-    back_off: BackOff,
+    backoff: Backoff,
     object: impl Fn(K) -> Option<Object> + Send + 'static,
 ) -> stream::BoxStream<'static, WorldDelta> {
     let api = Api::<DeserializeGuard<K>>::namespaced(client.clone(), namespace);
@@ -257,7 +264,7 @@ fn deltas<K: Watched>(
             reason: text::sanitize(&invalid.error).into_owned(),
         }),
     };
-    watch_kind(api, selection, back_off)
+    watch_kind(api, selection, backoff)
         .filter_map(move |change| {
             let delta = match change {
                 Change::Listed(objects) => Some(WorldDelta::Listed(
@@ -278,9 +285,9 @@ fn deltas<K: Watched>(
         .boxed()
 }
 
-/// Whether an event is about a run or something a run owns. Events bear no labels of ours and a namespace may be full of
-/// others, so that they are told apart by kind and name.
-fn concerns_a_run(event: &Event) -> bool {
+/// Returns whether an event is about a run or an object that a run owns. Events do not have our labels, so they are
+/// matched by kind and name.
+fn is_about_run(event: &Event) -> bool {
     let object = &event.involved_object;
     match object.kind.as_deref() {
         Some("DocsRun" | "CodeRun") => true,

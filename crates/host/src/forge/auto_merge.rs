@@ -1,4 +1,4 @@
-//! Auto-merge: the one thing that only GraphQL can switch on
+//! Enables auto-merge, which only GraphQL can do
 //! (<https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>).
 
 use http::Method;
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     Forge, ForgeError, PullRequest,
-    connection::{GRAPHQL, shown},
+    connection::{GRAPHQL, clean_message},
 };
 
 const ENABLE: &str = "mutation($id: ID!, $method: PullRequestMergeMethod!) { \
     enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $method}) { \
     pullRequest { autoMergeRequest { mergeMethod } } } }";
-/// Ways of merging, the plainest first: what the repository says of each, and its name in GraphQL.
+/// Merge methods in order of preference: the repository setting that allows each, and its GraphQL name.
 const METHODS: [(&str, &str); 3] = [
     ("allow_merge_commit", "MERGE"),
     ("allow_squash_merge", "SQUASH"),
@@ -20,12 +20,12 @@ const METHODS: [(&str, &str); 3] = [
 ];
 
 impl Forge {
-    /// Has the pull request merge by itself, in the first way that the repository allows, once nothing holds it back.
+    /// Enables auto-merge with the first merge method that the repository allows.
     pub(super) async fn enable_auto_merge(&self, pull: &PullRequest) -> Result<(), ForgeError> {
         let repository = self
             .plain_call(Method::GET, &self.path(""), None, "read the repository")
             .await?;
-        // What is left out (to a token that may not see it) is not forbidden.
+        // A missing setting counts as allowed: tokens without admin access do not see it.
         let allowed = |key: &str| repository.get(key).and_then(Value::as_bool) != Some(false);
         if !allowed("allow_auto_merge") {
             let repository = self.repository();
@@ -34,7 +34,7 @@ impl Forge {
         let method = METHODS.iter().find(|(key, _)| allowed(key));
         let method = method.map_or("MERGE", |(_, method)| method);
         let body = json!({"query": ENABLE, "variables": {"id": pull.node_id, "method": method}});
-        let action = "switch on auto-merge";
+        let action = "enable auto-merge";
         let answer = self
             .plain_call(Method::POST, GRAPHQL, Some(&body), action)
             .await?;
@@ -44,10 +44,10 @@ impl Forge {
         }
     }
 
-    /// GraphQL answers 200 to what it refuses, with a list of errors.
+    /// Converts a GraphQL error; GraphQL reports refusals with status 200.
     fn auto_merge_error(&self, number: i64, action: &str, error: &Value) -> ForgeError {
         let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-        let message = shown(text("message"));
+        let message = clean_message(text("message"));
         let words = message.to_lowercase();
         match text("type") {
             "RATE_LIMITED" => ForgeError::RateLimited {

@@ -1,4 +1,4 @@
-//! One call of the API: sent, told to the audit, tried again when that helps.
+//! Sends API calls: auditing, retries and pagination.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -7,24 +7,24 @@ use hyper_util::client::proxy::matcher::Matcher;
 use serde_json::Value;
 
 use super::{
-    ForgeError, Pace, Secret,
-    connection::{Answer, Connection},
-    judge::CallError,
+    ForgeError, RetryPolicy, Secret,
+    classify::CallError,
+    connection::{ApiResponse, Connection},
     retry::{self, Hint},
 };
 use flightdeck_core::runs::ForgeTarget;
 
-/// Most pages of a list that are read; a page has a hundred items.
+/// Maximum number of pages read of a list, at 100 items each.
 const PAGES: usize = 10;
 
-/// One call that was made, for an audit: never holds a token.
+/// An API call, for auditing. Never contains a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
     pub path: String,
-    /// Absent when there was no answer.
+    /// `None` if there was no response.
     pub status: Option<u16>,
-    /// Counts from 1.
+    /// Starts at 1.
     pub attempt: u32,
     pub milliseconds: u64,
 }
@@ -46,24 +46,24 @@ impl fmt::Display for Call {
 
 type Audit = dyn Fn(&Call) + Send + Sync;
 
-/// One repository on one server.
+/// A repository on a forge.
 #[derive(Clone)]
 pub struct Forge {
     pub(super) connection: Connection,
     pub(super) target: ForgeTarget,
-    pub(super) pace: Pace,
+    pub(super) retry_policy: RetryPolicy,
     audit: Option<Arc<Audit>>,
 }
 
 impl Forge {
-    /// The repository of `target`, by way of the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY` ...). Must be
-    /// called within a tokio runtime.
+    /// Creates a client for the repository of `target`, using the proxy settings of the environment (`HTTPS_PROXY`,
+    /// `NO_PROXY` ...). Must be called within a tokio runtime.
     pub fn new(target: &ForgeTarget, token: Option<Secret>) -> Result<Self, ForgeError> {
-        Self::by_way_of(target, token, &Matcher::from_env())
+        Self::with_proxies(target, token, &Matcher::from_env())
     }
 
-    /// The same with proxies of one's own.
-    pub fn by_way_of(
+    /// Like [`Self::new`], with explicit proxy settings.
+    pub fn with_proxies(
         target: &ForgeTarget,
         token: Option<Secret>,
         proxies: &Matcher,
@@ -71,50 +71,50 @@ impl Forge {
         Ok(Self {
             connection: Connection::new(&target.api_url, token, proxies)?,
             target: target.clone(),
-            pace: Pace::default(),
+            retry_policy: RetryPolicy::default(),
             audit: None,
         })
     }
 
-    /// The same with another clock.
+    /// Sets the retry policy.
     #[must_use]
-    pub fn paced(mut self, pace: Pace) -> Self {
-        self.pace = pace;
+    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
         self
     }
 
-    /// The same, telling of each call.
+    /// Calls `audit` after each API call.
     #[must_use]
-    pub fn audited(mut self, audit: impl Fn(&Call) + Send + Sync + 'static) -> Self {
+    pub fn with_audit(mut self, audit: impl Fn(&Call) + Send + Sync + 'static) -> Self {
         self.audit = Some(Arc::new(audit));
         self
     }
 
-    /// `owner/name`.
+    /// Returns `owner/name`.
     #[must_use]
     pub fn repository(&self) -> String {
         format!("{}/{}", self.target.owner, self.target.repository)
     }
 
-    /// The server, as people know it.
+    /// Returns the server's name for display.
     pub(super) fn host(&self) -> String {
         self.connection.host.clone()
     }
 
-    /// The path of something of the repository, `below` empty or starting with `/`.
+    /// Returns an API path below the repository. `below` is empty or starts with `/`.
     pub(super) fn path(&self, below: &str) -> String {
         let (owner, name) = (encode(&self.target.owner), encode(&self.target.repository));
         format!("/repos/{owner}/{name}{below}")
     }
 
-    /// Sends and, where it helps, sends again. `action` is what is tried, as words that follow "may not".
+    /// Sends a request, with retries. `action` completes "the token may not ..." in errors.
     pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
         action: &str,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<ApiResponse, CallError> {
         let mut retries = 0;
         loop {
             let started = Instant::now();
@@ -129,21 +129,21 @@ impl Forge {
                 });
             }
             let (hint, failure) = match sent {
-                Ok(answer) => match self.judge(&answer, action) {
+                Ok(answer) => match self.classify(&answer, action) {
                     None => return Ok(answer),
                     Some(failed) => failed,
                 },
-                Err(error) => (Hint::BackOff, CallError::Other(error)),
+                Err(error) => (Hint::Backoff, CallError::Other(error)),
             };
-            match retry::wait(retries, hint, retry::jitter(), self.pace.longest) {
-                Some(wait) => (self.pace.sleep)(wait).await,
+            match retry::wait(retries, hint, retry::jitter(), self.retry_policy.longest) {
+                Some(wait) => (self.retry_policy.sleep)(wait).await,
                 None => return Err(failure),
             }
             retries += 1;
         }
     }
 
-    /// A call whose refusals have no meaning of their own; gives the body.
+    /// Sends a request whose refusals need no special handling, and returns the response body.
     pub(super) async fn plain_call(
         &self,
         method: Method,
@@ -157,7 +157,7 @@ impl Forge {
         }
     }
 
-    /// Every page of a list, as the bodies that were answered. `path` has a query already.
+    /// Returns the bodies of all pages of a list. `path` already has a query.
     pub(super) async fn pages(&self, path: &str, action: &str) -> Result<Vec<Value>, CallError> {
         let mut next = Some(format!("{path}&per_page=100"));
         let mut bodies = Vec::new();
@@ -170,7 +170,7 @@ impl Forge {
     }
 }
 
-/// A part of a path or a query, percent-encoded.
+/// Percent-encodes a path segment or query value.
 pub(super) fn encode(part: &str) -> String {
     let mut out = String::with_capacity(part.len());
     for byte in part.bytes() {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn branches_are_encoded_whole() {
+    fn encodes_every_reserved_character() {
         assert_eq!(
             encode("acme:docs/ü & x#1"),
             "acme%3Adocs%2F%C3%BC%20%26%20x%231"

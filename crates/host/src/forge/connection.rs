@@ -1,7 +1,6 @@
-//! The way to a forge: octocrab over one HTTP client, through the proxy that the environment names for its host.
+//! The HTTP connection to a forge: octocrab over one client, through the environment's proxy.
 //!
-//! It sends and reads, and knows nothing of pull requests or of what a status means. Whatever the server says is freed of the
-//! token here, so that nothing further on can show it.
+//! It does not interpret statuses. The token is redacted from every response here, so that it cannot be shown later.
 
 use std::time::Duration;
 
@@ -34,42 +33,43 @@ use flightdeck_core::{
     text,
 };
 
-/// Longest answer that is read, in bytes.
-const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
-/// Longest part of a server's message that is kept, in columns.
+/// Maximum size of a response, in bytes.
+const RESPONSE_LIMIT: usize = 8 * 1024 * 1024;
+/// Maximum width of a server's message in an error.
 const MESSAGE_LIMIT: usize = 300;
-/// Until a connection stands.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// Until an answer is read whole.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// The version of the REST API that is asked for.
+/// Time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for a whole response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
+/// The requested version of the REST API.
 const API_VERSION: &str = "2022-11-28";
 
-/// The path of GraphQL, which is not below the REST API of a GitHub Enterprise Server.
+/// The GraphQL path, which is not below the REST API on GitHub Enterprise Server.
 pub(super) const GRAPHQL: &str = "/graphql";
 
-/// One server, and the token for it.
+/// A server and the token for it.
 #[derive(Clone)]
 pub(super) struct Connection {
     crab: Octocrab,
-    /// Base of the REST API, without a slash at its end.
+    /// Base URL of the REST API, without a trailing slash.
     api: String,
-    /// The same, as it is sent to.
+    /// The base URL that requests are sent to, with an explicit port where needed.
     address: String,
-    /// As people know it.
+    /// The server's name for display.
     pub(super) host: String,
     token: Option<Secret>,
 }
 
-/// What the server said.
-pub(super) struct Answer {
+/// A response from the server.
+pub(super) struct ApiResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
 }
 
 impl Connection {
-    /// To the REST API at `api_url`, through a proxy where `proxies` says so. Must be called within a tokio runtime.
+    /// Connects to the REST API at `api_url`, through a proxy if `proxies` selects one. Must be called within a tokio
+    /// runtime.
     pub(super) fn new(
         api_url: &str,
         token: Option<Secret>,
@@ -82,27 +82,32 @@ impl Connection {
         };
         let api = api_url.trim_end_matches('/');
         let mut address = api.to_owned();
-        let mut uri: Uri = api
-            .parse()
-            .map_err(|_| unusable(format!("{} is no address", text::sanitize(&redact(api)))))?;
+        let mut uri: Uri = api.parse().map_err(|_| {
+            unusable(format!(
+                "{} is not a valid URL",
+                text::sanitize(&redact(api))
+            ))
+        })?;
         let bearer = token
             .as_ref()
             .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.expose())))
             .transpose()
-            .map_err(|_| unusable("the token is no word that a header can carry".into()))?
+            .map_err(|_| {
+                unusable("the token contains characters that are not allowed in a header".into())
+            })?
             .map(|mut value| {
                 value.set_sensitive(true);
                 value
             });
-        let proxy = proxy::before(&uri, proxies).map_err(&unusable)?;
-        // The tunnel takes a missing port for that of HTTPS.
+        let proxy = proxy::proxy_for(&uri, proxies).map_err(&unusable)?;
+        // The tunnel would use port 443 if the port is missing.
         if let (Some(_), Some("http"), Some(host), None) =
             (&proxy, uri.scheme_str(), uri.host(), uri.port())
         {
             address = format!("http://{host}:80{}", uri.path().trim_end_matches('/'));
             uri = address.parse().unwrap_or(uri);
         }
-        // The layer adds the token to calls of this very host and port alone.
+        // The layer adds the token only to requests for this host and port.
         let auth = AuthHeaderLayer::new(bearer, uri.clone(), uri);
         let direct = https(tcp()).map_err(|error| unusable(error.to_string()))?;
         let crab = match proxy {
@@ -122,18 +127,18 @@ impl Connection {
         })
     }
 
-    /// Whether calls carry a token.
+    /// Returns whether requests carry a token.
     pub(super) const fn has_token(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Sends `body` to `path` (below the REST API, or [`GRAPHQL`]) and reads the answer, whatever its status.
+    /// Sends a request to `path` (below the REST API, or [`GRAPHQL`]) and reads the response, whatever its status.
     pub(super) async fn send(
         &self,
         method: &Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer, ForgeError> {
+    ) -> Result<ApiResponse, ForgeError> {
         let url = if path == GRAPHQL {
             graphql(&self.address)
         } else {
@@ -152,48 +157,51 @@ impl Connection {
             .crab
             .build_request(request, body)
             .map_err(|error| self.unreachable(&error))?;
-        tokio::time::timeout(PATIENCE, self.exchange(request))
+        tokio::time::timeout(RESPONSE_TIMEOUT, self.send_request(request))
             .await
             .unwrap_or_else(|_| {
                 Err(ForgeError::Network {
                     host: self.host.clone(),
-                    message: format!("no answer within {} s", PATIENCE.as_secs()),
+                    message: format!("no response within {} s", RESPONSE_TIMEOUT.as_secs()),
                 })
             })
     }
 
-    async fn exchange(&self, request: http::Request<OctoBody>) -> Result<Answer, ForgeError> {
+    async fn send_request(
+        &self,
+        request: http::Request<OctoBody>,
+    ) -> Result<ApiResponse, ForgeError> {
         let response = self
             .crab
             .execute(request)
             .await
             .map_err(|error| self.unreachable(&error))?;
         let (parts, body) = response.into_parts();
-        let bytes = Limited::new(body, ANSWER_LIMIT)
+        let bytes = Limited::new(body, RESPONSE_LIMIT)
             .collect()
             .await
             .map_err(|error| self.unreachable(error.as_ref()))?
             .to_bytes();
-        let said = String::from_utf8_lossy(&bytes);
-        let said = match &self.token {
-            Some(token) => token.hidden_in(&said),
-            None => said,
+        let text = String::from_utf8_lossy(&bytes);
+        let text = match &self.token {
+            Some(token) => token.redact(&text),
+            None => text,
         };
-        let body = if said.trim().is_empty() {
+        let body = if text.trim().is_empty() {
             Value::Null
         } else {
-            match serde_json::from_str(&said) {
+            match serde_json::from_str(&text) {
                 Ok(body) => body,
                 Err(_) if !parts.status.is_success() => Value::Null,
                 Err(error) => {
-                    return Err(ForgeError::Answer {
+                    return Err(ForgeError::InvalidResponse {
                         host: self.host.clone(),
                         message: error.to_string(),
                     });
                 }
             }
         };
-        Ok(Answer {
+        Ok(ApiResponse {
             status: parts.status,
             headers: parts.headers,
             body,
@@ -207,7 +215,7 @@ impl Connection {
         }
     }
 
-    /// The path of the page after this one, from the `Link` header; only if it is of this API.
+    /// Returns the path of the next page from the `Link` header, if it belongs to this API.
     pub(super) fn next_page(&self, headers: &HeaderMap) -> Option<String> {
         let links = headers.get(http::header::LINK)?.to_str().ok()?;
         let next = links
@@ -222,11 +230,11 @@ impl Connection {
 fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
-    connector.set_connect_timeout(Some(CONNECT_PATIENCE));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector
 }
 
-/// TLS, where the address asks for it, over connections of `inner`.
+/// Adds TLS to connections of `inner` for `https` URLs.
 fn https<C>(inner: C) -> std::io::Result<HttpsConnector<C>> {
     Ok(HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
@@ -248,31 +256,32 @@ where
     crab
 }
 
-/// GraphQL of the server whose REST API is at `api`: beside `v3` on a GitHub Enterprise Server, below it everywhere else.
+/// Returns the GraphQL URL of the server whose REST API is at `api`: next to `v3` on GitHub Enterprise Server, below
+/// the API elsewhere.
 fn graphql(api: &str) -> String {
     let base = api.strip_suffix("/v3").unwrap_or(api);
     format!("{base}{GRAPHQL}")
 }
 
-/// Host and port of an API's address, as people know it: without `api.`.
+/// Returns the display name of an API's host.
 fn host(api_url: &str) -> String {
     let shown = RemoteUrl::parse(api_url).map_or_else(|_| redact(api_url), |url| url.authority());
     text::sanitize(shown.strip_prefix("api.").unwrap_or(&shown)).into_owned()
 }
 
-/// The innermost cause: the outer ones only say that a request failed.
+/// Returns the innermost cause; outer errors only say that a request failed.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
         innermost = cause;
     }
-    let words = innermost.to_string();
-    // Some causes print where they were caught below what they say.
-    shown(words.lines().next().unwrap_or_default())
+    let message = innermost.to_string();
+    // Some causes append where they were caught on further lines.
+    clean_message(message.lines().next().unwrap_or_default())
 }
 
-/// A server's words, fit to be shown.
-pub(super) fn shown(message: &str) -> String {
+/// Sanitises and shortens a server's message.
+pub(super) fn clean_message(message: &str) -> String {
     text::cut_end(&text::sanitize(message), MESSAGE_LIMIT).into_owned()
 }
 
@@ -281,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_named_without_its_address_and_without_a_password() {
+    fn host_has_no_api_prefix_path_or_password() {
         for (url, name) in [
             ("https://api.github.com", "github.com"),
             ("https://github.acme.example/api/v3", "github.acme.example"),
@@ -292,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn graphql_is_where_each_kind_of_server_has_it() {
+    fn graphql_url_fits_each_kind_of_server() {
         for (api, expected) in [
             ("https://api.github.com", "https://api.github.com/graphql"),
             (
@@ -309,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_leads_to_the_next_page_of_this_api_alone() {
+    async fn next_page_link_must_belong_to_the_api() {
         let none = Matcher::builder().build();
         let connection = Connection::new("https://ghe.example/api/v3", None, &none).unwrap();
         let next = |link: &'static str| {

@@ -1,19 +1,19 @@
-//! The pull request of a branch: found before one is made, then brought up to date.
+//! Finds or creates the pull request of a branch, and updates it.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Forge, ForgeError, PullRequest, PullRequestSpec, PullState, call::encode, judge::CallError,
+    Forge, ForgeError, PullRequest, PullRequestSpec, PullState, call::encode, classify::CallError,
     refusal::Refusal,
 };
 
-/// What making one is called when it is not allowed.
+/// The action in errors about creating one.
 const OPEN: &str = "open a pull request";
 
 impl Forge {
-    /// Makes sure that the pull request is there: found by head and base, else made; then title, text, labels, reviewers and
-    /// auto-merge are as asked. What of these cannot be had is one of [`PullRequest::notes`], no failure.
+    /// Finds the pull request by head and base or creates it, then sets title, text, labels, reviewers and
+    /// auto-merge. Failures after the pull request exists become [`PullRequest::notes`].
     pub async fn ensure_pull_request(
         &self,
         spec: &PullRequestSpec,
@@ -25,7 +25,7 @@ impl Forge {
         if let Err(error) = self.add_labels(pull.number, &spec.labels).await {
             pull.notes.push(error.to_string());
         }
-        let asked = self.ask_reviewers(pull.number, &spec.reviewers).await;
+        let asked = self.request_reviewers(pull.number, &spec.reviewers).await;
         let unasked = asked.unwrap_or_else(|error| vec![error]);
         pull.notes.extend(unasked.iter().map(ToString::to_string));
         if spec.auto_merge && !pull.auto_merge {
@@ -37,7 +37,7 @@ impl Forge {
         Ok(pull)
     }
 
-    /// The pull request of a branch: the open one, else the latest.
+    /// Returns the branch's open pull request, or else the latest one.
     pub async fn find(&self, head: &str) -> Result<Option<PullRequest>, ForgeError> {
         let all = self.list(head, None, "all").await?;
         let open = all.iter().position(|pull| pull.state == PullState::Open);
@@ -52,7 +52,7 @@ impl Forge {
         Ok(self.list(head, base, "open").await?.into_iter().next())
     }
 
-    /// Newest first.
+    /// Returns pull requests, newest first.
     async fn list(
         &self,
         head: &str,
@@ -68,9 +68,9 @@ impl Forge {
         let pages = self.pages(&path, action).await;
         let pages = pages.map_err(|error| self.unexpected(error, action))?;
         if !pages.iter().all(Value::is_array) {
-            return Err(self.strange("a list of pull requests was expected"));
+            return Err(self.bad_response("expected a list of pull requests"));
         }
-        // GitHub leaves out a filter it does not understand, so the answer is held against the question.
+        // GitHub ignores filters it does not understand, so filter the response again.
         let asked =
             |pull: &PullRequest| pull.head == head && base.is_none_or(|base| pull.base == base);
         Ok(pages
@@ -113,7 +113,7 @@ impl Forge {
         self.read(&made.body).map_err(CallError::Other)
     }
 
-    /// What a refusal to open one means; it may be there all the same.
+    /// Converts a refusal to create a pull request. If one already exists, returns it.
     async fn settle(
         &self,
         spec: &PullRequestSpec,
@@ -128,7 +128,7 @@ impl Forge {
                 ForgeError::MissingHead { repository, head }
             }
             CallError::Refused(Refusal::NoCommits) => ForgeError::NoCommits { base, head },
-            // Somebody was quicker, or an earlier try of ours was heard although its answer was lost.
+            // Created concurrently, or by an earlier attempt whose response was lost.
             CallError::Refused(Refusal::AlreadyExists) => {
                 let found = self.find_open(&spec.head, Some(&spec.base)).await?;
                 return found.ok_or(ForgeError::AlreadyExists {
@@ -141,11 +141,11 @@ impl Forge {
         })
     }
 
-    /// Brings title and text up to date. It is there all the same when that is refused.
+    /// Updates title and text. On failure, returns the pull request with a note.
     async fn update(&self, found: PullRequest, spec: &PullRequestSpec) -> PullRequest {
         let path = self.path(&format!("/pulls/{}", found.number));
         let body = json!({"title": spec.title, "body": spec.body});
-        let action = "change a pull request";
+        let action = "update a pull request";
         let changed = self
             .plain_call(Method::PATCH, &path, Some(&body), action)
             .await;
@@ -170,6 +170,6 @@ impl Forge {
     }
 
     pub(super) fn read(&self, value: &Value) -> Result<PullRequest, ForgeError> {
-        PullRequest::read(value).ok_or_else(|| self.strange("a pull request was expected"))
+        PullRequest::read(value).ok_or_else(|| self.bad_response("expected a pull request"))
     }
 }

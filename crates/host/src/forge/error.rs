@@ -1,90 +1,88 @@
-//! Why a forge did not do what it was asked: each failure told apart, each a sentence with what to do.
+//! Forge errors. Each message says what failed and what to do.
 
-/// A failure. `repository` is `owner/name`; words of the server are sanitised and cut.
+/// A forge error. `repository` is `owner/name`; server messages are sanitised and shortened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForgeError {
-    /// 401 without a token having been sent.
+    /// 401, and no token was sent.
     #[error(
-        "{host} wants a token for {repository}: set GITHUB_TOKEN to one that may write pull requests"
+        "{host} requires a token for {repository}: set GITHUB_TOKEN to a token with write access to pull requests"
     )]
     NoToken { host: String, repository: String },
-    /// 401.
+    /// 401, and a token was sent.
     #[error(
-        "{host} does not accept the token for {repository}: it is wrong, expired or revoked; set GITHUB_TOKEN to a new one"
+        "{host} rejected the token for {repository} (wrong, expired or revoked): set GITHUB_TOKEN to a valid one"
     )]
     Unauthorized { host: String, repository: String },
-    /// 403 for want of a permission.
+    /// 403: a permission is missing.
     #[error(
-        "the token may not {action} in {repository} ({message}): give it write permission for pull requests and contents, or ask an owner"
+        "the token may not {action} in {repository} ({message}): grant it write access to pull requests and contents, or ask an owner"
     )]
     Forbidden {
         repository: String,
-        /// What was tried, as words that follow "may not".
+        /// What was attempted; completes "may not ...".
         action: String,
         message: String,
     },
-    /// 404: the server does not tell a repository that is not there from one that the token cannot see.
+    /// 404: the server does not distinguish a missing repository from one that the token cannot see.
     #[error(
-        "{host} shows no repository {repository} to this token: check the remote's address, and that the token may read it"
+        "repository {repository} not found on {host}: check the remote's URL and that the token can read the repository"
     )]
     NotFound { host: String, repository: String },
-    /// 404 on a pull request of a repository that answers.
+    /// 404 for a pull request in a repository that exists.
     #[error("{repository} has no pull request #{number}")]
     NoPullRequest { repository: String, number: i64 },
-    /// 301: the repository has another name now.
-    #[error("{repository} has moved on {host}: set the remote to its new address")]
+    /// 301: the repository was renamed or transferred.
+    #[error("{repository} has moved on {host}: update the remote's URL")]
     Moved { host: String, repository: String },
-    /// 422: the branch that the pull request goes to is not there.
-    #[error(
-        "{repository} has no branch {base} for the pull request to go to: push it first (git push -u origin {base})"
-    )]
+    /// 422: the base branch does not exist.
+    #[error("{repository} has no base branch {base}: push it first (git push -u origin {base})")]
     MissingBase { repository: String, base: String },
-    /// 422: the branch that the pull request comes from is not there.
-    #[error("{repository} has no branch {head}: the push did not reach it; publish again")]
+    /// 422: the head branch does not exist.
+    #[error("{repository} has no head branch {head}: it was not pushed; publish again")]
     MissingHead { repository: String, head: String },
-    /// 422: both branches are at the same work.
-    #[error(
-        "{head} has no commits that {base} lacks, so there is nothing to open a pull request for"
-    )]
+    /// 422: the branches do not differ.
+    #[error("{head} has no commits that are not in {base}: nothing to open a pull request for")]
     NoCommits { base: String, head: String },
-    /// 422: there is one, but it cannot be found.
+    /// 422: a pull request exists but was not found.
     #[error(
-        "{repository} says that {head} has a pull request already, but shows none into {base}: open the repository's list of pull requests"
+        "{repository} reports an existing pull request for {head}, but lists none into {base}: check the repository's pull requests"
     )]
     AlreadyExists {
         repository: String,
         base: String,
         head: String,
     },
-    /// 422 on asking for reviews.
-    #[error("{repository} knows no reviewer {}: correct `reviewers` in the settings, or make them collaborators", names.join(", "))]
+    /// 422 to a review request: unknown reviewers.
+    #[error("cannot request reviews from {} in {repository}: correct `reviewers` in the settings, or add them as collaborators", names.join(", "))]
     UnknownReviewer {
         repository: String,
         names: Vec<String>,
     },
-    /// 422 on asking for a review: the token belongs to that person.
-    #[error("{name} opened the pull request and cannot review it: name another of `reviewers`")]
-    OwnReview { name: String },
-    /// 422: only paid plans have drafts in private repositories.
-    #[error("{repository} takes no draft pull requests, so it was opened ready for review")]
-    NoDrafts { repository: String },
-    /// The repository does not allow auto-merge.
+    /// 422 to a review request: the reviewer is the author.
     #[error(
-        "auto-merge is off in {repository}: an owner switches it on in the repository's settings (Allow auto-merge), or leave out `auto_merge`"
+        "{name} is the author of the pull request and cannot review it: choose another reviewer"
+    )]
+    OwnReview { name: String },
+    /// 422: private repositories have drafts only on paid plans.
+    #[error("{repository} does not support draft pull requests: opened as ready for review")]
+    NoDrafts { repository: String },
+    /// Auto-merge is disabled in the repository.
+    #[error(
+        "auto-merge is disabled in {repository}: have an owner enable it in the repository's settings (Allow auto-merge), or remove `auto_merge`"
     )]
     AutoMergeOff { repository: String },
-    /// Nothing holds the pull request back, and then GitHub takes no auto-merge.
+    /// The pull request can be merged at once, and GitHub then rejects auto-merge.
     #[error(
-        "nothing has to happen before #{number} merges, so there is nothing for auto-merge to wait for: merge it by hand, or have its base branch require checks or reviews"
+        "#{number} can be merged now, so auto-merge was not enabled: merge it, or require checks or reviews on its base branch"
     )]
     AutoMergeIdle { number: i64 },
-    /// Another refusal of auto-merge, in the server's words.
-    #[error("auto-merge of #{number} was refused ({message}): switch it on at its page")]
-    AutoMerge { number: i64, message: String },
-    /// Another 422 or 4xx, in the server's words.
+    /// Another refusal to enable auto-merge.
     #[error(
-        "{host} refused to {action} in {repository} ({status}): {message}; change what it names, then try again"
+        "cannot enable auto-merge of #{number} ({message}): enable it on the pull request's page"
     )]
+    AutoMerge { number: i64, message: String },
+    /// Another 4xx.
+    #[error("{host} refused to {action} in {repository} ({status}): {message}")]
     Refused {
         host: String,
         repository: String,
@@ -92,29 +90,27 @@ pub enum ForgeError {
         status: u16,
         message: String,
     },
-    /// 429, or 403 that speaks of a rate limit, for longer than it is worth waiting.
-    #[error("{host} limits how often it is asked{}: try again later, or use a token of another account", when(*retry_after_seconds))]
+    /// A rate limit (429 or 403) longer than the retry policy waits.
+    #[error("rate limit of {host} exceeded{}: try again later, or use another account's token", reset_hint(*retry_after_seconds))]
     RateLimited {
         host: String,
         retry_after_seconds: Option<u64>,
     },
-    /// 5xx, after several tries.
-    #[error("{host} has trouble of its own ({status}) after several tries: try again later")]
+    /// 5xx after several attempts.
+    #[error("{host} failed with status {status} after several attempts: try again later")]
     Server { host: String, status: u16 },
-    /// No answer at all, after several tries.
+    /// No response after several attempts.
     #[error(
-        "{host} cannot be reached ({message}): check the network and the forge's address in the settings"
+        "cannot reach {host} ({message}): check the network and the forge's URL in the settings"
     )]
     Network { host: String, message: String },
-    /// An answer that is not what the API promises.
-    #[error(
-        "{host} answered with something that is not a forge's answer ({message}): check the forge's address in the settings"
-    )]
-    Answer { host: String, message: String },
+    /// A response that does not match the API.
+    #[error("unexpected response from {host} ({message}): check the forge's URL in the settings")]
+    InvalidResponse { host: String, message: String },
 }
 
 impl ForgeError {
-    /// Its name in CamelCase, as a condition's reason.
+    /// Returns the error's name in CamelCase, for the reason of a condition.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -136,15 +132,15 @@ impl ForgeError {
             Self::AutoMerge { .. } => "AutoMergeRefused",
             Self::Refused { .. } => "Refused",
             Self::RateLimited { .. } => "RateLimited",
-            Self::Server { .. } => "ForgeTrouble",
+            Self::Server { .. } => "ForgeServerError",
             Self::Network { .. } => "ForgeUnreachable",
-            Self::Answer { .. } => "StrangeAnswer",
+            Self::InvalidResponse { .. } => "InvalidResponse",
         }
     }
 
-    /// Whether trying the same again later may work.
+    /// Returns whether the same request may succeed later.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::RateLimited { .. } | Self::Server { .. } | Self::Network { .. }
@@ -152,9 +148,9 @@ impl ForgeError {
     }
 }
 
-fn when(seconds: Option<u64>) -> String {
+fn reset_hint(seconds: Option<u64>) -> String {
     seconds.map_or_else(String::new, |seconds| {
         let time = flightdeck_core::text::duration(i64::try_from(seconds).unwrap_or(i64::MAX));
-        format!(" (again in {time})")
+        format!(" (resets in {time})")
     })
 }

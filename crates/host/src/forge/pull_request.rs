@@ -1,29 +1,29 @@
-//! A pull request: what is asked for, and what the forge says of it.
+//! Pull requests: the desired state, and the state on the forge.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The pull request that shall be.
+/// The desired pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullRequestSpec {
-    /// The branch it comes from, without `owner:`.
+    /// The head branch, without `owner:`.
     pub head: String,
-    /// The branch it goes to.
+    /// The base branch.
     pub base: String,
     pub title: String,
     pub body: String,
     pub draft: bool,
     pub labels: Vec<String>,
-    /// Users, or teams as `organisation/team`. A plain name that is no user is tried as a team.
+    /// Users, or teams as `organisation/team`. A plain name that is not a user is tried as a team.
     pub reviewers: Vec<String>,
-    /// Whether it shall merge by itself once its base branch's conditions are met.
+    /// Whether to merge automatically once the base branch's requirements are met.
     pub auto_merge: bool,
 }
 
 impl PullRequestSpec {
-    /// Takes the options in the form of `docs-pr-config`: comma-separated lists, booleans as strings.
+    /// Sets the options of a `docs-pr-config` map: comma-separated lists, booleans as strings.
     #[must_use]
     pub fn with_options(mut self, options: &BTreeMap<String, String>) -> Self {
         let list = |key: &str| -> Vec<String> {
@@ -48,7 +48,7 @@ impl PullRequestSpec {
     }
 }
 
-/// Where a pull request stands.
+/// The state of a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PullState {
@@ -57,32 +57,32 @@ pub enum PullState {
     Merged,
 }
 
-/// A pull request as the forge shows it. Texts are remote: sanitise before showing.
+/// A pull request on the forge. Texts are untrusted: sanitise before display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullRequest {
     pub number: i64,
-    /// Its page for people.
+    /// URL of its web page.
     pub url: String,
     pub title: String,
     pub state: PullState,
     pub draft: bool,
     pub base: String,
     pub head: String,
-    /// The commit at the head.
+    /// The head commit.
     pub head_commit: String,
-    /// Whether it merges by itself once its base branch's conditions are met.
+    /// Whether auto-merge is enabled.
     pub auto_merge: bool,
-    /// Its id for GraphQL.
+    /// GraphQL node ID.
     #[serde(skip)]
     pub node_id: String,
-    /// What was asked for beside the pull request and could not be done, as sentences: it is there all the same.
+    /// Sentences about requested options (labels, reviewers, auto-merge ...) that could not be set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 impl PullRequest {
-    /// Reads the forge's form; `None` when it is not one.
+    /// Parses GitHub's JSON; `None` if it is not a pull request.
     pub(super) fn read(value: &Value) -> Option<Self> {
         let text = |value: &Value, pointer: &str| {
             value

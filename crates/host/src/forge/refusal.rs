@@ -1,8 +1,8 @@
-//! What a 422 means: GitHub says it in fields for some refusals and in sentences for others.
+//! Classifies 422 responses, which GitHub explains in fields or in sentences.
 
 use serde_json::Value;
 
-/// A refusal, told apart.
+/// The reason of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     MissingBase,
@@ -15,7 +15,7 @@ pub(super) enum Refusal {
     Other(String),
 }
 
-/// Words that decide, in lower case; the first row that is found does.
+/// Message fragments in lower case and the refusal they mean. The first match wins.
 const SENTENCES: [(&str, Refusal); 9] = [
     ("base ref must be a branch", Refusal::MissingBase),
     ("head ref must be a branch", Refusal::MissingHead),
@@ -32,12 +32,12 @@ const SENTENCES: [(&str, Refusal); 9] = [
 ];
 
 impl Refusal {
-    /// What it says, for a call that has no sentence of its own for it.
-    pub(super) fn words(&self) -> &str {
+    /// Returns a message for calls without a specific error for this refusal.
+    pub(super) fn message(&self) -> &str {
         match self {
             Self::Other(words) => words,
-            Self::MissingBase => "the base branch is not there",
-            Self::MissingHead => "the head branch is not there",
+            Self::MissingBase => "the base branch does not exist",
+            Self::MissingHead => "the head branch does not exist",
             known => SENTENCES
                 .iter()
                 .find(|(_, refusal)| refusal == known)
@@ -46,13 +46,13 @@ impl Refusal {
     }
 }
 
-/// Reads the body of a 422.
-pub(super) fn refusal(body: &Value) -> Refusal {
+/// Classifies the body of a 422.
+pub(super) fn parse_refusal(body: &Value) -> Refusal {
     let message = body
         .get("message")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    // A list, or (of older calls) one sentence.
+    // A list, or a single string from older endpoints.
     let errors = body.get("errors");
     let errors: Vec<&Value> = match errors.and_then(Value::as_array) {
         Some(list) => list.iter().collect(),
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn classifies_refusals() {
         let pull = |error: Value| json!({"message": "Validation Failed", "errors": [error]});
         for (body, expected) in [
             (
@@ -131,7 +131,7 @@ mod tests {
             ),
             (json!(null), Refusal::Other(String::new())),
         ] {
-            assert_eq!(refusal(&body), expected, "{body}");
+            assert_eq!(parse_refusal(&body), expected, "{body}");
         }
     }
 }

@@ -1,22 +1,22 @@
-//! Asking people and teams for a review.
+//! Requests reviews from users and teams.
 
 use http::Method;
 use serde_json::json;
 
-use super::{Forge, ForgeError, judge::CallError, refusal::Refusal};
+use super::{Forge, ForgeError, classify::CallError, refusal::Refusal};
 
-/// What came of asking.
-enum Asked {
-    Yes,
+/// The result of a review request.
+enum Outcome {
+    Requested,
     Unknown,
-    /// The pull request is their own.
-    Own,
+    /// The reviewer is the author.
+    OwnPullRequest,
 }
 
 impl Forge {
-    /// Asks all at once; when the forge refuses, one by one, so that the unknown are named and the known are asked. Gives
-    /// what is to be said of those that were not.
-    pub(super) async fn ask_reviewers(
+    /// Requests all reviews at once. If the forge refuses, requests them one by one, so that only unknown reviewers
+    /// are left out. Returns the errors for those.
+    pub(super) async fn request_reviewers(
         &self,
         number: i64,
         reviewers: &[String],
@@ -29,15 +29,15 @@ impl Forge {
             .map(String::as_str)
             .partition(|name| name.contains('/'));
         let teams: Vec<&str> = teams.into_iter().map(slug).collect();
-        if let Asked::Yes = self.request_reviews(number, &users, &teams).await? {
+        if let Outcome::Requested = self.request_reviews(number, &users, &teams).await? {
             return Ok(Vec::new());
         }
         let (mut notes, mut names) = (Vec::new(), Vec::new());
         for name in reviewers {
-            match self.ask_one(number, name).await? {
-                Asked::Yes => {}
-                Asked::Unknown => names.push(name.clone()),
-                Asked::Own => notes.push(ForgeError::OwnReview { name: name.clone() }),
+            match self.request_one(number, name).await? {
+                Outcome::Requested => {}
+                Outcome::Unknown => names.push(name.clone()),
+                Outcome::OwnPullRequest => notes.push(ForgeError::OwnReview { name: name.clone() }),
             }
         }
         if !names.is_empty() {
@@ -47,12 +47,12 @@ impl Forge {
         Ok(notes)
     }
 
-    /// A name with a slash is a team; any other is a user, or else a team.
-    async fn ask_one(&self, number: i64, name: &str) -> Result<Asked, ForgeError> {
+    /// Requests one review. A name with a slash is a team; any other name is tried as a user, then as a team.
+    async fn request_one(&self, number: i64, name: &str) -> Result<Outcome, ForgeError> {
         if !name.contains('/') {
-            let asked = self.request_reviews(number, &[name], &[]).await?;
-            if !matches!(asked, Asked::Unknown) {
-                return Ok(asked);
+            let outcome = self.request_reviews(number, &[name], &[]).await?;
+            if !matches!(outcome, Outcome::Unknown) {
+                return Ok(outcome);
             }
         }
         self.request_reviews(number, &[], &[slug(name)]).await
@@ -63,20 +63,20 @@ impl Forge {
         number: i64,
         users: &[&str],
         teams: &[&str],
-    ) -> Result<Asked, ForgeError> {
+    ) -> Result<Outcome, ForgeError> {
         let path = self.path(&format!("/pulls/{number}/requested_reviewers"));
         let body = json!({"reviewers": users, "team_reviewers": teams});
-        let action = "ask for reviews";
+        let action = "request reviews";
         match self.call(Method::POST, &path, Some(&body), action).await {
-            Ok(_) => Ok(Asked::Yes),
-            Err(CallError::Refused(Refusal::UnknownReviewer)) => Ok(Asked::Unknown),
-            Err(CallError::Refused(Refusal::OwnReview)) => Ok(Asked::Own),
+            Ok(_) => Ok(Outcome::Requested),
+            Err(CallError::Refused(Refusal::UnknownReviewer)) => Ok(Outcome::Unknown),
+            Err(CallError::Refused(Refusal::OwnReview)) => Ok(Outcome::OwnPullRequest),
             Err(error) => Err(self.unexpected(error, action)),
         }
     }
 }
 
-/// `team` of `organisation/team`.
+/// Returns `team` of `organisation/team`.
 fn slug(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }

@@ -1,13 +1,13 @@
-//! A token that never prints.
+//! A token that is never printed.
 
 use std::borrow::Cow;
 
-/// A credential. It has no `Display`, and its `Debug` says nothing.
+/// A credential without `Display`, and with a redacted `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a token; `None` for one that is empty or that no HTTP header can carry.
+    /// Returns `None` if the token is empty or cannot be sent in an HTTP header.
     #[must_use]
     pub fn new(token: &str) -> Option<Self> {
         let token = token.trim();
@@ -15,23 +15,23 @@ impl Secret {
         (!token.is_empty() && carried).then(|| Self(token.to_owned()))
     }
 
-    /// The first usable token among `GITHUB_TOKEN` and `GH_TOKEN`; `lookup` reads the environment.
+    /// Returns the first valid token of `GITHUB_TOKEN` and `GH_TOKEN`. `lookup` reads the environment.
     pub fn from_environment(lookup: impl Fn(&str) -> Option<String>) -> Option<Self> {
         ["GITHUB_TOKEN", "GH_TOKEN"]
             .into_iter()
             .find_map(|name| Self::new(&lookup(name)?))
     }
 
-    /// `said` without this token in it: a server, a proxy or git may repeat what it was sent.
-    pub fn hidden_in<'a>(&self, said: &'a str) -> Cow<'a, str> {
-        if said.contains(&self.0) {
-            Cow::Owned(said.replace(&self.0, "(hidden)"))
+    /// Redacts the token from `message`: servers, proxies and git may echo what they were sent.
+    pub fn redact<'a>(&self, message: &'a str) -> Cow<'a, str> {
+        if message.contains(&self.0) {
+            Cow::Owned(message.replace(&self.0, "(hidden)"))
         } else {
-            Cow::Borrowed(said)
+            Cow::Borrowed(message)
         }
     }
 
-    /// The token itself, for the places that send it.
+    /// Returns the token, for sending it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_never_prints_and_a_broken_one_is_none() {
+    fn is_never_printed_and_rejects_invalid_tokens() {
         let secret = Secret::new(" ghp_x\n").unwrap();
         assert_eq!(secret.expose(), "ghp_x");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
@@ -58,17 +58,17 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_a_token_is_shown_without_it() {
+    fn redacts_echoed_token() {
         let secret = Secret::new("ghp_x").unwrap();
         assert_eq!(
-            secret.hidden_in("bad token ghp_x, ghp_x!"),
+            secret.redact("bad token ghp_x, ghp_x!"),
             "bad token (hidden), (hidden)!"
         );
-        assert_eq!(secret.hidden_in("fine"), "fine");
+        assert_eq!(secret.redact("fine"), "fine");
     }
 
     #[test]
-    fn the_environment_is_asked_in_order() {
+    fn reads_environment_in_order() {
         let secret = Secret::from_environment(|name| (name == "GH_TOKEN").then(|| "second".into()));
         assert_eq!(secret.unwrap().expose(), "second");
         assert_eq!(Secret::from_environment(|_| Some(String::new())), None);

@@ -1,18 +1,19 @@
-//! A stand-in for GitHub on loopback, for the demo and for tests: the part of its API that [`super::Forge`] calls, in the
-//! shapes that GitHub documents, and a page per pull request.
+//! An in-process stand-in for GitHub, for the demo and tests: the part of the API that [`super::Forge`] uses, in
+//! GitHub's documented JSON, and a web page per pull request.
 //!
-//! Given a bare repository it answers from what is really there: branches exist or do not, two branches without a commit
-//! between them are refused, a pull request whose commits reached its base is merged. Pull requests are kept in a JSON file.
+//! With a bare repository, its responses reflect that repository: missing branches and branches without new commits
+//! are refused, and a pull request counts as merged once its base contains its head. Pull requests are stored in a
+//! JSON file.
 
 mod api;
 mod checks;
 mod graphql;
 mod origin;
 mod page;
-mod pages;
+mod pagination;
 mod pulls;
+mod responses;
 mod reviews;
-mod shape;
 mod store;
 
 use std::{collections::VecDeque, io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -27,29 +28,29 @@ use tokio::{
 
 use store::Store;
 
-/// The token of a stand-in that this program serves: no secret, and nothing else is ever sent to one.
+/// The token of a stand-in served by this program. Not a secret; it is sent only to stand-ins.
 pub const TOKEN: &str = "stand-in";
 
-/// What a stand-in stands for.
+/// Options of a stand-in.
 #[derive(Clone, Debug, Default)]
 pub struct StandInOptions {
-    /// Where its pull requests are kept; made when it is not there.
+    /// The file that stores pull requests; created if it does not exist.
     pub state_file: PathBuf,
-    /// The repository its answers are true to; without one, every branch is believed.
+    /// The bare repository that responses reflect. Without one, every branch is assumed to exist.
     pub bare_repository: Option<PathBuf>,
-    /// `owner/name` of the only repository it has; without one, every name is served.
+    /// The only repository, as `owner/name`. Without one, every name is served.
     pub repository: Option<String>,
-    /// The only token it accepts; without one, calls need none.
+    /// The only accepted token. Without one, calls need no token.
     pub token: Option<String>,
-    /// The only people and teams (`organisation/team`) it knows; without a list, everybody.
+    /// The only known users and teams (`organisation/team`). Without a list, all names are known.
     pub people: Option<Vec<String>>,
-    /// Told of every call of the API and its answer.
-    pub recorder: Option<UnboundedSender<Exchange>>,
+    /// Receives every API call with its response.
+    pub recorder: Option<UnboundedSender<RecordedCall>>,
 }
 
-/// One call and what was answered; bodies are null where there is none.
+/// A recorded API call. Bodies are null if absent.
 #[derive(Clone, Debug, Default)]
-pub struct Exchange {
+pub struct RecordedCall {
     pub method: Method,
     /// Path and query.
     pub uri: String,
@@ -58,31 +59,31 @@ pub struct Exchange {
     pub answered: Value,
 }
 
-/// An answer given in place of the real one, for tests.
+/// A canned response, for tests.
 #[derive(Clone, Debug)]
-pub struct Planned {
+pub struct CannedResponse {
     pub method: Method,
-    /// Part of the path and query that the call must hold.
+    /// Substring of the path and query that a request must contain.
     pub path: String,
     pub status: StatusCode,
     pub headers: Vec<(String, String)>,
     pub body: Value,
-    /// How many calls it is given to.
+    /// The number of requests it is returned for.
     pub times: usize,
 }
 
-/// A stand-in that serves until it is dropped.
+/// A running stand-in. Dropping it stops the server.
 #[derive(Debug)]
 pub struct StandIn {
     address: SocketAddr,
-    planned: Arc<Mutex<VecDeque<Planned>>>,
+    planned: Arc<Mutex<VecDeque<CannedResponse>>>,
     server: JoinHandle<()>,
 }
 
 /// Serves on `listener`.
 ///
 /// # Errors
-/// When the listener has no address, or the state file is there and cannot be read.
+/// If the listener has no address, or the state file exists and cannot be read.
 pub async fn serve(listener: TcpListener, options: StandInOptions) -> io::Result<StandIn> {
     let address = listener.local_addr()?;
     let planned = Arc::new(Mutex::new(VecDeque::new()));
@@ -95,7 +96,7 @@ pub async fn serve(listener: TcpListener, options: StandInOptions) -> io::Result
     let router = api::router(service);
     let server = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::warn!(%error, "the stand-in for GitHub ended");
+            tracing::warn!(%error, "the GitHub stand-in stopped");
         }
     });
     Ok(StandIn {
@@ -106,21 +107,21 @@ pub async fn serve(listener: TcpListener, options: StandInOptions) -> io::Result
 }
 
 impl StandIn {
-    /// Base of its REST API; the pages of its pull requests are below it too.
+    /// Returns the base URL of the REST API and of the pull requests' pages.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Plans an answer; plans are used in the order they were made.
-    pub async fn plan(&self, planned: Planned) {
+    /// Adds a canned response. Responses are used in the order they were added.
+    pub async fn plan(&self, planned: CannedResponse) {
         self.planned.lock().await.push_back(planned);
     }
 
-    /// Ends it; its address is free again when this returns.
+    /// Stops the server. Its address is free when this returns.
     pub async fn stop(mut self) {
         self.server.abort();
-        // It was cancelled a moment ago.
+        // The result is always "cancelled".
         drop((&mut self.server).await);
     }
 }
@@ -131,17 +132,17 @@ impl Drop for StandIn {
     }
 }
 
-/// What the handlers share.
+/// State shared by the handlers.
 struct Service {
     url: String,
     options: StandInOptions,
     store: Mutex<Store>,
-    planned: Arc<Mutex<VecDeque<Planned>>>,
+    planned: Arc<Mutex<VecDeque<CannedResponse>>>,
 }
 
 impl Service {
-    /// The planned answer to a call, if there is one.
-    async fn planned(&self, method: &Method, path: &str) -> Option<Planned> {
+    /// Returns the canned response for a request, if there is one.
+    async fn planned(&self, method: &Method, path: &str) -> Option<CannedResponse> {
         let mut plans = self.planned.lock().await;
         let at = plans
             .iter()

@@ -1,12 +1,12 @@
-//! How a pull request stands: its state, whether it can be merged, its checks and reviews.
+//! The status of a pull request: state, mergeability, checks and reviews.
 
 use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Forge, ForgeError, PullRequest, call::encode, judge::CallError};
+use super::{Forge, ForgeError, PullRequest, call::encode, classify::CallError};
 
-/// Checks of the head commit, counted.
+/// Check counts of the head commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Checks {
     pub passed: usize,
@@ -14,7 +14,7 @@ pub struct Checks {
     pub pending: usize,
 }
 
-/// Who said what of it: the last word of each person who approved it or asked for changes.
+/// The latest decision of each reviewer who approved or requested changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reviews {
@@ -22,32 +22,32 @@ pub struct Reviews {
     pub changes_requested: Vec<String>,
 }
 
-/// A pull request and how it stands.
+/// A pull request and its status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullRequestStatus {
     #[serde(flatten)]
     pub pull_request: PullRequest,
-    /// Whether it merges without conflict; absent while the forge has not worked it out.
+    /// Whether it merges without conflicts; `None` while the forge has not computed it.
     pub mergeable: Option<bool>,
-    /// Absent when the token may not read checks.
+    /// `None` if the token may not read checks.
     pub checks: Option<Checks>,
-    /// Absent when the token may not read reviews.
+    /// `None` if the token may not read reviews.
     pub reviews: Option<Reviews>,
     pub labels: Vec<String>,
-    /// Users and teams that were asked and have not answered.
+    /// Users and teams with a pending review request.
     pub reviewers: Vec<String>,
 }
 
 impl Forge {
-    /// How a pull request stands.
+    /// Returns the status of a pull request.
     pub async fn status(&self, number: i64) -> Result<PullRequestStatus, ForgeError> {
         let action = "read a pull request";
         let path = self.path(&format!("/pulls/{number}"));
         let value = match self.call(Method::GET, &path, None, action).await {
             Ok(answer) => answer.body,
             Err(CallError::NotFound) => {
-                // Says which of the two is missing.
+                // Distinguishes a missing repository from a missing pull request.
                 self.plain_call(Method::GET, &self.path(""), None, "read the repository")
                     .await?;
                 let repository = self.repository();
@@ -75,7 +75,7 @@ impl Forge {
         })
     }
 
-    /// Checks of a commit: of apps (check runs) and of older integrations (statuses).
+    /// Counts the checks of a commit: check runs of apps, and statuses of older integrations.
     async fn checks(&self, commit: &str) -> Result<Option<Checks>, ForgeError> {
         if commit.is_empty() {
             return Ok(None);
@@ -102,13 +102,14 @@ impl Forge {
         Ok(Some(checks))
     }
 
-    /// Reviews, oldest first at the forge: who only commented has not decided.
+    /// Returns the latest decision of each reviewer. Comments are not decisions.
     async fn reviews(&self, number: i64) -> Result<Option<Reviews>, ForgeError> {
         let path = self.path(&format!("/pulls/{number}/reviews?page=1"));
         let Some(items) = self.items(&path, "", "read reviews").await? else {
             return Ok(None);
         };
         let mut last: Vec<(String, String)> = Vec::new();
+        // The forge lists reviews oldest first.
         for item in &items {
             let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str);
             let (Some(who), Some(state)) = (text("/user/login"), text("/state")) else {
@@ -129,7 +130,8 @@ impl Forge {
         }))
     }
 
-    /// The items of every page: below `key`, or the page itself when that is empty. `None` when the token may not read them.
+    /// Returns the items of every page: those below `key`, or the page itself if `key` is empty. Returns `None` if
+    /// the token may not read them.
     async fn items(
         &self,
         path: &str,

@@ -1,4 +1,4 @@
-//! The forge against its stand-in: what is made, and what each failure is called.
+//! Tests the forge client against the stand-in.
 
 use std::{path::Path, sync::Mutex, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{
-    stand_in::{Planned, StandIn, StandInOptions},
+    stand_in::{CannedResponse, StandIn, StandInOptions},
     *,
 };
 use crate::repository::git::Git;
@@ -16,7 +16,7 @@ use flightdeck_core::runs::ForgeTarget;
 struct Scene {
     stand_in: StandIn,
     forge: Forge,
-    /// Waits the forge asked for; none of them was slept.
+    /// Requested waits; none was slept.
     waits: std::sync::Arc<Mutex<Vec<Duration>>>,
     calls: std::sync::Arc<Mutex<Vec<Call>>>,
     directory: tempfile::TempDir,
@@ -37,7 +37,7 @@ impl Scene {
         let waits = std::sync::Arc::new(Mutex::new(Vec::new()));
         let calls = std::sync::Arc::new(Mutex::new(Vec::new()));
         let (asked, made) = (waits.clone(), calls.clone());
-        let pace = Pace::new(
+        let retry_policy = RetryPolicy::new(
             move |wait| {
                 asked.lock().unwrap().push(wait);
                 Box::pin(std::future::ready(()))
@@ -46,8 +46,8 @@ impl Scene {
         );
         let forge = Forge::new(&target(&stand_in.url()), Secret::new("secret-token"))
             .unwrap()
-            .paced(pace)
-            .audited(move |call| made.lock().unwrap().push(call.clone()));
+            .with_retry_policy(retry_policy)
+            .with_audit(move |call| made.lock().unwrap().push(call.clone()));
         Self {
             stand_in,
             forge,
@@ -73,7 +73,7 @@ impl Scene {
     ) {
         let status = StatusCode::from_u16(status).unwrap();
         self.stand_in
-            .plan(Planned {
+            .plan(CannedResponse {
                 method,
                 path: path.to_owned(),
                 status,
@@ -116,7 +116,7 @@ async fn git(directory: &Path, arguments: &[&str]) -> String {
     git.run().await.unwrap().text()
 }
 
-/// A bare repository with `main`, the nested feature branch, and a branch that is one commit ahead of it.
+/// Creates a bare repository with `main`, the nested feature branch, and a branch that is one commit ahead of it.
 async fn bare(directory: &Path) -> std::path::PathBuf {
     let bare = directory.join("origin.git");
     git(
@@ -142,7 +142,7 @@ async fn bare(directory: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn a_pull_request_is_made_into_the_branch_one_is_on_and_found_the_second_time() {
+async fn creates_pull_request_once_per_head_and_base() {
     let scene = Scene::new(|_| ()).await;
     let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
     assert_eq!((made.number, made.state), (1, PullState::Open));
@@ -165,7 +165,7 @@ async fn a_pull_request_is_made_into_the_branch_one_is_on_and_found_the_second_t
 }
 
 #[tokio::test]
-async fn labels_reviewers_and_teams_are_asked_for_as_in_the_settings() {
+async fn sets_labels_reviewers_and_teams_from_options() {
     let scene = Scene::new(|options| {
         options.people = Some(vec!["ann".into(), "acme/team-leads".into()]);
     })
@@ -183,7 +183,7 @@ async fn labels_reviewers_and_teams_are_asked_for_as_in_the_settings() {
     assert_eq!(
         made.notes,
         [
-            "acme/shop knows no reviewer nobody: correct `reviewers` in the settings, or make them collaborators"
+            "cannot request reviews from nobody in acme/shop: correct `reviewers` in the settings, or add them as collaborators"
         ]
     );
     assert!(made.auto_merge);
@@ -194,7 +194,7 @@ async fn labels_reviewers_and_teams_are_asked_for_as_in_the_settings() {
 }
 
 #[tokio::test]
-async fn a_server_that_recovers_is_waited_for() {
+async fn retries_until_server_recovers() {
     let scene = Scene::new(|_| ()).await;
     scene
         .plan(Method::POST, "/pulls", 500, Value::Null, 1)
@@ -226,7 +226,7 @@ async fn a_server_that_recovers_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_secondary_limit_is_waited_for_in_minutes_but_not_by_somebody_who_looks_on() {
+async fn waits_minutes_for_secondary_limit_unless_interactive() {
     let scene = Scene::new(|_| ()).await;
     let limit = || json!({"message": "You have exceeded a secondary rate limit."});
     scene.plan(Method::POST, "/pulls", 403, limit(), 2).await;
@@ -239,7 +239,7 @@ async fn a_secondary_limit_is_waited_for_in_minutes_but_not_by_somebody_who_look
     let error = scene
         .forge
         .clone()
-        .paced(Pace::watched())
+        .with_retry_policy(RetryPolicy::interactive())
         .status(1)
         .await
         .unwrap_err();
@@ -247,19 +247,19 @@ async fn a_secondary_limit_is_waited_for_in_minutes_but_not_by_somebody_who_look
 }
 
 #[tokio::test]
-async fn a_pull_request_whose_answer_was_lost_is_found_instead_of_made_twice() {
+async fn finds_pull_request_whose_response_was_lost() {
     let scene = Scene::new(|_| ()).await;
     let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
-    // The first look comes too early to see it, and the second try of making it is refused.
+    // The first list does not contain it yet, and creating it again is refused.
     scene.plan(Method::GET, "/pulls?", 200, json!([]), 1).await;
     let found = scene.forge.ensure_pull_request(&spec()).await.unwrap();
     assert_eq!(found.number, made.number);
 }
 
 #[tokio::test]
-async fn a_pull_request_of_another_branch_is_never_taken_for_the_one_asked_for() {
+async fn ignores_pull_requests_of_other_branches() {
     let scene = Scene::new(|_| ()).await;
-    // A server that leaves out the filter it does not understand.
+    // A server that ignores the filter.
     let others = json!([{
         "number": 99, "state": "open", "html_url": "https://forge.example/pull/99",
         "head": {"ref": "somebody/else"}, "base": {"ref": "feature/nested/checkout"},
@@ -270,7 +270,7 @@ async fn a_pull_request_of_another_branch_is_never_taken_for_the_one_asked_for()
 }
 
 #[tokio::test]
-async fn permission_and_refusals_are_not_tried_again() {
+async fn does_not_retry_unauthorized() {
     let scene = Scene::new(|_| ()).await;
     scene.plan(Method::GET, "/pulls", 401, Value::Null, 1).await;
     let error = scene.forge.find("x").await.unwrap_err();
@@ -279,34 +279,36 @@ async fn permission_and_refusals_are_not_tried_again() {
 }
 
 #[tokio::test]
-async fn no_token_is_not_a_wrong_token() {
+async fn missing_token_differs_from_wrong_token() {
     let scene = Scene::new(|_| ()).await;
     let forge = Forge::new(&target(&scene.stand_in.url()), None).unwrap();
     let error = forge.find("x").await.unwrap_err();
     assert!(
         error
             .to_string()
-            .contains("wants a token for acme/shop: set GITHUB_TOKEN"),
+            .contains("requires a token for acme/shop: set GITHUB_TOKEN"),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_a_network_failure() {
+async fn unreachable_server_is_a_network_error() {
     let scene = Scene::new(|_| ()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let pace = Pace::new(|_| Box::pin(std::future::ready(())), jiff::Timestamp::now);
-    let forge = Forge::new(&target(&url), None).unwrap().paced(pace);
+    let retry_policy = RetryPolicy::new(|_| Box::pin(std::future::ready(())), jiff::Timestamp::now);
+    let forge = Forge::new(&target(&url), None)
+        .unwrap()
+        .with_retry_policy(retry_policy);
     let error = forge.find("x").await.unwrap_err();
     assert!(matches!(error, ForgeError::Network { .. }), "{error}");
-    assert!(error.is_passing());
+    assert!(error.is_transient());
     drop(scene);
 }
 
 #[tokio::test]
-async fn another_repository_and_a_missing_pull_request_are_told_apart() {
+async fn distinguishes_missing_repository_and_pull_request() {
     let scene = Scene::new(|_| ()).await;
     let error = scene.forge.status(9).await.unwrap_err();
     assert_eq!(error.to_string(), "acme/shop has no pull request #9");
@@ -320,17 +322,17 @@ async fn another_repository_and_a_missing_pull_request_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_stand_in_is_true_to_the_repository_it_stands_before() {
+async fn stand_in_reflects_its_repository() {
     let fixture = tempfile::tempdir().unwrap();
     let origin = bare(fixture.path()).await;
     let scene = Scene::new(|options| options.bare_repository = Some(origin.clone())).await;
     for (base, head, expected) in [
-        ("gone", "docs/plan-7f3a", "has no branch gone"),
-        ("main", "gone", "has no branch gone"),
+        ("gone", "docs/plan-7f3a", "has no base branch gone"),
+        ("main", "gone", "has no head branch gone"),
         (
             "main",
             "feature/nested/checkout",
-            "has no commits that main lacks",
+            "has no commits that are not in main",
         ),
     ] {
         let asked = PullRequestSpec {
@@ -364,7 +366,7 @@ async fn the_stand_in_is_true_to_the_repository_it_stands_before() {
 }
 
 #[tokio::test]
-async fn pull_requests_outlive_the_stand_in_that_made_them() {
+async fn stand_in_restores_pull_requests() {
     let scene = Scene::new(|_| ()).await;
     scene.forge.ensure_pull_request(&spec()).await.unwrap();
     let state_file = scene.directory.path().join("pulls.json");
@@ -379,7 +381,7 @@ async fn pull_requests_outlive_the_stand_in_that_made_them() {
 }
 
 #[tokio::test]
-async fn checks_are_counted_and_a_token_that_may_not_read_them_is_no_failure() {
+async fn counts_checks_and_tolerates_missing_permission() {
     let scene = Scene::new(|_| ()).await;
     let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
     let runs = json!({"check_runs": [

@@ -1,4 +1,4 @@
-//! What is known of a run without reading its log.
+//! The record of a run without its log.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{LedgerError, file::failed, old, segment, spool};
+use super::{LedgerError, file::failed, log_writer, segment};
 use flightdeck_core::{
     resources::{CodeRun, DocsRun, Usage},
     runs::Run,
@@ -19,40 +19,41 @@ pub(super) const REMOVED: &str = "removed.json";
 pub(super) const TOTALS: &str = "totals.json";
 pub(super) const FILES: &str = "files.json";
 
-/// That a run was deleted.
+/// A record that a run was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     pub at: Timestamp,
-    /// The person or program that did it.
+    /// The user or program that deleted it.
     pub by: String,
 }
 
-/// What a follower of the log counted. The status has the same once the stage has ended, unless the agent was killed.
+/// Totals counted by a follower of the log. The run's status has the same once the stage has ended, unless the agent
+/// was killed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub usage: Usage,
-    /// Written by the agent, as it said itself.
+    /// Documents written, as reported by the agent.
     pub documents: usize,
 }
 
-/// A run as the ledger remembers it.
+/// A recorded run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub run: Run,
-    /// Absent while nobody here is known to have deleted it.
+    /// `None` unless it was deleted with flightdeck on this machine.
     pub removed: Option<Removed>,
-    /// Absent where nobody followed it.
+    /// `None` if its log was not followed.
     pub totals: Option<Totals>,
-    /// Bytes of its log on disk, compressed as it is.
+    /// Size of its log on disk.
     pub log_bytes: u64,
-    /// Bytes of all that is kept of it on disk.
+    /// Size of the whole record on disk.
     pub bytes: u64,
-    /// When something of it was last written.
+    /// When the record was last written.
     pub written: Timestamp,
 }
 
 impl Entry {
-    /// What the agent used: as the status says, else as a follower counted.
+    /// Returns the agent's usage from the run's status, or else from the follower's totals.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.run
@@ -62,7 +63,7 @@ impl Entry {
     }
 }
 
-/// The kind decides how the rest is read.
+/// The recorded object, by kind.
 #[derive(Deserialize)]
 #[serde(tag = "kind")]
 enum Object {
@@ -70,7 +71,7 @@ enum Object {
     CodeRun(CodeRun),
 }
 
-/// Reads a run's folder; `None` when no run was recorded in it.
+/// Reads a run's directory; `None` if it has no run.
 pub(super) fn read(folder: &Path) -> Result<Option<Entry>, LedgerError> {
     let Some(object) = read_json::<Object>(&folder.join(RUN))? else {
         return Ok(None);
@@ -89,19 +90,19 @@ pub(super) fn read(folder: &Path) -> Result<Option<Entry>, LedgerError> {
     }))
 }
 
-/// What a folder takes on disk.
+/// The size of a run's directory.
 pub(super) struct Size {
     pub(super) log: u64,
     pub(super) all: u64,
-    /// When the newest of its files was written.
+    /// Modification time of its newest file.
     pub(super) written: Timestamp,
 }
 
 pub(super) fn size(folder: &Path) -> Result<Size, LedgerError> {
-    let log = folder.join(spool::LOG);
+    let log = folder.join(log_writer::LOG);
     let segments = segment::list(&log)?;
     let mut size = Size {
-        log: segments.iter().map(|segment| segment.bytes).sum::<u64>() + old::bytes(folder),
+        log: segments.iter().map(|segment| segment.bytes).sum::<u64>(),
         all: 0,
         written: Timestamp::MIN,
     };
@@ -122,13 +123,13 @@ pub(super) fn size(folder: &Path) -> Result<Size, LedgerError> {
     let items = std::fs::read_dir(folder).map_err(failed(folder))?;
     let files = items
         .flatten()
-        .filter(|item| item.file_name() != spool::LOG);
+        .filter(|item| item.file_name() != log_writer::LOG);
     let bytes: u64 = files.map(|item| see(&item.path())).sum();
     size.all += bytes;
     Ok(size)
 }
 
-/// The folders of all runs.
+/// Returns the directories of all runs.
 pub(super) fn folders(directory: &Path) -> Result<Vec<PathBuf>, LedgerError> {
     let items = std::fs::read_dir(directory).map_err(failed(directory))?;
     let folders = items
@@ -143,7 +144,7 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Entry>, LedgerError> {
     for folder in folders {
         match read(&folder) {
             Ok(entry) => entries.extend(entry),
-            Err(error) => tracing::warn!(%error, "a record of the ledger is left out"),
+            Err(error) => tracing::warn!(%error, "skipping an unreadable ledger record"),
         }
     }
     let created = |entry: &Entry| entry.run.metadata.creation_timestamp.clone();

@@ -1,4 +1,4 @@
-//! Files and folders that only their owner may read.
+//! Files and directories that only their owner can access.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -9,7 +9,7 @@ use std::{
 
 use super::LedgerError;
 
-/// The error of a path.
+/// Returns a function that adds `path` to an I/O error.
 pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> LedgerError + use<> {
     let path = path.to_owned();
     move |source| LedgerError::Io {
@@ -27,7 +27,7 @@ pub(super) fn make_directory(path: &Path) -> Result<(), LedgerError> {
         .map_err(failed(path))
 }
 
-/// Opens for reading and writing, made when it is not there; what is in it stays.
+/// Opens a file for reading and writing without truncating it; creates it if it does not exist.
 pub(super) fn open(path: &Path) -> Result<File, LedgerError> {
     let mut options = OpenOptions::new();
     options
@@ -40,9 +40,9 @@ pub(super) fn open(path: &Path) -> Result<File, LedgerError> {
         .map_err(failed(path))
 }
 
-/// Writes a whole file: there is always the old one or the new one, even after a crash.
+/// Replaces a file atomically, also across a crash.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
-    // Threads of one process may write the same file at the same time, too.
+    // A unique name, because threads of one process may replace the same file concurrently.
     let beside = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
     let write = || {
         let mut file = OpenOptions::new()
@@ -56,7 +56,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         std::fs::rename(&beside, path)
     };
     write().map_err(|error| {
-        // A full disk must not be filled further by what did not fit.
+        // Do not leave a partial file on a full disk.
         drop(std::fs::remove_file(&beside));
         failed(path)(error)
     })

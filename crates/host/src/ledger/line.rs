@@ -1,4 +1,4 @@
-//! The lines of a log's segments. A source is written once, then named by its number.
+//! The line format of log segments. Each source is written once and then referred to by its number.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,66 +8,66 @@ use serde::{Deserialize, Serialize};
 
 use flightdeck_core::log::{LogEvent, LogLine, LogSource, Notice};
 
-/// One line of a segment.
+/// A line of a segment.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Line<'a> {
-    /// The first of a segment: what was known before it.
+    /// The first line of a segment: the state before it.
     Head { head: Head },
-    /// A line of a container.
+    /// A line of a container's log.
     Text {
         s: usize,
         at: Timestamp,
         #[serde(skip_serializing_if = "is_zero")]
         ordinal: u32,
         text: Cow<'a, str>,
-        /// As it came, where it is no UTF-8: in base 64.
+        /// The raw bytes in Base64, if the line is not valid UTF-8.
         #[serde(skip_serializing_if = "Option::is_none")]
         bytes: Option<String>,
         #[serde(rename = "leftOut", skip_serializing_if = "is_nothing")]
         left_out: u64,
     },
-    /// Something about the log.
+    /// A notice about the log.
     Notice { s: usize, notice: Cow<'a, str> },
     /// A container was read to its end.
     Ended { s: usize, ended: bool },
-    /// A source, by its number.
+    /// The declaration of source number `s`.
     Source {
         s: usize,
         source: Cow<'a, LogSource>,
     },
 }
 
-/// What a segment begins with.
+/// The first line of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
-    /// Every source so far, by its number.
-    pub(super) sources: Vec<Known>,
+    /// All sources so far, by number.
+    pub(super) sources: Vec<SourceState>,
 }
 
-/// What is known of a source where a segment begins.
+/// The state of a source at the start of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Known {
+pub(super) struct SourceState {
     pub(super) source: LogSource,
-    /// Of its newest line.
+    /// Time of its newest line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) newest: Option<Timestamp>,
     #[serde(default)]
     pub(super) ended: bool,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde needs
 const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde needs
 const fn is_nothing(n: &u64) -> bool {
     *n == 0
 }
 
 impl Line<'static> {
-    /// Reads a line; `None` when it is none.
+    /// Parses a line; `None` if it is invalid.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let flat: Flat = serde_json::from_slice(bytes).ok()?;
         if let Some(head) = flat.head {
@@ -95,7 +95,8 @@ impl Line<'static> {
         flat.ended.then_some(Self::Ended { s, ended: true })
     }
 
-    /// The event that the line is, with what tells the source of a number; `None` for those that only tell of sources.
+    /// Converts the line to an event. `known` maps numbers to sources. Returns `None` for lines that only declare
+    /// sources.
     pub(super) fn event(
         self,
         known: impl FnOnce(usize) -> Option<Arc<LogSource>>,
@@ -128,7 +129,7 @@ impl Line<'static> {
     }
 }
 
-/// Every line at once: much quicker to read than trying one after the other.
+/// All fields of all variants: much faster to parse than an untagged enum.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Flat {

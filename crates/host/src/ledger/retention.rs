@@ -1,54 +1,54 @@
-//! What is kept for how long: runs that were not written for too long go, then the oldest ones while all together take too
-//! much. What a run still does on its cluster is not touched.
+//! Retention: removes runs that were not written for too long, then the oldest runs while the ledger is too large.
+//! Only local records are removed.
 
 use std::{io, path::Path};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{LedgerError, entry, file::failed, spool};
+use super::{LedgerError, entry, file::failed, log_writer};
 use crate::settings::LedgerSettings;
 use flightdeck_core::text;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// What is kept. 0 is no bound.
+/// Limits of the ledger; 0 means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Days since a run was last written.
     pub days: u64,
-    /// Bytes on disk of all runs together.
+    /// Size of all runs on disk.
     pub bytes: u64,
 }
 
-/// What a retention would remove.
+/// The runs to remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Prune {
+pub struct PrunePlan {
     /// Oldest first.
-    pub runs: Vec<Pruned>,
-    /// Bytes of what stays.
+    pub runs: Vec<PrunedRun>,
+    /// Size of the remaining runs, in bytes.
     pub stays: u64,
 }
 
-/// A run that goes.
+/// A run to remove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Pruned {
-    /// Empty for what a crash left of a run.
+pub struct PrunedRun {
+    /// Empty for the remains of a partly removed run.
     pub name: String,
     pub uid: String,
-    /// On disk.
+    /// Size on disk.
     pub bytes: u64,
-    /// One phrase.
+    /// The reason, as a phrase.
     pub why: String,
 }
 
-/// What is in a folder, as far as it matters here.
-struct Kept {
+/// A run that may be removed.
+struct Candidate {
     uid: String,
     name: String,
     bytes: u64,
     written: Timestamp,
-    /// It goes on, or nobody saw its end.
+    /// It is active, or its end was not observed.
     open: bool,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn plan(
     directory: &Path,
     retention: &Retention,
     now: Timestamp,
-) -> Result<Prune, LedgerError> {
+) -> Result<PrunePlan, LedgerError> {
     let mut all = Vec::new();
     for folder in entry::folders(directory)? {
         let uid = folder
@@ -67,9 +67,9 @@ pub(super) fn plan(
         let Ok(size) = entry::size(&folder) else {
             continue;
         };
-        // Unreadable records are as old as their files: they go in time, and are left alone until then.
+        // Unreadable records age by the time of their files, and are kept until then.
         let entry = entry::read(&folder).ok().flatten();
-        all.push(Kept {
+        all.push(Candidate {
             uid,
             name: entry
                 .as_ref()
@@ -79,48 +79,45 @@ pub(super) fn plan(
             open: entry.is_none_or(|entry| !entry.run.ended() && entry.removed.is_none()),
         });
     }
-    Ok(choose(all, retention, now))
+    Ok(select(all, retention, now))
 }
 
-fn choose(mut all: Vec<Kept>, retention: &Retention, now: Timestamp) -> Prune {
+fn select(mut all: Vec<Candidate>, retention: &Retention, now: Timestamp) -> PrunePlan {
     all.sort_by(|a, b| (a.written, &a.uid).cmp(&(b.written, &b.uid)));
-    let mut prune = Prune {
+    let mut prune = PrunePlan {
         runs: Vec::new(),
-        stays: all.iter().map(|kept| kept.bytes).sum(),
+        stays: all.iter().map(|candidate| candidate.bytes).sum(),
     };
-    for kept in all {
-        let days = (now.as_second() - kept.written.as_second()).div_euclid(DAY);
+    for candidate in all {
+        let days = (now.as_second() - candidate.written.as_second()).div_euclid(DAY);
         let old = retention.days > 0 && days >= retention.days as i64;
         let much = retention.bytes > 0 && prune.stays > retention.bytes;
-        // What may be under way stays, however much it is.
-        if !(old || much && !(kept.open && days < 1)) {
+        // Keep runs that may be active, whatever their size.
+        if !(old || much && !(candidate.open && days < 1)) {
             continue;
         }
-        prune.stays -= kept.bytes;
+        prune.stays -= candidate.bytes;
         let why = if old {
-            format!("not written for {}", text::count(days as usize, "day"))
+            format!("last written {} ago", text::count(days as usize, "day"))
         } else {
-            format!(
-                "the ledger takes more than {}",
-                text::bytes(retention.bytes)
-            )
+            format!("the ledger is larger than {}", text::bytes(retention.bytes))
         };
-        prune.runs.push(Pruned {
-            name: kept.name,
-            uid: kept.uid,
-            bytes: kept.bytes,
+        prune.runs.push(PrunedRun {
+            name: candidate.name,
+            uid: candidate.uid,
+            bytes: candidate.bytes,
             why,
         });
     }
     prune
 }
 
-/// Removes a run's folder unless somebody writes in it. After a crash half-way it is no run any more, and goes the next time.
+/// Removes a run's directory unless it is being written. After a crash half-way, the rest is removed the next time.
 pub(super) fn remove(folder: &Path) -> Result<bool, LedgerError> {
     if !folder.is_dir() {
         return Ok(true);
     }
-    let Some(_lock) = spool::lock(folder)? else {
+    let Some(_lock) = log_writer::lock(folder)? else {
         return Ok(false);
     };
     let gone = |removed: io::Result<()>| match removed {
@@ -133,7 +130,7 @@ pub(super) fn remove(folder: &Path) -> Result<bool, LedgerError> {
 }
 
 impl Retention {
-    /// So many days, and so many MiB.
+    /// Creates a retention of `days` and `mib` MiB.
     #[must_use]
     pub const fn new(days: u64, mib: u64) -> Self {
         Self {
@@ -142,7 +139,7 @@ impl Retention {
         }
     }
 
-    /// What the settings say.
+    /// Returns the retention of `settings`.
     #[must_use]
     pub const fn of(settings: &LedgerSettings) -> Self {
         Self::new(settings.keep_days, settings.total_mib)

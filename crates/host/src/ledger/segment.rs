@@ -1,14 +1,14 @@
-//! The files a log is kept in. A log is a row of segments: the last one is open and written line by line, the others are
-//! sealed, which compresses them and never changes them again.
+//! The files of a log. A log is a sequence of segments. The last one is open and appended to; the others are sealed:
+//! compressed and immutable.
 //!
 //! ```text
-//! log/000000-0.jsonl.gz          sealed: gzip members, each of whole lines (zcat reads it)
+//! log/000000-0.jsonl.gz          sealed: gzip members, each of complete lines (readable with zcat)
 //!     000001-6311.jsonl          open: "<CRC-32 of the line> <line>"
-//!         |     '--------------- lines of text before this segment: with the names alone any line is found
-//!         '--------------------- counts the segments
+//!         |     '--------------- lines before this segment, so that names suffice to find a line
+//!         '--------------------- number of the segment
 //! ```
 //!
-//! The first line of a segment tells all that its lines refer to, so that one that is damaged takes no other with it.
+//! The head of a segment declares all sources used in it, so that a damaged segment does not affect others.
 
 use std::{
     fs::File,
@@ -25,37 +25,37 @@ use super::{
     line::{Head, Line},
 };
 
-/// Bytes of text of one gzip member: what is lost when one is damaged, and what must be read to see the first line.
+/// Uncompressed size of a gzip member: what is lost when one is damaged, and what must be read to get the first line.
 const MEMBER: usize = 128 * 1024;
-/// Most bytes that a sealed segment may unpack to; one that claims more is damaged. An open one is sealed far below.
-const UNPACKED_LIMIT: u64 = 64 * 1024 * 1024;
-/// Hex digits of a checksum, and the space behind.
+/// Maximum uncompressed size of a sealed segment; a larger one is damaged. Open segments are sealed far below it.
+const DECOMPRESSED_LIMIT: u64 = 64 * 1024 * 1024;
+/// Length of a checksum in hex with the following space.
 const CHECK: usize = 9;
 const OPEN: &str = ".jsonl";
 const SEALED: &str = ".jsonl.gz";
 
-/// One segment on disk.
+/// A segment on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Segment {
     pub(super) serial: u32,
     /// Lines of text before it.
     pub(super) line: u64,
     pub(super) sealed: bool,
-    /// On disk.
+    /// Size on disk.
     pub(super) bytes: u64,
 }
 
-/// What could be read of a segment.
+/// The readable content of a segment.
 #[derive(Debug, Default)]
 pub(super) struct Content {
-    /// Whole lines, without checksums; a line that was damaged is not among them.
+    /// Intact lines, without checksums.
     pub(super) lines: Vec<Vec<u8>>,
-    /// Lines left out in the middle.
+    /// Damaged lines between intact ones.
     pub(super) damaged: u64,
     /// The end is missing or unreadable.
     pub(super) torn: bool,
-    /// Bytes of an open segment up to the end of its last good line.
-    pub(super) whole: u64,
+    /// Length of an open segment up to the end of its last intact line.
+    pub(super) valid_len: u64,
 }
 
 impl Segment {
@@ -78,76 +78,77 @@ impl Segment {
         folder.join(format!("{:06}-{}{end}", self.serial, self.line))
     }
 
-    /// The same segment in its other form.
-    fn other(&self) -> Self {
+    /// Returns the same segment in the other state.
+    fn other_form(&self) -> Self {
         Self {
             sealed: !self.sealed,
             ..self.clone()
         }
     }
 
-    /// Reads it, in whichever form it is by now: a writer may seal it at any time.
+    /// Reads the segment in its current state; a writer may seal it at any time.
     pub(super) fn read(&self, folder: &Path) -> Result<Content, LedgerError> {
-        match self.read_as_it_is(folder) {
+        match self.read_current(folder) {
             Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                self.other().read_as_it_is(folder)
+                self.other_form().read_current(folder)
             }
             read => read,
         }
     }
 
-    fn read_as_it_is(&self, folder: &Path) -> Result<Content, LedgerError> {
+    fn read_current(&self, folder: &Path) -> Result<Content, LedgerError> {
         let path = self.path(folder);
         let bytes = std::fs::read(&path).map_err(failed(&path))?;
         Ok(if self.sealed {
-            unpacked(&bytes)
+            decompress(&bytes)
         } else {
-            checked(&bytes)
+            parse_open(&bytes)
         })
     }
 
-    /// Compresses it. There is always one form or the other, even after a crash; with both, the sealed one is whole.
+    /// Compresses the segment. Crash-safe: at least one form always exists, and if both exist the sealed one is
+    /// complete.
     pub(super) fn seal(&self, folder: &Path) -> Result<Self, LedgerError> {
-        let content = self.read_as_it_is(folder)?;
-        let sealed = self.other();
+        let content = self.read_current(folder)?;
+        let sealed = self.other_form();
         let path = sealed.path(folder);
-        let packed = packed(&content.lines).map_err(failed(&path))?;
-        file::replace(&path, &packed)?;
+        let compress = compress(&content.lines).map_err(failed(&path))?;
+        file::replace(&path, &compress)?;
         let open = self.path(folder);
         std::fs::remove_file(&open).map_err(failed(&open))?;
         Ok(Self {
-            bytes: packed.len() as u64,
+            bytes: compress.len() as u64,
             ..sealed
         })
     }
 
-    /// Removes it.
     pub(super) fn remove(&self, folder: &Path) -> Result<(), LedgerError> {
         let path = self.path(folder);
         std::fs::remove_file(&path).map_err(failed(&path))
     }
 
-    /// Opens it to go on writing after its first `whole` bytes; what is behind them goes. It is locked while it is written.
-    pub(super) fn open(&self, folder: &Path, whole: u64) -> Result<Flock<File>, LedgerError> {
+    /// Opens the segment for appending after its first `valid_len` bytes, and truncates the rest. The file is locked
+    /// while it is written.
+    pub(super) fn open(&self, folder: &Path, valid_len: u64) -> Result<Flock<File>, LedgerError> {
         let path = self.path(folder);
         let file = file::open(&path)?;
-        // Waits at most for a reader that asks whether somebody writes.
+        // Waits at most for a reader in `is_written`.
         let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into());
         let mut file = locked.map_err(failed(&path))?;
         let cut = file
-            .set_len(whole)
+            .set_len(valid_len)
             .and_then(|()| file.seek(SeekFrom::End(0)));
         cut.map_err(failed(&path))?;
         Ok(file)
     }
 
-    /// Whether somebody writes it: its last line may be half there, and nothing is wrong.
+    /// Returns whether a process is writing the segment; its last line may then be incomplete.
     pub(super) fn is_written(&self, folder: &Path) -> bool {
         let file = File::open(self.path(folder));
         file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
     }
 
-    /// What stands at its head; `None` when that cannot be read.
+    /// Returns the segment's head; `None` if it is unreadable.
     pub(super) fn head(&self, folder: &Path) -> Result<Option<Head>, LedgerError> {
         let first = self.read(folder)?.lines.into_iter().next();
         Ok(match first.and_then(|line| Line::read(&line)) {
@@ -157,7 +158,8 @@ impl Segment {
     }
 }
 
-/// The segments of a log in their order, none when there is no log. Of one that a crash left in both forms the sealed one.
+/// Returns the segments of a log in order; empty if there is no log. If a crash left both forms of a segment, returns
+/// the sealed one.
 pub(super) fn list(folder: &Path) -> Result<Vec<Segment>, LedgerError> {
     let items = match std::fs::read_dir(folder) {
         Ok(items) => items,
@@ -167,7 +169,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Segment>, LedgerError> {
     let mut found = Vec::new();
     for item in items {
         let item = item.map_err(failed(folder))?;
-        // One that was sealed since has been listed in its other form, or will be found when it is read.
+        // If it was sealed meanwhile, the sealed form is listed too or is found on reading.
         let bytes = item.metadata().map_or(0, |metadata| metadata.len());
         found.extend(
             item.file_name()
@@ -180,7 +182,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Segment>, LedgerError> {
     Ok(found)
 }
 
-/// A line as an open segment has it.
+/// Appends a line in the format of an open segment.
 pub(super) fn write_checked(out: &mut Vec<u8>, line: &[u8]) {
     let mut crc = Crc::new();
     crc.update(line);
@@ -189,18 +191,18 @@ pub(super) fn write_checked(out: &mut Vec<u8>, line: &[u8]) {
     out.push(b'\n');
 }
 
-/// The lines of an open segment.
-fn checked(bytes: &[u8]) -> Content {
+/// Parses an open segment.
+fn parse_open(bytes: &[u8]) -> Content {
     let mut content = Content::default();
     let mut at = 0_u64;
-    // Unreadable ones since the last good one.
+    // Unreadable lines since the last intact one.
     let mut bad = 0;
     for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
         at += piece.len() as u64;
         if let Some(line) = check(piece) {
             content.damaged += std::mem::take(&mut bad);
             content.lines.push(line.to_vec());
-            content.whole = at;
+            content.valid_len = at;
         } else {
             bad += 1;
         }
@@ -218,7 +220,7 @@ fn check(piece: &[u8]) -> Option<&[u8]> {
     (format!("{:08x}", crc.sum()) == digits).then_some(line)
 }
 
-fn packed(lines: &[Vec<u8>]) -> io::Result<Vec<u8>> {
+fn compress(lines: &[Vec<u8>]) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut member = Vec::new();
     let flush = |member: &mut Vec<u8>, out: &mut Vec<u8>| {
@@ -241,15 +243,15 @@ fn packed(lines: &[Vec<u8>]) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The lines of a sealed segment, up to the first member that is damaged.
-fn unpacked(mut bytes: &[u8]) -> Content {
+/// Decompresses a sealed segment up to the first damaged member.
+fn decompress(mut bytes: &[u8]) -> Content {
     let mut content = Content::default();
-    let mut left = UNPACKED_LIMIT;
+    let mut left = DECOMPRESSED_LIMIT;
     let mut member = Vec::new();
     while !bytes.is_empty() {
         member.clear();
         let mut decoder = GzDecoder::new(bytes).take(left);
-        // The checksum is compared at the end: nothing of a member is taken before.
+        // `read_to_end` fails on a bad checksum, so lines of a damaged member are never returned.
         if decoder.read_to_end(&mut member).is_err() || member.last() != Some(&b'\n') {
             content.torn = true;
             break;

@@ -1,4 +1,4 @@
-//! Records survive crashes, second followers and deleted runs.
+//! Tests for crashes, concurrent followers and deleted runs.
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, sync::Arc};
 
@@ -55,7 +55,7 @@ fn line(source: &Arc<LogSource>, millisecond: i64, ordinal: u32, text: &str) -> 
     })
 }
 
-/// A log as it is followed: a start, lines of which two share a moment, a notice, an end.
+/// The events of a followed log: a start, lines of which two share a timestamp, a notice, an end.
 fn followed() -> Vec<LogEvent> {
     let agent = source("agent");
     vec![
@@ -87,70 +87,79 @@ fn texts(events: &[LogEvent]) -> Vec<&str> {
 }
 
 #[test]
-fn a_log_is_read_back_as_it_was_followed() {
+fn reads_log_back_as_followed() {
     let (_directory, ledger) = ledger();
     assert_eq!(stored(&ledger), []);
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&followed()).unwrap();
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&followed()).unwrap();
     assert_eq!(stored(&ledger), followed());
 }
 
 #[test]
-fn following_again_doubles_nothing_and_adds_what_is_new() {
+fn following_again_adds_only_new_lines() {
     let (_directory, ledger) = ledger();
     let all = followed();
     for stop in [2, 4, 3, 7, 7] {
-        let mut spool = ledger.spool(UID).unwrap().unwrap();
+        let mut writer = ledger.log_writer(UID).unwrap().unwrap();
         for event in &all[..stop] {
-            spool.append(std::slice::from_ref(event)).unwrap();
+            writer.append(std::slice::from_ref(event)).unwrap();
         }
     }
     assert_eq!(stored(&ledger), all);
-    // The same spool hears the log once more from its first line.
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&all).unwrap();
-    spool.append(&all).unwrap();
+    // The same writer receives the log once more from its first line.
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&all).unwrap();
+    writer.append(&all).unwrap();
     assert_eq!(stored(&ledger), all);
 }
 
 #[test]
-fn a_clock_that_is_set_back_costs_no_line() {
+fn keeps_lines_when_clock_is_set_back() {
     let (_directory, ledger) = ledger();
     let agent = source("agent");
     let all: Vec<LogEvent> = [0, 60_000, 3_000, 4_000, 61_000]
         .iter()
         .map(|at| line(&agent, *at, 0, &format!("at {at}")))
         .collect();
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&all).unwrap();
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&all).unwrap();
     assert_eq!(stored(&ledger)[1..], all);
-    drop(spool);
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    drop(writer);
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&all)
+        .unwrap();
     assert_eq!(texts(&stored(&ledger)), texts(&all));
 }
 
 #[test]
-fn a_clock_that_is_set_back_while_nobody_listens_costs_no_line() {
+fn keeps_lines_when_clock_is_set_back_between_follows() {
     let agent = source("agent");
     let all: Vec<LogEvent> = [0, 60_000, 3_000, 4_000, 5_000, 61_000]
         .iter()
         .map(|at| line(&agent, *at, 0, &format!("at {at}")))
         .collect();
-    for heard in 1..all.len() {
+    for first_stop in 1..all.len() {
         let (_directory, ledger) = ledger();
-        for stop in [heard, all.len(), all.len()] {
-            let mut spool = ledger.spool(UID).unwrap().unwrap();
-            spool
+        for stop in [first_stop, all.len(), all.len()] {
+            let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+            writer
                 .append(&[LogEvent::SourceStarted(Arc::clone(&agent))])
                 .unwrap();
-            spool.append(&all[..stop]).unwrap();
+            writer.append(&all[..stop]).unwrap();
         }
-        assert_eq!(texts(&stored(&ledger)), texts(&all), "{heard} heard before");
+        assert_eq!(
+            texts(&stored(&ledger)),
+            texts(&all),
+            "{first_stop} followed before"
+        );
     }
 }
 
 #[test]
-fn two_sources_with_the_same_moments_are_kept_apart() {
+fn keeps_sources_with_equal_timestamps_apart() {
     let (_directory, ledger) = ledger();
     let (agent, push) = (source("agent"), source("push"));
     let events = [
@@ -158,21 +167,31 @@ fn two_sources_with_the_same_moments_are_kept_apart() {
         line(&push, 0, 0, "b"),
         line(&push, 1, 0, "c"),
     ];
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&events).unwrap();
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&events).unwrap();
     assert_eq!(texts(&stored(&ledger)), ["a", "b", "c"]);
 }
 
 #[test]
-fn a_line_that_a_crash_left_half_written_is_written_again() {
+fn rewrites_line_left_incomplete_by_crash() {
     let (_directory, ledger) = ledger();
     let all = followed();
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&all)
+        .unwrap();
     let path = only_segment(&ledger);
     let whole = std::fs::read(&path).unwrap();
     for cut in 0..whole.len() {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+        ledger
+            .log_writer(UID)
+            .unwrap()
+            .unwrap()
+            .append(&all)
+            .unwrap();
         assert_eq!(texts(&stored(&ledger)), texts(&all), "cut at byte {cut}");
         for segment in segments(&ledger) {
             std::fs::remove_file(segment).unwrap();
@@ -193,23 +212,23 @@ fn only_segment(ledger: &Ledger) -> PathBuf {
     paths[0].clone()
 }
 
-/// What the ledger itself says of the log.
-fn remarks(events: &[LogEvent]) -> Vec<String> {
-    let remark = |event: &LogEvent| match event {
+/// The ledger's own notices about the log.
+fn notices(events: &[LogEvent]) -> Vec<String> {
+    let notice = |event: &LogEvent| match event {
         LogEvent::Notice(source, notice) if source.pod.is_empty() => Some(notice.to_string()),
         _ => None,
     };
-    events.iter().filter_map(remark).collect()
+    events.iter().filter_map(notice).collect()
 }
 
-/// Whether `part` is made of lines of `whole` in their order, each at most once.
+/// Returns whether `part` is a subsequence of `whole`.
 fn is_part(part: &[&str], whole: &[&str]) -> bool {
     let mut rest = whole.iter();
     part.iter().all(|line| rest.any(|other| other == line))
 }
 
-/// A log of `lines` lines over several segments, the last of which is open.
-fn spooled(ledger: &Ledger, lines: i64) -> Vec<LogEvent> {
+/// Writes a log of `lines` lines in several segments, the last of which is open.
+fn written_log(ledger: &Ledger, lines: i64) -> Vec<LogEvent> {
     let (agent, push) = (source("agent"), source("push"));
     let events: Vec<LogEvent> = (0..lines)
         .map(|index| {
@@ -222,30 +241,34 @@ fn spooled(ledger: &Ledger, lines: i64) -> Vec<LogEvent> {
             )
         })
         .collect();
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
     events
         .chunks(3)
-        .for_each(|chunk| spool.append(chunk).unwrap());
+        .for_each(|chunk| writer.append(chunk).unwrap());
     events
 }
 
-/// Checks that a damaged log gives no line that was not written and none twice, that it says what is missing, and that it can
-/// be gone on with.
-fn bears_damage(ledger: &Ledger, all: &[LogEvent], what: &str, cut: bool, go_on: bool) {
+/// Checks that a damaged log returns no invented or duplicate lines, reports missing ones, and can be appended to.
+fn check_damaged_log(ledger: &Ledger, all: &[LogEvent], what: &str, cut: bool, go_on: bool) {
     let read = stored(ledger);
     let (read_texts, all_texts) = (texts(&read), texts(all));
     assert!(is_part(&read_texts, &all_texts), "{what}: {read_texts:?}");
-    // A file that ends between two lines does not look damaged; what it gives is a beginning.
+    // A file that ends between two lines does not look damaged; its content is a prefix.
     let beginning = all_texts.starts_with(&read_texts);
     let whole = read_texts.len() == all_texts.len();
     assert!(
-        whole || !remarks(&read).is_empty() || (cut && beginning),
-        "{what}: something is missing and nobody says so: {read_texts:?}"
+        whole || !notices(&read).is_empty() || (cut && beginning),
+        "{what}: lines are missing without a notice: {read_texts:?}"
     );
     if !go_on {
         return;
     }
-    ledger.spool(UID).unwrap().unwrap().append(all).unwrap();
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(all)
+        .unwrap();
     let after = stored(ledger);
     let after = texts(&after);
     let mut once = after.clone();
@@ -256,11 +279,11 @@ fn bears_damage(ledger: &Ledger, all: &[LogEvent], what: &str, cut: bool, go_on:
 }
 
 #[test]
-fn whatever_byte_is_lost_or_changed_nothing_is_made_up_and_what_is_missing_is_said() {
+fn survives_any_single_byte_of_damage() {
     for segment in [400, 1024 * 1024] {
         let (_directory, ledger) = ledger();
         let ledger = ledger.with_segments_of(segment);
-        let all = spooled(&ledger, 7);
+        let all = written_log(&ledger, 7);
         let folder = ledger.directory().join(UID).join("log");
         let files: Vec<(PathBuf, Vec<u8>)> = segments(&ledger)
             .into_iter()
@@ -277,14 +300,14 @@ fn whatever_byte_is_lost_or_changed_nothing_is_made_up_and_what_is_missing_is_sa
         for (path, bytes) in &files {
             let name = path.file_name().unwrap().to_string_lossy();
             for at in 0..bytes.len() {
-                // Going on writes much; the ends of a file are where it matters most.
+                // Appending is slow; the ends of a file matter most.
                 let go_on = at % 31 == 0 || at < 2 || at + 2 > bytes.len();
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << (at % 8);
                 for (what, damaged) in [("cut", &bytes[..at]), ("flipped", &flipped[..])] {
                     std::fs::write(path, damaged).unwrap();
                     let what_happened = format!("{name} {what} at {at}");
-                    bears_damage(&ledger, &all, &what_happened, what == "cut", go_on);
+                    check_damaged_log(&ledger, &all, &what_happened, what == "cut", go_on);
                     if go_on {
                         restore();
                     }
@@ -298,10 +321,10 @@ fn whatever_byte_is_lost_or_changed_nothing_is_made_up_and_what_is_missing_is_sa
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 48, failure_persistence: None, ..Default::default() })]
     #[test]
-    fn a_bigger_log_bears_damage_anywhere(damage in proptest::collection::vec((0_usize..100, 0_usize..1_000, proptest::bool::ANY, 0_u8..8), 1..4)) {
+    fn large_log_survives_random_damage(damage in proptest::collection::vec((0_usize..100, 0_usize..1_000, proptest::bool::ANY, 0_u8..8), 1..4)) {
         let (_directory, ledger) = ledger();
         let ledger = ledger.with_segments_of(20_000);
-        let all = spooled(&ledger, 1_500);
+        let all = written_log(&ledger, 1_500);
         let files = segments(&ledger);
         let mut cut = false;
         for (file, at, cuts, bit) in &damage {
@@ -316,47 +339,52 @@ proptest::proptest! {
             }
             std::fs::write(path, bytes).unwrap();
         }
-        bears_damage(&ledger, &all, &format!("{damage:?}"), cut, true);
+        check_damaged_log(&ledger, &all, &format!("{damage:?}"), cut, true);
     }
 }
 
 #[test]
-fn what_is_known_of_a_long_log_is_learned_from_its_end() {
+fn restores_state_from_last_segments() {
     let (_directory, ledger) = ledger();
     let ledger = ledger.with_segments_of(400);
-    let all = spooled(&ledger, 200);
-    // The first segments may be gone altogether, and still nothing is doubled.
+    let all = written_log(&ledger, 200);
+    // The first segments may be missing without causing duplicates.
     let before = stored(&ledger);
     for segment in &segments(&ledger)[..10] {
         std::fs::remove_file(segment).unwrap();
     }
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&all)
+        .unwrap();
     let after = stored(&ledger);
     assert!(texts(&before).ends_with(&texts(&after)[..]));
     assert!(texts(&after).len() > 100);
-    let remark = remarks(&after).join("\n");
+    let notice = notices(&after).join("\n");
     assert!(
-        remark.contains("missing here: the ledger no longer keeps them"),
-        "{remark}"
+        notice.contains("missing here: over the ledger's log limit"),
+        "{notice}"
     );
 }
 
 #[test]
-fn a_log_is_opened_at_any_line() {
+fn reads_from_any_line() {
     let (_directory, ledger) = ledger();
     let ledger = ledger.with_segments_of(400);
-    let all = spooled(&ledger, 100);
+    let all = written_log(&ledger, 100);
     assert_eq!(ledger.log_lines(UID).unwrap(), 100);
     for from in [0, 1, 37, 99, 100, 500] {
         let read: Vec<LogEvent> = ledger.read_log_from(UID, from).unwrap().collect();
         let skipped = (from as usize).min(100);
         assert_eq!(texts(&read), texts(&all)[skipped..], "from {from}");
-        assert_eq!(remarks(&read), [""; 0]);
+        assert_eq!(notices(&read), [""; 0]);
     }
 }
 
 #[test]
-fn a_log_that_has_ended_is_compressed_and_any_tool_can_read_it() {
+fn compresses_ended_log_as_plain_gzip() {
     let (_directory, ledger) = ledger();
     let agent = source("agent");
     let words = "the quick brown fox jumps over the lazy dog ".repeat(3);
@@ -364,7 +392,12 @@ fn a_log_that_has_ended_is_compressed_and_any_tool_can_read_it() {
         .map(|index| line(&agent, index, 0, &format!("{index} {words}")))
         .collect();
     events.push(LogEvent::RunEnded);
-    ledger.spool(UID).unwrap().unwrap().append(&events).unwrap();
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&events)
+        .unwrap();
     let names: Vec<PathBuf> = segments(&ledger);
     assert!(
         names
@@ -387,7 +420,7 @@ fn a_log_that_has_ended_is_compressed_and_any_tool_can_read_it() {
 }
 
 #[test]
-fn what_the_cluster_kept_of_an_end_is_put_behind_what_was_followed() {
+fn appends_archived_end_after_followed_lines() {
     let (_directory, ledger) = ledger();
     let agent = source("agent");
     let all: Vec<LogEvent> = (0..6)
@@ -400,7 +433,7 @@ fn what_the_cluster_kept_of_an_end_is_put_behind_what_was_followed() {
             _ => unreachable!(),
         })
         .collect();
-    // The controller knows the pod by its name alone.
+    // The controller knows only the pod's name.
     let nameless = Arc::new(LogSource {
         pod_uid: String::new(),
         ..agent.as_ref().clone()
@@ -412,9 +445,9 @@ fn what_the_cluster_kept_of_an_end_is_put_behind_what_was_followed() {
             ..line
         })
         .collect();
-    // Followed up to line 2, kept from line 1 on: nothing is missing.
+    // Followed up to line 2, archived from line 1: nothing is missing.
     ledger
-        .spool(UID)
+        .log_writer(UID)
         .unwrap()
         .unwrap()
         .append(&all[..3])
@@ -432,41 +465,21 @@ fn what_the_cluster_kept_of_an_end_is_put_behind_what_was_followed() {
         read.last(),
         Some(&LogEvent::SourceEnded(Arc::clone(&agent)))
     );
-    // Nobody followed, and only the end was kept.
+    // Not followed, and only the end was archived.
     ledger.forget(UID).unwrap();
     ledger.complete(UID, &lines[4..], true).unwrap();
     let read = stored(&ledger);
     assert_eq!(texts(&read), ["4", "5"]);
     assert!(
-        matches!(&read[1], LogEvent::Notice(_, notice) if notice.to_string().contains("what was written before is gone"))
+        matches!(&read[1], LogEvent::Notice(_, notice) if notice.to_string().contains("earlier lines are missing"))
     );
 }
 
 #[test]
-fn a_log_of_the_first_version_is_read_and_then_brought_over() {
-    let (_directory, ledger) = ledger();
-    let folder = ledger.directory().join(UID);
-    std::fs::create_dir_all(&folder).unwrap();
-    let old = r#"{"s":0,"source":{"pod":"p","podUid":"pu","container":"agent","restart":0,"stage":"agent","contextVersion":1,"attempt":1}}
-{"s":0,"at":"2030-03-17T17:46:40Z","text":"one"}
-{"s":0,"at":"2030-03-17T17:46:40Z","ordinal":1,"text":"one"}
-not a line
-{"s":0,"at":"2030-03-17T17:46:44Z","text":"two \u001b[1m \"quoted\""}
-"#;
-    std::fs::write(folder.join("log.jsonl"), old).unwrap();
-    let all = followed();
-    assert_eq!(texts(&stored(&ledger)), texts(&all)[..3]);
-    assert_eq!(ledger.log_lines(UID).unwrap(), 3);
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
-    assert!(!folder.join("log.jsonl").exists());
-    assert_eq!(texts(&stored(&ledger)), texts(&all));
-}
-
-#[test]
-fn a_ledger_of_a_newer_version_is_left_alone() {
+fn refuses_ledger_of_newer_version() {
     let (_directory, ledger) = ledger();
     let path = ledger.directory().join("format");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n");
     for found in ["3", "x"] {
         std::fs::write(&path, found).unwrap();
         let error = Ledger::open(ledger.directory()).unwrap_err().to_string();
@@ -479,7 +492,7 @@ fn a_ledger_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
-fn old_runs_go_and_the_oldest_while_all_take_too_much() {
+fn prunes_old_runs_then_oldest_while_too_large() {
     let (_directory, ledger) = ledger();
     let day = std::time::Duration::from_secs(24 * 60 * 60);
     let write = |name: &str, uid: &str, phase: &str, days: u32| {
@@ -497,7 +510,7 @@ fn old_runs_go_and_the_oldest_while_all_take_too_much() {
     write("docs-active", "u-4", "Running", 0);
     let now = Timestamp::now();
     let plan = |retention| ledger.plan_prune(&retention, now).unwrap();
-    let names = |plan: &Prune| {
+    let names = |plan: &PrunePlan| {
         plan.runs
             .iter()
             .map(|run| run.name.clone())
@@ -506,7 +519,7 @@ fn old_runs_go_and_the_oldest_while_all_take_too_much() {
     assert_eq!(plan(Retention::default()).runs, []);
     let old = plan(Retention { days: 90, bytes: 0 });
     assert_eq!(names(&old), ["docs-ancient"]);
-    assert_eq!(old.runs[0].why, "not written for 100 days");
+    assert_eq!(old.runs[0].why, "last written 100 days ago");
     let much = plan(Retention {
         days: 0,
         bytes: old.runs[0].bytes * 2,
@@ -517,8 +530,8 @@ fn old_runs_go_and_the_oldest_while_all_take_too_much() {
         ["docs-ancient", "docs-old", "docs-new"]
     );
 
-    // What is being written stays, whatever the plan says.
-    let writing = ledger.spool("u-2").unwrap().unwrap();
+    // Runs being written are kept, whatever the plan says.
+    let writing = ledger.log_writer("u-2").unwrap().unwrap();
     let removed = ledger.prune(&much).unwrap();
     assert_eq!(removed, much.runs[..1]);
     assert!(ledger.entry("u-2").unwrap().is_some() && ledger.entry("u-1").unwrap().is_none());
@@ -535,7 +548,7 @@ fn old_runs_go_and_the_oldest_while_all_take_too_much() {
 }
 
 #[test]
-fn the_files_and_totals_of_a_run_are_kept() {
+fn stores_files_and_totals_of_a_run() {
     let (_directory, ledger) = ledger();
     assert_eq!(ledger.files(UID).unwrap(), None);
     let files = BTreeMap::from([("prompt.md".to_owned(), "Write.".to_owned())]);
@@ -552,21 +565,26 @@ fn the_files_and_totals_of_a_run_are_kept() {
 }
 
 #[test]
-fn one_process_writes_and_the_others_are_told() {
+fn allows_one_writer_at_a_time() {
     let (_directory, ledger) = ledger();
-    let spool = ledger.spool(UID).unwrap();
-    assert!(spool.is_some());
-    assert!(ledger.spool(UID).unwrap().is_none());
-    drop(spool);
-    assert!(ledger.spool(UID).unwrap().is_some());
+    let writer = ledger.log_writer(UID).unwrap();
+    assert!(writer.is_some());
+    assert!(ledger.log_writer(UID).unwrap().is_none());
+    drop(writer);
+    assert!(ledger.log_writer(UID).unwrap().is_some());
 }
 
 #[test]
-fn a_log_that_grows_too_long_loses_its_beginning_and_says_so() {
+fn drops_oldest_lines_over_limit_with_a_notice() {
     let (_directory, ledger) = ledger();
     let ledger = ledger.with_segments_of(2_000).with_log_limit(1_000);
-    let all = spooled(&ledger, 300);
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    let all = written_log(&ledger, 300);
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&all)
+        .unwrap();
     let read = stored(&ledger);
     let kept = texts(&read);
     assert!(
@@ -574,14 +592,14 @@ fn a_log_that_grows_too_long_loses_its_beginning_and_says_so() {
         "{kept:?}"
     );
     let missing = format!(
-        "{} lines missing here: the ledger no longer keeps them",
+        "{} lines missing here: over the ledger's log limit",
         300 - kept.len()
     );
-    assert_eq!(remarks(&read), [missing]);
+    assert_eq!(notices(&read), [missing]);
 }
 
 #[test]
-fn runs_are_listed_newest_first_with_what_became_of_them() {
+fn lists_runs_newest_first() {
     let (_directory, ledger) = ledger();
     let mut older = run("docs-older", UID, "Running");
     let time = |text: &str| {
@@ -597,7 +615,7 @@ fn runs_are_listed_newest_first_with_what_became_of_them() {
     older.status.phase = Some("Succeeded".into());
     ledger.record(&older).unwrap();
     ledger
-        .spool(UID)
+        .log_writer(UID)
         .unwrap()
         .unwrap()
         .append(&followed())
@@ -620,11 +638,11 @@ fn runs_are_listed_newest_first_with_what_became_of_them() {
 }
 
 #[test]
-fn nobody_else_may_read_it() {
+fn files_are_private_to_their_owner() {
     let (_directory, ledger) = ledger();
     ledger.record(&run("docs-1", UID, "Running")).unwrap();
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&followed()).unwrap();
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&followed()).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = ledger.directory().join(UID);
     assert_eq!((mode(ledger.directory()), mode(&folder)), (0o700, 0o700));
@@ -641,17 +659,17 @@ fn nobody_else_may_read_it() {
 }
 
 #[test]
-fn a_uid_never_leads_out_of_the_directory() {
+fn uid_cannot_escape_the_directory() {
     let (_directory, ledger) = ledger();
     for uid in ["", "..", "a/b", "a\0b"] {
         assert!(
-            matches!(ledger.spool(uid), Err(LedgerError::Uid(_))),
+            matches!(ledger.log_writer(uid), Err(LedgerError::Uid(_))),
             "{uid:?}"
         );
     }
 }
 
-/// The lines of events that are lines.
+/// Returns the lines among `events`.
 fn lines(events: &[LogEvent]) -> Vec<LogLine> {
     let line = |event: &LogEvent| match event {
         LogEvent::Line(line) => Some(line.clone()),
@@ -661,17 +679,17 @@ fn lines(events: &[LogEvent]) -> Vec<LogLine> {
 }
 
 #[test]
-fn a_log_followed_up_to_the_middle_of_a_moment_is_completed_line_by_line() {
+fn completes_log_from_within_one_timestamp() {
     let (_directory, ledger) = ledger();
     let agent = source("agent");
-    // Three lines of one moment; the follower had two of them.
+    // Three lines with the same timestamp, of which two were followed.
     let mut all: Vec<LogEvent> = (0..3)
         .map(|n| line(&agent, 5_000, n, &format!("five {n}")))
         .collect();
     all.push(line(&agent, 6_000, 0, "six"));
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&all[..2]).unwrap();
-    drop(spool);
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&all[..2]).unwrap();
+    drop(writer);
     for _ in 0..2 {
         ledger.complete(UID, &lines(&all), false).unwrap();
         assert_eq!(texts(&stored(&ledger)), texts(&all));
@@ -679,13 +697,13 @@ fn a_log_followed_up_to_the_middle_of_a_moment_is_completed_line_by_line() {
 }
 
 #[test]
-fn what_was_kept_of_an_earlier_source_is_read_before_what_was_followed_of_a_later_one() {
+fn reads_late_archived_source_in_start_order() {
     let (_directory, ledger) = ledger();
     let (prep, agent) = (source("prep"), source("agent"));
     let followed = [line(&agent, 10_000, 0, "agent 1")];
-    let mut spool = ledger.spool(UID).unwrap().unwrap();
-    spool.append(&followed).unwrap();
-    drop(spool);
+    let mut writer = ledger.log_writer(UID).unwrap().unwrap();
+    writer.append(&followed).unwrap();
+    drop(writer);
     for (source, at, text) in [(&prep, 5_000, "prep"), (&agent, 20_000, "agent 2")] {
         let kept = lines(&[line(source, at, 0, text)]);
         ledger.complete(UID, &kept, false).unwrap();
@@ -693,31 +711,35 @@ fn what_was_kept_of_an_earlier_source_is_read_before_what_was_followed_of_a_late
     assert_eq!(texts(&stored(&ledger)), ["agent 1", "prep", "agent 2"]);
     let ordered: Vec<LogEvent> = ledger.read_in_order(UID).unwrap().collect();
     assert_eq!(texts(&ordered), ["prep", "agent 1", "agent 2"]);
-    assert_eq!(ordered.len(), stored(&ledger).len(), "nothing else is lost");
+    assert_eq!(
+        ordered.len(),
+        stored(&ledger).len(),
+        "no other events are lost"
+    );
 }
 
 #[test]
-fn a_log_on_disk_never_takes_more_than_its_limit_and_what_is_open() {
+fn log_size_is_bounded_by_limit_and_open_segment() {
     let (_directory, ledger) = ledger();
     let ledger = ledger.with_segments_of(2_000).with_log_limit(3_000);
-    spooled(&ledger, 2_000);
+    written_log(&ledger, 2_000);
     let bytes: u64 = segments(&ledger)
         .iter()
         .map(|path| path.metadata().unwrap().len())
         .sum();
-    // The open segment counts once it is sealed; it holds little more than it may.
+    // The open segment counts once it is sealed, and is only slightly larger than its limit.
     assert!(bytes <= 3_000 + 2_500, "{bytes} bytes");
     assert!(segments(&ledger).len() > 2, "{:?}", segments(&ledger));
 }
 
 #[test]
-fn what_was_completed_is_not_doubled_by_a_follower_who_counts_otherwise() {
+fn follower_does_not_duplicate_archived_lines() {
     let (_directory, ledger) = ledger();
     let agent = source("agent");
     let all: Vec<LogEvent> = (0..4)
         .map(|n| line(&agent, 5_000, n, &format!("five {n}")))
         .collect();
-    // The kept part begins in the middle of the moment, and counts from there.
+    // The archive begins within the timestamp, and counts ordinals from there.
     let kept: Vec<LogLine> = lines(&all[1..])
         .into_iter()
         .map(|line| LogLine {
@@ -727,6 +749,11 @@ fn what_was_completed_is_not_doubled_by_a_follower_who_counts_otherwise() {
         .collect();
     ledger.complete(UID, &kept, true).unwrap();
     let before = texts(&stored(&ledger)).len();
-    ledger.spool(UID).unwrap().unwrap().append(&all).unwrap();
+    ledger
+        .log_writer(UID)
+        .unwrap()
+        .unwrap()
+        .append(&all)
+        .unwrap();
     assert_eq!(texts(&stored(&ledger)).len(), before);
 }

@@ -1,6 +1,6 @@
-//! What was run on the person's behalf: the commands that change something or talk to a remote, as they went.
+//! Command log: the commands run for the user that change something or contact a remote.
 //!
-//! Whoever wants to know wraps the work in [`CommandLog::record`]; the work itself knows nothing of it.
+//! Wrap work in [`CommandLog::record`] to record its commands; the work itself does not need to know.
 
 use std::{
     fmt,
@@ -13,25 +13,25 @@ use jiff::Timestamp;
 
 use super::address;
 
-/// Most bytes of what a command printed that are kept; the end is what is dropped.
+/// Maximum size of recorded output, in bytes; the rest is dropped.
 const OUTPUT: usize = 4096;
 
 tokio::task_local! {
     static RECORDED: CommandLog;
 }
 
-/// A command that has run.
+/// A command that was run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The program and its arguments, as they were given; addresses without credentials.
+    /// The program and its arguments; URLs without credentials.
     pub argv: Vec<String>,
-    /// The same as a person would type it.
+    /// The command line as a user would type it.
     pub command: String,
     pub directory: PathBuf,
     pub began: Timestamp,
     pub took: Duration,
     pub end: End,
-    /// What it printed on both streams, at most 4 KiB; may hold remote text.
+    /// Combined output, at most 4 KiB. May contain untrusted text.
     pub output: String,
 }
 
@@ -39,12 +39,12 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Exited(i32),
-    /// By a signal nobody here sent.
+    /// By a signal that was not ours.
     Killed,
     TimedOut,
-    /// It printed more than is kept, and was ended.
+    /// Stopped for exceeding the output limit.
     TooMuchOutput,
-    /// The person, or what they did next, ended it.
+    /// Cancelled by the user or by a later action.
     Cancelled,
     NotStarted(String),
 }
@@ -62,30 +62,30 @@ impl fmt::Display for End {
     }
 }
 
-/// Takes an entry for every command that ends; cheap to clone.
+/// Receives an entry for each command that ends. Cheap to clone.
 #[derive(Clone)]
 pub struct CommandLog(Arc<dyn Fn(Entry) + Send + Sync>);
 
 impl CommandLog {
-    /// A log that hands each entry to `sink`, which must not block.
+    /// Creates a log that passes each entry to `sink`, which must not block.
     pub fn new(sink: impl Fn(Entry) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sink))
     }
 
-    /// Does the work and takes down the commands it runs on the person's behalf.
+    /// Runs `work` and records its commands.
     pub async fn record<T>(&self, work: impl Future<Output = T>) -> T {
         RECORDED.scope(self.clone(), work).await
     }
 }
 
-/// One command under way; dropping it unended says that it was cancelled.
+/// A running command. Dropping it without an end records it as cancelled.
 pub(super) struct Recording {
     log: Option<CommandLog>,
     entry: Entry,
 }
 
 impl Recording {
-    /// Begins the entry of a command; nothing comes of it where nobody records.
+    /// Starts the entry of a command. Has no effect outside [`CommandLog::record`].
     pub(super) fn begin(argv: &[String], command: &str, directory: &Path) -> Self {
         let shown = |word: &String| address::without_credentials_in(word);
         Self {
@@ -102,8 +102,8 @@ impl Recording {
         }
     }
 
-    /// One more piece of what it printed.
-    pub(super) fn printed(&mut self, line: &str) {
+    /// Appends a line of output.
+    pub(super) fn push_line(&mut self, line: &str) {
         let output = &mut self.entry.output;
         if self.log.is_some() && output.len() + line.len() < OUTPUT {
             output.push_str(line);

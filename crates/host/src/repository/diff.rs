@@ -1,4 +1,4 @@
-//! What merging a branch changes: its files, counted, and the differences as text, both bounded.
+//! The changes a merge would make: counts per file and a unified diff, both bounded.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -9,32 +9,32 @@ use git2::{
 use super::named;
 use flightdeck_core::text;
 
-/// Bytes of difference text that are kept.
+/// Maximum size of the diff text, in bytes.
 const TEXT_LIMIT: usize = 2 * 1024 * 1024;
-/// Files that are listed.
+/// Maximum number of files.
 const FILES_LIMIT: usize = 1_000;
-/// Bytes of a file above which its content is not compared.
+/// Maximum size of a file whose content is compared.
 const FILE_LIMIT: i64 = 1024 * 1024;
 
-/// Merge bases that are merged into one, to merge two commits.
+/// Maximum number of merge bases to merge recursively.
 const BASES_LIMIT: usize = 8;
 
-/// What a merge changes in the branch it goes into.
+/// The changes that a merge makes to its target branch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
     /// In git's order, at most 1000.
     pub files: Vec<FileDiff>,
-    /// Unified text as `git diff` writes it, without colours. Remote text: sanitise before showing.
+    /// Unified diff as `git diff` prints it, without colours. Untrusted: sanitise before display.
     pub text: String,
-    /// Whether files or text were left out.
+    /// Whether files or text were cut off.
     pub cut: bool,
-    /// One line, if `git diff into...head` lists other paths: that diff is against the merge base, and shows what the branch
-    /// changed, not what merging it changes.
+    /// One line, if `git diff into...head` lists other paths: that command compares with the merge base, and so shows
+    /// the branch's changes instead of the merge's.
     pub note: Option<String>,
 }
 
 impl Diff {
-    /// Lines added and removed in all files.
+    /// Returns the lines added and removed in all files.
     #[must_use]
     pub fn totals(&self) -> (usize, usize) {
         self.files.iter().fold((0, 0), |(added, removed), file| {
@@ -43,10 +43,10 @@ impl Diff {
     }
 }
 
-/// One file of a difference.
+/// The changes to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileDiff {
-    /// From the root; of a removed file the path it had.
+    /// Relative to the root; the old path of a removed file.
     pub path: String,
     pub change: FileChange,
     /// Lines.
@@ -56,37 +56,37 @@ pub struct FileDiff {
 }
 
 impl FileDiff {
-    /// Whether it writes or removes the file at `path`.
+    /// Returns whether the change writes or removes the file at `path`.
     #[must_use]
-    pub fn touches(&self, path: &str) -> bool {
+    pub(crate) fn touches(&self, path: &str) -> bool {
         self.path == path || matches!(&self.change, FileChange::Renamed(old) if old == path)
     }
 }
 
-/// What happened to a file.
+/// The kind of change to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileChange {
     Added,
     Removed,
     Modified,
-    /// The path it had.
+    /// The old path.
     Renamed(String),
 }
 
-/// Why there is no difference to show.
+/// Why branches cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiffError {
-    #[error("{0} is not known here; fetch it first")]
+    #[error("{0} not found; fetch it first")]
     Unknown(String),
     #[error("{into} and {head} have no commit in common")]
     Unrelated { into: String, head: String },
-    #[error("{into} and {head} have {count} merge bases; merge them by hand")]
+    #[error("{into} and {head} have {count} merge bases; merge them manually")]
     Entangled {
         into: String,
         head: String,
         count: usize,
     },
-    #[error("the differences cannot be read: {0}")]
+    #[error("cannot compare: {0}")]
     Unreadable(String),
 }
 
@@ -96,17 +96,17 @@ impl From<git2::Error> for DiffError {
     }
 }
 
-/// What merging `head` into `into` changes there; both are any revision git2 understands. Nothing is merged.
+/// Returns the changes that merging `head` into `into` would make, without merging. Both are git2 revisions.
 ///
 /// # Errors
-/// When one of them is not known here, or they share no history.
+/// If a revision is not found, or the branches have no common history.
 pub async fn diff(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
     let (root, into, head) = (root.to_owned(), into.to_owned(), head.to_owned());
     let compared = tokio::task::spawn_blocking(move || compare(&root, &into, &head)).await;
     compared.unwrap_or_else(|error| Err(DiffError::Unreadable(error.to_string())))
 }
 
-/// Merges `theirs` into `ours`, in memory.
+/// Merges `theirs` into `ours` in memory.
 pub(super) fn merged(
     repository: &Repository,
     ours: &Commit<'_>,
@@ -160,7 +160,7 @@ fn compare(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
     read(result, note)
 }
 
-/// Paths of a difference in which renames were not looked for: one each.
+/// Returns the paths of a diff without rename detection: one per delta.
 fn paths(diff: &git2::Diff<'_>) -> BTreeSet<String> {
     let deltas = diff.deltas().filter_map(|delta| {
         let path = delta
@@ -172,7 +172,7 @@ fn paths(diff: &git2::Diff<'_>) -> BTreeSet<String> {
     deltas.collect()
 }
 
-/// One line about the paths that only one of two differences has.
+/// Describes the paths that are in only one of two diffs.
 fn different_paths(merge: &BTreeSet<String>, branch: &BTreeSet<String>) -> Option<String> {
     let list = |paths: Vec<&String>| {
         let paths: Vec<&str> = paths.into_iter().map(String::as_str).collect();
@@ -191,7 +191,7 @@ fn different_paths(merge: &BTreeSet<String>, branch: &BTreeSet<String>) -> Optio
     })
 }
 
-/// Reads a difference, as far as the limits go.
+/// Converts a diff, within the limits.
 fn read(mut diff: git2::Diff<'_>, note: Option<String>) -> Result<Diff, DiffError> {
     diff.find_similar(Some(DiffFindOptions::new().renames(true)))?;
     let mut out = Diff {
@@ -204,7 +204,7 @@ fn read(mut diff: git2::Diff<'_>, note: Option<String>) -> Result<Diff, DiffErro
     }
     let mut bytes = Vec::new();
     let printed = diff.print(DiffFormat::Patch, |_, _, line| {
-        // A line of content comes without the sign it is printed with.
+        // Content lines come without their sign.
         if matches!(line.origin(), '+' | '-' | ' ') {
             bytes.push(line.origin() as u8);
         }
@@ -226,7 +226,7 @@ fn read(mut diff: git2::Diff<'_>, note: Option<String>) -> Result<Diff, DiffErro
     Ok(out)
 }
 
-/// One file of a difference; `None` for what is no change of content or place.
+/// Returns a file of a diff; `None` if neither content nor path changed.
 fn file(diff: &git2::Diff<'_>, at: usize) -> Result<Option<FileDiff>, git2::Error> {
     let Some(delta) = diff.get_delta(at) else {
         return Ok(None);
@@ -264,7 +264,7 @@ mod tests {
     use crate::repository::fixture::Fixture;
 
     #[tokio::test]
-    async fn a_branch_is_compared_with_where_it_began() {
+    async fn compares_branch_with_its_merge_base() {
         let fixture = Fixture::pushed().await;
         fixture.write("old name.txt", "a\nb\nc\nd\ne\n");
         fixture.write("gone.txt", "x\n");
@@ -311,7 +311,8 @@ mod tests {
         );
     }
 
-    /// `feature/x` ends with the merge of a fix, and `run` has the parents of that merge, with the tree of one of them.
+    /// Creates a criss-cross history: `feature/x` ends with the merge of a fix, and `run` has the same parents but
+    /// the tree of one of them.
     async fn criss_cross() -> Fixture {
         let fixture = Fixture::pushed().await;
         fixture.git(&["checkout", "-q", "-b", "fix"]).await;
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_merging_reverts_is_shown() {
+    async fn shows_what_merging_reverts() {
         let fixture = criss_cross().await;
         let diff = diff(&fixture.root, "feature/x", "run").await.unwrap();
         let files: Vec<_> = diff
@@ -353,11 +354,11 @@ mod tests {
         let merged = fixture
             .git(&["diff", "--name-only", "HEAD^1", "HEAD"])
             .await;
-        assert_eq!(merged, "auth.rs\ndocs/task.md", "as git merges it");
+        assert_eq!(merged, "auth.rs\ndocs/task.md", "same as git");
     }
 
     #[tokio::test]
-    async fn paths_that_only_the_branch_has_are_noted() {
+    async fn notes_paths_changed_only_by_the_branch() {
         let fixture = Fixture::pushed().await;
         fixture.git(&["checkout", "-q", "-b", "run"]).await;
         fixture.write("a\nb", "one\n");
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_names_a_few_paths_of_each_side() {
+    fn note_names_a_few_paths_per_side() {
         let set = |paths: &[&str]| paths.iter().map(ToString::to_string).collect();
         assert_eq!(different_paths(&set(&["a"]), &set(&["a"])), None);
         assert_eq!(
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_is_cut_at_a_line() {
+    async fn cuts_large_diff_at_a_line() {
         let fixture = Fixture::pushed().await;
         fixture.git(&["checkout", "-q", "-b", "run"]).await;
         for file in 0..4 {
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_here_is_named() {
+    async fn names_unknown_revision() {
         let fixture = Fixture::pushed().await;
         let error = diff(&fixture.root, "feature/x", "origin/none")
             .await

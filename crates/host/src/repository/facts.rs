@@ -1,40 +1,40 @@
-//! What is known of a repository without asking anybody else: values only.
+//! Facts about a repository, read without contacting a remote. Values only.
 
 use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
-/// A repository, as it was at one moment, seen from one directory.
+/// A repository at one moment, seen from one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Top of the work tree, absolute.
     pub root: PathBuf,
-    /// What HEAD and the index of this work tree are in: `.git`, or a folder in it for a linked work tree.
+    /// Directory of HEAD and the index: `.git`, or a directory in it for a linked work tree.
     pub git_dir: PathBuf,
-    /// What branches and objects are in: the same for every work tree of a repository.
+    /// Directory of branches and objects, shared by all work trees.
     pub common_dir: PathBuf,
-    /// Directory of the Task Master project, absolute: the one its plan belongs to, else the one asked about.
+    /// Directory of the Task Master project, absolute: that of its plan, or else the starting directory.
     pub project: PathBuf,
-    /// The project's directory from the root, with slashes; `.` for the root itself.
+    /// The project's directory relative to the root, with slashes; `.` for the root itself.
     pub working_directory: String,
     pub head: Head,
-    /// What git is in the middle of.
+    /// The operation in progress.
     pub operation: Option<Operation>,
-    /// The remote a run would clone; `None` when there is none.
+    /// The remote that a run would clone, if any.
     pub remote: Option<Remote>,
-    /// Names of the remotes that were not chosen.
+    /// Names of the other remotes.
     pub other_remotes: Vec<String>,
     pub identity: Identity,
     pub plan: Plan,
     pub changes: Changes,
-    /// Whether it has submodules, which a push may take along.
+    /// Whether the repository has submodules, which a push may include.
     pub submodules: bool,
-    /// Files of the plan, or among its documents, that are not what HEAD has, in git's order.
+    /// Files that differ from HEAD: the plan and its documents, in git's order.
     pub differing: Vec<Differing>,
 }
 
 impl Facts {
-    /// The branch one is on; `None` when HEAD is detached.
+    /// Returns the current branch; `None` if HEAD is detached.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         match &self.head {
@@ -43,7 +43,7 @@ impl Facts {
         }
     }
 
-    /// The commit HEAD is at.
+    /// Returns the commit of HEAD.
     #[must_use]
     pub fn commit(&self) -> Option<&str> {
         match &self.head {
@@ -52,10 +52,10 @@ impl Facts {
         }
     }
 
-    /// A path from the root, as git writes it; `None` outside the root.
+    /// Returns a path relative to the root, with slashes; `None` outside the root.
     #[must_use]
     pub fn relative(&self, path: &std::path::Path) -> Option<String> {
-        super::read::slashed(path.strip_prefix(&self.root).ok()?)
+        super::read::to_slashes(path.strip_prefix(&self.root).ok()?)
     }
 }
 
@@ -66,7 +66,7 @@ pub enum Head {
         name: String,
         commit: String,
     },
-    /// A branch without a commit yet.
+    /// A branch without commits.
     Unborn {
         name: String,
     },
@@ -75,7 +75,7 @@ pub enum Head {
     },
 }
 
-/// Something git has begun and not ended.
+/// An unfinished git operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Merge,
@@ -87,7 +87,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// `a merge`, for sentences.
+    /// Returns the name with an article, for messages: `a merge`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -101,32 +101,33 @@ impl Operation {
     }
 }
 
-/// The remote of the branch one is on, and the branch there that a run clones.
+/// The remote of the current branch, and the remote branch that a run clones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
     pub name: String,
-    /// What a run clones: what git fetches from after `insteadOf`, without credentials, a path made absolute.
+    /// The URL that a run clones: the fetch URL after `insteadOf`, without credentials, with paths made absolute.
     pub clone_url: String,
-    /// What git pushes to after `pushInsteadOf`, in the same form.
+    /// The push URL after `pushInsteadOf`, in the same form.
     pub push_url: String,
-    /// The branch there, which has this branch's name unless the person's git pushes elsewhere; `None` when HEAD is detached.
+    /// The remote branch: named like the current branch, unless git is configured to push elsewhere; `None` if HEAD
+    /// is detached.
     pub branch: Option<String>,
-    /// Where the last known state of that branch is kept: `refs/remotes/origin/feature/x`.
+    /// The remote-tracking ref of that branch: `refs/remotes/origin/feature/x`.
     pub tracking_ref: Option<String>,
-    /// The branch there that the branch one is on follows (its upstream); usually `branch`, once `push -u` has been done.
+    /// The upstream of the current branch on this remote; usually equal to `branch` after `push -u`.
     pub follows: Option<String>,
-    /// The last known state; `None` when it was never seen there.
+    /// The last known state of the remote branch; `None` if it was never fetched.
     pub known: Option<Known>,
-    /// When anything was last fetched here; `None` when nothing ever was.
+    /// When anything was last fetched; `None` if nothing was.
     pub fetched: Option<Timestamp>,
-    /// The remote's default branch as it was when it was cloned.
+    /// The remote's default branch at the time of cloning.
     pub default_branch: Option<String>,
-    /// A partial clone of it: objects are fetched when they are needed.
+    /// Whether this is a partial clone, which fetches missing objects on demand.
     pub partial: bool,
 }
 
 impl Remote {
-    /// `origin/feature/x`.
+    /// Returns the remote branch for display: `origin/feature/x`.
     #[must_use]
     pub fn place(&self) -> String {
         match &self.branch {
@@ -140,64 +141,64 @@ impl Remote {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub commit: String,
-    /// Object id of the plan there; `None` when that commit has none, or when it is `unread`.
+    /// Object ID of the plan; `None` if the commit has none, or if it is `unread`.
     pub plan_blob: Option<String>,
-    /// Which plan that commit has cannot be told: a partial clone has yet to fetch what says so.
+    /// The plan of that commit is unknown, because a partial clone has not fetched the objects.
     pub unread: bool,
-    /// Commits here that are not there; 0 without a HEAD.
+    /// Commits of HEAD that are not on the remote; 0 without a HEAD.
     pub ahead: usize,
-    /// Commits there that are not here.
+    /// Commits of the remote that are not in HEAD.
     pub behind: usize,
-    /// When git wrote this state down; `None` when that is not to be found out.
+    /// When git last updated this state; `None` if unknown.
     pub seen: Option<Timestamp>,
 }
 
-/// The task file in use.
+/// The plan (task file) in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Absolute; `None` when no directory up to the root has one.
+    /// Absolute; `None` if no directory up to the root has a plan.
     pub path: Option<PathBuf>,
-    /// From the root, as git writes it.
+    /// Relative to the root, with slashes.
     pub relative: Option<String>,
     /// Other plans in the repository.
     pub others: Vec<PathBuf>,
-    /// The file's bytes, read once: what `disk_blob` is the id of.
+    /// The file's content, from which `disk_blob` is computed.
     pub bytes: Option<Arc<[u8]>>,
-    /// Why there are none although the path is there, as a sentence that names it.
+    /// Why the existing file could not be read; names the path.
     pub unreadable: Option<String>,
-    /// Object id the file on disk would have in a commit, as git itself computes it.
+    /// Object ID that git would give the file on disk.
     pub disk_blob: Option<String>,
-    /// Object id in HEAD; `None` when HEAD has no such file.
+    /// Object ID in HEAD; `None` if HEAD has no such file.
     pub head_blob: Option<String>,
-    /// The name git has for the file where it is told to ignore case and has it in another one.
+    /// The file's name in git, if `core.ignorecase` is set and its case differs.
     pub known_as: Option<String>,
-    /// Whether git ignores the file. A file git already tracks is never ignored.
+    /// Whether git ignores the file; always false for tracked files.
     pub ignored: bool,
 }
 
-/// How many files differ from HEAD, of all in the work tree.
+/// Counts of files in the work tree that differ from HEAD.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// On disk, not staged.
+    /// Changed on disk and not staged.
     pub changed: usize,
     pub staged: usize,
-    /// A folder of new files counts once.
+    /// A new directory counts as one.
     pub untracked: usize,
     pub conflicted: usize,
 }
 
 impl Changes {
-    /// Differences from HEAD of any kind.
+    /// Returns the number of files that differ from HEAD.
     #[must_use]
     pub const fn total(self) -> usize {
         self.changed + self.staged + self.untracked + self.conflicted
     }
 }
 
-/// A file that is not what HEAD has.
+/// A file that differs from HEAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Differing {
-    /// From the root, as git writes it.
+    /// Relative to the root, with slashes.
     pub path: String,
     pub how: Difference,
 }
@@ -205,30 +206,30 @@ pub struct Differing {
 /// How a file differs from HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// On disk, whatever is staged.
+    /// On disk, whether or not it is staged.
     Changed,
-    /// In the index only.
+    /// Only in the index.
     Staged,
     Untracked,
     Deleted,
     Conflicted,
 }
 
-/// Who commits are by.
+/// The author of commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     pub name: Option<String>,
     pub email: Option<String>,
 }
 
-/// Why there are no facts.
+/// Why a repository cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FactsError {
-    #[error("{0} is in no git repository")]
+    #[error("{0} is not in a git repository")]
     NotARepository(String),
-    #[error("{0} is a bare repository: it has no files to work on")]
+    #[error("{0} is a bare repository; a work tree is required")]
     Bare(String),
-    /// A repository, but of a form that cannot be read.
-    #[error("the git repository of {place} cannot be read: {message}")]
+    /// The repository has an unsupported format.
+    #[error("cannot read the git repository of {place}: {message}")]
     Unreadable { place: String, message: String },
 }

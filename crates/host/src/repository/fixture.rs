@@ -1,4 +1,4 @@
-//! Temporary repositories for tests, with the machine's own git configuration kept out of the way.
+//! Temporary repositories for tests, isolated from the machine's git configuration.
 
 use std::{
     fs,
@@ -11,24 +11,24 @@ use super::git::Git;
 
 /// A plan of one task.
 pub const PLAN: &str = r#"{"master": {"tasks": [{"id": 1, "title": "Set up", "description": "d", "status": "pending", "priority": "high", "dependencies": []}]}}"#;
-/// Where the plan of a project is.
+/// Path of a project's plan.
 pub const PLAN_PATH: &str = ".taskmaster/tasks/tasks.json";
 
-/// A work tree on branch `feature/x`, and the bare repository that is its `origin`.
+/// A work tree on branch `feature/x`, and its bare `origin` repository.
 pub struct Fixture {
-    /// Keeps the folder alive.
+    /// Deletes the directory on drop.
     pub directory: TempDir,
     pub root: PathBuf,
     pub origin: PathBuf,
 }
 
 impl Fixture {
-    /// No commit, no remote.
+    /// Creates a repository without commits and remotes.
     pub async fn empty() -> Self {
         Self::empty_as(&[]).await
     }
 
-    /// The same, of a form that `git init` is told.
+    /// Like [`Self::empty`], with further arguments for `git init`.
     async fn empty_as(form: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let top = directory.path().canonicalize().unwrap();
@@ -44,19 +44,19 @@ impl Fixture {
         fixture
     }
 
-    /// The plan committed, pushed and followed.
+    /// Creates a repository whose plan is committed and pushed with an upstream.
     pub async fn pushed() -> Self {
         Self::pushed_as(&[]).await
     }
 
-    /// The same, both of a form that `git init` is told.
+    /// Like [`Self::pushed`], with further arguments for `git init`.
     pub async fn pushed_as(form: &[&str]) -> Self {
         let fixture = Self::empty_as(form).await;
         fixture.write(PLAN_PATH, PLAN);
         fixture.commit("The plan").await;
         let origin = fixture.origin.clone();
-        let place = origin.to_str().unwrap();
-        let init = ["init", "-q", "--bare", "-b", "main", place];
+        let path = origin.to_str().unwrap();
+        let init = ["init", "-q", "--bare", "-b", "main", path];
         run(fixture.directory.path(), &[&init, form].concat()).await;
         fixture
             .git(&["remote", "add", "origin", origin.to_str().unwrap()])
@@ -67,9 +67,9 @@ impl Fixture {
         fixture
     }
 
-    /// Another person's clone of the origin, on the same branch.
+    /// Clones the origin as another user, on the same branch.
     pub async fn colleague(&self) -> PathBuf {
-        let place = self.directory.path().join("colleague");
+        let path = self.directory.path().join("colleague");
         run(
             self.directory.path(),
             &[
@@ -78,12 +78,12 @@ impl Fixture {
                 "-b",
                 "feature/x",
                 self.origin.to_str().unwrap(),
-                place.to_str().unwrap(),
+                path.to_str().unwrap(),
             ],
         )
         .await;
-        configure(&place).await;
-        place
+        configure(&path).await;
+        path
     }
 
     pub fn write(&self, path: &str, text: &str) {
@@ -94,7 +94,8 @@ impl Fixture {
         commit(&self.root, message).await;
     }
 
-    /// Commits to the same file on `feature/x`, where it stays, and on a branch `other`: bringing them together conflicts.
+    /// Commits to the same file on `feature/x`, where it stays, and on a branch `other`, so that merging them
+    /// conflicts.
     pub async fn conflict(&self) {
         self.git(&["checkout", "-q", "-b", "other"]).await;
         self.write("a", "1");
@@ -109,7 +110,7 @@ impl Fixture {
     }
 }
 
-/// What the machine might have set, set to what a fresh git has.
+/// Resets settings that the machine might have changed to git's defaults.
 async fn configure(directory: &Path) {
     for (key, value) in [
         ("user.name", "Ada"),
@@ -140,7 +141,7 @@ pub async fn commit(root: &Path, message: &str) {
 pub async fn run(directory: &Path, arguments: &[&str]) -> String {
     Git::new(directory)
         .isolated()
-        .without(&["GIT_NO_LAZY_FETCH"])
+        .env_remove(&["GIT_NO_LAZY_FETCH"])
         .args(arguments)
         .run()
         .await

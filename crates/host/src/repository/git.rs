@@ -1,6 +1,7 @@
-//! Runs the `git` program: for all that must be exactly as git does it, or that talks to a remote.
+//! Runs the `git` program, for everything that must match git exactly or contacts a remote.
 //!
-//! Every call has a process group of its own, no terminal to prompt on, and a deadline; dropping the future ends the group.
+//! Each command has its own process group, no terminal for prompts, and a timeout. Dropping the future kills the
+//! group.
 
 mod running;
 mod tail;
@@ -15,18 +16,17 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 pub use self::running::Line;
-use self::running::{Running, Unended};
+use self::running::{Running, WaitError};
 pub use self::tail::Tail;
 use super::command_log::{End, Recording};
 
-/// How long a call may take unless told otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Default timeout of a command.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Most bytes of standard output, unless told otherwise: the names of all files of a very large repository fit, and the
-/// largest plan.
+/// Default limit of standard output: enough for the file names of a very large repository, and for the largest plan.
 pub const OUTPUT_LIMIT: usize = 128 << 20;
 
-/// One `git` command, built up and then run.
+/// A `git` command, built and then run.
 #[derive(Clone, Debug)]
 pub struct Git {
     directory: PathBuf,
@@ -34,21 +34,21 @@ pub struct Git {
     environment: Vec<(OsString, OsString)>,
     removed: Vec<&'static str>,
     input: Option<Vec<u8>>,
-    patience: Duration,
+    timeout: Duration,
     output_limit: usize,
     recorded: bool,
 }
 
-/// What a call that exited with 0 printed.
+/// The output of a successful command.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
     pub stdout: Vec<u8>,
-    /// The end of it as text; invalid UTF-8 replaced. May hold remote text: sanitise before showing.
+    /// The end of standard error as text; invalid UTF-8 is replaced. Untrusted: sanitise before display.
     pub stderr: String,
 }
 
 impl Output {
-    /// Standard output as text without the final line break; invalid UTF-8 replaced.
+    /// Returns standard output as text without trailing newlines; invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout)
@@ -57,22 +57,22 @@ impl Output {
     }
 }
 
-/// Why a call failed.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     #[error("cannot start git: {0}")]
     Start(#[source] std::io::Error),
-    #[error("git {command}: no answer within {seconds} s")]
+    #[error("git {command}: no response within {seconds} s")]
     Timeout { command: String, seconds: u64 },
     #[error("git {command}: cancelled")]
     Cancelled { command: String },
-    #[error("git {command}: stopped, since it printed more than {}", flightdeck_core::text::bytes(*.limit as u64))]
+    #[error("git {command}: stopped, because it push_line more than {}", flightdeck_core::text::bytes(*.limit as u64))]
     TooMuchOutput {
         command: String,
         /// In bytes.
         limit: usize,
     },
-    /// `stderr` is the end of it; the message shows the last line.
+    /// `stderr` is the end of it; the message shows its last line.
     #[error("git {command}: {}", last_line(stderr))]
     Failed {
         command: String,
@@ -82,7 +82,7 @@ pub enum GitError {
 }
 
 impl GitError {
-    /// What git printed, empty when it never ran.
+    /// Returns what git printed to standard error; empty if git did not run.
     #[must_use]
     pub fn stderr(&self) -> &str {
         match self {
@@ -97,11 +97,11 @@ fn last_line(stderr: &str) -> &str {
         .lines()
         .rev()
         .find(|line| !line.trim().is_empty())
-        .unwrap_or("failed without a word")
+        .unwrap_or("failed without a message")
 }
 
 impl Git {
-    /// A command that runs in `directory`, with the person's own configuration.
+    /// Creates a command that runs in `directory` with the user's configuration.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
@@ -110,19 +110,19 @@ impl Git {
             environment: vec![
                 ("GIT_TERMINAL_PROMPT".into(), "0".into()),
                 ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
-                // In a partial clone, looking at something missing would ask the remote.
+                // In a partial clone, reading a missing object would contact the remote.
                 ("GIT_NO_LAZY_FETCH".into(), "1".into()),
                 ("LC_ALL".into(), "C.UTF-8".into()),
             ],
             removed: vec!["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"],
             input: None,
-            patience: PATIENCE,
+            timeout: DEFAULT_TIMEOUT,
             output_limit: OUTPUT_LIMIT,
             recorded: false,
         }
     }
 
-    /// Cuts off every configuration but the repository's own, and every hook: for stages and fixtures.
+    /// Ignores hooks and all configuration except the repository's own; for stages and fixtures.
     #[must_use]
     pub fn isolated(mut self) -> Self {
         self.environment
@@ -132,7 +132,7 @@ impl Git {
         self.config("core.hooksPath", "/dev/null")
     }
 
-    /// `-c key=value`, before the subcommand.
+    /// Adds `-c key=value` before the subcommand.
     #[must_use]
     pub fn config(mut self, key: &str, value: &str) -> Self {
         self.arguments.insert(0, format!("{key}={value}").into());
@@ -140,14 +140,14 @@ impl Git {
         self
     }
 
-    /// One more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
-    /// More arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, arguments: I) -> Self {
         self.arguments.extend(
@@ -158,7 +158,7 @@ impl Git {
         self
     }
 
-    /// An environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment
@@ -166,48 +166,49 @@ impl Git {
         self
     }
 
-    /// Withholds variables of this process: a program that git starts must not see what it does not need.
+    /// Removes environment variables, so that programs started by git do not see them.
     #[must_use]
-    pub fn without(mut self, names: &[&'static str]) -> Self {
+    pub fn env_remove(mut self, names: &[&'static str]) -> Self {
         self.removed.extend(names);
         self
     }
 
-    /// Text for its standard input.
+    /// Sets the standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
         self
     }
 
-    /// How long it may take.
+    /// Sets the timeout.
     #[must_use]
-    pub const fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// Bytes of standard output after which it is ended.
+    /// Limits standard output; a command that exceeds the limit is stopped.
     #[must_use]
     pub const fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
         self
     }
 
-    /// Takes it down in the command log, where one is kept: it changes something for the person, or talks to a remote.
+    /// Records the command in the command log, if there is one; for commands that change something or contact a
+    /// remote.
     #[must_use]
     pub const fn recorded(mut self) -> Self {
         self.recorded = true;
         self
     }
 
-    /// Where it runs.
+    /// Returns the working directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The command as a person would type it, for command logs and errors.
+    /// Returns the arguments as a user would type them, for command logs and errors.
     #[must_use]
     pub fn command_line(&self) -> String {
         let words = self
@@ -217,23 +218,23 @@ impl Git {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs it to its end.
+    /// Runs the command to completion.
     ///
     /// # Errors
-    /// When git cannot be started, does not end in time, prints too much, or exits with anything but 0.
+    /// If git cannot be started, times out, prints too much, or exits with a code other than 0.
     pub async fn run(self) -> Result<Output, GitError> {
-        self.run_telling(&mut |_| {}, &CancellationToken::new())
+        self.run_streaming(&mut |_| {}, &CancellationToken::new())
             .await
     }
 
-    /// Runs it to its end, telling of every line as it comes, or until it is cancelled: the whole process group is asked to end,
-    /// and made to when it does not.
+    /// Runs the command to completion or until `cancel`, and calls `on_line` for each line of output. Cancelling sends
+    /// SIGTERM to the process group, then SIGKILL.
     ///
     /// # Errors
-    /// As [`Git::run`], and when it is cancelled.
-    pub async fn run_telling(
+    /// As [`Git::run`], and if cancelled.
+    pub async fn run_streaming(
         mut self,
-        tell: &mut (dyn FnMut(Line) + Send),
+        on_line: &mut (dyn FnMut(Line) + Send),
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
         let line = self.command_line();
@@ -251,18 +252,18 @@ impl Git {
                 return Err(GitError::Start(error));
             }
         };
-        let mut heard = |line: Line| {
+        let mut on_output = |line: Line| {
             if let Some(recording) = recording.as_mut().filter(|_| !line.overwritten) {
-                recording.printed(&line.text);
+                recording.push_line(&line.text);
             }
-            tell(line);
+            on_line(line);
         };
         let ended = tokio::select! {
-            ended = running.wait(self.output_limit, &mut heard) => ended,
-            () = tokio::time::sleep(self.patience) => {
+            ended = running.wait(self.output_limit, &mut on_output) => ended,
+            () = tokio::time::sleep(self.timeout) => {
                 running.end().await;
                 end(recording, End::TimedOut);
-                return Err(GitError::Timeout { command: line, seconds: self.patience.as_secs() });
+                return Err(GitError::Timeout { command: line, seconds: self.timeout.as_secs() });
             }
             () = cancel.cancelled() => {
                 running.end().await;
@@ -272,7 +273,7 @@ impl Git {
         };
         let ended = match ended {
             Ok(ended) => ended,
-            Err(Unended::TooMuchOutput) => {
+            Err(WaitError::TooMuchOutput) => {
                 running.end().await;
                 end(recording, End::TooMuchOutput);
                 return Err(GitError::TooMuchOutput {
@@ -280,7 +281,7 @@ impl Git {
                     limit: self.output_limit,
                 });
             }
-            Err(Unended::Io(error)) => return Err(GitError::Start(error)),
+            Err(WaitError::Io(error)) => return Err(GitError::Start(error)),
         };
         let code = ended.status.code();
         end(recording, code.map_or(End::Killed, End::Exited));
@@ -318,7 +319,7 @@ fn end(recording: Option<Recording>, how: End) {
     }
 }
 
-/// A word as a shell would need it.
+/// Quotes a word for a shell if needed.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%^~".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -334,7 +335,7 @@ mod tests {
     use crate::repository::{CommandLog, End, Entry};
 
     #[tokio::test]
-    async fn a_failing_command_names_itself_and_says_why() {
+    async fn error_has_command_and_reason() {
         let error = Git::new("/")
             .isolated()
             .args(["rev-parse", "--verify", "no such"])
@@ -350,17 +351,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_prints_without_end_is_ended() {
+    async fn stops_command_with_endless_output() {
         let git = Git::new("/")
             .config("alias.flood", "!yes")
             .arg("flood")
             .output_limit(20_000);
         let error = git.run().await.unwrap_err().to_string();
-        assert!(error.ends_with("it printed more than 19 KiB"), "{error}");
+        assert!(error.ends_with("it push_line more than 19 KiB"), "{error}");
     }
 
     #[tokio::test]
-    async fn the_end_of_a_flood_on_stderr_is_kept() {
+    async fn keeps_end_of_long_stderr() {
         let flood =
             "!yes progress | tr '\\n' '\\r' | head -c 2000000 >&2; echo fatal: why >&2; exit 1";
         let git = Git::new("/").config("alias.flood", flood).arg("flood");
@@ -370,36 +371,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_hangs_is_ended() {
+    async fn times_out() {
         let git = Git::new("/")
             .config("alias.hang", "!sleep 600")
             .arg("hang")
-            .patience(Duration::from_millis(50));
+            .timeout(Duration::from_millis(50));
         assert!(matches!(git.run().await, Err(GitError::Timeout { .. })));
     }
 
     #[tokio::test]
-    async fn a_cancelled_command_ends_with_all_it_started_and_cleans_up() {
+    async fn cancel_ends_the_group_after_cleanup() {
         let directory = tempfile::tempdir().unwrap();
         let cancel = CancellationToken::new();
         let begun = cancel.clone();
-        // The helper would go on for ever; the shell removes its lock when it is asked to end.
+        // The helper would run for 600 s; the shell removes its lock on SIGTERM.
         let script = "!touch lock; trap 'rm lock; exit 1' TERM; sleep 600 & echo $! >&2; wait";
         let git = Git::new(directory.path())
             .config("alias.hang", script)
             .arg("hang");
         let mut helper = 0;
-        let mut tell = |line: Line| {
+        let mut on_line = |line: Line| {
             helper = line.text.parse().unwrap();
             begun.cancel();
         };
-        let ended = git.run_telling(&mut tell, &cancel).await;
+        let ended = git.run_streaming(&mut on_line, &cancel).await;
         assert!(
             matches!(ended, Err(GitError::Cancelled { .. })),
             "{ended:?}"
         );
         assert!(!directory.path().join("lock").exists());
-        // Told to end, it may take a moment.
+        // The process may take a moment to exit.
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         let gone = || {
             let state = std::fs::read_to_string(format!("/proc/{helper}/stat"));
@@ -412,7 +413,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_that_stays_with_the_pipes_open_holds_nobody_up() {
+    async fn does_not_wait_for_helper_holding_the_pipes() {
         let git = Git::new("/")
             .config("alias.leave", "!sleep 3 & echo left")
             .arg("leave");
@@ -422,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_asked_for_is_taken_down_with_its_end() {
+    async fn records_commands_on_request() {
         let (sender, receiver) = std::sync::mpsc::channel();
         let log = CommandLog::new(move |entry| sender.send(entry).unwrap());
         let git = |word: &str| Git::new("/").config("alias.say", "!echo hello").arg(word);
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn input_reaches_git() {
+    async fn passes_input_to_git() {
         let directory = tempfile::tempdir().unwrap();
         let git = Git::new(directory.path())
             .isolated()

@@ -1,25 +1,26 @@
-//! Commits in one line each.
+//! One-line commit summaries.
 
 use std::path::Path;
 
 use super::git::{Git, GitError};
 
-/// Commits that are listed at most.
+/// Maximum number of commits listed.
 const LISTED: usize = 200;
 
-/// A commit in one line.
+/// A commit summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitLine {
-    /// Abbreviated id; empty for a commit that is yet to be made.
+    /// Abbreviated ID; empty for a commit that does not exist yet.
     pub short: String,
     pub subject: String,
     pub author: String,
 }
 
-/// Commits of `of` that nothing of `not` has, the latest first, at most 200. `not` holds revisions or `--remotes=NAME`.
+/// Returns the commits reachable from `of` but not from `not`, newest first, at most 200. `not` contains revisions or
+/// `--remotes=NAME`.
 ///
 /// # Errors
-/// When git knows one of the revisions not.
+/// If a revision does not exist.
 pub async fn commits(root: &Path, of: &str, not: &[&str]) -> Result<Vec<CommitLine>, GitError> {
     let log = Git::new(root)
         .args(["log", "--format=%h%x1f%s%x1f%an"])

@@ -1,4 +1,4 @@
-//! Brings a run's branch home: into the branch one is on, by fast-forward where that is possible.
+//! Merges a run's branch into the current branch, by fast-forward if possible.
 
 use git2::Repository;
 
@@ -8,46 +8,44 @@ use super::{
     git::{Git, GitError},
     history::commits,
     named,
-    remote::{fetch, git, last_words},
+    remote::{error_summary, fetch, git},
 };
 
-/// How a branch comes home.
+/// How a branch is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// Everything is here already.
+    /// Up to date; nothing to merge.
     Already,
     FastForward,
     /// With a merge commit.
     Merge,
 }
 
-/// What bringing a branch home would do, for a person to say yes to.
+/// A planned merge, for confirmation by the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergePlan {
     /// The branch on the remote.
     pub branch: String,
-    /// Its commit as it was fetched: this very one is merged.
+    /// Its fetched commit, which is merged.
     pub commit: String,
-    /// The branch it goes into.
+    /// The target branch.
     pub into: String,
     pub how: How,
-    /// What it brings, the latest first.
+    /// The commits it adds, newest first.
     pub commits: Vec<CommitLine>,
     pub diff: Diff,
-    /// As it will be run; empty when everything is here already.
+    /// The command to be run; empty if there is nothing to merge.
     pub command: String,
 }
 
-/// Why a branch cannot come home.
+/// Why a branch cannot be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     #[error("{0}")]
     Refused(String),
-    #[error("changes you have not committed are in the way: {0}")]
-    InTheWay(String),
-    #[error(
-        "{branch} and {into} change the same lines of {files}; merge by hand: git merge {commit}"
-    )]
+    #[error("uncommitted changes would be overwritten: {0}")]
+    Uncommitted(String),
+    #[error("{branch} conflicts with {into} in {files}; merge manually: git merge {commit}")]
     Conflict {
         branch: String,
         into: String,
@@ -64,28 +62,28 @@ pub enum MergeError {
 
 impl From<GitError> for MergeError {
     fn from(error: GitError) -> Self {
-        Self::Git(last_words(&error))
+        Self::Git(error_summary(&error))
     }
 }
 
-/// Fetches `branch` and says what bringing it into the branch one is on would do. Nothing of the work tree changes.
+/// Fetches `branch` and plans its merge into the current branch. Does not change the work tree.
 ///
 /// # Errors
-/// When HEAD is on no branch, git is in the middle of something, the remote gives no such branch, the work tree has changes in
-/// the way, or both sides change the same lines.
+/// If HEAD is not on a branch, a git operation is in progress, the branch cannot be fetched, uncommitted changes
+/// would be overwritten, or the merge has conflicts.
 pub async fn plan(facts: &Facts, branch: &str) -> Result<MergePlan, MergeError> {
     let refused = |sentence: &str| Err(MergeError::Refused(sentence.into()));
     if let Some(operation) = facts.operation {
         return refused(&format!(
-            "{} is under way; end it or abort it first",
+            "{} is in progress; finish or abort it first",
             operation.name()
         ));
     }
     let (Some(into), Some(_)) = (facts.branch(), facts.commit()) else {
-        return refused("HEAD is on no branch with a commit; switch to one first");
+        return refused("HEAD is not on a branch with commits; switch to one first");
     };
     let commit = fetch(facts, branch).await.map_err(MergeError::Remote)?;
-    let how = looked(facts, &commit, relation).await?;
+    let how = with_repository(facts, &commit, relation).await?;
     let diff = diff(&facts.root, "HEAD", &commit).await?;
     let plan = MergePlan {
         branch: branch.to_owned(),
@@ -99,18 +97,18 @@ pub async fn plan(facts: &Facts, branch: &str) -> Result<MergePlan, MergeError> 
         diff,
     };
     if how != How::Already {
-        in_the_way(facts, &plan).await?;
+        check_uncommitted(facts, &plan).await?;
     }
     if how == How::Merge {
-        conflicts(facts, &plan).await?;
+        check_conflicts(facts, &plan).await?;
     }
     Ok(plan)
 }
 
-/// Does what the plan says, unless the branch one is on has moved since.
+/// Runs the planned merge, unless another branch was checked out since.
 ///
 /// # Errors
-/// When git refuses, or a merge that began meets a conflict after all: it is aborted, and the work tree is as it was.
+/// If git refuses. After a conflict the merge is aborted, and the work tree is unchanged.
 pub async fn apply(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
     let Some(git) = command(facts, &plan.branch, &plan.commit, &plan.into, plan.how) else {
         return Ok(());
@@ -122,7 +120,7 @@ pub async fn apply(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
         .text();
     if on != plan.into {
         return Err(MergeError::Refused(format!(
-            "you are on {on} now, not on {}",
+            "the current branch is now {on}, not {}",
             plan.into
         )));
     }
@@ -130,7 +128,7 @@ pub async fn apply(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
         return Ok(());
     };
     if plan.how == How::Merge {
-        // Fails when the merge never began, which is as well.
+        // Fails if the merge never started, which is fine.
         let _ = Git::new(&facts.root).args(["merge", "--abort"]).run().await;
     }
     Err(error.into())
@@ -148,8 +146,8 @@ fn command(facts: &Facts, branch: &str, commit: &str, into: &str, how: How) -> O
     }
 }
 
-/// Refuses when files the branch changes are changed here too and not committed.
-async fn in_the_way(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
+/// Fails if uncommitted changes are in files that the merge changes.
+async fn check_uncommitted(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
     let status = Git::new(&facts.root)
         .args([
             "status",
@@ -165,7 +163,7 @@ async fn in_the_way(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
         .split('\0')
         .filter_map(|line| Some((line.get(..2)?, line.get(3..)?)))
         .filter(|(state, path)| {
-            // A merge commit needs the index to be what HEAD has.
+            // A merge commit requires that the index matches HEAD.
             let staged = plan.how == How::Merge && !state.starts_with(['?', ' ']);
             staged || plan.diff.files.iter().any(|file| file.touches(path))
         })
@@ -174,12 +172,12 @@ async fn in_the_way(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
     if in_the_way.is_empty() {
         return Ok(());
     }
-    Err(MergeError::InTheWay(named(&in_the_way)))
+    Err(MergeError::Uncommitted(named(&in_the_way)))
 }
 
-/// Refuses when both sides changed the same lines, tried in memory.
-async fn conflicts(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
-    let files = looked(facts, &plan.commit, try_merge).await?;
+/// Fails if the merge, tried in memory, has conflicts.
+async fn check_conflicts(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
+    let files = with_repository(facts, &plan.commit, try_merge).await?;
     if files.is_empty() {
         return Ok(());
     }
@@ -192,8 +190,8 @@ async fn conflicts(facts: &Facts, plan: &MergePlan) -> Result<(), MergeError> {
     })
 }
 
-/// What `look` sees in the repository, off the async threads.
-async fn looked<T: Send + 'static>(
+/// Runs `look` on the repository in a blocking task.
+async fn with_repository<T: Send + 'static>(
     facts: &Facts,
     commit: &str,
     look: fn(&Repository, git2::Oid) -> Result<T, git2::Error>,
@@ -208,7 +206,7 @@ async fn looked<T: Send + 'static>(
         .map_err(|error| MergeError::Git(error.message().to_owned()))
 }
 
-/// How HEAD and `commit` stand to each other.
+/// Returns how `commit` can be merged into HEAD.
 fn relation(repository: &Repository, commit: git2::Oid) -> Result<How, git2::Error> {
     let head = repository.head()?.peel_to_commit()?.id();
     Ok(match repository.graph_ahead_behind(head, commit)? {
@@ -218,7 +216,7 @@ fn relation(repository: &Repository, commit: git2::Oid) -> Result<How, git2::Err
     })
 }
 
-/// Files that would conflict when `commit` is merged into HEAD.
+/// Returns the files that would conflict if `commit` were merged into HEAD.
 fn try_merge(repository: &Repository, commit: git2::Oid) -> Result<Vec<String>, git2::Error> {
     let ours = repository.head()?.peel_to_commit()?;
     let theirs = repository.find_commit(commit)?;

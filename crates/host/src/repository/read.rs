@@ -1,9 +1,9 @@
-//! Reads the facts of a repository: what is only looked up by git2, or by the `git` program where git2 cannot open it; what must be
-//! exactly as git judges it by the `git` program always.
+//! Reads facts of a repository: with git2 where possible, with the `git` program if git2 cannot open the repository,
+//! and always with `git` for what must match git's own judgement.
 
-mod by_git;
-mod by_git2;
-mod store;
+mod backend;
+mod git2_backend;
+mod git_backend;
 
 use std::{
     path::{Component, Path, PathBuf},
@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use self::{
-    by_git::ByGit,
-    by_git2::ByGit2,
-    store::{Blob, Store},
+    backend::{Backend, Blob},
+    git_backend::GitBackend,
+    git2_backend::Git2Backend,
 };
 use super::{
     address,
@@ -26,10 +26,10 @@ use super::{
 };
 use flightdeck_core::tasks;
 
-/// The facts of the repository that `start` is in.
+/// Returns facts about the repository that contains `start`.
 ///
 /// # Errors
-/// When `start` is in no repository, in a bare one, or in one that cannot be read.
+/// If `start` is not in a repository, or the repository is bare or unreadable.
 pub async fn read(start: &Path) -> Result<Facts, FactsError> {
     let place = start.display().to_string();
     let unreadable = |message: String| FactsError::Unreadable {
@@ -38,7 +38,7 @@ pub async fn read(start: &Path) -> Result<Facts, FactsError> {
     };
     let owned = start.to_owned();
     let runtime = Handle::current();
-    let mut facts = tokio::task::spawn_blocking(move || look(&runtime, &owned))
+    let mut facts = tokio::task::spawn_blocking(move || read_blocking(&runtime, &owned))
         .await
         .map_err(|error| unreadable(error.to_string()))??;
     status::fill(&mut facts)
@@ -47,8 +47,8 @@ pub async fn read(start: &Path) -> Result<Facts, FactsError> {
     Ok(facts)
 }
 
-/// What can be looked up. Blocks.
-fn look(runtime: &Handle, start: &Path) -> Result<Facts, FactsError> {
+/// Reads what does not need `git status`. Blocks.
+fn read_blocking(runtime: &Handle, start: &Path) -> Result<Facts, FactsError> {
     let place = start.display().to_string();
     let absolute = start
         .canonicalize()
@@ -58,23 +58,23 @@ fn look(runtime: &Handle, start: &Path) -> Result<Facts, FactsError> {
         Err(error) if error.code() == ErrorCode::NotFound => {
             return Err(FactsError::NotARepository(place));
         }
-        // What git2 cannot open git itself often can; when it cannot either, it says best why.
-        Err(_) => return look_at(&ByGit::open(runtime.clone(), &absolute)?, &absolute),
+        // git can open repositories that git2 cannot, and otherwise has the better error.
+        Err(_) => return read_opened(&GitBackend::open(runtime.clone(), &absolute)?, &absolute),
     };
     let root = repository
         .workdir()
         .and_then(|root| root.canonicalize().ok());
     match root {
-        // Inside `.git` there is no work tree either.
+        // There is no work tree inside `.git`.
         Some(root) if absolute.starts_with(&root) && !absolute.starts_with(repository.path()) => {
-            look_at(&ByGit2::new(repository, root), &absolute)
+            read_opened(&Git2Backend::new(repository, root), &absolute)
         }
         _ => Err(FactsError::Bare(place)),
     }
 }
 
-/// The facts of an opened repository, seen from a directory in it.
-fn look_at(store: &impl Store, start: &Path) -> Result<Facts, FactsError> {
+/// Returns facts about an open repository, seen from a directory in it.
+fn read_opened(store: &impl Backend, start: &Path) -> Result<Facts, FactsError> {
     let root = store.root().to_owned();
     let located = tasks::locate(start, &root);
     let project = located
@@ -82,7 +82,7 @@ fn look_at(store: &impl Store, start: &Path) -> Result<Facts, FactsError> {
         .as_deref()
         .and_then(tasks::project_directory)
         .map_or_else(|| start.to_owned(), Path::to_owned);
-    let relative = |path: &Path| slashed(path.strip_prefix(&root).ok()?);
+    let relative = |path: &Path| to_slashes(path.strip_prefix(&root).ok()?);
     let working_directory = relative(&project)
         .filter(|directory| !directory.is_empty())
         .unwrap_or_else(|| ".".into());
@@ -131,8 +131,8 @@ fn look_at(store: &impl Store, start: &Path) -> Result<Facts, FactsError> {
     })
 }
 
-/// A relative path with slashes; `None` when it is not UTF-8.
-pub(super) fn slashed(path: &Path) -> Option<String> {
+/// Converts a relative path to slashes; `None` if it is not UTF-8.
+pub(super) fn to_slashes(path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path
         .components()
         .filter(|part| *part != Component::CurDir)
@@ -141,7 +141,7 @@ pub(super) fn slashed(path: &Path) -> Option<String> {
     Some(parts?.join("/"))
 }
 
-fn identity(store: &impl Store) -> Identity {
+fn identity(store: &impl Backend) -> Identity {
     let setting = |variable: &str, key: &str| {
         std::env::var(variable)
             .ok()
@@ -154,15 +154,15 @@ fn identity(store: &impl Store) -> Identity {
     }
 }
 
-/// The remote a run would clone, and the names of the others.
+/// Returns the remote that a run would clone, and the names of the others.
 fn remote(
-    store: &impl Store,
+    store: &impl Backend,
     branch: Option<&str>,
     head: Option<&str>,
     plan: Option<&str>,
 ) -> (Option<Remote>, Vec<String>) {
     let mut names = store.remotes();
-    // What the branch follows, `.` being this repository itself.
+    // The upstream; the remote `.` is this repository itself.
     let follows = branch.and_then(|branch| {
         let remote = store.setting(&format!("branch.{branch}.remote"))?;
         let merge = store.setting(&format!("branch.{branch}.merge"))?;
@@ -182,8 +182,8 @@ fn remote(
         return (None, names);
     };
 
-    // A branch that was made from another one follows that one; what is cloned is the one with its own name, unless the person
-    // told git to push to what is followed.
+    // A branch created from another one has that as its upstream, but a run clones the branch of its own name, unless
+    // git is configured to push to the upstream.
     let pushes_to_followed = matches!(
         store.setting("push.default").as_deref(),
         Some("upstream" | "tracking")
@@ -239,7 +239,7 @@ fn remote(
     (Some(remote), names)
 }
 
-/// When the latest of some files was written.
+/// Returns the latest modification time of `files`.
 fn written<const N: usize>(files: &[PathBuf; N]) -> Option<Timestamp> {
     let written = |file: &PathBuf| std::fs::metadata(file).ok()?.modified().ok();
     let latest: Option<SystemTime> = files.iter().filter_map(written).max();
@@ -247,6 +247,6 @@ fn written<const N: usize>(files: &[PathBuf; N]) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod situations;
+mod fixture_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Asks the remote itself: what its branch is at now, and which plan a run would clone from it.
+//! Contacts the remote: the current commit of its branch, and the plan a run would clone from it.
 
 use std::{path::Path, time::Duration};
 
@@ -11,45 +11,45 @@ use super::{
 };
 use flightdeck_core::tasks;
 
-/// How long a remote may take to say what it has.
-pub(super) const ANSWER: Duration = Duration::from_secs(20);
-/// How long a branch may take to come over.
-const TRANSFER: Duration = Duration::from_secs(120);
+/// Time limit for listing refs.
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time limit for fetching a branch.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a remote said.
+/// The response of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteAnswer {
-    /// Commit of the branch a run clones; `None` when the remote has no such branch.
+    /// Commit of the branch that a run clones; `None` if the remote has no such branch.
     pub commit: Option<String>,
-    /// The branch the remote calls its default.
+    /// The remote's default branch.
     pub default_branch: Option<String>,
-    /// When it answered.
+    /// When the remote responded.
     pub asked: Timestamp,
 }
 
-/// What went wrong between here and a remote. `place` is its address without credentials.
+/// Why contacting a remote failed. `place` is its URL without credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
     #[error("the repository has no remote")]
     NoRemote,
     #[error("{place} has no branch {branch}")]
     NoBranch { branch: String, place: String },
-    #[error("{place} refuses your credentials: {said}")]
+    #[error("{place} rejected your credentials: {said}")]
     Auth { place: String, said: String },
-    #[error("{place}: its host key is not known or has changed: {said}")]
+    #[error("host key of {place} is unknown or has changed: {said}")]
     HostKey { place: String, said: String },
-    #[error("{place} does not exist, or your credentials may not see it")]
+    #[error("{place} not found, or your credentials have no access")]
     NotFound { place: String },
-    #[error("{place} cannot be reached: {said}")]
+    #[error("cannot reach {place}: {said}")]
     Network { place: String, said: String },
-    #[error("{place} did not answer within {seconds} s")]
+    #[error("{place} did not respond within {seconds} s")]
     Timeout { place: String, seconds: u64 },
     #[error("{place}: {said}")]
     Other { place: String, said: String },
 }
 
 impl RemoteError {
-    /// Tells a failed call to the remote at `place` apart by what git printed.
+    /// Classifies a failed command for the remote at `place` by what git printed.
     pub fn new(place: &str, error: &GitError) -> Self {
         let place = place.to_owned();
         if let GitError::Timeout { seconds, .. } = error {
@@ -59,7 +59,7 @@ impl RemoteError {
             };
         }
         let stderr = error.stderr();
-        let said = last_words(error);
+        let said = error_summary(error);
         let has = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
         if has(&["Host key verification failed"]) {
             Self::HostKey { place, said }
@@ -106,10 +106,10 @@ impl RemoteError {
     }
 }
 
-/// The line of an error that says why, on one line, without credentials.
-pub fn last_words(error: &GitError) -> String {
+/// Returns the line of git's output that explains the failure, without credentials.
+pub fn error_summary(error: &GitError) -> String {
     let lines = || error.stderr().lines().map(str::trim);
-    // The first fatal line names the cause and what follows it is advice; but over SSH the cause was printed before it.
+    // The first fatal line has the cause, followed by advice. With SSH, the cause is printed before it.
     let fatal = lines()
         .find(|line| line.starts_with("fatal:") && !line.contains("Could not read from remote"));
     let line = fatal
@@ -122,10 +122,10 @@ pub fn last_words(error: &GitError) -> String {
     address::without_credentials_in(line)
 }
 
-/// A git command in `root` that may talk to a remote and will never ask a person anything: no terminal prompt, and SSH and
-/// credential helpers are answered with a refusal unless the person has a program for such questions.
+/// Returns a git command in `root` that may contact a remote but never prompts on the terminal. SSH passphrases can
+/// be entered only through the user's own askpass program; without one, prompts are refused.
 pub fn git(root: &Path) -> Git {
-    let git = Git::new(root).recorded().without(&["GIT_NO_LAZY_FETCH"]);
+    let git = Git::new(root).recorded().env_remove(&["GIT_NO_LAZY_FETCH"]);
     if std::env::var_os("SSH_ASKPASS").is_some() {
         return git.env("SSH_ASKPASS_REQUIRE", "prefer");
     }
@@ -133,20 +133,20 @@ pub fn git(root: &Path) -> Git {
         .env("SSH_ASKPASS_REQUIRE", "force")
 }
 
-/// In whose name a remote is asked.
+/// Whether contacting a remote may prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// The person's: a program they have for such questions may ask them for a password.
-    Asked,
-    /// Nobody's: nothing may come up on the screen.
-    Quiet,
+pub(super) enum PromptMode {
+    /// For the user: their askpass program may prompt.
+    Allowed,
+    /// In the background: nothing may appear on the screen.
+    Never,
 }
 
-impl Manner {
+impl PromptMode {
     fn git(self, root: &Path) -> Git {
         match self {
-            Self::Asked => git(root),
-            Self::Quiet => git(root)
+            Self::Allowed => git(root),
+            Self::Never => git(root)
                 .config("credential.interactive", "false")
                 .env("GIT_ASKPASS", "false")
                 .env("SSH_ASKPASS", "false")
@@ -156,20 +156,20 @@ impl Manner {
     }
 }
 
-/// Asks the remote what its branch is at, and fetches that branch into its tracking ref when it moved, so that what it holds can be
-/// read: [`Remote::known`](super::Remote::known) says so once the facts are read again. Nothing else of the repository changes.
+/// Asks the remote for the commit of its branch, and updates the remote-tracking ref if it moved. Reading the facts
+/// again then gives the new [`Remote::known`](super::Remote::known). Nothing else changes.
 ///
 /// # Errors
-/// When there is no remote, or it gives no answer.
-pub async fn ask(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
-    ask_in(facts, Manner::Asked, ANSWER).await
+/// If there is no remote, or it does not respond.
+pub async fn query_remote(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
+    query_remote_as(facts, PromptMode::Allowed, LIST_TIMEOUT).await
 }
 
-/// The same in somebody's name, with a limit on how long the remote may take to say what it has.
-pub(super) async fn ask_in(
+/// Like [`ask`], with a prompt mode and a time limit for listing refs.
+pub(super) async fn query_remote_as(
     facts: &Facts,
-    manner: Manner,
-    patience: Duration,
+    mode: PromptMode,
+    timeout: Duration,
 ) -> Result<RemoteAnswer, RemoteError> {
     let remote = facts.remote.as_ref().ok_or(RemoteError::NoRemote)?;
     let failed = |error: GitError| RemoteError::new(&remote.clone_url, &error);
@@ -177,11 +177,11 @@ pub(super) async fn ask_in(
         .branch
         .as_ref()
         .map(|branch| format!("refs/heads/{branch}"));
-    let listed = manner
+    let listed = mode
         .git(&facts.root)
         .args(["ls-remote", "--symref", "--", &remote.name, "HEAD"])
         .args(&branch_ref)
-        .patience(patience)
+        .timeout(timeout)
         .run()
         .await
         .map_err(failed)?
@@ -203,23 +203,23 @@ pub(super) async fn ask_in(
         .as_ref()
         .is_none_or(|known| known.commit != *commit)
     {
-        fetch_into(facts, manner, &remote.name, &branch_ref, tracking)
+        fetch_into(facts, mode, &remote.name, &branch_ref, tracking)
             .await
             .map_err(failed)?;
     }
     if let (true, Some(plan)) = (remote.partial, &facts.plan.relative) {
-        // Brings the plan of that commit here where it is not; that the commit has none is no error.
+        // Fetches the plan of that commit if it is missing. An error only means that the commit has none.
         let object = format!("{commit}:{plan}");
-        let brought = manner.git(&facts.root).args(["cat-file", "-e", &object]);
-        let _ = brought.patience(TRANSFER).run().await;
+        let brought = mode.git(&facts.root).args(["cat-file", "-e", &object]);
+        let _ = brought.timeout(FETCH_TIMEOUT).run().await;
     }
     Ok(answer)
 }
 
-/// Fetches one branch of the remote, any branch, and gives the commit it is at.
+/// Fetches a branch of the remote, and returns its commit.
 ///
 /// # Errors
-/// When there is no remote, it gives no answer, or it has no such branch.
+/// If there is no remote, it does not respond, or it has no such branch.
 pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
     let remote = facts.remote.as_ref().ok_or(RemoteError::NoRemote)?;
     let failed = |error: GitError| match error.stderr() {
@@ -232,7 +232,7 @@ pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
     let tracking = format!("refs/remotes/{}/{branch}", remote.name);
     fetch_into(
         facts,
-        Manner::Asked,
+        PromptMode::Allowed,
         &remote.name,
         &format!("refs/heads/{branch}"),
         &tracking,
@@ -254,13 +254,12 @@ pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
 
 async fn fetch_into(
     facts: &Facts,
-    manner: Manner,
+    mode: PromptMode,
     remote: &str,
     branch_ref: &str,
     tracking: &str,
 ) -> Result<(), GitError> {
-    manner
-        .git(&facts.root)
+    mode.git(&facts.root)
         .args([
             "fetch",
             "--quiet",
@@ -272,13 +271,13 @@ async fn fetch_into(
             remote,
         ])
         .arg(format!("+{branch_ref}:{tracking}"))
-        .patience(TRANSFER)
+        .timeout(FETCH_TIMEOUT)
         .run()
         .await
         .map(drop)
 }
 
-/// Commit of the branch, and default branch, of what `ls-remote --symref` printed.
+/// Parses `ls-remote --symref`: the branch's commit and the default branch.
 fn read_listing(listing: &str, branch_ref: Option<&str>) -> (Option<String>, Option<String>) {
     let (mut commit, mut default_branch) = (None, None);
     for line in listing.lines() {
@@ -288,14 +287,14 @@ fn read_listing(listing: &str, branch_ref: Option<&str>) -> (Option<String>, Opt
         if let Some(target) = left.strip_prefix("ref: ") {
             default_branch = target.strip_prefix("refs/heads/").map(str::to_owned);
         } else if Some(name) == branch_ref {
-            // ls-remote matches the ends of names: only this very one counts.
+            // ls-remote matches suffixes; only the exact name counts.
             commit = Some(left.to_owned());
         }
     }
     (commit, default_branch)
 }
 
-/// The bytes of a plan's blob; `None` when the repository has no such object, or one larger than a plan may be.
+/// Returns the content of a plan's blob; `None` if the object does not exist or is larger than a plan may be.
 pub async fn blob(root: &Path, id: &str) -> Option<Vec<u8>> {
     let output = Git::new(root)
         .args(["cat-file", "blob", id])
@@ -318,7 +317,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_remote_that_moved_is_fetched_and_described() {
+    async fn fetches_remote_branch_that_moved() {
         let fixture = Fixture::pushed().await;
         let colleague = fixture.colleague().await;
         fixture::write(
@@ -343,7 +342,7 @@ mod tests {
                 .behind,
             0
         );
-        let answer = ask(&before).await.unwrap();
+        let answer = query_remote(&before).await.unwrap();
         let facts = read(&fixture.root).await.unwrap();
         let known = facts.remote.unwrap().known.unwrap();
         assert_eq!(answer.commit.as_ref(), Some(&known.commit));
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_branch_the_remote_lacks_is_no_error() {
+    async fn missing_remote_branch_is_not_an_error() {
         let fixture = Fixture::pushed().await;
         fixture
             .git(&[
@@ -372,7 +371,9 @@ mod tests {
             ])
             .await;
         fixture.git(&["checkout", "-q", "-b", "feature/y"]).await;
-        let answer = ask(&read(&fixture.root).await.unwrap()).await.unwrap();
+        let answer = query_remote(&read(&fixture.root).await.unwrap())
+            .await
+            .unwrap();
         assert_eq!(
             (answer.commit, answer.default_branch.as_deref()),
             (None, Some("main"))
@@ -380,12 +381,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_remote_that_is_not_there_is_named() {
+    async fn names_unreachable_remote() {
         let fixture = Fixture::pushed().await;
         fixture
             .git(&["remote", "set-url", "origin", "../nowhere.git"])
             .await;
-        let error = ask(&read(&fixture.root).await.unwrap()).await.unwrap_err();
+        let error = query_remote(&read(&fixture.root).await.unwrap())
+            .await
+            .unwrap_err();
         assert!(
             matches!(&error, RemoteError::NotFound { place } if place.ends_with("/nowhere.git")),
             "{error}"
@@ -393,12 +396,14 @@ mod tests {
         fixture
             .git(&["remote", "set-url", "origin", "http://127.0.0.1:9/x"])
             .await;
-        let error = ask(&read(&fixture.root).await.unwrap()).await.unwrap_err();
+        let error = query_remote(&read(&fixture.root).await.unwrap())
+            .await
+            .unwrap_err();
         assert!(matches!(error, RemoteError::Network { .. }), "{error}");
     }
 
     #[test]
-    fn troubles_are_told_apart_by_what_git_printed() {
+    fn classifies_git_failures() {
         for (stderr, expected) in [
             (
                 "fatal: could not read Username for 'https://github.com': terminal prompts disabled",

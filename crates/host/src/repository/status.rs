@@ -1,15 +1,15 @@
-//! What differs from HEAD, and the object id of the plan on disk, both as git itself judges them: line-ending rules, filter drivers
-//! and file-system monitors are the person's own.
+//! Files that differ from HEAD, and the object ID of the plan on disk. Both come from the `git` program, so that the
+//! user's line-ending rules, filter drivers and file-system monitors apply.
 
 use super::{
     facts::{Changes, Difference, Differing, Facts},
     git::{Git, GitError},
 };
 
-/// Fills in the counts, the differing files and the id of the plan on disk.
+/// Sets the counts, the differing files and the plan's object ID.
 pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
     let git = || Git::new(&facts.root);
-    let whole = git()
+    let all_files = git()
         .args([
             "status",
             "--porcelain=v2",
@@ -18,8 +18,8 @@ pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
             "--untracked-files=normal",
         ])
         .run();
-    let paths = run_paths(facts);
-    let of_run = git()
+    let paths = plan_paths(facts);
+    let run_files = git()
         .args([
             "--literal-pathspecs",
             "status",
@@ -43,9 +43,9 @@ pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
             _ => Ok(None),
         }
     };
-    let (whole, of_run, hashed) = tokio::try_join!(whole, of_run, hashed)?;
-    facts.changes = count(&parse(&whole.stdout));
-    facts.differing = parse(&of_run.stdout)
+    let (all_files, run_files, hashed) = tokio::try_join!(all_files, run_files, hashed)?;
+    facts.changes = count(&parse(&all_files.stdout));
+    facts.differing = parse(&run_files.stdout)
         .iter()
         .map(|entry| Differing {
             path: entry.path.clone(),
@@ -54,10 +54,10 @@ pub(super) async fn fill(facts: &mut Facts) -> Result<(), GitError> {
         .collect();
     facts.plan.disk_blob = hashed;
     facts.plan.known_as = known_as(facts).await?;
-    trust_status(facts).await
+    correct_plan_blob(facts).await
 }
 
-/// The name of the plan in the index where it differs from the file's in case alone, and git is told that this is no difference.
+/// Returns the plan's name in the index if it differs only in case and `core.ignorecase` is set.
 async fn known_as(facts: &Facts) -> Result<Option<String>, GitError> {
     let (Some(path), None) = (&facts.plan.relative, &facts.plan.head_blob) else {
         return Ok(None);
@@ -70,7 +70,7 @@ async fn known_as(facts: &Facts) -> Result<Option<String>, GitError> {
         &format!(":(top,literal,icase){path}"),
     ])
     .await;
-    // Not every git takes these two together.
+    // Some git versions do not support this combination.
     let listed = listed.unwrap_or_default().text();
     let other = listed
         .split('\0')
@@ -87,9 +87,10 @@ async fn known_as(facts: &Facts) -> Result<Option<String>, GitError> {
     Ok((ignores.await?.text() == "true").then(|| other.to_owned()))
 }
 
-/// `hash-object` does not look into the index, where a file may be kept with line endings that git would convert if it were new:
-/// when git calls the plan unchanged, it is HEAD's, unless git was told not to look at it.
-async fn trust_status(facts: &mut Facts) -> Result<(), GitError> {
+/// Corrects the plan's object ID where `git status` knows better: `hash-object` ignores the index, where a file may
+/// have line endings that git would convert if it were new. If git reports the plan as unchanged, it is HEAD's,
+/// unless it is marked assume-unchanged.
+async fn correct_plan_blob(facts: &mut Facts) -> Result<(), GitError> {
     let plan = &facts.plan;
     let (Some(path), Some(head), Some(disk)) = (&plan.relative, &plan.head_blob, &plan.disk_blob)
     else {
@@ -115,26 +116,26 @@ async fn trust_status(facts: &mut Facts) -> Result<(), GitError> {
     Ok(())
 }
 
-/// The plan, and the folder its documents are in.
-fn run_paths(facts: &Facts) -> Vec<String> {
+/// Returns the plan and its documents' directory.
+fn plan_paths(facts: &Facts) -> Vec<String> {
     let prefix = flightdeck_core::runs::naming::directory_prefix(&facts.working_directory);
     let mut paths = vec![format!("{prefix}.taskmaster/docs")];
     paths.extend(facts.plan.relative.clone());
     paths
 }
 
-/// One line of `status --porcelain=v2`.
-struct Entry {
+/// A line of `status --porcelain=v2`.
+struct StatusEntry {
     /// `1`, `2`, `u` or `?`.
     kind: u8,
-    /// State in the index, `.` for the same as HEAD.
+    /// State in the index; `.` means equal to HEAD.
     staged: u8,
-    /// State on disk, `.` for the same as the index.
+    /// State on disk; `.` means equal to the index.
     disk: u8,
     path: String,
 }
 
-impl Entry {
+impl StatusEntry {
     const fn difference(&self) -> Difference {
         match (self.kind, self.staged, self.disk) {
             (b'?', ..) => Difference::Untracked,
@@ -146,8 +147,8 @@ impl Entry {
     }
 }
 
-/// Reads `status --porcelain=v2 -z`; what it does not know it skips.
-fn parse(bytes: &[u8]) -> Vec<Entry> {
+/// Parses `status --porcelain=v2 -z`; skips unknown records.
+fn parse(bytes: &[u8]) -> Vec<StatusEntry> {
     let text = String::from_utf8_lossy(bytes);
     let mut records = text.split('\0');
     let mut entries = Vec::new();
@@ -162,12 +163,12 @@ fn parse(bytes: &[u8]) -> Vec<Entry> {
             _ => continue,
         };
         if kind == b'2' {
-            // The path it was renamed from.
+            // The old path of a rename.
             records.next();
         }
         let state = record.as_bytes();
         if let Some(path) = record.splitn(words + 1, ' ').nth(words) {
-            entries.push(Entry {
+            entries.push(StatusEntry {
                 kind,
                 staged: state.get(2).copied().unwrap_or(b'.'),
                 disk: state.get(3).copied().unwrap_or(b'.'),
@@ -178,7 +179,7 @@ fn parse(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
-fn count(entries: &[Entry]) -> Changes {
+fn count(entries: &[StatusEntry]) -> Changes {
     let mut changes = Changes::default();
     for entry in entries {
         match entry.kind {
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_of_every_kind_of_file_is_read() {
+    fn parses_status_of_every_kind() {
         let status = "1 .M N... 100644 100644 100644 aaa aaa changed file.txt\0\
             1 M. N... 100644 100644 100644 aaa bbb staged.txt\0\
             2 R. N... 100644 100644 100644 aaa aaa R100 new name\0old name\0\

@@ -1,4 +1,4 @@
-//! Says when the repository, the plan or its documents have changed on disk, without looking at them at rest.
+//! Watches the repository, the plan and its documents for changes, without polling.
 
 use std::{
     collections::BTreeSet,
@@ -17,56 +17,56 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::Facts;
 
-/// How long nothing must happen before a change is told: writers come in bursts.
-const QUIET: Duration = Duration::from_millis(100);
-/// How long a change is held back at most while more of them come.
-const HELD: Duration = Duration::from_secs(1);
+/// Reports a change after this time without another one: writers come in bursts.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Longest delay of a change while further changes arrive.
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Why nothing can be watched: mostly a limit of the system on the number of watches.
+/// Why files cannot be watched; mostly a system limit on watches.
 #[derive(Debug, thiserror::Error)]
-#[error("files cannot be watched: {0}")]
+#[error("cannot watch files: {0}")]
 pub struct WatchError(#[from] notify::Error);
 
-/// What has changed since it was last asked.
+/// What changed since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// HEAD, branches, the index, an operation under way, the configuration.
+    /// HEAD, branches, the index, an operation in progress, or the configuration.
     pub repository: bool,
-    /// The plan, its state, or its documents; or the folder they are to appear in.
+    /// The plan, its state, its documents, or the directory that will contain them.
     pub plan: bool,
 }
 
 const REPOSITORY: u8 = 1;
 const PLAN: u8 = 2;
 
-/// Watches the files behind some facts until it is dropped.
+/// Watches the files that facts were read from, until dropped.
 pub struct Watch {
     watcher: RecommendedWatcher,
     shared: Arc<Shared>,
     watched: BTreeSet<(PathBuf, bool)>,
 }
 
-/// What the watcher's thread leaves for whoever waits.
+/// State shared with the watcher's thread.
 #[derive(Default)]
 struct Shared {
     bits: AtomicU8,
-    woken: Notify,
+    changed: Notify,
 }
 
 impl Watch {
-    /// Watches what these facts were read from.
+    /// Watches the files that `facts` were read from.
     ///
     /// # Errors
-    /// When the system gives no watches.
+    /// If the system's limit on watches is reached.
     pub fn new(facts: &Facts) -> Result<Self, WatchError> {
         let shared = Arc::new(Shared::default());
-        let told = Arc::clone(&shared);
-        let places = Places::new(facts);
+        let relevant = Arc::clone(&shared);
+        let paths = RepositoryPaths::new(facts);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let bits = event.map_or(REPOSITORY | PLAN, |event| places.meaning(&event));
+            let bits = event.map_or(REPOSITORY | PLAN, |event| paths.classify(&event));
             if bits != 0 {
-                told.bits.fetch_or(bits, Ordering::Relaxed);
-                told.woken.notify_one();
+                relevant.bits.fetch_or(bits, Ordering::Relaxed);
+                relevant.changed.notify_one();
             }
         })?;
         let mut watch = Self {
@@ -78,14 +78,14 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Watches what other facts of the same repository were read from: a plan may have appeared, or moved.
+    /// Switches to newer facts of the same repository, whose plan may have appeared or moved.
     ///
     /// # Errors
-    /// When the system gives no more watches.
+    /// If the system's limit on watches is reached.
     pub fn follow(&mut self, facts: &Facts) -> Result<(), WatchError> {
         let wanted = wanted(facts);
         for (path, _) in self.watched.difference(&wanted) {
-            // A folder that is gone is watched no more anyway.
+            // Fails if the directory is gone, which is fine.
             let _ = self.watcher.unwatch(path);
         }
         for (path, deep) in wanted.difference(&self.watched) {
@@ -100,13 +100,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits for a change, and for the burst it came in to end.
+    /// Waits for a change and the end of its burst.
     pub async fn changed(&self) -> Changed {
         loop {
-            self.shared.woken.notified().await;
-            let latest = Instant::now() + HELD;
+            self.shared.changed.notified().await;
+            let latest = Instant::now() + MAX_DELAY;
             while Instant::now() < latest
-                && tokio::time::timeout(QUIET, self.shared.woken.notified())
+                && tokio::time::timeout(DEBOUNCE, self.shared.changed.notified())
                     .await
                     .is_ok()
             {}
@@ -121,21 +121,21 @@ impl Watch {
     }
 }
 
-/// Folders to watch, and whether with all that is in them. Folders, since every writer replaces files.
+/// Returns the directories to watch, and whether recursively. Directories, because writers replace files.
 fn wanted(facts: &Facts) -> BTreeSet<(PathBuf, bool)> {
     let taskmaster = facts.project.join(".taskmaster");
     let mut wanted = BTreeSet::from([
         (facts.git_dir.clone(), false),
         (facts.common_dir.clone(), false),
         (facts.common_dir.join("refs"), true),
-        // Where a repository keeps its references in a table instead; a linked work tree has one of its own.
+        // Reftables; a linked work tree has its own.
         (facts.common_dir.join("reftable"), false),
         (facts.git_dir.join("reftable"), false),
-        // Where `.taskmaster` would appear.
+        // Where `.taskmaster` would be created.
         (facts.project.clone(), false),
         (taskmaster, true),
     ]);
-    // The older place of the plan.
+    // The older location of the plan.
     let folder = facts.plan.path.as_deref().and_then(Path::parent);
     let elsewhere = folder.filter(|folder| !folder.starts_with(facts.project.join(".taskmaster")));
     wanted.extend(elsewhere.map(|folder| (folder.to_owned(), false)));
@@ -143,14 +143,14 @@ fn wanted(facts: &Facts) -> BTreeSet<(PathBuf, bool)> {
     wanted
 }
 
-/// Where the repository's own files are; everything else that is watched belongs to the plan.
-struct Places {
+/// The repository's own paths; everything else that is watched belongs to the plan.
+struct RepositoryPaths {
     git_dir: PathBuf,
     common_dir: PathBuf,
     project: PathBuf,
 }
 
-impl Places {
+impl RepositoryPaths {
     fn new(facts: &Facts) -> Self {
         Self {
             git_dir: facts.git_dir.clone(),
@@ -159,14 +159,14 @@ impl Places {
         }
     }
 
-    fn meaning(&self, event: &Event) -> u8 {
-        let told = match event.kind {
+    fn classify(&self, event: &Event) -> u8 {
+        let relevant = match event.kind {
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Any | EventKind::Other => true,
-            // Reading changes metadata too.
+            // Reading changes metadata, too.
             EventKind::Modify(kind) => !matches!(kind, ModifyKind::Metadata(_)),
             EventKind::Access(_) => false,
         };
-        if !told {
+        if !relevant {
             return 0;
         }
         if event.need_rescan() {
@@ -183,13 +183,13 @@ impl Places {
             .file_name()
             .map(|name| name.to_string_lossy())
             .unwrap_or_default();
-        // Locks come and go around every write; what they guard is told by itself.
+        // Locks come and go around every write; the file they guard changes as well.
         if name.ends_with(".lock") {
             0
         } else if path.starts_with(&self.git_dir) || path.starts_with(&self.common_dir) {
             REPOSITORY
         } else if path.parent() == Some(&self.project) && name != ".taskmaster" && name != "tasks" {
-            // Another file of the project's folder.
+            // Another file in the project's directory.
             0
         } else {
             PLAN

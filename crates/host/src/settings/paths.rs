@@ -1,4 +1,4 @@
-//! Where files are: configuration, state, logs. All of it follows the XDG base directories, or one folder for a demo.
+//! Locations of files: configuration, state and logs, in the XDG base directories or in one directory for a demo.
 
 use std::{
     fs::{self, File, Permissions},
@@ -7,31 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every path the program uses by itself.
+/// All paths used by the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
-    /// The one folder that holds everything, where there is one.
+    /// The directory that contains everything else, for a demo.
     pub home: Option<PathBuf>,
-    /// The person's settings.
+    /// The user's settings.
     pub config: PathBuf,
-    /// The person's key bindings.
+    /// The user's key bindings.
     pub keymap: PathBuf,
-    /// The person's templates, one folder a run kind.
+    /// The user's templates, with a directory per run kind.
     pub templates: PathBuf,
-    /// The person's themes.
+    /// The user's themes.
     pub themes: PathBuf,
-    /// Everything that is kept: the ones below it.
+    /// The state directory, which contains the paths below.
     pub state: PathBuf,
-    /// The embedded cluster.
+    /// Data of the embedded cluster.
     pub embedded: PathBuf,
-    /// What outlives a run.
+    /// Local records of runs.
     pub ledger: PathBuf,
-    /// What the console and the command line log.
+    /// Log of the console and the CLI.
     pub log: PathBuf,
 }
 
 impl Paths {
-    /// From `XDG_CONFIG_HOME`, `XDG_STATE_HOME` and `HOME`, as `variable` gives them.
+    /// Returns the paths for `XDG_CONFIG_HOME`, `XDG_STATE_HOME` and `HOME`, as returned by `variable`.
     #[must_use]
     pub fn resolve(variable: impl Fn(&str) -> Option<String>) -> Self {
         let home = PathBuf::from(variable("HOME").unwrap_or_else(|| "/".into()));
@@ -49,7 +49,7 @@ impl Paths {
         )
     }
 
-    /// Everything below one folder, so that removing it removes every trace.
+    /// Returns paths that are all below `directory`, so that removing it leaves nothing behind.
     #[must_use]
     pub fn below(directory: &Path) -> Self {
         Self {
@@ -58,8 +58,8 @@ impl Paths {
         }
     }
 
-    /// Makes the state directory, for its owner alone; one that others could enter is closed to them.
-    pub fn make_state(&self) -> io::Result<()> {
+    /// Creates the state directory with mode 0700, and removes other users' access from an existing one.
+    pub fn create_state_dir(&self) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -70,7 +70,7 @@ impl Paths {
         Ok(())
     }
 
-    /// Opens a log to write to its end; only its owner can read it.
+    /// Opens a log for appending, with mode 0600.
     pub fn open_log(path: &Path) -> io::Result<File> {
         File::options()
             .create(true)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relative_base_directories_are_ignored() {
+    fn ignores_relative_base_directories() {
         let paths = Paths::resolve(|name| match name {
             "HOME" => Some("/home/ada".into()),
             "XDG_CONFIG_HOME" => Some("relative".into()),
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_for_its_owner_alone() {
+    fn state_and_log_are_private_to_their_owner() {
         let directory = tempfile::tempdir().unwrap();
         let paths = Paths::below(directory.path());
         fs::create_dir_all(&paths.state).unwrap();
         fs::set_permissions(&paths.state, Permissions::from_mode(0o755)).unwrap();
-        paths.make_state().unwrap();
+        paths.create_state_dir().unwrap();
         drop(Paths::open_log(&paths.log).unwrap());
         for (path, expected) in [(&paths.state, 0o700), (&paths.log, 0o600)] {
             let mode = fs::metadata(path).unwrap().permissions().mode();

@@ -1,4 +1,4 @@
-//! `[pods]`: what every pod of a run is given, in the words of Kubernetes. The embedded node passes over most of it.
+//! `[pods]`: settings for the pods of runs, in Kubernetes terms. The embedded node ignores most of them.
 
 use std::collections::BTreeMap;
 
@@ -8,40 +8,40 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PodSettings {
-    /// User and group id of every container; 0 leaves both to the cluster.
+    /// User and group ID of every container; 0 uses the cluster's default.
     pub user: u32,
-    /// Empty is the namespace's default.
+    /// Empty for the namespace's default.
     pub service_account: String,
     pub image_pull_secrets: Vec<String>,
     pub node_selector: BTreeMap<String, String>,
     pub tolerations: Vec<Toleration>,
-    /// Empty is the cluster's default.
+    /// Empty for the cluster's default.
     pub priority_class: String,
-    /// Empty is the cluster's default.
+    /// Empty for the cluster's default.
     pub scheduler: String,
-    /// Of the agent's container.
-    pub agent: Share,
-    /// Of every other container.
-    pub worker: Share,
+    /// Resources of the agent's container.
+    pub agent: ContainerResources,
+    /// Resources of all other containers.
+    pub worker: ContainerResources,
     pub proxy: ProxySettings,
 }
 
-/// The HTTP proxy between the pods and the world. An empty field is none.
+/// The HTTP proxy for pods. Empty fields are unset.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxySettings {
-    /// For addresses that begin with `http://`.
+    /// Proxy for `http://` URLs.
     pub http: String,
-    /// For addresses that begin with `https://`.
+    /// Proxy for `https://` URLs.
     pub https: String,
-    /// Hosts that are asked directly.
+    /// Hosts that are not proxied.
     pub no: String,
-    /// A Secret whose keys `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` stand in for those above: their addresses may hold a
+    /// A Secret whose keys `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` replace the fields above; for proxy URLs with a
     /// password.
     pub secret: String,
 }
 
-/// A taint of nodes that the pods put up with.
+/// A toleration of a node taint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Toleration {
@@ -53,18 +53,18 @@ pub struct Toleration {
     pub seconds: Option<i64>,
 }
 
-/// What a container asks for, and what it never gets beyond.
+/// Resource requests and limits of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Share {
-    pub requests: Amount,
-    pub limits: Amount,
+pub struct ContainerResources {
+    pub requests: ResourceList,
+    pub limits: ResourceList,
 }
 
-/// An amount of each, as Kubernetes writes quantities (`500m`, `1Gi`); an empty one is not asked for.
+/// Resource quantities in Kubernetes format (`500m`, `1Gi`); empty if unset.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Amount {
+pub struct ResourceList {
     pub cpu: String,
     pub memory: String,
 }
@@ -75,7 +75,7 @@ mod tests {
     use flightdeck_core::runs;
 
     #[test]
-    fn the_shipped_share_of_the_agent_is_the_one_that_preflight_holds_against_quotas() {
+    fn agent_resources_match_those_checked_by_preflight() {
         let share = Settings::shipped().pods.agent;
         let amounts = [share.requests, share.limits];
         let known = [

@@ -1,22 +1,22 @@
-//! What a run may not ask for: variables that steer programs, Secrets that are not for agents, hosts that are not to see a
-//! credential. Whoever may create a run chooses its repository, its user and its Secrets, so the line is drawn here.
+//! Rules for what a run may request: environment variables, Secrets, and hosts that may receive credentials. Users
+//! who may create runs choose their repositories, users and Secrets, so these rules are the security boundary.
 //!
-//! Must not know: what exists on the cluster.
+//! Does not depend on what exists on the cluster.
 
 use super::Settings;
 use flightdeck_core::{remote_url::RemoteUrl, resources::rules, runs::Run};
 
-/// Why a run is refused as it is written.
+/// Why a run's spec is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotAllowed {
-    /// What it wants in its agent's environment.
+    /// The agent's environment.
     Environment(String),
-    /// Where its Git credential would go.
+    /// The host that would receive the Git credential.
     Host(String),
 }
 
 impl NotAllowed {
-    /// The sentence: what, and what to do.
+    /// Returns what is refused, and how to fix it.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
@@ -26,24 +26,22 @@ impl NotAllowed {
 }
 
 impl Settings {
-    /// Why the run is refused; `None` when it is fine.
+    /// Returns why the run is refused; `None` if it is allowed.
     #[must_use]
     pub fn refuses(&self, run: &Run) -> Option<NotAllowed> {
-        self.refuses_environment(run)
+        self.check_environment(run)
             .map(NotAllowed::Environment)
-            .or_else(|| self.refuses_host(run).map(NotAllowed::Host))
+            .or_else(|| self.check_host(run).map(NotAllowed::Host))
     }
 
-    /// A Secret with a Git credential would hand the agent what the split into stages keeps from it; any other must be
-    /// allowed by name.
-    fn refuses_environment(&self, run: &Run) -> Option<String> {
+    /// A Secret with a Git credential would bypass the separation of stages, which keeps it from the agent. Other
+    /// Secrets must be allowed by name.
+    fn check_environment(&self, run: &Run) -> Option<String> {
         let secrets = &run.spec.env_from_secrets;
         let names = run.spec.env.keys();
         let mut names = names.chain(secrets.iter().map(|secret| &secret.name));
         if let Some(name) = names.find(|name| rules::is_reserved(name)) {
-            return Some(format!(
-                "the variable {name} is reserved; take it out of env"
-            ));
+            return Some(format!("variable {name} is reserved; remove it from env"));
         }
         let git = [&self.secrets.github_token, &self.secrets.ssh_key];
         let is_git = |name: &str| {
@@ -57,20 +55,20 @@ impl Settings {
             let (name, secret) = (&wanted.name, &wanted.secret_name);
             if is_git(secret) {
                 return Some(format!(
-                    "the Secret {secret} holds a Git credential, which an agent never gets; take {name} out of envFromSecrets"
+                    "Secret {secret} contains a Git credential, which agents must not get; remove {name} from envFromSecrets"
                 ));
             }
             let allowed = &self.allow.env_secrets;
             (!allowed.iter().any(|pattern| matches(pattern, secret))).then(|| {
                 format!(
-                    "the Secret {secret} is not among those that runs may use; take {name} out of envFromSecrets, or have {secret} added to allow.env_secrets of the controller's settings"
+                    "runs may not use Secret {secret}; remove {name} from envFromSecrets, or add {secret} to allow.env_secrets in the controller's settings"
                 )
             })
         })
     }
 
-    /// A credential goes only to hosts it is meant for. A repository without a host is sent none.
-    fn refuses_host(&self, run: &Run) -> Option<String> {
+    /// Credentials are sent only to allowed hosts. Repositories without a host need none.
+    fn check_host(&self, run: &Run) -> Option<String> {
         let user = run.spec.github_user.as_deref()?;
         let docs = run.code.as_ref();
         let docs = docs.and_then(|code| code.docs_repository_url.as_deref());
@@ -95,14 +93,14 @@ impl Settings {
             });
             (!is_allowed).then(|| {
                 format!(
-                    "the Git credential of {user} is not meant for {host}; have the host added to allow.{setting} of the controller's settings, or clone from one that is there"
+                    "the Git credential of {user} may not be sent to {host}; add the host to allow.{setting} in the controller's settings, or use an allowed host"
                 )
             })
         })
     }
 }
 
-/// Whether a name is the pattern's; a `*` at its end stands for the rest of a name.
+/// Returns whether `name` matches `pattern`; a trailing `*` matches any suffix.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_goes_only_where_it_is_meant_to() {
+    fn sends_credentials_only_to_allowed_hosts() {
         for (url, allowed) in [
             ("https://github.com/acme/shop.git", true),
             ("https://GitHub.com/acme/shop.git", true),
@@ -170,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_names_only_secrets_that_are_allowed_and_no_variable_that_steers() {
+    fn refuses_unlisted_secrets_and_reserved_variables() {
         let wants = |variable: &str, secret: &str| {
             let mut run = run("/srv/shop.git");
             run.spec.env_from_secrets.push(SecretEnv {

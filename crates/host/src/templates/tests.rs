@@ -8,7 +8,7 @@ use flightdeck_core::{
     runs::CodeDetails,
 };
 
-/// A run whose every text is as unkind as the schema allows.
+/// Returns a run with the most hostile texts that the schema allows.
 fn run(kind: RunKind) -> Run {
     Run {
         kind,
@@ -70,7 +70,7 @@ fn each_kind_gets_its_files() {
 }
 
 #[test]
-fn the_table_of_shipped_templates_is_the_folder() {
+fn table_lists_all_shipped_templates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates");
     let mut found = BTreeSet::new();
     for folder in fs::read_dir(&root).unwrap().flatten() {
@@ -85,7 +85,7 @@ fn the_table_of_shipped_templates_is_the_folder() {
 }
 
 #[test]
-fn no_script_is_a_template() {
+fn scripts_are_not_templates() {
     for (name, text) in SHIPPED {
         let script = text.starts_with("#!");
         let named = Path::new(name).extension().is_some_and(|end| end == "sh");
@@ -93,8 +93,7 @@ fn no_script_is_a_template() {
     }
 }
 
-/// Words of a text that are absolute paths of this or another machine. A lone slash, what follows a colon (a URL), and git's
-/// way to say "from the top" (`:/`) are none.
+/// Returns the absolute paths in a text. Excludes a lone slash, URLs, and git's `:/`.
 fn absolute_paths(text: &str) -> Vec<&str> {
     let apart = |c: char| c.is_whitespace() || "\"'`=,;()[]{}<>|".contains(c);
     text.lines()
@@ -109,7 +108,7 @@ fn absolute_paths(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn no_file_of_a_run_names_an_absolute_path() {
+fn run_files_have_no_absolute_paths() {
     assert_eq!(absolute_paths("cd /workspace/x"), ["/workspace/x"]);
     assert_eq!(
         absolute_paths("{\"a\":\"/tmp\"} ':/' a/b // https://x/y"),
@@ -121,7 +120,7 @@ fn no_file_of_a_run_names_an_absolute_path() {
                 let mut run = run(kind);
                 run.spec.agent = agent.into();
                 run.spec.tool_config = preset;
-                // With a key and with documents of another place, so that there is no file left out.
+                // With an SSH key and external documents, so that no file is left out.
                 run.spec.github_user = Some("octocat".into());
                 run.spec.repository_url = "git@example.com:acme/shop.git".into();
                 if let Some(code) = &mut run.code {
@@ -143,7 +142,7 @@ const PRESETS: [ToolPreset; 3] = [
     ToolPreset::Advanced,
 ];
 
-/// What the agent of a run may do, and what not.
+/// Returns the allowed and denied permissions of the run's agent.
 fn permissions(run: &Run) -> (BTreeSet<String>, BTreeSet<String>) {
     let settings: serde_json::Value =
         serde_json::from_str(&rendered(run)["settings.local.json"]).unwrap();
@@ -157,7 +156,7 @@ fn permissions(run: &Run) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 #[test]
-fn each_preset_adds_its_tools_and_forbids_the_same() {
+fn presets_add_tools_and_deny_the_same() {
     const OWN: [&str; 7] = ["Read", "Edit", "MultiEdit", "Write", "Glob", "Grep", "LS"];
     const WEB: [&str; 2] = ["WebSearch", "WebFetch"];
     for kind in RunKind::ALL {
@@ -181,7 +180,7 @@ fn each_preset_adds_its_tools_and_forbids_the_same() {
             assert!(allow.contains("mcp__toolman__filesystem"));
             assert!(allow.contains("mcp__toolman__search_docs"));
             assert_eq!(deny, &minimal.1);
-            // A docs run's shell is a list of readers and of the commits it needs; a code run builds and tests.
+            // The shell of a docs run may only read and commit; code runs build and test.
             let shell = allow.iter().filter(|rule| rule.starts_with("Bash"));
             assert_eq!(
                 shell.clone().any(|rule| rule == "Bash"),
@@ -201,7 +200,7 @@ fn each_preset_adds_its_tools_and_forbids_the_same() {
 }
 
 #[test]
-fn hooks_are_the_runs_own_files_with_time_enough() {
+fn hooks_are_run_files_with_long_timeouts() {
     for kind in RunKind::ALL {
         let files = rendered(&run(kind));
         let settings: serde_json::Value =
@@ -226,18 +225,18 @@ fn hooks_are_the_runs_own_files_with_time_enough() {
 }
 
 #[test]
-fn a_run_with_an_ssh_key_is_told_whom_it_may_trust_and_who_it_is() {
+fn ssh_run_gets_known_hosts_and_user_entry() {
     let mut run = run(RunKind::Docs);
     run.spec.github_user = Some("octocat".into());
     assert!(!rendered(&run).contains_key(KNOWN_HOSTS));
     run.spec.repository_url = "git@github.com:acme/shop.git".into();
     let files = rendered(&run);
     assert!(files[KNOWN_HOSTS].starts_with("github.com ssh-ed25519 "));
-    assert_eq!(files[USERS], "flightdeck:x:1000:1000:Flightdeck::\n");
+    assert_eq!(files[PASSWD], "flightdeck:x:1000:1000:Flightdeck::\n");
 }
 
 #[test]
-fn documents_of_another_repository_are_told_of_and_found_at_the_same_place() {
+fn external_documents_are_in_manifest_and_prompt() {
     let mut run = run(RunKind::Code);
     run.spec.tag = "master".into();
     run.spec.tasks_revision = Some(TasksRevision {
@@ -255,7 +254,7 @@ fn documents_of_another_repository_are_told_of_and_found_at_the_same_place() {
         (docs.directory.as_str(), docs.branch),
         ("projects/shop", None)
     );
-    assert!(docs.known_host, "github.com is among the forges");
+    assert!(docs.known_host, "github.com is a configured forge");
     let prompt = &files["prompt.md"];
     assert!(prompt.contains("`https://github.com/acme/docs.git`, directory `projects/shop`"));
     assert!(
@@ -266,7 +265,7 @@ fn documents_of_another_repository_are_told_of_and_found_at_the_same_place() {
 }
 
 #[test]
-fn the_docs_prompt_says_what_where_and_what_not() {
+fn docs_prompt_has_scope_paths_and_rules() {
     let files = rendered(&run(RunKind::Docs));
     let prompt = &files["prompt.md"];
     for part in [
@@ -285,7 +284,7 @@ fn the_docs_prompt_says_what_where_and_what_not() {
 }
 
 #[test]
-fn json_files_survive_any_value() {
+fn json_files_escape_any_value() {
     for kind in RunKind::ALL {
         let files = rendered(&run(kind));
         let settings: serde_json::Value =
@@ -299,7 +298,7 @@ fn json_files_survive_any_value() {
 }
 
 #[test]
-fn extra_instructions_follow_the_prompt_or_replace_it() {
+fn extra_instructions_follow_or_replace_the_prompt() {
     let mut run = run(RunKind::Docs);
     run.spec.prompt_modification = Some("Write in Latin.".into());
     let appended = &rendered(&run)["prompt.md"];
@@ -309,7 +308,7 @@ fn extra_instructions_follow_the_prompt_or_replace_it() {
 }
 
 #[test]
-fn added_context_is_a_file_and_in_the_prompt_and_replaces_no_other_file() {
+fn context_is_a_file_and_in_the_prompt() {
     let mut run = run(RunKind::Code);
     for (filename, content) in [("context-v2.md", "use tonic"), ("CLAUDE.md", "hijack")] {
         run.spec.context.push(ContextFile {
@@ -324,12 +323,12 @@ fn added_context_is_a_file_and_in_the_prompt_and_replaces_no_other_file() {
 }
 
 #[test]
-fn what_cannot_be_rendered_is_named() {
+fn errors_name_template_variable_and_agent() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("docs")).unwrap();
     let with = |file: &str, text: &str| {
         fs::write(directory.path().join(file), text).unwrap();
-        let templates = Templates::overridden(directory.path()).unwrap();
+        let templates = Templates::with_overrides(directory.path()).unwrap();
         let error = templates.render(&run(RunKind::Docs), &Settings::shipped());
         fs::remove_file(directory.path().join(file)).unwrap();
         error.unwrap_err().to_string()
@@ -361,17 +360,17 @@ fn what_cannot_be_rendered_is_named() {
 }
 
 #[test]
-fn a_persons_own_template_stands_in_for_the_shipped_one() {
+fn user_template_replaces_shipped_one() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("agents")).unwrap();
     fs::write(directory.path().join("agents/claude.sh"), "#!/bin/sh\n").unwrap();
-    let templates = Templates::overridden(directory.path()).unwrap();
+    let templates = Templates::with_overrides(directory.path()).unwrap();
     let files = templates.render(&run(RunKind::Docs), &Settings::shipped());
     assert_eq!(files.unwrap()["agent.sh"], "#!/bin/sh\n");
 }
 
 #[test]
-fn the_settings_may_word_the_pull_request() {
+fn settings_override_pull_request_title() {
     let mut settings = Settings::shipped();
     let wording = "docs: {{agent_name}} on {{ task_info }} {{task_id}}".to_owned();
     settings

@@ -97,7 +97,7 @@ fn remote_check() {
                         seconds: 20,
                     }));
                 },
-                "Fail forge did not answer within 20 s",
+                "Fail forge did not respond within 20 s",
             ),
             (
                 "a path, on a cluster",
@@ -641,12 +641,12 @@ fn agent_and_identity() {
             (
                 "a host that no credential may go to",
                 |f| remote(f).clone_url = "https://git.example.com/shop.git".into(),
-                "Fail the Git credential of ada is not meant for git.example.com; have the host added to allow.github_token_hosts of the controller's settings, or clone from one that is there",
+                "Fail the Git credential of ada may not be sent to git.example.com; add the host to allow.github_token_hosts in the controller's settings, or use an allowed host",
             ),
             (
                 "such a host of the documents",
                 |f| f.docs_repository = Some("git@git.example.com:docs.git".into()),
-                "Fail the Git credential of ada is not meant for git.example.com; have the host added to allow.ssh_key_hosts of the controller's settings, or clone from one that is there",
+                "Fail the Git credential of ada may not be sent to git.example.com; add the host to allow.ssh_key_hosts in the controller's settings, or use an allowed host",
             ),
             (
                 "such a host, and no credential",

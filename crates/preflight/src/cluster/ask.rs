@@ -136,17 +136,17 @@ async fn settings(request: &ClusterRequest) -> Option<Arc<Settings>> {
             return request.settings.as_deref().cloned();
         }
         match maps.get_opt(SETTINGS_MAP).await.ok()? {
-            Some(map) => Settings::of_controller(map.data?.get(SETTINGS_KEY)?).ok(),
+            Some(map) => Settings::for_controller(map.data?.get(SETTINGS_KEY)?).ok(),
             None => Some(Settings::shipped()),
         }
     };
     let laid_over = async {
         let map = maps.get_opt(PULL_REQUEST_MAP).await.ok()?;
         let said = map.and_then(|map| map.data).unwrap_or_default();
-        templates::pull_request_options(RunKind::Docs, said).ok()
+        templates::validate_pull_request_options(RunKind::Docs, said).ok()
     };
     let (own, laid_over) = tokio::join!(own, laid_over);
-    Some(Arc::new(own?.with_pull_requests(laid_over?)))
+    Some(Arc::new(own?.with_pull_request_options(laid_over?)))
 }
 
 /// The reason in a refusal, without what surrounds it.

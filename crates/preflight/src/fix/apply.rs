@@ -72,7 +72,10 @@ pub async fn apply(
             }
             tell(Progress::Said(line));
         };
-        let result = step.git(&sheet.root).run_telling(&mut heard, cancel).await;
+        let result = step
+            .git(&sheet.root)
+            .run_streaming(&mut heard, cancel)
+            .await;
         let output = output.into_text();
         if let Err(error) = result {
             if let Some(undo) = undo {

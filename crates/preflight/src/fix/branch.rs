@@ -2,7 +2,7 @@
 
 use super::FixError;
 use flightdeck_core::runs::naming;
-use flightdeck_host::repository::{Facts, git::Git, last_words};
+use flightdeck_host::repository::{Facts, error_summary, git::Git};
 
 /// What new branches for a plan begin with.
 const PREFIX: &str = "flightdeck/plan-";
@@ -50,7 +50,7 @@ async fn names(repository: &Facts, of: &[&str]) -> Result<Vec<String>, FixError>
         .args(of)
         .run()
         .await
-        .map_err(|error| FixError::Other(last_words(&error)))?;
+        .map_err(|error| FixError::Other(error_summary(&error)))?;
     Ok(listed.text().lines().map(str::to_owned).collect())
 }
 

@@ -5,7 +5,7 @@ use super::{
     refusal::{self, Refusal},
     steps::Act,
 };
-use flightdeck_host::repository::{RemoteError, address, git::GitError, last_words};
+use flightdeck_host::repository::{RemoteError, address, error_summary, git::GitError};
 
 /// Why a fix was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +94,7 @@ impl FixError {
                 Self::Identity
             }
             Act::Commit => Self::Commit(last()),
-            Act::Announce => Self::Other(last_words(error)),
+            Act::Announce => Self::Other(error_summary(error)),
             Act::FastForward if has(&["Not possible to fast-forward", "Diverging branches"]) => {
                 Self::Parted
             }
@@ -126,7 +126,7 @@ impl FixError {
 fn in_the_way(printed: &str, error: &GitError) -> String {
     let files = listed(printed, "\t");
     if files.is_empty() {
-        last_words(error)
+        error_summary(error)
     } else {
         files
     }

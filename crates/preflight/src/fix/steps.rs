@@ -71,8 +71,8 @@ impl Step {
 pub(super) fn command(root: &Path, arguments: &[String]) -> Git {
     network_git(root)
         .args(arguments)
-        .without(&["GPG_TTY"])
-        .patience(PATIENCE)
+        .env_remove(&["GPG_TTY"])
+        .timeout(PATIENCE)
 }
 
 /// The commands of a fix.

@@ -92,7 +92,7 @@ async fn ensure(
     // Log every API call, for audits; a call never contains the token.
     let audit = |call: &Call| log(call.to_string());
     Forge::new(target, remote::token())?
-        .audited(audit)
+        .with_audit(audit)
         .ensure_pull_request(&spec.with_options(&manifest.pull_request))
         .await
 }

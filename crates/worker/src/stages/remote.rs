@@ -35,11 +35,11 @@ pub(crate) fn local(directory: &Path) -> Git {
 }
 
 fn quiet(git: Git) -> Git {
-    git.without(&TOKENS)
+    git.env_remove(&TOKENS)
         .config("core.fsmonitor", "false")
         .config("gc.auto", "0")
         .config("maintenance.auto", "false")
-        .patience(TIMEOUT)
+        .timeout(TIMEOUT)
 }
 
 /// The remote a run clones from and pushes to.
@@ -115,11 +115,11 @@ impl Remote {
             (None, Some(ssh)) => quiet(git.isolated())
                 .env("GIT_SSH_COMMAND", ssh)
                 .env("GIT_SSH_VARIANT", "ssh")
-                .without(&["SSH_AUTH_SOCK", "SSH_ASKPASS"]),
+                .env_remove(&["SSH_AUTH_SOCK", "SSH_ASKPASS"]),
             (Some((origin, token)), _) => quiet(git.isolated())
                 .config(&format!("credential.{origin}.helper"), HELPER)
                 .env(HELPER_TOKEN, token.expose())
-                .without(&["GIT_ASKPASS", "SSH_ASKPASS"]),
+                .env_remove(&["GIT_ASKPASS", "SSH_ASKPASS"]),
         }
     }
 
@@ -156,10 +156,10 @@ impl Remote {
             }
             other => other.to_string().replace(&self.url, &self.display_url),
         };
-        let detail = proxy::without_passwords(&detail);
+        let detail = proxy::redact_passwords(&detail);
         // A server may echo the token.
         let detail = match &self.token {
-            Some((_, token)) => token.hidden_in(&detail).into_owned(),
+            Some((_, token)) => token.redact(&detail).into_owned(),
             None => detail.into_owned(),
         };
         let url = &self.display_url;

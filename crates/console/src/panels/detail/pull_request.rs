@@ -79,7 +79,7 @@ pub fn next_poll(
         Ok(found) if found.pull_request.state != PullState::Open => return None,
         Ok(found) if found.mergeable.is_none() => PENDING,
         Ok(found) if found.checks.is_some_and(|checks| checks.pending > 0) => PENDING,
-        Err(error) if !error.is_passing() => return None,
+        Err(error) if !error.is_transient() => return None,
         Ok(_) | Err(_) => IDLE,
     };
     (unchanged < GIVE_UP).then(|| (unchanged / 4).clamp(soonest, LONGEST))

@@ -186,7 +186,7 @@ fn preview_uses_the_controller_settings() {
     let mut console = given(vec![run.clone()]);
     console.press("2 4 [");
     let overrides = [("labels".to_owned(), "of-the-controller".to_owned())].into();
-    let settings = Settings::shipped().with_pull_requests(overrides);
+    let settings = Settings::shipped().with_pull_request_options(overrides);
     let files = render_run(&run, &settings);
     console.send(Msg::Detail(DetailResponse::Files("a".into(), files)));
     assert!(console.screen().contains('≠'), "{}", console.screen());

@@ -23,29 +23,29 @@ use tokio::{process::Command, sync::Mutex, time::Instant};
 use tower::{Layer, ServiceBuilder, util::BoxService};
 
 use super::Stack;
-use crate::cluster::back_off::{BackOff, Tries};
+use crate::cluster::backoff::{Attempts, Backoff};
 use flightdeck_core::{files::last_line, text};
 
-/// Waits after failures. The first is long enough for a person to notice that the plugin opened a browser.
-const BACK_OFF: BackOff = BackOff {
+/// Backoff after failures. The first wait is long enough to notice that the plugin opened a browser.
+const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(2),
     longest: Duration::from_secs(30),
 };
-/// How long before its expiry a token is renewed; at most half of the time it has left.
+/// How long before its expiry a token is renewed, at most half of its remaining lifetime.
 const MARGIN: Duration = Duration::from_secs(60);
-/// Least time between two calls of a plugin whose tokens expire at once.
+/// Minimum time between two calls of a plugin whose tokens expire at once.
 const SHORTEST_USE: Duration = Duration::from_secs(1);
-/// Requests that may wait for the service behind the plugin; the client's own queue has the same length.
+/// Requests that may queue for the plugin, as many as in the client's own queue.
 const QUEUE: usize = 1024;
-/// Columns of the plugin's message that an error shows.
+/// Maximum width of the plugin's message in an error.
 const MESSAGE_COLUMNS: usize = 300;
 
 /// Whether a credential plugin may prompt on the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompts {
-    /// As the kubeconfig says, if there is a terminal.
+    /// Allowed if the kubeconfig allows it and stdin is a terminal.
     Allowed,
-    /// Never: the terminal shows the console, or a log.
+    /// Never prompt: the terminal shows the console or a log.
     Never,
 }
 
@@ -57,7 +57,7 @@ pub struct PluginError {
     reason: String,
 }
 
-/// A plugin with its last token. As a layer it adds the token to each request.
+/// A credential plugin and its last token. As a layer it adds the token to each request.
 #[derive(Clone)]
 pub(super) struct Plugin {
     exec: Arc<ExecConfig>,
@@ -69,7 +69,7 @@ struct State {
     token: Option<Token>,
     /// The last failure, and until when it is returned without another call.
     failure: Option<(PluginError, Instant)>,
-    tries: Tries,
+    attempts: Attempts,
 }
 
 struct Token {
@@ -78,7 +78,7 @@ struct Token {
     expires: Timestamp,
 }
 
-/// What a plugin prints.
+/// The output of a plugin.
 #[derive(Deserialize)]
 struct ExecCredential {
     status: Option<Credential>,
@@ -94,8 +94,8 @@ struct Credential {
 }
 
 impl Plugin {
-    /// Replaces the plugin in `user` by what it prints: a certificate goes into `user`, a token into the returned layer.
-    /// Returns `None` if there is no plugin, or if its credentials need no layer.
+    /// Runs the plugin of `user`, if there is one. Stores a certificate in `user` and returns a layer that adds a
+    /// token. Returns `None` without a plugin, or if its credentials need no layer.
     pub(super) async fn log_in(
         user: &mut AuthInfo,
         prompts: Prompts,
@@ -103,7 +103,7 @@ impl Plugin {
         let Some(exec) = user.exec.take().filter(|_| !has_other_credentials(user)) else {
             return Ok(None);
         };
-        let plugin = Self::new(exec, prompts, BACK_OFF);
+        let plugin = Self::new(exec, prompts, BACKOFF);
         let credential = plugin.run().await?;
         if let (Some(certificate), Some(key)) = (
             &credential.client_certificate_data,
@@ -120,7 +120,7 @@ impl Plugin {
         Ok(Some(plugin))
     }
 
-    fn new(exec: ExecConfig, prompts: Prompts, back_off: BackOff) -> Self {
+    fn new(exec: ExecConfig, prompts: Prompts, backoff: Backoff) -> Self {
         Self {
             interactive: prompts == Prompts::Allowed
                 && exec.interactive_mode != Some(ExecInteractiveMode::Never)
@@ -129,19 +129,19 @@ impl Plugin {
             state: Arc::new(Mutex::new(State {
                 token: None,
                 failure: None,
-                tries: Tries::new(back_off),
+                attempts: Attempts::new(backoff),
             })),
         }
     }
 
-    /// Returns the `Authorization` header that is valid now. Runs the plugin if it has to.
+    /// Returns the current `Authorization` header. Runs the plugin if needed.
     async fn header(&self) -> Result<HeaderValue, PluginError> {
         let mut state = Arc::clone(&self.state).lock_owned().await;
         if let Some(header) = state.header() {
             return header;
         }
         let plugin = self.clone();
-        // A task of its own: a request that is given up must not end a login in the user's browser.
+        // In a task of its own: a cancelled request must not interrupt a login in the user's browser.
         let call = tokio::spawn(async move {
             let called = plugin.run().await;
             let token = called.and_then(|credential| plugin.token(credential));
@@ -171,7 +171,7 @@ impl Plugin {
             .env("KUBERNETES_EXEC_INFO", request.to_string())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // A file and not a pipe: a browser that the plugin opened may hold stderr open for hours.
+        // A file instead of a pipe: a browser opened by the plugin may keep stderr open for hours.
         let mut messages = tempfile::tempfile().map_err(|error| failed(&error.to_string()))?;
         if !self.interactive {
             let stderr = messages.try_clone();
@@ -227,7 +227,7 @@ impl Plugin {
 }
 
 impl State {
-    /// Returns the token or the failure that holds now; `None` if the plugin has to run.
+    /// Returns the current token or failure; `None` if the plugin has to run.
     fn header(&self) -> Option<Result<HeaderValue, PluginError>> {
         if let Some((failure, until)) = &self.failure {
             let holds = Instant::now() < *until;
@@ -238,16 +238,16 @@ impl State {
         token.map(|token| Ok(token.header.clone()))
     }
 
-    /// Takes the result of a call, and returns what requests get of it.
+    /// Stores the result of a call and returns what waiting requests get.
     fn store(&mut self, called: Result<Token, PluginError>) -> Result<HeaderValue, PluginError> {
         match called {
             Ok(mut token) => {
                 let now = Timestamp::now();
                 if now < token.expires {
-                    self.tries.succeeded();
+                    self.attempts.reset();
                 } else {
-                    // The server may accept it: this machine's clock may be fast.
-                    token.renew = now.saturating_add(self.tries.delay()).unwrap_or(now);
+                    // The server may still accept the token: the local clock may be ahead.
+                    token.renew = now.saturating_add(self.attempts.delay()).unwrap_or(now);
                 }
                 let header = token.header.clone();
                 self.token = Some(token);
@@ -256,13 +256,14 @@ impl State {
             }
             Err(failure) => {
                 let header = self.fall_back(&failure);
-                self.failure = Some((failure, Instant::now() + self.tries.delay()));
+                self.failure = Some((failure, Instant::now() + self.attempts.delay()));
                 header
             }
         }
     }
 
-    /// A token is renewed ahead of its expiry, so the last one may still be valid when that fails.
+    /// Returns the last token while it is valid, because tokens are renewed ahead of their expiry; otherwise
+    /// `failure`.
     fn fall_back(&self, failure: &PluginError) -> Result<HeaderValue, PluginError> {
         match &self.token {
             Some(token) if Timestamp::now() < token.expires => Ok(token.header.clone()),
@@ -291,7 +292,7 @@ impl Layer<Stack> for Plugin {
     }
 }
 
-/// Whether the user has credentials that the client library prefers to those of a plugin.
+/// Returns whether the user has credentials that the client library prefers to a plugin's.
 fn has_other_credentials(user: &AuthInfo) -> bool {
     user.auth_provider.is_some()
         || user.token.is_some()
@@ -299,8 +300,8 @@ fn has_other_credentials(user: &AuthInfo) -> bool {
         || user.username.is_some() && user.password.is_some()
 }
 
-/// When a token that was received at `now` is renewed. A token that is short-lived, or nearly used up, is used for a while
-/// all the same, or the plugin would run for every request.
+/// Returns when to renew a token received at `now`. A token close to its expiry is still used for a while; otherwise
+/// the plugin would run for every request.
 fn renewal(now: Timestamp, expires: Timestamp) -> Timestamp {
     let left = Duration::try_from(now.duration_until(expires)).unwrap_or_default();
     let used = left.saturating_sub(MARGIN.min(left / 2)).max(SHORTEST_USE);
@@ -319,11 +320,11 @@ mod tests {
     use super::*;
     use crate::cluster::client::builder;
 
-    const FOREVER: BackOff = BackOff {
+    const FOREVER: Backoff = Backoff {
         first: Duration::from_secs(3600),
         longest: Duration::from_secs(3600),
     };
-    const NEVER: BackOff = BackOff {
+    const NEVER: Backoff = Backoff {
         first: Duration::ZERO,
         longest: Duration::ZERO,
     };
@@ -359,8 +360,8 @@ mod tests {
         "echo 'opening a browser' >&2; echo 'token expired; log in again' >&2\nexit 1";
 
     #[tokio::test]
-    async fn error_names_the_plugin_and_its_last_message() {
-        let place = TempDir::new().unwrap();
+    async fn error_names_plugin_and_last_message() {
+        let directory = TempDir::new().unwrap();
         let missing =
             json!({"command": "no-such-plugin", "installHint": "Install it with: brew install it"});
         let missing: ExecConfig = serde_json::from_value(missing).unwrap();
@@ -376,7 +377,8 @@ mod tests {
                 "`no-such-plugin` failed: no such command. Install it with: brew install it",
             ),
         ] {
-            let exec = script.map_or_else(|| missing.clone(), |script| exec(place.path(), script));
+            let exec =
+                script.map_or_else(|| missing.clone(), |script| exec(directory.path(), script));
             let built = builder(config("cluster.example", exec), Prompts::Never).await;
             let error = built.err().unwrap();
             assert_eq!(error.to_string(), format!("credential plugin {expected}"));
@@ -386,45 +388,45 @@ mod tests {
 
     #[tokio::test]
     async fn requests_share_one_call_and_its_failure() {
-        let place = TempDir::new().unwrap();
-        let plugin = Plugin::new(exec(place.path(), FAILS), Prompts::Never, FOREVER);
+        let directory = TempDir::new().unwrap();
+        let plugin = Plugin::new(exec(directory.path(), FAILS), Prompts::Never, FOREVER);
         let all = join_all((0..20).map(|_| plugin.header())).await;
         assert!(all.iter().all(Result::is_err), "{all:?}");
-        assert_eq!(calls(place.path()).len(), 1);
+        assert_eq!(calls(directory.path()).len(), 1);
     }
 
     #[tokio::test]
-    async fn request_that_is_given_up_does_not_end_the_call() {
-        let place = TempDir::new().unwrap();
+    async fn cancelled_request_does_not_interrupt_the_call() {
+        let directory = TempDir::new().unwrap();
         let script =
             "until [ -e go ]; do sleep 0.01; done; echo '{\"status\": {\"token\": \"t\"}}'";
-        let plugin = Plugin::new(exec(place.path(), script), Prompts::Never, FOREVER);
-        // Polled once, which starts the call.
+        let plugin = Plugin::new(exec(directory.path(), script), Prompts::Never, FOREVER);
+        // One poll starts the call.
         assert!(futures::FutureExt::now_or_never(plugin.header()).is_none());
-        std::fs::write(place.path().join("go"), "").unwrap();
+        std::fs::write(directory.path().join("go"), "").unwrap();
         assert_eq!(plugin.header().await.unwrap(), "Bearer t");
-        assert_eq!(calls(place.path()).len(), 1);
+        assert_eq!(calls(directory.path()).len(), 1);
     }
 
     #[tokio::test]
-    async fn plugin_runs_again_after_the_wait_and_keeps_its_token() {
-        let place = TempDir::new().unwrap();
+    async fn runs_again_after_backoff_and_caches_the_token() {
+        let directory = TempDir::new().unwrap();
         let script = format!(
             "[ -e logged-in ] || {{ {FAILS}\n}}\nprintf 'status:\\n  token: t\\n  expirationTimestamp: \"2999-01-01T00:00:00Z\"\\n'"
         );
-        let plugin = Plugin::new(exec(place.path(), &script), Prompts::Never, NEVER);
+        let plugin = Plugin::new(exec(directory.path(), &script), Prompts::Never, NEVER);
         plugin.header().await.unwrap_err();
         plugin.header().await.unwrap_err();
-        std::fs::write(place.path().join("logged-in"), "").unwrap();
+        std::fs::write(directory.path().join("logged-in"), "").unwrap();
         for _ in 0..3 {
             assert_eq!(plugin.header().await.unwrap(), "Bearer t");
         }
-        assert_eq!(calls(place.path()).len(), 3);
+        assert_eq!(calls(directory.path()).len(), 3);
     }
 
     #[tokio::test]
-    async fn each_request_carries_the_token_of_one_call_without_a_terminal() {
-        let place = TempDir::new().unwrap();
+    async fn adds_token_of_one_call_to_each_request() {
+        let directory = TempDir::new().unwrap();
         let app = axum::Router::new().fallback(|headers: http::HeaderMap| async move {
             let sent = headers[AUTHORIZATION].to_str().unwrap_or_default();
             let version = json!({"major": "1", "minor": "36", "gitVersion": sent, "gitCommit": "", "gitTreeState": "",
@@ -435,7 +437,7 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async { axum::serve(listener, app).await });
         let exec = exec(
-            place.path(),
+            directory.path(),
             "cat >&2; echo '{\"status\": {\"token\": \"t\"}}'",
         );
         let built = builder(config(&address, exec), Prompts::Never).await;
@@ -444,14 +446,14 @@ mod tests {
             let version = client.apiserver_version().await.unwrap();
             assert_eq!(version.git_version, "Bearer t");
         }
-        let [call] = &calls(place.path())[..] else {
+        let [call] = &calls(directory.path())[..] else {
             panic!("more than one call")
         };
         assert_eq!(call["spec"]["interactive"], false);
     }
 
     #[test]
-    fn renewal_that_fails_early_leaves_the_token_in_use() {
+    fn failed_early_renewal_keeps_the_token() {
         let now = Timestamp::now();
         let hour = Duration::from_secs(3600);
         let state = |expires| State {
@@ -461,7 +463,7 @@ mod tests {
                 expires,
             }),
             failure: None,
-            tries: Tries::new(FOREVER),
+            attempts: Attempts::new(FOREVER),
         };
         let failure = || PluginError {
             command: "p".into(),
@@ -476,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn short_lived_token_is_used_for_half_its_time() {
+    fn renews_short_lived_token_at_half_its_lifetime() {
         let now = Timestamp::UNIX_EPOCH;
         for (left, used) in [(3600, 3540), (120, 60), (40, 20), (1, 1), (0, 1), (-5, 1)] {
             let expires = Timestamp::from_second(left).unwrap();

@@ -1,6 +1,6 @@
-//! The client of a cluster, through a proxy where one stands between.
+//! Builds cluster clients that honour the environment's proxy settings.
 //!
-//! The library's own takes the proxy of the environment without heeding `NO_PROXY`, so the way is chosen here.
+//! kube's own client ignores `NO_PROXY`, so the proxy is chosen here.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ use super::{
 };
 use crate::proxy;
 
-/// Until a connection stands.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a client sends its requests to.
+/// The service that a client sends its requests to.
 pub type Stack = BoxService<http::Request<Body>, http::Response<Box<DynBody>>, BoxError>;
 
-/// A client to be built: `config` is a kubeconfig's, whose own proxy wins over that of the environment. Runs the credential
-/// plugin, if there is one.
+/// Returns a client builder for `config`. A proxy set in the kubeconfig takes precedence over the environment. Runs
+/// the credential plugin, if there is one.
 ///
 /// # Errors
-/// When the configuration makes no client, the credential plugin fails, or the proxy is none that is known. The proxy's password
-/// is never in them.
+/// If the configuration is invalid, the credential plugin fails, or the proxy is not supported. Errors never contain
+/// the proxy's password.
 pub async fn builder(
     mut config: Config,
     prompts: Prompts,
@@ -53,23 +53,26 @@ pub async fn builder(
         Some(url) => Matcher::builder().all(url).build(),
         None => Matcher::from_env(),
     };
-    let builder = by_way_of(config, &proxies)?;
+    let builder = with_proxies(config, &proxies)?;
     Ok(match plugin {
         Some(plugin) => builder.with_layer(&plugin),
         None => builder,
     })
 }
 
-fn by_way_of(mut config: Config, proxies: &Matcher) -> Result<ClientBuilder<Stack>, ClientError> {
+fn with_proxies(
+    mut config: Config,
+    proxies: &Matcher,
+) -> Result<ClientBuilder<Stack>, ClientError> {
     config.proxy_url = None;
     let unusable = |error: kube::Error| ClientError::Client(Box::new(error));
-    let found = proxy::before(&config.cluster_url, proxies).map_err(ClientError::Proxy)?;
+    let found = proxy::proxy_for(&config.cluster_url, proxies).map_err(ClientError::Proxy)?;
     let Some(found) = found else {
         return ClientBuilder::try_from(config).map_err(unusable);
     };
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(CONNECT_PATIENCE));
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let tunnel = proxy::tunnel(&found, tcp);
     let https = config.rustls_https_connector_with_connector(tunnel);
     let http = Http::builder(TokioExecutor::new()).build::<_, Body>(https.map_err(unusable)?);
@@ -99,11 +102,11 @@ mod tests {
 
     use super::*;
 
-    /// A proxy that answers each request with a refusal, and tells what it was asked.
+    /// A proxy that refuses each request and returns the request's headers.
     async fn refusing_proxy() -> (String, tokio::task::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = tokio::spawn(async move {
+        let request_head = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut lines = BufReader::new(stream).lines();
             let mut head = Vec::new();
@@ -114,41 +117,44 @@ mod tests {
             lines.get_mut().write_all(answer).await.unwrap();
             head
         });
-        (address.to_string(), asked)
+        (address.to_string(), request_head)
     }
 
     #[tokio::test]
-    async fn a_cluster_is_asked_through_its_proxy_whose_password_no_error_shows() {
-        let (address, asked) = refusing_proxy().await;
+    async fn connects_through_proxy_without_leaking_its_password() {
+        let (address, request_head) = refusing_proxy().await;
         let config = Config::new("https://cluster.example:6443".parse().unwrap());
         let url = format!("http://ada:s3cret@{address}");
         let proxies = Matcher::builder().all(url).build();
-        let client = by_way_of(config, &proxies).unwrap().build();
-        let said = client.apiserver_version().await.unwrap_err();
-        assert!(!format!("{said} {said:?}").contains("s3cret"), "{said:?}");
-        let asked = asked.await.unwrap();
-        assert_eq!(asked[0], "CONNECT cluster.example:6443 HTTP/1.1");
+        let client = with_proxies(config, &proxies).unwrap().build();
+        let error = client.apiserver_version().await.unwrap_err();
+        assert!(
+            !format!("{error} {error:?}").contains("s3cret"),
+            "{error:?}"
+        );
+        let request_head = request_head.await.unwrap();
+        assert_eq!(request_head[0], "CONNECT cluster.example:6443 HTTP/1.1");
         // `ada:s3cret`
         let password = "basic ywrhonmzy3jlda==";
-        let told = |line: &String| line.to_lowercase().ends_with(password);
-        assert!(asked.iter().any(told), "{asked:?}");
+        let is_password = |line: &String| line.to_lowercase().ends_with(password);
+        assert!(request_head.iter().any(is_password), "{request_head:?}");
     }
 
     #[tokio::test]
-    async fn a_proxy_that_is_not_known_is_said_without_its_password() {
+    async fn names_unsupported_proxy_without_its_password() {
         let config = || Config::new("https://cluster.example:6443".parse().unwrap());
         let socks = Matcher::builder()
             .all("socks5://ada:s3cret@proxy.example:1080")
             .build();
-        let said = by_way_of(config(), &socks).err().unwrap().to_string();
+        let error = with_proxies(config(), &socks).err().unwrap().to_string();
         assert!(
-            said.contains("proxy.example") && !said.contains("s3cret"),
-            "{said}"
+            error.contains("proxy.example") && !error.contains("s3cret"),
+            "{error}"
         );
         let passed_by = Matcher::builder()
             .all("socks5://proxy.example:1080")
             .no("cluster.example")
             .build();
-        assert!(by_way_of(config(), &passed_by).is_ok());
+        assert!(with_proxies(config(), &passed_by).is_ok());
     }
 }

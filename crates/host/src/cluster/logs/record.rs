@@ -1,4 +1,5 @@
-//! Bytes of a log -> records: a timestamp and a line, pieces joined, size capped.
+//! Parses the bytes of a log into records: splits off timestamps, joins the pieces of long lines, and limits their
+//! size.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -8,35 +9,35 @@ use std::{
 use futures::{AsyncBufRead, AsyncBufReadExt};
 use jiff::Timestamp;
 
-/// Longest line that is kept, in bytes.
+/// Maximum length of a line, in bytes.
 pub(super) const LINE_LIMIT: usize = 1024 * 1024;
-/// Length of the pieces a container runtime cuts long lines into.
+/// Length of the pieces into which container runtimes split long lines.
 const PIECE: usize = 16 * 1024;
-/// Longest timestamp, with the space behind it.
+/// Maximum length of a timestamp with the following space.
 const STAMP_LIMIT: usize = 40;
 
-/// Bytes of a record that has not ended yet.
+/// The bytes of an incomplete record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unfinished {
     kept: Vec<u8>,
     left_out: u64,
 }
 
-/// One line of the server.
+/// A line from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Absent when the line does not begin with a timestamp: it is then the server's own.
+    /// `None` if the line has no timestamp: it is then a message of the server.
     pub(super) at: Option<Timestamp>,
     pub(super) text: String,
-    /// As it came, where it is no UTF-8.
+    /// The raw bytes, if they are not valid UTF-8.
     pub(super) bytes: Option<Box<[u8]>>,
     pub(super) left_out: u64,
-    /// Of the whole line, timestamp included.
+    /// Hash of the whole line with its timestamp.
     pub(super) hash: u64,
 }
 
-/// Reads up to the next line break; `None` at the end of the stream, when what is left stays in `unfinished`. May be dropped
-/// at any time without losing a byte.
+/// Reads the next line. Returns `None` at the end of the stream, and leaves an incomplete line in `unfinished`.
+/// Cancel-safe.
 pub(super) async fn next(
     reader: &mut (impl AsyncBufRead + Unpin),
     unfinished: &mut Unfinished,
@@ -57,7 +58,7 @@ pub(super) async fn next(
 }
 
 impl Unfinished {
-    /// All of a line.
+    /// Creates it from a line without its line break.
     pub(super) fn of(line: &[u8]) -> Self {
         let mut unfinished = Self::default();
         unfinished.push(line);
@@ -68,7 +69,7 @@ impl Unfinished {
         self.kept.is_empty()
     }
 
-    /// In bytes, with its timestamp.
+    /// Returns the length in bytes, with the timestamp.
     pub(super) fn len(&self) -> u64 {
         self.kept.len() as u64 + self.left_out
     }
@@ -80,7 +81,7 @@ impl Unfinished {
         self.left_out += (bytes.len() - keep) as u64;
     }
 
-    /// The record that the bytes so far are.
+    /// Returns the bytes so far as a record.
     pub(super) fn finish(&mut self) -> Record {
         let mut kept = std::mem::take(&mut self.kept);
         let mut left_out = std::mem::take(&mut self.left_out);
@@ -113,7 +114,7 @@ impl Unfinished {
     }
 }
 
-/// The timestamp that `bytes` begin with, and its length with the space behind it.
+/// Returns the timestamp at the start of `bytes`, and its length with the following space.
 fn stamp(bytes: &[u8]) -> Option<(Timestamp, usize)> {
     if !bytes.first()?.is_ascii_digit() {
         return None;
@@ -122,13 +123,13 @@ fn stamp(bytes: &[u8]) -> Option<(Timestamp, usize)> {
     let end = head
         .iter()
         .position(|byte| *byte == b' ')
-        // A line without text may have lost its space on the way.
+        // An empty line may lack the space.
         .or((head.len() == bytes.len()).then_some(head.len()))?;
     let at = std::str::from_utf8(&head[..end]).ok()?.parse().ok()?;
     Some((at, (end + 1).min(bytes.len())))
 }
 
-/// Takes out the timestamps that older kubelets put before each piece of a long line.
+/// Removes the timestamps that older kubelets insert before each piece of a long line.
 fn join_pieces(line: &mut Vec<u8>) {
     let mut at = PIECE;
     while let Some(piece) = line.get(at..).filter(|piece| !piece.is_empty()) {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_what_the_container_wrote() {
+    async fn splits_lines_and_timestamps() {
         let bytes = b"2030-01-01T00:00:00.5Z one\n2030-01-01T00:00:01Z  two\r\n2030-01-01T00:00:02Z \n2030-01-01T00:00:02Z\nfailed to watch\n2030-01-01T00:00:03Z \xff\nrest";
         for buffer in [1, 7, 4096] {
             let (all, mut unfinished) = records(bytes, buffer).await;
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_pieces_of_a_long_line_are_one_line() {
+    async fn joins_pieces_of_long_line() {
         let piece = "x".repeat(PIECE);
         let stamp = "2030-01-01T00:00:00.123456789Z ";
         let old = format!("{stamp}{piece}{stamp}{piece}{stamp}{{end\n");
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_cut_and_says_by_how_much() {
+    async fn truncates_long_line_and_counts_the_rest() {
         let line = format!("2030-01-01T00:00:00Z {}\n", "é".repeat(LINE_LIMIT));
         let (all, _) = records(line.as_bytes(), 4096).await;
         assert_eq!(all[0].text.len(), LINE_LIMIT);

@@ -1,123 +1,128 @@
-//! Where a log was when its stream broke, and which lines of the next answer are already known.
+//! The position at which a stream broke, and which lines of the next response are already known.
 //!
-//! Lines are found again by their place in the file and never by their time. A node's clock may be set back, and a kubelet
-//! that was asked for the lines since a moment leaves out whatever bears an earlier one, for as long as that stream lasts
-//! (`logWriter.write` in `k8s.io/cri-client/pkg/logs`). So the last lines of the file are asked for (see `ask.rs`); what
-//! stands in it behind the last lines that were read is new.
+//! Lines are found by their position and never by their time. A node's clock may be set back, and `sinceTime` makes a
+//! kubelet skip all lines with earlier timestamps for the duration of the stream (`logWriter.write` in
+//! `k8s.io/cri-client/pkg/logs`). Instead, the last lines of the file are requested (see `request.rs`); lines after
+//! the last known ones are new.
 
 use std::collections::{HashMap, VecDeque};
 
 use jiff::Timestamp;
 
-use super::ask::{Ask, Event, Search};
+use super::request::{Event, LogRequest, Search};
 
-/// Lines by which the place in a file is known. Nothing but the same lines with the same times could be taken for them.
+/// Number of lines that identify a position. Only equal lines with equal timestamps could be confused with them.
 pub(super) const WINDOW: usize = 16;
-/// Seconds before the newest line in which others may bear the same time as one before them.
+/// Seconds before the newest line in which further lines may have the same timestamp as an earlier one.
 const SLACK: i64 = 1;
 
-/// The last lines that were read, and how far they have been found again.
+/// The last lines read, and the state of the search for them.
 #[derive(Debug, Default)]
 pub(super) struct Resume {
-    /// Hashes, in the order of the file. Fewer than [`WINDOW`] are all the file had, from its first line on.
+    /// Hashes in file order. If fewer than [`WINDOW`], they are all lines from the start of the file.
     window: VecDeque<u64>,
     last: Option<Timestamp>,
-    names: Names,
+    ordinals: Ordinals,
     search: Search,
-    /// While the window is looked for: what the answer has shown.
+    /// The lines of the current response, while the window is searched for.
     shown: Option<Shown>,
-    /// The file is known to have lost the window, but for some lines that it begins with.
+    /// Set once the file is known to have lost the window, except for some lines at its start.
     lost: Option<Lost>,
 }
 
-/// Lines of an answer that does not show the window yet.
+/// The lines of a response that has not shown the window yet.
 #[derive(Debug, Default)]
 struct Shown {
     count: usize,
     first: Option<u64>,
-    /// As many as there are in a window.
+    /// The last lines, as many as in the window.
     recent: VecDeque<u64>,
-    /// How many lines the answer began with that the window ends with.
+    /// Length of the response's start that equals the end of the window.
     head: usize,
 }
 
-/// A file that no longer has the window.
+/// A file that no longer contains the window.
 #[derive(Clone, Copy, Debug)]
 struct Lost {
-    /// Its first line.
+    /// Hash of its first line.
     first: u64,
-    /// Lines at its start that were read.
+    /// Number of lines at its start that were already read.
     head: usize,
 }
 
-/// What a line is.
+/// The classification of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It was read before.
+    /// Read before.
     Known,
-    /// It is the next line.
+    /// The next line.
     New,
-    /// It is new, but lines between it and the last one are gone.
+    /// A new line, but lines between it and the last one are lost.
     AfterGap(Timestamp),
-    /// This answer tells no more: another is to be asked for.
-    Astray,
+    /// The response is of no further use: send another request.
+    NewRequest,
 }
 
 impl Resume {
-    /// What to ask for next.
-    pub(super) fn ask(&self, running: bool) -> Ask {
+    /// Returns the next request.
+    pub(super) fn request(&self, running: bool) -> LogRequest {
         if self.last.is_none() || self.lost.is_some() {
-            return Ask {
+            return LogRequest {
                 tail: None,
                 follow: running,
             };
         }
-        let ask = self.search.ask(running);
+        let request = self.search.request(running);
         if self.is_at_the_start() {
-            // All but a few lines of it are new. Of the last lines the first might be one that looks like the first of all.
-            return Ask { tail: None, ..ask };
+            // Nearly all lines are new; the first line of the tail may equal the first line of the log by
+            // coincidence.
+            return LogRequest {
+                tail: None,
+                ..request
+            };
         }
-        ask
+        request
     }
 
-    /// Whether all that is known of the file is how it begins.
+    /// Returns whether the known lines are the start of the file.
     fn is_at_the_start(&self) -> bool {
         self.window.len() < WINDOW
     }
 
-    /// When the last line was written; `None` before the first.
+    /// Returns the time of the last line; `None` before the first.
     pub(super) const fn last(&self) -> Option<Timestamp> {
         self.last
     }
 
-    /// An answer to [`Resume::ask`] begins.
-    pub(super) fn reopened(&mut self) {
+    /// Starts a response to [`Resume::request`].
+    pub(super) fn start_response(&mut self) {
         self.shown = (!self.window.is_empty()).then(Shown::default);
     }
 
-    /// Whether the answer has shown the last known line, so that nothing can be missing before what follows.
+    /// Returns whether the response has shown the last known line, so that all following lines are new.
     pub(super) const fn caught_up(&self) -> bool {
         self.shown.is_none()
     }
 
-    /// Whether the answer has shown nothing though something is known, and nothing but the `rest` behind its last line can be
-    /// in the file.
+    /// Returns whether the response showed none of the known lines, and the file can contain only the incomplete line
+    /// of length `rest`.
     pub(super) fn is_lost(&self, rest: u64) -> bool {
         let nothing = self.shown.as_ref().is_some_and(|shown| shown.count == 0);
-        nothing && (rest == 0 || self.ask(false).tail.is_none())
+        nothing && (rest == 0 || self.request(false).tail.is_none())
     }
 
-    /// Whether the line is one of the last that were read.
+    /// Returns whether the line is one of the last lines read.
     pub(super) fn recognises(&self, hash: u64) -> bool {
         self.shown.is_some() && self.window.contains(&hash)
     }
 
-    /// Whether a line behind those that the answer has shown would be the last one that was read: what was shown stands before it.
+    /// Returns whether a line that follows those of the response would be the last line read: the lines before it
+    /// match.
     pub(super) fn ends_with(&self, hash: u64) -> bool {
         let Some(shown) = &self.shown else {
             return false;
         };
-        // The answer may begin behind the first line of the window.
+        // The response may start after the first line of the window.
         let mut before = self
             .window
             .iter()
@@ -127,12 +132,13 @@ impl Resume {
         self.window.back() == Some(&hash) && before.all(|(read, shown)| read == shown)
     }
 
-    /// Looks for nothing any more: whatever comes is new.
-    pub(super) fn give_up(&mut self) {
+    /// Stops searching; all further lines are new.
+    pub(super) fn stop_searching(&mut self) {
         self.shown = None;
     }
 
-    /// The answer ended. If the server `closed` it, it may have been whole: `rest` stands for the bytes behind its last line.
+    /// Ends the response. If the server `closed` it, it may be complete. `rest` is the length of its incomplete last
+    /// line.
     pub(super) fn ended(&mut self, closed: bool, rest: u64) {
         let Some(shown) = self.shown.as_ref().filter(|_| self.lost.is_none()) else {
             return;
@@ -151,8 +157,8 @@ impl Resume {
             Some(shown) => {
                 shown.add(hash, &self.window);
                 match self.lost {
-                    Some(lost) => self.begin(lost),
-                    None => self.look(hash),
+                    Some(lost) => self.skip_known_start(lost),
+                    None => self.find_window(hash),
                 }
             }
         };
@@ -166,13 +172,13 @@ impl Resume {
         verdict
     }
 
-    /// Which of the lines of this very moment a new line is, from 0.
+    /// Returns the number of the line among those with the same timestamp, from 0.
     pub(super) fn ordinal(&mut self, at: Timestamp) -> u32 {
-        self.names.next(at)
+        self.ordinals.next(at)
     }
 
-    /// Looks for the window in what the answer has shown.
-    fn look(&mut self, hash: u64) -> Verdict {
+    /// Searches the lines of the response for the window.
+    fn find_window(&mut self, hash: u64) -> Verdict {
         let Some(shown) = &self.shown else {
             return Verdict::New;
         };
@@ -182,37 +188,37 @@ impl Resume {
             self.shown = None;
             return Verdict::Known;
         }
-        let tells_no_more = if !self.is_at_the_start() {
+        let needs_request = if !self.is_at_the_start() {
             self.step(Event::Line { count, hash })
         } else if count == self.window.len() {
-            self.lose();
+            self.set_lost();
             true
         } else {
             false
         };
-        if tells_no_more {
-            Verdict::Astray
+        if needs_request {
+            Verdict::NewRequest
         } else {
             Verdict::Known
         }
     }
 
-    /// Reads a file that has lost the window from its start.
-    fn begin(&mut self, lost: Lost) -> Verdict {
+    /// Handles a line of a file that has lost the window, from its start.
+    fn skip_known_start(&mut self, lost: Lost) -> Verdict {
         let Some(shown) = &self.shown else {
             return Verdict::New;
         };
         if shown.first != Some(lost.first) {
-            // It was rotated once more, so that what was found out is of no use.
+            // The file was rotated again; start over.
             self.lost = None;
-            return Verdict::Astray;
+            return Verdict::NewRequest;
         }
         if shown.count < lost.head {
             return Verdict::Known;
         }
         self.lost = None;
         self.shown = None;
-        // What is known now is the start of this file and no more.
+        // Only the start of this file is known now.
         self.window.drain(..self.window.len() - lost.head);
         match self.last {
             Some(before) if lost.head == 0 => Verdict::AfterGap(before),
@@ -220,17 +226,17 @@ impl Resume {
         }
     }
 
-    /// Whether something else is to be asked for at once.
+    /// Passes an event to the search. Returns whether a new request is needed.
     fn step(&mut self, event: Event) -> bool {
-        let asks_anew = self.search.step(event);
-        if self.search.is_vain() {
-            self.lose();
+        let needs_request = self.search.step(event);
+        if self.search.is_missing() {
+            self.set_lost();
         }
-        asks_anew
+        needs_request
     }
 
-    /// The file of which the answer has shown lines does not have the window.
-    fn lose(&mut self) {
+    /// Records that the file of this response does not contain the window.
+    fn set_lost(&mut self) {
         if let Some(shown) = &self.shown
             && let Some(first) = shown.first
         {
@@ -258,15 +264,15 @@ impl Shown {
     }
 }
 
-/// How many lines bore each time of the last seconds.
+/// Number of lines for each timestamp of the last seconds.
 #[derive(Debug, Default)]
-struct Names {
+struct Ordinals {
     counts: HashMap<Timestamp, u32>,
-    /// The newest second, since the clock was last set back.
+    /// The newest second since the clock was last set back.
     newest: i64,
 }
 
-impl Names {
+impl Ordinals {
     fn next(&mut self, at: Timestamp) -> u32 {
         let second = at.as_second();
         if !(self.newest - SLACK..=self.newest).contains(&second) {
@@ -291,22 +297,24 @@ mod tests {
         Timestamp::from_millisecond(milliseconds).unwrap()
     }
 
-    /// Reads what a whole file gives for what is asked, up to line number `stop` of it; the hashes of what is new, and whether a
-    /// gap was found.
+    /// Reads a complete response to the next request, up to line `stop` of it. Returns the hashes of new lines, and
+    /// whether there was a gap.
     fn read(
         resume: &mut Resume,
         file: &[(i64, u64)],
         running: bool,
         stop: usize,
     ) -> (Vec<u64>, bool) {
-        let ask = resume.ask(running);
-        let from = ask.tail.map_or(0, |tail| file.len().saturating_sub(tail));
-        resume.reopened();
+        let request = resume.request(running);
+        let from = request
+            .tail
+            .map_or(0, |tail| file.len().saturating_sub(tail));
+        resume.start_response();
         let (mut new, mut gap) = (Vec::new(), false);
         for (time, hash) in file[from..].iter().take(stop) {
             match resume.take(at(*time), *hash) {
                 Verdict::Known => {}
-                Verdict::Astray => return (new, gap),
+                Verdict::NewRequest => return (new, gap),
                 Verdict::New => new.push(*hash),
                 Verdict::AfterGap(_) => {
                     new.push(*hash);
@@ -318,7 +326,7 @@ mod tests {
         (new, gap)
     }
 
-    /// The same, as often as it takes to come to the end of the file.
+    /// Reads repeatedly until the end of the file.
     fn read_on(resume: &mut Resume, file: &[(i64, u64)]) -> (Vec<u64>, bool) {
         let (mut all, mut gaps) = (Vec::new(), false);
         for _ in 0..20 {
@@ -330,7 +338,7 @@ mod tests {
                 return (all, gaps);
             }
         }
-        panic!("it never comes to an end");
+        panic!("the end is never reached");
     }
 
     fn numbered(numbers: std::ops::Range<u64>) -> Vec<(i64, u64)> {
@@ -344,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_found_again_however_much_was_written_since() {
+    fn finds_position_however_much_was_written_since() {
         for missed in [0, 1, 15, 16, 17, 31, 33, 1_000, 1_100, 40_000] {
             let file = numbered(0..50_000);
             for known in [1, 15, 16, 17, 5_000] {
@@ -358,31 +366,31 @@ mod tests {
     }
 
     #[test]
-    fn all_is_asked_for_while_little_is_known_and_then_the_last_lines() {
+    fn requests_all_lines_while_few_are_known() {
         for (known, tail) in [(0, None), (1, None), (15, None), (16, Some(32))] {
             let mut resume = Resume::default();
             read(&mut resume, &numbered(0..known), true, usize::MAX);
             let follow = true;
-            assert_eq!(resume.ask(true), Ask { tail, follow }, "{known}");
+            assert_eq!(resume.request(true), LogRequest { tail, follow }, "{known}");
         }
     }
 
     #[test]
-    fn a_rotated_file_is_a_gap_and_not_a_loss_in_silence() {
+    fn rotated_file_is_reported_as_gap() {
         for (rotated, missed) in [(100, 1), (103, 50), (200, 5_000)] {
             let file = numbered(0..10_000);
             let mut resume = Resume::default();
             read(&mut resume, &file[..100], true, usize::MAX);
             let now = &file[rotated..rotated + missed];
             assert_eq!(read_on(&mut resume, now), (hashes(now), true));
-            // And what follows is found without one.
+            // Later lines follow without a gap.
             let (new, gap) = read_on(&mut resume, &file[rotated..rotated + missed + 40]);
             assert_eq!((new.len(), gap), (40, false));
         }
     }
 
     #[test]
-    fn lines_that_left_the_file_after_they_were_read_are_no_gap() {
+    fn rotation_of_read_lines_is_not_a_gap() {
         for kept in [1, 3, 15, 16, 20] {
             let file = numbered(0..1_000);
             let mut resume = Resume::default();
@@ -394,8 +402,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_looks_like_the_first_of_all_is_not_taken_for_it() {
-        // Empty lines of one moment, say, and a clock that counts in seconds.
+    fn line_equal_to_the_first_is_not_confused_with_it() {
+        // For example empty lines with one timestamp, and a clock with a resolution of seconds.
         for again in [1, 2, 20, 60] {
             for known in [1, 2, 15] {
                 let mut file = numbered(0..100);
@@ -410,20 +418,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_the_last_one_only_behind_those_that_stood_before_it() {
+    fn incomplete_line_is_last_only_after_its_predecessors() {
         let file = numbered(1..4);
         for (shown, line, is_last) in [
             (&file[..2], 3, true),
             (&file[..2], 1, false),
             (&file[..1], 3, false),
-            // A file that was rotated begins later.
+            // A rotated file starts later.
             (&file[1..2], 3, true),
             (&[], 3, true),
             (&[], 2, false),
         ] {
             let mut resume = Resume::default();
             read(&mut resume, &file, true, usize::MAX);
-            resume.reopened();
+            resume.start_response();
             for (time, hash) in shown {
                 resume.take(at(*time), *hash);
             }
@@ -432,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_cut_off_is_not_taken_for_a_file_without_the_place() {
+    fn cut_off_response_does_not_lose_the_position() {
         let file = numbered(0..3_000);
         let mut resume = Resume::default();
         read(&mut resume, &file[..500], true, usize::MAX);
@@ -444,8 +452,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_hides_nothing() {
-        // Nobody is connected while the clock is set back by an hour, and then by some seconds.
+    fn clock_set_back_hides_nothing() {
+        // While disconnected, the clock is set back by an hour, or by some seconds.
         for (back, missed) in [(3_600_000, 20), (3_600_000, 500), (5_000, 200)] {
             let mut file = numbered(0..1_000);
             for (time, _) in &mut file[500..] {
@@ -460,18 +468,22 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_moment_have_names_of_their_own_whatever_their_order() {
+    fn ordinals_of_one_timestamp_are_unique() {
         let mut resume = Resume::default();
-        let mut names = std::collections::HashSet::new();
+        let mut ordinals = std::collections::HashSet::new();
         for time in [1_500, 1_400, 1_500, 2_100, 1_400, 1_500, 2_900, 2_000] {
-            assert!(names.insert((time, resume.ordinal(at(time)))));
+            assert!(ordinals.insert((time, resume.ordinal(at(time)))));
         }
         resume.ordinal(at(9_000));
-        assert_eq!(resume.names.counts.len(), 1, "what is past is forgotten");
+        assert_eq!(
+            resume.ordinals.counts.len(),
+            1,
+            "old timestamps are dropped"
+        );
     }
 
     proptest! {
-        /// However often and wherever a stream breaks, whatever its clock does: each line comes once.
+        /// Wherever streams break and clocks jump, each line is returned once.
         #[test]
         fn each_line_comes_once(
             steps in prop::collection::vec((-5_000_i64..1_500, 1_usize..4), 0..80),

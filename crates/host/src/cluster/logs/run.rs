@@ -1,4 +1,4 @@
-//! All the containers of a run, found as they appear.
+//! Finds all containers of a run as they start.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,12 +22,12 @@ use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
 use tokio::sync::watch;
 
 use super::{
-    Patience,
+    Timeouts,
     source::{self, Life, Subject},
 };
 use crate::cluster::{
-    back_off::{BackOff, Tries},
-    drive::drive,
+    backoff::{Attempts, Backoff},
+    channel_stream::channel_stream,
     kind_watch::{Change, Selection, watch_kind},
 };
 use flightdeck_core::{
@@ -35,7 +35,7 @@ use flightdeck_core::{
     runs::{Run, Stage, naming},
 };
 
-/// Which run.
+/// Identifies a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunRef {
     pub name: String,
@@ -51,30 +51,30 @@ impl From<&Run> for RunRef {
     }
 }
 
-/// How a run is followed.
+/// Options for following a run.
 pub struct FollowOptions {
-    /// Resolves when the run is over: what has ended by then is read to its end, then the stream ends.
+    /// Resolves when the run is over. Containers that have started are then read to their ends, and the stream ends.
     pub until: BoxFuture<'static, ()>,
-    pub back_off: BackOff,
-    pub patience: Patience,
-    /// How long lines that trickle may gather before they are told; zero tells each as it comes. The first after a silence
-    /// is told at once all the same.
-    pub gather: Duration,
+    pub backoff: Backoff,
+    pub timeouts: Timeouts,
+    /// How long to batch slowly arriving lines; zero sends each line at once. The first line after a silence is
+    /// always sent at once.
+    pub batch_time: Duration,
 }
 
 impl Default for FollowOptions {
     fn default() -> Self {
         Self {
             until: future::pending().boxed(),
-            back_off: BackOff::default(),
-            patience: Patience::default(),
-            gather: Duration::ZERO,
+            backoff: Backoff::default(),
+            timeouts: Timeouts::default(),
+            batch_time: Duration::ZERO,
         }
     }
 }
 
 impl FollowOptions {
-    /// Follows until `finished` resolves, for example [`crate::cluster::finished`].
+    /// Follows until `finished` resolves, for example [`crate::cluster::wait_finished`].
     pub fn until(finished: impl Future<Output = ()> + Send + 'static) -> Self {
         Self {
             until: finished.boxed(),
@@ -83,22 +83,22 @@ impl FollowOptions {
     }
 }
 
-/// Tries of the last look at the pods.
-const LAST_LOOKS: usize = 5;
+/// Attempts to list the pods once more at the end.
+const LIST_ATTEMPTS: usize = 5;
 
-/// The log of a run, from its first line on. Containers that ended are read one after the other, in the order they ran; one
-/// that runs is read as it writes.
+/// Follows the log of a run from its first line. Containers that have ended are read one after the other, in the
+/// order they ran; running ones are read concurrently.
 pub fn follow_run(
     client: &Client,
     namespace: &str,
     run: &RunRef,
     options: FollowOptions,
 ) -> impl Stream<Item = LogEvent> + Send + use<> {
-    follow_run_in_chunks(client, namespace, run, options).flat_map(stream::iter)
+    follow_run_batched(client, namespace, run, options).flat_map(stream::iter)
 }
 
-/// The same, as many events at a time as were at hand; no chunk is empty.
-pub fn follow_run_in_chunks(
+/// Like [`follow_run`], in batches of the available events. Batches are never empty.
+pub fn follow_run_batched(
     client: &Client,
     namespace: &str,
     run: &RunRef,
@@ -107,17 +107,17 @@ pub fn follow_run_in_chunks(
     let labels = format!("{}={}", naming::LABEL_RUN_UID, run.uid);
     let guarded = Api::<DeserializeGuard<Pod>>::namespaced(client.clone(), namespace);
     let api = Api::<Pod>::namespaced(client.clone(), namespace);
-    drive(async move |out| {
+    channel_stream(async move |out| {
         let selection = Selection {
             labels: Some(labels.clone()),
             fields: None,
         };
-        let mut changes = pin!(watch_kind(guarded.clone(), selection, options.back_off));
+        let mut changes = pin!(watch_kind(guarded.clone(), selection, options.backoff));
         let mut follow = Follow {
             api,
-            back_off: options.back_off,
-            patience: options.patience,
-            gather: options.gather,
+            backoff: options.backoff,
+            timeouts: options.timeouts,
+            batch_time: options.batch_time,
             out,
             known: HashMap::new(),
             waiting: BTreeMap::new(),
@@ -127,26 +127,26 @@ pub fn follow_run_in_chunks(
         let mut over = false;
         loop {
             tokio::select! {
-                Some(change) = changes.next() => follow.notice(change),
-                // `None` says that the last source was closed, which is news too.
+                Some(change) = changes.next() => follow.handle_change(change),
+                // `None` means that the last source was closed, which also needs handling.
                 events = follow.reading.next(), if !follow.reading.is_empty() => {
                     if let Some(events) = events
-                        && !follow.pass_on(events).await
+                        && !follow.forward(events).await
                     {
                         return;
                     }
                 }
                 () = &mut until, if !over => {
                     over = true;
-                    // The news of the last container may still be on its way.
-                    if let Some(pods) = last_look(&guarded, &labels, options.back_off).await {
-                        follow.notice(Change::Listed(pods));
+                    // The watch event of the last container may still be pending.
+                    if let Some(pods) = list_pods(&guarded, &labels, options.backoff).await {
+                        follow.handle_change(Change::Listed(pods));
                     }
                 }
             }
-            follow.open_what_is_due();
+            follow.open_next();
             if over && follow.reading.is_empty() && follow.waiting.is_empty() {
-                // Nobody is left to hear it if this fails.
+                // The receiver may be gone.
                 let _ = follow.out.send(vec![LogEvent::RunEnded]).await;
                 return;
             }
@@ -154,24 +154,24 @@ pub fn follow_run_in_chunks(
     })
 }
 
-async fn last_look(
+async fn list_pods(
     api: &Api<DeserializeGuard<Pod>>,
     labels: &str,
-    back_off: BackOff,
+    backoff: Backoff,
 ) -> Option<Vec<DeserializeGuard<Pod>>> {
     let params = ListParams::default().labels(labels);
-    let mut tries = Tries::new(back_off);
-    for _ in 0..LAST_LOOKS {
+    let mut attempts = Attempts::new(backoff);
+    for _ in 0..LIST_ATTEMPTS {
         if let Ok(pods) = api.list(&params).await {
             return Some(pods.items);
         }
-        tries.wait().await;
+        attempts.wait().await;
     }
     None
 }
 
-/// When a container started, and what breaks ties, since Kubernetes counts in seconds: its pod's age; its version, attempt and
-/// stage; its pod, its place in it, its restarts.
+/// Start time of a container, and tie-breakers because Kubernetes times have a resolution of seconds: creation of its
+/// pod; version, attempt and stage; pod UID, index in the pod, restarts.
 pub(super) type Order = (
     Timestamp,
     Option<Timestamp>,
@@ -183,18 +183,18 @@ pub(super) type Order = (
 
 struct Follow {
     api: Api<Pod>,
-    back_off: BackOff,
-    patience: Patience,
-    gather: Duration,
+    backoff: Backoff,
+    timeouts: Timeouts,
+    batch_time: Duration,
     out: Sender<Vec<LogEvent>>,
-    /// Every container that was ever seen to have started.
-    known: HashMap<Arc<LogSource>, Known>,
-    /// Those that were not opened yet, in the order they ran.
+    /// All containers seen to have started.
+    known: HashMap<Arc<LogSource>, KnownContainer>,
+    /// Containers that are not opened yet, in the order they ran.
     waiting: BTreeMap<Order, Arc<LogSource>>,
     reading: SelectAll<BoxStream<'static, Vec<LogEvent>>>,
 }
 
-struct Known {
+struct KnownContainer {
     life: watch::Sender<Life>,
     started: Option<Timestamp>,
     may_restart: bool,
@@ -203,8 +203,8 @@ struct Known {
 }
 
 impl Follow {
-    /// Takes a change of the run's pods.
-    fn notice(&mut self, change: Change<Pod>) {
+    /// Handles a change of the run's pods.
+    fn handle_change(&mut self, change: Change<Pod>) {
         match change {
             Change::Listed(pods) => {
                 let there: Vec<Pod> = pods.into_iter().filter_map(|pod| pod.0.ok()).collect();
@@ -212,26 +212,26 @@ impl Follow {
                     let mut uids = there.iter().filter_map(|pod| pod.metadata.uid.as_deref());
                     uids.any(|known| known == uid)
                 };
-                self.gone(|source| !is_there(&source.pod_uid));
+                self.mark_gone(|source| !is_there(&source.pod_uid));
                 for pod in &there {
-                    self.see(pod);
+                    self.handle_pod(pod);
                 }
             }
             Change::Applied(pod) => {
                 if let Ok(pod) = pod.0 {
-                    self.see(&pod);
+                    self.handle_pod(&pod);
                 }
             }
             Change::Deleted(metadata) => {
                 let uid = metadata.uid.unwrap_or_default();
-                self.gone(|source| source.pod_uid == uid);
+                self.mark_gone(|source| source.pod_uid == uid);
             }
-            // The sources have connections of their own and say what becomes of them.
+            // Sources have their own connections, and report disconnects themselves.
             Change::Disconnected(_) | Change::Connected => {}
         }
     }
 
-    fn gone(&mut self, is_gone: impl Fn(&LogSource) -> bool) {
+    fn mark_gone(&mut self, is_gone: impl Fn(&LogSource) -> bool) {
         for (source, known) in &self.known {
             if is_gone(source) {
                 set(&known.life, Life::Gone);
@@ -239,8 +239,8 @@ impl Follow {
         }
     }
 
-    fn see(&mut self, pod: &Pod) {
-        for Found {
+    fn handle_pod(&mut self, pod: &Pod) {
+        for StartedContainer {
             source,
             life,
             order,
@@ -261,7 +261,7 @@ impl Follow {
                 set(&known.life, life);
             } else {
                 let source = Arc::new(source);
-                let known = Known {
+                let known = KnownContainer {
                     life: watch::Sender::new(life),
                     started,
                     may_restart,
@@ -274,8 +274,8 @@ impl Follow {
         }
     }
 
-    /// Opens the next source, unless one that ended earlier is still being read: lines come in the order of the run.
-    fn open_what_is_due(&mut self) {
+    /// Opens the next sources, unless one that has ended is still being read: lines are kept in the order of the run.
+    fn open_next(&mut self) {
         while let Some(next) = self.waiting.first_entry() {
             let reading_ended = self
                 .known
@@ -292,18 +292,18 @@ impl Follow {
                     started: known.started,
                     may_restart: known.may_restart,
                     life: known.life.subscribe(),
-                    gather: self.gather,
+                    batch_time: self.batch_time,
                 };
                 let api = self.api.clone();
-                let stream = source::follow(api, subject, self.back_off, self.patience);
+                let stream = source::follow(api, subject, self.backoff, self.timeouts);
                 self.reading.push(stream.boxed());
             }
         }
     }
 
-    /// Whether somebody listens.
-    async fn pass_on(&mut self, events: Vec<LogEvent>) -> bool {
-        // The last word of a source is the last of its chunk.
+    /// Sends events. Returns whether the receiver is still there.
+    async fn forward(&mut self, events: Vec<LogEvent>) -> bool {
+        // A source's end is the last event of its batch.
         if let Some(LogEvent::SourceEnded(source)) = events.last()
             && let Some(known) = self.known.get_mut(source)
         {
@@ -313,13 +313,13 @@ impl Follow {
     }
 }
 
-/// Wakes the follower of a source only if something changed.
+/// Notifies the follower of a source only on a change.
 fn set(sender: &watch::Sender<Life>, life: Life) {
     sender.send_if_modified(|known| std::mem::replace(known, life) != life);
 }
 
 /// A container that has started.
-pub(super) struct Found {
+pub(super) struct StartedContainer {
     pub(super) source: LogSource,
     pub(super) life: Life,
     pub(super) order: Order,
@@ -327,8 +327,8 @@ pub(super) struct Found {
     may_restart: bool,
 }
 
-/// The containers of a pod that have started, in all the lives that the cluster still has a log of.
-pub(super) fn containers(pod: &Pod) -> Vec<Found> {
+/// Returns the started containers of a pod, with all instances that the cluster still has a log of.
+pub(super) fn containers(pod: &Pod) -> Vec<StartedContainer> {
     let Some(status) = &pod.status else {
         return Vec::new();
     };
@@ -341,7 +341,7 @@ pub(super) fn containers(pod: &Pod) -> Vec<Found> {
     let mut found = Vec::new();
     for (place, container) in init.chain(main).enumerate() {
         for (restart, life, started) in lives(container) {
-            found.push(Found {
+            found.push(StartedContainer {
                 source: LogSource {
                     pod: pod.metadata.name.clone().unwrap_or_default(),
                     pod_uid: uid.clone(),
@@ -372,18 +372,18 @@ pub(super) fn containers(pod: &Pod) -> Vec<Found> {
     found
 }
 
-/// Whether a container may be started anew in its pod.
+/// Returns whether a container may be restarted in its pod.
 fn may_restart(pod: &Pod, container: &str) -> bool {
     let Some(spec) = &pod.spec else {
         return true;
     };
-    // A sidecar is an init container with a policy of its own.
+    // A sidecar is an init container with its own restart policy.
     let mut sidecars = spec.init_containers.iter().flatten();
     spec.restart_policy.as_deref() != Some("Never")
         || sidecars.any(|other| other.name == container && other.restart_policy.is_some())
 }
 
-/// The lives of a container of which there is a log: how often it was started before, whether it runs, since when it ran.
+/// Returns the instances of a container that have a log: restart count, state and start time.
 fn lives(container: &ContainerStatus) -> Vec<(i32, Life, Option<Timestamp>)> {
     let (Some(state), restart) = (&container.state, container.restart_count) else {
         return Vec::new();
@@ -406,7 +406,7 @@ fn lives(container: &ContainerStatus) -> Vec<(i32, Life, Option<Timestamp>)> {
                 .map(|ended| (restart, Life::Ended, time(&ended.started_at))),
         );
     } else if let Some(before) = before {
-        // It waits to be started anew: what is there is the log of the time before.
+        // Waiting to be restarted: the current log is that of the previous instance.
         return vec![(restart, Life::Ended, time(&before.started_at))];
     }
     if let Some(before) = before.filter(|_| restart > 0) {

@@ -1,4 +1,4 @@
-//! What the cluster has of a run's log at this moment: no more, and without waiting for what is still to come.
+//! Reads the current content of a run's log, without following.
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
@@ -17,25 +17,25 @@ use super::{
     run::containers,
     source::{Life, reason},
 };
-use crate::cluster::drive::drive;
+use crate::cluster::channel_stream::channel_stream;
 use flightdeck_core::{
     log::{LogEvent, LogLine, LogSource, Notice},
     runs::{Stage, naming},
     text,
 };
 
-/// What is wanted of a log.
+/// The part of a log to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Of one stage alone.
+    /// Only this stage.
     pub stage: Option<Stage>,
     /// The last lines of each container.
     pub tail: Option<u32>,
-    /// Lines written then or later.
+    /// Lines with this time or later.
     pub since: Option<Timestamp>,
 }
 
-/// The containers of a run that the cluster has a log of, in the order they ran.
+/// Returns the containers of a run that have a log, in the order they ran.
 pub async fn sources(
     client: &Client,
     namespace: &str,
@@ -65,8 +65,8 @@ async fn started(
     Ok(found.into_values().collect())
 }
 
-/// The lines there are now, container after container in the order they ran. A log that cannot be read is a
-/// [`Notice::Unreachable`] in its place.
+/// Reads the current lines of all containers, in the order they ran. An unreadable log is replaced by
+/// [`Notice::Unreachable`].
 pub fn snapshot_run(
     client: &Client,
     namespace: &str,
@@ -74,13 +74,13 @@ pub fn snapshot_run(
     excerpt: Excerpt,
 ) -> impl Stream<Item = LogEvent> + Send + use<> {
     let (client, namespace, run) = (client.clone(), namespace.to_owned(), run.clone());
-    drive(async move |mut out| {
+    channel_stream(async move |mut out| {
         let found = match started(&client, &namespace, &run).await {
             Ok(found) => found,
             Err(error) => {
-                let nobody = Arc::new(LogSource::without_pod("flightdeck"));
+                let no_pod = Arc::new(LogSource::without_pod("flightdeck"));
                 let notice = Notice::Unreachable(reason(&error));
-                let _ = out.send(LogEvent::Notice(nobody, notice)).await;
+                let _ = out.send(LogEvent::Notice(no_pod, notice)).await;
                 return;
             }
         };
@@ -96,7 +96,7 @@ pub fn snapshot_run(
     })
 }
 
-/// Fails when nobody listens any more.
+/// Reads a container's log. Fails if the receiver is gone.
 async fn read(
     api: &Api<Pod>,
     source: &Arc<LogSource>,
@@ -107,7 +107,7 @@ async fn read(
     let params = LogParams {
         container: Some(source.container.clone()),
         previous: life == Life::Superseded,
-        // The client rounds to the nearest second; lines of the one before are left out below.
+        // The client rounds to the nearest second; earlier lines are filtered below.
         since_time: excerpt.since.map(floor),
         tail_lines: excerpt.tail.map(i64::from),
         timestamps: true,
@@ -115,7 +115,7 @@ async fn read(
     };
     out.send(LogEvent::SourceStarted(Arc::clone(source)))
         .await?;
-    let mut numbers = Numbers::default();
+    let mut ordinals = Ordinals::default();
     let since = excerpt.since.unwrap_or(Timestamp::MIN);
     let failed = match api.log_stream(&source.pod, &params).await {
         Ok(reader) => {
@@ -128,7 +128,7 @@ async fn read(
                     Ok(None) => unfinished.finish(),
                     Err(error) => break Some(reason(&error)),
                 };
-                let event = numbers.event(source, record);
+                let event = ordinals.event(source, record);
                 if !matches!(&event, LogEvent::Line(read) if read.at < since) {
                     out.send(event).await?;
                 }
@@ -148,13 +148,13 @@ fn floor(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// The lines of a log that was kept as the server gave it, each with its timestamp.
+/// Parses an archived log, with timestamps as the server returned it.
 #[must_use]
-pub fn lines_of(source: &Arc<LogSource>, bytes: &[u8]) -> Vec<LogLine> {
-    let mut numbers = Numbers::default();
+pub fn parse_archived_log(source: &Arc<LogSource>, bytes: &[u8]) -> Vec<LogLine> {
+    let mut ordinals = Ordinals::default();
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let lines = text.split(|byte| *byte == b'\n');
-    let events = lines.map(|line| numbers.event(source, Unfinished::of(line).finish()));
+    let events = lines.map(|line| ordinals.event(source, Unfinished::of(line).finish()));
     events
         .filter_map(|event| match event {
             LogEvent::Line(line) => Some(line),
@@ -163,11 +163,11 @@ pub fn lines_of(source: &Arc<LogSource>, bytes: &[u8]) -> Vec<LogLine> {
         .collect()
 }
 
-/// Counts the lines of one moment.
+/// Numbers the lines with equal timestamps.
 #[derive(Default)]
-struct Numbers(Option<Timestamp>, u32);
+struct Ordinals(Option<Timestamp>, u32);
 
-impl Numbers {
+impl Ordinals {
     fn event(&mut self, source: &Arc<LogSource>, record: Record) -> LogEvent {
         let source = Arc::clone(source);
         let Some(at) = record.at else {

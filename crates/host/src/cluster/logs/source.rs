@@ -1,4 +1,4 @@
-//! The log of one container, followed through every drop to its real end.
+//! Follows the log of a container across disconnects to its end.
 
 use std::{io, ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
@@ -12,70 +12,70 @@ use tokio::{
 };
 
 use super::{
-    patience::Patience,
+    batch::{BatchSender, ReceiverDropped},
     record::{self, Record, Unfinished},
     resume::{Resume, Verdict},
-    tell::{Teller, Unheard},
+    timeouts::Timeouts,
 };
 use crate::cluster::{
-    back_off::{BackOff, Tries},
-    drive::drive,
+    backoff::{Attempts, Backoff},
+    channel_stream::channel_stream,
 };
 use flightdeck_core::{
     log::{LogEvent, LogLine, LogSource, Notice},
     text,
 };
 
-/// What is known of the container.
+/// The state of a container instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Running,
-    /// It has ended.
+    /// Terminated.
     Ended,
-    /// It has ended and was started anew: its log is the previous one.
+    /// Terminated and restarted once: its log is the previous one.
     Superseded,
-    /// It was started anew more than once: its log is no more.
+    /// Restarted more than once: its log no longer exists.
     Replaced,
-    /// Its pod is no more.
+    /// Its pod no longer exists.
     Gone,
 }
 
-/// How long what follows on the heels of a line is waited for, where lines may gather.
-const HEELS: Duration = Duration::from_millis(5);
-/// Tries for a log that is not there, or does not have what was read.
-const FAREWELLS: u32 = 3;
-/// Longest wait before a stream is reopened that the server closed while the container seemed to run.
-const LONGEST_BLIND: Duration = Duration::from_secs(5);
-/// A stream that lasted this long worked: the wait after it is short again.
-const LASTING: Duration = Duration::from_secs(20);
-/// Seconds that a container may be silent at first before its beginning is taken to be missing.
+/// How long to wait for further lines directly after a line, before a batch is sent.
+const BURST_WAIT: Duration = Duration::from_millis(5);
+/// Attempts to read a log that does not exist, or that lacks the known lines.
+const MAX_MISSES: u32 = 3;
+/// Longest wait before reopening a stream that the server closed while the container seemed to run.
+const MAX_CLOSED_WAIT: Duration = Duration::from_secs(5);
+/// A stream that lasted this long resets the backoff.
+const STABLE: Duration = Duration::from_secs(20);
+/// Seconds of initial silence after which the start of a log is considered missing.
 const SILENT_START: i64 = 60;
 
-/// Why a stream is read no further.
+/// Why reading a stream stopped.
 #[derive(Debug)]
 enum Stop {
-    /// The server closed it.
+    /// Closed by the server.
     Closed,
-    /// It broke.
+    /// Broken by an error.
     Broken(String),
-    /// Nothing came for too long.
+    /// Timed out.
     Silent,
-    /// There is no log, or only that of a later life of the container.
-    Elsewhere,
-    /// It has told what it can: something else is to be asked for at once.
-    Astray,
+    /// There is no log, or only that of a later instance of the container.
+    NotFound,
+    /// The response is of no further use: send another request at once.
+    NewRequest,
 }
 
-/// What is to be followed.
+/// The container to follow.
 pub(super) struct Subject {
     pub(super) source: Arc<LogSource>,
-    /// When the container started, if the cluster says so.
+    /// Start time of the container, if known.
     pub(super) started: Option<Timestamp>,
-    /// Whether it may be started anew in its pod.
+    /// Whether the container may be restarted in its pod.
     pub(super) may_restart: bool,
     pub(super) life: watch::Receiver<Life>,
-    /// How long lines that trickle may gather before they are told; zero: not at all.
-    pub(super) gather: Duration,
+    /// How long to batch slowly arriving lines; zero disables batching.
+    pub(super) batch_time: Duration,
 }
 
 struct Follow {
@@ -84,40 +84,40 @@ struct Follow {
     started: Option<Timestamp>,
     may_restart: bool,
     life: watch::Receiver<Life>,
-    out: Teller,
-    /// Tries since the last new line, the last change of `life`, or the last stream that lasted.
-    tries: Tries,
-    patience: Patience,
-    /// When this began to read.
+    out: BatchSender,
+    /// Reset by each new line, each change of `life`, and each stream that lasted.
+    attempts: Attempts,
+    timeouts: Timeouts,
+    /// When reading started.
     opened: Instant,
     resume: Resume,
-    /// Until when a stream that is followed may look for what was read before.
+    /// Deadline for a following stream to show the known lines.
     search: Option<Instant>,
-    /// The stream is known to be that of this life of the container.
+    /// The stream is verified to be of this instance of the container.
     identified: bool,
-    /// The stream brought a line that was not known.
-    brought: bool,
+    /// The stream returned a new line.
+    progressed: bool,
     unfinished: Unfinished,
-    /// What the last stream ended with that was no whole line, if the server closed it and it may have been all there is.
+    /// The incomplete last line of the previous stream, if the server closed it and it may have been complete.
     tail: Option<Unfinished>,
-    /// The last try failed, and nothing was received since.
+    /// The last attempt failed, and nothing was received since.
     failing: bool,
-    /// A stream broke, and no notice said yet that it is back.
+    /// A stream broke, and the reconnect was not reported yet.
     interrupted: bool,
-    /// An outage was said.
+    /// An outage was reported.
     unreachable: bool,
 }
 
 pub(super) fn follow(
     api: Api<Pod>,
     subject: Subject,
-    back_off: BackOff,
-    patience: Patience,
+    backoff: Backoff,
+    timeouts: Timeouts,
 ) -> impl Stream<Item = Vec<LogEvent>> + Send {
-    drive(move |out| {
-        let follow = Follow::new(api, subject, out, back_off, patience);
+    channel_stream(move |out| {
+        let follow = Follow::new(api, subject, out, backoff, timeouts);
         async move {
-            // Whoever dropped the stream wants no word about it.
+            // Fails only if the receiver was dropped.
             let _ = follow.run().await;
         }
     })
@@ -128,23 +128,23 @@ impl Follow {
         api: Api<Pod>,
         subject: Subject,
         out: Sender<Vec<LogEvent>>,
-        back_off: BackOff,
-        patience: Patience,
+        backoff: Backoff,
+        timeouts: Timeouts,
     ) -> Self {
         Self {
             api,
-            out: Teller::new(Arc::clone(&subject.source), out, subject.gather),
+            out: BatchSender::new(Arc::clone(&subject.source), out, subject.batch_time),
             source: subject.source,
             started: subject.started,
             may_restart: subject.may_restart,
             life: subject.life,
-            tries: Tries::new(back_off),
-            patience,
+            attempts: Attempts::new(backoff),
+            timeouts,
             opened: Instant::now(),
             resume: Resume::default(),
             search: None,
             identified: false,
-            brought: false,
+            progressed: false,
             unfinished: Unfinished::default(),
             tail: None,
             failing: false,
@@ -153,20 +153,20 @@ impl Follow {
         }
     }
 
-    async fn run(mut self) -> Result<(), Unheard> {
+    async fn run(mut self) -> Result<(), ReceiverDropped> {
         self.out
-            .say(LogEvent::SourceStarted(Arc::clone(&self.source)))
+            .push(LogEvent::SourceStarted(Arc::clone(&self.source)))
             .await?;
-        self.read_to_the_end().await?;
+        self.read_to_end().await?;
         self.out
-            .say(LogEvent::SourceEnded(Arc::clone(&self.source)))
+            .push(LogEvent::SourceEnded(Arc::clone(&self.source)))
             .await?;
-        self.out.tell().await
+        self.out.flush().await
     }
 
-    async fn read_to_the_end(&mut self) -> Result<(), Unheard> {
-        // Tries that found nothing, complete answers without the lines that were read, and tries after the pod was gone.
-        let (mut absent, mut astray, mut farewells) = (0, 0, 0);
+    async fn read_to_end(&mut self) -> Result<(), ReceiverDropped> {
+        // Attempts without a log, complete responses without the known lines, and attempts after the pod was deleted.
+        let (mut absent, mut unmatched, mut after_deletion) = (0, 0, 0);
         loop {
             let life = *self.life.borrow_and_update();
             let last = life != Life::Running;
@@ -180,18 +180,18 @@ impl Follow {
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {
                     absent += 1;
-                    // A kubelet that was just started says so of pods that it runs.
-                    if life == Life::Gone || last && absent >= FAREWELLS {
+                    // A kubelet that was just started returns 404 for pods that it runs.
+                    if life == Life::Gone || last && absent >= MAX_MISSES {
                         return self.out.notice(Notice::Gone).await;
                     }
-                    if absent < FAREWELLS {
-                        Stop::Elsewhere
+                    if absent < MAX_MISSES {
+                        Stop::NotFound
                     } else {
                         Stop::Broken(reason(&kube::Error::Api(status)))
                     }
                 }
                 Err(kube::Error::Api(status)) if status.code == 400 && last => {
-                    // The server has no log of it (any more), and says so.
+                    // The server no longer has the log.
                     let words = text::sanitize(&status.message).into_owned();
                     return self.out.notice(Notice::Server(words)).await;
                 }
@@ -202,30 +202,30 @@ impl Follow {
             };
             let closed = matches!(stop, Stop::Closed);
             if closed && last {
-                self.recognise_the_tail();
+                self.recognise_incomplete_line();
             }
             if closed || matches!(stop, Stop::Silent) {
                 self.resume.ended(closed, self.unfinished.len());
             }
-            // A stream that shows a part of what was read was cut off: only one that shows nothing may be of a new file.
+            // A stream with some of the known lines was cut off; only one without any may be of a new file.
             let empty = self.resume.is_lost(self.unfinished.len());
-            let whole = closed && (self.resume.caught_up() || empty);
-            let tail = whole.then(|| self.unfinished.clone());
-            // A server that loses its node closes the stream as if all were said: only two that end alike are believed.
-            let alike = whole && self.tail == tail;
+            let complete = closed && (self.resume.caught_up() || empty);
+            let tail = complete.then(|| self.unfinished.clone());
+            // A server that loses its node closes the stream cleanly, so two streams must end alike.
+            let alike = complete && self.tail == tail;
             self.tail = tail;
             if closed && last {
-                if self.brought {
+                if self.progressed {
                     continue;
                 }
-                astray = if empty { astray + 1 } else { 0 };
-                if alike && (!empty || astray >= FAREWELLS) {
+                unmatched = if empty { unmatched + 1 } else { 0 };
+                if alike && (!empty || unmatched >= MAX_MISSES) {
                     return self.finish().await;
                 }
             }
-            if life == Life::Gone && !matches!(stop, Stop::Astray) {
-                farewells += 1;
-                if farewells >= FAREWELLS {
+            if life == Life::Gone && !matches!(stop, Stop::NewRequest) {
+                after_deletion += 1;
+                if after_deletion >= MAX_MISSES {
                     return self.out.notice(Notice::Gone).await;
                 }
             }
@@ -233,8 +233,9 @@ impl Follow {
         }
     }
 
-    /// A last line without an end may have had one when it was read before. One that was cut off may look like any other.
-    fn recognise_the_tail(&mut self) {
+    /// Recognises the incomplete last line if it was read before with its line break. A line that was cut off may
+    /// look like any other.
+    fn recognise_incomplete_line(&mut self) {
         let record = self.unfinished.clone().finish();
         if let Some(at) = record.at.filter(|_| self.resume.ends_with(record.hash)) {
             self.resume.take(at, record.hash);
@@ -242,46 +243,49 @@ impl Follow {
         }
     }
 
-    /// Gives what is left, once the end is sure.
-    async fn finish(&mut self) -> Result<(), Unheard> {
+    /// Sends the rest once the end is certain.
+    async fn finish(&mut self) -> Result<(), ReceiverDropped> {
         if let Some(from) = self.resume.last().filter(|_| !self.resume.caught_up()) {
             self.out.notice(Notice::Gap { from, to: None }).await?;
         }
         if !self.unfinished.is_empty() {
             let record = self.unfinished.finish();
-            self.resume.give_up();
-            // There is no answer any more that could go astray.
+            self.resume.stop_searching();
+            // There is no response left to abandon.
             let _ = self.take(record).await?;
         }
         Ok(())
     }
 
-    /// Asks for what is not known yet, and reads it until it stops.
-    async fn open_and_read(&mut self, life: Life) -> Result<Result<Stop, kube::Error>, Unheard> {
-        let ask = self.resume.ask(life == Life::Running);
+    /// Requests the lines that are not known yet, and reads until the stream stops.
+    async fn open_and_read(
+        &mut self,
+        life: Life,
+    ) -> Result<Result<Stop, kube::Error>, ReceiverDropped> {
+        let request = self.resume.request(life == Life::Running);
         let params = LogParams {
             container: Some(self.source.container.clone()),
-            follow: ask.follow,
+            follow: request.follow,
             previous: life == Life::Superseded,
-            tail_lines: ask.tail.map(|lines| lines as i64),
+            tail_lines: request.tail.map(|lines| lines as i64),
             timestamps: true,
             ..LogParams::default()
         };
-        self.out.tell().await?;
+        self.out.flush().await?;
         let (api, source) = (self.api.clone(), Arc::clone(&self.source));
         let opening = api.log_stream(&source.pod, &params);
         let opened = self
-            .patience
-            .wait(opening, &mut self.life, ask.follow, None);
+            .timeouts
+            .wait(opening, &mut self.life, request.follow, None);
         match opened.await {
             ControlFlow::Break(()) => Ok(Ok(Stop::Silent)),
             ControlFlow::Continue(Err(error)) => Ok(Err(error)),
             ControlFlow::Continue(Ok(reader)) => {
                 let mut reader = pin!(reader);
                 let began = Instant::now();
-                let stop = self.read(&mut reader, life, ask.follow).await?;
-                if began.elapsed() >= LASTING {
-                    self.tries.succeeded();
+                let stop = self.read(&mut reader, life, request.follow).await?;
+                if began.elapsed() >= STABLE {
+                    self.attempts.reset();
                 }
                 Ok(Ok(stop))
             }
@@ -294,11 +298,11 @@ impl Follow {
         reader: &mut (impl AsyncBufRead + Unpin),
         life: Life,
         follows: bool,
-    ) -> Result<Stop, Unheard> {
-        self.resume.reopened();
-        self.search = Some(Instant::now() + self.patience.ended);
+    ) -> Result<Stop, ReceiverDropped> {
+        self.resume.start_response();
+        self.search = Some(Instant::now() + self.timeouts.ended);
         self.identified = !self.may_restart || life == Life::Gone;
-        self.brought = false;
+        self.progressed = false;
         self.unfinished = Unfinished::default();
         loop {
             let next = self.next(reader, follows).await?;
@@ -307,51 +311,55 @@ impl Follow {
                 ControlFlow::Continue(Err(error)) => return Ok(Stop::Broken(reason(&error))),
                 ControlFlow::Continue(Ok(Some(record))) => record,
                 ControlFlow::Continue(Ok(None)) => {
-                    // What was asked for without following was only to catch up.
+                    // Without following, the request was only to catch up.
                     let goes_on = !follows && life == Life::Running && self.resume.caught_up();
-                    return Ok(if goes_on { Stop::Astray } else { Stop::Closed });
+                    return Ok(if goes_on {
+                        Stop::NewRequest
+                    } else {
+                        Stop::Closed
+                    });
                 }
             };
             if !self.identified && record.at.is_some() {
-                if !self.resume.recognises(record.hash) && !self.is_its_own(life).await {
-                    return Ok(Stop::Elsewhere);
+                if !self.resume.recognises(record.hash) && !self.is_same_instance(life).await {
+                    return Ok(Stop::NotFound);
                 }
                 self.identified = true;
             }
             self.failing = false;
             if self.take(record).await?.is_break() {
-                return Ok(Stop::Astray);
+                return Ok(Stop::NewRequest);
             }
         }
     }
 
-    /// The next record. While none is at hand, what there was is told, and what trickles may gather.
+    /// Returns the next record. Flushes the batch when no record is ready.
     async fn next(
         &mut self,
         reader: &mut (impl AsyncBufRead + Unpin),
         follows: bool,
-    ) -> Result<ControlFlow<(), io::Result<Option<Record>>>, Unheard> {
+    ) -> Result<ControlFlow<(), io::Result<Option<Record>>>, ReceiverDropped> {
         let mut unfinished = std::mem::take(&mut self.unfinished);
         let next = 'read: {
             if let Some(read) = record::next(reader, &mut unfinished).now_or_never() {
                 break 'read ControlFlow::Continue(read);
             }
-            let gathering = self.out.gathering_since().filter(|_| follows);
+            let gathering = self.out.batch_began().filter(|_| follows);
             if let Some(began) = gathering {
-                let soon = timeout_at(began + HEELS, record::next(reader, &mut unfinished));
+                let soon = timeout_at(began + BURST_WAIT, record::next(reader, &mut unfinished));
                 if let Ok(read) = soon.await {
                     break 'read ControlFlow::Continue(read);
                 }
             }
-            let rest = gathering.and_then(|_| self.out.rest_until());
-            self.out.tell().await?;
+            let rest = gathering.and_then(|_| self.out.batch_due());
+            self.out.flush().await?;
             if let Some(rest) = rest {
-                // Nobody asks meanwhile, so that nobody is woken for a line.
+                // Not reading meanwhile avoids a wakeup per line.
                 sleep_until(rest).await;
             }
             let deadline = self.search.filter(|_| !self.resume.caught_up());
             let next = record::next(reader, &mut unfinished);
-            self.patience
+            self.timeouts
                 .wait(next, &mut self.life, follows, deadline)
                 .await
         };
@@ -359,8 +367,8 @@ impl Follow {
         Ok(next)
     }
 
-    /// Whether the log just opened is that of this life of the container, and not of one that came after it.
-    async fn is_its_own(&self, life: Life) -> bool {
+    /// Returns whether the opened log is that of this instance of the container, and not of a later one.
+    async fn is_same_instance(&self, life: Life) -> bool {
         let Ok(pod) = self.api.get_status(&self.source.pod).await else {
             return false;
         };
@@ -373,20 +381,20 @@ impl Follow {
         now.is_some_and(|status| status.restart_count == expected)
     }
 
-    /// Tells a record, if it is new; breaks off where the answer can tell no more.
-    async fn take(&mut self, record: Record) -> Result<ControlFlow<()>, Unheard> {
+    /// Sends a record if it is new. Breaks if the response is of no further use.
+    async fn take(&mut self, record: Record) -> Result<ControlFlow<()>, ReceiverDropped> {
         let Some(at) = record.at else {
             let words = text::sanitize(&record.text).into_owned();
             self.out.notice(Notice::Server(words)).await?;
             return Ok(ControlFlow::Continue(()));
         };
         if self.resume.last().is_none() {
-            self.look_for_the_beginning(at).await?;
+            self.report_missing_start(at).await?;
         }
         let verdict = self.resume.take(at, record.hash);
         self.unreachable = false;
         match verdict {
-            Verdict::Astray => return Ok(ControlFlow::Break(())),
+            Verdict::NewRequest => return Ok(ControlFlow::Break(())),
             Verdict::Known | Verdict::New => {
                 if self.resume.caught_up() && std::mem::take(&mut self.interrupted) {
                     self.out.notice(Notice::Reconnected).await?;
@@ -401,8 +409,8 @@ impl Follow {
                 self.out.notice(Notice::Gap { from, to }).await?;
             }
         }
-        self.brought = true;
-        self.tries.succeeded();
+        self.progressed = true;
+        self.attempts.reset();
         let ordinal = self.resume.ordinal(at);
         let line = LogLine {
             source: Arc::clone(&self.source),
@@ -412,12 +420,12 @@ impl Follow {
             bytes: record.bytes,
             left_out: record.left_out,
         };
-        self.out.say(LogEvent::Line(line)).await?;
+        self.out.push(LogEvent::Line(line)).await?;
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Says so when the first line was written long after the container began, and before anybody listened.
-    async fn look_for_the_beginning(&mut self, first: Timestamp) -> Result<(), Unheard> {
+    /// Reports a missing start of the log, if the first line is much newer than both the container and this follower.
+    async fn report_missing_start(&mut self, first: Timestamp) -> Result<(), ReceiverDropped> {
         let Some(started) = self.started else {
             return Ok(());
         };
@@ -429,36 +437,36 @@ impl Follow {
         Ok(())
     }
 
-    /// After a stream stopped: waits until it makes sense to open the next one.
-    async fn recover(&mut self, stop: Stop) -> Result<(), Unheard> {
-        if matches!(stop, Stop::Silent | Stop::Astray) {
+    /// Waits before the next stream is opened, depending on why the last one stopped.
+    async fn recover(&mut self, stop: Stop) -> Result<(), ReceiverDropped> {
+        if matches!(stop, Stop::Silent | Stop::NewRequest) {
             return Ok(());
         }
-        self.out.tell().await?;
+        self.out.flush().await?;
         let closed = matches!(stop, Stop::Closed);
         if let Stop::Broken(reason) = stop {
             self.interrupted = true;
-            // One drop is no outage: only a try that fails as well makes it one.
+            // A single disconnect is not an outage; the next attempt must fail, too.
             if self.failing && !std::mem::replace(&mut self.unreachable, true) {
                 self.out.notice(Notice::Unreachable(reason)).await?;
-                self.out.tell().await?;
+                self.out.flush().await?;
             }
         }
         self.failing = !closed;
-        let mut delay = self.tries.delay();
+        let mut delay = self.attempts.delay();
         if closed {
-            delay = delay.min(LONGEST_BLIND);
+            delay = delay.min(MAX_CLOSED_WAIT);
         }
         if *self.life.borrow() != Life::Running {
             sleep(delay).await;
             return Ok(());
         }
-        // A stream often ends because the container did, and the news of that is on its way: seconds later on many clusters.
+        // Streams often end because the container did, and the status follows: seconds later on many clusters.
         tokio::select! {
             biased;
             changed = self.life.changed() => {
                 drop(changed);
-                self.tries.succeeded();
+                self.attempts.reset();
             }
             () = sleep(delay) => {}
         }
@@ -466,7 +474,7 @@ impl Follow {
     }
 }
 
-/// The innermost cause, fit to be shown.
+/// Returns the innermost cause, sanitised.
 pub(super) fn reason(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
@@ -483,14 +491,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn clean_closes_back_off_until_a_new_line_comes() {
+    async fn clean_closes_back_off_until_a_new_line() {
         let no_server = tower::service_fn(|_: http::Request<kube::client::Body>| {
             futures::future::ready(Err::<http::Response<kube::client::Body>, _>(
                 io::Error::other("no server"),
             ))
         });
         let instant = Duration::from_micros(10);
-        let back_off = BackOff {
+        let backoff = Backoff {
             first: instant,
             longest: instant,
         };
@@ -509,11 +517,11 @@ mod tests {
             started: None,
             may_restart: false,
             life,
-            gather: Duration::ZERO,
+            batch_time: Duration::ZERO,
         };
         let (out, events) = mpsc::channel(100);
         let api = Api::default_namespaced(Client::new(no_server, "ns"));
-        let mut follow = Follow::new(api, subject, out, back_off, Patience::default());
+        let mut follow = Follow::new(api, subject, out, backoff, Timeouts::default());
         let log = "2030-01-01T00:00:01Z one\n2030-01-01T00:00:02Z two\n";
         let one = log.find('\n').unwrap() + 1;
         for (length, failed) in [(one, 1), (one, 2), (one, 3), (log.len(), 1), (log.len(), 2)] {
@@ -522,7 +530,7 @@ mod tests {
             let stop = stop.ok().unwrap();
             assert!(matches!(stop, Stop::Closed));
             assert!(follow.recover(stop).await.is_ok());
-            assert_eq!(follow.tries.failed, failed);
+            assert_eq!(follow.attempts.failures, failed);
         }
         life_sender.send_replace(Life::Ended);
         drop(follow);

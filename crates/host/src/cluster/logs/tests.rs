@@ -1,4 +1,4 @@
-//! The log of a run, read from a server that cuts its streams where it hurts.
+//! Tests following a run on a server that breaks streams at bad moments.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,29 +23,29 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::BackOff;
+use crate::cluster::Backoff;
 use flightdeck_core::{
     log::{LogEvent, Notice},
     runs::naming,
 };
 
-/// How one connection to a log goes.
+/// The course of a log connection.
 #[derive(Clone, Copy, Debug)]
 struct Connection {
-    /// Lines that are written when it is opened.
+    /// Number of lines written when it is opened.
     visible: usize,
-    /// Bytes after which it stops.
+    /// Number of bytes after which it stops.
     cut: usize,
-    /// Whether it stops with an error, or as if all were well.
+    /// Whether it stops with an error, or cleanly.
     error: bool,
 }
 
 #[derive(Default)]
 struct Log {
     lines: Vec<(Timestamp, String)>,
-    /// The next connections while the container runs; when they are used up, the container ends.
+    /// The connections while the container runs; afterwards, the container ends.
     connections: VecDeque<Connection>,
-    /// Lines at the start of the file that rotation took.
+    /// Number of lines rotated away at the start of the file.
     rotated: usize,
 }
 
@@ -55,14 +55,14 @@ struct State {
     pods: Vec<Value>,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     logs: HashMap<(String, String), Log>,
-    /// Of the time before the container was started anew.
+    /// Logs of the previous container instances.
     previous: HashMap<(String, String), Log>,
     log_calls: Vec<String>,
 }
 
 pub(super) type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A cluster with nothing but the pods of one run.
+/// A cluster with only the pods of one run.
 #[derive(Clone, Default)]
 struct Server(Arc<Mutex<State>>);
 
@@ -82,7 +82,7 @@ impl Server {
         Client::new(service, "ns")
     }
 
-    /// Adds a container of a pod of its own, running or ended.
+    /// Adds a container in its own pod, running or ended.
     fn add(&self, stage: &str, container: &str, started: &str, running: bool, log: Log) {
         let pod = format!("r-{stage}-{container}");
         let key = (pod.clone(), container.to_owned());
@@ -152,7 +152,7 @@ impl Server {
             let state = self.0.lock().unwrap();
             let mut pods = state.pods.iter();
             let found = pods.find(|pod| pod["metadata"]["name"] == name);
-            return whole(found.unwrap());
+            return json_response(found.unwrap());
         }
         assert!(
             query.contains("labelSelector=flightdeck.dev%2Frun-uid%3Du"),
@@ -161,7 +161,7 @@ impl Server {
         let mut state = self.0.lock().unwrap();
         if query.contains("watch=true") {
             let (sender, receiver) = mpsc::unbounded();
-            // What happened between the list and the watch; to say it twice does no harm.
+            // Changes between the list and the watch; duplicates are harmless.
             for pod in &state.pods {
                 let event = json!({"type": "MODIFIED", "object": pod});
                 sender.unbounded_send(event).unwrap();
@@ -172,7 +172,7 @@ impl Server {
         }
         let list = json!({"apiVersion": "v1", "kind": "PodList",
             "metadata": {"resourceVersion": state.version.to_string()}, "items": state.pods});
-        whole(&list)
+        json_response(&list)
     }
 
     fn log(&self, pod: &str, query: &str) -> Response<Answer> {
@@ -193,7 +193,7 @@ impl Server {
         let Some(log) = logs.get_mut(&key) else {
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": "pods not found", "reason": "NotFound", "code": 404});
-            let mut answer = whole(&status);
+            let mut answer = json_response(&status);
             *answer.status_mut() = http::StatusCode::NOT_FOUND;
             return answer;
         };
@@ -212,7 +212,7 @@ impl Server {
         for (at, text) in &log.lines[from.max(log.rotated).min(visible)..visible] {
             writeln!(bytes, "{at} {text}").unwrap();
         }
-        // A container that ends in the middle of a line.
+        // A container that ends within a line.
         if connection.visible >= log.lines.len() && !follows && bytes.ends_with("#\n") {
             bytes.pop();
         }
@@ -225,7 +225,7 @@ impl Server {
         let end = connection
             .error
             .then(|| Err(io::Error::other("connection reset")));
-        // Pieces of an odd size, as a network brings them.
+        // Chunks of an odd size, as from a network.
         let pieces: Vec<Result<Bytes, io::Error>> = bytes
             .chunks(13)
             .map(|piece| Ok(Bytes::copy_from_slice(piece)))
@@ -252,7 +252,7 @@ impl Server {
         let instant = Duration::from_micros(10);
         let options = FollowOptions {
             until: until.boxed(),
-            back_off: BackOff {
+            backoff: Backoff {
                 first: instant,
                 longest: instant,
             },
@@ -262,7 +262,7 @@ impl Server {
     }
 }
 
-pub(super) fn whole(object: &Value) -> Response<Answer> {
+pub(super) fn json_response(object: &Value) -> Response<Answer> {
     streamed(stream::iter([Ok(Bytes::from(object.to_string()))]))
 }
 
@@ -304,7 +304,7 @@ fn log(lines: &[(&str, &str)]) -> Log {
     }
 }
 
-/// What a person would read: lines, and notices and ends in angle brackets.
+/// Formats events as lines, with notices and ends in angle brackets.
 fn shown(events: &[LogEvent]) -> Vec<String> {
     let word = |event: &LogEvent| match event {
         LogEvent::SourceStarted(source) => format!("<{}>", source.tag()),
@@ -317,7 +317,7 @@ fn shown(events: &[LogEvent]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_run_that_is_over_is_read_in_the_order_it_ran() {
+async fn reads_finished_run_in_order() {
     let server = Server::default();
     let two = [("2030-01-01T00:00:05Z", "c"), ("2030-01-01T00:00:06Z", "d")];
     server.add("agent", "agent", "2030-01-01T00:00:04Z", false, log(&two));
@@ -340,9 +340,9 @@ async fn a_run_that_is_over_is_read_in_the_order_it_ran() {
     );
 }
 
-/// A log that is written while it is followed, in the chunks it is told in.
+/// Follows a log while it is written, and returns the batches.
 fn followed_live(
-    gather: Duration,
+    batch_time: Duration,
 ) -> (
     mpsc::UnboundedSender<usize>,
     impl Stream<Item = Vec<LogEvent>>,
@@ -373,61 +373,64 @@ fn followed_live(
         uid: "u".into(),
     };
     let options = FollowOptions {
-        gather,
+        batch_time,
         ..FollowOptions::default()
     };
-    let chunks = follow_run_in_chunks(&Client::new(service, "ns"), "ns", &run, options);
-    let lines = |chunk: Vec<LogEvent>| -> Vec<LogEvent> {
+    let batches = follow_run_batched(&Client::new(service, "ns"), "ns", &run, options);
+    let lines = |batch: Vec<LogEvent>| -> Vec<LogEvent> {
         let lines = |event: &LogEvent| matches!(event, LogEvent::Line(_));
-        chunk.into_iter().filter(lines).collect()
+        batch.into_iter().filter(lines).collect()
     };
-    let chunks = chunks.map(lines);
+    let batches = batches.map(lines);
     (
         write,
-        chunks.filter(|chunk| futures::future::ready(!chunk.is_empty())),
+        batches.filter(|batch| futures::future::ready(!batch.is_empty())),
     )
 }
 
 #[tokio::test]
-async fn lines_that_trickle_gather_unless_they_are_to_be_told_as_they_come() {
-    let gather = Duration::from_millis(100);
-    let (write, chunks) = followed_live(gather);
+async fn batches_slow_lines_if_requested() {
+    let batch_time = Duration::from_millis(100);
+    let (write, batches) = followed_live(batch_time);
     let began = std::time::Instant::now();
     let writer = tokio::spawn(async move {
         for at in 0..100 {
             write.unbounded_send(at).unwrap();
             tokio::time::sleep(Duration::from_millis(4)).await;
         }
-        // Kept open: a stream that ends would be asked for again.
+        // Kept open: a stream that ends would be requested again.
         std::future::pending::<()>().await;
     });
-    let mut chunks = Box::pin(chunks);
-    let (mut lines, mut told) = (0, 0);
+    let mut batches = Box::pin(batches);
+    let (mut lines, mut received) = (0, 0);
     while lines < 100 {
-        lines += chunks.next().await.unwrap().len();
-        told += 1;
+        lines += batches.next().await.unwrap().len();
+        received += 1;
     }
     writer.abort();
-    let most = began.elapsed().as_millis() / gather.as_millis() + 2;
-    assert!(told <= most, "told {told} times, at most {most}");
+    let most = began.elapsed().as_millis() / batch_time.as_millis() + 2;
+    assert!(
+        received <= most,
+        "{received} batches, expected at most {most}"
+    );
 }
 
 #[tokio::test]
-async fn a_line_is_told_before_the_next_is_written() {
-    // With a rest of an hour the first is told all the same; without one, every line.
-    for (gather, count) in [(Duration::from_secs(3600), 1), (Duration::ZERO, 10)] {
-        let (write, chunks) = followed_live(gather);
-        let mut chunks = Box::pin(chunks);
+async fn sends_line_before_the_next_is_written() {
+    // With a batch time of an hour, the first line is still sent at once; without one, every line.
+    for (batch_time, count) in [(Duration::from_secs(3600), 1), (Duration::ZERO, 10)] {
+        let (write, batches) = followed_live(batch_time);
+        let mut batches = Box::pin(batches);
         for at in 0..count {
             write.unbounded_send(at).unwrap();
-            let told = tokio::time::timeout(Duration::from_secs(60), chunks.next());
-            assert_eq!(told.await.unwrap().unwrap().len(), 1);
+            let received = tokio::time::timeout(Duration::from_secs(60), batches.next());
+            assert_eq!(received.await.unwrap().unwrap().len(), 1);
         }
     }
 }
 
 #[tokio::test]
-async fn a_stage_that_begins_later_is_followed_and_the_end_waits_for_its_last_line() {
+async fn follows_later_stage_to_its_last_line() {
     let server = Server::default();
     server.add(
         "prep",
@@ -474,7 +477,7 @@ async fn a_stage_that_begins_later_is_followed_and_the_end_waits_for_its_last_li
 }
 
 #[tokio::test]
-async fn a_drop_leaves_a_quiet_line_and_no_line_is_lost() {
+async fn reports_disconnect_without_losing_lines() {
     let server = Server::default();
     let mut log = log(&[
         ("2030-01-01T00:00:01.7Z", "one"),
@@ -502,7 +505,7 @@ async fn a_drop_leaves_a_quiet_line_and_no_line_is_lost() {
         ]
     );
     let calls = server.0.lock().unwrap().log_calls.clone();
-    // No time is asked for: a kubelet would leave out what a clock that was set back has stamped.
+    // `sinceTime` is not used: a kubelet would skip lines after a clock was set back.
     assert!(!calls.concat().contains("since"), "{calls:?}");
     assert!(!calls.last().unwrap().contains("follow"), "{calls:?}");
 }
@@ -518,7 +521,7 @@ async fn clean_closes_before_the_status_leave_no_notice() {
 }
 
 #[tokio::test]
-async fn after_a_drop_the_last_lines_are_asked_for() {
+async fn requests_last_lines_after_disconnect() {
     let server = Server::default();
     let line = |n: usize| (format!("2030-01-01T00:00:{n:02}Z"), n.to_string());
     let lines: Vec<_> = (0..20).map(line).collect();
@@ -542,7 +545,7 @@ async fn after_a_drop_the_last_lines_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_rotated_away_meanwhile_is_a_gap_on_screen() {
+async fn reports_rotated_lines_as_gap() {
     let server = Server::default();
     let mut log = log(&[
         ("2030-01-01T00:00:01Z", "one"),
@@ -589,7 +592,7 @@ async fn a_log_that_was_rotated_away_meanwhile_is_a_gap_on_screen() {
 }
 
 #[tokio::test]
-async fn a_pod_that_is_deleted_ends_its_source_and_says_so() {
+async fn deleted_pod_ends_its_source_with_a_notice() {
     let server = Server::default();
     let mut log = log(&[("2030-01-01T00:00:01Z", "one")]);
     log.connections = std::iter::repeat_n(NEVER, 10_000).collect();
@@ -620,7 +623,7 @@ async fn a_pod_that_is_deleted_ends_its_source_and_says_so() {
     );
 }
 
-/// A pod whose one container has been started `restarts` times anew.
+/// A pod whose container was restarted `restarts` times.
 fn restarted(restarts: i32) -> Value {
     let mut pod = pod_object(
         "r-agent-agent",
@@ -637,7 +640,7 @@ fn restarted(restarts: i32) -> Value {
 }
 
 #[tokio::test]
-async fn the_log_of_a_container_that_was_started_anew_is_never_taken_for_that_of_the_time_before() {
+async fn log_of_restarted_container_is_not_mixed_with_previous() {
     let server = Server::default();
     let mut before = log(&[
         ("2030-01-01T00:00:01Z", "one"),
@@ -658,7 +661,7 @@ async fn the_log_of_a_container_that_was_started_anew_is_never_taken_for_that_of
         .unwrap()
     {
         if matches!(&event, LogEvent::Line(line) if line.text == "one") {
-            // The container is started anew, and the news of it is late.
+            // The container is restarted, and its status is late.
             let mut state = server.0.lock().unwrap();
             let key = ("r-agent-agent".to_owned(), "agent".to_owned());
             let first = state.logs.remove(&key).unwrap();
@@ -695,7 +698,7 @@ async fn the_log_of_a_container_that_was_started_anew_is_never_taken_for_that_of
 }
 
 #[tokio::test]
-async fn what_was_written_before_a_restart_that_nobody_saw_is_read_as_well() {
+async fn reads_previous_log_of_unobserved_restart() {
     let server = Server::default();
     server.add(
         "agent",
@@ -743,7 +746,7 @@ fn lines() -> impl Strategy<Value = Vec<(Timestamp, String)>> {
 fn connections() -> impl Strategy<Value = Vec<Connection>> {
     let connection = (0_usize..45, 0_usize..600, any::<bool>());
     prop::collection::vec(connection, 0..8).prop_map(|mut all| {
-        // What was written stays written.
+        // Written lines stay written.
         all.sort_by_key(|(visible, ..)| *visible);
         let connection = |(visible, cut, error)| Connection {
             visible,
@@ -758,7 +761,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_the_network_does_the_reader_gets_what_the_writer_wrote(
+    fn reader_gets_what_the_writer_wrote(
         lines in lines(),
         connections in connections(),
     ) {
@@ -773,7 +776,7 @@ proptest! {
         for event in events {
             match event {
                 LogEvent::Line(line) => {
-                    prop_assert!(keys.insert((line.at, line.ordinal)), "two lines of one name");
+                    prop_assert!(keys.insert((line.at, line.ordinal)), "two lines with one key");
                     got.push(line.text);
                 }
                 LogEvent::Notice(_, notice) => {

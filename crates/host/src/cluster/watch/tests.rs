@@ -1,4 +1,4 @@
-//! The watch against a server that answers by a script.
+//! Tests the watch against a scripted server.
 
 use std::{
     collections::VecDeque,
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Answers calls in turn, remembers what was asked, and never answers a call that the script does not foresee.
+/// A scripted server: returns responses in order, records requests, and never answers once the script has ended.
 #[derive(Clone, Default)]
 struct Script {
     answers: Arc<Mutex<VecDeque<(u16, String)>>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Script {
@@ -33,8 +33,8 @@ impl Script {
             let script = script.clone();
             let answer: BoxFuture<'static, Result<_, std::convert::Infallible>> =
                 Box::pin(async move {
-                    let asked = request.uri().to_string();
-                    script.asked.lock().unwrap().push(asked);
+                    let uri = request.uri().to_string();
+                    script.requests.lock().unwrap().push(uri);
                     let answer = script.answers.lock().unwrap().pop_front();
                     let Some((status, body)) = answer else {
                         return std::future::pending().await;
@@ -49,8 +49,8 @@ impl Script {
         Client::new(service, "default")
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -83,9 +83,9 @@ fn status(code: u16, message: &str) -> Value {
     })
 }
 
-/// The first `count` deltas of the pods, in words.
-async fn heard(script: &Script, count: usize) -> Vec<String> {
-    let back_off = BackOff {
+/// Describes the first `count` deltas of pods as text.
+async fn first_deltas(script: &Script, count: usize) -> Vec<String> {
+    let backoff = Backoff {
         first: std::time::Duration::from_millis(1),
         longest: std::time::Duration::from_millis(1),
     };
@@ -95,7 +95,7 @@ async fn heard(script: &Script, count: usize) -> Vec<String> {
         "ns",
         Kind::Pod,
         selection,
-        back_off,
+        backoff,
         |pod: Pod| Some(Object::Pod(Box::new(pod))),
     );
     let name = |object: &Object| match object {
@@ -120,7 +120,7 @@ async fn heard(script: &Script, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pages_come_as_one_list_and_changes_follow() {
+async fn joins_pages_into_one_list_then_follows_changes() {
     let script = Script::default()
         .then(200, list("", "more", &[pod("a", "1")]))
         .then(200, list("5", "", &[pod("b", "2")]))
@@ -133,63 +133,66 @@ async fn pages_come_as_one_list_and_changes_follow() {
             ]),
         );
     assert_eq!(
-        heard(&script, 4).await,
+        first_deltas(&script, 4).await,
         ["listed a b", "applied c", "applied a", "deleted uid-b"]
     );
-    let asked = script.asked();
-    assert!(asked[1].contains("continue=more"), "{asked:?}");
-    assert!(asked[2].contains("resourceVersion=5"), "{asked:?}");
+    let requests = script.requests();
+    assert!(requests[1].contains("continue=more"), "{requests:?}");
+    assert!(requests[2].contains("resourceVersion=5"), "{requests:?}");
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_hides_no_other() {
+async fn unreadable_object_does_not_hide_others() {
     let mut bad = pod("bad", "1");
     bad["spec"] = json!("a word");
     let script = Script::default().then(200, list("5", "", &[bad, pod("good", "2")]));
-    assert_eq!(heard(&script, 1).await, ["listed unreadable bad good"]);
+    assert_eq!(
+        first_deltas(&script, 1).await,
+        ["listed unreadable bad good"]
+    );
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_as_agreed_goes_on_from_the_last_bookmark_in_silence() {
+async fn resumes_from_last_bookmark_after_clean_end() {
     let bookmark = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"resourceVersion": "9"}});
     let script = Script::default()
         .then(200, list("5", "", &[]))
         .then(200, events(&[("BOOKMARK", bookmark)]))
         .then(200, events(&[("ADDED", pod("a", "10"))]));
-    assert_eq!(heard(&script, 2).await, ["listed ", "applied a"]);
-    assert!(script.asked()[2].contains("resourceVersion=9"));
+    assert_eq!(first_deltas(&script, 2).await, ["listed ", "applied a"]);
+    assert!(script.requests()[2].contains("resourceVersion=9"));
 }
 
 #[tokio::test]
-async fn a_server_that_forgot_is_listed_again() {
+async fn lists_again_when_version_is_too_old() {
     let script = Script::default()
         .then(200, list("5", "", &[pod("a", "1")]))
         .then(200, events(&[("ERROR", status(410, "too old"))]))
         .then(200, list("90", "", &[pod("b", "80")]));
-    assert_eq!(heard(&script, 2).await, ["listed a", "listed b"]);
+    assert_eq!(first_deltas(&script, 2).await, ["listed a", "listed b"]);
 }
 
 #[tokio::test]
-async fn an_outage_is_said_once_and_so_is_its_end_and_nothing_is_listed_again() {
+async fn reports_outage_and_recovery_once_without_relisting() {
     let script = Script::default()
         .then(200, list("5", "", &[pod("a", "1")]))
         .then(500, status(500, "etcd is away\u{7}").to_string())
         .then(500, status(500, "etcd is away").to_string())
         .then(200, events(&[("ADDED", pod("b", "6"))]));
     assert_eq!(
-        heard(&script, 4).await,
+        first_deltas(&script, 4).await,
         ["listed a", "lost: etcd is away␇ (500)", "back", "applied b"]
     );
-    assert!(script.asked()[3].contains("resourceVersion=5"));
+    assert!(script.requests()[3].contains("resourceVersion=5"));
 }
 
 #[tokio::test]
-async fn a_cluster_that_refuses_from_the_start_says_why() {
+async fn reports_why_the_first_list_is_refused() {
     let script = Script::default()
         .then(403, status(403, "pods is forbidden").to_string())
         .then(200, list("5", "", &[]));
     assert_eq!(
-        heard(&script, 3).await,
+        first_deltas(&script, 3).await,
         ["lost: pods is forbidden (403)", "back", "listed "]
     );
 }
@@ -204,23 +207,23 @@ fn docs_run(phase: &str, version: &str) -> Value {
 }
 
 #[tokio::test]
-async fn waiting_for_a_run_ends_with_it() {
+async fn waits_for_run_to_finish() {
     let script = Script::default()
         .then(200, list("5", "", &[docs_run("Running", "1")]))
         .then(200, events(&[("MODIFIED", docs_run("Failed", "6"))]));
-    let run = finished(&script.client(), "ns", RunKind::Docs, "r").await;
+    let run = wait_finished(&script.client(), "ns", RunKind::Docs, "r").await;
     assert_eq!(run.unwrap().phase().as_str(), "Failed");
-    assert!(script.asked()[0].contains("fieldSelector=metadata.name%3Dr"));
+    assert!(script.requests()[0].contains("fieldSelector=metadata.name%3Dr"));
 
     let gone = Script::default().then(200, list("5", "", &[]));
     assert_eq!(
-        finished(&gone.client(), "ns", RunKind::Docs, "r").await,
+        wait_finished(&gone.client(), "ns", RunKind::Docs, "r").await,
         None
     );
 }
 
 #[test]
-fn only_events_about_runs_are_of_concern() {
+fn matches_only_events_about_runs() {
     for (kind, name, concern) in [
         ("DocsRun", "docs-1", true),
         ("Pod", "docs-1-0f2c6c1e-agent-v1-1-x7k2p", true),
@@ -232,6 +235,6 @@ fn only_events_about_runs_are_of_concern() {
         let mut event = Event::default();
         event.involved_object.kind = Some(kind.into());
         event.involved_object.name = Some(name.into());
-        assert_eq!(concerns_a_run(&event), concern, "{kind} {name}");
+        assert_eq!(is_about_run(&event), concern, "{kind} {name}");
     }
 }

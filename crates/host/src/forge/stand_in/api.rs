@@ -1,4 +1,4 @@
-//! The stand-in's routes, and what every call has to pass.
+//! Routes and middleware of the stand-in.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Exchange, Service, checks, graphql, page, pulls, reviews, shape,
-    store::{Kept, Store},
+    RecordedCall, Service, checks, graphql, page, pulls, responses, reviews,
+    store::{Store, StoredPull},
 };
 
 pub(super) type Shared = State<Arc<Service>>;
-/// Owner, repository and number of a pull request.
+/// Owner, repository and pull request number.
 pub(super) type Numbered = Path<(String, String, i64)>;
 
-/// Longest body that is kept of an exchange, in bytes.
-const KEPT: usize = 1024 * 1024;
-/// Where every documented error of the real one points to.
+/// Maximum size of a recorded body, in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// The documentation URL in GitHub's errors.
 const DOCUMENTATION: &str = "https://docs.github.com/rest";
 
 pub(super) fn router(service: Arc<Service>) -> Router {
     let repository = Router::new()
-        .route("/", get(shape::repository))
+        .route("/", get(responses::repository))
         .route("/pulls", get(pulls::list).post(pulls::create))
         .route("/pulls/{number}", get(pulls::read).patch(pulls::change))
         .route(
@@ -52,7 +52,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// An error in GitHub's form.
+/// An error in GitHub's format.
 pub(super) struct Refused(pub(super) StatusCode, pub(super) Value);
 
 impl IntoResponse for Refused {
@@ -82,31 +82,31 @@ pub(super) fn broken(error: &dyn std::fmt::Display) -> Refused {
     refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }
 
-/// Tells whoever asked for it what was said.
+/// Sends the call and its response to the recorder.
 async fn record(State(service): Shared, request: Request, next: Next) -> Response {
     let Some(recorder) = &service.options.recorder else {
         return next.run(request).await;
     };
     let (parts, body) = request.into_parts();
-    let sent = to_bytes(body, KEPT).await.unwrap_or_default();
+    let sent = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let read = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or(Value::Null);
-    let mut exchange = Exchange {
+    let mut call = RecordedCall {
         method: parts.method.clone(),
         uri: parts.uri.to_string(),
         sent: read(&sent),
-        ..Exchange::default()
+        ..RecordedCall::default()
     };
     let response = next.run(Request::from_parts(parts, Body::from(sent))).await;
     let (parts, body) = response.into_parts();
-    let answered = to_bytes(body, KEPT).await.unwrap_or_default();
-    exchange.status = parts.status;
-    exchange.answered = read(&answered);
-    // Nobody listens any more.
-    let _ = recorder.send(exchange);
+    let answered = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    call.status = parts.status;
+    call.answered = read(&answered);
+    // The receiver may be gone.
+    let _ = recorder.send(call);
     Response::from_parts(parts, Body::from(answered))
 }
 
-/// Planned answers, the token, the name of the repository.
+/// Applies canned responses, and checks the token and the repository's name.
 async fn guard(
     State(service): Shared,
     parts: RawPathParams,
@@ -130,9 +130,9 @@ async fn guard(
         let found = parts.iter().find(|(name, _)| *name == wanted);
         found.map_or("", |(_, value)| value)
     };
-    let asked = format!("{}/{}", part("owner"), part("name"));
+    let repository = format!("{}/{}", part("owner"), part("name"));
     let only = service.options.repository.as_ref();
-    if asked != "/" && only.is_some_and(|only| *only != asked) {
+    if repository != "/" && only.is_some_and(|only| *only != repository) {
         return not_found().into_response();
     }
     next.run(request).await
@@ -143,17 +143,17 @@ async fn show(
     Path((owner, name, number)): Numbered,
 ) -> Result<Html<String>, Refused> {
     let mut store = service.store.lock().await;
-    pulls::notice_merges(&service, &mut store).await?;
+    pulls::detect_merges(&service, &mut store).await?;
     let found = find(&mut store, &format!("{owner}/{name}"), number)?;
     Ok(Html(page::pull(found)))
 }
 
-/// A pull request of the store.
+/// Finds a pull request in the store.
 pub(super) fn find<'a>(
     store: &'a mut Store,
     repository: &str,
     number: i64,
-) -> Result<&'a mut Kept, Refused> {
+) -> Result<&'a mut StoredPull, Refused> {
     store
         .pulls
         .iter_mut()
@@ -161,12 +161,12 @@ pub(super) fn find<'a>(
         .ok_or_else(not_found)
 }
 
-/// Changes a pull request, keeps it, and gives it.
+/// Changes a pull request, saves it, and returns it.
 pub(super) async fn edit(
     service: &Service,
     Path((owner, name, number)): Numbered,
-    change: impl FnOnce(&mut Kept),
-) -> Result<Kept, Refused> {
+    change: impl FnOnce(&mut StoredPull),
+) -> Result<StoredPull, Refused> {
     let mut store = service.store.lock().await;
     let pull = find(&mut store, &format!("{owner}/{name}"), number)?;
     change(pull);
@@ -175,14 +175,14 @@ pub(super) async fn edit(
     Ok(changed)
 }
 
-/// The texts of a list in a body.
-pub(super) fn words(asked: &Value, key: &str) -> Vec<String> {
-    let items = asked.get(key).and_then(Value::as_array);
+/// Returns the strings of a list in a body.
+pub(super) fn words(body: &Value, key: &str) -> Vec<String> {
+    let items = body.get(key).and_then(Value::as_array);
     let text = |item: &Value| item.as_str().map(str::to_owned);
     items.into_iter().flatten().filter_map(text).collect()
 }
 
-/// Adds what is not there yet.
+/// Adds the items that are not in the list yet.
 pub(super) fn add(list: &mut Vec<String>, new: &[String]) {
     for word in new {
         if !list.contains(word) {

@@ -1,4 +1,4 @@
-//! Checks of the stand-in: the one it can make by itself is that a branch merges into its base.
+//! Checks of the stand-in. The only one is whether a branch merges into its base.
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     api::Shared,
     origin::{commit, merges},
-    shape,
+    responses,
 };
 
 type Commit = Path<(String, String, String)>;
@@ -25,7 +25,7 @@ pub(super) async fn runs(
             if commit(bare, &pull.head).await.as_deref() == Some(commit_id.as_str()) {
                 let merges = merges(bare, &pull.base, &pull.head).await;
                 let repository = format!("{owner}/{name}");
-                runs.push(shape::check_run(
+                runs.push(responses::check_run(
                     &service,
                     &repository,
                     pull,
@@ -38,12 +38,12 @@ pub(super) async fn runs(
     Json(json!({"total_count": runs.len(), "check_runs": runs}))
 }
 
-/// Nobody has said anything of any commit.
+/// Returns no statuses; the stand-in has none.
 pub(super) async fn statuses(
     State(service): Shared,
     Path((owner, name, commit_id)): Commit,
 ) -> Json<Value> {
-    Json(shape::no_statuses(
+    Json(responses::no_statuses(
         &service,
         &format!("{owner}/{name}"),
         &commit_id,

@@ -1,26 +1,26 @@
-//! The one mutation of GitHub's GraphQL that the forge makes: auto-merge, which no REST call switches on.
+//! GraphQL of the stand-in: only the mutation that enables auto-merge.
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
 use super::{
     api::{Refused, Shared, broken},
-    shape,
+    responses,
 };
 
 const MUTATION: &str = "enablePullRequestAutoMerge";
 
-/// GraphQL answers 200 whatever comes of it.
+/// GraphQL returns 200 for errors, too.
 pub(super) async fn answer(
     State(service): Shared,
-    Json(asked): Json<Value>,
+    Json(request): Json<Value>,
 ) -> Result<Json<Value>, Refused> {
-    let text = |pointer: &str| asked.pointer(pointer).and_then(Value::as_str);
+    let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
     let query = text("/query").unwrap_or_default();
     if !query.contains(MUTATION) {
         return Ok(refusal(
             "undefinedField",
-            "The stand-in knows no such field",
+            "The stand-in does not support this field",
         ));
     }
     let (id, method) = (text("/variables/id"), text("/variables/method"));
@@ -28,7 +28,7 @@ pub(super) async fn answer(
     let found = store
         .pulls
         .iter_mut()
-        .find(|pull| pull.open() && Some(shape::node_id(pull).as_str()) == id);
+        .find(|pull| pull.open() && Some(responses::node_id(pull).as_str()) == id);
     let Some(pull) = found else {
         let message = format!(
             "Could not resolve to a node with the global id of '{}'.",

@@ -1,4 +1,4 @@
-//! What the bare repository behind the stand-in says.
+//! Reads the bare repository behind the stand-in.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ fn branch(name: &str) -> String {
     format!("refs/heads/{name}")
 }
 
-/// The commit of a branch; `None` when there is no such branch.
+/// Returns the commit of a branch; `None` if the branch does not exist.
 pub(super) async fn commit(origin: &Path, name: &str) -> Option<String> {
     let git = git(origin).args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
     let found = git.arg(format!("{}^{{commit}}", branch(name))).run().await;
     found.ok().map(|output| output.text())
 }
 
-/// Whether `head` has a commit that `base` lacks.
+/// Returns whether `head` has a commit that is not in `base`.
 pub(super) async fn has_commits(origin: &Path, base: &str, head: &str) -> Result<bool, GitError> {
     let range = format!("{}..{}", branch(base), branch(head));
     let git = git(origin).args(["rev-list", "--max-count=1", "--end-of-options"]);
@@ -27,7 +27,7 @@ pub(super) async fn has_commits(origin: &Path, base: &str, head: &str) -> Result
     Ok(!output.text().is_empty())
 }
 
-/// Whether `head` merges into `base` without a conflict.
+/// Returns whether `head` merges into `base` without conflicts.
 pub(super) async fn merges(origin: &Path, base: &str, head: &str) -> bool {
     let git = git(origin).args(["merge-tree", "--write-tree", "--no-messages"]);
     git.args([branch(base), branch(head)]).run().await.is_ok()

@@ -1,8 +1,8 @@
-//! The page of a pull request, for the person who follows its link.
+//! The web page of a pull request.
 
 use std::fmt::Write;
 
-use super::store::Kept;
+use super::store::StoredPull;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem;color:#1f2328;background:#fff}\
 code{background:#eff1f3;padding:.1em .35em;border-radius:.3em}\
@@ -12,9 +12,9 @@ pre{white-space:pre-wrap;background:#f6f8fa;padding:1rem;border-radius:.5rem}\
 small{color:#59636e}\
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}code,pre{background:#161b22}small{color:#9198a1}}";
 
-/// The page of one pull request.
-pub(super) fn pull(kept: &Kept) -> String {
-    let state = match (kept.merged.is_some(), kept.closed) {
+/// Renders the page of a pull request.
+pub(super) fn pull(stored: &StoredPull) -> String {
+    let state = match (stored.merged.is_some(), stored.closed) {
         (true, _) => "merged",
         (_, true) => "closed",
         _ => "open",
@@ -23,15 +23,15 @@ pub(super) fn pull(kept: &Kept) -> String {
         "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>#{number} {title}</title>\
          <style>{STYLE}</style><h1>{title} <small>#{number}</small></h1>\
          <p><span class=\"state {state}\">{state}</span> <code>{base}</code> ← <code>{head}</code></p>",
-        number = kept.number,
-        title = escape(&kept.title),
-        base = escape(&kept.base),
-        head = escape(&kept.head),
+        number = stored.number,
+        title = escape(&stored.title),
+        base = escape(&stored.base),
+        head = escape(&stored.head),
     );
     for (name, words) in [
-        ("Labels", &kept.labels),
-        ("Reviewers", &kept.reviewers),
-        ("Teams", &kept.teams),
+        ("Labels", &stored.labels),
+        ("Reviewers", &stored.reviewers),
+        ("Teams", &stored.teams),
     ] {
         if !words.is_empty() {
             let _ = write!(page, "<p>{name}: {}</p>", escape(&words.join(", ")));
@@ -39,9 +39,9 @@ pub(super) fn pull(kept: &Kept) -> String {
     }
     let _ = write!(
         page,
-        "<pre>{}</pre><p><small>{} · shown by Flightdeck's stand-in for GitHub on this machine</small></p>",
-        escape(&kept.body),
-        escape(&kept.repository),
+        "<pre>{}</pre><p><small>{} · served by Flightdeck's local GitHub stand-in</small></p>",
+        escape(&stored.body),
+        escape(&stored.repository),
     );
     page
 }

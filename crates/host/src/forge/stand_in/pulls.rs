@@ -1,4 +1,4 @@
-//! Pull requests of the stand-in: listed, made, read, changed, labelled.
+//! Pull requests of the stand-in: list, create, read, update and label.
 
 use axum::{
     Json,
@@ -13,9 +13,9 @@ use super::{
     Service,
     api::{Numbered, Refused, Shared, add, broken, edit, find, invalid, words},
     origin::{commit, has_commits},
-    pages::{self, Page},
-    shape,
-    store::{Kept, Store},
+    pagination::{self, Page},
+    responses,
+    store::{Store, StoredPull},
 };
 
 #[derive(Deserialize)]
@@ -36,8 +36,8 @@ pub(super) async fn list(
 ) -> Result<(HeaderMap, Json<Value>), Refused> {
     let repository = format!("{owner}/{name}");
     let mut store = service.store.lock().await;
-    notice_merges(&service, &mut store).await?;
-    let wanted = |pull: &&Kept| {
+    detect_merges(&service, &mut store).await?;
+    let wanted = |pull: &&StoredPull| {
         pull.repository == repository
             && match filter.state.as_str() {
                 "all" => true,
@@ -50,8 +50,8 @@ pub(super) async fn list(
                 .as_ref()
                 .is_none_or(|head| *head == format!("{owner}:{}", pull.head))
     };
-    let found: Vec<&Kept> = store.pulls.iter().rev().filter(wanted).collect();
-    let (headers, found) = pages::cut(
+    let found: Vec<&StoredPull> = store.pulls.iter().rev().filter(wanted).collect();
+    let (headers, found) = pagination::paginate(
         &format!("{}/repos/{repository}/pulls", service.url),
         query.as_deref(),
         &filter.page,
@@ -59,7 +59,7 @@ pub(super) async fn list(
     );
     let mut shapes = Vec::new();
     for pull in found {
-        shapes.push(shape::short(&service, pull).await);
+        shapes.push(responses::summary(&service, pull).await);
     }
     Ok((headers, Json(Value::Array(shapes))))
 }
@@ -78,51 +78,54 @@ pub(super) struct Creation {
 pub(super) async fn create(
     State(service): Shared,
     Path((owner, name)): Path<(String, String)>,
-    Json(asked): Json<Creation>,
+    Json(request): Json<Creation>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
     let repository = format!("{owner}/{name}");
-    let head = asked
+    let head = request
         .head
         .strip_prefix(&format!("{owner}:"))
-        .unwrap_or(&asked.head)
+        .unwrap_or(&request.head)
         .to_owned();
     let custom = |message: String| {
         invalid(&json!({"resource": "PullRequest", "code": "custom", "message": message}))
     };
     if let Some(bare) = &service.options.bare_repository {
-        for (field, branch) in [("base", &asked.base), ("head", &head)] {
+        for (field, branch) in [("base", &request.base), ("head", &head)] {
             if commit(bare, branch).await.is_none() {
                 let error = json!({"resource": "PullRequest", "field": field, "code": "invalid"});
                 return Err(invalid(&error));
             }
         }
-        if !has_commits(bare, &asked.base, &head)
+        if !has_commits(bare, &request.base, &head)
             .await
             .map_err(|error| broken(&error))?
         {
             return Err(custom(format!(
                 "No commits between {} and {head}",
-                asked.base
+                request.base
             )));
         }
     }
     let mut store = service.store.lock().await;
-    let same = |pull: &Kept| {
-        pull.open() && pull.repository == repository && pull.head == head && pull.base == asked.base
+    let same = |pull: &StoredPull| {
+        pull.open()
+            && pull.repository == repository
+            && pull.head == head
+            && pull.base == request.base
     };
     if store.pulls.iter().any(same) {
         return Err(custom(format!(
             "A pull request already exists for {owner}:{head}."
         )));
     }
-    let kept = Kept {
+    let stored = StoredPull {
         number: store.next_number(),
         repository,
-        title: asked.title,
-        body: asked.body,
-        base: asked.base,
+        title: request.title,
+        body: request.body,
+        base: request.base,
         head,
-        draft: asked.draft,
+        draft: request.draft,
         created: Timestamp::now(),
         merged: None,
         closed: false,
@@ -132,8 +135,8 @@ pub(super) async fn create(
         reviews: Vec::new(),
         auto_merge: None,
     };
-    let answer = shape::whole(&service, &kept).await;
-    store.pulls.push(kept);
+    let answer = responses::full(&service, &stored).await;
+    store.pulls.push(stored);
     store.save().await.map_err(|error| broken(&error))?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -143,18 +146,18 @@ pub(super) async fn read(
     Path((owner, name, number)): Numbered,
 ) -> Result<Json<Value>, Refused> {
     let mut store = service.store.lock().await;
-    notice_merges(&service, &mut store).await?;
+    detect_merges(&service, &mut store).await?;
     let found = find(&mut store, &format!("{owner}/{name}"), number)?;
-    Ok(Json(shape::whole(&service, found).await))
+    Ok(Json(responses::full(&service, found).await))
 }
 
 pub(super) async fn change(
     State(service): Shared,
     path: Numbered,
-    Json(asked): Json<Value>,
+    Json(request): Json<Value>,
 ) -> Result<Json<Value>, Refused> {
     let pull = edit(&service, path, |pull| {
-        let text = |key: &str| asked.get(key).and_then(Value::as_str);
+        let text = |key: &str| request.get(key).and_then(Value::as_str);
         if let Some(title) = text("title") {
             title.clone_into(&mut pull.title);
         }
@@ -166,23 +169,23 @@ pub(super) async fn change(
         }
     })
     .await?;
-    Ok(Json(shape::whole(&service, &pull).await))
+    Ok(Json(responses::full(&service, &pull).await))
 }
 
 pub(super) async fn labels(
     State(service): Shared,
     path: Numbered,
-    Json(asked): Json<Value>,
+    Json(request): Json<Value>,
 ) -> Result<Json<Value>, Refused> {
     let pull = edit(&service, path, |pull| {
-        add(&mut pull.labels, &words(&asked, "labels"));
+        add(&mut pull.labels, &words(&request, "labels"));
     })
     .await?;
-    Ok(Json(shape::labels(&service, &pull)))
+    Ok(Json(responses::labels(&service, &pull)))
 }
 
-/// A pull request is merged once its base holds its head.
-pub(super) async fn notice_merges(service: &Service, store: &mut Store) -> Result<(), Refused> {
+/// Marks pull requests as merged once their base contains their head.
+pub(super) async fn detect_merges(service: &Service, store: &mut Store) -> Result<(), Refused> {
     let Some(bare) = &service.options.bare_repository else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! Reviews of the stand-in: asked for, given, listed.
+//! Reviews of the stand-in: request, submit and list.
 
 use axum::{
     Json,
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::{
     api::{Numbered, Refused, Shared, add, edit, find, invalid, refused, words},
-    pages::{self, Page},
-    shape,
+    pagination::{self, Page},
+    responses,
     store::Review,
 };
 
-/// What a review can come to, and the state it then has.
+/// Review events and the resulting states.
 const EVENTS: [(&str, &str); 3] = [
     ("APPROVE", "APPROVED"),
     ("REQUEST_CHANGES", "CHANGES_REQUESTED"),
@@ -25,9 +25,12 @@ const EVENTS: [(&str, &str); 3] = [
 pub(super) async fn request(
     State(service): Shared,
     path: Numbered,
-    Json(asked): Json<Value>,
+    Json(request): Json<Value>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let (users, teams) = (words(&asked, "reviewers"), words(&asked, "team_reviewers"));
+    let (users, teams) = (
+        words(&request, "reviewers"),
+        words(&request, "team_reviewers"),
+    );
     if let Some(people) = &service.options.people {
         let is_team = |team: &String| {
             people
@@ -49,7 +52,7 @@ pub(super) async fn request(
     .await?;
     Ok((
         StatusCode::CREATED,
-        Json(shape::short(&service, &pull).await),
+        Json(responses::summary(&service, &pull).await),
     ))
 }
 
@@ -63,26 +66,26 @@ pub(super) async fn list(
     let repository = format!("{owner}/{name}");
     let pull = &*find(&mut store, &repository, number)?;
     let url = format!("{}/repos/{repository}/pulls/{number}/reviews", service.url);
-    let (headers, reviews) = pages::cut(&url, query.as_deref(), &page, &pull.reviews);
+    let (headers, reviews) = pagination::paginate(&url, query.as_deref(), &page, &pull.reviews);
     let mut shapes = Vec::new();
     for review in reviews {
-        shapes.push(shape::review(&service, pull, review).await);
+        shapes.push(responses::review(&service, pull, review).await);
     }
     Ok((headers, Json(Value::Array(shapes))))
 }
 
-/// Reviews by the only person there is: the stand-in cannot know who calls.
+/// Submits a review as a fixed user: the stand-in does not know the caller.
 pub(super) async fn submit(
     State(service): Shared,
     path: Numbered,
-    Json(asked): Json<Value>,
+    Json(request): Json<Value>,
 ) -> Result<Json<Value>, Refused> {
-    let event = asked.get("event").and_then(Value::as_str);
+    let event = request.get("event").and_then(Value::as_str);
     let state = EVENTS.iter().find(|(name, _)| Some(*name) == event);
     let (_, state) = state.ok_or_else(|| {
         invalid(&json!({"resource": "PullRequestReview", "field": "event", "code": "invalid"}))
     })?;
-    let text = asked.get("body").and_then(Value::as_str);
+    let text = request.get("body").and_then(Value::as_str);
     let given = Review {
         by: "reviewer".into(),
         state: (*state).into(),
@@ -91,5 +94,5 @@ pub(super) async fn submit(
     };
     let added = given.clone();
     let pull = edit(&service, path, |pull| pull.reviews.push(added)).await?;
-    Ok(Json(shape::review(&service, &pull, &given).await))
+    Ok(Json(responses::review(&service, &pull, &given).await))
 }

@@ -1,13 +1,13 @@
-//! The stand-in's pull requests, kept in a JSON file.
+//! Storage of the stand-in's pull requests, in a JSON file.
 
 use std::{io, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One pull request as it is kept.
+/// A stored pull request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredPull {
     pub(super) number: i64,
     pub(super) repository: String,
     pub(super) title: String,
@@ -28,12 +28,12 @@ pub(super) struct Kept {
     pub(super) teams: Vec<String>,
     #[serde(default)]
     pub(super) reviews: Vec<Review>,
-    /// The way it shall merge by itself.
+    /// The merge method of auto-merge, if enabled.
     #[serde(default)]
     pub(super) auto_merge: Option<String>,
 }
 
-/// One review.
+/// A review.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Review {
     pub(super) by: String,
@@ -42,16 +42,16 @@ pub(super) struct Review {
     pub(super) at: Timestamp,
 }
 
-impl Kept {
+impl StoredPull {
     pub(super) fn open(&self) -> bool {
         self.merged.is_none() && !self.closed
     }
 }
 
-/// All of them, oldest first.
+/// All pull requests, oldest first.
 pub(super) struct Store {
     file: PathBuf,
-    pub(super) pulls: Vec<Kept>,
+    pub(super) pulls: Vec<StoredPull>,
 }
 
 impl Store {
@@ -76,7 +76,7 @@ impl Store {
         self.pulls.iter().map(|pull| pull.number).max().unwrap_or(0) + 1
     }
 
-    /// Writes the file anew, beside the old one, then over it.
+    /// Writes the file atomically.
     pub(super) async fn save(&self) -> io::Result<()> {
         let beside = self.file.with_extension("new");
         tokio::fs::write(&beside, serde_json::to_vec_pretty(&self.pulls)?).await?;

@@ -1,6 +1,6 @@
-//! One `git` process under way: what it prints as it comes, and its end, by itself or by ours.
+//! A running `git` process: its output line by line, and its end.
 //!
-//! Ending is polite first: git takes its lock files with it when it is asked, and leaves them when it is killed.
+//! It is terminated with SIGTERM first: git removes its lock files on SIGTERM and leaves them on SIGKILL.
 
 use std::{
     io,
@@ -20,46 +20,46 @@ use tokio::{
 
 use super::Tail;
 
-/// How long a group that was asked to end may take to clean up.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long output may still come when the program has ended: a helper that stays may hold the pipes for ever.
+/// How long to read output after the program has exited: a helper may keep the pipes open indefinitely.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Bytes of one line that are passed on; the rest of a longer one is dropped.
+/// Maximum length of a line in bytes; the rest of a longer one is dropped.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// A piece of what a command printed, as it came.
+/// A line of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Without its line break; may hold remote text.
+    /// Without its line break. May contain untrusted text.
     pub text: String,
-    /// A line of progress: the next one takes its place.
+    /// A progress line, replaced by the next line.
     pub overwritten: bool,
 }
 
-/// What an ended process left.
+/// The result of an ended process.
 pub(super) struct Ended {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
-    /// The end of it.
+    /// The end of standard error.
     pub stderr: Tail,
 }
 
-/// Why a process was not waited for to its end.
+/// Why waiting stopped before the process ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unended {
-    /// It goes on: the caller ends it.
-    #[error("it printed more than was asked for")]
+pub(super) enum WaitError {
+    /// The process is still running; the caller ends it.
+    #[error("it printed more than the limit")]
     TooMuchOutput,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// A process and all it started, which end with it.
+/// A process and its process group, which ends with it.
 pub(super) struct Running(Option<Child>);
 
 impl Running {
-    /// Starts it in a process group of its own.
+    /// Starts the process in its own process group.
     pub(super) fn start(mut command: Command, input: Option<Vec<u8>>) -> io::Result<Self> {
         command
             .stdin(if input.is_some() {
@@ -73,36 +73,36 @@ impl Running {
             .kill_on_drop(true);
         let mut child = command.spawn()?;
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            // A git that does not read its input closes the pipe; its exit code tells the story.
+            // If git does not read its input, the pipe breaks; the exit code shows why.
             tokio::spawn(async move { drop(stdin.write_all(&input).await) });
         }
         Ok(Self(Some(child)))
     }
 
-    /// Waits for its end, telling of every line as it comes. Stops when standard output has more than `limit` bytes.
+    /// Waits for the process, calling `on_line` for each line. Returns early if standard output exceeds `limit` bytes.
     pub(super) async fn wait(
         &mut self,
         limit: usize,
-        tell: &mut (dyn FnMut(Line) + Send),
-    ) -> Result<Ended, Unended> {
+        on_line: &mut (dyn FnMut(Line) + Send),
+    ) -> Result<Ended, WaitError> {
         let Some(child) = self.0.as_mut() else {
-            return Err(io::Error::other("the process has been ended").into());
+            return Err(io::Error::other("the process was already terminated").into());
         };
         let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
         let (mut stdout, mut stderr) = (Vec::new(), Tail::default());
-        let (mut out_lines, mut err_lines) = (Lines::default(), Lines::default());
+        let (mut out_lines, mut err_lines) = (LineSplitter::default(), LineSplitter::default());
         let (mut out_buffer, mut err_buffer) = ([0; 8192], [0; 8192]);
         let mut status = None;
-        let mut patience = Instant::now();
+        let mut deadline = Instant::now();
         while out.is_some() || err.is_some() || status.is_none() {
             tokio::select! {
                 read = read(&mut out, &mut out_buffer), if out.is_some() => {
                     match read? {
                         0 => out = None,
-                        count if stdout.len() + count > limit => return Err(Unended::TooMuchOutput),
+                        count if stdout.len() + count > limit => return Err(WaitError::TooMuchOutput),
                         count => {
                             stdout.extend_from_slice(&out_buffer[..count]);
-                            out_lines.take(&out_buffer[..count], tell);
+                            out_lines.take(&out_buffer[..count], on_line);
                         }
                     }
                 }
@@ -111,19 +111,19 @@ impl Running {
                         0 => err = None,
                         count => {
                             stderr.push(&err_buffer[..count]);
-                            err_lines.take(&err_buffer[..count], tell);
+                            err_lines.take(&err_buffer[..count], on_line);
                         }
                     }
                 }
                 ended = child.wait(), if status.is_none() => {
                     status = Some(ended?);
-                    patience = Instant::now() + LINGER;
+                    deadline = Instant::now() + LINGER;
                 }
-                () = sleep_until(patience), if status.is_some() => break,
+                () = sleep_until(deadline), if status.is_some() => break,
             }
         }
-        out_lines.end(tell);
-        err_lines.end(tell);
+        out_lines.end(on_line);
+        err_lines.end(on_line);
         let status = match status {
             Some(status) => status,
             None => child.wait().await?,
@@ -136,7 +136,7 @@ impl Running {
         })
     }
 
-    /// Asks the whole group to end, and makes it when it takes too long.
+    /// Terminates the process group: SIGTERM, then SIGKILL after [`GRACE`].
     pub(super) async fn end(&mut self) {
         if let Some(child) = self.0.take() {
             end(child).await;
@@ -159,11 +159,11 @@ impl Drop for Running {
 async fn end(mut child: Child) {
     let group = Group::of(&child);
     group.signal(Signal::SIGTERM);
-    // Whether it ended or not: the group is made to end when this returns.
+    // Either way, dropping `group` kills what is left.
     let _ = tokio::time::timeout(GRACE, child.wait()).await;
 }
 
-/// A process group that is gone when this is dropped.
+/// A process group that is killed on drop.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -178,7 +178,7 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
-            // It may be gone already, which is what is wanted.
+            // An error means that the group is already gone.
             let _ = killpg(group, signal);
         }
     }
@@ -200,32 +200,33 @@ async fn read(
     }
 }
 
-/// Cuts a stream into lines, whatever ends them.
+/// Splits a stream into lines at `\
+/// ` and `\\r`.
 #[derive(Default)]
-struct Lines {
-    begun: Vec<u8>,
+struct LineSplitter {
+    partial: Vec<u8>,
 }
 
-impl Lines {
-    fn take(&mut self, bytes: &[u8], tell: &mut (dyn FnMut(Line) + Send)) {
+impl LineSplitter {
+    fn take(&mut self, bytes: &[u8], on_line: &mut (dyn FnMut(Line) + Send)) {
         for &byte in bytes {
             match byte {
-                b'\n' | b'\r' => self.tell(byte == b'\r', tell),
-                byte if self.begun.len() < LONGEST_LINE => self.begun.push(byte),
+                b'\n' | b'\r' => self.emit(byte == b'\r', on_line),
+                byte if self.partial.len() < LONGEST_LINE => self.partial.push(byte),
                 _ => {}
             }
         }
     }
 
-    fn end(&mut self, tell: &mut (dyn FnMut(Line) + Send)) {
-        self.tell(false, tell);
+    fn end(&mut self, on_line: &mut (dyn FnMut(Line) + Send)) {
+        self.emit(false, on_line);
     }
 
-    fn tell(&mut self, overwritten: bool, tell: &mut (dyn FnMut(Line) + Send)) {
-        let begun = std::mem::take(&mut self.begun);
-        let text = String::from_utf8_lossy(&begun).trim_end().to_owned();
+    fn emit(&mut self, overwritten: bool, on_line: &mut (dyn FnMut(Line) + Send)) {
+        let partial = std::mem::take(&mut self.partial);
+        let text = String::from_utf8_lossy(&partial).trim_end().to_owned();
         if !text.is_empty() {
-            tell(Line { text, overwritten });
+            on_line(Line { text, overwritten });
         }
     }
 }
@@ -235,37 +236,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_without_end_is_cut() {
-        let mut heard = Vec::new();
-        let mut lines = Lines::default();
+    fn cuts_long_line() {
+        let mut lines_seen = Vec::new();
+        let mut lines = LineSplitter::default();
         for _ in 0..3 {
-            lines.take(&vec![b'x'; LONGEST_LINE], &mut |line| heard.push(line));
-            assert!(lines.begun.len() <= LONGEST_LINE);
+            lines.take(&vec![b'x'; LONGEST_LINE], &mut |line| lines_seen.push(line));
+            assert!(lines.partial.len() <= LONGEST_LINE);
         }
-        lines.take(b"\nnext\n", &mut |line| heard.push(line));
-        assert_eq!(heard[0].text.len(), LONGEST_LINE);
-        assert_eq!(heard[1].text, "next");
+        lines.take(b"\nnext\n", &mut |line| lines_seen.push(line));
+        assert_eq!(lines_seen[0].text.len(), LONGEST_LINE);
+        assert_eq!(lines_seen[1].text, "next");
     }
 
     #[test]
-    fn lines_come_whole_whatever_pieces_they_arrive_in() {
-        let mut heard = Vec::new();
-        let mut lines = Lines::default();
+    fn joins_lines_across_chunks() {
+        let mut lines_seen = Vec::new();
+        let mut lines = LineSplitter::default();
         for piece in [
             "Writing: 1",
             "0%\rWriting: 100%\n",
             "remote: don",
             "e\r\nend",
         ] {
-            lines.take(piece.as_bytes(), &mut |line| heard.push(line));
+            lines.take(piece.as_bytes(), &mut |line| lines_seen.push(line));
         }
-        lines.end(&mut |line| heard.push(line));
-        let heard: Vec<(&str, bool)> = heard
+        lines.end(&mut |line| lines_seen.push(line));
+        let lines_seen: Vec<(&str, bool)> = lines_seen
             .iter()
             .map(|line| (line.text.as_str(), line.overwritten))
             .collect();
         assert_eq!(
-            heard,
+            lines_seen,
             [
                 ("Writing: 10%", true),
                 ("Writing: 100%", false),

@@ -4,7 +4,8 @@ use crate::repository::{
     read,
 };
 
-/// A fixture whose origin has a branch `docs/run`, made from `feature/x` by somebody else, with a document and `files`.
+/// Creates a fixture whose origin has a branch `docs/run`, made from `feature/x` by another user, with a document and
+/// `files`.
 async fn with_run(files: &[(&str, &str)]) -> Fixture {
     let fixture = Fixture::pushed().await;
     let colleague = fixture.colleague().await;
@@ -22,7 +23,7 @@ async fn planned(fixture: &Fixture) -> Result<MergePlan, MergeError> {
     plan(&read(&fixture.root).await.unwrap(), "docs/run").await
 }
 
-async fn brought_home(fixture: &Fixture) -> MergePlan {
+async fn merged(fixture: &Fixture) -> MergePlan {
     let facts = read(&fixture.root).await.unwrap();
     let plan = plan(&facts, "docs/run").await.unwrap();
     apply(&facts, &plan).await.unwrap();
@@ -30,10 +31,10 @@ async fn brought_home(fixture: &Fixture) -> MergePlan {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_only_ahead_comes_home_without_a_merge() {
+async fn fast_forwards_branch_that_is_only_ahead() {
     let fixture = with_run(&[]).await;
     fixture.write("notes.txt", "not committed");
-    let plan = brought_home(&fixture).await;
+    let plan = merged(&fixture).await;
     assert_eq!(
         (plan.how, plan.into.as_str(), plan.commits.len()),
         (How::FastForward, "feature/x", 1)
@@ -50,11 +51,11 @@ async fn a_branch_that_is_only_ahead_comes_home_without_a_merge() {
 }
 
 #[tokio::test]
-async fn branches_that_have_parted_are_merged() {
+async fn merges_diverged_branches() {
     let fixture = with_run(&[]).await;
     fixture.write("mine", "x");
     fixture.commit("Mine").await;
-    let plan = brought_home(&fixture).await;
+    let plan = merged(&fixture).await;
     assert_eq!(plan.how, How::Merge);
     assert_eq!(
         fixture.git(&["log", "-1", "--format=%s"]).await,
@@ -70,13 +71,13 @@ async fn branches_that_have_parted_are_merged() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_is_named_and_nothing_is_touched() {
+async fn names_uncommitted_files_and_changes_nothing() {
     let fixture = with_run(&[(PLAN_PATH, "{}")]).await;
     fixture.write(PLAN_PATH, "{\"tasks\": []}");
     fixture.write(".taskmaster/docs/task-1/task.md", "mine");
     assert_eq!(
         planned(&fixture).await,
-        Err(MergeError::InTheWay(
+        Err(MergeError::Uncommitted(
             ".taskmaster/tasks/tasks.json, .taskmaster/docs/task-1/task.md".into()
         ))
     );
@@ -88,12 +89,12 @@ async fn what_is_in_the_way_is_named_and_nothing_is_touched() {
     fixture.git(&["add", "staged"]).await;
     assert_eq!(
         planned(&fixture).await,
-        Err(MergeError::InTheWay("staged".into()))
+        Err(MergeError::Uncommitted("staged".into()))
     );
 }
 
 #[tokio::test]
-async fn a_conflict_is_said_before_anything_is_merged() {
+async fn reports_conflict_before_merging() {
     let fixture = with_run(&[("shared", "theirs\n")]).await;
     fixture.write("shared", "mine\n");
     fixture.commit("Mine").await;
@@ -106,7 +107,7 @@ async fn a_conflict_is_said_before_anything_is_merged() {
 }
 
 #[tokio::test]
-async fn where_nothing_can_come_home_it_says_why() {
+async fn explains_why_a_merge_is_impossible() {
     let fixture = Fixture::pushed().await;
     let error = planned(&fixture).await.unwrap_err().to_string();
     assert!(
@@ -121,7 +122,7 @@ async fn where_nothing_can_come_home_it_says_why() {
     assert_eq!(
         apply(&facts, &plan).await,
         Err(MergeError::Refused(
-            "you are on other now, not on feature/x".into()
+            "the current branch is now other, not feature/x".into()
         ))
     );
 

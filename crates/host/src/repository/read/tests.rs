@@ -15,7 +15,7 @@ fn differing(facts: &Facts) -> Vec<(&str, Difference)> {
 }
 
 #[tokio::test]
-async fn a_pushed_plan_is_the_same_everywhere() {
+async fn pushed_plan_is_in_sync_everywhere() {
     let fixture = Fixture::pushed().await;
     let facts = read(&fixture.root).await.unwrap();
     let remote = facts.remote.as_ref().unwrap();
@@ -40,7 +40,7 @@ async fn a_pushed_plan_is_the_same_everywhere() {
 }
 
 #[tokio::test]
-async fn edits_of_every_kind_are_told_apart() {
+async fn distinguishes_every_kind_of_change() {
     let fixture = Fixture::pushed().await;
     fixture.write(".taskmaster/docs/prd.md", "old");
     fixture.write("src/main.rs", "old");
@@ -73,7 +73,7 @@ async fn edits_of_every_kind_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_project_in_a_folder_has_the_plan_of_its_folder() {
+async fn nested_project_uses_its_own_plan() {
     let fixture = Fixture::pushed().await;
     fixture.write("apps/web/.taskmaster/tasks/tasks.json", "{}");
     fixture.write("apps/web/src/index.ts", "");
@@ -94,7 +94,7 @@ async fn a_project_in_a_folder_has_the_plan_of_its_folder() {
 }
 
 #[tokio::test]
-async fn heads_without_a_branch_or_a_commit_are_told() {
+async fn reads_unborn_and_detached_head() {
     let fixture = Fixture::empty().await;
     let facts = read(&fixture.root).await.unwrap();
     assert_eq!(
@@ -123,7 +123,7 @@ async fn heads_without_a_branch_or_a_commit_are_told() {
 }
 
 #[tokio::test]
-async fn an_operation_under_way_is_told() {
+async fn detects_merge_in_progress() {
     let fixture = Fixture::pushed().await;
     fixture.conflict().await;
     let merge = crate::repository::git::Git::new(&fixture.root)
@@ -140,7 +140,7 @@ async fn an_operation_under_way_is_told() {
 }
 
 #[tokio::test]
-async fn a_linked_work_tree_has_its_own_head_and_the_shared_remote() {
+async fn linked_work_tree_has_own_head_and_shared_remote() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&["worktree", "add", "-q", "-b", "feature/y", "../linked"])
@@ -159,7 +159,7 @@ async fn a_linked_work_tree_has_its_own_head_and_the_shared_remote() {
 }
 
 #[tokio::test]
-async fn a_branch_made_from_another_is_cloned_under_its_own_name() {
+async fn branch_from_another_is_cloned_by_its_own_name() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&[
@@ -186,9 +186,9 @@ async fn a_branch_made_from_another_is_cloned_under_its_own_name() {
 }
 
 #[tokio::test]
-async fn line_endings_that_git_converts_make_no_difference() {
+async fn converted_line_endings_are_not_a_difference() {
     let lines = PLAN.replace("\"tasks\"", "\n\"tasks\"");
-    // New on a machine that converts: the file has CRLF, the commit LF.
+    // A new file where git converts: CRLF on disk, LF in the commit.
     let fixture = Fixture::empty().await;
     fixture.git(&["config", "core.autocrlf", "true"]).await;
     fixture.write(PLAN_PATH, &lines.replace('\n', "\r\n"));
@@ -196,7 +196,7 @@ async fn line_endings_that_git_converts_make_no_difference() {
     let facts = read(&fixture.root).await.unwrap();
     assert_eq!(facts.plan.disk_blob, facts.plan.head_blob);
 
-    // Committed with CRLF where nothing was converted, read where git converts: git leaves it alone, and so do we.
+    // Committed with CRLF without conversion, then read with conversion: git leaves the file unchanged.
     let fixture = Fixture::empty().await;
     fixture.write(PLAN_PATH, &lines.replace('\n', "\r\n"));
     fixture.commit("The plan").await;
@@ -209,7 +209,7 @@ async fn line_endings_that_git_converts_make_no_difference() {
 }
 
 #[tokio::test]
-async fn a_filter_driver_makes_no_difference() {
+async fn filter_driver_output_is_not_a_difference() {
     let fixture = Fixture::empty().await;
     fixture
         .git(&["config", "filter.upper.clean", "tr a-z A-Z"])
@@ -218,7 +218,7 @@ async fn a_filter_driver_makes_no_difference() {
     fixture.write(".gitattributes", "tasks.json filter=upper\n");
     fixture.write(PLAN_PATH, PLAN);
     fixture.commit("The plan").await;
-    // Written again: git has to look at the content.
+    // Rewritten, so that git has to compare the content.
     fixture.write(PLAN_PATH, PLAN);
     let facts = read(&fixture.root).await.unwrap();
     assert_eq!(
@@ -228,7 +228,7 @@ async fn a_filter_driver_makes_no_difference() {
 }
 
 #[tokio::test]
-async fn a_plan_git_was_told_not_to_look_at_is_looked_at() {
+async fn compares_plan_marked_assume_unchanged() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&["update-index", "--assume-unchanged", PLAN_PATH])
@@ -240,7 +240,7 @@ async fn a_plan_git_was_told_not_to_look_at_is_looked_at() {
 }
 
 #[tokio::test]
-async fn an_ignored_plan_is_told_and_a_tracked_one_is_not_ignored() {
+async fn only_untracked_plan_can_be_ignored() {
     for (commit_first, ignored) in [(false, true), (true, false)] {
         let fixture = Fixture::empty().await;
         fixture.write(PLAN_PATH, PLAN);
@@ -254,7 +254,7 @@ async fn an_ignored_plan_is_told_and_a_tracked_one_is_not_ignored() {
 }
 
 #[tokio::test]
-async fn addresses_are_what_git_would_really_ask() {
+async fn urls_apply_instead_of_rules() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&[
@@ -284,12 +284,12 @@ async fn addresses_are_what_git_would_really_ask() {
 }
 
 #[tokio::test]
-async fn what_is_no_work_tree_is_an_error_that_names_it() {
+async fn names_path_that_is_not_in_a_work_tree() {
     let fixture = Fixture::pushed().await;
     let outside = fixture.directory.path().join("outside");
     fs::create_dir(&outside).unwrap();
     for (place, expected) in [
-        (&outside, "is in no git repository"),
+        (&outside, "is not in a git repository"),
         (&fixture.origin, "is a bare repository"),
         (&fixture.root.join(".git"), "is a bare repository"),
     ] {
@@ -308,7 +308,7 @@ async fn what_is_no_work_tree_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_plan_that_is_no_file_says_what_it_is() {
+async fn explains_plan_that_is_not_a_file() {
     let fixture = Fixture::pushed().await;
     let plan = fixture.root.join(PLAN_PATH);
     fs::remove_file(&plan).unwrap();

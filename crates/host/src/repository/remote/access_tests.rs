@@ -1,4 +1,4 @@
-//! Remotes that want to know who one is: by SSH with an agent, by a credential helper that fails, or never answers.
+//! Tests with remotes that require authentication: SSH with an agent, and credential helpers that fail or hang.
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::repository::{fixture::Fixture, read};
 
-/// A server that asks everybody for a password; its address.
+/// Starts a server that always requires a password, and returns its URL.
 async fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -26,13 +26,13 @@ async fn server() -> String {
 }
 
 #[tokio::test]
-async fn an_ssh_remote_is_asked_with_the_persons_own_ssh_which_never_prompts() {
+async fn uses_ssh_of_the_user_without_prompting() {
     let fixture = Fixture::pushed().await;
     let (program, seen) = (
         fixture.directory.path().join("ssh"),
         fixture.directory.path().join("seen"),
     );
-    // Does here what it would do there, and writes down what it was given.
+    // Runs the remote command locally, and records its environment.
     let script = format!(
         "#!/bin/sh\necho \"$SSH_ASKPASS_REQUIRE $GIT_TERMINAL_PROMPT\" > {}\nfor last; do :; done\nexec sh -c \"$last\"\n",
         seen.display()
@@ -46,13 +46,13 @@ async fn an_ssh_remote_is_asked_with_the_persons_own_ssh_which_never_prompts() {
     let url = format!("ssh://git@forge.example{}", fixture.origin.display());
     fixture.git(&["remote", "set-url", "origin", &url]).await;
     let facts = read(&fixture.root).await.unwrap();
-    for manner in [Manner::Asked, Manner::Quiet] {
-        let answer = ask_in(&facts, manner, ANSWER).await.unwrap();
+    for mode in [PromptMode::Allowed, PromptMode::Never] {
+        let answer = query_remote_as(&facts, mode, LIST_TIMEOUT).await.unwrap();
         assert_eq!(answer.commit.as_deref(), facts.commit());
         let seen = fs::read_to_string(&seen).unwrap();
         let prompts_never = seen.trim() == "force 0";
-        let as_told = manner == Manner::Asked && seen.trim() == "prefer 0";
-        assert!(prompts_never || as_told, "{manner:?}: {seen}");
+        let as_told = mode == PromptMode::Allowed && seen.trim() == "prefer 0";
+        assert!(prompts_never || as_told, "{mode:?}: {seen}");
     }
 
     fs::write(
@@ -60,12 +60,12 @@ async fn an_ssh_remote_is_asked_with_the_persons_own_ssh_which_never_prompts() {
         "#!/bin/sh\necho 'git@forge.example: Permission denied (publickey).' >&2\nexit 255\n",
     )
     .unwrap();
-    let error = ask(&facts).await.unwrap_err();
+    let error = query_remote(&facts).await.unwrap_err();
     assert!(matches!(error, RemoteError::Auth { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_credential_helper_that_fails_or_hangs_is_an_error_that_says_so() {
+async fn credential_helper_that_fails_or_hangs_is_an_error() {
     let fixture = Fixture::pushed().await;
     let url = server().await;
     fixture.git(&["remote", "set-url", "origin", &url]).await;
@@ -74,8 +74,10 @@ async fn a_credential_helper_that_fails_or_hangs_is_an_error_that_says_so() {
         .git(&["config", "--add", "credential.helper", "!false"])
         .await;
     let facts = read(&fixture.root).await.unwrap();
-    for manner in [Manner::Asked, Manner::Quiet] {
-        let error = ask_in(&facts, manner, ANSWER).await.unwrap_err();
+    for mode in [PromptMode::Allowed, PromptMode::Never] {
+        let error = query_remote_as(&facts, mode, LIST_TIMEOUT)
+            .await
+            .unwrap_err();
         assert!(matches!(error, RemoteError::Auth { .. }), "{error}");
     }
 
@@ -84,7 +86,7 @@ async fn a_credential_helper_that_fails_or_hangs_is_an_error_that_says_so() {
     fixture
         .git(&["config", "--replace-all", "credential.helper", &hang])
         .await;
-    let error = ask_in(&facts, Manner::Asked, Duration::from_secs(2))
+    let error = query_remote_as(&facts, PromptMode::Allowed, Duration::from_secs(2))
         .await
         .unwrap_err();
     assert!(matches!(error, RemoteError::Timeout { .. }), "{error}");

@@ -4,12 +4,12 @@ use crate::repository::{
     read,
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits until everything in `expected` has been told.
-async fn told(watch: &Watch, expected: Changed) {
+/// Waits until all of `expected` was reported.
+async fn expect_change(watch: &Watch, expected: Changed) {
     let mut so_far = Changed::default();
-    let waited = tokio::time::timeout(PATIENCE, async {
+    let waited = tokio::time::timeout(TIMEOUT, async {
         while (expected.repository && !so_far.repository) || (expected.plan && !so_far.plan) {
             let changed = watch.changed().await;
             so_far.repository |= changed.repository;
@@ -18,7 +18,7 @@ async fn told(watch: &Watch, expected: Changed) {
     });
     assert!(
         waited.await.is_ok(),
-        "{expected:?} was not told, only {so_far:?}"
+        "{expected:?} was not reported, only {so_far:?}"
     );
 }
 
@@ -32,48 +32,48 @@ const REPOSITORY_ONLY: Changed = Changed {
 };
 
 #[tokio::test]
-async fn every_kind_of_change_is_told() {
+async fn reports_every_kind_of_change() {
     let fixture = Fixture::pushed().await;
     let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
-    // As Task Master writes: a temporary file renamed over the plan, again and again.
+    // As Task Master writes: a temporary file renamed over the plan, repeatedly.
     for text in ["{}", "[]"] {
         fixture.write(".taskmaster/tasks/.tasks.json.tmp", text);
         let folder = fixture.root.join(".taskmaster/tasks");
         std::fs::rename(folder.join(".tasks.json.tmp"), folder.join("tasks.json")).unwrap();
-        told(&watch, PLAN_ONLY).await;
+        expect_change(&watch, PLAN_ONLY).await;
     }
     fixture.write(".taskmaster/docs/task-1/task.md", "x");
-    told(&watch, PLAN_ONLY).await;
+    expect_change(&watch, PLAN_ONLY).await;
     fixture.git(&["add", "-A"]).await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
     fixture.git(&["commit", "-q", "-m", "More"]).await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
     fixture
         .git(&["checkout", "-q", "-b", "another/branch"])
         .await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
     fixture
         .git(&["push", "-q", "origin", "another/branch"])
         .await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
 }
 
 #[tokio::test]
-async fn a_plan_that_appears_is_told_and_then_followed() {
+async fn reports_and_follows_new_plan() {
     let fixture = Fixture::pushed().await;
     let web = fixture.root.join("apps/web");
     fixture.git(&["rm", "-q", "-r", ".taskmaster"]).await;
     std::fs::create_dir_all(&web).unwrap();
     let mut watch = Watch::new(&read(&web).await.unwrap()).unwrap();
     fixture.write("apps/web/.taskmaster/tasks/tasks.json", "{}");
-    told(&watch, PLAN_ONLY).await;
+    expect_change(&watch, PLAN_ONLY).await;
     watch.follow(&read(&web).await.unwrap()).unwrap();
     fixture.write("apps/web/.taskmaster/state.json", "{}");
-    told(&watch, PLAN_ONLY).await;
+    expect_change(&watch, PLAN_ONLY).await;
 }
 
 #[tokio::test]
-async fn looking_tells_nothing() {
+async fn reading_is_not_reported() {
     let fixture = Fixture::pushed().await;
     let facts = read(&fixture.root).await.unwrap();
     let watch = Watch::new(&facts).unwrap();
@@ -82,25 +82,25 @@ async fn looking_tells_nothing() {
         std::fs::read(fixture.root.join(PLAN_PATH)).unwrap();
         fixture.write("src.rs", "somewhere else in the project");
     };
-    // What is told after a look is what was changed after it, and no more.
+    // Only the change after the read is reported.
     look().await;
     fixture.write(PLAN_PATH, "{}");
-    let changed = tokio::time::timeout(PATIENCE, watch.changed())
+    let changed = tokio::time::timeout(TIMEOUT, watch.changed())
         .await
         .unwrap();
     assert_eq!(changed, PLAN_ONLY);
     look().await;
     fixture.git(&["branch", "another"]).await;
-    let changed = tokio::time::timeout(PATIENCE, watch.changed())
+    let changed = tokio::time::timeout(TIMEOUT, watch.changed())
         .await
         .unwrap();
     assert_eq!(changed, REPOSITORY_ONLY);
 }
 
 #[test]
-fn events_mean_what_they_touch() {
+fn classifies_events_by_path() {
     use notify::event::{AccessKind, AccessMode, CreateKind, DataChange, MetadataKind};
-    let places = Places {
+    let paths = RepositoryPaths {
         git_dir: "/r/.git/worktrees/w".into(),
         common_dir: "/r/.git".into(),
         project: "/r".into(),
@@ -129,26 +129,26 @@ fn events_mean_what_they_touch() {
         ),
     ] {
         let event = Event::new(kind).add_path(path.into());
-        assert_eq!(places.meaning(&event), meaning, "{event:?}");
+        assert_eq!(paths.classify(&event), meaning, "{event:?}");
     }
 }
 
 #[tokio::test]
-async fn commits_and_pushes_are_told_where_references_are_in_a_table_or_packed() {
+async fn reports_changes_of_reftables_and_packed_refs() {
     let fixture = Fixture::pushed_as(&["--ref-format=reftable"]).await;
     let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
     fixture.git(&["branch", "another"]).await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
     fixture
         .git(&["worktree", "add", "-q", "-b", "linked", "../linked"])
         .await;
     let linked = fixture.root.parent().unwrap().join("linked");
     let watch = Watch::new(&read(&linked).await.unwrap()).unwrap();
     crate::repository::fixture::run(&linked, &["switch", "-q", "another"]).await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
 
     let fixture = Fixture::pushed().await;
     let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
     fixture.git(&["pack-refs", "--all"]).await;
-    told(&watch, REPOSITORY_ONLY).await;
+    expect_change(&watch, REPOSITORY_ONLY).await;
 }

@@ -1,8 +1,8 @@
-//! The shipped scripts, run by a shell with texts that a shell would like to evaluate.
+//! Runs the shipped scripts with values that a shell could evaluate.
 
 use super::*;
 
-/// Runs a shipped script with nothing of this machine's but its PATH, `more` in front.
+/// Runs a shipped script in a clean environment with the machine's PATH, preceded by `more`.
 fn script(name: &str, directory: &Path, more: Option<&Path>, env: &[(&str, &str)]) -> String {
     let (_, text) = SHIPPED
         .iter()
@@ -23,14 +23,14 @@ fn script(name: &str, directory: &Path, more: Option<&Path>, env: &[(&str, &str)
         .envs(env.iter().copied())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {said}{complaint}");
-    said
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {stdout}{stderr}");
+    stdout
 }
 
 #[test]
-fn claude_is_started_with_what_the_run_asks_for_and_nothing_is_evaluated() {
+fn claude_script_passes_options_without_evaluating_them() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
     let fake = "#!/bin/sh\ncase \"$*\" in *--help*) echo '--max-budget-usd'; exit;; esac\nfor word in \"$@\"; do echo \"[$word]\"; done\ncat\n";
@@ -78,7 +78,7 @@ fn claude_is_started_with_what_the_run_asks_for_and_nothing_is_evaluated() {
     assert!(!at.join("pwned").exists());
 }
 
-/// A repository whose project is in a folder, with documents of a tag, a plan and a stray file that nobody committed.
+/// A repository with a project in a subdirectory, and uncommitted documents of a tag, plan and stray file.
 struct Repository {
     root: tempfile::TempDir,
     project: String,
@@ -126,12 +126,12 @@ impl Repository {
             .args(words)
             .output()
             .unwrap();
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {complaint}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {stderr}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The agent stops, as a run of `kind` with these names would have it; the hook starts wherever the agent was last.
+    /// Runs the stop hook for a run of `kind` with these names. The hook starts in the agent's last directory.
     fn stop(&self, kind: &str, run: &str, tasks: &str) {
         let project = self.project().display().to_string();
         let env = [
@@ -145,7 +145,7 @@ impl Repository {
         script("hooks/stop-commit.sh", self.root.path(), None, &env);
     }
 
-    /// What the last commit changed; names are not quoted.
+    /// Returns the paths changed by the last commit, unquoted.
     fn changed(&self) -> Vec<String> {
         let names = ["show", "-z", "--name-only", "--format=", "HEAD"];
         let names = self.git(&names);
@@ -155,7 +155,7 @@ impl Repository {
 }
 
 #[test]
-fn what_the_agent_left_is_committed_and_nothing_else() {
+fn stop_hook_commits_only_what_the_kind_may_change() {
     for (kind, expected) in [
         (
             "docs",
@@ -179,7 +179,7 @@ fn what_the_agent_left_is_committed_and_nothing_else() {
     }
 }
 
-/// Names that a shell, or git, would make something else of.
+/// Names that are special to a shell or to git.
 const HOSTILE: [&str; 7] = [
     "$(touch pwned)",
     "`touch pwned`",
@@ -191,7 +191,7 @@ const HOSTILE: [&str; 7] = [
 ];
 
 #[test]
-fn hostile_directories_tags_and_runs_are_only_strange_names() {
+fn hostile_names_are_not_evaluated() {
     for name in HOSTILE {
         for kind in ["docs", "code"] {
             let repository = Repository::new(&format!("apps/{name}"), name);
@@ -215,7 +215,7 @@ fn hostile_directories_tags_and_runs_are_only_strange_names() {
     }
 }
 
-/// A project of a subfolder whose tests are run by a program of ours, which says where it is.
+/// Runs the early test hook in a project in a subdirectory, with `program` as its cargo.
 fn early_test(program: &str) -> String {
     let root = tempfile::tempdir().unwrap();
     let project = root.path().join("apps/$(touch pwned) web");
@@ -227,31 +227,31 @@ fn early_test(program: &str) -> String {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(programs.join("cargo"), mode).unwrap();
     let at = project.display().to_string();
-    // Claude Code starts its hooks with the project as CLAUDE_PROJECT_DIR, not the repository.
+    // Claude Code sets CLAUDE_PROJECT_DIR to the project, not to the repository.
     let env = [
         ("FD_PROJECT_DIR", at.as_str()),
         ("CLAUDE_PROJECT_DIR", at.as_str()),
         ("FD_WORKING_DIRECTORY", "apps/$(touch pwned) web"),
     ];
-    let said = script("hooks/early-test.sh", root.path(), Some(&programs), &env);
+    let stdout = script("hooks/early-test.sh", root.path(), Some(&programs), &env);
     assert!(!project.join("pwned").exists() && !root.path().join("pwned").exists());
-    said
+    stdout
 }
 
 #[test]
-fn the_tests_of_the_base_are_run_in_the_project_and_told_as_they_are() {
+fn early_test_reports_result_of_the_base() {
     let passes = "#!/bin/sh\ntest \"$*\" = 'test --quiet' && test -f Cargo.toml\n";
-    let said = early_test(passes);
-    assert_eq!(said, "Before any change, `cargo test --quiet` passes.\n");
-    let said = early_test("#!/bin/sh\necho \"it broke in $PWD\"\nexit 101\n");
-    assert!(said.contains("`cargo test --quiet` FAILS"), "{said}");
-    assert!(said.contains("apps/$(touch pwned) web\n"), "{said}");
-    let said = early_test("#!/bin/sh\nexit 124\n");
-    assert!(said.contains("took more than 10 minutes"), "{said}");
+    let stdout = early_test(passes);
+    assert_eq!(stdout, "Before any change, `cargo test --quiet` passes.\n");
+    let stdout = early_test("#!/bin/sh\necho \"it broke in $PWD\"\nexit 101\n");
+    assert!(stdout.contains("`cargo test --quiet` FAILS"), "{stdout}");
+    assert!(stdout.contains("apps/$(touch pwned) web\n"), "{stdout}");
+    let stdout = early_test("#!/bin/sh\nexit 124\n");
+    assert!(stdout.contains("takes more than 10 minutes"), "{stdout}");
 }
 
 #[test]
-fn the_early_test_never_stops_the_agent() {
+fn early_test_never_fails() {
     let directory = tempfile::tempdir().unwrap();
     let project = directory.path().display().to_string();
     for (project, expected) in [
@@ -259,7 +259,7 @@ fn the_early_test_never_stops_the_agent() {
         ("/nowhere", ""),
     ] {
         let env = [("FD_PROJECT_DIR", project)];
-        let said = script("hooks/early-test.sh", directory.path(), None, &env);
-        assert!(said.starts_with(expected), "{said}");
+        let stdout = script("hooks/early-test.sh", directory.path(), None, &env);
+        assert!(stdout.starts_with(expected), "{stdout}");
     }
 }

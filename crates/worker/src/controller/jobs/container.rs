@@ -20,8 +20,8 @@ use flightdeck_core::{
     runs::{Run, env, naming},
 };
 use flightdeck_host::{
-    settings::{Amount, ProxySettings, SecretName, Settings, Share},
-    templates::USERS,
+    settings::{ContainerResources, ProxySettings, ResourceList, SecretName, Settings},
+    templates::PASSWD,
 };
 
 const RUN_FILES: &str = "/run-files";
@@ -114,7 +114,7 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
             // ssh requires a passwd entry for its user, and the image has only its own.
             let mounts = container.volume_mounts.get_or_insert_default();
             mounts.push(VolumeMount {
-                sub_path: Some(USERS.into()),
+                sub_path: Some(PASSWD.into()),
                 ..mount(volume::RUN_FILES, "/etc/passwd", true)
             });
         }
@@ -234,8 +234,8 @@ fn from_secret(name: &str, (secret, key): (String, String), optional: bool) -> E
 }
 
 /// Sets requests and limits for both CPU and memory, since a quota may require them.
-fn resources(share: &Share) -> ResourceRequirements {
-    let list = |amount: &Amount| -> Option<BTreeMap<String, Quantity>> {
+fn resources(share: &ContainerResources) -> ResourceRequirements {
+    let list = |amount: &ResourceList| -> Option<BTreeMap<String, Quantity>> {
         let list: BTreeMap<_, _> = [("cpu", &amount.cpu), ("memory", &amount.memory)]
             .into_iter()
             .filter(|(_, quantity)| !quantity.is_empty())

@@ -1,4 +1,4 @@
-//! What a template may name: one flat set of variables, the same for every template, each always there.
+//! The variables of templates: one flat set for all templates, always complete.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use flightdeck_core::{
 
 /// The variables. Paths are relative to the project directory; lists may be empty, options null.
 #[derive(Debug, Serialize)]
-pub(super) struct Facts<'a> {
+pub(super) struct Variables<'a> {
     kind: &'static str,
     run: &'a str,
     context_version: i32,
@@ -25,7 +25,7 @@ pub(super) struct Facts<'a> {
     task_count: usize,
     /// `task 4`, or `12 tasks`.
     task_info: String,
-    /// The task of a code run; of a docs run the first.
+    /// The task of a code run; the first task of a docs run.
     task_id: &'a str,
     documents: [Document; 4],
     overwrite: bool,
@@ -37,7 +37,7 @@ pub(super) struct Facts<'a> {
     docs_branch: Option<&'a str>,
     docs_project_directory: Option<&'a str>,
     prompt_modification: Option<&'a str>,
-    /// The extra instructions stand in the prompt's place.
+    /// Whether the extra instructions replace the prompt.
     replace: bool,
     context: Vec<Context<'a>>,
     tool_config: &'static str,
@@ -45,11 +45,11 @@ pub(super) struct Facts<'a> {
     subagents: bool,
     local_tools: &'a [String],
     remote_tools: &'a [String],
-    /// Both of them, as permission rules name them.
+    /// Local and remote tools, in the format of permission rules.
     tools: Vec<String>,
-    /// The agent's environment names a tool server.
+    /// Whether the agent's environment names a tool server.
     tool_server: bool,
-    /// When the run was made, RFC 3339.
+    /// Creation time of the run, RFC 3339.
     timestamp: String,
 }
 
@@ -71,7 +71,7 @@ struct Context<'a> {
     content: &'a str,
 }
 
-/// What each of [`flightdeck_core::runs::DOCUMENTS`] holds, as the prompt says it.
+/// The purpose of each of [`flightdeck_core::runs::DOCUMENTS`], for the prompt.
 const PURPOSES: [&str; 4] = [
     "What and why: an overview in a paragraph; the context (what exists, what the task depends on and what waits for it); \
      guidance for the implementation (where in the code, in which order, what to watch out for); every subtask of the plan, \
@@ -84,11 +84,11 @@ const PURPOSES: [&str; 4] = [
      plan's details or test strategy; the commands that show it; and what is explicitly not part of the task.",
 ];
 
-impl<'a> Facts<'a> {
+impl<'a> Variables<'a> {
     pub(super) fn new(run: &'a Run, manifest: &'a RunManifest, settings: &Settings) -> Self {
         let spec = &run.spec;
         let code = run.code.as_ref();
-        // The plan and the documents are laid into the project at the same place as they have in a repository of their own.
+        // Plan and documents are copied into the project at the path they have in their own repository.
         let directory = manifest
             .docs
             .as_ref()

@@ -1,4 +1,4 @@
-//! How long an answer is waited for.
+//! Timeouts of log streams.
 
 use std::{ops::ControlFlow, pin::pin, time::Duration};
 
@@ -11,15 +11,15 @@ use super::source::Life;
 
 /// How long a stream may be silent.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// A stream that brought nothing for this long is opened anew: a connection may be dead without anybody having said
-    /// so, and some kubelets forget their followers when a log is rotated.
+pub struct Timeouts {
+    /// Reopen a stream idle for this long: the connection may be half-open, and some kubelets drop followers on log
+    /// rotation.
     pub running: Duration,
-    /// The same, once the container has ended and the server ought to have closed the stream.
+    /// The same once the container has ended, when the server should have closed the stream.
     pub ended: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             running: Duration::from_secs(60),
@@ -28,9 +28,9 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
-    /// Waits for `next`, but not for ever. A stream that follows a container is waited for until `deadline`, and not long once
-    /// the container has ended; any other has to bring something.
+impl Timeouts {
+    /// Waits for `next` with a timeout. A following stream may be silent until `deadline`, and only briefly once the
+    /// container has ended.
     pub(super) async fn wait<T>(
         self,
         next: impl Future<Output = T>,
@@ -44,13 +44,13 @@ impl Patience {
             tokio::select! {
                 biased;
                 read = &mut next => return ControlFlow::Continue(read),
-                // An end of the channel is an end of the follower, which drops this very future.
+                // The channel closes only when the follower is dropped, together with this future.
                 changed = life.wait_for(|life| *life != Life::Running) => drop(changed),
                 () = sleep_until(deadline) => return ControlFlow::Break(()),
             }
         }
-        let patience = if follows { self.ended } else { self.running };
-        match timeout(patience, next).await {
+        let timeouts = if follows { self.ended } else { self.running };
+        match timeout(timeouts, next).await {
             Ok(read) => ControlFlow::Continue(read),
             Err(_) => ControlFlow::Break(()),
         }

@@ -1,4 +1,4 @@
-//! Writes the log of a run: appended while it streams, each line once however often it is followed.
+//! Writes the log of a run while it is followed. Lines are stored once, however often the log is followed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,85 +16,85 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{
     LedgerError,
     file::{self, failed},
-    line::{Head, Known, Line},
-    old,
+    line::{Head, Line, SourceState},
     segment::{self, Segment},
 };
 use flightdeck_core::log::{LogEvent, LogLine, LogSource};
 
 pub(super) const LOG: &str = "log";
 pub(super) const LOCK: &str = "lock";
-/// There where lines were stored behind later ones of other sources.
-pub(super) const MIXED: &str = "mixed";
+/// Marker file: lines were stored after later lines of other sources.
+pub(super) const OUT_OF_ORDER: &str = "out-of-order";
 
-/// Seconds behind the newest line in which a line may still be new: pipes are written down slightly out of order.
+/// Seconds before the newest line in which a line may still be new: stdout and stderr are written slightly out of
+/// order.
 const SLACK: i64 = 1;
 
-/// How much is written.
+/// Size limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes on disk of the whole log: with more, its oldest segments go.
+    /// Size of the log on disk; above it, the oldest segments are removed.
     pub(super) log: u64,
-    /// Bytes of an open segment at which it is sealed.
+    /// Size at which an open segment is sealed.
     pub(super) segment: u64,
 }
 
-/// What is stored of one source. A log is always followed from its first line on, so that what is stored is a start of it.
+/// What is stored of a source. A log is always followed from its first line, so the stored part is a prefix.
 #[derive(Debug)]
 struct Stored {
     source: Arc<LogSource>,
     newest: Option<Timestamp>,
-    /// Name of the last line, where its segment was read: when that is heard again, what follows it is new.
+    /// The last stored line, if its segment was read: lines that follow it in the stream are new.
     last: Option<(Timestamp, u32)>,
-    /// Names of the lines of the last seconds.
+    /// Lines of the last seconds.
     recent: HashSet<(Timestamp, u32)>,
-    /// The log is heard again from its first line on, and no line of it was new yet. Only then is an old time a sign that a
-    /// line is known: a clock may be set back.
+    /// The log is being read again from its first line, and no new line was seen yet. Only then does an old timestamp
+    /// mean that a line is stored: clocks may be set back.
     catching_up: bool,
     ended: bool,
 }
 
-/// The one writer of a run's log.
+/// The exclusive writer of a run's log.
 #[derive(Debug)]
-pub struct Spool {
-    /// Of the segments.
+pub struct LogWriter {
+    /// The directory of the segments.
     folder: PathBuf,
-    /// Held as long as this lives.
+    /// Held for the writer's lifetime.
     _lock: Flock<File>,
     numbers: HashMap<Arc<LogSource>, usize>,
     stored: Vec<Stored>,
     segments: Vec<Segment>,
-    /// The open one, which is the last of them.
+    /// The open segment, which is the last one.
     file: Option<Flock<File>>,
-    /// Lines of text stored so far.
+    /// Lines stored so far.
     lines: u64,
     limits: Limits,
-    /// Bytes of lines that were taken and not written yet.
+    /// Lines not written to the file yet.
     buffer: Vec<u8>,
     json: Vec<u8>,
 }
 
-/// The right to write or remove what is in a run's folder; `None` while another process has it.
+/// Locks a run's directory for writing or removal; `None` while another process holds the lock.
 pub(super) fn lock(folder: &Path) -> Result<Option<Flock<File>>, LedgerError> {
     let path = folder.join(LOCK);
     let file = file::open(&path)?;
     let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
         return Ok(None);
     };
-    // Whoever removed the run in between had the lock of a file that is no longer there.
+    // If the run was removed meanwhile, this is the lock of a deleted file.
     let same = || Some(lock.metadata().ok()?.ino() == std::fs::metadata(&path).ok()?.ino());
     Ok(same().unwrap_or(false).then_some(lock))
 }
 
-impl Spool {
-    /// `None` when another process has it.
+impl LogWriter {
+    /// Opens the log; `None` while another process is writing it.
     pub(super) fn open(run: &Path, limits: Limits) -> Result<Option<Self>, LedgerError> {
         let Some(lock) = lock(run)? else {
             return Ok(None);
         };
         let folder = run.join(LOG);
         file::make_directory(&folder)?;
-        let mut spool = Self {
+        let mut writer = Self {
             segments: segment::list(&folder)?,
             folder,
             _lock: lock,
@@ -106,35 +106,28 @@ impl Spool {
             buffer: Vec::new(),
             json: Vec::new(),
         };
-        spool.recall()?;
-        if let Some(events) = old::read(run)? {
-            // Lines that were brought over before a crash are known by now.
-            let events: Vec<LogEvent> = events.collect();
-            spool.append(&events)?;
-            spool.seal()?;
-            old::remove(run)?;
-        }
-        Ok(Some(spool))
+        writer.restore()?;
+        Ok(Some(writer))
     }
 
-    /// Learns what is stored from the last segments, as few as it takes, and takes away what a crash left half written.
-    fn recall(&mut self) -> Result<(), LedgerError> {
+    /// Restores the state from as few of the last segments as needed, and removes what a crash left incomplete.
+    fn restore(&mut self) -> Result<(), LedgerError> {
         for segment in self.segments.iter().filter(|segment| segment.sealed) {
             let open = Segment {
                 sealed: false,
                 ..segment.clone()
             };
-            // A crash while it was sealed may have left the open form.
+            // Left by a crash during sealing.
             drop(open.remove(&self.folder));
         }
         let Some(mut first) = self.segments.len().checked_sub(1) else {
             return Ok(());
         };
-        // The newest line of every source is known from the last head alone; the lines around it may lie further back.
-        while !self.learn(first)? && first > 0 {
+        // The last head has the newest line of every source, but the recent lines may be in earlier segments.
+        while !self.load(first)? && first > 0 {
             first -= 1;
         }
-        let learned = first;
+        let loaded = first;
         while first > 0 {
             let head = self.segments[first].head(&self.folder)?;
             if head.is_some_and(|head| self.reaches_back(&head)) {
@@ -142,13 +135,13 @@ impl Spool {
             }
             first -= 1;
         }
-        if first < learned {
-            self.learn(first)?;
+        if first < loaded {
+            self.load(first)?;
         }
         Ok(())
     }
 
-    /// Whether what follows a head holds every line that could be taken for a new one.
+    /// Returns whether the segments after `head` contain every line that could be mistaken for a new one.
     fn reaches_back(&self, head: &Head) -> bool {
         self.stored.iter().enumerate().all(|(s, stored)| {
             let before = head.sources.get(s).and_then(|known| known.newest);
@@ -156,8 +149,8 @@ impl Spool {
         })
     }
 
-    /// Takes in the segments from the one at `first` on; whether the head of that one can be read.
-    fn learn(&mut self, first: usize) -> Result<bool, LedgerError> {
+    /// Loads the segments from index `first`. Returns whether the head of that segment is readable.
+    fn load(&mut self, first: usize) -> Result<bool, LedgerError> {
         self.numbers.clear();
         self.stored.clear();
         self.file = None;
@@ -172,18 +165,18 @@ impl Spool {
                     Line::Head { head } => {
                         for (s, known) in head.sources.iter().enumerate() {
                             match self.stored.get_mut(s) {
-                                // What the segment before has lost is known all the same.
+                                // Also known if the segment before is damaged.
                                 Some(stored) => {
                                     stored.newest = stored.newest.max(known.newest);
                                     stored.ended |= known.ended;
                                 }
-                                None => self.know(known),
+                                None => self.add_source(known),
                             }
                         }
                         headed = true;
                     }
                     Line::Source { s, source } if s == self.stored.len() => {
-                        self.know(&Known {
+                        self.add_source(&SourceState {
                             source: source.into_owned(),
                             newest: None,
                             ended: false,
@@ -206,16 +199,16 @@ impl Spool {
             }
             first_headed |= headed && index == first;
             let last = index + 1 == self.segments.len();
-            // One without a readable head cannot be gone on with: a new one follows it.
+            // Without a readable head, start a new segment instead.
             if last && headed && !segment.sealed {
-                self.file = Some(segment.open(&self.folder, content.whole)?);
-                self.segments[index].bytes = content.whole;
+                self.file = Some(segment.open(&self.folder, content.valid_len)?);
+                self.segments[index].bytes = content.valid_len;
             }
         }
         Ok(first_headed)
     }
 
-    fn know(&mut self, known: &Known) {
+    fn add_source(&mut self, known: &SourceState) {
         let source = Arc::new(known.source.clone());
         self.numbers.insert(Arc::clone(&source), self.stored.len());
         self.stored.push(Stored {
@@ -228,15 +221,15 @@ impl Spool {
         });
     }
 
-    /// Takes events in their order, leaves out what is stored already, and has written the rest when it returns. After an
-    /// error the spool is of no further use: drop it; what was half written is mended when the next one is opened.
+    /// Appends events in order, skipping stored ones, and flushes. After an error drop the writer; the next one
+    /// repairs the log.
     pub fn append(&mut self, events: &[LogEvent]) -> Result<(), LedgerError> {
         for event in events {
             match event {
                 LogEvent::Line(line) => self.take_line(line)?,
                 LogEvent::Notice(source, notice) => {
                     let s = self.number(source)?;
-                    // What was said while the lines were stored for the first time need not be said again.
+                    // Notices of an ended source were stored the first time.
                     if !self.stored[s].ended {
                         let notice = notice.to_string().into();
                         self.push(&Line::Notice { s, notice })?;
@@ -258,7 +251,7 @@ impl Spool {
         self.write()
     }
 
-    /// Takes in what somebody else kept of the end of a source that is no more: lines behind those that are stored.
+    /// Appends the archived end of a terminated source, skipping stored lines.
     pub(super) fn complete(
         &mut self,
         lines: &[LogLine],
@@ -273,7 +266,7 @@ impl Spool {
         };
         let stored = &self.stored[s];
         let known = stored.newest;
-        // Of the moment that the kept part begins in nobody knows which of its lines these are.
+        // If truncated, the ordinals of the first timestamp are unknown.
         let named = |at: Timestamp| !truncated || at > first.at;
         let is_new = |line: &&LogLine| {
             let later = known.is_none_or(|known| line.at > known);
@@ -290,14 +283,14 @@ impl Spool {
                 .any(|(_, other)| other.newest.is_some_and(|newest| newest > first.at))
         };
         if new.first().is_some_and(late) {
-            drop(file::open(&self.folder.with_file_name(MIXED))?);
+            drop(file::open(&self.folder.with_file_name(OUT_OF_ORDER))?);
         }
-        // What lies between is missing only if the kept part does not reach back to what is stored.
+        // Lines are missing only if the archive does not reach back to the stored lines.
         if truncated && known.is_none_or(|known| first.at > known) {
             let notice = if known.is_some() {
-                "lines are missing here: this log was not followed to its end, and only a part of that was kept"
+                "lines missing here: the log was not followed to its end, and the archive is incomplete"
             } else {
-                "only the end of this log was kept; what was written before is gone"
+                "earlier lines are missing: only the end of this log was archived"
             };
             let notice = notice.into();
             self.push(&Line::Notice { s, notice })?;
@@ -312,7 +305,7 @@ impl Spool {
         self.write()
     }
 
-    /// The last life of a container whose pod is known by its name alone.
+    /// Returns the last instance of the container, for a source whose pod UID is unknown.
     fn same_container(&self, source: &LogSource) -> Option<usize> {
         let same =
             |known: &LogSource| known.pod == source.pod && known.container == source.container;
@@ -329,7 +322,7 @@ impl Spool {
         if stored.ended {
             return Ok(());
         }
-        if stored.knows(line.at, line.ordinal) {
+        if stored.contains(line.at, line.ordinal) {
             stored.catching_up &= stored.last != Some((line.at, line.ordinal));
             return Ok(());
         }
@@ -351,18 +344,18 @@ impl Spool {
         Ok(())
     }
 
-    /// The number of a source; a new one is written down.
+    /// Returns the number of a source; declares a new source.
     fn number(&mut self, source: &Arc<LogSource>) -> Result<usize, LedgerError> {
         if let Some(number) = self.numbers.get(source) {
             return Ok(*number);
         }
         let s = self.stored.len();
-        // Before it is known: a head that is written now tells only what was before.
+        // Push first: a new segment's head must not contain the source yet.
         self.push(&Line::Source {
             s,
             source: std::borrow::Cow::Borrowed(source.as_ref()),
         })?;
-        self.know(&Known {
+        self.add_source(&SourceState {
             source: source.as_ref().clone(),
             newest: None,
             ended: false,
@@ -384,7 +377,7 @@ impl Spool {
 
     fn put(&mut self, line: &Line<'_>) {
         self.json.clear();
-        // Only a map with keys that are no text could fail to be written, and no line has one.
+        // Serialization fails only for maps with non-string keys; lines have none.
         if serde_json::to_writer(&mut self.json, line).is_ok() {
             let before = self.buffer.len();
             segment::write_checked(&mut self.buffer, &self.json);
@@ -394,7 +387,7 @@ impl Spool {
         }
     }
 
-    /// Begins a new segment.
+    /// Starts a new segment.
     fn begin(&mut self) -> Result<(), LedgerError> {
         let segment = Segment {
             serial: self.segments.last().map_or(0, |last| last.serial + 1),
@@ -404,7 +397,7 @@ impl Spool {
         };
         self.file = Some(segment.open(&self.folder, 0)?);
         self.segments.push(segment);
-        let known = |stored: &Stored| Known {
+        let known = |stored: &Stored| SourceState {
             source: stored.source.as_ref().clone(),
             newest: stored.newest,
             ended: stored.ended,
@@ -425,7 +418,7 @@ impl Spool {
         written.map_err(failed(&self.folder))
     }
 
-    /// Compresses what is open; with more on disk than the limit, the oldest segments go.
+    /// Seals the open segment, and removes the oldest segments above the limit.
     fn seal(&mut self) -> Result<(), LedgerError> {
         self.write()?;
         if self.file.take().is_none() {
@@ -445,12 +438,12 @@ impl Spool {
 }
 
 impl Stored {
-    /// Whether a line is stored.
-    fn knows(&self, at: Timestamp, ordinal: u32) -> bool {
+    /// Returns whether a line is stored.
+    fn contains(&self, at: Timestamp, ordinal: u32) -> bool {
         (self.catching_up && self.is_old(at)) || self.recent.contains(&(at, ordinal))
     }
 
-    /// Remembers a line that is stored.
+    /// Records a stored line.
     fn note(&mut self, at: Timestamp, ordinal: u32) {
         self.last = Some((at, ordinal));
         if self.is_old(at) {
@@ -468,7 +461,7 @@ impl Stored {
         }
     }
 
-    /// Whether a line of that time, heard while catching up, can only be one that is stored.
+    /// Returns whether a line with this time must be a stored one while catching up.
     fn is_old(&self, at: Timestamp) -> bool {
         self.newest
             .is_some_and(|newest| at.as_second() < newest.as_second() - SLACK)

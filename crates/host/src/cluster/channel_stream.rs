@@ -1,4 +1,4 @@
-//! A stream made from a future that sends: nothing is spawned, and dropping the stream ends the future.
+//! Turns a future that sends items into a stream. Nothing is spawned; dropping the stream drops the future.
 
 use std::future::Future;
 
@@ -8,8 +8,8 @@ use futures::{
     future, stream,
 };
 
-/// What `work` sends, as a stream. Sending waits until the item before was taken: nothing is buffered beyond one item.
-pub(super) fn drive<T, W, F>(work: W) -> impl Stream<Item = T> + Send + use<T, W, F>
+/// Returns the items that `work` sends. The channel holds one item, so `work` waits for the consumer.
+pub(super) fn channel_stream<T, W, F>(work: W) -> impl Stream<Item = T> + Send + use<T, W, F>
 where
     T: Send,
     W: FnOnce(Sender<T>) -> F,

@@ -1,4 +1,4 @@
-//! What the stand-in answers with, in the shapes of GitHub's description of its API: every field that it promises is there.
+//! JSON responses of the stand-in, with every field that GitHub's API description requires.
 
 use axum::{
     Json,
@@ -10,23 +10,23 @@ use super::{
     Service,
     api::Shared,
     origin::{commit, merges},
-    store::{Kept, Review},
+    store::{Review, StoredPull},
 };
 use flightdeck_core::runs::naming;
 
-/// Who made every pull request.
+/// The author of every pull request.
 const AUTHOR: &str = "flightdeck";
-/// What every repository here allows, is not, and has none of.
+/// Repository fields that are always true, always false, and always zero.
 const ON: &str =
     "has_issues allow_auto_merge allow_merge_commit allow_squash_merge allow_rebase_merge";
 const OFF: &str =
     "private fork archived disabled has_projects has_wiki has_pages has_downloads has_discussions";
 const NONE: &str = "forks forks_count open_issues open_issues_count stargazers_count watchers \
     watchers_count subscribers_count network_count size";
-/// When repositories and all else without a time of its own was made.
+/// Creation time of everything without a time of its own.
 const BEGINNING: &str = "2024-01-01T00:00:00Z";
 
-/// A number that stays the same for the same name.
+/// Returns a stable number for a name.
 fn id(name: &str) -> u64 {
     u64::from_str_radix(&naming::hash(name, 12), 16).unwrap_or(1)
 }
@@ -72,7 +72,7 @@ fn team(service: &Service, slug: &str) -> Value {
     shape
 }
 
-/// A repository, with all that any of GitHub's forms of one has.
+/// Returns a repository with the fields of all of GitHub's representations.
 fn repository_of(service: &Service, full_name: &str) -> Value {
     let (owner, name) = full_name.split_once('/').unwrap_or(("", full_name));
     let api = format!("{}/repos/{full_name}", service.url);
@@ -112,13 +112,13 @@ pub(super) async fn repository(
     Json(repository_of(&service, &format!("{owner}/{name}")))
 }
 
-/// The id of a pull request for GraphQL.
-pub(super) fn node_id(pull: &Kept) -> String {
+/// Returns the GraphQL node ID of a pull request.
+pub(super) fn node_id(pull: &StoredPull) -> String {
     format!("PR_{}_{}", id(&pull.repository), pull.number)
 }
 
-/// The labels of a pull request.
-pub(super) fn labels(service: &Service, pull: &Kept) -> Value {
+/// Returns the labels of a pull request.
+pub(super) fn labels(service: &Service, pull: &StoredPull) -> Value {
     let shape = |name: &String| {
         json!({
             "id": id(name), "node_id": format!("LA_{}", id(name)), "name": name, "description": "", "color": "ededed",
@@ -128,7 +128,7 @@ pub(super) fn labels(service: &Service, pull: &Kept) -> Value {
     pull.labels.iter().map(shape).collect()
 }
 
-/// The commit at the head of a pull request: the real one where there is a repository, else one made up.
+/// Returns the head commit of a branch, made up if there is no repository.
 async fn head_commit(service: &Service, branch: &str) -> String {
     let real = match &service.options.bare_repository {
         Some(bare) => commit(bare, branch).await,
@@ -137,8 +137,8 @@ async fn head_commit(service: &Service, branch: &str) -> String {
     real.unwrap_or_else(|| naming::hash(branch, 40))
 }
 
-/// A pull request as lists have it.
-pub(super) async fn short(service: &Service, pull: &Kept) -> Value {
+/// Returns a pull request as in lists.
+pub(super) async fn summary(service: &Service, pull: &StoredPull) -> Value {
     let api = format!("{}/repos/{}", service.url, pull.repository);
     let (url, issue) = (
         format!("{api}/pulls/{}", pull.number),
@@ -188,13 +188,13 @@ pub(super) async fn short(service: &Service, pull: &Kept) -> Value {
     })
 }
 
-/// A pull request by itself: what lists have, and what takes work to find out.
-pub(super) async fn whole(service: &Service, pull: &Kept) -> Value {
+/// Returns a pull request as read by number: with mergeability and counts.
+pub(super) async fn full(service: &Service, pull: &StoredPull) -> Value {
     let mergeable = match &service.options.bare_repository {
         Some(bare) if pull.open() => Some(merges(bare, &pull.base, &pull.head).await),
         _ => None,
     };
-    let mut shape = short(service, pull).await;
+    let mut shape = summary(service, pull).await;
     let more = json!({
         "merged": pull.merged.is_some(), "merged_by": null, "mergeable": mergeable,
         "mergeable_state": match mergeable {
@@ -211,8 +211,8 @@ pub(super) async fn whole(service: &Service, pull: &Kept) -> Value {
     shape
 }
 
-/// One review.
-pub(super) async fn review(service: &Service, pull: &Kept, review: &Review) -> Value {
+/// Returns a review.
+pub(super) async fn review(service: &Service, pull: &StoredPull, review: &Review) -> Value {
     let page = format!("{}/{}/pull/{}", service.url, pull.repository, pull.number);
     let url = format!(
         "{}/repos/{}/pulls/{}",
@@ -227,11 +227,11 @@ pub(super) async fn review(service: &Service, pull: &Kept, review: &Review) -> V
     })
 }
 
-/// The check that a branch merges into its base.
+/// Returns the check run for whether a branch merges into its base.
 pub(super) fn check_run(
     service: &Service,
     repository: &str,
-    pull: &Kept,
+    pull: &StoredPull,
     commit: &str,
     merges: bool,
 ) -> Value {
@@ -251,7 +251,7 @@ pub(super) fn check_run(
     })
 }
 
-/// The statuses of a commit that nobody has given one.
+/// Returns the empty combined status of a commit.
 pub(super) fn no_statuses(service: &Service, repository: &str, commit: &str) -> Value {
     let url = format!("{}/repos/{repository}/commits/{commit}", service.url);
     json!({

@@ -1,4 +1,4 @@
-//! What an answer means: done, a failure with a name, and whether trying again may help.
+//! Classifies responses: success, a named failure, and whether a retry may help.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::{
     Forge, ForgeError,
-    connection::{Answer, shown},
-    refusal::{Refusal, refusal},
+    connection::{ApiResponse, clean_message},
+    refusal::{Refusal, parse_refusal},
     retry::Hint,
 };
 
-/// Why a call failed: 422s are kept apart, since only the caller knows which branches they speak of.
+/// Why a call failed. 422 refusals are kept separate, because only the caller knows the branches they are about.
 pub(super) enum CallError {
     Refused(Refusal),
     NotFound,
@@ -20,14 +20,14 @@ pub(super) enum CallError {
 }
 
 impl Forge {
-    /// What failed, and whether to try again; `None` when nothing did.
-    pub(super) fn judge(&self, answer: &Answer, action: &str) -> Option<(Hint, CallError)> {
+    /// Returns the failure and whether to retry; `None` for a success.
+    pub(super) fn classify(&self, answer: &ApiResponse, action: &str) -> Option<(Hint, CallError)> {
         let (host, repository) = (self.host(), self.repository());
         let message = answer
             .body
             .get("message")
             .and_then(Value::as_str)
-            .map(shown)
+            .map(clean_message)
             .unwrap_or_default();
         if let Some(hint) = self.rate_limit(answer, &message) {
             let retry_after_seconds = match hint {
@@ -51,38 +51,39 @@ impl Forge {
             },
             404 => return Some((Hint::Final, CallError::NotFound)),
             301 | 302 | 307 | 308 => ForgeError::Moved { host, repository },
-            422 => match refusal(&answer.body) {
+            422 => match parse_refusal(&answer.body) {
                 Refusal::Other(message) => self.refused(action, 422, &message),
                 refusal => return Some((Hint::Final, CallError::Refused(refusal))),
             },
             407 => ForgeError::Network {
                 host,
-                message: "the proxy wants a user and a password: put them into HTTPS_PROXY".into(),
+                message: "the proxy requires a user and password: set them in HTTPS_PROXY".into(),
             },
             status @ 500.. => {
                 let error = ForgeError::Server { host, status };
-                return Some((Hint::BackOff, CallError::Other(error)));
+                return Some((Hint::Backoff, CallError::Other(error)));
             }
             status => self.refused(action, status, &message),
         };
         Some((Hint::Final, CallError::Other(error)))
     }
 
-    /// A refusal without a name of its own.
+    /// Returns a refusal without a variant of its own.
     pub(super) fn refused(&self, action: &str, status: u16, message: &str) -> ForgeError {
         ForgeError::Refused {
             host: self.host(),
             repository: self.repository(),
             action: action.to_owned(),
             status,
-            message: shown(message),
+            message: clean_message(message),
         }
     }
 
-    /// Whether an answer is about asking too often, and when to ask again. GitHub's own rule
-    /// (<https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#rate-limit-errors>): a 403 or 429;
-    /// `retry-after` if it is there, else `x-ratelimit-reset` when nothing remains, else a minute, then ever longer.
-    fn rate_limit(&self, answer: &Answer, message: &str) -> Option<Hint> {
+    /// Returns when to retry if the response is about a rate limit. GitHub's rule
+    /// (<https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#rate-limit-errors>): on a
+    /// 403 or 429, wait for `retry-after` if present, else until `x-ratelimit-reset` if nothing remains, else a
+    /// minute, then exponentially longer.
+    fn rate_limit(&self, answer: &ApiResponse, message: &str) -> Option<Hint> {
         let number = |name: &str| -> Option<i64> {
             answer.headers.get(name)?.to_str().ok()?.trim().parse().ok()
         };
@@ -96,14 +97,15 @@ impl Forge {
             return None;
         }
         let reset = number("x-ratelimit-reset").filter(|_| used_up);
-        let until_reset = reset.map(|reset| reset.saturating_sub((self.pace.now)().as_second()));
+        let until_reset =
+            reset.map(|reset| reset.saturating_sub((self.retry_policy.now)().as_second()));
         let known = retry_after.or(until_reset);
         Some(known.map_or(Hint::Minutes, |seconds| {
             Hint::After(Duration::from_secs(seconds.max(0).unsigned_abs()))
         }))
     }
 
-    /// A failure that stands for itself.
+    /// Converts a failure that the caller does not handle.
     pub(super) fn unexpected(&self, error: CallError, action: &str) -> ForgeError {
         match error {
             CallError::Other(error) => error,
@@ -111,13 +113,13 @@ impl Forge {
                 host: self.host(),
                 repository: self.repository(),
             },
-            CallError::Refused(refusal) => self.refused(action, 422, refusal.words()),
+            CallError::Refused(refusal) => self.refused(action, 422, refusal.message()),
         }
     }
 
-    /// An answer that is not what the API promises.
-    pub(super) fn strange(&self, message: &str) -> ForgeError {
-        ForgeError::Answer {
+    /// Returns the error for a response that does not match the API.
+    pub(super) fn bad_response(&self, message: &str) -> ForgeError {
+        ForgeError::InvalidResponse {
             host: self.host(),
             message: message.to_owned(),
         }

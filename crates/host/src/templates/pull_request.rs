@@ -1,53 +1,53 @@
-//! Wordings of pull requests that stand in for a template: whether they can be filled in, asked before a run rests on them.
+//! Pull request templates from the options: validated by rendering them for a sample run.
 
 use kube::api::ObjectMeta;
 
-use super::{Facts, TemplateError, fill_in, surroundings};
-use crate::settings::{self, PullRequestOptions, Refused, Settings};
+use super::{TemplateError, Variables, manifest_parts, render_template};
+use crate::settings::{self, InvalidSetting, PullRequestOptions, Settings};
 use flightdeck_core::{
     resources::RunSpec,
     runs::{CodeDetails, Run, RunKind, RunManifest},
 };
 
-/// Files that an option words, and the option.
-const WORDED: [(&str, &str); 2] = [
-    ("pr-title", settings::WORDINGS[0]),
-    ("pr-body.md", settings::WORDINGS[1]),
+/// Files that an option can replace, with the option.
+const TEMPLATE_FILES: [(&str, &str); 2] = [
+    ("pr-title", settings::TEMPLATE_OPTIONS[0]),
+    ("pr-body.md", settings::TEMPLATE_OPTIONS[1]),
 ];
 
-/// The option that words a file of a run in place of its template.
+/// Returns the option that replaces the template of a file.
 pub(super) fn option_of(file: &str) -> Option<&'static str> {
-    let mut worded = WORDED.into_iter();
+    let mut worded = TEMPLATE_FILES.into_iter();
     worded.find_map(|(worded, option)| (worded == file).then_some(option))
 }
 
-/// Takes options of the pull requests of `kind`, each of its form and every template such that a run can be worded by it.
+/// Validates pull request options for runs of `kind`, including that templates render.
 ///
 /// # Errors
-/// The option that is refused, by name.
-pub fn pull_request_options(
+/// The first invalid option.
+pub fn validate_pull_request_options(
     kind: RunKind,
     options: PullRequestOptions,
-) -> Result<PullRequestOptions, Refused> {
-    let refused = |field: &str, message: String| Refused {
+) -> Result<PullRequestOptions, InvalidSetting> {
+    let refused = |field: &str, message: String| InvalidSetting {
         line: None,
         field: field.to_owned(),
         message,
     };
     settings::check_options(&options).map_err(|(field, why)| refused(&field, why))?;
-    for (file, option) in WORDED {
+    for (file, option) in TEMPLATE_FILES {
         let Some(text) = options.get(option) else {
             continue;
         };
         let worded = word(kind, file, text).map_err(|why| refused(option, why))?;
         if file == "pr-title" && worded.is_empty() {
-            return Err(refused(option, "a title cannot be empty".into()));
+            return Err(refused(option, "the title is empty".into()));
         }
     }
     Ok(options)
 }
 
-/// A wording filled in for a run of one task that asks for nothing beyond what it must.
+/// Renders a template for a minimal run with one task.
 fn word(kind: RunKind, file: &str, text: &str) -> Result<String, String> {
     let run = Run {
         kind,
@@ -61,11 +61,11 @@ fn word(kind: RunKind, file: &str, text: &str) -> Result<String, String> {
         status: flightdeck_core::resources::RunStatus::default(),
     };
     let settings = Settings::shipped();
-    let manifest = RunManifest::new(&run, surroundings::arranged(&run, &settings));
-    let facts = Facts::new(&run, &manifest, &settings);
+    let manifest = RunManifest::new(&run, manifest_parts::arrangement(&run, &settings));
+    let variables = Variables::new(&run, &manifest, &settings);
     let name = format!("{}/{file}.hbs", kind.as_str());
-    fill_in(&name, text, &facts).map_err(|error| match error {
-        // On one line, without the place in a file that nobody has.
+    render_template(&name, text, &variables).map_err(|error| match error {
+        // On one line, without the position in a file that the user does not have.
         TemplateError::Parse { message, .. } | TemplateError::Render { message, .. } => {
             message.split_whitespace().collect::<Vec<_>>().join(" ")
         }
@@ -80,15 +80,16 @@ mod tests {
     fn read(options: &[(&str, &str)]) -> Result<PullRequestOptions, String> {
         let options = options.iter();
         let options = options.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        pull_request_options(RunKind::Docs, options.collect()).map_err(|error| error.to_string())
+        validate_pull_request_options(RunKind::Docs, options.collect())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
-    fn the_form_that_is_shipped_as_a_sample_is_taken() {
+    fn accepts_shipped_sample() {
         let sample = include_str!("../../../../config/samples/docs-pr-config.yaml");
         let sample: k8s_openapi::api::core::v1::ConfigMap = serde_yaml::from_str(sample).unwrap();
         let options = sample.data.unwrap();
-        let taken = pull_request_options(RunKind::Docs, options.clone());
+        let taken = validate_pull_request_options(RunKind::Docs, options.clone());
         assert_eq!(taken.unwrap(), options);
         assert_eq!(
             sample.metadata.name.as_deref(),
@@ -99,19 +100,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_named_by_its_key() {
+    fn names_invalid_option() {
         for (key, value, expected) in [
             (
                 "auto_merge",
                 "yes",
-                "auto_merge: \"yes\" is neither \"true\" nor \"false\"",
+                "auto_merge: \"yes\" must be \"true\" or \"false\"",
             ),
             (
                 "reviewer",
                 "ann",
-                "reviewer: no such option of a pull request; there are labels, reviewers, ",
+                "reviewer: unknown pull request option; known options: labels, reviewers, ",
             ),
-            ("pr_title_template", " ", "pr_title_template: a title"),
+            ("pr_title_template", " ", "pr_title_template: the title"),
             (
                 "pr_title_template",
                 "{{task_inf}}",

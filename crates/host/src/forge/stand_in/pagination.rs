@@ -1,17 +1,17 @@
-//! Lists of the stand-in, a page at a time, with the `Link` header that leads to the next.
+//! Pagination of lists, with the `Link` header of the next page.
 
 use http::{HeaderMap, HeaderValue, header::LINK};
 use serde::Deserialize;
 
-/// Which page of a list, and how long one is. Texts, since a flattened query has nothing else.
+/// Pagination parameters. Strings, because serde's flattened queries support nothing else.
 #[derive(Deserialize)]
 pub(super) struct Page {
     page: Option<String>,
     per_page: Option<String>,
 }
 
-/// The items of the page, and the header that leads on; `url` and `query` are those of the list.
-pub(super) fn cut<'a, T>(
+/// Returns the items of the page and the `Link` header. `url` and `query` are those of the list.
+pub(super) fn paginate<'a, T>(
     url: &str,
     query: Option<&str>,
     page: &Page,

@@ -1,6 +1,4 @@
-//! What a cluster's controller may be told by its settings ConfigMap, and what is said of a text that is refused.
-//!
-//! Must not know: where the text comes from, or what is done with it.
+//! Parses the controller's settings ConfigMap, with line and field in errors.
 
 use std::fmt;
 
@@ -8,13 +6,13 @@ use toml::de::DeTable;
 
 use super::Settings;
 
-/// Name of the ConfigMap that a controller takes its settings from, in its own namespace.
+/// Name of the ConfigMap with the controller's settings, in its own namespace.
 pub const SETTINGS_MAP: &str = "flightdeck-settings";
-/// Key of that ConfigMap: a text in the form of `config/console.toml`.
+/// Key of that ConfigMap; its value has the format of `config/console.toml`.
 pub const SETTINGS_KEY: &str = "config.toml";
 
-/// Tables that a controller obeys. All others are a person's own: they steer a console and are refused here.
-const OF_A_CONTROLLER: &[&str] = &[
+/// Tables that apply to a controller. All others configure a user's console and are rejected.
+const CONTROLLER_TABLES: &[&str] = &[
     "agents",
     "allow",
     "forge",
@@ -26,17 +24,17 @@ const OF_A_CONTROLLER: &[&str] = &[
     "workspace",
 ];
 
-/// Why a text is refused.
+/// Why settings are rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// From 1, where it is known.
+pub struct InvalidSetting {
+    /// Starts at 1; `None` if unknown.
     pub line: Option<usize>,
-    /// Dotted, as in `workspace.size`; empty where the text is no TOML.
+    /// Dotted, as in `workspace.size`; empty if the text is not valid TOML.
     pub field: String,
     pub message: String,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
@@ -49,50 +47,50 @@ impl fmt::Display for Refused {
 }
 
 impl Settings {
-    /// The shipped defaults with a controller's text over them.
-    pub fn of_controller(text: &str) -> Result<Self, Refused> {
-        let refused = |field: &str, message: String| Refused {
+    /// Parses a controller's settings and merges them over the defaults.
+    pub fn for_controller(text: &str) -> Result<Self, InvalidSetting> {
+        let refused = |field: &str, message: String| InvalidSetting {
             line: line_of(text, field),
             field: field.to_owned(),
             message,
         };
-        let table: toml::Table = text.parse().map_err(|error| in_text(text, &error))?;
+        let table: toml::Table = text.parse().map_err(|error| syntax_error(text, &error))?;
         let known = super::defaults().unwrap_or_default();
         for key in table.keys() {
-            if !OF_A_CONTROLLER.contains(&key.as_str()) {
+            if !CONTROLLER_TABLES.contains(&key.as_str()) {
                 let message = if known.contains_key(key) {
-                    "this is a person's own setting; a controller has no use for it"
+                    "this setting applies to the console only, not to the controller"
                 } else {
-                    "no such setting; config/console.toml has them all"
+                    "unknown setting; see config/console.toml"
                 };
                 return Err(refused(key, message.to_owned()));
             }
         }
         let settings = Self::merged(table).map_err(|error| {
-            let (field, message) = blamed(&error);
+            let (field, message) = field_and_message(&error);
             refused(&field, message)
         })?;
         settings
-            .check()
+            .validate()
             .map_err(|(field, message)| refused(&field, message))?;
         Ok(settings)
     }
 }
 
-/// What a parser says of a text that is no TOML, with its line.
-pub(super) fn in_text(text: &str, error: &toml::de::Error) -> Refused {
-    Refused {
+/// Converts a TOML syntax error, with its line.
+pub(super) fn syntax_error(text: &str, error: &toml::de::Error) -> InvalidSetting {
+    InvalidSetting {
         line: error.span().map(|span| line_at(text, span.start)),
         field: String::new(),
         message: error.message().to_owned(),
     }
 }
 
-/// The field that a refusal is about, dotted, and the sentence alone.
-pub(super) fn blamed(error: &toml::de::Error) -> (String, String) {
+/// Returns the dotted name of the field that an error is about, and its message.
+pub(super) fn field_and_message(error: &toml::de::Error) -> (String, String) {
     let message = error.message().to_owned();
-    let whole = error.to_string();
-    let path = whole
+    let full_text = error.to_string();
+    let path = full_text
         .lines()
         .find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'))
         .unwrap_or_default();
@@ -107,21 +105,21 @@ pub(super) fn blamed(error: &toml::de::Error) -> (String, String) {
     (field, message)
 }
 
-/// The line a field is on, or the last part of its path that the text has.
+/// Returns the line of a field, or of the innermost table on its path that exists.
 pub(super) fn line_of(text: &str, field: &str) -> Option<usize> {
     let parsed = DeTable::parse(text).ok()?;
     let mut table = parsed.get_ref();
-    let mut place = None;
+    let mut position = None;
     for part in field.split('.') {
         let found = table.iter().find(|(key, _)| key.get_ref() == part);
         let Some((key, value)) = found else { break };
-        place = Some(key.span().start);
+        position = Some(key.span().start);
         match value.get_ref().as_table() {
             Some(inner) => table = inner,
             None => break,
         }
     }
-    place.map(|at| line_at(text, at))
+    position.map(|at| line_at(text, at))
 }
 
 fn line_at(text: &str, at: usize) -> usize {
@@ -133,35 +131,36 @@ fn line_at(text: &str, at: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Tables that steer what one person sees, on one machine.
-    const OF_A_PERSON: &[&str] = &["defaults", "embedded", "health", "ledger", "ui"];
+    /// Tables that configure a user's console.
+    const CONSOLE_TABLES: &[&str] = &["defaults", "embedded", "health", "ledger", "ui"];
 
     #[test]
-    fn every_table_is_the_controllers_or_a_persons() {
+    fn every_table_belongs_to_controller_or_console() {
         let known = super::super::defaults().unwrap();
         for table in known.keys() {
-            let of = [OF_A_CONTROLLER, OF_A_PERSON].map(|tables| tables.contains(&table.as_str()));
+            let of =
+                [CONTROLLER_TABLES, CONSOLE_TABLES].map(|tables| tables.contains(&table.as_str()));
             assert_eq!(
                 of.iter().filter(|of| **of).count(),
                 1,
-                "[{table}]: say in settings/shared.rs whose it is"
+                "[{table}]: add it to a list in settings/controller.rs"
             );
         }
     }
 
     #[test]
-    fn a_good_text_changes_what_it_names() {
+    fn merges_controller_settings_over_defaults() {
         let text =
             "[workspace]\nsize = \"1Gi\"\n[images]\nrunner = \"registry.example/flightdeck:1\"\n";
-        let settings = Settings::of_controller(text).unwrap();
+        let settings = Settings::for_controller(text).unwrap();
         assert_eq!(settings.workspace.size, "1Gi");
         assert_eq!(settings.images.runner, "registry.example/flightdeck:1");
         assert_eq!(settings.secrets, Settings::shipped().secrets);
-        assert_eq!(Settings::of_controller("").unwrap(), Settings::shipped());
+        assert_eq!(Settings::for_controller("").unwrap(), Settings::shipped());
     }
 
     #[test]
-    fn a_bad_text_is_refused_with_line_and_field() {
+    fn rejects_invalid_settings_with_line_and_field() {
         for (text, expected) in [
             (
                 "[images]\nrunner = 3\n",
@@ -173,13 +172,13 @@ mod tests {
             ),
             (
                 "[workspace]\nsize = \"plenty\"\n",
-                "line 2: workspace.size: \"plenty\" is no quantity",
+                "line 2: workspace.size: \"plenty\" is not a quantity",
             ),
             (
                 "\n[ui]\ntheme = \"dark\"\n",
-                "line 2: ui: this is a person's own setting",
+                "line 2: ui: this setting applies to the console only",
             ),
-            ("[colour]\n", "line 1: colour: no such setting"),
+            ("[colour]\n", "line 1: colour: unknown setting"),
             ("[images\n", "line 1: "),
             (
                 "[agents.mine]\nimage = \"x\"\n",
@@ -187,34 +186,34 @@ mod tests {
             ),
             (
                 "[allow]\ngithub_token_hosts = [\"https://github.com/\"]\n",
-                "line 2: allow.github_token_hosts: \"https://github.com/\" is no host",
+                "line 2: allow.github_token_hosts: \"https://github.com/\" is not a host",
             ),
             (
                 "[allow]\nsubmodules = [\"acme/lib\", \"acme*\"]\n",
-                "line 2: allow.submodules: \"acme*\" is no repository; write one like acme/lib",
+                "line 2: allow.submodules: \"acme*\" is not a repository; use for example acme/lib",
             ),
             (
                 "[allow]\nsubmodules = [\"tools/*\", \"*\"]\n",
-                "line 2: allow.submodules: \"*\" is no repository",
+                "line 2: allow.submodules: \"*\" is not a repository",
             ),
             (
                 "[allow]\nsubmodules = [\"https://github.com/acme/lib\"]\n",
-                "line 2: allow.submodules: \"https://github.com/acme/lib\" is no repository",
+                "line 2: allow.submodules: \"https://github.com/acme/lib\" is not a repository",
             ),
             (
                 "[secrets]\ngithub_token = { name = \"Git Token\", key = \"token\" }\n",
-                "line 2: secrets.github_token.name: \"Git Token\" is no name of a Secret",
+                "line 2: secrets.github_token.name: \"Git Token\" is not a Secret name",
             ),
             (
                 "[publish.docs]\nlabels = \"a\"\ndraft = \"maybe\"\n",
-                "line 3: publish.docs.draft: \"maybe\" is neither \"true\" nor \"false\"",
+                "line 3: publish.docs.draft: \"maybe\" must be \"true\" or \"false\"",
             ),
             (
                 "[forge]\nhosts = [{ match = \"git.example\", api_url = \"git.example\" }]\n",
-                "line 2: forge.hosts: \"git.example\" is no web address",
+                "line 2: forge.hosts: \"git.example\" is not a URL",
             ),
         ] {
-            let refused = Settings::of_controller(text).unwrap_err().to_string();
+            let refused = Settings::for_controller(text).unwrap_err().to_string();
             assert!(refused.starts_with(expected), "{text}\n{refused}");
         }
     }

@@ -1,15 +1,16 @@
-//! What a run's files say that no template does: where its documents are, how its workspace is laid out, whom it knows.
+//! Files and manifest entries of a run that come from the settings instead of a template: documents, workspace
+//! layout, and ssh files.
 
 use crate::settings::Settings;
 use flightdeck_core::runs::{DocsSource, Layout, ManifestSettings, Run};
 
-/// Host keys for ssh, among the run's files and in a user's SSH Secret.
+/// Host keys for ssh, both in the run's files and in a user's SSH Secret.
 pub const KNOWN_HOSTS: &str = "known_hosts";
-/// The accounts of a container, among the run's files: one line, in the form of `passwd`.
-pub const USERS: &str = "passwd";
+/// The user database of a container, among the run's files: one line in `passwd` format.
+pub const PASSWD: &str = "passwd";
 
-/// What the settings say of the run.
-pub(super) fn arranged(run: &Run, settings: &Settings) -> ManifestSettings {
+/// Returns the manifest entries that depend on the settings.
+pub(super) fn arrangement(run: &Run, settings: &Settings) -> ManifestSettings {
     let code = run.code.clone().unwrap_or_default();
     let docs = code.docs_repository_url.map(|url| DocsSource {
         known_host: settings.forge_target(&url).is_some(),
@@ -32,8 +33,7 @@ pub(super) fn arranged(run: &Run, settings: &Settings) -> ManifestSettings {
     }
 }
 
-/// What ssh asks for, in a run that has a key: the hosts it may trust, and an entry for the user it runs as, without home
-/// and shell.
+/// Returns the files that ssh needs in a run with a key: the known hosts, and a user entry without home and shell.
 pub(super) fn ssh_files(run: &Run, settings: &Settings) -> Vec<(String, String)> {
     if run.ssh_user().is_none() {
         return Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn ssh_files(run: &Run, settings: &Settings) -> Vec<(String, String)>
             settings.git.known_hosts.trim_start().to_owned(),
         ),
         (
-            USERS.to_owned(),
+            PASSWD.to_owned(),
             format!("flightdeck:x:{user}:{user}:Flightdeck::\n"),
         ),
     ]

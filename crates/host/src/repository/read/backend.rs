@@ -1,5 +1,5 @@
-//! What is looked up in a repository, whatever reads it: git2 where it can, the `git` program where git2 cannot open it (references in
-//! reftables, SHA-256 object names, extensions it does not know).
+//! The reads that a repository must support, implemented with git2, and with the `git` program for repositories that
+//! git2 cannot open (reftables, SHA-256 object names, unknown extensions).
 
 use std::path::{Path, PathBuf};
 
@@ -7,33 +7,33 @@ use jiff::Timestamp;
 
 use crate::repository::facts::{Head, Operation};
 
-/// One repository, opened. Everything blocks.
-pub(super) trait Store {
-    /// Top of the work tree.
+/// An open repository. All functions block.
+pub(super) trait Backend {
+    /// Returns the top of the work tree.
     fn root(&self) -> &Path;
     fn git_dir(&self) -> PathBuf;
     fn common_dir(&self) -> PathBuf;
     fn head(&self) -> Result<Head, String>;
     fn operation(&self) -> Option<Operation>;
-    /// A value of the configuration; section and variable in lower case.
+    /// Returns a configuration value. `key` has section and variable in lower case.
     fn setting(&self, key: &str) -> Option<String>;
-    /// Names of the remotes.
+    /// Returns the names of the remotes.
     fn remotes(&self) -> Vec<String>;
-    /// What is fetched from and pushed to, after `insteadOf` and `pushInsteadOf`.
+    /// Returns fetch and push URL, after `insteadOf` and `pushInsteadOf`.
     fn urls(&self, remote: &str) -> Option<(String, String)>;
-    /// Where the refspecs of a remote keep a branch of it.
+    /// Returns the remote-tracking ref of a branch, from the remote's refspecs.
     fn tracking(&self, remote: &str, branch: &str) -> Option<String>;
-    /// The commit a reference is at.
+    /// Returns the commit of a ref.
     fn commit_at(&self, reference: &str) -> Option<String>;
-    /// Commits of the one that the other lacks, both ways; 0 where that cannot be told.
+    /// Returns how many commits each side has that the other does not; 0 if unknown.
     fn ahead_behind(&self, here: &str, there: &str) -> (usize, usize);
     fn blob(&self, commit: &str, path: &str) -> Blob;
-    /// What a symbolic reference points at.
+    /// Returns the target of a symbolic ref.
     fn points_at(&self, reference: &str) -> Option<String>;
     fn in_index(&self, path: &str) -> bool;
-    /// Whether the ignore rules say so of a path that is not tracked.
+    /// Returns whether the ignore rules match an untracked path.
     fn ignored(&self, path: &str) -> bool;
-    /// When a reference was written last.
+    /// Returns when a ref was last updated.
     fn written(&self, reference: &str) -> Option<Timestamp>;
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Blob {
     At(String),
     /// The commit has no such file.
     Absent,
-    /// Objects that say so are not here: a partial clone fetches them when they are needed.
+    /// Unknown, because a partial clone has not fetched the objects.
     Unread,
 }
 

@@ -1,23 +1,23 @@
-//! What settings must hold beyond being of the right types. Pure.
+//! Validates settings beyond their types. Pure.
 
 use super::{Settings, check_options};
 use flightdeck_core::{quantity, runs::naming};
 
 impl Settings {
-    /// The first setting that cannot work, dotted, and why.
-    pub fn check(&self) -> Result<(), (String, String)> {
+    /// Validates the settings. Returns the dotted name of the first invalid setting, and why it is invalid.
+    pub(crate) fn validate(&self) -> Result<(), (String, String)> {
         let no = |field: &str, text: &str, what: &str| {
-            Err((field.to_owned(), format!("{text:?} is no {what}")))
+            Err((field.to_owned(), format!("{text:?} is not {what}")))
         };
         if quantity::parse(&self.workspace.size).is_none_or(|bytes| bytes <= 0.0) {
             return no(
                 "workspace.size",
                 &self.workspace.size,
-                "quantity; write one like 10Gi",
+                "a quantity; use for example 10Gi",
             );
         }
         if self.images.runner.trim().is_empty() {
-            return no("images.runner", &self.images.runner, "image");
+            return no("images.runner", &self.images.runner, "an image");
         }
         for (field, secret) in [
             ("secrets.github_token", &self.secrets.github_token),
@@ -29,11 +29,11 @@ impl Settings {
                 return no(
                     &format!("{field}.name"),
                     &secret.name,
-                    "name of a Secret; {user} stands for the GitHub user",
+                    "a Secret name; {user} is replaced by the GitHub user",
                 );
             }
             if secret.key.is_empty() {
-                return no(&format!("{field}.key"), &secret.key, "key of a Secret");
+                return no(&format!("{field}.key"), &secret.key, "a Secret key");
             }
         }
         for (field, hosts) in [
@@ -42,16 +42,16 @@ impl Settings {
         ] {
             let bad = hosts.iter().find(|host| !is_host(host));
             if let Some(bad) = bad {
-                return no(field, bad, "host; write one like git.example.com");
+                return no(field, bad, "a host; use for example git.example.com");
             }
         }
         for (field, address) in [
             ("pods.proxy.http", &self.pods.proxy.http),
             ("pods.proxy.https", &self.pods.proxy.https),
         ] {
-            // Whoever may look at a pod reads it there.
+            // Pod specs are readable by anyone with access to the namespace.
             if address.contains('@') {
-                let why = "has a user or password in it; put the whole address into the Secret that pods.proxy.secret names";
+                let why = "contains a user or password; put the URL into the Secret named by pods.proxy.secret";
                 return Err((field.to_owned(), why.to_owned()));
             }
             let web = ["https://", "http://"];
@@ -59,13 +59,13 @@ impl Settings {
                 return no(
                     field,
                     address,
-                    "proxy; write one like http://proxy.example.com:3128",
+                    "a proxy URL; use for example http://proxy.example.com:3128",
                 );
             }
         }
         let secret = &self.pods.proxy.secret;
         if !secret.is_empty() && !is_name(secret) {
-            return no("pods.proxy.secret", secret, "name of a Secret");
+            return no("pods.proxy.secret", secret, "a Secret name");
         }
         for pattern in &self.allow.env_secrets {
             let name = pattern.strip_suffix('*').unwrap_or(pattern);
@@ -73,16 +73,20 @@ impl Settings {
                 return no(
                     "allow.env_secrets",
                     pattern,
-                    "name of a Secret; a * at the end stands for the rest of one",
+                    "a Secret name, optionally ending in *",
                 );
             }
         }
-        let bad = self.allow.submodules.iter().find(|one| !is_listed(one));
+        let bad = self
+            .allow
+            .submodules
+            .iter()
+            .find(|one| !is_submodule_pattern(one));
         if let Some(bad) = bad {
             return no(
                 "allow.submodules",
                 bad,
-                "repository; write one like acme/lib, or acme/* for all of an owner",
+                "a repository; use for example acme/lib, or acme/* for all of an owner",
             );
         }
         for (table, options) in [("docs", &self.publish.docs), ("code", &self.publish.code)] {
@@ -95,7 +99,7 @@ impl Settings {
                 return no(
                     "forge.hosts",
                     &host.api_url,
-                    "web address; write one like https://git.example.com/api/v3",
+                    "a URL; use for example https://git.example.com/api/v3",
                 );
             }
         }
@@ -103,7 +107,7 @@ impl Settings {
     }
 }
 
-/// Whether Kubernetes takes it for the name of an object.
+/// Returns whether `name` is a valid name of a Kubernetes object.
 fn is_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     (1..=253).contains(&name.len())
@@ -112,8 +116,8 @@ fn is_name(name: &str) -> bool {
         && name.ends_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// A repository by its path on a host, or all below a path.
-fn is_listed(pattern: &str) -> bool {
+/// Returns whether `pattern` is a repository path, or a path prefix with `/*`.
+fn is_submodule_pattern(pattern: &str) -> bool {
     match pattern.strip_suffix("/*") {
         Some(owner) => naming::is_repository_path(owner),
         None => pattern.contains('/') && naming::is_repository_path(pattern),

@@ -1,32 +1,32 @@
-//! A repository as the `git` program reads it: slower by some processes, and right about every repository git itself can open.
+//! Reads a repository with the `git` program: slower, but works for every repository that git can open.
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
-use super::store::{Blob, Store};
+use super::backend::{Backend, Blob};
 use crate::repository::{
     facts::{FactsError, Head, Operation},
     git::{Git, GitError},
-    remote::last_words,
+    remote::error_summary,
 };
 
-/// A repository, and its configuration at one moment.
-pub(super) struct ByGit {
+/// A repository and a snapshot of its configuration.
+pub(super) struct GitBackend {
     runtime: Handle,
     root: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
-    /// Every key with every value, the later ones winning.
+    /// All keys and values in order; the last value of a key wins.
     config: Vec<(String, String)>,
 }
 
-impl ByGit {
-    /// Opens the repository that `start`, absolute, is in. Must be called where blocking is allowed.
+impl GitBackend {
+    /// Opens the repository that contains the absolute path `start`. Must be called from a blocking thread.
     pub(super) fn open(runtime: Handle, start: &Path) -> Result<Self, FactsError> {
         let place = start.display().to_string();
-        let asked = |words: &[&str]| {
+        let query = |words: &[&str]| {
             let run = Git::new(start).args(words).run();
             runtime.block_on(run).map(|output| output.text())
         };
@@ -38,11 +38,11 @@ impl ByGit {
             } else {
                 FactsError::Unreadable {
                     place: place.clone(),
-                    message: last_words(&error),
+                    message: error_summary(&error),
                 }
             }
         };
-        let answer = asked(&[
+        let answer = query(&[
             "rev-parse",
             "--path-format=absolute",
             "--show-toplevel",
@@ -56,7 +56,7 @@ impl ByGit {
         else {
             return Err(FactsError::Bare(place));
         };
-        let listed = asked(&["config", "--list", "--null"]).map_err(failed)?;
+        let listed = query(&["config", "--list", "--null"]).map_err(failed)?;
         let config = listed.split('\0').filter_map(|entry| {
             let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
             (!key.is_empty()).then(|| (key.to_owned(), value.to_owned()))
@@ -75,8 +75,8 @@ impl ByGit {
         self.runtime.block_on(run).map(|output| output.text())
     }
 
-    /// The same where no answer is an answer too.
-    fn asked(&self, words: &[&str]) -> Option<String> {
+    /// Returns the output; `None` on failure or if it is empty.
+    fn query(&self, words: &[&str]) -> Option<String> {
         self.git(words).ok().filter(|answer| !answer.is_empty())
     }
 
@@ -88,7 +88,7 @@ impl ByGit {
     }
 }
 
-impl Store for ByGit {
+impl Backend for GitBackend {
     fn root(&self) -> &Path {
         &self.root
     }
@@ -102,22 +102,22 @@ impl Store for ByGit {
     }
 
     fn head(&self) -> Result<Head, String> {
-        let branch = self.asked(&["symbolic-ref", "--quiet", "HEAD"]);
+        let branch = self.query(&["symbolic-ref", "--quiet", "HEAD"]);
         let branch = branch.map(|name| name.trim_start_matches("refs/heads/").to_owned());
-        let commit = self.asked(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
+        let commit = self.query(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
         match (branch, commit) {
             (Some(name), Some(commit)) => Ok(Head::Branch { name, commit }),
             (Some(name), None) => Ok(Head::Unborn { name }),
             (None, Some(commit)) => Ok(Head::Detached { commit }),
-            (None, None) => Err("HEAD points at nothing".into()),
+            (None, None) => Err("HEAD does not point to a commit".into()),
         }
     }
 
     fn operation(&self) -> Option<Operation> {
         let has = |name: &str| self.git_dir.join(name).exists();
-        // Some of these are references, and then not files.
+        // Some of these are refs, which are not files in a reftable.
         let refers = |name: &str| {
-            self.asked(&["rev-parse", "--verify", "--quiet", name])
+            self.query(&["rev-parse", "--verify", "--quiet", name])
                 .is_some()
         };
         if has("rebase-merge") || (has("rebase-apply") && !has("rebase-apply/applying")) {
@@ -142,13 +142,13 @@ impl Store for ByGit {
     }
 
     fn remotes(&self) -> Vec<String> {
-        let listed = self.asked(&["remote"]).unwrap_or_default();
+        let listed = self.query(&["remote"]).unwrap_or_default();
         listed.lines().map(str::to_owned).collect()
     }
 
     fn urls(&self, remote: &str) -> Option<(String, String)> {
-        let fetch = self.asked(&["remote", "get-url", "--", remote])?;
-        let push = self.asked(&["remote", "get-url", "--push", "--", remote]);
+        let fetch = self.query(&["remote", "get-url", "--", remote])?;
+        let push = self.query(&["remote", "get-url", "--push", "--", remote]);
         let push = push.unwrap_or_else(|| fetch.clone());
         Some((fetch, push.lines().next().unwrap_or_default().to_owned()))
     }
@@ -161,12 +161,12 @@ impl Store for ByGit {
 
     fn commit_at(&self, reference: &str) -> Option<String> {
         let commit = format!("{reference}^{{commit}}");
-        self.asked(&["rev-parse", "--verify", "--quiet", &commit])
+        self.query(&["rev-parse", "--verify", "--quiet", &commit])
     }
 
     fn ahead_behind(&self, here: &str, there: &str) -> (usize, usize) {
         let range = format!("{here}...{there}");
-        let counted = self.asked(&["rev-list", "--count", "--left-right", &range]);
+        let counted = self.query(&["rev-list", "--count", "--left-right", &range]);
         let counts = counted.as_deref().and_then(|counts| {
             let (ahead, behind) = counts.split_once('\t')?;
             Some((ahead.parse().ok()?, behind.parse().ok()?))
@@ -196,11 +196,11 @@ impl Store for ByGit {
     }
 
     fn points_at(&self, reference: &str) -> Option<String> {
-        self.asked(&["symbolic-ref", "--quiet", reference])
+        self.query(&["symbolic-ref", "--quiet", reference])
     }
 
     fn in_index(&self, path: &str) -> bool {
-        self.asked(&["--literal-pathspecs", "ls-files", "--", path])
+        self.query(&["--literal-pathspecs", "ls-files", "--", path])
             .is_some()
     }
 
@@ -209,7 +209,7 @@ impl Store for ByGit {
     }
 
     fn written(&self, reference: &str) -> Option<Timestamp> {
-        let last = self.asked(&[
+        let last = self.query(&[
             "reflog",
             "show",
             "--max-count=1",
@@ -223,7 +223,7 @@ impl Store for ByGit {
     }
 }
 
-/// Where a refspec keeps a reference; `None` when it is about others.
+/// Maps a ref through a refspec; `None` if it does not match.
 fn mapped(spec: &str, source: &str) -> Option<String> {
     let (from, to) = spec.trim_start_matches('+').split_once(':')?;
     match from.split_once('*') {
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refspecs_say_where_branches_are_kept() {
+    fn maps_branch_through_refspec() {
         let source = "refs/heads/feature/x";
         for (spec, kept) in [
             (

@@ -1,4 +1,4 @@
-//! Whether anything is to be done on a cluster, of all namespaces.
+//! Checks whether a cluster has active runs in any namespace.
 
 use kube::{
     Api, Client,
@@ -10,8 +10,8 @@ use flightdeck_core::{
     runs::Phase,
 };
 
-/// Whether a run wants anything of the cluster; when that cannot be found out, it may.
-pub async fn run_under_way(client: &Client) -> bool {
+/// Returns whether any run is active. If the runs cannot be listed, assumes that one is.
+pub async fn has_active_runs(client: &Client) -> bool {
     for resource in [
         ApiResource::erase::<DocsRun>(&()),
         ApiResource::erase::<CodeRun>(&()),

@@ -1,25 +1,27 @@
-//! Repositories as people really have them. Whatever git2 can open is read both ways, and both must say the same.
+//! Tests with realistic repositories. Those that git2 can open are read with both implementations, which must agree.
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
 
 use super::*;
 use crate::repository::{
-    Operation, ask,
+    Operation,
     fixture::{self, Fixture, PLAN, PLAN_PATH},
     git::Git,
+    query_remote,
 };
 
-/// The facts, read both ways where both can.
+/// Reads the facts with both implementations and compares them.
 async fn facts(start: &Path) -> Facts {
     let owned = start.canonicalize().unwrap();
     let runtime = Handle::current();
     let both = tokio::task::spawn_blocking(move || {
-        let by_git = look_at(&ByGit::open(runtime.clone(), &owned).unwrap(), &owned).unwrap();
-        (look(&runtime, &owned).unwrap(), by_git)
+        let by_git =
+            read_opened(&GitBackend::open(runtime.clone(), &owned).unwrap(), &owned).unwrap();
+        (read_blocking(&runtime, &owned).unwrap(), by_git)
     });
     let (mut one, mut other) = both.await.unwrap();
     for facts in [&mut one, &mut other] {
-        // The times are of files here, and of the reference log there.
+        // git2 uses file times, git the reflog.
         if let Some(remote) = &mut facts.remote {
             remote.fetched = None;
             if let Some(known) = &mut remote.known {
@@ -27,18 +29,18 @@ async fn facts(start: &Path) -> Facts {
             }
         }
     }
-    assert_eq!(one, other, "git2, and git");
+    assert_eq!(one, other, "git2 and git differ");
     read(start).await.unwrap()
 }
 
-/// Runs git where it may fail, as a merge with a conflict does.
-async fn attempt(root: &Path, arguments: &[&str]) {
+/// Runs a git command that must fail, such as a merge with conflicts.
+async fn run_failing(root: &Path, arguments: &[&str]) {
     let run = Git::new(root).isolated().args(arguments);
     assert!(run.run().await.is_err(), "{arguments:?}");
 }
 
 #[tokio::test]
-async fn whatever_git_is_in_the_middle_of_is_told() {
+async fn detects_every_operation_in_progress() {
     let fixture = Fixture::pushed().await;
     fixture.conflict().await;
     let patch = fixture
@@ -78,11 +80,11 @@ async fn whatever_git_is_in_the_middle_of_is_told() {
         ),
     ] {
         if operation == Operation::Revert {
-            // What is reverted was changed again since.
+            // Reverting fails because the lines have changed since.
             fixture.write(PLAN_PATH, "{}");
             fixture.commit("Another plan").await;
         }
-        attempt(&fixture.root, begin).await;
+        run_failing(&fixture.root, begin).await;
         assert_eq!(facts(&fixture.root).await.operation, Some(operation));
         fixture.git(abort).await;
         assert_eq!(facts(&fixture.root).await.operation, None, "{abort:?}");
@@ -95,7 +97,7 @@ async fn whatever_git_is_in_the_middle_of_is_told() {
 }
 
 #[tokio::test]
-async fn references_in_a_table_and_sha256_names_are_read_by_git_itself() {
+async fn reads_reftable_and_sha256_repositories() {
     for init in ["--ref-format=reftable", "--object-format=sha256"] {
         let fixture = Fixture::pushed_as(&[init]).await;
         let colleague = fixture.colleague().await;
@@ -115,7 +117,7 @@ async fn references_in_a_table_and_sha256_names_are_read_by_git_itself() {
         assert_ne!(before.plan.disk_blob, before.plan.head_blob, "{init}");
         assert_eq!(before.differing[0].path, PLAN_PATH);
 
-        ask(&before).await.unwrap();
+        query_remote(&before).await.unwrap();
         let known = read(&fixture.root).await.unwrap();
         let known = known.remote.unwrap().known.unwrap();
         assert_eq!((known.ahead, known.behind), (1, 1), "{init}");
@@ -139,16 +141,16 @@ async fn references_in_a_table_and_sha256_names_are_read_by_git_itself() {
 }
 
 #[tokio::test]
-async fn a_cherry_pick_in_a_table_of_references_is_told() {
+async fn detects_cherry_pick_in_reftable() {
     let fixture = Fixture::pushed_as(&["--ref-format=reftable"]).await;
     fixture.conflict().await;
-    attempt(&fixture.root, &["cherry-pick", "other"]).await;
-    let told = read(&fixture.root).await.unwrap().operation;
-    assert_eq!(told, Some(Operation::CherryPick));
+    run_failing(&fixture.root, &["cherry-pick", "other"]).await;
+    let facts_read = read(&fixture.root).await.unwrap().operation;
+    assert_eq!(facts_read, Some(Operation::CherryPick));
 }
 
 #[tokio::test]
-async fn a_clone_without_all_objects_says_what_it_cannot_tell_and_learns_it_by_asking() {
+async fn partial_clone_learns_the_plan_by_contacting_remote() {
     for filter in ["--filter=blob:none", "--filter=tree:0"] {
         let fixture = Fixture::pushed().await;
         for key in ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"] {
@@ -173,7 +175,7 @@ async fn a_clone_without_all_objects_says_what_it_cannot_tell_and_learns_it_by_a
         assert_eq!(before.plan.disk_blob, before.plan.head_blob);
         assert_eq!(known.unread, filter == "--filter=tree:0", "{filter}");
 
-        ask(&before).await.unwrap();
+        query_remote(&before).await.unwrap();
         let known = facts(&partial).await.remote.unwrap().known.unwrap();
         let there = fixture::run(&colleague, &["rev-parse", &format!("HEAD:{PLAN_PATH}")]).await;
         assert_eq!(
@@ -186,7 +188,7 @@ async fn a_clone_without_all_objects_says_what_it_cannot_tell_and_learns_it_by_a
 }
 
 #[tokio::test]
-async fn a_shallow_clone_counts_what_it_has() {
+async fn counts_commits_in_shallow_clone() {
     let fixture = Fixture::pushed().await;
     fixture.write("a", "1");
     fixture.commit("One").await;
@@ -199,14 +201,14 @@ async fn a_shallow_clone_counts_what_it_has() {
     fixture.write("a", "2");
     fixture.commit("Two").await;
     fixture.git(&["push", "-q"]).await;
-    ask(&facts(&shallow).await).await.unwrap();
+    query_remote(&facts(&shallow).await).await.unwrap();
     let known = facts(&shallow).await.remote.unwrap().known.unwrap();
     assert_eq!((known.ahead, known.behind), (0, 1));
     assert!(known.plan_blob.is_some());
 }
 
 #[tokio::test]
-async fn a_submodule_is_a_repository_of_its_own() {
+async fn treats_submodule_as_its_own_repository() {
     let fixture = Fixture::pushed().await;
     let above = fixture.directory.path().join("above");
     fs::create_dir(&above).unwrap();
@@ -231,13 +233,13 @@ async fn a_submodule_is_a_repository_of_its_own() {
         inside.plan.disk_blob,
         inside.remote.unwrap().known.unwrap().plan_blob
     );
-    // Seen from above, its plan is somebody else's.
+    // Seen from the outer repository, its plan belongs to another project.
     let outside = facts(&above).await;
     assert_eq!((outside.plan.path, outside.plan.others.len()), (None, 1));
 }
 
 #[tokio::test]
-async fn of_several_remotes_the_one_the_branch_follows_is_cloned() {
+async fn clones_the_remote_of_the_upstream() {
     let fixture = Fixture::pushed().await;
     let fork = fixture.directory.path().join("fork.git");
     let (fork_place, origin) = (fork.to_str().unwrap(), fixture.origin.to_str().unwrap());
@@ -253,7 +255,7 @@ async fn of_several_remotes_the_one_the_branch_follows_is_cloned() {
     let followed = facts(&fixture.root).await;
     assert_eq!(followed.remote.unwrap().place(), "fork/feature/x");
     assert_eq!(followed.other_remotes, ["origin"]);
-    // A branch that follows nothing goes where most do.
+    // A branch without an upstream uses `origin`.
     fixture
         .git(&["checkout", "-q", "-b", "new", "--no-track"])
         .await;
@@ -268,7 +270,7 @@ async fn of_several_remotes_the_one_the_branch_follows_is_cloned() {
 }
 
 #[tokio::test]
-async fn what_is_pushed_elsewhere_is_told() {
+async fn reads_separate_push_url() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&[
@@ -285,7 +287,7 @@ async fn what_is_pushed_elsewhere_is_told() {
 }
 
 #[tokio::test]
-async fn a_default_branch_that_was_renamed_is_the_one_the_remote_names() {
+async fn reads_renamed_default_branch_from_remote() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&["push", "-q", "origin", "HEAD:refs/heads/trunk"])
@@ -308,20 +310,24 @@ async fn a_default_branch_that_was_renamed_is_the_one_the_remote_names() {
         Some("main")
     );
     assert_eq!(
-        ask(&before).await.unwrap().default_branch.as_deref(),
+        query_remote(&before)
+            .await
+            .unwrap()
+            .default_branch
+            .as_deref(),
         Some("trunk")
     );
 }
 
 #[tokio::test]
-async fn a_plan_git_knows_by_another_case_is_named_as_git_knows_it() {
+async fn names_plan_as_git_does_if_case_differs() {
     let fixture = Fixture::empty().await;
     fixture.write(".TaskMaster/tasks/tasks.json", PLAN);
     fixture.commit("The plan").await;
     fixture
         .git(&["remote", "add", "origin", "https://forge.example/shop"])
         .await;
-    // As on a file system that takes both names for one.
+    // As on a case-insensitive file system.
     fs::rename(
         fixture.root.join(".TaskMaster"),
         fixture.root.join(".taskmaster"),
@@ -334,25 +340,25 @@ async fn a_plan_git_knows_by_another_case_is_named_as_git_knows_it() {
 }
 
 #[tokio::test]
-async fn names_that_are_not_utf8_are_survived() {
+async fn tolerates_names_that_are_not_utf8() {
     let fixture = Fixture::pushed().await;
     let strange = OsStr::from_bytes(b"\xff.md");
     fs::create_dir_all(fixture.root.join(".taskmaster/docs")).unwrap();
     if fs::write(fixture.root.join(".taskmaster/docs").join(strange), "x").is_err() {
-        // This file system has no such names.
+        // The file system does not allow such names.
         return;
     }
-    let told = facts(&fixture.root).await;
-    assert_eq!(told.differing[0].path, ".taskmaster/docs/\u{fffd}.md");
+    let facts_read = facts(&fixture.root).await;
+    assert_eq!(facts_read.differing[0].path, ".taskmaster/docs/\u{fffd}.md");
     let project = fixture.root.join(OsStr::from_bytes(b"caf\xe9"));
     fs::create_dir_all(project.join(".taskmaster/tasks")).unwrap();
     fs::write(project.join(PLAN_PATH), PLAN).unwrap();
-    let told = facts(&project).await;
-    assert!(told.plan.path.is_some() && told.plan.relative.is_none());
+    let facts_read = facts(&project).await;
+    assert!(facts_read.plan.path.is_some() && facts_read.plan.relative.is_none());
 }
 
 #[tokio::test]
-async fn a_linked_work_tree_is_read_alike() {
+async fn reads_linked_work_tree_with_both() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&["worktree", "add", "-q", "-b", "feature/y", "../linked"])
@@ -363,7 +369,7 @@ async fn a_linked_work_tree_is_read_alike() {
 }
 
 #[tokio::test]
-async fn a_repository_of_somebody_else_says_what_git_says() {
+async fn passes_on_error_for_unsupported_format() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&["config", "core.repositoryFormatVersion", "99"])
@@ -373,9 +379,9 @@ async fn a_repository_of_somebody_else_says_what_git_says() {
 }
 
 #[tokio::test]
-async fn a_plan_in_lfs_is_compared_by_its_pointer() {
+async fn compares_plan_in_lfs_by_its_pointer() {
     let fixture = Fixture::pushed().await;
-    // As the real program does it: the content goes in, a pointer with its hash comes out.
+    // Like git-lfs: content in, a pointer with its hash out.
     let clean = "f() { printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\n' $(sha256sum | cut -c1-64); }; f";
     fixture.git(&["config", "filter.lfs.clean", clean]).await;
     fixture
@@ -385,32 +391,35 @@ async fn a_plan_in_lfs_is_compared_by_its_pointer() {
     fixture.git(&["add", "--renormalize", "."]).await;
     fixture.commit("The plan in LFS").await;
     fixture.git(&["push", "-q"]).await;
-    let told = facts(&fixture.root).await;
-    let pointer = told.plan.head_blob.clone().unwrap();
-    let there = told.remote.as_ref().unwrap().known.clone().unwrap();
-    assert_eq!(told.plan.bytes.as_deref(), Some(PLAN.as_bytes()));
-    assert_eq!(told.plan.disk_blob.as_ref(), Some(&pointer));
+    let facts_read = facts(&fixture.root).await;
+    let pointer = facts_read.plan.head_blob.clone().unwrap();
+    let there = facts_read.remote.as_ref().unwrap().known.clone().unwrap();
+    assert_eq!(facts_read.plan.bytes.as_deref(), Some(PLAN.as_bytes()));
+    assert_eq!(facts_read.plan.disk_blob.as_ref(), Some(&pointer));
     assert_eq!(there.plan_blob.as_ref(), Some(&pointer));
-    assert_eq!((told.changes.total(), told.differing.len()), (0, 0));
+    assert_eq!(
+        (facts_read.changes.total(), facts_read.differing.len()),
+        (0, 0)
+    );
     let bytes = crate::repository::blob(&fixture.root, &pointer)
         .await
         .unwrap();
     assert!(bytes.starts_with(b"version https://git-lfs"));
 
     fixture.write(PLAN_PATH, "{}");
-    let told = facts(&fixture.root).await;
-    assert_ne!(told.plan.disk_blob.as_ref(), Some(&pointer));
-    assert_eq!(told.differing[0].path, PLAN_PATH);
+    let facts_read = facts(&fixture.root).await;
+    assert_ne!(facts_read.plan.disk_blob.as_ref(), Some(&pointer));
+    assert_eq!(facts_read.differing[0].path, PLAN_PATH);
 
-    // Whoever has no LFS at all has the pointer itself, and nothing that differs.
-    let told = facts(&fixture.colleague().await).await;
-    assert_eq!(told.plan.bytes.as_deref(), Some(bytes.as_slice()));
-    assert_eq!(told.plan.disk_blob.as_ref(), Some(&pointer));
-    assert!(told.differing.is_empty());
+    // Without LFS the file is the pointer itself, and nothing differs.
+    let facts_read = facts(&fixture.colleague().await).await;
+    assert_eq!(facts_read.plan.bytes.as_deref(), Some(bytes.as_slice()));
+    assert_eq!(facts_read.plan.disk_blob.as_ref(), Some(&pointer));
+    assert!(facts_read.differing.is_empty());
 }
 
 #[tokio::test]
-async fn a_sparse_checkout_misses_nothing_that_was_left_out() {
+async fn sparse_checkout_reports_no_missing_files() {
     let fixture = Fixture::pushed().await;
     fixture.write("far/away.md", "x");
     fixture.write(".taskmaster/docs/prd.txt", "x");
@@ -427,25 +436,34 @@ async fn a_sparse_checkout_misses_nothing_that_was_left_out() {
     };
     fixture.git(&narrow(".taskmaster/tasks")).await;
     assert!(!fixture.root.join(".taskmaster/docs").exists());
-    let told = facts(&fixture.root).await;
-    let there = told.remote.as_ref().unwrap().known.clone().unwrap();
-    assert_eq!(told.plan.disk_blob, told.plan.head_blob);
-    assert_eq!(told.plan.disk_blob, there.plan_blob);
-    assert_eq!((told.changes.total(), told.differing.len()), (0, 0));
+    let facts_read = facts(&fixture.root).await;
+    let there = facts_read.remote.as_ref().unwrap().known.clone().unwrap();
+    assert_eq!(facts_read.plan.disk_blob, facts_read.plan.head_blob);
+    assert_eq!(facts_read.plan.disk_blob, there.plan_blob);
+    assert_eq!(
+        (facts_read.changes.total(), facts_read.differing.len()),
+        (0, 0)
+    );
     fixture.write(PLAN_PATH, "{}");
     assert_eq!(facts(&fixture.root).await.differing[0].path, PLAN_PATH);
     fixture.git(&["checkout", "-q", PLAN_PATH]).await;
 
-    // An index of folders is one that only git itself reads.
+    // Only git itself can read a sparse index.
     fixture
         .git(&["sparse-checkout", "reapply", "--sparse-index"])
         .await;
-    let told = read(&fixture.root).await.unwrap();
-    assert_eq!(told.plan.disk_blob, there.plan_blob);
-    assert_eq!((told.changes.total(), told.differing.len()), (0, 0));
+    let facts_read = read(&fixture.root).await.unwrap();
+    assert_eq!(facts_read.plan.disk_blob, there.plan_blob);
+    assert_eq!(
+        (facts_read.changes.total(), facts_read.differing.len()),
+        (0, 0)
+    );
 
     fixture.git(&narrow("far")).await;
-    let told = facts(&fixture.root).await;
-    assert_eq!((told.plan.path, told.changes.total()), (None, 0));
-    assert!(told.differing.is_empty());
+    let facts_read = facts(&fixture.root).await;
+    assert_eq!(
+        (facts_read.plan.path, facts_read.changes.total()),
+        (None, 0)
+    );
+    assert!(facts_read.differing.is_empty());
 }

@@ -1,4 +1,4 @@
-//! A repository as git2 reads it.
+//! Reads a repository with git2.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,19 @@ use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryState};
 use jiff::Timestamp;
 
 use super::{
-    store::{Blob, Store},
+    backend::{Backend, Blob},
     written,
 };
 use crate::repository::facts::{Head, Operation};
 
-/// A repository, and its configuration at one moment.
-pub(super) struct ByGit2 {
+/// A repository and a snapshot of its configuration.
+pub(super) struct Git2Backend {
     repository: Repository,
     config: Option<git2::Config>,
     root: PathBuf,
 }
 
-impl ByGit2 {
+impl Git2Backend {
     pub(super) fn new(repository: Repository, root: PathBuf) -> Self {
         let config = repository
             .config()
@@ -32,7 +32,7 @@ impl ByGit2 {
     }
 }
 
-impl Store for ByGit2 {
+impl Backend for Git2Backend {
     fn root(&self) -> &Path {
         &self.root
     }

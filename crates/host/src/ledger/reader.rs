@@ -1,5 +1,5 @@
-//! Reads a log back, segment by segment, and states what is missing. Others may write it meanwhile: what is read is always
-//! a whole beginning of what they wrote.
+//! Reads a log from its segments and reports missing parts. Safe while another process writes: a reader sees a prefix
+//! of what was written.
 
 use std::{
     collections::VecDeque,
@@ -10,42 +10,42 @@ use std::{
 use super::{
     LedgerError,
     line::Line,
+    log_writer,
     segment::{self, Content, Segment},
-    spool,
 };
 use flightdeck_core::{
     log::{LogEvent, LogSource, Notice},
     text,
 };
 
-/// The events of a log in their order.
+/// Iterator over the events of a log.
 pub(super) struct Reader {
     folder: PathBuf,
     segments: VecDeque<Segment>,
-    /// Of the segment that is being read.
+    /// Remaining lines of the current segment.
     lines: std::vec::IntoIter<Vec<u8>>,
-    /// Said before the next line.
+    /// Events to return before the next line.
     pending: VecDeque<LogEvent>,
     sources: Vec<Arc<LogSource>>,
-    /// Lines of text that were given or passed over.
+    /// Lines returned or skipped so far.
     line: u64,
-    /// Lines before this one are passed over.
+    /// The first line to return.
     from: u64,
-    /// Whether the segment before had unreadable lines.
+    /// Whether the previous segment was damaged.
     damaged: bool,
-    /// The end of the last segment is unreadable, and that was not said yet.
+    /// The end of the last segment is unreadable, and this was not reported yet.
     torn: bool,
 }
 
 impl Reader {
-    /// From the segment on that holds the line number `from` (0 is the first).
+    /// Starts at the segment that contains line `from` (0 is the first).
     pub(super) fn open(run: &Path, from: u64) -> Result<Self, LedgerError> {
-        let folder = run.join(spool::LOG);
+        let folder = run.join(log_writer::LOG);
         let mut segments: VecDeque<Segment> = segment::list(&folder)?.into();
         while segments.get(1).is_some_and(|next| next.line <= from) {
             segments.pop_front();
         }
-        // What was asked to be passed over is not missing.
+        // Skipped lines are not missing.
         let line = segments.front().map_or(0, |first| first.line.min(from));
         Ok(Self {
             folder,
@@ -60,15 +60,15 @@ impl Reader {
         })
     }
 
-    /// Reads the next segment; `false` when there is none.
-    fn turn(&mut self) -> bool {
+    /// Loads the next segment; `false` at the end.
+    fn next_segment(&mut self) -> bool {
         let Some(segment) = self.segments.pop_front() else {
             return false;
         };
         let last = self.segments.is_empty();
         let content = segment.read(&self.folder).unwrap_or_else(|error| {
-            // One that went because the log grew too long, or that the disk no longer gives.
-            tracing::warn!(%error, "a part of a log is left out");
+            // The segment was removed because of the log limit, or the disk has an error.
+            tracing::warn!(%error, "skipping an unreadable part of a log");
             Content {
                 torn: true,
                 ..Content::default()
@@ -77,32 +77,30 @@ impl Reader {
         if segment.line > self.line {
             let missing = text::count((segment.line - self.line) as usize, "line");
             let why = if self.damaged {
-                "the ledger's copy is damaged"
+                "the ledger is damaged"
             } else {
-                "the ledger no longer keeps them"
+                "over the ledger's log limit"
             };
-            self.remark(format!("{missing} missing here: {why}"));
+            self.push_notice(format!("{missing} missing here: {why}"));
         }
         self.line = segment.line;
         self.damaged = content.damaged > 0 || content.torn;
         if last && content.damaged > 0 {
             let damaged = text::count(content.damaged as usize, "line");
-            self.remark(format!(
-                "{damaged} missing below: the ledger's copy is damaged"
-            ));
+            self.push_notice(format!("{damaged} missing below: the ledger is damaged"));
         }
         self.torn = last && content.torn && !segment.is_written(&self.folder);
         self.lines = content.lines.into_iter();
         true
     }
 
-    fn remark(&mut self, words: String) {
+    fn push_notice(&mut self, words: String) {
         let ledger = Arc::new(LogSource::without_pod("ledger"));
         let notice = LogEvent::Notice(ledger, Notice::Server(words));
         self.pending.push_back(notice);
     }
 
-    fn know(&mut self, source: LogSource) {
+    fn add_source(&mut self, source: LogSource) {
         let source = Arc::new(source);
         self.sources.push(Arc::clone(&source));
         self.pending.push_back(LogEvent::SourceStarted(source));
@@ -112,14 +110,16 @@ impl Reader {
         match line {
             Line::Head { head } => {
                 for known in head.sources.into_iter().skip(self.sources.len()) {
-                    self.know(known.source);
+                    self.add_source(known.source);
                 }
             }
-            Line::Source { s, source } if s == self.sources.len() => self.know(source.into_owned()),
+            Line::Source { s, source } if s == self.sources.len() => {
+                self.add_source(source.into_owned())
+            }
             line => {
                 let passed_over = self.line < self.from;
                 let is_text = matches!(line, Line::Text { .. });
-                // A line whose source was damaged is lost with it.
+                // A line whose source declaration was damaged is lost, too.
                 let event = line.event(|s| self.sources.get(s).cloned())?;
                 self.line += u64::from(is_text);
                 return (!passed_over).then_some(event);
@@ -142,19 +142,20 @@ impl Iterator for Reader {
                 if event.is_some() {
                     return event;
                 }
-            } else if !self.turn() {
+            } else if !self.next_segment() {
                 if !std::mem::take(&mut self.torn) {
                     return None;
                 }
-                self.remark("the end is missing: the ledger's copy was cut off or damaged".into());
+                self.push_notice("the end is missing: the ledger is truncated or damaged".into());
             }
         }
     }
 }
 
-/// The sources of a log, and whether each was read to its end. The last segment knows them all.
+/// Returns the sources of a log, each with whether it was read to its end. The head of the last segment lists them
+/// all.
 pub(super) fn sources(run: &Path) -> Result<Vec<(LogSource, bool)>, LedgerError> {
-    let folder = run.join(spool::LOG);
+    let folder = run.join(log_writer::LOG);
     let mut sources = Vec::new();
     for segment in segment::list(&folder)?.into_iter().rev() {
         let content = segment.read(&folder)?;
@@ -177,7 +178,7 @@ pub(super) fn sources(run: &Path) -> Result<Vec<(LogSource, bool)>, LedgerError>
                 _ => {}
             }
         }
-        // One that is damaged knows less than the one before it.
+        // Without a readable head, use the segment before.
         if headed {
             break;
         }
@@ -186,9 +187,9 @@ pub(super) fn sources(run: &Path) -> Result<Vec<(LogSource, bool)>, LedgerError>
     Ok(sources)
 }
 
-/// Lines of text that a log has had, with those that are no longer kept.
+/// Returns the number of lines ever written to a log, including those no longer stored.
 pub(super) fn count(run: &Path) -> Result<u64, LedgerError> {
-    let folder = run.join(spool::LOG);
+    let folder = run.join(log_writer::LOG);
     let Some(last) = segment::list(&folder)?.pop() else {
         return Ok(0);
     };
