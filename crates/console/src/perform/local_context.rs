@@ -22,7 +22,7 @@ use flightdeck_core::{
     tasks::{self, ReadError, TaskFile},
 };
 use flightdeck_host::{
-    repository::{self, Facts, RemoteAnswer, RemoteError, Rhythm, Watch},
+    repository::{self, Facts, PollInterval, RemoteAnswer, RemoteError, Watch},
     settings::Settings,
 };
 use flightdeck_preflight::{
@@ -36,7 +36,7 @@ pub(super) struct LocalContext {
     start: PathBuf,
     settings: Arc<Settings>,
     /// The last answer of the remote, and when to poll it again.
-    remote: Mutex<(Option<Result<RemoteAnswer, RemoteError>>, Rhythm)>,
+    remote: Mutex<(Option<Result<RemoteAnswer, RemoteError>>, PollInterval)>,
     /// Set once the cluster is connected.
     cluster: OnceLock<ClusterRequest>,
     /// The last answer of the cluster.
@@ -45,11 +45,11 @@ pub(super) struct LocalContext {
 
 impl LocalContext {
     pub(super) fn new(start: PathBuf, settings: Arc<Settings>) -> Self {
-        let rhythm = Rhythm::new(Duration::from_secs(settings.ui.remote_interval));
+        let interval = PollInterval::new(Duration::from_secs(settings.ui.remote_interval));
         Self {
             start,
             settings,
-            remote: Mutex::new((None, rhythm)),
+            remote: Mutex::new((None, interval)),
             cluster: OnceLock::new(),
             cluster_facts: Mutex::new(None),
         }
@@ -146,7 +146,7 @@ impl LocalContext {
         let new = failed_again || facts.remote != before;
         if let Some(answer) = facts.remote.clone().filter(|_| new) {
             let mut remote = lock(&self.remote);
-            remote.1.heard(&answer);
+            remote.1.record(&answer);
             remote.0 = Some(answer);
         }
         let report = Report::of(&facts);
@@ -160,8 +160,8 @@ impl LocalContext {
 
     /// Runs the checks after a background poll of the remote, unless the poll would prompt. Returns the results as deltas.
     pub(super) async fn poll_remote(&self, request: PreflightRequest) -> Vec<Delta> {
-        let (last, rhythm) = lock(&self.remote).clone();
-        let ask = if rhythm.looks() {
+        let (last, interval) = lock(&self.remote).clone();
+        let ask = if interval.is_enabled() {
             Ask::Quietly(last)
         } else {
             Ask::Last(last)

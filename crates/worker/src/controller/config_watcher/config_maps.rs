@@ -47,7 +47,7 @@ const SETTINGS: Source = Source {
     parse: |data| {
         let text = data.get(SETTINGS_KEY);
         let text = text.ok_or_else(|| format!("{SETTINGS_KEY}: missing key"))?;
-        let settings = Settings::of_controller(text);
+        let settings = Settings::for_controller(text);
         let settings = settings.map_err(|error| format!("{SETTINGS_KEY}: {error}"))?;
         Ok(Content::Settings(Box::new(settings)))
     },
@@ -57,7 +57,7 @@ const SETTINGS: Source = Source {
 const PULL_REQUESTS: Source = Source {
     name: PULL_REQUEST_MAP,
     parse: |data| {
-        let options = templates::pull_request_options(RunKind::Docs, data.clone());
+        let options = templates::validate_pull_request_options(RunKind::Docs, data.clone());
         let options = options.map_err(|error| error.to_string())?;
         Ok(Content::PullRequests(options))
     },
@@ -80,7 +80,7 @@ impl Layers {
 
     fn merged(&self) -> Settings {
         let settings = self.settings.clone();
-        settings.with_pull_requests(self.pull_requests.clone())
+        settings.with_pull_request_options(self.pull_requests.clone())
     }
 }
 
