@@ -1,4 +1,4 @@
-//! Chooses the front end, and turns errors into exit codes.
+//! Starts the selected front end and maps errors to exit codes.
 
 use std::{
     fs,
@@ -8,12 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use clap::Parser;
 use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 use flightdeck::{
-    cli::{self, Cli, Command, Embedded, Session, output::notice},
+    cli::{self, Command, Embedded, Parsed, Session, output::notice},
     daemon, demo,
     telemetry::{self, LogFormat},
 };
@@ -37,27 +36,31 @@ use flightdeck_worker::{
 use kube_embedded::fault::{Faults, Plan};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        // What it names was typed, or pasted from somewhere.
+    let parsed = match cli::parse() {
+        Ok(parsed) => parsed,
+        // The message quotes arguments, so it goes through the sanitizer of `notice`.
         Err(error) if error.use_stderr() => {
             notice(error.render().to_string().trim_end());
             return ExitCode::from(2);
         }
         Err(help) => help.exit(),
     };
-    // A shim is one per container and lives as long: it gets no runtime.
-    if let Some(Command::Shim { spec }) = &cli.command {
+    let command = match &parsed {
+        Parsed::Command(cli) => cli.command.as_ref(),
+        Parsed::Verb(..) => None,
+    };
+    // One shim runs per container, so it does without a runtime.
+    if let Some(Command::Shim { spec }) = command {
         return kube_embedded::shim::main(spec);
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    match &cli.command {
+    match command {
         Some(Command::Embedded(_)) => {}
-        // However many cores a node has: each worker takes memory of its own, and the API is what takes time.
+        // Independent of the number of cores: workers cost memory, and the controller mostly waits for the API.
         Some(Command::Controller(_)) => {
             runtime.worker_threads(2);
         }
-        // One worker sees to the network beside the thread of the screen: several wake one another to find nothing to do.
+        // One worker for the network beside the main thread. More would only wake each other.
         _ => {
             runtime.worker_threads(1);
         }
@@ -66,14 +69,21 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let ended = runtime.block_on(dispatch(cli));
-    // A read of the terminal that still blocks must not keep the process.
+    let ended = runtime.block_on(dispatch(parsed));
+    // Do not wait for a blocked read of the terminal.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| fail(&error))
 }
 
-async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn dispatch(parsed: Parsed) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe()?;
+    let cli = match parsed {
+        Parsed::Command(cli) => cli,
+        Parsed::Verb(place, invocation) => {
+            let session = Session::open(&place, program)?;
+            return Ok(cli::run_verb(&session, invocation).await?.into());
+        }
+    };
     let place = cli.place;
     match cli.command {
         Some(Command::Stage { words }) => Ok(stages::run(&words).await),
@@ -142,7 +152,7 @@ async fn connect(session: Arc<Session>) -> Result<Connected, String> {
     })
 }
 
-/// The controller as a process of its own, until it is told to end.
+/// Runs the controller until SIGTERM or SIGINT.
 async fn run_controller(
     arguments: &cli::ControllerArguments,
     place: cli::Place,
@@ -156,7 +166,7 @@ async fn run_controller(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listening = |address| {
-        // Whoever started it with port 0 reads the port here; nothing follows it.
+        // Tells the caller the port if it was started with port 0.
         drop(writeln!(io::stdout(), "serving http://{address}"));
     };
     controller::serve(options, listening, async {
@@ -197,13 +207,13 @@ async fn run_demo(
         };
         return Ok(headless.run().await?.into());
     }
-    notice(&format!("the demo is in {}", project.directory.display()));
+    notice(&format!("Demo directory: {}", project.directory.display()));
     open_console(session, &project.repository).await
 }
 
 async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow::Result<ExitCode> {
     if detach {
-        // The server outlives the terminal it was started from.
+        // The server must outlive the terminal.
         nix::unistd::setsid()?;
     }
     let plan = faults.map(Plan::read).transpose()?;
@@ -216,11 +226,9 @@ async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow
     let served = daemon::serve(options, |address| {
         if !faults.is_empty() {
             let rules = text::count(faults.counts().len(), "rule");
-            notice(&format!(
-                "FAULTS ARE ON ({rules}): this server misbehaves on purpose until it ends"
-            ));
+            notice(&format!("Fault injection is on ({rules})"));
         }
-        // Whoever started the server waits for this line; nothing follows it.
+        // The process that started the server waits for this line.
         drop(writeln!(io::stdout(), "serving {address}"));
     })
     .await;
@@ -231,7 +239,7 @@ async fn serve(session: &Session, detach: bool, faults: Option<&Path>) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// The terminal belongs to the front end: what is logged goes to a file.
+/// Logs to a file, because the terminal belongs to the front end.
 fn log_to(path: &Path) -> anyhow::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -240,9 +248,26 @@ fn log_to(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One sentence, and the exit code that goes with it.
+/// Returns the message of an error and of its causes, except causes that a message above already contains.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |message, cause| {
+        let cause = cause.to_string();
+        if message.is_empty() {
+            cause
+        } else if message.contains(&cause) {
+            message
+        } else {
+            format!("{message}: {cause}")
+        }
+    })
+}
+
+/// Prints an error and its hint. Returns the exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    notice(&format!("flightdeck: {error:#}"));
+    notice(&format!("flightdeck: {}", message(error)));
+    if let Some(hint) = error.downcast_ref().and_then(VerbError::hint) {
+        notice(&format!("hint: {hint}"));
+    }
     let usage = error.is::<SettingsError>()
         || error.is::<KeymapError>()
         || matches!(

@@ -2,13 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{
-    CleanArguments, Format, Session, output,
-    runs::{Scope, left_behind},
-};
+use super::{CleanArguments, Format, Session, output};
 use flightdeck_core::{runs::Run, text};
 use flightdeck_verbs::{
-    CleanPlan, Context, VerbError,
+    CleanPlan, ClusterContext, Scope, VerbError,
     clean::{
         Found,
         finalizers::{self, Held},
@@ -41,12 +38,8 @@ pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Resu
         .apply(&context, |name| output::notice(&format!("deleting {name}")))
         .await;
     for deleted in &report.deleted {
-        let left = left_behind(
-            deleted.branch.as_deref(),
-            deleted.pull_request_url.as_deref(),
-        );
-        if !left.is_empty() {
-            output::notice(&format!("{}{left}", deleted.name));
+        if let Some(kept) = deleted.kept() {
+            output::notice(&format!("{}: {kept}", deleted.name));
         }
     }
     let number = report.deleted.len() + report.removed.len();
@@ -57,17 +50,16 @@ pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Resu
     Ok(u8::from(!report.failed.is_empty()))
 }
 
-/// Returns the runs that may be deleted. Without `--all` they are those of this repository: none where the repository cannot
-/// be told.
+/// Returns the runs that may be deleted. Without `--all`, these are the runs of this repository; none if it is unknown.
 async fn runs_in_scope(
     session: &Session,
-    context: &Context,
+    context: &ClusterContext,
     arguments: &CleanArguments,
 ) -> Result<Vec<Run>, VerbError> {
     if !arguments.clean.wants_runs() {
         return Ok(Vec::new());
     }
-    match Scope::of(session, arguments.all).await {
+    match session.verb_context().scope(arguments.all).await {
         Scope::All => context.runs(None).await,
         Scope::Repository(label) => context.runs(Some(&label)).await,
         Scope::Unknown(why) => {
@@ -123,7 +115,11 @@ fn show(plan: &CleanPlan, format: Format) -> anyhow::Result<()> {
 }
 
 /// `clean --finalizers`.
-async fn let_go(context: &Context, arguments: &CleanArguments, place: &str) -> anyhow::Result<u8> {
+async fn let_go(
+    context: &ClusterContext,
+    arguments: &CleanArguments,
+    place: &str,
+) -> anyhow::Result<u8> {
     let held = finalizers::held(context).await?;
     match arguments.output {
         Format::Table if held.is_empty() => output::notice("no run waits for a controller"),
@@ -178,7 +174,7 @@ async fn let_go(context: &Context, arguments: &CleanArguments, place: &str) -> a
 
 /// Asks on a terminal; anywhere else the answer is no.
 fn asked(question: &str) -> Result<bool, VerbError> {
-    let agreed = output::agreed(question);
+    let agreed = output::confirm(question);
     let agreed =
         agreed.map_err(|error| VerbError::Failed(format!("reading the answer: {error}")))?;
     if agreed.is_none() {

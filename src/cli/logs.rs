@@ -26,7 +26,7 @@ use flightdeck_host::{
     },
     ledger::{Entry, Ledger},
 };
-use flightdeck_verbs::{Context, Earlier, Keeper, VerbError, exit_code, parse_age};
+use flightdeck_verbs::{ArchivedLog, ClusterContext, LogArchiver, VerbError, exit_code, parse_age};
 use printer::Printer;
 
 /// Events that are taken at once.
@@ -143,7 +143,7 @@ pub async fn logs(session: &Session, logs: &Logs) -> anyhow::Result<u8> {
 
 /// Prints the log of a run to stdout; with `follow` until the run has ended. What is about the log rather than in it
 /// (reconnects, gaps) goes to stderr. What is read from its first line on is kept in the ledger.
-pub async fn print(context: &Context, logs: &Logs) -> anyhow::Result<u8> {
+pub async fn print(context: &ClusterContext, logs: &Logs) -> anyhow::Result<u8> {
     // A run that is being deleted has lost its pods, and its log is in the ledger already.
     let found = context.run(&logs.name).await.and_then(|run| {
         let going = run.metadata.deletion_timestamp.is_some();
@@ -205,9 +205,9 @@ async fn print_kept(kept: Kept, logs: &Logs) -> anyhow::Result<u8> {
     })
 }
 
-async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
+async fn live(context: &ClusterContext, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
     let mut printer = Printer::new(logs);
-    let earlier = flightdeck_verbs::earlier(context, run).await;
+    let earlier = flightdeck_verbs::archived_log(context, run).await;
     if let Some(earlier) = earlier.clone() {
         for words in earlier.words() {
             output::notice(&words);
@@ -254,7 +254,7 @@ async fn live(context: &Context, run: &Run, logs: &Logs) -> anyhow::Result<u8> {
 /// What was not told before.
 fn untold(
     events: impl Stream<Item = LogEvent>,
-    earlier: Option<&Earlier>,
+    earlier: Option<&ArchivedLog>,
 ) -> impl Stream<Item = LogEvent> {
     events.filter(move |event| {
         let told = earlier.is_some_and(|earlier| earlier.tells(event));
@@ -292,11 +292,11 @@ async fn take(
 
 /// Follows the run to its end, or until Ctrl-C.
 async fn follow(
-    context: &Context,
+    context: &ClusterContext,
     run: &Run,
     logs: &Logs,
     printer: Printer,
-    earlier: Option<&Earlier>,
+    earlier: Option<&ArchivedLog>,
 ) -> anyhow::Result<u8> {
     let ended = tokio::select! {
         ended = Box::pin(follow_to_its_end(context, run, logs, printer, earlier)) => ended?,
@@ -316,11 +316,11 @@ async fn follow(
 }
 
 async fn follow_to_its_end(
-    context: &Context,
+    context: &ClusterContext,
     run: &Run,
     logs: &Logs,
     mut printer: Printer,
-    earlier: Option<&Earlier>,
+    earlier: Option<&ArchivedLog>,
 ) -> anyhow::Result<Option<Run>> {
     let (client, namespace) = (&context.client, &context.namespace);
     let about = RunRef::from(run);
@@ -396,19 +396,19 @@ fn is_new(event: &LogEvent, reached: &mut Reached) -> bool {
 }
 
 /// What keeps the log; a ledger that fails costs the record, not the log.
-async fn keeper(context: &Context, run: &Run) -> Keeper {
+async fn keeper(context: &ClusterContext, run: &Run) -> LogArchiver {
     if let Some(ledger) = context.ledger.clone() {
         let run = run.clone();
         let recorded = spawn_blocking(move || ledger.record(&run)).await;
         if let Ok(Err(error)) = recorded {
             output::notice(&format!("the log is not kept: {error}"));
-            return Keeper::default();
+            return LogArchiver::default();
         }
     }
-    let opened = Keeper::open(context.ledger.clone(), run.uid()).await;
+    let opened = LogArchiver::open(context.ledger.clone(), run.uid()).await;
     opened.unwrap_or_else(|error| {
         output::notice(&format!("the log is not kept: {error}"));
-        Keeper::default()
+        LogArchiver::default()
     })
 }
 

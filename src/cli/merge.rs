@@ -6,12 +6,12 @@ use flightdeck_host::repository::{
     self,
     merge::{self, How},
 };
-use flightdeck_verbs::{Context, VerbError};
+use flightdeck_verbs::{ClusterContext, VerbError};
 
 /// Prints what would be merged; with `yes` merges it.
 pub async fn merge(
     session: &Session,
-    context: &Context,
+    context: &ClusterContext,
     name: &str,
     yes: bool,
 ) -> anyhow::Result<u8> {

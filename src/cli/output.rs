@@ -1,7 +1,6 @@
-//! Data on stdout, notices on stderr; a broken pipe is not an error.
+//! Prints data on stdout and notices on stderr. A broken pipe is not an error.
 //!
-//! All that a command prints passes through here, and here it is made harmless where people look: whoever prints need not
-//! think of it. A program that reads from a pipe is given the text as it is.
+//! Everything a command prints passes through here. On a terminal it is sanitized; a pipe gets the text unchanged.
 
 use std::{
     borrow::Cow,
@@ -12,59 +11,62 @@ use std::{
 use serde::Serialize;
 
 use flightdeck_core::text;
+use flightdeck_verbs::{Rendered, Table, View};
 
-/// How data is printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Columns for people.
+    /// Columns.
     #[default]
     Table,
-    /// JSON, without an envelope.
+    /// Columns, including the wide ones.
+    Wide,
+    /// JSON.
     Json,
-    /// The same as YAML.
+    /// YAML.
     Yaml,
-    /// Names alone, one a line.
+    /// Names, one per line.
     Name,
 }
 
-/// Whether people look at what is printed.
+/// Whether stdout is a terminal.
 pub fn on_a_terminal() -> bool {
     static TERMINAL: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
     *TERMINAL
 }
 
-/// Writes `text` and a line break to stdout. On a terminal it is harmless whatever stands in it; its own line breaks stay.
+/// Writes `text` and a line break to stdout, sanitized on a terminal. Line breaks in `text` are kept.
 pub fn line(text: &str) -> io::Result<()> {
     if on_a_terminal() {
-        put(&harmless(text))
+        put(&sanitized(text))
     } else {
         put(text)
     }
 }
 
-/// The same with a muted beginning: the only colour that a command prints.
+/// Writes a line with a muted prefix, the only color a command prints.
 pub fn line_after(muted: &str, text: &str) -> io::Result<()> {
     put(&format!(
         "\x1b[2m{}\x1b[0m {}",
-        harmless(muted),
-        harmless(text)
+        sanitized(muted),
+        sanitized(text)
     ))
 }
 
-/// Writes bytes that are no text after some that are, and a line break: for programs alone.
+/// Writes a prefix, arbitrary bytes and a line break. Only for pipes.
 pub fn bytes(before: &str, bytes: &[u8]) -> io::Result<()> {
     let mut line = before.as_bytes().to_vec();
     line.extend_from_slice(bytes);
     line.push(b'\n');
-    tolerant(io::stdout().lock().write_all(&line))
+    exit_on_broken_pipe(io::stdout().lock().write_all(&line))
 }
 
 fn put(text: &str) -> io::Result<()> {
-    tolerant(writeln!(io::stdout().lock(), "{text}"))
+    exit_on_broken_pipe(writeln!(io::stdout().lock(), "{text}"))
 }
 
-/// The same lines with nothing in them that a terminal would obey.
-fn harmless(text: &str) -> Cow<'_, str> {
+/// Sanitizes each line.
+fn sanitized(text: &str) -> Cow<'_, str> {
     if !text.contains('\n') {
         return text::sanitize(text);
     }
@@ -72,25 +74,25 @@ fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// Writes notices to stderr, a line each.
+/// Writes notices to stderr, one per line.
 pub fn notices(all: &[String]) {
     for text in all {
         notice(text);
     }
 }
 
-/// Writes a notice to stderr, harmless whatever stands in it.
+/// Writes a notice to stderr, sanitized.
 pub fn notice(text: &str) {
-    // Nobody can be told that stderr is gone.
-    drop(writeln!(io::stderr().lock(), "{}", harmless(text)));
+    // There is nowhere to report a failure of stderr.
+    drop(writeln!(io::stderr().lock(), "{}", sanitized(text)));
 }
 
-/// Asks on stderr, and reads what a person answers; `None` where there is nobody to ask.
-pub fn agreed(question: &str) -> io::Result<Option<bool>> {
+/// Asks on stderr and reads the answer; `None` without a terminal.
+pub fn confirm(question: &str) -> io::Result<Option<bool>> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Ok(None);
     }
-    write!(io::stderr(), "{} [y/N] ", harmless(question))?;
+    write!(io::stderr(), "{} [y/N] ", sanitized(question))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
@@ -114,17 +116,17 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
     json(&serde_json::to_string(value)?)
 }
 
-/// On a terminal it still says the same: what is not shown is escaped.
+/// Escapes control characters on a terminal, which keeps the JSON equivalent.
 fn json(text: &str) -> io::Result<()> {
     if on_a_terminal() {
-        put(&harmless_json(text))
+        put(&escaped_json(text))
     } else {
         put(text)
     }
 }
 
-/// The same JSON with every character that could harm a terminal escaped: none stands outside a string.
-fn harmless_json(json: &str) -> String {
+/// Escapes every character that could affect a terminal. Such characters only occur in strings.
+fn escaped_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         let mut units = [0; 2];
@@ -138,20 +140,73 @@ fn harmless_json(json: &str) -> String {
     out
 }
 
-/// Writes rows under heads, columns aligned, everything made harmless.
-pub fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
-    let cells = |row: &[String; N]| row.each_ref().map(|cell| text::sanitize(cell).into_owned());
-    let rows: Vec<[String; N]> = rows.iter().map(cells).collect();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| text::width(&row[column]))
-            .chain([heads[column].len()])
-            .max()
-            .unwrap_or(0)
+/// Writes the output of a verb. Notices accompany the default view only.
+pub fn render(output: &dyn Rendered, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Name => {
+            for name in output.names() {
+                line(&name)?;
+            }
+        }
+        Format::Table | Format::Wide => {
+            match output.view() {
+                View::Table(table) => write_table(&table, format)?,
+                View::Tables(tables) => {
+                    for (at, table) in tables.iter().enumerate() {
+                        if at > 0 {
+                            line("")?;
+                        }
+                        write_table(table, format)?;
+                    }
+                }
+                View::Text(lines) => {
+                    for text in lines {
+                        line(&text)?;
+                    }
+                }
+                View::Yaml => value(Format::Yaml, &output.json()?)?,
+                View::Notices => {}
+            }
+            notices(&output.notices());
+        }
+        format => value(format, &output.json()?)?,
+    }
+    Ok(())
+}
+
+fn write_table(table: &Table, format: Format) -> io::Result<()> {
+    let (headings, rows) = table.visible(format == Format::Wide);
+    columns(&headings, &rows)
+}
+
+/// Writes rows under headings.
+pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+    let rows: Vec<Vec<&str>> = rows
+        .iter()
+        .map(|row| row.iter().map(String::as_str).collect())
+        .collect();
+    columns(&headings, &rows)
+}
+
+/// Writes aligned columns, sanitized.
+fn columns(headings: &[&str], rows: &[Vec<&str>]) -> io::Result<()> {
+    let sanitize = |row: &Vec<&str>| -> Vec<String> {
+        let cells = row.iter();
+        cells
+            .map(|cell| text::sanitize(cell).into_owned())
+            .collect()
     };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let print = |cells: [&str; N]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| {
+    let headings = headings.iter().map(|&heading| heading.to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(headings)
+        .chain(rows.iter().map(sanitize))
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| text::width(cell)).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let print = |row: &Vec<String>| {
+        let padded = row.iter().zip(&widths).map(|(cell, width)| {
             format!(
                 "{cell}{}",
                 " ".repeat(width.saturating_sub(text::width(cell)))
@@ -159,16 +214,13 @@ pub fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> io::Resu
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let rows = rows
-        .iter()
-        .map(|row| print(row.each_ref().map(String::as_str)));
-    let lines: Vec<String> = std::iter::once(print(heads)).chain(rows).collect();
-    // At once: a long table is not written line by line.
+    let lines: Vec<String> = rows.iter().map(print).collect();
+    // One write: long tables are slow line by line.
     line(&lines.join("\n"))
 }
 
-/// A reader that went away has read enough.
-fn tolerant(result: io::Result<()>) -> io::Result<()> {
+/// Exits if the reader closed the pipe.
+fn exit_on_broken_pipe(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         result => result,
@@ -180,10 +232,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_on_a_terminal_is_the_same_and_harmless() {
+    fn escaped_json_is_equivalent() {
         let value =
             serde_json::json!({ "a": ["\u{9b}31m é\n", "\u{202e}\u{e0001}", "日本 \"x\""] });
-        let shown = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        let shown = escaped_json(&serde_json::to_string_pretty(&value).unwrap());
         let lines: Vec<&str> = shown.lines().collect();
         assert!(
             lines.iter().all(|line| text::sanitize(line) == *line),

@@ -1,39 +1,35 @@
-//! `flightdeck run docs|code`.
+//! `run docs` and `run code`: launches a run, and waits for it or follows its log.
 
 use std::time::Duration;
 
 use super::{
     Format, RunArguments, Session,
     logs::{self, Logs},
-    output, preflight,
+    output,
 };
 use flightdeck_core::{
     runs::{Run, RunKind},
     text,
 };
-use flightdeck_verbs::{Launch, Wait, exit_code};
+use flightdeck_preflight::{PreflightRequest, Report};
+use flightdeck_verbs::{Launch, LaunchSource, LaunchedRun, Wait, exit_code};
 
-/// Interrupted by Ctrl-C; the run goes on.
+/// Exit code after Ctrl-C; the run continues.
 const INTERRUPTED: u8 = 130;
 
-/// `run docs|code`: checks, launches, and follows where asked to.
+/// Runs the command. Returns the exit code.
 pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> anyhow::Result<u8> {
     let launch = Launch {
         kind,
         ..arguments.launch
     };
-    let inquiry = preflight::Inquiry {
-        tasks: launch.tasks.clone(),
-        agent: launch.agent.clone(),
-        github_user: launch.github_user.clone(),
-        docs_repository: launch.docs_repository.clone(),
-        service: launch.service.clone(),
-        ..preflight::Inquiry::default()
-    };
-    let facts = preflight::facts(session, kind, &inquiry).await;
-    let subject = preflight::subject(&facts)?;
+    let verbs = session.verb_context();
+    let facts = verbs
+        .preflight_facts(&PreflightRequest::from(&launch))
+        .await;
+    let source = LaunchSource::new(&facts, &Report::of(&facts))?;
     if arguments.dry_run {
-        let run = launch.compose(&subject, &session.settings, "0000")?;
+        let run = launch.compose(&source, &session.settings, "0000")?;
         output::value(
             if arguments.output == Format::Json {
                 Format::Json
@@ -44,19 +40,19 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
         )?;
         return Ok(0);
     }
-    // Refused launches start no cluster.
-    launch.compose(&subject, &session.settings, "0000")?;
+    // Validate before connecting: that may start the embedded cluster.
+    launch.compose(&source, &session.settings, "0000")?;
     let context = session.context().await?;
-    let run = launch.run(&context, &subject).await?;
+    let run = launch.run(&context, &source).await?;
     let name = run.name().to_owned();
     output::notice(&format!(
-        "launched {name}: {} of {} on {}",
+        "Launched {name}: {} of {} on {}",
         kind,
         text::count(run.tasks.len(), "task"),
         run.spec.source_branch
     ));
     if !(arguments.wait || arguments.follow) {
-        announce(run, arguments.output)?;
+        print(run, arguments.output)?;
         return Ok(0);
     }
     let wait = Wait {
@@ -75,7 +71,7 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
     let ended = tokio::select! {
         (ended, followed) = async { tokio::join!(wait.run(&context, |_| {}), following) } => { followed?; ended? }
         _ = tokio::signal::ctrl_c() => {
-            output::notice(&format!("{name} goes on; flightdeck runs logs {name} --follow tails it again"));
+            output::notice(&format!("{name} continues; follow it with flightdeck runs logs {name} --follow"));
             return Ok(INTERRUPTED);
         }
     };
@@ -93,20 +89,11 @@ pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> a
         ));
     }
     if !arguments.follow {
-        announce(ended, arguments.output)?;
+        print(ended, arguments.output)?;
     }
     Ok(if arguments.wait { exit_code(&phase) } else { 0 })
 }
 
-fn announce(run: Run, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Table | Format::Name => output::line(run.name())?,
-        format => {
-            let status = serde_json::json!(run.status);
-            let mut value = run.into_resource();
-            value["status"] = status;
-            output::value(format, &value)?;
-        }
-    }
-    Ok(())
+fn print(run: Run, format: Format) -> anyhow::Result<()> {
+    output::render(&LaunchedRun(run), format)
 }

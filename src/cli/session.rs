@@ -1,7 +1,8 @@
-//! What a command works with: where files are, which settings hold, which cluster is meant.
+//! Paths, settings and the selected cluster of a command.
 
 use std::{path::PathBuf, sync::Arc};
 
+use futures::{FutureExt, future::BoxFuture};
 use kube::Client;
 
 use super::{Place, output};
@@ -11,15 +12,17 @@ use flightdeck_host::{
     ledger::{Ledger, LedgerError},
     settings::{Paths, Settings, SettingsError},
 };
-use flightdeck_verbs::{Context, VerbError};
+use flightdeck_preflight::{ClusterFacts, ClusterSource, cluster::ClusterQuery};
+use flightdeck_verbs::{ClusterAccess, ClusterContext, Context, VerbError};
+use kube_embedded::endpoint;
 
-/// What a command works with.
+/// Paths, settings and the selected cluster.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub place: Place,
     pub paths: Paths,
     pub settings: Arc<Settings>,
-    /// This very program, for starting the background server.
+    /// Path of this program, to start the background server.
     pub program: PathBuf,
 }
 
@@ -33,7 +36,7 @@ impl Session {
         Self::with_paths(place, paths, program)
     }
 
-    /// The same with files elsewhere.
+    /// Opens a session with other paths.
     pub fn with_paths(
         place: &Place,
         paths: Paths,
@@ -51,7 +54,7 @@ impl Session {
         })
     }
 
-    /// The cluster that is meant: the embedded one unless a context was named.
+    /// Returns the selected cluster. Default: the embedded one.
     #[must_use]
     pub fn target(&self) -> Target {
         self.place
@@ -60,7 +63,7 @@ impl Session {
             .map_or(Target::Embedded, Target::Context)
     }
 
-    /// Connects; starts the background server where it is needed. A credential plugin may prompt on the terminal.
+    /// Connects, and starts the background server if necessary.
     pub async fn connect(&self) -> Result<Connection, VerbError> {
         self.connect_with(Prompts::Allowed).await
     }
@@ -78,17 +81,59 @@ impl Session {
         connection.map_err(|error| VerbError::Failed(error.to_string()))
     }
 
-    /// What verbs are given. What a person should know of the connection is said on stderr.
-    pub async fn context(&self) -> Result<Context, VerbError> {
+    /// Returns where pre-flight gets its facts about the cluster. Starts no cluster.
+    pub(super) async fn cluster_source(&self) -> ClusterSource {
+        let directory = &self.paths.embedded;
+        let context = match self.target() {
+            Target::Embedded if endpoint::find(directory).is_none() => {
+                let settings = Arc::clone(&self.settings);
+                return ClusterSource::Known(ClusterFacts::not_running(directory, settings));
+            }
+            Target::Embedded => None,
+            Target::Context(context) => Some(context),
+        };
+        match self.connect().await {
+            Ok(connection) => ClusterSource::Live(ClusterQuery {
+                client: connection.client,
+                disk: context.is_none().then(|| directory.clone()),
+                context,
+                namespace: connection.namespace,
+                secrets: Vec::new(),
+                settings: Some(Arc::clone(&self.settings)),
+            }),
+            Err(error) => ClusterSource::Known(ClusterFacts::unreachable(
+                context,
+                self.place
+                    .namespace
+                    .clone()
+                    .unwrap_or_else(|| "default".into()),
+                error.to_string(),
+            )),
+        }
+    }
+
+    /// Returns what verbs work with, not connected yet.
+    #[must_use]
+    pub fn verb_context(&self) -> Context {
+        Context::new(
+            self.place.repo.clone(),
+            Arc::clone(&self.settings),
+            self.paths.clone(),
+            Arc::new(self.clone()),
+        )
+    }
+
+    /// Connects and returns the cluster. Prints notices of the connection.
+    pub async fn context(&self) -> Result<ClusterContext, VerbError> {
         let connection = self.connect().await?;
         output::notices(&connection.notices);
         self.context_of(connection.client, &connection.namespace)
     }
 
-    /// What verbs are given, on a cluster one has a client of already.
-    pub fn context_of(&self, client: Client, namespace: &str) -> Result<Context, VerbError> {
+    /// Returns the cluster of an existing client.
+    pub fn context_of(&self, client: Client, namespace: &str) -> Result<ClusterContext, VerbError> {
         let ledger = self.ledger()?;
-        Ok(Context {
+        Ok(ClusterContext {
             client,
             namespace: namespace.to_owned(),
             settings: Arc::clone(&self.settings),
@@ -96,15 +141,38 @@ impl Session {
         })
     }
 
-    /// What outlives a run; `None`, and said so, where it was written by a newer version.
+    /// Opens the ledger; `None`, with a notice, if a newer version wrote it.
     pub fn ledger(&self) -> Result<Option<Ledger>, VerbError> {
         match Ledger::open(&self.paths.ledger) {
             Ok(ledger) => Ok(Some(ledger.with_settings(&self.settings.ledger))),
             Err(error @ LedgerError::Newer { .. }) => {
-                output::notice(&format!("nothing is kept: {error}"));
+                output::notice(&format!("archiving is disabled: {error}"));
                 Ok(None)
             }
             Err(error) => Err(VerbError::Failed(error.to_string())),
         }
+    }
+}
+
+impl ClusterAccess for Session {
+    fn kubeconfig_context(&self) -> Option<&str> {
+        self.place.context.as_deref()
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<(Client, String), VerbError>> {
+        async {
+            let connection = Self::connect(self).await?;
+            output::notices(&connection.notices);
+            Ok((connection.client, connection.namespace))
+        }
+        .boxed()
+    }
+
+    fn facts_source(&self) -> BoxFuture<'_, ClusterSource> {
+        self.cluster_source().boxed()
+    }
+
+    fn notice(&self, message: &str) {
+        output::notice(message);
     }
 }

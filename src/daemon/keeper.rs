@@ -17,23 +17,23 @@ use flightdeck_core::{
     runs::Run,
 };
 use flightdeck_host::ledger::{Ledger, Retention};
-use flightdeck_verbs::Context;
+use flightdeck_verbs::ClusterContext;
 
 /// Least time between two looks for what may go.
 const PRUNE: Duration = Duration::from_secs(10 * 60);
 
 /// Keeps runs until it is dropped. Those that ended before it began are kept as well.
-pub(super) async fn run(context: Context, retention: Retention) {
+pub(super) async fn run(context: ClusterContext, retention: Retention) {
     let ended = stream::select(ended::<DocsRun>(&context), ended::<CodeRun>(&context));
     let mut ended = pin!(ended);
     let mut pruned: Option<Instant> = None;
     while let Some(run) = ended.next().await {
         let namespace = run.metadata.namespace.clone();
-        let context = Context {
+        let context = ClusterContext {
             namespace: namespace.unwrap_or_else(|| context.namespace.clone()),
             ..context.clone()
         };
-        if let Err(error) = flightdeck_verbs::keep(&context, &run).await {
+        if let Err(error) = flightdeck_verbs::archive_run(&context, &run).await {
             tracing::warn!(%error, "its log may be lost with its pods");
         }
         let due = pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE);
@@ -45,7 +45,7 @@ pub(super) async fn run(context: Context, retention: Retention) {
 }
 
 /// The runs of all namespaces that have ended, each at every change.
-fn ended<K>(context: &Context) -> impl Stream<Item = Run> + use<K>
+fn ended<K>(context: &ClusterContext) -> impl Stream<Item = Run> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
     Run: From<K>,

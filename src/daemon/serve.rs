@@ -73,7 +73,7 @@ async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
     let retention = Retention::of(&settings.ledger);
     match Ledger::open(ledger) {
         Ok(ledger) => {
-            let context = flightdeck_verbs::Context {
+            let context = flightdeck_verbs::ClusterContext {
                 client: engine.client(),
                 namespace: engine.namespace().to_owned(),
                 ledger: Some(ledger.with_settings(&settings.ledger)),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Project;
 use crate::{
-    cli::{self, Format, Session, output},
+    cli::{Format, Session, output},
     daemon::{Engine, Options},
 };
 use flightdeck_core::{
@@ -14,8 +14,8 @@ use flightdeck_core::{
     runs::{Run, RunKind},
     text,
 };
-use flightdeck_preflight::{Ask, Request};
-use flightdeck_verbs::{Context, Launch, VerbError, Wait, exit_code};
+use flightdeck_preflight::{PreflightRequest, RemoteQuery, Report, Sources};
+use flightdeck_verbs::{ClusterContext, Launch, LaunchSource, VerbError, Wait, exit_code};
 use kube_embedded::endpoint::Lock;
 
 /// The demo without a terminal.
@@ -78,25 +78,24 @@ impl Headless {
         ended
     }
 
-    async fn document(&self, context: &Context) -> anyhow::Result<u8> {
+    async fn document(&self, context: &ClusterContext) -> anyhow::Result<u8> {
         let started = Instant::now();
-        let request = Request {
-            ask: Ask::Now,
-            ..Request::new(self.project.repository.clone(), RunKind::Docs)
-        };
-        let subject = cli::subject(&flightdeck_preflight::gather(request).await)?;
+        let request = PreflightRequest::new(RunKind::Docs);
+        let sources = Sources::repository(self.project.repository.clone(), RemoteQuery::Fresh);
+        let facts = flightdeck_preflight::gather(&request, sources).await;
+        let source = LaunchSource::new(&facts, &Report::of(&facts))?;
         // A demo shows the work being done, again where it was done before.
         let launch = Launch {
             all: true,
             overwrite: true,
             ..Launch::new(RunKind::Docs)
         };
-        let run = launch.run(context, &subject).await?;
+        let run = launch.run(context, &source).await?;
         let name = run.name().to_owned();
         output::notice(&format!(
             "launched {name}: {} on {}",
             text::count(run.tasks.len(), "task"),
-            subject.branch
+            source.branch
         ));
         let mut said = None;
         let wait = Wait {

@@ -25,7 +25,7 @@ use flightdeck_host::{
     ledger::Ledger,
     settings::{Paths, Settings},
 };
-use flightdeck_verbs::Context;
+use flightdeck_verbs::ClusterContext;
 
 /// A project with a plan of two tasks, and a cluster.
 struct World {
@@ -98,7 +98,7 @@ impl World {
     }
 
     async fn runs(&self) -> Vec<Run> {
-        let context = Context {
+        let context = ClusterContext {
             client: self.client(),
             namespace: "default".into(),
             settings: Arc::new(self.settings.clone()),

@@ -12,7 +12,7 @@ use flightdeck_core::{runs::RunKind, tasks::StatusChange};
 use flightdeck_host::repository::merge::MergePlan;
 use flightdeck_preflight::{
     ActiveRun, Fix,
-    fix::{FixSheet, Progress},
+    fix::{FixPlan, Progress},
 };
 use flightdeck_verbs::{
     AddContext, CleanPlan, CleanReport, Delete, Launch, Retry, SetStatus, Stop,
@@ -81,7 +81,7 @@ pub enum PreflightEffect {
     /// Work out the commands of a fix.
     PlanFix(PreflightRequest, Fix),
     /// Run the commands of a fix.
-    ApplyFix(Box<FixSheet>),
+    ApplyFix(Box<FixPlan>),
     /// Cancel the running fix.
     CancelFix,
 }
@@ -200,7 +200,7 @@ pub enum Outcome {
     RemotePollDue,
     /// The repository or the plan changed on disk.
     LocalChanged,
-    FixPlanned(Box<FixSheet>),
+    FixPlanned(Box<FixPlan>),
     /// A running fix started a command or printed a line.
     FixProgress(Progress),
     FixFinished(Result<(), FixFailure>),

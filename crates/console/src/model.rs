@@ -269,13 +269,7 @@ impl Model {
         let active = self.world.runs.iter().map(|(_, entry)| entry);
         let active = active
             .filter(|entry| entry.active() && label.is_some_and(|label| entry.of_repository(label)))
-            .map(|entry| ActiveRun {
-                name: entry.run.name().to_owned(),
-                kind: entry.run.kind,
-                tag: entry.run.spec.tag.clone(),
-                tasks: entry.run.tasks.clone(),
-                service: entry.run.code.as_ref().map(|code| code.service.clone()),
-            });
+            .map(|entry| ActiveRun::from(&entry.run));
         let target = self.world.cluster.target();
         PreflightRequest {
             kind,

@@ -29,7 +29,7 @@ use super::{
     world::Delta,
 };
 use flightdeck_host::{ledger::Ledger, repository::CommandLog};
-use flightdeck_verbs::{Context, VerbError};
+use flightdeck_verbs::{ClusterContext, VerbError};
 
 /// A kind of work of which only the newest matters: new work aborts the work in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,7 +135,7 @@ impl Performer {
     }
 
     /// Spawns a verb, which waits for the connection to the cluster.
-    fn spawn_verb<F>(&mut self, run: impl FnOnce(Arc<Context>) -> F + Send + 'static)
+    fn spawn_verb<F>(&mut self, run: impl FnOnce(Arc<ClusterContext>) -> F + Send + 'static)
     where
         F: Future<Output = Result<Outcome, VerbError>> + Send + 'static,
     {

@@ -30,7 +30,7 @@ use flightdeck_host::{
 };
 
 pub use flightdeck_host::repository::Entry as CommandRecord;
-pub use flightdeck_preflight::{Checked as Check, Level};
+pub use flightdeck_preflight::{CheckResult as Check, Level};
 
 /// The uid of a run.
 pub type RunId = String;

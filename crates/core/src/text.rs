@@ -227,6 +227,22 @@ pub fn bytes(bytes: u64) -> String {
     format!("{} {unit}", bytes >> shift)
 }
 
+/// Formats an amount in millionths of a US dollar: `$0.42`.
+#[must_use]
+pub fn usd(micro_usd: i64) -> String {
+    format!("${:.2}", micro_usd as f64 / 1e6)
+}
+
+/// Formats a number in at most four characters or so: `950`, `41k`, `1.2M`.
+#[must_use]
+pub fn compact(n: i64) -> String {
+    match n {
+        ..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{}k", n / 1_000),
+        _ => format!("{:.1}M", n as f64 / 1e6),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

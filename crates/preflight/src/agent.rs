@@ -1,4 +1,4 @@
-//! Whether an agent can be used where its run will run.
+//! Availability of agents.
 
 use std::{env, ffi::OsStr};
 
@@ -11,13 +11,16 @@ pub fn facts(name: &str, settings: &Settings, embedded: bool, path: Option<&OsSt
     let found = match settings.agents.get(name) {
         None => {
             let known: Vec<&str> = settings.agents.keys().map(String::as_str).collect();
-            Err(format!("the settings know only {}", known.join(", ")))
+            Err(format!(
+                "not in the settings, which have {}",
+                known.join(", ")
+            ))
         }
-        Some(_) if BUILT_IN_AGENTS.contains(&name) => Ok("part of flightdeck".into()),
+        Some(_) if BUILT_IN_AGENTS.contains(&name) => Ok("built in".into()),
         Some(agent) if embedded => on_path(&agent.program, path)
             .ok_or_else(|| format!("{} is not on the PATH", agent.program)),
         Some(agent) if agent.image.is_empty() => {
-            Err(format!("no image is set; set [agents.{name}] image"))
+            Err(format!("no image configured; set [agents.{name}] image"))
         }
         Some(agent) => Ok(agent.image.clone()),
     };
@@ -39,28 +42,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_that_cannot_be_used_says_why() {
+    fn explains_unusable_agents() {
         let settings = Settings::shipped();
         let reason = |name: &str, embedded: bool| {
             facts(name, &settings, embedded, Some(OsStr::new("/nowhere"))).found
         };
-        assert_eq!(reason("template", true), Ok("part of flightdeck".into()));
+        assert_eq!(reason("template", true), Ok("built in".into()));
         assert_eq!(
             reason("claude", true),
             Err("claude is not on the PATH".into())
         );
         assert_eq!(
             reason("claude", false),
-            Err("no image is set; set [agents.claude] image".into())
+            Err("no image configured; set [agents.claude] image".into())
         );
         assert_eq!(
             reason("nobody", true),
-            Err("the settings know only claude, template".into())
+            Err("not in the settings, which have claude, template".into())
         );
     }
 
     #[test]
-    fn a_program_is_found_where_the_path_says() {
+    fn finds_program_on_path() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("claude"), "").unwrap();
         let found = facts(

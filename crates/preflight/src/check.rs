@@ -21,13 +21,13 @@ mod upstream;
 
 use super::{Facts, Verdict};
 
-/// One question about a launch.
+/// One pre-flight check.
 pub trait Check: Sync {
-    /// Stable name, for `--override`, scripts and records.
+    /// Stable name for `--override`, scripts and the run's record.
     fn id(&self) -> &'static str;
-    /// For people, in a few words.
+    /// Label on screen.
     fn title(&self) -> &'static str;
-    /// The answer; `None` when the facts it needs are not known, or another check says it already.
+    /// Returns the verdict; `None` if the required facts are unknown or another check reports the problem.
     fn check(&self, facts: &Facts) -> Option<Verdict>;
 }
 

@@ -1,9 +1,10 @@
-//! What is known of the cluster a run would be created on: values only. [`ask`] goes and finds out.
+//! Facts about the cluster to launch on, and the [`query`] that gathers them.
 //!
-//! Of Secrets only names and keys are ever asked for, never a value.
+//! Only names and keys of Secrets are requested, never values.
 
 mod ask;
 mod quota;
+mod runs;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,25 +14,26 @@ use std::{
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::{SecretName, Settings};
 
-pub use self::ask::{ClusterRequest, ask};
+pub use self::ask::{ClusterQuery, facts, query};
 pub use self::quota::Quota;
+pub use self::runs::{api_resource, list_runs, parse_run};
 pub use flightdeck_core::runs::naming::LEASE;
 
-/// A cluster, as it was at one moment.
+/// A snapshot of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterFacts {
-    /// The context of the person's kubeconfig; `None` for the embedded cluster.
+    /// Context of the user's kubeconfig; `None` for the embedded cluster.
     pub context: Option<String>,
     pub namespace: String,
-    pub reached: Reached,
-    /// The settings of its controller; `None` where they cannot be known.
+    pub reached: Reachability,
+    /// Settings of its controller, if they can be determined.
     pub settings: Option<Arc<Settings>>,
-    /// Room on the disk that the embedded node works on.
+    /// Disk of the embedded node.
     pub disk: Option<Disk>,
 }
 
 impl ClusterFacts {
-    /// For sentences.
+    /// Name for use in messages.
     #[must_use]
     pub fn name(&self) -> String {
         self.context.as_ref().map_or_else(
@@ -40,59 +42,59 @@ impl ClusterFacts {
         )
     }
 
-    /// The embedded cluster while its server does not run; it will have these settings.
+    /// The embedded cluster while its server is stopped; the server will use these settings.
     #[must_use]
-    pub fn asleep(directory: &Path, settings: Arc<Settings>) -> Self {
+    pub fn not_running(directory: &Path, settings: Arc<Settings>) -> Self {
         Self {
             context: None,
             namespace: "default".into(),
-            reached: Reached::Asleep,
+            reached: Reachability::NotRunning,
             settings: Some(settings),
             disk: Disk::of(directory),
         }
     }
 
-    /// A cluster that gives no answer, and why.
+    /// A cluster that cannot be reached, and why.
     #[must_use]
     pub const fn unreachable(context: Option<String>, namespace: String, why: String) -> Self {
         Self {
             context,
             namespace,
-            reached: Reached::No(why),
+            reached: Reachability::Unreachable(why),
             settings: None,
             disk: None,
         }
     }
 
-    /// What it said.
+    /// State of the cluster, if it responded.
     #[must_use]
-    pub const fn answers(&self) -> Option<&Answers> {
+    pub const fn state(&self) -> Option<&ClusterState> {
         match &self.reached {
-            Reached::Yes(answers) => Some(answers),
-            Reached::Asleep | Reached::No(_) => None,
+            Reachability::Reachable(state) => Some(state),
+            Reachability::NotRunning | Reachability::Unreachable(_) => None,
         }
     }
 }
 
-/// Whether it answers.
+/// Whether the cluster responded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reached {
-    /// The embedded one, which the first run starts.
-    Asleep,
-    No(String),
-    Yes(Box<Answers>),
+pub enum Reachability {
+    /// The embedded cluster, which the first run starts.
+    NotRunning,
+    Unreachable(String),
+    Reachable(Box<ClusterState>),
 }
 
-/// What a cluster said.
+/// State of a reachable cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
-    /// How it serves the kinds of runs.
+pub struct ClusterState {
+    /// How the kinds of runs are served.
     pub served: Vec<(RunKind, Served)>,
-    /// What the person may not do there, of what is needed.
+    /// Needed permissions that the user lacks.
     pub denied: Vec<Permission>,
     pub controller: Controller,
-    pub secrets: Vec<SecretFound>,
-    /// `None` when one may not look at quotas.
+    pub secrets: Vec<SecretFact>,
+    /// `None` if quotas may not be listed.
     pub quotas: Option<Vec<Quota>>,
 }
 
@@ -106,7 +108,7 @@ pub enum Served {
     No,
 }
 
-/// Something to be allowed.
+/// A permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
     pub verb: &'static str,
@@ -114,31 +116,31 @@ pub struct Permission {
     pub group: &'static str,
     /// `docsruns`, `pods/log`
     pub resource: &'static str,
-    /// The kind of run that cannot be launched without it; `None` when only less is seen of a run.
+    /// Kind of run that cannot be launched without it; `None` if it is only needed to observe runs.
     pub launches: Option<RunKind>,
 }
 
-/// What looks after runs.
+/// State of the controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Controller {
-    /// The server of the embedded cluster itself.
-    Itself,
-    /// It renews its Lease.
+    /// Part of the embedded cluster's server.
+    Embedded,
+    /// Renews its Lease.
     Alive { holder: String },
-    /// It has given its Lease back, and nobody has taken it.
+    /// The Lease was released and has no holder.
     Released,
-    /// It did not renew its Lease for this long, nor while one waited.
+    /// The Lease was not renewed for this long.
     Stale { holder: String, seconds: i64 },
     /// There is no Lease.
     Absent,
-    /// Nobody may say, or nobody was asked.
+    /// The Lease may not be read, or was not.
     #[default]
     Unknown,
 }
 
 /// A Secret that a run mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretWanted {
+pub struct SecretRequirement {
     pub name: String,
     pub key: String,
     /// `the GitHub token of ada`
@@ -147,33 +149,33 @@ pub struct SecretWanted {
     pub required: bool,
 }
 
-/// The same, and whether it is there.
+/// A Secret that a run mounts, and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretFound {
-    pub wanted: SecretWanted,
+pub struct SecretFact {
+    pub wanted: SecretRequirement,
     pub state: SecretState,
 }
 
-/// Whether a Secret is there with its key.
+/// Whether a Secret and its key exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretState {
     Present,
     NoKey,
     Absent,
-    /// It exists; which keys it has cannot be learnt without reading values.
+    /// The Secret exists; its keys cannot be listed without reading values.
     KeyUnknown,
-    /// One may not look.
+    /// The Secret may not be read.
     NotAllowed,
 }
 
-/// The Secrets that a run of this agent and person mounts on a real cluster.
+/// Returns the Secrets that a run of this agent and GitHub account mounts on a real cluster.
 #[must_use]
-pub fn secrets_wanted(
+pub fn required_secrets(
     settings: &Settings,
     agent: &str,
     github_user: Option<&str>,
-) -> Vec<SecretWanted> {
-    let wanted = |secret: &SecretName, user: &str, purpose: String, required| SecretWanted {
+) -> Vec<SecretRequirement> {
+    let wanted = |secret: &SecretName, user: &str, purpose: String, required| SecretRequirement {
         name: secret.name.replace("{user}", user),
         key: secret.key.clone(),
         purpose,
@@ -184,7 +186,7 @@ pub fn secrets_wanted(
         let purpose = format!("the GitHub token of {user}");
         secrets.push(wanted(&settings.secrets.github_token, user, purpose, true));
     }
-    // The pods start without it; only the agent that asks for it has a use for it.
+    // Optional: only an agent that inherits the variable uses the key.
     let asks = settings.agents.get(agent).is_some_and(|agent| {
         let names = &agent.inherit_env;
         names.iter().any(|name| name == "ANTHROPIC_API_KEY")
@@ -196,17 +198,17 @@ pub fn secrets_wanted(
     secrets
 }
 
-/// Room on a disk.
+/// Free space of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
-    /// A folder on it.
+    /// A directory on it.
     pub place: PathBuf,
-    /// Bytes that may still be written by this user.
+    /// Bytes available to this user.
     pub free: u64,
 }
 
 impl Disk {
-    /// The disk of a directory, or of the nearest one above it that exists.
+    /// Returns the disk of a directory, or of its nearest existing parent.
     #[must_use]
     pub fn of(directory: &Path) -> Option<Self> {
         let place = directory.ancestors().find(|place| place.is_dir())?;
@@ -223,10 +225,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_wants_the_secrets_of_its_person_and_agent() {
+    fn requires_secrets_of_user_and_agent() {
         let settings = Settings::shipped();
         let names = |agent, user| -> Vec<String> {
-            secrets_wanted(&settings, agent, user)
+            required_secrets(&settings, agent, user)
                 .iter()
                 .map(|secret| format!("{}/{} {}", secret.name, secret.key, secret.required))
                 .collect()
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_of_a_folder_that_is_yet_to_be_made_is_known() {
+    fn finds_disk_of_missing_directory() {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::of(&directory.path().join("not/yet")).unwrap();
         assert_eq!(disk.place, directory.path());

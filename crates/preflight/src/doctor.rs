@@ -1,12 +1,13 @@
-//! What a cluster lacks before runs can run on it: an ordered list, each with the one command that helps. Pure.
+//! Checks a cluster's installation and suggests one command per problem. Pure.
 //!
-//! Must not know: any repository. Pre-flight asks about one launch; this asks about the place.
+//! Independent of any repository: pre-flight checks a launch, doctor checks the cluster.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Level,
-    cluster::{Answers, ClusterFacts, Controller, LEASE, Reached, SecretState, Served},
+    cluster::{ClusterFacts, ClusterState, Controller, LEASE, Reachability, SecretState, Served},
 };
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::{
@@ -14,30 +15,30 @@ use flightdeck_host::{
     templates,
 };
 
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Result of one check of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
-    /// Stable name, for scripts.
+    /// Stable name for scripts.
     pub id: &'static str,
     #[serde(rename = "verdict")]
     pub level: Level,
-    /// One sentence. May hold remote text.
+    /// One sentence. May contain remote text.
     pub message: String,
-    /// What to type, for whoever runs the cluster.
+    /// Command for the cluster's administrator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }
 
-/// The settings ConfigMap of the controller, as far as one may look.
+/// The settings ConfigMap of the controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingsFound {
     Text(String),
-    /// There is none, or it has no such key: the shipped settings hold.
+    /// The ConfigMap or its key is missing, so the defaults apply.
     Absent,
     NotAllowed(String),
 }
 
-/// Looks at everything, in the order in which it has to be put right. What rests on something that is missing is left out.
+/// Checks everything, in the order in which problems must be fixed. Skips checks whose prerequisites fail.
 #[must_use]
 pub fn examine(
     cluster: &ClusterFacts,
@@ -53,22 +54,22 @@ pub fn examine(
     };
     let name = cluster.name();
     match &cluster.reached {
-        Reached::Asleep => {
+        Reachability::NotRunning => {
             list.good("cluster", format!("{name} starts with the first run"));
         }
-        Reached::No(why) => {
+        Reachability::Unreachable(why) => {
             let command = list.kubectl("cluster-info");
-            list.bad("cluster", format!("{name} does not answer: {why}"), command);
+            list.bad("cluster", format!("{name} is unreachable: {why}"), command);
         }
-        Reached::Yes(answers) => {
+        Reachability::Reachable(answers) => {
             list.good(
                 "cluster",
-                format!("{name} answers, namespace {}", cluster.namespace),
+                format!("{name} is reachable, namespace {}", cluster.namespace),
             );
             list.kinds(answers);
             list.rights(answers);
             list.controller(&answers.controller);
-            // The embedded cluster has the person's own settings and needs no Secrets.
+            // The embedded cluster uses the settings of this machine and needs no Secrets.
             if cluster.context.is_some() {
                 list.settings(settings, agent);
                 list.pull_requests(pull_requests);
@@ -107,7 +108,7 @@ impl List<'_> {
         self.push(id, Level::Warn, message, command);
     }
 
-    /// A command on this cluster.
+    /// A kubectl command line for this cluster.
     fn kubectl(&self, words: &str) -> String {
         match self.context {
             Some(context) => format!("kubectl --context {context} {words}"),
@@ -115,12 +116,12 @@ impl List<'_> {
         }
     }
 
-    /// The same in this namespace.
+    /// A kubectl command line for this namespace.
     fn kubectl_here(&self, words: &str) -> String {
         self.kubectl(&format!("--namespace {} {words}", self.namespace))
     }
 
-    /// Applies what `flightdeck manifests` prints.
+    /// A command line that applies the output of `flightdeck manifests`.
     fn apply(&self, what: &str) -> String {
         match self.context {
             Some(_) => format!(
@@ -131,7 +132,7 @@ impl List<'_> {
         }
     }
 
-    fn kinds(&mut self, answers: &Answers) {
+    fn kinds(&mut self, answers: &ClusterState) {
         let command = self.apply("crds");
         let mut good = Vec::new();
         for (kind, served) in &answers.served {
@@ -139,12 +140,12 @@ impl List<'_> {
             match served {
                 Served::Yes => good.push(resource),
                 Served::No => {
-                    let message = format!("{resource} is not known there");
+                    let message = format!("{resource} is not installed");
                     self.bad("kinds", message, command.clone());
                 }
                 Served::Other(versions) => {
                     let message = format!(
-                        "{resource} is served as {} only; this version speaks v1",
+                        "{resource} is served only as {}; this version requires v1",
                         versions.join(", ")
                     );
                     self.bad("kinds", message, command.clone());
@@ -156,7 +157,7 @@ impl List<'_> {
         }
     }
 
-    fn rights(&mut self, answers: &Answers) {
+    fn rights(&mut self, answers: &ClusterState) {
         let (needed, useful): (Vec<_>, Vec<_>) = answers
             .denied
             .iter()
@@ -171,10 +172,13 @@ impl List<'_> {
         if !needed.is_empty() {
             self.bad("rights", format!("you may not {}", words(needed)), command);
         } else if !useful.is_empty() {
-            let message = format!("you may not {}: less is seen of a run", words(useful));
+            let message = format!(
+                "you may not {}, so runs cannot be observed fully",
+                words(useful)
+            );
             self.doubtful("rights", message, Some(command));
         } else {
-            self.good("rights", "you may launch runs and follow them".into());
+            self.good("rights", "you may launch and observe runs".into());
         }
     }
 
@@ -183,27 +187,27 @@ impl List<'_> {
         let logs = self.kubectl_here("logs deployment/flightdeck-controller");
         let place = format!("namespace {}", self.namespace);
         match found {
-            Controller::Itself => {
+            Controller::Embedded => {
                 self.good("controller", "the embedded server is the controller".into());
             }
             Controller::Alive { holder } => {
-                self.good("controller", format!("{holder} is at work"));
+                self.good("controller", format!("{holder} is running"));
             }
             Controller::Released => {
-                let message = format!("the last controller of {place} has ended");
+                let message = format!("the last controller in {place} exited");
                 self.bad("controller", message, install);
             }
             Controller::Stale { holder, seconds } => {
                 let age = flightdeck_core::text::age((*seconds).max(0));
-                let message = format!("the controller {holder} gave no sign of life for {age}");
+                let message = format!("no heartbeat from the controller {holder} for {age}");
                 self.bad("controller", message, logs);
             }
             Controller::Absent => {
-                let message = format!("no controller is at work in {place}: nothing would start");
+                let message = format!("no controller is running in {place}, so runs stay Pending");
                 self.bad("controller", message, install);
             }
             Controller::Unknown => {
-                let message = format!("you may not read the Lease {LEASE} of {place}");
+                let message = format!("you may not read the Lease {LEASE} in {place}");
                 self.doubtful("controller", message, None);
             }
         }
@@ -216,12 +220,12 @@ impl List<'_> {
                 let message = format!("the ConfigMap {SETTINGS_MAP} cannot be read: {why}");
                 return self.doubtful("settings", message, None);
             }
-            SettingsFound::Absent => (Settings::shipped(), "as shipped".to_owned()),
+            SettingsFound::Absent => (Settings::shipped(), "defaults".to_owned()),
             SettingsFound::Text(text) => match Settings::for_controller(text) {
-                Ok(settings) => (settings, format!("those of the ConfigMap {SETTINGS_MAP}")),
+                Ok(settings) => (settings, format!("from the ConfigMap {SETTINGS_MAP}")),
                 Err(refused) => {
                     let message = format!(
-                        "the controller refuses the ConfigMap {SETTINGS_MAP}, and older settings hold: {SETTINGS_KEY}: {refused}"
+                        "the controller rejects the ConfigMap {SETTINGS_MAP} and keeps its previous settings: {SETTINGS_KEY}: {refused}"
                     );
                     return self.bad("settings", message, edit);
                 }
@@ -230,14 +234,14 @@ impl List<'_> {
         self.good("settings", of);
         if settings.images.runner == Settings::shipped().images.runner {
             let message = format!(
-                "images.runner is {:?}, as shipped: set the image that your nodes can pull",
+                "images.runner is the default {:?}; set an image that your nodes can pull",
                 settings.images.runner
             );
             self.doubtful("images", message, Some(edit.clone()));
         }
         match settings.agents.get(agent) {
             None => {
-                let message = format!("the controller's settings know no agent {agent}");
+                let message = format!("agent {agent} is not in the controller's settings");
                 self.bad("agent", message, edit);
             }
             Some(known) if known.image.is_empty() && known.program != "flightdeck" => {
@@ -255,24 +259,25 @@ impl List<'_> {
         }
     }
 
-    /// What is laid over the options of docs runs' pull requests.
+    /// Checks the pull request options of docs runs.
     fn pull_requests(&mut self, options: &PullRequestOptions) {
         if let Err(refused) =
             templates::validate_pull_request_options(RunKind::Docs, options.clone())
         {
             let message = format!(
-                "the controller refuses the ConfigMap {PULL_REQUEST_MAP}, and what held before holds on: {refused}"
+                "the controller rejects the ConfigMap {PULL_REQUEST_MAP} and keeps the previous options: {refused}"
             );
             let edit = self.kubectl_here(&format!("edit configmap {PULL_REQUEST_MAP}"));
             self.bad("settings", message, edit);
         } else if !options.is_empty() {
-            let message =
-                format!("docs runs open pull requests by the ConfigMap {PULL_REQUEST_MAP}");
+            let message = format!(
+                "docs runs use the pull request options of the ConfigMap {PULL_REQUEST_MAP}"
+            );
             self.good("settings", message);
         }
     }
 
-    fn secrets(&mut self, answers: &Answers) {
+    fn secrets(&mut self, answers: &ClusterState) {
         for found in &answers.secrets {
             let wanted = &found.wanted;
             let (name, key) = (&wanted.name, &wanted.key);
@@ -284,7 +289,7 @@ impl List<'_> {
                     self.good("secrets", format!("{name} has {}", wanted.purpose));
                 }
                 SecretState::Absent => {
-                    let message = format!("there is no Secret {name} with {}", wanted.purpose);
+                    let message = format!("the Secret {name} ({}) does not exist", wanted.purpose);
                     self.push(
                         "secrets",
                         if wanted.required {
@@ -297,18 +302,19 @@ impl List<'_> {
                     );
                 }
                 SecretState::NoKey => {
-                    let message = format!("the Secret {name} has no key {key}, {}", wanted.purpose);
+                    let message =
+                        format!("the Secret {name} has no key {key} ({})", wanted.purpose);
                     let edit = self.kubectl_here(&format!("edit secret {name}"));
                     self.bad("secrets", message, edit);
                 }
                 SecretState::KeyUnknown => {
                     let message = format!(
-                        "the Secret {name} is there; whether it has {key} cannot be seen without its values"
+                        "the Secret {name} exists; whether it has the key {key} is unknown"
                     );
                     self.doubtful("secrets", message, None);
                 }
                 SecretState::NotAllowed => {
-                    let message = format!("you may not see whether the Secret {name} is there");
+                    let message = format!("you may not read the Secret {name}");
                     self.doubtful("secrets", message, None);
                 }
             }
@@ -319,14 +325,14 @@ impl List<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{SecretFound, SecretWanted};
+    use crate::cluster::{SecretFact, SecretRequirement};
     use flightdeck_core::runs::RunKind;
 
-    fn cluster(answers: Answers) -> ClusterFacts {
+    fn cluster(answers: ClusterState) -> ClusterFacts {
         ClusterFacts {
             context: Some("prod".into()),
             namespace: "agents".into(),
-            reached: Reached::Yes(Box::new(answers)),
+            reached: Reachability::Reachable(Box::new(answers)),
             settings: None,
             disk: None,
         }
@@ -336,7 +342,7 @@ mod tests {
         RunKind::ALL.map(|kind| (kind, how.clone())).into()
     }
 
-    fn told(findings: &[Finding]) -> Vec<String> {
+    fn summary(findings: &[Finding]) -> Vec<String> {
         findings
             .iter()
             .map(|finding| format!("{} {:?}", finding.id, finding.level))
@@ -344,19 +350,19 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cluster_is_told_what_to_apply_in_order() {
+    fn empty_cluster_needs_manifests_in_order() {
         let found = examine(
-            &cluster(Answers {
+            &cluster(ClusterState {
                 served: served(&Served::No),
                 controller: Controller::Absent,
-                ..Answers::default()
+                ..ClusterState::default()
             }),
             &SettingsFound::Absent,
             &PullRequestOptions::new(),
             "claude",
         );
         assert_eq!(
-            told(&found),
+            summary(&found),
             [
                 "cluster Pass",
                 "kinds Fail",
@@ -380,21 +386,21 @@ mod tests {
             commands[2],
             "flightdeck manifests controller --namespace agents | kubectl --context prod apply --server-side -f -"
         );
-        // Whatever is not well says what to type.
+        // Every problem has a command.
         for finding in &found {
             assert_eq!(finding.level == Level::Pass, finding.command.is_none());
         }
     }
 
     #[test]
-    fn settings_that_the_controller_refuses_are_named_with_line_and_field() {
+    fn invalid_settings_name_line_and_field() {
         let text = "[images]\nrunner = 3\n".to_owned();
-        let alive = Answers {
+        let alive = ClusterState {
             served: served(&Served::Yes),
             controller: Controller::Alive {
                 holder: "pod-1".into(),
             },
-            ..Answers::default()
+            ..ClusterState::default()
         };
         let found = examine(
             &cluster(alive),
@@ -416,9 +422,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_comes_with_the_command_that_makes_it() {
-        let secret = SecretFound {
-            wanted: SecretWanted {
+    fn missing_secret_suggests_create_command() {
+        let secret = SecretFact {
+            wanted: SecretRequirement {
                 name: "github-pat-ada".into(),
                 key: "token".into(),
                 purpose: "the GitHub token of ada".into(),
@@ -427,17 +433,17 @@ mod tests {
             state: SecretState::Absent,
         };
         let found = examine(
-            &cluster(Answers {
+            &cluster(ClusterState {
                 served: served(&Served::Yes),
                 secrets: vec![secret],
-                ..Answers::default()
+                ..ClusterState::default()
             }),
             &SettingsFound::Text("[images]\nrunner = \"registry.example/flightdeck:1\"\n".into()),
             &PullRequestOptions::from([("draft".into(), "yes".into())]),
             "template",
         );
         assert_eq!(
-            told(&found)[3..],
+            summary(&found)[3..],
             [
                 "controller Warn",
                 "settings Pass",
@@ -455,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_does_not_answer_is_asked_nothing_more() {
+    fn unreachable_cluster_skips_other_checks() {
         let gone = ClusterFacts::unreachable(
             Some("prod".into()),
             "agents".into(),
@@ -467,6 +473,6 @@ mod tests {
             &PullRequestOptions::new(),
             "claude",
         );
-        assert_eq!(told(&found), ["cluster Fail"]);
+        assert_eq!(summary(&found), ["cluster Fail"]);
     }
 }

@@ -1,7 +1,6 @@
-//! What puts a check right: the exact commands, shown before they run, and then run.
+//! Fixes of failed checks: a plan of exact git commands to show, then run.
 //!
-//! A sheet says what the commands are; the person reads it and [`apply`] runs it, so that the two never differ. Everything runs
-//! with the person's own git: hooks, signing and credentials are theirs.
+//! [`apply`] runs the very [`FixPlan`] that was shown. Everything runs with the user's git, hooks, signing key and credentials.
 
 mod apply;
 mod branch;
@@ -11,35 +10,36 @@ mod steps;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::{
-    apply::{Progress, RanCommand, Unfinished, apply},
+    apply::{PartialFix, Progress, RanCommand, apply},
     error::FixError,
 };
 use self::{branch::Target, steps::Step};
-use super::{Facts, There};
+use super::{Facts, RemoteBranch};
 use flightdeck_core::runs::{documents_directory, naming};
 use flightdeck_host::repository::{self, CommitLine, Differing};
 
-/// What puts a check right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+/// A fix of a failed check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fix {
-    /// Commits the files a run reads, and nothing else.
+    /// Commit the files a run reads, and nothing else.
     Commit,
-    /// Does that, and pushes.
+    /// Commit those files, then push the branch.
     CommitAndPush,
-    /// Pushes the branch.
+    /// Push the branch.
     Push,
-    /// Brings the remote's commits here where nothing has to be merged.
+    /// Fast-forward to the remote branch.
     Pull,
-    /// Switches to the branch HEAD is at, or to a new one for the plan, which is pushed.
+    /// Switch to the branch HEAD points at, or create and push a branch for the plan.
     Switch,
 }
 
 impl Fix {
-    /// As in a report.
+    /// Name in reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Fix {
         }
     }
 
-    /// Whether it only adds: the run's files are committed, the branch is pushed, nothing here changes under the person's hands.
+    /// Whether the fix only commits and pushes, without changing the work tree.
     #[must_use]
     pub const fn is_safe(self) -> bool {
         matches!(self, Self::Commit | Self::CommitAndPush | Self::Push)
@@ -62,30 +62,30 @@ impl Fix {
     }
 }
 
-/// What a fix will do, for a person to say yes to.
+/// The commands of a fix, to be confirmed by the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FixSheet {
+pub struct FixPlan {
     pub fix: Fix,
-    /// As they will be run, in this order.
+    /// Command lines, in order.
     pub commands: Vec<String>,
-    /// Files that will be committed.
+    /// Files to commit.
     pub files: Vec<String>,
-    /// Message of the commit; `None` when none is made.
+    /// Message of the commit, if there is one.
     pub message: Option<String>,
-    /// Every commit that will leave the machine, the latest first, at most 200.
+    /// Commits to push, latest first, at most 200.
     pub commits: Vec<CommitLine>,
-    /// Where they go: `origin/feature/x`; `None` when nothing is pushed.
+    /// Branch to push to, like `origin/feature/x`.
     pub destination: Option<String>,
     root: PathBuf,
     steps: Vec<Step>,
-    /// Address of the remote, without credentials.
+    /// URL of the remote, without credentials.
     place: String,
-    /// The branch HEAD was on, and its commit: the sheet is about these and no others.
+    /// Branch and commit of HEAD when the plan was made; `apply` refuses if HEAD has moved.
     on: Option<String>,
     at: Option<String>,
 }
 
-/// The files a run reads that are not what HEAD has.
+/// Returns the files a run reads that differ from HEAD.
 #[must_use]
 pub fn run_files(facts: &Facts) -> Vec<&Differing> {
     let Ok(repository) = &facts.repository else {
@@ -117,7 +117,7 @@ pub fn run_files(facts: &Facts) -> Vec<&Differing> {
         .collect()
 }
 
-/// The message of the commit a fix makes.
+/// Returns the commit message of a fix.
 fn message(facts: &Facts, files: &[&Differing]) -> String {
     let plan = facts
         .repository
@@ -130,11 +130,11 @@ fn message(facts: &Facts, files: &[&Differing]) -> String {
     }
 }
 
-/// What a fix would do now: the commands, and every commit that would leave the machine.
+/// Plans a fix.
 ///
 /// # Errors
-/// When the fix cannot be done at all: nothing to commit, a conflict, no remote, no branch.
-pub async fn plan(facts: &Facts, fix: Fix) -> Result<FixSheet, FixError> {
+/// If the fix is impossible: nothing to commit, a conflict, no remote, no branch.
+pub async fn plan(facts: &Facts, fix: Fix) -> Result<FixPlan, FixError> {
     let repository = facts
         .repository
         .as_ref()
@@ -168,7 +168,7 @@ pub async fn plan(facts: &Facts, fix: Fix) -> Result<FixSheet, FixError> {
             Some(Target::New(branch)) => format!("{}/{branch}", remote.name),
             _ => remote.place(),
         });
-    Ok(FixSheet {
+    Ok(FixPlan {
         fix,
         commands: steps
             .iter()
@@ -186,7 +186,7 @@ pub async fn plan(facts: &Facts, fix: Fix) -> Result<FixSheet, FixError> {
     })
 }
 
-/// Commits of HEAD that the remote's branch lacks; for a branch that is new there, those no branch of the remote has.
+/// Returns the commits to push. A new branch is compared with all branches of the remote.
 async fn leaving(
     facts: &Facts,
     repository: &repository::Facts,
@@ -195,13 +195,13 @@ async fn leaving(
     let (Some(remote), Some(_)) = (&repository.remote, repository.commit()) else {
         return Ok(Vec::new());
     };
-    let not = match facts.there() {
-        There::Known(known) if !new_branch => known.commit.clone(),
+    let not = match facts.remote_branch() {
+        RemoteBranch::Known(known) if !new_branch => known.commit.clone(),
         _ => format!("--remotes={}", remote.name),
     };
     repository::commits(&repository.root, "HEAD", &[&not])
         .await
-        .map_err(|error| FixError::Other(repository::error_summary(&error)))
+        .map_err(|error| FixError::Failed(repository::error_summary(&error)))
 }
 
 #[cfg(test)]

@@ -1,97 +1,76 @@
-//! Gathers the facts: the repository, the plan, and the remote when it is to be asked.
+//! Gathers the facts: repository, plan, remote, agent, cluster and active runs. The only place that does.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{
-    ClusterFacts, Facts, There,
-    facts::{ActiveRun, AgentFacts},
+    Facts, PreflightRequest, RemoteBranch, RemoteQuery, Sources, agent, cluster,
+    facts::{ActiveRun, DocsLocation, TaskDocuments},
+    request::ClusterSource,
 };
 use flightdeck_core::{
     runs::{RunKind, documents_directory, naming},
     tasks::{self, DocumentSet, TaskFile},
 };
-use flightdeck_host::repository::{self, RemoteAnswer, RemoteError, git::Git, network_git};
+use flightdeck_host::repository::{
+    self, RemoteAnswer, RemoteError, error_summary, git::Git, network_git,
+};
 
-/// Whether to ask the remote.
-#[derive(Clone, Debug)]
-pub enum Ask {
-    /// Asks it: before every launch.
-    Now,
-    /// Asks it so that nothing prompts, unless the person's git is at work; else what it said last holds.
-    Quietly(Option<Result<RemoteAnswer, RemoteError>>),
-    /// Does not: what it said last, and what was last fetched, is what is known.
-    Last(Option<Result<RemoteAnswer, RemoteError>>),
+/// Gathers the facts. Never fails: what cannot be determined is recorded as an error or as unknown.
+pub async fn gather(request: &PreflightRequest, sources: Sources) -> Facts {
+    let agent = match (&request.agent, &sources.settings) {
+        (Some(agent), _) => Some(agent.clone()),
+        (None, settings) => settings
+            .as_ref()
+            .map(|settings| settings.defaults.agent.clone()),
+    };
+    let agent_facts = agent.as_deref().zip(sources.settings.as_deref());
+    let agent_facts = agent_facts.map(|(name, settings)| {
+        let path = std::env::var_os("PATH");
+        agent::facts(name, settings, sources.embedded, path.as_deref())
+    });
+    let user = request.github_user.as_deref();
+    // Boxed: the futures are large, and callers embed them in larger ones.
+    let (mut facts, cluster) = tokio::join!(
+        Box::pin(repository_facts(request, &sources)),
+        Box::pin(cluster::facts(&sources.cluster, agent.as_deref(), user))
+    );
+    facts.agent = agent_facts;
+    facts.active_runs = match sources.active_runs {
+        None => Box::pin(active_runs(&facts, &sources.cluster, cluster.as_ref())).await,
+        known => known,
+    };
+    facts.cluster = cluster;
+    facts
 }
 
-/// What to gather facts for.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Directory to start from.
-    pub start: PathBuf,
-    pub kind: RunKind,
-    /// Ids of the chosen tasks; may be empty.
-    pub tasks: Vec<String>,
-    /// `None` for the tag in use.
-    pub tag: Option<String>,
-    pub ask: Ask,
-    pub embedded: bool,
-    pub active_runs: Option<Vec<ActiveRun>>,
-    pub agent: Option<AgentFacts>,
-    pub cluster: Option<ClusterFacts>,
-    pub github_user: Option<String>,
-    pub docs_repository: Option<String>,
-    pub service: Option<String>,
-}
-
-impl Request {
-    /// A request that asks nobody and knows nothing of cluster and agent.
-    #[must_use]
-    pub const fn new(start: PathBuf, kind: RunKind) -> Self {
-        Self {
-            start,
-            kind,
-            tasks: Vec::new(),
-            tag: None,
-            ask: Ask::Last(None),
-            embedded: true,
-            active_runs: None,
-            agent: None,
-            cluster: None,
-            github_user: None,
-            docs_repository: None,
-            service: None,
-        }
-    }
-}
-
-/// Gathers the facts. What cannot be found out is in them as an error or as unknown.
-pub async fn gather(request: Request) -> Facts {
-    let mut repository = repository::read(&request.start).await;
-    let (asked, last) = match (&repository, request.ask) {
-        (Ok(known), Ask::Now) if known.remote.is_some() => {
+async fn repository_facts(request: &PreflightRequest, sources: &Sources) -> Facts {
+    let mut repository = repository::read(&sources.start).await;
+    let (asked, last) = match (&repository, sources.remote.clone()) {
+        (Ok(known), RemoteQuery::Fresh) if known.remote.is_some() => {
             (Some(repository::query_remote(known).await), None)
         }
-        (Ok(known), Ask::Quietly(last)) if known.remote.is_some() => {
+        (Ok(known), RemoteQuery::Background(last)) if known.remote.is_some() => {
             (repository::poll_remote(known).await, last)
         }
-        (_, Ask::Now) => (None, None),
-        (_, Ask::Quietly(last) | Ask::Last(last)) => (None, last),
+        (_, RemoteQuery::Fresh) => (None, None),
+        (_, RemoteQuery::Background(last) | RemoteQuery::Cached(last)) => (None, last),
     };
     if let (Ok(known), Some(answer)) = (&repository, &asked)
         && moved(known, answer)
     {
-        repository = repository::read(&request.start).await;
+        // The remote branch moved and was fetched: read the repository again.
+        repository = repository::read(&sources.start).await;
     }
     let reach = if asked.is_some() {
         Reach::Remote
     } else {
-        Reach::Here
+        Reach::Local
     };
     let remote = asked.or(last);
-    let tag = match request.tag {
-        Some(tag) => tag,
+    let tag = match &request.tag {
+        Some(tag) => tag.clone(),
         None => current_tag(repository.as_ref().ok()).await,
     };
     let plan = match repository
@@ -106,26 +85,48 @@ pub async fn gather(request: Request) -> Facts {
         repository,
         remote,
         plan,
-        their_plan: None,
+        remote_plan: None,
         tag,
         kind: request.kind,
-        tasks: request.tasks,
+        tasks: request.tasks.clone(),
         documents: None,
-        embedded: request.embedded,
-        active_runs: request.active_runs,
-        agent: request.agent,
-        cluster: request.cluster,
-        github_user: request.github_user,
-        docs_repository: request.docs_repository,
-        service: request.service,
+        embedded: sources.embedded,
+        active_runs: None,
+        agent: None,
+        cluster: None,
+        github_user: request.github_user.clone(),
+        docs_location: request.docs_location(),
+        service: request.service.clone(),
         now: Timestamp::now(),
     };
-    facts.their_plan = their_plan(&facts).await;
+    facts.remote_plan = remote_plan(&facts).await;
     facts.documents = documents(&facts, reach).await;
     facts
 }
 
-/// Whether the remote's branch is not at the commit the facts know.
+/// Lists the active runs of the repository; `None` if the cluster cannot be queried.
+async fn active_runs(
+    facts: &Facts,
+    source: &ClusterSource,
+    cluster: Option<&cluster::ClusterFacts>,
+) -> Option<Vec<ActiveRun>> {
+    let ClusterSource::Live(query) = source else {
+        return None;
+    };
+    // An unreachable cluster would only time out again.
+    cluster?.state()?;
+    let url = &facts.repository()?.remote.as_ref()?.clone_url;
+    let label = naming::repository_label(url);
+    let mut active = Vec::new();
+    for kind in RunKind::ALL {
+        let runs = cluster::list_runs(&query.client, &query.namespace, kind, Some(&label)).await;
+        let runs = runs.ok()?;
+        active.extend(runs.iter().filter(|run| !run.ended()).map(ActiveRun::from));
+    }
+    Some(active)
+}
+
+/// Whether the remote branch is at another commit than the one in the facts.
 fn moved(facts: &repository::Facts, answer: &Result<RemoteAnswer, RemoteError>) -> bool {
     let Ok(RemoteAnswer {
         commit: Some(commit),
@@ -141,11 +142,11 @@ fn moved(facts: &repository::Facts, answer: &Result<RemoteAnswer, RemoteError>) 
     known.is_none_or(|known| known.commit != *commit || known.unread)
 }
 
-/// How far one may go for an object that a partial clone lacks.
+/// Whether git may contact a remote for objects.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    Here,
-    /// The remote was asked anyway.
+    Local,
+    /// The remote was contacted anyway.
     Remote,
 }
 
@@ -161,17 +162,17 @@ async fn current_tag(facts: Option<&repository::Facts>) -> String {
     tag.unwrap_or_else(|| tasks::DEFAULT_TAG.to_owned())
 }
 
-/// Parses a plan off the async threads: some are of several megabytes.
+/// Parses a plan on a blocking thread: plans can be several megabytes.
 async fn parse(bytes: Arc<[u8]>) -> Option<Result<TaskFile, tasks::ReadError>> {
     tokio::task::spawn_blocking(move || tasks::read(&bytes))
         .await
         .ok()
 }
 
-/// The plan at the remote's branch head, where it is not the one on disk.
-async fn their_plan(facts: &Facts) -> Option<Result<TaskFile, tasks::ReadError>> {
+/// Returns the plan at the head of the remote branch, if it differs from the one on disk.
+async fn remote_plan(facts: &Facts) -> Option<Result<TaskFile, tasks::ReadError>> {
     let repository = facts.repository()?;
-    let There::Known(known) = facts.there() else {
+    let RemoteBranch::Known(known) = facts.remote_branch() else {
         return None;
     };
     let blob = known.plan_blob.as_ref()?;
@@ -182,24 +183,69 @@ async fn their_plan(facts: &Facts) -> Option<Result<TaskFile, tasks::ReadError>>
     parse(bytes.into()).await
 }
 
-/// The documents of the task of a code run, as the remote's branch has them.
-async fn documents(facts: &Facts, reach: Reach) -> Option<DocumentSet> {
+/// Returns the documents of the task of a code run, as the run would find them.
+async fn documents(facts: &Facts, reach: Reach) -> Option<TaskDocuments> {
+    let (RunKind::Code, [task]) = (facts.kind, facts.tasks.as_slice()) else {
+        return None;
+    };
+    let folder = documents_directory(&facts.tag, task);
+    if let Some(location) = &facts.docs_location {
+        // Cloning is too slow to repeat for cached facts.
+        return match reach {
+            Reach::Local => None,
+            Reach::Remote => Some(TaskDocuments {
+                place: location.to_string(),
+                found: Box::pin(cloned_documents(location, &folder)).await,
+            }),
+        };
+    }
     let repository = facts.repository()?;
-    let (true, [task], There::Known(known)) = (
-        facts.kind.needs_documents(),
-        facts.tasks.as_slice(),
-        facts.there(),
-    ) else {
+    let RemoteBranch::Known(known) = facts.remote_branch() else {
         return None;
     };
     let prefix = naming::directory_prefix(&repository.working_directory);
-    let folder = format!("{prefix}{}/", documents_directory(&facts.tag, task));
-    let partial = repository.remote.as_ref()?.partial;
-    let git = if partial && reach == Reach::Remote {
+    let remote = repository.remote.as_ref()?;
+    let git = if remote.partial && reach == Reach::Remote {
         network_git(&repository.root)
     } else {
         Git::new(&repository.root)
     };
+    let found = list_documents(git, &known.commit, &format!("{prefix}{folder}/")).await;
+    Some(TaskDocuments {
+        place: remote.place(),
+        found: Ok(found.ok()?),
+    })
+}
+
+/// Clones the trees of a documents repository into a temporary directory and lists one task's documents.
+async fn cloned_documents(location: &DocsLocation, folder: &str) -> Result<DocumentSet, String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut clone = network_git(directory.path()).args([
+        "clone",
+        "--quiet",
+        "--bare",
+        "--depth=1",
+        // File names are enough.
+        "--filter=blob:none",
+    ]);
+    if let Some(branch) = &location.branch {
+        clone = clone.arg(format!("--branch={branch}"));
+    }
+    let cloned = clone.args(["--", &location.repository, "."]).run().await;
+    cloned.map_err(|error| error_summary(&error))?;
+    let prefix = naming::directory_prefix(location.directory.as_deref().unwrap_or("."));
+    let git = Git::new(directory.path());
+    list_documents(git, "HEAD", &format!("{prefix}{folder}/"))
+        .await
+        .map_err(|error| error_summary(&error))
+}
+
+/// Lists the documents in `folder` (with a trailing slash) of a commit.
+async fn list_documents(
+    git: Git,
+    commit: &str,
+    folder: &str,
+) -> Result<DocumentSet, repository::git::GitError> {
     let listing = git
         .args([
             "--literal-pathspecs",
@@ -207,17 +253,16 @@ async fn documents(facts: &Facts, reach: Reach) -> Option<DocumentSet> {
             "--name-only",
             "--full-tree",
             "-z",
-            &known.commit,
+            commit,
             "--",
-            &folder,
+            folder,
         ])
         .run()
-        .await
-        .ok()?;
+        .await?;
     let text = String::from_utf8_lossy(&listing.stdout).into_owned();
-    Some(DocumentSet::from_listing(
+    Ok(DocumentSet::from_listing(
         text.split('\0')
-            .filter_map(|path| path.strip_prefix(&folder)),
+            .filter_map(|path| path.strip_prefix(folder)),
     ))
 }
 

@@ -1,9 +1,10 @@
-//! Pre-flight: is what a run would clone what the person sees, and can the run succeed?
+//! Pre-flight: would a run clone what the user sees, and can it succeed?
 //!
-//! Facts in, verdicts out: each check is one file and one row of [`CHECKS`], pure and total. Only [`gather`] and the fixes meet the
-//! world.
+//! Each check is a pure function from [`Facts`] to a verdict: one file and one row of [`CHECKS`]. Only [`gather`] and the fixes do
+//! I/O.
 
 pub mod agent;
+mod cause;
 mod check;
 pub mod cluster;
 pub mod doctor;
@@ -11,13 +12,16 @@ mod facts;
 pub mod fix;
 mod gather;
 mod report;
+mod request;
 
+pub use cause::{cause, innermost};
 pub use check::{CHECKS, Check};
 pub use cluster::ClusterFacts;
-pub use facts::{ActiveRun, AgentFacts, Facts, There};
+pub use facts::{ActiveRun, AgentFacts, DocsLocation, Facts, RemoteBranch, TaskDocuments};
 pub use fix::Fix;
-pub use gather::{Ask, Request, gather};
-pub use report::{Checked, Level, Report, Verdict};
+pub use gather::gather;
+pub use report::{CheckResult, Level, Report, Verdict};
+pub use request::{ClusterSource, PreflightRequest, RemoteQuery, Sources};
 
 #[cfg(test)]
-mod sample;
+mod fixtures;

@@ -1,29 +1,30 @@
-//! Verdicts, and the report that holds one a check.
+//! Verdicts, and the report with one verdict per check.
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{CHECKS, Facts, Fix};
 use flightdeck_core::runs::RunKind;
 
-/// How a check ended; the worst of them is the report's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// Severity of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Pass,
     Warn,
-    /// Refuses a launch.
+    /// Blocks a launch.
     Fail,
 }
 
-/// What a check found.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub level: Level,
-    /// One sentence that names the thing. May hold remote text.
+    /// One sentence naming the problem. May contain remote text.
     pub message: String,
-    /// Why it matters and what to do, for whoever asks; may be empty.
+    /// Why it matters and what to do; may be empty.
     pub explanation: String,
     pub fix: Option<Fix>,
 }
@@ -62,11 +63,11 @@ impl Verdict {
 }
 
 /// One row of a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Checked {
-    /// Stable name, for `--override`, scripts and records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CheckResult {
+    /// Stable name for `--override`, scripts and the run's record.
     pub id: &'static str,
-    /// For people.
+    /// Label on screen.
     #[serde(skip)]
     pub title: &'static str,
     #[serde(rename = "verdict")]
@@ -77,14 +78,14 @@ pub struct Checked {
     pub fix: Option<Fix>,
 }
 
-/// What pre-flight found, in the order of [`CHECKS`]; checks whose facts are not known are absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Verdicts in the order of [`CHECKS`]. Checks without a verdict are absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
-    /// The worst of the checks.
+    /// The worst level of the checks that count.
     pub verdict: Level,
     pub kind: RunKind,
-    pub checks: Vec<Checked>,
-    /// Failed checks that a person passes over, and why; they do not count for the verdict.
+    pub checks: Vec<CheckResult>,
+    /// Overridden failures and the reasons; they do not count for the verdict.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub overridden: BTreeMap<String, String>,
 }
@@ -95,7 +96,7 @@ impl Report {
     pub fn of(facts: &Facts) -> Self {
         let checked = |check: &&'static dyn super::Check| {
             let verdict = check.check(facts)?;
-            Some(Checked {
+            Some(CheckResult {
                 id: check.id(),
                 title: check.title(),
                 level: verdict.level,
@@ -104,7 +105,7 @@ impl Report {
                 fix: verdict.fix,
             })
         };
-        let checks: Vec<Checked> = CHECKS.iter().filter_map(checked).collect();
+        let checks: Vec<CheckResult> = CHECKS.iter().filter_map(checked).collect();
         Self {
             verdict: worst(&checks, |_| true),
             kind: facts.kind,
@@ -113,9 +114,9 @@ impl Report {
         }
     }
 
-    /// The same with failed checks passed over, by id and reason; a check that does not fail needs none.
+    /// Overrides failed checks, by ID and reason. Overrides of other checks are ignored.
     #[must_use]
-    pub fn passing(mut self, overrides: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub fn with_overrides(mut self, overrides: impl IntoIterator<Item = (String, String)>) -> Self {
         let fails = |id: &str| {
             self.check(id)
                 .is_some_and(|check| check.level == Level::Fail)
@@ -128,15 +129,15 @@ impl Report {
         self
     }
 
-    /// The check of that id, when its facts were known.
+    /// Returns the check with that ID, if it has a verdict.
     #[must_use]
-    pub fn check(&self, id: &str) -> Option<&Checked> {
+    pub fn check(&self, id: &str) -> Option<&CheckResult> {
         self.checks.iter().find(|check| check.id == id)
     }
 
-    /// Checks that refuse a launch: id and sentence.
+    /// Returns the checks that block a launch: ID and message.
     #[must_use]
-    pub fn refused(&self) -> Vec<(String, String)> {
+    pub fn blocking(&self) -> Vec<(String, String)> {
         self.checks
             .iter()
             .filter(|check| check.level == Level::Fail)
@@ -145,7 +146,7 @@ impl Report {
     }
 }
 
-fn worst(checks: &[Checked], counts: impl Fn(&Checked) -> bool) -> Level {
+fn worst(checks: &[CheckResult], counts: impl Fn(&CheckResult) -> bool) -> Level {
     let counted = checks.iter().filter(|check| counts(check));
     counted
         .map(|check| check.level)
@@ -156,12 +157,12 @@ fn worst(checks: &[Checked], counts: impl Fn(&Checked) -> bool) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
+    use crate::fixtures;
 
     #[test]
-    fn a_report_is_written_as_scripts_read_it() {
-        let mut facts = sample::facts();
-        sample::there(&mut facts, |known| known.plan_blob = Some("b".repeat(40)));
+    fn serializes_for_scripts() {
+        let mut facts = fixtures::facts();
+        fixtures::there(&mut facts, |known| known.plan_blob = Some("b".repeat(40)));
         let report = Report::of(&facts);
         assert_eq!(report.verdict, Level::Fail);
         let json = serde_json::to_value(&report).unwrap();
@@ -177,19 +178,19 @@ mod tests {
             .unwrap();
         let keys: Vec<&String> = pushed.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["id", "verdict", "message", "fix"]);
-        assert_eq!(report.refused()[0].0, "tasks-pushed");
+        assert_eq!(report.blocking()[0].0, "tasks-pushed");
     }
 
     #[test]
-    fn a_check_that_is_passed_over_does_not_refuse() {
-        let mut facts = sample::facts();
-        sample::there(&mut facts, |known| known.plan_blob = Some("b".repeat(40)));
+    fn overridden_check_does_not_block() {
+        let mut facts = fixtures::facts();
+        fixtures::there(&mut facts, |known| known.plan_blob = Some("b".repeat(40)));
         let over = |id: &str| vec![(id.to_owned(), "a mirror".to_owned())];
-        let report = Report::of(&facts).passing(over("tasks-pushed"));
+        let report = Report::of(&facts).with_overrides(over("tasks-pushed"));
         assert_eq!(report.verdict, Level::Pass);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["overridden"]["tasks-pushed"], "a mirror");
-        let report = Report::of(&facts).passing(over("sync"));
+        let report = Report::of(&facts).with_overrides(over("sync"));
         assert_eq!((report.verdict, report.overridden.len()), (Level::Fail, 0));
         assert_eq!(
             serde_json::to_value(&report).unwrap().get("overridden"),
@@ -198,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn everything_in_order_passes() {
-        let report = Report::of(&sample::facts());
-        let wrong: Vec<&Checked> = report
+    fn passes_if_all_facts_are_good() {
+        let report = Report::of(&fixtures::facts());
+        let wrong: Vec<&CheckResult> = report
             .checks
             .iter()
             .filter(|check| check.level != Level::Pass)
@@ -210,21 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn outside_a_repository_only_what_is_known_is_said() {
-        let mut facts = sample::facts();
+    fn skips_unknown_checks_outside_a_repository() {
+        let mut facts = fixtures::facts();
         facts.repository = Err(flightdeck_host::repository::FactsError::NotARepository(
             "/srv".into(),
         ));
         let report = Report::of(&facts);
         assert_eq!(
-            report.refused(),
+            report.blocking(),
             [("repo".to_owned(), "/srv is in no git repository".to_owned())]
         );
         assert!(report.check("tasks-pushed").is_none());
     }
 
     #[test]
-    fn every_check_has_a_name_of_its_own() {
+    fn check_ids_are_unique() {
         let mut ids: Vec<&str> = CHECKS.iter().map(|check| check.id()).collect();
         ids.sort_unstable();
         ids.dedup();

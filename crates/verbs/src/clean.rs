@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Delete, Deleted, VerbError};
+use super::{ClusterContext, Delete, Deleted, VerbError};
 use flightdeck_core::{
     runs::{Phase, Run, Work},
     text,
@@ -164,7 +164,11 @@ impl CleanPlan {
     }
 
     /// Deletes every candidate; one that fails does not stop the others. `progress` hears each name before it is deleted.
-    pub async fn apply(&self, context: &Context, mut progress: impl FnMut(&str)) -> CleanReport {
+    pub async fn apply(
+        &self,
+        context: &ClusterContext,
+        mut progress: impl FnMut(&str),
+    ) -> CleanReport {
         let mut report = CleanReport::default();
         for candidate in &self.candidates {
             progress(&candidate.name);

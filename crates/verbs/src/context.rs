@@ -1,187 +1,150 @@
-//! What every verb is given: a cluster, a namespace, the settings, the ledger.
+//! Everything a verb may use.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use kube::{
-    Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
-};
-use serde_json::{Value, json};
+use futures::future::BoxFuture;
+use kube::Client;
+use tokio::sync::OnceCell;
 
-use super::VerbError;
-use flightdeck_core::{
-    resources::{self, CodeRun, DocsRun},
-    runs::{Run, RunKind, naming},
-};
+use super::{ClusterContext, VerbError};
+use flightdeck_core::runs::naming;
 use flightdeck_host::{
-    ledger::Ledger,
-    settings::Settings,
-    templates::{self, TemplateError},
+    ledger::{Ledger, LedgerError},
+    repository,
+    settings::{Paths, Settings},
 };
+use flightdeck_preflight::{ClusterSource, Facts, PreflightRequest, RemoteQuery, Sources};
 
-/// What every verb is given. Cheap to clone.
+/// Access to the selected cluster, implemented by each front end.
+pub trait ClusterAccess: Send + Sync {
+    /// Kubeconfig context; `None` for the embedded cluster.
+    fn kubeconfig_context(&self) -> Option<&str>;
+
+    /// Connects, and starts the embedded cluster if necessary. Returns the client and the namespace.
+    fn connect(&self) -> BoxFuture<'_, Result<(Client, String), VerbError>>;
+
+    /// Returns where pre-flight gets its facts about the cluster. Starts no cluster.
+    fn facts_source(&self) -> BoxFuture<'_, ClusterSource>;
+
+    /// Shows a message that is not part of the output.
+    fn notice(&self, message: &str);
+}
+
+/// Everything a verb may use. The cluster is connected on first use, so verbs on files work without one.
 #[derive(Clone)]
 pub struct Context {
-    pub client: Client,
-    pub namespace: String,
+    /// Directory to search upwards from for the repository.
+    pub start: PathBuf,
     pub settings: Arc<Settings>,
-    /// What outlives a run; `None` keeps nothing.
-    pub ledger: Option<Ledger>,
+    pub paths: Paths,
+    access: Arc<dyn ClusterAccess>,
+    cluster: Arc<OnceCell<ClusterContext>>,
 }
 
 impl Context {
-    /// The untyped API of a kind: patches through it keep fields that this version does not know.
+    /// Returns a context that is not connected yet.
     #[must_use]
-    pub fn api(&self, kind: RunKind) -> Api<DynamicObject> {
-        let resource = match kind {
-            RunKind::Docs => ApiResource::erase::<DocsRun>(&()),
-            RunKind::Code => ApiResource::erase::<CodeRun>(&()),
+    pub fn new(
+        start: PathBuf,
+        settings: Arc<Settings>,
+        paths: Paths,
+        access: Arc<dyn ClusterAccess>,
+    ) -> Self {
+        Self {
+            start,
+            settings,
+            paths,
+            access,
+            cluster: Arc::default(),
+        }
+    }
+
+    /// Returns the cluster, connecting on first use.
+    pub async fn cluster(&self) -> Result<&ClusterContext, VerbError> {
+        let connect = async || {
+            let (client, namespace) = self.access.connect().await?;
+            Ok(ClusterContext {
+                client,
+                namespace,
+                settings: Arc::clone(&self.settings),
+                ledger: self.archive()?,
+            })
         };
-        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        self.cluster.get_or_try_init(connect).await
     }
 
-    /// Every run of the namespace; with `repository` (a value of [`naming::repository_label`]) only that repository's.
-    pub async fn runs(&self, repository: Option<&str>) -> Result<Vec<Run>, VerbError> {
-        let mut params = ListParams::default().limit(500);
-        if let Some(label) = repository {
-            params = params.labels(&format!("{}={label}", naming::LABEL_REPOSITORY));
-        }
-        let mut runs = Vec::new();
-        for kind in RunKind::ALL {
-            let mut page = params.clone();
-            loop {
-                let list = self
-                    .api(kind)
-                    .list(&page)
-                    .await
-                    .map_err(VerbError::cluster(format!("listing {kind} runs")))?;
-                let token = list
-                    .metadata
-                    .continue_
-                    .clone()
-                    .filter(|token| !token.is_empty());
-                runs.extend(list.items.iter().filter_map(|object| parse(kind, object)));
-                match token {
-                    Some(token) => page = page.continue_token(&token),
-                    None => break,
-                }
+    /// Returns the access to the selected cluster.
+    #[must_use]
+    pub fn access(&self) -> &dyn ClusterAccess {
+        self.access.as_ref()
+    }
+
+    /// Opens the ledger.
+    pub fn ledger(&self) -> Result<Ledger, VerbError> {
+        let ledger = Ledger::open(&self.paths.ledger);
+        let ledger = ledger.map_err(|error| VerbError::Failed(error.to_string()))?;
+        Ok(ledger.with_settings(&self.settings.ledger))
+    }
+
+    /// Opens the ledger for archiving; `None` if a newer version wrote it.
+    fn archive(&self) -> Result<Option<Ledger>, VerbError> {
+        match Ledger::open(&self.paths.ledger) {
+            Ok(ledger) => Ok(Some(ledger.with_settings(&self.settings.ledger))),
+            Err(error @ LedgerError::Newer { .. }) => {
+                self.access
+                    .notice(&format!("archiving is disabled: {error}"));
+                Ok(None)
             }
-        }
-        Ok(runs)
-    }
-
-    /// The run of that name, of either kind.
-    pub async fn run(&self, name: &str) -> Result<Run, VerbError> {
-        Ok(self.run_and_object(name).await?.0)
-    }
-
-    /// The run of that name, and the object as the server has it.
-    pub async fn run_and_object(&self, name: &str) -> Result<(Run, Value), VerbError> {
-        for kind in RunKind::ALL {
-            let found = self
-                .api(kind)
-                .get_opt(name)
-                .await
-                .map_err(VerbError::cluster(format!("reading {kind} run {name}")))?;
-            if let Some(object) = found {
-                let run = parse(kind, &object).ok_or_else(|| {
-                    VerbError::Failed(format!(
-                        "{} {name} is not of the shape this version knows",
-                        kind.resource_kind()
-                    ))
-                })?;
-                let value = serde_json::to_value(&object).unwrap_or_default();
-                return Ok((run, value));
-            }
-        }
-        Err(VerbError::NotFound(format!(
-            "no run {name} in namespace {}",
-            self.namespace
-        )))
-    }
-
-    /// Changes the spec of the run of that name by what `decide` says of the run and of its spec as the server has it: a list is
-    /// replaced whole, so that one that is added to must be that one, not what this version understood of it. The change is bound to the very state it was
-    /// decided on; when the controller wrote a status in between it is decided anew. A run that was made again under the
-    /// same name, or that somebody else has given another attempt, is a conflict. Returns the run as it was.
-    pub async fn change_spec(
-        &self,
-        name: &str,
-        doing: &str,
-        decide: impl Fn(&Run, &Value) -> Result<Value, VerbError>,
-    ) -> Result<Run, VerbError> {
-        let (first, mut object) = self.run_and_object(name).await?;
-        let mut run = first.clone();
-        loop {
-            let change = decide(&run, &object["spec"])?;
-            let mut changed = object["spec"].clone();
-            json_patch::merge(&mut changed, &change);
-            resources::validate(run.kind.into(), &changed, Some(&object["spec"]))
-                .map_err(|invalid| VerbError::Usage(format!("{doing} {name}: {invalid}")))?;
-            let patch = json!({
-                "metadata": { "uid": run.uid(), "resourceVersion": run.metadata.resource_version },
-                "spec": change,
-            });
-            let params = PatchParams {
-                field_manager: Some(naming::MANAGER.into()),
-                ..PatchParams::default()
-            };
-            let changed = self
-                .api(run.kind)
-                .patch(name, &params, &Patch::Merge(patch))
-                .await;
-            let conflict = matches!(&changed, Err(kube::Error::Api(status)) if status.code == 409);
-            if !conflict {
-                changed.map_err(VerbError::cluster(format!("{doing} {name}")))?;
-                return Ok(run);
-            }
-            (run, object) = self.run_and_object(name).await?;
-            let same =
-                run.uid() == first.uid() && run.spec.context_version == first.spec.context_version;
-            if !same {
-                return Err(VerbError::Conflict(format!(
-                    "run {name} was changed by somebody else; look at it again"
-                )));
-            }
+            Err(error) => Err(VerbError::Failed(error.to_string())),
         }
     }
 
-    /// Refuses a run whose files would not fit into a ConfigMap: it would wait for ever. Only the controller knows the templates
-    /// it was given; what else may be wrong with them is its to say.
-    pub fn check_files(&self, run: &Run) -> Result<(), VerbError> {
-        match templates::render(run, &self.settings) {
-            Err(error @ TemplateError::TooLarge { .. }) => Err(VerbError::Usage(error.to_string())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Creates the custom resource of `run`.
-    pub async fn create(&self, run: Run, dry_run: bool) -> Result<Run, VerbError> {
-        let (kind, name) = (run.kind, run.name().to_owned());
-        let object: DynamicObject = serde_json::from_value(run.into_resource())
-            .map_err(|error| VerbError::Failed(format!("run {name}: {error}")))?;
-        let params = PostParams {
-            dry_run,
-            field_manager: Some(naming::MANAGER.into()),
+    /// Gathers the pre-flight facts about a launch. Contacts the remote and the cluster; starts no cluster.
+    pub async fn preflight_facts(&self, request: &PreflightRequest) -> Facts {
+        let sources = Sources {
+            start: self.start.clone(),
+            settings: Some(Arc::clone(&self.settings)),
+            remote: RemoteQuery::Fresh,
+            cluster: self.access.facts_source().await,
+            embedded: self.access.kubeconfig_context().is_none(),
+            active_runs: None,
         };
-        let created = self
-            .api(kind)
-            .create(&params, &object)
-            .await
-            .map_err(VerbError::cluster(format!("launching {name}")))?;
-        parse(kind, &created).ok_or_else(|| {
-            VerbError::Failed(format!(
-                "run {}: the server's answer is no run",
-                created.name_any()
-            ))
-        })
+        flightdeck_preflight::gather(request, sources).await
+    }
+
+    /// Returns the runs that a command in this directory covers.
+    pub async fn scope(&self, all: bool) -> Scope {
+        if all {
+            return Scope::All;
+        }
+        match repository::read(&self.start).await {
+            Ok(facts) => match facts.remote {
+                Some(remote) => Scope::Repository(naming::repository_label(&remote.clone_url)),
+                None => Scope::Unknown("this repository has no remote".to_owned()),
+            },
+            Err(error) => Scope::Unknown(error.to_string()),
+        }
     }
 }
 
-/// The run in an object; `None` when it is malformed, which never blinds a list.
-fn parse(kind: RunKind, object: &DynamicObject) -> Option<Run> {
-    match kind {
-        RunKind::Docs => object.clone().try_parse::<DocsRun>().ok().map(Run::from),
-        RunKind::Code => object.clone().try_parse::<CodeRun>().ok().map(Run::from),
+/// The runs that a command covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Runs of all repositories (`--all`).
+    All,
+    /// Runs with this repository label.
+    Repository(String),
+    /// The repository is unknown, for this reason. Each command decides what that means.
+    Unknown(String),
+}
+
+impl Scope {
+    /// Returns the label to select runs by; `None` selects the runs of all repositories.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Repository(label) => Some(label),
+            Self::All | Self::Unknown(_) => None,
+        }
     }
 }

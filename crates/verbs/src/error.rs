@@ -1,108 +1,119 @@
-//! Why a verb failed: one sentence that names the thing, and the exit code a script can act on.
+//! Errors of verbs and their exit codes.
 
 use std::time::Duration;
 
 use flightdeck_core::text;
+use flightdeck_preflight::cause;
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerbError {
-    /// What was asked for makes no sense.
+    /// Invalid arguments.
     #[error("{0}")]
     Usage(String),
-    /// The thing is not there.
     #[error("{0}")]
     NotFound(String),
-    /// Pre-flight refused; each entry is `(check, sentence)`.
-    #[error("pre-flight refused: {}", sentences(.0))]
-    Refused(Vec<(String, String)>),
-    /// Something else is in the way.
+    /// Failed pre-flight checks: `(id, message)`.
+    #[error("blocked by pre-flight: {}", messages(.0))]
+    Blocked(Vec<(String, String)>),
     #[error("{0}")]
     Conflict(String),
-    /// It did not happen in time; the run goes on.
-    #[error("{what} did not end within {}; it goes on", text::duration(.after.as_secs() as i64))]
+    /// The time limit of a wait passed.
+    #[error("{what} did not end within {}; it continues", text::duration(.after.as_secs() as i64))]
     Timeout { what: String, after: Duration },
-    /// The cluster answered with an error, or not at all.
-    #[error("{doing}: {}", cluster_sentence(.source))]
-    Cluster {
-        doing: String,
-        source: Box<kube::Error>,
-    },
-    /// It was tried and failed.
+    /// A request to the cluster failed. The message contains the cause, so there is no source: error chains would print it twice.
+    #[error("{0}")]
+    Cluster(String),
     #[error("{0}")]
     Failed(String),
 }
 
 impl VerbError {
-    /// What was being done when the cluster failed.
+    /// Converts a failed request; `doing` says what was attempted, as in "stopping docs-1".
     pub fn cluster(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();
-        move |source| match source {
-            kube::Error::Api(status) if status.code == 404 => {
-                Self::NotFound(format!("{doing}: {}", status.message))
+        move |error| {
+            let message = format!("{doing}: {}", cause(&error));
+            match error {
+                kube::Error::Api(status) if status.code == 404 => Self::NotFound(message),
+                kube::Error::Api(status) if status.code == 409 => Self::Conflict(message),
+                kube::Error::Api(_) => Self::Cluster(message),
+                error => Self::Cluster(format!(
+                    "{doing}: the cluster did not respond ({})",
+                    cause(&error)
+                )),
             }
-            kube::Error::Api(status) if status.code == 409 => {
-                Self::Conflict(format!("{doing}: {}", status.message))
-            }
-            source => Self::Cluster {
-                doing,
-                source: Box::new(source),
-            },
         }
     }
 
-    /// The exit code of the command line.
+    /// Suggests what to do, for the `hint:` line of the command line.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Blocked(_) => Some(
+                "fix with flightdeck preflight --fix, or skip a check with --override CHECK --reason TEXT",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Returns the exit code of the command line.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Failed(_) | Self::Cluster { .. } => 1,
+            Self::Failed(_) | Self::Cluster(_) => 1,
             Self::Usage(_) => 2,
             Self::NotFound(_) => 3,
-            Self::Refused(_) => 5,
+            Self::Blocked(_) => 5,
             Self::Conflict(_) => 6,
             Self::Timeout { .. } => 124,
         }
     }
 }
 
-fn sentences(refused: &[(String, String)]) -> String {
-    refused
+fn messages(blocking: &[(String, String)]) -> String {
+    blocking
         .iter()
-        .map(|(check, sentence)| format!("{check}: {sentence}"))
+        .map(|(check, message)| format!("{check}: {message}"))
         .collect::<Vec<_>>()
         .join("; ")
-}
-
-/// The server's own words where it spoke; otherwise the innermost cause, which names address and reason.
-fn cluster_sentence(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return text::sanitize(&status.message).into_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    format!(
-        "the cluster did not answer ({})",
-        text::sanitize(&cause.to_string())
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_the_cluster_says_decides_the_exit_code() {
-        let api = |code: u16| {
-            let status = kube::core::Status {
-                code,
-                message: "docsruns \"x\" says no".into(),
-                ..Default::default()
-            };
-            VerbError::cluster("stopping x")(kube::Error::Api(Box::new(status)))
+    fn api_error(code: u16) -> VerbError {
+        let status = kube::core::Status {
+            code,
+            message: "docsruns \"x\" is invalid".into(),
+            ..Default::default()
         };
-        assert_eq!([404, 409, 500].map(|code| api(code).exit_code()), [3, 6, 1]);
-        assert_eq!(api(500).to_string(), "stopping x: docsruns \"x\" says no");
+        VerbError::cluster("stopping x")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn maps_status_codes_to_exit_codes() {
+        assert_eq!(
+            [404, 409, 500].map(|code| api_error(code).exit_code()),
+            [3, 6, 1]
+        );
+    }
+
+    #[test]
+    fn error_chain_prints_cause_once() {
+        assert_eq!(
+            chain(&api_error(500)),
+            "stopping x: docsruns \"x\" is invalid"
+        );
+    }
+
+    /// Formats the error with all its sources, like anyhow's `{:#}`.
+    fn chain(error: &dyn std::error::Error) -> String {
+        let sources = std::iter::successors(Some(error), |error| error.source());
+        sources
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ")
     }
 }

@@ -1,87 +1,88 @@
-//! `run docs|code`: a new run, composed from what a person chose and what pre-flight verified.
+//! `run docs` and `run code`: composes a run from the arguments, the settings and the pre-flight facts, and creates it.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Subject, VerbError};
+use super::{ClusterContext, Context, LaunchSource, Verb, VerbError, runs::LaunchedRun};
 use flightdeck_core::{
     remote_url,
     resources::{PreflightOverride, PromptMode, RunSpec, RunStatus, ToolPreset},
     runs::{CodeDetails, Run, RunKind, can_have_documents, naming},
 };
 use flightdeck_host::settings::Settings;
+use flightdeck_preflight::{PreflightRequest, Report};
 
-/// Most tasks of one docs run, as in the CRD.
-
-/// A launch as a person chooses it; whatever is absent comes from the settings and the repository.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+/// Arguments of a launch. Defaults come from the settings and the repository.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Launch {
-    /// What the run does.
+    /// Kind of run.
     #[arg(skip = RunKind::Docs)]
+    #[serde(default = "docs")]
     pub kind: RunKind,
-    /// Id of a task; may be given several times for docs.
+    /// ID of a task; repeat for several (docs only).
     #[arg(long = "task", value_name = "ID")]
     #[serde(default)]
     pub tasks: Vec<String>,
-    /// Docs: every task without its four documents (with --overwrite: every task).
+    /// Docs: all tasks without their four documents (with --overwrite: all tasks).
     #[arg(long, conflicts_with = "tasks")]
     #[serde(default)]
     pub all: bool,
-    /// Model, handed to the agent as it is.
+    /// Model, passed to the agent.
     #[arg(long)]
     pub model: Option<String>,
-    /// Code: the service the task belongs to. Default: the repository's name.
+    /// Code: service the task belongs to. Default: the repository's name.
     #[arg(long)]
     pub service: Option<String>,
-    /// Code: a repository that holds the task's documents, when it is not this one.
+    /// Code: repository with the task's documents, if not this one.
     #[arg(long, value_name = "URL")]
     pub docs_repository: Option<String>,
-    /// Code: the branch of that repository. Default: its own default branch.
+    /// Code: branch of the documents repository. Default: its default branch.
     #[arg(long, value_name = "BRANCH", requires = "docs_repository")]
     pub docs_branch: Option<String>,
-    /// Code: the directory of the Task Master project in that repository. Default: its root.
+    /// Code: directory of the Task Master project in the documents repository. Default: its root.
     #[arg(long, value_name = "DIRECTORY", requires = "docs_repository")]
     pub docs_directory: Option<String>,
-    /// Whose Git credentials prep and publish use on a real cluster.
+    /// GitHub account whose credentials the pods use (real cluster only).
     #[arg(long, value_name = "USER")]
     pub github_user: Option<String>,
-    /// Docs: write documents that exist already once more.
+    /// Docs: replace existing documents.
     #[arg(long)]
     #[serde(default)]
     pub overwrite: bool,
-    /// How many tools the agent gets: minimal, default or advanced.
+    /// Tools of the agent: minimal, default or advanced.
     #[arg(long, value_name = "PRESET", value_parser = preset)]
     pub tools: Option<ToolPreset>,
-    /// Extra instructions for the agent.
+    /// Additional prompt for the agent.
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// Whether they follow the prompt (append) or stand in its place (replace).
+    /// Append the prompt to the default one, or replace it.
     #[arg(long, value_name = "MODE", value_parser = prompt_mode, requires = "prompt")]
     pub prompt_mode: Option<PromptMode>,
-    /// Environment of the agent.
+    /// Environment variable of the agent; repeat for several.
     #[arg(long = "env", value_name = "K=V", value_parser = pair)]
     #[serde(default)]
     pub env: Vec<(String, String)>,
-    /// The agent, by its name in the settings.
+    /// Agent, by its name in the settings.
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
-    /// Most US dollars the agent may spend.
+    /// Spending limit of the agent, in USD.
     #[arg(long, value_name = "USD")]
     pub budget: Option<String>,
-    /// Pass a check that pre-flight refused; needs --reason.
+    /// Launch despite a failed check; requires --reason. Repeat for several.
     #[arg(long = "override", value_name = "CHECK", requires = "reason")]
     #[serde(default)]
     pub overrides: Vec<String>,
-    /// Why the refused checks are passed; recorded on the run.
+    /// Why the checks are overridden; recorded on the run.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
 
 impl Launch {
-    /// A launch of `kind` with nothing chosen yet.
+    /// A launch of `kind` with default arguments.
     #[must_use]
     pub const fn new(kind: RunKind) -> Self {
         Self {
@@ -107,21 +108,36 @@ impl Launch {
     }
 }
 
+impl From<&Launch> for PreflightRequest {
+    fn from(launch: &Launch) -> Self {
+        Self {
+            tasks: launch.tasks.clone(),
+            agent: launch.agent.clone(),
+            github_user: launch.github_user.clone(),
+            service: launch.service.clone(),
+            docs_repository: launch.docs_repository.clone(),
+            docs_branch: launch.docs_branch.clone(),
+            docs_directory: launch.docs_directory.clone(),
+            ..Self::new(launch.kind)
+        }
+    }
+}
+
 impl Launch {
-    /// The run this launch creates. Pure; `salt` makes its name unique.
+    /// Returns the run to create. Pure; `salt` makes its name unique.
     pub fn compose(
         &self,
-        subject: &Subject,
+        source: &LaunchSource,
         settings: &Settings,
         salt: &str,
     ) -> Result<Run, VerbError> {
         if !self.kind.needs_documents() && self.docs_repository.is_some() {
             return Err(VerbError::Usage(
-                "a docs run writes its documents into this repository; --docs-repository is for code".into(),
+                "--docs-repository is for code runs; docs runs write to this repository".into(),
             ));
         }
-        let preflight_override = self.pass_refused(subject)?;
-        let tasks = self.chosen_tasks(subject)?;
+        let preflight_override = self.preflight_override(source)?;
+        let tasks = self.chosen_tasks(source)?;
         let agent = self
             .agent
             .clone()
@@ -134,11 +150,11 @@ impl Launch {
                 .collect::<Vec<_>>()
                 .join(", ");
             return Err(VerbError::Usage(format!(
-                "no agent is called {agent}; the settings know {known}"
+                "no agent {agent} in the settings, which have {known}"
             )));
         }
         let topic = match self.kind {
-            RunKind::Docs => subject
+            RunKind::Docs => source
                 .branch
                 .rsplit('/')
                 .next()
@@ -155,13 +171,13 @@ impl Launch {
             (naming::LABEL_KIND.to_owned(), self.kind.to_string()),
             (
                 naming::LABEL_REPOSITORY.to_owned(),
-                naming::repository_label(&subject.repository_url),
+                naming::repository_label(&source.repository_url),
             ),
         ]);
         let annotations = BTreeMap::from([
             (
                 naming::ANNOTATION_LAUNCHED_BY.to_owned(),
-                subject.person.clone(),
+                source.user.clone(),
             ),
             (
                 naming::ANNOTATION_LAUNCHED_FROM.to_owned(),
@@ -176,13 +192,13 @@ impl Launch {
                 annotations: Some(annotations),
                 ..ObjectMeta::default()
             },
-            code: self.kind.changes_code().then(|| self.code_details(subject)),
+            code: (self.kind.changes_code()).then(|| self.code_details(source)),
             spec: RunSpec {
-                repository_url: subject.repository_url.clone(),
-                source_branch: subject.branch.clone(),
-                working_directory: subject.working_directory.clone(),
-                tag: subject.tag.clone(),
-                tasks_revision: subject.revision.clone(),
+                repository_url: source.repository_url.clone(),
+                source_branch: source.branch.clone(),
+                working_directory: source.working_directory.clone(),
+                tag: source.tag.clone(),
+                tasks_revision: source.revision.clone(),
                 model: self
                     .model
                     .clone()
@@ -206,66 +222,67 @@ impl Launch {
         Ok(run)
     }
 
-    /// Composes and creates the run, unless one is under way for the same tasks.
-    pub async fn run(&self, context: &Context, subject: &Subject) -> Result<Run, VerbError> {
+    /// Creates the run, unless an active run has one of its tasks.
+    pub async fn run(
+        &self,
+        context: &ClusterContext,
+        source: &LaunchSource,
+    ) -> Result<Run, VerbError> {
         let salt: String = uuid::Uuid::new_v4()
             .simple()
             .to_string()
             .chars()
             .take(4)
             .collect();
-        let run = self.compose(subject, &context.settings, &salt)?;
+        let run = self.compose(source, &context.settings, &salt)?;
         context.check_files(&run)?;
         let others = context
-            .runs(Some(&naming::repository_label(&subject.repository_url)))
+            .runs(Some(&naming::repository_label(&source.repository_url)))
             .await?;
         if let Some((other, task)) = duplicate(&run, &others) {
             return Err(VerbError::Conflict(format!(
-                "run {other} is working on task {task} already; open it, or stop it first"
+                "run {other} is already running on task {task}; stop it first"
             )));
         }
         context.create(run, false).await
     }
 
-    fn chosen_tasks(&self, subject: &Subject) -> Result<Vec<String>, VerbError> {
+    fn chosen_tasks(&self, source: &LaunchSource) -> Result<Vec<String>, VerbError> {
         let usage = |sentence: String| Err(VerbError::Usage(sentence));
         let tasks: Vec<String> = if self.all {
-            let wanted = subject
+            let wanted = source
                 .tasks
                 .iter()
                 .filter(|(_, documented)| self.overwrite || !documented)
-                // Reading the plan has said why these have none.
-                .filter(|(id, _)| can_have_documents(&subject.tag, id));
+                // These are reported as findings of the plan.
+                .filter(|(id, _)| can_have_documents(&source.tag, id));
             wanted.map(|(id, _)| id.clone()).collect()
         } else {
             self.tasks.clone()
         };
         if let Some(unknown) = tasks
             .iter()
-            .find(|id| !subject.tasks.iter().any(|(known, _)| known == *id))
+            .find(|id| !source.tasks.iter().any(|(known, _)| known == *id))
         {
             return Err(VerbError::NotFound(format!(
                 "no task {unknown} in tag {} of tasks.json",
-                subject.tag
+                source.tag
             )));
         }
-        if let Some(path) = tasks
-            .iter()
-            .find(|id| !can_have_documents(&subject.tag, id))
-        {
+        if let Some(path) = tasks.iter().find(|id| !can_have_documents(&source.tag, id)) {
             return usage(format!(
-                "task {path} of tag {} cannot be worked on: its documents would need a folder of that name; give it another id",
-                subject.tag
+                "task {path} of tag {} cannot have documents: its ID is not usable as a directory name",
+                source.tag
             ));
         }
         match (self.kind, tasks.len()) {
-            (_, 0) if self.all && subject.tasks.is_empty() => {
-                usage(format!("tag {} of tasks.json has no tasks", subject.tag))
+            (_, 0) if self.all && source.tasks.is_empty() => {
+                usage(format!("tag {} of tasks.json has no tasks", source.tag))
             }
             (_, 0) if self.all => {
-                usage("every task has its four documents; --overwrite writes them once more".into())
+                usage("all tasks have their documents; use --overwrite to replace them".into())
             }
-            (_, 0) => usage("no task was named; give --task ID, or --all for docs".into()),
+            (_, 0) => usage("no task given; use --task ID, or --all for docs".into()),
             (kind, n) if n > 1 && !kind.takes_many_tasks() => {
                 usage(format!("a {kind} run implements one task, not {n}"))
             }
@@ -277,15 +294,18 @@ impl Launch {
         }
     }
 
-    /// Refuses what pre-flight refused, unless every such check was passed by name with a reason.
-    fn pass_refused(&self, subject: &Subject) -> Result<Option<PreflightOverride>, VerbError> {
-        let (passed, refused): (Vec<_>, Vec<_>) = subject
-            .refused
+    /// Fails unless all failed checks are overridden with a reason.
+    fn preflight_override(
+        &self,
+        source: &LaunchSource,
+    ) -> Result<Option<PreflightOverride>, VerbError> {
+        let (passed, refused): (Vec<_>, Vec<_>) = source
+            .blocking
             .iter()
             .cloned()
             .partition(|(id, _)| self.overrides.contains(id));
         if !refused.is_empty() {
-            return Err(VerbError::Refused(refused));
+            return Err(VerbError::Blocked(refused));
         }
         if passed.is_empty() {
             return Ok(None);
@@ -294,18 +314,19 @@ impl Launch {
             .reason
             .clone()
             .filter(|reason| !reason.trim().is_empty());
-        let reason = reason
-            .ok_or_else(|| VerbError::Usage("passing a refused check needs a reason".into()))?;
+        let reason =
+            reason.ok_or_else(|| VerbError::Usage("--override requires --reason".into()))?;
         let checks = passed.into_iter().map(|(id, _)| id).collect();
         Ok(Some(PreflightOverride {
             checks,
             reason,
-            by: subject.person.clone(),
+            by: source.user.clone(),
         }))
     }
 
-    fn code_details(&self, subject: &Subject) -> CodeDetails {
-        let repository = remote_url::name(&subject.repository_url);
+    fn code_details(&self, source: &LaunchSource) -> CodeDetails {
+        let address = remote_url::identity(&source.repository_url);
+        let repository = address.rsplit('/').next().unwrap_or_default();
         let service = self
             .service
             .clone()
@@ -324,7 +345,7 @@ impl Launch {
     }
 }
 
-/// The active run of the same kind that shares a task with `run`, and that task.
+/// Returns an active run of the same kind that shares a task with `run`, and the task.
 #[must_use]
 pub fn duplicate<'a>(run: &Run, others: &'a [Run]) -> Option<(&'a str, String)> {
     let mut active = others
@@ -339,6 +360,72 @@ pub fn duplicate<'a>(run: &Run, others: &'a [Run]) -> Option<(&'a str, String)> 
     })
 }
 
+const fn docs() -> RunKind {
+    RunKind::Docs
+}
+
+impl Launch {
+    /// Runs pre-flight, then launches.
+    async fn checked(self, context: &Context) -> Result<LaunchedRun, VerbError> {
+        let facts = context
+            .preflight_facts(&PreflightRequest::from(&self))
+            .await;
+        let source = LaunchSource::new(&facts, &Report::of(&facts))?;
+        // Validate before connecting: that may start the embedded cluster.
+        self.compose(&source, &context.settings, "0000")?;
+        let run = Self::run(&self, context.cluster().await?, &source).await?;
+        Ok(LaunchedRun(run))
+    }
+}
+
+/// Launches a docs run.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
+pub struct LaunchDocs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub launch: Launch,
+}
+
+impl Verb for LaunchDocs {
+    const NAME: &'static str = "run docs";
+    const ABOUT: &'static str = "Launch an agent that writes the documents of tasks";
+    type Output = LaunchedRun;
+
+    async fn run(self, context: &Context) -> Result<LaunchedRun, VerbError> {
+        let kind = RunKind::Docs;
+        Launch {
+            kind,
+            ..self.launch
+        }
+        .checked(context)
+        .await
+    }
+}
+
+/// Launches a code run.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
+pub struct LaunchCode {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub launch: Launch,
+}
+
+impl Verb for LaunchCode {
+    const NAME: &'static str = "run code";
+    const ABOUT: &'static str = "Launch an agent that implements a task";
+    type Output = LaunchedRun;
+
+    async fn run(self, context: &Context) -> Result<LaunchedRun, VerbError> {
+        let kind = RunKind::Code;
+        Launch {
+            kind,
+            ..self.launch
+        }
+        .checked(context)
+        .await
+    }
+}
+
 fn budget(text: &str) -> Result<String, VerbError> {
     let number = text.trim().trim_start_matches('$');
     let (whole, rest) = number.split_once('.').unwrap_or((number, "0"));
@@ -347,7 +434,7 @@ fn budget(text: &str) -> Result<String, VerbError> {
         Ok(number.to_owned())
     } else {
         Err(VerbError::Usage(format!(
-            "budget {text}: write US dollars like 2.50"
+            "invalid budget {text}; expected USD, like 2.50"
         )))
     }
 }
@@ -355,46 +442,46 @@ fn budget(text: &str) -> Result<String, VerbError> {
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".into()),
+        _ => Err("expected NAME=VALUE".into()),
     }
 }
 
 fn preset(word: &str) -> Result<ToolPreset, String> {
-    serde_json::from_value(word.into()).map_err(|_| "minimal, default or advanced".into())
+    serde_json::from_value(word.into()).map_err(|_| "expected minimal, default or advanced".into())
 }
 
 fn prompt_mode(word: &str) -> Result<PromptMode, String> {
-    serde_json::from_value(word.into()).map_err(|_| "append or replace".into())
+    serde_json::from_value(word.into()).map_err(|_| "expected append or replace".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn subject() -> Subject {
-        Subject {
+    fn source() -> LaunchSource {
+        LaunchSource {
             repository_url: "https://github.com/acme/shop.git".into(),
             branch: "feature/checkout".into(),
             working_directory: ".".into(),
             tag: "master".into(),
             tasks: vec![("1".into(), true), ("2".into(), false), ("3".into(), false)],
             revision: None,
-            refused: Vec::new(),
-            person: "Ada".into(),
+            blocking: Vec::new(),
+            user: "Ada".into(),
         }
     }
 
-    fn compose(launch: &Launch, subject: &Subject) -> Result<Run, VerbError> {
-        launch.compose(subject, &Settings::shipped(), "7f3a")
+    fn compose(launch: &Launch, source: &LaunchSource) -> Result<Run, VerbError> {
+        launch.compose(source, &Settings::shipped(), "7f3a")
     }
 
     #[test]
-    fn all_means_the_tasks_without_documents_written_out() {
+    fn all_selects_undocumented_tasks() {
         let launch = Launch {
             all: true,
             ..Launch::new(RunKind::Docs)
         };
-        let run = compose(&launch, &subject()).unwrap();
+        let run = compose(&launch, &source()).unwrap();
         assert_eq!(
             (run.name(), run.tasks.as_slice()),
             (
@@ -407,20 +494,20 @@ mod tests {
                 overwrite: true,
                 ..launch
             },
-            &subject(),
+            &source(),
         )
         .unwrap();
         assert_eq!(again.tasks.len(), 3);
     }
 
     #[test]
-    fn a_code_run_takes_model_service_and_name_from_what_is_known() {
+    fn code_run_gets_defaults() {
         let run = compose(
             &Launch {
                 tasks: vec!["2".into()],
                 ..Launch::new(RunKind::Code)
             },
-            &subject(),
+            &source(),
         )
         .unwrap();
         assert_eq!(
@@ -431,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_run_may_read_its_documents_from_another_repository() {
+    fn code_run_accepts_docs_repository() {
         let launch = Launch {
             tasks: vec!["2".into()],
             docs_repository: Some("https://github.com/acme/docs.git".into()),
@@ -439,22 +526,22 @@ mod tests {
             docs_directory: Some("plans/shop".into()),
             ..Launch::new(RunKind::Code)
         };
-        let code = compose(&launch, &subject()).unwrap().code.unwrap();
-        let told = [
+        let code = compose(&launch, &source()).unwrap().code.unwrap();
+        let docs = [
             code.docs_repository_url,
             code.docs_branch,
             code.docs_project_directory,
         ];
-        let told = told.map(Option::unwrap_or_default);
+        let docs = docs.map(Option::unwrap_or_default);
         assert_eq!(
-            told,
+            docs,
             ["https://github.com/acme/docs.git", "main", "plans/shop"]
         );
         let branch_alone = Launch {
             docs_repository: None,
             ..launch.clone()
         };
-        let refused = compose(&branch_alone, &subject()).unwrap_err();
+        let refused = compose(&branch_alone, &source()).unwrap_err();
         assert!(
             refused.to_string().contains("docsRepositoryUrl"),
             "{refused}"
@@ -463,7 +550,7 @@ mod tests {
             kind: RunKind::Docs,
             ..launch
         };
-        let refused = compose(&docs, &subject()).unwrap_err();
+        let refused = compose(&docs, &source()).unwrap_err();
         assert!(
             refused.to_string().contains("--docs-repository"),
             "{refused}"
@@ -471,23 +558,23 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_its_exit_code() {
+    fn rejects_invalid_arguments() {
         let docs = Launch::new(RunKind::Docs);
         let task = |id: &str| vec![id.to_owned()];
-        let documented = Subject {
+        let documented = LaunchSource {
             tasks: vec![("1".into(), true)],
-            ..subject()
+            ..source()
         };
-        let refused = Subject {
-            refused: vec![("tasks-pushed".into(), "origin has another file".into())],
-            ..subject()
+        let refused = LaunchSource {
+            blocking: vec![("tasks-pushed".into(), "origin has another file".into())],
+            ..source()
         };
-        let path = Subject {
+        let path = LaunchSource {
             tasks: vec![("../x".into(), false)],
-            ..subject()
+            ..source()
         };
-        for (launch, subject, code) in [
-            (docs.clone(), subject(), 2),
+        for (launch, source, code) in [
+            (docs.clone(), source(), 2),
             (
                 Launch {
                     tasks: task("../x"),
@@ -501,7 +588,7 @@ mod tests {
                     tasks: task("9"),
                     ..docs.clone()
                 },
-                subject(),
+                source(),
                 3,
             ),
             (
@@ -517,7 +604,7 @@ mod tests {
                     tasks: vec!["1".into(), "2".into()],
                     ..Launch::new(RunKind::Code)
                 },
-                subject(),
+                source(),
                 2,
             ),
             (
@@ -526,7 +613,7 @@ mod tests {
                     agent: Some("nobody".into()),
                     ..docs.clone()
                 },
-                subject(),
+                source(),
                 2,
             ),
             (
@@ -535,7 +622,7 @@ mod tests {
                     budget: Some("lots".into()),
                     ..docs.clone()
                 },
-                subject(),
+                source(),
                 2,
             ),
             (
@@ -544,7 +631,7 @@ mod tests {
                     env: vec![("LD_PRELOAD".into(), "x".into())],
                     ..docs.clone()
                 },
-                subject(),
+                source(),
                 2,
             ),
             (
@@ -565,17 +652,19 @@ mod tests {
                 2,
             ),
         ] {
-            let error = compose(&launch, &subject).expect_err(&format!("{launch:?}"));
+            let error = compose(&launch, &source).expect_err(&format!("{launch:?}"));
             assert_eq!(error.exit_code(), code, "{error}");
         }
     }
 
     #[tokio::test]
-    async fn a_run_whose_files_no_config_map_holds_is_refused_before_anything_is_sent() {
+    async fn rejects_files_too_large_for_config_map() {
         let unreachable = tower::service_fn(|_: http::Request<kube::client::Body>| async {
-            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("it was sent"))
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other(
+                "unexpected request",
+            ))
         });
-        let context = Context {
+        let context = ClusterContext {
             client: kube::Client::new(unreachable, "default"),
             namespace: "default".into(),
             settings: std::sync::Arc::new(Settings::shipped()),
@@ -586,27 +675,27 @@ mod tests {
             prompt: Some("x".repeat(flightdeck_host::templates::SIZE_LIMIT)),
             ..Launch::new(RunKind::Docs)
         };
-        let refused = launch.run(&context, &subject()).await.unwrap_err();
+        let refused = launch.run(&context, &source()).await.unwrap_err();
         assert_eq!(refused.exit_code(), 2);
-        let said = refused.to_string();
-        assert!(said.contains("spec.promptModification has"), "{said}");
+        let message = refused.to_string();
+        assert!(message.contains("spec.promptModification has"), "{message}");
 
-        // What a spec may hold fits; templates of one's own may make more of it.
+        // A small prompt fits, but the user's templates may expand it.
         let small = Launch {
             prompt: None,
             ..launch.clone()
         };
-        let mut run = compose(&small, &subject()).unwrap();
+        let mut run = compose(&small, &source()).unwrap();
         run.spec.prompt_modification = launch.prompt;
-        let said = context.check_files(&run).unwrap_err().to_string();
-        assert!(said.contains("the largest is prompt.md"), "{said}");
+        let message = context.check_files(&run).unwrap_err().to_string();
+        assert!(message.contains("the largest is prompt.md"), "{message}");
     }
 
     #[test]
-    fn a_passed_check_is_recorded_with_its_reason() {
-        let subject = Subject {
-            refused: vec![("sync".into(), "behind".into())],
-            ..subject()
+    fn records_override_with_reason() {
+        let source = LaunchSource {
+            blocking: vec![("sync".into(), "behind".into())],
+            ..source()
         };
         let launch = Launch {
             tasks: vec!["2".into()],
@@ -614,7 +703,7 @@ mod tests {
             reason: Some("rehearsal".into()),
             ..Launch::new(RunKind::Docs)
         };
-        let passed = compose(&launch, &subject)
+        let passed = compose(&launch, &source)
             .unwrap()
             .spec
             .preflight_override
@@ -626,13 +715,13 @@ mod tests {
     }
 
     #[test]
-    fn two_active_runs_never_share_a_task() {
+    fn finds_active_run_with_same_task() {
         let run = |tasks: &[&str], phase: &str| {
             let launch = Launch {
                 tasks: tasks.iter().map(|&id| id.to_owned()).collect(),
                 ..Launch::new(RunKind::Docs)
             };
-            let mut run = compose(&launch, &subject()).unwrap();
+            let mut run = compose(&launch, &source()).unwrap();
             run.status.phase = Some(phase.into());
             run
         };

@@ -1,28 +1,104 @@
-//! What a person or a program can ask for. One struct a verb: the command line's arguments, the console's form and the
-//! thing that runs are the same value.
+//! The operations of Flightdeck. One struct per verb is its command-line arguments, its JSON input and the code that runs; one
+//! table, [`VERBS`], lists them all.
 
+mod archive;
 pub mod clean;
+mod cluster_context;
 mod context;
 mod delete;
+mod doctor;
 mod error;
-mod keep;
+mod info;
 mod launch;
+mod launch_source;
+mod ledger;
 mod migrate;
+mod preflight;
 mod retry;
+mod runs;
 mod set_status;
 mod stop;
-mod subject;
+mod tasks;
+mod verb;
 mod wait;
 
+pub use archive::{ArchivedLog, LogArchiver, archive_run, archived_log, import_archived};
 pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule, parse_age};
-pub use context::Context;
+pub use cluster_context::ClusterContext;
+pub use context::{ClusterAccess, Context, Scope};
 pub use delete::{Delete, Deleted};
+pub use doctor::Doctor;
 pub use error::VerbError;
-pub use keep::{Earlier, Keeper, earlier, keep, take_over};
-pub use launch::{Launch, duplicate};
-pub use migrate::{Lost, Migrate, MigrateReport, Migrated, Outcome};
-pub use retry::{AddContext, CONTEXT_LIMIT, Retry};
-pub use set_status::{SetStatus, StatusSet, plan_file};
+pub use info::Info;
+pub use launch::{Launch, LaunchCode, LaunchDocs, duplicate};
+pub use launch_source::LaunchSource;
+pub use ledger::{ListLedger, PruneLedger, PruneResult, ShowLedger};
+pub use migrate::{DroppedField, Migrate, MigrateOutcome, MigrateReport, MigratedRun};
+pub use preflight::Preflight;
+pub use retry::{AddContext, Attempt, CONTEXT_LIMIT, Retry};
+pub use runs::{GetRun, LaunchedRun, ListRuns, RunDetails, RunList};
+pub use set_status::{SetStatus, StatusChanges, plan_file};
 pub use stop::Stop;
-pub use subject::Subject;
+pub use tasks::{ListTags, ListTasks, NextTask, ShowTask, ValidateTasks};
+pub use verb::{Column, Render, Rendered, Table, Verb, VerbRow, View};
 pub use wait::{Wait, exit_code};
+
+/// Every verb. To add one, write its file and add its row.
+pub static VERBS: &[VerbRow] = &[
+    VerbRow::of::<LaunchDocs>(),
+    VerbRow::of::<LaunchCode>(),
+    VerbRow::of::<ListRuns>(),
+    VerbRow::of::<GetRun>(),
+    VerbRow::of::<Stop>(),
+    VerbRow::of::<Retry>(),
+    VerbRow::of::<AddContext>(),
+    VerbRow::of::<Delete>(),
+    VerbRow::of::<ListLedger>(),
+    VerbRow::of::<ShowLedger>(),
+    VerbRow::of::<PruneLedger>(),
+    VerbRow::of::<ListTasks>(),
+    VerbRow::of::<NextTask>(),
+    VerbRow::of::<ShowTask>(),
+    VerbRow::of::<ListTags>(),
+    VerbRow::of::<ValidateTasks>(),
+    VerbRow::of::<SetStatus>(),
+    VerbRow::of::<Preflight>(),
+    VerbRow::of::<Doctor>(),
+    VerbRow::of::<Migrate>(),
+    VerbRow::of::<Info>(),
+];
+
+/// Returns the verb of that name.
+#[must_use]
+pub fn verb(name: &str) -> Option<&'static VerbRow> {
+    VERBS.iter().find(|row| row.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verb_names_are_unique_and_described() {
+        for (at, row) in VERBS.iter().enumerate() {
+            assert!(!VERBS[..at].iter().any(|other| other.name == row.name));
+            assert!(!row.about.is_empty() && !row.about.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn every_verb_has_schemas() {
+        for row in VERBS {
+            let input = (row.input_schema)();
+            assert_eq!(input.get("type"), Some(&"object".into()), "{}", row.name);
+            let _ = (row.output_schema)();
+        }
+    }
+
+    #[test]
+    fn every_verb_has_valid_arguments() {
+        for row in VERBS {
+            (row.arguments)(clap::Command::new(row.name)).debug_assert();
+        }
+    }
+}

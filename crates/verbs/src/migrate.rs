@@ -1,6 +1,6 @@
-//! `migrate`: older `TaskRun`s become DocsRuns and CodeRuns, suspended, and what has no counterpart is said field by field.
+//! `migrate`: converts `TaskRun`s of an older platform to suspended DocsRuns and CodeRuns, and reports dropped fields.
 //!
-//! The old objects are left as they are. Doing it again does nothing: a run remembers what it was made from.
+//! The TaskRuns are not modified. Migrating again does nothing: an annotation records the TaskRun of each run.
 
 mod translate;
 
@@ -10,85 +10,94 @@ use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Subject, VerbError};
+use super::{ClusterContext, Context, LaunchSource, Render, Table, Verb, VerbError, View};
 use flightdeck_core::{
     remote_url,
     resources::{GROUP, VERSION},
     runs::{Run, RunKind, naming},
 };
-use flightdeck_preflight::{Ask, Report, Request};
-pub use translate::Lost;
+use flightdeck_preflight::{PreflightRequest, RemoteQuery, Report, Sources};
+pub use translate::DroppedField;
 use translate::{Plans, translate};
 
-/// On a run: the TaskRun it was made from, as `name/uid`.
+/// Annotation of a run: the TaskRun it was migrated from, as `name/uid`.
 const ANNOTATION_ORIGIN: &str = "flightdeck.dev/migrated-from";
 
-/// Makes suspended runs of the older TaskRuns of a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+/// Migrates the TaskRuns of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Migrate {
-    /// A task of the documentation runs, which named none; may be given several times. Default: every task of the plan of the
-    /// repository you are in, for its own runs.
+    /// ID of a task for the documentation runs, which named none; repeat for several. Default: all tasks of the plan, for runs of
+    /// this repository.
     #[arg(long = "task", value_name = "ID")]
     #[serde(default)]
     pub tasks: Vec<String>,
-    /// Say what would be done; the cluster checks it and keeps nothing.
+    /// Create nothing; only validate on the server.
     #[arg(long)]
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// What became of each TaskRun, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// The result of a migration, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrateReport {
     pub dry_run: bool,
-    pub task_runs: Vec<Migrated>,
+    pub task_runs: Vec<MigratedRun>,
+    /// Namespace, for the command that starts a run.
+    #[serde(skip)]
+    #[schemars(skip)]
+    namespace: String,
 }
 
-/// What became of one TaskRun.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The result for one TaskRun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Migrated {
-    /// Its name, and that of the run.
+pub struct MigratedRun {
+    /// Name of the TaskRun and of the run.
     pub name: String,
-    /// Absent where not even that could be told.
+    /// `None` if it cannot be determined.
     pub kind: Option<RunKind>,
-    pub outcome: Outcome,
-    /// What it says that a run has no place for.
-    pub lost: Vec<Lost>,
+    pub outcome: MigrateOutcome,
+    /// Fields without a counterpart.
+    pub dropped: Vec<DroppedField>,
 }
 
-/// How it went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Result of migrating one TaskRun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "outcome", content = "why")]
-pub enum Outcome {
-    /// A suspended run was created; in a dry run: would be.
+pub enum MigrateOutcome {
+    /// A suspended run was created, or would be.
     Created,
-    /// It was migrated before.
-    AlreadyThere,
-    /// Nothing was created, and why.
-    Refused(String),
+    /// The TaskRun was migrated before.
+    AlreadyMigrated,
+    /// No run was created, for this reason.
+    Failed(String),
 }
 
 impl MigrateReport {
-    /// Whether every TaskRun has its run.
+    /// Whether every TaskRun has a run.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let refused = |run: &Migrated| matches!(run.outcome, Outcome::Refused(_));
-        !self.task_runs.iter().any(refused)
+        let failed = |run: &MigratedRun| matches!(run.outcome, MigrateOutcome::Failed(_));
+        !self.task_runs.iter().any(failed)
     }
 }
 
 impl Migrate {
-    /// Migrates every TaskRun of the namespace; one that cannot be does not stop the others. `start` is where the repository is
-    /// looked for whose plan names the tasks of documentation runs.
+    /// Migrates all TaskRuns of the namespace, continuing after failures. Documentation runs get the tasks of the plan found from
+    /// `start`.
     ///
     /// # Errors
-    /// The cluster has no TaskRuns, or does not answer.
-    pub async fn run(&self, context: &Context, start: &Path) -> Result<MigrateReport, VerbError> {
+    /// If the cluster does not serve TaskRuns or is unreachable.
+    pub async fn run(
+        &self,
+        context: &ClusterContext,
+        start: &Path,
+    ) -> Result<MigrateReport, VerbError> {
         let mut old = task_runs(context).await?;
         old.sort_by_key(ResourceExt::name_any);
         let plans = Plans {
@@ -102,6 +111,7 @@ impl Migrate {
         let mut report = MigrateReport {
             dry_run: self.dry_run,
             task_runs: Vec::new(),
+            namespace: context.namespace.clone(),
         };
         for object in &old {
             report
@@ -111,40 +121,45 @@ impl Migrate {
         Ok(report)
     }
 
-    async fn one(&self, context: &Context, object: &DynamicObject, plans: &Plans) -> Migrated {
+    async fn one(
+        &self,
+        context: &ClusterContext,
+        object: &DynamicObject,
+        plans: &Plans,
+    ) -> MigratedRun {
         let name = object.name_any();
-        let (run, lost) = translate(object, &context.settings, plans);
+        let (run, dropped) = translate(object, &context.settings, plans);
         let kind = run.as_ref().ok().map(|run| run.kind);
         let outcome = match run {
-            Err(why) => Outcome::Refused(why),
+            Err(why) => MigrateOutcome::Failed(why),
             Ok(run) => self
                 .create(context, object, run)
                 .await
-                .unwrap_or_else(|error| Outcome::Refused(error.to_string())),
+                .unwrap_or_else(|error| MigrateOutcome::Failed(error.to_string())),
         };
-        Migrated {
+        MigratedRun {
             name,
             kind,
             outcome,
-            lost,
+            dropped,
         }
     }
 
     async fn create(
         &self,
-        context: &Context,
+        context: &ClusterContext,
         object: &DynamicObject,
         mut run: Run,
-    ) -> Result<Outcome, VerbError> {
+    ) -> Result<MigrateOutcome, VerbError> {
         let name = run.name().to_owned();
         let origin = format!("{name}/{}", object.uid().unwrap_or_default());
         let doing = VerbError::cluster(format!("looking for {} run {name}", run.kind));
         if let Some(existing) = context.api(run.kind).get_opt(&name).await.map_err(doing)? {
             return if existing.annotations().get(ANNOTATION_ORIGIN) == Some(&origin) {
-                Ok(Outcome::AlreadyThere)
+                Ok(MigrateOutcome::AlreadyMigrated)
             } else {
                 Err(VerbError::Conflict(format!(
-                    "a {} {name} exists that was not made from this TaskRun",
+                    "a {} {name} exists that was not migrated from this TaskRun",
                     run.kind.resource_kind()
                 )))
             };
@@ -158,11 +173,79 @@ impl Migrate {
         run.validate()
             .map_err(|invalid| VerbError::Usage(invalid.to_string()))?;
         context.create(run, self.dry_run).await?;
-        Ok(Outcome::Created)
+        Ok(MigrateOutcome::Created)
     }
 }
 
-async fn task_runs(context: &Context) -> Result<Vec<DynamicObject>, VerbError> {
+impl Verb for Migrate {
+    const NAME: &'static str = "migrate";
+    const ABOUT: &'static str = "Create suspended runs from the TaskRuns of an older platform";
+    type Output = MigrateReport;
+
+    async fn run(self, context: &Context) -> Result<MigrateReport, VerbError> {
+        Self::run(&self, context.cluster().await?, &context.start).await
+    }
+}
+
+impl Render for MigrateReport {
+    fn names(&self) -> Vec<String> {
+        self.task_runs.iter().map(|run| run.name.clone()).collect()
+    }
+
+    fn view(&self) -> View {
+        if self.task_runs.is_empty() {
+            return View::Notices;
+        }
+        let row = |run: &MigratedRun| {
+            let outcome = match &run.outcome {
+                MigrateOutcome::Created if self.dry_run => "would be created, suspended".to_owned(),
+                MigrateOutcome::Created => "created, suspended".to_owned(),
+                MigrateOutcome::AlreadyMigrated => "already migrated".to_owned(),
+                MigrateOutcome::Failed(why) => format!("not migrated: {why}"),
+            };
+            let kind = run.kind.map_or("?", |kind| kind.resource_kind());
+            vec![run.name.clone(), kind.to_owned(), outcome]
+        };
+        let runs = self.task_runs.iter().map(row).collect();
+        let dropped = self.task_runs.iter().flat_map(|run| {
+            let row = |dropped: &DroppedField| {
+                vec![run.name.clone(), dropped.field.clone(), dropped.why.clone()]
+            };
+            run.dropped.iter().map(row)
+        });
+        let mut tables = vec![Table::new(&["TASKRUN", "KIND", "RESULT"], runs)];
+        let dropped: Vec<Vec<String>> = dropped.collect();
+        if !dropped.is_empty() {
+            tables.push(Table::new(
+                &["TASKRUN", "DROPPED FIELD", "INSTEAD"],
+                dropped,
+            ));
+        }
+        View::Tables(tables)
+    }
+
+    fn notices(&self) -> Vec<String> {
+        if self.task_runs.is_empty() {
+            return vec!["no TaskRuns in this namespace".into()];
+        }
+        let mut created = self.task_runs.iter();
+        let created = created.find(|run| run.outcome == MigrateOutcome::Created && !self.dry_run);
+        let command = created.and_then(|run| {
+            let plural = format!("{}s.{GROUP}", run.kind?.resource_kind().to_lowercase());
+            Some(format!(
+                "The runs are suspended. To start one: kubectl --namespace {} patch {plural} {} --type merge --patch '{{\"spec\":{{\"suspend\":false}}}}'",
+                self.namespace, run.name
+            ))
+        });
+        command.into_iter().collect()
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.is_complete())
+    }
+}
+
+async fn task_runs(context: &ClusterContext) -> Result<Vec<DynamicObject>, VerbError> {
     let kind = GroupVersionKind::gvk(GROUP, VERSION, "TaskRun");
     let resource = ApiResource::from_gvk_with_plural(&kind, "taskruns");
     let api: Api<DynamicObject> =
@@ -173,7 +256,7 @@ async fn task_runs(context: &Context) -> Result<Vec<DynamicObject>, VerbError> {
         let list = match api.list(&page).await {
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 return Err(VerbError::NotFound(
-                    "this cluster has no TaskRuns (taskruns.orchestrator.io)".to_owned(),
+                    "the cluster does not serve taskruns.orchestrator.io".to_owned(),
                 ));
             }
             list => list.map_err(VerbError::cluster("listing TaskRuns"))?,
@@ -187,15 +270,15 @@ async fn task_runs(context: &Context) -> Result<Vec<DynamicObject>, VerbError> {
     }
 }
 
-/// The repository at `start`, and the tasks of its plan that a docs run can document; nothing is asked of its remote.
+/// Returns the URL of the repository at `start` and the IDs of its plan's tasks. Offline.
 async fn plan_at(start: &Path) -> Option<(String, Vec<String>)> {
-    let request = Request {
-        ask: Ask::Last(None),
+    let request = PreflightRequest {
         tag: Some("master".to_owned()),
-        ..Request::new(start.to_owned(), RunKind::Docs)
+        ..PreflightRequest::new(RunKind::Docs)
     };
-    let facts = flightdeck_preflight::gather(request).await;
-    let subject = Subject::of(&facts, &Report::of(&facts)).ok()?;
+    let sources = Sources::repository(start.to_owned(), RemoteQuery::Cached(None));
+    let facts = flightdeck_preflight::gather(&request, sources).await;
+    let subject = LaunchSource::new(&facts, &Report::of(&facts)).ok()?;
     let tasks = subject.tasks.into_iter().map(|(id, _)| id).collect();
     Some((remote_url::identity(&subject.repository_url), tasks))
 }

@@ -1,32 +1,33 @@
-//! `retry` and `context`: a new attempt of a run that has ended, as it was or with something the agent did not know.
+//! `runs retry` and `runs context`: starts a new attempt of a run that has ended, optionally with additional context.
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Context, Subject, VerbError};
+use super::{ClusterContext, Context, LaunchSource, Render, Verb, VerbError, View};
 use flightdeck_core::{
     remote_url,
     resources::{ContextFile, TasksRevision},
     runs::Run,
 };
-use flightdeck_preflight::{Ask, Level, Report, Request};
+use flightdeck_preflight::{Level, PreflightRequest, RemoteQuery, Report, Sources};
 
-/// Most bytes of one piece of context, as in the CRD.
+/// Maximum size of one context file in bytes, as in the CRD.
 pub const CONTEXT_LIMIT: usize = 16_384;
 
-/// A new attempt of a run that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+/// Retries a run that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 pub struct Retry {
     /// Name of the run.
     pub name: String,
 }
 
 impl Retry {
-    /// Asks for the attempt, with the `tasks.json` of this moment where the repository one is in, at `start`, can vouch for
-    /// it; otherwise with the one the run was launched with. Returns the attempt's context version.
-    pub async fn run(&self, context: &Context, start: &Path) -> Result<i32, VerbError> {
+    /// Requests the attempt and returns its context version. Uses the current plan if pre-flight can verify it in the repository
+    /// at `start`; otherwise the plan of the launch.
+    pub async fn run(&self, context: &ClusterContext, start: &Path) -> Result<i32, VerbError> {
         let revision = revision_now(&context.run(&self.name).await?, start).await;
         let retry = |run: &Run, _: &Value| {
             let mut spec = json!({ "contextVersion": next_version(run)? });
@@ -40,24 +41,24 @@ impl Retry {
     }
 }
 
-/// Adds `context-v<n>.md` to a run that has ended and starts a new attempt.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+/// Adds `context-v<n>.md` to a run that has ended, and retries it.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 pub struct AddContext {
     /// Name of the run.
     pub name: String,
-    /// What the agent should know, as Markdown.
+    /// Markdown for the agent.
     pub text: String,
 }
 
 impl AddContext {
-    /// Adds it; returns the context version of the new attempt.
-    pub async fn run(&self, context: &Context) -> Result<i32, VerbError> {
+    /// Adds the context and requests the attempt. Returns its context version.
+    pub async fn run(&self, context: &ClusterContext) -> Result<i32, VerbError> {
         if self.text.trim().is_empty() {
-            return Err(VerbError::Usage("the added context is empty".into()));
+            return Err(VerbError::Usage("the context is empty".into()));
         }
         if self.text.len() > CONTEXT_LIMIT {
             return Err(VerbError::Usage(format!(
-                "the added context has {} bytes; at most {CONTEXT_LIMIT} fit",
+                "the context has {} bytes; the limit is {CONTEXT_LIMIT}",
                 self.text.len()
             )));
         }
@@ -81,7 +82,7 @@ impl AddContext {
     }
 }
 
-/// The version of the attempt after the one that has ended.
+/// Returns the context version of the next attempt.
 fn next_version(run: &Run) -> Result<i32, VerbError> {
     if run.ended() {
         Ok(run.spec.context_version + 1)
@@ -93,22 +94,81 @@ fn next_version(run: &Run) -> Result<i32, VerbError> {
     }
 }
 
-/// The plan as the remote has it now, when it is the one on disk, and the repository and branch are the run's.
+/// Returns the current revision of the plan, if the remote has the plan on disk and the repository and branch are the run's.
 async fn revision_now(run: &Run, start: &Path) -> Option<TasksRevision> {
-    let request = Request {
-        ask: Ask::Now,
+    let request = PreflightRequest {
         tag: Some(run.spec.tag.clone()),
-        ..Request::new(start.to_owned(), run.kind)
+        ..PreflightRequest::new(run.kind)
     };
-    let facts = flightdeck_preflight::gather(request).await;
+    let sources = Sources::repository(start.to_owned(), RemoteQuery::Fresh);
+    let facts = flightdeck_preflight::gather(&request, sources).await;
     let report = Report::of(&facts);
-    let subject = Subject::of(&facts, &report).ok()?;
+    let subject = LaunchSource::new(&facts, &report).ok()?;
     let verified = report
         .check("tasks-pushed")
         .is_some_and(|check| check.level == Level::Pass);
-    let same_place = remote_url::identity(&subject.repository_url)
+    let same_source = remote_url::identity(&subject.repository_url)
         == remote_url::identity(&run.spec.repository_url)
         && subject.branch == run.spec.source_branch
         && subject.working_directory == run.spec.working_directory;
-    subject.revision.filter(|_| verified && same_place)
+    subject.revision.filter(|_| verified && same_source)
+}
+
+/// A new attempt of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    pub name: String,
+    pub context_version: i32,
+    /// Name of the added context file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_file: Option<String>,
+}
+
+impl Verb for Retry {
+    const NAME: &'static str = "runs retry";
+    const ABOUT: &'static str = "Start a new attempt of a run that has ended";
+    type Output = Attempt;
+
+    async fn run(self, context: &Context) -> Result<Attempt, VerbError> {
+        let version = Self::run(&self, context.cluster().await?, &context.start).await?;
+        Ok(Attempt {
+            name: self.name,
+            context_version: version,
+            context_file: None,
+        })
+    }
+}
+
+impl Verb for AddContext {
+    const NAME: &'static str = "runs context";
+    const ABOUT: &'static str = "Add context for the agent and start a new attempt";
+    type Output = Attempt;
+
+    async fn run(self, context: &Context) -> Result<Attempt, VerbError> {
+        let version = Self::run(&self, context.cluster().await?).await?;
+        Ok(Attempt {
+            name: self.name,
+            context_version: version,
+            context_file: Some(format!("context-v{version}.md")),
+        })
+    }
+}
+
+impl Render for Attempt {
+    fn names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+
+    fn view(&self) -> View {
+        View::Notices
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let (name, version) = (&self.name, self.context_version);
+        vec![match &self.context_file {
+            Some(file) => format!("Retrying {name} with {file}, attempt v{version}"),
+            None => format!("Retrying {name}, attempt v{version}"),
+        }]
+    }
 }

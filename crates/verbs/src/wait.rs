@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{StreamExt, pin_mut};
 use kube_runtime::watcher::{self, Event, watcher};
 
-use super::{Context, VerbError};
+use super::{ClusterContext, VerbError};
 use flightdeck_core::{
     resources::{CodeRun, DocsRun},
     runs::{Phase, Run, RunKind},
@@ -31,7 +31,11 @@ pub fn exit_code(phase: &Phase) -> u8 {
 
 impl Wait {
     /// The run as it ended; `seen` is told of every state on the way.
-    pub async fn run(&self, context: &Context, seen: impl FnMut(&Run)) -> Result<Run, VerbError> {
+    pub async fn run(
+        &self,
+        context: &ClusterContext,
+        seen: impl FnMut(&Run),
+    ) -> Result<Run, VerbError> {
         let kind = context.run(&self.name).await?.kind;
         let waiting = async {
             match kind {
@@ -54,7 +58,7 @@ impl Wait {
 
     async fn until_ended<K>(
         &self,
-        context: &Context,
+        context: &ClusterContext,
         mut seen: impl FnMut(&Run),
     ) -> Result<Run, VerbError>
     where

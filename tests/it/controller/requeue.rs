@@ -28,7 +28,7 @@ use super::{
 };
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_host::settings::Settings;
-use flightdeck_verbs::{AddContext, Context, VerbError};
+use flightdeck_verbs::{AddContext, ClusterContext, VerbError};
 use flightdeck_worker::controller::{ControllerConfig, SettingsWatcher};
 
 /// Returns a client that may create Jobs only while `open`, and counts the refusals in `refused`.
@@ -145,7 +145,7 @@ async fn too_large_context_is_refused_before_a_retry() {
     until(&runs, "docs-grows", settled).await;
 
     // The verb does not even write it.
-    let verbs = Context {
+    let verbs = ClusterContext {
         client: scene.client.clone(),
         namespace: "default".into(),
         settings: Arc::new(Settings::shipped()),

@@ -40,8 +40,10 @@ use flightdeck_host::{
     },
     settings::Settings,
 };
-use flightdeck_preflight::cluster::{self, ClusterRequest};
-use flightdeck_verbs::{AddContext, Context, Delete, Launch, Retry, Stop, Subject, Wait};
+use flightdeck_preflight::cluster::{self, ClusterQuery};
+use flightdeck_verbs::{
+    AddContext, ClusterContext, Delete, Launch, LaunchSource, Retry, Stop, Wait,
+};
 use flightdeck_worker::controller::{ANNOTATION_HOLDER, ControllerConfig, LeaseConfig};
 use kube_embedded::Cluster;
 
@@ -360,22 +362,22 @@ async fn another_pod(scene: &Scene, name: &str) {
     pods.create(&PostParams::default(), &pod).await.unwrap();
 }
 
-fn subject() -> Subject {
-    Subject {
+fn subject() -> LaunchSource {
+    LaunchSource {
         repository_url: "/srv/shop.git".into(),
         branch: "feature/checkout".into(),
         working_directory: ".".into(),
         tag: "master".into(),
         tasks: vec![("1".into(), false), ("2".into(), false)],
         revision: None,
-        refused: Vec::new(),
-        person: "Ada".into(),
+        blocking: Vec::new(),
+        user: "Ada".into(),
     }
 }
 
 /// Reads everything that the console reads.
 async fn look_on(client: &Client, run: &str, uid: &str) {
-    let facts = cluster::ask(ClusterRequest {
+    let facts = cluster::query(ClusterQuery {
         client: client.clone(),
         context: Some("test".into()),
         namespace: "default".into(),
@@ -384,7 +386,7 @@ async fn look_on(client: &Client, run: &str, uid: &str) {
         disk: None,
     })
     .await;
-    assert!(facts.answers().is_some(), "{facts:?}");
+    assert!(facts.state().is_some(), "{facts:?}");
     let changes = watch_runs(client, "default").take(5);
     tokio::time::timeout(super::PATIENCE, changes.collect::<Vec<_>>())
         .await
@@ -410,7 +412,7 @@ async fn look_on(client: &Client, run: &str, uid: &str) {
 async fn user_and_viewer_roles_allow_their_commands() {
     let scene = Scene::with(well).await;
     let gate = Gate::default();
-    let context = |role| Context {
+    let context = |role| ClusterContext {
         client: gate.client(&scene.cluster, role),
         namespace: "default".into(),
         settings: Arc::new(Settings::shipped()),

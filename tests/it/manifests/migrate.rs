@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::served::Served;
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
-use flightdeck_verbs::{Context, Migrate, Outcome};
+use flightdeck_verbs::{ClusterContext, Migrate, MigrateOutcome};
 use flightdeck_worker::controller;
 
 /// The definition, as far as it is known of the older platform.
@@ -52,7 +52,7 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
     let served = Served::new().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
-    let context = Context {
+    let context = ClusterContext {
         client: client.clone(),
         namespace: "default".into(),
         settings: Arc::new(Settings::shipped()),
@@ -93,8 +93,13 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
     let report = migrate.run(&context, nowhere.path()).await.unwrap();
     assert_eq!(report.task_runs, foreseen.task_runs);
     assert!(!report.is_complete());
-    let outcomes: Vec<&Outcome> = report.task_runs.iter().map(|run| &run.outcome).collect();
-    let [Outcome::Created, Outcome::Created, Outcome::Refused(why)] = outcomes.as_slice() else {
+    let outcomes: Vec<&MigrateOutcome> = report.task_runs.iter().map(|run| &run.outcome).collect();
+    let [
+        MigrateOutcome::Created,
+        MigrateOutcome::Created,
+        MigrateOutcome::Failed(why),
+    ] = outcomes.as_slice()
+    else {
         panic!("{report:?}");
     };
     assert!(
@@ -121,7 +126,7 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
     let there = again
         .task_runs
         .iter()
-        .filter(|run| run.outcome == Outcome::AlreadyThere);
+        .filter(|run| run.outcome == MigrateOutcome::AlreadyMigrated);
     assert_eq!(there.count(), 2);
     assert_eq!(runs(RunKind::Code).await.len(), 1);
     assert_eq!(

@@ -15,7 +15,7 @@ use flightdeck_core::{
     runs::RunKind,
 };
 use flightdeck_host::settings::Settings;
-use flightdeck_verbs::{AddContext, Context, Retry, Stop};
+use flightdeck_verbs::{AddContext, ClusterContext, Retry, Stop};
 
 /// The definition of docs runs as a later version might have it.
 pub fn later() -> Value {
@@ -53,7 +53,7 @@ async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
     install(&client, later()).await;
     let code = definition(Kind::Code);
     install(&client, serde_json::to_value(code).unwrap()).await;
-    let context = Context {
+    let context = ClusterContext {
         client: client.clone(),
         namespace: "default".into(),
         settings: Arc::new(Settings::shipped()),

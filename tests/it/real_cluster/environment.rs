@@ -96,8 +96,8 @@ impl Environment {
     }
 
     /// Returns the context for verbs.
-    pub fn context(&self) -> flightdeck_verbs::Context {
-        flightdeck_verbs::Context {
+    pub fn context(&self) -> flightdeck_verbs::ClusterContext {
+        flightdeck_verbs::ClusterContext {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
             settings: Arc::clone(&self.settings),

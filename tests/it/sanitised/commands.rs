@@ -7,7 +7,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use clap::CommandFactory;
 use kube::{
     Api, Client, Config,
     api::{Patch, PatchParams, PostParams},
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{FAMILIES, is_harmful};
 use crate::support::{git, sample_project};
-use flightdeck::cli::Cli;
+use flightdeck::cli;
 use flightdeck_core::{
     resources::{Attempt, CodeRun, CodeRunSpec, Condition, RunStatus},
     runs::{Run, RunKind},
@@ -151,7 +150,7 @@ fn leaf_commands(command: &clap::Command, before: &str, all: &mut Vec<String>) {
 #[test]
 fn covers_every_command() {
     let mut all = Vec::new();
-    leaf_commands(&Cli::command(), "", &mut all);
+    leaf_commands(&cli::command(), "", &mut all);
     all.sort();
     let known: Vec<&str> = COMMANDS.iter().map(|(command, _)| *command).collect();
     assert_eq!(all, known);

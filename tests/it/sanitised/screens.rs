@@ -365,7 +365,7 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
 /// Outcomes of effects. Add new kinds here, with hostile text.
 fn outcomes(words: Words<'_>) -> Vec<Outcome> {
     let output = |text| {
-        Outcome::FixProgress(FixProgress::Said(Line {
+        Outcome::FixProgress(FixProgress::Output(Line {
             text,
             overwritten: false,
         }))
@@ -425,7 +425,7 @@ fn outcomes(words: Words<'_>) -> Vec<Outcome> {
         Outcome::MergePlanned(Ok(Box::new(plan))),
         Outcome::StatusSet(vec![change]),
         Outcome::CleanupFinished(report),
-        Outcome::FixProgress(FixProgress::Begins(words("command of a fix"))),
+        Outcome::FixProgress(FixProgress::Started(words("command of a fix"))),
         output(words("output of a fix")),
         Outcome::FixFinished(Err(FixFailure {
             why: words("why a fix failed"),

@@ -19,7 +19,7 @@ use crate::{
 use flightdeck_core::text;
 use flightdeck_preflight::{
     Fix,
-    fix::{FixSheet, Progress},
+    fix::{FixPlan, Progress},
 };
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct FixPreview {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Planning,
-    Ready(Box<FixSheet>),
+    Ready(Box<FixPlan>),
     Running(Running),
     Done(Vec<Line>),
     Failed(Vec<Line>, FixFailure),
@@ -68,8 +68,8 @@ impl Running {
             self.lines.pop();
         }
         self.lines.push(match progress {
-            Progress::Begins(command) => Line::Command(command),
-            Progress::Said(line) => Line::Output {
+            Progress::Started(command) => Line::Command(command),
+            Progress::Output(line) => Line::Output {
                 text: line.text,
                 overwritten: line.overwritten,
             },
@@ -216,7 +216,7 @@ impl FixPreview {
     }
 
     /// Shows the commands of the fix.
-    pub(crate) fn planned(&mut self, plan: Box<FixSheet>) {
+    pub(crate) fn planned(&mut self, plan: Box<FixPlan>) {
         self.state = State::Ready(plan);
     }
 
@@ -302,7 +302,7 @@ impl FixPreview {
         lines
     }
 
-    fn add_plan(&self, plan: &FixSheet, model: &Model, add: &mut impl FnMut(&str, Scope)) {
+    fn add_plan(&self, plan: &FixPlan, model: &Model, add: &mut impl FnMut(&str, Scope)) {
         add("Commands:", Scope::Muted);
         for command in &plan.commands {
             add(&format!("  {command}"), Scope::Strong);
@@ -389,7 +389,7 @@ mod tests {
     fn keeps_only_the_last_lines_of_a_fix() {
         let mut running = Running::default();
         for number in 0..1_000 {
-            running.add(Progress::Said(flightdeck_host::repository::git::Line {
+            running.add(Progress::Output(flightdeck_host::repository::git::Line {
                 text: number.to_string(),
                 overwritten: false,
             }));

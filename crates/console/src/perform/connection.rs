@@ -14,7 +14,7 @@ use crate::{
     world::Delta,
 };
 use flightdeck_host::{cluster, ledger::Ledger, settings::Settings};
-use flightdeck_verbs::Context;
+use flightdeck_verbs::ClusterContext;
 
 /// Delay after the first failed attempt; doubled after each further one.
 const MIN_BACKOFF: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 enum Status {
     Connecting,
-    Ready(Arc<Context>),
+    Ready(Arc<ClusterContext>),
     Failed(String),
 }
 
@@ -52,7 +52,7 @@ pub(super) fn start(
     let connecting = async move {
         let connected = connect_with_backoff(&connect, &retry, &status, &sender).await;
         local.set_cluster(&connected);
-        let context = Context {
+        let context = ClusterContext {
             client: connected.client,
             namespace: connected.target.namespace.clone(),
             settings,
@@ -82,7 +82,7 @@ impl Connection {
     ///
     /// # Errors
     /// If the cluster cannot be reached, with the reason as a sentence.
-    pub(super) async fn ready(mut self) -> Result<Arc<Context>, String> {
+    pub(super) async fn ready(mut self) -> Result<Arc<ClusterContext>, String> {
         let settled = self
             .status
             .wait_for(|status| !matches!(status, Status::Connecting))

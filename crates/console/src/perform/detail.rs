@@ -31,7 +31,7 @@ use flightdeck_host::{
     ledger::{Ledger, LedgerError},
     repository::{self, Diff, DiffError},
 };
-use flightdeck_verbs::Context;
+use flightdeck_verbs::ClusterContext;
 
 /// Largest document shown, in bytes.
 const DOCUMENT_LIMIT: u64 = 1024 * 1024;
@@ -161,7 +161,7 @@ fn documents(directory: &Path) -> Vec<(String, String)> {
     DOCUMENTS.iter().filter_map(read).collect()
 }
 
-async fn files(context: &Context, config_map: &str) -> Result<Files, String> {
+async fn files(context: &ClusterContext, config_map: &str) -> Result<Files, String> {
     let api = Api::<ConfigMap>::namespaced(context.client.clone(), &context.namespace);
     let found = api.get_opt(config_map).await;
     match found {
@@ -294,7 +294,7 @@ async fn diff(root: &Path, branch: &str, base: &str, head: &str) -> Result<Strin
 
 /// Polls a pull request and sends each change, until it is closed or has not changed for long.
 async fn watch_pull_request(
-    context: &Context,
+    context: &ClusterContext,
     run: RunId,
     url: &str,
     number: i64,

@@ -28,7 +28,7 @@ use flightdeck_host::{
     },
     ledger::{Ledger, LogWriter},
 };
-use flightdeck_verbs::{Context, Earlier};
+use flightdeck_verbs::{ArchivedLog, ClusterContext};
 
 /// Events per write to the ledger.
 const BATCH: usize = 2048;
@@ -144,7 +144,7 @@ pub(super) fn spawn(performer: &mut Performer, run: FollowedRun, interest: Optio
 }
 
 fn events(
-    context: &Context,
+    context: &ClusterContext,
     run: &FollowedRun,
 ) -> impl Stream<Item = Vec<LogEvent>> + Send + use<> {
     let (client, namespace) = (context.client.clone(), context.namespace.clone());
@@ -166,7 +166,7 @@ fn events(
 
 /// Follows a run until it finishes or has no consumers.
 async fn follow(
-    context: &Context,
+    context: &ClusterContext,
     run: FollowedRun,
     interest: SharedInterest,
     ledger: Option<Ledger>,
@@ -174,7 +174,7 @@ async fn follow(
 ) {
     if let Ok(object) = context.run(&run.name).await {
         // Import before this process opens the log for writing, which locks out other writers.
-        flightdeck_verbs::take_over(context, &object).await;
+        flightdeck_verbs::import_archived(context, &object).await;
         ledger::record(ledger.clone(), object).await;
     }
     let mut task = FollowTask {
@@ -213,12 +213,12 @@ async fn follow(
 
 /// Sends the archived log of pods that are gone, with its origin. Returns the sources sent.
 async fn send_archived(
-    context: &Context,
+    context: &ClusterContext,
     followed: &FollowedRun,
     sender: &mpsc::Sender<Msg>,
-) -> Option<Earlier> {
+) -> Option<ArchivedLog> {
     let run = context.run(&followed.name).await.ok()?;
-    let archived = flightdeck_verbs::earlier(context, &run).await?;
+    let archived = flightdeck_verbs::archived_log(context, &run).await?;
     let notices = archived.words().into_iter().map(notice_item).collect();
     let response = DetailResponse::Log(followed.id.clone(), notices);
     send(sender, Msg::Detail(response)).await;
@@ -258,7 +258,7 @@ struct FollowTask {
     /// The opening of the Logs tab that receives the log from its first line.
     served: Option<u64>,
     /// The archived sources that the tab received, and that are not sent again.
-    archived: Option<Earlier>,
+    archived: Option<ArchivedLog>,
     progress: Progress,
 }
 

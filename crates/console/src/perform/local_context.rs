@@ -26,9 +26,9 @@ use flightdeck_host::{
     settings::Settings,
 };
 use flightdeck_preflight::{
-    Ask, ClusterFacts, Fix, Report, Request, agent,
-    cluster::{self, ClusterRequest, secrets_wanted},
-    fix::{self, FixSheet},
+    ClusterFacts, ClusterSource, Fix, RemoteQuery, Report, Sources,
+    cluster::ClusterQuery,
+    fix::{self, FixPlan},
 };
 
 /// Runs checks on a repository, with the cached answers of the remote and the cluster.
@@ -38,7 +38,7 @@ pub(super) struct LocalContext {
     /// The last answer of the remote, and when to poll it again.
     remote: Mutex<(Option<Result<RemoteAnswer, RemoteError>>, PollInterval)>,
     /// Set once the cluster is connected.
-    cluster: OnceLock<ClusterRequest>,
+    cluster: OnceLock<ClusterQuery>,
     /// The last answer of the cluster.
     cluster_facts: Mutex<Option<ClusterFacts>>,
 }
@@ -64,7 +64,7 @@ impl LocalContext {
     pub(super) fn set_cluster(&self, connected: &Connected) {
         let target = &connected.target;
         // Fails if it is already set; a console never changes its cluster.
-        let _ = self.cluster.set(ClusterRequest {
+        let _ = self.cluster.set(ClusterQuery {
             client: connected.client.clone(),
             context: (!target.embedded).then(|| target.label.clone()),
             namespace: target.namespace.clone(),
@@ -80,20 +80,13 @@ impl LocalContext {
         lock(&self.remote).1.wait(chance)
     }
 
-    /// Returns the facts about the cluster: the cached ones, unless the request asks for new ones.
-    async fn cluster(&self, request: &PreflightRequest) -> Option<ClusterFacts> {
-        let last = lock(&self.cluster_facts).clone();
-        if last.is_some() && !request.contact_remote {
-            return last;
+    /// Returns where facts about the cluster come from: the cached ones, unless the request asks for new ones.
+    fn cluster_source(&self, request: &PreflightRequest) -> ClusterSource {
+        match (lock(&self.cluster_facts).clone(), self.cluster.get()) {
+            (Some(last), _) if !request.contact_remote => ClusterSource::Known(last),
+            (_, Some(query)) => ClusterSource::Live(query.clone()),
+            (_, None) => ClusterSource::None,
         }
-        let mut cluster = self.cluster.get()?.clone();
-        if cluster.context.is_some() {
-            let user = request.github_user.as_deref();
-            cluster.secrets = secrets_wanted(&self.settings, &request.agent, user);
-        }
-        let facts = cluster::ask(cluster).await;
-        lock(&self.cluster_facts).replace(facts.clone());
-        Some(facts)
     }
 
     /// Gathers the facts of a launch and runs the checks on them.
@@ -102,45 +95,45 @@ impl LocalContext {
         request: PreflightRequest,
     ) -> (flightdeck_preflight::Facts, Report) {
         let last = lock(&self.remote).0.clone();
-        let ask = if request.contact_remote {
-            Ask::Now
+        let query = if request.contact_remote {
+            RemoteQuery::Fresh
         } else {
-            Ask::Last(last)
+            RemoteQuery::Cached(last)
         };
-        self.gather(request, ask).await
+        self.gather(request, query).await
     }
 
     async fn gather(
         &self,
         request: PreflightRequest,
-        ask: Ask,
+        query: RemoteQuery,
     ) -> (flightdeck_preflight::Facts, Report) {
-        let path = std::env::var_os("PATH");
-        let agent = agent::facts(
-            &request.agent,
-            &self.settings,
-            request.embedded,
-            path.as_deref(),
-        );
-        let before = match &ask {
-            Ask::Quietly(last) | Ask::Last(last) => last.clone(),
-            Ask::Now => None,
+        let before = match &query {
+            RemoteQuery::Background(last) | RemoteQuery::Cached(last) => last.clone(),
+            RemoteQuery::Fresh => None,
         };
-        let quiet = matches!(ask, Ask::Quietly(_));
-        let cluster = self.cluster(&request);
-        let gathered = flightdeck_preflight::gather(Request {
-            tasks: request.tasks.clone(),
-            tag: request.tag.clone(),
-            ask,
+        let quiet = matches!(query, RemoteQuery::Background(_));
+        let cluster = self.cluster_source(&request);
+        let launch = flightdeck_preflight::PreflightRequest {
+            tasks: request.tasks,
+            tag: request.tag,
+            agent: Some(request.agent),
+            github_user: request.github_user,
+            service: request.service,
+            ..flightdeck_preflight::PreflightRequest::new(request.kind)
+        };
+        let sources = Sources {
+            start: self.start.clone(),
+            settings: Some(Arc::clone(&self.settings)),
+            remote: query,
+            cluster,
             embedded: request.embedded,
-            active_runs: Some(request.active.clone()),
-            agent: Some(agent),
-            github_user: request.github_user.clone(),
-            service: request.service.clone(),
-            ..Request::new(self.start.clone(), request.kind)
-        });
-        let (mut facts, cluster) = tokio::join!(gathered, cluster);
-        facts.cluster = cluster;
+            active_runs: Some(request.active),
+        };
+        let facts = flightdeck_preflight::gather(&launch, sources).await;
+        if let Some(cluster) = &facts.cluster {
+            lock(&self.cluster_facts).replace(cluster.clone());
+        }
         // A poll that failed again counts as new, so that the poll interval grows.
         let failed_again = quiet && matches!(facts.remote, Some(Err(_)));
         let new = failed_again || facts.remote != before;
@@ -161,12 +154,12 @@ impl LocalContext {
     /// Runs the checks after a background poll of the remote, unless the poll would prompt. Returns the results as deltas.
     pub(super) async fn poll_remote(&self, request: PreflightRequest) -> Vec<Delta> {
         let (last, interval) = lock(&self.remote).clone();
-        let ask = if interval.is_enabled() {
-            Ask::Quietly(last)
+        let query = if interval.is_enabled() {
+            RemoteQuery::Background(last)
         } else {
-            Ask::Last(last)
+            RemoteQuery::Cached(last)
         };
-        Self::deltas(Box::pin(self.gather(request, ask)).await).await
+        Self::deltas(Box::pin(self.gather(request, query)).await).await
     }
 
     async fn deltas((facts, report): (flightdeck_preflight::Facts, Report)) -> Vec<Delta> {
@@ -204,7 +197,7 @@ impl LocalContext {
         &self,
         request: PreflightRequest,
         fix: Fix,
-    ) -> Result<FixSheet, FixFailure> {
+    ) -> Result<FixPlan, FixFailure> {
         let (facts, _) = Box::pin(self.facts(request)).await;
         let plan = Box::pin(fix::plan(&facts, fix)).await;
         plan.map_err(|error| FixFailure {
@@ -291,7 +284,7 @@ fn summary(facts: &Facts) -> Repository {
 
 /// Compares the plan on disk with the remote's, task by task.
 fn compared(facts: &flightdeck_preflight::Facts) -> Option<PlanComparison> {
-    let theirs = facts.their_plan.as_ref()?.as_ref().ok()?;
+    let theirs = facts.remote_plan.as_ref()?.as_ref().ok()?;
     let mine = facts.plan.as_ref()?.as_ref().ok()?;
     let none = tasks::Tag::default();
     let tag = |file: &TaskFile| file.tag(&facts.tag).unwrap_or(&none).clone();

@@ -14,7 +14,7 @@ use crate::{
     msg::Msg,
     world::Delta,
 };
-use flightdeck_preflight::fix::{self, FixSheet, Progress};
+use flightdeck_preflight::fix::{self, FixPlan, Progress};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -87,7 +87,7 @@ async fn send_all(sender: &mpsc::Sender<Msg>, deltas: Vec<Delta>) {
 
 /// Runs the commands of a fix and sends its progress.
 async fn apply_fix(
-    plan: &FixSheet,
+    plan: &FixPlan,
     cancel: &CancellationToken,
     sender: &mpsc::Sender<Msg>,
 ) -> Result<(), FixFailure> {

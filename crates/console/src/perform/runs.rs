@@ -2,7 +2,7 @@
 
 use super::Performer;
 use crate::effect::{Outcome, RunEffect};
-use flightdeck_verbs::Subject;
+use flightdeck_verbs::LaunchSource;
 
 pub(super) fn perform(performer: &mut Performer, effect: RunEffect) {
     match effect {
@@ -10,7 +10,7 @@ pub(super) fn perform(performer: &mut Performer, effect: RunEffect) {
             let local = performer.local.clone();
             performer.spawn_verb(async move |context| {
                 let (facts, report) = local.facts(request).await;
-                let subject = Subject::of(&facts, &report)?;
+                let subject = LaunchSource::new(&facts, &report)?;
                 let run = launch.run(&context, &subject).await?;
                 Ok(Outcome::Launched(run.name().to_owned()))
             });

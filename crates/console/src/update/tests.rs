@@ -681,7 +681,7 @@ fn esc_asks_before_aborting_a_fix() {
         vec![check("tasks-pushed", Level::Fail, Some(Fix::Push))],
     );
     console.press("3 enter");
-    let begins = Progress::Begins("git push origin x".into());
+    let begins = Progress::Started("git push origin x".into());
     console.send(Msg::Done(Outcome::FixProgress(begins)));
     console.effects();
     console.press("esc");

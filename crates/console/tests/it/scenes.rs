@@ -271,12 +271,12 @@ fn play(console: &mut Harness, step: Step) {
     if let Some(given) = step.fix {
         for line in given.lines() {
             let outcome = match line.split_at(2) {
-                ("$ ", command) => Outcome::FixProgress(FixProgress::Begins(command.into())),
+                ("$ ", command) => Outcome::FixProgress(FixProgress::Started(command.into())),
                 ("! ", why) => Outcome::FixFinished(Err(FixFailure {
                     why: why.into(),
                     offers: Some(Fix::Switch),
                 })),
-                _ => Outcome::FixProgress(FixProgress::Said(Line {
+                _ => Outcome::FixProgress(FixProgress::Output(Line {
                     text: line.trim().into(),
                     overwritten: false,
                 })),

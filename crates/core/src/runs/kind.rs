@@ -15,8 +15,20 @@ pub const DOCUMENTS: [&str; 4] = [
     "acceptance-criteria.md",
 ];
 
-/// The kind of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What a run does.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum RunKind {
     /// Writes the documents of tasks.

@@ -1,4 +1,4 @@
-//! `agent`: what does the work is there.
+//! `agent`: the agent's program or image is available.
 
 use super::{Check, Facts, Verdict};
 
@@ -16,10 +16,9 @@ impl Check for Agent {
     fn check(&self, facts: &Facts) -> Option<Verdict> {
         let agent = facts.agent.as_ref()?;
         Some(match &agent.found {
-            Ok(place) => Verdict::pass(format!("{} is {place}", agent.name)),
-            Err(why) => Verdict::fail(format!("{}: {why}", agent.name)).because(
-                "Install it, choose another agent, or set it in the configuration under [agents].",
-            ),
+            Ok(place) => Verdict::pass(format!("{}: {place}", agent.name)),
+            Err(why) => Verdict::fail(format!("{}: {why}", agent.name))
+                .because("Install it, choose another agent, or configure it under [agents]."),
         })
     }
 }

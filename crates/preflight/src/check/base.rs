@@ -1,4 +1,4 @@
-//! `base`: which branch is cloned, and gets the pull request.
+//! `base`: the branch that is cloned and is the base of the pull request.
 
 use super::{Check, Facts, Verdict};
 use crate::Fix;
@@ -11,7 +11,7 @@ impl Check for Base {
     }
 
     fn title(&self) -> &'static str {
-        "Pull request goes to"
+        "PR base"
     }
 
     fn check(&self, facts: &Facts) -> Option<Verdict> {
@@ -23,8 +23,8 @@ impl Check for Base {
         };
         let default = asked.or(remote.default_branch.as_deref());
         Some(if default == Some(branch) {
-            Verdict::warn(format!("{branch}, the default branch of {}", remote.name)).because(
-                "The run's pull request would go straight to it. To keep it apart, the fix makes a branch for the plan and switches to it.",
+            Verdict::warn(format!("{branch} is the default branch of {}", remote.name)).because(
+                "The run's pull request would target it. The fix creates a branch for the plan and switches to it.",
             )
             .fixed_by(facts.repository()?.commit().map(|_| Fix::Switch))
         } else {

@@ -1,4 +1,4 @@
-//! `branch`: on a branch with a commit, and git in the middle of nothing.
+//! `branch`: HEAD is on a branch with a commit, and no merge or rebase is in progress.
 
 use super::{Check, Facts, Verdict};
 use crate::Fix;
@@ -19,19 +19,20 @@ impl Check for Branch {
         let repository = facts.repository()?;
         if let Some(operation) = repository.operation {
             let operation = operation.name();
-            return Some(Verdict::fail(format!("{operation} is under way")).because(
-                "End it or abort it first: a run clones a branch, not what is half done.",
-            ));
+            return Some(
+                Verdict::fail(format!("{operation} is in progress"))
+                    .because("Finish or abort it first."),
+            );
         }
         Some(match &repository.head {
             Head::Branch { name, .. } => Verdict::pass(name.as_str()),
             Head::Unborn { name } => Verdict::fail(format!("{name} has no commit yet"))
-                .because("A run clones a commit. Commit the plan and push it.")
+                .because("Runs clone a commit. Commit and push the plan.")
                 .fixed_by(repository.plan.path.as_ref().map(|_| Fix::CommitAndPush)),
             Head::Detached { commit } => {
                 let short: String = commit.chars().take(8).collect();
-                Verdict::fail(format!("HEAD is detached at {short}, on no branch")).because(
-                    "A run clones a branch and its pull request goes back to it. Switch to one: git switch BRANCH, or let the fix make one here.",
+                Verdict::fail(format!("HEAD is detached at {short}")).because(
+                    "Runs clone a branch, which is also the base of the pull request. Switch to one (git switch BRANCH), or let the fix create one.",
                 )
                 .fixed_by(Fix::Switch)
             }

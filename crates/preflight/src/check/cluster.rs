@@ -1,7 +1,7 @@
-//! `cluster`: it answers, serves the kind in a version this program speaks, and lets the person launch.
+//! `cluster`: reachable, serves the kind in a supported version, and the user may launch.
 
 use super::{Check, Facts, Verdict};
-use crate::cluster::{Permission, Reached, Served};
+use crate::cluster::{Permission, Reachability, Served};
 
 pub(super) struct Cluster;
 
@@ -18,36 +18,40 @@ impl Check for Cluster {
         let cluster = facts.cluster.as_ref()?;
         let name = cluster.name();
         let answers = match &cluster.reached {
-            Reached::Asleep => return Some(Verdict::pass(format!("{name} starts with the run"))),
-            Reached::No(why) => {
+            Reachability::NotRunning => {
+                return Some(Verdict::pass(format!("{name} starts with the run")));
+            }
+            Reachability::Unreachable(why) => {
                 return Some(
-                    Verdict::fail(format!("{name} does not answer: {why}"))
-                        .because("A run is created there. Look whether the cluster is up and your kubeconfig is right."),
+                    Verdict::fail(format!("{name} is unreachable: {why}"))
+                        .because("The run is created there. Check that the cluster is up and that your kubeconfig is correct."),
                 );
             }
-            Reached::Yes(answers) => answers,
+            Reachability::Reachable(answers) => answers,
         };
         let resource = format!("{}runs", facts.kind);
         let served = answers.served.iter().find(|(kind, _)| *kind == facts.kind);
         let install = match &cluster.context {
             Some(context) => format!(
-                "Whoever runs the cluster applies the manifests of this version: kubectl --context {context} apply -f config/crd"
+                "Ask the cluster's administrator to install this version: flightdeck manifests crds | kubectl --context {context} apply --server-side -f -"
             ),
-            None => "Its server is of another version: flightdeck embedded stop, and the next run starts this one's.".into(),
+            None => "Its server has another version. Stop it with flightdeck embedded stop; the next run starts the current version.".into(),
         };
         match served {
             Some((_, Served::Yes)) => {}
             Some((_, Served::Other(versions))) => {
                 return Some(
                     Verdict::fail(format!(
-                        "{name} serves {resource} as {} only; this version speaks v1",
+                        "{name} serves {resource} only as {}; this version requires v1",
                         versions.join(", ")
                     ))
                     .because(install),
                 );
             }
             _ => {
-                return Some(Verdict::fail(format!("{name} knows no {resource}")).because(install));
+                return Some(
+                    Verdict::fail(format!("{name} does not serve {resource}")).because(install),
+                );
             }
         }
         let denied = |launches: bool| -> Vec<String> {
@@ -61,13 +65,14 @@ impl Check for Cluster {
                 .collect()
         };
         let place = format!("in namespace {} of {name}", cluster.namespace);
-        let role = "Whoever runs the cluster gives you a Role that allows it.";
+        let role =
+            "Ask the cluster's administrator for a Role: flightdeck manifests rbac prints one.";
         let (needed, useful) = (denied(true), denied(false));
         Some(if !needed.is_empty() {
             Verdict::fail(format!("you may not {} {place}", needed.join(", "))).because(role)
         } else if !useful.is_empty() {
             Verdict::warn(format!("you may not {} {place}", useful.join(", "))).because(format!(
-                "A run can be launched, but less of it will be seen. {role}"
+                "You can launch runs but not observe them fully. {role}"
             ))
         } else {
             Verdict::pass(format!("{name}, namespace {}", cluster.namespace))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::tests::{Case, table};
 use crate::{
     ActiveRun, ClusterFacts, Facts,
-    cluster::{Controller, Disk, Permission, Quota, Reached, SecretState, Served},
-    sample::answers,
+    cluster::{Controller, Disk, Permission, Quota, Reachability, SecretState, Served},
+    fixtures::answers,
 };
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
@@ -16,7 +16,7 @@ fn embedded(facts: &mut Facts) {
     cluster.context = None;
 }
 
-fn reached(facts: &mut Facts, reached: Reached) {
+fn reached(facts: &mut Facts, reached: Reachability) {
     facts.cluster.as_mut().unwrap().reached = reached;
 }
 
@@ -37,7 +37,7 @@ fn run(cases: &[(&str, &[Case])]) {
 }
 
 #[test]
-fn the_cluster_and_its_controller() {
+fn cluster_and_controller() {
     run(&[
         (
             "cluster",
@@ -48,19 +48,19 @@ fn the_cluster_and_its_controller() {
                     "the embedded one at rest",
                     |f| {
                         embedded(f);
-                        reached(f, Reached::Asleep);
+                        reached(f, Reachability::NotRunning);
                     },
                     "Pass the embedded cluster starts with the run",
                 ),
                 (
                     "no answer",
-                    |f| reached(f, Reached::No("connection refused".into())),
-                    "Fail context prod does not answer: connection refused",
+                    |f| reached(f, Reachability::Unreachable("connection refused".into())),
+                    "Fail context prod is unreachable: connection refused",
                 ),
                 (
                     "no definitions",
                     |f| answers(f, |a| a.served[0].1 = Served::No),
-                    "Fail context prod knows no docsruns",
+                    "Fail context prod does not serve docsruns",
                 ),
                 (
                     "of the other kind",
@@ -70,7 +70,7 @@ fn the_cluster_and_its_controller() {
                 (
                     "another version",
                     |f| answers(f, |a| a.served[0].1 = Served::Other(vec!["v2".into()])),
-                    "Fail context prod serves docsruns as v2 only; this version speaks v1",
+                    "Fail context prod serves docsruns only as v2; this version requires v1",
                 ),
                 (
                     "not allowed to launch",
@@ -92,28 +92,32 @@ fn the_cluster_and_its_controller() {
         (
             "controller",
             &[
-                ("at work", |_| {}, "Pass flightdeck-0 is at work"),
+                ("at work", |_| {}, "Pass flightdeck-0 is running"),
                 ("unknown", |f| f.cluster = None, "-"),
                 (
                     "embedded and at rest",
-                    |f| reached(f, Reached::Asleep),
+                    |f| reached(f, Reachability::NotRunning),
                     "Pass the embedded server is the controller",
                 ),
                 (
                     "embedded",
-                    |f| answers(f, |a| a.controller = Controller::Itself),
+                    |f| answers(f, |a| a.controller = Controller::Embedded),
                     "Pass the embedded server is the controller",
                 ),
-                ("no answer", |f| reached(f, Reached::No("x".into())), "-"),
+                (
+                    "no answer",
+                    |f| reached(f, Reachability::Unreachable("x".into())),
+                    "-",
+                ),
                 (
                     "none",
                     |f| answers(f, |a| a.controller = Controller::Absent),
-                    "Fail no controller is at work in namespace agents of context prod",
+                    "Fail no controller is running in namespace agents of context prod",
                 ),
                 (
                     "ended",
                     |f| answers(f, |a| a.controller = Controller::Released),
-                    "Fail no controller is at work in namespace agents of context prod: the last one ended",
+                    "Fail no controller is running in namespace agents of context prod: the last one exited",
                 ),
                 (
                     "silent",
@@ -125,12 +129,12 @@ fn the_cluster_and_its_controller() {
                             };
                         });
                     },
-                    "Fail the controller flightdeck-0 gave no sign of life for 1h",
+                    "Fail no heartbeat from the controller flightdeck-0 for 1h",
                 ),
                 (
                     "not allowed",
                     |f| answers(f, |a| a.controller = Controller::Unknown),
-                    "Warn whether a controller is at work in namespace agents of context prod cannot be seen",
+                    "Warn cannot tell whether a controller is running in namespace agents of context prod",
                 ),
             ],
         ),
@@ -148,42 +152,42 @@ fn secrets() {
     run(&[(
         "secrets",
         &[
-            ("there", |_| {}, "Pass github-pat-ada is there"),
+            ("there", |_| {}, "Pass github-pat-ada exists"),
             ("unknown", |f| f.cluster = None, "-"),
             (
                 "embedded",
                 embedded,
-                "Pass none is needed: runs use your own git and environment",
+                "Pass none needed: runs use your git and environment",
             ),
             (
                 "none wanted",
                 |f| answers(f, |a| a.secrets.clear()),
-                "Pass none is needed",
+                "Pass none needed",
             ),
             (
                 "absent",
                 |f| state(f, SecretState::Absent, true),
-                "Fail namespace agents has no Secret github-pat-ada, the GitHub token of ada",
+                "Fail namespace agents has no Secret github-pat-ada (the GitHub token of ada)",
             ),
             (
                 "without the key",
                 |f| state(f, SecretState::NoKey, true),
-                "Fail the Secret github-pat-ada of namespace agents has no key token, the GitHub token of ada",
+                "Fail the Secret github-pat-ada in namespace agents has no key token (the GitHub token of ada)",
             ),
             (
                 "absent and not needed to start",
                 |f| state(f, SecretState::Absent, false),
-                "Warn namespace agents has no Secret github-pat-ada, the GitHub token of ada",
+                "Warn namespace agents has no Secret github-pat-ada (the GitHub token of ada)",
             ),
             (
                 "not allowed",
                 |f| state(f, SecretState::NotAllowed, true),
-                "Warn whether the Secret github-pat-ada is there cannot be seen: you may not look at Secrets of namespace agents",
+                "Warn cannot tell whether the Secret github-pat-ada exists: you may not read Secrets in namespace agents",
             ),
             (
                 "no record of its keys",
                 |f| state(f, SecretState::KeyUnknown, true),
-                "Warn the Secret github-pat-ada is there; whether it has the key token cannot be seen without its values",
+                "Warn the Secret github-pat-ada exists; whether it has the key token is unknown",
             ),
         ],
     )]);
@@ -206,33 +210,33 @@ fn room() {
                 place: "/var/lib".into(),
                 free,
             }),
-            ..ClusterFacts::asleep(std::path::Path::new("/"), Arc::new(Settings::shipped()))
+            ..ClusterFacts::not_running(std::path::Path::new("/"), Arc::new(Settings::shipped()))
         });
     }
     run(&[(
         "quota",
         &[
-            ("no quota", |_| {}, "Pass no quota limits it"),
+            ("no quota", |_| {}, "Pass no quotas"),
             ("not allowed", |f| answers(f, |a| a.quotas = None), "-"),
             (
                 "room",
                 |f| limit(f, "pods", "10", "9"),
-                "Pass the quotas of namespace agents have room",
+                "Pass within the quotas of namespace agents",
             ),
             (
                 "used up",
                 |f| limit(f, "pods", "10", "10"),
-                "Warn quota compute of namespace agents allows 10 pods, 10 in use",
+                "Warn quota compute in namespace agents allows 10 pods; 10 in use",
             ),
             (
                 "never enough",
                 |f| limit(f, "requests.memory", "512Mi", "0"),
-                "Fail quota compute of namespace agents allows 512Mi requests.memory, 0 in use",
+                "Fail quota compute in namespace agents allows 512Mi requests.memory; 0 in use",
             ),
             (
                 "of something else",
                 |f| limit(f, "services", "0", "0"),
-                "Pass the quotas of namespace agents have room",
+                "Pass within the quotas of namespace agents",
             ),
             (
                 "a disk with room",
@@ -254,7 +258,7 @@ fn room() {
 }
 
 #[test]
-fn whose_credential_and_whose_workspace() {
+fn credentials_and_workspace() {
     fn at_work(facts: &mut Facts, tag: &str, service: Option<&str>) {
         facts.kind = RunKind::Code;
         facts.active_runs = Some(vec![ActiveRun {
@@ -272,7 +276,7 @@ fn whose_credential_and_whose_workspace() {
                 (
                     "nobody named on a cluster",
                     |f| f.github_user = None,
-                    "Warn no GitHub user is named, so the run's pods have no Git credential",
+                    "Warn no GitHub account is set, so the run's pods have no Git credentials",
                 ),
                 (
                     "nobody needed",
@@ -290,17 +294,17 @@ fn whose_credential_and_whose_workspace() {
                 (
                     "the same task",
                     |f| at_work(f, "master", None),
-                    "Fail code-9-x is at work on task 1",
+                    "Fail code-9-x is already running on task 1",
                 ),
                 (
                     "the same number in another tag",
                     |f| at_work(f, "mvp", Some("api")),
-                    "Pass no other run is at work on this",
+                    "Pass no conflicting run",
                 ),
                 (
                     "the same workspace",
                     |f| at_work(f, "mvp", Some("shop")),
-                    "Warn code-9-x has the workspace of this service",
+                    "Warn code-9-x uses the workspace of this service",
                 ),
                 (
                     "another workspace by choice",
@@ -308,7 +312,7 @@ fn whose_credential_and_whose_workspace() {
                         at_work(f, "mvp", Some("shop"));
                         f.service = Some("api".into());
                     },
-                    "Pass no other run is at work on this",
+                    "Pass no conflicting run",
                 ),
             ],
         ),

@@ -1,7 +1,7 @@
-//! `controller`: something looks after the run once it is created.
+//! `controller`: a controller is running.
 
 use super::{Check, Facts, Verdict};
-use crate::cluster::{Controller as Found, LEASE, Reached};
+use crate::cluster::{Controller as Found, LEASE, Reachability};
 use flightdeck_core::text;
 
 pub(super) struct Controller;
@@ -18,34 +18,32 @@ impl Check for Controller {
     fn check(&self, facts: &Facts) -> Option<Verdict> {
         let cluster = facts.cluster.as_ref()?;
         let found = match &cluster.reached {
-            Reached::Asleep => &Found::Itself,
-            Reached::No(_) => return None,
-            Reached::Yes(answers) => &answers.controller,
+            Reachability::NotRunning => &Found::Embedded,
+            Reachability::Unreachable(_) => return None,
+            Reachability::Reachable(state) => &state.controller,
         };
         let place = format!("namespace {} of {}", cluster.namespace, cluster.name());
-        let nothing_starts =
-            "A run would be created and stay Pending: nothing would start its stages.";
+        let nothing_starts = "Without a controller a run stays Pending.";
         Some(match found {
-            Found::Itself => Verdict::pass("the embedded server is the controller"),
-            Found::Alive { holder } => Verdict::pass(format!("{holder} is at work")),
-            Found::Released => {
-                Verdict::fail(format!("no controller is at work in {place}: the last one ended"))
-                    .because(nothing_starts)
-            }
+            Found::Embedded => Verdict::pass("the embedded server is the controller"),
+            Found::Alive { holder } => Verdict::pass(format!("{holder} is running")),
+            Found::Released => Verdict::fail(format!(
+                "no controller is running in {place}: the last one exited"
+            ))
+            .because(nothing_starts),
             Found::Stale { holder, seconds } => Verdict::fail(format!(
-                "the controller {holder} gave no sign of life for {}",
+                "no heartbeat from the controller {holder} for {}",
                 text::age((*seconds).max(0))
             ))
             .because(nothing_starts),
-            Found::Absent => Verdict::fail(format!("no controller is at work in {place}"))
-                .because(format!(
-                    "{nothing_starts} A controller holds the Lease {LEASE} there while it works, and there is none."
-                )),
+            Found::Absent => Verdict::fail(format!("no controller is running in {place}")).because(
+                format!("{nothing_starts} The Lease {LEASE} does not exist."),
+            ),
             Found::Unknown => Verdict::warn(format!(
-                "whether a controller is at work in {place} cannot be seen"
+                "cannot tell whether a controller is running in {place}"
             ))
             .because(format!(
-                "You may not get the Lease {LEASE}. Where none is at work, a run stays Pending."
+                "You may not get the Lease {LEASE}. {nothing_starts}"
             )),
         })
     }

@@ -1,4 +1,4 @@
-//! `duplicate`: no other run is at work on the same tasks, and the workspace of a code run is free.
+//! `duplicate`: no active run has the same tasks or the same workspace.
 
 use super::{Check, Facts, Verdict};
 use flightdeck_core::{remote_url, runs::naming};
@@ -11,7 +11,7 @@ impl Check for Duplicate {
     }
 
     fn title(&self) -> &'static str {
-        "Runs under way"
+        "Active runs"
     }
 
     fn check(&self, facts: &Facts) -> Option<Verdict> {
@@ -25,22 +25,22 @@ impl Check for Duplicate {
             });
         if let Some((run, task)) = clash {
             return Some(
-                Verdict::fail(format!("{} is at work on task {task}", run.name)).because(
-                    "Open that run, or stop it first: two would overwrite each other's work.",
+                Verdict::fail(format!("{} is already running on task {task}", run.name)).because(
+                    "Open or stop that run first: two runs would overwrite each other's work.",
                 ),
             );
         }
         let service = service(facts);
         let holder = same_kind().find(|run| service.is_some() && run.service == service);
         Some(match holder {
-            Some(run) => Verdict::warn(format!("{} has the workspace of this service", run.name))
-                .because("Code runs of a service share one workspace: this one would wait until that one has ended."),
-            None => Verdict::pass("no other run is at work on this"),
+            Some(run) => Verdict::warn(format!("{} uses the workspace of this service", run.name))
+                .because("Code runs of a service share one workspace, so this run would wait for that one."),
+            None => Verdict::pass("no conflicting run"),
         })
     }
 }
 
-/// The service of a code run: the chosen one, else the repository's name.
+/// Returns the service of a code run. Default: the repository's name.
 fn service(facts: &Facts) -> Option<String> {
     if !facts.kind.shares_workspace() {
         return None;

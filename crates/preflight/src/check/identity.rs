@@ -1,4 +1,4 @@
-//! `identity`: who commits are by, whose credential the pods use, and whether it may go where it is needed.
+//! `identity`: git author, GitHub account of the pods, and the hosts its token may be sent to.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -23,13 +23,13 @@ impl Check for Identity {
         let identity = &facts.repository()?.identity;
         if let Some(refused) = refused(facts) {
             return Some(Verdict::fail(refused).because(
-                "The controller would end the run at once. The list is there so that a credential is sent to no stranger.",
+                "The controller would fail the run at once. Tokens are sent to allowed hosts only.",
             ));
         }
         Some(match (&identity.name, &identity.email) {
             (Some(_), Some(_)) if on_a_cluster(facts) && facts.github_user.is_none() => {
-                Verdict::warn("no GitHub user is named, so the run's pods have no Git credential")
-                    .because("They can clone what is public and push nothing. Name whose Secret they use: --github-user, or the field of the form.")
+                Verdict::warn("no GitHub account is set, so the run's pods have no Git credentials")
+                    .because("They can clone public repositories and cannot push. Set --github-user, or the field in the launch form.")
             }
             (Some(name), Some(email)) => Verdict::pass(format!("{name} <{email}>")),
             (name, _) => {
@@ -38,14 +38,14 @@ impl Check for Identity {
                 } else {
                     "user.email"
                 };
-                Verdict::warn(format!("git does not know who you are: {missing} is not set"))
-                    .because("Commits need a name and an address: git config --global user.name NAME, and user.email ADDRESS.")
+                Verdict::warn(format!("{missing} is not set in git"))
+                    .because("Commits need an author: git config --global user.name NAME, and user.email ADDRESS.")
             }
         })
     }
 }
 
-/// What the controller would say of where the credential is to go, where its settings are known.
+/// Returns why the controller would refuse to send the token, if its settings are known.
 fn refused(facts: &Facts) -> Option<String> {
     let settings = facts.cluster.as_ref()?.settings.as_ref()?;
     let run = Run {
@@ -57,8 +57,8 @@ fn refused(facts: &Facts) -> Option<String> {
             github_user: facts.github_user.clone(),
             ..RunSpec::default()
         },
-        code: facts.docs_repository.clone().map(|url| CodeDetails {
-            docs_repository_url: Some(url),
+        code: facts.docs_location.as_ref().map(|docs| CodeDetails {
+            docs_repository_url: Some(docs.repository.clone()),
             ..CodeDetails::default()
         }),
         status: RunStatus::default(),
@@ -67,7 +67,7 @@ fn refused(facts: &Facts) -> Option<String> {
     Some(refused.message().to_owned())
 }
 
-/// Whether pods would work with a Secret's credential rather than with the person's own git.
+/// Whether the run gets its credentials from a Secret instead of the user's git.
 fn on_a_cluster(facts: &Facts) -> bool {
     facts
         .cluster

@@ -1,15 +1,15 @@
-//! `quota`: there is room for the run: resource quotas on a real cluster, disk on the embedded node.
+//! `quota`: resource quotas of a real cluster, free disk space of the embedded node.
 
 use super::{Check, Facts, Verdict};
 use crate::cluster::{Disk, Quota as Limit};
 use flightdeck_core::{quantity, runs::ContainerResources, text};
 
-/// Bytes on the embedded node's disk below which no run is begun.
-const TOO_LITTLE: u64 = 256 << 20;
-/// Bytes below which a run may not get far.
-const LITTLE: u64 = 2 << 30;
+/// Free bytes below which the embedded node blocks launches.
+const DISK_MINIMUM: u64 = 256 << 20;
+/// Free bytes below which a run may fail.
+const DISK_LOW: u64 = 2 << 30;
 
-/// What the largest stage, the agent's, takes of each limit while it runs.
+/// Demand of the largest stage, the agent, on each resource.
 const DEMAND: &[(&str, &str)] = &[
     ("pods", "1"),
     ("count/pods", "1"),
@@ -41,7 +41,7 @@ impl Check for Quota {
         if cluster.context.is_none() {
             return cluster.disk.as_ref().map(disk);
         }
-        let quotas = cluster.answers()?.quotas.as_ref()?;
+        let quotas = cluster.state()?.quotas.as_ref()?;
         let short = |fits: fn(&Limit, f64) -> bool| {
             quotas.iter().find(|limit| {
                 let demand = DEMAND
@@ -54,30 +54,31 @@ impl Check for Quota {
         };
         let described = |limit: &Limit| {
             format!(
-                "quota {} of namespace {} allows {} {}, {} in use",
+                "quota {} in namespace {} allows {} {}; {} in use",
                 limit.name, cluster.namespace, limit.hard, limit.resource, limit.used
             )
         };
         if let Some(limit) = short(|limit, demand| hard(limit) >= demand) {
             return Some(Verdict::fail(described(limit)).because(
-                "A stage of a run takes more than that by itself: its pod would never start.",
+                "One stage of a run needs more than that, so its pod would never start.",
             ));
         }
         if let Some(limit) = short(|limit, demand| hard(limit) - used(limit) >= demand) {
-            return Some(Verdict::warn(described(limit)).because(
-                "The run would wait until others have ended and there is room for its pod.",
-            ));
+            return Some(
+                Verdict::warn(described(limit))
+                    .because("The run would wait until other pods finish."),
+            );
         }
         Some(Verdict::pass(if quotas.is_empty() {
-            "no quota limits it".into()
+            "no quotas".into()
         } else {
-            format!("the quotas of namespace {} have room", cluster.namespace)
+            format!("within the quotas of namespace {}", cluster.namespace)
         }))
     }
 }
 
 fn hard(limit: &Limit) -> f64 {
-    // A limit that cannot be read limits nothing here; the server will say.
+    // Ignore a limit that cannot be parsed; the server enforces it.
     quantity::parse(&limit.hard).unwrap_or(f64::INFINITY)
 }
 
@@ -88,10 +89,10 @@ fn used(limit: &Limit) -> f64 {
 fn disk(disk: &Disk) -> Verdict {
     let free = disk.free;
     let message = format!("{} free at {}", text::bytes(free), disk.place.display());
-    let why = "Runs clone and work there.";
-    if free < TOO_LITTLE {
+    let why = "Runs clone and build there.";
+    if free < DISK_MINIMUM {
         Verdict::fail(message).because(why)
-    } else if free < LITTLE {
+    } else if free < DISK_LOW {
         Verdict::warn(message).because(why)
     } else {
         Verdict::pass(message)

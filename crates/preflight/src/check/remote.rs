@@ -1,4 +1,4 @@
-//! `remote`: there is one, it answers, and a run can clone it.
+//! `remote`: exists, is reachable, and can be cloned by a run.
 
 use super::{Check, Facts, Verdict};
 use flightdeck_core::{remote_url, text};
@@ -18,33 +18,34 @@ impl Check for Remote {
         let Some(remote) = &facts.repository()?.remote else {
             return Some(
                 Verdict::fail("the repository has no remote")
-                    .because("A run clones from a remote, never from your work tree. Add one: git remote add origin ADDRESS."),
+                    .because("Runs clone from a remote, not from your work tree. Add one: git remote add origin ADDRESS."),
             );
         };
         let url = &remote.clone_url;
         if let Some(Err(error)) = &facts.remote {
-            return Some(Verdict::fail(error.to_string()).because(
-                "What a run would clone cannot be known while the remote gives no answer.",
-            ));
+            return Some(Verdict::fail(error.to_string()).because("Runs clone from the remote."));
         }
         if remote_url::is_local(url) && !facts.embedded {
             return Some(
-                Verdict::fail(format!("{url} can be cloned from this machine only"))
-                    .because("The pods of a cluster cannot reach it. Use a remote they can reach, or the embedded cluster."),
+                Verdict::fail(format!("{url} can only be cloned on this machine"))
+                    .because("The cluster's pods cannot reach it. Use another remote, or the embedded cluster."),
             );
         }
         if remote_url::identity(url) != remote_url::identity(&remote.push_url) {
             return Some(
-                Verdict::warn(format!("{} is fetched from {url} but pushed to {}", remote.name, remote.push_url))
-                    .because("A run clones where you fetch from: what you push is not seen there until somebody brings it over."),
+                Verdict::warn(format!(
+                    "{} fetches from {url} but pushes to {}",
+                    remote.name, remote.push_url
+                ))
+                .because("Runs clone the fetch URL, which may not have what you pushed."),
             );
         }
         let age = match (&facts.remote, facts.as_of()) {
             (None, Some(then)) => format!(
-                ", last seen {} ago",
+                ", last contacted {} ago",
                 text::age(facts.now.as_second() - then.as_second())
             ),
-            (None, None) => ", never asked yet".into(),
+            (None, None) => ", not contacted yet".into(),
             _ => String::new(),
         };
         Some(Verdict::pass(format!("{} = {url}{age}", remote.name)))

@@ -1,4 +1,4 @@
-//! `repo`: inside a git work tree.
+//! `repo`: the directory is in a git work tree.
 
 use super::{Check, Facts, Verdict};
 
@@ -22,8 +22,9 @@ impl Check for Repo {
                 };
                 Verdict::pass(format!("{}{directory}", repository.root.display()))
             }
-            Err(error) => Verdict::fail(error.to_string())
-                .because("A run clones a git repository; start Flightdeck inside one, or name it with --repo."),
+            Err(error) => Verdict::fail(error.to_string()).because(
+                "Runs clone a git repository. Start Flightdeck inside one, or pass --repo.",
+            ),
         })
     }
 }

@@ -1,7 +1,7 @@
-//! `secrets`: each Secret the run mounts is there with its key. Names and keys only.
+//! `secrets`: the Secrets a run mounts exist and have their keys. Reads names and keys only.
 
 use super::{Check, Facts, Verdict};
-use crate::cluster::{ClusterFacts, Reached, SecretFound, SecretState};
+use crate::cluster::{ClusterFacts, Reachability, SecretFact, SecretState};
 
 pub(super) struct Secrets;
 
@@ -18,10 +18,10 @@ impl Check for Secrets {
         let cluster = facts.cluster.as_ref()?;
         if cluster.context.is_none() {
             return Some(Verdict::pass(
-                "none is needed: runs use your own git and environment",
+                "none needed: runs use your git and environment",
             ));
         }
-        let Reached::Yes(answers) = &cluster.reached else {
+        let Reachability::Reachable(answers) = &cluster.reached else {
             return None;
         };
         let secrets = &answers.secrets;
@@ -37,58 +37,58 @@ impl Check for Secrets {
         }
         if let Some(secret) = in_state(&gone, Some(false)) {
             return Some(Verdict::warn(missing(secret, cluster)).because(format!(
-                "The pods start without it, but the agent may not get far. {}",
+                "The pods start without it, but the agent may fail. {}",
                 command(secret, cluster)
             )));
         }
         if let Some(secret) = in_state(&[SecretState::NotAllowed], None) {
             return Some(
                 Verdict::warn(format!(
-                    "whether the Secret {} is there cannot be seen: you may not look at Secrets of namespace {}",
+                    "cannot tell whether the Secret {} exists: you may not read Secrets in namespace {}",
                     secret.wanted.name, cluster.namespace
                 ))
-                .because("Most people may not, and need not. Where it is missing, the run says so."),
+                .because("Usually fine. If the Secret is missing, the run reports it."),
             );
         }
         if let Some(secret) = in_state(&[SecretState::KeyUnknown], None) {
             return Some(Verdict::warn(format!(
-                "the Secret {} is there; whether it has the key {} cannot be seen without its values",
+                "the Secret {} exists; whether it has the key {} is unknown",
                 secret.wanted.name, secret.wanted.key
             )));
         }
         Some(match secrets.as_slice() {
-            [] => Verdict::pass("none is needed"),
+            [] => Verdict::pass("none needed"),
             secrets => {
                 let names: Vec<&str> = secrets
                     .iter()
                     .map(|secret| secret.wanted.name.as_str())
                     .collect();
                 Verdict::pass(format!(
-                    "{} {} there",
+                    "{} {}",
                     names.join(", "),
-                    if names.len() == 1 { "is" } else { "are" }
+                    if names.len() == 1 { "exists" } else { "exist" }
                 ))
             }
         })
     }
 }
 
-fn missing(secret: &SecretFound, cluster: &ClusterFacts) -> String {
+fn missing(secret: &SecretFact, cluster: &ClusterFacts) -> String {
     let wanted = &secret.wanted;
     match secret.state {
         SecretState::NoKey => format!(
-            "the Secret {} of namespace {} has no key {}, {}",
+            "the Secret {} in namespace {} has no key {} ({})",
             wanted.name, cluster.namespace, wanted.key, wanted.purpose
         ),
         _ => format!(
-            "namespace {} has no Secret {}, {}",
+            "namespace {} has no Secret {} ({})",
             cluster.namespace, wanted.name, wanted.purpose
         ),
     }
 }
 
-/// What makes it, without the value on a command line.
-fn command(secret: &SecretFound, cluster: &ClusterFacts) -> String {
+/// Returns the command that creates the Secret, without the value on the command line.
+fn command(secret: &SecretFact, cluster: &ClusterFacts) -> String {
     let (wanted, namespace) = (&secret.wanted, &cluster.namespace);
     let context = cluster.context.as_deref().unwrap_or_default();
     match secret.state {
@@ -97,7 +97,7 @@ fn command(secret: &SecretFound, cluster: &ClusterFacts) -> String {
             wanted.name
         ),
         _ => format!(
-            "Make it from a file that holds the value alone: kubectl --context {context} --namespace {namespace} create secret generic {} --from-file={}=FILE",
+            "Create it from a file with the value: kubectl --context {context} --namespace {namespace} create secret generic {} --from-file={}=FILE",
             wanted.name, wanted.key
         ),
     }

@@ -1,7 +1,7 @@
-//! `sync`: how far the branch and its remote branch are apart.
+//! `sync`: commits the branch and its remote branch do not share.
 
 use super::{Check, Facts, Verdict};
-use crate::{Fix, There};
+use crate::{Fix, RemoteBranch};
 use flightdeck_core::text::count;
 
 pub(super) struct Sync;
@@ -12,34 +12,34 @@ impl Check for Sync {
     }
 
     fn title(&self) -> &'static str {
-        "In step"
+        "Branch in sync"
     }
 
     fn check(&self, facts: &Facts) -> Option<Verdict> {
         let place = facts.repository()?.remote.as_ref()?.place();
-        let There::Known(known) = facts.there() else {
+        let RemoteBranch::Known(known) = facts.remote_branch() else {
             return None;
         };
         let as_of = facts.as_of_words();
         Some(match (known.ahead, known.behind) {
-            (0, 0) => Verdict::pass(format!("in step with {place}{as_of}")),
-            (ahead, 0) => {
-                Verdict::warn(format!("{} not on {place}{as_of}", count(ahead, "commit")))
-                    .because("A run would not see them.")
-                    .fixed_by(Fix::Push)
-            }
-            (0, behind) => Verdict::warn(format!(
-                "{} of {place} not here{as_of}",
-                count(behind, "commit")
+            (0, 0) => Verdict::pass(format!("up to date with {place}{as_of}")),
+            (ahead, 0) => Verdict::warn(format!(
+                "{} ahead of {place}{as_of}",
+                count(ahead, "commit")
             ))
-            .because("A run sees them and you do not.")
-            .fixed_by(Fix::Pull),
+            .because("Runs clone from the remote and won't include them.")
+            .fixed_by(Fix::Push),
+            (0, behind) => {
+                Verdict::warn(format!("{} behind {place}{as_of}", count(behind, "commit")))
+                    .because("Runs clone from the remote and will include them.")
+                    .fixed_by(Fix::Pull)
+            }
             (ahead, behind) => Verdict::warn(format!(
-                "{place} and your branch have parted: {} here, {} there{as_of}",
+                "diverged from {place}: {} ahead, {} behind{as_of}",
                 count(ahead, "commit"),
                 count(behind, "commit")
             ))
-            .because("A run sees what is there. Merge or rebase by hand (git pull), then push."),
+            .because("Runs clone from the remote. Merge or rebase (git pull), then push."),
         })
     }
 }

@@ -1,10 +1,10 @@
-//! `tasks-committed`: no file that a run reads differs from HEAD.
+//! `tasks-committed`: the files a run reads are committed.
 
 use super::{Check, Facts, Verdict};
 use crate::{Fix, fix};
 use flightdeck_host::repository::Difference;
 
-/// Paths that are named; the rest is counted.
+/// Paths listed in the message; the rest are counted.
 const NAMED: usize = 3;
 
 pub(super) struct TasksCommitted;
@@ -57,7 +57,7 @@ impl Check for TasksCommitted {
         };
         Some(
             Verdict::fail(message)
-                .because("A run clones commits. The fix commits these files alone; whatever else is staged or changed stays as it is.")
+                .because("Runs clone commits. The fix commits only these files; other changes stay as they are.")
                 .fixed_by(Fix::Commit),
         )
     }

@@ -1,4 +1,4 @@
-//! `tasks-file`: there is a plan, it can be read, it has the tasks, and git does not ignore it.
+//! `tasks-file`: the plan exists, is readable, has the chosen tasks, and is not ignored by git.
 
 use super::{Check, Facts, Verdict};
 use flightdeck_core::{tasks::TASK_FILE_PATHS, text};
@@ -32,42 +32,43 @@ impl Check for TasksFile {
         if let (Some(path), None) = (&repository.plan.path, &repository.plan.relative) {
             return Some(
                 Verdict::fail(format!("the path of {} is not UTF-8", path.display()))
-                    .because("A run names its project's folder in UTF-8. Rename the folder."),
+                    .because("Runs need a UTF-8 path. Rename the directory."),
             );
         }
         let (Some(path), Some(plan)) = (&repository.plan.relative, &facts.plan) else {
             let elsewhere = if others.is_empty() {
                 String::new()
             } else {
-                format!("; there is {}", others.join(", "))
+                format!("; found {}", others.join(", "))
             };
             return Some(
-                Verdict::fail(format!("no {} up to the repository's root{elsewhere}", TASK_FILE_PATHS[0]))
-                    .because("Task Master writes the plan there: task-master init, then task-master parse-prd."),
+                Verdict::fail(format!("{} not found{elsewhere}", TASK_FILE_PATHS[0])).because(
+                    "Create it with Task Master: task-master init, then task-master parse-prd.",
+                ),
             );
         };
         let file = match plan {
             Ok(file) => file,
             Err(_) if is_pointer(repository.plan.bytes.as_deref()) => {
                 return Some(
-                    Verdict::fail(format!("{path} is a Git LFS pointer, not the plan"))
-                        .because("What it points at was never fetched here: git lfs pull. A plan is text: better kept out of LFS, in .gitattributes."),
+                    Verdict::fail(format!("{path} is a Git LFS pointer, not the plan")).because(
+                        "Run git lfs pull. Better: keep the plan out of LFS in .gitattributes.",
+                    ),
                 );
             }
             Err(error) => return Some(Verdict::fail(format!("{path}: {error}"))),
         };
         if let Some(known_as) = &repository.plan.known_as {
             return Some(
-                Verdict::fail(format!("git knows {path} as {known_as}")).because(format!(
-                    "A run works where upper and lower case are different names, and would not find it. Rename it: git mv {known_as} {path}"
+                Verdict::fail(format!("git tracks {path} as {known_as}")).because(format!(
+                    "Runs use a case-sensitive file system and would not find it. Rename it: git mv {known_as} {path}"
                 )),
             );
         }
         if repository.plan.ignored {
-            return Some(
-                Verdict::fail(format!("git ignores {path}"))
-                    .because("A run would clone a repository without it. Take it out of .gitignore, then commit it."),
-            );
+            return Some(Verdict::fail(format!("git ignores {path}")).because(
+                "A clone would not contain it. Remove it from .gitignore, then commit it.",
+            ));
         }
         let Some(tag) = file.tag(&facts.tag).filter(|tag| !tag.tasks.is_empty()) else {
             let tags: Vec<String> = file
@@ -76,7 +77,7 @@ impl Check for TasksFile {
                 .map(|tag| format!("{} ({})", tag.name, tag.tasks.len()))
                 .collect();
             let has = if tags.is_empty() {
-                "no tag at all".into()
+                "no tags".into()
             } else {
                 tags.join(", ")
             };
@@ -93,14 +94,14 @@ impl Check for TasksFile {
         }
         if !others.is_empty() {
             return Some(
-                Verdict::warn(format!("{path} is in use, not {}", others.join(", "))).because(
-                    "The nearest plan wins. Start in another directory to use another one.",
+                Verdict::warn(format!("using {path}, not {}", others.join(", "))).because(
+                    "The nearest plan is used. Start in another directory to use another one.",
                 ),
             );
         }
         let findings = match file.findings.len() {
             0 => String::new(),
-            count => format!("; {} to look at", text::count(count, "finding")),
+            count => format!("; {}", text::count(count, "finding")),
         };
         Some(Verdict::pass(format!(
             "{path} has {} in {}{findings}",
@@ -110,7 +111,7 @@ impl Check for TasksFile {
     }
 }
 
-/// Whether a file is what Git LFS puts in the place of one (git-lfs, docs/spec.md: the first line of every pointer).
+/// Whether the content is a Git LFS pointer (git-lfs, docs/spec.md).
 fn is_pointer(bytes: Option<&[u8]>) -> bool {
     bytes.is_some_and(|bytes| bytes.starts_with(b"version https://git-lfs.github.com/spec/"))
 }

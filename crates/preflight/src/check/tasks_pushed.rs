@@ -1,13 +1,13 @@
-//! `tasks-pushed`: the plan at the head of the remote's branch is the plan on disk, by object id. The check that matters most.
+//! `tasks-pushed`: the plan at the head of the remote branch has the object ID of the plan on disk. The most important check.
 
 use super::{Check, Facts, Verdict};
-use crate::{Fix, There};
+use crate::{Fix, RemoteBranch};
 use flightdeck_core::tasks;
 
 pub(super) struct TasksPushed;
 
 const WHY: &str =
-    "A run clones the remote's branch: its agent would work on that plan, not on the one you see.";
+    "Runs clone the remote branch, so the agent would use that plan instead of yours.";
 
 impl Check for TasksPushed {
     fn id(&self) -> &'static str {
@@ -28,9 +28,9 @@ impl Check for TasksPushed {
         }
         let place = repository.remote.as_ref()?.place();
         let committed = plan.head_blob.as_ref() == Some(disk);
-        let known = match facts.there() {
-            There::Unknown => return None,
-            There::Absent => {
+        let known = match facts.remote_branch() {
+            RemoteBranch::Unknown => return None,
+            RemoteBranch::Absent => {
                 let fix = if committed {
                     Fix::Push
                 } else {
@@ -38,19 +38,19 @@ impl Check for TasksPushed {
                 };
                 return Some(
                     Verdict::fail(format!(
-                        "{place} does not exist yet, so a run would find no {path}"
+                        "{place} does not exist yet, so a run would not find {path}"
                     ))
                     .because(WHY)
                     .fixed_by(fix),
                 );
             }
-            // Asking the remote brings here what is missing.
-            There::Known(known) if known.unread => return None,
-            There::Known(known) => known,
+            // The next query of the remote fetches the missing objects.
+            RemoteBranch::Known(known) if known.unread => return None,
+            RemoteBranch::Known(known) => known,
         };
         if known.plan_blob.as_ref() == Some(disk) {
             return Some(Verdict::pass(format!(
-                "{path} on {place} is your file{}",
+                "{path} on {place} matches yours{}",
                 facts.as_of_words()
             )));
         }
@@ -61,27 +61,21 @@ impl Check for TasksPushed {
             facts.as_of_words()
         );
         let (fix, advice) = match (committed, known.ahead > 0, known.behind > 0) {
-            (false, _, false) => (Some(Fix::CommitAndPush), "Commit your plan and push it."),
-            // The branch is behind, but its plan is the one your edit started from: bringing it up leaves the edit alone.
+            (false, _, false) => (Some(Fix::CommitAndPush), "Commit and push your plan."),
+            // The remote plan is the one the edit started from, so a fast-forward keeps the edit.
             (false, false, true) if known.plan_blob == plan.head_blob => (
                 Some(Fix::Pull),
-                "The branch there has commits you lack: bring them here, then commit your plan and push it.",
+                "The remote branch is ahead. Pull, then commit and push your plan.",
             ),
-            (true, true, false) => (
-                Some(Fix::Push),
-                "Your commits are not there yet: push them.",
-            ),
-            (true, false, true) => (
-                Some(Fix::Pull),
-                "The branch there is ahead: bring its commits here.",
-            ),
+            (true, true, false) => (Some(Fix::Push), "Push your commits."),
+            (true, false, true) => (Some(Fix::Pull), "The remote branch is ahead. Pull."),
             (true, false, false) => (
                 None,
-                "The branch there has the same commits, so what was learnt of it is being updated: check again.",
+                "The remote has changed since it was read. Check again.",
             ),
             _ => (
                 None,
-                "Both sides have changes the other lacks. Compare them, merge or rebase by hand (git pull), and push.",
+                "The branches have diverged. Merge or rebase (git pull), then push.",
             ),
         };
         Some(
@@ -92,18 +86,18 @@ impl Check for TasksPushed {
     }
 }
 
-/// How the two plans differ, in one sentence.
+/// Describes how the two plans differ.
 fn difference(facts: &Facts, place: &str, path: &str, there: bool) -> String {
     if !there {
         return format!("{place} has no {path}");
     }
-    let theirs = match &facts.their_plan {
+    let theirs = match &facts.remote_plan {
         Some(Ok(file)) => file.tag(&facts.tag),
         Some(Err(error)) => return format!("{path} on {place} cannot be read: {error}"),
-        None => return format!("{path} on {place} is not your file"),
+        None => return format!("{path} on {place} differs from yours"),
     };
     match facts.plan_tag() {
         Some(yours) => tasks::describe(place, theirs, yours),
-        None => format!("{path} on {place} is not your file"),
+        None => format!("{path} on {place} differs from yours"),
     }
 }

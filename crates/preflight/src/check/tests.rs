@@ -1,6 +1,6 @@
 use crate::{
-    ActiveRun, Facts, Report,
-    sample::{self, PATH, blob, facts, plan, remote, repository, there},
+    ActiveRun, DocsLocation, Facts, Report, TaskDocuments,
+    fixtures::{self, PATH, blob, facts, plan, remote, repository, there},
 };
 use flightdeck_core::{
     runs::RunKind,
@@ -8,7 +8,7 @@ use flightdeck_core::{
 };
 use flightdeck_host::repository::{Difference, Differing, Head, Operation, RemoteError};
 
-/// `level message [fix]` of one check after the facts have been spoilt, or `-` where it says nothing.
+/// Returns `level message [fix]` of one check after modifying the facts, or `-` without a verdict.
 fn verdict(id: &str, spoil: impl FnOnce(&mut Facts)) -> String {
     let mut facts = facts();
     spoil(&mut facts);
@@ -25,9 +25,13 @@ fn verdict(id: &str, spoil: impl FnOnce(&mut Facts)) -> String {
 pub(super) type Case = (&'static str, fn(&mut Facts), &'static str);
 
 pub(super) fn table(id: &str, cases: &[Case]) {
-    for (why, spoil, expected) in cases {
-        assert_eq!(verdict(id, spoil), *expected, "{id}: {why}");
-    }
+    let wrong: Vec<String> = cases
+        .iter()
+        .map(|(why, spoil, expected)| (why, verdict(id, spoil), *expected))
+        .filter(|(_, actual, expected)| actual != expected)
+        .map(|(why, actual, expected)| format!("{why}\n  expected {expected}\n  actual   {actual}"))
+        .collect();
+    assert!(wrong.is_empty(), "{id}:\n{}", wrong.join("\n"));
 }
 
 fn differ(facts: &mut Facts, path: &str, how: Difference) {
@@ -63,12 +67,12 @@ fn branch() {
                         commit: "0123456789ab".into(),
                     }
                 },
-                "Fail HEAD is detached at 01234567, on no branch [switch]",
+                "Fail HEAD is detached at 01234567 [switch]",
             ),
             (
                 "in a rebase",
                 |f| repository(f).operation = Some(Operation::Rebase),
-                "Fail a rebase is under way",
+                "Fail a rebase is in progress",
             ),
         ],
     );
@@ -102,7 +106,7 @@ fn remote_check() {
             (
                 "a path, on a cluster",
                 |f| remote(f).clone_url = "/srv/origin.git".into(),
-                "Fail /srv/origin.git can be cloned from this machine only",
+                "Fail /srv/origin.git can only be cloned on this machine",
             ),
             (
                 "a path, embedded",
@@ -116,7 +120,7 @@ fn remote_check() {
             (
                 "pushed elsewhere",
                 |f| remote(f).push_url = "git@forge.example:ada/shop".into(),
-                "Warn origin is fetched from https://forge.example/acme/shop but pushed to git@forge.example:ada/shop",
+                "Warn origin fetches from https://forge.example/acme/shop but pushes to git@forge.example:ada/shop",
             ),
             (
                 "not asked",
@@ -124,7 +128,7 @@ fn remote_check() {
                     f.remote = None;
                     f.now = "2026-05-04T14:00:00Z".parse().unwrap();
                 },
-                "Pass origin = https://forge.example/acme/shop, last seen 2h ago",
+                "Pass origin = https://forge.example/acme/shop, last contacted 2h ago",
             ),
             (
                 "never asked",
@@ -132,7 +136,7 @@ fn remote_check() {
                     f.remote = None;
                     remote(f).fetched = None;
                 },
-                "Pass origin = https://forge.example/acme/shop, never asked yet",
+                "Pass origin = https://forge.example/acme/shop, not contacted yet",
             ),
         ],
     );
@@ -159,7 +163,7 @@ fn upstream() {
                     there(f, |known| known.seen = None);
                     f.remote.as_mut().unwrap().as_mut().unwrap().commit = None;
                 },
-                "Fail origin/feature/x does not exist yet; it follows origin/feature/x [push]",
+                "Fail origin/feature/x does not exist yet; its upstream is origin/feature/x [push]",
             ),
             (
                 "pushed after the remote was asked",
@@ -193,7 +197,7 @@ fn tasks_file() {
                     repository(f).plan.path = None;
                     f.plan = None;
                 },
-                "Fail no .taskmaster/tasks/tasks.json up to the repository's root",
+                "Fail .taskmaster/tasks/tasks.json not found",
             ),
             (
                 "a pipe",
@@ -208,7 +212,7 @@ fn tasks_file() {
             (
                 "known to git by another case",
                 |f| repository(f).plan.known_as = Some(".TaskMaster/tasks/tasks.json".into()),
-                "Fail git knows .taskmaster/tasks/tasks.json as .TaskMaster/tasks/tasks.json",
+                "Fail git tracks .taskmaster/tasks/tasks.json as .TaskMaster/tasks/tasks.json",
             ),
             (
                 "none here, one elsewhere",
@@ -218,7 +222,7 @@ fn tasks_file() {
                     repository(f).plan.others = vec!["/srv/shop/apps/web/x.json".into()];
                     f.plan = None;
                 },
-                "Fail no .taskmaster/tasks/tasks.json up to the repository's root; there is apps/web/x.json",
+                "Fail .taskmaster/tasks/tasks.json not found; found apps/web/x.json",
             ),
             (
                 "a pointer of LFS",
@@ -257,7 +261,7 @@ fn tasks_file() {
             (
                 "several plans",
                 |f| repository(f).plan.others = vec!["/srv/shop/web/tasks.json".into()],
-                "Warn .taskmaster/tasks/tasks.json is in use, not web/tasks.json",
+                "Warn using .taskmaster/tasks/tasks.json, not web/tasks.json",
             ),
         ],
     );
@@ -322,7 +326,7 @@ fn tasks_pushed() {
             (
                 "the same",
                 |_| {},
-                "Pass .taskmaster/tasks/tasks.json on origin/feature/x is your file",
+                "Pass .taskmaster/tasks/tasks.json on origin/feature/x matches yours",
             ),
             (
                 "the same, seen a while ago",
@@ -330,7 +334,7 @@ fn tasks_pushed() {
                     f.remote = None;
                     f.now = "2026-05-04T12:12:00Z".parse().unwrap();
                 },
-                "Pass .taskmaster/tasks/tasks.json on origin/feature/x is your file (as of 12m ago)",
+                "Pass .taskmaster/tasks/tasks.json on origin/feature/x matches yours (as of 12m ago)",
             ),
             (
                 "the remote has an older plan",
@@ -339,7 +343,7 @@ fn tasks_pushed() {
                         k.plan_blob = Some(other());
                         k.ahead = 1;
                     });
-                    f.their_plan = Some(plan(&["Initialize Express"]));
+                    f.remote_plan = Some(plan(&["Initialize Express"]));
                 },
                 "Fail origin/feature/x has 1 task, first \"Initialize Express\"; your plan has 2, first \"Setup repository\" [push]",
             ),
@@ -350,7 +354,7 @@ fn tasks_pushed() {
                         k.plan_blob = Some(other());
                         k.behind = 2;
                     });
-                    f.their_plan = Some(plan(&["Setup repository"]));
+                    f.remote_plan = Some(plan(&["Setup repository"]));
                 },
                 "Fail origin/feature/x has 1 task, first \"Setup repository\"; your plan has 2 [pull]",
             ),
@@ -362,7 +366,7 @@ fn tasks_pushed() {
                         k.behind = 1;
                         k.ahead = 1;
                     });
-                    f.their_plan = Some(plan(&["Setup repository"]));
+                    f.remote_plan = Some(plan(&["Setup repository"]));
                 },
                 "Fail origin/feature/x has 1 task, first \"Setup repository\"; your plan has 2",
             ),
@@ -382,7 +386,7 @@ fn tasks_pushed() {
                     repository(f).plan.disk_blob = Some(other());
                     let mut old = plan(&["Setup repository", "Define protobufs"]).unwrap();
                     old.tags[0].tasks[1].status = Status::Done;
-                    f.their_plan = Some(Ok(old));
+                    f.remote_plan = Some(Ok(old));
                 },
                 "Fail origin/feature/x differs from your plan (2 tasks): 1 changed [commit-and-push]",
             ),
@@ -392,7 +396,7 @@ fn tasks_pushed() {
                     repository(f).plan.disk_blob = Some(other());
                     there(f, |k| k.behind = 1);
                 },
-                "Fail .taskmaster/tasks/tasks.json on origin/feature/x is not your file [pull]",
+                "Fail .taskmaster/tasks/tasks.json on origin/feature/x differs from yours [pull]",
             ),
             (
                 "edited, and behind with another plan",
@@ -403,7 +407,7 @@ fn tasks_pushed() {
                         k.plan_blob = Some("d".repeat(40));
                     });
                 },
-                "Fail .taskmaster/tasks/tasks.json on origin/feature/x is not your file",
+                "Fail .taskmaster/tasks/tasks.json on origin/feature/x differs from yours",
             ),
             (
                 "the branch is new",
@@ -411,7 +415,7 @@ fn tasks_pushed() {
                     f.remote = None;
                     remote(f).known = None;
                 },
-                "Fail origin/feature/x does not exist yet, so a run would find no .taskmaster/tasks/tasks.json [push]",
+                "Fail origin/feature/x does not exist yet, so a run would not find .taskmaster/tasks/tasks.json [push]",
             ),
             (
                 "the branch is new and the plan edited",
@@ -420,7 +424,7 @@ fn tasks_pushed() {
                     remote(f).known = None;
                     repository(f).plan.head_blob = None;
                 },
-                "Fail origin/feature/x does not exist yet, so a run would find no .taskmaster/tasks/tasks.json [commit-and-push]",
+                "Fail origin/feature/x does not exist yet, so a run would not find .taskmaster/tasks/tasks.json [commit-and-push]",
             ),
             (
                 "theirs is broken",
@@ -429,7 +433,7 @@ fn tasks_pushed() {
                         k.plan_blob = Some(other());
                         k.ahead = 1;
                     });
-                    f.their_plan = Some(tasks::read(b""));
+                    f.remote_plan = Some(tasks::read(b""));
                 },
                 "Fail .taskmaster/tasks/tasks.json on origin/feature/x cannot be read: the file is empty [push]",
             ),
@@ -440,7 +444,7 @@ fn tasks_pushed() {
 }
 
 #[test]
-fn an_equal_id_passes_whatever_else_differs() {
+fn equal_object_ids_pass() {
     // Ahead, behind, dirty elsewhere: what counts is the file.
     let passed = verdict("tasks-pushed", |facts| {
         there(facts, |known| (known.ahead, known.behind) = (3, 4));
@@ -456,21 +460,21 @@ fn sync() {
     table(
         "sync",
         &[
-            ("in step", |_| {}, "Pass in step with origin/feature/x"),
+            ("in step", |_| {}, "Pass up to date with origin/feature/x"),
             (
                 "ahead",
                 |f| there(f, |k| k.ahead = 2),
-                "Warn 2 commits not on origin/feature/x [push]",
+                "Warn 2 commits ahead of origin/feature/x [push]",
             ),
             (
                 "behind",
                 |f| there(f, |k| k.behind = 1),
-                "Warn 1 commit of origin/feature/x not here [pull]",
+                "Warn 1 commit behind origin/feature/x [pull]",
             ),
             (
                 "parted",
                 |f| there(f, |k| (k.ahead, k.behind) = (2, 1)),
-                "Warn origin/feature/x and your branch have parted: 2 commits here, 1 commit there",
+                "Warn diverged from origin/feature/x: 2 commits ahead, 1 commit behind",
             ),
             (
                 "unknown",
@@ -493,7 +497,7 @@ fn base() {
             (
                 "the default branch",
                 |f| remote(f).branch = Some("main".into()),
-                "Warn main, the default branch of origin [switch]",
+                "Warn main is the default branch of origin [switch]",
             ),
             (
                 "the default branch was renamed",
@@ -502,7 +506,7 @@ fn base() {
                         Some("trunk".into());
                     remote(f).branch = Some("trunk".into());
                 },
-                "Warn trunk, the default branch of origin [switch]",
+                "Warn trunk is the default branch of origin [switch]",
             ),
             (
                 "by the last known state",
@@ -510,10 +514,17 @@ fn base() {
                     f.remote = None;
                     remote(f).branch = Some("main".into());
                 },
-                "Warn main, the default branch of origin [switch]",
+                "Warn main is the default branch of origin [switch]",
             ),
         ],
     );
+}
+
+fn documents(found: DocumentSet) -> Option<TaskDocuments> {
+    Some(TaskDocuments {
+        place: "origin/feature/x".into(),
+        found: Ok(found),
+    })
 }
 
 #[test]
@@ -523,14 +534,15 @@ fn docs_ready() {
         &[
             (
                 "a docs run",
-                |f| f.documents = Some(DocumentSet::default()),
+                |f| f.documents = documents(DocumentSet::default()),
                 "-",
             ),
             (
                 "complete",
                 |f| {
                     f.kind = RunKind::Code;
-                    f.documents = Some(DocumentSet::from_listing(flightdeck_core::runs::DOCUMENTS));
+                    f.documents =
+                        documents(DocumentSet::from_listing(flightdeck_core::runs::DOCUMENTS));
                 },
                 "Pass origin/feature/x has the documents of task 1",
             ),
@@ -538,7 +550,8 @@ fn docs_ready() {
                 "partly",
                 |f| {
                     f.kind = RunKind::Code;
-                    f.documents = Some(DocumentSet::from_listing(["task.md", "prompt.md", "x"]));
+                    f.documents =
+                        documents(DocumentSet::from_listing(["task.md", "prompt.md", "x"]));
                 },
                 "Warn origin/feature/x has 2 of 4 documents of task 1; missing design-spec.md, acceptance-criteria.md",
             ),
@@ -556,7 +569,11 @@ fn task_ready() {
         "task-ready",
         &[
             ("a docs run", |_| {}, "-"),
-            ("ready", |f| code(f, "1"), "Pass task 1 waits for nothing"),
+            (
+                "ready",
+                |f| code(f, "1"),
+                "Pass task 1 has no open dependencies",
+            ),
             (
                 "waits",
                 |f| code(f, "2"),
@@ -569,7 +586,7 @@ fn task_ready() {
                     f.plan.as_mut().unwrap().as_mut().unwrap().tags[0].tasks[0].status =
                         Status::Done;
                 },
-                "Warn task 1 is done already",
+                "Warn task 1 is already done",
             ),
         ],
     );
@@ -589,21 +606,21 @@ fn duplicate() {
     table(
         "duplicate",
         &[
-            ("none", |_| {}, "Pass no other run is at work on this"),
+            ("none", |_| {}, "Pass no conflicting run"),
             (
                 "the same task",
                 |f| active(f, RunKind::Docs, &["3", "1"]),
-                "Fail docs-x-1 is at work on task 1",
+                "Fail docs-x-1 is already running on task 1",
             ),
             (
                 "another task",
                 |f| active(f, RunKind::Docs, &["3"]),
-                "Pass no other run is at work on this",
+                "Pass no conflicting run",
             ),
             (
                 "another kind",
                 |f| active(f, RunKind::Code, &["1"]),
-                "Pass no other run is at work on this",
+                "Pass no conflicting run",
             ),
             ("unknown", |f| f.active_runs = None, "-"),
         ],
@@ -615,7 +632,7 @@ fn agent_and_identity() {
     table(
         "agent",
         &[
-            ("there", |_| {}, "Pass claude is /usr/bin/claude"),
+            ("there", |_| {}, "Pass claude: /usr/bin/claude"),
             (
                 "absent",
                 |f| f.agent.as_mut().unwrap().found = Err("claude is not on the PATH".into()),
@@ -631,12 +648,12 @@ fn agent_and_identity() {
             (
                 "no name",
                 |f| repository(f).identity.name = None,
-                "Warn git does not know who you are: user.name is not set",
+                "Warn user.name is not set in git",
             ),
             (
                 "no address",
                 |f| repository(f).identity.email = None,
-                "Warn git does not know who you are: user.email is not set",
+                "Warn user.email is not set in git",
             ),
             (
                 "a host that no credential may go to",
@@ -645,8 +662,14 @@ fn agent_and_identity() {
             ),
             (
                 "such a host of the documents",
-                |f| f.docs_repository = Some("git@git.example.com:docs.git".into()),
-                "Fail the Git credential of ada may not be sent to git.example.com; add the host to allow.ssh_key_hosts in the controller's settings, or use an allowed host",
+                |f| {
+                    f.docs_location = Some(DocsLocation {
+                        repository: "git@git.example.com:docs.git".into(),
+                        branch: None,
+                        directory: None,
+                    })
+                },
+                "Fail the Git credential of ada is not meant for git.example.com; have the host added to allow.ssh_key_hosts of the controller's settings, or clone from one that is there",
             ),
             (
                 "such a host, and no credential",
@@ -654,7 +677,7 @@ fn agent_and_identity() {
                     remote(f).clone_url = "https://git.example.com/shop.git".into();
                     f.github_user = None;
                 },
-                "Warn no GitHub user is named, so the run's pods have no Git credential",
+                "Warn no GitHub account is set, so the run's pods have no Git credentials",
             ),
             (
                 "settings that one may not read",
@@ -669,7 +692,7 @@ fn agent_and_identity() {
 }
 
 #[test]
-fn whatever_is_broken_no_check_panics() {
+fn checks_never_panic() {
     let spoilers: [fn(&mut Facts); 6] = [
         |f| repository(f).remote = None,
         |f| {
@@ -683,7 +706,7 @@ fn whatever_is_broken_no_check_panics() {
         |f| f.kind = RunKind::Code,
     ];
     for choice in 0..1 << spoilers.len() {
-        let mut facts = sample::facts();
+        let mut facts = fixtures::facts();
         for (bit, spoil) in spoilers.iter().enumerate() {
             if choice & (1 << bit) != 0 && facts.repository.is_ok() {
                 spoil(&mut facts);

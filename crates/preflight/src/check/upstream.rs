@@ -1,7 +1,7 @@
 //! `upstream`: the branch exists on the remote.
 
 use super::{Check, Facts, Verdict};
-use crate::{Fix, There};
+use crate::{Fix, RemoteBranch};
 
 pub(super) struct Upstream;
 
@@ -17,17 +17,17 @@ impl Check for Upstream {
     fn check(&self, facts: &Facts) -> Option<Verdict> {
         let repository = facts.repository()?;
         let remote = repository.remote.as_ref()?;
-        match facts.there() {
-            There::Unknown => None,
-            There::Known(_) => Some(Verdict::pass(format!("{} exists", remote.place()))),
-            There::Absent => {
+        match facts.remote_branch() {
+            RemoteBranch::Unknown => None,
+            RemoteBranch::Known(_) => Some(Verdict::pass(format!("{} exists", remote.place()))),
+            RemoteBranch::Absent => {
                 let follows = match &remote.follows {
-                    Some(other) => format!("; it follows {}/{other}", remote.name),
+                    Some(other) => format!("; its upstream is {}/{other}", remote.name),
                     None => String::new(),
                 };
                 Some(
                     Verdict::fail(format!("{} does not exist yet{follows}", remote.place()))
-                        .because("A run clones the branch you are on, and its pull request goes back to it. Push it first.")
+                        .because("Runs clone the current branch, which is also the base of the pull request. Push it first.")
                         .fixed_by(repository.commit().map(|_| Fix::Push)),
                 )
             }

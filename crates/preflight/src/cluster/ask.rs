@@ -1,4 +1,4 @@
-//! Asks a cluster what pre-flight needs to know of it. Nothing there changes.
+//! Queries a cluster. Read-only, apart from SelfSubjectAccessReviews.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,9 +22,10 @@ use kube::{
 };
 
 use super::{
-    Answers, ClusterFacts, Controller, Disk, LEASE, Permission, Quota, Reached, SecretFound,
-    SecretState, SecretWanted, Served,
+    ClusterFacts, ClusterState, Controller, Disk, LEASE, Permission, Quota, Reachability,
+    SecretFact, SecretRequirement, SecretState, Served, required_secrets,
 };
+use crate::{cause::cause, request::ClusterSource};
 use flightdeck_core::{
     resources::{CodeRun, DocsRun},
     runs::RunKind,
@@ -34,25 +35,25 @@ use flightdeck_host::{
     templates,
 };
 
-/// How long the cluster may take for all of it.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a Lease is held without being renewed, where it does not say so itself.
+/// Time limit of the whole query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Default of `leaseDurationSeconds`.
 const LEASE_SECONDS: i32 = 15;
-/// Most bytes of the answer with a Lease.
-const LARGEST_LEASE: usize = 1 << 20;
-/// How long to wait for a Lease to be renewed that looks stale: clocks differ, a change does not.
+/// Maximum size of an answer with a Lease, in bytes.
+const MAX_LEASE_SIZE: usize = 1 << 20;
+/// How long to wait before reading a stale Lease again. Clocks may differ, but a renewal is proof.
 const RENEWAL: Duration = Duration::from_secs(5);
 
-/// What must be allowed.
+/// Permissions to check.
 const NEEDED: &[Permission] = &[
     launch(RunKind::Docs, "create"),
     launch(RunKind::Docs, "list"),
     launch(RunKind::Code, "create"),
     launch(RunKind::Code, "list"),
-    see("orchestrator.io", "watch", RunKind::Docs.plural()),
-    see("orchestrator.io", "watch", RunKind::Code.plural()),
-    see("", "list", "pods"),
-    see("", "get", "pods/log"),
+    observe("orchestrator.io", "watch", RunKind::Docs.plural()),
+    observe("orchestrator.io", "watch", RunKind::Code.plural()),
+    observe("", "list", "pods"),
+    observe("", "get", "pods/log"),
 ];
 
 const fn launch(kind: RunKind, verb: &'static str) -> Permission {
@@ -64,7 +65,7 @@ const fn launch(kind: RunKind, verb: &'static str) -> Permission {
     }
 }
 
-const fn see(group: &'static str, verb: &'static str, resource: &'static str) -> Permission {
+const fn observe(group: &'static str, verb: &'static str, resource: &'static str) -> Permission {
     Permission {
         verb,
         group,
@@ -73,30 +74,50 @@ const fn see(group: &'static str, verb: &'static str, resource: &'static str) ->
     }
 }
 
-/// Whom to ask, and about what.
+/// Which cluster to query, and for what.
 #[derive(Clone)]
-pub struct ClusterRequest {
+pub struct ClusterQuery {
     pub client: Client,
     /// `None` for the embedded cluster.
     pub context: Option<String>,
     pub namespace: String,
-    /// Secrets to look for; none on the embedded cluster.
-    pub secrets: Vec<SecretWanted>,
-    /// Those of the embedded cluster's controller; any other's are asked for.
+    /// Secrets to look up; none on the embedded cluster.
+    pub secrets: Vec<SecretRequirement>,
+    /// Settings of this machine. The embedded controller uses them; a real one reads its own from a ConfigMap.
     pub settings: Option<Arc<Settings>>,
-    /// Where the embedded node works.
+    /// State directory of the embedded node.
     pub disk: Option<PathBuf>,
 }
 
-/// Asks. Never fails: that there is no answer is a fact as well.
-pub async fn ask(request: ClusterRequest) -> ClusterFacts {
+/// Returns the facts of `source`, for a run with this agent and GitHub account.
+pub async fn facts(
+    source: &ClusterSource,
+    agent: Option<&str>,
+    github_user: Option<&str>,
+) -> Option<ClusterFacts> {
+    match source {
+        ClusterSource::None => None,
+        ClusterSource::Known(facts) => Some(facts.clone()),
+        ClusterSource::Live(cluster) => {
+            let mut cluster = cluster.clone();
+            if let (Some(_), Some(settings)) = (&cluster.context, &cluster.settings) {
+                cluster.secrets =
+                    required_secrets(settings, agent.unwrap_or_default(), github_user);
+            }
+            Some(query(cluster).await)
+        }
+    }
+}
+
+/// Queries the cluster. Never fails: being unreachable is a fact as well.
+pub async fn query(request: ClusterQuery) -> ClusterFacts {
     let asked = async { tokio::join!(answers(&request), settings(&request)) };
-    let (answered, settings) = match tokio::time::timeout(PATIENCE, asked).await {
-        Ok((Ok(answers), settings)) => (Reached::Yes(Box::new(answers)), settings),
-        Ok((Err(why), _)) => (Reached::No(why), None),
+    let (answered, settings) = match tokio::time::timeout(QUERY_TIMEOUT, asked).await {
+        Ok((Ok(answers), settings)) => (Reachability::Reachable(Box::new(answers)), settings),
+        Ok((Err(why), _)) => (Reachability::Unreachable(why), None),
         Err(_) => {
-            let why = format!("no answer within {} s", PATIENCE.as_secs());
-            (Reached::No(why), None)
+            let why = format!("no answer within {} s", QUERY_TIMEOUT.as_secs());
+            (Reachability::Unreachable(why), None)
         }
     };
     ClusterFacts {
@@ -108,8 +129,8 @@ pub async fn ask(request: ClusterRequest) -> ClusterFacts {
     }
 }
 
-async fn answers(request: &ClusterRequest) -> Result<Answers, String> {
-    // The first question tells whether anybody is there; the others go out together.
+async fn answers(request: &ClusterQuery) -> Result<ClusterState, String> {
+    // Find out first whether the cluster is reachable; then send everything else concurrently.
     let docs = served::<DocsRun>(&request.client).await?;
     let (code, denied, controller, secrets, quotas) = tokio::join!(
         served::<CodeRun>(&request.client),
@@ -118,7 +139,7 @@ async fn answers(request: &ClusterRequest) -> Result<Answers, String> {
         join_all(request.secrets.iter().map(|wanted| secret(request, wanted))),
         quotas(request),
     );
-    Ok(Answers {
+    Ok(ClusterState {
         served: vec![(RunKind::Docs, docs), (RunKind::Code, code?)],
         denied,
         controller,
@@ -127,9 +148,9 @@ async fn answers(request: &ClusterRequest) -> Result<Answers, String> {
     })
 }
 
-/// The settings of the controller, where one may read them. Without a ConfigMap it has the shipped ones; one that it refuses
-/// leaves those before in force, which nobody can know.
-async fn settings(request: &ClusterRequest) -> Option<Arc<Settings>> {
+/// Returns the controller's settings, if readable. Without a ConfigMap the defaults apply. An invalid ConfigMap leaves the
+/// previous settings in force, which are unknown.
+async fn settings(request: &ClusterQuery) -> Option<Arc<Settings>> {
     let maps: Api<ConfigMap> = Api::namespaced(request.client.clone(), &request.namespace);
     let own = async {
         if request.context.is_none() {
@@ -140,30 +161,20 @@ async fn settings(request: &ClusterRequest) -> Option<Arc<Settings>> {
             None => Some(Settings::shipped()),
         }
     };
-    let laid_over = async {
+    let pull_requests = async {
         let map = maps.get_opt(PULL_REQUEST_MAP).await.ok()?;
-        let said = map.and_then(|map| map.data).unwrap_or_default();
-        templates::validate_pull_request_options(RunKind::Docs, said).ok()
+        let options = map.and_then(|map| map.data).unwrap_or_default();
+        templates::validate_pull_request_options(RunKind::Docs, options).ok()
     };
-    let (own, laid_over) = tokio::join!(own, laid_over);
-    Some(Arc::new(own?.with_pull_request_options(laid_over?)))
+    let (own, pull_requests) = tokio::join!(own, pull_requests);
+    Some(Arc::new(own?.with_pull_request_options(pull_requests?)))
 }
 
-/// The reason in a refusal, without what surrounds it.
+/// Returns why a request failed.
 fn words(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.code == 401 => {
-            "it does not accept your credentials".into()
-        }
-        kube::Error::Api(status) => status.message.clone(),
-        error => {
-            // What a connection failed of is the innermost error.
-            let mut error: &dyn std::error::Error = error;
-            while let Some(source) = error.source() {
-                error = source;
-            }
-            error.to_string()
-        }
+        kube::Error::Api(status) if status.code == 401 => "it rejects your credentials".into(),
+        error => cause(error),
     }
 }
 
@@ -208,8 +219,8 @@ async fn served<K: Resource<DynamicType = ()>>(client: &Client) -> Result<Served
     })
 }
 
-/// What the person may not do; what nobody answers is not said.
-async fn denied(request: &ClusterRequest) -> Vec<Permission> {
+/// Returns the permissions that are denied. A review that fails counts as allowed.
+async fn denied(request: &ClusterQuery) -> Vec<Permission> {
     let api: Api<SelfSubjectAccessReview> = Api::all(request.client.clone());
     let parameters = PostParams::default();
     let asked = NEEDED.iter().map(|permission| {
@@ -241,10 +252,11 @@ async fn denied(request: &ClusterRequest) -> Vec<Permission> {
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// Whether a controller renews its Lease. Its clock is held against the server's, and where they disagree, a second look decides.
-async fn controller(request: &ClusterRequest, renewal: Duration) -> Controller {
+/// Returns whether a controller renews its Lease. `renewTime` is compared with the server's clock; if it looks stale, the Lease
+/// is read again after `renewal`.
+async fn controller(request: &ClusterQuery, renewal: Duration) -> Controller {
     if request.context.is_none() {
-        return Controller::Itself;
+        return Controller::Embedded;
     }
     let first = match lease(request).await {
         Ok(Some(first)) => first,
@@ -282,8 +294,8 @@ async fn controller(request: &ClusterRequest, renewal: Duration) -> Controller {
     }
 }
 
-/// The Lease, and the server's time.
-async fn lease(request: &ClusterRequest) -> Result<Option<(Lease, Timestamp)>, kube::Error> {
+/// Returns the Lease and the server's time.
+async fn lease(request: &ClusterQuery) -> Result<Option<(Lease, Timestamp)>, kube::Error> {
     let url = Lease::url_path(&(), Some(&request.namespace));
     let get = Request::new(url)
         .get(LEASE, &kube::api::GetParams::default())
@@ -297,7 +309,7 @@ async fn lease(request: &ClusterRequest) -> Result<Option<(Lease, Timestamp)>, k
     if answer.status() == http::StatusCode::NOT_FOUND {
         return Ok(None);
     }
-    let body = Limited::new(answer.into_body(), LARGEST_LEASE)
+    let body = Limited::new(answer.into_body(), MAX_LEASE_SIZE)
         .collect()
         .await
         .map_err(kube::Error::Service)?
@@ -307,9 +319,8 @@ async fn lease(request: &ClusterRequest) -> Result<Option<(Lease, Timestamp)>, k
         .map_err(kube::Error::SerdeError)
 }
 
-/// Whether a Secret has its key. Its metadata alone is asked for, so that no value leaves the server: the names of its keys are in
-/// the record of who set which field.
-async fn secret(request: &ClusterRequest, wanted: &SecretWanted) -> SecretFound {
+/// Looks up a Secret and its key. Requests metadata only, so no value leaves the server: the key names are in `managedFields`.
+async fn secret(request: &ClusterQuery, wanted: &SecretRequirement) -> SecretFact {
     let api: Api<Secret> = Api::namespaced(request.client.clone(), &request.namespace);
     let state = match api.get_metadata_opt(&wanted.name).await {
         Ok(None) => SecretState::Absent,
@@ -320,13 +331,13 @@ async fn secret(request: &ClusterRequest, wanted: &SecretWanted) -> SecretFound 
         },
         Err(_) => SecretState::NotAllowed,
     };
-    SecretFound {
+    SecretFact {
         wanted: wanted.clone(),
         state,
     }
 }
 
-/// Names of the data's keys; `None` when nothing was recorded of any.
+/// Returns the names of the data keys; `None` if `managedFields` has none.
 fn keys(metadata: &ObjectMeta) -> Option<Vec<String>> {
     let mut keys = Vec::new();
     for entry in metadata.managed_fields.iter().flatten() {
@@ -344,7 +355,7 @@ fn keys(metadata: &ObjectMeta) -> Option<Vec<String>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-async fn quotas(request: &ClusterRequest) -> Option<Vec<Quota>> {
+async fn quotas(request: &ClusterQuery) -> Option<Vec<Quota>> {
     if request.context.is_none() {
         return Some(Vec::new());
     }

@@ -1,59 +1,58 @@
-//! Runs a sheet, step by step.
+//! Runs the commands of a fix.
 
 use std::fmt;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{FixError, FixSheet, steps};
+use super::{FixError, FixPlan, steps};
 use flightdeck_host::repository::git::{Git, GitError, Line, Tail};
 
-/// What is heard of a fix while it runs.
+/// Progress of a running fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A command begins, as a person would type it.
-    Begins(String),
-    /// It printed something; may hold remote text.
-    Said(Line),
+    /// A command starts; its command line.
+    Started(String),
+    /// A line of output. May contain remote text.
+    Output(Line),
 }
 
-/// A command that has run.
+/// A finished command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RanCommand {
     pub command: String,
-    /// What it printed; may hold remote text.
+    /// Its output. May contain remote text.
     pub output: String,
 }
 
-/// A fix that did not come to its end, and what of it is done nevertheless.
+/// A fix that failed halfway.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Unfinished {
+pub struct PartialFix {
     #[source]
     pub why: FixError,
-    /// What stays: `the commit is made`.
+    /// Completed steps: `the commit was made`.
     pub done: Vec<&'static str>,
 }
 
-impl fmt::Display for Unfinished {
+impl fmt::Display for PartialFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.why)?;
         match self.done.as_slice() {
             [] => Ok(()),
-            done => write!(f, "; before that, {}", done.join(" and ")),
+            done => write!(f, "; completed before: {}", done.join(" and ")),
         }
     }
 }
 
-/// Runs what the sheet says, unless HEAD has moved since it was made. Cancelling ends the command under way and what it started;
-/// what ran before stays done, and the error says so.
+/// Runs the commands of a plan. Cancelling kills the current command's process group; earlier steps are not undone.
 ///
 /// # Errors
-/// When HEAD has moved, a command fails (what git, a hook or the remote said is told apart), or it is cancelled.
+/// If HEAD has moved, a command fails, or the fix is cancelled.
 pub async fn apply(
-    sheet: &FixSheet,
+    sheet: &FixPlan,
     cancel: &CancellationToken,
     mut tell: impl FnMut(Progress) + Send,
-) -> Result<Vec<RanCommand>, Unfinished> {
-    let nothing = |why| Unfinished {
+) -> Result<Vec<RanCommand>, PartialFix> {
+    let nothing = |why| PartialFix {
         why,
         done: Vec::new(),
     };
@@ -63,14 +62,14 @@ pub async fn apply(
     let mut undo: Option<&[String]> = None;
     for step in &sheet.steps {
         let command = step.command_line(&sheet.root);
-        tell(Progress::Begins(command.clone()));
+        tell(Progress::Started(command.clone()));
         let mut output = Tail::default();
         let mut heard = |line: Line| {
             if !line.overwritten {
                 output.push(line.text.as_bytes());
                 output.push(b"\n");
             }
-            tell(Progress::Said(line));
+            tell(Progress::Output(line));
         };
         let result = step
             .git(&sheet.root)
@@ -79,11 +78,11 @@ pub async fn apply(
         let output = output.into_text();
         if let Err(error) = result {
             if let Some(undo) = undo {
-                // Said in the command log; what failed first is what the person needs to know.
+                // Report the original error; the command log has the result of the undo.
                 let _ = steps::command(&sheet.root, undo).run().await;
             }
             let why = FixError::of_step(step.act, &sheet.place, &output, &error);
-            return Err(Unfinished { why, done });
+            return Err(PartialFix { why, done });
         }
         undo = step.undo.as_deref();
         done.extend(Some(step.act.done()).filter(|words| !words.is_empty()));
@@ -95,13 +94,13 @@ pub async fn apply(
     Ok(ran)
 }
 
-/// Refuses when HEAD is not where it was when the person was shown what would be done.
-async fn unmoved(sheet: &FixSheet) -> Result<(), FixError> {
+/// Fails if HEAD has moved since the plan was made.
+async fn unmoved(sheet: &FixPlan) -> Result<(), FixError> {
     let asked = |words: &[&str]| Git::new(&sheet.root).args(words).run();
     let known = |answer: Result<flightdeck_host::repository::git::Output, GitError>| match answer {
         Ok(output) => Ok(Some(output.text())),
         Err(GitError::Failed { .. }) => Ok(None),
-        Err(error) => Err(FixError::Other(error.to_string())),
+        Err(error) => Err(FixError::Failed(error.to_string())),
     };
     let (at, on) = tokio::join!(
         asked(&["rev-parse", "--verify", "--quiet", "HEAD"]),

@@ -1,26 +1,26 @@
-//! Which branch to switch to: the one HEAD is at already, else a new one for the plan.
+//! Chooses the branch to switch to.
 
 use super::FixError;
 use flightdeck_core::runs::naming;
 use flightdeck_host::repository::{Facts, error_summary, git::Git};
 
-/// What new branches for a plan begin with.
+/// Prefix of new branches for a plan.
 const PREFIX: &str = "flightdeck/plan-";
 
-/// Where a switch goes.
+/// Target of a switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// The only branch here that is at the very commit of a detached HEAD.
+    /// The only local branch at the commit of a detached HEAD.
     Existing(String),
-    /// A branch that is neither here nor, as far as is known, on the remote.
+    /// A branch that does not exist yet, here or on the remote.
     New(String),
 }
 
-/// Chooses.
+/// Chooses the target.
 pub(super) async fn target(repository: &Facts) -> Result<Target, FixError> {
     let Some(commit) = repository.commit() else {
         return Err(FixError::Unavailable(
-            "there is no commit yet to make a branch from".into(),
+            "there is no commit to create a branch from".into(),
         ));
     };
     if repository.branch().is_none() {
@@ -43,18 +43,18 @@ pub(super) async fn target(repository: &Facts) -> Result<Target, FixError> {
     Ok(Target::New(free(&wanted(repository), &taken)))
 }
 
-/// Short names of the references that match.
+/// Returns the short names of matching refs.
 async fn names(repository: &Facts, of: &[&str]) -> Result<Vec<String>, FixError> {
     let listed = Git::new(&repository.root)
         .args(["for-each-ref", "--format=%(refname:lstrip=2)"])
         .args(of)
         .run()
         .await
-        .map_err(|error| FixError::Other(error_summary(&error)))?;
+        .map_err(|error| FixError::Failed(error_summary(&error)))?;
     Ok(listed.text().lines().map(str::to_owned).collect())
 }
 
-/// `flightdeck/plan-shop`, after the project's folder.
+/// Returns the preferred name, like `flightdeck/plan-shop` for the directory `shop`.
 fn wanted(repository: &Facts) -> String {
     let folder = repository.project.file_name().unwrap_or_default();
     match naming::slug(&folder.to_string_lossy(), 40).as_str() {
@@ -63,7 +63,7 @@ fn wanted(repository: &Facts) -> String {
     }
 }
 
-/// The name, or the first of `name-2`, `name-3`, ... that is free.
+/// Returns the name, or the first free one of `name-2`, `name-3`, ...
 fn free(name: &str, taken: &[String]) -> String {
     let is_free = |name: &String| !taken.contains(name);
     let numbered = (2..).map(|number| format!("{name}-{number}"));
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_taken_is_numbered() {
+    fn numbers_taken_names() {
         let taken = [
             "flightdeck/plan-shop".to_owned(),
             "flightdeck/plan-shop-2".to_owned(),

@@ -1,4 +1,4 @@
-//! Why a fix failed, told apart by what git printed.
+//! Errors of fixes, classified by git's output.
 
 use super::{
     Fix,
@@ -7,54 +7,52 @@ use super::{
 };
 use flightdeck_host::repository::{RemoteError, address, error_summary, git::GitError};
 
-/// Why a fix was not done.
+/// Why a fix failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FixError {
     #[error("{0}")]
     Unavailable(String),
-    #[error("HEAD has moved since this was shown: look at it again")]
+    #[error("HEAD has moved since the commands were shown; check again")]
     Moved,
     #[error("cancelled during the {0}")]
     Cancelled(&'static str),
-    /// A hook refused the commit; the text is what it printed, shortened.
-    #[error("the commit was refused: {0}")]
+    /// A hook rejected the commit; contains the end of its output.
+    #[error("commit rejected: {0}")]
     Commit(String),
-    #[error(
-        "the commit could not be signed: {0}; sign something in a terminal once, so that the key is unlocked"
-    )]
+    #[error("signing the commit failed: {0}; unlock the key by signing something in a terminal")]
     Signing(String),
-    #[error("git does not know who you are: set user.name and user.email")]
+    #[error("set user.name and user.email in git")]
     Identity,
-    #[error("the remote has commits this branch lacks: pull first")]
+    #[error("the remote branch is ahead; pull first")]
     Behind,
-    #[error("one may not push to this branch: {0}")]
+    #[error("the branch is protected: {0}")]
     Protected(String),
-    #[error("you may not push to this repository: {0}")]
+    #[error("no write access to the repository: {0}")]
     NoWrite(String),
-    #[error("the remote refuses what would be pushed: {0}")]
+    #[error("push rejected by the remote: {0}")]
     Refused(String),
-    /// A hook on this machine, or a check before the push.
-    #[error("the push was stopped: {0}")]
+    /// A local hook, or git itself, stopped the push.
+    #[error("push stopped before it was sent: {0}")]
     Stopped(String),
     #[error(
-        "your branch and the remote's have parted: merge or rebase by hand (git pull), then push"
+        "your branch and the remote branch have diverged; merge or rebase (git pull), then push"
     )]
-    Parted,
-    #[error("commits of these submodules are on no remote, and nobody could clone them: {0}")]
+    Diverged,
+    #[error("commits of these submodules are not pushed: {0}")]
     Submodules(String),
-    /// Local changes stand in the way of what would be brought here.
-    #[error("changes you have not committed are in the way: {0}")]
-    InTheWay(String),
-    #[error("{0}; push by hand in a terminal once, so that git can ask you")]
+    /// Uncommitted changes would be overwritten.
+    #[error("uncommitted changes would be overwritten: {0}")]
+    WouldOverwrite(String),
+    #[error("{0}; push once in a terminal, where git can prompt")]
     Auth(RemoteError),
     #[error(transparent)]
     Remote(RemoteError),
     #[error("{0}")]
-    Other(String),
+    Failed(String),
 }
 
 impl FixError {
-    /// What may help instead.
+    /// Another fix that may help.
     #[must_use]
     pub const fn offers(&self) -> Option<Fix> {
         match self {
@@ -64,19 +62,19 @@ impl FixError {
         }
     }
 
-    /// Tells a failed step apart. `place` is the address of the remote, `printed` what both streams said.
+    /// Classifies a failed step. `place` is the URL of the remote, `printed` the output of git.
     pub(super) fn of_step(act: Act, place: &str, printed: &str, error: &GitError) -> Self {
         if matches!(error, GitError::Cancelled { .. }) {
             return Self::Cancelled(match act {
-                Act::Announce | Act::Commit => "commit",
-                Act::Push => "push; whether it arrived will be seen when the remote is asked",
+                Act::IntentToAdd | Act::Commit => "commit",
+                Act::Push => "push; check the remote to see whether it arrived",
                 Act::Fetch => "fetch",
                 Act::FastForward => "fast-forward",
                 Act::Switch => "switch",
             });
         }
         if matches!(error, GitError::Start(_)) {
-            return Self::Other(error.to_string());
+            return Self::Failed(error.to_string());
         }
         let has = |signs: &[&str]| signs.iter().any(|sign| printed.contains(sign));
         let last = || last_lines(printed, &error.to_string());
@@ -94,11 +92,11 @@ impl FixError {
                 Self::Identity
             }
             Act::Commit => Self::Commit(last()),
-            Act::Announce => Self::Other(error_summary(error)),
+            Act::IntentToAdd => Self::Failed(error_summary(error)),
             Act::FastForward if has(&["Not possible to fast-forward", "Diverging branches"]) => {
-                Self::Parted
+                Self::Diverged
             }
-            Act::FastForward | Act::Switch => Self::InTheWay(in_the_way(printed, error)),
+            Act::FastForward | Act::Switch => Self::WouldOverwrite(in_the_way(printed, error)),
             Act::Fetch => Self::remote(place, error),
             Act::Push if has(&["not be found on any remote"]) => {
                 Self::Submodules(listed(printed, "  "))
@@ -122,7 +120,7 @@ impl FixError {
     }
 }
 
-/// The files that stand in the way, or what git said.
+/// Returns the files that would be overwritten, or git's message.
 fn in_the_way(printed: &str, error: &GitError) -> String {
     let files = listed(printed, "\t");
     if files.is_empty() {
@@ -132,13 +130,13 @@ fn in_the_way(printed: &str, error: &GitError) -> String {
     }
 }
 
-/// The names of a list that git prints, each on a line of its own behind `indent`.
+/// Returns the lines that start with `indent`, joined.
 fn listed(printed: &str, indent: &str) -> String {
     let names = printed.lines().filter_map(|line| line.strip_prefix(indent));
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The last lines of what was printed, on one line: a hook says why it refuses near its end.
+/// Returns the last lines of the output, joined. Hooks print the reason last.
 fn last_lines(printed: &str, otherwise: &str) -> String {
     let lines: Vec<&str> = printed
         .lines()

@@ -1,22 +1,21 @@
-//! Why a remote did not take a push, by the words its server prints. GitHub, GitLab, Gitea, Bitbucket, Azure DevOps and git itself
-//! each have their own.
+//! Classifies rejected pushes by the server's output. Each Git host has its own wording.
 
-/// What kind of no it is.
+/// Why a push was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The branch there has commits that this one lacks.
+    /// The remote branch has commits the local branch lacks.
     Behind,
-    /// This branch is protected; another one may be pushed.
+    /// The branch is protected; pushing another branch may work.
     Protected,
-    /// Nothing may be pushed there at all.
+    /// No write access to the repository.
     NoWrite,
-    /// What is in the commits: a secret, a file that is too large, a private address.
+    /// Content of the commits: a secret, a large file, a private email address.
     Content,
-    /// A hook on the server, in words of its own.
+    /// A server-side hook.
     Hook,
 }
 
-/// Words and what they mean; the first row that is found counts, so the special ones stand above the general ones.
+/// Output fragments and their meaning. The first match wins, so specific rows come before general ones.
 const WORDS: &[(&str, Refusal)] = &[
     // GitHub
     ("GH001: Large files detected", Refusal::Content),
@@ -87,15 +86,15 @@ const WORDS: &[(&str, Refusal)] = &[
     ("[remote rejected]", Refusal::Hook),
 ];
 
-/// What kind of no the server printed, and the line that says why; `None` when it never came to an answer.
+/// Classifies the output of `git push` and returns the relevant line; `None` if the server never responded.
 pub(super) fn of(printed: &str) -> Option<(Refusal, String)> {
     let (words, refusal) = WORDS.iter().find(|(words, _)| printed.contains(words))?;
     let line = printed.lines().find(|line| line.contains(words))?;
-    Some((*refusal, said(printed, line)))
+    Some((*refusal, reason_line(printed, line)))
 }
 
-/// The line without the parts that say nothing to a person; with a hook's own words where it has any.
-fn said(printed: &str, line: &str) -> String {
+/// Strips prefixes from the line, and adds the message of a server-side hook.
+fn reason_line(printed: &str, line: &str) -> String {
     let clean = |line: &str| {
         let line = line.trim_start_matches("remote:").trim();
         line.trim_start_matches("error:").trim().to_owned()
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_servers_print_is_told_apart() {
+    fn classifies_server_output() {
         for (printed, refusal, said) in [
             (
                 "To github.com:acme/shop.git\n ! [rejected]        main -> main (fetch first)\nerror: failed to push some refs",

@@ -1,4 +1,4 @@
-//! The git commands of every fix, in order. Pure.
+//! The git commands of each fix. Pure.
 
 use std::{path::Path, time::Duration};
 
@@ -6,14 +6,14 @@ use super::{Fix, FixError, branch::Target, message, run_files};
 use crate::Facts;
 use flightdeck_host::repository::{self, Difference, git::Git, network_git};
 
-/// How long a commit or a push may take: hooks run in it.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Time limit of a commit or push, including hooks.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What a step is about: what went wrong in it is told by this.
+/// Type of a step, used to classify its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// Makes new files known to git, so that they can be committed.
-    Announce,
+    /// `git add --intent-to-add`, which makes new files committable by path.
+    IntentToAdd,
     Commit,
     Push,
     Fetch,
@@ -22,14 +22,14 @@ pub(super) enum Act {
 }
 
 impl Act {
-    /// What has been done once the step is through; empty when it is nothing by itself.
+    /// Description of the completed step; empty for preparations.
     pub(super) const fn done(self) -> &'static str {
         match self {
-            Self::Announce | Self::Fetch => "",
-            Self::Commit => "the commit is made",
-            Self::Push => "the push is through",
-            Self::FastForward => "the branch is up to date",
-            Self::Switch => "you are on the other branch",
+            Self::IntentToAdd | Self::Fetch => "",
+            Self::Commit => "the commit was made",
+            Self::Push => "the branch was pushed",
+            Self::FastForward => "the branch was fast-forwarded",
+            Self::Switch => "the branch was switched",
         }
     }
 }
@@ -39,7 +39,7 @@ impl Act {
 pub(super) struct Step {
     pub act: Act,
     pub arguments: Vec<String>,
-    /// What takes the step back when the one after it fails.
+    /// Arguments of the command that undoes the step if the next one fails.
     pub undo: Option<Vec<String>>,
 }
 
@@ -56,26 +56,26 @@ impl Step {
         self.act == Act::Push
     }
 
-    /// The command as the person's own git runs it, which never asks on this terminal.
+    /// The command, run with the user's git and without prompts.
     pub(super) fn git(&self, root: &Path) -> Git {
         command(root, &self.arguments)
     }
 
-    /// As a person would type it.
+    /// Command line for display.
     pub(super) fn command_line(&self, root: &Path) -> String {
         format!("git {}", self.git(root).command_line())
     }
 }
 
-/// A git command of a fix. A program that asks for the passphrase of a signing key must not draw on the screen.
+/// Builds a git command. Removes `GPG_TTY`: pinentry must not draw on the console.
 pub(super) fn command(root: &Path, arguments: &[String]) -> Git {
     network_git(root)
         .args(arguments)
         .env_remove(&["GPG_TTY"])
-        .timeout(PATIENCE)
+        .timeout(COMMAND_TIMEOUT)
 }
 
-/// The commands of a fix.
+/// Returns the steps of a fix.
 pub(super) fn steps(
     facts: &Facts,
     repository: &repository::Facts,
@@ -84,7 +84,7 @@ pub(super) fn steps(
 ) -> Result<Vec<Step>, FixError> {
     if let Some(operation) = repository.operation {
         return Err(FixError::Unavailable(format!(
-            "{} is under way: end it or abort it first",
+            "{} is in progress; finish or abort it first",
             operation.name()
         )));
     }
@@ -115,12 +115,12 @@ fn commit(facts: &Facts, fix: Fix) -> Result<Vec<Step>, FixError> {
     }
     if files.is_empty() && fix == Fix::Commit {
         return Err(FixError::Unavailable(
-            "there is nothing to commit: check again".into(),
+            "nothing to commit; check again".into(),
         ));
     }
     if let Some(file) = files.iter().find(|file| file.path.contains('\u{fffd}')) {
         return Err(FixError::Unavailable(format!(
-            "the name of {} is not UTF-8: commit it by hand",
+            "the name of {} is not UTF-8; commit it manually",
             file.path
         )));
     }
@@ -135,7 +135,7 @@ fn commit(facts: &Facts, fix: Fix) -> Result<Vec<Step>, FixError> {
         let reset = words("--literal-pathspecs reset --quiet --");
         steps.push(Step {
             undo: Some([reset, new.clone()].concat()),
-            ..Step::new(Act::Announce, [add, new].concat())
+            ..Step::new(Act::IntentToAdd, [add, new].concat())
         });
     }
     if !files.is_empty() {
@@ -150,7 +150,7 @@ fn commit(facts: &Facts, fix: Fix) -> Result<Vec<Step>, FixError> {
     Ok(steps)
 }
 
-/// The remote, the branch here, and the branch there.
+/// Returns the remote, the local branch and the remote branch.
 fn ends(repository: &repository::Facts) -> Result<(&repository::Remote, &str, &str), FixError> {
     let remote = repository
         .remote
@@ -158,7 +158,7 @@ fn ends(repository: &repository::Facts) -> Result<(&repository::Remote, &str, &s
         .ok_or_else(|| FixError::Unavailable("the repository has no remote".into()))?;
     let (Some(here), Some(there)) = (repository.branch(), remote.branch.as_deref()) else {
         return Err(FixError::Unavailable(
-            "HEAD is on no branch: switch to one first".into(),
+            "HEAD is detached; switch to a branch first".into(),
         ));
     };
     Ok((remote, here, there))
@@ -174,7 +174,7 @@ fn push(repository: &repository::Facts) -> Result<Step, FixError> {
     Ok(Step::new(Act::Push, push))
 }
 
-/// Nothing leaves but the branch: where the person's git would push commits of submodules along, it looks that they are there.
+/// Never pushes submodules, only checks that their commits are on a remote.
 fn begin_push(repository: &repository::Facts, set_upstream: bool) -> Vec<String> {
     let mut push = words("push --progress");
     if repository.submodules {

@@ -3,19 +3,19 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{Ask, Checked, Level, Report, Request, gather};
+use crate::{CheckResult, Level, PreflightRequest, RemoteQuery, Report, Sources, gather};
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::repository::fixture::{self, Fixture, PLAN, PLAN_PATH};
 
 async fn facts(root: &Path) -> Facts {
-    gather(Request {
-        ask: Ask::Now,
-        ..Request::new(root.to_owned(), RunKind::Docs)
-    })
+    gather(
+        &PreflightRequest::new(RunKind::Docs),
+        Sources::repository(root.to_owned(), RemoteQuery::Fresh),
+    )
     .await
 }
 
-fn pushed(facts: &Facts) -> Checked {
+fn pushed(facts: &Facts) -> CheckResult {
     Report::of(facts).check("tasks-pushed").unwrap().clone()
 }
 
@@ -26,7 +26,7 @@ async fn applied(facts: &Facts, fix: Fix) -> Result<Vec<RanCommand>, FixError> {
 }
 
 /// Puts a fix to what `tasks-pushed` asks for, until it is right or asks for nothing.
-async fn put_right(root: &Path) -> Checked {
+async fn put_right(root: &Path) -> CheckResult {
     for _ in 0..3 {
         let facts = facts(root).await;
         let check = pushed(&facts);
@@ -50,7 +50,7 @@ fn hook(root: &Path, name: &str, script: &str) {
 }
 
 #[tokio::test]
-async fn an_edit_is_committed_and_pushed_and_nothing_else_is() {
+async fn commits_and_pushes_only_run_files() {
     let fixture = Fixture::pushed().await;
     fixture.write("src/lib.rs", "old");
     fixture.write("src/main.rs", "old");
@@ -92,8 +92,8 @@ async fn an_edit_is_committed_and_pushed_and_nothing_else_is() {
         &sheet,
         &CancellationToken::new(),
         |progress| match progress {
-            Progress::Begins(command) => heard.push(command),
-            Progress::Said(line) => said.push(line.text),
+            Progress::Started(command) => heard.push(command),
+            Progress::Output(line) => said.push(line.text),
         },
     )
     .await
@@ -122,7 +122,7 @@ async fn an_edit_is_committed_and_pushed_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn commits_that_are_here_only_are_pushed() {
+async fn pushes_local_commits() {
     let fixture = Fixture::pushed().await;
     fixture.write(PLAN_PATH, &edited());
     fixture.commit("Tidy").await;
@@ -141,7 +141,7 @@ async fn commits_that_are_here_only_are_pushed() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_new_is_pushed_and_followed() {
+async fn pushes_new_branch_with_upstream() {
     let fixture = Fixture::pushed().await;
     fixture.git(&["checkout", "-q", "-b", "feature/y"]).await;
     fixture.write("mine", "x");
@@ -168,7 +168,7 @@ async fn a_branch_that_is_new_is_pushed_and_followed() {
 }
 
 #[tokio::test]
-async fn the_very_first_commit_is_made_and_pushed() {
+async fn makes_and_pushes_first_commit() {
     let fixture = Fixture::pushed().await;
     fixture.git(&["checkout", "-q", "--orphan", "fresh"]).await;
     fixture.git(&["rm", "-r", "-q", "--cached", "."]).await;
@@ -181,7 +181,7 @@ async fn the_very_first_commit_is_made_and_pushed() {
 }
 
 #[tokio::test]
-async fn what_the_remote_has_is_brought_here() {
+async fn pull_fast_forwards() {
     let fixture = Fixture::pushed().await;
     let colleague = fixture.colleague().await;
     fixture::write(&colleague, PLAN_PATH, &edited());
@@ -208,7 +208,7 @@ async fn what_the_remote_has_is_brought_here() {
 }
 
 #[tokio::test]
-async fn branches_that_have_parted_are_explained_and_left_alone() {
+async fn leaves_diverged_branches_alone() {
     let fixture = Fixture::pushed().await;
     let colleague = fixture.colleague().await;
     fixture::write(&colleague, PLAN_PATH, &edited());
@@ -216,22 +216,26 @@ async fn branches_that_have_parted_are_explained_and_left_alone() {
     fixture::run(&colleague, &["push", "-q"]).await;
     fixture.write(PLAN_PATH, &PLAN.replace("Set up", "Mine"));
     fixture.commit("Mine").await;
-    let stale = gather(Request::new(fixture.root.clone(), RunKind::Docs)).await;
+    let stale = gather(
+        &PreflightRequest::new(RunKind::Docs),
+        Sources::repository(fixture.root.clone(), RemoteQuery::Cached(None)),
+    )
+    .await;
 
     let before = facts(&fixture.root).await;
     let check = pushed(&before);
     assert_eq!((check.level, check.fix), (Level::Fail, None));
     assert!(
-        check.explanation.contains("by hand"),
+        check.explanation.contains("diverged"),
         "{}",
         check.explanation
     );
-    assert_eq!(applied(&before, Fix::Pull).await, Err(FixError::Parted));
+    assert_eq!(applied(&before, Fix::Pull).await, Err(FixError::Diverged));
     assert_eq!(applied(&stale, Fix::Push).await, Err(FixError::Behind));
 }
 
 #[tokio::test]
-async fn a_plan_edited_after_it_was_checked_is_seen() {
+async fn detects_edit_after_check() {
     let fixture = Fixture::pushed().await;
     assert_eq!(pushed(&facts(&fixture.root).await).level, Level::Pass);
     fixture.write(PLAN_PATH, &edited());
@@ -244,7 +248,7 @@ async fn a_plan_edited_after_it_was_checked_is_seen() {
 }
 
 #[tokio::test]
-async fn local_changes_in_the_way_of_a_pull_stay() {
+async fn pull_keeps_local_changes() {
     let fixture = Fixture::pushed().await;
     let colleague = fixture.colleague().await;
     fixture::write(&colleague, PLAN_PATH, &edited());
@@ -254,7 +258,7 @@ async fn local_changes_in_the_way_of_a_pull_stay() {
     let error = applied(&facts(&fixture.root).await, Fix::Pull)
         .await
         .unwrap_err();
-    assert_eq!(error, FixError::InTheWay(PLAN_PATH.into()));
+    assert_eq!(error, FixError::WouldOverwrite(PLAN_PATH.into()));
     assert_eq!(
         fs::read_to_string(fixture.root.join(PLAN_PATH)).unwrap(),
         "{}"
@@ -262,7 +266,7 @@ async fn local_changes_in_the_way_of_a_pull_stay() {
 }
 
 #[tokio::test]
-async fn hooks_are_the_persons_own_and_their_words_are_shown() {
+async fn runs_user_hooks_and_shows_output() {
     let fixture = Fixture::pushed().await;
     fixture.write(PLAN_PATH, &edited());
     hook(
@@ -294,7 +298,7 @@ async fn hooks_are_the_persons_own_and_their_words_are_shown() {
 }
 
 #[tokio::test]
-async fn a_project_in_a_folder_is_put_right_in_its_folder() {
+async fn fixes_project_in_subdirectory() {
     let fixture = Fixture::pushed().await;
     let path = "apps/web/.taskmaster/tasks/tasks.json";
     fixture.write(path, &edited());
@@ -310,7 +314,7 @@ async fn a_project_in_a_folder_is_put_right_in_its_folder() {
 }
 
 #[tokio::test]
-async fn strange_names_are_only_strange_names() {
+async fn handles_special_characters_in_names() {
     let fixture = Fixture::pushed().await;
     fixture
         .git(&["checkout", "-q", "-b", "$(touch${IFS}pwned);x"])
@@ -325,7 +329,7 @@ async fn strange_names_are_only_strange_names() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_refused_leaves_the_index_as_it_was() {
+async fn rejected_commit_restores_index() {
     let fixture = Fixture::pushed().await;
     fixture.write(".taskmaster/docs/prd.md", "new");
     hook(&fixture.root, "pre-commit", "exit 1");
@@ -339,7 +343,7 @@ async fn a_commit_that_is_refused_leaves_the_index_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_fix_that_is_cancelled_ends_what_it_began_and_says_what_stays() {
+async fn cancel_kills_command_and_reports_done_steps() {
     let fixture = Fixture::pushed().await;
     fixture.write(PLAN_PATH, &edited());
     hook(&fixture.root, "pre-push", "echo waiting >&2; sleep 600");
@@ -350,14 +354,14 @@ async fn a_fix_that_is_cancelled_ends_what_it_began_and_says_what_stays() {
     let (sender, entries) = std::sync::mpsc::channel();
     let log = repository::CommandLog::new(move |entry| sender.send(entry).unwrap());
     let applied = apply(&sheet, &cancel, |progress| {
-        if matches!(&progress, Progress::Said(line) if line.text == "waiting") {
+        if matches!(&progress, Progress::Output(line) if line.text == "waiting") {
             cancel.cancel();
         }
     });
     let unfinished = log.record(applied).await.unwrap_err();
     assert_eq!(
         unfinished.to_string(),
-        "cancelled during the push; whether it arrived will be seen when the remote is asked; before that, the commit is made"
+        "cancelled during the push; check the remote to see whether it arrived; completed before: the commit was made"
     );
     let ends: Vec<repository::End> = entries.try_iter().map(|entry| entry.end).collect();
     assert_eq!(
@@ -373,7 +377,7 @@ async fn a_fix_that_is_cancelled_ends_what_it_began_and_says_what_stays() {
         .unwrap();
     let cancel = CancellationToken::new();
     let applied = apply(&sheet, &cancel, |progress| {
-        if matches!(&progress, Progress::Said(line) if line.text == "waiting") {
+        if matches!(&progress, Progress::Output(line) if line.text == "waiting") {
             cancel.cancel();
         }
     });
@@ -389,7 +393,7 @@ async fn a_fix_that_is_cancelled_ends_what_it_began_and_says_what_stays() {
 }
 
 #[tokio::test]
-async fn a_sheet_is_about_the_head_it_was_made_for() {
+async fn refuses_if_head_moved() {
     let fixture = Fixture::pushed().await;
     fixture.write("mine", "x");
     fixture.commit("Mine").await;
@@ -403,7 +407,7 @@ async fn a_sheet_is_about_the_head_it_was_made_for() {
 }
 
 #[tokio::test]
-async fn a_protected_branch_is_left_for_one_of_its_own() {
+async fn switches_away_from_protected_branch() {
     let fixture = Fixture::pushed().await;
     let hooks = fixture.origin.join("hooks/update");
     fs::create_dir_all(hooks.parent().unwrap()).unwrap();
@@ -417,7 +421,7 @@ async fn a_protected_branch_is_left_for_one_of_its_own() {
     assert_eq!(
         (error.to_string().as_str(), error.offers()),
         (
-            "one may not push to this branch: GH006: Protected branch update failed for refs/heads/feature/x.",
+            "the branch is protected: GH006: Protected branch update failed for refs/heads/feature/x.",
             Some(Fix::Switch)
         )
     );
@@ -447,7 +451,7 @@ async fn a_protected_branch_is_left_for_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_detached_head_goes_to_its_branch_or_to_a_new_one() {
+async fn switches_from_detached_head() {
     let fixture = Fixture::pushed().await;
     fixture.git(&["checkout", "-q", "--detach"]).await;
     let before = facts(&fixture.root).await;
@@ -478,7 +482,7 @@ async fn a_detached_head_goes_to_its_branch_or_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_committed_in_the_middle_of_a_merge() {
+async fn refuses_during_merge() {
     let fixture = Fixture::pushed().await;
     fixture.git(&["checkout", "-q", "-b", "other"]).await;
     fixture.write("a", "1");
@@ -493,12 +497,12 @@ async fn nothing_is_committed_in_the_middle_of_a_merge() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a merge is under way: end it or abort it first"
+        "a merge is in progress; finish or abort it first"
     );
 }
 
 #[tokio::test]
-async fn a_commit_that_cannot_be_signed_or_has_no_author_says_what_to_do() {
+async fn explains_signing_and_author_errors() {
     let fixture = Fixture::pushed().await;
     fixture.write(PLAN_PATH, &edited());
     fixture.git(&["config", "commit.gpgsign", "true"]).await;
@@ -509,7 +513,7 @@ async fn a_commit_that_cannot_be_signed_or_has_no_author_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn commits_of_a_submodule_do_not_leave_along_with_the_branch() {
+async fn never_pushes_submodules() {
     let library = Fixture::pushed().await;
     let fixture = Fixture::pushed().await;
     let origin = library.origin.to_str().unwrap();

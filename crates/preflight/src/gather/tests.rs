@@ -5,15 +5,12 @@ use crate::{Level, Report};
 use flightdeck_core::runs::DOCUMENTS;
 use flightdeck_host::repository::fixture::{self, Fixture, PLAN, PLAN_PATH};
 
-async fn gathered(root: &Path, ask: Ask) -> Facts {
-    gather(Request {
-        ask,
-        ..Request::new(root.to_owned(), RunKind::Docs)
-    })
-    .await
+async fn gathered(root: &Path, ask: RemoteQuery) -> Facts {
+    let request = PreflightRequest::new(RunKind::Docs);
+    gather(&request, Sources::repository(root.to_owned(), ask)).await
 }
 
-/// The origin gets another plan while nobody here looks.
+/// Returns a fixture whose origin has another plan, pushed by someone else.
 async fn overtaken() -> Fixture {
     let fixture = Fixture::pushed().await;
     let colleague = fixture.colleague().await;
@@ -28,15 +25,15 @@ async fn overtaken() -> Fixture {
 }
 
 #[tokio::test]
-async fn only_asking_finds_out_what_the_remote_has_now() {
+async fn fresh_query_sees_remote_changes() {
     let fixture = overtaken().await;
-    let quiet = gathered(&fixture.root, Ask::Last(None)).await;
+    let quiet = gathered(&fixture.root, RemoteQuery::Cached(None)).await;
     assert_eq!(
         Report::of(&quiet).check("tasks-pushed").unwrap().level,
         Level::Pass
     );
 
-    let asked = gathered(&fixture.root, Ask::Now).await;
+    let asked = gathered(&fixture.root, RemoteQuery::Fresh).await;
     let check = Report::of(&asked).check("tasks-pushed").unwrap().clone();
     assert_eq!(
         (check.level, check.message.as_str()),
@@ -45,8 +42,8 @@ async fn only_asking_finds_out_what_the_remote_has_now() {
             "origin/feature/x has 1 task, first \"Initialize Express\"; your plan has 1, first \"Set up\""
         )
     );
-    // What was learnt stays known without asking again.
-    let later = gathered(&fixture.root, Ask::Last(asked.remote)).await;
+    // The answer can be reused without contacting the remote again.
+    let later = gathered(&fixture.root, RemoteQuery::Cached(asked.remote)).await;
     assert_eq!(
         Report::of(&later).check("tasks-pushed").unwrap().message,
         check.message
@@ -54,53 +51,93 @@ async fn only_asking_finds_out_what_the_remote_has_now() {
 }
 
 #[tokio::test]
-async fn a_branch_deleted_on_the_remote_is_not_the_one_last_seen() {
+async fn detects_deleted_remote_branch() {
     let fixture = Fixture::pushed().await;
     fixture::run(&fixture.origin, &["branch", "-D", "feature/x"]).await;
-    let facts = gathered(&fixture.root, Ask::Now).await;
-    assert_eq!(facts.there(), There::Absent);
+    let facts = gathered(&fixture.root, RemoteQuery::Fresh).await;
+    assert_eq!(facts.remote_branch(), RemoteBranch::Absent);
     let report = Report::of(&facts);
     assert_eq!(
         report.check("tasks-pushed").unwrap().fix,
         Some(crate::Fix::Push)
     );
     fixture.git(&["push", "-q", "origin", "feature/x"]).await;
-    let facts = gathered(&fixture.root, Ask::Now).await;
-    assert!(matches!(facts.there(), There::Known(_)));
+    let facts = gathered(&fixture.root, RemoteQuery::Fresh).await;
+    assert!(matches!(facts.remote_branch(), RemoteBranch::Known(_)));
 }
 
 #[tokio::test]
-async fn a_remote_that_does_not_answer_refuses_a_launch() {
+async fn unreachable_remote_blocks_launch() {
     let fixture = Fixture::pushed().await;
     std::fs::remove_dir_all(&fixture.origin).unwrap();
-    let facts = gathered(&fixture.root, Ask::Now).await;
-    let refused = Report::of(&facts).refused();
+    let facts = gathered(&fixture.root, RemoteQuery::Fresh).await;
+    let refused = Report::of(&facts).blocking();
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].0, "remote");
 }
 
 #[tokio::test]
-async fn documents_of_a_code_run_are_those_the_remote_has() {
+async fn reads_documents_from_remote_branch() {
     let fixture = Fixture::pushed().await;
-    let request = || Request {
-        tasks: vec!["1".into()],
-        ..Request::new(fixture.root.clone(), RunKind::Code)
+    let found = async || {
+        let request = PreflightRequest {
+            tasks: vec!["1".into()],
+            ..PreflightRequest::new(RunKind::Code)
+        };
+        let sources = Sources::repository(fixture.root.clone(), RemoteQuery::Cached(None));
+        let documents = gather(&request, sources).await.documents.unwrap();
+        assert_eq!(documents.place, "origin/feature/x");
+        documents.found.unwrap()
     };
     for document in DOCUMENTS {
         fixture.write(&format!(".taskmaster/docs/task-1/{document}"), "x");
     }
-    // On disk alone they are no use to a run.
-    assert_eq!(gather(request()).await.documents.unwrap().count(), 0);
+    // Runs do not see uncommitted documents.
+    assert_eq!(found().await.count(), 0);
     fixture.commit("Documents").await;
     fixture.git(&["push", "-q"]).await;
-    assert!(gather(request()).await.documents.unwrap().is_complete());
+    assert!(found().await.is_complete());
 }
 
 #[tokio::test]
-async fn the_tag_in_use_is_the_one_of_the_projects_state() {
+async fn reads_documents_from_documents_repository() {
+    let fixture = Fixture::pushed().await;
+    let docs = Fixture::pushed().await;
+    for document in DOCUMENTS {
+        docs.write(&format!("plans/.taskmaster/docs/task-1/{document}"), "x");
+    }
+    docs.commit("Documents").await;
+    docs.git(&["push", "-q"]).await;
+    let found = async |branch: &str, directory: Option<&str>| {
+        let request = PreflightRequest {
+            tasks: vec!["1".into()],
+            docs_repository: Some(docs.origin.display().to_string()),
+            docs_branch: Some(branch.into()),
+            docs_directory: directory.map(str::to_owned),
+            ..PreflightRequest::new(RunKind::Code)
+        };
+        let sources = Sources::repository(fixture.root.clone(), RemoteQuery::Fresh);
+        let facts = gather(&request, sources).await;
+        (
+            facts.documents.clone().unwrap().found,
+            Report::of(&facts).check("docs-ready").unwrap().level,
+        )
+    };
+    let (complete, level) = found("feature/x", Some("plans")).await;
+    assert!(complete.unwrap().is_complete());
+    assert_eq!(level, Level::Pass);
+    let (missing, level) = found("feature/x", None).await;
+    assert_eq!((missing.unwrap().count(), level), (0, Level::Warn));
+    let (unreadable, level) = found("no-such-branch", None).await;
+    assert!(unreadable.unwrap_err().contains("no-such-branch"));
+    assert_eq!(level, Level::Warn);
+}
+
+#[tokio::test]
+async fn reads_current_tag_from_state() {
     let fixture = Fixture::pushed().await;
     fixture.write(".taskmaster/state.json", r#"{"currentTag": "mvp"}"#);
-    let facts = gathered(&fixture.root, Ask::Last(None)).await;
+    let facts = gathered(&fixture.root, RemoteQuery::Cached(None)).await;
     assert_eq!(facts.tag, "mvp");
     let message = Report::of(&facts)
         .check("tasks-file")
@@ -111,12 +148,13 @@ async fn the_tag_in_use_is_the_one_of_the_projects_state() {
         message.ends_with("has no tasks in tag mvp; it has master (1)"),
         "{message}"
     );
-    let request = Request {
+    let request = PreflightRequest {
         tag: Some("master".into()),
-        ..Request::new(fixture.root.clone(), RunKind::Docs)
+        ..PreflightRequest::new(RunKind::Docs)
     };
+    let sources = Sources::repository(fixture.root.clone(), RemoteQuery::Cached(None));
     assert_eq!(
-        Report::of(&gather(request).await)
+        Report::of(&gather(&request, sources).await)
             .check("tasks-file")
             .unwrap()
             .level,
@@ -125,8 +163,8 @@ async fn the_tag_in_use_is_the_one_of_the_projects_state() {
 }
 
 #[tokio::test]
-async fn outside_a_repository_there_is_an_answer_too() {
+async fn gathers_outside_a_repository() {
     let directory = tempfile::tempdir().unwrap();
-    let facts = gathered(directory.path(), Ask::Now).await;
+    let facts = gathered(directory.path(), RemoteQuery::Fresh).await;
     assert!(facts.repository.is_err() && facts.plan.is_none() && facts.tag == "master");
 }

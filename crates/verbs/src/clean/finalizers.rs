@@ -10,7 +10,7 @@ use kube::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Context, VerbError};
+use crate::{ClusterContext, VerbError};
 use flightdeck_core::runs::{RunKind, naming};
 use flightdeck_preflight::cluster::LEASE;
 
@@ -28,7 +28,7 @@ pub struct Held {
 }
 
 /// Runs of the namespace that are being deleted and bear our finalizer.
-pub async fn held(context: &Context) -> Result<Vec<Held>, VerbError> {
+pub async fn held(context: &ClusterContext) -> Result<Vec<Held>, VerbError> {
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &context.namespace);
     let mut held = Vec::new();
     for kind in RunKind::ALL {
@@ -70,7 +70,7 @@ pub async fn held(context: &Context) -> Result<Vec<Held>, VerbError> {
 }
 
 /// Who holds the controllers' Lease, unless it was given back: a controller that works lets runs go by itself.
-pub async fn controller(context: &Context) -> Result<Option<String>, VerbError> {
+pub async fn controller(context: &ClusterContext) -> Result<Option<String>, VerbError> {
     let leases: Api<Lease> = Api::namespaced(context.client.clone(), &context.namespace);
     let lease = leases.get_opt(LEASE).await;
     let lease = lease.map_err(VerbError::cluster(format!("reading the Lease {LEASE}")))?;
@@ -88,7 +88,7 @@ pub async fn controller(context: &Context) -> Result<Option<String>, VerbError> 
 
 impl Held {
     /// Takes our finalizer away, and only ours, from the very run that was meant. That it is gone by now is fine.
-    pub async fn release(&self, context: &Context) -> Result<(), VerbError> {
+    pub async fn release(&self, context: &ClusterContext) -> Result<(), VerbError> {
         let what = || format!("letting {} {} go", self.kind, self.name);
         let kind = RunKind::ALL
             .into_iter()

@@ -20,7 +20,7 @@ use kube::{
 use serde::Serialize;
 
 use super::{Clean, Rule, older};
-use crate::{Context, VerbError};
+use crate::{ClusterContext, VerbError};
 use flightdeck_core::{
     runs::{Run, RunKind, naming},
     text,
@@ -56,7 +56,7 @@ pub struct Found {
 
 impl Found {
     /// Looks. Objects are listed before runs: one whose run is not listed then has none.
-    pub async fn look(context: &Context) -> Result<Self, VerbError> {
+    pub async fn look(context: &ClusterContext) -> Result<Self, VerbError> {
         let mut found = Self::default();
         found.add::<Job>(context).await?;
         found.add::<ConfigMap>(context).await?;
@@ -87,7 +87,7 @@ impl Found {
         Ok(found)
     }
 
-    async fn add<K>(&mut self, context: &Context) -> Result<(), VerbError>
+    async fn add<K>(&mut self, context: &ClusterContext) -> Result<(), VerbError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -197,7 +197,7 @@ fn unused(
 
 impl Leftover {
     /// Deletes it, and only the object that was meant.
-    pub async fn delete(&self, context: &Context) -> Result<(), VerbError> {
+    pub async fn delete(&self, context: &ClusterContext) -> Result<(), VerbError> {
         match self.kind {
             "Job" => self.delete_as::<Job>(context).await,
             "ConfigMap" => self.delete_as::<ConfigMap>(context).await,
@@ -205,7 +205,7 @@ impl Leftover {
         }
     }
 
-    async fn delete_as<K>(&self, context: &Context) -> Result<(), VerbError>
+    async fn delete_as<K>(&self, context: &ClusterContext) -> Result<(), VerbError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone

@@ -20,9 +20,9 @@ use flightdeck_host::settings::Settings;
 /// The task id that marked a TaskRun as one that writes documents.
 const DOCUMENTATION: &str = "999999";
 
-/// Something of a TaskRun that a run has no place for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Lost {
+/// A field of a TaskRun without a counterpart in runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct DroppedField {
     /// As in the TaskRun: `spec.agentName`.
     pub field: String,
     /// What becomes of it instead.
@@ -89,15 +89,15 @@ impl Part {
         Self::of(&at, value)
     }
 
-    fn lost(&self, field: &str, why: impl Into<String>) -> Lost {
-        Lost {
+    fn lost(&self, field: &str, why: impl Into<String>) -> DroppedField {
+        DroppedField {
             field: format!("{}.{field}", self.at),
             why: why.into(),
         }
     }
 
     /// Fields that were asked for by nobody.
-    fn unknown(&self, lost: &mut Vec<Lost>) {
+    fn unknown(&self, lost: &mut Vec<DroppedField>) {
         lost.extend(
             self.fields
                 .iter()
@@ -112,7 +112,7 @@ pub(super) fn translate(
     object: &DynamicObject,
     settings: &Settings,
     plans: &Plans,
-) -> (Result<Run, String>, Vec<Lost>) {
+) -> (Result<Run, String>, Vec<DroppedField>) {
     let mut lost = Vec::new();
     let run = run(object, settings, plans, &mut lost);
     (run, lost)
@@ -122,7 +122,7 @@ fn run(
     object: &DynamicObject,
     settings: &Settings,
     plans: &Plans,
-    lost: &mut Vec<Lost>,
+    lost: &mut Vec<DroppedField>,
 ) -> Result<Run, String> {
     if object.metadata.deletion_timestamp.is_some() {
         return Err("it is being deleted".to_owned());
@@ -165,7 +165,7 @@ fn run(
     old.unknown(lost);
     if let Some(phase) = object.data.pointer("/status/phase").and_then(Value::as_str) {
         let phase = flightdeck_core::text::sanitize(phase).into_owned();
-        lost.push(Lost {
+        lost.push(DroppedField {
             field: "status".to_owned(),
             why: format!("{phase}: stays with the TaskRun, as do its Jobs and their logs"),
         });
@@ -214,7 +214,7 @@ fn documented(url: &str, plans: &Plans) -> Result<Vec<String>, String> {
     }
 }
 
-fn agent(old: &mut Part, settings: &Settings, lost: &mut Vec<Lost>) -> String {
+fn agent(old: &mut Part, settings: &Settings, lost: &mut Vec<DroppedField>) -> String {
     let default = &settings.defaults.agent;
     let Some(name) = old.text("agentName") else {
         return default.clone();
@@ -228,7 +228,7 @@ fn agent(old: &mut Part, settings: &Settings, lost: &mut Vec<Lost>) -> String {
 }
 
 /// What is cloned, by whom. The address, where there is one.
-fn repository(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<Lost>) -> Option<String> {
+fn repository(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<DroppedField>) -> Option<String> {
     let mut repository = old.part("repository");
     let url = repository.text("url").or_else(|| repository.text("path"));
     spec.source_branch = repository.text("branch").unwrap_or_else(|| {
@@ -245,7 +245,7 @@ fn repository(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<Lost>) -> Optio
 }
 
 /// A token in a spec is forgotten, and never repeated.
-fn credentials(part: &mut Part, lost: &mut Vec<Lost>) {
+fn credentials(part: &mut Part, lost: &mut Vec<DroppedField>) {
     for field in ["token", "auth"] {
         if part.take(field).is_some() {
             let why = "credentials come from Secrets that the settings name, by githubUser";
@@ -258,7 +258,7 @@ fn credentials(part: &mut Part, lost: &mut Vec<Lost>) {
 fn platform(
     old: &mut Part,
     code: Option<CodeDetails>,
-    lost: &mut Vec<Lost>,
+    lost: &mut Vec<DroppedField>,
 ) -> Option<CodeDetails> {
     let mut platform = old.part("platformRepository");
     let (url, branch) = (platform.text("url"), platform.text("branch"));
@@ -283,7 +283,7 @@ fn platform(
     }
 }
 
-fn prompt(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<Lost>) {
+fn prompt(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<DroppedField>) {
     spec.prompt_modification = old.text("promptModification");
     let word = |part: &mut Part, field: &str| part.text(field).map(Value::String);
     if let Some(mode) = word(old, "promptMode") {
@@ -315,7 +315,7 @@ fn prompt(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<Lost>) {
 }
 
 /// Added context is carried over; the rest is read from the repository.
-fn files(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<Lost>) {
+fn files(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<DroppedField>) {
     let files = old.take("markdownFiles");
     for file in files.iter().filter_map(Value::as_array).flatten() {
         let text = |field: &str| file[field].as_str().unwrap_or_default().to_owned();
@@ -332,7 +332,7 @@ fn files(old: &mut Part, spec: &mut RunSpec, lost: &mut Vec<Lost>) {
     }
 }
 
-fn service(old: &mut Part, lost: &mut Vec<Lost>) -> CodeDetails {
+fn service(old: &mut Part, lost: &mut Vec<DroppedField>) -> CodeDetails {
     let name = old.text("serviceName").unwrap_or_default();
     let service = naming::slug(&name, 63);
     if service != name {

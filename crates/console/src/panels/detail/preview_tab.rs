@@ -173,7 +173,7 @@ fn render_task(model: &Model, id: &TaskId) -> Result<Files, String> {
         .and_then(|path| path.strip_prefix(&repository.root).ok())
         .map(|path| path.to_string_lossy().into_owned())
         .filter(|path| !path.is_empty());
-    let subject = verbs::Subject {
+    let subject = verbs::LaunchSource {
         repository_url: repository.url.clone().unwrap_or_default(),
         branch: repository.branch.clone().unwrap_or_else(|| "HEAD".into()),
         working_directory: directory.unwrap_or_else(|| ".".into()),
@@ -184,8 +184,8 @@ fn render_task(model: &Model, id: &TaskId) -> Result<Files, String> {
             .map(|task| (task.id.clone(), plan.documents(&task.id).is_complete()))
             .collect(),
         revision: None,
-        refused: Vec::new(),
-        person: String::new(),
+        blocking: Vec::new(),
+        user: String::new(),
     };
     let launch = Launch {
         tasks: vec![task],

@@ -15,7 +15,7 @@ type Asked = Arc<Mutex<Vec<String>>>;
 /// A cluster of fixed answers: status, body, and `Date` of each.
 fn cluster(
     answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
-) -> (ClusterRequest, Asked) {
+) -> (ClusterQuery, Asked) {
     let asked = Asked::default();
     let heard = asked.clone();
     let answer = Arc::new(answer);
@@ -43,13 +43,13 @@ fn cluster(
             Ok::<_, Infallible>(response)
         }
     });
-    let wanted = SecretWanted {
+    let wanted = SecretRequirement {
         name: "github-pat-ada".into(),
         key: "token".into(),
         purpose: "the GitHub token of ada".into(),
         required: true,
     };
-    let request = ClusterRequest {
+    let request = ClusterQuery {
         client: Client::new(service, "agents"),
         context: Some("prod".into()),
         namespace: "agents".into(),
@@ -105,10 +105,10 @@ fn in_order(line: &str, sent: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_cluster_is_asked_all_and_no_secrets_value_is_among_it() {
+async fn queries_everything_but_secret_values() {
     let (request, asked) = cluster(in_order);
-    let facts = ask(request).await;
-    let answers = facts.answers().unwrap();
+    let facts = query(request).await;
+    let answers = facts.state().unwrap();
     assert_eq!(
         answers.served,
         [(RunKind::Docs, Served::Yes), (RunKind::Code, Served::Yes)]
@@ -142,7 +142,7 @@ async fn a_cluster_is_asked_all_and_no_secrets_value_is_among_it() {
 }
 
 #[tokio::test]
-async fn what_a_cluster_lacks_or_keeps_to_itself_is_told() {
+async fn reports_missing_and_forbidden_resources() {
     let (request, _) = cluster(|line, sent| match line {
         line if line.contains("/apis/orchestrator.io/v1") => refusal(404, "no"),
         line if line.ends_with("/apis") || line.contains("/apis?") => (
@@ -155,8 +155,8 @@ async fn what_a_cluster_lacks_or_keeps_to_itself_is_told() {
         line if line.contains("/resourcequotas") => refusal(403, "no"),
         line => in_order(line, sent),
     });
-    let facts = ask(request).await;
-    let answers = facts.answers().unwrap();
+    let facts = query(request).await;
+    let answers = facts.state().unwrap();
     assert_eq!(answers.served[0].1, Served::Other(vec!["v2".into()]));
     assert_eq!(answers.controller, Controller::Unknown);
     assert_eq!(answers.secrets[0].state, SecretState::NotAllowed);
@@ -164,27 +164,27 @@ async fn what_a_cluster_lacks_or_keeps_to_itself_is_told() {
 
     let (request, _) = cluster(|_, _| refusal(401, "Unauthorized"));
     assert_eq!(
-        ask(request).await.reached,
-        Reached::No("it does not accept your credentials".into())
+        query(request).await.reached,
+        Reachability::Unreachable("it rejects your credentials".into())
     );
 }
 
 #[tokio::test]
-async fn a_lease_over_the_limit_is_not_read() {
+async fn ignores_a_lease_over_the_limit() {
     let (request, _) = cluster(|line, sent| match line {
         line if line.contains("/leases/") => {
             let mut lease = lease("2026-05-04T11:59:55.000000Z", "flightdeck-0");
-            lease["metadata"]["annotations"] = json!({ "x": "x".repeat(LARGEST_LEASE) });
+            lease["metadata"]["annotations"] = json!({ "x": "x".repeat(MAX_LEASE_SIZE) });
             (200, lease)
         }
         line => in_order(line, sent),
     });
-    let facts = ask(request).await;
-    assert_eq!(facts.answers().unwrap().controller, Controller::Unknown);
+    let facts = query(request).await;
+    assert_eq!(facts.state().unwrap().controller, Controller::Unknown);
 }
 
 #[tokio::test]
-async fn the_controllers_settings_are_known_where_one_may_read_them_and_it_takes_them() {
+async fn reads_valid_controller_settings() {
     let said = |map: (u16, Value)| async move {
         let (request, _) = cluster(move |line, sent| {
             if line.contains("/configmaps/flightdeck-settings") {
@@ -193,7 +193,7 @@ async fn the_controllers_settings_are_known_where_one_may_read_them_and_it_takes
                 in_order(line, sent)
             }
         });
-        let settings = ask(request).await.settings?;
+        let settings = query(request).await.settings?;
         Some(settings.allow.github_token_hosts.clone())
     };
     let map = |text: &str| (200, json!({ "data": { SETTINGS_KEY: text } }));
@@ -210,11 +210,11 @@ async fn the_controllers_settings_are_known_where_one_may_read_them_and_it_takes
     let (mut request, _) = cluster(in_order);
     request.context = None;
     request.settings = Some(Arc::new(Settings::shipped()));
-    assert_eq!(ask(request.clone()).await.settings, request.settings);
+    assert_eq!(query(request.clone()).await.settings, request.settings);
 }
 
 #[tokio::test]
-async fn what_is_laid_over_the_controllers_settings_is_known_too() {
+async fn reads_pull_request_options() {
     let said = |embedded: bool, map: (u16, Value)| async move {
         let (mut request, _) = cluster(move |line, sent| {
             if line.contains("/configmaps/docs-pr-config") {
@@ -227,7 +227,7 @@ async fn what_is_laid_over_the_controllers_settings_is_known_too() {
             request.context = None;
             request.settings = Some(Arc::new(Settings::shipped()));
         }
-        let settings = ask(request).await.settings?;
+        let settings = query(request).await.settings?;
         settings.publish.docs.get("labels").cloned()
     };
     let map = |data: Value| (200, json!({ "data": data }));
@@ -240,7 +240,7 @@ async fn what_is_laid_over_the_controllers_settings_is_known_too() {
 }
 
 #[tokio::test]
-async fn a_secret_without_the_key_or_without_a_record_is_told_apart() {
+async fn distinguishes_missing_and_unknown_keys() {
     for (managed, state) in [
         (
             json!([{ "fieldsV1": { "f:data": { "f:other": {} } } }]),
@@ -268,7 +268,7 @@ async fn a_secret_without_the_key_or_without_a_record_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_controller_whose_clock_is_wrong_is_alive_when_its_lease_changes() {
+async fn renewed_lease_outweighs_clock_skew() {
     let quick = Duration::from_millis(1);
     // An hour behind the server, and renewed between two looks.
     let count = Mutex::new(0);
@@ -301,5 +301,5 @@ async fn a_controller_whose_clock_is_wrong_is_alive_when_its_lease_changes() {
     let (mut request, _) = cluster(|_, _| refusal(500, "broken"));
     assert_eq!(controller(&request, quick).await, Controller::Unknown);
     request.context = None;
-    assert_eq!(controller(&request, quick).await, Controller::Itself);
+    assert_eq!(controller(&request, quick).await, Controller::Embedded);
 }

@@ -1,4 +1,4 @@
-//! Facts in which everything is in order, for tests to spoil.
+//! Facts that pass every check, for tests to modify.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::{
     AgentFacts, Facts,
     cluster::{
-        Answers, ClusterFacts, Controller, Reached, SecretFound, SecretState, SecretWanted, Served,
+        ClusterFacts, ClusterState, Controller, Reachability, SecretFact, SecretRequirement,
+        SecretState, Served,
     },
 };
 use flightdeck_core::{runs::RunKind, tasks};
@@ -18,7 +19,7 @@ use flightdeck_host::{
 
 pub(super) const PATH: &str = ".taskmaster/tasks/tasks.json";
 
-/// The one in every repository and report of these tests.
+/// Object ID of the plan in all test repositories.
 pub(super) fn blob() -> String {
     "a".repeat(40)
 }
@@ -82,7 +83,7 @@ pub(super) fn facts() -> Facts {
             asked: now,
         })),
         plan: Some(plan(&["Setup repository", "Define protobufs"])),
-        their_plan: None,
+        remote_plan: None,
         tag: "master".into(),
         kind: RunKind::Docs,
         tasks: vec!["1".into()],
@@ -95,13 +96,13 @@ pub(super) fn facts() -> Facts {
         }),
         cluster: Some(cluster()),
         github_user: Some("ada".into()),
-        docs_repository: None,
+        docs_location: None,
         service: None,
         now,
     }
 }
 
-/// Tasks 1, 2, ... of these titles; each depends on the one before it.
+/// Returns a plan with tasks 1, 2, ... of these titles; each depends on the previous one.
 pub(super) fn plan(titles: &[&str]) -> Result<tasks::TaskFile, tasks::ReadError> {
     let task = |(at, title): (usize, &&str)| {
         let dependencies = if at == 0 {
@@ -118,21 +119,21 @@ pub(super) fn plan(titles: &[&str]) -> Result<tasks::TaskFile, tasks::ReadError>
     tasks::read(format!(r#"{{"master": {{"tasks": [{}]}}}}"#, tasks.join(",")).as_bytes())
 }
 
-/// A real cluster that has all a run needs.
+/// Returns a real cluster with everything a run needs.
 pub(super) fn cluster() -> ClusterFacts {
     let mut settings = Settings::shipped();
     settings.allow.github_token_hosts = vec!["forge.example".into()];
     ClusterFacts {
         context: Some("prod".into()),
         namespace: "agents".into(),
-        reached: Reached::Yes(Box::new(Answers {
+        reached: Reachability::Reachable(Box::new(ClusterState {
             served: RunKind::ALL.map(|kind| (kind, Served::Yes)).to_vec(),
             denied: Vec::new(),
             controller: Controller::Alive {
                 holder: "flightdeck-0".into(),
             },
-            secrets: vec![SecretFound {
-                wanted: SecretWanted {
+            secrets: vec![SecretFact {
+                wanted: SecretRequirement {
                     name: "github-pat-ada".into(),
                     key: "token".into(),
                     purpose: "the GitHub token of ada".into(),
@@ -147,10 +148,10 @@ pub(super) fn cluster() -> ClusterFacts {
     }
 }
 
-/// Changes what the cluster said.
-pub(super) fn answers(facts: &mut Facts, change: impl FnOnce(&mut Answers)) {
+/// Modifies the cluster's state.
+pub(super) fn answers(facts: &mut Facts, change: impl FnOnce(&mut ClusterState)) {
     if let Some(ClusterFacts {
-        reached: Reached::Yes(answers),
+        reached: Reachability::Reachable(answers),
         ..
     }) = &mut facts.cluster
     {
@@ -166,7 +167,7 @@ pub(super) fn remote(facts: &mut Facts) -> &mut Remote {
     repository(facts).remote.as_mut().unwrap()
 }
 
-/// Changes what is known of the remote's branch.
+/// Modifies the remote branch.
 pub(super) fn there(facts: &mut Facts, change: impl FnOnce(&mut Known)) {
     change(remote(facts).known.as_mut().unwrap());
 }

@@ -1,45 +1,45 @@
-//! What a launch is about: the repository as pre-flight found it.
+//! The repository, branch and plan a launch starts from, as found by pre-flight.
 
 use super::VerbError;
 use flightdeck_core::{resources::TasksRevision, tasks};
-use flightdeck_preflight::{Facts, Report, There};
+use flightdeck_preflight::{Facts, RemoteBranch, Report};
 
-/// What a launch is about.
+/// The repository, branch and plan a launch starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
-    /// What the pod clones.
+pub struct LaunchSource {
+    /// URL the pods clone.
     pub repository_url: String,
-    /// The branch that is cloned, as the remote calls it.
+    /// Branch to clone, by its name on the remote.
     pub branch: String,
-    /// Of the Task Master project, from the repository root.
+    /// Directory of the Task Master project, relative to the repository root.
     pub working_directory: String,
     pub tag: String,
-    /// Every top-level task: its id, and whether its four documents exist.
+    /// Every top-level task: its ID, and whether its four documents exist.
     pub tasks: Vec<(String, bool)>,
-    /// What `tasks-pushed` verified.
+    /// Revision of the plan verified by `tasks-pushed`.
     pub revision: Option<TasksRevision>,
-    /// Checks that fail: `(id, sentence)`.
-    pub refused: Vec<(String, String)>,
-    /// Who launches.
-    pub person: String,
+    /// Failed checks: `(id, message)`.
+    pub blocking: Vec<(String, String)>,
+    /// User who launches.
+    pub user: String,
 }
 
-impl Subject {
-    /// What the facts are about. Reads the folder of documents.
+impl LaunchSource {
+    /// Derives the source from pre-flight facts. Reads the documents directory.
     ///
     /// # Errors
-    /// When there is nothing to launch on: no repository, branch, remote or plan. Pre-flight's sentences say which.
-    pub fn of(facts: &Facts, report: &Report) -> Result<Self, VerbError> {
-        let refused = report.refused();
-        let nothing = || VerbError::Refused(refused.clone());
-        let repository = facts.repository.as_ref().map_err(|_| nothing())?;
-        let remote = repository.remote.as_ref().ok_or_else(nothing)?;
-        let branch = remote.branch.clone().ok_or_else(nothing)?;
+    /// If there is no repository, branch, remote or plan; the error lists the failed checks.
+    pub fn new(facts: &Facts, report: &Report) -> Result<Self, VerbError> {
+        let blocking = report.blocking();
+        let blocked = || VerbError::Blocked(blocking.clone());
+        let repository = facts.repository.as_ref().map_err(|_| blocked())?;
+        let remote = repository.remote.as_ref().ok_or_else(blocked)?;
+        let branch = remote.branch.clone().ok_or_else(blocked)?;
         let plan = facts
             .plan
             .as_ref()
             .and_then(|plan| plan.as_ref().ok())
-            .ok_or_else(nothing)?;
+            .ok_or_else(blocked)?;
         let documents = tasks::documents(&repository.project, &facts.tag);
         let documented = |id: &str| documents.get(id).is_some_and(|set| set.is_complete());
         let listed = plan
@@ -49,16 +49,16 @@ impl Subject {
         let revision = match (
             &repository.plan.relative,
             &repository.plan.disk_blob,
-            facts.there(),
+            facts.remote_branch(),
         ) {
-            (Some(path), Some(blob), There::Known(known)) => Some(TasksRevision {
+            (Some(path), Some(blob), RemoteBranch::Known(known)) => Some(TasksRevision {
                 path: path.clone(),
                 blob: blob.clone(),
                 commit: known.commit.clone(),
             }),
             _ => None,
         };
-        let person = repository
+        let user = repository
             .identity
             .name
             .clone()
@@ -73,8 +73,8 @@ impl Subject {
                 .map(|task| (task.id.clone(), documented(&task.id)))
                 .collect(),
             revision,
-            refused,
-            person: person.unwrap_or_else(|| "somebody".into()),
+            blocking,
+            user: user.unwrap_or_else(|| "unknown".into()),
         })
     }
 }

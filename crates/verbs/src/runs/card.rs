@@ -1,4 +1,4 @@
-//! One run, told to a person: what `flightdeck runs get` prints.
+//! The summary printed by `runs get`.
 
 use jiff::Timestamp;
 
@@ -11,48 +11,48 @@ use flightdeck_core::{
     text,
 };
 
-/// Columns of the labels.
+/// Width of the labels, in columns.
 const LABEL: usize = 12;
 
-/// The lines of a run's card; `earlier` are runs that have ended.
-pub(super) fn lines(run: &Run, earlier: &[FinishedRun], now: Timestamp) -> Vec<String> {
+/// Returns the lines of a run's summary. `finished` are earlier runs, for the estimate of the duration.
+pub(super) fn lines(run: &Run, finished: &[FinishedRun], now: Timestamp) -> Vec<String> {
     let status = &run.status;
     let mut facts: Vec<(&str, String)> = Vec::new();
-    let mut say = |label, value: Option<String>| {
+    let mut add = |label, value: Option<String>| {
         facts.extend(
             value
                 .filter(|value| !value.is_empty())
                 .map(|value| (label, value)),
         );
     };
-    say("run", Some(format!("{} ({})", run.name(), run.kind)));
+    add("run", Some(format!("{} ({})", run.name(), run.kind)));
     let stage = run.stage().filter(|_| !run.ended());
     let stage = stage.map_or_else(String::new, |stage| format!(", {stage}"));
-    say("phase", Some(format!("{}{stage}", run.phase().as_str())));
-    let why = status.message.clone().or_else(|| status.reason.clone());
-    say("why", why);
-    say("tasks", Some(run.tasks.join(", ")));
+    add("phase", Some(format!("{}{stage}", run.phase().as_str())));
+    let reason = status.message.clone().or_else(|| status.reason.clone());
+    add("reason", reason);
+    add("tasks", Some(run.tasks.join(", ")));
     let documents = status.documents.as_ref();
-    say(
+    add(
         "documents",
         documents.map(|documents| format!("{} of {}", documents.written, documents.expected)),
     );
     let agent = [&run.spec.agent, &run.spec.model];
     let agent: Vec<&str> = agent.into_iter().map(String::as_str).collect();
-    say("agent", Some(agent.join(" ").trim().to_owned()));
-    say("session", status.session_id.clone());
+    add("agent", Some(agent.join(" ").trim().to_owned()));
+    add("session", status.session_id.clone());
     let budget = run.spec.budget_usd.as_deref();
-    say("used", status.usage.map(|usage| used(&usage, budget)));
-    say("took", took(run, earlier, now));
-    say("branch", Some(run.branch()));
-    say("request", status.pull_request_url.clone());
+    add("used", status.usage.map(|usage| used(&usage, budget)));
+    add("took", took(run, finished, now));
+    add("branch", Some(run.branch()));
+    add("PR", status.pull_request_url.clone());
     facts
         .iter()
         .map(|(label, value)| format!("{label:<LABEL$}{value}"))
         .collect()
 }
 
-/// `14 turns · 41k in · 5k out · 310k cached · $0.42 of $5.00`
+/// Formats usage: `14 turns · 41k in · 5k out · 310k cached · $0.42 of $5.00`.
 fn used(usage: &Usage, budget: Option<&str>) -> String {
     let mut words = vec![text::count(usage.turns.max(0) as usize, "turn")];
     for (tokens, what) in [
@@ -61,18 +61,19 @@ fn used(usage: &Usage, budget: Option<&str>) -> String {
         (usage.cache_read_tokens, "cached"),
     ] {
         if tokens > 0 {
-            words.push(format!("{} {what}", super::short(tokens)));
+            words.push(format!("{} {what}", text::compact(tokens)));
         }
     }
-    if let Some(cost) = super::dollars(usage) {
+    if usage.cost_micro_usd > 0 {
+        let cost = text::usd(usage.cost_micro_usd);
         let budget = budget.map_or_else(String::new, |budget| format!(" of ${budget}"));
         words.push(format!("{cost}{budget}"));
     }
     words.join(" · ")
 }
 
-/// `2m41s, usually about 12m (3 earlier runs)`
-fn took(run: &Run, earlier: &[FinishedRun], now: Timestamp) -> Option<String> {
+/// Formats the duration: `2m41s, usually about 12m (3 earlier runs)`.
+fn took(run: &Run, finished: &[FinishedRun], now: Timestamp) -> Option<String> {
     let time = |at: &Option<String>| at.as_deref()?.parse::<Timestamp>().ok();
     let began = time(&run.status.started_at)?;
     let until = if run.ended() {
@@ -81,7 +82,7 @@ fn took(run: &Run, earlier: &[FinishedRun], now: Timestamp) -> Option<String> {
         now
     };
     let took = text::duration(until.duration_since(began).as_secs().max(0));
-    let usually = estimate(run, earlier.iter()).map(|usual| {
+    let usually = estimate(run, finished.iter()).map(|usual| {
         let runs = text::count(usual.sample_size, "earlier run");
         format!(", usually about {} ({runs})", text::age(usual.seconds))
     });
@@ -94,7 +95,7 @@ mod tests {
     use flightdeck_core::resources::{DocsRun, DocsRunSpec};
 
     #[test]
-    fn a_card_tells_what_a_run_used_and_leaves_out_what_is_not_known() {
+    fn shows_usage_and_omits_unknown_values() {
         let spec = DocsRunSpec {
             task_ids: vec!["1".into(), "2".into()],
             ..DocsRunSpec::default()

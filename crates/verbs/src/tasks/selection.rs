@@ -1,39 +1,41 @@
-//! The plan a command is about, with what lies beside it.
+//! The plan and tag a command works on, with the task documents.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
 };
 
-use super::Choice;
-use crate::cli::{Session, output};
+use super::PlanArgs;
+use crate::{VerbError, plan_file};
 use flightdeck_core::{
     tasks::{
         self, Complexity, DEFAULT_TAG, DocumentSet, LoadError, ReadError, Tag, Task, TaskFile,
     },
     text,
 };
-use flightdeck_verbs::{VerbError, plan_file};
 
-/// A plan that was read, and the tag of it that is meant.
-pub struct Opened {
+/// A plan and the selected tag.
+pub(super) struct Selection {
     pub path: PathBuf,
-    /// The folder documents and reports are below; absent for a file that stands in no project.
-    pub project: Option<PathBuf>,
+    /// Directory of the project with documents and reports; `None` for a file outside a project.
+    project: Option<PathBuf>,
     pub file: TaskFile,
-    /// Position of the tag that is meant.
+    /// Index of the selected tag.
     at: Option<usize>,
-    /// Stands for it where the file has none.
+    /// Stands in for the tag if the file has none.
     none: Tag,
+    /// Messages about the selection.
+    pub notices: Vec<String>,
     documents: HashMap<String, DocumentSet>,
 }
 
-impl Opened {
-    /// Reads the plan. Where the tag in use is not in it, its first one is meant, and that is said.
-    pub fn open(session: &Session, choice: &Choice) -> Result<Self, VerbError> {
-        let (path, read) = read(session, choice)?;
+impl Selection {
+    /// Reads the plan. Falls back to the first tag, with a notice, if the current tag does not exist. Blocks.
+    pub fn read(start: &Path, arguments: &PlanArgs) -> Result<Self, VerbError> {
+        let mut notices = Vec::new();
+        let (path, read) = read(start, arguments)?;
         let file = read.map_err(|error| VerbError::Failed(error.in_file(&path)))?;
-        let at = chosen(&file, &path, choice.tag.as_deref())?;
+        let at = select(&file, &path, arguments.tag.as_deref(), &mut notices)?;
         let name = at.map_or_else(|| DEFAULT_TAG.into(), |at| file.tags[at].name.clone());
         let project = tasks::project_directory(&path).map(Path::to_owned);
         let documents = project
@@ -49,28 +51,29 @@ impl Opened {
                 name,
                 tasks: Vec::new(),
             },
+            notices,
             documents,
         })
     }
 
-    /// The tag that is meant.
+    /// Returns the selected tag.
     pub fn tag(&self) -> &Tag {
         self.at
             .and_then(|at| self.file.tags.get(at))
             .unwrap_or(&self.none)
     }
 
-    /// Which documents a task has.
+    /// Returns the documents of a task.
     pub fn documents(&self, task: &str) -> DocumentSet {
         self.documents.get(task).copied().unwrap_or_default()
     }
 
-    /// What the complexity report says of a task. Reads the report.
+    /// Returns the complexity of a task. Reads the report.
     pub fn complexity(&self, task: &str) -> Option<Complexity> {
         tasks::complexity(self.project.as_deref()?, &self.tag().name).remove(task)
     }
 
-    /// The task of that id; with its parent for a subtask. Of tasks that share an id the first one.
+    /// Returns the first task of that ID, with its parent for a subtask.
     pub fn find(&self, id: &str) -> Result<(Option<&Task>, &Task), VerbError> {
         let tasks = self.tag().tasks.iter();
         let whole = tasks.clone().find(|task| task.id == id);
@@ -95,12 +98,12 @@ impl Opened {
     }
 }
 
-/// The file that is meant, and what was read of it.
-pub fn read(
-    session: &Session,
-    choice: &Choice,
+/// Returns the path of the plan and its parsed content.
+pub(super) fn read(
+    start: &Path,
+    arguments: &PlanArgs,
 ) -> Result<(PathBuf, Result<TaskFile, ReadError>), VerbError> {
-    let path = plan_file(choice.file.as_deref(), &session.place.repo)?;
+    let path = plan_file(arguments.file.as_deref(), start)?;
     let bytes = tasks::load(&path).map_err(|error| match &error {
         LoadError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             VerbError::NotFound(error.to_string())
@@ -110,8 +113,13 @@ pub fn read(
     Ok((path, tasks::read(&bytes)))
 }
 
-/// Position of the tag that is meant; `None` in a file without tags.
-fn chosen(file: &TaskFile, path: &Path, asked: Option<&str>) -> Result<Option<usize>, VerbError> {
+/// Returns the index of the requested or current tag; `None` in a file without tags.
+fn select(
+    file: &TaskFile,
+    path: &Path,
+    requested: Option<&str>,
+    notices: &mut Vec<String>,
+) -> Result<Option<usize>, VerbError> {
     let position = |name: &str| file.tags.iter().position(|tag| tag.name == name);
     let known = || {
         let known: Vec<&str> = file.tags.iter().map(|tag| tag.name.as_str()).collect();
@@ -121,7 +129,7 @@ fn chosen(file: &TaskFile, path: &Path, asked: Option<&str>) -> Result<Option<us
             text::sanitize(&known.join(", ")).into_owned()
         }
     };
-    if let Some(name) = asked {
+    if let Some(name) = requested {
         let found = position(name).ok_or_else(|| {
             VerbError::NotFound(format!(
                 "no tag {} in {}; it has {}",
@@ -137,11 +145,11 @@ fn chosen(file: &TaskFile, path: &Path, asked: Option<&str>) -> Result<Option<us
         return Ok(Some(at));
     }
     let Some(first) = file.tags.first() else {
-        output::notice(&format!("{} has no list of tasks", path.display()));
+        notices.push(format!("{} has no tags", path.display()));
         return Ok(None);
     };
-    output::notice(&format!(
-        "tag {} is in use but not in the file; this is tag {} (it has {})",
+    notices.push(format!(
+        "the current tag {} is not in the file; showing tag {} (available: {})",
         text::sanitize(&name),
         text::sanitize(&first.name),
         known()

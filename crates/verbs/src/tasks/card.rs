@@ -1,19 +1,24 @@
-//! One task as a person reads it in the shell.
+//! The summary printed by `tasks show`.
 
 use std::fmt::Write;
 
-use super::open::Opened;
+use super::selection::Selection;
 use flightdeck_core::{
     tasks::{BranchEnd, Dependencies, DependencyNode, Task},
     text,
 };
 
-/// Lines of a dependency tree that are shown.
-const LINKS: usize = 30;
+/// Maximum number of lines of a dependency tree.
+const MAX_LINKS: usize = 30;
 
-/// The card, of several lines, made harmless.
-pub fn card(opened: &Opened, id: &str, parent: Option<&Task>, task: &Task) -> String {
-    let known = Dependencies::new(opened.tag());
+/// Returns the lines of a task's summary, sanitized.
+pub(super) fn lines(
+    selection: &Selection,
+    id: &str,
+    parent: Option<&Task>,
+    task: &Task,
+) -> Vec<String> {
+    let known = Dependencies::new(selection.tag());
     let mut card = Card::default();
     card.line(&format!("{id}  {}", task.title));
     let mut about = format!(
@@ -24,7 +29,7 @@ pub fn card(opened: &Opened, id: &str, parent: Option<&Task>, task: &Task) -> St
     if let Some(parent) = parent {
         let _ = write!(about, " · part of {} {}", parent.id, parent.title);
     }
-    if let Some(complexity) = opened.complexity(id) {
+    if let Some(complexity) = selection.complexity(id) {
         let _ = write!(
             about,
             " · complexity {} ({})",
@@ -35,15 +40,15 @@ pub fn card(opened: &Opened, id: &str, parent: Option<&Task>, task: &Task) -> St
     card.line(&about);
     card.line(&format!(
         "tag {} · {}:{}",
-        opened.tag().name,
-        opened.path.display(),
+        selection.tag().name,
+        selection.path.display(),
         task.line
     ));
     card.links("Depends on", known.direct(id));
-    card.links("Waits for", known.blockers(id));
-    card.links("Holds up", known.blocks(id));
+    card.links("Open dependencies", known.blockers(id));
+    card.links("Blocks", known.blocks(id));
     if parent.is_none() {
-        let documents = opened.documents(id);
+        let documents = selection.documents(id);
         let present: Vec<&str> = documents.present().collect();
         let missing: Vec<&str> = documents.missing().collect();
         card.head("Documents");
@@ -66,7 +71,7 @@ pub fn card(opened: &Opened, id: &str, parent: Option<&Task>, task: &Task) -> St
             ));
         }
     }
-    card.text.trim_end().to_owned()
+    card.text.trim_end().lines().map(str::to_owned).collect()
 }
 
 #[derive(Default)]
@@ -100,8 +105,8 @@ impl Card {
             return;
         }
         self.head(head);
-        let more = links.len().saturating_sub(LINKS);
-        for link in links.into_iter().take(LINKS) {
+        let more = links.len().saturating_sub(MAX_LINKS);
+        for link in links.into_iter().take(MAX_LINKS) {
             let indent = "  ".repeat(link.depth + 1);
             let shown = match link.stop {
                 Some(BranchEnd::Repeated) => " (see above)",

@@ -16,7 +16,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
-use super::{Context, VerbError};
+use super::{ClusterContext, VerbError};
 use flightdeck_core::{
     log::{LogEvent, LogLine, LogSource},
     runs::{Run, Stage, naming},
@@ -38,7 +38,7 @@ const UNPACKED_LIMIT: u64 = 1024 * 1024;
 const KEPT_LOGS: &str = "flightdeck.dev/archive=log";
 
 /// Writes the run as it is, its files, and what the cluster still has of its log, into the ledger.
-pub async fn keep(context: &Context, run: &Run) -> Result<(), VerbError> {
+pub async fn archive_run(context: &ClusterContext, run: &Run) -> Result<(), VerbError> {
     let Some(ledger) = context.ledger.clone() else {
         return Ok(());
     };
@@ -69,19 +69,19 @@ pub async fn keep(context: &Context, run: &Run) -> Result<(), VerbError> {
 }
 
 /// The files that a run's agent is given; `None` when they are not there (any more).
-async fn files(context: &Context, name: &str) -> Option<BTreeMap<String, String>> {
+async fn files(context: &ClusterContext, name: &str) -> Option<BTreeMap<String, String>> {
     let api = Api::<ConfigMap>::namespaced(context.client.clone(), &context.namespace);
     api.get_opt(name).await.ok()??.data
 }
 
-async fn copy_log(context: &Context, ledger: &Ledger, run: &Run) -> Result<(), LedgerError> {
+async fn copy_log(context: &ClusterContext, ledger: &Ledger, run: &Run) -> Result<(), LedgerError> {
     let live = live_sources(context, run).await;
     complete(context, ledger, run, &live).await;
     let mut keeper = loop {
         if all_read(ledger, run, &live).await? {
             return Ok(());
         }
-        let keeper = Keeper::open(Some(ledger.clone()), run.uid()).await?;
+        let keeper = LogArchiver::open(Some(ledger.clone()), run.uid()).await?;
         if keeper.spool.is_some() {
             break keeper;
         }
@@ -120,11 +120,11 @@ async fn all_read(
 
 /// Writes the log of a run while it is followed, off the tasks that must not wait.
 #[derive(Debug, Default)]
-pub struct Keeper {
+pub struct LogArchiver {
     spool: Option<LogWriter>,
 }
 
-impl Keeper {
+impl LogArchiver {
     /// Keeps nothing where there is no ledger, or while another process keeps the log.
     pub async fn open(ledger: Option<Ledger>, uid: &str) -> Result<Self, LedgerError> {
         let Some(ledger) = ledger else {
@@ -162,7 +162,7 @@ async fn blocking<T: Send + 'static>(
 
 /// What the ledger has of a run's log that the cluster no longer has, and what ran before that.
 #[derive(Clone, Debug)]
-pub struct Earlier {
+pub struct ArchivedLog {
     ledger: Ledger,
     uid: String,
     told: HashSet<LogSource>,
@@ -172,7 +172,7 @@ pub struct Earlier {
     pub complete: bool,
 }
 
-impl Earlier {
+impl ArchivedLog {
     /// The events of pods that are gone, and of what ran before them, in their order. Reads the disk as they are taken.
     pub fn events(&self) -> Result<impl Iterator<Item = LogEvent> + use<>, LedgerError> {
         let told = self.told.clone();
@@ -215,7 +215,7 @@ impl Earlier {
 }
 
 /// Takes what the controller kept of pods that are gone into the ledger, as far as nobody writes the log there.
-pub async fn take_over(context: &Context, run: &Run) {
+pub async fn import_archived(context: &ClusterContext, run: &Run) {
     if let Some(ledger) = &context.ledger {
         let live = live_sources(context, run).await;
         complete(context, ledger, run, &live).await;
@@ -224,7 +224,7 @@ pub async fn take_over(context: &Context, run: &Run) {
 
 /// What is to be read before the log that the cluster still has: of pods that are gone, as it was followed, completed by what
 /// the controller kept. `None` when there is nothing of the kind.
-pub async fn earlier(context: &Context, run: &Run) -> Option<Earlier> {
+pub async fn archived_log(context: &ClusterContext, run: &Run) -> Option<ArchivedLog> {
     let ledger = context.ledger.clone()?;
     let live = live_sources(context, run).await;
     complete(context, &ledger, run, &live).await;
@@ -240,7 +240,7 @@ pub async fn earlier(context: &Context, run: &Run) -> Option<Earlier> {
     let sources: Vec<LogSource> = sources
         .filter(|source| !live.contains(&source.pod_uid))
         .collect();
-    (!sources.is_empty()).then(|| Earlier {
+    (!sources.is_empty()).then(|| ArchivedLog {
         ledger,
         uid: run.uid().to_owned(),
         told,
@@ -264,7 +264,7 @@ fn kept_by_the_controller(source: &LogSource) -> bool {
     source.pod_uid.is_empty()
 }
 
-async fn live_sources(context: &Context, run: &Run) -> Vec<Arc<LogSource>> {
+async fn live_sources(context: &ClusterContext, run: &Run) -> Vec<Arc<LogSource>> {
     let sources = logs::sources(&context.client, &context.namespace, &RunRef::from(run)).await;
     sources
         .inspect_err(|error| tracing::warn!(run = run.name(), %error, "its pods cannot be listed"))
@@ -289,7 +289,7 @@ struct End {
 
 /// Takes what the controller kept of pods that are gone into the ledger. What cannot be had is left out, with a word in the
 /// program's log.
-async fn complete(context: &Context, ledger: &Ledger, run: &Run, live: &[Arc<LogSource>]) {
+async fn complete(context: &ClusterContext, ledger: &Ledger, run: &Run, live: &[Arc<LogSource>]) {
     let api = Api::<ConfigMap>::namespaced(context.client.clone(), &context.namespace);
     let labels = format!("{KEPT_LOGS},{}={}", naming::LABEL_RUN_UID, run.uid());
     let mut kept = match api.list(&ListParams::default().labels(&labels)).await {

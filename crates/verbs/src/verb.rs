@@ -1,0 +1,208 @@
+//! What a verb is: its arguments, its output and how the output is printed.
+
+use std::future::Future;
+
+use clap::ArgMatches;
+use futures::{FutureExt, future::BoxFuture};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{Context, VerbError};
+
+/// An operation of Flightdeck. The struct is the command line's arguments, the JSON input and the code that runs.
+pub trait Verb: clap::Args + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// Words of the command, like `runs stop`.
+    const NAME: &'static str;
+    /// One sentence for help and tool descriptions.
+    const ABOUT: &'static str;
+    type Output: Serialize + JsonSchema + Render + Send + 'static;
+
+    /// Runs the verb.
+    fn run(self, context: &Context)
+    -> impl Future<Output = Result<Self::Output, VerbError>> + Send;
+}
+
+/// How an output is printed to people and shells. JSON and YAML come from `Serialize`.
+pub trait Render {
+    /// Returns one name per object, for `-o name`.
+    fn names(&self) -> Vec<String>;
+
+    /// Returns the default view, for `-o table` and `-o wide`.
+    fn view(&self) -> View;
+
+    /// Returns sentences for stderr, printed with the default view only.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns the exit code of the command line. Errors have their own.
+    fn exit_code(&self) -> u8 {
+        0
+    }
+}
+
+/// The default view of an output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    Table(Table),
+    /// Tables separated by empty lines.
+    Tables(Vec<Table>),
+    /// The output as YAML.
+    Yaml,
+    /// Lines of text.
+    Text(Vec<String>),
+    /// Nothing but the notices.
+    Notices,
+}
+
+/// Rows under headings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    pub columns: Vec<Column>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A column of a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub heading: &'static str,
+    /// Shown with `-o wide` only.
+    pub wide: bool,
+}
+
+impl Table {
+    /// Returns a table with these headings; a heading that starts with `+` is shown with `-o wide` only.
+    #[must_use]
+    pub fn new(headings: &[&'static str], rows: Vec<Vec<String>>) -> Self {
+        let column = |heading: &&'static str| Column {
+            heading: heading.strip_prefix('+').unwrap_or(heading),
+            wide: heading.starts_with('+'),
+        };
+        Self {
+            columns: headings.iter().map(column).collect(),
+            rows,
+        }
+    }
+
+    /// Returns the headings and rows to print.
+    #[must_use]
+    pub fn visible(&self, wide: bool) -> (Vec<&'static str>, Vec<Vec<&str>>) {
+        let shown = |column: &Column| wide || !column.wide;
+        let headings = self.columns.iter().filter(|column| shown(column));
+        let headings = headings.map(|column| column.heading).collect();
+        let rows = self.rows.iter().map(|row| {
+            let cells = self.columns.iter().zip(row);
+            let cells = cells.filter(|(column, _)| shown(column));
+            cells.map(|(_, cell)| cell.as_str()).collect()
+        });
+        (headings, rows.collect())
+    }
+}
+
+/// A type-erased output.
+pub trait Rendered: Render + Send {
+    /// Returns the output as JSON.
+    fn json(&self) -> Result<Value, VerbError>;
+}
+
+impl<T: Serialize + Render + Send> Rendered for T {
+    fn json(&self) -> Result<Value, VerbError> {
+        serde_json::to_value(self).map_err(|error| VerbError::Failed(error.to_string()))
+    }
+}
+
+type Run<Input> =
+    for<'a> fn(Input, &'a Context) -> BoxFuture<'a, Result<Box<dyn Rendered>, VerbError>>;
+
+/// A type-erased [`Verb`].
+pub struct VerbRow {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// JSON Schema of the input.
+    pub input_schema: fn() -> Schema,
+    /// JSON Schema of the output.
+    pub output_schema: fn() -> Schema,
+    /// Adds the arguments to a command.
+    pub arguments: fn(clap::Command) -> clap::Command,
+    /// Runs the verb with parsed arguments.
+    pub run_arguments: Run<ArgMatches>,
+    /// Runs the verb with a JSON input.
+    pub run_json: Run<Value>,
+}
+
+impl VerbRow {
+    /// Returns the row of a verb.
+    pub(crate) const fn of<V: Verb>() -> Self {
+        Self {
+            name: V::NAME,
+            about: V::ABOUT,
+            input_schema: input_schema::<V>,
+            output_schema: output_schema::<V>,
+            arguments: V::augment_args,
+            run_arguments: run_arguments::<V>,
+            run_json: run_json::<V>,
+        }
+    }
+
+    /// Returns the group and the last word of the name: `("runs", "stop")`, `("", "info")`.
+    #[must_use]
+    pub fn words(&self) -> (&'static str, &'static str) {
+        self.name.rsplit_once(' ').unwrap_or(("", self.name))
+    }
+}
+
+fn input_schema<V: Verb>() -> Schema {
+    schema_for!(V)
+}
+
+fn output_schema<V: Verb>() -> Schema {
+    schema_for!(V::Output)
+}
+
+fn run_arguments<V: Verb>(
+    arguments: ArgMatches,
+    context: &Context,
+) -> BoxFuture<'_, Result<Box<dyn Rendered>, VerbError>> {
+    async move {
+        let verb = V::from_arg_matches(&arguments);
+        let verb = verb.map_err(|error| VerbError::Usage(error.to_string()))?;
+        let output: Box<dyn Rendered> = Box::new(Box::pin(verb.run(context)).await?);
+        Ok(output)
+    }
+    .boxed()
+}
+
+fn run_json<V: Verb>(
+    input: Value,
+    context: &Context,
+) -> BoxFuture<'_, Result<Box<dyn Rendered>, VerbError>> {
+    async move {
+        let verb: V = serde_json::from_value(input)
+            .map_err(|error| VerbError::Usage(format!("{}: {error}", V::NAME)))?;
+        let output: Box<dyn Rendered> = Box::new(Box::pin(verb.run(context)).await?);
+        Ok(output)
+    }
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_columns_are_hidden_by_default() {
+        let table = Table::new(
+            &["NAME", "+UID", "AGE"],
+            vec![vec!["a".into(), "1".into(), "2d".into()]],
+        );
+        assert_eq!(
+            table.visible(false),
+            (vec!["NAME", "AGE"], vec![vec!["a", "2d"]])
+        );
+        assert_eq!(
+            table.visible(true),
+            (vec!["NAME", "UID", "AGE"], vec![vec!["a", "1", "2d"]])
+        );
+    }
+}
