@@ -198,13 +198,13 @@ impl Engine {
         controller::install_crds(cluster.client()).await?;
         let stop = CancellationToken::new();
         let client = Client::new(options.faults.layer().layer(cluster.service()), NAMESPACE);
-        let watcher = SettingsWatcher {
+        let source = SettingsWatcher {
             client: client.clone(),
             namespace: NAMESPACE.to_owned(),
             metrics: Metrics::default(),
             health: Health::default(),
         };
-        let watched = watcher.watch_overrides(options.settings);
+        let watched = source.watch_overrides(options.settings);
         // One that is refused is said, and holds nothing up: the person's own settings are what was asked for.
         let loaded = watched.loaded();
         let settings = watched.settings;

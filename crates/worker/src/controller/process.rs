@@ -59,14 +59,14 @@ pub async fn serve(
     let listener = TcpListener::bind(options.listen).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
     let health = Health::default();
-    let watcher = SettingsWatcher {
+    let source = SettingsWatcher {
         client: client.clone(),
         namespace: namespace.clone(),
         metrics: metrics.clone(),
         health: health.clone(),
     };
     // Mark the parts as pending before serving readiness.
-    let watched = watcher.watch();
+    let watched = source.watch();
     let valid = watched.valid();
     let server = tokio::spawn(health::serve(listener, metrics.clone(), health.clone()));
     listening(address);

@@ -143,7 +143,7 @@ mod tests {
         let changes: [&dyn Fn(&mut Value); 4] = [
             &|run| run["spec"]["contextVersion"] = json!(3),
             &|run| {
-                run["metadata"]["finalizers"] = json!([flightdeck_core::runs::naming::FINALIZER])
+                run["metadata"]["finalizers"] = json!([flightdeck_core::runs::naming::FINALIZER]);
             },
             &|run| run["spec"]["ttlSecondsAfterFinished"] = json!(60),
             &|run| run["status"]["phase"] = json!("Running"),

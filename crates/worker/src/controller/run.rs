@@ -153,7 +153,7 @@ async fn reconcile_kind<K: RunResource>(
     kind: RunKind,
     store: Store<DeserializeGuard<K>>,
     writer: Writer<DeserializeGuard<K>>,
-    changes: mpsc::UnboundedReceiver<trigger::OwnedChange>,
+    owned: mpsc::UnboundedReceiver<trigger::OwnedChange>,
 ) {
     let namespace = context.config.namespace.as_str();
     let ControllerConfig {
@@ -177,7 +177,7 @@ async fn reconcile_kind<K: RunResource>(
         .predicate_filter(trigger::spec_hash, kube_runtime::PredicateConfig::default());
     let triggers = [
         trigger_self(changed, ()).boxed(),
-        trigger::affected_runs(store.clone(), namespace.to_owned(), changes).boxed(),
+        trigger::affected_runs(store.clone(), namespace.to_owned(), owned).boxed(),
         trigger::on_settings_change(settings.changes(), store.clone()).boxed(),
     ];
     let stop = context.stop.clone();

@@ -348,13 +348,13 @@ mod tests {
 
     #[tokio::test]
     async fn drops_settings_deleted_while_the_watch_was_down() {
-        let watcher = SettingsWatcher {
+        let source = SettingsWatcher {
             client: client_of_expiring_watches(),
             namespace: "default".into(),
             metrics: Metrics::default(),
             health: Health::default(),
         };
-        let watched = watcher.watch_overrides(Settings::shipped());
+        let watched = source.watch_overrides(Settings::shipped());
         let shipped = watched.settings.current().publish.docs["labels"].clone();
         let (settings, loaded) = (watched.settings.clone(), watched.loaded());
         let task = tokio::spawn(watched.task);

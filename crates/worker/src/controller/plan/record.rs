@@ -110,7 +110,7 @@ pub(crate) fn close_ended_attempts(draft: &mut Draft) -> Option<(Attempt, JobSta
                 let pod = job.and_then(|job| draft.observed.pod(job));
                 draft.archive(FinishedAttempt::new(&attempt, pod));
             }
-            state => active = Some((attempt.clone(), state)),
+            other => active = Some((attempt.clone(), other)),
         }
         draft.status.attempts[at] = attempt;
     }
@@ -130,8 +130,8 @@ fn observe_attempt(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobSta
         }));
     };
     let pod = observed.pod(job);
-    let state = job_state::evaluate(stage, job, pod, &observed.events_about(job, pod));
-    if let Some(pod) = pod.filter(|_| state != JobState::Starting) {
+    let found = job_state::evaluate(stage, job, pod, &observed.events_about(job, pod));
+    if let Some(pod) = pod.filter(|_| found != JobState::Starting) {
         attempt.pod_name = Some(pod.name_any());
         if let Some(time) = pod
             .status
@@ -141,7 +141,7 @@ fn observe_attempt(draft: &Draft, attempt: &mut Attempt, stage: Stage) -> JobSta
             attempt.started_at = Some(rfc3339(time.0));
         }
     }
-    state
+    found
 }
 
 fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending) {
