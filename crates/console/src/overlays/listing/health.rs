@@ -36,7 +36,7 @@ fn row(model: &Model, id: &str, name: &str, finding: &Finding) -> Row {
     let help = finding.remedy.and_then(|help| {
         let (command, words) = panels::help_command(help);
         let key = model.keymap.key_for(&Context::ALL, command)?;
-        Some(format!(" {key} {words}."))
+        Some(format!(" {key}: {words}."))
     });
     Row {
         pieces: vec![
