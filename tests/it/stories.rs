@@ -132,7 +132,7 @@ impl World {
 async fn launch(screen: &mut Screen) {
     screen.wait_for("all ✓").await;
     screen.press("n").wait_for("New run").await;
-    screen.press("ctrl-s").wait_for("without a sandbox").await;
+    screen.press("ctrl-s").wait_for("your own account").await;
     screen.press("y").wait_for(" docs-plan-").await;
 }
 
