@@ -1,4 +1,4 @@
-//! Chooses the cluster, once: the embedded one, or the context a person named. Everything after this is a `kube::Client`.
+//! Connects to the selected cluster. Everything else only sees a `kube::Client`.
 
 mod background;
 
@@ -14,11 +14,11 @@ use flightdeck_host::{
     settings::Paths,
 };
 
-/// Which cluster is meant.
+/// The selected cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Embedded,
-    /// A context of the person's kubeconfig.
+    /// A context of the user's kubeconfig.
     Context(String),
 }
 
@@ -31,13 +31,13 @@ impl fmt::Display for Target {
     }
 }
 
-/// A cluster one can talk to.
+/// A connected cluster.
 #[derive(Clone)]
 pub struct Connection {
     pub client: Client,
     pub namespace: String,
     pub target: Target,
-    /// What the person should know of it, a sentence each.
+    /// Messages for the user.
     pub notices: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Connection {
     }
 }
 
-/// Why there is no connection.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(transparent)]
@@ -62,15 +62,15 @@ pub enum ConnectError {
     #[error("starting the embedded cluster: {0}")]
     Start(#[source] io::Error),
     #[error(
-        "the embedded cluster runs version {version} and does not end, so that this version cannot start it anew: {source}"
+        "the embedded cluster runs version {version} and does not stop, so it cannot be restarted: {source}"
     )]
     Restart { version: String, source: io::Error },
     #[error("the embedded cluster did not start: {0}")]
     NotReady(String),
 }
 
-/// Connects to `target`. The background server of the embedded cluster is started when it does not run; `program` is this
-/// very program. `prompts` says whether a credential plugin of the kubeconfig may use the terminal.
+/// Connects to `target`. Starts the server of the embedded cluster with `program` if it is not running. `prompts` says whether a
+/// credential plugin of the kubeconfig may use the terminal.
 pub async fn connect(
     target: &Target,
     namespace: Option<&str>,

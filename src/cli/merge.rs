@@ -1,4 +1,4 @@
-//! `flightdeck runs merge`: brings the branch of a run into the current one.
+//! `runs merge`: merges the branch of a run into the current one.
 
 use super::{Session, output};
 use flightdeck_core::text;
@@ -8,7 +8,7 @@ use flightdeck_host::repository::{
 };
 use flightdeck_verbs::{ClusterContext, VerbError};
 
-/// Prints what would be merged; with `yes` merges it.
+/// Shows the changes; merges them with `yes`.
 pub async fn merge(
     session: &Session,
     context: &ClusterContext,
@@ -17,10 +17,7 @@ pub async fn merge(
 ) -> anyhow::Result<u8> {
     let run = context.run(name).await?;
     if run.status.commit.is_none() {
-        return Err(VerbError::Conflict(format!(
-            "run {name} has pushed nothing that could come home"
-        ))
-        .into());
+        return Err(VerbError::Conflict(format!("run {name} has not pushed a branch")).into());
     }
     let failed = |error: &dyn std::fmt::Display| {
         VerbError::Failed(text::sanitize(&error.to_string()).into_owned())
@@ -32,7 +29,10 @@ pub async fn merge(
         .await
         .map_err(|error| failed(&error))?;
     if plan.how == How::Already {
-        output::notice(&format!("{} has all of {} already", plan.into, plan.branch));
+        output::notice(&format!(
+            "{} is already merged into {}",
+            plan.branch, plan.into
+        ));
         return Ok(0);
     }
     let (added, removed) = plan.diff.totals();
@@ -49,12 +49,12 @@ pub async fn merge(
         for line in plan.diff.text.lines() {
             output::line(line)?;
         }
-        output::notice("nothing was merged; --yes merges");
+        output::notice("Nothing was merged; use --yes to merge");
         return Ok(0);
     }
     merge::apply(&facts, &plan)
         .await
         .map_err(|error| failed(&error))?;
-    output::notice("merged");
+    output::notice("Merged");
     Ok(0)
 }

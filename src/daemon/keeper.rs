@@ -1,5 +1,5 @@
-//! Keeps every run of the embedded cluster in the ledger as soon as it ends: nobody has to have watched it, and whoever
-//! deletes it, the log stays. Only what is in the ledger is bounded, by the settings.
+//! Archives every run of the embedded cluster in the ledger when it ends, so that its log survives a deletion. Prunes the ledger
+//! to the limits in the settings.
 
 use std::{
     pin::pin,
@@ -19,10 +19,10 @@ use flightdeck_core::{
 use flightdeck_host::ledger::{Ledger, Retention};
 use flightdeck_verbs::ClusterContext;
 
-/// Least time between two looks for what may go.
-const PRUNE: Duration = Duration::from_secs(10 * 60);
+/// Minimum time between two prunes.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
-/// Keeps runs until it is dropped. Those that ended before it began are kept as well.
+/// Archives runs until it is dropped, including those that ended earlier.
 pub(super) async fn run(context: ClusterContext, retention: Retention) {
     let ended = stream::select(ended::<DocsRun>(&context), ended::<CodeRun>(&context));
     let mut ended = pin!(ended);
@@ -34,9 +34,9 @@ pub(super) async fn run(context: ClusterContext, retention: Retention) {
             ..context.clone()
         };
         if let Err(error) = flightdeck_verbs::archive_run(&context, &run).await {
-            tracing::warn!(%error, "its log may be lost with its pods");
+            tracing::warn!(%error, "cannot archive a run");
         }
-        let due = pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE);
+        let due = pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE_INTERVAL);
         if let Some(ledger) = context.ledger.filter(|_| due) {
             pruned = Some(Instant::now());
             prune(ledger, retention).await;
@@ -44,7 +44,7 @@ pub(super) async fn run(context: ClusterContext, retention: Retention) {
     }
 }
 
-/// The runs of all namespaces that have ended, each at every change.
+/// Yields ended runs of all namespaces, at every change.
 fn ended<K>(context: &ClusterContext) -> impl Stream<Item = Run> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
@@ -55,7 +55,7 @@ where
         .default_backoff()
         .touched_objects();
     objects.filter_map(async |object| {
-        let object = object.inspect_err(|error| tracing::warn!(%error, "the watch of runs broke"));
+        let object = object.inspect_err(|error| tracing::warn!(%error, "watching runs failed"));
         let run = Run::from(object.ok()?.0.ok()?);
         let deleting = run.metadata.deletion_timestamp.is_some();
         (run.ended() && !deleting).then_some(run)
@@ -70,11 +70,11 @@ async fn prune(ledger: Ledger, retention: Retention) {
     match pruned.await {
         Ok(Ok(pruned)) => {
             for run in pruned {
-                tracing::info!(run = run.name, why = run.why, "is kept no longer");
+                tracing::info!(run = run.name, why = run.why, "pruned from the ledger");
             }
         }
-        Ok(Err(error)) => tracing::warn!(%error, "the ledger is not pruned"),
-        // It was dropped with the runtime.
+        Ok(Err(error)) => tracing::warn!(%error, "cannot prune the ledger"),
+        // The runtime is shutting down.
         Err(_) => {}
     }
 }

@@ -68,7 +68,7 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
     Ok(())
 }
 
-/// Keeps the runs of the cluster for as long as it is polled; it never ends.
+/// Archives the runs of the cluster. Never returns.
 async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
     let retention = Retention::of(&settings.ledger);
     match Ledger::open(ledger) {
@@ -81,19 +81,18 @@ async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
             };
             keeper::run(context, retention).await;
         }
-        Err(error) => tracing::warn!(%error, "runs are not kept when they end"),
+        Err(error) => tracing::warn!(%error, "archiving is disabled"),
     }
     std::future::pending::<()>().await;
 }
 
-/// The right to serve, or who has it.
+/// The lock of the server, or the server that holds it.
 enum Found {
     Lock(Lock),
     Server(Endpoint),
 }
 
-/// Of several processes that start at once one gets the lock, and the others wait for its word; when it ends without one,
-/// another gets the lock.
+/// Acquires the lock, or waits until the process that holds it serves. If that process exits first, tries again.
 async fn lock_or_find(directory: &Path) -> anyhow::Result<Found> {
     let deadline = Instant::now() + START;
     loop {
@@ -114,7 +113,7 @@ async fn lock_or_find(directory: &Path) -> anyhow::Result<Found> {
     }
 }
 
-/// Each connection and each log that is read is an open file. Some systems start a process with as few as 256.
+/// Raises the limit of open files: each connection and each log is one, and some systems default to 256.
 fn allow_many_connections() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
         if now < OPEN_FILES {
@@ -124,21 +123,21 @@ fn allow_many_connections() {
         }
     });
     if let Err(error) = raised {
-        tracing::info!(%error, "the limit of open files stays as it is");
+        tracing::info!(%error, "cannot raise the limit of open files");
     }
 }
 
-/// Returns once there has been no client for `patience` and no run is under way.
+/// Returns once there has been no client for `patience` and no run is active.
 async fn idle(server: &Server, client: Client, patience: Duration) {
     let mut clients = server.clients();
     loop {
         if clients.wait_for(|open| *open == 0).await.is_err() {
             return;
         }
-        let somebody_came = tokio::time::timeout(patience, clients.wait_for(|open| *open > 0))
+        let connected = tokio::time::timeout(patience, clients.wait_for(|open| *open > 0))
             .await
             .is_ok();
-        if !somebody_came && !cluster::has_active_runs(&client).await {
+        if !connected && !cluster::has_active_runs(&client).await {
             return;
         }
     }

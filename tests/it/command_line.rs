@@ -248,7 +248,7 @@ fn a_run_that_nobody_watched_keeps_its_log_when_it_is_deleted() {
     let name = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     let deleted = flightdeck(&home, &["runs", "delete", &name]);
     assert!(
-        stderr(&deleted).contains("stays on the remote"),
+        stderr(&deleted).contains("was kept"),
         "{}",
         stderr(&deleted)
     );

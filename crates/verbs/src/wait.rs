@@ -1,4 +1,4 @@
-//! `--wait`: until a run has ended, however it ends.
+//! Waits for a run to end.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use flightdeck_core::{
     runs::{Phase, Run, RunKind},
 };
 
-/// Waits until a run has ended.
+/// A wait for the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     pub name: String,
-    /// Forever when absent.
+    /// `None` waits without limit.
     pub timeout: Option<Duration>,
 }
 
-/// 0 succeeded, 1 failed, 4 cancelled.
+/// Returns the exit code of a phase: 0 succeeded, 1 failed, 4 cancelled.
 #[must_use]
 pub fn exit_code(phase: &Phase) -> u8 {
     match phase {
@@ -30,7 +30,7 @@ pub fn exit_code(phase: &Phase) -> u8 {
 }
 
 impl Wait {
-    /// The run as it ended; `seen` is told of every state on the way.
+    /// Returns the ended run. Calls `seen` with every state on the way.
     pub async fn run(
         &self,
         context: &ClusterContext,
@@ -89,10 +89,10 @@ impl Wait {
                         self.name
                     )));
                 }
-                // A broken watch mends itself; the caller's timeout bounds it.
                 Ok(Event::Init | Event::InitDone) => {}
+                // The watcher reconnects by itself; the timeout bounds the wait.
                 Err(error) => {
-                    tracing::warn!(run = self.name, %error, "the watch of a run broke; it is opened again");
+                    tracing::warn!(run = self.name, %error, "watch failed; reconnecting");
                 }
             }
         }
