@@ -357,10 +357,7 @@ async fn added_context_is_a_draft_until_sent() {
         .await;
     screen.press("esc").wait_gone("context-v2.md").await;
     screen.press("a").wait_for("7 of 16384 bytes").await;
-    screen
-        .press("! ctrl-s")
-        .wait_for("with what you wrote")
-        .await;
+    screen.press("! ctrl-s").wait_for("with your context").await;
     let runs = world.runs().await;
     assert_eq!(runs[0].spec.context_version, 2);
     let added = &runs[0].spec.context[0];

@@ -187,7 +187,7 @@ fn a_status_that_task_master_does_not_know_is_refused_with_those_it_does() {
     );
     let (code, error, _) = run(&["1", "done", "--tag", "x"]);
     assert!(
-        code == Some(3) && error.contains("it has master"),
+        code == Some(3) && error.contains("available tags: master"),
         "{error}"
     );
     assert_eq!(fs::read(&file).unwrap(), before);

@@ -87,7 +87,11 @@ const IN_FILES: [(&str, &str, &str); 11] = [
     ("model", "embedded/objects.", "the Secret itself"),
     ("pod proxy", "embedded/objects.", "the Secret itself"),
     ("key", "/volumes/ssh/key", "the Secret, where ssh reads it"),
-    ("bearer", "embedded/access.", "how to reach the cluster"),
+    (
+        "bearer",
+        "embedded/credentials.",
+        "how to reach the cluster",
+    ),
     ("bearer", "embedded/kubeconfig.", "how to reach the cluster"),
 ];
 

@@ -114,7 +114,7 @@ impl Reader {
                 }
             }
             Line::Source { s, source } if s == self.sources.len() => {
-                self.add_source(source.into_owned())
+                self.add_source(source.into_owned());
             }
             line => {
                 let passed_over = self.line < self.from;

@@ -1,5 +1,11 @@
 //! Temporary repositories for tests, isolated from the machine's git configuration.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "only used by tests"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
