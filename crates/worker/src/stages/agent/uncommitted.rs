@@ -66,7 +66,9 @@ pub(crate) async fn commit(stage: &StageEnv) -> Result<(), StageError> {
         &["add", "--all", "--ignore-errors"]
     };
     let added = on_paths(add).run().await;
-    if !documents_only {
+    if documents_only {
+        added?;
+    } else {
         let left_out = repositories(local(&checkout), &checkout).await?;
         write_json(&stage.run_directory()?.join(LEFT_OUT), &left_out)?;
         for path in &left_out {
@@ -77,8 +79,6 @@ pub(crate) async fn commit(stage: &StageEnv) -> Result<(), StageError> {
         if left_out.is_empty() {
             added?;
         }
-    } else {
-        added?;
     }
     if on_paths(&["diff", "--cached", "--quiet", "--no-ext-diff"])
         .run()
