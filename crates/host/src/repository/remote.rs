@@ -165,7 +165,7 @@ pub async fn query_remote(facts: &Facts) -> Result<RemoteAnswer, RemoteError> {
     query_remote_as(facts, PromptMode::Allowed, LIST_TIMEOUT).await
 }
 
-/// Like [`ask`], with a prompt mode and a time limit for listing refs.
+/// Like [`query_remote`], with a prompt mode and a time limit for listing refs.
 pub(super) async fn query_remote_as(
     facts: &Facts,
     mode: PromptMode,

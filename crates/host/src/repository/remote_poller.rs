@@ -62,7 +62,7 @@ impl PollInterval {
     }
 }
 
-/// Contacts the remote like [`ask`](super::ask) but without prompting; `None` while the user's git holds a lock.
+/// Contacts the remote like [`query_remote`](super::query_remote) but without prompting; `None` while the user's git holds a lock.
 pub async fn poll_remote(facts: &Facts) -> Option<Result<RemoteAnswer, RemoteError>> {
     if busy(facts) {
         return None;
