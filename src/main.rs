@@ -81,7 +81,7 @@ async fn dispatch(parsed: Parsed) -> anyhow::Result<ExitCode> {
         Parsed::Command(cli) => cli,
         Parsed::Verb(place, invocation) => {
             let session = Session::open(&place, program)?;
-            return Ok(cli::run_verb(&session, invocation).await?.into());
+            return Ok(cli::run_verb(&session, *invocation).await?.into());
         }
     };
     let place = cli.place;

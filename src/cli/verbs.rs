@@ -21,7 +21,7 @@ pub struct Invocation {
 /// What was typed.
 pub enum Parsed {
     Command(Box<Cli>),
-    Verb(Place, Invocation),
+    Verb(Place, Box<Invocation>),
 }
 
 /// Parses the arguments of this process.
@@ -36,14 +36,12 @@ fn parsed(mut matches: ArgMatches) -> Result<Parsed, clap::Error> {
         return Ok(Parsed::Command(Box::new(cli)));
     };
     let format = arguments.get_one("output").copied().unwrap_or_default();
-    Ok(Parsed::Verb(
-        place,
-        Invocation {
-            row,
-            arguments: arguments.clone(),
-            format,
-        },
-    ))
+    let invocation = Invocation {
+        row,
+        arguments: arguments.clone(),
+        format,
+    };
+    Ok(Parsed::Verb(place, Box::new(invocation)))
 }
 
 /// Returns the verb of a generated command, and its arguments.

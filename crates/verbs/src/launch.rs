@@ -330,7 +330,7 @@ impl Launch {
         let service = self
             .service
             .clone()
-            .unwrap_or_else(|| naming::slug(&repository, 63));
+            .unwrap_or_else(|| naming::slug(repository, 63));
         CodeDetails {
             service: if service.is_empty() {
                 "service".into()
