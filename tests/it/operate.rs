@@ -290,7 +290,10 @@ async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
     process.until_metric("flightdeck_settings_valid 0").await;
     let (about, note) = refusal(&client).await;
     assert_eq!(about, "docs-pr-config");
-    assert!(note.starts_with("label: no such option"), "{note}");
+    assert!(
+        note.starts_with("label: unknown pull request option"),
+        "{note}"
+    );
     assert_eq!(pull_request(&client, "docs-2").await, both);
 
     // A change of the other one does not take it back.

@@ -169,7 +169,10 @@ async fn askpass_programs_are_not_started() {
     let other = GitHost::with(TOKEN, None);
     let refusing = GitHost::with("another", None);
     let leading = GitHost::leading(other.serve().await);
-    for (host, said) in [(refusing, "check the token"), (leading, "refused")] {
+    for (host, said) in [
+        (refusing, "check the token"),
+        (leading, "rejected the credential"),
+    ] {
         let mut bench = Bench::new();
         point(&mut bench, &host.serve().await);
         let asks = bench.path("asks");

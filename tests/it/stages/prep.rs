@@ -157,7 +157,7 @@ fn own_documents_win_over_the_docs_repository() {
     let lay = bench.run_until("prep lay");
     assert!(
         lay.log
-            .contains("has its own .taskmaster/docs/task-1/prompt.md"),
+            .contains("Kept the repository's own .taskmaster/docs/task-1/prompt.md"),
         "{}",
         lay.log
     );
