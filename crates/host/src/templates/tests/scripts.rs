@@ -247,7 +247,7 @@ fn early_test_reports_result_of_the_base() {
     assert!(stdout.contains("`cargo test --quiet` FAILS"), "{stdout}");
     assert!(stdout.contains("apps/$(touch pwned) web\n"), "{stdout}");
     let stdout = early_test("#!/bin/sh\nexit 124\n");
-    assert!(stdout.contains("takes more than 10 minutes"), "{stdout}");
+    assert!(stdout.contains("took more than 10 minutes"), "{stdout}");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn early_test_never_fails() {
     let directory = tempfile::tempdir().unwrap();
     let project = directory.path().display().to_string();
     for (project, expected) in [
-        (project.as_str(), "No test command is known"),
+        (project.as_str(), "No known test command"),
         ("/nowhere", ""),
     ] {
         let env = [("FD_PROJECT_DIR", project)];
