@@ -161,7 +161,7 @@ fn what_a_dead_server_left_behind_is_recognised_and_nobody_else_is_stopped() {
         assert_eq!(status.status.code(), Some(3), "{text}");
         let stop = run(home, &["embedded", "stop"]);
         assert!(stop.status.success(), "{text}");
-        assert_eq!(said(&stop).trim(), "not running", "{text}");
+        assert_eq!(said(&stop).trim(), "Not running", "{text}");
     }
     assert_eq!(stranger.try_wait().unwrap(), None, "it was let alone");
     stranger.kill().unwrap();
@@ -222,7 +222,7 @@ fn every_command_of_the_embedded_cluster_does_what_it_says() {
     assert!(!status.contains("fault"), "{status}");
     assert!(run(home, &["embedded", "stop"]).status.success());
     let again = run(home, &["embedded", "stop"]);
-    assert_eq!(said(&again).trim(), "not running");
+    assert_eq!(said(&again).trim(), "Not running");
     no_process_stays_below(home);
 }
 
@@ -268,7 +268,7 @@ fn a_rehearsal_is_announced_shown_and_summed_up() {
     let mut printed = String::new();
     let mut stderr = server.stderr.take().unwrap();
     stderr.read_to_string(&mut printed).unwrap();
-    assert!(printed.contains("FAULTS ARE ON (1 rule)"), "{printed}");
+    assert!(printed.contains("Fault injection is on (1 rule)"), "{printed}");
     let sum = "no versions: injected in 0 of 0 requests";
     assert!(printed.contains(sum), "{printed}");
 }

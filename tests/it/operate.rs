@@ -573,6 +573,6 @@ async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
     leases.create(&PostParams::default(), &lease).await.unwrap();
     let (code, said, _) = flightdeck(&served, home.path(), &words);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("pod-1 is at work"), "{said}");
+    assert!(said.contains("pod-1 is running"), "{said}");
     served.end().await;
 }

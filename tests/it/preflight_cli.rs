@@ -84,7 +84,7 @@ fn a_plan_that_is_not_pushed_is_put_right_when_one_says_yes_and_only_then() {
     assert_eq!(check(&report, "tasks-pushed")["verdict"], "pass");
     let words = said(&output);
     assert!(
-        words.contains("1 commit would leave this machine for origin/feature/plan")
+        words.contains("Pushes 1 commit to origin/feature/plan")
             && words.contains("$ git --literal-pathspecs commit --only"),
         "{words}"
     );
@@ -125,7 +125,7 @@ fn a_push_that_a_hook_stops_is_said_with_what_stays() {
     assert_eq!(output.status.code(), Some(1));
     let words = said(&output);
     assert!(
-        words.contains("not on a Friday") && words.contains("before that, the commit is made"),
+        words.contains("not on a Friday") && words.contains("completed before: the commit was made"),
         "{words}"
     );
 }

@@ -501,7 +501,7 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
     assert_eq!(lines(&place.print("ledger list -o name")).len(), 2);
     let table = place.say("ledger list");
     assert!(
-        stderr(&table).starts_with("2 runs kept: "),
+        stderr(&table).starts_with("2 runs, "),
         "{}",
         stderr(&table)
     );
@@ -536,7 +536,7 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
     let planned = place.say("ledger prune --max-mib 1 -o name");
     assert_eq!(lines(&planned.stdout)[0], "docs-one", "the oldest first");
     assert!(
-        stderr(&planned).contains("nothing was removed"),
+        stderr(&planned).contains("Nothing was removed"),
         "{}",
         stderr(&planned)
     );
