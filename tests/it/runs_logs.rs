@@ -541,7 +541,7 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
         stderr(&planned)
     );
     let pruned = place.say("ledger prune --max-mib 1 --yes");
-    assert!(stderr(&pruned).contains("removed"), "{}", stderr(&pruned));
+    assert!(stderr(&pruned).contains("Removed"), "{}", stderr(&pruned));
     let left = lines(&place.print("ledger list -o name"));
     assert!(
         left.contains(&"docs-more-5".to_owned()) && !left.contains(&"docs-one".to_owned()),
