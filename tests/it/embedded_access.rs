@@ -268,7 +268,10 @@ fn a_rehearsal_is_announced_shown_and_summed_up() {
     let mut printed = String::new();
     let mut stderr = server.stderr.take().unwrap();
     stderr.read_to_string(&mut printed).unwrap();
-    assert!(printed.contains("Fault injection is on (1 rule)"), "{printed}");
+    assert!(
+        printed.contains("Fault injection is on (1 rule)"),
+        "{printed}"
+    );
     let sum = "no versions: injected in 0 of 0 requests";
     assert!(printed.contains(sum), "{printed}");
 }

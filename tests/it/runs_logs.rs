@@ -500,11 +500,7 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
     }
     assert_eq!(lines(&place.print("ledger list -o name")).len(), 2);
     let table = place.say("ledger list");
-    assert!(
-        stderr(&table).starts_with("2 runs, "),
-        "{}",
-        stderr(&table)
-    );
+    assert!(stderr(&table).starts_with("2 runs, "), "{}", stderr(&table));
     let listed: Value = serde_json::from_slice(&place.print("ledger list -o json")).unwrap();
     assert!(listed[0]["logBytes"].as_u64().unwrap() > 100_000);
     assert!(String::from_utf8_lossy(&place.print("info")).contains("ledger size"));

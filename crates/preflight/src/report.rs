@@ -219,7 +219,10 @@ mod tests {
         let report = Report::of(&facts);
         assert_eq!(
             report.blocking(),
-            [("repo".to_owned(), "/srv is in no git repository".to_owned())]
+            [(
+                "repo".to_owned(),
+                "/srv is not in a git repository".to_owned()
+            )]
         );
         assert!(report.check("tasks-pushed").is_none());
     }
