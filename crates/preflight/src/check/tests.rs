@@ -520,11 +520,11 @@ fn base() {
     );
 }
 
-fn documents(found: DocumentSet) -> Option<TaskDocuments> {
-    Some(TaskDocuments {
+fn documents(found: DocumentSet) -> TaskDocuments {
+    TaskDocuments {
         place: "origin/feature/x".into(),
         found: Ok(found),
-    })
+    }
 }
 
 #[test]
@@ -534,15 +534,16 @@ fn docs_ready() {
         &[
             (
                 "a docs run",
-                |f| f.documents = documents(DocumentSet::default()),
+                |f| f.documents = Some(documents(DocumentSet::default())),
                 "-",
             ),
             (
                 "complete",
                 |f| {
                     f.kind = RunKind::Code;
-                    f.documents =
-                        documents(DocumentSet::from_listing(flightdeck_core::runs::DOCUMENTS));
+                    f.documents = Some(documents(DocumentSet::from_listing(
+                        flightdeck_core::runs::DOCUMENTS,
+                    )));
                 },
                 "Pass origin/feature/x has the documents of task 1",
             ),
@@ -550,8 +551,11 @@ fn docs_ready() {
                 "partly",
                 |f| {
                     f.kind = RunKind::Code;
-                    f.documents =
-                        documents(DocumentSet::from_listing(["task.md", "prompt.md", "x"]));
+                    f.documents = Some(documents(DocumentSet::from_listing([
+                        "task.md",
+                        "prompt.md",
+                        "x",
+                    ])));
                 },
                 "Warn origin/feature/x has 2 of 4 documents of task 1; missing design-spec.md, acceptance-criteria.md",
             ),
@@ -667,9 +671,9 @@ fn agent_and_identity() {
                         repository: "git@git.example.com:docs.git".into(),
                         branch: None,
                         directory: None,
-                    })
+                    });
                 },
-                "Fail the Git credential of ada is not meant for git.example.com; have the host added to allow.ssh_key_hosts of the controller's settings, or clone from one that is there",
+                "Fail the Git credential of ada may not be sent to git.example.com; add the host to allow.ssh_key_hosts in the controller's settings, or use an allowed host",
             ),
             (
                 "such a host, and no credential",
