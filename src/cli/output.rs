@@ -142,6 +142,7 @@ fn escaped_json(json: &str) -> String {
 
 /// Writes the output of a verb. Notices accompany the default view only.
 pub fn render(output: &dyn Rendered, format: Format) -> anyhow::Result<()> {
+    notices(&output.warnings());
     match format {
         Format::Name => {
             for name in output.names() {

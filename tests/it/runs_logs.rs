@@ -275,9 +275,7 @@ fn a_run_that_nobody_looked_at_is_kept_when_somebody_else_deletes_it() {
         let shown = place.say(&format!("ledger show {name} -o json"));
         let shown: Value = serde_json::from_slice(&shown.stdout).ok()?;
         let sources = shown["log"]["sources"].as_array()?.clone();
-        let stages = sources
-            .iter()
-            .filter(|source| source["readToItsEnd"] == true);
+        let stages = sources.iter().filter(|source| source["complete"] == true);
         (stages.count() >= 3
             && shown["run"]["status"]["phase"] == "Succeeded"
             && !shown["files"].as_array()?.is_empty())

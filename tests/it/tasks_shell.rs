@@ -120,7 +120,7 @@ fn list_and_next_print_the_objects_that_are_documented() {
     let (code, out, error) = shell.run(&["next"]);
     assert_eq!((code, out.as_str()), (0, ""));
     assert!(
-        error.contains("nothing in tag master is pending"),
+        error.contains("no task of tag master is pending"),
         "{error}"
     );
 }
@@ -161,7 +161,7 @@ fn a_card_tells_what_a_task_is_and_what_it_waits_for_and_is_harmless() {
     for part in [
         "complexity 8 (high)",
         "Depends on\n  1  done  Set up",
-        "Holds up\n  3  pending  Ship",
+        "Blocks\n  3  pending  Ship",
         "Test strategy\n  Look",
         "2.2  pending  Rest",
         "tasks.json:5",
@@ -171,7 +171,7 @@ fn a_card_tells_what_a_task_is_and_what_it_waits_for_and_is_harmless() {
     assert!(!card.contains('\u{1b}'), "{card}");
     let (_, card, _) = shell.run(&["show", "3"]);
     assert!(
-        card.contains("Waits for\n  2  in-progress  Build\n  9  does not exist"),
+        card.contains("Open dependencies\n  2  in-progress  Build\n  9  does not exist"),
         "{card}"
     );
     let whole = shell.json(&["show", "2.2"]);
@@ -209,7 +209,7 @@ fn validate_exits_by_what_is_wrong_and_not_by_what_was_tolerated() {
         out.contains("tasks.json:7:7: dangling-dependency: master 3: depends on 9"),
         "{out}"
     );
-    assert!(error.contains("1 thing wrong"), "{error}");
+    assert!(error.contains("1 error"), "{error}");
 
     let shell = Shell::with(r#"{"tasks": [{"id": 1, "title": "t"}]} x"#);
     let (code, out, _) = shell.run(&["validate", "-o", "json"]);
@@ -247,7 +247,7 @@ fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
     assert!(
         code == 0
             && out.starts_with("1\n2\n")
-            && error.contains("tag gone is in use but not in the file; this is tag master"),
+            && error.contains("the current tag gone is not in the file; showing tag master"),
         "{error}"
     );
     // Nothing is written to a tag that nobody named.
@@ -259,7 +259,7 @@ fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
 fn whatever_stands_in_the_place_of_the_plan_is_a_sentence_with_its_path() {
     type Make = fn(&Path);
     let cases: [(&str, Make, &str); 9] = [
-        ("nothing", |_| {}, "name one with --file"),
+        ("nothing", |_| {}, "use --file, or create one"),
         (
             "directory",
             |path| fs::create_dir(path).unwrap(),

@@ -76,7 +76,7 @@ pub struct TaskList {
     rows: Vec<Vec<String>>,
     #[serde(skip)]
     #[schemars(skip)]
-    notices: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Verb for ListTasks {
@@ -103,7 +103,7 @@ impl ListTasks {
         Ok(TaskList {
             rows: rows(&selection, &converter, &selected, self.subtasks),
             tasks: selected.iter().map(|task| converter.task(task)).collect(),
-            notices: selection.notices.clone(),
+            warnings: selection.warnings.clone(),
         })
     }
 }
@@ -128,8 +128,8 @@ impl Render for TaskList {
         ))
     }
 
-    fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 }
 
@@ -190,8 +190,9 @@ pub struct Next {
     task: Option<TaskItem>,
     /// Why this task, or why none.
     #[serde(skip)]
-    #[schemars(skip)]
-    notices: Vec<String>,
+    why: String,
+    #[serde(skip)]
+    warnings: Vec<String>,
 }
 
 impl Verb for NextTask {
@@ -203,15 +204,15 @@ impl Verb for NextTask {
         blocking(context, move |start| {
             let selection = Selection::read(start, &self.plan)?;
             let next = tasks::next(selection.tag());
-            let mut notices = selection.notices.clone();
-            notices.push(match &next {
+            let why = match &next {
                 Some(next) => next.why(),
                 None => why_none(&selection),
-            });
+            };
             let converter = Converter::new(&selection);
             Ok(Next {
                 task: next.map(|next| converter.found(&next.id, next.task)),
-                notices,
+                why,
+                warnings: selection.warnings.clone(),
             })
         })
         .await
@@ -229,7 +230,11 @@ impl Render for Next {
     }
 
     fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+        vec![self.why.clone()]
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 }
 
@@ -274,7 +279,7 @@ pub struct ShownTask {
     lines: Vec<String>,
     #[serde(skip)]
     #[schemars(skip)]
-    notices: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Verb for ShowTask {
@@ -290,7 +295,7 @@ impl Verb for ShowTask {
             Ok(ShownTask {
                 task: Converter::new(&selection).details(id, parent, task),
                 lines: card::lines(&selection, id, parent, task),
-                notices: selection.notices.clone(),
+                warnings: selection.warnings.clone(),
             })
         })
         .await
@@ -306,8 +311,8 @@ impl Render for ShownTask {
         View::Text(self.lines.clone())
     }
 
-    fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 }
 
@@ -326,7 +331,7 @@ pub struct TagList {
     tags: Vec<TagItem>,
     #[serde(skip)]
     #[schemars(skip)]
-    notices: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Verb for ListTags {
@@ -341,7 +346,7 @@ impl Verb for ListTags {
             let tags = tasks::summaries(&selection.file).into_iter();
             Ok(TagList {
                 tags: tags.map(|tag| TagItem::new(tag, current)).collect(),
-                notices: selection.notices.clone(),
+                warnings: selection.warnings.clone(),
             })
         })
         .await
@@ -370,7 +375,7 @@ impl Render for TagList {
         ))
     }
 
-    fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 }

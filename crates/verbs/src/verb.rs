@@ -36,6 +36,11 @@ pub trait Render {
         Vec::new()
     }
 
+    /// Returns sentences for stderr, printed with every format.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the exit code of the command line. Errors have their own.
     fn exit_code(&self) -> u8 {
         0

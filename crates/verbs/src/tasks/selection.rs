@@ -25,17 +25,17 @@ pub(super) struct Selection {
     /// Stands in for the tag if the file has none.
     none: Tag,
     /// Messages about the selection.
-    pub notices: Vec<String>,
+    pub warnings: Vec<String>,
     documents: HashMap<String, DocumentSet>,
 }
 
 impl Selection {
-    /// Reads the plan. Falls back to the first tag, with a notice, if the current tag does not exist. Blocks.
+    /// Reads the plan. Falls back to the first tag, with a warning, if the current tag does not exist. Blocks.
     pub fn read(start: &Path, arguments: &PlanArgs) -> Result<Self, VerbError> {
-        let mut notices = Vec::new();
+        let mut warnings = Vec::new();
         let (path, read) = read(start, arguments)?;
         let file = read.map_err(|error| VerbError::Failed(error.in_file(&path)))?;
-        let at = select(&file, &path, arguments.tag.as_deref(), &mut notices)?;
+        let at = select(&file, &path, arguments.tag.as_deref(), &mut warnings)?;
         let name = at.map_or_else(|| DEFAULT_TAG.into(), |at| file.tags[at].name.clone());
         let project = tasks::project_directory(&path).map(Path::to_owned);
         let documents = project
@@ -51,7 +51,7 @@ impl Selection {
                 name,
                 tasks: Vec::new(),
             },
-            notices,
+            warnings,
             documents,
         })
     }
@@ -118,7 +118,7 @@ fn select(
     file: &TaskFile,
     path: &Path,
     requested: Option<&str>,
-    notices: &mut Vec<String>,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<usize>, VerbError> {
     let position = |name: &str| file.tags.iter().position(|tag| tag.name == name);
     let known = || {
@@ -145,10 +145,10 @@ fn select(
         return Ok(Some(at));
     }
     let Some(first) = file.tags.first() else {
-        notices.push(format!("{} has no tags", path.display()));
+        warnings.push(format!("{} has no tags", path.display()));
         return Ok(None);
     };
-    notices.push(format!(
+    warnings.push(format!(
         "the current tag {} is not in the file; showing tag {} (available: {})",
         text::sanitize(&name),
         text::sanitize(&first.name),
