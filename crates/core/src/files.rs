@@ -163,7 +163,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_size_of_zero_is_no_promise() {
-        // A regular file that has content all the same.
+        // A regular file whose reported size is 0, although it has content.
         let path = Path::new("/proc/self/environ");
         assert_eq!(fs::metadata(path).unwrap().len(), 0);
         let read = read_bounded(path, 1);

@@ -120,7 +120,7 @@ pub async fn stop_server(directory: &Path, server: &Endpoint) -> io::Result<bool
     Ok(true)
 }
 
-/// Returns whether a process with this id exists, whoever owns it.
+/// Returns whether a process with this id exists, under any user.
 fn is_alive(pid: i32) -> bool {
     // 0 and below would address process groups.
     pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))

@@ -6,7 +6,7 @@ use crate::remote_url;
 
 use super::{Phase, Run, RunKind, Stage, naming, reason};
 
-/// Publish failures after which the work is on the remote all the same.
+/// Publish failures that come after the push: the work is on the remote.
 const PUSHED: [&str; 2] = [reason::INCOMPLETE, reason::PULL_REQUEST_FAILED];
 
 /// Identity of the work a run does: runs with equal values do the same work, so that one can take the place of the other.

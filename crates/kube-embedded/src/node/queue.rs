@@ -68,7 +68,7 @@ struct QueuedPod {
 }
 
 impl Queue {
-    /// Creates a queue that admits nobody until it is opened.
+    /// Creates a queue that admits no container until it is opened.
     #[must_use]
     pub fn new(slots: usize) -> Self {
         Self(Arc::new(Mutex::new(State {

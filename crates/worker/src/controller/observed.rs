@@ -27,9 +27,9 @@ pub(crate) struct Observed {
     pub run: Run,
     /// The rendered files of the run, or why they cannot be rendered.
     pub files: Result<BTreeMap<String, String>, String>,
-    /// The ConfigMap of the expected name, whoever owns it.
+    /// The ConfigMap of the expected name, with any owner.
     pub config_map: Option<ConfigMap>,
-    /// The claim of the expected name, whoever created it.
+    /// The claim of the expected name, with any creator.
     pub workspace: Option<PersistentVolumeClaim>,
     /// The run that holds the shared workspace, if it is another one.
     pub holder: Option<Holder>,
