@@ -139,7 +139,7 @@ async fn connect(session: Arc<Session>) -> Result<Connected, String> {
     // The console owns the screen and the keys.
     let connection = session.connect_with(Prompts::Never).await;
     let connection = connection.map_err(|error| error.to_string())?;
-    let target = world::Target {
+    let target = world::ClusterTarget {
         label: connection.target.to_string(),
         embedded: connection.embedded(),
         namespace: connection.namespace,

@@ -28,7 +28,7 @@ use flightdeck_console::{
     Connected, ConsoleError, ConsoleOptions, TerminalIo, harness,
     keymap::{Chord, Keymap},
     theme::Theme,
-    world::Target,
+    world::ClusterTarget,
 };
 use flightdeck_host::{ledger::Ledger, settings::Settings};
 
@@ -52,7 +52,7 @@ impl Screen {
         ledger: Ledger,
         size: (u16, u16),
     ) -> Self {
-        let target = Target {
+        let target = ClusterTarget {
             label: "embedded".into(),
             namespace: "default".into(),
             embedded: true,

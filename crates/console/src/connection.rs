@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures::future::BoxFuture;
 
-use super::{keymap::Keymap, theme::Theme, world::Target};
+use super::{keymap::Keymap, theme::Theme, world::ClusterTarget};
 use flightdeck_host::{ledger::Ledger, settings::Settings};
 
 pub struct ConsoleOptions {
@@ -25,7 +25,7 @@ pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, String>>
 /// A cluster that answers.
 pub struct Connected {
     pub client: kube::Client,
-    pub target: Target,
+    pub target: ClusterTarget,
     /// Working directory of the embedded node; `None` for a real cluster.
     pub disk: Option<PathBuf>,
     /// Warnings about the connection to show, each a sentence.

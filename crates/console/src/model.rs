@@ -22,7 +22,7 @@ use super::{
         detail::state::DetailPanel, preflight::state::PreflightPanel, runs::state::RunsPanel,
         tasks::state::TasksPanel,
     },
-    world::{Cluster, Entry, FinishedRun, Level, RunId, TaskId, World},
+    world::{ClusterConnection, FinishedRun, Level, RunEntry, RunId, TaskId, World},
 };
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
@@ -195,9 +195,9 @@ impl Model {
         let moving = shown
             .iter()
             .filter_map(|id| self.world.runs.get(id))
-            .any(Entry::active);
+            .any(RunEntry::active);
         let detail = self.detail.run().and_then(|id| self.world.runs.get(id));
-        let moving = moving || detail.is_some_and(Entry::active);
+        let moving = moving || detail.is_some_and(RunEntry::active);
         // Animate slowly without the focus.
         let step = if self.terminal_focused { 100 } else { 1_000 };
         let next = (self.now.as_millisecond().div_euclid(step) + 1) * step;
@@ -239,7 +239,7 @@ impl Model {
 
     /// The next second of the countdown to the next connection attempt.
     fn next_connect_second(&self) -> Option<Timestamp> {
-        let Cluster::Failed(_, again) = &self.world.cluster else {
+        let ClusterConnection::Failed(_, again) = &self.world.cluster else {
             return None;
         };
         let next = Timestamp::from_second(self.now.as_second() + 1).ok()?;

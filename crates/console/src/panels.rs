@@ -19,7 +19,7 @@ use crate::{
     list::List,
     model::Model,
     theme::Theme,
-    world::{Entry, RunId},
+    world::{RunEntry, RunId},
 };
 use flightdeck_core::runs::health::Remedy;
 
@@ -169,7 +169,7 @@ impl Model {
 
     /// Returns the run that commands act on.
     #[must_use]
-    pub fn current_run(&self) -> Option<(&RunId, &Entry)> {
+    pub fn current_run(&self) -> Option<(&RunId, &RunEntry)> {
         let id = panel(self.focus).run(self)?;
         Some((id, self.world.runs.get(id)?))
     }

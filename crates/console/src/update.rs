@@ -20,7 +20,7 @@ use super::{
     msg::Msg,
     overlays,
     panels::{self, detail},
-    world::{Delta, Entry, RunId},
+    world::{Delta, RunEntry, RunId},
 };
 
 /// Handles a message. Returns the effects to perform.
@@ -141,7 +141,7 @@ const FOLLOWED: usize = 32;
 fn follow_active(model: &mut Model, effects: &mut Effects) {
     let rows = model.runs.list.rows().iter();
     let active: Vec<RunId> = rows
-        .filter(|id| model.world.runs.get(id).is_some_and(Entry::active))
+        .filter(|id| model.world.runs.get(id).is_some_and(RunEntry::active))
         .take(FOLLOWED)
         .cloned()
         .collect();

@@ -10,7 +10,7 @@ use super::{
     model::Model,
     panels,
     theme::{Scope, Theme},
-    world::{Cluster, Level},
+    world::{ClusterConnection, Level},
 };
 use flightdeck_core::{tasks, text};
 
@@ -195,14 +195,14 @@ fn controller(model: &Model, words: bool) -> Option<(String, Scope)> {
 /// Returns the target of the connection and its state.
 fn target(model: &Model, words: bool) -> (String, Scope) {
     let (target, state, scope) = match &model.world.cluster {
-        Cluster::Connecting => return ("connecting ...".into(), Scope::Muted),
-        Cluster::Failed(_, again) => {
+        ClusterConnection::Connecting => return ("connecting ...".into(), Scope::Muted),
+        ClusterConnection::Failed(_, again) => {
             let seconds = again.duration_since(model.now).as_secs().max(0);
             let when = if words { ", retry in" } else { "" };
             return (format!("no cluster{when} {seconds}s"), Scope::Bad);
         }
-        Cluster::Connected(target) => (target, "", Scope::Muted),
-        Cluster::Lost(target, _) => (target, " (reconnecting)", Scope::Warn),
+        ClusterConnection::Connected(target) => (target, "", Scope::Muted),
+        ClusterConnection::Lost(target, _) => (target, " (reconnecting)", Scope::Warn),
     };
     let label = text::sanitize(&target.label);
     let namespace = text::sanitize(&target.namespace);

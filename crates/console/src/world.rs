@@ -14,7 +14,7 @@ use std::{
 
 pub use owned::Owned;
 pub use plan::{Plan, PlanError};
-pub use runs::{Entry, Progress, Runs};
+pub use runs::{Progress, RunEntry, Runs};
 
 pub use flightdeck_core::runs::estimate::FinishedRun;
 
@@ -29,7 +29,7 @@ use flightdeck_host::{
     settings::Settings,
 };
 
-pub use flightdeck_host::repository::Entry as CommandRecord;
+pub use flightdeck_host::repository::CommandRecord;
 pub use flightdeck_preflight::{CheckResult as Check, Level};
 
 /// The uid of a run.
@@ -40,7 +40,7 @@ pub type TaskId = String;
 /// The state outside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
-    pub cluster: Cluster,
+    pub cluster: ClusterConnection,
     pub repository: Loaded<Repository>,
     pub plan: Loaded<Arc<Plan>, PlanError>,
     pub checks: Checks,
@@ -98,20 +98,20 @@ impl<T, E> Loaded<T, E> {
 
 /// The connection to the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Cluster {
+pub enum ClusterConnection {
     /// The first attempt is in progress.
     #[default]
     Connecting,
-    Connected(Target),
+    Connected(ClusterTarget),
     /// The connection was lost. The last known objects stay.
-    Lost(Target, String),
+    Lost(ClusterTarget, String),
     /// No attempt succeeded: the reason, and the time of the next one.
     Failed(String, Timestamp),
 }
 
-impl Cluster {
+impl ClusterConnection {
     /// The cluster, once known.
-    pub const fn target(&self) -> Option<&Target> {
+    pub const fn target(&self) -> Option<&ClusterTarget> {
         match self {
             Self::Connected(target) | Self::Lost(target, _) => Some(target),
             Self::Connecting | Self::Failed(..) => None,
@@ -121,7 +121,7 @@ impl Cluster {
 
 /// Identifies a cluster and namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct ClusterTarget {
     /// `embedded`, or the name of a kubeconfig context.
     pub label: String,
     pub namespace: String,
@@ -197,7 +197,7 @@ impl Checks {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delta {
     /// The cluster is connected.
-    Cluster(Target),
+    Cluster(ClusterTarget),
     /// The cluster cannot be reached: the reason, and the time of the next attempt.
     Unreachable(String, Timestamp),
     /// A connection attempt started.
@@ -230,9 +230,11 @@ impl World {
     /// Applies a change.
     pub fn apply(&mut self, delta: Delta) {
         match delta {
-            Delta::Cluster(target) => self.cluster = Cluster::Connected(target),
-            Delta::Unreachable(reason, again) => self.cluster = Cluster::Failed(reason, again),
-            Delta::Connecting => self.cluster = Cluster::Connecting,
+            Delta::Cluster(target) => self.cluster = ClusterConnection::Connected(target),
+            Delta::Unreachable(reason, again) => {
+                self.cluster = ClusterConnection::Failed(reason, again)
+            }
+            Delta::Connecting => self.cluster = ClusterConnection::Connecting,
             Delta::Repository(result) => self.repository.update(result),
             Delta::Plan(result) => self.plan.update(result),
             Delta::Checking => self.checks.running = true,
@@ -256,9 +258,9 @@ impl World {
             Delta::ArchivedRun(run) => {
                 let id = run.uid().to_owned();
                 let entry = self.runs.by_id.entry(id);
-                entry.or_insert_with(|| Entry {
+                entry.or_insert_with(|| RunEntry {
                     removed: true,
-                    ..Entry::new(*run)
+                    ..RunEntry::new(*run)
                 });
             }
         }
@@ -317,13 +319,13 @@ impl World {
                 }
             },
             WorldDelta::Disconnected { reason, .. } => {
-                if let Cluster::Connected(target) = &self.cluster {
-                    self.cluster = Cluster::Lost(target.clone(), reason);
+                if let ClusterConnection::Connected(target) = &self.cluster {
+                    self.cluster = ClusterConnection::Lost(target.clone(), reason);
                 }
             }
             WorldDelta::Connected(_) => {
-                if let Cluster::Lost(target, _) = &self.cluster {
-                    self.cluster = Cluster::Connected(target.clone());
+                if let ClusterConnection::Lost(target, _) = &self.cluster {
+                    self.cluster = ClusterConnection::Connected(target.clone());
                 }
             }
         }
@@ -398,17 +400,17 @@ mod tests {
     #[test]
     fn outage_keeps_objects_until_reconnect() {
         let mut world = World::default();
-        world.apply(Delta::Cluster(Target::default()));
+        world.apply(Delta::Cluster(ClusterTarget::default()));
         world.apply(listed(&["a"]));
         let lost = WorldDelta::Disconnected {
             kind: Kind::Pod,
             reason: "gone".into(),
         };
         world.apply(Delta::Watch(Box::new(lost)));
-        assert!(matches!(world.cluster, Cluster::Lost(..)));
+        assert!(matches!(world.cluster, ClusterConnection::Lost(..)));
         assert!(world.runs.get("a").is_some());
         world.apply(Delta::Watch(Box::new(WorldDelta::Connected(Kind::Pod))));
-        assert!(matches!(world.cluster, Cluster::Connected(_)));
+        assert!(matches!(world.cluster, ClusterConnection::Connected(_)));
     }
 
     #[test]

@@ -16,18 +16,18 @@ mod watch;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
 
-pub use command_log::{CommandLog, End, Entry};
+pub use command_log::{CommandLog, CommandOutcome, CommandRecord};
 pub use diff::{Diff, DiffError, FileChange, FileDiff, diff};
 pub use facts::{
-    Changes, Difference, Differing, Facts, FactsError, Head, Identity, Known, Operation, Plan,
-    Remote,
+    Changes, Difference, Differing, Facts, FactsError, Head, Identity, Operation, PlanFile, Remote,
+    TrackingBranch,
 };
 pub use history::{CommitLine, commits};
 pub use read::read;
 pub use remote::{RemoteAnswer, RemoteError, blob, fetch, query_remote};
 pub use remote::{error_summary, git as network_git};
 pub use remote_poller::{PollInterval, poll_remote};
-pub use watch::{Changed, Watch, WatchError};
+pub use watch::{Changed, RepositoryWatch, WatchError};
 
 /// Maximum number of paths named in a message.
 const NAMED: usize = 5;

@@ -9,7 +9,7 @@ use flightdeck_core::{
     runs::{Run, RunKind},
     tasks::{DocumentSet, ReadError, Tag, Task, TaskFile},
 };
-use flightdeck_host::repository::{self, FactsError, Known, RemoteAnswer, RemoteError};
+use flightdeck_host::repository::{self, FactsError, RemoteAnswer, RemoteError, TrackingBranch};
 
 /// A snapshot of everything known about one launch.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ pub enum RemoteBranch<'a> {
     Unknown,
     /// The remote has no such branch.
     Absent,
-    Known(&'a Known),
+    Known(&'a TrackingBranch),
 }
 
 impl Facts {

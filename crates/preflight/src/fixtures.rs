@@ -13,7 +13,10 @@ use super::{
 };
 use flightdeck_core::{runs::RunKind, tasks};
 use flightdeck_host::{
-    repository::{Changes, Facts as Repository, Head, Identity, Known, Plan, Remote, RemoteAnswer},
+    repository::{
+        Changes, Facts as Repository, Head, Identity, PlanFile, Remote, RemoteAnswer,
+        TrackingBranch,
+    },
     settings::Settings,
 };
 
@@ -27,7 +30,7 @@ pub(super) fn blob() -> String {
 pub(super) fn facts() -> Facts {
     let now: Timestamp = "2026-05-04T12:00:00Z".parse().unwrap();
     let commit = "c".repeat(40);
-    let known = Known {
+    let known = TrackingBranch {
         commit: commit.clone(),
         plan_blob: Some(blob()),
         unread: false,
@@ -64,12 +67,12 @@ pub(super) fn facts() -> Facts {
             name: Some("Ada".into()),
             email: Some("ada@example.com".into()),
         },
-        plan: Plan {
+        plan: PlanFile {
             path: Some(PathBuf::from("/srv/shop").join(PATH)),
             relative: Some(PATH.into()),
             disk_blob: Some(blob()),
             head_blob: Some(blob()),
-            ..Plan::default()
+            ..PlanFile::default()
         },
         changes: Changes::default(),
         submodules: false,
@@ -168,6 +171,6 @@ pub(super) fn remote(facts: &mut Facts) -> &mut Remote {
 }
 
 /// Modifies the remote branch.
-pub(super) fn there(facts: &mut Facts, change: impl FnOnce(&mut Known)) {
+pub(super) fn there(facts: &mut Facts, change: impl FnOnce(&mut TrackingBranch)) {
     change(remote(facts).known.as_mut().unwrap());
 }

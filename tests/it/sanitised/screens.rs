@@ -17,7 +17,7 @@ use flightdeck_console::{
     msg::Msg,
     terminal::Notifier,
     theme::Theme,
-    world::{Delta, PlanComparison, PlanError, Progress, Target},
+    world::{ClusterTarget, Delta, PlanComparison, PlanError, Progress},
 };
 use flightdeck_core::{
     runs::{
@@ -31,7 +31,7 @@ use flightdeck_host::{
     forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
     repository::{
         CommitLine, Diff, FileChange, FileDiff,
-        git::Line,
+        git::OutputLine,
         merge::{How, MergePlan},
     },
 };
@@ -325,7 +325,7 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
     };
     all.extend([
         Delta::Watch(Box::new(disconnected)),
-        Delta::Cluster(Target {
+        Delta::Cluster(ClusterTarget {
             label: words("context"),
             namespace: words("namespace"),
             embedded: false,
@@ -365,7 +365,7 @@ fn deltas(run: &str, console: &Harness, words: Words<'_>) -> Vec<Delta> {
 /// Outcomes of effects. Add new kinds here, with hostile text.
 fn outcomes(words: Words<'_>) -> Vec<Outcome> {
     let output = |text| {
-        Outcome::FixProgress(FixProgress::Output(Line {
+        Outcome::FixProgress(FixProgress::Output(OutputLine {
             text,
             overwritten: false,
         }))

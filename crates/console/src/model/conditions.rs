@@ -4,7 +4,7 @@ use super::Model;
 use crate::{
     command::Condition,
     ids::{PanelId, TabId},
-    world::Entry,
+    world::RunEntry,
 };
 use flightdeck_core::runs::Phase;
 
@@ -55,7 +55,7 @@ impl Model {
     /// Whether the current run pushed a branch that can be merged.
     #[must_use]
     pub fn can_merge(&self) -> bool {
-        self.run_is(Entry::pushed)
+        self.run_is(RunEntry::pushed)
     }
 
     fn has_task(&self) -> bool {
@@ -95,7 +95,7 @@ impl Model {
         self.detail.tab() == TabId::Logs
     }
 
-    fn run_is(&self, test: impl Fn(&Entry) -> bool) -> bool {
+    fn run_is(&self, test: impl Fn(&RunEntry) -> bool) -> bool {
         self.current_run().is_some_and(|(_, entry)| test(entry))
     }
 }

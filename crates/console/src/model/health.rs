@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::world::{Entry, RunId, World};
+use crate::world::{RunEntry, RunId, World};
 use flightdeck_core::runs::health::{self, Facts, Finding, PodState, Thresholds};
 
 /// The current findings.
@@ -64,7 +64,7 @@ impl Health {
     }
 }
 
-fn pod(entry: &Entry, present: bool) -> PodState<'_> {
+fn pod(entry: &RunEntry, present: bool) -> PodState<'_> {
     match &entry.trouble {
         Some(why) => PodState::Blocked(why),
         None if present => PodState::Running,

@@ -15,7 +15,7 @@ use crate::{
     model::Model,
     panels::{list_view, move_selection},
     theme::{Scope, Theme},
-    world::{Loaded, Target},
+    world::{ClusterTarget, Loaded},
 };
 use flightdeck_core::{
     runs::{Run, naming::LABEL_REPOSITORY},
@@ -260,7 +260,7 @@ fn report_lines(report: &CleanReport) -> Vec<(String, Scope)> {
     lines
 }
 
-fn confirm(candidates: Vec<Candidate>, target: Option<&Target>) -> Confirm {
+fn confirm(candidates: Vec<Candidate>, target: Option<&ClusterTarget>) -> Confirm {
     let runs = text::count(candidates.len(), "run");
     let names: Vec<&str> = candidates
         .iter()

@@ -389,10 +389,12 @@ mod tests {
     fn keeps_only_the_last_lines_of_a_fix() {
         let mut running = Running::default();
         for number in 0..1_000 {
-            running.add(Progress::Output(flightdeck_host::repository::git::Line {
-                text: number.to_string(),
-                overwritten: false,
-            }));
+            running.add(Progress::Output(
+                flightdeck_host::repository::git::OutputLine {
+                    text: number.to_string(),
+                    overwritten: false,
+                },
+            ));
         }
         assert_eq!(running.lines.len(), PROGRESS_LINES);
         let last = Line::Output {

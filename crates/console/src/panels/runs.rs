@@ -15,7 +15,7 @@ use crate::{
     list::List,
     model::Model,
     theme::{Scope, Theme},
-    world::{Cluster, Loaded, RunId},
+    world::{ClusterConnection, Loaded, RunId},
 };
 
 /// The panel.
@@ -156,10 +156,10 @@ fn state_pieces(model: &Model) -> Vec<(String, Scope)> {
         }
     }
     let connection = match &model.world.cluster {
-        Cluster::Connecting => Some(("connecting", Scope::Muted)),
-        Cluster::Lost(..) => Some(("reconnecting", Scope::Warn)),
-        Cluster::Failed(..) => Some(("no cluster", Scope::Bad)),
-        Cluster::Connected(_) => None,
+        ClusterConnection::Connecting => Some(("connecting", Scope::Muted)),
+        ClusterConnection::Lost(..) => Some(("reconnecting", Scope::Warn)),
+        ClusterConnection::Failed(..) => Some(("no cluster", Scope::Bad)),
+        ClusterConnection::Connected(_) => None,
     };
     if let Some((words, scope)) = connection {
         if !state.is_empty() {

@@ -22,7 +22,7 @@ use flightdeck_core::{
     tasks::{self, ReadError, TaskFile},
 };
 use flightdeck_host::{
-    repository::{self, Facts, PollInterval, RemoteAnswer, RemoteError, Watch},
+    repository::{self, Facts, PollInterval, RemoteAnswer, RemoteError, RepositoryWatch},
     settings::Settings,
 };
 use flightdeck_preflight::{
@@ -218,7 +218,7 @@ pub(super) fn spawn_watch(
         let Ok(facts) = repository::read(&local.start).await else {
             return;
         };
-        let mut watch = match Watch::new(&facts) {
+        let mut watch = match RepositoryWatch::new(&facts) {
             Ok(watch) => watch,
             Err(error) => {
                 let sentence = format!("cannot watch the repository for changes: {error}");

@@ -7,7 +7,7 @@ use crate::{
     model::Model,
     overlays::{self, Confirm, ListingSource},
     panels::detail,
-    world::{Entry, RunId},
+    world::{RunEntry, RunId},
 };
 use flightdeck_verbs::{Delete, Retry, Stop};
 
@@ -65,7 +65,7 @@ fn show(model: &mut Model, tab: TabId, effects: &mut Effects) {
 }
 
 /// The runs that a command acts on: the marked ones if the Runs panel is in focus, else the current one.
-fn selected(model: &Model) -> Vec<(&RunId, &Entry)> {
+fn selected(model: &Model) -> Vec<(&RunId, &RunEntry)> {
     let marked = model.runs.list.marked();
     if model.focus == PanelId::Runs && !marked.is_empty() {
         let entries = marked.iter();
@@ -77,8 +77,8 @@ fn selected(model: &Model) -> Vec<(&RunId, &Entry)> {
 }
 
 /// Asks for confirmation of an action on the selected runs, unless it applies to none of them.
-fn confirm(model: &mut Model, question: impl Fn(&[&Entry]) -> Option<Confirm>) {
-    let entries: Vec<&Entry> = selected(model)
+fn confirm(model: &mut Model, question: impl Fn(&[&RunEntry]) -> Option<Confirm>) {
+    let entries: Vec<&RunEntry> = selected(model)
         .into_iter()
         .map(|(_, entry)| entry)
         .collect();
@@ -92,13 +92,13 @@ fn confirm(model: &mut Model, question: impl Fn(&[&Entry]) -> Option<Confirm>) {
     model.overlays.push(confirm);
 }
 
-fn names(entries: &[&Entry]) -> String {
+fn names(entries: &[&RunEntry]) -> String {
     let names: Vec<&str> = entries.iter().map(|entry| entry.run.name()).collect();
     names.join(", ")
 }
 
-fn stop(entries: &[&Entry]) -> Option<Confirm> {
-    let active: Vec<&Entry> = entries
+fn stop(entries: &[&RunEntry]) -> Option<Confirm> {
+    let active: Vec<&RunEntry> = entries
         .iter()
         .copied()
         .filter(|entry| entry.active())
@@ -120,12 +120,12 @@ fn stop(entries: &[&Entry]) -> Option<Confirm> {
     })
 }
 
-fn retry(entries: &[&Entry]) -> Option<Confirm> {
+fn retry(entries: &[&RunEntry]) -> Option<Confirm> {
     let ended = entries
         .iter()
         .copied()
         .filter(|entry| !entry.active() && !entry.removed);
-    let ended: Vec<&Entry> = ended.collect();
+    let ended: Vec<&RunEntry> = ended.collect();
     let effects = ended.iter().map(|entry| {
         RunEffect::Retry(Retry {
             name: entry.run.name().to_owned(),
@@ -143,7 +143,7 @@ fn retry(entries: &[&Entry]) -> Option<Confirm> {
     })
 }
 
-fn delete(entries: &[&Entry]) -> Option<Confirm> {
+fn delete(entries: &[&RunEntry]) -> Option<Confirm> {
     // Stop an active run first: deleting it would remove the pods of a running agent.
     if let [entry] = entries
         && entry.active()
@@ -160,7 +160,7 @@ fn delete(entries: &[&Entry]) -> Option<Confirm> {
         .iter()
         .copied()
         .filter(|entry| !entry.active() && !entry.removed);
-    let ended: Vec<&Entry> = ended.collect();
+    let ended: Vec<&RunEntry> = ended.collect();
     let effects = ended.iter().map(|entry| {
         RunEffect::Delete(Delete {
             name: entry.run.name().to_owned(),

@@ -15,7 +15,7 @@ use crate::{
     keymap::{Chord, Resolution},
     model::Model,
     overlays, panels,
-    world::{Cluster, Delta},
+    world::{ClusterConnection, Delta},
 };
 
 /// Lines per notch of the wheel.
@@ -201,7 +201,7 @@ fn global_command(model: &mut Model, command: Command, effects: &mut Effects) {
         }
         Command::Suspend => effects.push(TerminalEffect::Suspend),
         Command::Refresh => {
-            if let Cluster::Failed(..) = model.world.cluster {
+            if let ClusterConnection::Failed(..) = model.world.cluster {
                 effects.push(ConnectionEffect::Retry);
             }
             model.world.apply(Delta::Checking);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     effect::{Effects, LedgerEffect, Notice, TerminalEffect},
     model::Model,
-    world::{Entry, RunId},
+    world::{RunEntry, RunId},
 };
 use flightdeck_core::runs::Phase;
 
@@ -57,13 +57,13 @@ pub(super) fn runs_finished(model: &Model, active: &BTreeSet<RunId>, effects: &m
 }
 
 /// Whether a run belongs to this repository.
-fn is_ours(model: &Model, entry: &Entry) -> bool {
+fn is_ours(model: &Model, entry: &RunEntry) -> bool {
     let repository = model.world.repository.get();
     let label = repository.and_then(|repository| repository.label.as_deref());
     label.is_none_or(|label| entry.of_repository(label))
 }
 
-fn notify(model: &Model, entry: &Entry, what: &str, body: &str, effects: &mut Effects) {
+fn notify(model: &Model, entry: &RunEntry, what: &str, body: &str, effects: &mut Effects) {
     if !model.terminal_focused {
         effects.push(TerminalEffect::Notify(Notice {
             title: format!("{} {what}", entry.run.name()),

@@ -16,7 +16,8 @@ use crate::{
     keymap::Keymap,
     msg::Msg,
     world::{
-        Check, CommandRecord, Delta, Level, Plan, PlanComparison, PlanError, Repository, Target,
+        Check, ClusterTarget, CommandRecord, Delta, Level, Plan, PlanComparison, PlanError,
+        Repository,
     },
 };
 use flightdeck_core::{
@@ -24,7 +25,7 @@ use flightdeck_core::{
     runs::{Run, naming},
     tasks::{DocumentSet, Status, StatusChange},
 };
-use flightdeck_host::repository::End;
+use flightdeck_host::repository::CommandOutcome;
 use flightdeck_preflight::{Fix, fix::Progress};
 
 const PLAN: &str = r#"{"master":{"tasks":[
@@ -84,7 +85,7 @@ fn given(runs: &[Run], checks: Vec<Check>) -> Harness {
         HashMap::from([("1".into(), DocumentSet::from_listing(documents))]),
     );
     console.world([
-        Delta::Cluster(Target {
+        Delta::Cluster(ClusterTarget {
             label: "embedded".into(),
             namespace: "default".into(),
             embedded: true,
@@ -741,7 +742,7 @@ fn lists_git_commands_with_results() {
         directory: "/shop".into(),
         began,
         took: std::time::Duration::from_millis(1_250),
-        end: End::Exited(1),
+        end: CommandOutcome::Exited(1),
         output: "remote: no\u{1b}[2J\n".into(),
     }))]);
     let screen = console.screen();

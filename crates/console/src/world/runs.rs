@@ -15,14 +15,14 @@ use flightdeck_host::cluster::Kind;
 /// All known runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Runs {
-    pub(super) by_id: HashMap<RunId, Entry>,
+    pub(super) by_id: HashMap<RunId, RunEntry>,
     /// The kinds whose first list was received.
     pub(super) listed: BTreeSet<Kind>,
 }
 
 /// A run with its progress and problems.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct RunEntry {
     pub run: Run,
     /// Why its pod waits, such as a missing Secret; a sentence.
     pub trouble: Option<String>,
@@ -63,7 +63,7 @@ impl Progress {
     }
 }
 
-impl Entry {
+impl RunEntry {
     /// Creates an entry without progress or problems.
     pub fn new(run: Run) -> Self {
         Self {
@@ -140,12 +140,12 @@ impl Entry {
 
 impl Runs {
     /// Looks up a run by uid.
-    pub fn get(&self, id: &str) -> Option<&Entry> {
+    pub fn get(&self, id: &str) -> Option<&RunEntry> {
         self.by_id.get(id)
     }
 
     /// All runs, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&RunId, &Entry)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&RunId, &RunEntry)> {
         self.by_id.iter()
     }
 
@@ -158,11 +158,11 @@ impl Runs {
 
     /// The creation time of a run.
     pub fn created(&self, id: &str) -> Option<Timestamp> {
-        self.get(id).and_then(Entry::created)
+        self.get(id).and_then(RunEntry::created)
     }
 
     /// Looks up a run by name.
-    pub fn named(&self, name: &str) -> Option<(&RunId, &Entry)> {
+    pub fn named(&self, name: &str) -> Option<(&RunId, &RunEntry)> {
         self.by_id
             .iter()
             .find(|(_, entry)| entry.run.name() == name)
@@ -175,7 +175,7 @@ impl Runs {
                 entry.removed = false;
             }
             None => {
-                self.by_id.insert(run.uid().to_owned(), Entry::new(run));
+                self.by_id.insert(run.uid().to_owned(), RunEntry::new(run));
             }
         }
     }

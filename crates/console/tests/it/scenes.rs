@@ -12,7 +12,9 @@ use flightdeck_console::{
     effect::{Effect, FixFailure, Outcome},
     harness::Harness,
     msg::Msg,
-    world::{Check, Delta, Level, Plan, PlanComparison, PlanError, Progress, Repository, Target},
+    world::{
+        Check, ClusterTarget, Delta, Level, Plan, PlanComparison, PlanError, Progress, Repository,
+    },
 };
 use flightdeck_core::{
     resources::{CodeRun, DocsRun, Usage},
@@ -23,7 +25,7 @@ use flightdeck_core::{
 use flightdeck_host::{
     cluster::{Kind, Object, WorldDelta},
     forge::{Checks, PullRequest, PullRequestStatus, PullState, Reviews},
-    repository::{End, Entry, git::Line},
+    repository::{CommandOutcome, CommandRecord, git::OutputLine},
 };
 use flightdeck_preflight::{Fix, fix::Progress as FixProgress};
 use flightdeck_testing::workspace;
@@ -226,7 +228,7 @@ pub fn played(name: &str, width: u16, height: u16, change: impl Fn(&mut Value)) 
 fn play(console: &mut Harness, step: Step) {
     let now = console.model.now;
     if let Some(label) = step.target {
-        let target = Target {
+        let target = ClusterTarget {
             embedded: label == "embedded",
             label,
             namespace: "default".into(),
@@ -276,7 +278,7 @@ fn play(console: &mut Harness, step: Step) {
                     why: why.into(),
                     offers: Some(Fix::Switch),
                 })),
-                _ => Outcome::FixProgress(FixProgress::Output(Line {
+                _ => Outcome::FixProgress(FixProgress::Output(OutputLine {
                     text: line.trim().into(),
                     overwritten: false,
                 })),
@@ -419,7 +421,7 @@ fn play(console: &mut Harness, step: Step) {
 }
 
 fn commands(console: &mut Harness, given: &str) {
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<CommandRecord> = Vec::new();
     for line in given.lines() {
         if let Some(printed) = line.strip_prefix("  ") {
             let last = entries.last_mut().unwrap();
@@ -430,13 +432,13 @@ fn commands(console: &mut Harness, given: &str) {
         let mut number = || -> i64 { words.next().unwrap().parse().unwrap() };
         let (ago, took, exit) = (number(), number(), number());
         let command = words.next().unwrap().to_owned();
-        entries.push(Entry {
+        entries.push(CommandRecord {
             argv: command.split(' ').map(str::to_owned).collect(),
             command,
             directory: "/home/ada/taskboard".into(),
             began: console.model.now - SignedDuration::from_secs(ago),
             took: std::time::Duration::from_millis(took as u64),
-            end: End::Exited(exit as i32),
+            end: CommandOutcome::Exited(exit as i32),
             output: String::new(),
         });
     }

@@ -22,7 +22,7 @@ tokio::task_local! {
 
 /// A command that was run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CommandRecord {
     /// The program and its arguments; URLs without credentials.
     pub argv: Vec<String>,
     /// The command line as a user would type it.
@@ -30,14 +30,14 @@ pub struct Entry {
     pub directory: PathBuf,
     pub began: Timestamp,
     pub took: Duration,
-    pub end: End,
+    pub end: CommandOutcome,
     /// Combined output, at most 4 KiB. May contain untrusted text.
     pub output: String,
 }
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum CommandOutcome {
     Exited(i32),
     /// By a signal that was not ours.
     Killed,
@@ -49,7 +49,7 @@ pub enum End {
     NotStarted(String),
 }
 
-impl fmt::Display for End {
+impl fmt::Display for CommandOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(code) => write!(f, "exit {code}"),
@@ -64,11 +64,11 @@ impl fmt::Display for End {
 
 /// Receives an entry for each command that ends. Cheap to clone.
 #[derive(Clone)]
-pub struct CommandLog(Arc<dyn Fn(Entry) + Send + Sync>);
+pub struct CommandLog(Arc<dyn Fn(CommandRecord) + Send + Sync>);
 
 impl CommandLog {
     /// Creates a log that passes each entry to `sink`, which must not block.
-    pub fn new(sink: impl Fn(Entry) + Send + Sync + 'static) -> Self {
+    pub fn new(sink: impl Fn(CommandRecord) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sink))
     }
 
@@ -81,7 +81,7 @@ impl CommandLog {
 /// A running command. Dropping it without an end records it as cancelled.
 pub(super) struct Recording {
     log: Option<CommandLog>,
-    entry: Entry,
+    entry: CommandRecord,
 }
 
 impl Recording {
@@ -90,13 +90,13 @@ impl Recording {
         let shown = |word: &String| address::without_credentials_in(word);
         Self {
             log: RECORDED.try_with(Clone::clone).ok(),
-            entry: Entry {
+            entry: CommandRecord {
                 argv: argv.iter().map(shown).collect(),
                 command: address::without_credentials_in(command),
                 directory: directory.to_owned(),
                 began: Timestamp::now(),
                 took: Duration::ZERO,
-                end: End::Cancelled,
+                end: CommandOutcome::Cancelled,
                 output: String::new(),
             },
         }
@@ -111,7 +111,7 @@ impl Recording {
         }
     }
 
-    pub(super) fn end(mut self, end: End) {
+    pub(super) fn end(mut self, end: CommandOutcome) {
         self.entry.end = end;
     }
 }

@@ -25,7 +25,7 @@ pub struct Facts {
     /// Names of the other remotes.
     pub other_remotes: Vec<String>,
     pub identity: Identity,
-    pub plan: Plan,
+    pub plan: PlanFile,
     pub changes: Changes,
     /// Whether the repository has submodules, which a push may include.
     pub submodules: bool,
@@ -117,7 +117,7 @@ pub struct Remote {
     /// The upstream of the current branch on this remote; usually equal to `branch` after `push -u`.
     pub follows: Option<String>,
     /// The last known state of the remote branch; `None` if it was never fetched.
-    pub known: Option<Known>,
+    pub known: Option<TrackingBranch>,
     /// When anything was last fetched; `None` if nothing was.
     pub fetched: Option<Timestamp>,
     /// The remote's default branch at the time of cloning.
@@ -139,7 +139,7 @@ impl Remote {
 
 /// The last known state of a branch on a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct TrackingBranch {
     pub commit: String,
     /// Object ID of the plan; `None` if the commit has none, or if it is `unread`.
     pub plan_blob: Option<String>,
@@ -155,7 +155,7 @@ pub struct Known {
 
 /// The plan (task file) in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct PlanFile {
     /// Absolute; `None` if no directory up to the root has a plan.
     pub path: Option<PathBuf>,
     /// Relative to the root, with slashes.

@@ -15,10 +15,10 @@ use std::{
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-pub use self::running::Line;
+pub use self::running::OutputLine;
 use self::running::{Running, WaitError};
 pub use self::tail::Tail;
-use super::command_log::{End, Recording};
+use super::command_log::{CommandOutcome, Recording};
 
 /// Default timeout of a command.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -234,7 +234,7 @@ impl Git {
     /// As [`Git::run`], and if cancelled.
     pub async fn run_streaming(
         mut self,
-        on_line: &mut (dyn FnMut(Line) + Send),
+        on_line: &mut (dyn FnMut(OutputLine) + Send),
         cancel: &CancellationToken,
     ) -> Result<Output, GitError> {
         let line = self.command_line();
@@ -248,11 +248,11 @@ impl Git {
         let mut running = match Running::start(self.command(), input) {
             Ok(running) => running,
             Err(error) => {
-                end(recording, End::NotStarted(error.to_string()));
+                end(recording, CommandOutcome::NotStarted(error.to_string()));
                 return Err(GitError::Start(error));
             }
         };
-        let mut on_output = |line: Line| {
+        let mut on_output = |line: OutputLine| {
             if let Some(recording) = recording.as_mut().filter(|_| !line.overwritten) {
                 recording.push_line(&line.text);
             }
@@ -262,12 +262,12 @@ impl Git {
             ended = running.wait(self.output_limit, &mut on_output) => ended,
             () = tokio::time::sleep(self.timeout) => {
                 running.end().await;
-                end(recording, End::TimedOut);
+                end(recording, CommandOutcome::TimedOut);
                 return Err(GitError::Timeout { command: line, seconds: self.timeout.as_secs() });
             }
             () = cancel.cancelled() => {
                 running.end().await;
-                end(recording, End::Cancelled);
+                end(recording, CommandOutcome::Cancelled);
                 return Err(GitError::Cancelled { command: line });
             }
         };
@@ -275,7 +275,7 @@ impl Git {
             Ok(ended) => ended,
             Err(WaitError::TooMuchOutput) => {
                 running.end().await;
-                end(recording, End::TooMuchOutput);
+                end(recording, CommandOutcome::TooMuchOutput);
                 return Err(GitError::TooMuchOutput {
                     command: line,
                     limit: self.output_limit,
@@ -284,7 +284,10 @@ impl Git {
             Err(WaitError::Io(error)) => return Err(GitError::Start(error)),
         };
         let code = ended.status.code();
-        end(recording, code.map_or(End::Killed, End::Exited));
+        end(
+            recording,
+            code.map_or(CommandOutcome::Killed, CommandOutcome::Exited),
+        );
         let stderr = ended.stderr.into_text();
         if ended.status.success() {
             Ok(Output {
@@ -313,7 +316,7 @@ impl Git {
     }
 }
 
-fn end(recording: Option<Recording>, how: End) {
+fn end(recording: Option<Recording>, how: CommandOutcome) {
     if let Some(recording) = recording {
         recording.end(how);
     }
@@ -332,7 +335,7 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::{CommandLog, End, Entry};
+    use crate::repository::{CommandLog, CommandOutcome, CommandRecord};
 
     #[tokio::test]
     async fn error_has_command_and_reason() {
@@ -390,7 +393,7 @@ mod tests {
             .config("alias.hang", script)
             .arg("hang");
         let mut helper = 0;
-        let mut on_line = |line: Line| {
+        let mut on_line = |line: OutputLine| {
             helper = line.text.parse().unwrap();
             begun.cancel();
         };
@@ -437,9 +440,16 @@ mod tests {
         })
         .await;
         git("say").recorded().run().await.unwrap();
-        let entries: Vec<Entry> = receiver.try_iter().collect();
-        let ends: Vec<&End> = entries.iter().map(|entry| &entry.end).collect();
-        assert_eq!(ends, [&End::Exited(0), &End::Exited(1), &End::Cancelled]);
+        let entries: Vec<CommandRecord> = receiver.try_iter().collect();
+        let ends: Vec<&CommandOutcome> = entries.iter().map(|entry| &entry.end).collect();
+        assert_eq!(
+            ends,
+            [
+                &CommandOutcome::Exited(0),
+                &CommandOutcome::Exited(1),
+                &CommandOutcome::Cancelled
+            ]
+        );
         assert_eq!(entries[0].argv[3], "say");
         assert_eq!(entries[0].command, "git -c 'alias.say=!echo hello' say");
         assert_eq!(

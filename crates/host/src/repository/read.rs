@@ -21,7 +21,7 @@ use self::{
 };
 use super::{
     address,
-    facts::{Facts, FactsError, Head, Identity, Known, Plan, Remote},
+    facts::{Facts, FactsError, Head, Identity, PlanFile, Remote, TrackingBranch},
     status,
 };
 use flightdeck_core::tasks;
@@ -95,13 +95,13 @@ fn read_opened(store: &impl Backend, start: &Path) -> Result<Facts, FactsError> 
         Some(Ok(bytes)) => (Some(bytes.into()), None),
         Some(Err(why)) => (None, Some(why.to_string())),
     };
-    let mut plan = Plan {
+    let mut plan = PlanFile {
         relative: located.path.as_deref().and_then(relative),
         bytes,
         unreadable,
         path: located.path,
         others: located.others,
-        ..Plan::default()
+        ..PlanFile::default()
     };
     let (branch, commit) = match &head {
         Head::Branch { name, commit } => (Some(name.as_str()), Some(commit.as_str())),
@@ -204,7 +204,7 @@ fn remote(
             .map(|head| store.ahead_behind(head, &commit))
             .unwrap_or_default();
         let blob = plan.map_or(Blob::Absent, |plan| store.blob(&commit, plan));
-        Some(Known {
+        Some(TrackingBranch {
             unread: blob == Blob::Unread,
             plan_blob: blob.id(),
             commit,

@@ -40,7 +40,7 @@ const REPOSITORY: u8 = 1;
 const PLAN: u8 = 2;
 
 /// Watches the files that facts were read from, until dropped.
-pub struct Watch {
+pub struct RepositoryWatch {
     watcher: RecommendedWatcher,
     shared: Arc<Shared>,
     watched: BTreeSet<(PathBuf, bool)>,
@@ -53,7 +53,7 @@ struct Shared {
     changed: Notify,
 }
 
-impl Watch {
+impl RepositoryWatch {
     /// Watches the files that `facts` were read from.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::fmt;
 use tokio_util::sync::CancellationToken;
 
 use super::{FixError, FixPlan, steps};
-use flightdeck_host::repository::git::{Git, GitError, Line, Tail};
+use flightdeck_host::repository::git::{Git, GitError, OutputLine, Tail};
 
 /// Progress of a running fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Progress {
     /// A command starts; its command line.
     Started(String),
     /// A line of output. May contain remote text.
-    Output(Line),
+    Output(OutputLine),
 }
 
 /// A finished command.
@@ -64,7 +64,7 @@ pub async fn apply(
         let command = step.command_line(&sheet.root);
         tell(Progress::Started(command.clone()));
         let mut output = Tail::default();
-        let mut heard = |line: Line| {
+        let mut heard = |line: OutputLine| {
             if !line.overwritten {
                 output.push(line.text.as_bytes());
                 output.push(b"\n");

@@ -363,10 +363,13 @@ async fn cancel_kills_command_and_reports_done_steps() {
         unfinished.to_string(),
         "cancelled during the push; check the remote to see whether it arrived; completed before: the commit was made"
     );
-    let ends: Vec<repository::End> = entries.try_iter().map(|entry| entry.end).collect();
+    let ends: Vec<repository::CommandOutcome> = entries.try_iter().map(|entry| entry.end).collect();
     assert_eq!(
         ends,
-        [repository::End::Exited(0), repository::End::Cancelled]
+        [
+            repository::CommandOutcome::Exited(0),
+            repository::CommandOutcome::Cancelled
+        ]
     );
 
     // A commit that is cancelled leaves no lock behind, and nothing in the index.

@@ -3,7 +3,7 @@
 use super::Row;
 use crate::{model::Model, theme::Scope, world::CommandRecord};
 use flightdeck_core::text;
-use flightdeck_host::repository::End;
+use flightdeck_host::repository::CommandOutcome;
 
 /// Columns of the duration.
 const DURATION: usize = 8;
@@ -27,8 +27,8 @@ fn row(model: &Model, command: &CommandRecord) -> Row {
         text::duration(command.took.as_secs() as i64)
     };
     let (sign, scope) = match &command.end {
-        End::Exited(0) => (model.glyphs.done, Scope::Good),
-        End::Cancelled => (model.glyphs.cancelled, Scope::Muted),
+        CommandOutcome::Exited(0) => (model.glyphs.done, Scope::Good),
+        CommandOutcome::Cancelled => (model.glyphs.cancelled, Scope::Muted),
         _ => (model.glyphs.failed, Scope::Bad),
     };
     let ended = command.end.to_string();

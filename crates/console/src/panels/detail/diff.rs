@@ -11,7 +11,7 @@ use crate::{
     model::Model,
     theme::Scope,
     widgets::diff::ParsedDiff,
-    world::Entry,
+    world::RunEntry,
 };
 use flightdeck_core::text;
 
@@ -60,7 +60,7 @@ impl Tab for DiffTab {
     }
 }
 
-fn content(entry: &Entry, diff: &Fetched<ParsedDiff>) -> PageContent {
+fn content(entry: &RunEntry, diff: &Fetched<ParsedDiff>) -> PageContent {
     if !entry.pushed() {
         let sentence = if entry.active() {
             "Nothing pushed yet. The diff appears once the run is published."

@@ -7,7 +7,7 @@ use super::{
     page::{PageContent, PageFormat, TaggedLines, field, heading},
     tab::{Tab, run_content},
 };
-use crate::{ids::TabId, model::Model, widgets::markdown, world::Entry};
+use crate::{ids::TabId, model::Model, widgets::markdown, world::RunEntry};
 use flightdeck_core::{
     resources::{Attempt, Condition, ConditionStatus},
     text,
@@ -31,7 +31,7 @@ impl Tab for EventsTab {
 }
 
 /// Returns the content. `events` are sorted newest first.
-fn content(entry: &Entry, events: &[&Event], zone: &TimeZone) -> PageContent {
+fn content(entry: &RunEntry, events: &[&Event], zone: &TimeZone) -> PageContent {
     let status = &entry.run.status;
     let mut lines = TaggedLines::new();
     if let Some(trouble) = &entry.trouble {

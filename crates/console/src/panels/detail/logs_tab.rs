@@ -18,7 +18,7 @@ use crate::{
     overlays,
     theme::{Scope, Theme},
     widgets::text_view::{self, TextView},
-    world::Entry,
+    world::RunEntry,
 };
 
 pub(super) struct LogsTab;
@@ -126,7 +126,7 @@ fn empty(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let trouble = entry.and_then(|entry| entry.trouble.as_deref());
     let sentence = match logs.error.as_deref().or(trouble) {
         Some(reason) => reason,
-        None if entry.is_some_and(Entry::active) => "Waiting for the first pod ...",
+        None if entry.is_some_and(RunEntry::active) => "Waiting for the first pod ...",
         None if logs.ended => "No log for this run.",
         None => "Loading the log ...",
     };

@@ -12,7 +12,7 @@ use crate::{
         help_command,
     },
     theme::{Scope, Theme},
-    world::Entry,
+    world::RunEntry,
 };
 use flightdeck_core::{
     runs::{Phase, Stage, estimate::estimate},
@@ -31,7 +31,7 @@ pub(super) fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer
 }
 
 /// Draws `prep ✓ 4s ─ agent ▶ 2m41s ─ publish ·     docs 17/48`.
-fn stage_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
+fn stage_line(model: &Model, theme: &Theme, entry: &RunEntry, area: Rect, buffer: &mut Buffer) {
     let mut pen = RowPen::new(buffer, area);
     let style = |scope| theme.style(scope);
     if let Some((written, expected)) = entry.documents() {
@@ -63,7 +63,11 @@ fn stage_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &
 }
 
 /// Returns the glyph of a stage, its scope, and its duration so far in seconds.
-fn stage_state(model: &Model, entry: &Entry, stage: Stage) -> (&'static str, Scope, Option<i64>) {
+fn stage_state(
+    model: &Model,
+    entry: &RunEntry,
+    stage: Stage,
+) -> (&'static str, Scope, Option<i64>) {
     let run = &entry.run;
     let glyphs = &model.glyphs;
     let mut attempts = run.status.attempts.iter().rev();
@@ -94,7 +98,7 @@ fn stage_state(model: &Model, entry: &Entry, stage: Stage) -> (&'static str, Sco
 }
 
 /// Draws the worst health finding and the key that helps.
-fn finding_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
+fn finding_line(model: &Model, theme: &Theme, entry: &RunEntry, area: Rect, buffer: &mut Buffer) {
     let findings = model.health.of(entry.run.uid());
     let Some(finding) = findings.first() else {
         return;
@@ -130,7 +134,7 @@ fn finding_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer:
 }
 
 /// Draws `turn 14 · $0.42 of $5.00 · context 58% · 2m41s, about 4m left · 41k in · 5k out`, as much as fits.
-fn usage_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &mut Buffer) {
+fn usage_line(model: &Model, theme: &Theme, entry: &RunEntry, area: Rect, buffer: &mut Buffer) {
     let mut pen = RowPen::new(buffer, area);
     let dropped = model.detail.logs.view.status().dropped;
     if dropped > 0 {
@@ -155,7 +159,7 @@ fn usage_line(model: &Model, theme: &Theme, entry: &Entry, area: Rect, buffer: &
 }
 
 /// Returns the pieces of the line by descending importance.
-fn usage_pieces(model: &Model, entry: &Entry) -> Vec<(String, Scope)> {
+fn usage_pieces(model: &Model, entry: &RunEntry) -> Vec<(String, Scope)> {
     let transcript = &model.detail.timeline.transcript;
     let mut usage = transcript.usage();
     let known = entry.usage();
@@ -207,7 +211,7 @@ fn usage_pieces(model: &Model, entry: &Entry) -> Vec<(String, Scope)> {
 }
 
 /// Returns `context 58%`, with a `~` while the size of the context window is a guess.
-fn context_share(model: &Model, entry: &Entry) -> Option<String> {
+fn context_share(model: &Model, entry: &RunEntry) -> Option<String> {
     let transcript = &model.detail.timeline.transcript;
     let progress = &entry.progress;
     let used = transcript.context_tokens.max(progress.context);
@@ -226,7 +230,7 @@ fn context_share(model: &Model, entry: &Entry) -> Option<String> {
 }
 
 /// Returns `2m41s, about 4m left`.
-fn time_words(model: &Model, entry: &Entry) -> Option<String> {
+fn time_words(model: &Model, entry: &RunEntry) -> Option<String> {
     let elapsed = entry.elapsed(model.now)?;
     let so_far = text::duration(elapsed);
     if !entry.active() {

@@ -12,7 +12,7 @@ use crate::{
     ids::TabId,
     model::Model,
     widgets::markdown::tag,
-    world::Entry,
+    world::RunEntry,
 };
 use flightdeck_core::{
     resources::Condition,
@@ -86,7 +86,7 @@ pub fn next_poll(
 }
 
 /// Returns the content for a run. `found` is the status at the Git host.
-fn content(entry: &Entry, found: &Fetched<PullRequestStatus>) -> PageContent {
+fn content(entry: &RunEntry, found: &Fetched<PullRequestStatus>) -> PageContent {
     let run = &entry.run;
     let status = &run.status;
     let Some(number) = status.pull_request_number else {
@@ -196,13 +196,13 @@ fn reviews(reviews: Option<&Reviews>, reviewers: &[String]) -> Option<String> {
 }
 
 /// Returns the condition about the pull request.
-fn ready(entry: &Entry) -> Option<&Condition> {
+fn ready(entry: &RunEntry) -> Option<&Condition> {
     let mut conditions = entry.run.status.conditions.iter();
     conditions.find(|condition| condition.r#type == "PullRequestReady")
 }
 
 /// Returns the reason why there is no pull request.
-fn no_pull_request(entry: &Entry) -> PageContent {
+fn no_pull_request(entry: &RunEntry) -> PageContent {
     let run = &entry.run;
     let branch = run.branch();
     let condition = ready(entry);

@@ -14,7 +14,7 @@ use crate::{
     model::Model,
     theme::{Scope, Theme},
     widgets::text_view::TextView,
-    world::Entry,
+    world::RunEntry,
 };
 
 /// Returns the implementation of a tab.
@@ -196,7 +196,7 @@ pub(super) trait Tab: Sync {
 /// Returns the content that `show` derives from the shown run.
 pub(super) fn run_content(
     model: &Model,
-    show: impl FnOnce(&Entry) -> PageContent,
+    show: impl FnOnce(&RunEntry) -> PageContent,
 ) -> Option<PageContent> {
     let id = model.detail.run()?;
     Some(match model.world.runs.get(id) {
@@ -206,6 +206,6 @@ pub(super) fn run_content(
 }
 
 /// Returns the shown run.
-pub(super) fn shown_run(model: &Model) -> Option<&Entry> {
+pub(super) fn shown_run(model: &Model) -> Option<&RunEntry> {
     model.world.runs.get(model.detail.run()?)
 }

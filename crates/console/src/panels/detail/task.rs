@@ -13,7 +13,7 @@ use crate::{
     ids::{Subject, TabId},
     model::Model,
     widgets::markdown::{self, tag},
-    world::{Entry, Plan},
+    world::{Plan, RunEntry},
 };
 use flightdeck_core::{
     runs::{DOCUMENTS, RunKind, documents_directory, naming},
@@ -136,7 +136,7 @@ fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> PageConte
 }
 
 /// Returns the content for a run.
-fn of_run(model: &Model, entry: &Entry) -> PageContent {
+fn of_run(model: &Model, entry: &RunEntry) -> PageContent {
     let run = &entry.run;
     let spec = &run.spec;
     let glyphs = &model.glyphs;

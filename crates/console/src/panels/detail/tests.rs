@@ -10,7 +10,7 @@ use crate::{
     harness::Harness,
     ids::PanelId,
     msg::Msg,
-    world::{Delta, Plan, Repository, Target},
+    world::{ClusterTarget, Delta, Plan, Repository},
 };
 use flightdeck_core::{
     resources::{Attempt, Condition, ConditionStatus, DocsRun, DocsRunSpec, RunStatus},
@@ -54,7 +54,7 @@ fn given(runs: Vec<Run>) -> Harness {
         url: Some("/srv/origin.git".into()),
         ..Repository::default()
     };
-    let target = Target {
+    let target = ClusterTarget {
         label: "embedded".into(),
         namespace: "default".into(),
         embedded: true,

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::{
     filter::Filter,
     list::List,
-    world::{Entry, RunId, World},
+    world::{RunEntry, RunId, World},
 };
 
 /// Columns that the filter can name.
@@ -60,7 +60,7 @@ impl RunsPanel {
         let repository = world.repository.get();
         let label = repository.and_then(|repository| repository.label.as_deref());
         let mut terms = self.filter.terms(COLUMNS);
-        let mut shown: Vec<(&RunId, &Entry)> = world
+        let mut shown: Vec<(&RunId, &RunEntry)> = world
             .runs
             .iter()
             .filter(|(_, entry)| self.removed || !entry.removed)

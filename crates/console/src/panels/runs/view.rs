@@ -12,7 +12,7 @@ use crate::{
         list_view,
     },
     theme::{Scope, Theme},
-    world::{Cluster, Entry},
+    world::{ClusterConnection, RunEntry},
 };
 use flightdeck_core::{
     runs::{Phase, Stage},
@@ -56,8 +56,8 @@ fn empty(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             "No run matches the filter.",
             &[(Command::Back, "clear filter")],
         ),
-        Cluster::Failed(reason, _) => (reason, &[(Command::Refresh, "retry now")]),
-        Cluster::Connecting => ("Connecting ...", &[]),
+        ClusterConnection::Failed(reason, _) => (reason, &[(Command::Refresh, "retry now")]),
+        ClusterConnection::Connecting => ("Connecting ...", &[]),
         _ if !model.world.runs.complete() => ("Loading runs ...", &[]),
         _ if model.runs.removed => (
             "No runs, including deleted ones.",
@@ -78,7 +78,7 @@ fn empty(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 fn row(
     model: &Model,
     theme: &Theme,
-    entry: &Entry,
+    entry: &RunEntry,
     marked: bool,
     name_columns: usize,
     pen: &mut RowPen<'_>,
@@ -135,7 +135,7 @@ fn row(
 }
 
 /// Returns the current activity of a healthy run's agent. The text is remote and not sanitised.
-fn doing<'m>(model: &Model, entry: &'m Entry) -> Option<&'m str> {
+fn doing<'m>(model: &Model, entry: &'m RunEntry) -> Option<&'m str> {
     let run = &entry.run;
     let healthy = entry.active()
         && !run.cancelled()
@@ -146,7 +146,7 @@ fn doing<'m>(model: &Model, entry: &'m Entry) -> Option<&'m str> {
 }
 
 /// Returns the state of a run in a few words.
-fn state_words(model: &Model, entry: &Entry) -> (String, Scope) {
+fn state_words(model: &Model, entry: &RunEntry) -> (String, Scope) {
     let run = &entry.run;
     let status = &run.status;
     if entry.removed {

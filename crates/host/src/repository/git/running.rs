@@ -30,7 +30,7 @@ const LONGEST_LINE: usize = 64 << 10;
 
 /// A line of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct OutputLine {
     /// Without its line break. May contain untrusted text.
     pub text: String,
     /// A progress line, replaced by the next line.
@@ -83,7 +83,7 @@ impl Running {
     pub(super) async fn wait(
         &mut self,
         limit: usize,
-        on_line: &mut (dyn FnMut(Line) + Send),
+        on_line: &mut (dyn FnMut(OutputLine) + Send),
     ) -> Result<Ended, WaitError> {
         let Some(child) = self.0.as_mut() else {
             return Err(io::Error::other("the process was already terminated").into());
@@ -208,7 +208,7 @@ struct LineSplitter {
 }
 
 impl LineSplitter {
-    fn take(&mut self, bytes: &[u8], on_line: &mut (dyn FnMut(Line) + Send)) {
+    fn take(&mut self, bytes: &[u8], on_line: &mut (dyn FnMut(OutputLine) + Send)) {
         for &byte in bytes {
             match byte {
                 b'\n' | b'\r' => self.emit(byte == b'\r', on_line),
@@ -218,15 +218,15 @@ impl LineSplitter {
         }
     }
 
-    fn end(&mut self, on_line: &mut (dyn FnMut(Line) + Send)) {
+    fn end(&mut self, on_line: &mut (dyn FnMut(OutputLine) + Send)) {
         self.emit(false, on_line);
     }
 
-    fn emit(&mut self, overwritten: bool, on_line: &mut (dyn FnMut(Line) + Send)) {
+    fn emit(&mut self, overwritten: bool, on_line: &mut (dyn FnMut(OutputLine) + Send)) {
         let partial = std::mem::take(&mut self.partial);
         let text = String::from_utf8_lossy(&partial).trim_end().to_owned();
         if !text.is_empty() {
-            on_line(Line { text, overwritten });
+            on_line(OutputLine { text, overwritten });
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::repository::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until all of `expected` was reported.
-async fn expect_change(watch: &Watch, expected: Changed) {
+async fn expect_change(watch: &RepositoryWatch, expected: Changed) {
     let mut so_far = Changed::default();
     let waited = tokio::time::timeout(TIMEOUT, async {
         while (expected.repository && !so_far.repository) || (expected.plan && !so_far.plan) {
@@ -34,7 +34,7 @@ const REPOSITORY_ONLY: Changed = Changed {
 #[tokio::test]
 async fn reports_every_kind_of_change() {
     let fixture = Fixture::pushed().await;
-    let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
+    let watch = RepositoryWatch::new(&read(&fixture.root).await.unwrap()).unwrap();
     // As Task Master writes: a temporary file renamed over the plan, repeatedly.
     for text in ["{}", "[]"] {
         fixture.write(".taskmaster/tasks/.tasks.json.tmp", text);
@@ -64,7 +64,7 @@ async fn reports_and_follows_new_plan() {
     let web = fixture.root.join("apps/web");
     fixture.git(&["rm", "-q", "-r", ".taskmaster"]).await;
     std::fs::create_dir_all(&web).unwrap();
-    let mut watch = Watch::new(&read(&web).await.unwrap()).unwrap();
+    let mut watch = RepositoryWatch::new(&read(&web).await.unwrap()).unwrap();
     fixture.write("apps/web/.taskmaster/tasks/tasks.json", "{}");
     expect_change(&watch, PLAN_ONLY).await;
     watch.follow(&read(&web).await.unwrap()).unwrap();
@@ -76,7 +76,7 @@ async fn reports_and_follows_new_plan() {
 async fn reading_is_not_reported() {
     let fixture = Fixture::pushed().await;
     let facts = read(&fixture.root).await.unwrap();
-    let watch = Watch::new(&facts).unwrap();
+    let watch = RepositoryWatch::new(&facts).unwrap();
     let look = async || {
         read(&fixture.root).await.unwrap();
         std::fs::read(fixture.root.join(PLAN_PATH)).unwrap();
@@ -136,19 +136,19 @@ fn classifies_events_by_path() {
 #[tokio::test]
 async fn reports_changes_of_reftables_and_packed_refs() {
     let fixture = Fixture::pushed_as(&["--ref-format=reftable"]).await;
-    let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
+    let watch = RepositoryWatch::new(&read(&fixture.root).await.unwrap()).unwrap();
     fixture.git(&["branch", "another"]).await;
     expect_change(&watch, REPOSITORY_ONLY).await;
     fixture
         .git(&["worktree", "add", "-q", "-b", "linked", "../linked"])
         .await;
     let linked = fixture.root.parent().unwrap().join("linked");
-    let watch = Watch::new(&read(&linked).await.unwrap()).unwrap();
+    let watch = RepositoryWatch::new(&read(&linked).await.unwrap()).unwrap();
     crate::repository::fixture::run(&linked, &["switch", "-q", "another"]).await;
     expect_change(&watch, REPOSITORY_ONLY).await;
 
     let fixture = Fixture::pushed().await;
-    let watch = Watch::new(&read(&fixture.root).await.unwrap()).unwrap();
+    let watch = RepositoryWatch::new(&read(&fixture.root).await.unwrap()).unwrap();
     fixture.git(&["pack-refs", "--all"]).await;
     expect_change(&watch, REPOSITORY_ONLY).await;
 }
