@@ -45,7 +45,7 @@ fn docs_run_pushes_its_branch() {
 fn prep_reports_the_commit_and_agent_its_usage() {
     let bench = Bench::new();
     let head = bench.origin(&["rev-parse", "feature/shop"]);
-    for stage in ["prep clone", "prep lay"] {
+    for stage in ["prep clone", "prep setup"] {
         let prep = bench.stage(stage);
         assert_eq!(prep.code, 0, "{}", prep.log);
         assert_eq!(prep.report.commit.as_deref(), Some(head.as_str()));
@@ -187,8 +187,8 @@ fn continued_session_keeps_its_checkout_if_tasks_are_equal() {
     bench.agent("test \"$FD_SESSION\" = s-1 && test -e scratch");
     let first = bench.commit.clone();
     bench.push("README.md", "later work");
-    let lay = bench.run_until("prep lay");
-    assert_eq!(lay.report.commit, Some(first), "{}", lay.log);
+    let setup = bench.run_until("prep setup");
+    assert_eq!(setup.report.commit, Some(first), "{}", setup.log);
     let agent = bench.stage("agent");
     assert_eq!(agent.code, 0, "{}", agent.log);
 
@@ -474,7 +474,7 @@ fn failed_agent_reports_exit_code_and_session() {
 #[test]
 fn stopped_agent_ends_with_its_children_and_reports() {
     let bench = Bench::new();
-    bench.run_until("prep lay");
+    bench.run_until("prep setup");
     bench.agent("sleep 600 & echo '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}'; wait");
     let mut agent = bench.start("agent");
     let line = agent.first_line();
@@ -489,7 +489,7 @@ fn stopped_agent_ends_with_its_children_and_reports() {
 #[test]
 fn killed_agent_has_reported_its_usage() {
     let bench = Bench::new();
-    bench.run_until("prep lay");
+    bench.run_until("prep setup");
     bench.agent(
         r#"echo '{"type":"system","subtype":"init","session_id":"s-1"}'
 echo '{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"x"}],"usage":{"input_tokens":7,"output_tokens":2}}}'
@@ -511,7 +511,7 @@ while echo going on; do sleep 0.05; done"#,
 #[test]
 fn output_during_shutdown_is_forwarded_completely() {
     let bench = Bench::new();
-    bench.run_until("prep lay");
+    bench.run_until("prep setup");
     // `wait` handles a signal that arrives just before it; a shell waiting for a foreground command would not.
     bench.agent(
         "trap 'head -c 3000000 /dev/zero | tr \"\\0\" x; exit 0' TERM; echo ready; sleep 600 & wait",

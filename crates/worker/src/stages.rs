@@ -15,12 +15,12 @@ mod environment;
 mod error;
 mod fetch;
 mod history;
-mod lay;
 mod lfs;
 mod policy;
 mod pull_request;
 mod push;
 mod remote;
+mod setup;
 mod ssh;
 mod submodules;
 mod verify;
@@ -60,10 +60,10 @@ pub const STEPS: [Step; 5] = [
         run: |stage| Box::pin(clone::run(stage)),
     },
     Step {
-        name: "prep lay",
+        name: "prep setup",
         about: "Set up the workspace from the clone",
         reason: reason::CLONE_FAILED,
-        run: |stage| Box::pin(lay::run(stage)),
+        run: |stage| Box::pin(setup::run(stage)),
     },
     Step {
         name: "agent",

@@ -30,7 +30,7 @@ pub const PLAN: &str = r#"{"master":{"tasks":[
 
 const STAGES: [&str; 5] = [
     "prep clone",
-    "prep lay",
+    "prep setup",
     "agent",
     "publish collect",
     "publish push",

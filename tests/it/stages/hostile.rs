@@ -123,7 +123,7 @@ fn planted_programs_do_not_run_in_a_retry() {
     let seen = bench.path("seen");
     fs::remove_file(&seen).unwrap();
     bench.manifest.context_version = 2;
-    for stage in ["prep clone", "prep lay"] {
+    for stage in ["prep clone", "prep setup"] {
         let prep = bench.stage(stage);
         assert_eq!(prep.code, 0, "{}", prep.log);
     }

@@ -154,12 +154,13 @@ fn own_documents_win_over_the_docs_repository() {
         known_host: false,
     });
     bench.agent("cat .taskmaster/docs/task-1/prompt.md");
-    let lay = bench.run_until("prep lay");
+    let setup = bench.run_until("prep setup");
     assert!(
-        lay.log
+        setup
+            .log
             .contains("Kept the repository's own .taskmaster/docs/task-1/prompt.md"),
         "{}",
-        lay.log
+        setup.log
     );
     assert_eq!(bench.stage("agent").log, "the repository's own");
 }
@@ -244,8 +245,8 @@ fn submodule_urls_with_programs_or_options_are_ignored() {
     }
     bench.git(&["commit", "-qm", "submodules"]);
     bench.git(&["push", "-q", "origin", "feature/shop"]);
-    let lay = bench.run_until("prep lay");
-    assert_eq!(lay.code, 0, "{}", lay.log);
+    let setup = bench.run_until("prep setup");
+    assert_eq!(setup.code, 0, "{}", setup.log);
     assert!(!bench.anywhere("pwned"));
 }
 
@@ -257,9 +258,9 @@ fn unwritable_workspace_has_a_clear_error() {
     fs::remove_dir(&workspace).unwrap();
     // Not even root can create a file below a file.
     fs::write(&workspace, "").unwrap();
-    let lay = bench.stage("prep lay");
-    assert_eq!(lay.code, 1);
-    let message = lay.report.message.unwrap();
+    let setup = bench.stage("prep setup");
+    assert_eq!(setup.code, 1);
+    let message = setup.report.message.unwrap();
     for part in [
         "the workspace volume at",
         "is not writable for user",
@@ -285,8 +286,8 @@ fn removes_the_oldest_run_folders_beyond_the_limit() {
     fs::create_dir_all(runs.join("never/home")).unwrap();
     fs::create_dir(bench.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink(bench.path("elsewhere"), runs.join("link")).unwrap();
-    let lay = bench.run_until("prep lay");
-    assert_eq!(lay.code, 0, "{}", lay.log);
+    let setup = bench.run_until("prep setup");
+    assert_eq!(setup.code, 0, "{}", setup.log);
     let mut left: Vec<String> = fs::read_dir(&runs)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -295,10 +296,11 @@ fn removes_the_oldest_run_folders_beyond_the_limit() {
     assert_eq!(left, ["0f2c6c1e", "earlier-1", "earlier-2", "link"]);
     assert!(bench.path("elsewhere").is_dir());
     assert!(
-        lay.log
+        setup
+            .log
             .contains("Removed the folder never of an earlier run"),
         "{}",
-        lay.log
+        setup.log
     );
 }
 
@@ -310,14 +312,14 @@ fn removes_a_limited_number_of_folders_per_run() {
     for number in 0..1100 {
         fs::create_dir_all(runs.join(format!("planted-{number}"))).unwrap();
     }
-    let lay = bench.run_until("prep lay");
-    assert_eq!(lay.code, 0, "{}", lay.log);
+    let setup = bench.run_until("prep setup");
+    assert_eq!(setup.code, 0, "{}", setup.log);
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 1001);
     for words in [
         "more folders of earlier runs remain",
         "Scanned only the first 1000",
     ] {
-        assert!(lay.log.contains(words), "{}", lay.log);
+        assert!(setup.log.contains(words), "{}", setup.log);
     }
 }
 

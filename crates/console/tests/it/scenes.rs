@@ -530,7 +530,7 @@ fn log(console: &mut Harness, mut given: LogStep) {
             .unwrap_or_else(|_| panic!("{line}"));
         let container = words.next().unwrap();
         let stage = match container {
-            "clone" | "lay" => Some(Stage::Prep),
+            "clone" | "setup" => Some(Stage::Prep),
             "agent" => Some(Stage::Agent),
             "collect" | "push" => Some(Stage::Publish),
             _ => None,

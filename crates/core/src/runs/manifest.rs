@@ -5,7 +5,7 @@
 //! | variable | value | containers |
 //! |---|---|---|
 //! | [`env::RUN_FILES`] | directory with the run's ConfigMap, including `run.json` | all |
-//! | [`env::WORKSPACE`] | workspace volume | prep `lay`, agent, publish `collect` (read-only) |
+//! | [`env::WORKSPACE`] | workspace volume | prep `setup`, agent, publish `collect` (read-only) |
 //! | [`env::HANDOVER`] | `emptyDir` shared by the containers of a pod | prep and publish |
 //! | [`env::SSH_FILES`] | SSH key of the user (`key`), optionally `known_hosts` | prep `clone` and publish `push`, for repositories over SSH |
 //! | [`env::TERMINATION_MESSAGE`] | file for the final [`super::StageReport`] | all |
@@ -16,7 +16,7 @@
 //!
 //! | stage | init container | container |
 //! |---|---|---|
-//! | prep | `clone`: `flightdeck stage prep clone`, Git credential, no workspace | `lay`: `flightdeck stage prep lay`, workspace, no credential |
+//! | prep | `clone`: `flightdeck stage prep clone`, Git credential, no workspace | `setup`: `flightdeck stage prep setup`, workspace, no credential |
 //! | agent | | `agent`: `flightdeck stage agent`, workspace, model credential |
 //! | publish | `collect`: `flightdeck stage publish collect`, workspace read-only, no credential | `push`: `flightdeck stage publish push`, Git credential, no workspace |
 //!

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     error::StageError,
     fetch,
-    lay::agent_email,
     remote::{Remote, RemoteError, local},
+    setup::agent_email,
 };
 use flightdeck_core::runs::{RunManifest, reason};
 

@@ -1,6 +1,6 @@
 //! The plan and documents of a code run from a separate docs repository.
 //!
-//! `prep clone` extracts them, and `prep lay` adds them to the checkout untracked: they are read, never published.
+//! `prep clone` extracts them, and `prep setup` adds them to the checkout untracked: they are read, never published.
 
 use std::{io, path::Path};
 

@@ -1,6 +1,6 @@
 //! Submodules: fetched so that the agent can read and build with them.
 //!
-//! `prep clone` fetches them and `prep lay` checks them out. `.gitmodules` is untrusted: it is parsed as data, and only
+//! `prep clone` fetches them and `prep setup` checks them out. `.gitmodules` is untrusted: it is parsed as data, and only
 //! network URLs are followed. The run's Git credential is used for its own repository, and for others on the same host
 //! only if the settings list them: otherwise the author of `.gitmodules` could choose what the agent reads.
 

@@ -206,7 +206,7 @@ fn merges_reports_of_containers_and_the_later_wins() {
         "status": {
             "initContainerStatuses": [{ "name": "clone", "image": "", "imageID": "", "ready": false, "restartCount": 0,
                 "state": ended(0, json!({ "message": "{\"commit\":\"a\",\"tasksVerified\":\"Verified\"}" })) }],
-            "containerStatuses": [{ "name": "lay", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "containerStatuses": [{ "name": "setup", "image": "", "imageID": "", "ready": false, "restartCount": 0,
                 "state": ended(0, json!({ "message": "{\"commit\":\"b\"}" })) }],
         },
     }))

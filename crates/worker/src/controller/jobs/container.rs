@@ -1,7 +1,7 @@
 //! The containers of the stages: their volumes, credentials and limits.
 //!
 //! The module of [`flightdeck_core::runs::RunManifest`] documents their environment. The Git token is protected by the split
-//! into containers: `clone` and `push` have it but never mount the workspace; `lay`, `agent` and `collect` mount the
+//! into containers: `clone` and `push` have it but never mount the workspace; `setup`, `agent` and `collect` mount the
 //! workspace but never have the token.
 
 use std::collections::BTreeMap;

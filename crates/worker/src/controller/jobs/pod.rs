@@ -37,7 +37,7 @@ pub(super) fn pod(
     let (init, main) = match stage {
         Stage::Prep => (
             Some(container::git(run, &["prep", "clone"], settings)),
-            container::worker(&["prep", "lay"], Some(false), settings),
+            container::worker(&["prep", "setup"], Some(false), settings),
         ),
         Stage::Agent => (None, container::agent(run, settings)),
         Stage::Publish => (

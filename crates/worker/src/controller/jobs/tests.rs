@@ -79,7 +79,7 @@ fn no_container_has_git_credential_and_workspace() {
         table,
         [
             "clone: git",
-            "lay: writes",
+            "setup: writes",
             "agent: model env writes",
             "collect: reads",
             "push: git",
@@ -165,7 +165,7 @@ fn proxy_is_set_for_network_containers_only() {
             })
             .collect()
     };
-    let plain = ["clone:", "lay:", "agent:", "collect:", "push:"];
+    let plain = ["clone:", "setup:", "agent:", "collect:", "push:"];
     assert_eq!(named(&Settings::shipped()), plain);
     let mut settings = Settings::shipped();
     settings.pods.proxy.https = "http://proxy:3128".into();
@@ -173,7 +173,7 @@ fn proxy_is_set_for_network_containers_only() {
     let words = " HTTPS_PROXY=http://proxy:3128 https_proxy=http://proxy:3128 NO_PROXY=10.0.0.0/8 no_proxy=10.0.0.0/8";
     let expected = |words: &str| {
         plain.map(|name| match name {
-            "lay:" | "collect:" => name.to_owned(),
+            "setup:" | "collect:" => name.to_owned(),
             talks => format!("{talks}{words}"),
         })
     };

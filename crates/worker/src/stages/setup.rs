@@ -1,4 +1,4 @@
-//! `prep lay`: sets up the agent's workspace from the clone in the handover. Holds no credential.
+//! `prep setup`: sets up the agent's workspace from the clone in the handover. Holds no credential.
 
 mod volume;
 
