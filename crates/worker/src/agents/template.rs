@@ -42,7 +42,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// Reads the variables that every agent gets, and its own `TEMPLATE_AGENT_PACE_MS`.
-    pub fn from_environment() -> Result<Self, TemplateAgentError> {
+    pub(super) fn from_environment() -> Result<Self, TemplateAgentError> {
         let get = |name: &str| std::env::var(name).unwrap_or_default();
         let kind = RunKind::ALL
             .into_iter()

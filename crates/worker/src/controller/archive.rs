@@ -45,7 +45,7 @@ pub(crate) struct FinishedAttempt {
 impl FinishedAttempt {
     /// Takes the containers from the attempt's pod.
     #[must_use]
-    pub fn new(attempt: &Attempt, pod: Option<&Pod>) -> Self {
+    pub(super) fn new(attempt: &Attempt, pod: Option<&Pod>) -> Self {
         let spec = pod.and_then(|pod| pod.spec.as_ref());
         let containers = spec.into_iter().flat_map(|spec| {
             let init = spec.init_containers.iter().flatten();

@@ -41,7 +41,7 @@ pub(crate) struct Caches {
 
 impl Caches {
     /// Waits until every kind was listed once.
-    pub async fn ready(&self) {
+    pub(super) async fn ready(&self) {
         self.jobs.ready().await;
         self.pods.ready().await;
         self.files.ready().await;
@@ -108,12 +108,12 @@ impl<T: ResourceExt + Clone> Objects<T> {
 
 impl<T: ResourceExt + Prune> Cache<T> {
     /// Returns the object `name`.
-    pub fn get(&self, name: &str) -> Option<Arc<T>> {
+    pub(super) fn get(&self, name: &str) -> Option<Arc<T>> {
         self.read().by_name.get(name).cloned()
     }
 
     /// Returns the objects with the label of a run's uid, by name.
-    pub fn of_run(&self, uid: &str) -> Vec<Arc<T>> {
+    pub(super) fn of_run(&self, uid: &str) -> Vec<Arc<T>> {
         let objects = self.read();
         let names = objects.of_run.get(uid).into_iter().flatten();
         names
@@ -130,7 +130,7 @@ impl<T: ResourceExt + Prune> Cache<T> {
     /// Updates the cache from a watch until it ends, and calls `changed` for each added, changed or deleted object.
     ///
     /// A new list replaces the old one only once it is complete.
-    pub async fn feed(
+    pub(super) async fn feed(
         &self,
         events: impl Stream<Item = Result<Event<T>, watcher::Error>>,
         changed: impl Fn(&T),
@@ -190,7 +190,7 @@ pub(crate) struct WatchBackoff {
 }
 
 impl WatchBackoff {
-    pub const fn new(initial: Duration) -> Self {
+    pub(super) const fn new(initial: Duration) -> Self {
         Self {
             initial,
             next: initial,

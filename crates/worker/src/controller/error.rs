@@ -63,7 +63,7 @@ impl Default for RetryDelays {
 
 impl Error {
     /// Returns a function for `map_err` that adds what was being done to a client error.
-    pub fn cluster(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+    pub(super) fn cluster(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
         move |source| Self::Cluster {
             what,
@@ -73,7 +73,7 @@ impl Error {
 
     /// Returns the category.
     #[must_use]
-    pub fn category(&self) -> Category {
+    pub(super) fn category(&self) -> Category {
         match self {
             Self::Stale { .. } => Category::Conflict,
             Self::Foreign { .. } => Category::Refused,
@@ -91,7 +91,7 @@ impl Error {
 
     /// Returns the delay before the first retry.
     #[must_use]
-    pub fn retry_after(&self, delays: &RetryDelays) -> Duration {
+    pub(super) fn retry_after(&self, delays: &RetryDelays) -> Duration {
         match self.category() {
             Category::Conflict => delays.conflict,
             Category::Unavailable => delays.unavailable,
@@ -103,7 +103,7 @@ impl Error {
 impl Category {
     /// Returns the CamelCase name, for the reason of an Event and the label of a metric.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Conflict => "Conflict",
             Self::Unavailable => "ClusterUnavailable",

@@ -45,7 +45,7 @@ struct WrittenRun {
 
 impl Memory {
     /// Returns the newest known version of the run: the watched one, or the written one if the watch has not caught up.
-    pub fn newest(&self, watched: Run) -> Run {
+    pub(super) fn newest(&self, watched: Run) -> Run {
         let mut runs = self.lock();
         let Some(entry) = runs.get_mut(watched.uid()) else {
             return watched;
@@ -60,7 +60,7 @@ impl Memory {
     }
 
     /// Records that the versions `passed` of the run were replaced, the last one by `run`.
-    pub fn wrote(&self, passed: Vec<String>, run: Run) {
+    pub(super) fn wrote(&self, passed: Vec<String>, run: Run) {
         if passed.is_empty() {
             return;
         }
@@ -76,7 +76,7 @@ impl Memory {
     }
 
     /// Returns the names of the Jobs created for the run.
-    pub fn created(&self, uid: &str) -> BTreeSet<String> {
+    pub(super) fn created(&self, uid: &str) -> BTreeSet<String> {
         let runs = self.lock();
         runs.get(uid)
             .map(|entry| entry.created.keys().cloned().collect())
@@ -84,14 +84,14 @@ impl Memory {
     }
 
     /// Returns a recently created Job that its watch may not have reported yet.
-    pub fn recently_created(&self, uid: &str, job: &str) -> Option<Job> {
+    pub(super) fn recently_created(&self, uid: &str, job: &str) -> Option<Job> {
         let runs = self.lock();
         let created = runs.get(uid)?.created.get(job)?.as_ref()?;
         (created.at.elapsed() < WATCH_DELAY).then(|| created.job.clone())
     }
 
     /// Records that the watch reported the Job: from now on the cache decides.
-    pub fn seen(&self, uid: &str, job: &str) {
+    pub(super) fn seen(&self, uid: &str, job: &str) {
         let mut runs = self.lock();
         let entry = runs.get_mut(uid);
         if let Some(created) = entry.and_then(|entry| entry.created.get_mut(job)) {
@@ -100,7 +100,7 @@ impl Memory {
     }
 
     /// Records a successful reconciliation, and the Job it created.
-    pub fn succeeded(&self, uid: &str, job: Option<Job>) {
+    pub(super) fn succeeded(&self, uid: &str, job: Option<Job>) {
         let mut runs = self.lock();
         if let Some(entry) = runs.get_mut(uid) {
             entry.failures = 0;
@@ -114,7 +114,7 @@ impl Memory {
     }
 
     /// Records a failed reconciliation. Returns the delay before the retry: `initial`, doubled with each consecutive failure.
-    pub fn failed(&self, uid: &str, initial: Duration, max: Duration) -> Duration {
+    pub(super) fn failed(&self, uid: &str, initial: Duration, max: Duration) -> Duration {
         let mut runs = self.lock();
         let entry = runs.entry(uid.to_owned()).or_default();
         let delay = initial.saturating_mul(1 << entry.failures.min(DOUBLINGS));
@@ -123,7 +123,7 @@ impl Memory {
     }
 
     /// Removes the entry of a run that is settled or gone.
-    pub fn forget(&self, uid: &str) {
+    pub(super) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
 

@@ -187,7 +187,7 @@ pub(crate) struct Reconciling {
 
 impl Reconciling {
     /// Counts the reconcile with its result: `ok`, or the error's category.
-    pub fn ended(self, result: &str) {
+    pub(crate) fn ended(self, result: &str) {
         let took: Duration = self.started.elapsed();
         let mut counts = self.metrics.counts();
         let kind = self.kind.as_str();

@@ -58,13 +58,13 @@ pub(crate) struct Holder {
 impl Observed {
     /// Returns the Job `name`.
     #[must_use]
-    pub fn job(&self, name: &str) -> Option<&Job> {
+    pub(super) fn job(&self, name: &str) -> Option<&Job> {
         self.jobs.iter().find(|job| job.name_any() == name)
     }
 
     /// Returns the newest pod of a Job.
     #[must_use]
-    pub fn pod(&self, job: &Job) -> Option<&Pod> {
+    pub(super) fn pod(&self, job: &Job) -> Option<&Pod> {
         let uid = job.metadata.uid.as_deref()?;
         let of_job = |pod: &&Pod| objects::owned_by(&pod.metadata, uid);
         let pods = self.pods.iter().filter(of_job);
@@ -72,7 +72,7 @@ impl Observed {
     }
 
     /// Returns the pods that may still use the workspace.
-    pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
+    pub(super) fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods
             .iter()
             .filter(|pod| !job_state::is_terminated(pod))
@@ -80,7 +80,7 @@ impl Observed {
 
     /// Returns the Events about a Job or its pod.
     #[must_use]
-    pub fn events_about(&self, job: &Job, pod: Option<&Pod>) -> Vec<Event> {
+    pub(super) fn events_about(&self, job: &Job, pod: Option<&Pod>) -> Vec<Event> {
         let uids = [job.uid(), pod.and_then(ResourceExt::uid)];
         let about = |event: &&Event| {
             let uid = &event.involved_object.uid;
@@ -91,14 +91,14 @@ impl Observed {
 
     /// Returns whether the run has our finalizer.
     #[must_use]
-    pub fn has_finalizer(&self) -> bool {
+    pub(super) fn has_finalizer(&self) -> bool {
         let finalizers = self.run.metadata.finalizers.as_deref().unwrap_or_default();
         finalizers.iter().any(|name| name == naming::FINALIZER)
     }
 
     /// Returns whether this run holds the shared workspace.
     #[must_use]
-    pub fn holds_workspace(&self) -> bool {
+    pub(super) fn holds_workspace(&self) -> bool {
         let holder = self.workspace.as_ref().and_then(objects::holder);
         holder.is_some_and(|(uid, _)| uid == self.run.uid())
     }
@@ -106,7 +106,7 @@ impl Observed {
     /// Returns whether the cached workspace is not enough to act on. An active run without its workspace has failed, so it must
     /// really be absent. A run that ends must release what it holds even if the cache does not show it: no other run would.
     #[must_use]
-    pub fn needs_fresh_workspace(&self) -> bool {
+    pub(super) fn needs_fresh_workspace(&self) -> bool {
         let run = &self.run;
         let leaves = run.phase().finished() || run.metadata.deletion_timestamp.is_some();
         let unknown = if leaves {

@@ -34,20 +34,20 @@ pub(crate) use status::rfc3339;
 
 /// Reasons set by the controller, in addition to those of [`reason`] and [`job_state`].
 pub(crate) mod why {
-    pub const IN_USE: &str = "InUse";
-    pub const FOREIGN: &str = "Foreign";
-    pub const TERMINATING: &str = "Terminating";
-    pub const SUSPENDED: &str = "Suspended";
-    pub const STOPPING: &str = "Stopping";
-    pub const CANCELLED: &str = "Cancelled";
-    pub const SUCCEEDED: &str = "Succeeded";
-    pub const BACK_OFF: &str = "BackOff";
-    pub const JOB_LOST: &str = "JobLost";
-    pub const WORKSPACE_LOST: &str = "WorkspaceLost";
-    pub const INVALID: &str = "Invalid";
-    pub const CONFIG_INVALID: &str = "ConfigInvalid";
-    pub const ENVIRONMENT_REFUSED: &str = "EnvironmentRefused";
-    pub const HOST_REFUSED: &str = "HostRefused";
+    pub(crate) const IN_USE: &str = "InUse";
+    pub(crate) const FOREIGN: &str = "Foreign";
+    pub(crate) const TERMINATING: &str = "Terminating";
+    pub(crate) const SUSPENDED: &str = "Suspended";
+    pub(crate) const STOPPING: &str = "Stopping";
+    pub(crate) const CANCELLED: &str = "Cancelled";
+    pub(crate) const SUCCEEDED: &str = "Succeeded";
+    pub(crate) const BACK_OFF: &str = "BackOff";
+    pub(crate) const JOB_LOST: &str = "JobLost";
+    pub(crate) const WORKSPACE_LOST: &str = "WorkspaceLost";
+    pub(crate) const INVALID: &str = "Invalid";
+    pub(crate) const CONFIG_INVALID: &str = "ConfigInvalid";
+    pub(crate) const ENVIRONMENT_REFUSED: &str = "EnvironmentRefused";
+    pub(crate) const HOST_REFUSED: &str = "HostRefused";
 }
 
 /// Requeue interval of a run that waits for a workspace, in case a change was missed.

@@ -33,7 +33,7 @@ impl Mode {
     }
 
     /// Returns the kind with its article, for messages.
-    pub const fn noun(self) -> &'static str {
+    pub(super) const fn noun(self) -> &'static str {
         match self {
             Self::Absent => "nothing",
             Self::File => "a file",

@@ -32,7 +32,7 @@ pub(crate) struct StageEnv {
 
 impl StageEnv {
     /// Reads the variables of `runs::env` and the manifest they point to.
-    pub fn from_environment() -> Result<Self, StageError> {
+    pub(super) fn from_environment() -> Result<Self, StageError> {
         let path = |name| {
             std::env::var_os(name)
                 .filter(|value: &OsString| !value.is_empty())
@@ -66,49 +66,49 @@ impl StageEnv {
     }
 
     /// The volume that passes data between the pod's containers.
-    pub fn handover(&self) -> Result<&Path, StageError> {
+    pub(super) fn handover(&self) -> Result<&Path, StageError> {
         self.handover
             .as_deref()
             .ok_or_else(|| missing(env::HANDOVER))
     }
 
     /// The workspace volume.
-    pub fn workspace(&self) -> Result<&Path, StageError> {
+    pub(super) fn workspace(&self) -> Result<&Path, StageError> {
         self.workspace
             .as_deref()
             .ok_or_else(|| missing(env::WORKSPACE))
     }
 
     /// The run's own folder on the workspace.
-    pub fn run_directory(&self) -> Result<PathBuf, StageError> {
+    pub(super) fn run_directory(&self) -> Result<PathBuf, StageError> {
         Ok(self.workspace()?.join(self.manifest.run_directory()))
     }
 
     /// The agent's checkout.
-    pub fn checkout(&self) -> Result<PathBuf, StageError> {
+    pub(super) fn checkout(&self) -> Result<PathBuf, StageError> {
         Ok(self.run_directory()?.join("repo"))
     }
 
     /// Returns the commit the agent's checkout was created from, if recorded. The agent can write the file, so anything but an
     /// object id is ignored.
-    pub fn base(&self) -> Option<String> {
+    pub(super) fn base(&self) -> Option<String> {
         let base: String = read_json(&self.run_directory().ok()?.join(BASE)).ok()?;
         let hex = base.len() >= 40 && base.bytes().all(|byte| byte.is_ascii_hexdigit());
         hex.then_some(base)
     }
 
     /// Records the commit the agent's checkout was created from.
-    pub fn set_base(&self, commit: &str) -> Result<(), StageError> {
+    pub(super) fn set_base(&self, commit: &str) -> Result<(), StageError> {
         write_json(&self.run_directory()?.join(BASE), &commit)
     }
 
     /// The agent's `HOME`, outside its checkout, so that a later attempt can continue its session.
-    pub fn home(&self) -> Result<PathBuf, StageError> {
+    pub(super) fn home(&self) -> Result<PathBuf, StageError> {
         Ok(self.run_directory()?.join("home"))
     }
 
     /// Returns the agent's working directory. Fails if a symlink in the repository leads outside the checkout.
-    pub fn project(&self) -> Result<PathBuf, StageError> {
+    pub(super) fn project(&self) -> Result<PathBuf, StageError> {
         let checkout = self.checkout()?;
         let project = checkout.join(naming::directory_prefix(&self.manifest.working_directory));
         let real = |path: &Path| {

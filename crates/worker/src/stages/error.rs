@@ -30,7 +30,10 @@ pub(crate) enum StageError {
 
 impl StageError {
     /// Returns a function for `map_err` that adds the action and path to an I/O error.
-    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File {
             action,
@@ -40,7 +43,7 @@ impl StageError {
     }
 
     /// Returns a failure without a report.
-    pub fn ended(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn ended(reason: &'static str, message: impl Into<String>) -> Self {
         Self::Ended {
             reason,
             message: message.into(),
@@ -49,7 +52,7 @@ impl StageError {
     }
 
     /// Returns the failure with `known` as its report.
-    pub fn reporting(self, known: &StageReport) -> Self {
+    pub(super) fn reporting(self, known: &StageReport) -> Self {
         match self {
             Self::Ended {
                 reason, message, ..
@@ -63,7 +66,7 @@ impl StageError {
     }
 
     /// Returns the report for the controller; `otherwise` is the reason of an error that has none.
-    pub fn into_report(self, otherwise: &str) -> StageReport {
+    pub(super) fn into_report(self, otherwise: &str) -> StageReport {
         let message = one_line(&self.to_string());
         let (reason, report) = match self {
             Self::Ended { reason, report, .. } => (reason, *report),

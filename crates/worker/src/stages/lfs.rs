@@ -38,7 +38,7 @@ pub(crate) struct Pointer {
 
 impl Pointer {
     /// Parses a pointer; returns `None` for any other content.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.len() as u64 >= POINTER_LIMIT {
             return None;
         }
@@ -75,7 +75,7 @@ impl Pointer {
     ///
     /// # Errors
     /// Why the content is not available, as a clause.
-    pub fn read_plan(&self, repository: &Path) -> Result<Vec<u8>, String> {
+    pub(super) fn read_plan(&self, repository: &Path) -> Result<Vec<u8>, String> {
         let content = self.content(repository).ok_or_else(|| {
             "its content is not at the remote; push it with git lfs push".to_owned()
         })?;

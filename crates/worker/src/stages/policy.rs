@@ -98,7 +98,7 @@ pub(crate) fn check_nested(paths: &[String], folder: &str) -> Option<Verdict> {
 
 impl Verdict {
     /// Returns this verdict, or `refused` if this one would publish or hide the refused work.
-    pub fn or_refused_for(self, refused: Self) -> Self {
+    pub(super) fn or_refused_for(self, refused: Self) -> Self {
         match self {
             Self::Publish => refused,
             Self::Refuse { reason, .. } if reason == reason::NO_CHANGES => refused,
@@ -172,7 +172,7 @@ pub(crate) mod tests {
     };
 
     /// A docs run of tasks 1 and 2.
-    pub fn manifest() -> RunManifest {
+    pub(crate) fn manifest() -> RunManifest {
         RunManifest {
             kind: RunKind::Docs,
             run: "docs-shop-7f3a".into(),

@@ -59,12 +59,16 @@ impl Remote {
     ///
     /// # Errors
     /// If the URL contains a password: as an argument of git it would be readable by every user of the machine.
-    pub fn new(manifest: &RunManifest, token: Option<Secret>) -> Result<Self, StageError> {
+    pub(super) fn new(manifest: &RunManifest, token: Option<Secret>) -> Result<Self, StageError> {
         Self::at(&manifest.repository_url, manifest.forge.is_some(), token)
     }
 
     /// Returns the remote at `url`; `known_host` is whether the settings list its host as a Git host.
-    pub fn at(url: &str, known_host: bool, token: Option<Secret>) -> Result<Self, StageError> {
+    pub(super) fn at(
+        url: &str,
+        known_host: bool,
+        token: Option<Secret>,
+    ) -> Result<Self, StageError> {
         let display_url = redact(url);
         let parsed = RemoteUrl::parse(url)
             .map_err(|error| StageError::Setup(format!("cannot clone {display_url}: {error}")))?;
@@ -85,7 +89,7 @@ impl Remote {
     }
 
     /// Returns the remote without this container's credential.
-    pub fn without_credential(self) -> Self {
+    pub(super) fn without_credential(self) -> Self {
         Self {
             token: None,
             ssh: None,
@@ -94,7 +98,7 @@ impl Remote {
     }
 
     /// Returns whether the remote is accessed with a credential of this container.
-    pub const fn has_credential(&self) -> bool {
+    pub(super) const fn has_credential(&self) -> bool {
         self.token.is_some() || self.ssh.is_some()
     }
 
@@ -103,7 +107,7 @@ impl Remote {
     }
 
     /// The URL without user and password, for messages.
-    pub fn display_url(&self) -> &str {
+    pub(super) fn display_url(&self) -> &str {
         &self.display_url
     }
 
@@ -124,7 +128,7 @@ impl Remote {
     }
 
     /// Runs the git command that `build` completes. Retries network failures.
-    pub async fn run_git(
+    pub(super) async fn run_git(
         &self,
         directory: &Path,
         build: impl Fn(Git) -> Git,
@@ -206,7 +210,7 @@ pub(crate) struct RemoteError {
 
 impl RemoteError {
     /// Returns the error that ends the stage.
-    pub fn ended(self, reason: &'static str) -> StageError {
+    pub(super) fn ended(self, reason: &'static str) -> StageError {
         StageError::ended(reason, self.message)
     }
 }
@@ -308,7 +312,7 @@ const PROBLEMS: &[(Problem, &[&str])] = &[
 
 impl Problem {
     /// Returns the name for a condition's reason, equal to [`flightdeck_host::forge::ForgeError::name`] where both exist.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Auth => "Unauthorized",
             Self::HostKey => "UnknownHostKey",
@@ -323,12 +327,12 @@ impl Problem {
     }
 
     /// Returns whether the cause may be a missing credential: hosts often report private repositories as not found.
-    pub const fn is_refusal(self) -> bool {
+    pub(super) const fn is_refusal(self) -> bool {
         matches!(self, Self::Auth | Self::NotFound | Self::HostKey)
     }
 
     /// Finds the cause in git's output (in the C locale).
-    pub fn of(stderr: &str) -> Self {
+    pub(super) fn of(stderr: &str) -> Self {
         let stderr = stderr.to_lowercase();
         PROBLEMS
             .iter()

@@ -18,7 +18,7 @@ pub(crate) struct Stream<W> {
 
 impl<W: Write> Stream<W> {
     /// Creates a stream without output.
-    pub const fn new(out: W) -> Self {
+    pub(crate) const fn new(out: W) -> Self {
         Self {
             out,
             session: String::new(),
@@ -28,7 +28,7 @@ impl<W: Write> Stream<W> {
     }
 
     /// Writes the start of the session.
-    pub fn init(&mut self, run: &str, directory: &Path) {
+    pub(crate) fn init(&mut self, run: &str, directory: &Path) {
         self.session = format!("template-{run}");
         let line = json!({
             "type": "system", "subtype": "init", "session_id": self.session, "model": MODEL,
@@ -38,24 +38,24 @@ impl<W: Write> Stream<W> {
     }
 
     /// Writes a text of the agent.
-    pub fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.assistant(&json!({"type": "text", "text": text}));
     }
 
     /// Writes a `Read` call.
-    pub fn read(&mut self, path: &str, lines: usize) {
+    pub(crate) fn read(&mut self, path: &str, lines: usize) {
         let input = json!({"file_path": path});
         self.tool("Read", &input, &format!("{lines} lines"));
     }
 
     /// Writes a `Write` call.
-    pub fn wrote(&mut self, path: &str, content: &str) {
+    pub(crate) fn wrote(&mut self, path: &str, content: &str) {
         let input = json!({"file_path": path, "content": content});
         self.tool("Write", &input, &format!("File created at: {path}"));
     }
 
     /// Writes the end of the session. No model was used, so it costs nothing.
-    pub fn result(&mut self, text: &str, is_error: bool, milliseconds: u64) {
+    pub(crate) fn result(&mut self, text: &str, is_error: bool, milliseconds: u64) {
         let subtype = if is_error {
             "error_during_execution"
         } else {

@@ -18,12 +18,12 @@ use flightdeck_host::{
 
 /// Names of the volumes.
 pub(super) mod volume {
-    pub const RUN_FILES: &str = "run-files";
-    pub const WORKSPACE: &str = "workspace";
-    pub const HANDOVER: &str = "handover";
-    pub const TEMPORARY: &str = "tmp";
-    pub const SSH: &str = "ssh";
-    pub const REPOSITORIES: &str = "repositories";
+    pub(crate) const RUN_FILES: &str = "run-files";
+    pub(crate) const WORKSPACE: &str = "workspace";
+    pub(crate) const HANDOVER: &str = "handover";
+    pub(crate) const TEMPORARY: &str = "tmp";
+    pub(crate) const SSH: &str = "ssh";
+    pub(crate) const REPOSITORIES: &str = "repositories";
 }
 
 /// Returns the pod of `stage`, which may run for `deadline` seconds.

@@ -36,7 +36,7 @@ struct Histogram {
 
 impl Counts {
     /// Returns empty metrics of a process that started at `now`, in Unix seconds.
-    pub fn since(now: f64) -> Self {
+    pub(super) fn since(now: f64) -> Self {
         Self {
             started: now,
             values: BTreeMap::new(),
@@ -48,11 +48,16 @@ impl Counts {
         }
     }
 
-    pub fn add(&mut self, name: &'static str, labels: &[(&'static str, &str)], more: f64) {
+    pub(super) fn add(&mut self, name: &'static str, labels: &[(&'static str, &str)], more: f64) {
         *self.values.entry((name, owned(labels))).or_default() += more;
     }
 
-    pub fn observe(&mut self, name: &'static str, labels: &[(&'static str, &str)], value: f64) {
+    pub(super) fn observe(
+        &mut self,
+        name: &'static str,
+        labels: &[(&'static str, &str)],
+        value: f64,
+    ) {
         let bounds = FAMILIES
             .iter()
             .find(|family| family.name == name)
@@ -66,7 +71,7 @@ impl Counts {
         histogram.count += 1;
     }
 
-    pub fn print(&self, family: &Family, text: &mut Text) {
+    pub(super) fn print(&self, family: &Family, text: &mut Text) {
         let flag = |on: bool| if on { 1.0 } else { 0.0 };
         match family.name {
             "flightdeck_build_info" => text.sample(

@@ -19,12 +19,12 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+    pub(super) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
         Self { name, kind, help }
     }
 
     /// Returns the bounds of a histogram's buckets.
-    pub fn bounds(&self) -> &'static [f64] {
+    pub(super) fn bounds(&self) -> &'static [f64] {
         match self.kind {
             Kind::Histogram(bounds) => bounds,
             Kind::Gauge | Kind::Counter => &[],
@@ -37,7 +37,7 @@ impl Family {
 pub(crate) struct Text(String);
 
 impl Text {
-    pub fn family(&mut self, family: &Family) {
+    pub(super) fn family(&mut self, family: &Family) {
         let kind = match family.kind {
             Kind::Gauge => "gauge",
             Kind::Counter => "counter",
@@ -47,12 +47,12 @@ impl Text {
         self.line(&format!("# TYPE {} {kind}", family.name));
     }
 
-    pub fn sample(&mut self, name: &str, labels: &[(&str, String)], value: f64) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, String)], value: f64) {
         self.line(&format!("{name}{} {value}", braced(labels, None)));
     }
 
     /// Writes a histogram; `counts` has each bound with its cumulative count.
-    pub fn histogram<'a>(
+    pub(super) fn histogram<'a>(
         &mut self,
         name: &str,
         labels: &[(&str, String)],
@@ -77,7 +77,7 @@ impl Text {
         self.0.push('\n');
     }
 
-    pub fn into_string(self) -> String {
+    pub(super) fn into_string(self) -> String {
         self.0
     }
 }

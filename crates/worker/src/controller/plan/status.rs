@@ -64,7 +64,7 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Starts from the current status, or from a clean one if `version` is new.
-    pub fn new(observed: &'a Observed, version: i32) -> Self {
+    pub(super) fn new(observed: &'a Observed, version: i32) -> Self {
         let mut draft = Self {
             observed,
             version,
@@ -111,47 +111,47 @@ impl<'a> Draft<'a> {
     }
 
     /// Returns the attempts of the active version.
-    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+    pub(super) fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         let version = self.version;
         let all = self.status.attempts.iter();
         all.filter(move |attempt| attempt.context_version == version)
     }
 
     /// Returns the current time for a status.
-    pub fn now(&self) -> String {
+    pub(super) fn now(&self) -> String {
         rfc3339(self.observed.now)
     }
 
-    pub fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         self.plan.actions.push(action);
     }
 
     /// Archives the log of a finished attempt.
-    pub fn archive(&mut self, finished: FinishedAttempt) {
+    pub(super) fn archive(&mut self, finished: FinishedAttempt) {
         self.plan.archives.push(finished);
     }
 
     /// Creates the Job after the status is written.
-    pub fn create(&mut self, job: Job) {
+    pub(super) fn create(&mut self, job: Job) {
         self.plan.job = Some(Box::new(job));
     }
 
-    pub fn ensure_finalizer(&mut self) {
+    pub(super) fn ensure_finalizer(&mut self) {
         if !self.observed.has_finalizer() {
             self.act(Action::AddFinalizer);
         }
     }
 
     /// Reconciles again after a delay.
-    pub fn requeue_after(&mut self, seconds: u64) {
+    pub(super) fn requeue_after(&mut self, seconds: u64) {
         self.plan.requeue = Some(Duration::from_secs(seconds));
     }
 
-    pub fn note(&mut self, reason: &str, message: &str) {
+    pub(super) fn note(&mut self, reason: &str, message: &str) {
         self.push_note(false, reason, message);
     }
 
-    pub fn warn(&mut self, reason: &str, message: &str) {
+    pub(super) fn warn(&mut self, reason: &str, message: &str) {
         self.push_note(true, reason, message);
     }
 
@@ -163,7 +163,7 @@ impl<'a> Draft<'a> {
         });
     }
 
-    pub fn set(&mut self, kind: &str, status: ConditionStatus, reason: &str, message: &str) {
+    pub(super) fn set(&mut self, kind: &str, status: ConditionStatus, reason: &str, message: &str) {
         let condition = Condition {
             r#type: kind.to_owned(),
             status,
@@ -176,13 +176,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Sets the current attempt of the status.
-    pub fn set_current(&mut self, attempt: &Attempt) {
+    pub(super) fn set_current(&mut self, attempt: &Attempt) {
         self.status.stage = Some(attempt.stage.clone());
         self.status.job_name = Some(attempt.job_name.clone());
     }
 
     /// Sets phase, reason and message of a run that has not ended.
-    pub fn set_phase(&mut self, phase: &Phase, reason: Option<&str>, message: &str) {
+    pub(super) fn set_phase(&mut self, phase: &Phase, reason: Option<&str>, message: &str) {
         self.status.phase = Some(phase.as_str().to_owned());
         self.status.reason = reason.map(str::to_owned);
         self.status.message = Some(one_line(message)).filter(|message| !message.is_empty());
@@ -192,7 +192,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Ends the run, or this version of it.
-    pub fn finish(&mut self, phase: &Phase, reason: &str, message: &str) {
+    pub(super) fn finish(&mut self, phase: &Phase, reason: &str, message: &str) {
         let succeeded = *phase == Phase::Succeeded;
         self.set_phase(phase, Some(reason), message);
         self.status.finished_at = Some(self.now());
@@ -205,7 +205,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Ends a run whose stages all succeeded.
-    pub fn succeed(&mut self) {
+    pub(super) fn succeed(&mut self) {
         let branch = self.status.branch.clone().unwrap_or_default();
         let notes = self.observed_publish_message();
         let message = match (&self.status.pull_request_url, notes) {
@@ -224,7 +224,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Returns the failure message of a stage, from its condition.
-    pub fn failure_message(&self, stage: Stage) -> String {
+    pub(super) fn failure_message(&self, stage: Stage) -> String {
         let condition = self.condition(condition_of(stage));
         let message = condition.map(|condition| condition.message.clone());
         message.unwrap_or_default()
@@ -238,7 +238,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Returns the plan, with the status only if it changed.
-    pub fn into_plan(mut self) -> Plan {
+    pub(super) fn into_plan(mut self) -> Plan {
         let excess = self.status.attempts.len().saturating_sub(ATTEMPTS);
         let old = self.status.attempts.drain(..excess);
         self.plan

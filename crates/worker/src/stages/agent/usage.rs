@@ -25,12 +25,12 @@ pub(crate) struct LastSession {
 
 impl LastSession {
     /// Returns the previous attempt's session, if one was saved.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(super) fn read(path: &Path) -> Option<Self> {
         environment::read_json(path).ok()
     }
 
     /// Saves the session of a transcript for the next attempt.
-    pub fn save(path: &Path, transcript: &Transcript) -> Result<(), StageError> {
+    pub(super) fn save(path: &Path, transcript: &Transcript) -> Result<(), StageError> {
         let Some(id) = transcript.session.clone() else {
             return Ok(());
         };
@@ -81,7 +81,7 @@ pub(crate) struct UsageReporter {
 
 impl UsageReporter {
     /// Writes a report if the usage changed and the last report is old enough.
-    pub fn update(&mut self, transcript: &Transcript, previous: Option<&LastSession>) {
+    pub(super) fn update(&mut self, transcript: &Transcript, previous: Option<&LastSession>) {
         let recent = |(at, _): &(Instant, StageReport)| at.elapsed() < INTERVAL;
         if self.written.as_ref().is_some_and(recent) {
             return;

@@ -54,7 +54,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub fn new(kind: RunKind) -> Self {
+    pub(super) fn new(kind: RunKind) -> Self {
         let (name, tasks) = match kind {
             RunKind::Docs => ("docs-shop-7f3a", vec!["1".to_owned(), "2".to_owned()]),
             RunKind::Code => ("code-1-3c1d", vec!["1".to_owned()]),
@@ -99,64 +99,64 @@ impl World {
         }
     }
 
-    pub fn observed(&self) -> &Observed {
+    pub(super) fn observed(&self) -> &Observed {
         &self.observed
     }
 
-    pub fn run(&self) -> &Run {
+    pub(super) fn run(&self) -> &Run {
         &self.observed.run
     }
 
     // Changes by users.
 
-    pub fn spec(mut self, change: impl FnOnce(&mut RunSpec)) -> Self {
+    pub(super) fn spec(mut self, change: impl FnOnce(&mut RunSpec)) -> Self {
         change(&mut self.observed.run.spec);
         self
     }
 
-    pub fn deleting(mut self) -> Self {
+    pub(super) fn deleting(mut self) -> Self {
         self.observed.run.metadata.deletion_timestamp = Some(Time(self.observed.now));
         self
     }
 
-    pub fn later(mut self, seconds: i64) -> Self {
+    pub(super) fn later(mut self, seconds: i64) -> Self {
         let now = self.observed.now.as_second() + seconds;
         self.observed.now = Timestamp::from_second(now).unwrap();
         self
     }
 
-    pub fn job_deleted(mut self) -> Self {
+    pub(super) fn job_deleted(mut self) -> Self {
         self.observed.jobs.pop();
         self.observed.pods.pop();
         self
     }
 
-    pub fn without_finalizer(mut self) -> Self {
+    pub(super) fn without_finalizer(mut self) -> Self {
         self.observed.run.metadata.finalizers = None;
         self
     }
 
-    pub fn with_finalizer(mut self) -> Self {
+    pub(super) fn with_finalizer(mut self) -> Self {
         self.observed.run.metadata.finalizers = Some(vec![naming::FINALIZER.into()]);
         self
     }
 
     /// Sets the observed version, which may be higher than the spec's.
-    pub fn seen_version(mut self, version: i32) -> Self {
+    pub(super) fn seen_version(mut self, version: i32) -> Self {
         self.observed.run.status.observed_context_version = Some(version);
         self
     }
 
     // Existing objects.
 
-    pub fn with_files(mut self) -> Self {
+    pub(super) fn with_files(mut self) -> Self {
         let run = &self.observed.run;
         let map = objects::config_map(run, active_version(run), BTreeMap::default());
         self.observed.config_map = Some(map);
         self
     }
 
-    pub fn with_workspace(mut self) -> Self {
+    pub(super) fn with_workspace(mut self) -> Self {
         let run = &self.observed.run;
         let mut claim = objects::workspace(run, &self.observed.settings.workspace);
         claim.metadata.resource_version = Some("7".into());
@@ -168,37 +168,37 @@ impl World {
         self.observed.workspace.as_mut().unwrap()
     }
 
-    pub fn foreign_files(mut self) -> Self {
+    pub(super) fn foreign_files(mut self) -> Self {
         let map: &mut ConfigMap = self.observed.config_map.as_mut().unwrap();
         map.metadata.owner_references = None;
         self
     }
 
-    pub fn foreign_workspace(mut self) -> Self {
+    pub(super) fn foreign_workspace(mut self) -> Self {
         self.claim().metadata.owner_references = None;
         let labels = self.claim().metadata.labels.as_mut().unwrap();
         labels.insert(naming::LABEL_REPOSITORY.into(), "another".into());
         self
     }
 
-    pub fn workspace_terminating(mut self) -> Self {
+    pub(super) fn workspace_terminating(mut self) -> Self {
         let now = self.observed.now;
         self.claim().metadata.deletion_timestamp = Some(Time(now));
         self
     }
 
-    pub fn workspace_deleted(mut self) -> Self {
+    pub(super) fn workspace_deleted(mut self) -> Self {
         self.observed.workspace = None;
         self
     }
 
-    pub fn free(mut self) -> Self {
+    pub(super) fn free(mut self) -> Self {
         self.claim().metadata.annotations = None;
         self.observed.holder = None;
         self
     }
 
-    pub fn held_by(mut self, name: &str, gone: bool, live_pods: usize) -> Self {
+    pub(super) fn held_by(mut self, name: &str, gone: bool, live_pods: usize) -> Self {
         let value = format!("another-uid/{name}");
         let annotations = self.claim().metadata.annotations.get_or_insert_default();
         annotations.insert(objects::ANNOTATION_HOLDER.into(), value);
@@ -210,47 +210,47 @@ impl World {
         self
     }
 
-    pub fn ahead(mut self, name: &str) -> Self {
+    pub(super) fn ahead(mut self, name: &str) -> Self {
         self.observed.ahead = Some(name.into());
         self
     }
 
-    pub fn files_fail(mut self, message: &str) -> Self {
+    pub(super) fn files_fail(mut self, message: &str) -> Self {
         self.observed.files = Err(message.into());
         self
     }
 
     /// The newest attempt was recorded, but its controller stopped before creating the Job.
-    pub fn never_made(mut self) -> Self {
+    pub(super) fn never_made(mut self) -> Self {
         self.observed.jobs.pop();
         self.observed.created.clear();
         self
     }
 
     /// Creates a Job whose request was delayed.
-    pub fn late_job(mut self, stage: Stage, attempt: i32) -> Self {
+    pub(super) fn late_job(mut self, stage: Stage, attempt: i32) -> Self {
         let run = &self.observed.run;
         let job = jobs::job(run, stage, 1, attempt, &self.observed.settings);
         self.create(job);
         self
     }
 
-    pub fn named(mut self, name: &str) -> Self {
+    pub(super) fn named(mut self, name: &str) -> Self {
         self.observed.run.metadata.name = Some(name.into());
         self
     }
 
-    pub fn of_uid(mut self, uid: &str) -> Self {
+    pub(super) fn of_uid(mut self, uid: &str) -> Self {
         self.observed.run.metadata.uid = Some(uid.into());
         self
     }
 
-    pub fn files_deleted(mut self) -> Self {
+    pub(super) fn files_deleted(mut self) -> Self {
         self.observed.config_map = None;
         self
     }
 
-    pub fn claim_pending(mut self) -> Self {
+    pub(super) fn claim_pending(mut self) -> Self {
         self.claim().status = Some(PersistentVolumeClaimStatus {
             phase: Some("Pending".into()),
             ..PersistentVolumeClaimStatus::default()
@@ -259,13 +259,13 @@ impl World {
     }
 
     /// Someone has cleared the status.
-    pub fn status_lost(mut self) -> Self {
+    pub(super) fn status_lost(mut self) -> Self {
         self.observed.run.status = RunStatus::default();
         self
     }
 
     /// The status has closed the newest attempt, but its Job is running.
-    pub fn orphan(mut self) -> Self {
+    pub(super) fn orphan(mut self) -> Self {
         let now = super::rfc3339(self.observed.now);
         let attempt = self.observed.run.status.attempts.last_mut().unwrap();
         attempt.finished_at = Some(now);
@@ -322,12 +322,12 @@ impl World {
         status.container_statuses = of(main);
     }
 
-    pub fn pod(mut self, phase: &str) -> Self {
+    pub(super) fn pod(mut self, phase: &str) -> Self {
         self.newest_pod().phase = Some(phase.into());
         self
     }
 
-    pub fn running(mut self) -> Self {
+    pub(super) fn running(mut self) -> Self {
         let now = self.observed.now;
         self.containers(&ContainerState {
             running: Some(ContainerStateRunning::default()),
@@ -337,7 +337,7 @@ impl World {
         self.pod("Running")
     }
 
-    pub fn init_running(self) -> Self {
+    pub(super) fn init_running(self) -> Self {
         let mut world = self.running();
         let status = world.newest_pod();
         for main in status.container_statuses.as_mut().unwrap() {
@@ -352,7 +352,7 @@ impl World {
         world.pod("Pending")
     }
 
-    pub fn waiting(mut self, reason: &str, message: &str) -> Self {
+    pub(super) fn waiting(mut self, reason: &str, message: &str) -> Self {
         self.containers(&ContainerState {
             waiting: Some(ContainerStateWaiting {
                 reason: Some(reason.into()),
@@ -363,7 +363,7 @@ impl World {
         self.pod("Pending")
     }
 
-    pub fn unschedulable(mut self, message: &str) -> Self {
+    pub(super) fn unschedulable(mut self, message: &str) -> Self {
         self.newest_pod().conditions = Some(vec![PodCondition {
             type_: "PodScheduled".into(),
             status: "False".into(),
@@ -374,7 +374,7 @@ impl World {
         self.pod("Pending")
     }
 
-    pub fn event_on_job(mut self, reason: &str, message: &str) -> Self {
+    pub(super) fn event_on_job(mut self, reason: &str, message: &str) -> Self {
         self.observed.events.push(Event {
             reason: Some(reason.into()),
             message: Some(message.into()),
@@ -401,7 +401,7 @@ impl World {
     }
 
     /// The newest Job ends, with the exit code and report of its main container.
-    pub fn ends(mut self, how: Result<StageReport, (i32, StageReport)>) -> Self {
+    pub(super) fn ends(mut self, how: Result<StageReport, (i32, StageReport)>) -> Self {
         let (code, report) = match how {
             Ok(report) => (0, report),
             Err(failure) => failure,
@@ -425,20 +425,20 @@ impl World {
         self.pod(phase)
     }
 
-    pub fn complete_but_terminating(mut self) -> Self {
+    pub(super) fn complete_but_terminating(mut self) -> Self {
         self.job_ends("Complete", None);
         let job = self.observed.jobs.last_mut().unwrap();
         job.status.as_mut().unwrap().terminating = Some(1);
         self
     }
 
-    pub fn pod_lost(mut self) -> Self {
+    pub(super) fn pod_lost(mut self) -> Self {
         self.observed.pods.pop();
         self.job_ends("Failed", Some("BackoffLimitExceeded"));
         self
     }
 
-    pub fn deadline(mut self) -> Self {
+    pub(super) fn deadline(mut self) -> Self {
         let mut world = {
             self.job_ends("Failed", Some("BackoffLimitExceeded"));
             self
@@ -447,7 +447,7 @@ impl World {
         world.pod("Failed")
     }
 
-    pub fn evicted(mut self) -> Self {
+    pub(super) fn evicted(mut self) -> Self {
         self.job_ends("Failed", Some("BackoffLimitExceeded"));
         let status = self.newest_pod();
         status.reason = Some("Evicted".into());
@@ -455,12 +455,12 @@ impl World {
         self.pod("Failed")
     }
 
-    pub fn node_lost(mut self) -> Self {
+    pub(super) fn node_lost(mut self) -> Self {
         self.newest_pod().reason = Some("NodeLost".into());
         self
     }
 
-    pub fn out_of_memory(self) -> Self {
+    pub(super) fn out_of_memory(self) -> Self {
         let mut world = self.ends(Err((137, StageReport::default())));
         let status = world.newest_pod();
         for main in status.container_statuses.as_mut().unwrap() {
@@ -470,38 +470,38 @@ impl World {
         world
     }
 
-    pub fn job_deadline(mut self) -> Self {
+    pub(super) fn job_deadline(mut self) -> Self {
         self.observed.pods.clear();
         self.job_ends("Failed", Some("DeadlineExceeded"));
         self
     }
 
-    pub fn jobs_expired(mut self) -> Self {
+    pub(super) fn jobs_expired(mut self) -> Self {
         self.observed.jobs.clear();
         self.observed.pods.clear();
         self
     }
 
-    pub fn jobs_gone_pods_left(mut self) -> Self {
+    pub(super) fn jobs_gone_pods_left(mut self) -> Self {
         self.observed.jobs.clear();
         self
     }
 
     // The controller.
 
-    pub fn reconciled(mut self) -> Self {
+    pub(super) fn reconciled(mut self) -> Self {
         self.reconcile();
         self
     }
 
     /// Applies only the first `writes` of a reconciliation.
-    pub fn crashed_after(mut self, writes: usize) -> Self {
+    pub(super) fn crashed_after(mut self, writes: usize) -> Self {
         self.reconcile_partly(Some(writes));
         self
     }
 
     /// Reconciles with succeeding stages until `stage` is active.
-    pub fn at(mut self, stage: Stage) -> Self {
+    pub(super) fn at(mut self, stage: Stage) -> Self {
         self.reconcile();
         for done in Stage::ALL {
             if done == stage {
@@ -518,7 +518,7 @@ impl World {
     }
 
     /// Reconciles, and returns the outcome as one line.
-    pub fn reconcile(&mut self) -> String {
+    pub(super) fn reconcile(&mut self) -> String {
         self.reconcile_partly(None).1
     }
 
@@ -649,7 +649,7 @@ impl World {
 
     /// Runs to completion with succeeding stages. Interrupts once after `stop_after` writes, losing the rest of that
     /// reconciliation. Returns the number of writes.
-    pub fn run_to_completion(&mut self, stop_after: Option<usize>) -> usize {
+    pub(super) fn run_to_completion(&mut self, stop_after: Option<usize>) -> usize {
         let mut done = 0;
         let mut idle = 0;
         while idle < 2 {
@@ -690,7 +690,7 @@ impl World {
     }
 
     /// Returns what must not depend on interruptions.
-    pub fn outcome(&self) -> (RunStatus, Vec<String>, bool, bool) {
+    pub(super) fn outcome(&self) -> (RunStatus, Vec<String>, bool, bool) {
         (
             self.observed.run.status.clone(),
             self.observed
