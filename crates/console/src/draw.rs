@@ -18,7 +18,7 @@ use flightdeck_core::text;
 /// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer. Returns the column after it.
 ///
 /// Use this instead of the methods of [`Buffer`], which panic outside of the buffer.
-pub fn put_text(
+pub(crate) fn put_text(
     buffer: &mut Buffer,
     x: u16,
     y: u16,
@@ -35,7 +35,7 @@ pub fn put_text(
 }
 
 /// Writes a row from both ends inwards. Text that does not fit is cut.
-pub struct RowPen<'b> {
+pub(crate) struct RowPen<'b> {
     buffer: &'b mut Buffer,
     y: u16,
     left: u16,
@@ -44,7 +44,7 @@ pub struct RowPen<'b> {
 
 impl<'b> RowPen<'b> {
     /// Returns a pen for the first row of `area`.
-    pub fn new(buffer: &'b mut Buffer, area: Rect) -> Self {
+    pub(crate) fn new(buffer: &'b mut Buffer, area: Rect) -> Self {
         Self {
             buffer,
             y: area.y,
@@ -54,12 +54,12 @@ impl<'b> RowPen<'b> {
     }
 
     /// Returns the free columns between the two ends.
-    pub const fn room(&self) -> usize {
+    pub(crate) const fn room(&self) -> usize {
         self.right.saturating_sub(self.left) as usize
     }
 
     /// Writes at the left end.
-    pub fn left(&mut self, text: &str, style: Style) -> &mut Self {
+    pub(crate) fn left(&mut self, text: &str, style: Style) -> &mut Self {
         let text = text::sanitize(text);
         let cut = text::cut_end(&text, self.room());
         put_text(self.buffer, self.left, self.y, &cut, self.room(), style);
@@ -68,7 +68,7 @@ impl<'b> RowPen<'b> {
     }
 
     /// Writes at the left end into a column of a fixed width.
-    pub fn column(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
+    pub(crate) fn column(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
         let columns = columns.min(self.room());
         let text = text::sanitize(text);
         let cut = text::cut_middle(&text, columns);
@@ -78,13 +78,13 @@ impl<'b> RowPen<'b> {
     }
 
     /// Skips columns at the left end.
-    pub fn space(&mut self, columns: usize) -> &mut Self {
+    pub(crate) fn space(&mut self, columns: usize) -> &mut Self {
         self.left += columns.min(self.room()) as u16;
         self
     }
 
     /// Writes at the right end, unless the text does not fit.
-    pub fn right(&mut self, text: &str, style: Style) -> &mut Self {
+    pub(crate) fn right(&mut self, text: &str, style: Style) -> &mut Self {
         let text = text::sanitize(text);
         let width = text::width(&text);
         if width <= self.room() {
@@ -95,20 +95,20 @@ impl<'b> RowPen<'b> {
     }
 
     /// Skips columns at the right end.
-    pub fn right_space(&mut self, columns: usize) -> &mut Self {
+    pub(crate) fn right_space(&mut self, columns: usize) -> &mut Self {
         self.right -= columns.min(self.room()) as u16;
         self
     }
 }
 
 /// Clears a row, to draw over it.
-pub fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
+pub(crate) fn blank(buffer: &mut Buffer, area: Rect, style: Style) {
     let columns = usize::from(area.width);
     put_text(buffer, area.x, area.y, &" ".repeat(columns), columns, style);
 }
 
 /// Draws a vertical line in the first column of `area`.
-pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
+pub(crate) fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
     for y in area.top()..area.bottom() {
         put_text(buffer, area.x, y, "│", 1, style);
     }
@@ -116,7 +116,7 @@ pub fn rule(buffer: &mut Buffer, area: Rect, style: Style) {
 
 /// The title line of a panel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Title {
+pub(crate) struct Title {
     /// `1 Tasks`.
     pub name: String,
     /// The subject, after the name.
@@ -126,7 +126,13 @@ pub struct Title {
 }
 
 /// Draws the border and the title of a panel.
-pub fn frame(buffer: &mut Buffer, theme: &Theme, area: PanelArea, title: &Title, focused: bool) {
+pub(crate) fn frame(
+    buffer: &mut Buffer,
+    theme: &Theme,
+    area: PanelArea,
+    title: &Title,
+    focused: bool,
+) {
     let Rect { x, y, width, .. } = area.outer;
     let style = theme.style(if focused {
         Scope::BorderFocused
@@ -172,7 +178,7 @@ pub fn frame(buffer: &mut Buffer, theme: &Theme, area: PanelArea, title: &Title,
 }
 
 /// Draws the border of a box with the given top corners.
-pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str, &str)) {
+pub(crate) fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str, &str)) {
     let outer = area.outer;
     if outer.width < 2 || outer.height == 0 {
         return;
@@ -196,7 +202,7 @@ pub fn border(buffer: &mut Buffer, area: PanelArea, style: Style, corners: (&str
 }
 
 /// Draws `key label` pairs, as many as fit.
-pub fn hints<'h>(
+pub(crate) fn hints<'h>(
     pen: &mut RowPen<'_>,
     theme: &Theme,
     hints: impl IntoIterator<Item = (&'h str, &'h str)>,
@@ -213,7 +219,13 @@ pub fn hints<'h>(
 }
 
 /// Draws a text field. A long text is scrolled to the cursor, which is a reversed cell.
-pub fn field(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &str, active: bool) {
+pub(crate) fn field(
+    pen: &mut RowPen<'_>,
+    theme: &Theme,
+    field: &Field,
+    placeholder: &str,
+    active: bool,
+) {
     let style = theme.style(Scope::Input);
     if !active {
         let (text, scope) = if field.text().is_empty() {
@@ -253,7 +265,7 @@ pub fn field(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &s
 }
 
 /// Writes a sentence into `area`, broken between words. Returns the number of rows.
-pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> u16 {
+pub(crate) fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> u16 {
     let columns = usize::from(area.width);
     let lines = wrap(sentence, columns);
     let mut rows = 0;
@@ -265,7 +277,7 @@ pub fn paragraph(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) 
 }
 
 /// Breaks a sentence between words into lines of at most `columns`. Longer words are cut.
-pub fn wrap(sentence: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrap(sentence: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for part in sentence.split('\n') {
         let mut line = String::new();

@@ -5,9 +5,9 @@ use ratatui::layout::{Rect, Size};
 use super::ids::PanelId;
 
 /// Minimum columns for lists and Detail side by side.
-pub const WIDE: u16 = 120;
+pub(crate) const WIDE: u16 = 120;
 /// Minimum size of the screen.
-pub const SMALLEST: Size = Size::new(60, 15);
+pub(crate) const SMALLEST: Size = Size::new(60, 15);
 
 const PANELS: usize = PanelId::ALL.len();
 /// The panels in the left column of a wide screen.
@@ -91,7 +91,7 @@ impl Areas {
 
 /// Divides `screen`. Returns `None` if it is too small. `split` is the width of the lists in percent.
 #[must_use]
-pub fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<Areas> {
+pub(crate) fn areas(screen: Rect, focus: PanelId, zoomed: bool, split: u16) -> Option<Areas> {
     if screen.width < SMALLEST.width || screen.height < SMALLEST.height {
         return None;
     }

@@ -17,7 +17,7 @@ mod pager;
 mod picker;
 mod plan_pickers;
 
-pub use overlay::{Next, Overlay, OverlayStack};
+pub(crate) use overlay::{Next, Overlay, OverlayStack};
 
 pub(crate) use add_context::{ContextEditor, open as open_add_context};
 pub(crate) use cleanup::{Cleanup, State as CleanupState, open as open_cleanup};

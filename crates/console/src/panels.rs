@@ -1,11 +1,11 @@
 //! The panels. A panel is one file with an implementation of [`Panel`] and one row in [`panel`].
 
-pub mod detail;
+pub(crate) mod detail;
 pub(crate) mod format;
 pub(crate) mod list_view;
-pub mod preflight;
-pub mod runs;
-pub mod tasks;
+pub(crate) mod preflight;
+pub(crate) mod runs;
+pub(crate) mod tasks;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -25,7 +25,7 @@ use flightdeck_core::runs::health::Remedy;
 
 /// Returns the implementation of a panel.
 #[must_use]
-pub fn panel(id: PanelId) -> &'static dyn Panel {
+pub(crate) fn panel(id: PanelId) -> &'static dyn Panel {
     match id {
         PanelId::Tasks => &tasks::Tasks,
         PanelId::Runs => &runs::Runs,
@@ -37,7 +37,7 @@ pub fn panel(id: PanelId) -> &'static dyn Panel {
 /// A panel. Implementations are stateless; the state is in the [`Model`].
 ///
 /// The defaults are those of a panel with one list and no filter.
-pub trait Panel: Sync {
+pub(crate) trait Panel: Sync {
     /// Returns the name in the title line.
     fn name(&self) -> &'static str;
 
@@ -177,7 +177,7 @@ impl Model {
 
 /// Returns the full title line of a panel.
 #[must_use]
-pub fn title(model: &Model, id: PanelId) -> Title {
+pub(crate) fn title(model: &Model, id: PanelId) -> Title {
     let panel = panel(id);
     let digit = PanelId::ALL.iter().position(|other| *other == id);
     let mut title = panel.title(model);
@@ -186,7 +186,7 @@ pub fn title(model: &Model, id: PanelId) -> Title {
 }
 
 /// Moves the selection of a list. Returns `false` if the command is not a movement.
-pub fn move_selection<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
+pub(crate) fn move_selection<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
     match command {
         Command::Up => list.move_by(-1),
         Command::Down => list.move_by(1),
@@ -203,7 +203,7 @@ pub fn move_selection<K: Clone + Ord>(list: &mut List<K>, command: Command) -> b
 
 /// Returns the command that helps with a health finding, and its label.
 #[must_use]
-pub const fn help_command(help: Remedy) -> (Command, &'static str) {
+pub(crate) const fn help_command(help: Remedy) -> (Command, &'static str) {
     match help {
         Remedy::Stop => (Command::Stop, "stop"),
         Remedy::Events => (Command::Describe, "events"),

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Handles a message. Returns the effects to perform.
-pub fn update(model: &mut Model, msg: Msg) -> Effects {
+pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
     let mut effects = Effects {
         list: Vec::new(),
         redraw: true,
@@ -66,7 +66,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
 
 /// The effects at startup.
 #[must_use]
-pub fn initial_effects(model: &Model) -> Vec<Effect> {
+pub(crate) fn initial_effects(model: &Model) -> Vec<Effect> {
     vec![
         PreflightEffect::Run(model.preflight_request(false)).into(),
         LedgerEffect::LoadFinishedRuns.into(),

@@ -18,7 +18,7 @@ use flightdeck_core::{tasks, text};
 const HINTS: usize = 10;
 
 /// Draws into `screen`, which may differ from the size in the model.
-pub fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
+pub(crate) fn view(model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
     buffer.set_style(screen, theme.style(Scope::Text));
     let Some(areas) = model.areas_of(screen) else {
         too_small(theme, screen, buffer);

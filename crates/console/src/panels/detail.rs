@@ -39,9 +39,9 @@ use crate::{
 };
 use flightdeck_core::runs::Stage;
 
-pub use check::difference;
-pub use logs::{SourceChoice, SourceInfo};
-pub use pull_request::next_poll;
+pub(crate) use check::difference;
+pub(crate) use logs::{SourceChoice, SourceInfo};
+pub(crate) use pull_request::next_poll;
 use state::DetailPanel;
 use tab::tab;
 
@@ -147,7 +147,7 @@ impl DetailPanel {
 }
 
 /// Shows a subject, or nothing.
-pub fn show(model: &mut Model, subject: Option<Subject>, effects: &mut Effects) {
+pub(crate) fn show(model: &mut Model, subject: Option<Subject>, effects: &mut Effects) {
     if model.detail.subject == subject {
         return;
     }
@@ -164,7 +164,7 @@ pub fn show(model: &mut Model, subject: Option<Subject>, effects: &mut Effects) 
 }
 
 /// Opens a tab.
-pub fn open_tab(model: &mut Model, id: TabId, effects: &mut Effects) {
+pub(crate) fn open_tab(model: &mut Model, id: TabId, effects: &mut Effects) {
     let detail = &mut model.detail;
     if detail.typing() {
         commands::close_field(detail, false);
@@ -189,13 +189,13 @@ pub fn open_tab(model: &mut Model, id: TabId, effects: &mut Effects) {
 }
 
 /// Shows or hides sources of the log.
-pub fn choose_sources(model: &mut Model, choice: SourceChoice, effects: &mut Effects) {
+pub(crate) fn choose_sources(model: &mut Model, choice: SourceChoice, effects: &mut Effects) {
     model.detail.logs.choose(choice);
     continue_search(model, effects);
 }
 
 /// Brings the open tab up to date with the world, and requests the data it lacks.
-pub fn refresh(model: &mut Model, effects: &mut Effects) {
+pub(crate) fn refresh(model: &mut Model, effects: &mut Effects) {
     let open = tab(model.detail.tab());
     if let Some(fetch) = open.fetch(model) {
         let detail = &mut model.detail;
@@ -213,7 +213,7 @@ pub fn refresh(model: &mut Model, effects: &mut Effects) {
 }
 
 /// Handles a response. Responses about something that is no longer shown are ignored.
-pub fn handle_response(model: &mut Model, response: DetailResponse, effects: &mut Effects) {
+pub(crate) fn handle_response(model: &mut Model, response: DetailResponse, effects: &mut Effects) {
     let detail = &mut model.detail;
     let shown = |run: &RunId| matches!(&detail.subject, Some(Subject::Run(id)) if id == run);
     match response {

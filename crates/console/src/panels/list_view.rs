@@ -86,7 +86,13 @@ pub(super) fn filter_line(
 }
 
 /// Highlights a drawn row if it is selected.
-pub fn highlight_row(theme: &Theme, buffer: &mut Buffer, row: Rect, selected: bool, focused: bool) {
+pub(crate) fn highlight_row(
+    theme: &Theme,
+    buffer: &mut Buffer,
+    row: Rect,
+    selected: bool,
+    focused: bool,
+) {
     if selected {
         let scope = if focused {
             Scope::Selection
@@ -102,7 +108,7 @@ pub fn highlight_row(theme: &Theme, buffer: &mut Buffer, row: Rect, selected: bo
 }
 
 /// Draws an empty state: a sentence, and the keys for what to do next.
-pub fn empty_state(
+pub(crate) fn empty_state(
     model: &Model,
     theme: &Theme,
     area: Rect,

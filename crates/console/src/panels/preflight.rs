@@ -123,7 +123,7 @@ fn selected(model: &Model) -> Option<&Check> {
 }
 
 /// Draws a check. A fix is offered only on the row under the cursor, where its key works.
-pub fn row(model: &Model, theme: &Theme, check: &Check, cursor: bool, mut pen: RowPen<'_>) {
+pub(crate) fn row(model: &Model, theme: &Theme, check: &Check, cursor: bool, mut pen: RowPen<'_>) {
     let style = |scope| theme.style(scope);
     let wide = pen.room() > WIDE;
     pen.space(1)
@@ -150,7 +150,7 @@ pub fn row(model: &Model, theme: &Theme, check: &Check, cursor: bool, mut pen: R
 }
 
 /// Returns a verb for a fix.
-pub const fn fix_label(fix: Fix) -> &'static str {
+pub(crate) const fn fix_label(fix: Fix) -> &'static str {
     match fix {
         Fix::Commit => "commit",
         Fix::CommitAndPush => "commit and push",

@@ -8,12 +8,12 @@ use flightdeck_core::text;
 
 /// Tags of the lines of a diff.
 mod tag {
-    pub const CONTEXT: u16 = 0;
-    pub const ADDED: u16 = 1;
-    pub const REMOVED: u16 = 2;
-    pub const HUNK: u16 = 3;
-    pub const FILE: u16 = 4;
-    pub const HEADER: u16 = 5;
+    pub(super) const CONTEXT: u16 = 0;
+    pub(super) const ADDED: u16 = 1;
+    pub(super) const REMOVED: u16 = 2;
+    pub(super) const HUNK: u16 = 3;
+    pub(super) const FILE: u16 = 4;
+    pub(super) const HEADER: u16 = 5;
 }
 
 /// Maximum bytes of each text that are compared.
@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Returns the unified diff from `old` to `new`; empty if they are equal.
 #[must_use]
-pub fn unified(old: &str, new: &str) -> String {
+pub(crate) fn unified(old: &str, new: &str) -> String {
     fn cut(text: &str) -> &[u8] {
         &text.as_bytes()[..text.len().min(MAX_BYTES)]
     }
@@ -39,7 +39,7 @@ pub fn unified(old: &str, new: &str) -> String {
 
 /// Returns the lines of a unified diff with their tags, for the formatter [`Diff`].
 #[must_use]
-pub fn lines(diff: &str) -> Vec<(String, u16)> {
+pub(crate) fn lines(diff: &str) -> Vec<(String, u16)> {
     // Remaining old and new lines of the hunk. Within a hunk, `---` is not a header.
     let (mut old, mut new) = (0usize, 0usize);
     let mut out = Vec::new();
@@ -94,7 +94,7 @@ pub fn lines(diff: &str) -> Vec<(String, u16)> {
 
 /// A parsed diff.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParsedDiff {
+pub(crate) struct ParsedDiff {
     /// Lines with their tags, see [`lines`].
     pub lines: Vec<(String, u16)>,
     pub files: usize,
@@ -106,7 +106,7 @@ pub struct ParsedDiff {
 impl ParsedDiff {
     /// Parses a unified diff.
     #[must_use]
-    pub fn parse(diff: &str) -> Self {
+    pub(crate) fn parse(diff: &str) -> Self {
         let lines = lines(diff);
         let count = |wanted: u16| lines.iter().filter(|(_, tag)| *tag == wanted).count();
         let (files, added, removed) = (count(tag::FILE), count(tag::ADDED), count(tag::REMOVED));
@@ -148,7 +148,7 @@ fn file_name(line: &str) -> Cow<'_, str> {
 
 /// Formats the lines of [`lines`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Diff;
+pub(crate) struct Diff;
 
 impl LineFormatter for Diff {
     fn rows<'a>(&self, line: &Line<'a>, width: usize) -> Vec<Row<'a>> {

@@ -13,37 +13,37 @@ use super::{
 use crate::theme::Scope;
 use flightdeck_core::text;
 
-pub use blocks::lines;
+pub(crate) use blocks::lines;
 use inline::inline;
 
 /// Tags of the lines of a document.
-pub mod tag {
-    pub const PARAGRAPH: u16 = 0;
-    pub const CODE: u16 = 1;
-    pub const QUOTE: u16 = 2;
-    pub const TABLE_HEAD: u16 = 3;
-    pub const TABLE: u16 = 4;
-    pub const RULE: u16 = 5;
-    pub const LIST: u16 = 6;
+pub(crate) mod tag {
+    pub(crate) const PARAGRAPH: u16 = 0;
+    pub(crate) const CODE: u16 = 1;
+    pub(crate) const QUOTE: u16 = 2;
+    pub(crate) const TABLE_HEAD: u16 = 3;
+    pub(crate) const TABLE: u16 = 4;
+    pub(crate) const RULE: u16 = 5;
+    pub(crate) const LIST: u16 = 6;
     /// Plus the level, 1 to 6.
-    pub const HEADING: u16 = 10;
+    pub(crate) const HEADING: u16 = 10;
     /// Code of a fence with a known language.
-    pub const CODE_YAML: u16 = 30;
-    pub const CODE_JSON: u16 = 31;
-    pub const CODE_SHELL: u16 = 32;
+    pub(crate) const CODE_YAML: u16 = 30;
+    pub(crate) const CODE_JSON: u16 = 31;
+    pub(crate) const CODE_SHELL: u16 = 32;
 
     // The tags below are never part of a parsed document.
 
     /// Secondary text.
-    pub const MUTED: u16 = 7;
+    pub(crate) const MUTED: u16 = 7;
     /// A label and a value, separated by a tab.
-    pub const FIELD: u16 = 8;
+    pub(crate) const FIELD: u16 = 8;
     /// The name of a document that follows.
-    pub const DOCUMENT: u16 = 9;
+    pub(crate) const DOCUMENT: u16 = 9;
     /// Aligned columns and a text, separated by a tab. Only the text wraps.
-    pub const ROW: u16 = 20;
+    pub(crate) const ROW: u16 = 20;
     /// A [`ROW`] that needs attention.
-    pub const ROW_BAD: u16 = 21;
+    pub(crate) const ROW_BAD: u16 = 21;
 }
 
 /// Columns of the label of a [`tag::FIELD`].
@@ -51,7 +51,10 @@ const LABEL: usize = 14;
 
 /// Returns lines with aligned columns below a head. The last column is a text that wraps.
 #[must_use]
-pub fn rows<const N: usize>(head: [&str; N], rows: &[([String; N], bool)]) -> Vec<(String, u16)> {
+pub(crate) fn rows<const N: usize>(
+    head: [&str; N],
+    rows: &[([String; N], bool)],
+) -> Vec<(String, u16)> {
     let mut widths = head.map(text::width);
     for (cells, _) in rows {
         for (width, cell) in widths.iter_mut().zip(cells) {
@@ -82,7 +85,7 @@ pub fn rows<const N: usize>(head: [&str; N], rows: &[([String; N], bool)]) -> Ve
 
 /// Formats the lines of [`lines`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Markdown;
+pub(crate) struct Markdown;
 
 impl LineFormatter for Markdown {
     fn rows<'a>(&self, line: &Line<'a>, width: usize) -> Vec<Row<'a>> {

@@ -5,7 +5,7 @@ use crate::theme::Scope;
 
 /// Language of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Syntax {
+pub(crate) enum Syntax {
     #[default]
     Plain,
     Yaml,
@@ -21,7 +21,7 @@ const INSIDE: u16 = 1;
 impl Syntax {
     /// Returns the language of a file, by its name.
     #[must_use]
-    pub fn of_file(name: &str) -> Self {
+    pub(crate) fn of_file(name: &str) -> Self {
         Self::of_extension(
             name.rsplit_once('.')
                 .map_or(name, |(_, extension)| extension),
@@ -30,7 +30,7 @@ impl Syntax {
 
     /// Returns the language of a file extension or a code fence.
     #[must_use]
-    pub fn of_extension(extension: &str) -> Self {
+    pub(crate) fn of_extension(extension: &str) -> Self {
         match extension {
             "yaml" | "yml" => Self::Yaml,
             "json" | "jsonl" => Self::Json,
@@ -42,7 +42,7 @@ impl Syntax {
 
     /// Returns the lines of a text, for a view with this formatter.
     #[must_use]
-    pub fn lines(self, text: &str) -> Vec<(String, u16)> {
+    pub(crate) fn lines(self, text: &str) -> Vec<(String, u16)> {
         // YAML: indentation of the key of a block scalar. Markdown: inside a fence.
         let mut block: Option<usize> = None;
         let mut out = Vec::new();
@@ -79,7 +79,7 @@ impl Syntax {
 impl Syntax {
     /// Returns the highlighted pieces of a line.
     #[must_use]
-    pub fn pieces(self, text: &str) -> Vec<Piece<'_>> {
+    pub(crate) fn pieces(self, text: &str) -> Vec<Piece<'_>> {
         match self {
             Self::Plain => vec![(text.into(), Scope::Text)],
             Self::Yaml => yaml(text),

@@ -195,7 +195,7 @@ struct EventsStep {
 }
 
 /// Returns the names of all scenes.
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let files = fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -212,7 +212,7 @@ fn directory() -> PathBuf {
 }
 
 /// Returns the console after the steps of a scene, with the steps changed by `change`.
-pub fn played(name: &str, width: u16, height: u16, change: impl Fn(&mut Value)) -> Harness {
+pub(crate) fn played(name: &str, width: u16, height: u16, change: impl Fn(&mut Value)) -> Harness {
     let text = fs::read_to_string(directory().join(format!("{name}.yaml"))).unwrap();
     let mut steps: Value = serde_yaml::from_str(&text).unwrap();
     change(&mut steps);

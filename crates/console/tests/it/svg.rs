@@ -17,7 +17,7 @@ const PAD: f64 = 14.0;
 const BAR: f64 = 30.0;
 
 /// Returns the SVG. `ground` and `ink` are the default background and foreground.
-pub fn render(buffer: &Buffer, title: &str, ground: Color, ink: Color) -> String {
+pub(crate) fn render(buffer: &Buffer, title: &str, ground: Color, ink: Color) -> String {
     let (columns, rows) = (buffer.area.width, buffer.area.height);
     let (width, height) = (
         f64::from(columns) * WIDTH + 2.0 * PAD,

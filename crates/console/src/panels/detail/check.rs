@@ -97,7 +97,7 @@ fn content(model: &Model, id: &str) -> PageContent {
 
 /// Returns how the plan on disk differs from the remote's, one line per task: `+ 7  Title`, `- 3  Title`,
 /// `~ 5  Title: status, details`.
-pub fn difference(compared: &PlanComparison) -> Vec<(String, Scope)> {
+pub(crate) fn difference(compared: &PlanComparison) -> Vec<(String, Scope)> {
     let comparison = &compared.comparison;
     let mut lines = vec![(format!("{}.", comparison.summary()), Scope::Muted)];
     let ids = comparison

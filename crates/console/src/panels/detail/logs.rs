@@ -54,7 +54,7 @@ const NOTICE_TAG: u16 = 63;
 
 /// Which sources are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SourceFilter {
+pub(super) enum SourceFilter {
     #[default]
     All,
     Stage(Stage),
@@ -66,7 +66,7 @@ pub enum SourceFilter {
 
 /// A choice in the Sources overlay, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceChoice {
+pub(crate) enum SourceChoice {
     Toggle(usize),
     Only(usize),
     All,
@@ -104,7 +104,7 @@ fn source_scope(sources: &[LineSource], index: usize) -> Scope {
 
 /// State of the tab.
 #[derive(Clone, Debug)]
-pub struct Logs {
+pub(super) struct Logs {
     pub view: TextView,
     sources: Vec<LineSource>,
     /// Indices of the sources hidden in the Sources overlay.
@@ -135,7 +135,7 @@ impl Default for Logs {
 
 impl Logs {
     /// Adds lines, in the order they were written.
-    pub fn add(&mut self, items: &[LogItem]) {
+    pub(super) fn add(&mut self, items: &[LogItem]) {
         let known = self.sources.len();
         for item in items {
             let at = Some(item.at.as_microsecond());
@@ -166,14 +166,14 @@ impl Logs {
     }
 
     /// Marks the log as complete, or as cut off by an error.
-    pub fn end(&mut self, error: Option<String>) {
+    pub(super) fn end(&mut self, error: Option<String>) {
         self.ended = true;
         self.error = error;
         self.view.set_live(false);
     }
 
     /// Switches between raw and formatted lines.
-    pub fn toggle_raw(&mut self) {
+    pub(super) fn toggle_raw(&mut self) {
         self.raw = !self.raw;
         self.update_formatter();
     }
@@ -184,7 +184,7 @@ impl Logs {
     }
 
     /// Switches to the next stage that has lines, and after the last to all stages.
-    pub fn cycle_stages(&mut self) {
+    pub(super) fn cycle_stages(&mut self) {
         let mut stages: Vec<Stage> = self.sources.iter().map(|source| source.stage).collect();
         stages.sort_unstable();
         stages.dedup();
@@ -198,7 +198,7 @@ impl Logs {
     }
 
     /// Shows or hides sources.
-    pub fn choose(&mut self, choice: SourceChoice) {
+    pub(super) fn choose(&mut self, choice: SourceChoice) {
         // Start from the sources that the current filter hides.
         let view = &self.view;
         let tags = 0..self.sources.len();
@@ -226,13 +226,13 @@ impl Logs {
     }
 
     /// Returns the number of shown sources, and of all.
-    pub fn picked(&self) -> (usize, usize) {
+    pub(super) fn picked(&self) -> (usize, usize) {
         let all = self.sources.len();
         (all - self.hidden.len().min(all), all)
     }
 
     /// Returns the sources in order of their first line.
-    pub fn source_infos(&self) -> Vec<SourceInfo> {
+    pub(super) fn source_infos(&self) -> Vec<SourceInfo> {
         let infos = self.sources.iter().enumerate().map(|(index, source)| {
             let mut words = vec![source.stage.to_string()];
             if source.version > 1 {
@@ -252,12 +252,12 @@ impl Logs {
     }
 
     /// Whether a container has several instances.
-    pub fn has_previous(&self) -> bool {
+    pub(super) fn has_previous(&self) -> bool {
         self.most_reruns() > 0
     }
 
     /// Switches to the previous instance of each container, then the one before, and after the oldest to all.
-    pub fn cycle_previous(&mut self) {
+    pub(super) fn cycle_previous(&mut self) {
         let next = match self.shown {
             SourceFilter::Previous(n) => n + 1,
             SourceFilter::All | SourceFilter::Stage(_) | SourceFilter::Picked => 1,
@@ -285,7 +285,7 @@ impl Logs {
     }
 
     /// Returns the shown lines for saving: as they were written, or as JSON objects.
-    pub fn export(&self, json: bool) -> Export {
+    pub(super) fn export(&self, json: bool) -> Export {
         self.view.export(if json {
             let sources = self.sources.iter().map(|source| {
                 let fields = json!({

@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// Lines with their tags, as the `lines` functions of the widgets return them.
-pub type TaggedLines = Vec<(String, u16)>;
+pub(super) type TaggedLines = Vec<(String, u16)>;
 
 /// How a page formats its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PageFormat {
+pub(super) enum PageFormat {
     Document,
     Diff,
     Source(Syntax),
@@ -43,7 +43,7 @@ impl PageFormat {
 
 /// Content of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PageContent {
+pub(super) enum PageContent {
     Text(PageFormat, TaggedLines),
     /// An empty state: a sentence, and commands with their labels.
     Empty(String, Vec<(Command, &'static str)>),
@@ -51,14 +51,14 @@ pub enum PageContent {
 
 impl PageContent {
     /// Returns an empty state without commands.
-    pub fn sentence(words: impl Into<String>) -> Self {
+    pub(super) fn sentence(words: impl Into<String>) -> Self {
         Self::Empty(words.into(), Vec::new())
     }
 }
 
 /// State of a page.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub(super) struct Page {
     pub view: TextView,
     /// The empty state that is shown instead of the text.
     pub empty: Option<(String, Vec<(Command, &'static str)>)>,
@@ -69,7 +69,7 @@ pub struct Page {
 
 impl Page {
     /// Shows `content` and keeps the scroll position.
-    pub fn show(&mut self, content: PageContent) {
+    pub(super) fn show(&mut self, content: PageContent) {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         let hash = hasher.finish();
@@ -90,7 +90,7 @@ impl Page {
     }
 
     /// Clears the page for another text.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         let (width, height) = self.view.size();
         *self = Self::default();
         self.view.resize(width, height);
@@ -98,13 +98,13 @@ impl Page {
 }
 
 /// Appends a line with a label and a value.
-pub fn field(lines: &mut TaggedLines, label: &str, value: &str) {
+pub(super) fn field(lines: &mut TaggedLines, label: &str, value: &str) {
     let value = value.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     lines.push((format!("{label}\t{value}"), tag::FIELD));
 }
 
 /// Appends a heading, after a blank line unless it is the first line.
-pub fn heading(lines: &mut TaggedLines, words: &str) {
+pub(super) fn heading(lines: &mut TaggedLines, words: &str) {
     if !lines.is_empty() {
         lines.push(blank());
     }
@@ -112,6 +112,6 @@ pub fn heading(lines: &mut TaggedLines, words: &str) {
 }
 
 /// Returns a blank line.
-pub fn blank() -> (String, u16) {
+pub(super) fn blank() -> (String, u16) {
     (String::new(), tag::PARAGRAPH)
 }

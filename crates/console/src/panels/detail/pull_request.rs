@@ -71,7 +71,7 @@ impl Tab for PullRequestTab {
 /// Returns the delay until the next poll, `unchanged` after the last change. `None` stops polling: the pull request is
 /// closed, has not changed for long, or the error is permanent.
 #[must_use]
-pub fn next_poll(
+pub(crate) fn next_poll(
     found: Result<&PullRequestStatus, &ForgeError>,
     unchanged: Duration,
 ) -> Option<Duration> {

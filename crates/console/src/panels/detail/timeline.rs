@@ -14,18 +14,18 @@ use crate::{list::List, widgets::text_view::line_layout::Spans};
 use flightdeck_core::transcript::{Step, StepKind, Steps, ToolCall, Transcript, parse_line};
 
 /// A row of the tab: the number of a step, and the row within the step. Row 0 is the headline.
-pub type RowId = (usize, usize);
+pub(super) type RowId = (usize, usize);
 
 /// Columns of the time, the turn and the fold marker.
-pub const MARGIN: usize = 15;
+pub(super) const MARGIN: usize = 15;
 /// Indentation of the steps of a sub-agent.
-pub const INDENT: usize = 2;
+pub(super) const INDENT: usize = 2;
 /// Maximum depth of indentation.
 const DEEPEST: usize = 4;
 
 /// State of the tab.
 #[derive(Clone, Debug, Default)]
-pub struct Timeline {
+pub(super) struct Timeline {
     pub list: List<RowId>,
     /// Totals of the agent's lines.
     pub transcript: Transcript,
@@ -49,7 +49,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Adds a line of the agent's log. ToolCall [`Self::refresh`] after a batch.
-    pub fn add(&mut self, at: Timestamp, line: &str) {
+    pub(super) fn add(&mut self, at: Timestamp, line: &str) {
         let entries = parse_line(line);
         for entry in &entries {
             self.transcript.add_entry(Some(at), entry);
@@ -58,7 +58,7 @@ impl Timeline {
     }
 
     /// Rebuilds the rows after lines were added or a step was opened.
-    pub fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         let changed = self.steps.take_changed();
         self.invalidate(&changed);
         for number in &changed {
@@ -130,7 +130,7 @@ impl Timeline {
     }
 
     /// Opens or closes the selected step.
-    pub fn toggle(&mut self) {
+    pub(super) fn toggle(&mut self) {
         let Some((number, _)) = self.list.selected().copied() else {
             return;
         };
@@ -162,13 +162,13 @@ impl Timeline {
     }
 
     /// Returns the full original text of the selected step.
-    pub fn copied_text(&self) -> Option<String> {
+    pub(super) fn copied_text(&self) -> Option<String> {
         let (number, _) = self.list.selected()?;
         self.steps.get(*number).map(Step::full_text)
     }
 
     /// Opens all edits, or closes those not opened by the user.
-    pub fn toggle_edits(&mut self) {
+    pub(super) fn toggle_edits(&mut self) {
         self.edits = !self.edits;
         let selected = self.list.selected().copied();
         self.refresh();
@@ -178,7 +178,7 @@ impl Timeline {
     }
 
     /// Selects the next failed step, wrapping at the end.
-    pub fn next_problem(&mut self) {
+    pub(super) fn next_problem(&mut self) {
         let rows = self.list.rows();
         let bad = |row: &&RowId| row.1 == 0 && self.steps.get(row.0).is_some_and(is_problem);
         let after = rows.iter().skip(self.list.cursor() + 1).find(bad);
@@ -190,13 +190,13 @@ impl Timeline {
     }
 
     /// Starts or stops following the newest step.
-    pub fn toggle_follow(&mut self) {
+    pub(super) fn toggle_follow(&mut self) {
         self.follow = !self.follow;
         self.refresh();
     }
 
     /// Whether a step shows its full body.
-    pub fn is_open(&self, number: usize) -> bool {
+    pub(super) fn is_open(&self, number: usize) -> bool {
         if self.opened.contains(&number) {
             return true;
         }
@@ -212,7 +212,7 @@ impl Timeline {
     }
 
     /// Whether opening a step shows more.
-    pub fn can_open(&self, number: usize) -> bool {
+    pub(super) fn can_open(&self, number: usize) -> bool {
         if self.children.contains_key(&number) {
             return true;
         }
@@ -224,38 +224,38 @@ impl Timeline {
         }
     }
 
-    pub fn step(&self, number: usize) -> Option<&Step> {
+    pub(super) fn step(&self, number: usize) -> Option<&Step> {
         self.steps.get(number)
     }
 
     /// Returns a row of a step's body. Row 0 exists only if the headline is text.
-    pub fn row(&self, (number, row): RowId) -> Option<&Spans> {
+    pub(super) fn row(&self, (number, row): RowId) -> Option<&Spans> {
         self.bodies.get(&number)?.row(row)
     }
 
     /// Returns the number of hidden rows of a step.
-    pub fn hidden(&self, number: usize) -> usize {
+    pub(super) fn hidden(&self, number: usize) -> usize {
         let open = self.is_open(number);
         self.bodies.get(&number).map_or(0, |body| body.hidden(open))
     }
 
     /// Whether the tool call of a step has no result yet.
-    pub fn is_pending(&self, number: usize) -> bool {
+    pub(super) fn is_pending(&self, number: usize) -> bool {
         self.steps.is_pending(number)
     }
 
     /// Returns the steps of the sub-agent that a step called.
-    pub fn children_of(&self, number: usize) -> &[usize] {
+    pub(super) fn children_of(&self, number: usize) -> &[usize] {
         self.children.get(&number).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the indentation level of a step: its depth in sub-agents, limited.
-    pub fn depth(&self, number: usize) -> usize {
+    pub(super) fn depth(&self, number: usize) -> usize {
         self.steps.depth(number).min(DEEPEST)
     }
 
     /// Whether a step of the main agent begins a turn.
-    pub fn begins_turn(&self, number: usize) -> bool {
+    pub(super) fn begins_turn(&self, number: usize) -> bool {
         let Some(step) = self.steps.get(number).filter(|step| step.parent.is_none()) else {
             return false;
         };
@@ -272,7 +272,7 @@ impl Timeline {
     }
 
     /// Adapts the rows to the size of the tab.
-    pub fn fit(&mut self, width: usize, height: usize) {
+    pub(super) fn fit(&mut self, width: usize, height: usize) {
         self.height = height;
         self.update_height();
         if self.width != width {

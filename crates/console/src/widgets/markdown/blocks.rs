@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 6;
 
 /// Returns the lines of a document with their tags.
 #[must_use]
-pub fn lines(source: &str) -> Vec<(String, u16)> {
+pub(crate) fn lines(source: &str) -> Vec<(String, u16)> {
     let mut blocks = Blocks {
         source,
         out: Vec::new(),

@@ -40,10 +40,10 @@ pub fn draw(view: &TextView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Placeholder of an empty search.
-pub const SEARCH_HINT: &str = "search";
+pub(crate) const SEARCH_HINT: &str = "search";
 
 /// Draws a prompt: its sign, the typed text, and a hint or the status.
-pub fn prompt(
+pub(crate) fn prompt(
     theme: &Theme,
     row: Rect,
     buffer: &mut Buffer,

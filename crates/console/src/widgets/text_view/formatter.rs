@@ -9,7 +9,7 @@ use super::store::Line;
 use crate::theme::Scope;
 
 /// Text of one scope. The view sanitises it.
-pub type Piece<'a> = (Cow<'a, str>, Scope);
+pub(crate) type Piece<'a> = (Cow<'a, str>, Scope);
 
 /// One row before wrapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub trait LineFormatter: Debug + Send + Sync {
 
 /// Whether a line of free text reports an error.
 #[must_use]
-pub fn looks_like_error(text: &str) -> bool {
+pub(crate) fn looks_like_error(text: &str) -> bool {
     static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
             r"(?i)\b(error|fatal|panic(ked)?|failed|failure|exception|traceback|denied|refused)\b",
@@ -103,7 +103,7 @@ impl LineFormatter for Plain {
 /// Splits `text` at its colour codes and maps each colour to a scope: red to bad, bold to strong. Other control sequences
 /// stay in the text, for the view to sanitise.
 #[must_use]
-pub fn ansi(text: &str, base: Scope) -> Vec<Piece<'_>> {
+pub(crate) fn ansi(text: &str, base: Scope) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut scope = base;
     let mut rest = text;

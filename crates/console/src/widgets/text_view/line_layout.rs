@@ -12,11 +12,11 @@ use flightdeck_core::text;
 const MAX_BYTES: usize = 16 * 1024;
 
 /// A laid-out row: sanitised texts, each of one scope.
-pub type Spans = Vec<(String, Scope)>;
+pub(crate) type Spans = Vec<(String, Scope)>;
 
 /// Options of [`layout_row`].
 #[derive(Clone, Copy, Debug)]
-pub struct LayoutOptions<'a> {
+pub(crate) struct LayoutOptions<'a> {
     pub width: usize,
     pub wrap: bool,
     /// Columns scrolled to the right. Ignored with `wrap`.
@@ -27,7 +27,7 @@ pub struct LayoutOptions<'a> {
 
 /// Returns the screen rows of a row: at least one.
 #[must_use]
-pub fn layout_row(row: &Row<'_>, options: LayoutOptions<'_>) -> Vec<Spans> {
+pub(crate) fn layout_row(row: &Row<'_>, options: LayoutOptions<'_>) -> Vec<Spans> {
     let mut flat = Flat::new(row);
     if let Some((pattern, scope)) = options.mark {
         flat.mark(pattern, scope);
@@ -221,7 +221,7 @@ fn window(text: &str, left: usize, width: usize) -> (Range<usize>, bool) {
 
 /// Returns the text of a row.
 #[must_use]
-pub fn text_of(spans: &Spans) -> Cow<'_, str> {
+pub(crate) fn text_of(spans: &Spans) -> Cow<'_, str> {
     match spans.as_slice() {
         [(text, _)] => Cow::Borrowed(text),
         many => Cow::Owned(many.iter().map(|(text, _)| text.as_str()).collect()),

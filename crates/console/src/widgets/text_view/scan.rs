@@ -90,7 +90,7 @@ impl Pattern {
 
 /// Decides which lines a scan finds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Matcher {
+pub(super) enum Matcher {
     /// Lines that contain the pattern.
     Pattern(Pattern),
     /// Lines that the formatter considers errors.
@@ -140,7 +140,7 @@ impl Matcher {
 
 /// Parses a filter: terms joined by ` & `, negated by a leading `!`.
 #[must_use]
-pub fn terms(text: &str) -> Vec<(bool, Pattern)> {
+pub(super) fn terms(text: &str) -> Vec<(bool, Pattern)> {
     let term = |part: &str| {
         let part = part.trim();
         let (not, pattern) = part
@@ -153,7 +153,7 @@ pub fn terms(text: &str) -> Vec<(bool, Pattern)> {
 
 /// Target of a jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JumpTarget {
+pub(super) enum JumpTarget {
     Line(LineId),
     None,
     /// Unknown: there are lines in between that have not been scanned.
@@ -162,7 +162,7 @@ pub enum JumpTarget {
 
 /// A scan and its matches so far.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scan {
+pub(super) struct Scan {
     matcher: Matcher,
     /// The first line, and the values of `ahead` and `behind` when this part was created.
     origin: LineId,
@@ -180,7 +180,7 @@ pub struct Scan {
 impl Scan {
     /// Returns a scan that starts at `anchor`.
     #[must_use]
-    pub fn new(matcher: Matcher, anchor: LineId) -> Self {
+    pub(super) fn new(matcher: Matcher, anchor: LineId) -> Self {
         Self {
             matcher,
             origin: anchor,
@@ -194,12 +194,12 @@ impl Scan {
     }
 
     #[must_use]
-    pub const fn matcher(&self) -> &Matcher {
+    pub(super) const fn matcher(&self) -> &Matcher {
         &self.matcher
     }
 
     /// Scans about `budget` bytes. Returns `true` when done. With `reads`, spilled lines are read, which blocks.
-    pub fn step(
+    pub(super) fn step(
         &mut self,
         store: &Store,
         formatter: &dyn LineFormatter,
@@ -245,7 +245,7 @@ impl Scan {
 
     /// Returns a scan that continues this one, to run elsewhere.
     #[must_use]
-    pub fn part(&self) -> Self {
+    pub(super) fn part(&self) -> Self {
         Self {
             matcher: self.matcher.clone(),
             origin: self.origin,
@@ -259,7 +259,7 @@ impl Scan {
     }
 
     /// Merges the matches of a part. A part of another scan is ignored.
-    pub fn join(&mut self, part: Self) {
+    pub(super) fn join(&mut self, part: Self) {
         if part.matcher != self.matcher || part.origin != self.origin {
             return;
         }
@@ -302,32 +302,32 @@ impl Scan {
 
     /// Whether every line of `store` has been scanned.
     #[must_use]
-    pub fn done(&self, store: &Store) -> bool {
+    pub(super) fn done(&self, store: &Store) -> bool {
         self.ahead >= store.next() && self.behind >= self.anchor.min(store.next())
     }
 
     /// Returns the number of matches so far.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.found_ahead.len() + self.found_behind.len()
     }
 
     /// Returns the number of matches before `id`.
     #[must_use]
-    pub fn rank(&self, id: LineId) -> usize {
+    pub(super) fn rank(&self, id: LineId) -> usize {
         let before = |found: &VecDeque<LineId>| found.partition_point(|at| *at < id);
         before(&self.found_behind) + before(&self.found_ahead)
     }
 
     /// Whether `id` is a match.
     #[must_use]
-    pub fn has(&self, id: LineId) -> bool {
+    pub(super) fn has(&self, id: LineId) -> bool {
         self.at_or_after(id) == Some(id)
     }
 
     /// Returns the first match at or after `id`.
     #[must_use]
-    pub fn at_or_after(&self, id: LineId) -> Option<LineId> {
+    pub(super) fn at_or_after(&self, id: LineId) -> Option<LineId> {
         let in_found =
             |found: &VecDeque<LineId>| found.get(found.partition_point(|at| *at < id)).copied();
         in_found(&self.found_behind).or_else(|| in_found(&self.found_ahead))
@@ -335,7 +335,7 @@ impl Scan {
 
     /// Returns the last match before `id`.
     #[must_use]
-    pub fn before(&self, id: LineId) -> Option<LineId> {
+    pub(super) fn before(&self, id: LineId) -> Option<LineId> {
         let in_found = |found: &VecDeque<LineId>| {
             found
                 .partition_point(|at| *at < id)
@@ -347,7 +347,7 @@ impl Scan {
 
     /// Returns the next match from `id`, wrapping at the end.
     #[must_use]
-    pub fn following(&self, id: LineId, store: &Store) -> JumpTarget {
+    pub(super) fn following(&self, id: LineId, store: &Store) -> JumpTarget {
         let near = self
             .at_or_after(id)
             .filter(|found| id >= self.anchor && *found >= self.anchor);
@@ -357,7 +357,7 @@ impl Scan {
 
     /// Returns the previous match from `id`, wrapping at the start.
     #[must_use]
-    pub fn preceding(&self, id: LineId, store: &Store) -> JumpTarget {
+    pub(super) fn preceding(&self, id: LineId, store: &Store) -> JumpTarget {
         let near = self
             .before(id)
             .filter(|found| *found >= self.anchor && self.ahead >= id);

@@ -36,7 +36,7 @@ struct Prompt {
 
 impl Timeline {
     /// Opens the prompt.
-    pub fn open_prompt(&mut self) {
+    pub(crate) fn open_prompt(&mut self) {
         self.search.prompt = Some(Prompt {
             before: self.search.pattern.clone(),
             origin: self.list.selected().copied(),
@@ -46,12 +46,12 @@ impl Timeline {
     }
 
     /// Whether the prompt is open.
-    pub const fn is_searching(&self) -> bool {
+    pub(crate) const fn is_searching(&self) -> bool {
         self.search.prompt.is_some()
     }
 
     /// Searches for the typed pattern from the step that was selected when the prompt was opened.
-    pub fn edit_prompt(&mut self, typed: &str) {
+    pub(crate) fn edit_prompt(&mut self, typed: &str) {
         let Some(prompt) = self.search.prompt.clone() else {
             return;
         };
@@ -64,7 +64,7 @@ impl Timeline {
     }
 
     /// Closes the prompt. Cancelling ends the search; accepting an empty pattern restores the previous one.
-    pub fn close_prompt(&mut self, keep: bool) {
+    pub(crate) fn close_prompt(&mut self, keep: bool) {
         let Some(prompt) = self.search.prompt.take() else {
             return;
         };
@@ -99,7 +99,7 @@ impl Timeline {
     }
 
     /// Ends the search. Returns `false` if there was none.
-    pub fn clear(&mut self) -> bool {
+    pub(crate) fn clear(&mut self) -> bool {
         let there = self.search.pattern.is_some();
         self.start(None);
         self.search.unfolded.clear();
@@ -114,7 +114,7 @@ impl Timeline {
     }
 
     /// Searches some of the queued steps. Returns `true` while there are more; call it again after handling input.
-    pub fn continue_search(&mut self) -> bool {
+    pub(crate) fn continue_search(&mut self) -> bool {
         let Some(pattern) = &self.search.pattern else {
             return false;
         };
@@ -144,7 +144,7 @@ impl Timeline {
     }
 
     /// Goes to the next or the previous match, wrapping at the ends.
-    pub fn next_match(&mut self, forward: bool) {
+    pub(crate) fn next_match(&mut self, forward: bool) {
         if self.search.pattern.is_none() {
             return;
         }
@@ -220,13 +220,13 @@ impl Timeline {
             })
     }
 
-    pub const fn pattern(&self) -> Option<&Pattern> {
+    pub(crate) const fn pattern(&self) -> Option<&Pattern> {
         self.search.pattern.as_ref()
     }
 
     /// Returns the status of the search: `match 2/7`, `no match`; empty without one.
     #[must_use]
-    pub fn search_status(&self) -> String {
+    pub(crate) fn search_status(&self) -> String {
         let Some(pattern) = &self.search.pattern else {
             return String::new();
         };
