@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
+use crate::command::Command;
+
 /// A list of keys, in display order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<K> {
@@ -41,6 +43,22 @@ impl<K: Clone + Ord> List<K> {
         self.cursor = found.unwrap_or(self.cursor).min(self.last());
         self.scroll = self.cursor.saturating_sub(on_screen);
         self.reveal();
+    }
+
+    /// Moves the selection. Returns `false` if the command is not a movement.
+    pub(crate) fn move_selection(&mut self, command: Command) -> bool {
+        match command {
+            Command::Up => self.move_by(-1),
+            Command::Down => self.move_by(1),
+            Command::Top => self.select_at(0),
+            Command::Bottom => self.select_at(usize::MAX),
+            Command::HalfUp => self.page(-1, true),
+            Command::HalfDown => self.page(1, true),
+            Command::PageUp => self.page(-1, false),
+            Command::PageDown => self.page(1, false),
+            _ => return false,
+        }
+        true
     }
 
     /// Removes the marks of objects that no longer exist.

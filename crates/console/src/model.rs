@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::layout::{Position, Rect, Size};
 
 pub use self::health::Health;
+pub(crate) use self::health::remedy_command;
 pub use super::ids::PanelId;
 use super::{
     effect::PreflightRequest,

@@ -1,27 +1,22 @@
-//! The panels. A panel is one file with an implementation of [`Panel`] and one row in [`panel`].
+//! The panels. A panel is one file with an implementation of [`Panel`] and one row in [`panel`](panel()).
 
 pub(crate) mod detail;
 pub(crate) mod format;
 pub(crate) mod list_view;
+mod panel;
 pub(crate) mod preflight;
 pub(crate) mod runs;
 pub(crate) mod tasks;
 
-use ratatui::{buffer::Buffer, layout::Rect};
-
+pub(crate) use self::panel::Panel;
 use crate::{
-    command::{Command, Context},
+    command::Context,
     draw::Title,
     effect::Effects,
-    field::Field,
-    filter::{Filter, FilterColumn},
-    ids::{PanelId, Subject},
-    list::List,
+    ids::PanelId,
     model::Model,
-    theme::Theme,
     world::{RunEntry, RunId},
 };
-use flightdeck_core::runs::health::Remedy;
 
 /// Returns the implementation of a panel.
 #[must_use]
@@ -31,95 +26,6 @@ pub(crate) fn panel(id: PanelId) -> &'static dyn Panel {
         PanelId::Runs => &runs::Runs,
         PanelId::Preflight => &preflight::Preflight,
         PanelId::Detail => &detail::Detail,
-    }
-}
-
-/// A panel. Implementations are stateless; the state is in the [`Model`].
-///
-/// The defaults are those of a panel with one list and no filter.
-pub(crate) trait Panel: Sync {
-    /// Returns the name in the title line.
-    fn name(&self) -> &'static str;
-
-    /// Returns the rest of the title line.
-    fn title(&self, model: &Model) -> Title;
-
-    /// Returns where keys are looked up while the panel has the focus, innermost first, without `Global`.
-    fn contexts(&self, model: &Model) -> Vec<Context>;
-
-    /// Draws the content.
-    fn view(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer);
-
-    /// Adapts the state to the size of the content.
-    fn fit(&self, model: &mut Model, content: Rect);
-
-    /// Handles a command of this panel. Returns `false` if it has none of that name.
-    fn command(&self, model: &mut Model, command: Command, effects: &mut Effects) -> bool;
-
-    /// Returns the selected object, for the Detail panel to show.
-    fn subject(&self, model: &Model) -> Option<Subject>;
-
-    /// Returns the run that commands act on.
-    fn run<'m>(&self, _model: &'m Model) -> Option<&'m RunId> {
-        None
-    }
-
-    /// Returns the text that Copy puts on the clipboard.
-    fn copied_text(&self, _model: &Model) -> Option<String> {
-        None
-    }
-
-    /// Returns the list that movement commands act on.
-    fn list<'m>(&self, _model: &'m mut Model) -> Option<&'m mut List<String>> {
-        None
-    }
-
-    /// Returns the filter of the list. Only lists with a filter have marks.
-    fn filter<'m>(&self, _model: &'m Model) -> Option<&'m Filter> {
-        None
-    }
-
-    /// Returns the filter of the list.
-    fn filter_mut<'m>(&self, _model: &'m mut Model) -> Option<&'m mut Filter> {
-        None
-    }
-
-    /// Returns the columns that the filter can name, with their values.
-    fn filter_columns(&self, _model: &Model) -> Vec<FilterColumn> {
-        Vec::new()
-    }
-
-    /// Rebuilds the rows after the filter changed.
-    fn refresh(&self, _model: &mut Model) {}
-
-    /// Whether a text field of the panel is open.
-    fn is_typing(&self, model: &Model) -> bool {
-        self.filter(model).is_some_and(|filter| filter.open)
-    }
-
-    /// Returns the open text field.
-    fn open_field<'m>(&self, model: &'m mut Model) -> Option<&'m mut Field> {
-        let filter = self.filter_mut(model)?;
-        filter.open.then_some(&mut filter.field)
-    }
-
-    /// Handles a change of the text in the open field.
-    fn typed(&self, model: &mut Model, _effects: &mut Effects) {
-        self.refresh(model);
-    }
-
-    /// Handles a click at a position relative to the content.
-    fn click(&self, model: &mut Model, _column: u16, row: u16, _effects: &mut Effects) {
-        if let Some(list) = self.list(model) {
-            list.select_at(list.scroll() + usize::from(row));
-        }
-    }
-
-    /// Handles a turn of the mouse wheel, in lines.
-    fn wheel(&self, model: &mut Model, lines: isize, _effects: &mut Effects) {
-        if let Some(list) = self.list(model) {
-            list.wheel(lines);
-        }
     }
 }
 
@@ -185,28 +91,11 @@ pub(crate) fn title(model: &Model, id: PanelId) -> Title {
     title
 }
 
-/// Moves the selection of a list. Returns `false` if the command is not a movement.
-pub(crate) fn move_selection<K: Clone + Ord>(list: &mut List<K>, command: Command) -> bool {
-    match command {
-        Command::Up => list.move_by(-1),
-        Command::Down => list.move_by(1),
-        Command::Top => list.select_at(0),
-        Command::Bottom => list.select_at(usize::MAX),
-        Command::HalfUp => list.page(-1, true),
-        Command::HalfDown => list.page(1, true),
-        Command::PageUp => list.page(-1, false),
-        Command::PageDown => list.page(1, false),
-        _ => return false,
-    }
-    true
-}
-
-/// Returns the command that helps with a health finding, and its label.
-#[must_use]
-pub(crate) const fn help_command(help: Remedy) -> (Command, &'static str) {
-    match help {
-        Remedy::Stop => (Command::Stop, "stop"),
-        Remedy::Events => (Command::Describe, "events"),
-        Remedy::Timeline => (Command::NextError, "show"),
+/// Shows the selection of the list last in focus in the Detail panel.
+pub(crate) fn show_selection(model: &mut Model, effects: &mut Effects) {
+    let subject = panel(model.list).subject(model);
+    if subject != model.detail.subject {
+        detail::show(model, subject, effects);
+        effects.redraw = true;
     }
 }

@@ -7,51 +7,27 @@ mod connection;
 mod desktop;
 mod detail;
 mod follow;
+mod followers;
 mod ledger;
 mod local_context;
+mod log_items;
+mod performer;
 mod plan;
 mod preflight;
+mod pull_request;
 mod repository;
 mod runs;
+mod save;
+mod send;
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::{
-    sync::mpsc,
-    task::{AbortHandle, JoinSet},
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
-use self::{connection::Connection, follow::Followers, local_context::LocalContext};
-use super::{
-    connection::ConsoleOptions,
-    effect::{Effect, Outcome},
-    msg::Msg,
-    world::Delta,
-};
-use flightdeck_host::{ledger::Ledger, repository::CommandLog};
-use flightdeck_verbs::{ClusterContext, VerbError};
-
-/// A kind of work of which only the newest matters: new work aborts the work in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Lane {
-    Preflight,
-    Log,
-    Detail,
-}
-
-/// Performs effects in the background and reports their outcomes as messages.
-pub(crate) struct Performer {
-    local: Arc<LocalContext>,
-    sender: mpsc::Sender<Msg>,
-    tasks: JoinSet<()>,
-    lanes: HashMap<Lane, AbortHandle>,
-    connection: Connection,
-    ledger: Option<Ledger>,
-    followers: Followers,
-    preflight: preflight::State,
-    /// Records the git commands that are run for the user.
-    log: CommandLog,
-}
+pub(crate) use self::performer::Performer;
+use self::{followers::Followers, local_context::LocalContext, performer::PreflightState};
+use super::{connection::ConsoleOptions, effect::Effect, msg::Msg, world::Delta};
+use flightdeck_host::repository::CommandLog;
 
 impl Performer {
     /// Starts to connect to the cluster and to watch the repository.
@@ -85,7 +61,7 @@ impl Performer {
             connection,
             ledger: options.ledger,
             followers: Followers::default(),
-            preflight: preflight::State::default(),
+            preflight: PreflightState::default(),
             log,
         }
     }
@@ -110,54 +86,4 @@ impl Performer {
             }
         }
     }
-
-    /// Spawns work in a lane.
-    fn spawn_in_lane(&mut self, lane: Lane, work: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.tasks.spawn(recording(self.log.clone(), work));
-        if let Some(older) = self.lanes.insert(lane, handle) {
-            older.abort();
-        }
-    }
-
-    /// Aborts the work in a lane.
-    fn abort_lane(&mut self, lane: Lane) {
-        if let Some(handle) = self.lanes.remove(&lane) {
-            handle.abort();
-        }
-    }
-
-    /// Spawns work that runs beside all other work, and reports its outcome.
-    fn spawn_detached(&mut self, work: impl Future<Output = Outcome> + Send + 'static) {
-        let sender = self.sender.clone();
-        let work = recording(self.log.clone(), work);
-        self.tasks
-            .spawn(async move { send(&sender, Msg::Done(work.await)).await });
-    }
-
-    /// Spawns a verb, which waits for the connection to the cluster.
-    fn spawn_verb<F>(&mut self, run: impl FnOnce(Arc<ClusterContext>) -> F + Send + 'static)
-    where
-        F: Future<Output = Result<Outcome, VerbError>> + Send + 'static,
-    {
-        let connection = self.connection.clone();
-        self.spawn_detached(async move {
-            match connection.ready().await {
-                Ok(context) => run(context)
-                    .await
-                    .unwrap_or_else(|error| Outcome::Failed(error.to_string())),
-                Err(sentence) => Outcome::Failed(sentence),
-            }
-        });
-    }
-}
-
-/// Runs work, recording the git commands that it runs.
-async fn recording<T>(log: CommandLog, work: impl Future<Output = T>) -> T {
-    // Boxed: these futures are large, and each wrapper would copy them.
-    log.record(Box::pin(work)).await
-}
-
-/// Sends a message to the console, if it still runs.
-async fn send(sender: &mpsc::Sender<Msg>, msg: Msg) {
-    let _ = sender.send(msg).await;
 }

@@ -59,7 +59,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
         Msg::Detail(response) => detail::handle_response(model, response, &mut effects),
         Msg::Done(outcome) => outcomes::done(model, outcome, &mut effects),
     }
-    follow_selection(model, &mut effects);
+    panels::show_selection(model, &mut effects);
     model.fit_lists();
     effects
 }
@@ -159,13 +159,4 @@ fn follow_active(model: &mut Model, effects: &mut Effects) {
     let active: BTreeSet<RunId> = active.into_iter().collect();
     notifications::runs_finished(model, &active, effects);
     model.followed = active;
-}
-
-/// Shows the selection of the list last in focus in the Detail panel.
-fn follow_selection(model: &mut Model, effects: &mut Effects) {
-    let subject = panels::panel(model.list).subject(model);
-    if subject != model.detail.subject {
-        detail::show(model, subject, effects);
-        effects.redraw = true;
-    }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::world::{RunEntry, RunId, World};
-use flightdeck_core::runs::health::{self, Facts, Finding, PodState, Thresholds};
+use crate::{
+    command::Command,
+    world::{RunEntry, RunId, World},
+};
+use flightdeck_core::runs::health::{self, Facts, Finding, PodState, Remedy, Thresholds};
 
 /// The current findings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,5 +72,15 @@ fn pod(entry: &RunEntry, present: bool) -> PodState<'_> {
         Some(why) => PodState::Blocked(why),
         None if present => PodState::Running,
         None => PodState::Absent,
+    }
+}
+
+/// Returns the command that helps with a health finding, and its label.
+#[must_use]
+pub(crate) const fn remedy_command(remedy: Remedy) -> (Command, &'static str) {
+    match remedy {
+        Remedy::Stop => (Command::Stop, "stop"),
+        Remedy::Events => (Command::Describe, "events"),
+        Remedy::Timeline => (Command::NextError, "show"),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     effect::{CleanupEffect, Effects},
     list::List,
     model::Model,
-    panels::{list_view, move_selection},
+    panels::list_view,
     theme::{Scope, Theme},
     world::{ClusterTarget, Loaded},
 };
@@ -204,7 +204,7 @@ impl Overlay for Cleanup {
                 }
             }
             (State::Choosing, movement) => {
-                move_selection(&mut self.list, movement);
+                self.list.move_selection(movement);
             }
             _ => {}
         }

@@ -7,11 +7,11 @@ mod commands;
 mod dependencies;
 mod findings;
 mod health;
-
-use std::path::PathBuf;
+mod row;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
+use self::row::{Link, Row};
 use super::{
     overlay::{Next, Overlay},
     window::Window,
@@ -25,7 +25,7 @@ use crate::{
     model::Model,
     panels::{self, detail},
     theme::{Scope, Theme},
-    world::{RunId, TaskId},
+    world::TaskId,
 };
 
 /// What is listed.
@@ -39,28 +39,6 @@ pub(crate) enum Source {
     Dependencies(TaskId),
     /// Git commands that were run for the user.
     Commands,
-}
-
-/// One line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Row {
-    /// Words with their style, and a width if they form a column.
-    pieces: Vec<(String, Scope, Option<usize>)>,
-    /// The full text, a paragraph per item.
-    full: Vec<(String, Scope)>,
-    /// What Enter does.
-    link: Option<Link>,
-}
-
-/// Where a row leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Link {
-    /// A line of a file, in the user's editor.
-    Edit(PathBuf, usize),
-    /// A task in the Tasks panel.
-    Task(TaskId),
-    /// The timeline of a run.
-    Run(RunId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +145,7 @@ impl Overlay for Listing {
 
     fn command(&mut self, model: &mut Model, command: Command, effects: &mut Effects) -> Next {
         if command != Command::Accept {
-            panels::move_selection(&mut self.list, command);
+            self.list.move_selection(command);
             return Next::Stay;
         }
         match self.selected().and_then(|row| row.link.clone()) {

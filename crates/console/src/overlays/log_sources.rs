@@ -77,7 +77,7 @@ impl Overlay for LogSources {
             (Command::MarkAll, _) => {
                 detail::choose_sources(model, detail::SourceChoice::All, effects);
             }
-            _ => drop(panels::move_selection(&mut self.list, command)),
+            _ => drop(self.list.move_selection(command)),
         }
         Next::Stay
     }

@@ -117,7 +117,7 @@ impl Overlay for Picker {
 
     fn command(&mut self, model: &mut Model, command: Command, effects: &mut Effects) -> Next {
         if command != Command::Accept {
-            panels::move_selection(&mut self.list, command);
+            self.list.move_selection(command);
             return Next::Stay;
         }
         let Some(item) = self.list.selected().map(|at| self.items[*at].clone()) else {

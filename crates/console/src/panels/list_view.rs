@@ -2,12 +2,11 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-use super::panel;
+use super::panel::Panel;
 use crate::{
     command::{Command, Context},
     draw::{self, RowPen},
     filter::Filter,
-    ids::PanelId,
     list::List,
     model::Model,
     theme::{Scope, Theme},
@@ -42,12 +41,11 @@ pub(super) fn counts<K: Clone + Ord>(
 /// Draws the open filter on the last line of a list. Returns the area left for the list.
 pub(super) fn filter_line(
     model: &Model,
-    id: PanelId,
+    panel: &dyn Panel,
     theme: &Theme,
     area: Rect,
     buffer: &mut Buffer,
 ) -> Rect {
-    let panel = panel(id);
     let Some(filter) = panel.filter(model).filter(|filter| filter.open) else {
         return area;
     };

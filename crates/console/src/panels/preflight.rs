@@ -4,7 +4,7 @@ pub(crate) mod state;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Panel, list_view};
+use super::{list_view, panel::Panel};
 use crate::{
     command::{Command, Context},
     draw::{RowPen, Title},

@@ -6,7 +6,7 @@ mod view;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Panel, list_view};
+use super::{list_view, panel::Panel};
 use crate::{
     command::{Command, Context},
     draw::Title,
@@ -65,7 +65,7 @@ impl Panel for Tasks {
     }
 
     fn view(&self, model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        view::view(model, theme, area, buffer);
+        view::view(self, model, theme, area, buffer);
     }
 
     fn fit(&self, model: &mut Model, content: Rect) {

@@ -1,6 +1,6 @@
 //! Cleanup of runs.
 
-use super::Performer;
+use super::performer::Performer;
 use crate::{
     effect::{CleanupEffect, Outcome},
     msg::Msg,

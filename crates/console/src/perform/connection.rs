@@ -6,7 +6,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::{local_context::LocalContext, send};
+use super::{local_context::LocalContext, send::send};
 use crate::{
     connection::{Connect, Connected},
     effect::{ConnectionEffect, Outcome},

@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::Performer;
+use super::performer::Performer;
 use crate::effect::{DesktopEffect, Outcome};
 
 /// Largest payload of an OSC 52 sequence that terminals accept, in bytes.

@@ -1,42 +1,36 @@
 //! Answers the requests of the Detail panel.
 
-use std::{
-    fs,
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{io, path::Path};
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{Lane, Performer, connection::Connection, follow, ledger, send};
+use super::{
+    connection::Connection,
+    follow, ledger,
+    log_items::send_from_disk,
+    performer::{Lane, Performer},
+    pull_request, save,
+    send::send,
+};
 use crate::{
-    detail_io::{DetailRequest, DetailResponse, Files, LineSource, LogItem},
+    detail_io::{DetailRequest, DetailResponse, Files},
     effect::{FollowedRun, Outcome},
     msg::Msg,
-    panels::detail,
-    widgets::text_view::Export,
-    world::RunId,
 };
 use flightdeck_core::{
     files::{ReadError, read_bounded},
-    log::{LogEvent, LogSource},
-    runs::{DOCUMENTS, ForgeTarget, Stage},
+    runs::DOCUMENTS,
 };
 use flightdeck_host::{
-    forge::{Forge, ForgeError, PullRequestStatus, RetryPolicy, Secret, stand_in},
-    ledger::{Ledger, LedgerError},
+    ledger::Ledger,
     repository::{self, Diff, DiffError},
 };
 use flightdeck_verbs::ClusterContext;
 
 /// Largest document shown, in bytes.
 const DOCUMENT_LIMIT: u64 = 1024 * 1024;
-/// Log lines per message.
-const BATCH: usize = 2048;
 
 pub(super) fn perform(performer: &mut Performer, request: DetailRequest) {
     let lane = match request {
@@ -121,13 +115,15 @@ async fn respond(
         } => DetailResponse::Diff(run, diff(&repository, &branch, &base, &head).await),
         DetailRequest::PullRequest { run, url, number } => match connection.ready().await {
             Ok(context) => {
-                watch_pull_request(&context, run, &url, number, &sender).await;
+                pull_request::watch(&context, run, &url, number, &sender).await;
                 return;
             }
             Err(reason) => DetailResponse::PullRequest(run, Err(reason)),
         },
         DetailRequest::Save { name, export } => {
-            let saved = spawn_blocking(move || save(&std::env::temp_dir(), &name, &export)).await;
+            let saved =
+                spawn_blocking(move || save::to_new_file(&std::env::temp_dir(), &name, &export))
+                    .await;
             let outcome = match saved {
                 Ok(Ok(path)) => Outcome::Saved(path),
                 Ok(Err(error)) => Outcome::Failed(format!("cannot save the text: {error}")),
@@ -183,93 +179,6 @@ async fn send_archived_log(
     send_from_disk(move || ledger.read_in_order(&uid), run, sender).await
 }
 
-/// Sends a log from disk in batches, so that memory use does not depend on its length. Returns the error, if any.
-pub(super) async fn send_from_disk<I>(
-    read: impl FnOnce() -> Result<I, LedgerError> + Send + 'static,
-    run: &str,
-    sender: &mpsc::Sender<Msg>,
-) -> Option<String>
-where
-    I: Iterator<Item = LogEvent>,
-{
-    let (batches, mut arrived) = mpsc::channel::<Vec<LogItem>>(1);
-    let reading = spawn_blocking(move || {
-        let mut items = read()?.filter_map(|event| item(&event));
-        loop {
-            let batch: Vec<LogItem> = items.by_ref().take(BATCH).collect();
-            // The end of the log, or the receiver is gone.
-            if batch.is_empty() || batches.blocking_send(batch).is_err() {
-                return Ok::<_, LedgerError>(());
-            }
-        }
-    });
-    while let Some(batch) = arrived.recv().await {
-        send_items(run, batch, sender).await;
-    }
-    match reading.await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("{error}.")),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-async fn send_items(run: &str, items: Vec<LogItem>, sender: &mpsc::Sender<Msg>) {
-    if !items.is_empty() {
-        send(
-            sender,
-            Msg::Detail(DetailResponse::Log(run.to_owned(), items)),
-        )
-        .await;
-    }
-}
-
-/// Converts a log event for the panel; `None` for events that it does not show.
-pub(super) fn item(event: &LogEvent) -> Option<LogItem> {
-    match event {
-        LogEvent::Line(line) => {
-            let text = match line.left_out {
-                0 => line.text.clone(),
-                bytes => format!("{} … ({bytes} bytes cut)", line.text),
-            };
-            // A truncated line ends with a notice instead of its bytes.
-            let raw = line.bytes.clone().filter(|_| line.left_out == 0);
-            Some(LogItem {
-                at: line.at,
-                source: Some(source(&line.source)),
-                text,
-                raw,
-            })
-        }
-        LogEvent::Notice(source, notice) => {
-            Some(notice_item(format!("{}: {notice}", source.tag())))
-        }
-        LogEvent::SourceStarted(_) | LogEvent::SourceEnded(_) | LogEvent::RunEnded => None,
-    }
-}
-
-/// A line by Flightdeck itself.
-pub(super) fn notice_item(text: String) -> LogItem {
-    LogItem {
-        at: Timestamp::now(),
-        source: None,
-        text,
-        raw: None,
-    }
-}
-
-fn source(source: &LogSource) -> LineSource {
-    LineSource {
-        // A pod without the stage label is most likely the agent's.
-        stage: source.stage.unwrap_or(Stage::Agent),
-        version: source.context_version,
-        attempt: source.attempt,
-        container: match source.restart {
-            0 => source.container.clone(),
-            restarts => format!("{}+{restarts}", source.container),
-        },
-    }
-}
-
 /// Returns what merging a branch into its base changes, after fetching it if its commit is missing.
 async fn diff(root: &Path, branch: &str, base: &str, head: &str) -> Result<String, String> {
     let shown = |diff: Diff| match diff.note {
@@ -292,115 +201,11 @@ async fn diff(root: &Path, branch: &str, base: &str, head: &str) -> Result<Strin
     diff.map(shown).map_err(|error| format!("{error}."))
 }
 
-/// Polls a pull request and sends each change, until it is closed or has not changed for long.
-async fn watch_pull_request(
-    context: &ClusterContext,
-    run: RunId,
-    url: &str,
-    number: i64,
-    sender: &mpsc::Sender<Msg>,
-) {
-    let Some(target) = context.settings.forge_target(url) else {
-        let why = "not a known Git host".to_owned();
-        send(
-            sender,
-            Msg::Detail(DetailResponse::PullRequest(run, Err(why))),
-        )
-        .await;
-        return;
-    };
-    let mut last = None;
-    let mut changed_at = Instant::now();
-    loop {
-        let found = pull_request(&target, number).await;
-        if last.as_ref() != Some(&found) {
-            changed_at = Instant::now();
-            let news = found
-                .clone()
-                .map(Box::new)
-                .map_err(|error| error.to_string());
-            send(
-                sender,
-                Msg::Detail(DetailResponse::PullRequest(run.clone(), news)),
-            )
-            .await;
-        }
-        let next = detail::next_poll(found.as_ref(), changed_at.elapsed());
-        last = Some(found);
-        match next {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => return,
-        }
-    }
-}
-
-async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestStatus, ForgeError> {
-    // The local stand-in forge has its own token. The user's token must only go to real forges.
-    let token = if target.api_url.starts_with("http://127.0.0.1:") {
-        Secret::new(stand_in::TOKEN)
-    } else {
-        Secret::from_environment(|name| std::env::var(name).ok())
-    };
-    let forge = Forge::new(target, token)?.with_retry_policy(RetryPolicy::interactive());
-    forge.status(number).await
-}
-
-/// Writes a text to a new file with mode 0600.
-fn save(directory: &Path, name: &str, export: &Export) -> io::Result<PathBuf> {
-    let name: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    for count in 1..1_000 {
-        let number = if count == 1 {
-            String::new()
-        } else {
-            format!("-{count}")
-        };
-        let path = directory.join(format!("flightdeck-{name}{number}.{}", export.extension()));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(&path) {
-            Ok(file) => {
-                let mut file = BufWriter::new(file);
-                export.write(&mut file)?;
-                return file.flush().map(|()| path);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::AlreadyExists,
-        "too many files of this name",
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::fs;
 
     use super::*;
-    use crate::widgets::text_view::{ExportFormat, Plain, TextView};
-
-    #[test]
-    fn save_never_overwrites() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = |text| TextView::of(text, Arc::new(Plain)).export(ExportFormat::default());
-        let first = save(folder.path(), "run/1 logs", &text("one")).unwrap();
-        let second = save(folder.path(), "run/1 logs", &text("two")).unwrap();
-        assert_eq!(first.file_name().unwrap(), "flightdeck-run_1_logs.txt");
-        assert_eq!(fs::read_to_string(first).unwrap(), "one\n");
-        assert_eq!(fs::read_to_string(second).unwrap(), "two\n");
-    }
 
     #[test]
     fn reads_known_documents_in_order() {

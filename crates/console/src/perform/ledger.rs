@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::{Performer, send};
+use super::{performer::Performer, send::send};
 use crate::{
     effect::LedgerEffect,
     msg::Msg,

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::send;
+use super::send::send;
 use crate::{
     connection::Connected,
     effect::{FixFailure, Outcome, PreflightRequest},

@@ -1,6 +1,6 @@
 //! Changes to the task plan.
 
-use super::Performer;
+use super::performer::Performer;
 use crate::effect::{Outcome, PlanEffect};
 
 pub(super) fn perform(performer: &mut Performer, effect: PlanEffect) {

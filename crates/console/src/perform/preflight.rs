@@ -1,28 +1,20 @@
 //! Pre-flight checks and fixes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Lane, Performer, send};
+use super::{
+    performer::{Lane, Performer},
+    send::send,
+};
 use crate::{
     effect::{FixFailure, Outcome, PreflightEffect, PreflightRequest},
     msg::Msg,
     world::Delta,
 };
 use flightdeck_preflight::fix::{self, FixPlan, Progress};
-
-#[derive(Default)]
-pub(super) struct State {
-    /// The check in progress contacts the remote.
-    contacting_remote: Arc<AtomicBool>,
-    /// Cancels the running fix.
-    fix: CancellationToken,
-}
 
 pub(super) fn perform(performer: &mut Performer, effect: PreflightEffect) {
     match effect {

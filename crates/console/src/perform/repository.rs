@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Performer;
+use super::performer::Performer;
 use crate::effect::{Outcome, RepositoryEffect};
 use flightdeck_host::repository::{
     self, Facts,

@@ -1,6 +1,6 @@
 //! Verbs on runs.
 
-use super::Performer;
+use super::performer::Performer;
 use crate::effect::{Outcome, RunEffect};
 use flightdeck_verbs::LaunchSource;
 

@@ -6,7 +6,7 @@ use crate::{
     ids::{PanelId, TabId},
     model::Model,
     overlays::{self, Confirm, ListingSource},
-    panels::detail,
+    panels::{self, detail},
     world::{RunEntry, RunId},
 };
 use flightdeck_verbs::{Delete, Retry, Stop};
@@ -58,7 +58,7 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
 
 fn show(model: &mut Model, tab: TabId, effects: &mut Effects) {
     if model.has_run() {
-        super::follow_selection(model, effects);
+        panels::show_selection(model, effects);
         detail::open_tab(model, tab, effects);
         model.focus_on(PanelId::Detail);
     }

@@ -172,7 +172,7 @@ fn list_command(model: &mut Model, command: Command, effects: &mut Effects) -> b
                 effects.push(DesktopEffect::Copy(text));
             }
         }
-        movement => return panels::move_selection(list, movement),
+        movement => return list.move_selection(movement),
     }
     true
 }

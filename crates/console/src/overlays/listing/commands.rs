@@ -1,6 +1,6 @@
 //! Git commands that changed something or contacted a remote, the latest first.
 
-use super::Row;
+use super::row::Row;
 use crate::{model::Model, theme::Scope, world::CommandRecord};
 use flightdeck_core::text;
 use flightdeck_host::repository::CommandOutcome;

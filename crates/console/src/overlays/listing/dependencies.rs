@@ -1,6 +1,6 @@
 //! The tasks that block a task, transitively, and the tasks that it blocks.
 
-use super::{Link as RowLink, Row};
+use super::row::{Link as RowLink, Row};
 use crate::{model::Model, theme::Scope};
 use flightdeck_core::{
     tasks::{BranchEnd, Dependencies, DependencyNode},

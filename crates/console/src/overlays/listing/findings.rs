@@ -1,6 +1,6 @@
 //! Problems of the plan file, each with its position.
 
-use super::{Link, Row};
+use super::row::{Link, Row};
 use crate::{model::Model, theme::Scope, world::Plan};
 use flightdeck_core::{
     tasks::{Finding, FindingKind},

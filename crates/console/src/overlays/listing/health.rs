@@ -1,7 +1,11 @@
 //! Problems of active runs, and the key that helps.
 
-use super::{Link, Row};
-use crate::{command::Context, model::Model, panels, theme::Scope};
+use super::row::{Link, Row};
+use crate::{
+    command::Context,
+    model::{Model, remedy_command},
+    theme::Scope,
+};
 use flightdeck_core::{
     runs::health::{DETECTORS, Finding},
     text,
@@ -33,8 +37,8 @@ fn row(model: &Model, id: &str, name: &str, finding: &Finding) -> Row {
         .iter()
         .find(|detector| detector.id == finding.detector);
     let about = detector.map_or("", |detector| detector.about);
-    let help = finding.remedy.and_then(|help| {
-        let (command, words) = panels::help_command(help);
+    let help = finding.remedy.and_then(|remedy| {
+        let (command, words) = remedy_command(remedy);
         let key = model.keymap.key_for(&Context::ALL, command)?;
         Some(format!(" {key}: {words}."))
     });

@@ -1,6 +1,11 @@
 //! Keys and mouse in the Detail panel.
 
-use super::{DetailPanel, continue_search, open_tab, refresh, tab, view};
+use super::{
+    requests::{continue_search, open_tab, refresh},
+    state::DetailPanel,
+    tabs::tab,
+    view,
+};
 use crate::{
     command::Command,
     detail_io::DetailRequest,
@@ -26,18 +31,12 @@ pub(super) fn typed(model: &mut Model, effects: &mut Effects) {
     continue_search(model, effects);
 }
 
-/// Closes the field and keeps or discards the search or filter.
-pub(super) fn close_field(detail: &mut DetailPanel, keep: bool) {
-    detail.field = None;
-    tab(detail.tab()).close_prompt(detail, keep);
-}
-
 /// Handles a command. Returns `false` if the panel has none of that name.
 pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
     if model.detail.typing() {
         match command {
-            Command::Accept => close_field(&mut model.detail, true),
-            Command::Cancel | Command::Back => close_field(&mut model.detail, false),
+            Command::Accept => model.detail.close_field(true),
+            Command::Cancel | Command::Back => model.detail.close_field(false),
             _ => return false,
         }
         continue_search(model, effects);

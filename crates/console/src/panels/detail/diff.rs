@@ -15,7 +15,7 @@ use crate::{
 };
 use flightdeck_core::text;
 
-use super::DetailPanel;
+use super::state::DetailPanel;
 
 pub(super) struct DiffTab;
 

@@ -3,11 +3,11 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    DetailPanel,
     logs::SourceFilter,
+    page_view::empty_state,
     progress,
+    state::DetailPanel,
     tab::{Fetch, Insets, Tab, shown_run},
-    view::empty_state,
 };
 use crate::{
     command::Command,

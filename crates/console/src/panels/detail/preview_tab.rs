@@ -4,10 +4,10 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    DetailPanel,
+    page_view::page,
     preview::FileChange,
+    state::DetailPanel,
     tab::{Fetch, Insets, Tab, shown_run},
-    view::page,
 };
 use crate::{
     command::{Command, Context},
@@ -16,7 +16,7 @@ use crate::{
     effect::Effects,
     ids::{PanelId, Subject, TabId},
     model::Model,
-    panels::{list_view, move_selection},
+    panels::list_view,
     theme::{Scope, Theme},
     widgets::text_view::TextView,
     world::TaskId,
@@ -135,7 +135,7 @@ impl Tab for PreviewTab {
     }
 
     fn move_selection(&self, detail: &mut DetailPanel, command: Command) -> bool {
-        let moved = move_selection(&mut detail.preview.list, command);
+        let moved = detail.preview.list.move_selection(command);
         if moved {
             detail.preview.refresh();
         }

@@ -2,15 +2,12 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{tab::shown_run, view::row};
+use super::{page_view::row, tab::shown_run};
 use crate::{
     command::Context,
     draw::RowPen,
-    model::Model,
-    panels::{
-        format::{compact, dollars},
-        help_command,
-    },
+    model::{Model, remedy_command},
+    panels::format::{compact, dollars},
     theme::{Scope, Theme},
     world::RunEntry,
 };
@@ -116,8 +113,8 @@ fn finding_line(model: &Model, theme: &Theme, entry: &RunEntry, area: Rect, buff
         )
         .right_space(1);
     }
-    let help = finding.remedy.and_then(|help| {
-        let (command, words) = help_command(help);
+    let help = finding.remedy.and_then(|remedy| {
+        let (command, words) = remedy_command(remedy);
         let keys = &model.keymap;
         let key = keys
             .key_for(&model.contexts(), command)

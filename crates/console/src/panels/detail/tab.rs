@@ -1,11 +1,8 @@
-//! The [`Tab`] trait, and the table of tabs.
+//! The [`Tab`] trait.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{
-    check, diff, events, logs_tab::LogsTab, page::PageContent, preview_tab::PreviewTab,
-    pull_request, state::DetailPanel, task, timeline_tab::TimelineTab, view, yaml,
-};
+use super::{page::PageContent, page_view, state::DetailPanel};
 use crate::{
     command::{Command, Context},
     detail_io::DetailRequest,
@@ -16,33 +13,6 @@ use crate::{
     widgets::text_view::TextView,
     world::RunEntry,
 };
-
-/// Returns the implementation of a tab.
-pub(super) fn tab(id: TabId) -> &'static dyn Tab {
-    match id {
-        TabId::Task => &task::TaskTab,
-        TabId::Preview => &PreviewTab,
-        TabId::Logs => &LogsTab,
-        TabId::Timeline => &TimelineTab,
-        TabId::Diff => &diff::DiffTab,
-        TabId::PullRequest => &pull_request::PullRequestTab,
-        TabId::Events => &events::EventsTab,
-        TabId::Yaml => &yaml::YamlTab,
-        TabId::Check => &check::CheckTab,
-    }
-}
-
-impl DetailPanel {
-    /// Returns the tabs of the subject, in the order of the tab bar.
-    #[must_use]
-    pub fn tabs(&self) -> Vec<TabId> {
-        // Without a subject the panel has the tabs of a task.
-        let none = Subject::Task(String::new());
-        let subject = self.subject.as_ref().unwrap_or(&none);
-        let tabs = TabId::ALL.iter().copied();
-        tabs.filter(|id| tab(*id).applies_to(subject)).collect()
-    }
-}
 
 /// A request of a tab, and when it has to be repeated.
 pub(super) struct Fetch {
@@ -149,7 +119,7 @@ pub(super) trait Tab: Sync {
     /// Draws the tab into the panel's content below the tab bar. `inside` is `area` without the insets.
     fn view(&self, model: &Model, theme: &Theme, _area: Rect, inside: Rect, buffer: &mut Buffer) {
         if let Some(page) = model.detail.pages.get(&self.id()) {
-            view::page(model, theme, page, inside, buffer);
+            page_view::page(model, theme, page, inside, buffer);
         }
     }
 

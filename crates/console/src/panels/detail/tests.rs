@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::{preview_tab::render_run, *};
 use crate::{
-    detail_io::{LineSource, LogItem},
+    detail_io::{DetailRequest, DetailResponse, LineSource, LogItem},
+    effect::Effect,
     harness::Harness,
-    ids::PanelId,
+    ids::{PanelId, TabId},
     msg::Msg,
     world::{ClusterTarget, Delta, Plan, Repository},
 };

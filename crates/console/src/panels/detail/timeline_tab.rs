@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    DetailPanel,
     logs_tab::LogsTab,
+    page_view::empty_state,
     progress,
+    state::DetailPanel,
     tab::{Fetch, Insets, Tab},
     timeline::{INDENT, MARGIN, RowId, Timeline},
-    view::empty_state,
 };
 use crate::{
     command::{Command, Context},
@@ -20,7 +20,7 @@ use crate::{
     model::Model,
     panels::{
         format::{compact, dollars},
-        list_view, move_selection,
+        list_view,
     },
     theme::{Scope, Theme},
     widgets::text_view::{self, Pattern, TextView, line_layout::Spans},
@@ -107,7 +107,7 @@ impl Tab for TimelineTab {
 
     fn move_selection(&self, detail: &mut DetailPanel, command: Command) -> bool {
         let timeline = &mut detail.timeline;
-        let moved = move_selection(&mut timeline.list, command);
+        let moved = timeline.list.move_selection(command);
         if moved {
             // Moving to the last row resumes following.
             timeline.follow = timeline.list.cursor() + 1 == timeline.list.rows().len();

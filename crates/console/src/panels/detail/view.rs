@@ -2,7 +2,11 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{DetailPanel, page::Page, tab::tab};
+use super::{
+    page_view::row,
+    state::DetailPanel,
+    tabs::{tab, text_area},
+};
 use crate::{
     command::Command,
     draw::{RowPen, Title},
@@ -10,35 +14,11 @@ use crate::{
     model::Model,
     panels::list_view,
     theme::{Scope, Theme},
-    widgets::text_view,
 };
 use flightdeck_core::text;
 
 /// Columns between two tabs.
 const GAP: u16 = 2;
-
-/// Returns the area of a tab's text or list within the panel's content.
-pub(super) fn text_area(area: Rect, id: TabId) -> Rect {
-    let insets = tab(id).insets(area);
-    let above = insets.above.min(area.height);
-    Rect {
-        x: area.x + insets.left.min(area.width),
-        y: area.y + above,
-        width: area.width.saturating_sub(insets.left + 1),
-        height: area.height.saturating_sub(above + insets.below),
-    }
-}
-
-/// Returns a row of `area` without its first and last column.
-pub(super) fn row(area: Rect, y: u16) -> Rect {
-    let inside = Rect {
-        x: area.x + 1,
-        y: area.y + y,
-        width: area.width.saturating_sub(2),
-        height: 1,
-    };
-    inside.intersection(area)
-}
 
 /// Returns the tab at a column of the tab bar.
 pub(super) fn tab_at(detail: &DetailPanel, column: u16) -> Option<TabId> {
@@ -118,30 +98,4 @@ fn tab_bar(detail: &DetailPanel, theme: &Theme, area: Rect, buffer: &mut Buffer)
         pen.left(tab(id).title(), theme.style(scope))
             .space(GAP.into());
     }
-}
-
-/// Draws a page.
-pub(super) fn page(model: &Model, theme: &Theme, page: &Page, area: Rect, buffer: &mut Buffer) {
-    match &page.empty {
-        Some((sentence, keys)) => empty_state(model, theme, area, buffer, sentence, keys),
-        None => text_view::draw(&page.view, theme, area, buffer),
-    }
-}
-
-/// Draws an empty state over the area of a text.
-pub(super) fn empty_state(
-    model: &Model,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-    sentence: &str,
-    keys: &[(Command, &str)],
-) {
-    // An empty state has its own margin of one column.
-    let area = Rect {
-        x: area.x.saturating_sub(1),
-        width: area.width + 2,
-        ..area
-    };
-    list_view::empty_state(model, theme, area, buffer, sentence, keys);
 }

@@ -10,6 +10,7 @@ use crate::{
     panels::{
         format::{compact, dollars},
         list_view,
+        panel::Panel,
     },
     theme::{Scope, Theme},
     world::{ClusterConnection, RunEntry},
@@ -20,8 +21,14 @@ use flightdeck_core::{
 };
 
 /// Draws the list.
-pub(super) fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let area = list_view::filter_line(model, PanelId::Runs, theme, area, buffer);
+pub(super) fn view(
+    panel: &dyn Panel,
+    model: &Model,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let area = list_view::filter_line(model, panel, theme, area, buffer);
     let list = &model.runs.list;
     if list.rows().is_empty() {
         empty(model, theme, area, buffer);

@@ -8,7 +8,7 @@ use crate::{
     draw::{self, RowPen},
     ids::PanelId,
     model::Model,
-    panels::list_view,
+    panels::{list_view, panel::Panel},
     theme::{Scope, Theme},
     world::{Plan, PlanError, TaskId},
 };
@@ -18,7 +18,13 @@ use flightdeck_core::{
 };
 
 /// Draws the list.
-pub(super) fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn view(
+    panel: &dyn Panel,
+    model: &Model,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let Some(plan) = model.world.plan.get() else {
         let sentence = match model.world.plan.error() {
             Some(error) => text::sanitize(&error.message).into_owned(),
@@ -28,7 +34,7 @@ pub(super) fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer
         list_view::empty_state(model, theme, area, buffer, &sentence, &next);
         return;
     };
-    let area = list_view::filter_line(model, PanelId::Tasks, theme, area, buffer);
+    let area = list_view::filter_line(model, panel, theme, area, buffer);
     let area = match model.world.plan.error() {
         Some(error) => broken(model, theme, error, area, buffer),
         None => area,
