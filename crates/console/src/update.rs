@@ -4,6 +4,7 @@ mod actions;
 mod input;
 mod notifications;
 mod outcomes;
+mod run_actions;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,8 @@
 //!
 //! The state of the UI is in [`super::model`].
 
+mod cluster;
+mod loaded;
 mod owned;
 mod plan;
 mod runs;
@@ -12,6 +14,8 @@ use std::{
     sync::Arc,
 };
 
+pub use cluster::{ClusterConnection, ClusterTarget};
+pub use loaded::Loaded;
 pub use owned::Owned;
 pub use plan::{Plan, PlanError};
 pub use runs::{Progress, RunEntry, Runs};
@@ -56,77 +60,6 @@ pub struct World {
 
 /// Git commands kept.
 const COMMANDS: usize = 200;
-
-/// Data that is loaded in the background.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Loaded<T, E = String> {
-    #[default]
-    Waiting,
-    Ready(T),
-    /// The error, with the last good value if there is one.
-    Failed(E, Option<T>),
-}
-
-impl<T, E> Loaded<T, E> {
-    /// The last good value.
-    pub const fn get(&self) -> Option<&T> {
-        match self {
-            Self::Waiting | Self::Failed(_, None) => None,
-            Self::Ready(value) | Self::Failed(_, Some(value)) => Some(value),
-        }
-    }
-
-    /// The error of the last attempt.
-    pub const fn error(&self) -> Option<&E> {
-        match self {
-            Self::Failed(error, _) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Stores a result. An error keeps the last good value.
-    pub fn update(&mut self, result: Result<T, E>) {
-        *self = match (result, std::mem::take(self)) {
-            (Ok(value), _) => Self::Ready(value),
-            (Err(error), Self::Ready(old) | Self::Failed(_, Some(old))) => {
-                Self::Failed(error, Some(old))
-            }
-            (Err(error), _) => Self::Failed(error, None),
-        };
-    }
-}
-
-/// The connection to the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ClusterConnection {
-    /// The first attempt is in progress.
-    #[default]
-    Connecting,
-    Connected(ClusterTarget),
-    /// The connection was lost. The last known objects stay.
-    Lost(ClusterTarget, String),
-    /// No attempt succeeded: the reason, and the time of the next one.
-    Failed(String, Timestamp),
-}
-
-impl ClusterConnection {
-    /// The cluster, once known.
-    pub const fn target(&self) -> Option<&ClusterTarget> {
-        match self {
-            Self::Connected(target) | Self::Lost(target, _) => Some(target),
-            Self::Connecting | Self::Failed(..) => None,
-        }
-    }
-}
-
-/// Identifies a cluster and namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterTarget {
-    /// `embedded`, or the name of a kubeconfig context.
-    pub label: String,
-    pub namespace: String,
-    pub embedded: bool,
-}
 
 /// The repository, as the header shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! Preview of a fix: the exact commands and every commit that would be pushed; then its progress and result.
 
+mod progress;
+
 use ratatui::{buffer::Buffer, layout::Rect};
 
+use self::progress::{ProgressLine, Running, add_progress};
 use super::{
     overlay::{Next, Overlay},
     pager,
@@ -37,53 +40,12 @@ enum State {
     Planning,
     Ready(Box<FixPlan>),
     Running(Running),
-    Done(Vec<Line>),
-    Failed(Vec<Line>, FixFailure),
-}
-
-/// A running fix.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Running {
-    lines: Vec<Line>,
-    /// Esc was pressed once.
-    confirm_cancel: bool,
-    cancelled: bool,
-}
-
-/// A line of the progress of a fix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Line {
-    /// A command that started.
-    Command(String),
-    /// Output of a command. If `overwritten`, the next line replaces it.
-    Output { text: String, overwritten: bool },
-}
-
-impl Running {
-    fn add(&mut self, progress: Progress) {
-        if let Some(Line::Output {
-            overwritten: true, ..
-        }) = self.lines.last()
-        {
-            self.lines.pop();
-        }
-        self.lines.push(match progress {
-            Progress::Started(command) => Line::Command(command),
-            Progress::Output(line) => Line::Output {
-                text: line.text,
-                overwritten: line.overwritten,
-            },
-        });
-        // A remote can print without end, and only the last lines are shown.
-        let excess = self.lines.len().saturating_sub(PROGRESS_LINES);
-        self.lines.drain(..excess);
-    }
+    Done(Vec<ProgressLine>),
+    Failed(Vec<ProgressLine>, FixFailure),
 }
 
 /// Columns of the window on a wide screen.
 const WIDTH: u16 = 92;
-/// Lines of progress shown.
-const PROGRESS_LINES: usize = 14;
 /// Commits listed; the rest is counted.
 const COMMITS: usize = 8;
 
@@ -369,38 +331,4 @@ fn indented(words: &str, columns: usize) -> Vec<String> {
         format!("{}{line}", " ".repeat(indent))
     });
     lines.collect()
-}
-
-/// Adds the last lines of progress: commands with a sign, their output below.
-fn add_progress(lines: &[Line], sign: &str, add: &mut impl FnMut(&str, Scope)) {
-    for line in &lines[lines.len().saturating_sub(PROGRESS_LINES)..] {
-        match line {
-            Line::Command(command) => add(&format!("{sign} {command}"), Scope::Text),
-            Line::Output { text, .. } => add(&format!("  {text}"), Scope::Muted),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keeps_only_the_last_lines_of_a_fix() {
-        let mut running = Running::default();
-        for number in 0..1_000 {
-            running.add(Progress::Output(
-                flightdeck_host::repository::git::OutputLine {
-                    text: number.to_string(),
-                    overwritten: false,
-                },
-            ));
-        }
-        assert_eq!(running.lines.len(), PROGRESS_LINES);
-        let last = Line::Output {
-            text: "999".into(),
-            overwritten: false,
-        };
-        assert_eq!(running.lines.last(), Some(&last));
-    }
 }

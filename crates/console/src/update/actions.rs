@@ -1,15 +1,14 @@
 //! Commands on tasks and runs that several panels share: launch, stop, retry, delete, merge, clean up.
 
+use super::run_actions;
 use crate::{
     command::Command,
-    effect::{DesktopEffect, Effects, LedgerEffect, RunEffect, TerminalEffect},
+    effect::{DesktopEffect, Effects, LedgerEffect, TerminalEffect},
     ids::{PanelId, TabId},
     model::Model,
-    overlays::{self, Confirm, ListingSource},
+    overlays::{self, ListingSource},
     panels::{self, detail},
-    world::{RunEntry, RunId},
 };
-use flightdeck_verbs::{Delete, Retry, Stop};
 
 /// Handles a command. Returns `false` if it is not one of these.
 pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects) -> bool {
@@ -47,10 +46,10 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
             }
         }
         Command::Merge => overlays::open_merge(model, effects),
-        Command::Stop => confirm(model, stop),
-        Command::Retry => confirm(model, retry),
+        Command::Stop => run_actions::stop(model),
+        Command::Retry => run_actions::retry(model),
         Command::AddContext => overlays::open_add_context(model),
-        Command::Delete => confirm(model, delete),
+        Command::Delete => run_actions::delete(model),
         _ => return false,
     }
     true
@@ -62,121 +61,6 @@ fn show(model: &mut Model, tab: TabId, effects: &mut Effects) {
         detail::open_tab(model, tab, effects);
         model.focus_on(PanelId::Detail);
     }
-}
-
-/// The runs that a command acts on: the marked ones if the Runs panel is in focus, else the current one.
-fn selected(model: &Model) -> Vec<(&RunId, &RunEntry)> {
-    let marked = model.runs.list.marked();
-    if model.focus == PanelId::Runs && !marked.is_empty() {
-        let entries = marked.iter();
-        return entries
-            .filter_map(|id| Some((id, model.world.runs.get(id)?)))
-            .collect();
-    }
-    model.current_run().into_iter().collect()
-}
-
-/// Asks for confirmation of an action on the selected runs, unless it applies to none of them.
-fn confirm(model: &mut Model, question: impl Fn(&[&RunEntry]) -> Option<Confirm>) {
-    let entries: Vec<&RunEntry> = selected(model)
-        .into_iter()
-        .map(|(_, entry)| entry)
-        .collect();
-    let Some(mut confirm) = question(&entries) else {
-        return;
-    };
-    if let Some(target) = model.world.cluster.target() {
-        let target = format!("{}, namespace {}", target.label, target.namespace);
-        confirm.facts.push(("target".into(), target));
-    }
-    model.overlays.push(confirm);
-}
-
-fn names(entries: &[&RunEntry]) -> String {
-    let names: Vec<&str> = entries.iter().map(|entry| entry.run.name()).collect();
-    names.join(", ")
-}
-
-fn stop(entries: &[&RunEntry]) -> Option<Confirm> {
-    let active: Vec<&RunEntry> = entries
-        .iter()
-        .copied()
-        .filter(|entry| entry.active())
-        .collect();
-    let effects = active.iter().map(|entry| {
-        RunEffect::Stop(Stop {
-            name: entry.run.name().to_owned(),
-        })
-        .into()
-    });
-    (!active.is_empty()).then(|| Confirm {
-        title: "Stop".into(),
-        facts: vec![("run".into(), names(&active))],
-        sentence: "Stops the agent. The log is kept; you can retry.".into(),
-        yes: "Stop".into(),
-        danger: true,
-        effects: effects.collect(),
-        chosen: false,
-    })
-}
-
-fn retry(entries: &[&RunEntry]) -> Option<Confirm> {
-    let ended = entries
-        .iter()
-        .copied()
-        .filter(|entry| !entry.active() && !entry.removed);
-    let ended: Vec<&RunEntry> = ended.collect();
-    let effects = ended.iter().map(|entry| {
-        RunEffect::Retry(Retry {
-            name: entry.run.name().to_owned(),
-        })
-        .into()
-    });
-    (!ended.is_empty()).then(|| Confirm {
-        title: "Retry".into(),
-        facts: vec![("run".into(), names(&ended))],
-        sentence: "Starts a new attempt with the current plan from the remote.".into(),
-        yes: "Retry".into(),
-        danger: false,
-        effects: effects.collect(),
-        chosen: true,
-    })
-}
-
-fn delete(entries: &[&RunEntry]) -> Option<Confirm> {
-    // Stop an active run first: deleting it would remove the pods of a running agent.
-    if let [entry] = entries
-        && entry.active()
-    {
-        return stop(entries).map(|confirm| Confirm {
-            sentence: format!(
-                "{} is still active: stop it first, then delete it. The log is kept.",
-                entry.run.name()
-            ),
-            ..confirm
-        });
-    }
-    let ended = entries
-        .iter()
-        .copied()
-        .filter(|entry| !entry.active() && !entry.removed);
-    let ended: Vec<&RunEntry> = ended.collect();
-    let effects = ended.iter().map(|entry| {
-        RunEffect::Delete(Delete {
-            name: entry.run.name().to_owned(),
-            force: false,
-        })
-        .into()
-    });
-    (!ended.is_empty()).then(|| Confirm {
-        title: "Delete".into(),
-        facts: vec![("run".into(), names(&ended))],
-        sentence: "Deletes the run and its Jobs, files, workspace. Branches and PRs stay; the log is in the ledger.".into(),
-        yes: "Delete".into(),
-        danger: true,
-        effects: effects.collect(),
-        chosen: false,
-    })
 }
 
 /// Opens tasks.json at the selected task.

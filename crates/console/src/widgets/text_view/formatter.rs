@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Debug, sync::LazyLock};
 
 use regex::Regex;
 
-use super::store::Line;
+use super::line::Line;
 use crate::theme::Scope;
 
 /// Text of one scope. The view sanitises it.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{formatter::Row, scan::Pattern};
+use super::{formatter::Row, pattern::Pattern};
 use crate::theme::Scope;
 use flightdeck_core::text;
 

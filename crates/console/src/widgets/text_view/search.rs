@@ -4,7 +4,8 @@
 
 use super::{
     LineId, Pattern, ScrollAnchor, TextView,
-    scan::{self, JumpTarget, Matcher, Scan},
+    pattern::terms,
+    scan::{JumpTarget, Matcher, Scan},
 };
 
 /// The open prompt.
@@ -90,7 +91,7 @@ impl TextView {
     }
 
     fn refilter(&mut self) {
-        let terms = scan::terms(&self.filter_text);
+        let terms = terms(&self.filter_text);
         let hidden = self.hidden;
         self.filter = (!terms.is_empty() || hidden != 0)
             .then(|| Scan::new(Matcher::Filter { terms, hidden }, self.scan_origin()));

@@ -1,7 +1,7 @@
 //! A segment of a store: some hundred newline-terminated lines in one string, with their ends, times and tags, and the
 //! original bytes of lines that are not UTF-8. Can be serialised.
 
-use super::store::{Line, LineId};
+use super::line::{Line, LineId};
 
 /// Bytes per line in addition to its text: end, time and tag.
 const LINE_OVERHEAD: usize = size_of::<u32>() + size_of::<i64>() + size_of::<u16>();

@@ -3,7 +3,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
-use super::{segment::Segment, store::LineId};
+use super::{line::LineId, segment::Segment};
 
 /// Size limit of the file in bytes.
 const LIMIT: u64 = 2 * 1024 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{NOTICE_TAG, source_scope};
+use super::source::{NOTICE_TAG, source_scope};
 use crate::{
     detail_io::LineSource,
     theme::Scope,
