@@ -246,3 +246,47 @@ impl SessionOutcome {
         self.is_error || self.subtype.starts_with("error")
     }
 }
+
+impl Retry {
+    /// Describes the retry: `model request failed (overloaded); attempt 3 of 10 in 12 s`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let most = if self.max_attempts > 0 {
+            format!(" of {}", self.max_attempts)
+        } else {
+            String::new()
+        };
+        format!(
+            "model request failed ({}); attempt {}{most} in {} s",
+            self.error.replace('_', " "),
+            self.attempt,
+            self.delay_ms.saturating_add(999) / 1_000,
+        )
+    }
+}
+
+impl RateLimit {
+    /// Whether requests are rejected.
+    pub(super) fn is_rejected(&self) -> bool {
+        self.status == "rejected"
+    }
+
+    /// Whether the limit is reached or close.
+    pub(super) fn is_notable(&self) -> bool {
+        self.status != "allowed"
+    }
+
+    /// Describes the limit: `rate limit reached (five hour)`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let status = match self.status.as_str() {
+            "rejected" => "rate limit reached".to_owned(),
+            "allowed_warning" => "rate limit nearly reached".to_owned(),
+            other => format!("rate limit: {other}"),
+        };
+        match &self.window {
+            Some(window) => format!("{status} ({})", window.replace('_', " ")),
+            None => status,
+        }
+    }
+}

@@ -1,30 +1,24 @@
 //! Steps of an agent, updated line by line. Calls are joined with their results, sub-agent steps with the call that
 //! started them. Incremental and one-shot parsing give the same result.
 
+mod limits;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
+use self::limits::{BYTES_LIMIT, OUTPUT_LIMIT, STEPS_LIMIT};
 use super::{
-    Event, RateLimit, Retry, Step, StepKind, StreamEvent, SubAgentUsage, ToolAnswer, ToolCall,
-    ToolResult, event::start_of, parse_line,
+    Event, Step, StepKind, StreamEvent, SubAgentUsage, ToolAnswer, ToolCall, ToolResult,
+    event::start_of, parse_line,
 };
-use crate::text;
 
-/// Maximum number of steps; the oldest are dropped. The log has all of them.
-const STEPS_LIMIT: usize = 100_000;
 /// Maximum size of one text in bytes.
 const TEXT_LIMIT: usize = 64 * 1024;
 /// Maximum nesting of sub-agents.
 const DEPTH_LIMIT: usize = 8;
 /// Maximum lines per output step.
 const OUTPUT_LINES: usize = 200;
-/// Maximum size of shell output in bytes; the oldest is dropped.
-const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
-
-/// Maximum size of all other texts in bytes; the oldest are shortened.
-const BYTES_LIMIT: usize = 64 * 1024 * 1024;
-
 /// The steps so far. Numbers start at 0 and are stable when older steps are dropped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
@@ -278,63 +272,6 @@ impl Steps {
         self.trim_output(OUTPUT_LIMIT);
     }
 
-    /// Replaces the oldest output by its line count.
-    fn trim_output(&mut self, most: usize) {
-        while self.output_bytes > most && self.outputs.len() > 1 {
-            let Some((number, bytes)) = self.outputs.pop_front() else {
-                return;
-            };
-            self.output_bytes -= bytes;
-            if let Some(step) = self.get_mut(number)
-                && let StepKind::Output { lines } = &mut step.what
-            {
-                *lines = vec![format!(
-                    "({} dropped; see the log)",
-                    text::count(lines.len(), "line")
-                )];
-            }
-        }
-    }
-
-    /// Shortens the texts of the oldest steps.
-    fn trim_texts(&mut self, most: usize) {
-        while self.bytes > most && self.first_whole + 1 < self.end() {
-            let number = self.first_whole;
-            self.first_whole += 1;
-            let Some(step) = self.get(number) else {
-                continue;
-            };
-            let bytes = step.bytes();
-            self.bytes -= bytes;
-            // Steps without texts are unchanged.
-            if bytes > 0
-                && let Some(step) = self.get_mut(number)
-            {
-                step.trim_texts();
-            }
-        }
-    }
-
-    fn drop_oldest(&mut self, most: usize) {
-        if self.retained.len() <= most {
-            return;
-        }
-        // Drop in bulk, because cleaning up the indexes is linear.
-        let surplus = self.retained.len() - most + most / 10;
-        let counted = self.first_whole.saturating_sub(self.first);
-        for (index, step) in self.retained.drain(..surplus).enumerate() {
-            if index >= counted {
-                self.bytes -= step.bytes();
-            }
-        }
-        self.first += surplus;
-        self.first_whole = self.first_whole.max(self.first);
-        let first = self.first;
-        self.calls.retain(|_, number| *number >= first);
-        self.unanswered.retain(|number| *number >= first);
-        self.changed.retain(|number| *number >= first);
-    }
-
     /// Returns the number of the next step.
     #[must_use]
     pub fn end(&self) -> usize {
@@ -370,50 +307,6 @@ impl Steps {
     }
 }
 
-impl Retry {
-    /// Describes the retry: `model request failed (overloaded); attempt 3 of 10 in 12 s`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let most = if self.max_attempts > 0 {
-            format!(" of {}", self.max_attempts)
-        } else {
-            String::new()
-        };
-        format!(
-            "model request failed ({}); attempt {}{most} in {} s",
-            self.error.replace('_', " "),
-            self.attempt,
-            self.delay_ms.saturating_add(999) / 1_000,
-        )
-    }
-}
-
-impl RateLimit {
-    /// Whether requests are rejected.
-    pub(super) fn is_rejected(&self) -> bool {
-        self.status == "rejected"
-    }
-
-    /// Whether the limit is reached or close.
-    pub(super) fn is_notable(&self) -> bool {
-        self.status != "allowed"
-    }
-
-    /// Describes the limit: `rate limit reached (five hour)`.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let status = match self.status.as_str() {
-            "rejected" => "rate limit reached".to_owned(),
-            "allowed_warning" => "rate limit nearly reached".to_owned(),
-            other => format!("rate limit: {other}"),
-        };
-        match &self.window {
-            Some(window) => format!("{status} ({})", window.replace('_', " ")),
-            None => status,
-        }
-    }
-}
-
 fn compacted(before: Option<i64>, after: Option<i64>) -> String {
     let tokens = match (before, after) {
         (Some(before), Some(after)) => format!(" from {before} to {after} tokens"),
@@ -442,113 +335,4 @@ fn trouble(text: String, details: &str) -> StepKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drops_oldest_steps_over_limit() {
-        let mut steps = Steps::default();
-        for n in 0..50 {
-            let call = format!(
-                r#"{{"type":"assistant","message":{{"id":"m{n}","content":[{{"type":"tool_use","id":"t{n}","name":"Bash","input":{{"command":"step {n}"}}}}]}}}}"#
-            );
-            steps.add(None, &call);
-            steps.drop_oldest(20);
-        }
-        assert_eq!(steps.end(), 50);
-        assert!(steps.dropped() >= 30 && steps.get(0).is_none());
-        let step = steps.get(49).unwrap();
-        assert!(matches!(&step.what, StepKind::Call(call) if call.tool.summary == "step 49"));
-        steps.add(
-            None,
-            r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t49","content":"done"}]}}"#,
-        );
-        assert!(!steps.is_pending(49) && steps.is_pending(48));
-    }
-
-    #[test]
-    fn drops_oldest_output_over_limit() {
-        let mut steps = Steps::default();
-        steps.add(None, "first");
-        steps.add(None, r#"{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":"Building."}]}}"#);
-        for n in 0..OUTPUT_LINES * 5 {
-            steps.add(None, &format!("{n:0100}"));
-        }
-        steps.trim_output(OUTPUT_LINES * 250);
-        let texts: Vec<String> = steps.iter().map(|(_, step)| step.full_text()).collect();
-        assert_eq!(texts[0], "(1 line dropped; see the log)");
-        assert_eq!(texts[1], "Building.");
-        assert_eq!(texts[2], "(200 lines dropped; see the log)");
-        assert!(texts[6].ends_with("999") && texts[5].lines().count() == 200);
-        // Dropped output stays dropped.
-        steps.trim_output(0);
-        assert_eq!(steps.output_bytes, OUTPUT_LINES * 100);
-        assert!(steps.get(6).unwrap().full_text().ends_with("999"));
-    }
-
-    #[test]
-    fn shortens_oldest_texts_over_limit() {
-        let mut steps = Steps::default();
-        let long = "word ".repeat(1_000);
-        for n in 0..20 {
-            for content in [
-                format!(r#"{{"type":"text","text":"{n} {long}"}}"#),
-                format!(
-                    r#"{{"type":"tool_use","id":"t{n}","name":"Write","input":{{"file_path":"{n}.md","content":"{long}"}}}}"#
-                ),
-            ] {
-                let line = format!(
-                    r#"{{"type":"assistant","message":{{"id":"m{n}","content":[{content}]}}}}"#
-                );
-                steps.add(None, &line);
-            }
-            steps.trim_texts(20_000);
-        }
-        let counted = |steps: &Steps| {
-            let whole = steps
-                .iter()
-                .filter(|(number, _)| *number >= steps.first_whole);
-            whole.map(|(_, step)| step.bytes()).sum::<usize>()
-        };
-        assert!(steps.bytes <= 20_000 && steps.bytes == counted(&steps));
-        let all: usize = steps.iter().map(|(_, step)| step.bytes()).sum();
-        assert!(all < 20_000 + 40 * 400, "{all}");
-        let text = |number| steps.get(number).unwrap().full_text();
-        assert!(text(0).starts_with("0 word") && text(0).ends_with("see the log)"));
-        assert!(text(1).starts_with("Write 0.md") && text(1).ends_with("see the log)"));
-        assert_eq!(text(38), format!("19 {long}"));
-        // A late result is shortened too, and dropped steps no longer count.
-        let answer = format!(
-            r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t0","content":"{long}"}}]}}}}"#
-        );
-        steps.add(None, &answer);
-        assert!(steps.get(1).unwrap().bytes() < 1_000);
-        assert_eq!(steps.bytes, counted(&steps));
-        steps.drop_oldest(2);
-        assert_eq!(steps.bytes, counted(&steps));
-    }
-
-    #[test]
-    fn ignores_self_parent() {
-        let mut steps = Steps::default();
-        steps.add(
-            None,
-            r#"{"type":"assistant","parent_tool_use_id":"t1","message":{"id":"m1","content":[{"type":"tool_use","id":"t1","name":"Agent","input":{}}]}}"#,
-        );
-        assert_eq!((steps.get(0).unwrap().parent, steps.depth(0)), (None, 0));
-    }
-
-    #[test]
-    fn limits_nesting_depth() {
-        let mut steps = Steps::default();
-        for n in 1..=5_000 {
-            let call = format!(
-                r#"{{"type":"assistant","parent_tool_use_id":"t{}","message":{{"id":"m{n}","content":[{{"type":"tool_use","id":"t{n}","name":"Agent","input":{{}}}}]}}}}"#,
-                n - 1
-            );
-            steps.add(None, &call);
-        }
-        let depths = (0..5_000).map(|number| steps.depth(number));
-        assert_eq!(depths.max(), Some(DEPTH_LIMIT));
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! Writes the log of a run while it is followed. Lines are stored once, however often the log is followed.
 
+mod restore;
+mod stored;
+
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
@@ -13,6 +16,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 
+use self::stored::Stored;
 use super::{
     LedgerError,
     file::{self, failed},
@@ -26,10 +30,6 @@ pub(super) const LOCK: &str = "lock";
 /// Marker file: lines were stored after later lines of other sources.
 pub(super) const OUT_OF_ORDER: &str = "out-of-order";
 
-/// Seconds before the newest line in which a line may still be new: stdout and stderr are written slightly out of
-/// order.
-const SLACK: i64 = 1;
-
 /// Size limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -37,21 +37,6 @@ pub(super) struct Limits {
     pub(super) log: u64,
     /// Size at which an open segment is sealed.
     pub(super) segment: u64,
-}
-
-/// What is stored of a source. A log is always followed from its first line, so the stored part is a prefix.
-#[derive(Debug)]
-struct Stored {
-    source: Arc<LogSource>,
-    newest: Option<Timestamp>,
-    /// The last stored line, if its segment was read: lines that follow it in the stream are new.
-    last: Option<(Timestamp, u32)>,
-    /// Lines of the last seconds.
-    recent: HashSet<(Timestamp, u32)>,
-    /// The log is being read again from its first line, and no new line was seen yet. Only then does an old timestamp
-    /// mean that a line is stored: clocks may be set back.
-    catching_up: bool,
-    ended: bool,
 }
 
 /// The exclusive writer of a run's log.
@@ -108,104 +93,6 @@ impl LogWriter {
         };
         writer.restore()?;
         Ok(Some(writer))
-    }
-
-    /// Restores the state from as few of the last segments as needed, and removes what a crash left incomplete.
-    fn restore(&mut self) -> Result<(), LedgerError> {
-        for segment in self.segments.iter().filter(|segment| segment.sealed) {
-            let open = Segment {
-                sealed: false,
-                ..segment.clone()
-            };
-            // Left by a crash during sealing.
-            drop(open.remove(&self.folder));
-        }
-        let Some(mut first) = self.segments.len().checked_sub(1) else {
-            return Ok(());
-        };
-        // The last head has the newest line of every source, but the recent lines may be in earlier segments.
-        while !self.load(first)? && first > 0 {
-            first -= 1;
-        }
-        let loaded = first;
-        while first > 0 {
-            let head = self.segments[first].head(&self.folder)?;
-            if head.is_some_and(|head| self.reaches_back(&head)) {
-                break;
-            }
-            first -= 1;
-        }
-        if first < loaded {
-            self.load(first)?;
-        }
-        Ok(())
-    }
-
-    /// Returns whether the segments after `head` contain every line that could be mistaken for a new one.
-    fn reaches_back(&self, head: &Head) -> bool {
-        self.stored.iter().enumerate().all(|(s, stored)| {
-            let before = head.sources.get(s).and_then(|known| known.newest);
-            stored.ended || before.is_none_or(|before| stored.is_old(before))
-        })
-    }
-
-    /// Loads the segments from index `first`. Returns whether the head of that segment is readable.
-    fn load(&mut self, first: usize) -> Result<bool, LedgerError> {
-        self.numbers.clear();
-        self.stored.clear();
-        self.file = None;
-        let mut first_headed = false;
-        for index in first..self.segments.len() {
-            let segment = self.segments[index].clone();
-            let content = segment.read(&self.folder)?;
-            self.lines = segment.line;
-            let mut headed = false;
-            for line in content.lines.iter().filter_map(|line| Line::read(line)) {
-                match line {
-                    Line::Head { head } => {
-                        for (s, known) in head.sources.iter().enumerate() {
-                            match self.stored.get_mut(s) {
-                                // Also known if the segment before is damaged.
-                                Some(stored) => {
-                                    stored.newest = stored.newest.max(known.newest);
-                                    stored.ended |= known.ended;
-                                }
-                                None => self.add_source(known),
-                            }
-                        }
-                        headed = true;
-                    }
-                    Line::Source { s, source } if s == self.stored.len() => {
-                        self.add_source(&SourceState {
-                            source: source.into_owned(),
-                            newest: None,
-                            ended: false,
-                        });
-                    }
-                    Line::Text { s, at, ordinal, .. } => {
-                        self.lines += 1;
-                        if let Some(stored) = self.stored.get_mut(s) {
-                            stored.note(at, ordinal);
-                            stored.catching_up = true;
-                        }
-                    }
-                    Line::Ended { s, .. } => {
-                        if let Some(stored) = self.stored.get_mut(s) {
-                            stored.ended = true;
-                        }
-                    }
-                    Line::Source { .. } | Line::Notice { .. } => {}
-                }
-            }
-            first_headed |= headed && index == first;
-            let last = index + 1 == self.segments.len();
-            // Without a readable head, start a new segment instead.
-            if last && headed && !segment.sealed {
-                self.file = Some(segment.open(&self.folder, content.valid_len)?);
-                self.segments[index].bytes = content.valid_len;
-            }
-        }
-        Ok(first_headed)
     }
 
     fn add_source(&mut self, known: &SourceState) {
@@ -434,36 +321,5 @@ impl LogWriter {
             oldest.remove(&self.folder)?;
         }
         Ok(())
-    }
-}
-
-impl Stored {
-    /// Returns whether a line is stored.
-    fn contains(&self, at: Timestamp, ordinal: u32) -> bool {
-        (self.catching_up && self.is_old(at)) || self.recent.contains(&(at, ordinal))
-    }
-
-    /// Records a stored line.
-    fn note(&mut self, at: Timestamp, ordinal: u32) {
-        self.last = Some((at, ordinal));
-        if self.is_old(at) {
-            return;
-        }
-        self.recent.insert((at, ordinal));
-        let before = self.newest;
-        if before.is_none_or(|newest| at > newest) {
-            self.newest = Some(at);
-            if before.is_none_or(|newest| at.as_second() > newest.as_second()) {
-                let second = at.as_second();
-                self.recent
-                    .retain(|(at, _)| at.as_second() >= second - SLACK);
-            }
-        }
-    }
-
-    /// Returns whether a line with this time must be a stored one while catching up.
-    fn is_old(&self, at: Timestamp) -> bool {
-        self.newest
-            .is_some_and(|newest| at.as_second() < newest.as_second() - SLACK)
     }
 }
