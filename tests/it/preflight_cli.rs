@@ -126,7 +126,7 @@ fn a_push_that_a_hook_stops_is_said_with_what_stays() {
     let words = said(&output);
     assert!(
         words.contains("not on a Friday")
-            && words.contains("completed before: the commit was made"),
+            && words.contains("already done: commit"),
         "{words}"
     );
 }

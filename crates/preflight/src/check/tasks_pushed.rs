@@ -50,7 +50,7 @@ impl Check for TasksPushed {
         };
         if known.plan_blob.as_ref() == Some(disk) {
             return Some(Verdict::pass(format!(
-                "{path} on {place} matches yours{}",
+                "the plan on {place} matches yours{}",
                 facts.as_of_words()
             )));
         }

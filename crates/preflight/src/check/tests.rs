@@ -326,7 +326,7 @@ fn tasks_pushed() {
             (
                 "the same",
                 |_| {},
-                "Pass .taskmaster/tasks/tasks.json on origin/feature/x matches yours",
+                "Pass the plan on origin/feature/x matches yours",
             ),
             (
                 "the same, seen a while ago",
@@ -334,7 +334,7 @@ fn tasks_pushed() {
                     f.remote = None;
                     f.now = "2026-05-04T12:12:00Z".parse().unwrap();
                 },
-                "Pass .taskmaster/tasks/tasks.json on origin/feature/x matches yours (as of 12m ago)",
+                "Pass the plan on origin/feature/x matches yours (as of 12m ago)",
             ),
             (
                 "the remote has an older plan",

@@ -29,7 +29,7 @@ pub struct RanCommand {
 pub struct PartialFix {
     #[source]
     pub why: FixError,
-    /// Completed steps: `the commit was made`.
+    /// Completed steps: `commit`.
     pub done: Vec<&'static str>,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for PartialFix {
         write!(f, "{}", self.why)?;
         match self.done.as_slice() {
             [] => Ok(()),
-            done => write!(f, "; completed before: {}", done.join(" and ")),
+            done => write!(f, "; already done: {}", done.join(", ")),
         }
     }
 }

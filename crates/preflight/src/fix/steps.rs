@@ -22,14 +22,14 @@ pub(super) enum Act {
 }
 
 impl Act {
-    /// Description of the completed step; empty for preparations.
+    /// Name of the completed step; empty for preparations.
     pub(super) const fn done(self) -> &'static str {
         match self {
             Self::IntentToAdd | Self::Fetch => "",
-            Self::Commit => "the commit was made",
-            Self::Push => "the branch was pushed",
-            Self::FastForward => "the branch was fast-forwarded",
-            Self::Switch => "the branch was switched",
+            Self::Commit => "commit",
+            Self::Push => "push",
+            Self::FastForward => "fast-forward",
+            Self::Switch => "switch",
         }
     }
 }

@@ -361,7 +361,7 @@ async fn cancel_kills_command_and_reports_done_steps() {
     let unfinished = log.record(applied).await.unwrap_err();
     assert_eq!(
         unfinished.to_string(),
-        "cancelled during the push; check the remote to see whether it arrived; completed before: the commit was made"
+        "cancelled during the push; check the remote to see whether it arrived; already done: commit"
     );
     let ends: Vec<repository::CommandOutcome> = entries.try_iter().map(|entry| entry.end).collect();
     assert_eq!(

@@ -58,7 +58,7 @@ pub(crate) fn verify(
     let Some(tag) = file.tag(&manifest.tag) else {
         let names: Vec<_> = file.tags.iter().map(|tag| tag.name.as_str()).collect();
         return Err(format!(
-            "{path} at commit {commit} has no tag {}; it has {}",
+            "no tag {} in {path} at commit {commit}; available tags: {}",
             manifest.tag,
             names.join(", ")
         ));
@@ -165,7 +165,10 @@ mod tests {
             ..manifest()
         };
         let error = verify(&tag, "c9", Some(&found("b"))).unwrap_err();
-        assert!(error.contains("no tag v2; it has master"), "{error}");
+        assert!(
+            error.starts_with("no tag v2 in ") && error.ends_with("; available tags: master"),
+            "{error}"
+        );
         let task = RunManifest {
             task_ids: vec!["1".into(), "999999".into()],
             ..manifest()

@@ -383,13 +383,13 @@ fn published(phase: &str, commit: Option<&str>, pull_request: (bool, &str, &str)
 #[test]
 fn pull_request_tab_explains_each_outcome() {
     let id = Some("4be1f5c09d3a7be2f1c8a4d90e6b7f3c2d1a0b9e");
-    let limited = "the branch docs/docs-a is pushed, but it has no pull request: github.com limits how often it is asked (again in 10m00s): try again later";
+    let limited = "pushed branch docs/docs-a, but could not open a pull request: rate limit of github.com exceeded (resets in 10m00s): try again later";
     let protected = "github.com protects the branch; launch the run with another target branch";
-    let unknown = "acme/shop knows no reviewer nobody";
+    let unknown = "cannot request reviews from zoe in acme/shop";
     for (status, expected) in [
         (
             published("Failed", id, (false, "RateLimited", limited)),
-            vec!["The branch docs/docs-a is pushed", "retry publish", "merge"],
+            vec!["Pushed branch docs/docs-a", "retry publish", "merge"],
         ),
         (
             published("Failed", None, (false, "ProtectedBranch", protected)),
@@ -422,7 +422,7 @@ fn pull_request_tab_explains_each_outcome() {
                 "Pull request #7",
                 "loading ...",
                 "Note",
-                "knows no reviewer nobody",
+                "cannot request reviews from zoe",
             ],
         ),
     ] {

@@ -118,7 +118,7 @@ fn empty(model: &Model, theme: &Theme, plan: &Plan, area: Rect, buffer: &mut Buf
     let (sentence, next): (String, &[(Command, &str)]) = if !plan.has_tag() {
         let tags: Vec<&str> = plan.file.tags.iter().map(|tag| tag.name.as_str()).collect();
         let words = format!(
-            "No tag \"{}\" in tasks.json. Tags: {}.",
+            "No tag {} in tasks.json. Available tags: {}.",
             plan.tag,
             if tags.is_empty() {
                 "none".into()
@@ -129,7 +129,7 @@ fn empty(model: &Model, theme: &Theme, plan: &Plan, area: Rect, buffer: &mut Buf
         (words, &[(Command::Tag, "switch tag")])
     } else if total == 0 {
         (
-            format!("No tasks in tag \"{}\".", plan.tag),
+            format!("No tasks in tag {}.", plan.tag),
             &[(Command::Tag, "switch tag"), (Command::Edit, "edit file")],
         )
     } else {

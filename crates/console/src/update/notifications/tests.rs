@@ -126,12 +126,12 @@ fn notifies_again_after_recovery() {
         assert_eq!(notices(&mut console).len(), 1);
         assert_eq!(
             findings(&console),
-            ["the agent waits for permission to use Bash"]
+            ["the agent is waiting for permission to use Bash"]
         );
-        assert!(console.screen().contains("the agent waits for"));
+        assert!(console.screen().contains("the agent is waiting for"));
         report(&mut console, waits(None));
         assert_eq!(findings(&console), [""; 0]);
-        assert!(!console.screen().contains("the agent waits for"));
+        assert!(!console.screen().contains("the agent is waiting for"));
     }
 }
 

@@ -143,7 +143,7 @@ fn reports_stream_signals_immediately() {
         ),
         (
             signal(|s| s.waiting_for = Some("permission to use Bash".into())),
-            "the agent waits for permission to use Bash",
+            "the agent is waiting for permission to use Bash",
         ),
         (
             signal(|s| {
