@@ -15,14 +15,14 @@ pub struct ConsoleOptions {
     pub settings: Arc<Settings>,
     pub keymap: Arc<Keymap>,
     pub theme: Theme,
-    /// `None` archives no logs.
+    /// `None` disables archiving.
     pub ledger: Option<Ledger>,
 }
 
 /// One attempt to connect to the cluster; the error is a sentence.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, String>> + Send + Sync>;
 
-/// A cluster that answers.
+/// A connected cluster.
 pub struct Connected {
     pub client: kube::Client,
     pub target: ClusterTarget,

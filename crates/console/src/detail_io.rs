@@ -76,7 +76,7 @@ pub enum DetailResponse {
     BackgroundDone(u64, Box<BackgroundTask>),
 }
 
-/// A line of a log, or a notice of Flightdeck between lines.
+/// A line of a log, or a notice from Flightdeck between lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogItem {
     pub at: Timestamp,

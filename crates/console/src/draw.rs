@@ -15,7 +15,7 @@ use super::{
 };
 use flightdeck_core::text;
 
-/// Writes `text` into at most `columns` cells from (`x`, `y`) on, clipped to the buffer. Returns the column after it.
+/// Writes `text` into at most `columns` cells starting at (`x`, `y`), clipped to the buffer. Returns the column after it.
 ///
 /// Use this instead of the methods of [`Buffer`], which panic outside of the buffer.
 pub(crate) fn put_text(

@@ -119,7 +119,7 @@ pub enum CleanupEffect {
 pub enum LedgerEffect {
     /// Load durations and costs of finished runs.
     LoadFinishedRuns,
-    /// Load runs that are deleted from the cluster.
+    /// Load runs that were deleted from the cluster.
     LoadArchivedRuns,
 }
 
@@ -194,7 +194,7 @@ pub enum Outcome {
     /// Path of the saved file.
     Saved(PathBuf),
     MergePlanned(Result<Box<MergePlan>, String>),
-    /// What was merged into what, or why not.
+    /// A sentence about the merge, or why it failed.
     Merged(Result<String, String>),
     /// The next background poll of the remote is due.
     RemotePollDue,

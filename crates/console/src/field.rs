@@ -44,7 +44,7 @@ impl Field {
         self.text.split_at(self.cursor)
     }
 
-    /// Whether a field handles a key: characters, what moves within a line, and the Ctrl chords of [`Self::key`].
+    /// Whether a field handles a key: characters, cursor movement, and the Ctrl chords of [`Self::key`].
     pub const fn takes(key: KeyEvent) -> bool {
         match key.code {
             KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => {

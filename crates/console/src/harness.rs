@@ -120,7 +120,7 @@ pub fn text_of(buffer: &Buffer) -> String {
         let mut line = String::new();
         let mut covered = 0;
         for position in y.positions() {
-            // A wide character covers the cell behind it.
+            // A wide character covers the next cell.
             if covered > 0 {
                 covered -= 1;
                 continue;

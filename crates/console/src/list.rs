@@ -127,7 +127,7 @@ impl<K: Clone + Ord> List<K> {
         self.reveal();
     }
 
-    /// Scrolls as many of the rows that belong to the selected one, directly below it, into view as fit.
+    /// Scrolls the rows that belong to the selected one, directly below it, into view, as many as fit.
     pub fn reveal_below(&mut self, belongs: impl Fn(&K) -> bool) {
         let below = self.rows.iter().skip(self.cursor + 1);
         let end = self.cursor + 1 + below.take_while(|row| belongs(row)).count();

@@ -227,7 +227,7 @@ impl Model {
         (repository.offline || age >= OLD_SECONDS).then_some(age.max(0))
     }
 
-    /// The next time at which the age of the remote facts reads differently.
+    /// The next time at which the shown age of the remote facts changes.
     fn remote_age_changes(&self) -> Option<Timestamp> {
         let as_of = self.world.repository.get()?.as_of?;
         let seconds = match self.remote_age() {

@@ -165,7 +165,7 @@ fn enter(mouse: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the terminal back; safe to call twice, and when half of it fails the other half is still done.
+/// Restores the terminal. Safe to call twice; a step that fails does not skip the others.
 fn leave() {
     let mut out = io::stdout();
     let _ = execute!(

@@ -41,7 +41,7 @@ pub type RunId = String;
 /// The id of a task; `1.2` for a subtask.
 pub type TaskId = String;
 
-/// The state outside.
+/// The state outside the console, as last observed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     pub cluster: ClusterConnection,

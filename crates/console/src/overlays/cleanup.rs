@@ -57,7 +57,7 @@ pub(crate) fn open(model: &mut Model) {
 }
 
 impl Cleanup {
-    /// Finds the candidates. Runs of other repositories start unselected; without a label, no run is known to be of this one.
+    /// Finds the candidates. Runs of other repositories start unselected; without a label, no run is known to belong to this one.
     fn find_candidates(&mut self, model: &Model) {
         let label = model.world.repository_label();
         let ours = |run: &Run| label.is_some() && run.label(LABEL_REPOSITORY) == label;
@@ -108,7 +108,7 @@ impl Cleanup {
                 _ if self.all_repositories => ("No finished or stuck runs.", &[]),
                 Loaded::Waiting => ("Reading the repository ...", &all),
                 _ if model.world.repository_label().is_none() => (
-                    "No remote here, so no run is known to be of this repository.",
+                    "This repository has no remote, so its runs cannot be identified.",
                     &all,
                 ),
                 _ => ("No finished or stuck runs.", &[]),

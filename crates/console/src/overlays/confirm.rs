@@ -24,7 +24,7 @@ pub(crate) struct Confirm {
     pub sentence: String,
     /// Label of the yes button.
     pub yes: String,
-    /// The action destroys something.
+    /// The action is destructive.
     pub danger: bool,
     /// The action.
     pub effects: Vec<Effect>,

@@ -145,7 +145,7 @@ impl Overlay for FixPreview {
         let State::Running(running) = &mut self.state else {
             return Next::Close;
         };
-        // The first Esc asks, the second one cancels the commands. Either way their result is still to come.
+        // The first Esc asks, the second one cancels the commands. The result arrives later in both cases.
         if running.confirm_cancel && !running.cancelled {
             effects.push(PreflightEffect::CancelFix);
             running.cancelled = true;

@@ -1,7 +1,7 @@
 //! Lists: problems of the plan file, unhealthy runs, dependencies of a task, git commands. The selected line is shown in
 //! full below the list.
 //!
-//! The rows derive from the world by [`Source`], again after each change.
+//! The rows are derived from the world, and rebuilt after each change.
 
 mod commands;
 mod dependencies;

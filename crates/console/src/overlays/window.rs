@@ -30,7 +30,7 @@ pub(super) struct Window<'w> {
 impl Window<'_> {
     /// Draws an empty window in the middle of the screen. Returns the area inside.
     pub(super) fn draw(&self, theme: &Theme, screen: Rect, buffer: &mut Buffer) -> Rect {
-        // Side by side with the panels' borders, the window's would only be noise.
+        // Next to the borders of the panels, that of the window would only be noise.
         let width = if screen.width < NARROW {
             screen.width
         } else {

@@ -1,4 +1,4 @@
-//! Amounts as short text.
+//! Formats amounts as short text.
 
 /// Formats millionths of a US dollar: `$0.42`.
 pub(crate) fn dollars(micro: i64) -> String {

@@ -81,7 +81,7 @@ pub(super) fn item(event: &LogEvent) -> Option<LogItem> {
     }
 }
 
-/// A line by Flightdeck itself.
+/// Returns a notice from Flightdeck itself.
 pub(super) fn notice_item(text: String) -> LogItem {
     LogItem {
         at: Timestamp::now(),

@@ -18,7 +18,7 @@ use crate::{effect::Outcome, msg::Msg};
 use flightdeck_host::{ledger::Ledger, repository::CommandLog};
 use flightdeck_verbs::{ClusterContext, VerbError};
 
-/// A kind of work of which only the newest matters: new work aborts the work in progress.
+/// A kind of work where only the newest matters: new work aborts the work in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     Preflight,

@@ -102,7 +102,7 @@ scopes! {
     /// A line of a log.
     Log = "log",
     LogTimestamp = "log.timestamp",
-    /// A notice of Flightdeck between log lines.
+    /// A notice from Flightdeck between log lines.
     LogNotice = "log.notice",
     LogError = "log.error",
     /// A mark between two lines.

@@ -39,14 +39,14 @@ pub(super) fn runs_finished(model: &Model, active: &BTreeSet<RunId>, effects: &m
                 let body = match (status.pull_request_number, documents) {
                     (Some(number), _) => format!("pull request #{number}"),
                     (None, Some((written, all))) => format!("documents {written}/{all}"),
-                    (None, None) => "its branch is pushed".to_owned(),
+                    (None, None) => "branch pushed".to_owned(),
                 };
                 ("finished", body)
             }
-            Phase::Cancelled => ("stopped", "its log is kept".to_owned()),
+            Phase::Cancelled => ("stopped", "log kept".to_owned()),
             _ => {
                 let why = status.message.as_deref().or(status.reason.as_deref());
-                ("failed", why.unwrap_or("see its log").to_owned())
+                ("failed", why.unwrap_or("see the log").to_owned())
             }
         };
         notify(model, entry, what, &body, effects);

@@ -49,7 +49,7 @@ pub(super) fn done(model: &mut Model, outcome: Outcome, effects: &mut Effects) {
         Outcome::MergePlanned(plan) => merge_planned(model, plan),
         Outcome::Merged(result) => merged(model, result, effects),
         Outcome::RemotePollDue => {
-            // Without the user, the next poll is early enough.
+            // While the terminal is unfocused, the remote is checked at a later poll.
             if model.terminal_focused {
                 let request = current_preflight_request(model);
                 effects.push(PreflightEffect::PollRemote(request));

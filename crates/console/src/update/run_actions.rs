@@ -11,7 +11,7 @@ struct RunAction {
     sentence: &'static str,
     danger: bool,
     applies: fn(&RunEntry) -> bool,
-    /// The effect on a run of a name.
+    /// Returns the effect for the run with this name.
     effect: fn(String) -> RunEffect,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn retry(model: &mut Model) {
     RETRY.ask(model, None);
 }
 
-/// Asks whether to delete the selected runs, or to stop the run if it is one that is active.
+/// Asks whether to delete the selected runs. For a single active run, asks whether to stop it.
 pub(super) fn delete(model: &mut Model) {
     // Stop an active run first: deleting it would remove the pods of a running agent.
     if let [entry] = selected(model)[..]

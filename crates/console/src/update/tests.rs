@@ -869,7 +869,7 @@ fn cleanup_without_a_remote_offers_only_all_repositories() {
     assert!(console.screen().contains("all repositories"));
     console.press("X");
     let screen = console.screen();
-    assert!(screen.contains("No remote here"), "{screen}");
+    assert!(screen.contains("This repository has no remote"), "{screen}");
     assert!(screen.contains("0 of 0 selected"), "{screen}");
     console.press("A");
     let screen = console.screen();

@@ -119,7 +119,7 @@ fn content(entry: &RunEntry, found: &Fetched<PullRequestStatus>) -> PageContent 
     }
     let url = status.pull_request_url.as_deref().unwrap_or("unknown");
     field(&mut lines, "URL", url);
-    // The condition's message is the URL, or what could not be done besides, such as an unknown reviewer.
+    // The condition's message is the URL, or a problem with an optional step, such as an unknown reviewer.
     let note = ready(entry).map(|condition| condition.message.as_str());
     if let Some(note) = note.filter(|note| !note.is_empty() && *note != url) {
         field(&mut lines, "Note", note);

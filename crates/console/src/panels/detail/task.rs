@@ -71,7 +71,7 @@ fn of_task(model: &Model, id: &str, documents: &[(String, String)]) -> PageConte
         .and_then(|plan| Some((plan, plan.task(id)?)))
     else {
         return PageContent::Empty(
-            "This task is not in the plan any more.".into(),
+            "This task is no longer in the plan.".into(),
             vec![(Command::Refresh, "reload")],
         );
     };

@@ -48,7 +48,7 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Adds a line of the agent's log. ToolCall [`Self::refresh`] after a batch.
+    /// Adds a line of the agent's log. Call [`Self::refresh`] after a batch.
     pub(super) fn add(&mut self, at: Timestamp, line: &str) {
         let entries = parse_line(line);
         for entry in &entries {

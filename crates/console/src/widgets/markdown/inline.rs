@@ -55,7 +55,7 @@ pub(super) fn inline(line: &str) -> Vec<Piece<'static>> {
     {
         first.remove(0);
     }
-    // Trailing blanks are not part of a paragraph.
+    // Trailing spaces are not part of a paragraph.
     let blanks = &line[line.trim_end().len()..];
     match pieces.last_mut() {
         Some((last, Scope::Markdown)) => last.push_str(blanks),

@@ -157,13 +157,13 @@ fn wrapped(text: &str, width: usize, hang: usize) -> Vec<Range<usize>> {
     let width = width.max(1);
     let mut rows = Vec::new();
     let (mut start, mut column) = (0, 0);
-    // The last possible break: the offset after a blank, and its column.
+    // The last possible break: the offset after a space, and its column.
     let mut blank: Option<(usize, usize)> = None;
     for (at, grapheme, w) in cells(text) {
         let room = if rows.is_empty() { width } else { width - hang };
         if column + w > room && column > 0 {
             if grapheme == " " {
-                // Drop a blank that does not fit.
+                // Drop a space that does not fit.
                 rows.push(start..at);
                 (start, column, blank) = (at + 1, 0, None);
                 continue;

@@ -41,7 +41,7 @@ impl Pattern {
             Ok(regex) => (regex, false),
             Err(_) => (build(&regex::escape(text)).ok()?, true),
         };
-        // With these, anchors can mean something else than starts and ends of lines.
+        // These can change what anchors match, so that lines cannot be searched together.
         let multi_line = builder(regex.as_str()).multi_line(true).build().ok();
         let plain = literal || !["(?", "\\A", "\\z"].iter().any(|sign| text.contains(sign));
         Some(Self {

@@ -25,7 +25,7 @@ pub struct VisibleRow {
     pub spans: Spans,
 }
 
-/// Columns of a time with the blank after it.
+/// Columns of a time with the space after it.
 const TIME_COLUMNS: usize = 9;
 
 impl TextView {

@@ -17,7 +17,7 @@ use flightdeck_core::{
 #[derive(Debug, Default)]
 pub(super) struct LogFormatter {
     raw: bool,
-    /// Labels of the sources, padded to `width` and a blank.
+    /// Labels of the sources, padded to `width` and followed by a space.
     labels: Vec<(String, Scope)>,
     width: usize,
 }

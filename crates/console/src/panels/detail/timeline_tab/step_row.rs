@@ -148,7 +148,7 @@ impl StepRow<'_> {
         self.left(&format!("{name:<NAME$} "), scope);
         let about = text::sanitize(&call.tool.summary);
         let room = self.pen.room();
-        // The end of a path matters, and the beginning of a command.
+        // Keep the end of a path, and the start of a command.
         let about = if call.tool.path.is_some() {
             text::cut_middle(&about, room)
         } else {
