@@ -125,8 +125,7 @@ fn a_push_that_a_hook_stops_is_said_with_what_stays() {
     assert_eq!(output.status.code(), Some(1));
     let words = said(&output);
     assert!(
-        words.contains("not on a Friday")
-            && words.contains("already done: commit"),
+        words.contains("not on a Friday") && words.contains("already done: commit"),
         "{words}"
     );
 }

@@ -118,12 +118,6 @@ impl Checks {
     pub fn get(&self, id: &str) -> Option<&Check> {
         self.lines.iter().find(|check| check.id == id)
     }
-
-    /// The most severe result.
-    pub fn worst(&self) -> Level {
-        let levels = self.lines.iter().map(|check| check.level);
-        levels.max().unwrap_or(Level::Pass)
-    }
 }
 
 /// A change of the world.
@@ -165,7 +159,7 @@ impl World {
         match delta {
             Delta::Cluster(target) => self.cluster = ClusterConnection::Connected(target),
             Delta::Unreachable(reason, again) => {
-                self.cluster = ClusterConnection::Failed(reason, again)
+                self.cluster = ClusterConnection::Failed(reason, again);
             }
             Delta::Connecting => self.cluster = ClusterConnection::Connecting,
             Delta::Repository(result) => self.repository.update(result),

@@ -132,13 +132,6 @@ impl TextView {
         view
     }
 
-    /// Wraps long lines.
-    #[must_use]
-    pub const fn wrapping(mut self) -> Self {
-        self.wrap = true;
-        self
-    }
-
     /// Follows a growing text.
     #[must_use]
     pub const fn following(mut self) -> Self {

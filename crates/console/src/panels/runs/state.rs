@@ -96,12 +96,4 @@ impl RunsPanel {
             .set_rows(shown.into_iter().map(|(id, _)| id.clone()).collect());
         self.list.forget_marks(|id| world.runs.get(id).is_some());
     }
-
-    /// Returns the runs that a command acts on: the marked ones, or else the selected one.
-    pub fn chosen(&self) -> Vec<RunId> {
-        if self.list.marked().is_empty() {
-            return self.list.selected().cloned().into_iter().collect();
-        }
-        self.list.marked().iter().cloned().collect()
-    }
 }
