@@ -81,16 +81,16 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             base.patch(foreground(theme, scope))
         }
     };
-    let words = area.width >= 100;
+    let wide = area.width >= 100;
     let mut pen = RowPen::new(buffer, area);
     pen.space(1).right_space(1);
-    let (target, scope) = target(model, words);
+    let (target, scope) = target(model, wide);
     pen.right(&target, style(scope)).right_space(2);
-    if let Some((controller, scope)) = controller(model, words) {
+    if let Some((controller, scope)) = controller(model, wide) {
         pen.right(&controller, style(scope)).right_space(2);
     }
     let spent = panels::format::dollars(model.spent_today);
-    if model.spent_today > 0 && words {
+    if model.spent_today > 0 && wide {
         let spent = format!("{spent} today");
         pen.right(&spent, style(Scope::Text)).right_space(2);
     }
@@ -116,7 +116,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 .left(&text::cut_middle(&branch, room / 3), style(Scope::Accent));
         }
         None => {
-            pen.space(2).left("no branch", style(Scope::Bad));
+            pen.space(2).left("detached HEAD", style(Scope::Bad));
         }
     }
     let mut distance = Vec::new();
@@ -126,7 +126,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         (repository.changed, "changed", "~"),
     ] {
         if count > 0 {
-            distance.push(if words {
+            distance.push(if wide {
                 format!("{count} {word}")
             } else {
                 format!("{sign}{count}")
@@ -134,11 +134,11 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         }
     }
     if !distance.is_empty() {
-        let gap = if words { ", " } else { " " };
+        let gap = if wide { ", " } else { " " };
         pen.space(2).left(&distance.join(gap), style(Scope::Warn));
     }
     if let Some(pushed) = repository.tasks_pushed {
-        let (state, scope) = match (pushed, words) {
+        let (state, scope) = match (pushed, wide) {
             (true, true) => ("plan in sync".into(), Scope::Good),
             (true, false) => (format!("plan {}", model.glyphs.done), Scope::Good),
             (false, true) => {
@@ -151,7 +151,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     if let Some(age) = model.remote_age() {
         let age = text::age(age);
-        let state = match (repository.offline, words) {
+        let state = match (repository.offline, wide) {
             (true, true) => format!("offline, last seen {age} ago"),
             (true, false) => format!("offline {age}"),
             (false, true) => format!("fetched {age} ago"),
@@ -160,7 +160,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         pen.space(2).left(&state, style(Scope::Warn));
     }
     // On a narrow screen the cost has the lowest priority.
-    if model.spent_today > 0 && !words && pen.room() > text::width(&spent) + 2 {
+    if model.spent_today > 0 && !wide && pen.room() > text::width(&spent) + 2 {
         pen.right(&spent, style(Scope::Text)).right_space(2);
     }
     // The Tasks panel shows the tag too, so this is optional.
@@ -180,12 +180,12 @@ fn foreground(theme: &Theme, scope: Scope) -> ratatui::style::Style {
     style
 }
 
-/// Returns the state of the controller from pre-flight; without `words` only problems.
-fn controller(model: &Model, words: bool) -> Option<(String, Scope)> {
+/// Returns the state of the controller from pre-flight; unless `wide`, only problems.
+fn controller(model: &Model, wide: bool) -> Option<(String, Scope)> {
     let check = model.world.checks.get("controller")?;
     let sign = model.glyphs.level(check.level);
     match check.level {
-        Level::Pass if words => Some(("controller ok".into(), Scope::Muted)),
+        Level::Pass if wide => Some(("controller ok".into(), Scope::Muted)),
         Level::Pass => None,
         Level::Warn => Some((format!("controller {sign}"), Scope::Warn)),
         Level::Fail => Some((format!("controller {sign}"), Scope::Bad)),
@@ -193,12 +193,12 @@ fn controller(model: &Model, words: bool) -> Option<(String, Scope)> {
 }
 
 /// Returns the target of the connection and its state.
-fn target(model: &Model, words: bool) -> (String, Scope) {
+fn target(model: &Model, wide: bool) -> (String, Scope) {
     let (target, state, scope) = match &model.world.cluster {
         ClusterConnection::Connecting => return ("connecting ...".into(), Scope::Muted),
         ClusterConnection::Failed(_, again) => {
             let seconds = again.duration_since(model.now).as_secs().max(0);
-            let when = if words { ", retry in" } else { "" };
+            let when = if wide { ", retry in" } else { "" };
             return (format!("no cluster{when} {seconds}s"), Scope::Bad);
         }
         ClusterConnection::Connected(target) => (target, "", Scope::Muted),
@@ -206,7 +206,7 @@ fn target(model: &Model, words: bool) -> (String, Scope) {
     };
     let label = text::sanitize(&target.label);
     let namespace = text::sanitize(&target.namespace);
-    if words {
+    if wide {
         (format!("target {label}/{namespace}{state}"), scope)
     } else {
         (format!("{label}{state}"), scope)

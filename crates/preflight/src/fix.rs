@@ -51,12 +51,6 @@ impl Fix {
         }
     }
 
-    /// Whether the fix only commits and pushes, without changing the work tree.
-    #[must_use]
-    pub const fn is_safe(self) -> bool {
-        matches!(self, Self::Commit | Self::CommitAndPush | Self::Push)
-    }
-
     const fn commits(self) -> bool {
         matches!(self, Self::Commit | Self::CommitAndPush)
     }

@@ -81,7 +81,7 @@ impl Overlay for ContextEditor {
         true
     }
 
-    fn area_key(&mut self, key: KeyEvent) -> bool {
+    fn text_area_key(&mut self, key: KeyEvent) -> bool {
         if matches!(key.code, KeyCode::Esc | KeyCode::F(_)) {
             return false;
         }
@@ -89,7 +89,7 @@ impl Overlay for ContextEditor {
         true
     }
 
-    fn area_paste(&mut self, pasted: &str) {
+    fn text_area_paste(&mut self, pasted: &str) {
         self.input.insert_str(pasted);
     }
 

@@ -30,7 +30,7 @@ const TASKS_PUSHED: &str = "tasks-pushed";
 
 /// A line of the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Slot {
+enum FormLine {
     Kind,
     Tasks,
     Agent,
@@ -75,7 +75,7 @@ pub(crate) struct LaunchForm {
     overrides: Field,
     reason: Field,
     /// The line in focus.
-    focus: Slot,
+    focus: FormLine,
     /// The checks that did not pass, the most severe first.
     checks: Vec<Check>,
     /// Summary of the differences of the plan from the one that pods would clone.
@@ -94,8 +94,8 @@ pub(crate) fn open(model: &mut Model, effects: &mut Effects) {
     let marked = !model.tasks.list.marked().is_empty();
     form.choices = choices(&plan, form.kind, &model.tasks.chosen());
     form.chosen = usize::from(marked && form.kind.takes_many_tasks());
-    form.focus = Slot::Tasks;
-    form.sync(&model.world.checks);
+    form.focus = FormLine::Tasks;
+    form.update_checks(&model.world.checks);
     effects.push(PreflightEffect::Run(form.preflight_request(model, true)));
     model.world.apply(Delta::Checking);
     model.overlays.push(form);
@@ -142,7 +142,7 @@ impl LaunchForm {
             prompt_mode: PromptMode::Append,
             overrides: Field::default(),
             reason: Field::default(),
-            focus: Slot::Kind,
+            focus: FormLine::Kind,
             checks: Vec::new(),
             differences: None,
             model_typed: false,
@@ -150,31 +150,32 @@ impl LaunchForm {
     }
 
     /// The lines of the form, in order.
-    fn slots(&self) -> Vec<Slot> {
-        let mut slots = vec![
-            Slot::Kind,
-            Slot::Tasks,
-            Slot::Agent,
-            Slot::Model,
-            Slot::Budget,
+    fn lines(&self) -> Vec<FormLine> {
+        let mut lines = vec![
+            FormLine::Kind,
+            FormLine::Tasks,
+            FormLine::Agent,
+            FormLine::Model,
+            FormLine::Budget,
         ];
-        slots.extend(self.kind.shares_workspace().then_some(Slot::Service));
-        slots.extend([Slot::User, Slot::Tools]);
-        slots.extend(self.kind.writes_documents().then_some(Slot::Overwrite));
-        slots.push(Slot::Prompt);
-        slots.extend((!self.prompt.is_empty()).then_some(Slot::PromptMode));
-        slots.extend(self.checks.iter().map(|check| Slot::Check(check.id)));
+        lines.extend(self.kind.shares_workspace().then_some(FormLine::Service));
+        lines.extend([FormLine::User, FormLine::Tools]);
+        lines.extend(self.kind.writes_documents().then_some(FormLine::Overwrite));
+        lines.push(FormLine::Prompt);
+        lines.extend((!self.prompt.is_empty()).then_some(FormLine::PromptMode));
+        lines.extend(self.checks.iter().map(|check| FormLine::Check(check.id)));
         if self.checks.iter().any(|check| check.level == Level::Fail) {
-            slots.extend([Slot::Override, Slot::Reason]);
+            lines.extend([FormLine::Override, FormLine::Reason]);
         }
-        slots.push(Slot::Launch);
-        slots
+        lines.push(FormLine::Launch);
+        lines
     }
 
     /// Shows the current results of the checks, except those that passed.
-    fn sync(&mut self, checks: &Checks) {
-        let lines = checks.lines.iter();
-        self.checks = lines
+    fn update_checks(&mut self, checks: &Checks) {
+        self.checks = checks
+            .lines
+            .iter()
             .filter(|check| check.level != Level::Pass)
             .cloned()
             .collect();
@@ -187,22 +188,22 @@ impl LaunchForm {
                 compared.remote_branch
             )
         });
-        if !self.slots().contains(&self.focus) {
-            self.focus = Slot::Launch;
+        if !self.lines().contains(&self.focus) {
+            self.focus = FormLine::Launch;
         }
     }
 
     /// Moves to the next or the previous field. Returns `true` if the checks depend on the field that was left.
     fn step(&mut self, forwards: bool) -> bool {
         // Only fields that are typed into: for the others the checks run when the choice changes.
-        let checked = matches!(self.focus, Slot::User | Slot::Service);
-        let slots = self.slots();
-        let at = slots
+        let checked = matches!(self.focus, FormLine::User | FormLine::Service);
+        let lines = self.lines();
+        let at = lines
             .iter()
-            .position(|slot| *slot == self.focus)
+            .position(|line| *line == self.focus)
             .unwrap_or(0);
-        let step = if forwards { 1 } else { slots.len() - 1 };
-        self.focus = slots[(at + step) % slots.len()].clone();
+        let step = if forwards { 1 } else { lines.len() - 1 };
+        self.focus = lines[(at + step) % lines.len()].clone();
         checked
     }
 
@@ -214,22 +215,22 @@ impl LaunchForm {
             (false, count) => (at + count - 1) % count,
         };
         match self.focus {
-            Slot::Kind => {
+            FormLine::Kind => {
                 self.kind = RunKind::ALL[step(self.kind as usize, 2)];
                 if !self.model_typed {
                     self.model = Field::new(settings.model(self.kind));
                 }
                 return true;
             }
-            Slot::Tasks => {
+            FormLine::Tasks => {
                 self.chosen = step(self.chosen, self.choices.len());
                 return true;
             }
-            Slot::Agent => {
+            FormLine::Agent => {
                 self.agent = step(self.agent, self.agents.len());
                 return true;
             }
-            Slot::Tools => {
+            FormLine::Tools => {
                 self.tools = match (self.tools, forwards) {
                     (ToolPreset::Minimal, true) | (ToolPreset::Advanced, false) => {
                         ToolPreset::Default
@@ -242,8 +243,8 @@ impl LaunchForm {
                     }
                 }
             }
-            Slot::Overwrite => self.overwrite = !self.overwrite,
-            Slot::PromptMode => {
+            FormLine::Overwrite => self.overwrite = !self.overwrite,
+            FormLine::PromptMode => {
                 self.prompt_mode = match self.prompt_mode {
                     PromptMode::Append => PromptMode::Replace,
                     PromptMode::Replace => PromptMode::Append,
@@ -266,27 +267,27 @@ impl Overlay for LaunchForm {
 
     fn hints(&self) -> Vec<(Command, &'static str)> {
         let here = match self.focus {
-            Slot::Launch => Some((Command::Accept, "launch")),
-            Slot::Check(_) => Some((Command::Accept, "fix or explain")),
-            Slot::Kind
-            | Slot::Tasks
-            | Slot::Agent
-            | Slot::Tools
-            | Slot::Overwrite
-            | Slot::PromptMode => Some((Command::Right, "change")),
-            Slot::Model
-            | Slot::Budget
-            | Slot::Service
-            | Slot::User
-            | Slot::Prompt
-            | Slot::Override
-            | Slot::Reason => None,
+            FormLine::Launch => Some((Command::Accept, "launch")),
+            FormLine::Check(_) => Some((Command::Accept, "fix or explain")),
+            FormLine::Kind
+            | FormLine::Tasks
+            | FormLine::Agent
+            | FormLine::Tools
+            | FormLine::Overwrite
+            | FormLine::PromptMode => Some((Command::Right, "change")),
+            FormLine::Model
+            | FormLine::Budget
+            | FormLine::Service
+            | FormLine::User
+            | FormLine::Prompt
+            | FormLine::Override
+            | FormLine::Reason => None,
         };
         let always = [
             (Command::NextField, "next"),
             (Command::PreviousField, "previous"),
         ];
-        let launch = (self.focus != Slot::Launch).then_some((Command::Launch, "launch"));
+        let launch = (self.focus != FormLine::Launch).then_some((Command::Launch, "launch"));
         let launch = launch.into_iter().chain([(Command::Cancel, "close")]);
         here.into_iter().chain(always).chain(launch).collect()
     }
@@ -298,46 +299,46 @@ impl Overlay for LaunchForm {
     fn takes_text(&self) -> bool {
         matches!(
             self.focus,
-            Slot::Model
-                | Slot::Budget
-                | Slot::Service
-                | Slot::User
-                | Slot::Override
-                | Slot::Reason
-                | Slot::Prompt
+            FormLine::Model
+                | FormLine::Budget
+                | FormLine::Service
+                | FormLine::User
+                | FormLine::Override
+                | FormLine::Reason
+                | FormLine::Prompt
         )
     }
 
     fn open_field(&mut self) -> Option<&mut Field> {
         match self.focus {
-            Slot::Model => Some(&mut self.model),
-            Slot::Budget => Some(&mut self.budget),
-            Slot::Service => Some(&mut self.service),
-            Slot::User => Some(&mut self.user),
-            Slot::Override => Some(&mut self.overrides),
-            Slot::Reason => Some(&mut self.reason),
-            Slot::Kind
-            | Slot::Tasks
-            | Slot::Agent
-            | Slot::Tools
-            | Slot::Overwrite
-            | Slot::PromptMode
-            | Slot::Prompt
-            | Slot::Check(_)
-            | Slot::Launch => None,
+            FormLine::Model => Some(&mut self.model),
+            FormLine::Budget => Some(&mut self.budget),
+            FormLine::Service => Some(&mut self.service),
+            FormLine::User => Some(&mut self.user),
+            FormLine::Override => Some(&mut self.overrides),
+            FormLine::Reason => Some(&mut self.reason),
+            FormLine::Kind
+            | FormLine::Tasks
+            | FormLine::Agent
+            | FormLine::Tools
+            | FormLine::Overwrite
+            | FormLine::PromptMode
+            | FormLine::Prompt
+            | FormLine::Check(_)
+            | FormLine::Launch => None,
         }
     }
 
     fn typed(&mut self) {
-        self.model_typed |= self.focus == Slot::Model;
+        self.model_typed |= self.focus == FormLine::Model;
     }
 
-    fn area_key(&mut self, key: KeyEvent) -> bool {
+    fn text_area_key(&mut self, key: KeyEvent) -> bool {
         let leaves = matches!(
             key.code,
             KeyCode::Tab | KeyCode::BackTab | KeyCode::Esc | KeyCode::F(_)
         );
-        if self.focus != Slot::Prompt || leaves {
+        if self.focus != FormLine::Prompt || leaves {
             return false;
         }
         // Up on the first line and Down on the last one leave the text area.
@@ -349,14 +350,14 @@ impl Overlay for LaunchForm {
         true
     }
 
-    fn area_paste(&mut self, pasted: &str) {
-        if self.focus == Slot::Prompt {
+    fn text_area_paste(&mut self, pasted: &str) {
+        if self.focus == FormLine::Prompt {
             self.prompt.insert_str(pasted);
         }
     }
 
     fn refresh(&mut self, model: &Model) {
-        self.sync(&model.world.checks);
+        self.update_checks(&model.world.checks);
     }
 
     fn command(&mut self, model: &mut Model, command: Command, effects: &mut Effects) -> Next {
@@ -375,11 +376,11 @@ impl Overlay for LaunchForm {
                 changed
             }
             Command::Accept => match self.focus {
-                Slot::Launch => {
+                FormLine::Launch => {
                     self.submit(model);
                     false
                 }
-                Slot::Check(id) => {
+                FormLine::Check(id) => {
                     let request = self.preflight_request(model, true);
                     fix_preview::open_for(model, id, request, effects);
                     false

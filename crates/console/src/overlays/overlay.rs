@@ -56,12 +56,12 @@ pub trait Overlay: Any + Debug {
     fn typed(&mut self) {}
 
     /// Passes a key to the multi-line text area in focus. Returns `false` if the key is not handled.
-    fn area_key(&mut self, _key: KeyEvent) -> bool {
+    fn text_area_key(&mut self, _key: KeyEvent) -> bool {
         false
     }
 
     /// Inserts pasted text into the multi-line text area in focus.
-    fn area_paste(&mut self, _pasted: &str) {}
+    fn text_area_paste(&mut self, _pasted: &str) {}
 
     /// Called after the world changed.
     fn refresh(&mut self, _model: &Model) {}

@@ -33,7 +33,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
     if let Some(overlay) = model.overlays.last_mut()
         && !interrupt
         && !command_key
-        && overlay.area_key(key)
+        && overlay.text_area_key(key)
     {
         return;
     }
@@ -73,7 +73,7 @@ pub(super) fn paste(model: &mut Model, text: &str, effects: &mut Effects) {
         field.insert(text);
         typed(model, effects);
     } else if let Some(overlay) = model.overlays.last_mut() {
-        overlay.area_paste(text);
+        overlay.text_area_paste(text);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The result of the form: the launch, its pre-flight request, and the confirmation.
 
-use super::{Choice, LaunchForm, Slot};
+use super::{Choice, FormLine, LaunchForm};
 use crate::{
     effect::{PreflightRequest, RunEffect},
     field::Field,
@@ -141,7 +141,7 @@ impl LaunchForm {
     /// Asks for confirmation, or moves to the check that blocks the launch.
     pub(super) fn submit(&mut self, model: &mut Model) {
         if let Some(check) = self.blocking() {
-            self.focus = Slot::Check(check.id);
+            self.focus = FormLine::Check(check.id);
             return;
         }
         let confirm = self.confirm(model);

@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Modifier};
 
-use super::{LaunchForm, Slot, TASKS_PUSHED};
+use super::{FormLine, LaunchForm, TASKS_PUSHED};
 use crate::{
     draw::{self, RowPen},
     field::Field,
@@ -26,8 +26,8 @@ const AREA: u16 = 4;
 
 impl LaunchForm {
     pub(super) fn draw(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
-        let slots = self.slots();
-        let rows: u16 = slots.iter().map(|slot| self.rows_of(slot)).sum();
+        let lines = self.lines();
+        let rows: u16 = lines.iter().map(|line| self.rows_of(line)).sum();
         // The branch, a gap above the checks, a gap above the button.
         let rules = 2 + u16::from(!self.checks.is_empty());
         let window = Window {
@@ -39,26 +39,26 @@ impl LaunchForm {
         let area = window.draw(theme, screen, buffer);
         let mut y = Self::branch(model, theme, area, buffer);
         // Scroll so that the line in focus is visible.
-        let focus = slots
+        let focus = lines
             .iter()
-            .position(|slot| *slot == self.focus)
+            .position(|line| *line == self.focus)
             .unwrap_or(0);
-        let above: u16 = slots[..=focus].iter().map(|slot| self.rows_of(slot)).sum();
+        let above: u16 = lines[..=focus].iter().map(|line| self.rows_of(line)).sum();
         let skipped = (above + rules).saturating_sub(area.height.saturating_sub(1));
         let mut skip = skipped;
         let mut checks_begun = false;
-        for slot in &slots {
-            let mut height = self.rows_of(slot);
+        for line in &lines {
+            let mut height = self.rows_of(line);
             if skip >= height {
                 skip -= height;
                 continue;
             }
             height -= skip;
             skip = 0;
-            if *slot == Slot::Launch {
+            if *line == FormLine::Launch {
                 break;
             }
-            if matches!(slot, Slot::Check(_)) && !checks_begun {
+            if matches!(line, FormLine::Check(_)) && !checks_begun {
                 checks_begun = true;
                 y += 1;
             }
@@ -66,7 +66,7 @@ impl LaunchForm {
                 break;
             }
             let row = Rect::new(area.x, y, area.width, height);
-            self.slot(slot, model, theme, row, buffer);
+            self.draw_line(line, model, theme, row, buffer);
             y += height;
         }
         self.button(model, theme, area, buffer);
@@ -83,26 +83,33 @@ impl LaunchForm {
                     .left("  (cloned; also the PR base)", theme.style(Scope::Muted));
             }
             None => {
-                pen.left("not on a branch", theme.style(Scope::Bad));
+                pen.left("detached HEAD", theme.style(Scope::Bad));
             }
         }
         area.y + 1
     }
 
-    fn slot(&self, slot: &Slot, model: &Model, theme: &Theme, row: Rect, buffer: &mut Buffer) {
+    fn draw_line(
+        &self,
+        line: &FormLine,
+        model: &Model,
+        theme: &Theme,
+        row: Rect,
+        buffer: &mut Buffer,
+    ) {
         let style = |scope| theme.style(scope);
-        let focused = self.focus == *slot;
-        if let Slot::Check(id) = slot {
+        let focused = self.focus == *line;
+        if let FormLine::Check(id) = line {
             let check = self.checks.iter().find(|check| check.id == *id);
             if let Some(check) = check {
                 panels::preflight::row(model, theme, check, focused, RowPen::new(buffer, row));
             }
-            let line = Rect { height: 1, ..row };
-            panels::list_view::highlight_row(theme, buffer, line, focused, true);
+            let first = Rect { height: 1, ..row };
+            panels::list_view::highlight_row(theme, buffer, first, focused, true);
             if let Some(differences) = self.differences.as_ref().filter(|_| row.height > 1) {
                 let below = Rect {
                     y: row.y + 1,
-                    ..line
+                    ..first
                 };
                 let words = text::sanitize(differences);
                 RowPen::new(buffer, below)
@@ -117,7 +124,7 @@ impl LaunchForm {
         } else {
             Scope::InputLabel
         };
-        pen.column(label_of(slot), NAMES, style(label));
+        pen.column(label_of(line), NAMES, style(label));
         let tools = match self.tools {
             ToolPreset::Minimal => "minimal",
             ToolPreset::Default => "default",
@@ -133,45 +140,49 @@ impl LaunchForm {
         } else {
             "no, skip existing docs"
         };
-        match slot {
-            Slot::Kind => choice(&mut pen, theme, self.kind.as_str(), focused),
-            Slot::Tasks => choice(&mut pen, theme, &self.tasks_words(model), focused),
-            Slot::Agent => choice(&mut pen, theme, agent, focused),
-            Slot::Tools => choice(&mut pen, theme, tools, focused),
-            Slot::PromptMode => choice(&mut pen, theme, mode, focused),
-            Slot::Overwrite => choice(&mut pen, theme, overwrite, focused),
-            Slot::Model => line(&mut pen, theme, &self.model, "the agent's default", focused),
-            Slot::Budget => line(
+        match line {
+            FormLine::Kind => choice(&mut pen, theme, self.kind.as_str(), focused),
+            FormLine::Tasks => choice(&mut pen, theme, &self.tasks_words(model), focused),
+            FormLine::Agent => choice(&mut pen, theme, agent, focused),
+            FormLine::Tools => choice(&mut pen, theme, tools, focused),
+            FormLine::PromptMode => choice(&mut pen, theme, mode, focused),
+            FormLine::Overwrite => choice(&mut pen, theme, overwrite, focused),
+            FormLine::Model => {
+                text_field(&mut pen, theme, &self.model, "the agent's default", focused)
+            }
+            FormLine::Budget => text_field(
                 &mut pen,
                 theme,
                 &self.budget,
                 "USD, empty = no limit",
                 focused,
             ),
-            Slot::Service => line(&mut pen, theme, &self.service, "repository name", focused),
-            Slot::User => line(
+            FormLine::Service => {
+                text_field(&mut pen, theme, &self.service, "repository name", focused)
+            }
+            FormLine::User => text_field(
                 &mut pen,
                 theme,
                 &self.user,
                 "GitHub account (cluster only)",
                 focused,
             ),
-            Slot::Override => line(
+            FormLine::Override => text_field(
                 &mut pen,
                 theme,
                 &self.overrides,
                 "checks to skip, comma-separated",
                 focused,
             ),
-            Slot::Reason => line(
+            FormLine::Reason => text_field(
                 &mut pen,
                 theme,
                 &self.reason,
                 "why; recorded on the run",
                 focused,
             ),
-            Slot::Prompt => self.prompt(theme, row, focused, buffer),
-            Slot::Check(_) | Slot::Launch => {}
+            FormLine::Prompt => self.prompt(theme, row, focused, buffer),
+            FormLine::Check(_) | FormLine::Launch => {}
         }
     }
 
@@ -189,7 +200,7 @@ impl LaunchForm {
         let style = |scope| theme.style(scope);
         let row = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
         draw::blank(buffer, row, style(Scope::Text));
-        let focused = self.focus == Slot::Launch;
+        let focused = self.focus == FormLine::Launch;
         let blocked = self.blocking().is_some();
         let mut pen = RowPen::new(buffer, row);
         let scope = match (blocked, focused) {
@@ -211,32 +222,32 @@ impl LaunchForm {
     }
 
     /// Rows of a line. The text area is larger in focus, or with text in it.
-    fn rows_of(&self, slot: &Slot) -> u16 {
-        match slot {
-            Slot::Prompt if self.focus == Slot::Prompt => AREA,
-            Slot::Check(TASKS_PUSHED) => 1 + u16::from(self.differences.is_some()),
-            Slot::Prompt => (self.prompt.lines().len() as u16).min(AREA),
+    fn rows_of(&self, line: &FormLine) -> u16 {
+        match line {
+            FormLine::Prompt if self.focus == FormLine::Prompt => AREA,
+            FormLine::Check(TASKS_PUSHED) => 1 + u16::from(self.differences.is_some()),
+            FormLine::Prompt => (self.prompt.lines().len() as u16).min(AREA),
             _ => 1,
         }
     }
 }
 
-const fn label_of(slot: &Slot) -> &'static str {
-    match slot {
-        Slot::Kind => "kind",
-        Slot::Tasks => "tasks",
-        Slot::Agent => "agent",
-        Slot::Model => "model",
-        Slot::Budget => "budget",
-        Slot::Service => "service",
-        Slot::User => "GitHub user",
-        Slot::Tools => "tools",
-        Slot::Overwrite => "overwrite",
-        Slot::PromptMode => "mode",
-        Slot::Prompt => "prompt",
-        Slot::Override => "override",
-        Slot::Reason => "reason",
-        Slot::Check(_) | Slot::Launch => "",
+const fn label_of(line: &FormLine) -> &'static str {
+    match line {
+        FormLine::Kind => "kind",
+        FormLine::Tasks => "tasks",
+        FormLine::Agent => "agent",
+        FormLine::Model => "model",
+        FormLine::Budget => "budget",
+        FormLine::Service => "service",
+        FormLine::User => "GitHub user",
+        FormLine::Tools => "tools",
+        FormLine::Overwrite => "overwrite",
+        FormLine::PromptMode => "mode",
+        FormLine::Prompt => "prompt",
+        FormLine::Override => "override",
+        FormLine::Reason => "reason",
+        FormLine::Check(_) | FormLine::Launch => "",
     }
 }
 
@@ -252,6 +263,12 @@ fn choice(pen: &mut RowPen<'_>, theme: &Theme, value: &str, focused: bool) {
     }
 }
 
-fn line(pen: &mut RowPen<'_>, theme: &Theme, field: &Field, placeholder: &str, focused: bool) {
+fn text_field(
+    pen: &mut RowPen<'_>,
+    theme: &Theme,
+    field: &Field,
+    placeholder: &str,
+    focused: bool,
+) {
     draw::field(pen, theme, field, placeholder, focused);
 }
