@@ -20,13 +20,13 @@ mod plan_pickers;
 pub(crate) use overlay::{Next, Overlay, OverlayStack};
 
 pub(crate) use add_context::{ContextEditor, open as open_add_context};
-pub(crate) use cleanup::{Cleanup, State as CleanupState, open as open_cleanup};
+pub(crate) use cleanup::{Cleanup, CleanupState, open as open_cleanup};
 pub(crate) use confirm::{Confirm, quit as confirm_quit};
 pub(crate) use fix_preview::{FixPreview, open as open_fix_preview};
 pub(crate) use launch_form::{LaunchForm, open as open_launch_form};
-pub(crate) use listing::{Source as ListingSource, open as open_listing};
+pub(crate) use listing::{ListingSource, open as open_listing};
 pub(crate) use log_sources::open as open_log_sources;
-pub(crate) use merge::{MergePreview, State as MergeState, open as open_merge};
+pub(crate) use merge::{MergePreview, MergeState, open as open_merge};
 pub(crate) use pager::open_help;
 pub(crate) use picker::open_palette;
 pub(crate) use plan_pickers::{open_statuses, open_tags};

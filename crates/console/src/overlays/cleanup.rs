@@ -29,11 +29,11 @@ pub(crate) struct Cleanup {
     all_repositories: bool,
     candidates: Vec<Candidate>,
     list: List<String>,
-    pub state: State,
+    pub state: CleanupState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum CleanupState {
     Choosing,
     /// Names of the runs whose deletion has started.
     Deleting(Vec<String>),
@@ -49,7 +49,7 @@ pub(crate) fn open(model: &mut Model) {
         all_repositories: false,
         candidates: Vec::new(),
         list: List::default(),
-        state: State::Choosing,
+        state: CleanupState::Choosing,
     };
     cleanup.list.set_height(ROWS.into());
     cleanup.find_candidates(model);
@@ -170,7 +170,7 @@ impl Overlay for Cleanup {
     }
 
     fn hints(&self) -> Vec<(Command, &'static str)> {
-        if self.state != State::Choosing {
+        if self.state != CleanupState::Choosing {
             return vec![(Command::Cancel, "close")];
         }
         let scope = if self.all_repositories {
@@ -189,21 +189,21 @@ impl Overlay for Cleanup {
 
     fn command(&mut self, model: &mut Model, command: Command, _: &mut Effects) -> Next {
         match (&self.state, command) {
-            (State::Report(_), Command::Accept) => return Next::Close,
-            (State::Choosing, Command::Mark) => self.list.toggle_mark(),
-            (State::Choosing, Command::MarkAll) => self.list.toggle_all(),
-            (State::Choosing, Command::Everyone) => {
+            (CleanupState::Report(_), Command::Accept) => return Next::Close,
+            (CleanupState::Choosing, Command::Mark) => self.list.toggle_mark(),
+            (CleanupState::Choosing, Command::MarkAll) => self.list.toggle_all(),
+            (CleanupState::Choosing, Command::Everyone) => {
                 self.all_repositories = !self.all_repositories;
                 self.find_candidates(model);
             }
-            (State::Choosing, Command::Accept) => {
+            (CleanupState::Choosing, Command::Accept) => {
                 let selected = self.selected();
                 if !selected.is_empty() {
                     let question = confirm(selected, model.world.cluster.target());
                     model.overlays.push(question);
                 }
             }
-            (State::Choosing, movement) => {
+            (CleanupState::Choosing, movement) => {
                 self.list.move_selection(movement);
             }
             _ => {}
@@ -213,8 +213,8 @@ impl Overlay for Cleanup {
 
     fn view(&self, model: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let lines: Vec<(String, Scope)> = match &self.state {
-            State::Choosing => return self.view_candidates(model, theme, screen, buffer),
-            State::Deleting(names) => {
+            CleanupState::Choosing => return self.view_candidates(model, theme, screen, buffer),
+            CleanupState::Deleting(names) => {
                 let done = names.len().saturating_sub(1);
                 let name = names.last().map_or("", String::as_str);
                 let all = self.list.marked().len();
@@ -223,7 +223,7 @@ impl Overlay for Cleanup {
                     Scope::Text,
                 )]
             }
-            State::Report(report) => report_lines(report),
+            CleanupState::Report(report) => report_lines(report),
         };
         let window = Window {
             width: 92,

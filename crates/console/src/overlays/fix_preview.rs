@@ -30,13 +30,13 @@ pub(crate) struct FixPreview {
     check: Check,
     fix: Fix,
     request: PreflightRequest,
-    state: State,
+    state: FixState,
     /// Lines scrolled past.
     scroll: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+enum FixState {
     Planning,
     Ready(Box<FixPlan>),
     Running(Running),
@@ -80,7 +80,7 @@ pub(super) fn open_for(
         check,
         fix,
         request,
-        state: State::Planning,
+        state: FixState::Planning,
         scroll: 0,
     });
 }
@@ -92,21 +92,21 @@ impl Overlay for FixPreview {
 
     fn hints(&self) -> Vec<(Command, &'static str)> {
         match &self.state {
-            State::Planning => vec![(Command::Cancel, "close")],
-            State::Ready(_) => vec![(Command::Accept, "run"), (Command::Cancel, "cancel")],
-            State::Running(running) if running.cancelled => Vec::new(),
-            State::Running(running) if running.confirm_cancel => {
+            FixState::Planning => vec![(Command::Cancel, "close")],
+            FixState::Ready(_) => vec![(Command::Accept, "run"), (Command::Cancel, "cancel")],
+            FixState::Running(running) if running.cancelled => Vec::new(),
+            FixState::Running(running) if running.confirm_cancel => {
                 vec![(Command::Cancel, "abort"), (Command::Accept, "continue")]
             }
-            State::Running(_) => vec![(Command::Cancel, "abort")],
-            State::Failed(_, failure) => match failure.offers {
+            FixState::Running(_) => vec![(Command::Cancel, "abort")],
+            FixState::Failed(_, failure) => match failure.offers {
                 Some(fix) => vec![
                     (Command::Accept, fix_label(fix)),
                     (Command::Cancel, "close"),
                 ],
                 None => vec![(Command::Accept, "close")],
             },
-            State::Done(_) => vec![(Command::Accept, "close")],
+            FixState::Done(_) => vec![(Command::Accept, "close")],
         }
     }
 
@@ -119,12 +119,12 @@ impl Overlay for FixPreview {
             return Next::Stay;
         }
         match &mut self.state {
-            State::Ready(plan) => {
+            FixState::Ready(plan) => {
                 effects.push(PreflightEffect::ApplyFix(plan.clone()));
-                self.state = State::Running(Running::default());
+                self.state = FixState::Running(Running::default());
                 self.scroll = 0;
             }
-            State::Failed(
+            FixState::Failed(
                 _,
                 FixFailure {
                     offers: Some(fix), ..
@@ -132,17 +132,17 @@ impl Overlay for FixPreview {
             ) => {
                 self.fix = *fix;
                 effects.push(PreflightEffect::PlanFix(self.request.clone(), *fix));
-                self.state = State::Planning;
+                self.state = FixState::Planning;
             }
-            State::Done(_) | State::Failed(..) => return Next::Close,
-            State::Running(running) => running.confirm_cancel = false,
-            State::Planning => {}
+            FixState::Done(_) | FixState::Failed(..) => return Next::Close,
+            FixState::Running(running) => running.confirm_cancel = false,
+            FixState::Planning => {}
         }
         Next::Stay
     }
 
     fn cancel(&mut self, effects: &mut Effects) -> Next {
-        let State::Running(running) = &mut self.state else {
+        let FixState::Running(running) = &mut self.state else {
             return Next::Close;
         };
         // The first Esc asks, the second one cancels the commands. The result arrives later in both cases.
@@ -179,15 +179,15 @@ impl FixPreview {
 
     /// Shows the commands of the fix.
     pub(crate) fn planned(&mut self, plan: Box<FixPlan>) {
-        self.state = State::Ready(plan);
+        self.state = FixState::Ready(plan);
     }
 
     /// Adds a line to the progress.
     pub(crate) fn progress(&mut self, progress: Progress) {
-        if !matches!(self.state, State::Running(_)) {
-            self.state = State::Running(Running::default());
+        if !matches!(self.state, FixState::Running(_)) {
+            self.state = FixState::Running(Running::default());
         }
-        if let State::Running(running) = &mut self.state {
+        if let FixState::Running(running) = &mut self.state {
             running.add(progress);
         }
     }
@@ -195,12 +195,12 @@ impl FixPreview {
     /// Shows the result below the progress.
     pub(crate) fn finished(&mut self, result: Result<(), FixFailure>) {
         let lines = match &mut self.state {
-            State::Running(running) => std::mem::take(&mut running.lines),
+            FixState::Running(running) => std::mem::take(&mut running.lines),
             _ => Vec::new(),
         };
         self.state = match result {
-            Ok(()) => State::Done(lines),
-            Err(failure) => State::Failed(lines, failure),
+            Ok(()) => FixState::Done(lines),
+            Err(failure) => FixState::Failed(lines, failure),
         };
     }
 
@@ -222,9 +222,9 @@ impl FixPreview {
         add("", Scope::Text);
         let glyphs = &model.glyphs;
         match &self.state {
-            State::Planning => add("Preparing the fix ...", Scope::Muted),
-            State::Ready(plan) => self.add_plan(plan, model, &mut add),
-            State::Running(running) => {
+            FixState::Planning => add("Preparing the fix ...", Scope::Muted),
+            FixState::Ready(plan) => self.add_plan(plan, model, &mut add),
+            FixState::Running(running) => {
                 add_progress(&running.lines, glyphs.running, &mut add);
                 add("", Scope::Text);
                 let (words, scope) = match (running.cancelled, running.confirm_cancel) {
@@ -237,12 +237,12 @@ impl FixPreview {
                 };
                 add(words, scope);
             }
-            State::Done(lines) => {
+            FixState::Done(lines) => {
                 add_progress(lines, glyphs.done, &mut add);
                 add("", Scope::Text);
                 add(&format!("{} Done.", glyphs.done), Scope::Good);
             }
-            State::Failed(lines, failure) => {
+            FixState::Failed(lines, failure) => {
                 add_progress(lines, glyphs.dot, &mut add);
                 if !lines.is_empty() {
                     add("", Scope::Text);

@@ -30,7 +30,7 @@ use crate::{
 
 /// What is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum ListingSource {
     /// Problems of the plan file.
     Findings,
     /// Problems of active runs.
@@ -43,7 +43,7 @@ pub(crate) enum Source {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listing {
-    source: Source,
+    source: ListingSource,
     rows: Vec<Row>,
     list: List<usize>,
 }
@@ -53,7 +53,7 @@ const WIDTH: u16 = 104;
 /// Rows of the top and bottom borders.
 const FRAME: u16 = 2;
 
-impl Source {
+impl ListingSource {
     fn title(&self, rows: usize) -> String {
         match self {
             Self::Findings => format!("Findings · {rows}"),
@@ -95,7 +95,7 @@ impl Source {
 }
 
 /// Opens a list.
-pub(crate) fn open(model: &mut Model, source: Source) {
+pub(crate) fn open(model: &mut Model, source: ListingSource) {
     let mut listing = Listing {
         source,
         rows: Vec::new(),

@@ -19,13 +19,13 @@ use flightdeck_host::repository::merge::{How, MergePlan};
 #[derive(Clone, Debug)]
 pub(crate) struct MergePreview {
     branch: String,
-    pub state: State,
+    pub state: MergeState,
     /// Lines of the diff scrolled past.
     scroll: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum MergeState {
     Planning,
     Ready(Box<MergePlan>),
     Merging,
@@ -46,7 +46,7 @@ pub(crate) fn open(model: &mut Model, effects: &mut Effects) {
     effects.push(RepositoryEffect::PlanMerge(branch.clone()));
     model.overlays.push(MergePreview {
         branch,
-        state: State::Planning,
+        state: MergeState::Planning,
         scroll: 0,
     });
 }
@@ -58,13 +58,13 @@ impl Overlay for MergePreview {
 
     fn hints(&self) -> Vec<(Command, &'static str)> {
         match &self.state {
-            State::Ready(plan) if plan.how != How::Already => vec![
+            MergeState::Ready(plan) if plan.how != How::Already => vec![
                 (Command::Accept, "merge"),
                 (Command::Down, "scroll"),
                 (Command::Cancel, "cancel"),
             ],
-            State::Planning | State::Merging => vec![(Command::Cancel, "close")],
-            State::Ready(_) | State::Done(_) | State::Failed(_) => {
+            MergeState::Planning | MergeState::Merging => vec![(Command::Cancel, "close")],
+            MergeState::Ready(_) | MergeState::Done(_) | MergeState::Failed(_) => {
                 vec![(Command::Accept, "close")]
             }
         }
@@ -72,14 +72,17 @@ impl Overlay for MergePreview {
 
     fn command(&mut self, _: &mut Model, command: Command, effects: &mut Effects) -> Next {
         match (command, &self.state) {
-            (Command::Accept, State::Ready(plan)) if plan.how != How::Already => {
+            (Command::Accept, MergeState::Ready(plan)) if plan.how != How::Already => {
                 effects.push(RepositoryEffect::Merge(plan.clone()));
-                self.state = State::Merging;
+                self.state = MergeState::Merging;
             }
-            (Command::Accept, State::Ready(_) | State::Done(_) | State::Failed(_)) => {
+            (
+                Command::Accept,
+                MergeState::Ready(_) | MergeState::Done(_) | MergeState::Failed(_),
+            ) => {
                 return Next::Close;
             }
-            (movement, State::Ready(plan)) => {
+            (movement, MergeState::Ready(plan)) => {
                 let last = plan.diff.text.lines().count();
                 self.scroll = match movement {
                     Command::Bottom => last.saturating_sub(PAGE),
@@ -94,11 +97,11 @@ impl Overlay for MergePreview {
     fn view(&self, _: &Model, theme: &Theme, screen: Rect, buffer: &mut Buffer) {
         let branch = &self.branch;
         let (sentence, scope) = match &self.state {
-            State::Ready(plan) => return self.preview(plan, theme, screen, buffer),
-            State::Planning => (format!("Fetching {branch} ..."), Scope::Muted),
-            State::Merging => (format!("Merging {branch} ..."), Scope::Muted),
-            State::Done(what) => (format!("{what}."), Scope::Good),
-            State::Failed(why) => (why.clone(), Scope::Bad),
+            MergeState::Ready(plan) => return self.preview(plan, theme, screen, buffer),
+            MergeState::Planning => (format!("Fetching {branch} ..."), Scope::Muted),
+            MergeState::Merging => (format!("Merging {branch} ..."), Scope::Muted),
+            MergeState::Done(what) => (format!("{what}."), Scope::Good),
+            MergeState::Failed(why) => (why.clone(), Scope::Bad),
         };
         let window = Window {
             width: 92,
