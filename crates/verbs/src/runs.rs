@@ -48,7 +48,7 @@ impl Serialize for RunList {
 
 /// Returns the custom resource with its status.
 #[must_use]
-pub fn resource(run: Run) -> Value {
+pub(crate) fn resource(run: Run) -> Value {
     let status = serde_json::json!(run.status);
     let mut value = run.into_resource();
     value["status"] = status;

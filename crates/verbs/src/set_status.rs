@@ -118,7 +118,7 @@ fn classify(error: WriteError) -> VerbError {
 
 /// One change of a status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ChangedTask {
+pub(crate) struct ChangedTask {
     id: String,
     title: String,
     from: String,

@@ -10,11 +10,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::json::{TagItem, TaskDetails, TaskItem};
+pub use self::validate::ValidateTasks;
 use self::{json::Converter, selection::Selection};
-pub use self::{
-    json::{TagItem, TaskDetails, TaskItem},
-    validate::ValidateTasks,
-};
 use super::{Context, Render, Table, Verb, VerbError, View};
 use flightdeck_core::{
     tasks::{self, Status, Task, TaskFilter},

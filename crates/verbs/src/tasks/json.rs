@@ -18,7 +18,7 @@ pub(super) struct Converter<'a> {
 
 /// A task of a list. A subtask has neither subtasks nor documents.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct TaskItem {
+pub(crate) struct TaskItem {
     pub id: String,
     pub title: String,
     status: String,
@@ -34,7 +34,7 @@ pub struct TaskItem {
 /// A task with all details.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TaskDetails {
+pub(crate) struct TaskDetails {
     #[serde(flatten)]
     pub task: TaskItem,
     parent: Option<String>,
@@ -72,7 +72,7 @@ struct LinkView {
 }
 
 impl<'a> Converter<'a> {
-    pub fn new(selection: &'a Selection) -> Self {
+    pub(super) fn new(selection: &'a Selection) -> Self {
         let tag = selection.tag();
         let mut ready: HashSet<String> = tasks::ready(tag)
             .into_iter()
@@ -97,12 +97,12 @@ impl<'a> Converter<'a> {
     }
 
     /// Whether a task is ready, as in `task-master list --ready`. A subtask is ready without open dependencies.
-    pub fn is_ready(&self, id: &str) -> bool {
+    pub(super) fn is_ready(&self, id: &str) -> bool {
         self.ready.contains(id)
     }
 
     /// Converts a top-level task.
-    pub fn task(&self, task: &Task) -> TaskItem {
+    pub(super) fn task(&self, task: &Task) -> TaskItem {
         let subtasks = task.subtasks.iter();
         let subtasks = subtasks.map(|subtask| self.bare(task.subtask_id(subtask), subtask));
         let documents = self.selection.documents(&task.id);
@@ -114,7 +114,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Converts a task or subtask.
-    pub fn found(&self, id: &str, task: &Task) -> TaskItem {
+    pub(super) fn found(&self, id: &str, task: &Task) -> TaskItem {
         if task.id == id {
             self.task(task)
         } else {
@@ -140,7 +140,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Converts a task with all details.
-    pub fn details(&self, id: &str, parent: Option<&Task>, task: &Task) -> TaskDetails {
+    pub(super) fn details(&self, id: &str, parent: Option<&Task>, task: &Task) -> TaskDetails {
         let links = Dependencies::new(self.selection.tag());
         let view = |links: Vec<DependencyNode>| links.into_iter().map(LinkView::from).collect();
         TaskDetails {
@@ -183,7 +183,7 @@ impl From<DependencyNode> for LinkView {
 
 /// A tag with its counts.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct TagItem {
+pub(crate) struct TagItem {
     pub name: String,
     /// Whether the tag is selected.
     pub current: bool,
