@@ -236,7 +236,10 @@ fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
         json!([{"name": "master", "current": true, "tasks": 3, "done": 1, "ready": 1, "subtasks": 2}, {"name": "mvp", "current": false, "tasks": 1, "done": 0, "ready": 1, "subtasks": 0}])
     );
     let (code, _, error) = shell.run(&["list", "--tag", "x"]);
-    assert!(code == 3 && error.contains("it has master, mvp"), "{error}");
+    assert!(
+        code == 3 && error.contains("available tags: master, mvp"),
+        "{error}"
+    );
     // Where the tag in use is not in the file, the one that is shown is named.
     fs::write(
         shell.at("project/.taskmaster/state.json"),

@@ -31,7 +31,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Reads the plan. Falls back to the first tag, with a warning, if the current tag does not exist. Blocks.
-    pub fn read(start: &Path, arguments: &PlanArgs) -> Result<Self, VerbError> {
+    pub(super) fn read(start: &Path, arguments: &PlanArgs) -> Result<Self, VerbError> {
         let mut warnings = Vec::new();
         let (path, read) = read(start, arguments)?;
         let file = read.map_err(|error| VerbError::Failed(error.in_file(&path)))?;
@@ -57,24 +57,24 @@ impl Selection {
     }
 
     /// Returns the selected tag.
-    pub fn tag(&self) -> &Tag {
+    pub(super) fn tag(&self) -> &Tag {
         self.at
             .and_then(|at| self.file.tags.get(at))
             .unwrap_or(&self.none)
     }
 
     /// Returns the documents of a task.
-    pub fn documents(&self, task: &str) -> DocumentSet {
+    pub(super) fn documents(&self, task: &str) -> DocumentSet {
         self.documents.get(task).copied().unwrap_or_default()
     }
 
     /// Returns the complexity of a task. Reads the report.
-    pub fn complexity(&self, task: &str) -> Option<Complexity> {
+    pub(super) fn complexity(&self, task: &str) -> Option<Complexity> {
         tasks::complexity(self.project.as_deref()?, &self.tag().name).remove(task)
     }
 
     /// Returns the first task of that ID, with its parent for a subtask.
-    pub fn find(&self, id: &str) -> Result<(Option<&Task>, &Task), VerbError> {
+    pub(super) fn find(&self, id: &str) -> Result<(Option<&Task>, &Task), VerbError> {
         let tasks = self.tag().tasks.iter();
         let whole = tasks.clone().find(|task| task.id == id);
         let below = || {
@@ -132,7 +132,7 @@ fn select(
     if let Some(name) = requested {
         let found = position(name).ok_or_else(|| {
             VerbError::NotFound(format!(
-                "no tag {} in {}; it has {}",
+                "no tag {} in {}; available tags: {}",
                 text::sanitize(name),
                 path.display(),
                 known()
