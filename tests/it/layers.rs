@@ -145,7 +145,7 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
         ],
         &[
             "crates/console/src/draw.rs",
-            // Draws what `lay` laid out, which makes it harmless.
+            // Draws what `line_layout` laid out, which sanitises it.
             "crates/console/src/widgets/text_view/draw.rs",
         ],
     ),
