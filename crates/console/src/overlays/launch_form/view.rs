@@ -148,7 +148,7 @@ impl LaunchForm {
             FormLine::PromptMode => choice(&mut pen, theme, mode, focused),
             FormLine::Overwrite => choice(&mut pen, theme, overwrite, focused),
             FormLine::Model => {
-                text_field(&mut pen, theme, &self.model, "the agent's default", focused)
+                text_field(&mut pen, theme, &self.model, "the agent's default", focused);
             }
             FormLine::Budget => text_field(
                 &mut pen,
@@ -158,7 +158,7 @@ impl LaunchForm {
                 focused,
             ),
             FormLine::Service => {
-                text_field(&mut pen, theme, &self.service, "repository name", focused)
+                text_field(&mut pen, theme, &self.service, "repository name", focused);
             }
             FormLine::User => text_field(
                 &mut pen,
