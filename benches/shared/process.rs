@@ -7,14 +7,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 use kube_embedded::{Cluster, ClusterOptions, Limits};
 
 /// The program under measure, built with the bench.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");
 
-pub fn say(what: &str, figure: impl std::fmt::Display) {
+pub(crate) fn say(what: &str, figure: impl std::fmt::Display) {
     println!("{what:<58} {figure}");
 }
 
 /// A line of `/proc/PID/status`, its number.
-pub fn status(pid: &str, field: &str) -> Option<u64> {
+pub(crate) fn status(pid: &str, field: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text
         .lines()
@@ -22,7 +22,7 @@ pub fn status(pid: &str, field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-pub fn memory(pid: &str, field: &str) -> String {
+pub(crate) fn memory(pid: &str, field: &str) -> String {
     status(pid, field).map_or_else(
         || "unknown on this system".into(),
         |kib| format!("{:.1} MiB", kib as f64 / 1024.0),
@@ -30,7 +30,7 @@ pub fn memory(pid: &str, field: &str) -> String {
 }
 
 /// A cluster in this process.
-pub async fn open(directory: &Path, max_containers: usize) -> Cluster {
+pub(crate) async fn open(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     Cluster::open(ClusterOptions {
         validation_rules: &[],

@@ -13,7 +13,7 @@ use flightdeck_verbs::{
 };
 
 /// Runs the command; the exit code is 0 unless something could not be deleted.
-pub async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Result<u8> {
+pub(super) async fn clean(session: &Session, arguments: CleanArguments) -> anyhow::Result<u8> {
     let context = session.context().await?;
     let place = format!("{}, namespace {}", session.target(), context.namespace);
     if arguments.finalizers {

@@ -6,7 +6,7 @@ use flightdeck_verbs::VerbError;
 use kube_embedded::{endpoint, node};
 
 /// Prints the status. Returns 3 if the server is not running.
-pub fn status(session: &Session) -> anyhow::Result<u8> {
+pub(super) fn status(session: &Session) -> anyhow::Result<u8> {
     let Some(found) = endpoint::find(&session.paths.embedded) else {
         output::line("not running; it is started when needed")?;
         return Ok(3);
@@ -43,7 +43,7 @@ fn disk(session: &Session) -> anyhow::Result<()> {
 }
 
 /// Stops the server.
-pub async fn stop(session: &Session) -> anyhow::Result<u8> {
+pub(super) async fn stop(session: &Session) -> anyhow::Result<u8> {
     if endpoint::stop(&session.paths.embedded).await? {
         output::notice("Stopped; running containers continue and are adopted at the next start");
     } else {
@@ -53,7 +53,7 @@ pub async fn stop(session: &Session) -> anyhow::Result<u8> {
 }
 
 /// Prints the kubeconfig. Starts the server, because the file is useless without it.
-pub async fn kubeconfig(session: &Session, path: bool) -> anyhow::Result<u8> {
+pub(super) async fn kubeconfig(session: &Session, path: bool) -> anyhow::Result<u8> {
     let connection = session.connect().await?;
     output::notices(&connection.notices);
     let found = endpoint::find(&session.paths.embedded)

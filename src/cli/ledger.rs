@@ -27,7 +27,7 @@ pub struct PruneArguments {
 }
 
 /// Runs the command.
-pub async fn ledger(session: &Session, command: LedgerCommand) -> anyhow::Result<u8> {
+pub(super) async fn ledger(session: &Session, command: LedgerCommand) -> anyhow::Result<u8> {
     let LedgerCommand::Prune(arguments) = command;
     let context = session.verb_context();
     let dry_run = arguments.prune.dry_run;

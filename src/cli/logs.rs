@@ -129,7 +129,7 @@ impl Logs {
 }
 
 /// `runs logs`: from the cluster, or from the ledger where the cluster cannot be reached.
-pub async fn logs(session: &Session, logs: &Logs) -> anyhow::Result<u8> {
+pub(super) async fn logs(session: &Session, logs: &Logs) -> anyhow::Result<u8> {
     match session.context().await {
         Ok(context) => print(&context, logs).await,
         Err(error) => {
@@ -143,7 +143,7 @@ pub async fn logs(session: &Session, logs: &Logs) -> anyhow::Result<u8> {
 
 /// Prints the log of a run to stdout; with `follow` until the run has ended. What is about the log rather than in it
 /// (reconnects, gaps) goes to stderr. What is read from its first line on is kept in the ledger.
-pub async fn print(context: &ClusterContext, logs: &Logs) -> anyhow::Result<u8> {
+pub(super) async fn print(context: &ClusterContext, logs: &Logs) -> anyhow::Result<u8> {
     // A run that is being deleted has lost its pods, and its log is in the ledger already.
     let found = context.run(&logs.name).await.and_then(|run| {
         let going = run.metadata.deletion_timestamp.is_some();

@@ -9,7 +9,7 @@ use flightdeck_host::repository::{
 use flightdeck_verbs::{ClusterContext, VerbError};
 
 /// Shows the changes; merges them with `yes`.
-pub async fn merge(
+pub(super) async fn merge(
     session: &Session,
     context: &ClusterContext,
     name: &str,

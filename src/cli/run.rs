@@ -18,7 +18,11 @@ use flightdeck_verbs::{Launch, LaunchSource, LaunchedRun, Wait, exit_code};
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command. Returns the exit code.
-pub async fn run(session: &Session, kind: RunKind, arguments: RunArguments) -> anyhow::Result<u8> {
+pub(super) async fn run(
+    session: &Session,
+    kind: RunKind,
+    arguments: RunArguments,
+) -> anyhow::Result<u8> {
     let launch = Launch {
         kind,
         ..arguments.launch

@@ -3,7 +3,7 @@
 use super::{Runs, Session, logs, merge};
 
 /// Runs the command. Returns the exit code.
-pub async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
+pub(super) async fn runs(session: &Session, command: Runs) -> anyhow::Result<u8> {
     match command {
         // Archived logs need no cluster, so this connects only if necessary.
         Runs::Logs(logs) => logs::logs(session, &logs).await,

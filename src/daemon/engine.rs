@@ -30,7 +30,7 @@ use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, 
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
 /// The only token that the stand-in forge takes; it guards nothing.
-pub const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
+pub(super) const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
 
 /// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
 pub const RULES: ValidationRules = &[

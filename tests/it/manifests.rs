@@ -2,7 +2,7 @@
 
 mod image;
 mod migrate;
-pub mod newer;
+pub(crate) mod newer;
 mod refused;
 
 use std::{fs, path::Path, process::Command};

@@ -419,7 +419,7 @@ fn remember(home: &Path, name: &str, text: &str) {
 }
 
 /// Writes lines of an agent into a ledger.
-pub fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
+pub(crate) fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
     let source = Arc::new(LogSource {
         pod: "p".into(),
         pod_uid: "pu".into(),

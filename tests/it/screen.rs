@@ -36,7 +36,7 @@ use flightdeck_host::{ledger::Ledger, settings::Settings};
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running console.
-pub struct Screen {
+pub(crate) struct Screen {
     backend: SharedBackend,
     keys: mpsc::UnboundedSender<io::Result<Event>>,
     frames: watch::Receiver<u64>,
@@ -45,7 +45,7 @@ pub struct Screen {
 
 impl Screen {
     /// Opens a console on a repository and the namespace `default` of an embedded cluster.
-    pub fn on_embedded(
+    pub(crate) fn on_embedded(
         client: Client,
         start: PathBuf,
         settings: Settings,
@@ -81,7 +81,7 @@ impl Screen {
     }
 
     /// Opens a console.
-    pub fn open(options: ConsoleOptions, width: u16, height: u16) -> Self {
+    pub(crate) fn open(options: ConsoleOptions, width: u16, height: u16) -> Self {
         let backend = SharedBackend(Arc::new(Mutex::new(TestBackend::new(width, height))));
         let (keys, input) = mpsc::unbounded_channel();
         let (drawn, frames) = watch::channel(0);
@@ -104,12 +104,12 @@ impl Screen {
     }
 
     /// The text on the screen.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         harness::text_of(self.backend.lock().buffer())
     }
 
     /// Presses keys, written as in the keymap file and separated by spaces.
-    pub fn press(&mut self, keys: &str) -> &mut Self {
+    pub(crate) fn press(&mut self, keys: &str) -> &mut Self {
         for key in keys.split_whitespace() {
             let chord: Chord = key.parse().unwrap_or_else(|error| panic!("{key}: {error}"));
             self.keys
@@ -120,7 +120,7 @@ impl Screen {
     }
 
     /// Waits until `text` appears.
-    pub async fn wait_for(&mut self, text: &str) -> &mut Self {
+    pub(crate) async fn wait_for(&mut self, text: &str) -> &mut Self {
         self.until(&format!("`{text}` on the screen"), |screen| {
             screen.contains(text)
         })
@@ -128,7 +128,7 @@ impl Screen {
     }
 
     /// Waits until `text` disappears.
-    pub async fn wait_gone(&mut self, text: &str) -> &mut Self {
+    pub(crate) async fn wait_gone(&mut self, text: &str) -> &mut Self {
         self.until(&format!("`{text}` gone from the screen"), |screen| {
             !screen.contains(text)
         })
@@ -136,7 +136,7 @@ impl Screen {
     }
 
     /// Waits until the screen satisfies `test`.
-    pub async fn until(&mut self, what: &str, test: impl Fn(&str) -> bool) -> &mut Self {
+    pub(crate) async fn until(&mut self, what: &str, test: impl Fn(&str) -> bool) -> &mut Self {
         let waited = tokio::time::timeout(TIMEOUT, async {
             while !test(&self.text()) {
                 if self.frames.changed().await.is_err() {
@@ -153,7 +153,7 @@ impl Screen {
     }
 
     /// Waits for the console to exit, as after `q`.
-    pub async fn ended(self) {
+    pub(crate) async fn ended(self) {
         let ended = tokio::time::timeout(TIMEOUT, self.console)
             .await
             .expect("the console exits");

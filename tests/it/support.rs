@@ -1,10 +1,10 @@
 //! What several integration tests share.
 
-pub mod git_host;
-pub mod proxy;
-pub mod served;
+pub(crate) mod git_host;
+pub(crate) mod proxy;
+pub(crate) mod served;
 
-pub use flightdeck_testing::{
+pub(crate) use flightdeck_testing::{
     TaskMaster, corpus, fuzz, git, no_process_stays_below, said, sample_project, skipped,
     task_master,
 };

@@ -12,9 +12,9 @@ use flightdeck_core::{
 
 /// The streams in `tests/fixtures/transcript`: one in today's names, one with sub-agents, one in which everything goes
 /// wrong, one in older names, and one mixed with what is none of the agent's.
-pub const STREAMS: [&str; 5] = ["session", "sub-agents", "trouble", "older", "mixed"];
+pub(crate) const STREAMS: [&str; 5] = ["session", "sub-agents", "trouble", "older", "mixed"];
 
-pub fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/transcript")
 }
 
@@ -24,12 +24,12 @@ fn lines(name: &str) -> Vec<String> {
 }
 
 /// A line a second.
-pub fn second(at: usize) -> Timestamp {
+pub(crate) fn second(at: usize) -> Timestamp {
     let began = Timestamp::from_second(1_900_000_000).unwrap();
     began + SignedDuration::from_secs(at as i64)
 }
 
-pub fn folded<L: AsRef<str>>(lines: &[L]) -> (Steps, Transcript) {
+pub(crate) fn folded<L: AsRef<str>>(lines: &[L]) -> (Steps, Transcript) {
     let (mut steps, mut transcript) = (Steps::default(), Transcript::default());
     for (at, line) in lines.iter().enumerate() {
         steps.add(Some(second(at)), line.as_ref());
@@ -154,7 +154,7 @@ fn what_holds_an_agent_up_is_known_while_it_lasts() {
 }
 
 /// How many steps of each kind lines must come to.
-pub fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
+pub(crate) fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     let mut calls = Vec::new();
     let mut one = |kind| *counts.entry(kind).or_default() += 1;
@@ -179,7 +179,7 @@ pub fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-pub fn counted(steps: &Steps) -> BTreeMap<&'static str, usize> {
+pub(crate) fn counted(steps: &Steps) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for (_, step) in steps.iter() {
         let (kind, count) = match &step.what {

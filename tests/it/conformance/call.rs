@@ -19,7 +19,7 @@ const CLUSTER_SCOPED: [&str; 5] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resource {
+pub(super) struct Resource {
     pub group: String,
     pub version: String,
     pub plural: String,
@@ -27,7 +27,7 @@ pub struct Resource {
 
 impl Resource {
     /// `configmaps`, `jobs.v1.batch`, `widgets.v1.example.org`.
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut parts = text.splitn(3, '.');
         let plural = parts.next().unwrap_or_default().to_owned();
         let version = parts.next().unwrap_or("v1").to_owned();
@@ -51,12 +51,12 @@ impl Resource {
         }
     }
 
-    pub fn is_core(&self) -> bool {
+    pub(super) fn is_core(&self) -> bool {
         self.group.is_empty()
     }
 
     /// `configmaps`, `widgets.v1.example.org`: as kubectl takes it.
-    pub fn qualified(&self) -> String {
+    pub(super) fn qualified(&self) -> String {
         if self.is_core() {
             self.plural.clone()
         } else {
@@ -66,7 +66,7 @@ impl Resource {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub(super) enum Verb {
     Create,
     Get,
     List,
@@ -84,7 +84,7 @@ pub enum Verb {
 
 /// One request, in abstract terms.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(super) struct Call {
     pub verb: Verb,
     pub resource: Resource,
     /// "" for cluster-scoped kinds and for all namespaces.
@@ -101,13 +101,13 @@ pub struct Call {
 
 /// What came of a call.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub(super) enum Outcome {
     Done(Answer),
     Refused(Refusal),
 }
 
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// JSON, or a text. `None`: this driver does not see it.
     pub body: Option<Value>,
     /// `None`: this driver does not see them.
@@ -116,7 +116,7 @@ pub struct Answer {
 
 /// What a driver saw of a refusal; `None` where it does not see it.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub(super) struct Refusal {
     pub code: Option<u16>,
     pub reason: Option<String>,
     pub message: String,
@@ -125,7 +125,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// From the body of an answer.
-    pub fn read(code: u16, body: &str) -> Self {
+    pub(super) fn read(code: u16, body: &str) -> Self {
         let status: Value = serde_json::from_str(body).unwrap_or_else(|_| json!({"message": body}));
         let text = |field: &str| status[field].as_str().map(str::to_owned);
         Self {
@@ -139,7 +139,7 @@ impl Refusal {
 
 impl Call {
     /// Reads a step. Panics on one that says nothing to do: that is a mistake in the table.
-    pub fn of(step: &Step, variables: &Variables, namespace: &str) -> Self {
+    pub(super) fn of(step: &Step, variables: &Variables, namespace: &str) -> Self {
         let filled = |value: &Option<Value>| value.as_ref().map(|value| fill(value, variables));
         let (verb, target, body) = if let Some(body) = filled(&step.create) {
             (Verb::Create, Target::Object, Some(body))

@@ -22,7 +22,7 @@ const CONTAINERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// An embedded cluster, served over HTTPS.
-pub async fn embedded(directory: &Path) -> (Cluster, Server) {
+pub(super) async fn embedded(directory: &Path) -> (Cluster, Server) {
     let cluster = Cluster::open(ClusterOptions {
         validation_rules: &[],
         identity: flightdeck::daemon::identity(),
@@ -39,7 +39,7 @@ pub async fn embedded(directory: &Path) -> (Cluster, Server) {
 }
 
 /// A client by the words of a kubeconfig.
-pub async fn client(kubeconfig: &Path) -> Client {
+pub(super) async fn client(kubeconfig: &Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options)
@@ -49,7 +49,7 @@ pub async fn client(kubeconfig: &Path) -> Client {
 }
 
 /// A name that no other run has.
-pub fn run_name() -> String {
+pub(super) fn run_name() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..8].to_owned()
 }
 
@@ -61,7 +61,7 @@ async fn done(http: &Http, step: &Step, variables: &Variables) -> Result<Value, 
 }
 
 /// Makes the kind that rows share, and waits until it is served.
-pub async fn define_widgets(stage: &Stage) -> Result<(), String> {
+pub(super) async fn define_widgets(stage: &Stage) -> Result<(), String> {
     let text = include_str!("../../conformance/shared/widget.yaml");
     let definition: Value = serde_yaml::from_str(text).unwrap();
     let variables = Variables::from([("group".to_owned(), stage.group().into())]);
@@ -84,7 +84,7 @@ pub async fn define_widgets(stage: &Stage) -> Result<(), String> {
 }
 
 /// A real cluster makes pods only where the account they run as is there already.
-pub async fn wait_for_service_account(stage: &Stage, namespace: &str) -> Result<(), String> {
+pub(super) async fn wait_for_service_account(stage: &Stage, namespace: &str) -> Result<(), String> {
     if stage.name != DriverName::Cluster {
         return Ok(());
     }
@@ -128,7 +128,7 @@ async fn allowed(http: &Http, verb: &str, group: &str, resource: &str) -> bool {
 }
 
 /// The minor version of Kubernetes 1 that a real cluster is of.
-pub async fn version(http: &Http) -> u32 {
+pub(super) async fn version(http: &Http) -> u32 {
     let step = Step {
         raw: Some("GET /version".into()),
         ..Step::default()
@@ -142,7 +142,7 @@ pub async fn version(http: &Http) -> u32 {
 }
 
 /// What a real cluster does not allow whoever the kubeconfig names. An error: nothing can be played there.
-pub async fn lacks(http: &Http) -> Result<Vec<(Need, String)>, String> {
+pub(super) async fn lacks(http: &Http) -> Result<Vec<(Need, String)>, String> {
     for verb in ["create", "delete", "list"] {
         if !allowed(http, verb, "", "namespaces").await {
             return Err(format!(
@@ -168,7 +168,7 @@ pub async fn lacks(http: &Http) -> Result<Vec<(Need, String)>, String> {
 }
 
 /// Removes everything a run made: what is left is found by the run's name, so a run that failed is swept as well.
-pub async fn sweep(stage: &Stage) -> Result<(), String> {
+pub(super) async fn sweep(stage: &Stage) -> Result<(), String> {
     let none = Variables::new();
     let list = |of: &str| Step {
         list: Some(of.to_owned()),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::call::{Answer, Call, Outcome, Refusal, Verb};
 
 #[derive(Clone)]
-pub struct Http {
+pub(super) struct Http {
     pub client: Client,
 }
 
@@ -28,7 +28,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The path of a call, without its query.
-pub fn path(call: &Call) -> String {
+pub(super) fn path(call: &Call) -> String {
     let resource = &call.resource;
     let mut path = if resource.is_core() {
         format!("/api/{}", resource.version)
@@ -113,7 +113,7 @@ impl Http {
             .map_err(|error| format!("the request failed: {error}"))
     }
 
-    pub async fn play(&self, call: &Call) -> Result<Outcome, String> {
+    pub(super) async fn play(&self, call: &Call) -> Result<Outcome, String> {
         let (head, body) = self.send(call).await?.into_parts();
         let bytes = body.collect().await.map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
@@ -144,7 +144,11 @@ impl Http {
     }
 
     /// The first `count` events of a watch, or all of it.
-    pub async fn watch(&self, call: &Call, count: Option<usize>) -> Result<Vec<Value>, String> {
+    pub(super) async fn watch(
+        &self,
+        call: &Call,
+        count: Option<usize>,
+    ) -> Result<Vec<Value>, String> {
         let response = self.send(call).await?;
         if response.status() != 200 {
             let code = response.status();

@@ -13,7 +13,7 @@ use super::call::{Answer, Call, Outcome, Refusal, Verb};
 /// Processes at a time: each is busy by itself.
 const AT_ONCE: usize = 3;
 
-pub struct Kubectl {
+pub(super) struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
@@ -22,14 +22,14 @@ pub struct Kubectl {
 
 /// What a kubectl printed.
 #[derive(Clone, Debug)]
-pub struct Printed {
+pub(super) struct Printed {
     pub stdout: String,
     pub stderr: String,
     pub exit: i32,
 }
 
 /// Where kubectl is: what `.ci/peers` put there, or the first on the path.
-pub fn find() -> Result<PathBuf, String> {
+pub(super) fn find() -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|directory| directory.join("kubectl"))
@@ -39,7 +39,7 @@ pub fn find() -> Result<PathBuf, String> {
 
 impl Kubectl {
     /// `home` is where it may keep what it learns of a server.
-    pub fn new(program: PathBuf, kubeconfig: &Path, home: &Path) -> Self {
+    pub(super) fn new(program: PathBuf, kubeconfig: &Path, home: &Path) -> Self {
         Self {
             program,
             kubeconfig: kubeconfig.to_owned(),
@@ -49,7 +49,7 @@ impl Kubectl {
     }
 
     /// Runs it in a namespace ("" for none).
-    pub async fn run(
+    pub(super) async fn run(
         &self,
         namespace: &str,
         arguments: &[String],
@@ -97,7 +97,7 @@ impl Kubectl {
         })
     }
 
-    pub async fn play(&self, call: &Call) -> Result<Outcome, String> {
+    pub(super) async fn play(&self, call: &Call) -> Result<Outcome, String> {
         let (arguments, stdin) = arguments(call)?;
         let printed = self
             .run(&call.namespace, &arguments, stdin.as_ref())
@@ -243,7 +243,7 @@ fn refusal(stderr: &str) -> Refusal {
 }
 
 /// Splits a line of arguments at blanks; single quotes hold together.
-pub fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     line.split('\'')
         .enumerate()
         .fold(vec![String::new()], |mut words, (index, part)| {

@@ -22,14 +22,14 @@ const LARGE: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plays calls, each in its own way.
-pub enum Driver {
+pub(super) enum Driver {
     Http(Http),
     Kubectl(Kubectl),
     Python(Python),
 }
 
 /// One cluster as one driver meets it.
-pub struct Stage {
+pub(super) struct Stage {
     pub name: DriverName,
     pub driver: Driver,
     /// Makes and removes what rows stand on.
@@ -45,7 +45,7 @@ pub struct Stage {
 
 /// What was played.
 #[derive(Default)]
-pub struct Report {
+pub(super) struct Report {
     pub played: usize,
     /// Rows left out for a reason of their own.
     pub left_out: usize,
@@ -54,7 +54,7 @@ pub struct Report {
 
 impl Stage {
     /// The group of the kind that rows share.
-    pub fn group(&self) -> String {
+    pub(super) fn group(&self) -> String {
         format!("{}.conformance.flightdeck.dev", self.run)
     }
 
@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// Plays every row that this driver can play.
-    pub async fn play(&self, rows: &[Row]) -> Report {
+    pub(super) async fn play(&self, rows: &[Row]) -> Report {
         let results = stream::iter(rows.iter().enumerate())
             .map(|(index, row)| self.row(index, row))
             .buffer_unordered(self.at_once)

@@ -27,7 +27,7 @@ const OLDEST: u32 = 37;
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>;
 
-pub struct Python {
+pub(super) struct Python {
     /// Ends when this is dropped.
     _process: Child,
     stdin: tokio::sync::Mutex<ChildStdin>,
@@ -36,7 +36,7 @@ pub struct Python {
 }
 
 /// A Python that has the client: of the environment `.ci/peers` makes, or the first on the path.
-pub fn find() -> Result<PathBuf, String> {
+pub(super) fn find() -> Result<PathBuf, String> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/python/bin/python3");
     let installed = format!(
         "from importlib.metadata import version; assert int(version('kubernetes').split('.')[0]) >= {OLDEST}"
@@ -54,7 +54,7 @@ pub fn find() -> Result<PathBuf, String> {
 }
 
 impl Python {
-    pub fn start(program: &Path, kubeconfig: &Path) -> Self {
+    pub(super) fn start(program: &Path, kubeconfig: &Path) -> Self {
         let script =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/python_client.py");
         let mut process = Command::new(program)
@@ -138,7 +138,7 @@ impl Python {
         }
     }
 
-    pub async fn play(&self, call: &Call) -> Result<Outcome, String> {
+    pub(super) async fn play(&self, call: &Call) -> Result<Outcome, String> {
         let answer = self.ask(call, None).await?;
         if let Some(code) = answer["code"].as_u64() {
             let body = answer["body"].as_str().unwrap_or_default();
@@ -150,7 +150,11 @@ impl Python {
         }))
     }
 
-    pub async fn watch(&self, call: &Call, count: Option<usize>) -> Result<Vec<Value>, String> {
+    pub(super) async fn watch(
+        &self,
+        call: &Call,
+        count: Option<usize>,
+    ) -> Result<Vec<Value>, String> {
         let answer = self.ask(call, count).await?;
         if let Some(code) = answer["code"].as_u64() {
             return Err(format!("{code}: {}", answer["body"]));

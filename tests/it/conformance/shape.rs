@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 /// Names with what they stand for, written `$name` in a row.
-pub type Variables = BTreeMap<String, Value>;
+pub(super) type Variables = BTreeMap<String, Value>;
 
 /// What is wrong with an answer, by place; empty when nothing is.
-pub fn differences(expected: &Value, got: &Value) -> Vec<String> {
+pub(super) fn differences(expected: &Value, got: &Value) -> Vec<String> {
     let mut all = Vec::new();
     compare("", expected, Some(got), &mut all);
     all
@@ -94,7 +94,7 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// Puts in what the variables stand for. A text that is one variable becomes its value, whatever that is.
-pub fn fill(value: &Value, variables: &Variables) -> Value {
+pub(super) fn fill(value: &Value, variables: &Variables) -> Value {
     match value {
         Value::String(text) => {
             let whole = text.strip_prefix('$').and_then(|name| variables.get(name));
@@ -113,7 +113,7 @@ pub fn fill(value: &Value, variables: &Variables) -> Value {
 }
 
 /// Puts variables into a text; what is no variable stays as it is.
-pub fn fill_text(text: &str, variables: &Variables) -> String {
+pub(super) fn fill_text(text: &str, variables: &Variables) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -136,7 +136,7 @@ pub fn fill_text(text: &str, variables: &Variables) -> String {
 }
 
 /// The value at a dotted path; all of it at "".
-pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
     parts.try_fold(value, |at, part| match at {
         Value::Array(items) => items.get(part.parse::<usize>().ok()?),

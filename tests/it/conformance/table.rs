@@ -8,7 +8,7 @@ use serde_json::Value;
 /// One behaviour.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub(super) struct Row {
     /// Short, unique within its file.
     pub id: String,
     /// One sentence: what Kubernetes does.
@@ -33,7 +33,7 @@ pub struct Row {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum DriverName {
+pub(super) enum DriverName {
     InProcess,
     Https,
     Kubectl,
@@ -44,7 +44,7 @@ pub enum DriverName {
 /// What a row asks of a cluster beyond a namespace of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Need {
+pub(super) enum Need {
     /// CustomResourceDefinitions may be made: the shared `Widget`, or the row's own.
     Definitions,
     /// A node that runs containers of `busybox`.
@@ -56,7 +56,7 @@ pub enum Need {
 /// One thing done, and what must come of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Step {
+pub(super) struct Step {
     // What is done: exactly one of these.
     pub create: Option<Value>,
     pub update: Option<Value>,
@@ -111,7 +111,7 @@ pub struct Step {
 /// How a refusal reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Refused {
+pub(super) struct Refused {
     pub code: Option<u16>,
     pub reason: Option<String>,
     /// Part of the message.
@@ -121,12 +121,12 @@ pub struct Refused {
 }
 
 impl Row {
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{}/{}", self.area, self.id)
     }
 
     /// Why a driver does not play it; `None` when it does.
-    pub fn left_out(&self, driver: DriverName) -> Option<&str> {
+    pub(super) fn left_out(&self, driver: DriverName) -> Option<&str> {
         if let Some(why) = self.except.get(&driver) {
             return Some(why);
         }
@@ -141,7 +141,7 @@ impl Row {
 }
 
 /// Every row of the directory, in the order of files and rows.
-pub fn load(directory: &Path) -> Vec<Row> {
+pub(super) fn load(directory: &Path) -> Vec<Row> {
     let mut paths: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())

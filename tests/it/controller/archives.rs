@@ -15,7 +15,7 @@ const LISTED: usize = 20;
 
 /// Creates a run with so many attempts that the next ones drop the oldest. The first four have archives; that of the third
 /// belongs to someone else.
-pub async fn old_run(scene: &Scene, name: &str) {
+pub(super) async fn old_run(scene: &Scene, name: &str) {
     let runs: Api<DocsRun> = scene.api();
     let run = runs
         .create(&PostParams::default(), &docs_run(name))
@@ -49,7 +49,7 @@ pub async fn old_run(scene: &Scene, name: &str) {
 }
 
 /// Starts its next attempt and waits for the end. Returns the remaining archives.
-pub async fn retried(scene: &Scene, name: &str) -> Vec<usize> {
+pub(super) async fn retried(scene: &Scene, name: &str) -> Vec<usize> {
     let runs: Api<DocsRun> = scene.api();
     let again = json!({ "spec": { "contextVersion": 2 } });
     runs.patch(name, &PatchParams::default(), &Patch::Merge(&again))

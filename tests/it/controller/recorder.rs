@@ -14,7 +14,7 @@ use kube_embedded::Cluster;
 
 /// What happens at the write of this number, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub(super) enum Cut {
     /// This write and all later ones are not sent: the process died.
     Dead(usize),
     /// The write is done, but its response is lost.
@@ -23,7 +23,7 @@ pub enum Cut {
 
 /// The recorded requests; clones share them.
 #[derive(Clone, Default)]
-pub struct Recorder {
+pub(super) struct Recorder {
     lines: Arc<Mutex<Vec<String>>>,
     /// The created Jobs.
     pub jobs_made: Arc<AtomicUsize>,
@@ -52,7 +52,7 @@ fn line(request: &Request<Body>) -> String {
 
 impl Recorder {
     /// Returns a client whose process dies, or whose responses are lost, as `cut` says. Does not count Leases.
-    pub fn client(&self, cluster: &Cluster, cut: Option<Cut>) -> Client {
+    pub(super) fn client(&self, cluster: &Cluster, cut: Option<Cut>) -> Client {
         let (asked, service) = (self.clone(), cluster.service());
         let writes = Arc::new(AtomicUsize::new(0));
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// Returns the number of requests of this kind.
-    pub fn count(&self, what: &str) -> usize {
+    pub(super) fn count(&self, what: &str) -> usize {
         let lines = self.lines.lock().unwrap();
         let matching = lines
             .iter()
@@ -97,7 +97,7 @@ impl Recorder {
     }
 
     /// Returns all writes in order.
-    pub fn writes(&self) -> Vec<String> {
+    pub(super) fn writes(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         let read = |line: &&String| {
             ["GET", "LIST", "WATCH"]

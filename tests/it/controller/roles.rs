@@ -172,9 +172,9 @@ impl Gate {
 }
 
 /// The body of a response.
-pub type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
+pub(super) type Answer = UnsyncBoxBody<Bytes, tower::BoxError>;
 
-pub fn boxed<B>(body: B) -> Answer
+pub(super) fn boxed<B>(body: B) -> Answer
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<tower::BoxError>,
@@ -188,7 +188,7 @@ fn forbidden(request: &Request<Body>) -> Response<Answer> {
 }
 
 /// Returns the 403 of an API server.
-pub fn refusal(code: StatusCode, message: &str) -> Response<Answer> {
+pub(super) fn refusal(code: StatusCode, message: &str) -> Response<Answer> {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": code.canonical_reason(), "code": code.as_u16(),
         "message": message,

@@ -8,7 +8,7 @@ use super::{Scene, config, docs_run, recorder::Recorder, run_controller, settled
 use flightdeck_core::{resources::DocsRun, runs::naming};
 
 /// Creates a Job of that run, like a controller that was interrupted long ago and does not know that the run has ended.
-pub async fn stray(scene: &Scene, run: &Value) -> String {
+pub(super) async fn stray(scene: &Scene, run: &Value) -> String {
     let (run, uid) = (&run["metadata"]["name"], &run["metadata"]["uid"]);
     let name = format!("{}-stray", run.as_str().unwrap());
     let owner = json!({

@@ -13,11 +13,11 @@ const FILE: &str = "node_modules/@octokit/openapi/generated/api.github.com.json"
 /// Answers that any call may give, which are described on pages of their own.
 const ANYWHERE: [u16; 8] = [301, 401, 403, 404, 429, 500, 502, 503];
 
-pub struct Description(Value);
+pub(super) struct Description(Value);
 
 impl Description {
     /// The description, where `.ci/peers` has installed it.
-    pub fn installed() -> Option<Self> {
+    pub(super) fn installed() -> Option<Self> {
         let peers = std::env::var_os("FLIGHTDECK_PEERS").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
             PathBuf::from,
@@ -27,7 +27,7 @@ impl Description {
     }
 
     /// What of a call and its answer the description does not allow.
-    pub fn complaints(&self, exchange: &RecordedCall) -> Vec<String> {
+    pub(super) fn complaints(&self, exchange: &RecordedCall) -> Vec<String> {
         let RecordedCall { method, uri, .. } = exchange;
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let Some(operation) = self.operation(path, &method.as_str().to_lowercase()) else {

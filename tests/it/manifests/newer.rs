@@ -18,7 +18,7 @@ use flightdeck_host::settings::Settings;
 use flightdeck_verbs::{AddContext, ClusterContext, Retry, Stop};
 
 /// The definition of docs runs as a later version might have it.
-pub fn later() -> Value {
+pub(crate) fn later() -> Value {
     let mut later = serde_json::to_value(definition(Kind::Docs)).unwrap();
     let schema = &mut later["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let text = json!({ "type": "string", "maxLength": 63 });
@@ -35,7 +35,7 @@ pub fn later() -> Value {
 }
 
 /// Gives a cluster that definition.
-pub async fn install(client: &Client, definition: Value) {
+pub(crate) async fn install(client: &Client, definition: Value) {
     let object: DynamicObject = serde_json::from_value(definition).unwrap();
     let resource = ApiResource::erase::<CustomResourceDefinition>(&());
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);

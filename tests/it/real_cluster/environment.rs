@@ -27,12 +27,12 @@ use flightdeck_host::settings::Settings;
 use flightdeck_worker::controller::{self, ControllerConfig};
 
 /// Timeout for everything but runs: deleting a namespace, starting a pod.
-pub const TIMEOUT: Duration = Duration::from_secs(300);
-pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Label of our objects.
 const LABEL: &str = "flightdeck.dev/test";
 
-pub struct Environment {
+pub(super) struct Environment {
     pub options: Options,
     pub client: Client,
     /// Unique per execution.
@@ -48,7 +48,7 @@ pub struct Environment {
 
 impl Environment {
     /// Inspects the cluster without creating anything.
-    pub async fn choose(options: Options) -> Result<Self, String> {
+    pub(super) async fn choose(options: Options) -> Result<Self, String> {
         let named =
             |error: &dyn std::fmt::Display| format!("{}: {error}", options.kubeconfig.display());
         let kubeconfig = Kubeconfig::read_from(&options.kubeconfig).map_err(|e| named(&e))?;
@@ -88,7 +88,7 @@ impl Environment {
         })
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -96,7 +96,7 @@ impl Environment {
     }
 
     /// Returns the context for verbs.
-    pub fn context(&self) -> flightdeck_verbs::ClusterContext {
+    pub(super) fn context(&self) -> flightdeck_verbs::ClusterContext {
         flightdeck_verbs::ClusterContext {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
@@ -106,7 +106,7 @@ impl Environment {
     }
 
     /// Creates everything that the stories need.
-    pub async fn prepare(&mut self) -> Result<(), String> {
+    pub(super) async fn prepare(&mut self) -> Result<(), String> {
         let name = self.namespace.clone();
         make_namespace(&self.client, &name, &self.run, "restricted").await?;
         did(&format!(
@@ -158,7 +158,7 @@ impl Environment {
     }
 
     /// Removes everything. Returns what could not be removed.
-    pub async fn remove(&mut self) -> Vec<String> {
+    pub(super) async fn remove(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
         // Delete runs first, while the controller can remove their finalizers.
         for patch in [false, true] {
@@ -227,12 +227,12 @@ fn did(what: &str) {
 }
 
 /// Converts a JSON value of a test.
-pub fn from<K: serde::de::DeserializeOwned>(value: Value) -> K {
+pub(super) fn from<K: serde::de::DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).unwrap()
 }
 
 /// Creates an object. Returns the message of a rejection.
-pub async fn make<K>(api: &Api<K>, object: &K) -> Result<K, String>
+pub(super) async fn make<K>(api: &Api<K>, object: &K) -> Result<K, String>
 where
     K: Resource<DynamicType = ()>
         + Clone
@@ -248,7 +248,7 @@ where
 }
 
 /// Creates a namespace that can run pods: a real cluster requires the default service account.
-pub async fn make_namespace(
+pub(super) async fn make_namespace(
     client: &Client,
     name: &str,
     run: &str,
@@ -281,7 +281,7 @@ pub async fn make_namespace(
 }
 
 /// Deletes an object and waits until it is gone.
-pub async fn gone<K>(api: &Api<K>, name: &str) -> Result<(), String>
+pub(super) async fn gone<K>(api: &Api<K>, name: &str) -> Result<(), String>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
@@ -299,7 +299,7 @@ where
 }
 
 /// Returns the existing namespaces and definitions of any execution.
-pub async fn left_behind(client: &Client) -> Vec<String> {
+pub(super) async fn left_behind(client: &Client) -> Vec<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let marked = ListParams::default().labels(LABEL);
     let namespaces = namespaces.list(&marked).await.unwrap();

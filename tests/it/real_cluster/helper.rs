@@ -12,7 +12,12 @@ use serde_json::{Value, json};
 use super::environment::{POLL_INTERVAL, TIMEOUT, from, make};
 
 /// Returns a pod that complies with PodSecurity `restricted`. `volumes`: name, source and mount path.
-pub fn pod(name: &str, image: &str, command: &[&str], volumes: &[(&str, Value, &str)]) -> Value {
+pub(super) fn pod(
+    name: &str,
+    image: &str,
+    command: &[&str],
+    volumes: &[(&str, Value, &str)],
+) -> Value {
     let sources = volumes.iter().map(|(name, source, _)| {
         let mut volume = source.clone();
         volume["name"] = json!(name);
@@ -46,7 +51,7 @@ pub fn pod(name: &str, image: &str, command: &[&str], volumes: &[(&str, Value, &
 }
 
 /// Runs a pod to completion, deletes it, and returns its trimmed output.
-pub async fn run(pods: &Api<Pod>, pod: Value) -> Result<(String, Pod), String> {
+pub(super) async fn run(pods: &Api<Pod>, pod: Value) -> Result<(String, Pod), String> {
     let made = make(pods, &from::<Pod>(pod)).await?;
     let name = made.metadata.name.clone().unwrap_or_default();
     let begun = Instant::now();

@@ -23,7 +23,7 @@ const CLAIM: &str = "repositories";
 const MOUNT: &str = "/repositories";
 const ON_VOLUME: &str = "/repositories/taskboard.git";
 
-pub struct Remote {
+pub(super) struct Remote {
     /// Prefix of all branches of an execution.
     prefix: String,
     named: Option<GitRemote>,
@@ -31,7 +31,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    pub fn new(run: &str, git: Option<&GitRemote>, settings: &mut Settings) -> Self {
+    pub(super) fn new(run: &str, git: Option<&GitRemote>, settings: &mut Settings) -> Self {
         let named = git.map(|git| GitRemote {
             url: git.url.clone(),
             credential: git.credential.clone(),
@@ -54,18 +54,18 @@ impl Remote {
     }
 
     /// User and token, if pods need them.
-    pub fn credential(&self) -> Option<(&str, &str)> {
+    pub(super) fn credential(&self) -> Option<(&str, &str)> {
         let (user, token) = self.named.as_ref()?.credential.as_ref()?;
         Some((user, token))
     }
 
     /// The URL that runs clone.
-    pub fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         self.named.as_ref().map_or(ON_VOLUME, |git| &git.url)
     }
 
     /// The branch with the plan.
-    pub fn source(&self) -> String {
+    pub(super) fn source(&self) -> String {
         match self.named {
             Some(_) => format!("{}/plan", self.prefix),
             None => BRANCH.to_owned(),
@@ -73,12 +73,12 @@ impl Remote {
     }
 
     /// Returns the branch that a run of this name pushes to.
-    pub fn target(&self, run: &str) -> String {
+    pub(super) fn target(&self, run: &str) -> String {
         format!("{}/{run}", self.prefix)
     }
 
     /// Returns the revision of the plan, as verified at a launch.
-    pub fn revision(&self) -> Value {
+    pub(super) fn revision(&self) -> Value {
         let project = self.directory.path().join("project/taskboard");
         let ask = |what: &str| self.git(&project, &["rev-parse", what]).unwrap();
         json!({
@@ -87,7 +87,7 @@ impl Remote {
     }
 
     /// Pushes the sample project. Returns what was done.
-    pub async fn fill(&self, environment: &Environment) -> Result<String, String> {
+    pub(super) async fn fill(&self, environment: &Environment) -> Result<String, String> {
         let directory = self.directory.path().join("project");
         let project = Project::open(&directory).await;
         let project = project.map_err(|error| error.to_string())?;
@@ -141,7 +141,7 @@ impl Remote {
     }
 
     /// Returns the commit of a branch.
-    pub async fn commit_of(
+    pub(super) async fn commit_of(
         &self,
         environment: &Environment,
         branch: &str,
@@ -171,7 +171,7 @@ impl Remote {
     }
 
     /// Removes the branches of this execution from a configured repository.
-    pub fn empty(&self) -> Result<(), String> {
+    pub(super) fn empty(&self) -> Result<(), String> {
         let Some(git) = &self.named else {
             return Ok(());
         };

@@ -32,7 +32,7 @@ use flightdeck_verbs::Clean;
 use flightdeck_worker::controller;
 
 /// A Secret that a run may use but that does not exist.
-pub const MISSING: &str = "fdr-missing";
+pub(super) const MISSING: &str = "fdr-missing";
 
 /// What was seen, or what failed.
 type Told = Result<String, String>;
@@ -43,7 +43,7 @@ fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 }
 
 /// Runs all stories. Returns the failures.
-pub async fn play(environment: &Environment) -> Vec<String> {
+pub(super) async fn play(environment: &Environment) -> Vec<String> {
     // The first four are independent.
     let told = tokio::join!(
         story(environment, "a docs run", docs(environment)),

@@ -16,11 +16,11 @@ use super::{
 const NUMBER: usize = 12;
 
 /// Class of the volumes of an execution. It need not exist: claims match volumes with that name.
-pub fn class(run: &str) -> String {
+pub(super) fn class(run: &str) -> String {
     format!("fdr-{run}")
 }
 
-pub struct Volumes {
+pub(super) struct Volumes {
     client: Client,
     run: String,
     /// The directory on the node.
@@ -29,7 +29,7 @@ pub struct Volumes {
 }
 
 impl Volumes {
-    pub fn new(client: &Client, run: &str, directory: &str) -> Self {
+    pub(super) fn new(client: &Client, run: &str, directory: &str) -> Self {
         Self {
             client: client.clone(),
             run: run.to_owned(),
@@ -47,7 +47,7 @@ impl Volumes {
     }
 
     /// Creates directories and volumes. Returns what was created.
-    pub async fn make(&mut self, image: &str) -> Result<String, String> {
+    pub(super) async fn make(&mut self, image: &str) -> Result<String, String> {
         let namespace = self.namespace();
         make_namespace(&self.client, &namespace, &self.run, "privileged").await?;
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
@@ -89,7 +89,7 @@ impl Volumes {
     }
 
     /// Removes volumes, directories and namespace. Returns what could not be removed.
-    pub async fn remove(&self, image: &str) -> Vec<String> {
+    pub(super) async fn remove(&self, image: &str) -> Vec<String> {
         let mut failures = Vec::new();
         let api: Api<PersistentVolume> = Api::all(self.client.clone());
         for number in 0..NUMBER {

@@ -22,7 +22,7 @@ use flightdeck_core::{
 };
 
 /// Three tasks; the run documents two of them.
-pub const PLAN: &str = r#"{"master":{"tasks":[
+pub(super) const PLAN: &str = r#"{"master":{"tasks":[
   {"id":1,"title":"Setup repository","description":"Create the workspace.","status":"done","testStrategy":"It builds."},
   {"id":2,"title":"Define protobufs","description":"Messages.","status":"pending","dependencies":[1]},
   {"id":3,"title":"Server","status":"pending","dependencies":[2]}
@@ -36,7 +36,7 @@ const STAGES: [&str; 5] = [
     "publish push",
 ];
 
-pub struct Bench {
+pub(super) struct Bench {
     root: TempDir,
     pub manifest: RunManifest,
     /// The revision verified at launch.
@@ -48,7 +48,7 @@ pub struct Bench {
 }
 
 /// A container that has ended.
-pub struct Ended {
+pub(super) struct Ended {
     pub code: i32,
     pub log: String,
     pub report: StageReport,
@@ -57,7 +57,7 @@ pub struct Ended {
 impl Ended {
     /// Asserts that prep failed while cloning.
     #[track_caller]
-    pub fn has_not_cloned(&self) {
+    pub(super) fn has_not_cloned(&self) {
         assert_eq!(
             (self.code, self.report.reason.as_deref()),
             (1, Some(reason::CLONE_FAILED)),
@@ -68,7 +68,7 @@ impl Ended {
 }
 
 /// A running container.
-pub struct Running {
+pub(super) struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
     log: String,
@@ -77,7 +77,7 @@ pub struct Running {
 
 impl Bench {
     /// Pushes the plan to `feature/shop` and launches a docs run of tasks 1 and 2 from there.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         for directory in ["project", "person", "run-files", "workspace"] {
@@ -101,27 +101,27 @@ impl Bench {
         bench
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
     /// The run's folder on the workspace.
-    pub fn run_directory(&self) -> PathBuf {
+    pub(super) fn run_directory(&self) -> PathBuf {
         self.path("workspace").join(self.manifest.run_directory())
     }
 
     /// The agent's checkout.
-    pub fn checkout(&self) -> PathBuf {
+    pub(super) fn checkout(&self) -> PathBuf {
         self.run_directory().join("repo")
     }
 
     /// The handover from `publish collect` to `publish push`.
-    pub fn handover(&self) -> PathBuf {
+    pub(super) fn handover(&self) -> PathBuf {
         self.path(&format!("handover-{}", self.handovers.borrow()))
     }
 
     /// Returns the revision of the plan at `path` for the launch.
-    pub fn claim(&mut self, path: &str) {
+    pub(super) fn claim(&mut self, path: &str) {
         self.blob = self.git(&["rev-parse", &format!("HEAD:{path}")]);
         self.manifest.tasks_revision = Some(TasksRevision {
             path: path.into(),
@@ -131,17 +131,17 @@ impl Bench {
     }
 
     /// Runs git in the user's clone.
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
         self.git_in(&self.path("project"), arguments)
     }
 
     /// Runs git in the origin.
-    pub fn origin(&self, arguments: &[&str]) -> String {
+    pub(super) fn origin(&self, arguments: &[&str]) -> String {
         self.git_in(&self.path("origin.git"), arguments)
     }
 
     /// Runs git in a directory.
-    pub fn git_in(&self, directory: &Path, arguments: &[&str]) -> String {
+    pub(super) fn git_in(&self, directory: &Path, arguments: &[&str]) -> String {
         let mut command = Command::new("git");
         self.surroundings(&mut command);
         command.args([
@@ -161,14 +161,14 @@ impl Bench {
     }
 
     /// Writes a file in the user's clone.
-    pub fn write(&self, path: &str, content: &str) {
+    pub(super) fn write(&self, path: &str, content: &str) {
         let path = self.path("project").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
     /// Commits and pushes a file. Returns the commit.
-    pub fn push(&self, path: &str, content: &str) -> String {
+    pub(super) fn push(&self, path: &str, content: &str) -> String {
         self.write(path, content);
         self.git(&["add", "."]);
         self.git(&["commit", "-qm", path]);
@@ -177,7 +177,7 @@ impl Bench {
     }
 
     /// Creates a bare repository with one commit. Returns the commit.
-    pub fn library(&self, name: &str) -> String {
+    pub(super) fn library(&self, name: &str) -> String {
         let bare = self.path(name);
         self.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
         let commit = self.git(&["rev-parse", "HEAD"]);
@@ -186,7 +186,7 @@ impl Bench {
     }
 
     /// Commits and pushes a submodule at `libs/x`.
-    pub fn add_submodule(&self, url: &str, commit: &str) {
+    pub(super) fn add_submodule(&self, url: &str, commit: &str) {
         let section = format!("[submodule \"lib\"]\n\tpath = libs/x\n\turl = {url}\n");
         self.write(".gitmodules", &section);
         self.git(&["add", "."]);
@@ -197,21 +197,21 @@ impl Bench {
     }
 
     /// Sets the agent's script.
-    pub fn agent(&self, script: &str) {
+    pub(super) fn agent(&self, script: &str) {
         self.run_file("agent.sh", script);
     }
 
-    pub fn run_file(&self, name: &str, content: &str) {
+    pub(super) fn run_file(&self, name: &str, content: &str) {
         fs::write(self.path("run-files").join(name), content).unwrap();
     }
 
     /// Runs every stage in order, up to the first that fails.
-    pub fn run(&self) -> Ended {
+    pub(super) fn run(&self) -> Ended {
         self.run_until("publish push")
     }
 
     /// Runs every stage in order up to `last`, or to the first that fails.
-    pub fn run_until(&self, last: &str) -> Ended {
+    pub(super) fn run_until(&self, last: &str) -> Ended {
         let mut log = String::new();
         for stage in STAGES {
             let ended = self.stage(stage);
@@ -227,12 +227,12 @@ impl Bench {
     }
 
     /// Runs one container to completion.
-    pub fn stage(&self, name: &str) -> Ended {
+    pub(super) fn stage(&self, name: &str) -> Ended {
         self.start(name).end()
     }
 
     /// Starts one container with exactly the environment of its pod.
-    pub fn start(&self, name: &str) -> Running {
+    pub(super) fn start(&self, name: &str) -> Running {
         let files = self.path("run-files");
         fs::write(
             files.join("run.json"),
@@ -288,12 +288,12 @@ impl Bench {
     }
 
     /// Returns whether a file of this name exists below the bench.
-    pub fn anywhere(&self, name: &str) -> bool {
+    pub(super) fn anywhere(&self, name: &str) -> bool {
         any_file(self.root.path(), &|path| path.ends_with(name))
     }
 
     /// Returns whether any file below the bench contains the text.
-    pub fn contains(&self, text: &str) -> bool {
+    pub(super) fn contains(&self, text: &str) -> bool {
         any_file(self.root.path(), &|path| {
             let bytes = fs::read(path).unwrap_or_default();
             bytes
@@ -305,7 +305,7 @@ impl Bench {
 
 impl Running {
     /// Returns the first line of its log.
-    pub fn first_line(&mut self) -> String {
+    pub(super) fn first_line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         self.log.push_str(&line);
@@ -313,7 +313,7 @@ impl Running {
     }
 
     /// Waits for a usage report and returns it.
-    pub fn reports(&self, wanted: impl Fn(&StageReport) -> bool) -> StageReport {
+    pub(super) fn reports(&self, wanted: impl Fn(&StageReport) -> bool) -> StageReport {
         let begun = Instant::now();
         loop {
             let report = StageReport::parse(&fs::read_to_string(&self.message).unwrap());
@@ -327,17 +327,17 @@ impl Running {
     }
 
     /// Kills it, like the kernel on memory exhaustion.
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
     }
 
     /// Terminates it, like the kubelet at the deadline.
-    pub fn terminate(&self) {
+    pub(super) fn terminate(&self) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
     }
 
-    pub fn end(mut self) -> Ended {
+    pub(super) fn end(mut self) -> Ended {
         let mut rest = Vec::new();
         self.output.read_to_end(&mut rest).unwrap();
         self.log.push_str(&String::from_utf8_lossy(&rest));

@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode, header};
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
 
 /// A server that speaks HTTP as a Git host does.
-pub struct GitHost {
+pub(crate) struct GitHost {
     /// The passwords it takes.
     tokens: Vec<String>,
     /// Where its repositories are; none for a host that only wants to know passwords.
@@ -30,12 +30,12 @@ pub struct GitHost {
 
 impl GitHost {
     /// One that has the repositories below `root`.
-    pub fn with(token: &str, root: Option<PathBuf>) -> Arc<Self> {
+    pub(crate) fn with(token: &str, root: Option<PathBuf>) -> Arc<Self> {
         Self::taking(&[token], root)
     }
 
     /// One that has the repositories below `root`, for any of these tokens.
-    pub fn taking(tokens: &[&str], root: Option<PathBuf>) -> Arc<Self> {
+    pub(crate) fn taking(tokens: &[&str], root: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
             tokens: tokens.iter().map(ToString::to_string).collect(),
             root,
@@ -45,7 +45,7 @@ impl GitHost {
     }
 
     /// One that sends everybody on to `elsewhere`.
-    pub fn leading(elsewhere: String) -> Arc<Self> {
+    pub(crate) fn leading(elsewhere: String) -> Arc<Self> {
         Arc::new(Self {
             tokens: Vec::new(),
             root: None,
@@ -55,7 +55,7 @@ impl GitHost {
     }
 
     /// Serves; gives its address.
-    pub async fn serve(self: &Arc<Self>) -> String {
+    pub(crate) async fn serve(self: &Arc<Self>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(Arc::clone(self));
@@ -64,12 +64,12 @@ impl GitHost {
     }
 
     /// Every `Authorization` it was sent.
-    pub fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         self.told_at("/")
     }
 
     /// Every `Authorization` it was sent for a path that begins so.
-    pub fn told_at(&self, start: &str) -> Vec<String> {
+    pub(crate) fn told_at(&self, start: &str) -> Vec<String> {
         let told = self.told.lock().unwrap();
         let here = told.iter().filter(|(path, _)| path.starts_with(start));
         here.map(|(_, sent)| sent.clone()).collect()
@@ -77,7 +77,7 @@ impl GitHost {
 }
 
 /// What is sent for a token.
-pub fn password(token: &str) -> String {
+pub(crate) fn password(token: &str) -> String {
     format!(
         "Basic {}",
         STANDARD.encode(format!("x-access-token:{token}"))

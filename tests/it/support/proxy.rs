@@ -10,7 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     /// What it wants to be told, `Basic ...`.
     password: String,
     /// Address of the server for each host.
@@ -19,7 +19,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub fn new(password: String, hosts: &[(&str, &str)]) -> Arc<Self> {
+    pub(crate) fn new(password: String, hosts: &[(&str, &str)]) -> Arc<Self> {
         let owned = hosts
             .iter()
             .map(|(host, address)| ((*host).to_owned(), (*address).to_owned()));
@@ -31,7 +31,7 @@ impl Proxy {
     }
 
     /// Serves; gives its address.
-    pub async fn serve(self: &Arc<Self>) -> String {
+    pub(crate) async fn serve(self: &Arc<Self>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let proxy = Arc::clone(self);
@@ -45,7 +45,7 @@ impl Proxy {
     }
 
     /// Hosts it led somebody to.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 

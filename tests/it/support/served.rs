@@ -20,7 +20,7 @@ use kube_embedded::{
 };
 
 /// The cluster, what serves it, and a client of that.
-pub struct Served {
+pub(crate) struct Served {
     pub cluster: Cluster,
     pub server: Server,
     pub client: Client,
@@ -28,16 +28,16 @@ pub struct Served {
 }
 
 impl Served {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(ServerOptions::default()).await
     }
 
-    pub async fn with(options: ServerOptions) -> Self {
+    pub(crate) async fn with(options: ServerOptions) -> Self {
         Self::on(0, options).await
     }
 
     /// With a node that runs containers.
-    pub async fn with_node() -> Self {
+    pub(crate) async fn with_node() -> Self {
         Self::on(2, ServerOptions::default()).await
     }
 
@@ -55,14 +55,14 @@ impl Served {
         }
     }
 
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.server.shutdown().await;
         self.cluster.shutdown().await;
     }
 }
 
 /// Opens and serves the cluster of a directory.
-pub async fn open(directory: &Path, options: ServerOptions) -> (Cluster, Server) {
+pub(crate) async fn open(directory: &Path, options: ServerOptions) -> (Cluster, Server) {
     let cluster = cluster(directory, 0).await;
     let server = Server::start_with(&cluster, directory, options)
         .await
@@ -85,7 +85,7 @@ async fn cluster(directory: &Path, max_containers: usize) -> Cluster {
 }
 
 /// A client made of the kubeconfig, as anybody's.
-pub async fn client(endpoint: &Endpoint) -> Client {
+pub(crate) async fn client(endpoint: &Endpoint) -> Client {
     let kubeconfig = Kubeconfig::read_from(&endpoint.kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
@@ -93,7 +93,7 @@ pub async fn client(endpoint: &Endpoint) -> Client {
 }
 
 /// Token of a server.
-pub fn token(endpoint: &Endpoint) -> String {
+pub(crate) fn token(endpoint: &Endpoint) -> String {
     let text = std::fs::read_to_string(&endpoint.kubeconfig).unwrap();
     let line = text
         .lines()
@@ -102,13 +102,16 @@ pub fn token(endpoint: &Endpoint) -> String {
 }
 
 /// A plain connection to a server.
-pub async fn connect(endpoint: &Endpoint) -> TcpStream {
+pub(crate) async fn connect(endpoint: &Endpoint) -> TcpStream {
     let address = endpoint.address.strip_prefix("https://").unwrap();
     TcpStream::connect(address).await.unwrap()
 }
 
 /// An encrypted connection to a server, asked for by `name`, which its certificate need not have.
-pub async fn encrypted(endpoint: &Endpoint, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn encrypted(
+    endpoint: &Endpoint,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let kubeconfig = Kubeconfig::read_from(&endpoint.kubeconfig).unwrap();
     let cluster = kubeconfig.clusters[0].cluster.clone().unwrap();
     let authority = cluster.certificate_authority_data.unwrap();
@@ -130,7 +133,7 @@ pub async fn encrypted(endpoint: &Endpoint, name: &str) -> std::io::Result<TlsSt
 }
 
 /// HTTP on an encrypted connection.
-pub async fn http(endpoint: &Endpoint) -> SendRequest<http_body_util::Full<Bytes>> {
+pub(crate) async fn http(endpoint: &Endpoint) -> SendRequest<http_body_util::Full<Bytes>> {
     let stream = encrypted(endpoint, "127.0.0.1").await.unwrap();
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await

@@ -19,13 +19,13 @@ const COPIED: u64 = 4 << 20;
 /// Creating a file of this name ends the watch.
 const END: &str = "the-end-of-the-watch";
 
-pub struct Net {
+pub(super) struct Net {
     directory: PathBuf,
     thread: JoinHandle<Watch>,
 }
 
 /// A captured file.
-pub struct Catch {
+pub(super) struct Catch {
     pub path: PathBuf,
     pub content: Vec<u8>,
     /// Only its owner can read it.
@@ -34,7 +34,7 @@ pub struct Catch {
 
 impl Net {
     /// Watches `directory`; hard links go into `aside`, which is on the same file system and not below it.
-    pub fn below(directory: &Path, aside: &Path) -> Self {
+    pub(super) fn below(directory: &Path, aside: &Path) -> Self {
         let mut watch = Watch {
             inotify: Inotify::init().unwrap(),
             places: BTreeMap::new(),
@@ -50,7 +50,7 @@ impl Net {
     }
 
     /// Returns everything captured since the start.
-    pub fn draw(self) -> Vec<Catch> {
+    pub(super) fn draw(self) -> Vec<Catch> {
         fs::write(self.directory.join(END), "").unwrap();
         let mut watch = self.thread.join().unwrap();
         watch.take_in(&self.directory);

@@ -9,25 +9,25 @@ use base64::{
 use regex::bytes::Regex;
 
 /// A valid token: in the Secret of the user, and in the user's variable `GITHUB_TOKEN`.
-pub const TOKEN: &str = "ghp_Vq3+Works0in/Secret=9xK2";
+pub(super) const TOKEN: &str = "ghp_Vq3+Works0in/Secret=9xK2";
 /// In the URL of the user's remote; also valid.
-pub const REMOTE: &str = "ghp_m8T+Remote/address=4uZe7";
+pub(super) const REMOTE: &str = "ghp_m8T+Remote/address=4uZe7";
 /// In the user's credential store.
-pub const STORE: &str = "ghp_b5N+Store/of0git=w1Hs6cQ";
+pub(super) const STORE: &str = "ghp_b5N+Store/of0git=w1Hs6cQ";
 /// In the user's other variables of that kind.
-pub const VARIABLE: &str = "ghp_k2R+Variable/beside=7pLd3";
+pub(super) const VARIABLE: &str = "ghp_k2R+Variable/beside=7pLd3";
 /// A line of the private key in the Secret for SSH.
-pub const KEY: &str = "b3BlbnNzaC1rZXktdjEAAAAAPlantedPrivateKeyLine5Jw8XgT/+rY";
+pub(super) const KEY: &str = "b3BlbnNzaC1rZXktdjEAAAAAPlantedPrivateKeyLine5Jw8XgT/+rY";
 /// In the Secret of the model.
-pub const MODEL: &str = "sk-ant-f6D+Model/Secret=h9Bv2";
+pub(super) const MODEL: &str = "sk-ant-f6D+Model/Secret=h9Bv2";
 /// In the user's variable for the model.
-pub const OWN_MODEL: &str = "sk-ant-z4C+Model/own=variable8";
+pub(super) const OWN_MODEL: &str = "sk-ant-z4C+Model/own=variable8";
 /// Password of the proxy in the user's environment.
-pub const PROXY: &str = "Yt7+Proxy/password=n3Fk";
+pub(super) const PROXY: &str = "Yt7+Proxy/password=n3Fk";
 /// Password of the proxy in the Secret for the pods.
-pub const POD_PROXY: &str = "Qw2+Pod/proxy=secret8Lz";
+pub(super) const POD_PROXY: &str = "Qw2+Pod/proxy=secret8Lz";
 /// In the URL of a docs repository.
-pub const DOCS: &str = "ghp_e9W+Docs/address=2oXj5rMa";
+pub(super) const DOCS: &str = "ghp_e9W+Docs/address=2oXj5rMa";
 
 /// All of them with their names.
 const PLANTED: [(&str, &str); 10] = [
@@ -46,7 +46,7 @@ const PLANTED: [(&str, &str); 10] = [
 const PIECE: usize = 10;
 
 /// Searches for the planted secrets.
-pub struct Search {
+pub(super) struct Search {
     pattern: Regex,
     /// The name of each encoded form.
     forms: BTreeMap<String, String>,
@@ -54,7 +54,7 @@ pub struct Search {
 
 impl Search {
     /// Searches for everything planted, and for `more` as name and value.
-    pub fn new(more: &[(&str, &str)]) -> Self {
+    pub(super) fn new(more: &[(&str, &str)]) -> Self {
         let mut known = BTreeMap::new();
         for (name, value) in PLANTED.iter().chain(more) {
             for form in forms(value) {
@@ -69,7 +69,7 @@ impl Search {
     }
 
     /// Returns the names of the secrets in `bytes`, in any encoding.
-    pub fn found(&self, bytes: &[u8]) -> Vec<&str> {
+    pub(super) fn found(&self, bytes: &[u8]) -> Vec<&str> {
         let found = self.pattern.find_iter(bytes).map(|found| {
             let form = std::str::from_utf8(found.as_bytes()).unwrap();
             self.forms[form].as_str()
@@ -82,7 +82,7 @@ impl Search {
 }
 
 /// Returns the parts of secrets on a screen, however it is wrapped.
-pub fn pieces_on(screen: &str) -> Vec<&'static str> {
+pub(super) fn pieces_on(screen: &str) -> Vec<&'static str> {
     let parts = |value: &'static str| {
         let last = value.len() - PIECE;
         (0..=last).map(move |at| &value[at..at + PIECE])
@@ -118,7 +118,7 @@ fn forms(value: &str) -> Vec<String> {
 }
 
 /// Percent-encodes it as the user or password of a URL.
-pub fn in_address(value: &str) -> String {
+pub(super) fn in_address(value: &str) -> String {
     value
         .chars()
         .map(|c| match c {

@@ -35,14 +35,14 @@ exec {real}/"$name" "$@"
 "#;
 
 /// The wrapped programs and the recorded calls.
-pub struct Programs {
+pub(super) struct Programs {
     directory: PathBuf,
     /// The `PATH` for a process to be recorded.
     pub path: String,
 }
 
 /// A recorded process.
-pub struct Seen {
+pub(super) struct Seen {
     pub words: Vec<String>,
     pub environment: Vec<(String, String)>,
 }
@@ -50,7 +50,7 @@ pub struct Seen {
 impl Programs {
     /// Wraps every program in the `PATH` and of git itself; `own` are scripts that replace the programs of
     /// their names.
-    pub fn watched(directory: &Path, own: &[(&str, &str)]) -> Self {
+    pub(super) fn watched(directory: &Path, own: &[(&str, &str)]) -> Self {
         let at = |name: &str| directory.join(name);
         for name in ["path", "real", "exec", "seen/.trace"] {
             fs::create_dir_all(at(name)).unwrap();
@@ -99,7 +99,7 @@ impl Programs {
     }
 
     /// Returns every recorded process, and those in git's trace.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         let files = |folder: &str| {
             let entries = fs::read_dir(self.directory.join(folder)).unwrap();
             let paths = entries.map(|entry| entry.unwrap().path());
@@ -165,14 +165,14 @@ fn write_program(path: &Path, script: &str) {
 
 impl Seen {
     /// Returns the value of a variable.
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let mut variables = self.environment.iter();
         let (_, value) = variables.find(|(known, _)| known == name)?;
         Some(value)
     }
 
     /// Returns the name of the program.
-    pub fn program(&self) -> &str {
+    pub(super) fn program(&self) -> &str {
         let path = Path::new(self.words.first().map_or("", String::as_str));
         path.file_name().and_then(OsStr::to_str).unwrap_or_default()
     }
