@@ -138,17 +138,17 @@ async fn idle_server() {
         .map(|(thread, times)| times - before.get(&thread).copied().unwrap_or_default())
         .sum();
     let per_second = since as f64 / IDLE.as_secs_f64();
-    say(
-        "wake-ups of the idle server",
-        format!("{per_second:.2} /s"),
-    );
+    say("wake-ups of the idle server", format!("{per_second:.2} /s"));
     say(
         "memory of the idle server",
         memory(&pid.to_string(), "VmRSS"),
     );
     fill(&client(&endpoint).await).await;
     let with = memory(&pid.to_string(), "VmRSS");
-    say(&format!("memory of the server with {OBJECTS} objects"), with);
+    say(
+        &format!("memory of the server with {OBJECTS} objects"),
+        with,
+    );
     endpoint::stop(&home.join("state/embedded")).await.unwrap();
     child.wait().unwrap();
 }
