@@ -140,7 +140,7 @@ impl Headless {
                 let pull_request = summary
                     .pull_request_url
                     .as_deref()
-                    .unwrap_or("none: the remote is not a Git host")
+                    .unwrap_or("none: the remote is no forge")
                     .to_owned();
                 let documents = format!("{written}/{expected}");
                 let row = [

@@ -87,11 +87,11 @@ async fn task_runs_become_suspended_runs_once() {
         dry_run: true,
         ..migrate.clone()
     };
-    let planned = dry.run(&context, nowhere.path()).await.unwrap();
+    let foreseen = dry.run(&context, nowhere.path()).await.unwrap();
     assert!(runs(RunKind::Docs).await.is_empty() && runs(RunKind::Code).await.is_empty());
 
     let report = migrate.run(&context, nowhere.path()).await.unwrap();
-    assert_eq!(report.task_runs, planned.task_runs);
+    assert_eq!(report.task_runs, foreseen.task_runs);
     assert!(!report.is_complete());
     let outcomes: Vec<&MigrateOutcome> = report.task_runs.iter().map(|run| &run.outcome).collect();
     let [
