@@ -1,11 +1,11 @@
-# What must hold before a change lands.
+# Run all checks of CI.
 check:
     bash .ci/run
 
-# Rewrite what is generated: CRDs, screenshots, tables, snapshots.
+# Rewrite generated files: CRDs, screenshots, tables, snapshots.
 update:
     UPDATE=1 INSTA_UPDATE=always cargo test
 
-# Measure what a person waits for.
+# Run the benchmarks.
 bench:
     cargo bench

@@ -3,7 +3,7 @@
 #   docker build --tag registry.example/flightdeck:0.1.0 .      (or podman, buildah, nerdctl, kaniko)
 #   flightdeck manifests all --image registry.example/flightdeck:0.1.0 | kubectl apply --server-side -f -
 #
-# An image for agents needs flightdeck as well, since it is what starts them: COPY --from=registry.example/flightdeck:0.1.0
+# An agent's image also needs flightdeck, which starts the agent: COPY --from=registry.example/flightdeck:0.1.0
 # /usr/local/bin/flightdeck /usr/local/bin/flightdeck.
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
@@ -21,10 +21,10 @@ FROM docker.io/library/debian:bookworm-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates git git-lfs openssh-client \
     && rm -rf /var/lib/apt/lists/* \
-    # ssh refuses a user that has no line in /etc/passwd.
+    # ssh requires an entry for the user in /etc/passwd.
     && useradd --uid 1000 --user-group --create-home --shell /usr/sbin/nologin flightdeck
 COPY LICENSE /usr/share/doc/flightdeck/LICENSE
 COPY --from=build /src/target/dist/flightdeck /usr/local/bin/flightdeck
-# As a number: only so can a cluster see that it is not root.
+# Numeric, so that a cluster can verify that it is not root.
 USER 1000:1000
 ENTRYPOINT ["flightdeck"]

@@ -1,10 +1,9 @@
-//! What a controller costs beside its server: memory at thousands of runs, how soon a burst of launches has its Jobs, and what
-//! it asks of the API for that.
+//! The controller with thousands of runs: memory, time until a burst of launches has its Jobs, and API requests.
 //!
-//! `cargo bench --bench controller` prints one line a figure. The controller is `flightdeck controller`, a process of its own, as
-//! a cluster has it; it speaks HTTPS to an embedded server in this process, and its own metrics tell what it did. No container
-//! runs: active runs have a pod that is said to run. `FLIGHTDECK_BENCH_PERCENT=1` makes everything that much smaller, as
-//! `cargo test --benches` does, to see that it works.
+//! `cargo bench --bench controller` prints one line per result. The controller is a process (`flightdeck controller`), as on a
+//! cluster. It uses an embedded server in this process over HTTPS; the results are from its metrics. No containers run: the pods
+//! of active runs only have the status of running ones. `FLIGHTDECK_BENCH_PERCENT=1` reduces the number of runs to one percent,
+//! as `cargo test --benches` does, to check that the benchmark works.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -39,7 +38,7 @@ use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_worker::controller::{self, CONDITIONS};
 use kube_embedded::serve::Server;
 
-/// How many runs there are.
+/// Number of runs.
 #[derive(Clone, Copy)]
 struct Size {
     finished: usize,
@@ -48,7 +47,7 @@ struct Size {
 }
 
 impl Size {
-    fn of(percent: usize) -> Self {
+    fn new(percent: usize) -> Self {
         let share = |whole: usize| (whole * percent / 100).max(2);
         Self {
             finished: share(5_000),
@@ -61,17 +60,17 @@ impl Size {
 fn main() {
     let given = std::env::var("FLIGHTDECK_BENCH_PERCENT").ok();
     let given = given.map(|percent| percent.parse().unwrap());
-    // The test runner asks for no bench.
-    let asked = std::env::args().any(|argument| argument == "--bench");
-    let percent = given.unwrap_or(if asked { 100 } else { 1 });
+    // `cargo bench` passes --bench, `cargo test` does not.
+    let bench = std::env::args().any(|argument| argument == "--bench");
+    let percent = given.unwrap_or(if bench { 100 } else { 1 });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(measure(Size::of(percent)));
+    runtime.block_on(measure(Size::new(percent)));
 }
 
-/// `flightdeck controller`, and where it tells of itself.
+/// A `flightdeck controller` process, and the address of its metrics.
 struct Controller {
     child: Child,
     address: String,
@@ -119,16 +118,16 @@ impl Controller {
         )
     }
 
-    /// Resident, and of that what is not the program itself.
-    fn say_memory(&self, when: &str) {
+    /// Prints the resident memory, and the part of it that is not mapped from files.
+    fn print_memory(&self, when: &str) {
         let process = self.child.id().to_string();
         let [resident, own] = ["VmRSS", "RssAnon"].map(|field| memory(&process, field));
-        let what = format!("memory of the controller {when}, its data alone");
+        let what = format!("memory of the controller {when}, of which anonymous");
         say(&what, format!("{resident}, {own}"));
     }
 
-    /// What it has counted once it has nothing left to do.
-    async fn quiet(&self) -> Metrics {
+    /// Waits until the controller is idle. Returns its metrics.
+    async fn idle(&self) -> Metrics {
         let mut before = self.metrics();
         loop {
             tokio::time::sleep(Duration::from_millis(250)).await;
@@ -149,11 +148,11 @@ impl Controller {
     }
 }
 
-/// What `/metrics` said, by series.
+/// Values of `/metrics`, by series.
 struct Metrics(Vec<(String, f64)>);
 
 impl Metrics {
-    /// Sum of the series of a family that have all these labels.
+    /// Returns the sum of the series of a family that have all these labels.
     fn sum(&self, family: &str, labels: &[&str]) -> f64 {
         let wanted = self.0.iter().filter(|(name, _)| {
             name.split('{').next() == Some(family)
@@ -182,7 +181,7 @@ fn run(name: &str) -> DocsRun {
     .unwrap()
 }
 
-/// What a status looks like once three stages have ended well.
+/// Returns a status after three successful stages.
 fn ended(name: &str) -> Value {
     let time = "2026-01-01T00:00:00Z";
     let attempts = ["prep", "agent", "publish"].map(|stage| {
@@ -221,7 +220,7 @@ async fn create(client: &Client, names: impl Iterator<Item = String>, finished: 
         .await;
 }
 
-/// The kubelet's part: the pod of a Job, which runs and never ends.
+/// Simulates the kubelet: creates the pod of a Job, which runs forever.
 async fn run_pod(client: &Client, job: &Job) {
     let pods = Api::<Pod>::default_namespaced(client.clone());
     let template = job.spec.clone().unwrap().template;
@@ -249,7 +248,7 @@ async fn run_pod(client: &Client, job: &Job) {
         .unwrap();
 }
 
-/// Creates runs and waits for their first Jobs; how long each took, from the start, and the Jobs.
+/// Creates runs and waits for their first Jobs. Returns the time of each since the start, and the Jobs.
 async fn launch(client: &Client, prefix: &str, count: usize) -> (Vec<Duration>, Vec<Job>) {
     let jobs = Api::<Job>::default_namespaced(client.clone());
     let changes = watcher::watcher(jobs, watcher::Config::default());
@@ -286,35 +285,35 @@ async fn measure(size: Size) {
     let controller = Controller::start(&server);
     launch(&here, "docs-first", 1).await;
     let what = format!(
-        "start at {} finished runs, to the first Job of a new one",
+        "start with {} finished runs, to the first Job of a new one",
         size.finished
     );
     say(&what, format!("{:.2?}", started.elapsed()));
-    controller.say_memory("then");
+    controller.print_memory("after the start");
     let lists = controller.metrics().requests(&["verb=\"list\""]);
-    say("lists until then", lists);
+    say("lists during the start", lists);
 
     let (times, jobs) = launch(&here, "docs-active", size.active).await;
-    let what = format!("{} launches, all with their first Job after", size.active);
+    let what = format!("{} launches, to the last first Job", size.active);
     say(&what, format!("{:.2?}", times[times.len() - 1]));
     stream::iter(&jobs)
         .for_each_concurrent(16, |job| run_pod(&here, job))
         .await;
     let running = size.active as f64;
-    let said = ["kind=\"docs\"", "phase=\"Running\""];
-    while controller.metrics().sum("flightdeck_runs", &said) < running {
+    let labels = ["kind=\"docs\"", "phase=\"Running\""];
+    while controller.metrics().sum("flightdeck_runs", &labels) < running {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    controller.say_memory("when they run");
+    controller.print_memory("when they run");
 
-    let before = controller.quiet().await;
+    let before = controller.idle().await;
     let (times, _) = launch(&here, "docs-burst", size.burst).await;
     let at_last = controller.metrics();
-    let after = controller.quiet().await;
+    let after = controller.idle().await;
     let (burst, last) = (size.burst as f64, times[times.len() - 1]);
     say(
         &format!(
-            "a burst of {} more: first Job soonest, p50, last",
+            "burst of {} launches, time to first Job: min, p50, max",
             size.burst
         ),
         format!(
@@ -324,31 +323,31 @@ async fn measure(size: Size) {
         ),
     );
     let rate = |number: f64| format!("{:.0} /s", number / last.as_secs_f64());
-    say("runs brought to their first Job", rate(burst));
-    let until_then = at_last.reconciles() - before.reconciles();
-    say("reconciliations in that time", rate(until_then));
+    say("runs with a first Job", rate(burst));
+    let until_last = at_last.reconciles() - before.reconciles();
+    say("reconciliations in that time", rate(until_last));
     let reconciles = after.reconciles() - before.reconciles();
     let each = |labels: &[&str]| {
-        let asked = after.requests(labels) - before.requests(labels);
-        format!("{:.2}", asked / burst)
+        let requests = after.requests(labels) - before.requests(labels);
+        format!("{:.2}", requests / burst)
     };
     say(
-        "reconciliations of a launch",
+        "reconciliations per launch",
         format!("{:.2}", reconciles / burst),
     );
-    say("requests of a launch", each(&[]));
-    say("of them lists and reads", {
+    say("requests per launch", each(&[]));
+    say("of these, lists and gets", {
         let read = |verb: &str| after.requests(&[verb]) - before.requests(&[verb]);
         format!(
             "{:.2}",
             (read("verb=\"list\"") + read("verb=\"get\"")) / burst
         )
     });
-    say("of them writes of the status", each(&["docsruns/status"]));
+    say("of these, writes of the status", each(&["docsruns/status"]));
     let all = size.finished + size.active + size.burst + 1;
-    controller.say_memory(&format!("at {all} runs"));
+    controller.print_memory(&format!("with {all} runs"));
     let peak = memory(&controller.child.id().to_string(), "VmHWM");
-    say("most memory the controller ever had", peak);
+    say("peak memory of the controller", peak);
     controller.end();
     server.shutdown().await;
     cluster.shutdown().await;

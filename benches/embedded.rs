@@ -1,7 +1,7 @@
-//! What a person waits for on the embedded cluster, and what it costs while nobody waits.
+//! The embedded cluster: latencies of requests and launches, and the cost of an idle server.
 //!
-//! `cargo bench --bench embedded` prints one line a figure. It is a plain program: most of these are figures of a whole
-//! process (memory, wake-ups, start) or of a queue, which repetition in one process does not make truer.
+//! `cargo bench --bench embedded` prints one line per result. It does not use criterion: most results are about a whole process
+//! (memory, wake-ups, start) or a queue, and repeating them in one process would not make them more precise.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -49,13 +49,13 @@ use kube_embedded::{
 const OBJECTS: usize = 5_000;
 const QUEUED: usize = 200;
 const LAUNCHES: usize = 10;
-/// Threads for blocking work end when they had none for ten seconds.
+/// Longer than the ten seconds after which idle threads for blocking work exit.
 const SETTLE: Duration = Duration::from_secs(12);
-/// How long a server is watched doing nothing.
-const REST: Duration = Duration::from_secs(10);
+/// How long to measure the idle server.
+const IDLE: Duration = Duration::from_secs(10);
 
 fn main() {
-    // Started by the test runner, it has nothing to say.
+    // Do nothing under `cargo test`.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -64,22 +64,22 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        a_server_at_rest().await;
-        five_thousand_objects().await;
-        two_hundred_queued().await;
+        idle_server().await;
+        many_objects().await;
+        queued_jobs().await;
         launches().await;
-        a_demo();
+        demo();
     });
 }
 
-/// p50 and p99 of `times`.
+/// Prints p50 and p99 of `times`.
 fn spread(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
     say(what, format!("p50 {:.2?}  p99 {:.2?}", at(50), at(99)));
 }
 
-/// Times that each thread of a process has gone to sleep by itself.
+/// Returns the number of voluntary context switches of each thread.
 fn wake_ups(pid: u32) -> BTreeMap<String, u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
@@ -101,7 +101,7 @@ async fn client(endpoint: &Endpoint) -> Client {
     Client::try_from(config.unwrap()).unwrap()
 }
 
-/// A server process below `home`, once it can be used.
+/// Starts a server process in `home`. Returns it with its endpoint and the time until it was ready.
 fn start(home: &Path) -> (Child, Endpoint, Duration) {
     let started = Instant::now();
     let mut child = Command::new(PROGRAM)
@@ -120,7 +120,7 @@ fn start(home: &Path) -> (Child, Endpoint, Duration) {
     (child, endpoint, took)
 }
 
-async fn a_server_at_rest() {
+async fn idle_server() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let (mut child, _, first) = start(home);
@@ -132,23 +132,23 @@ async fn a_server_at_rest() {
     let pid = child.id();
     tokio::time::sleep(SETTLE).await;
     let before = wake_ups(pid);
-    tokio::time::sleep(REST).await;
+    tokio::time::sleep(IDLE).await;
     let since: u64 = wake_ups(pid)
         .into_iter()
         .map(|(thread, times)| times - before.get(&thread).copied().unwrap_or_default())
         .sum();
-    let per_second = since as f64 / REST.as_secs_f64();
+    let per_second = since as f64 / IDLE.as_secs_f64();
+    say("wake-ups of the idle server", format!("{per_second:.2} /s"));
     say(
-        "wake-ups of the server at rest",
-        format!("{per_second:.2} /s"),
-    );
-    say(
-        "memory of the server at rest",
+        "memory of the idle server",
         memory(&pid.to_string(), "VmRSS"),
     );
     fill(&client(&endpoint).await).await;
     let with = memory(&pid.to_string(), "VmRSS");
-    say(&format!("memory of the server at {OBJECTS} objects"), with);
+    say(
+        &format!("memory of the server with {OBJECTS} objects"),
+        with,
+    );
     endpoint::stop(&home.join("state/embedded")).await.unwrap();
     child.wait().unwrap();
 }
@@ -174,7 +174,7 @@ async fn fill(client: &Client) {
         .await;
 }
 
-async fn five_thousand_objects() {
+async fn many_objects() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = open(directory.path(), 0).await;
     let server = Server::start(&cluster, directory.path()).await.unwrap();
@@ -233,11 +233,11 @@ async fn reads(way: &str, client: Client) {
         }
         times.push(started.elapsed());
     }
-    spread(&format!("patch to its event on a watch, {way}"), times);
+    spread(&format!("patch to its watch event, {way}"), times);
 }
 
-/// Jobs that wait for each other on a node with room for four.
-async fn two_hundred_queued() {
+/// Queues Jobs on a node that runs four at a time.
+async fn queued_jobs() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = open(directory.path(), 4).await;
     let jobs = Api::<Job>::default_namespaced(cluster.client());
@@ -257,7 +257,7 @@ async fn two_hundred_queued() {
         creates.push(asked.elapsed());
     }
     let queued = started.elapsed();
-    spread("create of a Job while others run and wait", creates);
+    spread("create of a Job while others run", creates);
     let all = async {
         loop {
             let list = jobs.list(&ListParams::default()).await.unwrap();
@@ -273,12 +273,12 @@ async fn two_hundred_queued() {
         }
     };
     let Ok(list) = tokio::time::timeout(Duration::from_secs(300), all).await else {
-        return say(&format!("{QUEUED} queued Jobs"), "not through after 300 s");
+        return say(&format!("{QUEUED} queued Jobs"), "not finished after 300 s");
     };
     let took = started.elapsed();
     say(
         &format!("{QUEUED} queued Jobs, four at a time"),
-        format!("queued in {queued:.2?}, through in {took:.2?}"),
+        format!("queued in {queued:.2?}, finished in {took:.2?}"),
     );
     let mut by_end: Vec<(_, String)> = list
         .iter()
@@ -288,10 +288,10 @@ async fn two_hundred_queued() {
         })
         .collect();
     by_end.sort();
-    // Times are whole seconds: within one the order is by name, so that this is how far a Job got ahead over a second's end.
+    // Times are in seconds and equal ones are ordered by name, so this counts only Jobs that finished in an earlier second.
     let out_of_turn = by_end.windows(2).filter(|pair| pair[0].1 > pair[1].1);
     say(
-        "of those that ended before an earlier one",
+        "of these, finished before an earlier one",
         out_of_turn.count(),
     );
     say("peak memory of this process", memory("self", "VmHWM"));
@@ -299,7 +299,7 @@ async fn two_hundred_queued() {
     cluster.shutdown().await;
 }
 
-/// Docs runs of one task by the offline agent, one after the other: what a person sees of a launch, and when.
+/// Launches docs runs of one task with the offline agent, one after the other.
 async fn launches() {
     let directory = tempfile::tempdir().unwrap();
     let project = Project::open(&directory.path().join("demo")).await.unwrap();
@@ -340,7 +340,7 @@ async fn launches() {
         let both = async { tokio::join!(first_line, end) };
         let Ok((first_line, end)) = tokio::time::timeout(Duration::from_secs(60), both).await
         else {
-            return say("launch of a docs run of 1 task", "not through after 60 s");
+            return say("launch of a docs run of 1 task", "not finished after 60 s");
         };
         first_lines.push(first_line);
         ends.push(end);
@@ -352,7 +352,7 @@ async fn launches() {
     cluster.shutdown().await;
 }
 
-/// Resolves once the agent of a run has written a line that its log shows.
+/// Waits until the agent's log has a line.
 async fn first_agent_line(client: &Client, run: &str) {
     let pods = Api::<Pod>::default_namespaced(client.clone());
     let agent = format!("{}={run},{}=agent", naming::LABEL_RUN, naming::LABEL_STAGE);
@@ -365,7 +365,7 @@ async fn first_agent_line(client: &Client, run: &str) {
         ..LogParams::default()
     };
     while let Some(pod) = changes.next().await {
-        // Refused until the container has been started; the pod changes then.
+        // Fails until the container has started, which changes the pod.
         let Ok(log) = pods.log_stream(&pod.unwrap().name_any(), &parameters).await else {
             continue;
         };
@@ -376,8 +376,8 @@ async fn first_agent_line(client: &Client, run: &str) {
     }
 }
 
-/// A docs run of twelve tasks by the offline agent: prep, agent, publish, with git.
-fn a_demo() {
+/// Runs the demo: a docs run of twelve tasks with the offline agent, with all stages and git.
+fn demo() {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new(PROGRAM)
         .arg("--home")
@@ -391,5 +391,5 @@ fn a_demo() {
         .unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let figure = format!("{} s, {}", summary["seconds"], summary["phase"]);
-    say("launch of a docs run of 12 tasks to its end", figure);
+    say("docs run of 12 tasks, launch to end", figure);
 }

@@ -1,6 +1,6 @@
-//! What keeping a log costs, and what a person waits for when an old one is opened.
+//! The ledger: writing a log, and opening an archived one.
 //!
-//! `cargo bench --bench ledger`; `FLIGHTDECK_LINES` changes how long the log is (default 1,000,000).
+//! `cargo bench --bench ledger`; `FLIGHTDECK_LINES` sets the length of the log (default: 1,000,000).
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -24,7 +24,7 @@ use flightdeck_core::{
 use flightdeck_host::ledger::Ledger;
 
 const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
-/// Events that a follower hands over at once.
+/// Number of events in a batch of a follower.
 const CHUNK: usize = 512;
 
 fn source() -> Arc<LogSource> {
@@ -39,7 +39,7 @@ fn source() -> Arc<LogSource> {
     })
 }
 
-/// Lines of 120 bytes that differ as those of a build do: words, numbers, hashes.
+/// Returns lines of 120 bytes with the variety of a build's output: words, numbers, hashes.
 fn lines(count: usize) -> Vec<LogEvent> {
     let source = source();
     let words = [
@@ -134,7 +134,7 @@ fn open(criterion: &mut Criterion) {
     drop(events);
     let disk = bytes_below(directory.path());
     println!(
-        "{count} lines: {text} bytes of text, {disk} on disk: {:.3} bytes a byte",
+        "{count} lines: {text} bytes of text, {disk} on disk, ratio {:.3}",
         disk as f64 / text as f64
     );
 
@@ -147,17 +147,17 @@ fn open(criterion: &mut Criterion) {
             .take(60);
         assert!(lines.count() > 0);
     };
-    group.bench_function("its last screen", |bencher| {
+    group.bench_function("last screen", |bencher| {
         bencher.iter(|| screen(ledger.log_lines(UID).unwrap() - 60));
     });
-    group.bench_function("a screen in its middle", |bencher| {
+    group.bench_function("screen in the middle", |bencher| {
         bencher.iter(|| screen(count as u64 / 2));
     });
-    group.bench_function("to go on writing it", |bencher| {
+    group.bench_function("to continue writing", |bencher| {
         bencher.iter(|| ledger.log_writer(UID).unwrap().unwrap());
     });
     group.throughput(Throughput::Elements(count as u64));
-    group.bench_function("all of it", |bencher| {
+    group.bench_function("whole log", |bencher| {
         bencher.iter(|| ledger.read_log(UID).unwrap().count());
     });
     group.finish();

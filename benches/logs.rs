@@ -1,6 +1,5 @@
-//! What a person waits for in a log, on 1,000,000 lines of 120 bytes, beside what others take for the same in the same run:
-//! a `Vec<String>` with the same expression, and `grep` on a file where it is installed. All lines stay in memory, as the peers'
-//! do; the console writes older ones to the spill file.
+//! A log view of 1,000,000 lines of 120 bytes, compared with a `Vec<String>` and the same expression, and with `grep` on a file
+//! if it is installed. All lines stay in memory, as in the comparisons; the console would write older ones to the spill file.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -20,8 +19,9 @@ use flightdeck_console::widgets::text_view::{self, Plain, PromptKind, TextView};
 
 const LINES: usize = 1_000_000;
 const WIDTH: usize = 120;
-/// In every hundredth line, and in the last one alone.
+/// In every hundredth line.
 const COMMON: &str = "retrying";
+/// Only in the last line.
 const RARE: &str = "needle in the hay";
 
 fn line(number: usize, text: &mut String) {
@@ -54,7 +54,7 @@ fn filled() -> TextView {
     view
 }
 
-/// Types `pattern` at the first line and has looked until the first screen of matches is known.
+/// Searches for `pattern` from the first line until a screenful of matches is found.
 fn search(view: &mut TextView, pattern: &str, wanted: usize) -> usize {
     view.to_start();
     view.open_prompt(PromptKind::Search);
@@ -151,7 +151,7 @@ fn searches(criterion: &mut Criterion) {
             bencher.iter(|| assert!(grep()));
         });
     } else {
-        println!("SKIPPED peer: there is no grep");
+        println!("SKIPPED comparison: grep is not installed");
     }
     group.finish();
 }
@@ -181,7 +181,7 @@ fn frames(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Megabytes of this process that are in memory; `None` where that is not told.
+/// Returns the resident memory of this process in MB; `None` if the system does not report it.
 fn resident() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS"))?;
@@ -189,19 +189,19 @@ fn resident() -> Option<f64> {
     Some(kilobytes * 1024.0 / 1e6)
 }
 
-/// What is measured once, and not by repeating it.
+/// Measures what is not repeated.
 fn once() {
     let before = resident();
     let began = Instant::now();
     let mut view = filled();
     println!(
-        "1,000,000 lines of {WIDTH} bytes made and stored in {:?}",
+        "1,000,000 lines of {WIDTH} bytes created and stored in {:?}",
         began.elapsed()
     );
     if let Some((before, after)) = before.zip(resident()) {
-        println!("resident: {after:.0} MB with them, {before:.0} MB before");
+        println!("resident memory: {after:.0} MB with the lines, {before:.0} MB before");
     }
-    // The longest that the task that draws is kept from a key while a search goes on.
+    // The longest time that a search blocks the UI task.
     view.to_start();
     view.open_prompt(PromptKind::Search);
     view.edit_prompt(|typed| RARE.clone_into(typed));
@@ -212,7 +212,7 @@ fn once() {
         view.work();
         longest = longest.max(began.elapsed());
     }
-    println!("longest step of a search on the task that draws: {longest:?}");
+    println!("longest step of a search on the UI task: {longest:?}");
 }
 
 criterion_group!(benches, ingest, searches, frames);

@@ -1,4 +1,4 @@
-//! What a person waits for when a large repository is opened or changes: its facts, of 50,000 files.
+//! Reading the facts about a repository of 50,000 files.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -29,7 +29,7 @@ fn git(directory: &Path, arguments: &[&str]) {
     assert!(status.unwrap().success(), "git {arguments:?}");
 }
 
-/// 500 folders of 100 files, a plan, and one change that is not committed.
+/// Creates a repository with 500 folders of 100 files, a plan, and an uncommitted change.
 fn large(root: &Path) {
     git(root, &["init", "-q", "-b", "main"]);
     for folder in 0..500 {
@@ -69,8 +69,8 @@ fn facts(criterion: &mut Criterion) {
             assert_eq!(facts.changes.changed, 1);
         });
     });
-    // The peer: what git itself takes to say what is changed.
-    group.bench_function("git status of the same", |bencher| {
+    // For comparison.
+    group.bench_function("git status", |bencher| {
         let status = ["status", "--porcelain=v2", "--branch", "-z"];
         bencher.iter(|| git(directory.path(), &status));
     });

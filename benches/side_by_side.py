@@ -1,26 +1,25 @@
 #!/usr/bin/env python3
-"""Follows one log with Flightdeck, with kubectl and with other consoles, in the same minutes on the same machine, and prints what each costs.
+"""Compares Flightdeck with kubectl and other consoles while they follow the same log on the same machine.
 
     cargo build --release
     cargo install kubetui kdash --root target/peers-rs
     pip install pyte
     PATH=target/peers-rs/bin:$PATH benches/side_by_side.py [--seconds 30] [--lines 1000000] [NAME ...]
 
-The log is that of a docs run on the embedded cluster whose agent is a script of this file: it writes numbered lines of 120
-bytes. It is opened in each console as a person would, each alone, in a terminal of 140x40; `kubectl logs -f` writes into the same.
-Measured of each:
+The log is that of a docs run on the embedded cluster, whose agent (a script in this file) writes numbered lines of 120 bytes.
+Each program runs alone in a terminal of 140x40 and opens the log with keys, as a user would. Results:
 
-  paint      from its start to the first text on the screen
-  rest       CPU and wake-ups (voluntary context switches of all its threads) a second, nothing happening
-  follow     the same, and what is resident, while 1,000 lines a second arrive
-  key        from a key to what answers it on the screen, while they arrive, of 200 keys
-  flood      the same while 50,000 lines a second arrive, of 99 keys in 100
-  keeps up   the most lines a second, of those tried, of which the last is on the screen within a second of being written
-  lost       of 5,000 lines, those that are found nowhere when its log is gone through from the first to the last
-  MiB        what is resident when --lines have arrived, 20,000 a second; "never" when the last was not shown within two minutes
-  kept       of those, the lines that can still be gone back to
+  paint      time from the start to the first text on the screen
+  rest       CPU and wake-ups (voluntary context switches of all threads) per second while idle
+  follow     CPU, wake-ups and resident memory while 1,000 lines per second arrive
+  key        time from a key to its effect on the screen while they arrive, of 200 keys
+  flood      the same, p99, while 50,000 lines per second arrive
+  keeps up   highest tested number of lines per second with the last line on the screen within a second
+  lost       of 5,000 lines, those that are not found when scrolling through the log
+  MiB        resident memory after --lines lines at 20,000 per second; "never" if the last was not shown within two minutes
+  kept       of these, the lines that can still be scrolled to
 
-Needs pyte, which reads the screens; Linux only (/proc). A program that is not on the PATH is left out, and said.
+Requires pyte, to read the screens, and Linux (/proc). Programs that are not on the PATH are skipped.
 """
 
 import argparse
@@ -50,8 +49,8 @@ AGENT = '''#!{python}
 import json, os, sys, time
 if "--help" in sys.argv:
     sys.exit(0)
-told = json.load(open({told!r}))
-rate, count = told["rate"], told["count"]
+config = json.load(open({config!r}))
+rate, count = config["rate"], config["count"]
 def lines(a, b):
     return b"".join(b"seq %09d %s\\n" % (i, b"x" * {pad}) for i in range(a, b))
 def put(data):
@@ -59,7 +58,7 @@ def put(data):
     while view:
         view = view[os.write(1, view):]
 put(b"!!WRITER!HERE!!\\n")
-while not os.path.exists(told["go"]):
+while not os.path.exists(config["go"]):
     time.sleep(0.01)
 start, n = time.monotonic(), 0
 while n < count:
@@ -68,18 +67,18 @@ while n < count:
         put(lines(n, due))
         n = due
     time.sleep(0.01)
-# What comes after it lifts it from the lowest rows of a screen, on which some programs write of other things.
+# More lines follow, because some programs use the last rows of the screen for other things.
 put(b"!!WRITER!DONE!!\\n" + b"after\\n" * 5)
-with open(told["done"], "w") as file:
+with open(config["done"], "w") as file:
     file.write(str(time.time()))
-time.sleep(told["rest"])
+time.sleep(config["rest"])
 '''
 
 ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 
 
 class Terminal:
-    """A program in a pseudo terminal, read by a thread that notes when what came."""
+    """A program in a pseudo-terminal; a thread reads its output and records the times."""
 
     def __init__(self, argv, env, cwd):
         self.started = time.monotonic()
@@ -101,7 +100,7 @@ class Terminal:
             now = time.monotonic()
             with self.lock:
                 if chunk:
-                    # What a terminal is asked, it answers: where the cursor is, what it is.
+                    # Answer queries of the cursor position and the terminal type.
                     if b"\x1b[6n" in chunk:
                         os.write(self.fd, b"\x1b[1;1R")
                     if b"\x1b[c" in chunk:
@@ -120,7 +119,7 @@ class Terminal:
         os.write(self.fd, keys)
 
     def first(self, wanted, since=0, timeout=30.0):
-        """Seconds since the clock's zero at which text that matches came, or None."""
+        """Returns the monotonic time at which matching text arrived, or None."""
         wanted = re.compile(wanted)
         limit = time.monotonic() + timeout
         with self.lock:
@@ -130,7 +129,7 @@ class Terminal:
                     seen = len(self.data)
                     if wanted.search(ESCAPES.sub(b"", bytes(self.data[from_:]))):
                         return self.times[-1][0]
-                    # A word, or a sequence before it, may be cut between two reads.
+                    # A match may span two reads.
                     from_ = max(since, seen - 512)
                 left = limit - time.monotonic()
                 if left <= 0 or not self.lock.wait(left) and time.monotonic() >= limit:
@@ -153,7 +152,7 @@ class Terminal:
                 break
             for _ in range(100):
                 if os.waitpid(self.pid, os.WNOHANG)[0]:
-                    # The reader ends first: the next terminal may be given this number.
+                    # Join the reader before closing: the file descriptor may be reused.
                     self.reader.join()
                     os.close(self.fd)
                     return
@@ -161,7 +160,7 @@ class Terminal:
 
 
 class Cost:
-    """CPU and wake-ups of a process and its threads between two moments."""
+    """CPU and wake-ups of a process and its threads since a point in time."""
 
     def __init__(self, pid):
         self.pid, self.at = pid, time.monotonic()
@@ -189,18 +188,18 @@ def resident(pid):
 
 
 class World:
-    """A repository with its remote, a home, the embedded cluster, and the agent that writes."""
+    """A repository with its remote, a home directory, an embedded cluster, and the writing agent."""
 
     def __init__(self, flightdeck):
         self.flightdeck = str(flightdeck)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="side-by-side-"))
         for name in ("home", "bin", "repo/.taskmaster/tasks"):
             (self.dir / name).mkdir(parents=True)
-        self.told = self.dir / "told.json"
+        self.config = self.dir / "config.json"
         self.go = self.dir / "go"
         self.done = self.dir / "done"
         agent = self.dir / "bin/claude"
-        agent.write_text(AGENT.format(python=sys.executable, told=str(self.told), pad=LINE - 15))
+        agent.write_text(AGENT.format(python=sys.executable, config=str(self.config), pad=LINE - 15))
         agent.chmod(0o755)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
         self.env |= {"HOME": str(self.dir / "home"), "PATH": f"{self.dir}/bin:{os.environ['PATH']}", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -226,7 +225,7 @@ class World:
     def launch(self, rate, count, rest=600):
         for file in (self.go, self.done):
             file.unlink(missing_ok=True)
-        self.told.write_text(json.dumps({"rate": rate, "count": count, "rest": rest, "go": str(self.go), "done": str(self.done)}))
+        self.config.write_text(json.dumps({"rate": rate, "count": count, "rest": rest, "go": str(self.go), "done": str(self.done)}))
         return self.fd("run", "docs", "--task", "1", "-o", "name").split()[0]
 
     def pod(self, run):
@@ -256,8 +255,9 @@ class World:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-# Of each: its arguments; what is on the screen before each key on the way to the log of the only run; a key, what answers it, and
-# the key that undoes it: none for a program that takes no keys; what moves into the log, where opening it does not.
+# argv: arguments. log: keys that open the log of the only run, each with the text to wait for before. key, answer, undo: a key,
+# the text it shows, and the key that hides it; key is None for a program without keys. into: keys that move the focus to the log,
+# if opening it does not.
 PROGRAMS = {
     "flightdeck": dict(argv=lambda w, pod: [w.flightdeck], log=[(rb"docs-main", b"2"), (None, b"l")], key=b"?", undo=b"\x1b", answer=rb"help|Help|Keys"),
     "kubectl": dict(argv=lambda w, pod: ["kubectl", "logs", "-f", pod, "-c", "agent"], log=[], key=None),
@@ -268,7 +268,7 @@ RATES = [1_000, 5_000, 20_000, 50_000, 100_000]
 
 
 def paint(world, program):
-    """Milliseconds from the start to the first text, the median of five."""
+    """Returns the median time from the start to the first text, in milliseconds."""
     times = []
     for _ in range(5):
         terminal = Terminal(program["argv"](world, None), world.env, world.repo)
@@ -279,7 +279,7 @@ def paint(world, program):
 
 
 def resting(world, program, seconds):
-    """CPU and wake-ups a second of a program that has nothing to do."""
+    """Returns CPU and wake-ups per second of an idle program."""
     run = None if program["key"] else world.launch(rate=1000, count=1)
     terminal = Terminal(program["argv"](world, run and world.pod(run)), world.env, world.repo)
     time.sleep(5)
@@ -293,11 +293,11 @@ def resting(world, program, seconds):
 
 
 def open_log(world, program, pod):
-    """The program with the log before it, and then the writer begins: some show only the end of what was written before."""
+    """Opens the log, then starts the writer: some programs show only the end of existing lines."""
     terminal = Terminal(program["argv"](world, pod), world.env, world.repo)
     for wanted, keys in [*program["log"], (rb"!!WRITER!HERE!!", b"")]:
         if wanted and terminal.first(wanted, timeout=20) is None:
-            raise SystemExit(f"{wanted!r} never came; the screen said: {ESCAPES.sub(b' ', bytes(terminal.data))[-800:]!r}")
+            raise SystemExit(f"timeout waiting for {wanted!r}; the screen: {ESCAPES.sub(b' ', bytes(terminal.data))[-800:]!r}")
         time.sleep(0.6)
         terminal.type(keys)
     world.go.touch()
@@ -305,7 +305,7 @@ def open_log(world, program, pod):
 
 
 def latencies(terminal, program, times=200):
-    """Milliseconds from a key to what answers it, while the log runs. Of few keys one in a hundred is no more than the slowest."""
+    """Returns the times from a key to its effect, in milliseconds. With few keys, p99 is just the slowest."""
     out = []
     for _ in range(times):
         for keys, answer in ((program["key"], program["answer"]), (program["undo"], None)):
@@ -337,7 +337,7 @@ def followed(world, program, seconds):
 
 
 def flooded(world, program):
-    """Milliseconds in which 99 of 100 keys are answered while 50,000 lines a second arrive."""
+    """Returns the p99 time from a key to its effect, in milliseconds, while 50,000 lines per second arrive."""
     run = world.launch(rate=50_000, count=10**9)
     terminal = open_log(world, program, world.pod(run))
     time.sleep(3)
@@ -348,7 +348,7 @@ def flooded(world, program):
 
 
 def late(world, terminal, timeout):
-    """Seconds from the last line's writing to its being shown; None when it was not."""
+    """Returns the time from writing the last line to showing it, in seconds; None if it is not shown."""
     shown = terminal.first(b"!!WRITER!DONE!!", timeout=timeout)
     if shown is None:
         return None
@@ -356,14 +356,14 @@ def late(world, terminal, timeout):
 
 
 def keeps_up(world, program):
-    """The highest rate that is kept up with, and the lines lost of 5,000."""
+    """Returns the highest rate that the program keeps up with, and the number of lines lost of 5,000."""
     kept, lost = 0, 0
     for rate in RATES:
         run = world.launch(rate=rate, count=5 * rate)
         terminal = open_log(world, program, world.pod(run))
         behind = late(world, terminal, 30)
         if rate == RATES[0]:
-            lost = len(set(range(5 * rate)) - gone_through(terminal, program))
+            lost = len(set(range(5 * rate)) - scroll_through(terminal, program))
         terminal.end()
         world.remove(run)
         if behind is None or behind > 1:
@@ -375,8 +375,8 @@ def keeps_up(world, program):
 NUMBER = re.compile(r"seq (\d{9})")
 
 
-class Eye:
-    """What stands on the screen of a program in its log, once that is drawn anew; pyte reads it."""
+class ScreenReader:
+    """Reads the screen of a program with pyte, after making the program redraw it."""
 
     def __init__(self, terminal, program):
         self.terminal, self.screen = terminal, pyte.Screen(139, 40)
@@ -388,7 +388,7 @@ class Eye:
         time.sleep(0.5)
 
     def numbers(self):
-        """Those of the lines on the screen, when it has been still for a moment."""
+        """Returns the numbers of the lines on the screen, once it has not changed for a moment."""
         quiet = time.monotonic()
         while time.monotonic() - quiet < 0.03:
             with self.terminal.lock:
@@ -405,59 +405,59 @@ class Eye:
         return self.numbers()
 
 
-def gone_through(terminal, program):
-    """Numbers of the lines that are seen from the first page to the last."""
+def scroll_through(terminal, program):
+    """Returns the numbers of all lines seen when scrolling from the first to the last."""
     if not program["key"]:
         return {int(n) for n in NUMBER.findall(bytes(terminal.data).decode())}
-    eye = Eye(terminal, program)
-    seen = before = eye.to_the_first()
-    still = 0
-    # Some move a cursor first, down to the lowest row.
-    while still * 10 <= eye.screen.lines:
-        # Not by pages: some programs have pages that are longer than their screen.
+    reader = ScreenReader(terminal, program)
+    seen = before = reader.to_the_first()
+    unchanged = 0
+    # Some programs first move a cursor to the last row.
+    while unchanged * 10 <= reader.screen.lines:
+        # By lines, because pages of some programs are longer than the screen.
         terminal.type(b"\x1b[B" * 10)
-        now = eye.numbers()
-        still = still + 1 if now == before else 0
+        now = reader.numbers()
+        unchanged = unchanged + 1 if now == before else 0
         seen, before = seen | now, now
     return seen
 
 
 def million(world, program, lines):
-    """MiB resident once so many lines were shown, and how many of them can still be read; None when the last never was shown."""
+    """Returns the resident memory in MiB after that many lines (None if the last was not shown), and the number of lines kept."""
     run = world.launch(rate=20_000, count=lines)
     terminal = open_log(world, program, world.pod(run))
     behind = late(world, terminal, lines / 20_000 + 120)
     memory = resident(terminal.pid)
     kept = None
     if behind is not None and program["key"]:
-        kept = lines - min(Eye(terminal, program).to_the_first(), default=lines)
+        kept = lines - min(ScreenReader(terminal, program).to_the_first(), default=lines)
     terminal.end()
     world.remove(run)
     return memory if behind is not None else None, kept
 
 
 def main():
-    told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    told.add_argument("programs", nargs="*", default=list(PROGRAMS), help="default: all of " + ", ".join(PROGRAMS))
-    told.add_argument("--seconds", type=float, default=30)
-    told.add_argument("--lines", type=int, default=1_000_000)
-    told.add_argument("--flightdeck", type=pathlib.Path, default=ROOT / "target/release/flightdeck")
-    told = told.parse_args()
-    world = World(told.flightdeck.resolve())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", nargs="*", default=list(PROGRAMS), help="default: " + ", ".join(PROGRAMS))
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--flightdeck", type=pathlib.Path, default=ROOT / "target/release/flightdeck")
+    options = parser.parse_args()
+    world = World(options.flightdeck.resolve())
     try:
         print(f"{'program':<12}{'paint':>9}{'rest CPU':>10}{'wakes/s':>9}{'CPU':>8}{'wakes/s':>9}{'MiB':>6}{'key p50':>10}{'p99':>10}{'flood':>10}{'keeps up':>10}{'lost':>7}{'MiB':>7}{'kept':>11}")
-        for name in told.programs:
+        for name in options.programs:
             program = PROGRAMS[name]
             if not shutil.which(program["argv"](world, "")[0]):
-                print(f"SKIPPED {name}: it is not on the PATH")
+                print(f"SKIPPED {name}: not on the PATH")
                 continue
             first = f"{paint(world, program):.0f} ms" if program["key"] else "-"
-            rest = resting(world, program, told.seconds / 2)
-            cpu, woken, memory, keys = followed(world, program, told.seconds)
+            rest = resting(world, program, options.seconds / 2)
+            cpu, woken, memory, keys = followed(world, program, options.seconds)
             key = [f"{percentile(keys, share):.1f} ms" if keys else "-" for share in (0.5, 0.99)]
             flood = f"{flooded(world, program):.1f} ms" if keys else "-"
             kept, lost = keeps_up(world, program)
-            after, left = million(world, program, told.lines)
+            after, left = million(world, program, options.lines)
             after = "never" if after is None else f"{after:.0f}"
             left = "-" if left is None else f"{left:,}"
             print(f"{name:<12}{first:>9}{rest[0]:>8.1f} %{rest[1]:>9.1f}{cpu:>6.1f} %{woken:>9.0f}{memory:>6.0f}{key[0]:>10}{key[1]:>10}{flood:>10}{kept:>10,}{lost:>7}{after:>7}{left:>11}", flush=True)

@@ -1,6 +1,6 @@
-//! What a person waits for when a plan is opened, and when the shell lists it, beside what others take for the same in the same run.
+//! Reading a plan, compared with plain JSON parsing, and listing it, compared with the official Task Master.
 //!
-//! The official Task Master is asked where its package is installed (`FLIGHTDECK_PEERS`, else `target/peers`). Plans of one's own:
+//! Task Master is used if its package is installed (`FLIGHTDECK_PEERS`, else `target/peers`). To use your own plan:
 //! `FLIGHTDECK_PLAN=tasks.json cargo bench --bench tasks`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 use flightdeck_core::tasks::{self, Tag};
 
-/// How often each command is run; the fastest counts.
+/// Number of runs of each command, of which the fastest counts.
 const RUNS: usize = 5;
 
-/// A plan of `count` tasks with `subtasks` each.
+/// Returns a plan of `count` tasks with `subtasks` each.
 fn plan(count: usize, subtasks: usize) -> Vec<u8> {
     let details = "How it is done. ".repeat(10);
     let subtask = |id: usize| json!({ "id": id, "title": "Do a part", "description": "A part of it.", "details": details, "status": "pending", "dependencies": [] });
@@ -36,7 +36,7 @@ fn plan(count: usize, subtasks: usize) -> Vec<u8> {
     serde_json::to_vec_pretty(&json!({ "master": { "tasks": tasks, "metadata": {} } })).unwrap()
 }
 
-/// What a screen needs to know before it shows a tag.
+/// Computes what the console needs to show a tag.
 fn index(tag: &Tag) -> usize {
     usize::from(tasks::next(tag).is_some())
         + tasks::ready(tag).len()
@@ -69,7 +69,7 @@ fn read(criterion: &mut Criterion) {
                 file.tags.iter().map(index).sum::<usize>()
             });
         });
-        // The peer: what a plain parse into a tree costs.
+        // For comparison: parsing without interpretation.
         group.bench_function("serde_json::Value", |bencher| {
             bencher.iter(|| serde_json::from_slice::<Value>(&bytes).unwrap());
         });
@@ -91,8 +91,8 @@ fn fastest(mut command: Command) -> Duration {
     (0..RUNS).map(run).min().unwrap()
 }
 
-/// `flightdeck tasks list` and `task-master list` on the same file, one after the other.
-fn list_beside_task_master() {
+/// Compares `flightdeck tasks list` with `task-master list` on the same file.
+fn compare_with_task_master() {
     let peers = env::var_os("FLIGHTDECK_PEERS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
         PathBuf::from,
@@ -128,13 +128,13 @@ fn list_beside_task_master() {
         .env("TASKMASTER_SKIP_AUTO_UPDATE", "1");
     let theirs = fastest(theirs);
     let times = theirs.as_secs_f64() / ours.as_secs_f64();
-    println!("task-master list, the same: {theirs:.1?}, {times:.0} times as long");
+    println!("task-master list, 200 tasks: {theirs:.1?}, {times:.0} times as long");
 }
 
 criterion_group!(benches, read);
 
 fn main() {
     benches();
-    list_beside_task_master();
+    compare_with_task_master();
     Criterion::default().configure_from_args().final_summary();
 }

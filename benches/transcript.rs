@@ -1,5 +1,5 @@
-//! What a person waits for who watches an agent with a long stream: reading 100,000 events, a key with all of them on the
-//! screen's list, one more event. Beside it what only parsing the same lines into trees takes.
+//! The timeline of a long stream: reading 100,000 events, handling a key, and adding an event, compared with only parsing the
+//! lines as JSON.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -23,10 +23,10 @@ use flightdeck_core::{
 
 /// Lines of the stream.
 const EVENTS: usize = 100_000;
-/// Lines in one message, as the console gets them.
+/// Number of lines in a message to the console.
 const BATCH: usize = 2_048;
 
-/// The sessions of the fixtures again and again, each time with ids of its own.
+/// Returns the sessions of the fixtures, repeated with new ids.
 fn stream() -> Vec<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/transcript");
     let texts = ["session", "sub-agents", "trouble"]
@@ -59,7 +59,7 @@ fn item(line: usize, text: &str) -> LogItem {
     }
 }
 
-/// A console that shows the timeline of a run with all these lines.
+/// Returns a console that shows the timeline of a run with these lines.
 fn console(lines: &[String]) -> Harness {
     let mut console = Harness::new(140, 40);
     let mut run = Run::from(DocsRun::new("docs-1", DocsRunSpec::default()));
@@ -103,7 +103,7 @@ fn transcript(criterion: &mut Criterion) {
             (steps.end(), transcript.usage())
         });
     });
-    // The peer: what a plain parse into trees costs.
+    // For comparison: parsing without interpretation.
     group.bench_function("serde_json::Value", |bencher| {
         let parse = |line: &String| serde_json::from_str::<Value>(line).is_ok();
         bencher.iter(|| lines.iter().filter(|line| parse(line)).count());

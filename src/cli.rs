@@ -98,13 +98,13 @@ pub enum Command {
     /// In a pod it uses the pod's cluster and namespace. Its settings are the defaults overridden by the ConfigMap
     /// `flightdeck-settings`, which is watched. Local configuration is ignored.
     Controller(ControllerArguments),
-    /// A stage of a run, inside its pod.
+    /// Run a stage of a run, inside its pod.
     #[command(hide = true)]
     Stage { words: Vec<String> },
-    /// An agent that is part of this program, inside its pod.
+    /// Run a built-in agent, inside its pod.
     #[command(hide = true)]
     Agent { name: String },
-    /// The process above a container of the embedded cluster.
+    /// Run the parent process of a container of the embedded cluster.
     #[command(hide = true)]
     Shim {
         #[arg(long)]

@@ -62,15 +62,15 @@ pub enum ConnectError {
     #[error("starting the embedded cluster: {0}")]
     Start(#[source] io::Error),
     #[error(
-        "the embedded cluster runs version {version} and does not stop, so it cannot be restarted: {source}"
+        "restarting the embedded cluster, which runs version {version}: it did not stop: {source}"
     )]
     Restart { version: String, source: io::Error },
     #[error("the embedded cluster did not start: {0}")]
     NotReady(String),
 }
 
-/// Connects to `target`. Starts the server of the embedded cluster with `program` if it is not running. `prompts` says whether a
-/// credential plugin of the kubeconfig may use the terminal.
+/// Connects to `target`. Starts the server of the embedded cluster with `program` if it is not running. `prompts` determines
+/// whether a credential plugin of the kubeconfig may use the terminal.
 pub async fn connect(
     target: &Target,
     namespace: Option<&str>,

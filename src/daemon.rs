@@ -1,9 +1,9 @@
-//! The background server: the embedded cluster, the controller over it, and, for a demo, a stand-in forge.
+//! The background server: the embedded cluster, its controller and, for a demo, a fake Git host.
 //!
-//! [`Engine`] is all of it inside one process; [`serve`] makes it reachable for others and ends it when nobody needs it.
+//! [`Engine`] runs all of them in this process; [`serve`] makes them reachable for other processes and exits when idle.
 
+mod archiver;
 mod engine;
-mod keeper;
 mod serve;
 
 pub use engine::{Engine, EngineError, Options, RULES, StandInFile, identity};

@@ -1,4 +1,4 @@
-//! `flightdeck demo`: the whole product on a sample project, without a cluster, a key or a network.
+//! `flightdeck demo`: a sample project that needs no cluster, API key or network.
 
 mod headless;
 mod project;

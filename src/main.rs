@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Parsed::Command(cli) => cli.command.as_ref(),
         Parsed::Verb(..) => None,
     };
-    // One shim runs per container, so it does without a runtime.
+    // One shim runs per container; without a runtime it stays small.
     if let Some(Command::Shim { spec }) = command {
         return kube_embedded::shim::main(spec);
     }
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         Some(Command::Controller(_)) => {
             runtime.worker_threads(2);
         }
-        // One worker for the network beside the main thread. More would only wake each other.
+        // One worker for the network beside the main thread; more only cause wake-ups.
         _ => {
             runtime.worker_threads(1);
         }
@@ -166,7 +166,7 @@ async fn run_controller(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listening = |address| {
-        // Tells the caller the port if it was started with port 0.
+        // The caller learns the port from this line if it asked for port 0.
         drop(writeln!(io::stdout(), "serving http://{address}"));
     };
     controller::serve(options, listening, async {
@@ -248,7 +248,7 @@ fn log_to(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the message of an error and of its causes, except causes that a message above already contains.
+/// Returns the messages of an error and its causes. Omits causes that an outer message already contains.
 fn message(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |message, cause| {
         let cause = cause.to_string();

@@ -1,6 +1,4 @@
-//! What this program logs: one line an event, to where the front end says, and never a credential.
-//!
-//! Must not know: who logs, or what.
+//! Logging: one line per event, to the writer of the front end, with credentials removed.
 
 use std::io::{self, Write};
 
@@ -8,54 +6,54 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use flightdeck_core::text;
 
-/// Form of a log.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line, for what collects logs.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
-/// Sends events to `writer` from now on. `FLIGHTDECK_LOG` chooses which (`flightdeck=debug`).
+/// Sends events to `writer`. `FLIGHTDECK_LOG` selects them (`flightdeck=debug`).
 pub fn log<W>(writer: W, format: LogFormat)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FLIGHTDECK_LOG")
         .unwrap_or_else(|_| "flightdeck=info,warn".into());
-    let to = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Discreet(writer));
+        .with_writer(Redacting(writer));
     match format {
-        LogFormat::Text => to.init(),
-        LogFormat::Json => to.json().flatten_event(true).init(),
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
 }
 
-/// Writers whose lines are rid of credentials.
-struct Discreet<W>(W);
+/// Makes writers that remove credentials.
+struct Redacting<W>(W);
 
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Discreet<W> {
-    type Writer = Lines<W::Writer>;
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Redacting<W> {
+    type Writer = RedactingWriter<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Lines {
+        RedactingWriter {
             inner: self.0.make_writer(),
             line: Vec::new(),
         }
     }
 }
 
-/// One event; it is written when it is whole, so that no credential is cut in two and missed.
-struct Lines<W: Write> {
+/// Buffers one event, so that a credential written in parts is recognized.
+struct RedactingWriter<W: Write> {
     inner: W,
     line: Vec<u8>,
 }
 
-impl<W: Write> Write for Lines<W> {
+impl<W: Write> Write for RedactingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -72,9 +70,9 @@ impl<W: Write> Write for Lines<W> {
     }
 }
 
-impl<W: Write> Drop for Lines<W> {
+impl<W: Write> Drop for RedactingWriter<W> {
     fn drop(&mut self) {
-        // A log that cannot be written has nobody to tell.
+        // There is nowhere to report a failure of the log.
         drop(self.flush());
     }
 }
@@ -86,9 +84,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -100,15 +98,15 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_written_in_pieces_is_not_logged() {
-        let kept = Kept::default();
-        let sink = kept.clone();
-        let discreet = Discreet(move || sink.clone());
-        let mut line = discreet.make_writer();
+    fn redacts_credentials_written_in_parts() {
+        let written = Buffer::default();
+        let sink = written.clone();
+        let redacting = Redacting(move || sink.clone());
+        let mut line = redacting.make_writer();
         line.write_all(b"cannot clone https://ada:hunt").unwrap();
         line.write_all(b"er2@github.com/acme/shop\n").unwrap();
         drop(line);
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text, "cannot clone https://\u{2026}@github.com/acme/shop\n");
     }
 }

@@ -1,19 +1,20 @@
-//! What the benches of whole processes share: the program, a cluster beside it, and how figures are read and said.
+//! Helpers of the benchmarks of processes.
 
-#![allow(dead_code)] // Each bench uses its part.
+#![allow(dead_code)] // No benchmark uses all of them.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use kube_embedded::{Cluster, ClusterOptions, Limits};
 
-/// The program under measure, built with the bench.
+/// The program to measure.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_flightdeck");
 
+/// Prints a result.
 pub(crate) fn say(what: &str, figure: impl std::fmt::Display) {
     println!("{what:<58} {figure}");
 }
 
-/// A line of `/proc/PID/status`, its number.
+/// Returns the number in a line of `/proc/PID/status`.
 pub(crate) fn status(pid: &str, field: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text
@@ -29,7 +30,7 @@ pub(crate) fn memory(pid: &str, field: &str) -> String {
     )
 }
 
-/// A cluster in this process.
+/// Opens a cluster in this process.
 pub(crate) async fn open(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     Cluster::open(ClusterOptions {

@@ -100,12 +100,12 @@ fn confirmed() -> Result<bool, VerbError> {
 /// Runs the commands with their output on stderr. Ctrl-C cancels the current command.
 async fn run(plan: &FixPlan) -> Result<(), VerbError> {
     let cancel = CancellationToken::new();
-    let tell = |progress: Progress| match progress {
+    let report = |progress: Progress| match progress {
         Progress::Started(command) => output::notice(&format!("$ {command}")),
         Progress::Output(line) if line.overwritten => {}
         Progress::Output(line) => output::notice(&format!("  {}", line.text)),
     };
-    let applied = fix::apply(plan, &cancel, tell);
+    let applied = fix::apply(plan, &cancel, report);
     tokio::pin!(applied);
     let applied = tokio::select! {
         applied = &mut applied => applied,

@@ -1,4 +1,4 @@
-//! The background server of the embedded cluster: found, started, and started anew when it is of an older version.
+//! Finds the background server of the embedded cluster, starts it, or restarts it if its version is older.
 
 use std::{cmp::Ordering, fs::File, path::Path, process::Stdio, time::Duration};
 
@@ -17,14 +17,14 @@ use flightdeck_host::{cluster::has_active_runs, settings::Paths};
 use kube_embedded::endpoint::{self, Endpoint};
 
 /// How long the background server may take to start.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long an older server may take to say whether a run is active.
-const BUSY: Duration = Duration::from_secs(5);
-/// This program's version.
-const OWN: &str = env!("CARGO_PKG_VERSION");
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an older server may take to list its active runs.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Version of this program.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How the server is reached. It is started when it does not run, or when it is older than this program and has nothing to
-/// do; `notices` gets what a person should know.
+/// Returns the client configuration of the server. Starts the server if it is not running, and restarts it if it is older
+/// than this program and has no active run. Adds messages for the user to `notices`.
 pub(super) async fn config(
     paths: &Paths,
     program: &Path,
@@ -36,14 +36,14 @@ pub(super) async fn config(
     };
     if endpoint.fault_rules > 0 {
         notices.push(format!(
-            "a rehearsal: the embedded cluster misbehaves on purpose ({}); end it with: flightdeck embedded stop",
+            "fault injection is on in the embedded cluster ({}); to turn it off: flightdeck embedded stop",
             text::count(endpoint.fault_rules, "fault rule")
         ));
     }
     config_of(&endpoint).await
 }
 
-/// The server that runs, or a new one in the place of one that is older and idle.
+/// Returns the running server. Replaces it if it is older and idle.
 async fn current(
     paths: &Paths,
     program: &Path,
@@ -51,18 +51,18 @@ async fn current(
     notices: &mut Vec<String>,
 ) -> Result<Endpoint, ConnectError> {
     let version = text::sanitize(&found.version).into_owned();
-    match found.compare_version(OWN) {
+    match found.compare_version(OWN_VERSION) {
         Ordering::Equal => Ok(found),
         Ordering::Greater => {
             notices.push(format!(
-                "the embedded cluster runs version {version}, newer than this program ({OWN}): use the newer flightdeck"
+                "the embedded cluster runs version {version}, newer than this program ({OWN_VERSION}); use the newer flightdeck"
             ));
             Ok(found)
         }
         Ordering::Less if busy(&found).await => {
             notices.push(format!(
-                "the embedded cluster still runs version {version}, older than this program ({OWN}): runs are active, so it goes on; \
-                 it is started anew once they have ended"
+                "the embedded cluster still runs version {version}, older than this program ({OWN_VERSION}), because runs are \
+                 active; it is restarted after they finish"
             ));
             Ok(found)
         }
@@ -74,7 +74,7 @@ async fn current(
             })?;
             let started = start(paths, program).await?;
             notices.push(format!(
-                "the embedded cluster ran version {version} and was started anew as {}",
+                "restarted the embedded cluster: version {version} is now {}",
                 text::sanitize(&started.version)
             ));
             Ok(started)
@@ -82,7 +82,7 @@ async fn current(
     }
 }
 
-/// Whether runs are active there; when that cannot be found out, they may be.
+/// Whether the server has active runs. True if the query fails, so that no run is interrupted.
 async fn busy(endpoint: &Endpoint) -> bool {
     let Ok(config) = config_of(endpoint).await else {
         return true;
@@ -90,7 +90,7 @@ async fn busy(endpoint: &Endpoint) -> bool {
     let Ok(client) = Client::try_from(config) else {
         return true;
     };
-    tokio::time::timeout(BUSY, has_active_runs(&client))
+    tokio::time::timeout(QUERY_TIMEOUT, has_active_runs(&client))
         .await
         .unwrap_or(true)
 }
@@ -104,13 +104,13 @@ async fn config_of(endpoint: &Endpoint) -> Result<Config, ConnectError> {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(at)?;
-    // It is on this machine, whatever proxy the environment names.
+    // The server is on this machine: ignore proxies of the environment.
     config.proxy_url = None;
     Ok(config)
 }
 
-/// Starts the background server and waits for its word, a line on its stdout. Of several that are started at once one
-/// stays; the others find it, and say the same word.
+/// Starts the background server and waits until it reports its address on stdout. If several are started at once, one serves;
+/// the others report its address.
 async fn start(paths: &Paths, program: &Path) -> Result<Endpoint, ConnectError> {
     paths.create_state_dir().map_err(ConnectError::Start)?;
     let log = paths.state.join("embedded.log");
@@ -127,22 +127,24 @@ async fn start(paths: &Paths, program: &Path) -> Result<Endpoint, ConnectError> 
         .stdout(Stdio::piped())
         .stderr(errors);
     let mut child = command.spawn().map_err(ConnectError::Start)?;
-    let mut word = String::new();
+    let mut line = String::new();
     if let Some(stdout) = child.stdout.take() {
-        let read =
-            tokio::time::timeout(PATIENCE, BufReader::new(stdout).read_line(&mut word)).await;
+        let mut stdout = BufReader::new(stdout);
+        let read = tokio::time::timeout(START_TIMEOUT, stdout.read_line(&mut line)).await;
         if read.is_err() {
             return Err(ConnectError::NotReady(format!(
                 "no answer within {} s; see {}",
-                PATIENCE.as_secs(),
+                START_TIMEOUT.as_secs(),
                 log.display()
             )));
         }
     }
     endpoint::find(&paths.embedded).ok_or_else(|| {
         let see = format!("see {}", log.display());
-        let said = File::open(&log).ok();
-        let said = said.and_then(|mut log| last_line(&mut log, from));
-        ConnectError::NotReady(said.map_or_else(|| see.clone(), |said| format!("{said} ({see})")))
+        let error = File::open(&log).ok();
+        let error = error.and_then(|mut log| last_line(&mut log, from));
+        ConnectError::NotReady(
+            error.map_or_else(|| see.clone(), |error| format!("{error} ({see})")),
+        )
     })
 }

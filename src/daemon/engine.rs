@@ -1,4 +1,4 @@
-//! Everything that makes runs run, inside one process.
+//! The embedded cluster and the controller, in one process.
 
 use std::{
     collections::BTreeMap,
@@ -27,22 +27,22 @@ use flightdeck_worker::controller::{
 };
 use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, fault::Faults};
 
-/// The namespace of the embedded cluster that runs live in.
+/// Namespace of the runs.
 const NAMESPACE: &str = "default";
-/// The only token that the stand-in forge takes; it guards nothing.
+/// The only token that the fake Git host accepts. Not a secret.
 pub(super) const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
 
-/// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
+/// Validation rules of the custom resources. The embedded cluster applies them in place of the CEL rules of the CRDs.
 pub const RULES: ValidationRules = &[
     ("docsruns.orchestrator.io", |new, old| {
-        judge(Kind::Docs, new, old)
+        validate(Kind::Docs, new, old)
     }),
     ("coderuns.orchestrator.io", |new, old| {
-        judge(Kind::Code, new, old)
+        validate(Kind::Code, new, old)
     }),
 ];
 
-/// The names under which the embedded cluster presents itself.
+/// Returns the names that the embedded cluster uses for itself.
 #[must_use]
 pub fn identity() -> Identity {
     Identity {
@@ -52,37 +52,38 @@ pub fn identity() -> Identity {
     }
 }
 
-fn judge(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
+/// Returns the fields that are invalid, each with a message.
+fn validate(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
     let old = old.map(|old| &old["spec"]);
-    let faults = resources::rule_errors(kind, &new["spec"], old);
-    let named = faults
+    let errors = resources::rule_errors(kind, &new["spec"], old);
+    let named = errors
         .into_iter()
-        .map(|fault| (format!("spec.{}", fault.field), fault.message));
+        .map(|error| (format!("spec.{}", error.field), error.message));
     named.collect()
 }
 
-/// What an engine needs.
+/// Options of an engine.
 #[derive(Clone)]
 pub struct Options {
     pub paths: Paths,
     pub settings: Settings,
-    /// This very program: the stages and the shims are started from it.
+    /// Path of this program, which also runs the stages and the shims.
     pub program: PathBuf,
-    /// What the containers may be given of this process's environment.
+    /// Environment variables that containers may inherit.
     pub environment: BTreeMap<String, String>,
-    /// What goes wrong on purpose, for the controller as for everybody who calls from outside.
+    /// Faults to inject, for the controller and for external clients.
     pub faults: Faults,
 }
 
 impl Options {
-    /// With the environment of this process.
+    /// Returns options with the environment of this process.
     #[must_use]
     pub fn of_this_process(paths: &Paths, settings: &Settings, program: &Path) -> Self {
         Self {
             paths: paths.clone(),
             settings: settings.clone(),
             program: program.to_owned(),
-            // Names and values that are not text cannot be given to a pod anyway.
+            // A pod cannot have names or values that are not UTF-8.
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -93,7 +94,7 @@ impl Options {
     }
 }
 
-/// Why the engine does not start.
+/// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(transparent)]
@@ -104,8 +105,8 @@ pub enum EngineError {
     StandIn { path: PathBuf, source: io::Error },
 }
 
-/// Where a demo's stand-in forge listens and what it stands for: a file in the state directory, so that whoever starts the
-/// server starts the stand-in with it.
+/// Address and repository of a demo's fake Git host. A file in the state directory, so that every start of the server also
+/// starts the fake host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandInFile {
     pub address: SocketAddr,
@@ -119,7 +120,7 @@ impl StandInFile {
         paths.state.join("stand-in-forge.json")
     }
 
-    /// The file of that state directory, when there is one.
+    /// Reads the file of the state directory, if it exists.
     pub fn read(paths: &Paths) -> io::Result<Option<Self>> {
         match fs::read(Self::path(paths)) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -128,13 +129,13 @@ impl StandInFile {
         }
     }
 
-    /// Writes it.
+    /// Writes the file.
     pub fn write(&self, paths: &Paths) -> io::Result<()> {
         fs::create_dir_all(&paths.state)?;
         fs::write(Self::path(paths), serde_json::to_vec_pretty(self)?)
     }
 
-    /// Makes the settings know the forge.
+    /// Adds the fake host to the settings.
     pub fn add_to(&self, settings: &mut Settings) {
         settings.forge.hosts.push(ForgeHost {
             r#match: self.bare_repository.display().to_string(),
@@ -144,7 +145,7 @@ impl StandInFile {
     }
 }
 
-/// The embedded cluster with its controller, running.
+/// A running embedded cluster with its controller.
 pub struct Engine {
     cluster: Cluster,
     controller: JoinHandle<()>,
@@ -152,7 +153,7 @@ pub struct Engine {
     stand_in: Option<StandIn>,
 }
 
-/// What the person's settings leave to containers.
+/// Returns the limits of containers from the settings.
 fn limits(settings: &EmbeddedSettings) -> Limits {
     const MIB: u64 = 1024 * 1024;
     Limits {
@@ -164,7 +165,7 @@ fn limits(settings: &EmbeddedSettings) -> Limits {
 }
 
 impl Engine {
-    /// Opens the cluster, installs the custom resources, starts the controller.
+    /// Opens the cluster, installs the custom resources and starts the controller.
     pub async fn start(mut options: Options) -> Result<Self, EngineError> {
         let at = |path: PathBuf| move |source| EngineError::StandIn { path, source };
         let file =
@@ -172,7 +173,7 @@ impl Engine {
         let stand_in = match file {
             Some(file) => {
                 file.add_to(&mut options.settings);
-                // The person's own token must never reach it.
+                // The user's own token must never reach the fake host.
                 options
                     .environment
                     .insert("GITHUB_TOKEN".into(), STAND_IN_TOKEN.into());
@@ -205,11 +206,11 @@ impl Engine {
             health: Health::default(),
         };
         let watched = source.watch_overrides(options.settings);
-        // One that is refused is said, and holds nothing up: the person's own settings are what was asked for.
+        // Invalid overrides are reported but do not delay the start: the user's own settings are used.
         let loaded = watched.loaded();
         let settings = watched.settings;
         let mut config = ControllerConfig::live(settings, NAMESPACE, env!("CARGO_PKG_VERSION"));
-        // The lock of the state directory lets no other be.
+        // The lock of the state directory excludes a second controller.
         config.lease = Some(LeaseConfig::exclusive("flightdeck-embedded"));
         let stopped = stop.clone();
         let work = async move {
@@ -231,28 +232,28 @@ impl Engine {
         })
     }
 
-    /// A client of the cluster, without a network between.
+    /// Returns a client that calls the cluster in this process, without a network.
     #[must_use]
     pub fn client(&self) -> Client {
         self.cluster.client()
     }
 
-    /// The namespace that runs live in.
+    /// Returns the namespace of the runs.
     #[must_use]
     pub const fn namespace(&self) -> &'static str {
         NAMESPACE
     }
 
-    /// The cluster.
+    /// Returns the cluster.
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Stops controller and cluster. Containers go on under their shims, and are found again at the next start.
+    /// Stops the controller and the cluster. Containers continue under their shims and are adopted at the next start.
     pub async fn stop(self) {
         self.stop.cancel();
-        // A controller that panicked has said so in the log already.
+        // A panic of the controller is already in the log.
         drop(self.controller.await);
         self.cluster.shutdown().await;
         if let Some(stand_in) = self.stand_in {
@@ -260,7 +261,7 @@ impl Engine {
         }
     }
 
-    /// Stops everything, containers included: no process stays behind.
+    /// Stops everything, including containers. Leaves no process behind.
     pub async fn stop_all(self) {
         self.cluster.stop_containers().await;
         self.stop().await;

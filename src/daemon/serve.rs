@@ -1,4 +1,4 @@
-//! The background process: reachable over HTTPS on loopback, one per state directory, ending by itself when nobody needs it.
+//! The background process: serves HTTPS on loopback, once per state directory, and exits when idle.
 
 use std::{
     path::Path,
@@ -11,7 +11,7 @@ use kube::Client;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Engine, Options, keeper};
+use super::{Engine, Options, archiver};
 use flightdeck_host::{
     cluster,
     ledger::{Ledger, Retention},
@@ -22,20 +22,21 @@ use kube_embedded::{
     serve::{Server, ServerOptions},
 };
 
-/// Files that may be open at the same time, where the system lets them.
+/// Limit of open files to set, if the system permits it.
 const OPEN_FILES: u64 = 8192;
-/// How long another process may take from the lock to the first answer, and how often one looks meanwhile.
-const START: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long another process may hold the lock before it serves.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often to check whether it serves.
+const START_POLL: Duration = Duration::from_millis(20);
 
-/// Serves until told to stop, or until idle. `ready` is called with the address once clients can connect; where another
-/// process serves the directory already, with that one's, and nothing more is done.
+/// Serves until a signal arrives or the server is idle. Calls `ready` with the address once clients can connect. If another
+/// process already serves the directory, calls `ready` with its address and returns.
 pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result<()> {
     let directory = options.paths.embedded.clone();
     let lock = match lock_or_find(&directory).await? {
         Found::Lock(lock) => lock,
         Found::Server(other) if !options.faults.is_empty() => anyhow::bail!(
-            "a server runs already and has none of these faults: end it first (flightdeck embedded stop; it is process {})",
+            "the embedded cluster is already running, without these faults (process {}); run flightdeck embedded stop first",
             other.pid
         ),
         Found::Server(other) => {
@@ -44,7 +45,7 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
         }
     };
     allow_many_connections();
-    let patience = Duration::from_secs(options.settings.embedded.idle_seconds);
+    let idle_timeout = Duration::from_secs(options.settings.embedded.idle_seconds);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server_options = ServerOptions {
@@ -53,14 +54,14 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
     };
     let (settings, ledger) = (options.settings.clone(), options.paths.ledger.clone());
     let engine = Engine::start(options).await?;
-    let keeping = keeping(&engine, settings, &ledger);
+    let archiving = archive_runs(&engine, settings, &ledger);
     let server = Server::start_with(engine.cluster(), &directory, server_options).await?;
     ready(&server.endpoint().address);
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
-        () = idle(&server, engine.client(), patience) => tracing::info!("idle: no client and no run"),
-        () = keeping => {}
+        _ = terminate.recv() => tracing::info!("stopping: received SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("stopping: received SIGINT"),
+        () = idle(&server, engine.client(), idle_timeout) => tracing::info!("stopping: no client and no active run"),
+        () = archiving => {}
     }
     server.shutdown().await;
     engine.stop().await;
@@ -69,7 +70,7 @@ pub async fn serve(options: Options, ready: impl FnOnce(&str)) -> anyhow::Result
 }
 
 /// Archives the runs of the cluster. Never returns.
-async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
+async fn archive_runs(engine: &Engine, settings: Settings, ledger: &Path) {
     let retention = Retention::of(&settings.ledger);
     match Ledger::open(ledger) {
         Ok(ledger) => {
@@ -79,7 +80,7 @@ async fn keeping(engine: &Engine, settings: Settings, ledger: &Path) {
                 ledger: Some(ledger.with_settings(&settings.ledger)),
                 settings: Arc::new(settings),
             };
-            keeper::run(context, retention).await;
+            archiver::run(context, retention).await;
         }
         Err(error) => tracing::warn!(%error, "archiving is disabled"),
     }
@@ -94,7 +95,7 @@ enum Found {
 
 /// Acquires the lock, or waits until the process that holds it serves. If that process exits first, tries again.
 async fn lock_or_find(directory: &Path) -> anyhow::Result<Found> {
-    let deadline = Instant::now() + START;
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         let path = directory.to_owned();
         let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path)).await?;
@@ -106,14 +107,14 @@ async fn lock_or_find(directory: &Path) -> anyhow::Result<Found> {
         }
         anyhow::ensure!(
             Instant::now() < deadline,
-            "another process holds {} and does not serve it: find it (fuser {0}), end it, and try again",
+            "another process holds {} but does not serve the cluster; find it with fuser {0}, stop it, and try again",
             directory.join("lock").display()
         );
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(START_POLL).await;
     }
 }
 
-/// Raises the limit of open files: each connection and each log is one, and some systems default to 256.
+/// Raises the limit of open files: each connection and each log needs one, and some systems default to 256.
 fn allow_many_connections() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
         if now < OPEN_FILES {
@@ -127,14 +128,14 @@ fn allow_many_connections() {
     }
 }
 
-/// Returns once there has been no client for `patience` and no run is active.
-async fn idle(server: &Server, client: Client, patience: Duration) {
+/// Returns once no client has been connected for `timeout` and no run is active.
+async fn idle(server: &Server, client: Client, timeout: Duration) {
     let mut clients = server.clients();
     loop {
         if clients.wait_for(|open| *open == 0).await.is_err() {
             return;
         }
-        let connected = tokio::time::timeout(patience, clients.wait_for(|open| *open > 0))
+        let connected = tokio::time::timeout(timeout, clients.wait_for(|open| *open > 0))
             .await
             .is_ok();
         if !connected && !cluster::has_active_runs(&client).await {

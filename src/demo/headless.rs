@@ -1,4 +1,4 @@
-//! `demo --headless`: a docs run of every task, followed to its end, summed up. No process stays behind.
+//! `demo --headless`: launches a docs run of all tasks, waits for it, and prints a summary. Leaves no process behind.
 
 use std::{sync::Arc, time::Instant};
 
@@ -25,7 +25,7 @@ pub struct Headless {
     pub format: Format,
 }
 
-/// What became of the run.
+/// Result of the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
@@ -35,7 +35,7 @@ struct Summary {
     commit: Option<String>,
     documents: Count,
     pull_request_url: Option<String>,
-    /// From the launch to the end, to a hundredth.
+    /// From launch to end, rounded to hundredths.
     seconds: f64,
 }
 
@@ -46,20 +46,20 @@ struct Count {
 }
 
 impl Headless {
-    /// Runs it; 0 when the run succeeded, else 1 with the reason on stderr.
+    /// Returns 0 if the run succeeded, else 1 with the reason on stderr.
     pub async fn run(mut self) -> anyhow::Result<u8> {
         output::notice(&format!(
-            "the demo is in {}",
+            "Demo directory: {}",
             self.project.directory.display()
         ));
-        // A console that is open on this demo has a server already; two cannot have one directory.
+        // A console open on this demo already has a server, and a directory can have only one.
         let Some(lock) = Lock::acquire(&self.session.paths.embedded)? else {
             let context = self.session.context().await?;
             return self.document(&context).await;
         };
         let settings = Arc::make_mut(&mut self.session.settings);
         if let Some(agent) = settings.agents.get_mut(&settings.defaults.agent) {
-            // Nobody watches.
+            // The pace is for a viewer.
             agent
                 .env
                 .insert("TEMPLATE_AGENT_PACE_MS".into(), "0".into());
@@ -84,7 +84,7 @@ impl Headless {
         let sources = Sources::repository(self.project.repository.clone(), RemoteQuery::Fresh);
         let facts = flightdeck_preflight::gather(&request, sources).await;
         let source = LaunchSource::new(&facts, &Report::of(&facts))?;
-        // A demo shows the work being done, again where it was done before.
+        // A repeated demo does the work again instead of skipping existing documents.
         let launch = Launch {
             all: true,
             overwrite: true,
@@ -93,19 +93,19 @@ impl Headless {
         let run = launch.run(context, &source).await?;
         let name = run.name().to_owned();
         output::notice(&format!(
-            "launched {name}: {} on {}",
+            "Launched {name}: {} on {}",
             text::count(run.tasks.len(), "task"),
             source.branch
         ));
-        let mut said = None;
+        let mut reported = None;
         let wait = Wait {
             name: name.clone(),
             timeout: None,
         };
         let waiting = wait.run(context, |run| {
             let stage = run.stage();
-            if stage != said {
-                said = stage;
+            if stage != reported {
+                reported = stage;
                 output::notice(&format!(
                     "{name}: {}",
                     stage.map_or("waiting", |stage| stage.as_str())
@@ -171,7 +171,7 @@ impl Headless {
                 .message
                 .as_deref()
                 .or(status.reason.as_deref())
-                .unwrap_or("no reason was given");
+                .unwrap_or("unknown reason");
             output::notice(&format!(
                 "{} {}: {}",
                 run.name(),

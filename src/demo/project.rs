@@ -1,4 +1,4 @@
-//! The sample project: a repository with a plan, a feature branch, and a bare repository as its `origin`.
+//! The sample project: a repository with a plan and a feature branch, and a bare repository as its `origin`.
 
 use std::{
     fs, io,
@@ -13,9 +13,9 @@ use flightdeck_host::{
 };
 use kube_embedded::endpoint;
 
-/// Marks a folder as ours to reuse.
+/// File that marks a directory as a demo, which may be reused.
 const MARKER: &str = ".flightdeck-demo";
-/// The branch one is on.
+/// The branch that is checked out.
 const BRANCH: &str = "feature/taskboard";
 
 /// Files of the first commit, on `main`.
@@ -39,8 +39,8 @@ const PLAN: &[(&str, &str)] = &[
     ),
 ];
 
-/// Settings of the demo: the offline agent, slow enough to be watched.
-const SETTINGS: &str = r#"# Settings of this demo alone.
+/// Settings of the demo: the offline agent, slow enough to watch.
+const SETTINGS: &str = r#"# Settings of this demo only.
 [defaults]
 agent = "template"
 docs_model = "offline"
@@ -50,23 +50,23 @@ code_model = "offline"
 TEMPLATE_AGENT_PACE_MS = "120"
 "#;
 
-/// A folder that holds a demo: everything about it, state included.
+/// A directory that contains a demo completely, including its state.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// The folder; removing it removes every trace.
+    /// The directory; removing it removes the demo without a trace.
     pub directory: PathBuf,
-    /// The repository one works in.
+    /// The user's repository.
     pub repository: PathBuf,
-    /// The bare repository that is its `origin`.
+    /// Its `origin`, a bare repository.
     pub origin: PathBuf,
-    /// Settings and state, below the folder.
+    /// Settings and state, inside the directory.
     pub paths: Paths,
 }
 
-/// Why there is no demo.
+/// Why the demo could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    #[error("{0} holds something else; name an empty folder with --dir")]
+    #[error("{0} is not empty and not a demo; choose an empty directory with --dir")]
     Foreign(PathBuf),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
@@ -75,7 +75,7 @@ pub enum ProjectError {
 }
 
 impl Project {
-    /// Makes the project below `directory`, or takes up the one that is there.
+    /// Opens the project in `directory`, which is created if it does not exist.
     pub async fn open(directory: &Path) -> Result<Self, ProjectError> {
         make_directory(directory)?;
         let directory = fs::canonicalize(directory).map_err(at(directory))?;
@@ -96,23 +96,23 @@ impl Project {
                 make_directory(parent)?;
             }
             write(&project.paths.config, SETTINGS)?;
-            // Last: a demo that was interrupted while it was made is not taken for a whole one.
+            // Last, so that an interrupted creation is not taken for a complete demo.
             write(
                 &marker,
-                "Made by flightdeck demo. Remove this folder and every trace is gone.\n",
+                "Created by flightdeck demo. Delete this directory to remove the demo.\n",
             )?;
         }
         Ok(project)
     }
 
-    /// Has the demo's server serve a stand-in for GitHub from its next start on, and makes `settings` know it.
+    /// Makes the demo's server serve a fake GitHub from its next start, and adds it to `settings`.
     pub async fn add_forge(&self, settings: &mut Settings) -> Result<(), ProjectError> {
         let path = &self.paths.state;
         if let Some(file) = StandInFile::read(&self.paths).map_err(at(path))? {
             file.add_to(settings);
             return Ok(());
         }
-        // The port is kept, so that links to pull requests hold when the server is started again.
+        // The port is saved, so that links to pull requests stay valid after a restart of the server.
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(at(path))?;
         let file = StandInFile {
             address: listener.local_addr().map_err(at(path))?,
@@ -140,7 +140,7 @@ impl Project {
             .args(["init", "--quiet", "--initial-branch=main"])
             .run()
             .await?;
-        // Of the repository alone: the person's own identity may be missing, and stays out of a sample.
+        // Set in the repository: the user may have no identity configured, and the sample should not use it.
         git()
             .args(["config", "user.name", "Flightdeck demo"])
             .run()
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_demo_is_made_once_and_then_taken_up() {
+    async fn existing_demo_is_reused() {
         let directory = tempfile::tempdir().unwrap();
         let first = Project::open(&directory.path().join("demo")).await.unwrap();
         fs::write(first.repository.join("mine.txt"), "kept").unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_with_something_else_is_left_alone() {
+    async fn rejects_directory_with_other_files() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("thesis.tex"), "years of work").unwrap();
         assert!(matches!(
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_plan_is_what_the_demo_promises() {
+    fn sample_plan_has_12_tasks_with_subtasks() {
         let (_, plan) = PLAN[0];
         let plan: serde_json::Value = serde_json::from_str(plan).unwrap();
         let tasks = plan["master"]["tasks"].as_array().unwrap();

@@ -14,7 +14,7 @@ elif [ -f go.mod ] && command -v go >/dev/null; then
 elif [ -f pyproject.toml ] && command -v pytest >/dev/null; then
   set -- pytest --quiet
 else
-  echo "No known test command for this project; find out how it is tested before you change it."
+  echo "No known test command for this project; find out how to test it before you change it."
   exit 0
 fi
 

@@ -1,4 +1,4 @@
-//! The program as a script meets it: data on stdout, one sentence on stderr, an exit code.
+//! The command line in scripts: data on stdout, messages on stderr, and exit codes.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{git, no_process_stays_below, sample_project};
 
-/// Runs the program with everything it keeps below `home`.
+/// Runs the program with its configuration and state in `home`.
 fn flightdeck(home: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flightdeck"))
         .arg("--home")
@@ -28,7 +28,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn the_headless_demo_documents_every_task_and_leaves_nothing_behind() {
+fn headless_demo_documents_all_tasks_and_stops() {
     let directory = tempfile::tempdir().unwrap();
     let demo = directory.path().join("demo");
     let home = directory.path().join("home");
@@ -70,7 +70,7 @@ fn the_headless_demo_documents_every_task_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn where_nothing_can_be_launched_the_command_says_why() {
+fn impossible_launch_has_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path().join("home");
     let at = |name: &str| directory.path().join(name);
@@ -115,7 +115,7 @@ fn where_nothing_can_be_launched_the_command_says_why() {
     }
     assert!(
         !home.join("state/embedded/endpoint.json").exists(),
-        "a refused launch starts no cluster"
+        "a blocked launch does not start a cluster"
     );
 }
 
@@ -128,7 +128,7 @@ fn console_refuses_dumb_terminals() {
 }
 
 #[test]
-fn settings_with_an_unknown_key_are_refused_with_their_file() {
+fn unknown_settings_key_is_an_error_with_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config/config.toml");
     fs::create_dir_all(config.parent().unwrap()).unwrap();
@@ -143,7 +143,7 @@ fn settings_with_an_unknown_key_are_refused_with_their_file() {
 }
 
 #[test]
-fn the_embedded_cluster_says_whether_it_runs() {
+fn embedded_status_reports_whether_it_runs() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         flightdeck(directory.path(), &["embedded", "status"])
@@ -178,7 +178,7 @@ fn the_embedded_cluster_says_whether_it_runs() {
 }
 
 #[test]
-fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
+fn launch_follows_the_log_and_exits_with_the_result() {
     let directory = tempfile::tempdir().unwrap();
     let (home, project) = (
         directory.path().join("home"),
@@ -232,7 +232,7 @@ fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
 }
 
 #[test]
-fn a_run_that_nobody_watched_keeps_its_log_when_it_is_deleted() {
+fn deleting_a_run_archives_its_log() {
     let directory = tempfile::tempdir().unwrap();
     let (home, project) = (
         directory.path().join("home"),

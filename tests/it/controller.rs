@@ -136,9 +136,7 @@ fn dying_client(cluster: &Cluster, writes: usize) -> (Client, Arc<Notify>) {
 /// Stops the controller and waits for it.
 async fn ends(controller: JoinHandle<()>) {
     let ended = tokio::time::timeout(PATIENCE, controller).await;
-    ended
-        .expect("the controller goes on after it was told to stop")
-        .unwrap();
+    ended.expect("the controller did not stop").unwrap();
 }
 
 /// Returns the configuration of a controller with short delays.
@@ -333,7 +331,7 @@ where
         tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, condition)).await;
     assert!(
         outcome.is_ok(),
-        "{name} never came there; it is {:#}",
+        "timeout waiting for {name}; it is {:#}",
         seen.borrow()
     );
     outcome.unwrap().unwrap();
@@ -656,7 +654,7 @@ async fn controllers_killed_every_third_write_finish_a_run() {
     };
     let run = tokio::select! {
         run = end => run,
-        () = dying => unreachable!("it goes on for ever"),
+        () = dying => unreachable!("a controller does not end by itself"),
     };
     assert!(deaths.load(Ordering::SeqCst) >= 4, "{deaths:?} deaths");
     let attempts = run["status"]["attempts"].as_array().unwrap();

@@ -1,11 +1,11 @@
-//! Real task files, where they are at hand: every one is read, and the rules agree with the official tool wherever it answers.
+//! Real task files, if the corpus is available: all can be read, and the results equal those of the official Task Master.
 
 use std::{collections::HashMap, fs};
 
 use crate::support::corpus;
 use flightdeck_core::tasks::{self, EditError, FindingKind, ReadError, Status, TaskFile};
 
-/// A table of tab-separated values as one map a row.
+/// Parses tab-separated values into one map per row.
 fn table(text: &str) -> Vec<HashMap<&str, &str>> {
     let mut lines = text.lines();
     let heads: Vec<&str> = lines.next().unwrap().split('\t').collect();
@@ -15,8 +15,8 @@ fn table(text: &str) -> Vec<HashMap<&str, &str>> {
 }
 
 #[test]
-fn every_real_file_is_read_with_all_its_tasks() {
-    let Some(folder) = corpus("every_real_file_is_read_with_all_its_tasks", "") else {
+fn reads_all_tasks_of_real_files() {
+    let Some(folder) = corpus("reads_all_tasks_of_real_files", "") else {
         return;
     };
     let index = fs::read_to_string(folder.join("index.tsv")).unwrap();
@@ -35,7 +35,7 @@ fn every_real_file_is_read_with_all_its_tasks() {
         });
         let expected = match row["format"] {
             "invalid-json" => None,
-            // Counted by a reader that does not look into a list within the list.
+            // The corpus counts no tasks in nested lists.
             _ if row["oddities"].contains("task-not-object:list") => Some("20 0".to_owned()),
             _ => Some(format!("{} {}", row["n_tasks"], row["n_subtasks"])),
         };
@@ -50,11 +50,8 @@ fn every_real_file_is_read_with_all_its_tasks() {
 }
 
 #[test]
-fn next_and_ready_agree_with_the_official_tool_wherever_it_answers() {
-    let Some(folder) = corpus(
-        "next_and_ready_agree_with_the_official_tool_wherever_it_answers",
-        "",
-    ) else {
+fn next_and_ready_of_real_files_equal_task_master() {
+    let Some(folder) = corpus("next_and_ready_of_real_files_equal_task_master", "") else {
         return;
     };
     let golden = fs::read_to_string(folder.join("golden.tsv")).unwrap();
@@ -76,14 +73,14 @@ fn next_and_ready_agree_with_the_official_tool_wherever_it_answers() {
             name => file.tag(name),
         };
         let Some(tag) = tag else { continue };
-        // Shapes the official tool shows nothing of.
+        // Formats of which the official tool shows nothing.
         if row["list_total"] == "0" && !tag.tasks.is_empty() {
             continue;
         }
         compared += 1;
         let next = tasks::next(tag).map_or_else(|| "None".to_owned(), |next| next.id);
         let ready = tasks::ready(tag).len().to_string();
-        // A subtask whose id is written as 14.8 is 14.14.8 to the official tool, a known defect of it.
+        // The official tool has a bug: it prints 14.14.8 for a subtask whose id is written as 14.8.
         let official = match row["next_id"].split('.').collect::<Vec<_>>()[..] {
             [task, again, subtask] if task == again => format!("{task}.{subtask}"),
             _ => row["next_id"].to_owned(),
@@ -102,8 +99,8 @@ fn next_and_ready_agree_with_the_official_tool_wherever_it_answers() {
     );
 }
 
-/// A plan without the lines its tasks stand on, which a status that was missing moves.
-fn unplaced(mut file: TaskFile) -> TaskFile {
+/// Returns a plan without the line numbers of its tasks, which change when a missing status is added.
+fn without_lines(mut file: TaskFile) -> TaskFile {
     for task in file.tags.iter_mut().flat_map(|tag| &mut tag.tasks) {
         task.line = 0;
         task.subtasks.iter_mut().for_each(|task| task.line = 0);
@@ -111,7 +108,7 @@ fn unplaced(mut file: TaskFile) -> TaskFile {
     file
 }
 
-/// Asserts that between the two files nothing differs but one JSON string, or one member that was added.
+/// Asserts that the files differ only in one JSON string or one added member.
 fn assert_one_value_differs(old: &[u8], new: &[u8], task: &str) {
     let pairs = |(a, b): &(&u8, &u8)| a == b;
     let front = old.iter().zip(new).take_while(pairs).count();
@@ -135,8 +132,8 @@ fn assert_one_value_differs(old: &[u8], new: &[u8], task: &str) {
 }
 
 #[test]
-fn a_status_set_in_a_real_file_changes_that_value_alone() {
-    let Some(folder) = corpus("a_status_set_in_a_real_file_changes_that_value_alone", "") else {
+fn set_status_changes_only_that_value() {
+    let Some(folder) = corpus("set_status_changes_only_that_value", "") else {
         return;
     };
     let mut set = 0;
@@ -149,7 +146,7 @@ fn a_status_set_in_a_real_file_changes_that_value_alone() {
             continue;
         };
         for tag in &file.tags {
-            // A few of each, the last one among them.
+            // A few tasks, including the last one.
             let step = tag.tasks.len() / 2 + 1;
             for (at, task) in tag.tasks.iter().enumerate().rev().step_by(step) {
                 let name = format!("{} {} {}", entry.path().display(), tag.name, task.id);
@@ -169,7 +166,7 @@ fn a_status_set_in_a_real_file_changes_that_value_alone() {
                 tag.tasks[at].status = Status::Blocked;
                 let after = tasks::read(&edit.bytes).unwrap();
                 assert!(
-                    unplaced(after).tags == unplaced(expected).tags,
+                    without_lines(after).tags == without_lines(expected).tags,
                     "{name}: something else changed"
                 );
             }
@@ -179,11 +176,8 @@ fn a_status_set_in_a_real_file_changes_that_value_alone() {
 }
 
 #[test]
-fn every_version_of_a_real_file_is_read_or_refused_with_its_place() {
-    let Some(folder) = corpus(
-        "every_version_of_a_real_file_is_read_or_refused_with_its_place",
-        "",
-    ) else {
+fn errors_in_real_history_have_a_position() {
+    let Some(folder) = corpus("errors_in_real_history_have_a_position", "") else {
         return;
     };
     let (mut plans, mut broken, mut trailing) = (0, 0, 0);
@@ -208,7 +202,7 @@ fn every_version_of_a_real_file_is_read_or_refused_with_its_place() {
             }
         }
     }
-    // Of three that are not JSON one is a whole plan with something behind it.
+    // Three versions are not valid JSON; one of them is a complete plan followed by other text.
     assert_eq!((broken, trailing), (2, 1), "{plans} plans");
     assert!(plans > 20, "{plans}");
 }

@@ -258,7 +258,11 @@ fn a_rehearsal_is_announced_shown_and_summed_up() {
     assert!(status.contains("faults: 1 rule"), "{status}");
     let list = run(home, &["runs", "list", "-A"]);
     assert!(list.status.success());
-    assert!(said(&list).contains("a rehearsal"), "{}", said(&list));
+    assert!(
+        said(&list).contains("fault injection is on"),
+        "{}",
+        said(&list)
+    );
     let second = run(home, &["embedded", "serve", "--fault", &file]);
     assert_eq!(second.status.code(), Some(1));
     assert!(said(&second).contains("embedded stop"), "{}", said(&second));

@@ -1,5 +1,5 @@
-//! Pull requests against a double of GitHub: what is asked and answered is held against GitHub's own description, and each
-//! failure is an exchange as GitHub documents it, with the sentence that a person reads.
+//! Pull requests with a stand-in for GitHub. Requests and responses are compared with GitHub's OpenAPI description, and each
+//! documented failure with the message for the user.
 
 mod description;
 
@@ -24,20 +24,20 @@ use flightdeck_host::forge::{
     stand_in::{self, CannedResponse, RecordedCall, StandIn, StandInOptions},
 };
 
-const TOKEN: &str = "ghp_of_the_double";
+const TOKEN: &str = "ghp_of_the_stand_in";
 
-/// A double and a forge that asks it without ever sleeping.
+/// A stand-in and a client that never waits between retries.
 struct Scene {
     stand_in: StandIn,
     forge: Forge,
-    exchanges: UnboundedReceiver<RecordedCall>,
+    calls: UnboundedReceiver<RecordedCall>,
     _directory: TempDir,
 }
 
 impl Scene {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (recorder, exchanges) = unbounded_channel();
+        let (recorder, calls) = unbounded_channel();
         let options = StandInOptions {
             state_file: directory.path().join("pulls.json"),
             repository: Some("acme/shop".into()),
@@ -51,17 +51,17 @@ impl Scene {
         let forge = Forge::new(&target(&stand_in.url()), Secret::new(TOKEN)).unwrap();
         Self {
             stand_in,
-            forge: forge.with_retry_policy(never_waits()),
-            exchanges,
+            forge: forge.with_retry_policy(without_delays()),
+            calls,
             _directory: directory,
         }
     }
 
-    /// What was said so far.
+    /// Returns the calls since the last time.
     fn recorded(&mut self) -> Vec<RecordedCall> {
         let mut all = Vec::new();
-        while let Ok(exchange) = self.exchanges.try_recv() {
-            all.push(exchange);
+        while let Ok(call) = self.calls.try_recv() {
+            all.push(call);
         }
         all
     }
@@ -75,14 +75,14 @@ fn target(api_url: &str) -> ForgeTarget {
     }
 }
 
-fn never_waits() -> RetryPolicy {
+fn without_delays() -> RetryPolicy {
     RetryPolicy::new(
         |_: Duration| Box::pin(std::future::ready(())),
         || "2030-01-01T00:00:00Z".parse().unwrap(),
     )
 }
 
-/// With everything that can be asked for.
+/// Returns a pull request with every option.
 fn spec() -> PullRequestSpec {
     PullRequestSpec {
         head: "docs/plan-7f3a".into(),
@@ -97,10 +97,10 @@ fn spec() -> PullRequestSpec {
 }
 
 #[tokio::test]
-async fn what_is_asked_and_answered_is_what_github_describes() {
+async fn requests_and_responses_match_githubs_openapi() {
     let Some(description) = Description::installed() else {
         skipped(
-            "what_is_asked_and_answered_is_what_github_describes",
+            "requests_and_responses_match_githubs_openapi",
             "@octokit/openapi is not installed (.ci/peers installs it)",
         );
         return;
@@ -112,46 +112,42 @@ async fn what_is_asked_and_answered_is_what_github_describes() {
     scene.forge.status(made.number).await.unwrap();
     scene.forge.find(&spec().head).await.unwrap().unwrap();
     scene.forge.status(made.number + 1).await.unwrap_err();
-    let exchanges = scene.recorded();
-    let rest = exchanges.iter().filter(|said| said.uri != "/graphql");
-    assert!(rest.clone().count() > 12, "{exchanges:?}");
-    let complaints: Vec<String> = rest.flat_map(|said| description.complaints(said)).collect();
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-    // It can complain.
-    let mut wrong = exchanges[0].clone();
+    let calls = scene.recorded();
+    let rest = calls.iter().filter(|call| call.uri != "/graphql");
+    assert!(rest.clone().count() > 12, "{calls:?}");
+    let errors: Vec<String> = rest.flat_map(|call| description.errors(call)).collect();
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    // The comparison detects errors.
+    let mut wrong = calls[0].clone();
     wrong.uri.push_str("&colour=blue");
     wrong.answered = serde_json::json!([{"number": "one"}]);
-    let complaints = description.complaints(&wrong);
-    assert!(complaints.len() > 10, "{complaints:?}");
+    let errors = description.errors(&wrong);
+    assert!(errors.len() > 10, "{errors:?}");
 }
 
-/// A console that is opened again at once finds the address of the double free.
+/// A console that is opened again at once must find the address free.
 #[tokio::test]
-async fn a_double_that_was_stopped_has_let_go_of_its_address() {
+async fn stopped_stand_in_releases_its_address() {
     let Scene { stand_in, .. } = Scene::new().await;
     let address = stand_in.url().trim_start_matches("http://").to_owned();
-    assert!(TcpListener::bind(&address).await.is_err(), "it serves");
+    assert!(TcpListener::bind(&address).await.is_err(), "in use");
     stand_in.stop().await;
     TcpListener::bind(&address).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_stands_already_is_not_asked_for_again_and_nobody_else_may_change_the_branch() {
+async fn existing_pull_request_is_not_created_again() {
     let mut scene = Scene::new().await;
     for _ in 0..2 {
         scene.forge.ensure_pull_request(&spec()).await.unwrap();
     }
-    let exchanges = scene.recorded();
+    let calls = scene.recorded();
     let sent = |path: &str| {
-        let sent = exchanges.iter();
-        let sent = sent.filter(|said| said.method == Method::POST && said.uri.ends_with(path));
-        sent.map(|said| &said.sent).collect::<Vec<_>>()
+        let sent = calls.iter();
+        let sent = sent.filter(|call| call.method == Method::POST && call.uri.ends_with(path));
+        sent.map(|call| &call.sent).collect::<Vec<_>>()
     };
-    assert_eq!(
-        sent("/graphql").len(),
-        1,
-        "auto-merge is on after the first"
-    );
+    assert_eq!(sent("/graphql").len(), 1, "auto-merge is enabled only once");
     let opened = sent("/pulls");
     assert_eq!(opened.len(), 1);
     let given = spec();
@@ -164,36 +160,37 @@ async fn what_stands_already_is_not_asked_for_again_and_nobody_else_may_change_t
     );
 }
 
-/// One exchange as GitHub documents it.
+/// A failed call as GitHub documents it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Recorded {
-    /// The page that documents it.
+struct DocumentedFailure {
+    /// URL of the documentation.
     documented: String,
     method: String,
-    /// What of the path and query tells the call.
+    /// Part of the path and query that identifies the call.
     path: String,
     status: u16,
     #[serde(default)]
     headers: Vec<(String, String)>,
     body: Value,
-    /// How often it is answered so.
-    #[serde(default = "often")]
+    /// Number of times that the call fails.
+    #[serde(default = "always")]
     times: usize,
-    /// The failure's name; absent for what only becomes a note.
+    /// Name of the error; absent if the failure only becomes a note.
     #[serde(default)]
     name: Option<String>,
-    /// What the sentence must hold.
+    /// Text that the message must contain.
     says: String,
 }
 
-const fn often() -> usize {
+/// More than the number of retries.
+const fn always() -> usize {
     9
 }
 
-fn recorded() -> Vec<(String, Recorded)> {
+fn documented_failures() -> Vec<(String, DocumentedFailure)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/forge/exchanges");
-    let mut all: Vec<(String, Recorded)> = fs::read_dir(directory)
+    let mut all: Vec<(String, DocumentedFailure)> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| {
             let path = entry.unwrap().path();
@@ -209,59 +206,62 @@ fn recorded() -> Vec<(String, Recorded)> {
     all
 }
 
-async fn meet(exchange: &Recorded) -> (Result<PullRequest, ForgeError>, Vec<RecordedCall>) {
+/// Opens a pull request while this call fails. Returns the result and all calls.
+async fn open_with(
+    failure: &DocumentedFailure,
+) -> (Result<PullRequest, ForgeError>, Vec<RecordedCall>) {
     let mut scene = Scene::new().await;
     let header = |(name, value): &(String, String)| (name.clone(), value.clone());
     scene
         .stand_in
         .plan(CannedResponse {
-            method: exchange.method.parse::<Method>().unwrap(),
-            path: exchange.path.clone(),
-            status: StatusCode::from_u16(exchange.status).unwrap(),
-            headers: exchange.headers.iter().map(header).collect(),
-            body: exchange.body.clone(),
-            times: exchange.times,
+            method: failure.method.parse::<Method>().unwrap(),
+            path: failure.path.clone(),
+            status: StatusCode::from_u16(failure.status).unwrap(),
+            headers: failure.headers.iter().map(header).collect(),
+            body: failure.body.clone(),
+            times: failure.times,
         })
         .await;
-    let met = scene.forge.ensure_pull_request(&spec()).await;
-    (met, scene.recorded())
+    let result = scene.forge.ensure_pull_request(&spec()).await;
+    (result, scene.recorded())
 }
 
 #[tokio::test]
-async fn each_documented_failure_has_a_name_and_a_sentence_that_says_what_to_do() {
+async fn documented_failures_have_a_name_and_a_hint() {
     let description = Description::installed();
     if description.is_none() {
         skipped(
-            "each_documented_failure (its form alone)",
+            "documented_failures_have_a_name_and_a_hint (comparison with OpenAPI)",
             "@octokit/openapi is not installed (.ci/peers installs it)",
         );
     }
     let mut names = BTreeSet::new();
-    for (file, exchange) in recorded() {
+    for (file, failure) in documented_failures() {
         assert!(
-            exchange.documented.starts_with("https://docs.github.com/"),
+            failure.documented.starts_with("https://docs.github.com/"),
             "{file}"
         );
-        let (met, said) = meet(&exchange).await;
-        let sentence = match (&exchange.name, met) {
+        let (result, calls) = open_with(&failure).await;
+        let message = match (&failure.name, result) {
             (Some(name), Err(error)) => {
                 assert_eq!(error.name(), name, "{file}: {error}");
                 names.insert(error.name());
                 error.to_string()
             }
-            // It is there all the same.
+            // The pull request was created.
             (None, Ok(pull)) => {
                 assert_eq!(pull.number, 1);
                 pull.notes.join("\n")
             }
-            (_, met) => panic!("{file}: {met:?}"),
+            (_, result) => panic!("{file}: {result:?}"),
         };
-        assert!(sentence.contains(&exchange.says), "{file}: {sentence}");
-        assert!(!sentence.contains(TOKEN), "{file}");
+        assert!(message.contains(&failure.says), "{file}: {message}");
+        assert!(!message.contains(TOKEN), "{file}");
         if let Some(description) = &description {
-            let rest = said.iter().filter(|said| said.uri != "/graphql");
-            let complaints: Vec<_> = rest.flat_map(|said| description.complaints(said)).collect();
-            assert!(complaints.is_empty(), "{file}: {}", complaints.join("\n"));
+            let rest = calls.iter().filter(|call| call.uri != "/graphql");
+            let errors: Vec<_> = rest.flat_map(|call| description.errors(call)).collect();
+            assert!(errors.is_empty(), "{file}: {}", errors.join("\n"));
         }
     }
     let expected = [
@@ -281,7 +281,7 @@ async fn each_documented_failure_has_a_name_and_a_sentence_that_says_what_to_do(
 }
 
 #[tokio::test]
-async fn lists_are_read_to_their_last_page_and_reviews_by_each_persons_last_word() {
+async fn reads_all_pages_and_each_reviewers_last_review() {
     let mut scene = Scene::new().await;
     let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
     let review = |who: &str, state: &str| serde_json::json!({"user": {"login": who}, "state": state, "submitted_at": "2030-01-01T00:00:00Z"});
@@ -320,55 +320,55 @@ async fn lists_are_read_to_their_last_page_and_reviews_by_each_persons_last_word
             })
             .await;
     }
-    let asked = scene.recorded().len();
+    let before = scene.recorded().len();
     let status = scene.forge.status(made.number).await.unwrap();
     let reviews = status.reviews.unwrap();
     assert_eq!(reviews.approved, ["ann"]);
     assert_eq!(reviews.changes_requested, ["bob"]);
     // The pull request, check runs, statuses, and two pages of reviews.
-    assert!(asked > 0 && scene.recorded().len() == 5);
+    assert!(before > 0 && scene.recorded().len() == 5);
 }
 
 #[tokio::test]
-async fn a_forge_behind_a_proxy_is_reached_through_it_and_only_it_is_asked() {
+async fn requests_use_the_proxy() {
     let scene = Scene::new().await;
     let address = scene.stand_in.url().replace("http://", "");
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxies = Matcher::builder()
         .all(format!("http://user:word@{}", proxy.local_addr().unwrap()))
         .build();
-    // Speaks CONNECT, and leads everybody to the double whatever they ask for.
+    // Handles CONNECT, and connects every client to the stand-in.
     let served = tokio::spawn(async move {
         let (mut client, _) = proxy.accept().await.unwrap();
-        let mut asked = Vec::new();
-        while !asked.ends_with(b"\r\n\r\n") {
-            asked.push(client.read_u8().await.unwrap());
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
         }
         let mut server = TcpStream::connect(address).await.unwrap();
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         drop(copy_bidirectional(&mut client, &mut server).await);
-        String::from_utf8(asked).unwrap()
+        String::from_utf8(head).unwrap()
     });
-    let away = target("http://github.acme.example");
-    let forge = Forge::with_proxies(&away, Secret::new(TOKEN), &proxies).unwrap();
+    let remote = target("http://github.acme.example");
+    let forge = Forge::with_proxies(&remote, Secret::new(TOKEN), &proxies).unwrap();
     let made = forge.ensure_pull_request(&spec()).await.unwrap();
     assert_eq!(made.number, 1);
     drop(forge);
-    let asked = tokio::time::timeout(Duration::from_secs(60), served)
+    let head = tokio::time::timeout(Duration::from_secs(60), served)
         .await
         .unwrap()
         .unwrap();
     assert!(
-        asked.starts_with("CONNECT github.acme.example:80 HTTP/1.1\r\n"),
-        "{asked}"
+        head.starts_with("CONNECT github.acme.example:80 HTTP/1.1\r\n"),
+        "{head}"
     );
-    assert!(asked.to_lowercase().contains("proxy-authorization: basic "));
-    assert!(!asked.contains(TOKEN));
+    assert!(head.to_lowercase().contains("proxy-authorization: basic "));
+    assert!(!head.contains(TOKEN));
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_token_is_not_repeated() {
-    let exchange = Recorded {
+async fn token_in_a_response_is_redacted() {
+    let failure = DocumentedFailure {
         documented: String::new(),
         method: "POST".into(),
         path: "/pulls".into(),
@@ -379,10 +379,10 @@ async fn a_server_that_repeats_the_token_is_not_repeated() {
         name: None,
         says: String::new(),
     };
-    let (met, _) = meet(&exchange).await;
-    let sentence = met.unwrap_err().to_string();
+    let (result, _) = open_with(&failure).await;
+    let message = result.unwrap_err().to_string();
     assert!(
-        sentence.contains("(hidden) may not do this␛[2J"),
-        "{sentence}"
+        message.contains("(hidden) may not do this␛[2J"),
+        "{message}"
     );
 }

@@ -127,7 +127,7 @@ fn drawing_code_never_uses_the_cluster() {
     }
 }
 
-/// Words by which text reaches a terminal, with the files that may hold them: each makes text harmless, or writes none of others.
+/// Calls that write text to a terminal, with the files that may contain them: those that sanitise text or write only their own.
 const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
     (
         &[
@@ -145,14 +145,14 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
         ],
         &[
             "crates/console/src/draw.rs",
-            // Draws what `line_layout` laid out, which sanitises it.
+            // Draws text that the layout has sanitised.
             "crates/console/src/widgets/text_view/draw.rs",
         ],
     ),
     (
         &[".render("],
         &[
-            // A text area, which shows no control characters; clears the area of a window.
+            // Text areas, which show no control characters, and clearing the area of a window.
             "crates/console/src/overlays/window.rs",
         ],
     ),
@@ -168,11 +168,11 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
             "src/cli/output.rs",
             // Base64, for the clipboard.
             "crates/console/src/perform/desktop.rs",
-            // Our own sequences, and notifications made harmless.
+            // Our own escape sequences, and sanitised notifications.
             "crates/console/src/terminal.rs",
-            // An address we listen on; the log of a server.
+            // Addresses of servers; logs.
             "src/main.rs",
-            // What runs in a container writes its log, which no terminal reads as it is.
+            // Processes in containers write logs, which are sanitised when they are shown.
             "crates/worker/src/agents.rs",
             "crates/worker/src/agents/template.rs",
             // Usage, errors, and the path of the kubeconfig.
@@ -185,14 +185,14 @@ const WAYS_TO_A_TERMINAL: &[(&[&str], &[&str])] = &[
 ];
 
 #[test]
-fn each_way_to_a_terminal_makes_text_harmless() {
+fn text_reaches_a_terminal_only_through_sanitizers() {
     let mut broken = Vec::new();
     for (path, source) in sources() {
         let below = path.to_string_lossy().replace('\\', "/");
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
         let tests = below.ends_with("tests.rs") || below.ends_with("schedules.rs");
         for (words, files) in WAYS_TO_A_TERMINAL.iter().filter(|_| !tests) {
-            // Templates are rendered, too, and names of lines of other kinds begin like these.
+            // Outside the console, `.render(` is for templates and `Line::` for other types.
             let drawing = words != &WAYS_TO_A_TERMINAL[2].0;
             let allowed = drawing && !below.contains("/crates/console/")
                 || files.iter().any(|file| below.ends_with(file));
@@ -206,12 +206,12 @@ fn each_way_to_a_terminal_makes_text_harmless() {
     }
     assert!(
         broken.is_empty(),
-        "text goes through the console's draw.rs or cli/output.rs:\n{}",
+        "write text through the console's draw.rs or cli/output.rs:\n{}",
         broken.join("\n")
     );
 }
 
-/// Code that reads what a repository, an agent or another container wrote: only through `core::files`, never with these.
+/// Code that reads files of a repository, an agent or another container. It must use `core::files`.
 const READS_FOREIGN_FILES: &[&str] = &[
     "crates/console/src",
     "crates/core/src/tasks",

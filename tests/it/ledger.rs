@@ -1,4 +1,4 @@
-//! The ledger between processes: one writes, others read; a kill or a full disk costs the last lines and nothing else.
+//! The ledger with several processes: one writes and others read; a kill or a full disk loses at most the last line.
 
 use std::{
     env,
@@ -17,11 +17,11 @@ use flightdeck_core::{
 use flightdeck_host::ledger::Ledger;
 
 const UID: &str = "0f2c6c1e-91f4-4c5b-9d3e-0a1b2c3d4e5f";
-/// Where the writing process writes.
+/// Variable with the directory of the ledger, for the writing process.
 const DIRECTORY: &str = "FLIGHTDECK_TEST_LEDGER";
-/// Lines that it writes at most.
+/// Maximum number of lines to write.
 const LINES: usize = 400_000;
-const WRITER: &str = "ledger::the_writer_that_other_tests_start";
+const WRITER: &str = "ledger::writer_for_other_tests";
 
 fn line(source: &Arc<LogSource>, index: usize) -> LogEvent {
     LogEvent::Line(LogLine {
@@ -53,18 +53,18 @@ fn source() -> Arc<LogSource> {
     })
 }
 
-/// Not a test of its own: it writes a log where another test says, one line after the other, until it is killed or fails.
+/// Not a test itself: the process that other tests start to write a log, line by line, until it is killed or fails.
 #[test]
-fn the_writer_that_other_tests_start() {
+fn writer_for_other_tests() {
     let Some(directory) = env::var_os(DIRECTORY) else {
         return;
     };
     let ledger = Ledger::open(directory).unwrap();
-    let mut spool = ledger.log_writer(UID).unwrap().expect("nobody else writes");
+    let mut writer = ledger.log_writer(UID).unwrap().expect("no other writer");
     let source = source();
     println!("writing");
     for index in 0..LINES {
-        if let Err(error) = spool.append(&[line(&source, index)]) {
+        if let Err(error) = writer.append(&[line(&source, index)]) {
             println!("failed after {index} lines: {error}");
             return;
         }
@@ -72,7 +72,7 @@ fn the_writer_that_other_tests_start() {
     println!("wrote all");
 }
 
-fn writer(directory: &Path, mut command: Command) -> (Child, BufReader<impl std::io::Read>) {
+fn start_writer(directory: &Path, mut command: Command) -> (Child, BufReader<impl std::io::Read>) {
     let mut child = command
         .args(["--exact", WRITER, "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
@@ -80,26 +80,26 @@ fn writer(directory: &Path, mut command: Command) -> (Child, BufReader<impl std:
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap());
-    until(&mut said, "writing");
-    (child, said)
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    until(&mut stdout, "writing");
+    (child, stdout)
 }
 
-/// The first line that it says with these words.
-fn until(said: &mut impl BufRead, words: &str) -> String {
+/// Reads up to the first line with this text, and returns it.
+fn until(stdout: &mut impl BufRead, words: &str) -> String {
     let mut line = String::new();
     while !line.contains(words) {
         line.clear();
         assert!(
-            said.read_line(&mut line).unwrap() > 0,
-            "it ended without {words:?}"
+            stdout.read_line(&mut line).unwrap() > 0,
+            "end of output before {words:?}"
         );
     }
     line
 }
 
-/// Lines of the log, which must be a beginning of what is written.
-fn beginning(ledger: &Ledger) -> usize {
+/// Returns the number of archived lines, which must be the first that were written.
+fn archived_lines(ledger: &Ledger) -> usize {
     let mut count = 0;
     for event in ledger.read_log(UID).unwrap() {
         match event {
@@ -115,54 +115,52 @@ fn beginning(ledger: &Ledger) -> usize {
 }
 
 #[test]
-fn one_process_writes_while_others_read_and_a_kill_loses_nothing_that_was_written() {
+fn killed_writer_loses_no_written_line() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
-    let (mut child, _said) = writer(directory.path(), Command::new(env::current_exe().unwrap()));
+    let (mut child, _stdout) =
+        start_writer(directory.path(), Command::new(env::current_exe().unwrap()));
     let mut seen = 0;
-    // Until it has filled and sealed several segments under the eyes of a reader.
+    // Enough for several sealed segments.
     while seen < 30_000 {
-        assert!(
-            ledger.log_writer(UID).unwrap().is_none(),
-            "there is one writer"
-        );
+        assert!(ledger.log_writer(UID).unwrap().is_none(), "only one writer");
         assert!(
             !ledger.forget(UID).unwrap(),
-            "what is written is not removed"
+            "a log is not removed while it is written"
         );
-        let now = beginning(&ledger);
+        let now = archived_lines(&ledger);
         assert!(now >= seen, "{now} lines after {seen}");
         seen = now;
-        assert!(child.try_wait().unwrap().is_none(), "it writes on");
+        assert!(child.try_wait().unwrap().is_none(), "still writing");
     }
     child.kill().unwrap();
     child.wait().unwrap();
     let source = source();
-    let mut spool = ledger
+    let mut writer = ledger
         .log_writer(UID)
         .unwrap()
-        .expect("the lock went with the process");
-    let kept = beginning(&ledger);
+        .expect("the lock is released with the process");
+    let kept = archived_lines(&ledger);
     assert!(kept >= seen);
     let all: Vec<LogEvent> = (0..kept + 100).map(|index| line(&source, index)).collect();
-    spool.append(&all).unwrap();
+    writer.append(&all).unwrap();
     assert_eq!(
-        beginning(&ledger),
+        archived_lines(&ledger),
         kept + 100,
         "followed again from its first line"
     );
 }
 
 #[test]
-fn a_disk_that_is_full_costs_the_last_line_and_the_next_writer_goes_on() {
+fn full_disk_loses_only_the_last_line() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    // A bound on the size of files stands for a full disk: the write that does not fit is cut short.
+    // A limit on file sizes simulates a full disk: a write that exceeds it is truncated.
     command
         .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""])
         .arg(env::current_exe().unwrap());
-    let (mut child, mut said) = writer(directory.path(), command);
-    let failed = until(&mut said, "failed after");
+    let (mut child, mut stdout) = start_writer(directory.path(), command);
+    let failed = until(&mut stdout, "failed after");
     child.wait().unwrap();
     let ledger = Ledger::open(directory.path()).unwrap();
     let written: usize = failed.split(' ').nth(2).unwrap().parse().unwrap();
@@ -177,5 +175,5 @@ fn a_disk_that_is_full_costs_the_last_line_and_the_next_writer_goes_on() {
         .unwrap()
         .append(&all)
         .unwrap();
-    assert_eq!(beginning(&ledger), written + 100);
+    assert_eq!(archived_lines(&ledger), written + 100);
 }

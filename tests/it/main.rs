@@ -1,4 +1,4 @@
-//! The integration tests, one binary: a file for each thing a user would be hurt by.
+//! Integration tests, in one binary.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,13 +37,13 @@ mod sanitised;
 #[path = "../../crates/console/tests/it/scenes.rs"]
 mod scenes;
 mod screen;
+mod secrets;
 mod stages;
 mod stories;
 mod support;
+mod tasks_cli;
 mod tasks_fuzz;
 mod tasks_peer;
-mod tasks_shell;
 mod tasks_write;
-mod token;
 mod transcript;
 mod transcript_fuzz;

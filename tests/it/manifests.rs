@@ -1,9 +1,9 @@
-//! What a cluster is given: the files of `config/`, as kubectl and the types of Kubernetes read them; and the image.
+//! The manifests in `config/`, validated with the types of Kubernetes and with kubectl; and the image.
 
+mod crd_rules;
 mod image;
 mod migrate;
-pub(crate) mod newer;
-mod refused;
+pub(crate) mod newer_crds;
 
 use std::{fs, path::Path, process::Command};
 
@@ -31,7 +31,7 @@ fn all() -> Vec<File> {
     files(What::All, Options::default(), None)
 }
 
-/// Every document of some files.
+/// Returns the YAML documents of the files.
 fn documents(files: &[File]) -> Vec<Value> {
     files
         .iter()
@@ -51,7 +51,7 @@ fn find(documents: &[Value], kind: &str, name: &str) -> Value {
 }
 
 #[test]
-fn the_shipped_manifests_are_those_that_are_printed() {
+fn shipped_manifests_are_current() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     for file in all() {
         let path = config.join(file.path);
@@ -62,38 +62,38 @@ fn the_shipped_manifests_are_those_that_are_printed() {
         let shipped = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             shipped == file.text,
-            "{} is out of step: UPDATE=1 cargo test shipped",
+            "{} is outdated: UPDATE=1 cargo test shipped",
             path.display()
         );
     }
 }
 
-/// A field that Kubernetes does not know would be dropped without a word by some clients, and refused by others.
+/// Some clients drop unknown fields silently, others reject them.
 #[test]
-fn every_document_holds_only_fields_that_its_kind_has() {
-    fn whole<T: DeserializeOwned + Serialize>(object: &Value) {
+fn manifests_have_no_unknown_fields() {
+    fn round_trip<T: DeserializeOwned + Serialize>(object: &Value) {
         let typed: T = serde_json::from_value(object.clone()).unwrap();
         assert_eq!(&serde_json::to_value(typed).unwrap(), object);
     }
     let documents = documents(&all());
     for object in &documents {
         match object["kind"].as_str().unwrap() {
-            "Namespace" => whole::<Namespace>(object),
-            "ServiceAccount" => whole::<ServiceAccount>(object),
-            "ConfigMap" => whole::<ConfigMap>(object),
-            "Role" => whole::<Role>(object),
-            "RoleBinding" => whole::<RoleBinding>(object),
-            "Deployment" => whole::<Deployment>(object),
-            "PodDisruptionBudget" => whole::<PodDisruptionBudget>(object),
-            "CustomResourceDefinition" => whole::<CustomResourceDefinition>(object),
-            other => panic!("{other} is not expected"),
+            "Namespace" => round_trip::<Namespace>(object),
+            "ServiceAccount" => round_trip::<ServiceAccount>(object),
+            "ConfigMap" => round_trip::<ConfigMap>(object),
+            "Role" => round_trip::<Role>(object),
+            "RoleBinding" => round_trip::<RoleBinding>(object),
+            "Deployment" => round_trip::<Deployment>(object),
+            "PodDisruptionBudget" => round_trip::<PodDisruptionBudget>(object),
+            "CustomResourceDefinition" => round_trip::<CustomResourceDefinition>(object),
+            other => panic!("unexpected kind {other}"),
         }
     }
     assert_eq!(documents.len(), 13);
 }
 
 #[test]
-fn names_namespace_and_image_are_what_was_asked_for_everywhere() {
+fn options_apply_to_all_manifests() {
     let options = Options {
         image: "registry.example/team/flightdeck@sha256:0".into(),
         name: "fleet".into(),
@@ -106,7 +106,7 @@ fn names_namespace_and_image_are_what_was_asked_for_everywhere() {
         .iter()
         .filter_map(|object| object["kind"].as_str())
         .collect();
-    // The namespace is the person's own, and of one controller none can be spared.
+    // The namespace exists already, and a budget would block the eviction of a single controller.
     assert!(!kinds.contains(&"Namespace") && !kinds.contains(&"PodDisruptionBudget"));
     for object in &documents {
         let name = object["metadata"]["name"].as_str().unwrap();
@@ -136,11 +136,11 @@ fn names_namespace_and_image_are_what_was_asked_for_everywhere() {
     assert_eq!(stage["automountServiceAccountToken"], false);
     let text: String = files.iter().map(|file| file.text.as_str()).collect();
     assert!(text.contains("--namespace runs create rolebinding fleet-users --role=fleet-user"));
-    assert!(!text.contains("{n"), "a placeholder was left");
+    assert!(!text.contains("{n"), "unreplaced placeholder");
 }
 
 #[test]
-fn each_part_can_be_applied_by_itself() {
+fn each_part_is_complete() {
     let kinds = |what| -> Vec<String> {
         let documents = documents(&files(what, Options::default(), None));
         let kinds = documents
@@ -172,7 +172,7 @@ fn each_part_can_be_applied_by_itself() {
 }
 
 #[test]
-fn what_kubernetes_would_refuse_is_refused_at_once() {
+fn invalid_options_are_rejected() {
     let with = |change: fn(&mut Options)| {
         let mut options = Options::default();
         change(&mut options);
@@ -211,9 +211,9 @@ fn what_kubernetes_would_refuse_is_refused_at_once() {
     }
 }
 
-/// Pod Security Standards, profile `restricted` (kubernetes.io/docs/concepts/security/pod-security-standards).
+/// Checks the profile `restricted` of the Pod Security Standards (kubernetes.io/docs/concepts/security/pod-security-standards).
 #[test]
-fn the_controller_keeps_to_the_restricted_profile_and_can_be_probed() {
+fn controller_complies_with_restricted_and_has_probes() {
     let documents = documents(&all());
     let namespace = find(&documents, "Namespace", "flightdeck");
     assert_eq!(
@@ -257,7 +257,7 @@ fn the_controller_keeps_to_the_restricted_profile_and_can_be_probed() {
     for list in ["requests", "limits"] {
         assert!(container["resources"][list]["memory"].is_string());
     }
-    // What selects the pods is on the pods, of the Deployment and of the budget alike.
+    // The selectors of the Deployment and of the budget match the pods.
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     let budget = find(&documents, "PodDisruptionBudget", "flightdeck-controller");
     assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
@@ -266,10 +266,10 @@ fn the_controller_keeps_to_the_restricted_profile_and_can_be_probed() {
     assert_eq!(binding["subjects"][0]["name"], pod["serviceAccountName"]);
 }
 
-/// Of what is printed the embedded cluster serves namespaces, definitions and ConfigMaps.
+/// Only with the kinds that the embedded cluster serves: namespaces, CRDs and ConfigMaps.
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_applies_what_is_printed_twice_and_finds_runs_by_their_short_names() {
-    const TEST: &str = "kubectl_applies_what_is_printed_twice_and_finds_runs_by_their_short_names";
+async fn kubectl_applies_manifests_and_knows_short_names() {
+    const TEST: &str = "kubectl_applies_manifests_and_knows_short_names";
     let version = Command::new("kubectl")
         .args(["version", "--client"])
         .output();
@@ -306,7 +306,7 @@ async fn kubectl_applies_what_is_printed_twice_and_finds_runs_by_their_short_nam
         let file = file.to_str().unwrap();
         let first = kubectl(&["apply", "--server-side", "-f", file]);
         let second = kubectl(&["apply", "--server-side", "-f", file]);
-        // What kubectl remembers of the cluster is from before the definitions: a category it does not look up again.
+        // A new cache: kubectl does not refresh cached discovery to find a category.
         let cache = format!("--cache-dir={}", home.path().join("later").display());
         let category = kubectl(&[&cache, "get", "flightdeck", "-n", "flightdeck"]);
         let short = kubectl(&[&cache, "get", "fdr,fcr", "-n", "flightdeck"]);

@@ -1,4 +1,4 @@
-//! What an operator meets: `flightdeck controller` as a process, its metrics, its health, its log, its settings.
+//! Operation on a cluster: the controller process with its metrics, health, log and settings; `clean` and `doctor`.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -27,13 +27,13 @@ use crate::support::{git, served::Served};
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_worker::controller;
 
-/// Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// In no object that the controller needs to talk about.
+/// Generous, because the machine may be busy.
+const TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// A secret value that must not be logged.
 const PLANTED: &str = "planted-0123456789";
 
-/// The process, where it listens, and what it logs.
+/// A controller process with its address and log.
 struct Process {
     child: Child,
     address: String,
@@ -74,7 +74,7 @@ impl Process {
         }
     }
 
-    /// Status code and body.
+    /// Returns the status code and the body.
     fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
@@ -89,7 +89,7 @@ impl Process {
         (code, body.to_owned())
     }
 
-    /// Waits until an answer is as wanted, and gives it.
+    /// Waits for a response that satisfies `wanted`, and returns its body.
     async fn until(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
         let begun = Instant::now();
         loop {
@@ -97,8 +97,8 @@ impl Process {
             if wanted(code, &body) {
                 return body;
             }
-            assert!(begun.elapsed() < PATIENCE, "{path}: {code}\n{body}");
-            tokio::time::sleep(LOOK_AGAIN).await;
+            assert!(begun.elapsed() < TIMEOUT, "{path}: {code}\n{body}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -109,7 +109,7 @@ impl Process {
         .await;
     }
 
-    /// Tells it to end; what it logged.
+    /// Sends SIGTERM and waits for the end. Returns the log.
     fn end(mut self) -> String {
         let process = Pid::from_raw(self.child.id().try_into().unwrap());
         kill(process, Signal::SIGTERM).unwrap();
@@ -129,8 +129,8 @@ fn docs_run(name: &str) -> DocsRun {
     .unwrap()
 }
 
-/// Launches a run; the size of the workspace that the controller makes for it.
-async fn size_of_workspace(client: &Client, name: &str) -> String {
+/// Launches a run. Returns the size of the workspace that the controller creates for it.
+async fn workspace_size(client: &Client, name: &str) -> String {
     let runs: Api<DocsRun> = Api::default_namespaced(client.clone());
     runs.create(&PostParams::default(), &docs_run(name))
         .await
@@ -149,8 +149,8 @@ async fn size_of_workspace(client: &Client, name: &str) -> String {
             let size = &claim["spec"]["resources"]["requests"]["storage"];
             return size.as_str().unwrap().to_owned();
         }
-        assert!(begun.elapsed() < PATIENCE, "no workspace of {name}");
-        tokio::time::sleep(LOOK_AGAIN).await;
+        assert!(begun.elapsed() < TIMEOUT, "no workspace of {name}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -172,7 +172,7 @@ async fn write_map(client: &Client, name: &str, data: Value) {
     maps.patch(name, &apply, &Patch::Apply(map)).await.unwrap();
 }
 
-/// Waits until an Event says that settings are refused; the ConfigMap's name, and why.
+/// Waits for an Event that settings were refused. Returns the name of the ConfigMap and the reason.
 async fn refusal(client: &Client) -> (String, String) {
     let events: Api<Event> = Api::default_namespaced(client.clone());
     let begun = Instant::now();
@@ -183,18 +183,18 @@ async fn refusal(client: &Client) -> (String, String) {
             let about = event.regarding.unwrap().name;
             return (about.unwrap(), event.note.unwrap());
         }
-        assert!(begun.elapsed() < PATIENCE, "no Event");
-        tokio::time::sleep(LOOK_AGAIN).await;
+        assert!(begun.elapsed() < TIMEOUT, "no Event");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 #[tokio::test]
-async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
+async fn controller_reports_health_and_stops_on_sigterm() {
     let served = Served::new().await;
     let client = served.client.clone();
     let process = Process::start(&served);
     assert_eq!(process.get("/healthz").0, 200);
-    // The kinds are not there yet, and it says so.
+    // Not ready, because the CRDs are missing.
     process
         .until("/readyz", |code, body| {
             code == 503 && body.contains("DocsRun")
@@ -203,7 +203,7 @@ async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
     controller::install_crds(client.clone()).await.unwrap();
     process.until("/readyz", |code, _| code == 200).await;
 
-    size_of_workspace(&client, "docs-1").await;
+    workspace_size(&client, "docs-1").await;
     process
         .until_metric("flightdeck_runs{kind=\"docs\",phase=\"Pending\"} 1")
         .await;
@@ -232,18 +232,18 @@ async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
 }
 
 #[tokio::test]
-async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
+async fn changed_settings_apply_and_invalid_ones_are_rejected() {
     let served = Served::new().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
     let process = Process::start(&served);
     process.until("/readyz", |code, _| code == 200).await;
-    assert_eq!(size_of_workspace(&client, "docs-1").await, "3Gi");
+    assert_eq!(workspace_size(&client, "docs-1").await, "3Gi");
 
     write_settings(&client, "[workspace]\nsize = 4\n").await;
     process.until_metric("flightdeck_settings_valid 0").await;
-    assert_eq!(size_of_workspace(&client, "docs-2").await, "3Gi");
+    assert_eq!(workspace_size(&client, "docs-2").await, "3Gi");
     let (about, note) = refusal(&client).await;
     assert_eq!(about, "flightdeck-settings");
     assert!(
@@ -253,14 +253,14 @@ async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
 
     write_settings(&client, "[workspace]\nsize = \"5Gi\"\n").await;
     process.until_metric("flightdeck_settings_valid 1").await;
-    assert_eq!(size_of_workspace(&client, "docs-3").await, "5Gi");
+    assert_eq!(workspace_size(&client, "docs-3").await, "5Gi");
     process.end();
     served.end().await;
 }
 
-/// Launches a run; title and labels of the pull request it would open.
+/// Launches a run. Returns the title template and the labels of its pull request.
 async fn pull_request(client: &Client, name: &str) -> (String, String) {
-    size_of_workspace(client, name).await;
+    workspace_size(client, name).await;
     let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
     let all = maps.list(&ListParams::default()).await.unwrap();
     let ours = all.items.into_iter().find(|map| {
@@ -274,7 +274,7 @@ async fn pull_request(client: &Client, name: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
+async fn docs_pr_config_overrides_settings_and_errors_name_the_key() {
     let served = Served::new().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -296,7 +296,7 @@ async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
     );
     assert_eq!(pull_request(&client, "docs-2").await, both);
 
-    // A change of the other one does not take it back.
+    // A change of the settings does not undo it.
     write_settings(&client, "[publish.docs]\nlabels = \"changed\"\n").await;
     let loads = "flightdeck_settings_loads_total{result=\"taken\"} 3";
     process.until_metric(loads).await;
@@ -314,7 +314,7 @@ async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
 }
 
 #[tokio::test]
-async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
+async fn controller_with_invalid_settings_does_not_start() {
     let served = Served::new().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -326,31 +326,34 @@ async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
         })
         .await;
     refusal(&client).await;
-    let mended = jiff::Timestamp::now();
+    let fixed = jiff::Timestamp::now();
     write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
     process.until("/readyz", |code, _| code == 200).await;
-    assert_eq!(size_of_workspace(&client, "docs-1").await, "3Gi");
+    assert_eq!(workspace_size(&client, "docs-1").await, "3Gi");
     let leases: Api<Lease> = Api::default_namespaced(client.clone());
     let lease = leases.get("flightdeck-controller").await.unwrap();
     let begun = lease.spec.unwrap().acquire_time.unwrap().0;
-    assert!(begun > mended, "it began without its settings");
+    assert!(
+        begun > fixed,
+        "the controller started with invalid settings"
+    );
     process.end();
     served.end().await;
 }
 
 #[test]
-fn outside_of_a_cluster_the_controller_asks_which_one_is_meant() {
+fn controller_outside_a_cluster_requires_a_context() {
     let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
         .arg("controller")
         .env_remove("KUBERNETES_SERVICE_HOST")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("--context"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--context"), "{stderr}");
 }
 
-/// The command line on that cluster: exit code, stdout and stderr.
+/// Runs a command on the cluster. Returns the exit code, stdout and stderr.
 fn flightdeck(
     served: &Served,
     home: &std::path::Path,
@@ -372,7 +375,7 @@ fn flightdeck(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touched() {
+async fn clean_finalizers_changes_only_runs_being_deleted() {
     let served = Served::new().await;
     let home = tempfile::tempdir().unwrap();
     let client = served.client.clone();
@@ -392,18 +395,18 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
     let gone = kube::api::DeleteParams::background();
     runs.delete("docs-goes", &gone).await.unwrap();
 
-    // Nothing is done without a yes.
-    let (code, listed, said) = flightdeck(&served, home.path(), &["clean", "--finalizers"]);
-    assert_eq!(code, 0, "{said}");
+    // Nothing is changed without confirmation.
+    let (code, listed, stderr) = flightdeck(&served, home.path(), &["clean", "--finalizers"]);
+    assert_eq!(code, 0, "{stderr}");
     let uid = runs.get("docs-goes").await.unwrap().metadata.uid.unwrap();
     assert!(
         listed.contains("DocsRun/docs-goes") && listed.contains(&uid),
         "{listed}"
     );
     assert!(!listed.contains("docs-stays"), "{listed}");
-    assert!(said.contains("nothing was deleted"), "{said}");
+    assert!(stderr.contains("nothing was deleted"), "{stderr}");
 
-    // Nor while a controller is at work.
+    // Nothing is changed while a controller is running.
     let leases: Api<Lease> = Api::default_namespaced(client.clone());
     let now = format!("{:.6}", jiff::Timestamp::now());
     let lease = json!({
@@ -412,18 +415,18 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
     });
     let lease = serde_json::from_value(lease).unwrap();
     leases.create(&PostParams::default(), &lease).await.unwrap();
-    let (code, _, said) = flightdeck(&served, home.path(), &["clean", "--finalizers", "--yes"]);
-    assert_eq!(code, 6, "{said}");
-    assert!(said.contains("pod-1"), "{said}");
+    let (code, _, stderr) = flightdeck(&served, home.path(), &["clean", "--finalizers", "--yes"]);
+    assert_eq!(code, 6, "{stderr}");
+    assert!(stderr.contains("pod-1"), "{stderr}");
     leases.delete("flightdeck-controller", &gone).await.unwrap();
 
-    let (code, _, said) = flightdeck(&served, home.path(), &["clean", "--finalizers", "--yes"]);
-    assert_eq!(code, 0, "{said}");
+    let (code, _, stderr) = flightdeck(&served, home.path(), &["clean", "--finalizers", "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
     let left = runs.get("docs-goes").await.unwrap().metadata.finalizers;
     assert_eq!(
         left.unwrap(),
         ["example.com/other"],
-        "only ours is taken away"
+        "only our finalizer is removed"
     );
     let other = runs.get("docs-stays").await.unwrap().metadata.finalizers;
     assert_eq!(other.unwrap(), ["flightdeck.dev/run"]);
@@ -431,7 +434,7 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clean_takes_only_runs_of_this_repository() {
+async fn clean_deletes_only_runs_of_this_repository() {
     let served = Served::new().await;
     let directory = tempfile::tempdir().unwrap();
     let client = served.client.clone();
@@ -461,29 +464,29 @@ async fn clean_takes_only_runs_of_this_repository() {
     let home = directory.path().join("home");
     std::fs::create_dir(&home).unwrap();
     let on = |repository: &std::path::Path, words: &[&str]| {
-        let place = ["--repo", repository.to_str().unwrap()];
-        flightdeck(&served, &home, &[&place[..], words].concat())
+        let option = ["--repo", repository.to_str().unwrap()];
+        flightdeck(&served, &home, &[&option[..], words].concat())
     };
     let clean = ["clean", "--finished", "--yes"];
     let list = ["runs", "list", "-o", "name"];
 
     // Outside a repository, and in one without a remote.
     for place in [directory.path(), here.as_path()] {
-        let (code, taken, said) = on(place, &clean);
-        assert_eq!((code, taken.as_str()), (0, ""), "{said}");
-        assert!(said.contains("-A cleans"), "{said}");
-        let (_, listed, said) = on(place, &list);
+        let (code, deleted, stderr) = on(place, &clean);
+        assert_eq!((code, deleted.as_str()), (0, ""), "{stderr}");
+        assert!(stderr.contains("-A cleans"), "{stderr}");
+        let (_, listed, stderr) = on(place, &list);
         assert_eq!(listed.lines().count(), 2, "{listed}");
-        assert!(said.contains("runs of all repositories"), "{said}");
+        assert!(stderr.contains("runs of all repositories"), "{stderr}");
     }
 
     git(&here, &["remote", "add", "origin", url]);
-    let (code, _, said) = on(&here, &clean);
-    assert_eq!(code, 0, "{said}");
-    let (_, left, said) = on(&here, &[&list[..], &["-A"]].concat());
-    assert_eq!((left.trim(), said.as_str()), ("docs-there", ""));
-    let (code, _, said) = on(&here, &[&clean[..], &["-A"]].concat());
-    assert_eq!(code, 0, "{said}");
+    let (code, _, stderr) = on(&here, &clean);
+    assert_eq!(code, 0, "{stderr}");
+    let (_, left, stderr) = on(&here, &[&list[..], &["-A"]].concat());
+    assert_eq!((left.trim(), stderr.as_str()), ("docs-there", ""));
+    let (code, _, stderr) = on(&here, &[&clean[..], &["-A"]].concat());
+    assert_eq!(code, 0, "{stderr}");
     assert!(
         runs.list(&ListParams::default())
             .await
@@ -495,7 +498,7 @@ async fn clean_takes_only_runs_of_this_repository() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orphans_are_listed_with_their_uid_and_deleted_only_after_a_yes() {
+async fn clean_lists_orphans_and_deletes_them_with_yes() {
     let served = Served::new().await;
     let home = tempfile::tempdir().unwrap();
     let client = served.client.clone();
@@ -515,34 +518,34 @@ async fn orphans_are_listed_with_their_uid_and_deleted_only_after_a_yes() {
         maps.create(&PostParams::default(), &map).await.unwrap();
     }
     let words = ["clean", "--rule", "orphan"];
-    let (code, listed, said) = flightdeck(&served, home.path(), &words);
+    let (code, listed, stderr) = flightdeck(&served, home.path(), &words);
     let lost = maps.get("lost").await.unwrap().metadata.uid.unwrap();
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, 0, "{stderr}");
     assert!(
         listed.contains("ConfigMap/lost") && listed.contains(&lost),
         "{listed}"
     );
     assert!(!listed.contains("used"), "{listed}");
-    let (code, _, said) = flightdeck(&served, home.path(), &[&words[..], &["--yes"]].concat());
-    assert_eq!(code, 0, "{said}");
+    let (code, _, stderr) = flightdeck(&served, home.path(), &[&words[..], &["--yes"]].concat());
+    assert_eq!(code, 0, "{stderr}");
     assert!(maps.get_opt("lost").await.unwrap().is_none());
     assert!(maps.get_opt("used").await.unwrap().is_some());
     served.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
+async fn doctor_lists_what_is_missing() {
     let served = Served::new().await;
     let home = tempfile::tempdir().unwrap();
     let words = ["doctor", "--agent", "template", "--github-user", "ada"];
-    let (code, said, _) = flightdeck(&served, home.path(), &words);
-    assert_eq!(code, 1, "{said}");
+    let (code, stdout, _) = flightdeck(&served, home.path(), &words);
+    assert_eq!(code, 1, "{stdout}");
     for part in [
         "flightdeck manifests crds |",
         "flightdeck manifests controller",
         "github-pat-ada",
     ] {
-        assert!(said.contains(part), "{part} in\n{said}");
+        assert!(stdout.contains(part), "{part} in\n{stdout}");
     }
 
     controller::install_crds(served.client.clone())
@@ -550,8 +553,8 @@ async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
         .unwrap();
     let image = "[images]\nrunner = \"registry.example/flightdeck:1\"\n";
     write_settings(&served.client, &format!("{image}runer = 1\n")).await;
-    let (_, said, _) = flightdeck(&served, home.path(), &words);
-    assert!(said.contains("line 3: images.runer"), "{said}");
+    let (_, stdout, _) = flightdeck(&served, home.path(), &words);
+    assert!(stdout.contains("line 3: images.runer"), "{stdout}");
 
     write_settings(&served.client, image).await;
     let secrets: Api<k8s_openapi::api::core::v1::Secret> =
@@ -571,8 +574,8 @@ async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
     });
     let lease = serde_json::from_value(lease).unwrap();
     leases.create(&PostParams::default(), &lease).await.unwrap();
-    let (code, said, _) = flightdeck(&served, home.path(), &words);
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("pod-1 is running"), "{said}");
+    let (code, stdout, _) = flightdeck(&served, home.path(), &words);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("pod-1 is running"), "{stdout}");
     served.end().await;
 }

@@ -1,4 +1,4 @@
-//! `flightdeck preflight` as a script meets it: verdicts, exit codes, fixes that ask and fixes that do not.
+//! `flightdeck preflight` in scripts: verdicts, exit codes, and fixes with and without confirmation.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{git, sample_project};
 
-/// The program, on the project, with a home and a git of its own.
+/// Returns the program for a project, with its own home directory and isolated from the git configuration.
 fn command(project: &Path, home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flightdeck"));
     command
@@ -23,7 +23,7 @@ fn command(project: &Path, home: &Path) -> Command {
     command
 }
 
-/// Asks about a docs run of task 1 with the agent that is part of the program. Standard input is no terminal.
+/// Returns the check of a docs run of task 1 with the built-in agent. Stdin is not a terminal.
 fn preflight_command(project: &Path, home: &Path, more: &[&str]) -> Command {
     let mut command = command(project, home);
     command
@@ -33,7 +33,7 @@ fn preflight_command(project: &Path, home: &Path, more: &[&str]) -> Command {
     command
 }
 
-/// The same, and what came of it.
+/// Runs the check. Returns the output and the report.
 fn preflight(project: &Path, home: &Path, more: &[&str]) -> (Output, Value) {
     let output = preflight_command(project, home, more).output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
@@ -45,18 +45,18 @@ fn check<'a>(report: &'a Value, id: &str) -> &'a Value {
     checks.iter().find(|check| check["id"] == id).unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
-fn a_plan_that_is_not_pushed_is_put_right_when_one_says_yes_and_only_then() {
+fn fix_commits_and_pushes_only_after_confirmation() {
     let directory = tempfile::tempdir().unwrap();
     let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
     sample_project(&project);
     let (output, report) = preflight(&project, &home, &[]);
     assert_eq!(output.status.code(), Some(0), "{report:#}");
-    // No cluster was started to say so.
+    // The check did not start a cluster.
     assert_eq!(check(&report, "cluster")["verdict"], "pass");
     assert_eq!(check(&report, "controller")["verdict"], "pass");
     assert_eq!(check(&report, "secrets")["verdict"], "pass");
@@ -73,16 +73,16 @@ fn a_plan_that_is_not_pushed_is_put_right_when_one_says_yes_and_only_then() {
     assert_eq!(check(&report, "tasks-committed")["fix"], "commit");
     assert_eq!(check(&report, "tasks-pushed")["fix"], "commit-and-push");
 
-    // Nobody to ask: refused, and nothing done.
+    // Without a terminal to ask, nothing is done.
     let (output, report) = preflight(&project, &home, &["--fix"]);
     assert_eq!((output.status.code(), report), (Some(2), Value::Null));
-    assert!(said(&output).contains("--yes"), "{}", said(&output));
+    assert!(stderr(&output).contains("--yes"), "{}", stderr(&output));
     assert_eq!(git(&project, &["rev-parse", "HEAD"]), head);
 
     let (output, report) = preflight(&project, &home, &["--fix", "--yes"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(check(&report, "tasks-pushed")["verdict"], "pass");
-    let words = said(&output);
+    let words = stderr(&output);
     assert!(
         words.contains("Pushes 1 commit to origin/feature/plan")
             && words.contains("$ git --literal-pathspecs commit --only"),
@@ -92,7 +92,7 @@ fn a_plan_that_is_not_pushed_is_put_right_when_one_says_yes_and_only_then() {
 }
 
 #[test]
-fn a_failed_check_is_passed_over_by_name_and_reason_alone() {
+fn override_needs_a_check_and_a_reason() {
     let directory = tempfile::tempdir().unwrap();
     let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
     sample_project(&project);
@@ -108,7 +108,7 @@ fn a_failed_check_is_passed_over_by_name_and_reason_alone() {
 }
 
 #[test]
-fn a_push_that_a_hook_stops_is_said_with_what_stays() {
+fn rejected_push_reports_the_commit_that_was_made() {
     let directory = tempfile::tempdir().unwrap();
     let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
     sample_project(&project);
@@ -123,7 +123,7 @@ fn a_push_that_a_hook_stops_is_said_with_what_stays() {
     fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (output, _) = preflight(&project, &home, &["--fix", "--yes"]);
     assert_eq!(output.status.code(), Some(1));
-    let words = said(&output);
+    let words = stderr(&output);
     assert!(
         words.contains("not on a Friday") && words.contains("already done: commit"),
         "{words}"
@@ -131,12 +131,12 @@ fn a_push_that_a_hook_stops_is_said_with_what_stays() {
 }
 
 #[test]
-fn an_ssh_remote_is_asked_with_the_ssh_and_the_agent_of_the_person() {
+fn ssh_remote_uses_the_users_ssh_and_agent() {
     let directory = tempfile::tempdir().unwrap();
     let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
     sample_project(&project);
     let (program, seen) = (directory.path().join("ssh"), directory.path().join("seen"));
-    // Does here what it would do there, and writes down which agent it was given.
+    // Runs the remote command locally, and records the SSH agent.
     let script = format!(
         "#!/bin/sh\necho \"$SSH_AUTH_SOCK $*\" > {}\nfor last; do :; done\nexec sh -c \"$last\"\n",
         seen.display()
@@ -163,14 +163,14 @@ fn an_ssh_remote_is_asked_with_the_ssh_and_the_agent_of_the_person() {
 }
 
 #[test]
-fn a_launch_asks_the_remote_again_and_is_refused_where_it_moved_since_the_check() {
+fn launch_is_blocked_if_the_remote_changed_since_the_check() {
     let directory = tempfile::tempdir().unwrap();
     let (project, home) = (directory.path().join("shop"), directory.path().join("home"));
     sample_project(&project);
     let (_, report) = preflight(&project, &home, &[]);
     assert_eq!(check(&report, "tasks-pushed")["verdict"], "pass");
     let colleague = directory.path().join("colleague");
-    let (origin, place) = (
+    let (origin, target) = (
         directory.path().join("shop.git"),
         colleague.to_str().unwrap(),
     );
@@ -180,7 +180,7 @@ fn a_launch_asks_the_remote_again_and_is_refused_where_it_moved_since_the_check(
         "-b",
         "feature/plan",
         origin.to_str().unwrap(),
-        place,
+        target,
     ];
     git(directory.path(), &clone);
     fs::write(
@@ -194,12 +194,12 @@ fn a_launch_asks_the_remote_again_and_is_refused_where_it_moved_since_the_check(
         .args(["run", "docs", "--task", "1", "--agent", "template"])
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     assert!(
-        said(&output).contains("origin/feature/plan has 1 task, first \"Initialize Express\""),
+        stderr(&output).contains("origin/feature/plan has 1 task, first \"Initialize Express\""),
         "{}",
-        said(&output)
+        stderr(&output)
     );
-    // A refused launch begins nothing.
+    // A blocked launch starts nothing.
     assert!(!home.join("state/embedded").exists());
 }

@@ -2,14 +2,14 @@
 //! skipped and why, and remove what they created. The same stories run here on the embedded cluster over HTTPS, so that
 //! they are known to work.
 //!
-//! | variable | says |
+//! | variable | meaning |
 //! |---|---|
 //! | `FLIGHTDECK_TEST_KUBECONFIG` | the cluster: the file's current context |
 //! | `FLIGHTDECK_TEST_IMAGE` | image with `flightdeck` and git that its nodes can run (see `Dockerfile`) |
-//! | `FLIGHTDECK_TEST_STORAGE` | `class:NAME`, a storage class (else the default one); or `local:/DIRECTORY`, where volumes are made by hand on one node |
-//! | `FLIGHTDECK_TEST_GIT_URL` | a repository that the pods and this machine can push to; without it one is made on a volume |
-//! | `FLIGHTDECK_TEST_GIT_USER`, `FLIGHTDECK_TEST_GIT_TOKEN` | who may push to it over HTTPS |
-//! | `FLIGHTDECK_TEST_PATIENCE` | seconds that a run may take; 900 |
+//! | `FLIGHTDECK_TEST_STORAGE` | `class:NAME`, a storage class (default: the cluster's); or `local:/DIRECTORY`, a directory of one node for manually created volumes |
+//! | `FLIGHTDECK_TEST_GIT_URL` | a repository that the pods and this machine can push to (default: one on a volume) |
+//! | `FLIGHTDECK_TEST_GIT_USER`, `FLIGHTDECK_TEST_GIT_TOKEN` | credential to push to it over HTTPS |
+//! | `FLIGHTDECK_TEST_PATIENCE` | timeout of a run in seconds (default: 900) |
 
 mod environment;
 mod helper;
@@ -51,7 +51,7 @@ struct GitRemote {
 }
 
 impl Options {
-    /// `Err` says why no story can run.
+    /// Reads the variables. An error says why no story can run.
     fn of_environment() -> Result<Self, String> {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let needed = |name: &str| get(name).ok_or_else(|| format!("{name} is not set"));
@@ -88,7 +88,7 @@ async fn play(options: Options) -> Vec<String> {
         Err(why) => return vec![why],
     };
     let mut failures = match environment.prepare().await {
-        Err(why) => vec![format!("nothing could be played: {why}")],
+        Err(why) => vec![format!("setup failed: {why}")],
         // Also on a signal: remove what was created first.
         Ok(()) => tokio::select! {
             failures = stories::play(&environment) => failures,
@@ -100,7 +100,7 @@ async fn play(options: Options) -> Vec<String> {
         "REAL {}: {} in {:.0} s",
         environment.title,
         if failures.is_empty() {
-            "every story came to its end"
+            "all stories passed"
         } else {
             "FAILED"
         },
@@ -156,7 +156,7 @@ async fn all_stories_on_the_embedded_cluster() {
     let before = support::git(&origin, &["for-each-ref"]);
     let failures = play(Options {
         kubeconfig: server.endpoint().kubeconfig.clone(),
-        image: "of no use here".into(),
+        image: "unused".into(),
         storage: Storage::Class(String::new()),
         git: Some(GitRemote {
             url: origin.display().to_string(),

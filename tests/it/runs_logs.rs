@@ -1,5 +1,4 @@
-//! `runs logs` as a script meets it: beside `kubectl logs` on the same containers, in pipes, interrupted, and after everything
-//! on the cluster is gone.
+//! `runs logs` in scripts: compared with `kubectl logs`, in pipes, interrupted, and after the run is deleted.
 
 use std::{
     fs,
@@ -27,16 +26,16 @@ use flightdeck_core::{
 };
 use flightdeck_host::ledger::Ledger;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A project with an embedded cluster of its own.
-struct Place {
+/// A project with its own embedded cluster.
+struct Setup {
     _directory: tempfile::TempDir,
     home: PathBuf,
     project: PathBuf,
 }
 
-impl Place {
+impl Setup {
     fn new(pace_ms: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (home, project) = (
@@ -72,7 +71,7 @@ impl Place {
         self.command(words).output().unwrap()
     }
 
-    /// What it prints, when it succeeds.
+    /// Runs a command that must succeed. Returns its stdout.
     fn print(&self, words: &str) -> Vec<u8> {
         let output = self.say(words);
         assert!(output.status.success(), "{words}: {}", stderr(&output));
@@ -84,7 +83,7 @@ impl Place {
         String::from_utf8(listed).unwrap().trim().to_owned()
     }
 
-    /// `None`, and said so, where kubectl is not installed.
+    /// Runs kubectl. Reports the test as skipped and returns `None` if it is not installed.
     fn kubectl(&self, test: &str, words: &str) -> Option<Vec<u8>> {
         let kubeconfig = self.print("embedded kubeconfig --path");
         let kubeconfig = String::from_utf8(kubeconfig).unwrap();
@@ -106,7 +105,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Setup {
     fn drop(&mut self) {
         drop(self.command("embedded stop").output());
     }
@@ -122,30 +121,30 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone() {
-    const TEST: &str = "what_it_prints_in_a_pipe_is_what_kubectl_prints";
-    let place = Place::new(0);
-    place.print("run docs --task 1 --agent template --wait");
-    let name = place.name();
-    let whole = place.print(&format!("runs logs {name}"));
+fn piped_log_equals_kubectl_logs_and_stays_in_the_ledger() {
+    const TEST: &str = "piped_log_equals_kubectl_logs_and_stays_in_the_ledger";
+    let setup = Setup::new(0);
+    setup.print("run docs --task 1 --agent template --wait");
+    let name = setup.name();
+    let whole = setup.print(&format!("runs logs {name}"));
     assert!(lines(&whole).len() > 10);
 
-    // The parts of it, each as it is asked for.
+    // Parts of the log.
     let stages = ["prep", "agent", "publish"]
-        .map(|stage| place.print(&format!("runs logs {name} --stage {stage}")));
+        .map(|stage| setup.print(&format!("runs logs {name} --stage {stage}")));
     assert_eq!(stages.concat(), whole, "stages in the order they ran");
-    let last = place.print(&format!("runs logs {name} --tail 3"));
+    let last = setup.print(&format!("runs logs {name} --tail 3"));
     assert_eq!(lines(&last), lines(&whole)[lines(&whole).len() - 3..]);
     assert_eq!(
-        place.print(&format!("runs logs {name} --tail 3 --follow")),
+        setup.print(&format!("runs logs {name} --tail 3 --follow")),
         last
     );
     assert_eq!(
-        place.print(&format!("runs logs {name} --tail=-1 --since 1h")),
+        setup.print(&format!("runs logs {name} --tail=-1 --since 1h")),
         whole
     );
-    assert_eq!(place.print(&format!("runs logs {name} --since 0s")), b"");
-    let objects = place.print(&format!("runs logs {name} -o json"));
+    assert_eq!(setup.print(&format!("runs logs {name} --since 0s")), b"");
+    let objects = setup.print(&format!("runs logs {name} -o json"));
     let objects: Vec<Value> = lines(&objects)
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -159,7 +158,7 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
         (&objects[0]["stage"], &objects[0]["attempt"]),
         (&"prep".into(), &1.into())
     );
-    let stamped = place.print(&format!(
+    let stamped = setup.print(&format!(
         "runs logs {name} --timestamps --prefix --stage agent --tail 1"
     ));
     let stamped = String::from_utf8(stamped).unwrap();
@@ -168,48 +167,48 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
         "{stamped}"
     );
     assert_eq!(
-        place
+        setup
             .say(&format!("runs logs {name} --exit-status"))
             .status
             .code(),
         Some(0)
     );
 
-    let steps = String::from_utf8(place.print(&format!("runs logs {name} --timeline"))).unwrap();
+    let steps = String::from_utf8(setup.print(&format!("runs logs {name} --timeline"))).unwrap();
     assert!(
         steps.contains("● session") && steps.contains("▸ Write") && !steps.contains("{\""),
         "{steps}"
     );
-    let steps = place.print(&format!("runs logs {name} --timeline -o json"));
+    let steps = setup.print(&format!("runs logs {name} --timeline -o json"));
     let steps: Vec<Value> = lines(&steps)
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(steps.iter().any(|step| step["kind"] == "end"), "{steps:?}");
-    let last = place.print(&format!("runs logs {name} --timeline -o json --tail 2"));
+    let last = setup.print(&format!("runs logs {name} --timeline -o json --tail 2"));
     assert_eq!(lines(&last).len(), 2);
 
-    // The peer.
+    // Compare with kubectl.
     let (mut theirs, mut stamped) = (Vec::new(), Vec::new());
     for stage in ["prep", "agent", "publish"] {
         let labels = format!("flightdeck.dev/run={name},flightdeck.dev/stage={stage}");
-        let Some(pod) = place.kubectl(TEST, &format!("get pods -l {labels} -o name")) else {
+        let Some(pod) = setup.kubectl(TEST, &format!("get pods -l {labels} -o name")) else {
             return;
         };
         let pod = String::from_utf8(pod).unwrap().trim().to_owned();
         let names = "jsonpath={.spec.initContainers[*].name},{.spec.containers[*].name}";
-        let names = place
+        let names = setup
             .kubectl(TEST, &format!("get {pod} -o {names}"))
             .unwrap();
         let names = String::from_utf8(names).unwrap();
         for container in names.split([' ', ',']).filter(|name| !name.is_empty()) {
             theirs.extend(
-                place
+                setup
                     .kubectl(TEST, &format!("logs {pod} -c {container}"))
                     .unwrap(),
             );
             stamped.extend(
-                place
+                setup
                     .kubectl(TEST, &format!("logs {pod} -c {container} --timestamps"))
                     .unwrap(),
             );
@@ -221,15 +220,15 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
     );
     assert_eq!(
         String::from_utf8_lossy(&stamped),
-        String::from_utf8_lossy(&place.print(&format!("runs logs {name} --timestamps")))
+        String::from_utf8_lossy(&setup.print(&format!("runs logs {name} --timestamps")))
     );
 
-    // Its pods go, one stage after the other; then the run itself, by somebody who does not know the ledger.
-    place.kubectl(
+    // kubectl deletes the pod of one stage, then the run; it does not know the ledger.
+    setup.kubectl(
         TEST,
         &format!("delete pods -l flightdeck.dev/run={name},flightdeck.dev/stage=agent --now"),
     );
-    let without = place.say(&format!("runs logs {name} --stage agent"));
+    let without = setup.say(&format!("runs logs {name} --stage agent"));
     assert_eq!(
         String::from_utf8_lossy(&without.stdout),
         String::from_utf8_lossy(&stages[1])
@@ -240,12 +239,12 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
         stderr(&without)
     );
     assert_eq!(
-        String::from_utf8_lossy(&place.print(&format!("runs logs {name}"))),
+        String::from_utf8_lossy(&setup.print(&format!("runs logs {name}"))),
         String::from_utf8_lossy(&whole),
         "in the order they ran"
     );
-    place.kubectl(TEST, &format!("delete docsrun {name}"));
-    let gone = place.say(&format!("runs logs {name}"));
+    setup.kubectl(TEST, &format!("delete docsrun {name}"));
+    let gone = setup.say(&format!("runs logs {name}"));
     assert_eq!(
         String::from_utf8_lossy(&gone.stdout),
         String::from_utf8_lossy(&whole)
@@ -256,23 +255,23 @@ fn what_it_prints_in_a_pipe_is_what_kubectl_prints_and_stays_so_when_all_is_gone
         stderr(&gone)
     );
     assert_eq!(
-        place
+        setup
             .say(&format!("runs logs {name} --exit-status --tail 0"))
             .status
             .code(),
         Some(0)
     );
-    assert_eq!(place.say("runs logs docs-never-was").status.code(), Some(3));
+    assert_eq!(setup.say("runs logs docs-never-was").status.code(), Some(3));
 }
 
 #[test]
-fn a_run_that_nobody_looked_at_is_kept_when_somebody_else_deletes_it() {
-    const TEST: &str = "a_run_that_nobody_looked_at_is_kept";
-    let place = Place::new(0);
-    place.print("run docs --task 1 --agent template --wait");
-    let name = place.name();
+fn run_deleted_with_kubectl_is_archived() {
+    const TEST: &str = "run_deleted_with_kubectl_is_archived";
+    let setup = Setup::new(0);
+    setup.print("run docs --task 1 --agent template --wait");
+    let name = setup.name();
     let kept = || {
-        let shown = place.say(&format!("ledger show {name} -o json"));
+        let shown = setup.say(&format!("ledger show {name} -o json"));
         let shown: Value = serde_json::from_slice(&shown.stdout).ok()?;
         let sources = shown["log"]["sources"].as_array()?.clone();
         let stages = sources.iter().filter(|source| source["complete"] == true);
@@ -284,15 +283,15 @@ fn a_run_that_nobody_looked_at_is_kept_when_somebody_else_deletes_it() {
     let began = Instant::now();
     while kept().is_none() {
         assert!(
-            began.elapsed() < PATIENCE,
+            began.elapsed() < TIMEOUT,
             "{:?}",
-            place.say(&format!("ledger show {name}"))
+            setup.say(&format!("ledger show {name}"))
         );
     }
-    let Some(_) = place.kubectl(TEST, &format!("delete docsrun {name}")) else {
+    let Some(_) = setup.kubectl(TEST, &format!("delete docsrun {name}")) else {
         return;
     };
-    let gone = place.say(&format!("runs logs {name}"));
+    let gone = setup.say(&format!("runs logs {name}"));
     let text = String::from_utf8_lossy(&gone.stdout);
     assert!(
         text.contains("task.md") && text.contains("Lay the foundation"),
@@ -300,14 +299,14 @@ fn a_run_that_nobody_looked_at_is_kept_when_somebody_else_deletes_it() {
     );
 }
 
-/// A run that goes on, and its log as it is followed.
-struct Following {
+/// A process that follows the log of a run.
+struct Follower {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
 }
 
-impl Following {
-    fn begin(mut command: Command) -> Self {
+impl Follower {
+    fn start(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -338,12 +337,12 @@ impl Following {
 }
 
 #[test]
-fn following_gives_each_line_at_once_and_an_interrupt_leaves_the_run_alone() {
-    // Slow enough that it outlives the test.
-    let place = Place::new(600_000);
-    let launched = place.print("run docs --task 1 --task 2 --agent template -o name");
+fn follow_prints_lines_at_once_and_can_be_interrupted() {
+    // Slow enough to outlast the test.
+    let setup = Setup::new(600_000);
+    let launched = setup.print("run docs --task 1 --task 2 --agent template -o name");
     let name = String::from_utf8(launched).unwrap().trim().to_owned();
-    let mut following = Following::begin(place.command(&format!("runs logs {name} --follow")));
+    let mut following = Follower::start(setup.command(&format!("runs logs {name} --follow")));
     let mut first = Vec::new();
     while !first
         .iter()
@@ -357,28 +356,28 @@ fn following_gives_each_line_at_once_and_an_interrupt_leaves_the_run_alone() {
         );
         first.push(line);
     }
-    // What there is, without waiting for more; the last of it, and then what follows.
-    let now = place.print(&format!("runs logs {name}"));
+    // Without --follow, prints the existing lines and exits.
+    let now = setup.print(&format!("runs logs {name}"));
     assert!(
         String::from_utf8_lossy(&now).starts_with(&first.concat()),
         "{first:?}"
     );
     assert_eq!(
-        place
+        setup
             .say(&format!("runs logs {name} --exit-status"))
             .status
             .code(),
         Some(6)
     );
-    let last = lines(&place.print(&format!("runs logs {name} --tail 1")))
+    let last = lines(&setup.print(&format!("runs logs {name} --tail 1")))
         .pop()
         .unwrap();
     let mut tailing =
-        Following::begin(place.command(&format!("runs logs {name} --follow --tail 1")));
+        Follower::start(setup.command(&format!("runs logs {name} --follow --tail 1")));
     assert_eq!(tailing.line().trim_end(), last);
 
-    // A reader that goes away is no error, though it is only noticed with the next line.
-    let mut left = Following::begin(place.command(&format!("runs logs {name}")));
+    // A closed pipe is not an error.
+    let mut left = Follower::start(setup.command(&format!("runs logs {name}")));
     left.line();
     assert_eq!(left.end(), (Some(0), String::new()));
 
@@ -393,15 +392,15 @@ fn following_gives_each_line_at_once_and_an_interrupt_leaves_the_run_alone() {
         assert_eq!(said.contains(&format!("{name} goes on")), says, "{said}");
     }
     let run: Value =
-        serde_json::from_slice(&place.print(&format!("runs get {name} -o json"))).unwrap();
+        serde_json::from_slice(&setup.print(&format!("runs get {name} -o json"))).unwrap();
     assert_eq!(run["status"]["phase"], "Running");
-    place.print(&format!("runs stop {name}"));
-    let stopped = place.say(&format!("runs logs {name} --follow --exit-status"));
+    setup.print(&format!("runs stop {name}"));
+    let stopped = setup.say(&format!("runs logs {name} --follow --exit-status"));
     assert_eq!(stopped.status.code(), Some(4), "{}", stderr(&stopped));
 }
 
-/// Writes a run of one line into a ledger, as if it had been followed and had gone.
-fn remember(home: &Path, name: &str, text: &str) {
+/// Archives a run with a log of one line.
+fn archive(home: &Path, name: &str, text: &str) {
     let ledger = Ledger::open(home.join("state/ledger")).unwrap();
     let mut run = Run {
         kind: RunKind::Docs,
@@ -415,11 +414,11 @@ fn remember(home: &Path, name: &str, text: &str) {
     run.metadata.uid = Some(format!("uid-of-{name}"));
     run.status.phase = Some("Failed".into());
     ledger.record(&run).unwrap();
-    spool(&ledger, run.uid(), &[text.into()]);
+    archive_log(&ledger, run.uid(), &[text.into()]);
 }
 
-/// Writes lines of an agent into a ledger.
-pub(crate) fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
+/// Archives lines of an agent.
+pub(crate) fn archive_log(ledger: &Ledger, uid: &str, lines: &[String]) {
     let source = Arc::new(LogSource {
         pod: "p".into(),
         pod_uid: "pu".into(),
@@ -439,11 +438,11 @@ pub(crate) fn spool(ledger: &Ledger, uid: &str, lines: &[String]) {
             left_out: 0,
         })
     });
-    let mut spool = ledger.log_writer(uid).unwrap().unwrap();
-    spool.append(&lines.collect::<Vec<_>>()).unwrap();
+    let mut writer = ledger.log_writer(uid).unwrap().unwrap();
+    writer.append(&lines.collect::<Vec<_>>()).unwrap();
 }
 
-/// What a command writes to a terminal.
+/// Returns the output of a command on a terminal.
 fn on_a_terminal(mut command: Command) -> String {
     let terminal = openpty(None, None).unwrap();
     let mut child = command
@@ -454,24 +453,24 @@ fn on_a_terminal(mut command: Command) -> String {
         .unwrap();
     drop(command);
     let mut bytes = Vec::new();
-    // Linux ends a terminal without writers by an error.
+    // On Linux, reading a terminal without writers fails instead of returning 0.
     let _ = fs::File::from(terminal.master).read_to_end(&mut bytes);
     child.wait().unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
 #[test]
-fn a_line_is_made_harmless_on_a_terminal_and_left_alone_in_a_pipe() {
-    let place = Place::new(0);
+fn lines_are_sanitised_on_terminals_but_not_in_pipes() {
+    let setup = Setup::new(0);
     let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m \u{202e}txt.exe";
-    remember(&place.home, "docs-evil", evil);
-    let piped = place.say("runs logs docs-evil --exit-status");
+    archive(&setup.home, "docs-evil", evil);
+    let piped = setup.say("runs logs docs-evil --exit-status");
     assert_eq!(String::from_utf8_lossy(&piped.stdout), format!("{evil}\n"));
     assert_eq!(piped.status.code(), Some(1), "it failed");
     for (words, plain) in [("", false), (" --raw", true), (" -o json", true)] {
-        let mut command = place.command(&format!("runs logs docs-evil{words}"));
+        let mut command = setup.command(&format!("runs logs docs-evil{words}"));
         let coloured = on_a_terminal(command);
-        command = place.command(&format!("runs logs docs-evil{words}"));
+        command = setup.command(&format!("runs logs docs-evil{words}"));
         command.env("NO_COLOR", "1");
         let colourless = on_a_terminal(command);
         let controls = |text: &str| {
@@ -480,7 +479,7 @@ fn a_line_is_made_harmless_on_a_terminal_and_left_alone_in_a_pipe() {
                 .count()
         };
         assert_eq!(controls(&colourless), 0, "{colourless:?}");
-        // Our own: muted and back.
+        // Our own sequences: muted, and reset.
         assert_eq!(
             controls(&coloured),
             if plain { 0 } else { 2 },
@@ -491,26 +490,26 @@ fn a_line_is_made_harmless_on_a_terminal_and_left_alone_in_a_pipe() {
 }
 
 #[test]
-fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
-    let place = Place::new(0);
+fn ledger_prune_asks_before_removing() {
+    let setup = Setup::new(0);
     for name in ["docs-one", "docs-two"] {
-        remember(&place.home, name, &"some words ".repeat(20_000));
+        archive(&setup.home, name, &"some words ".repeat(20_000));
     }
-    assert_eq!(lines(&place.print("ledger list -o name")).len(), 2);
-    let table = place.say("ledger list");
+    assert_eq!(lines(&setup.print("ledger list -o name")).len(), 2);
+    let table = setup.say("ledger list");
     assert!(stderr(&table).starts_with("2 runs, "), "{}", stderr(&table));
-    let listed: Value = serde_json::from_slice(&place.print("ledger list -o json")).unwrap();
+    let listed: Value = serde_json::from_slice(&setup.print("ledger list -o json")).unwrap();
     assert!(listed[0]["logBytes"].as_u64().unwrap() > 100_000);
-    assert!(String::from_utf8_lossy(&place.print("info")).contains("ledger size"));
+    assert!(String::from_utf8_lossy(&setup.print("info")).contains("ledger size"));
     assert!(
-        stderr(&place.say("ledger prune")).contains("nothing to remove"),
-        "both are young, and small"
+        stderr(&setup.say("ledger prune")).contains("nothing to remove"),
+        "both are recent and small"
     );
     for words in [
         "ledger prune --max-mib 1 --dry-run",
         "ledger prune --max-mib 1",
     ] {
-        let planned = place.say(words);
+        let planned = setup.say(words);
         assert!(
             stderr(&planned).contains("nothing to remove"),
             "{}",
@@ -518,32 +517,32 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
         );
     }
     for _ in 0..4 {
-        remember(&place.home, "docs-three", "x");
+        archive(&setup.home, "docs-three", "x");
     }
     for index in 0..6 {
-        remember(
-            &place.home,
+        archive(
+            &setup.home,
             &format!("docs-more-{index}"),
             &"some words ".repeat(20_000),
         );
     }
-    let planned = place.say("ledger prune --max-mib 1 -o name");
-    assert_eq!(lines(&planned.stdout)[0], "docs-one", "the oldest first");
+    let planned = setup.say("ledger prune --max-mib 1 -o name");
+    assert_eq!(lines(&planned.stdout)[0], "docs-one", "oldest first");
     assert!(
         stderr(&planned).contains("Nothing was removed"),
         "{}",
         stderr(&planned)
     );
-    let pruned = place.say("ledger prune --max-mib 1 --yes");
+    let pruned = setup.say("ledger prune --max-mib 1 --yes");
     assert!(stderr(&pruned).contains("Removed"), "{}", stderr(&pruned));
-    let left = lines(&place.print("ledger list -o name"));
+    let left = lines(&setup.print("ledger list -o name"));
     assert!(
         left.contains(&"docs-more-5".to_owned()) && !left.contains(&"docs-one".to_owned()),
         "{left:?}"
     );
-    assert_eq!(place.say("ledger show docs-one").status.code(), Some(3));
-    fs::write(place.home.join("state/ledger/format"), "99").unwrap();
-    let newer = place.say("ledger list");
+    assert_eq!(setup.say("ledger show docs-one").status.code(), Some(3));
+    fs::write(setup.home.join("state/ledger/format"), "99").unwrap();
+    let newer = setup.say("ledger list");
     assert!(
         stderr(&newer).contains("newer flightdeck"),
         "{}",
@@ -553,13 +552,13 @@ fn the_ledger_is_listed_and_pruned_and_nothing_goes_unasked() {
 }
 
 #[test]
-fn bytes_that_are_no_text_come_as_kubectl_gives_them_and_are_harmless_on_a_terminal() {
-    const TEST: &str = "bytes_that_are_no_text_come_as_kubectl_gives_them";
-    let place = Place::new(0);
-    place.print("run docs --task 1 --agent template --wait");
-    let name = place.name();
+fn non_utf8_bytes_equal_kubectl_logs_and_are_sanitised() {
+    const TEST: &str = "non_utf8_bytes_equal_kubectl_logs_and_are_sanitised";
+    let setup = Setup::new(0);
+    setup.print("run docs --task 1 --agent template --wait");
+    let name = setup.name();
     let run: Value =
-        serde_json::from_slice(&place.print(&format!("runs get {name} -o json"))).unwrap();
+        serde_json::from_slice(&setup.print(&format!("runs get {name} -o json"))).unwrap();
     let script = r"printf 'caf\351 \377\376 \303(\nplain\n\200\n\355\240\200 \360\237\222\n'";
     let pod = serde_json::json!({
         "apiVersion": "v1",
@@ -570,33 +569,33 @@ fn bytes_that_are_no_text_come_as_kubectl_gives_them_and_are_harmless_on_a_termi
         } },
         "spec": { "restartPolicy": "Never", "containers": [{ "name": "raw", "image": "x", "command": ["sh", "-c", script] }] },
     });
-    let file = place.home.join("pod.json");
+    let file = setup.home.join("pod.json");
     fs::write(&file, pod.to_string()).unwrap();
-    let Some(_) = place.kubectl(TEST, &format!("apply -f {}", file.display())) else {
+    let Some(_) = setup.kubectl(TEST, &format!("apply -f {}", file.display())) else {
         return;
     };
-    place.kubectl(
+    setup.kubectl(
         TEST,
         "wait pod/raw --for=jsonpath={.status.phase}=Succeeded --timeout=60s",
     );
     for stamps in ["", " --timestamps"] {
-        let theirs = place
+        let theirs = setup
             .kubectl(TEST, &format!("logs raw -c raw{stamps}"))
             .unwrap();
         assert!(theirs.contains(&0xff), "{theirs:?}");
-        let ours = place.print(&format!("runs logs {name}{stamps}"));
+        let ours = setup.print(&format!("runs logs {name}{stamps}"));
         assert!(
             ours.ends_with(&theirs),
             "{:?}",
             String::from_utf8_lossy(&ours)
         );
     }
-    let seen = on_a_terminal(place.command(&format!("runs logs {name} --raw --stage publish")));
+    let seen = on_a_terminal(setup.command(&format!("runs logs {name} --raw --stage publish")));
     assert!(seen.contains("caf\u{fffd} \u{fffd}\u{fffd}"), "{seen:?}");
-    // The ledger gives them back when the pod is gone.
-    let before = place.print(&format!("runs logs {name}"));
-    place.kubectl(TEST, "delete pod raw --now");
-    let after = place.print(&format!("runs logs {name}"));
+    // The ledger has the same bytes after the pod is gone.
+    let before = setup.print(&format!("runs logs {name}"));
+    setup.kubectl(TEST, "delete pod raw --now");
+    let after = setup.print(&format!("runs logs {name}"));
     assert_eq!(
         String::from_utf8_lossy(&after),
         String::from_utf8_lossy(&before)
@@ -604,20 +603,20 @@ fn bytes_that_are_no_text_come_as_kubectl_gives_them_and_are_harmless_on_a_termi
     assert_eq!(after, before);
 }
 
-/// Somebody else's machine: a home of its own, the same cluster.
-struct Elsewhere<'p> {
-    place: &'p Place,
+/// Another machine: its own home directory, but the same cluster.
+struct OtherMachine<'p> {
+    setup: &'p Setup,
     home: tempfile::TempDir,
     kubeconfig: String,
     context: String,
 }
 
-impl<'p> Elsewhere<'p> {
-    fn new(place: &'p Place, test: &str) -> Option<Self> {
-        let kubeconfig = place.print("embedded kubeconfig --path");
-        let context = place.kubectl(test, "config current-context")?;
+impl<'p> OtherMachine<'p> {
+    fn new(setup: &'p Setup, test: &str) -> Option<Self> {
+        let kubeconfig = setup.print("embedded kubeconfig --path");
+        let context = setup.kubectl(test, "config current-context")?;
         Some(Self {
-            place,
+            setup,
             home: tempfile::tempdir().unwrap(),
             kubeconfig: String::from_utf8(kubeconfig).unwrap().trim().to_owned(),
             context: String::from_utf8(context).unwrap().trim().to_owned(),
@@ -633,7 +632,7 @@ impl<'p> Elsewhere<'p> {
             .arg("--home")
             .arg(self.home.path())
             .arg("--repo")
-            .arg(&self.place.project)
+            .arg(&self.setup.project)
             .args(["--context", &self.context, "runs", "logs", name])
             .env("KUBECONFIG", &self.kubeconfig)
             .stdin(Stdio::null())
@@ -644,8 +643,8 @@ impl<'p> Elsewhere<'p> {
         (String::from_utf8(output.stdout).unwrap(), said)
     }
 
-    /// Keeps the first lines of the agent, as if its log had been followed half-way.
-    fn follows(&self, events: &[LogEvent], uid: &str, lines: usize) {
+    /// Archives the first lines of the agent, as if its log had been followed until there.
+    fn follow(&self, events: &[LogEvent], uid: &str, lines: usize) {
         let of_agent = |event: &&LogEvent| matches!(event, LogEvent::Line(line) if line.source.stage == Some(Stage::Agent));
         let half: Vec<LogEvent> = events
             .iter()
@@ -664,48 +663,47 @@ impl<'p> Elsewhere<'p> {
 }
 
 #[test]
-fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was_followed_half_way()
-{
-    const TEST: &str = "what_the_controller_kept_is_read_where_nobody_followed";
-    let place = Place::new(0);
-    place.print("run docs --task 1 --agent template --wait");
-    let name = place.name();
-    let whole = String::from_utf8(place.print(&format!("runs logs {name}"))).unwrap();
+fn controllers_archive_completes_the_ledger() {
+    const TEST: &str = "controllers_archive_completes_the_ledger";
+    let setup = Setup::new(0);
+    setup.print("run docs --task 1 --agent template --wait");
+    let name = setup.name();
+    let whole = String::from_utf8(setup.print(&format!("runs logs {name}"))).unwrap();
     let run: Value =
-        serde_json::from_slice(&place.print(&format!("runs get {name} -o json"))).unwrap();
+        serde_json::from_slice(&setup.print(&format!("runs get {name} -o json"))).unwrap();
     let uid = run["metadata"]["uid"].as_str().unwrap().to_owned();
-    let ours = Ledger::open(place.home.join("state/ledger")).unwrap();
+    let ours = Ledger::open(setup.home.join("state/ledger")).unwrap();
     let events: Vec<LogEvent> = ours.read_log(&uid).unwrap().collect();
     let kept =
         format!("get configmaps -l flightdeck.dev/archive=log,flightdeck.dev/run={name} -o name");
     let began = Instant::now();
     loop {
-        let Some(maps) = place.kubectl(TEST, &kept) else {
+        let Some(maps) = setup.kubectl(TEST, &kept) else {
             return;
         };
         if lines(&maps).len() == 3 {
             break;
         }
         assert!(
-            began.elapsed() < PATIENCE,
+            began.elapsed() < TIMEOUT,
             "{}",
             String::from_utf8_lossy(&maps)
         );
     }
-    place.kubectl(
+    setup.kubectl(
         TEST,
         &format!("delete jobs,pods -l flightdeck.dev/run={name} --now"),
     );
 
-    let nobody = Elsewhere::new(&place, TEST).unwrap();
-    let (text, said) = nobody.logs(&name);
+    let other = OtherMachine::new(&setup, TEST).unwrap();
+    let (text, said) = other.logs(&name);
     assert_eq!(text, whole, "{said}");
     assert!(
         said.contains("kept by the controller, no longer on the cluster: prep"),
         "{said}"
     );
-    let half = Elsewhere::new(&place, TEST).unwrap();
-    half.follows(&events, &uid, 3);
+    let half = OtherMachine::new(&setup, TEST).unwrap();
+    half.follow(&events, &uid, 3);
     let (text, said) = half.logs(&name);
     let mut sorted = (lines(text.as_bytes()), lines(whole.as_bytes()));
     sorted.0.sort();
@@ -713,11 +711,11 @@ fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was
     assert_eq!(sorted.0, sorted.1, "each line once: {said}");
     assert_eq!(text, whole, "in the order they ran");
 
-    // What is kept does not reach back to where the follower stopped.
-    let maps = place.kubectl(TEST, &kept).unwrap();
+    // The archive begins after the line where the follower stopped.
+    let maps = setup.kubectl(TEST, &kept).unwrap();
     let agents = lines(&maps);
     let agents = agents.iter().find(|map| map.contains("-agent-")).unwrap();
-    let map = place
+    let map = setup
         .kubectl(TEST, &format!("get {agents} -o json"))
         .unwrap();
     let mut map: Value = serde_json::from_slice(&map).unwrap();
@@ -737,11 +735,11 @@ fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was
     let mut end: Value = serde_json::from_str(end).unwrap();
     end["truncated"] = true.into();
     map["data"]["end.json"] = end.to_string().into();
-    let file = place.home.join("kept.json");
+    let file = setup.home.join("kept.json");
     fs::write(&file, map.to_string()).unwrap();
-    place.kubectl(TEST, &format!("replace --force -f {}", file.display()));
-    let gap = Elsewhere::new(&place, TEST).unwrap();
-    gap.follows(&events, &uid, 3);
+    setup.kubectl(TEST, &format!("replace --force -f {}", file.display()));
+    let gap = OtherMachine::new(&setup, TEST).unwrap();
+    gap.follow(&events, &uid, 3);
     let (text, said) = gap.logs(&name);
     assert_eq!(
         lines(text.as_bytes()).len(),
@@ -750,9 +748,9 @@ fn what_the_controller_kept_is_read_where_nobody_followed_and_completes_what_was
     );
     assert!(said.contains("agent: lines missing here"), "{said}");
 
-    // The run goes as well.
-    place.kubectl(TEST, &format!("delete docsrun {name}"));
-    let (text, said) = nobody.logs(&name);
+    // The run is deleted too.
+    setup.kubectl(TEST, &format!("delete docsrun {name}"));
+    let (text, said) = other.logs(&name);
     assert_eq!(text, whole);
     assert!(
         said.contains("is not on the cluster; this is what the ledger kept"),

@@ -496,15 +496,18 @@ echo '{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":
 while echo going on; do sleep 0.05; done"#,
     );
     let mut agent = bench.start("agent");
-    let told = agent.reports(|report| report.usage.is_some());
+    let report = agent.reports(|report| report.usage.is_some());
     agent.kill();
     let ended = agent.end();
-    assert_eq!((ended.code, ended.report.session_id), (-1, told.session_id));
+    assert_eq!(
+        (ended.code, ended.report.session_id),
+        (-1, report.session_id)
+    );
     let usage = ended.report.usage.unwrap();
     assert_eq!((usage.turns, usage.input_tokens), (1, 7));
     assert_eq!(
         ended.report.reason, None,
-        "how it ended is for others to say"
+        "the cause is reported by the controller"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What several integration tests share.
+//! Helpers shared by the integration tests.
 
 pub(crate) mod git_host;
 pub(crate) mod proxy;

@@ -1,4 +1,4 @@
-//! Damaged plans: whatever stands in the file, reading it ends, what is said of it holds together, and a status that is set is set.
+//! Damaged plans: reading terminates, the results are consistent, and a status can be set.
 
 use std::{fs, path::PathBuf};
 
@@ -45,8 +45,8 @@ const PIECES: [&str; 24] = [
     "\"dependencies\":[1,\"2\"]",
 ];
 
-/// Everything that is asked about a plan.
-fn ask(bytes: &[u8], numbers: &mut Numbers) {
+/// Calls every function on a plan.
+fn check(bytes: &[u8], numbers: &mut Numbers) {
     let _ = tasks::parse_current_tag(Some(bytes));
     let _ = tasks::read_complexity(bytes);
     let read = tasks::read(bytes);
@@ -56,7 +56,7 @@ fn ask(bytes: &[u8], numbers: &mut Numbers) {
         let first = values.into_iter::<serde::de::IgnoredAny>().next();
         let theirs = matches!(first, Some(Ok(_)));
         let ours = !matches!(read, Err(ReadError::NotJson { .. } | ReadError::Empty));
-        assert_eq!(ours, theirs, "whether it is JSON: {read:?}");
+        assert_eq!(ours, theirs, "valid JSON: {read:?}");
     }
     let Ok(file) = read else { return };
     let lines = bytes.split(|&byte| byte == b'\n').count();
@@ -66,12 +66,12 @@ fn ask(bytes: &[u8], numbers: &mut Numbers) {
     }
     let _ = tasks::summaries(&file);
     for tag in &file.tags {
-        ask_tag(tag, numbers);
-        set(bytes, &file, tag, numbers);
+        check_tag(tag, numbers);
+        check_set_status(bytes, &file, tag, numbers);
     }
 }
 
-fn ask_tag(tag: &Tag, numbers: &mut Numbers) {
+fn check_tag(tag: &Tag, numbers: &mut Numbers) {
     let waiting = tasks::open_dependencies(tag);
     let known = Dependencies::new(tag);
     if let Some(next) = tasks::next(tag) {
@@ -92,7 +92,7 @@ fn ask_tag(tag: &Tag, numbers: &mut Numbers) {
         let _ = known.direct(&task.id);
         let _ = known.blocks(&task.id);
         let blockers = known.blockers(&task.id);
-        // What waits for something is blocked by something, whichever of the two is asked.
+        // A task has open dependencies exactly if it has blockers.
         let first = tag
             .task(&task.id)
             .is_some_and(|first| std::ptr::eq(first, task));
@@ -104,7 +104,7 @@ fn ask_tag(tag: &Tag, numbers: &mut Numbers) {
     }
 }
 
-fn set(bytes: &[u8], file: &TaskFile, tag: &Tag, numbers: &mut Numbers) {
+fn check_set_status(bytes: &[u8], file: &TaskFile, tag: &Tag, numbers: &mut Numbers) {
     if tag.tasks.is_empty() {
         return;
     }
@@ -117,7 +117,7 @@ fn set(bytes: &[u8], file: &TaskFile, tag: &Tag, numbers: &mut Numbers) {
     };
     let mut after = tasks::read(&edit.bytes).unwrap();
     let mut expected = file.clone();
-    // A status that was missing may bring a line of its own.
+    // Adding a missing status may add a line.
     for file in [&mut after, &mut expected] {
         for task in file.tags.iter_mut().flat_map(|tag| &mut tag.tasks) {
             task.line = 0;
@@ -130,19 +130,19 @@ fn set(bytes: &[u8], file: &TaskFile, tag: &Tag, numbers: &mut Numbers) {
         .find(|other| other.name == tag.name)
         .unwrap();
     tag.tasks[at].status = Status::Review;
-    assert_eq!(after.tags, expected.tags, "nothing but the status changes");
+    assert_eq!(after.tags, expected.tags, "only the status changes");
 }
 
 #[test]
-fn no_damage_to_a_plan_is_more_than_a_finding_or_an_error() {
+fn damaged_plans_are_findings_or_errors() {
     let mut seeds: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     let corpus = std::env::var_os("FLIGHTDECK_CORPUS").map(PathBuf::from);
-    if let (Some(corpus), Some(_)) = (corpus, fuzz::long()) {
+    if let (Some(corpus), Some(_)) = (corpus, fuzz::duration()) {
         let files = fs::read_dir(corpus.join("tasks"))
             .unwrap()
             .map(Result::unwrap);
         let small = files.filter(|file| file.metadata().is_ok_and(|about| about.len() < 60_000));
         seeds.extend(small.map(|file| fs::read(file.path()).unwrap()));
     }
-    fuzz::many(3_000, &seeds, &PIECES, ask);
+    fuzz::run(3_000, &seeds, &PIECES, check);
 }

@@ -1,4 +1,4 @@
-//! Generated plans put to the official Task Master and to Flightdeck: the same task is next, the same ones are ready.
+//! Compares the next and ready tasks of generated plans with the official Task Master.
 
 use std::{fs, thread};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::support::{TaskMaster, task_master};
 use flightdeck_core::tasks;
 
-/// Numbers that are the same every time (a linear congruence).
+/// Deterministic pseudo-random numbers (a linear congruential generator).
 struct Numbers(u64);
 
 impl Numbers {
@@ -37,8 +37,8 @@ const STATUSES: [&str; 10] = [
     "cancelled",
 ];
 
-/// What the official tool accepts, in the variety it is found in: ids and dependencies as numbers and as text, dependencies on tasks that
-/// are anywhere, on subtasks, and on nothing.
+/// Returns a tag in the variety that Task Master accepts: ids and dependencies as numbers and strings; dependencies on other
+/// tasks, on subtasks, and on missing tasks.
 fn tag(numbers: &mut Numbers) -> Value {
     let count = 1 + numbers.below(12);
     let mut tasks = Vec::new();
@@ -83,7 +83,7 @@ fn tag(numbers: &mut Numbers) -> Value {
     json!({ "tasks": tasks, "metadata": {} })
 }
 
-/// The JSON it printed, whatever it printed before.
+/// Returns the printed JSON. Ignores text before it.
 fn printed(program: &TaskMaster, project: &std::path::Path, arguments: &[&str]) -> Value {
     let output = program.run(project, arguments);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -99,12 +99,12 @@ fn text(id: &Value) -> String {
 }
 
 #[test]
-fn generated_plans_have_the_same_next_and_ready_tasks_as_the_official_tool_says() {
-    let name = "generated_plans_have_the_same_next_and_ready_tasks_as_the_official_tool_says";
+fn next_and_ready_tasks_equal_task_master() {
+    let name = "next_and_ready_tasks_equal_task_master";
     let Some(program) = task_master(name) else {
         return;
     };
-    // Each takes seconds: a few every time, and more when asked for.
+    // Each takes seconds, so compare only a few by default.
     let plans = std::env::var("FLIGHTDECK_PEER_PLANS").ok();
     let plans: usize = plans.and_then(|plans| plans.parse().ok()).unwrap_or(2);
     let mut numbers = Numbers(plans as u64);
@@ -157,7 +157,7 @@ fn generated_plans_have_the_same_next_and_ready_tasks_as_the_official_tool_says(
             ));
         }
     }
-    println!("{plans} plans compared, of {subtasks} the next one is a subtask");
+    println!("{plans} plans compared; the next task is a subtask in {subtasks}");
     assert!(
         wrong.is_empty(),
         "{} of {plans}:\n{}",

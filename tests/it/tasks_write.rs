@@ -1,4 +1,4 @@
-//! Setting a status while others write: no change is lost, whoever makes it and with whichever form of Task Master's lock.
+//! Concurrent writes of the plan: no change is lost, with both kinds of Task Master's lock.
 
 use std::{
     fs,
@@ -47,8 +47,8 @@ fn statuses(file: &Path, tag: &str) -> Vec<String> {
         .collect()
 }
 
-/// What another program does under its lock: reads, takes a moment, and writes the whole file.
-fn count_one_more(file: &Path) {
+/// Changes the plan like another program that holds the lock: reads and replaces the whole file.
+fn increment_edits(file: &Path) {
     let mut plan: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let edits = plan["master"]["metadata"]["edits"].as_u64().unwrap();
     plan["master"]["metadata"]["edits"] = json!(edits + 1);
@@ -57,7 +57,7 @@ fn count_one_more(file: &Path) {
     fs::rename(temporary, file).unwrap();
 }
 
-/// Writes as Task Master's two code bases do, one with a file for a lock, the other with a directory.
+/// Writes like Task Master, one of whose two code bases uses a file as lock and the other a directory.
 fn write_as_task_master(file: &Path, as_file: bool) {
     let lock = file.with_extension("json.lock");
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -70,10 +70,10 @@ fn write_as_task_master(file: &Path, as_file: bool) {
         if taken.is_ok() {
             break;
         }
-        assert!(Instant::now() < deadline, "the lock is never free");
+        assert!(Instant::now() < deadline, "timeout waiting for the lock");
         thread::sleep(Duration::from_millis(3));
     }
-    count_one_more(file);
+    increment_edits(file);
     if as_file {
         fs::remove_file(lock).unwrap();
     } else {
@@ -82,7 +82,7 @@ fn write_as_task_master(file: &Path, as_file: bool) {
 }
 
 #[test]
-fn many_processes_writing_at_once_lose_nothing() {
+fn concurrent_writers_lose_no_change() {
     let directory = tempfile::tempdir().unwrap();
     let (writers, each) = (4, 8);
     let file = plan(directory.path(), &["master"], writers * each);
@@ -113,8 +113,8 @@ fn many_processes_writing_at_once_lose_nothing() {
 }
 
 #[test]
-fn task_master_itself_and_flightdeck_lose_nothing_to_each_other() {
-    let name = "task_master_itself_and_flightdeck_lose_nothing_to_each_other";
+fn task_master_and_flightdeck_lose_no_change() {
+    let name = "task_master_and_flightdeck_lose_no_change";
     let Some(program) = crate::support::task_master(name) else {
         return;
     };
@@ -125,7 +125,7 @@ fn task_master_itself_and_flightdeck_lose_nothing_to_each_other() {
         r#"{"currentTag": "master", "migrationNoticeShown": true}"#,
     )
     .unwrap();
-    // It replaces its whole tag by what it read before it took the lock, so that the two get a tag each.
+    // Each has its own tag: Task Master replaces the whole tag with what it read before it acquired the lock.
     thread::scope(|scope| {
         let theirs = scope.spawn(|| {
             for id in 1..=3 {
@@ -153,7 +153,7 @@ fn task_master_itself_and_flightdeck_lose_nothing_to_each_other() {
 }
 
 #[test]
-fn a_status_that_task_master_does_not_know_is_refused_with_those_it_does() {
+fn unknown_status_is_rejected_with_the_valid_ones() {
     let directory = tempfile::tempdir().unwrap();
     let file = plan(directory.path(), &["master"], 1);
     let run = |arguments: &[&str]| {

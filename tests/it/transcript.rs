@@ -1,4 +1,4 @@
-//! An agent's stream, in the shapes that are documented for it: every line is accounted for, whatever it is.
+//! The streams of an agent in every documented format: each line becomes part of a step.
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
@@ -10,8 +10,8 @@ use flightdeck_core::{
     transcript::{Event, StepKind, Steps, Transcript, parse_line},
 };
 
-/// The streams in `tests/fixtures/transcript`: one in today's names, one with sub-agents, one in which everything goes
-/// wrong, one in older names, and one mixed with what is none of the agent's.
+/// The streams in `tests/fixtures/transcript`: one with the current names, one with sub-agents, one with every kind of
+/// failure, one with older names, and one mixed with other output.
 pub(crate) const STREAMS: [&str; 5] = ["session", "sub-agents", "trouble", "older", "mixed"];
 
 pub(crate) fn directory() -> PathBuf {
@@ -23,7 +23,7 @@ fn lines(name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A line a second.
+/// Returns the time of a line: one per second.
 pub(crate) fn second(at: usize) -> Timestamp {
     let began = Timestamp::from_second(1_900_000_000).unwrap();
     began + SignedDuration::from_secs(at as i64)
@@ -38,8 +38,8 @@ pub(crate) fn folded<L: AsRef<str>>(lines: &[L]) -> (Steps, Transcript) {
     (steps, transcript)
 }
 
-/// One line a step: its turn, the step it belongs to, what it is.
-fn told(steps: &Steps) -> String {
+/// Formats the steps, one per line, with parent and turn.
+fn format_steps(steps: &Steps) -> String {
     let mut out = String::new();
     for (number, step) in steps.iter() {
         let parent = step
@@ -100,13 +100,13 @@ fn told(steps: &Steps) -> String {
 }
 
 #[test]
-fn every_stream_is_told_as_shipped() {
+fn shipped_transcripts_are_current() {
     let mut stale = Vec::new();
     for name in STREAMS {
         let (steps, transcript) = folded(&lines(name));
-        let said = format!(
+        let formatted = format!(
             "{}\n{:#?}\nsession {:?}, model {:?}, {} tool calls, {} failed, context {} of {:?}, documents {:?}\n",
-            told(&steps),
+            format_steps(&steps),
             transcript.usage(),
             transcript.session,
             transcript.model,
@@ -118,24 +118,24 @@ fn every_stream_is_told_as_shipped() {
         );
         let file = directory().join(format!("{name}.txt"));
         if env::var_os("UPDATE").is_some() {
-            fs::write(&file, &said).unwrap();
-        } else if !fs::read_to_string(&file).is_ok_and(|kept| kept == said) {
-            stale.push(said);
+            fs::write(&file, &formatted).unwrap();
+        } else if !fs::read_to_string(&file).is_ok_and(|shipped| shipped == formatted) {
+            stale.push(formatted);
         }
     }
     assert!(
         stale.is_empty(),
-        "told differently now; UPDATE=1 cargo test shipped writes them anew\n{}",
+        "outdated; UPDATE=1 cargo test shipped rewrites them\n{}",
         stale.join("\n")
     );
 }
 
 #[test]
-fn what_holds_an_agent_up_is_known_while_it_lasts() {
+fn signals_last_as_long_as_their_cause() {
     let lines = lines("trouble");
     let after = |count: usize| folded(&lines[..count]).1.signals;
     assert_eq!(after(3).retried, Some((2, "overloaded".into())));
-    assert_eq!(after(5).retried, None, "it answered");
+    assert_eq!(after(5).retried, None, "the retry succeeded");
     assert_eq!((after(8).refused, after(8).running_tool), (1, None));
     let repeated = after(20).repeated.unwrap();
     assert_eq!(
@@ -153,7 +153,7 @@ fn what_holds_an_agent_up_is_known_while_it_lasts() {
     assert_eq!(end.last_at, Some(second(lines.len() - 1)));
 }
 
-/// How many steps of each kind lines must come to.
+/// Returns the expected number of steps of each kind.
 pub(crate) fn expected(lines: &[String]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     let mut calls = Vec::new();
@@ -201,7 +201,7 @@ pub(crate) fn counted(steps: &Steps) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-/// A line of a stream, whole, cut, changed in a byte, or no line of an agent at all.
+/// A line of a stream, complete, truncated or with a changed character, or other text.
 fn any_line() -> impl Strategy<Value = String> {
     let known: Vec<String> = STREAMS.iter().flat_map(|name| lines(name)).collect();
     let known = prop::sample::select(known);
@@ -226,13 +226,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_line_is_accounted_for_and_folding_by_pieces_is_folding_at_once(
+    fn no_line_is_lost_and_reading_in_parts_is_equivalent(
         lines in prop::collection::vec(any_line(), 0..80),
         cut in any::<prop::sample::Index>(),
     ) {
         let (whole, transcript) = folded(&lines);
         prop_assert_eq!(counted(&whole), expected(&lines));
-        // Told in between, as a screen is.
+        // Read in two parts.
         let at = cut.index(lines.len() + 1);
         let (mut steps, mut second_fold) = folded(&lines[..at]);
         let before: Vec<_> = steps.iter().map(|(_, step)| step.clone()).collect();
@@ -242,14 +242,14 @@ proptest! {
             steps.add(Some(second(at)), line);
             second_fold.add(Some(second(at)), line);
         }
-        let told: Vec<_> = steps.iter().collect();
-        prop_assert_eq!(told, whole.iter().collect::<Vec<_>>());
+        let in_parts: Vec<_> = steps.iter().collect();
+        prop_assert_eq!(in_parts, whole.iter().collect::<Vec<_>>());
         prop_assert_eq!(second_fold, transcript);
-        // Who looks again only at what changed sees all of it.
+        // Every changed step is reported.
         let changed = steps.take_changed();
         for (number, step) in steps.iter() {
             let same = before.get(number) == Some(step);
-            prop_assert!(same || changed.contains(&number), "step {number} changed unsaid");
+            prop_assert!(same || changed.contains(&number), "step {number} changed but was not reported");
         }
         for (number, step) in steps.iter() {
             prop_assert!(step.parent.is_none_or(|parent| parent < number));

@@ -1,10 +1,9 @@
-//! Damaged streams of an agent: whatever its log holds, it is told to its end, no line goes unseen, and what is told of it while it
-//! comes is what is told of it in the end.
+//! Damaged streams of an agent: parsing terminates, no line is lost, and reading in parts has the same result as reading at once.
 
 use std::{collections::BTreeMap, fs};
 
 use crate::{
-    support::fuzz::{Numbers, many},
+    support::fuzz::{self, Numbers},
     transcript::{STREAMS, counted, directory, expected, folded, second},
 };
 use flightdeck_core::{
@@ -47,14 +46,14 @@ const PIECES: [&str; 32] = [
     "\"resetsAt\":9223372036854775807,",
 ];
 
-fn ask(bytes: &[u8], numbers: &mut Numbers) {
+fn check(bytes: &[u8], numbers: &mut Numbers) {
     let log = String::from_utf8_lossy(bytes).into_owned();
     let lines: Vec<&str> = log.lines().collect();
     let owned: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     let (whole, transcript) = folded(&lines);
-    assert_eq!(counted(&whole), expected(&owned), "a line is not told");
+    assert_eq!(counted(&whole), expected(&owned), "a line is lost");
 
-    // Told in between, as a screen is.
+    // Read in parts, like a screen.
     let (mut steps, mut other) = (Steps::default(), Transcript::default());
     let mut shown = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
@@ -85,12 +84,12 @@ fn ask(bytes: &[u8], numbers: &mut Numbers) {
         assert_eq!(
             shown.get(&number),
             Some(&Some(step.clone())),
-            "step {number} changed unsaid"
+            "step {number} changed but was not reported"
         );
         assert!(step.parent.is_none_or(|parent| parent < number));
     }
 
-    // Everything that is asked about a stream, and no more kept of it than it has.
+    // Every function of the steps; the size of their text is limited by that of the stream.
     let mut kept = 0;
     for (number, step) in whole.iter() {
         let text = step.full_text();
@@ -99,21 +98,25 @@ fn ask(bytes: &[u8], numbers: &mut Numbers) {
         let _ = (whole.depth(number), whole.is_pending(number));
     }
     let bound = 8 * log.len() + 512 * (lines.len() + 1);
-    assert!(kept <= bound, "{kept} bytes are kept of {}", log.len());
+    assert!(
+        kept <= bound,
+        "{kept} bytes are kept of {} bytes",
+        log.len()
+    );
     for line in &lines {
-        let said = readable(line);
+        let shown = readable(line);
         assert!(
-            !said.is_empty() || line.trim().is_empty() || line.starts_with('{'),
-            "{line:?} is not told"
+            !shown.is_empty() || line.trim().is_empty() || line.starts_with('{'),
+            "{line:?} is not shown"
         );
     }
 }
 
 #[test]
-fn no_damage_to_a_stream_loses_a_line_or_stops_the_telling() {
+fn damaged_streams_lose_no_line() {
     let seeds: Vec<Vec<u8>> = STREAMS
         .iter()
         .map(|name| fs::read(directory().join(format!("{name}.jsonl"))).unwrap())
         .collect();
-    many(2_000, &seeds, &PIECES, ask);
+    fuzz::run(2_000, &seeds, &PIECES, check);
 }

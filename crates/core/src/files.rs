@@ -1,7 +1,7 @@
-//! Reads files that others control: those of a repository, of an agent, of another container.
+//! Reads untrusted files: of a repository, an agent or another container.
 //!
-//! Such a path may lead to a pipe, which blocks the reader for ever, or to a device or a file without end, which fills the
-//! memory. A size in the metadata proves nothing: that of `/dev/zero` is 0.
+//! The path may be a pipe, which blocks the reader forever, or a device or file of unlimited size, which fills the memory. The
+//! size in the metadata is not reliable: that of `/dev/zero` is 0.
 
 use std::{
     fs::{self, File, FileType, Metadata, OpenOptions},
@@ -162,7 +162,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_size_of_zero_is_no_promise() {
+    fn file_with_reported_size_0_is_limited() {
         // A regular file whose reported size is 0, although it has content.
         let path = Path::new("/proc/self/environ");
         assert_eq!(fs::metadata(path).unwrap().len(), 0);

@@ -1,5 +1,5 @@
-//! A small mutation fuzzer: a fixed number of damaged inputs, or as many as fit into `FLIGHTDECK_FUZZ_SECONDS`. An input that makes
-//! the code panic is printed whole.
+//! A small mutation fuzzer. Runs a fixed number of damaged inputs, or for `FLIGHTDECK_FUZZ_SECONDS`. Prints an input that causes
+//! a panic.
 
 use std::{
     panic::catch_unwind,
@@ -18,31 +18,31 @@ impl Numbers {
     }
 }
 
-/// Returns the time to fuzz for, if one is set.
-pub fn long() -> Option<Duration> {
+/// Returns the duration from `FLIGHTDECK_FUZZ_SECONDS`, if set.
+pub fn duration() -> Option<Duration> {
     let seconds = std::env::var("FLIGHTDECK_FUZZ_SECONDS").ok()?;
     seconds.parse().ok().map(Duration::from_secs)
 }
 
-/// Calls `ask` with `count` inputs: seeds with bytes removed, duplicated, changed, or replaced by one of `pieces`.
-pub fn many(count: u64, seeds: &[Vec<u8>], pieces: &[&str], ask: fn(&[u8], &mut Numbers)) {
-    let begun = Instant::now();
-    let long = long();
-    let start = long.map_or(0x9e37_79b9_7f4a_7c15, |_| {
+/// Calls `check` with `count` inputs: seeds with bytes removed, duplicated, changed, or replaced by one of `pieces`.
+pub fn run(count: u64, seeds: &[Vec<u8>], pieces: &[&str], check: fn(&[u8], &mut Numbers)) {
+    let started = Instant::now();
+    let duration = duration();
+    let seed = duration.map_or(0x9e37_79b9_7f4a_7c15, |_| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.unwrap().as_nanos() as u64 | 1
     });
-    let mut numbers = Numbers(start);
-    let mut asked = 0u64;
-    while long.map_or(asked < count, |long| begun.elapsed() < long) {
+    let mut numbers = Numbers(seed);
+    let mut checked = 0u64;
+    while duration.map_or(checked < count, |duration| started.elapsed() < duration) {
         let bytes = damaged(seeds, pieces, &mut numbers);
         let state = numbers.0;
-        let answered = catch_unwind(|| ask(&bytes, &mut Numbers(state)));
-        assert!(answered.is_ok(), "{:?}", String::from_utf8_lossy(&bytes));
-        asked += 1;
+        let result = catch_unwind(|| check(&bytes, &mut Numbers(state)));
+        assert!(result.is_ok(), "{:?}", String::from_utf8_lossy(&bytes));
+        checked += 1;
     }
-    if long.is_some() {
-        println!("{asked} damaged inputs, from {start:#x}");
+    if duration.is_some() {
+        println!("{checked} damaged inputs, seed {seed:#x}");
     }
 }
 

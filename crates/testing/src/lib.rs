@@ -1,4 +1,4 @@
-//! What the tests of several crates share: running git, sample projects, and programs to compare with.
+//! Test helpers shared by several crates: git, sample projects, and programs to compare with.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use std::{
 
 use serde_json::json;
 
-/// Reports that a test cannot run here, so that `.ci/run` can list it.
+/// Reports that a test is skipped, for the list of `.ci/run`.
 ///
 /// # Panics
-/// With `REQUIRE_PEERS=1` in the environment: a comparison that cannot run is a failure then.
+/// With `REQUIRE_PEERS=1` in the environment, which turns a skip into a failure.
 pub fn skipped(test: &str, why: &str) {
     assert!(
         std::env::var_os("REQUIRE_PEERS").is_none_or(|value| value != "1"),
@@ -32,7 +32,7 @@ pub fn skipped(test: &str, why: &str) {
     said(&format!("SKIPPED {test}: {why}"));
 }
 
-/// Prints a line past the test runner's capture.
+/// Prints a line to stderr, bypassing the capture of the test runner.
 pub fn said(line: &str) {
     std::io::stderr()
         .write_all(format!("{line}\n").as_bytes())
@@ -107,7 +107,7 @@ pub fn no_process_stays_below(directory: &Path) {
         if found.is_empty() {
             return;
         }
-        assert!(Instant::now() < deadline, "still there: {found:?}");
+        assert!(Instant::now() < deadline, "still running: {found:?}");
         thread::sleep(Duration::from_millis(20));
     }
 }

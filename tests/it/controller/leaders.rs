@@ -40,7 +40,7 @@ async fn becomes(leading: &mut watch::Receiver<bool>, wanted: bool) {
     let turned = leading.wait_for(|&leading| leading == wanted);
     tokio::time::timeout(PATIENCE, turned)
         .await
-        .unwrap_or_else(|_| panic!("it never came to {wanted}"))
+        .unwrap_or_else(|_| panic!("timeout waiting for leadership = {wanted}"))
         .unwrap();
 }
 

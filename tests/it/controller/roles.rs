@@ -163,7 +163,7 @@ impl Gate {
             }
         };
         let waited = tokio::time::timeout(super::PATIENCE, waiting).await;
-        waited.unwrap_or_else(|_| panic!("nobody asked to {verb} {resource}"));
+        waited.unwrap_or_else(|_| panic!("no request to {verb} {resource}"));
     }
 
     fn refused(&self) -> Vec<Recorder> {
@@ -375,8 +375,8 @@ fn subject() -> LaunchSource {
     }
 }
 
-/// Reads everything that the console reads.
-async fn look_on(client: &Client, run: &str, uid: &str) {
+/// Makes the requests of the console.
+async fn read_like_the_console(client: &Client, run: &str, uid: &str) {
     let facts = cluster::query(ClusterQuery {
         client: client.clone(),
         context: Some("test".into()),
@@ -431,7 +431,7 @@ async fn user_and_viewer_roles_allow_their_commands() {
         timeout: Some(Duration::from_secs(60)),
     };
     wait.run(&user, |_| {}).await.unwrap();
-    look_on(&user.client, &name, run.uid()).await;
+    read_like_the_console(&user.client, &name, run.uid()).await;
     let nowhere = tempfile::tempdir().unwrap();
     Retry { name: name.clone() }
         .run(&user, nowhere.path())
@@ -451,7 +451,7 @@ async fn user_and_viewer_roles_allow_their_commands() {
     assert_eq!(gate.refused(), []);
 
     let viewer = context(VIEWER);
-    look_on(&viewer.client, &name, run.uid()).await;
+    read_like_the_console(&viewer.client, &name, run.uid()).await;
     assert_eq!(viewer.runs(None).await.unwrap().len(), 1);
     assert_eq!(gate.refused(), []);
     let refused = launch

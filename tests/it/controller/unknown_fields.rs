@@ -7,7 +7,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{Scene, docs_run, end, start, until, well};
-use crate::manifests::newer::{install, later};
+use crate::manifests::newer_crds::{install, newer_crd};
 use flightdeck_core::{
     resources::{DocsRun, Usage},
     runs::{Stage, StageReport, naming},
@@ -49,7 +49,7 @@ async fn unknown_fields_survive_every_write() {
         _ => well(stage, job),
     })
     .await;
-    install(&scene.client, later()).await;
+    install(&scene.client, newer_crd()).await;
     scene.controller = Some(start(&scene.client));
     let resource = ApiResource::erase::<DocsRun>(&());
     let runs: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), "default", &resource);

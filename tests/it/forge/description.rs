@@ -1,4 +1,4 @@
-//! GitHub's own description of its REST API (OpenAPI 3.0), as a judge of what is sent and answered.
+//! Validates calls against GitHub's OpenAPI description of its REST API.
 
 use std::{
     fs,
@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use flightdeck_host::forge::stand_in::RecordedCall;
 
 const FILE: &str = "node_modules/@octokit/openapi/generated/api.github.com.json";
-/// Answers that any call may give, which are described on pages of their own.
+/// Statuses that any call may return; they are documented separately.
 const ANYWHERE: [u16; 8] = [301, 401, 403, 404, 429, 500, 502, 503];
 
 pub(super) struct Description(Value);
 
 impl Description {
-    /// The description, where `.ci/peers` has installed it.
+    /// Reads the description, if `.ci/peers` has installed it.
     pub(super) fn installed() -> Option<Self> {
         let peers = std::env::var_os("FLIGHTDECK_PEERS").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
@@ -26,54 +26,54 @@ impl Description {
         Some(Self(serde_json::from_slice(&bytes).unwrap()))
     }
 
-    /// What of a call and its answer the description does not allow.
-    pub(super) fn complaints(&self, exchange: &RecordedCall) -> Vec<String> {
-        let RecordedCall { method, uri, .. } = exchange;
+    /// Returns where a call or its response violates the description.
+    pub(super) fn errors(&self, call: &RecordedCall) -> Vec<String> {
+        let RecordedCall { method, uri, .. } = call;
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let Some(operation) = self.operation(path, &method.as_str().to_lowercase()) else {
-            return vec![format!("{method} {path} is not described")];
+            return vec![format!("{method} {path} is unknown")];
         };
-        let mut complaints = self.about_query(operation, query);
+        let mut errors = self.query_errors(operation, query);
         let body = "/requestBody/content/application~1json/schema";
         match operation.pointer(body) {
             Some(schema) => {
-                self.check(schema, &exchange.sent, "sent", &mut complaints);
-                self.unknown(schema, &exchange.sent, &mut complaints);
+                self.check(schema, &call.sent, "sent", &mut errors);
+                self.check_unknown(schema, &call.sent, &mut errors);
             }
-            None if exchange.sent.is_null() => {}
-            None => complaints.push("sent: no body is described".into()),
+            None if call.sent.is_null() => {}
+            None => errors.push("sent: unexpected body".into()),
         }
-        let status = exchange.status.as_u16();
+        let status = call.status.as_u16();
         let answers = &operation["responses"];
         match answers.get(status.to_string()) {
             Some(answer) => {
                 let answer = self.resolved(answer);
                 if let Some(schema) = answer.pointer("/content/application~1json/schema") {
-                    self.check(schema, &exchange.answered, "answered", &mut complaints);
+                    self.check(schema, &call.answered, "answered", &mut errors);
                 }
             }
             None if ANYWHERE.contains(&status) => {
                 let schema = &self.0["components"]["schemas"]["basic-error"];
-                self.check(schema, &exchange.answered, "answered", &mut complaints);
+                self.check(schema, &call.answered, "answered", &mut errors);
             }
-            None => complaints.push(format!("answered: {status} is not described")),
+            None => errors.push(format!("answered: unexpected status {status}")),
         }
         let call = format!("{method} {uri} {status}");
-        let named = complaints.iter().map(|said| format!("{call}: {said}"));
+        let named = errors.iter().map(|error| format!("{call}: {error}"));
         named.collect()
     }
 
-    /// The operation of a path: of the templates that fit, the one with the fewest holes.
+    /// Returns the operation of a path. If several templates match, the one with the fewest parameters.
     fn operation(&self, path: &str, method: &str) -> Option<&Value> {
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-        let hole = |part: &str| part.starts_with('{');
+        let parameter = |part: &str| part.starts_with('{');
         let fits = |template: &str| {
             let template: Vec<&str> = template.split('/').collect();
             template.len() == parts.len()
                 && template
                     .iter()
                     .zip(&parts)
-                    .all(|(wanted, part)| hole(wanted) || wanted == part)
+                    .all(|(wanted, part)| parameter(wanted) || wanted == part)
         };
         let paths = self.0["paths"].as_object().unwrap();
         let found = paths.iter().filter(|(template, _)| fits(template));
@@ -81,7 +81,7 @@ impl Description {
         item.get(method)
     }
 
-    fn about_query(&self, operation: &Value, query: &str) -> Vec<String> {
+    fn query_errors(&self, operation: &Value, query: &str) -> Vec<String> {
         let parameters = operation["parameters"].as_array().unwrap();
         let find = |name: &str| {
             let known = parameters.iter().map(|parameter| self.resolved(parameter));
@@ -89,21 +89,21 @@ impl Description {
                 .into_iter()
                 .find(|known| known["name"] == name && known["in"] == "query")
         };
-        let mut complaints = Vec::new();
+        let mut errors = Vec::new();
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap();
             match find(name) {
-                None => complaints.push(format!("there is no query parameter {name}")),
+                None => errors.push(format!("unknown query parameter {name}")),
                 Some(parameter) => {
                     let value = match value.parse::<i64>() {
                         Ok(number) if parameter["schema"]["type"] == "integer" => number.into(),
                         _ => Value::from(value),
                     };
-                    self.check(&parameter["schema"], &value, name, &mut complaints);
+                    self.check(&parameter["schema"], &value, name, &mut errors);
                 }
             }
         }
-        complaints
+        errors
     }
 
     fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
@@ -113,30 +113,30 @@ impl Description {
         }
     }
 
-    fn check(&self, schema: &Value, value: &Value, at: &str, complaints: &mut Vec<String>) {
+    fn check(&self, schema: &Value, value: &Value, at: &str, errors: &mut Vec<String>) {
         let schema = self.resolved(schema);
         if value.is_null() && schema["nullable"] == true {
             return;
         }
         for part in schema["allOf"].as_array().into_iter().flatten() {
-            self.check(part, value, at, complaints);
+            self.check(part, value, at, errors);
         }
         for choice in ["anyOf", "oneOf"] {
             let Some(choices) = schema[choice].as_array() else {
                 continue;
             };
             let tried = choices.iter().map(|choice| {
-                let mut said = Vec::new();
-                self.check(choice, value, at, &mut said);
-                said
+                let mut errors = Vec::new();
+                self.check(choice, value, at, &mut errors);
+                errors
             });
             let least = tried.min_by_key(Vec::len).unwrap_or_default();
-            complaints.extend(least);
+            errors.extend(least);
         }
         if let Some(allowed) = schema["enum"].as_array()
             && !allowed.contains(value)
         {
-            complaints.push(format!("{at}: {value} is none of {allowed:?}"));
+            errors.push(format!("{at}: {value} is not one of {allowed:?}"));
         }
         let right = match schema["type"].as_str() {
             Some("object") => value.is_object(),
@@ -148,22 +148,17 @@ impl Description {
             _ => true,
         };
         if !right {
-            complaints.push(format!("{at}: {value} is no {}", schema["type"]));
+            errors.push(format!("{at}: {value} is not of type {}", schema["type"]));
             return;
         }
         match value {
-            Value::Object(fields) => self.check_fields(schema, fields, at, complaints),
+            Value::Object(fields) => self.check_fields(schema, fields, at, errors),
             Value::Array(items) => {
                 if schema["minItems"].as_u64() > Some(items.len() as u64) {
-                    complaints.push(format!("{at}: too few items"));
+                    errors.push(format!("{at}: too few items"));
                 }
                 for (number, item) in items.iter().enumerate() {
-                    self.check(
-                        &schema["items"],
-                        item,
-                        &format!("{at}[{number}]"),
-                        complaints,
-                    );
+                    self.check(&schema["items"], item, &format!("{at}[{number}]"), errors);
                 }
             }
             Value::String(text) => {
@@ -173,7 +168,7 @@ impl Description {
                     _ => true,
                 };
                 if !well_formed {
-                    complaints.push(format!("{at}: {text:?} is no {}", schema["format"]));
+                    errors.push(format!("{at}: {text:?} is not a {}", schema["format"]));
                 }
             }
             _ => {}
@@ -185,24 +180,24 @@ impl Description {
         schema: &Value,
         fields: &Map<String, Value>,
         at: &str,
-        complaints: &mut Vec<String>,
+        errors: &mut Vec<String>,
     ) {
         let required = schema["required"].as_array().into_iter().flatten();
         for name in required.filter_map(Value::as_str) {
             if !fields.contains_key(name) {
-                complaints.push(format!("{at}: {name} is missing"));
+                errors.push(format!("{at}: {name} is missing"));
             }
         }
         let known = schema["properties"].as_object();
         for (name, value) in fields {
             if let Some(schema) = known.and_then(|known| known.get(name)) {
-                self.check(schema, value, &format!("{at}.{name}"), complaints);
+                self.check(schema, value, &format!("{at}.{name}"), errors);
             }
         }
     }
 
-    /// GitHub ignores what it does not know: a wish that nobody hears.
-    fn unknown(&self, schema: &Value, sent: &Value, complaints: &mut Vec<String>) {
+    /// Checks for unknown fields, which GitHub ignores silently.
+    fn check_unknown(&self, schema: &Value, sent: &Value, errors: &mut Vec<String>) {
         let schema = self.resolved(schema);
         let choices = schema["oneOf"].as_array().or(schema["anyOf"].as_array());
         let schemas = choices.map_or_else(|| vec![schema], |choices| choices.iter().collect());
@@ -211,7 +206,7 @@ impl Description {
                 .iter()
                 .any(|schema| schema["properties"].get(name).is_some())
             {
-                complaints.push(format!("sent: {name} is not described"));
+                errors.push(format!("sent: unknown field {name}"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The Dockerfile without an engine: what it copies is there, is enough to build from, and is all that reaches it.
+//! Checks the Dockerfile without building it: the copied files exist, suffice for the build, and match .dockerignore.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Instructions of the Dockerfile, continued lines joined, comments left out; one list a stage.
+/// Returns the instructions of each stage of the Dockerfile, with continued lines joined and without comments.
 fn stages() -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join("Dockerfile")).unwrap();
     let lines = text
@@ -35,7 +35,7 @@ fn stages() -> Vec<Vec<String>> {
     stages
 }
 
-/// What a stage copies of the build context: from, and to.
+/// Returns what a stage copies from the build context, as source and destination.
 fn copies(stage: &[String]) -> Vec<(String, String)> {
     let copies = stage.iter().filter_map(|line| line.strip_prefix("COPY "));
     copies
@@ -59,8 +59,8 @@ fn copies(stage: &[String]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Paths that .dockerignore lets through: it shuts everything out and names what comes in.
-fn let_through() -> BTreeSet<String> {
+/// Returns the paths that .dockerignore includes. It excludes everything else.
+fn included_paths() -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(".dockerignore")).unwrap();
     let mut lines = text
         .lines()
@@ -87,8 +87,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Files that a source takes in while it is compiled, as paths: the texts between quotes in `include_str!(..)`, joined.
-fn included(source: &Path, text: &str) -> Vec<PathBuf> {
+/// Returns the files that a source includes at compile time: the joined string literals of each `include_str!(..)`.
+fn included_files(source: &Path, text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("include_str!(") {
         let call = text[at..].split(')').next().unwrap_or_default();
@@ -110,25 +110,25 @@ fn sources(directory: &Path, out: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn the_image_is_built_from_what_is_copied_and_from_nothing_else() {
+fn image_copies_exactly_what_the_build_needs() {
     let stages = stages();
     let copied: Vec<(String, String)> = stages.iter().flat_map(|stage| copies(stage)).collect();
     let named: BTreeSet<String> = copied.iter().map(|(from, _)| from.clone()).collect();
     assert_eq!(
         named,
-        let_through(),
+        included_paths(),
         "the Dockerfile and .dockerignore name different files"
     );
-    for shut_out in [".git", "target", "tests", "screenshots", ".ci"] {
-        assert!(!named.contains(shut_out));
+    for excluded in [".git", "target", "tests", "screenshots", ".ci"] {
+        assert!(!named.contains(excluded));
     }
 
-    // The build stage's folder, as an engine would lay it out.
+    // The directory of the build stage.
     let context = tempfile::tempdir().unwrap();
     for (from, to) in copies(&stages[0]) {
         copy(&root().join(&from), &context.path().join(to));
     }
-    // Cargo finds every target that the manifest names, and the lock file fits.
+    // Cargo finds every target of the manifest, and the lock file is current.
     let metadata = Command::new(env!("CARGO"))
         .args([
             "metadata",
@@ -148,26 +148,25 @@ fn the_image_is_built_from_what_is_copied_and_from_nothing_else() {
     let mut files = Vec::new();
     sources(&context.path().join("src"), &mut files);
     sources(&context.path().join("crates"), &mut files);
-    let mut taken_in = 0;
+    let mut count = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        for path in included(&file, &text) {
-            taken_in += 1;
-            let there = path.exists() || path.is_dir();
-            // A macro that joins the name at the end leaves the folder.
+        for path in included_files(&file, &text) {
+            count += 1;
+            // Only the directory remains of a path that a macro completes.
             assert!(
-                there,
-                "{} takes in {}, which is not copied",
+                path.exists(),
+                "{} includes {}, which is not copied",
                 file.display(),
                 path.display()
             );
         }
     }
-    assert!(taken_in > 10, "{taken_in}");
+    assert!(count > 10, "{count}");
 }
 
 #[test]
-fn the_image_runs_as_nobody_in_particular_and_has_git_and_ssh() {
+fn image_runs_as_a_user_and_has_git_and_ssh() {
     let stages = stages();
     let last = stages.last().unwrap();
     let instruction = |word: &str| {
@@ -188,7 +187,7 @@ fn the_image_runs_as_nobody_in_particular_and_has_git_and_ssh() {
     ] {
         assert!(run.contains(needed), "{needed}");
     }
-    // The binary comes from where cargo puts that profile.
+    // The binary is copied from the directory of its profile.
     let build = stages[0]
         .iter()
         .rfind(|line| line.starts_with("RUN"))

@@ -1,4 +1,4 @@
-//! TaskRuns of an older platform on an embedded cluster become suspended runs, once.
+//! Migration of the TaskRuns of an older platform to suspended runs.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use flightdeck_host::settings::Settings;
 use flightdeck_verbs::{ClusterContext, Migrate, MigrateOutcome};
 use flightdeck_worker::controller;
 
-/// The definition, as far as it is known of the older platform.
+/// Returns the CRD of the older platform, as far as it is known.
 fn definition() -> CustomResourceDefinition {
     let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     serde_json::from_value(json!({
@@ -48,7 +48,7 @@ async fn add(client: &Client, name: &str, spec: Value) {
 }
 
 #[tokio::test]
-async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
+async fn task_runs_become_suspended_runs_once() {
     let served = Served::new().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();

@@ -110,15 +110,15 @@ impl Environment {
         let name = self.namespace.clone();
         make_namespace(&self.client, &name, &self.run, "restricted").await?;
         did(&format!(
-            "made the namespace {name}, in which PodSecurity restricted is enforced"
+            "created the namespace {name}, which enforces PodSecurity restricted"
         ));
         self.define().await?;
         if let Storage::Local(directory) = &self.options.storage {
             let volumes = Volumes::new(&self.client, &self.run, directory);
             // Stored before it is filled, so that a partial setup is removed too.
             let volumes = self.volumes.insert(volumes);
-            let made = volumes.make(&self.options.image).await?;
-            did(&made);
+            let created = volumes.make(&self.options.image).await?;
+            did(&created);
         }
         if let Some((user, token)) = self.remote.credential() {
             let secret: Secret = from(json!({
@@ -127,8 +127,8 @@ impl Environment {
             }));
             make(&self.api(), &secret).await?;
         }
-        let told = self.remote.fill(self).await?;
-        did(&told);
+        let pushed = self.remote.fill(self).await?;
+        did(&pushed);
         let (stop, stopped) = oneshot::channel();
         let config = ControllerConfig::new(Arc::clone(&self.settings), &self.namespace, "test");
         let running = controller::run(self.client.clone(), config, async {
@@ -143,15 +143,15 @@ impl Environment {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         let found = definitions.get_opt("docsruns.orchestrator.io").await;
         match found {
-            Ok(Some(_)) => did("found the kinds of runs defined, and left them as they are"),
+            Ok(Some(_)) => did("found the CRDs installed and did not change them"),
             Ok(None) => {
                 self.definitions_are_ours = true;
                 let installed = controller::install_crds(self.client.clone()).await;
                 installed.map_err(|error| error.to_string())?;
-                did("defined the kinds of runs");
+                did("installed the CRDs");
             }
             Err(error) => did(&format!(
-                "could not look whether the kinds of runs are defined ({error}); took it that they are"
+                "could not check whether the CRDs are installed ({error}); assumed that they are"
             )),
         }
         Ok(())
@@ -170,7 +170,7 @@ impl Environment {
             if let Some((stop, controller)) = self.controller.take() {
                 drop(stop);
                 if tokio::time::timeout(TIMEOUT, controller).await.is_err() {
-                    failures.push("the controller did not end".to_owned());
+                    failures.push("the controller did not stop".to_owned());
                 }
             }
         }
@@ -187,7 +187,7 @@ impl Environment {
         }
         failures.extend(self.remote.empty().err());
         if failures.is_empty() {
-            did("removed everything that was made");
+            did("removed everything that was created");
         }
         failures
     }
@@ -243,7 +243,7 @@ where
     let made = api.create(&PostParams::default(), object).await;
     made.map_err(|error| {
         let kind = K::kind(&());
-        format!("the {kind} {} cannot be made: {error}", object.name_any())
+        format!("cannot create the {kind} {}: {error}", object.name_any())
     })
 }
 
@@ -277,7 +277,9 @@ pub(super) async fn make_namespace(
             _ => return Ok(()),
         }
     }
-    Err(format!("the namespace {name} gets no default account"))
+    Err(format!(
+        "the namespace {name} has no default service account"
+    ))
 }
 
 /// Deletes an object and waits until it is gone.

@@ -61,7 +61,7 @@ pub(super) async fn run(pods: &Api<Pod>, pod: Value) -> Result<(String, Pod), St
         match status.phase.as_deref() {
             Some("Succeeded" | "Failed") => break now,
             _ if begun.elapsed() > TIMEOUT => {
-                return Err(format!("the pod {name} does not end: {status:?}"));
+                return Err(format!("timeout waiting for the pod {name}: {status:?}"));
             }
             _ => tokio::time::sleep(POLL_INTERVAL).await,
         }

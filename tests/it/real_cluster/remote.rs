@@ -137,7 +137,7 @@ impl Remote {
             Some(("bundle", bundle, "/bundle")),
         )
         .await?;
-        Ok("made a bare repository on a volume".to_owned())
+        Ok("created a bare repository on a volume".to_owned())
     }
 
     /// Returns the commit of a branch.

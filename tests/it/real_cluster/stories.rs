@@ -34,8 +34,8 @@ use flightdeck_worker::controller;
 /// A Secret that a run may use but that does not exist.
 pub(super) const MISSING: &str = "fdr-missing";
 
-/// What was seen, or what failed.
-type Told = Result<String, String>;
+/// What a story observed, or why it failed.
+type Outcome = Result<String, String>;
 
 /// Fails the story with this message if the condition does not hold.
 fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
@@ -45,21 +45,17 @@ fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 /// Runs all stories. Returns the failures.
 pub(super) async fn play(environment: &Environment) -> Vec<String> {
     // The first four are independent.
-    let told = tokio::join!(
+    let outcomes = tokio::join!(
         story(environment, "a docs run", docs(environment)),
-        story(environment, "stop, and retry", stop_and_retry(environment)),
+        story(environment, "stop and retry", stop_and_retry(environment)),
         story(
             environment,
             "two code runs of a service",
             queue(environment)
         ),
-        story(
-            environment,
-            "a Secret that is missing",
-            missing_secret(environment)
-        ),
+        story(environment, "a missing Secret", missing_secret(environment)),
     );
-    let mut failures: Vec<String> = [told.0, told.1, told.2, told.3]
+    let mut failures: Vec<String> = [outcomes.0, outcomes.1, outcomes.2, outcomes.3]
         .into_iter()
         .flatten()
         .collect();
@@ -70,12 +66,12 @@ pub(super) async fn play(environment: &Environment) -> Vec<String> {
 async fn story(
     environment: &Environment,
     name: &str,
-    told: impl Future<Output = Told>,
+    story: impl Future<Output = Outcome>,
 ) -> Option<String> {
     let begun = Instant::now();
-    let told = told.await;
+    let outcome = story.await;
     let took = begun.elapsed().as_secs_f32();
-    match told {
+    match outcome {
         Ok(seen) => {
             said(&format!("REAL   {name}: {took:.1} s: {seen}"));
             None
@@ -154,7 +150,9 @@ async fn until<K: RunKind>(
         Ok(Err(error)) => Err(format!("{name} cannot be watched: {error}")),
         Err(_) => {
             let status = &seen.borrow()["status"];
-            Err(format!("{name} never came there; its status: {status:#}"))
+            Err(format!(
+                "timeout waiting for {name}; its status: {status:#}"
+            ))
         }
     }
 }
@@ -231,7 +229,7 @@ async fn is_pushed(environment: &Environment, run: &Value) -> Result<String, Str
     let found = environment.remote.commit_of(environment, &branch).await?;
     expect(!found.is_empty() && found == status["commit"], || {
         format!(
-            "{branch} is at {found:?}, and the run says {}",
+            "{branch} is at {found:?}, but the run reports {}",
             status["commit"]
         )
     })?;
@@ -239,7 +237,7 @@ async fn is_pushed(environment: &Environment, run: &Value) -> Result<String, Str
 }
 
 /// Checks that the log of each stage is archived.
-async fn is_kept(environment: &Environment, run: &Value, number: usize) -> Result<(), String> {
+async fn is_archived(environment: &Environment, run: &Value, number: usize) -> Result<(), String> {
     let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
     let kept = format!(
         "{}={},{}={uid}",
@@ -251,7 +249,7 @@ async fn is_kept(environment: &Environment, run: &Value, number: usize) -> Resul
     let maps = maps.list(&ListParams::default().labels(&kept)).await;
     let maps = maps.map_err(|error| error.to_string())?.items;
     expect(maps.len() == number, || {
-        format!("{} ends are kept, and there were {number}", maps.len())
+        format!("{} archived logs instead of {number}", maps.len())
     })?;
     for map in maps {
         let name = map.name_any();
@@ -260,7 +258,7 @@ async fn is_kept(environment: &Environment, run: &Value, number: usize) -> Resul
             .map_err(|error| format!("{name}: end.json: {error}"))?;
         expect(
             format!("{}-log", end["jobName"].as_str().unwrap_or_default()) == name,
-            || format!("{name} is the end of {end}"),
+            || format!("{name} is the log of {end}"),
         )?;
         let logs = map.binary_data.unwrap_or_default();
         let mut text = String::new();
@@ -269,13 +267,13 @@ async fn is_kept(environment: &Environment, run: &Value, number: usize) -> Resul
             read.map_err(|error| format!("{name}: {error}"))?;
         }
         expect(text.contains('T') && text.ends_with('\n'), || {
-            format!("{name} keeps no log: {end} {:?} {text:?}", logs.keys())
+            format!("{name} has no log: {end} {:?} {text:?}", logs.keys())
         })?;
     }
     Ok(())
 }
 
-async fn docs(environment: &Environment) -> Told {
+async fn docs(environment: &Environment) -> Outcome {
     let name = "docs";
     let runs: Api<DocsRun> = launch(environment, name, json!({ "taskIds": ["1", "2"] })).await?;
     let run = ended(environment, &runs, name, "Succeeded").await?;
@@ -287,7 +285,7 @@ async fn docs(environment: &Environment) -> Told {
         format!("its documents are {documents}")
     })?;
     let branch = is_pushed(environment, &run).await?;
-    is_kept(environment, &run, 3).await?;
+    is_archived(environment, &run, 3).await?;
     let of_run = ListParams::default().labels(&format!("{}={name}", naming::LABEL_RUN));
     let jobs = environment.api::<Job>().list(&of_run).await;
     let jobs = jobs.map_err(|error| error.to_string())?;
@@ -300,11 +298,11 @@ async fn docs(environment: &Environment) -> Told {
         || format!("{} Jobs, and not all of them expire", jobs.items.len()),
     )?;
     Ok(format!(
-        "8 documents on {branch}, three Jobs that expire, the ends of their logs kept"
+        "8 documents on {branch}, three Jobs that expire, their logs archived"
     ))
 }
 
-async fn stop_and_retry(environment: &Environment) -> Told {
+async fn stop_and_retry(environment: &Environment) -> Outcome {
     let name = "stop";
     let slow = json!({ "taskIds": ["1"], "env": { "TEMPLATE_AGENT_PACE_MS": "600000" } });
     let runs: Api<DocsRun> = launch(environment, name, slow).await?;
@@ -317,12 +315,12 @@ async fn stop_and_retry(environment: &Environment) -> Told {
     let job = run["status"]["jobName"].as_str().unwrap_or_default();
     let pods = pods_of(environment, name).await;
     let agent = pods.iter().find(|pod| pod.name_any().starts_with(job));
-    let agent = agent.ok_or("the pod of the agent that was stopped is gone")?;
+    let agent = agent.ok_or("the pod of the stopped agent is gone")?;
     let log = log_of(environment, agent).await;
     expect(log.contains("\"type\""), || {
         format!("the log of a stopped agent is gone: {log}")
     })?;
-    is_kept(environment, &run, 2).await?;
+    is_archived(environment, &run, 2).await?;
 
     let again = json!({ "contextVersion": 2, "env": { "TEMPLATE_AGENT_PACE_MS": "0" } });
     change(&runs, name, again).await?;
@@ -333,10 +331,10 @@ async fn stop_and_retry(environment: &Environment) -> Told {
         || format!("its stages were {attempts:?}"),
     )?;
     is_pushed(environment, &run).await?;
-    Ok("stopped with its log, then tried again and published".into())
+    Ok("stopped with its log, then retried and published".into())
 }
 
-async fn queue(environment: &Environment) -> Told {
+async fn queue(environment: &Environment) -> Outcome {
     let spec = |pace: &str| json!({ "taskId": "1", "service": "taskboard", "env": { "TEMPLATE_AGENT_PACE_MS": pace } });
     let runs: Api<CodeRun> = launch(environment, "first", spec("1500")).await?;
     until(environment, &runs, "first", |run| {
@@ -350,7 +348,7 @@ async fn queue(environment: &Environment) -> Told {
     .await?;
     let message = waiting["status"]["message"].as_str().unwrap_or_default();
     expect(message.contains("first"), || {
-        format!("it waits and says: {message}")
+        format!("message while waiting: {message}")
     })?;
     let first = ended(environment, &runs, "first", "Succeeded").await?;
     let second = ended(environment, &runs, "second", "Succeeded").await?;
@@ -366,12 +364,12 @@ async fn queue(environment: &Environment) -> Told {
         !claim
             .annotations()
             .contains_key(controller::ANNOTATION_HOLDER),
-        || format!("the workspace {name} was not given back"),
+        || format!("the workspace {name} was not released"),
     )?;
-    Ok("the second waited for the first, and named it".into())
+    Ok("the second waited for the first and named it".into())
 }
 
-async fn missing_secret(environment: &Environment) -> Told {
+async fn missing_secret(environment: &Environment) -> Outcome {
     let name = "secret";
     let more = json!({ "taskIds": ["1"], "envFromSecrets": [
         { "name": "DATABASE_URL", "secretName": MISSING, "secretKey": "url" },
@@ -386,21 +384,21 @@ async fn missing_secret(environment: &Environment) -> Told {
         .unwrap_or_default()
         .to_owned();
     expect(message.contains(MISSING) && message.contains("url"), || {
-        format!("it says: {message}")
+        format!("message: {message}")
     })?;
     change(&runs, name, json!({ "cancelVersion": 1 })).await?;
     ended(environment, &runs, name, "Cancelled").await?;
     Ok(message)
 }
 
-async fn clean(environment: &Environment) -> Told {
+async fn clean(environment: &Environment) -> Outcome {
     let context = environment.context();
     let all = context
         .runs(None)
         .await
         .map_err(|error| error.to_string())?;
     if all.is_empty() {
-        skipped("real_cluster, clean up", "no run came about");
+        skipped("real_cluster, clean up", "no run was created");
         return Ok("nothing to clean up".into());
     }
     let clean = Clean {
@@ -428,9 +426,7 @@ async fn clean(environment: &Environment) -> Told {
         ]
         .concat();
         if left.is_empty() {
-            return Ok(format!(
-                "{number} runs deleted, and nothing of theirs is left"
-            ));
+            return Ok(format!("{number} runs deleted with all their objects"));
         }
         expect(begun.elapsed() < TIMEOUT, || {
             format!("still there: {left:?}")
@@ -448,7 +444,7 @@ async fn names<K: Owned>(
     Ok(listed.iter().map(ResourceExt::name_any).collect())
 }
 
-/// Returns what runs own.
+/// Kinds of objects that runs own.
 trait Owned:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone

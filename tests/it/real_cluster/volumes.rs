@@ -12,7 +12,7 @@ use super::{
     helper,
 };
 
-/// As many as the stories use, and some spare.
+/// More than the stories use.
 const NUMBER: usize = 12;
 
 /// Class of the volumes of an execution. It need not exist: claims match volumes with that name.
@@ -83,9 +83,9 @@ impl Volumes {
             }));
             make(&api, &volume).await?;
         }
-        let told = format!("made {NUMBER} volumes below {} on {node}", self.directory);
+        let created = format!("created {NUMBER} volumes in {} on {node}", self.directory);
         self.node = Some(node);
-        Ok(told)
+        Ok(created)
     }
 
     /// Removes volumes, directories and namespace. Returns what could not be removed.

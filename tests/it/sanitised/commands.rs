@@ -215,7 +215,7 @@ impl Fixture {
             }
         }
         lines.insert(0, self.nasty.replace('\n', " "));
-        crate::runs_logs::spool(&ledger, "gone", &lines);
+        crate::runs_logs::archive_log(&ledger, "gone", &lines);
     }
 
     /// A run with hostile text in every field that accepts it.

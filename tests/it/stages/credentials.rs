@@ -37,11 +37,14 @@ async fn token_is_used_for_clone_and_push_but_not_stored() {
     );
     let bearer = format!("Bearer {TOKEN}");
     assert!(
-        here.told()
+        here.authorizations()
             .iter()
-            .all(|told| *told == password(TOKEN) || *told == bearer)
+            .all(|sent| *sent == password(TOKEN) || *sent == bearer)
     );
-    assert!(here.told().len() >= 4, "clone, base, standing, push");
+    assert!(
+        here.authorizations().len() >= 4,
+        "clone, base, target branch, push"
+    );
     assert!(!bench.contains(TOKEN) && !push.log.contains(TOKEN) && !ended.log.contains(TOKEN));
 }
 
@@ -52,13 +55,13 @@ async fn only_git_with_network_access_has_the_token() {
     bench.origin(&["config", "http.receivepack", "true"]);
     let here = GitHost::with(TOKEN, Some(bench.path("")));
     point(&mut bench, &here.serve().await);
-    let (programs, told) = (bench.path("programs"), bench.path("environments"));
+    let (programs, environments) = (bench.path("programs"), bench.path("environments"));
     std::fs::create_dir_all(&programs).unwrap();
-    std::fs::create_dir_all(&told).unwrap();
+    std::fs::create_dir_all(&environments).unwrap();
     let path = std::env::var("PATH").unwrap();
     let script = format!(
         "#!/bin/sh\n{{ echo \"$*\"; echo --; env; }} > '{}'/$$\nPATH='{path}' exec git \"$@\"\n",
-        told.display()
+        environments.display()
     );
     executable(&programs.join("git"), &script);
     let path = format!("{}:{path}", programs.display());
@@ -68,7 +71,7 @@ async fn only_git_with_network_access_has_the_token() {
     let push = bench.stage("publish push");
     assert!(push.report.commit.is_some(), "{}", push.log);
 
-    let calls = std::fs::read_dir(&told).unwrap();
+    let calls = std::fs::read_dir(&environments).unwrap();
     let calls = calls.map(|call| std::fs::read_to_string(call.unwrap().path()).unwrap());
     let (with, without): (Vec<_>, Vec<_>) = calls.partition(|call| call.contains(TOKEN));
     assert!(with.len() >= 3 && without.len() >= 3, "both were seen");
@@ -94,12 +97,12 @@ fn executable(path: &std::path::Path, script: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn token_is_not_sent_after_a_redirect_to_another_host() {
     let other = GitHost::with(TOKEN, None);
-    let here = GitHost::leading(other.serve().await);
+    let here = GitHost::redirecting(other.serve().await);
     let mut bench = Bench::new();
     point(&mut bench, &here.serve().await);
     let prep = bench.stage("prep clone");
     prep.has_not_cloned();
-    assert_eq!(other.told(), [""; 0]);
+    assert_eq!(other.authorizations(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +114,7 @@ async fn token_is_not_sent_to_an_unlisted_host() {
     let prep = bench.stage("prep clone");
     let message = prep.report.message.unwrap();
     assert!(message.contains("none was sent"), "{message}");
-    assert_eq!(here.told(), [""; 0]);
+    assert_eq!(here.authorizations(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +140,7 @@ async fn token_is_not_sent_to_hosts_of_submodules_or_docs() {
     });
     let prep = bench.stage("prep clone");
     assert_eq!(prep.code, 1, "{}", prep.log);
-    assert_eq!(other.told(), [""; 0]);
+    assert_eq!(other.authorizations(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +152,7 @@ async fn token_is_sent_only_to_listed_submodules() {
     bench.add_submodule("../acme/private.git", &commit);
     let prep = bench.stage("prep clone");
     assert_eq!(prep.code, 0, "{}", prep.log);
-    assert_eq!(here.told_at("/acme/private"), [""; 0]);
+    assert_eq!(here.authorizations_for("/acme/private"), [""; 0]);
     assert!(
         prep.log.contains("[allow] submodules of the settings")
             && prep.log.contains("add \"acme/private\" there"),
@@ -161,17 +164,17 @@ async fn token_is_sent_only_to_listed_submodules() {
         let prep = bench.stage("prep clone");
         assert!(prep.log.contains("Fetched 1 submodule"), "{}", prep.log);
     }
-    assert!(!here.told_at("/acme/private").is_empty());
+    assert!(!here.authorizations_for("/acme/private").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn askpass_programs_are_not_started() {
     let other = GitHost::with(TOKEN, None);
     let refusing = GitHost::with("another", None);
-    let leading = GitHost::leading(other.serve().await);
+    let redirecting = GitHost::redirecting(other.serve().await);
     for (host, said) in [
         (refusing, "check the token"),
-        (leading, "rejected the credential"),
+        (redirecting, "rejected the credential"),
     ] {
         let mut bench = Bench::new();
         point(&mut bench, &host.serve().await);

@@ -5,7 +5,7 @@ use std::fs;
 use super::bench::{Bench, Ended};
 use flightdeck_core::runs::{RunKind, reason};
 
-const TOKEN: &str = "ghp_a_token_that_nobody_may_see";
+const TOKEN: &str = "ghp_a_token_that_must_not_leak";
 
 /// Plants a program that records its environment wherever git could be made to run one, and points every remote at
 /// another repository.

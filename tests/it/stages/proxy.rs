@@ -58,9 +58,9 @@ async fn run_uses_the_proxy_without_storing_its_password() {
         "{}",
         ended.log
     );
-    let asked = proxy.asked();
+    let connected = proxy.connected();
     for host in ["git.example", "api.example"] {
-        assert!(asked.iter().any(|asked| asked == host), "{asked:?}");
+        assert!(connected.iter().any(|name| name == host), "{connected:?}");
     }
     assert!(!ended.log.contains(PASSWORD) && !bench.contains(PASSWORD));
 }

@@ -1,4 +1,4 @@
-//! A Git host over HTTP that wants a password and remembers what it was told.
+//! A Git host over HTTP that requires a password and records the credentials it receives.
 
 use std::{
     path::PathBuf,
@@ -16,45 +16,45 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, StatusCode, header};
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
 
-/// A server that speaks HTTP as a Git host does.
+/// A Git server over HTTP.
 pub(crate) struct GitHost {
-    /// The passwords it takes.
+    /// Accepted passwords.
     tokens: Vec<String>,
-    /// Where its repositories are; none for a host that only wants to know passwords.
+    /// Directory of its repositories; `None` for a host that only records credentials.
     root: Option<PathBuf>,
-    /// Where it sends everybody on to.
-    elsewhere: Option<String>,
-    /// Every `Authorization` it was sent, with the path it came to.
-    told: Mutex<Vec<(String, String)>>,
+    /// Where it redirects every request.
+    redirect: Option<String>,
+    /// Each received `Authorization` header, with the path of its request.
+    authorizations: Mutex<Vec<(String, String)>>,
 }
 
 impl GitHost {
-    /// One that has the repositories below `root`.
+    /// Returns a host with the repositories in `root`.
     pub(crate) fn with(token: &str, root: Option<PathBuf>) -> Arc<Self> {
-        Self::taking(&[token], root)
+        Self::with_tokens(&[token], root)
     }
 
-    /// One that has the repositories below `root`, for any of these tokens.
-    pub(crate) fn taking(tokens: &[&str], root: Option<PathBuf>) -> Arc<Self> {
+    /// Returns a host with the repositories in `root` that accepts any of the tokens.
+    pub(crate) fn with_tokens(tokens: &[&str], root: Option<PathBuf>) -> Arc<Self> {
         Arc::new(Self {
             tokens: tokens.iter().map(ToString::to_string).collect(),
             root,
-            elsewhere: None,
-            told: Mutex::default(),
+            redirect: None,
+            authorizations: Mutex::default(),
         })
     }
 
-    /// One that sends everybody on to `elsewhere`.
-    pub(crate) fn leading(elsewhere: String) -> Arc<Self> {
+    /// Returns a host that redirects every request to `target`.
+    pub(crate) fn redirecting(target: String) -> Arc<Self> {
         Arc::new(Self {
             tokens: Vec::new(),
             root: None,
-            elsewhere: Some(elsewhere),
-            told: Mutex::default(),
+            redirect: Some(target),
+            authorizations: Mutex::default(),
         })
     }
 
-    /// Serves; gives its address.
+    /// Starts to serve. Returns the URL.
     pub(crate) async fn serve(self: &Arc<Self>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -63,20 +63,20 @@ impl GitHost {
         format!("http://{address}")
     }
 
-    /// Every `Authorization` it was sent.
-    pub(crate) fn told(&self) -> Vec<String> {
-        self.told_at("/")
+    /// Returns every received `Authorization` header.
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.authorizations_for("/")
     }
 
-    /// Every `Authorization` it was sent for a path that begins so.
-    pub(crate) fn told_at(&self, start: &str) -> Vec<String> {
-        let told = self.told.lock().unwrap();
-        let here = told.iter().filter(|(path, _)| path.starts_with(start));
-        here.map(|(_, sent)| sent.clone()).collect()
+    /// Returns the `Authorization` headers of requests whose path begins with `prefix`.
+    pub(crate) fn authorizations_for(&self, prefix: &str) -> Vec<String> {
+        let all = self.authorizations.lock().unwrap();
+        let matching = all.iter().filter(|(path, _)| path.starts_with(prefix));
+        matching.map(|(_, header)| header.clone()).collect()
     }
 }
 
-/// What is sent for a token.
+/// Returns the `Authorization` header for a token.
 pub(crate) fn password(token: &str) -> String {
     format!(
         "Basic {}",
@@ -90,16 +90,17 @@ fn plain(status: StatusCode, name: header::HeaderName, value: &str) -> Response 
 }
 
 async fn answer(State(host): State<Arc<GitHost>>, request: Request) -> Response {
-    let sent = word(request.headers(), "authorization");
+    let sent = header_value(request.headers(), "authorization");
     if !sent.is_empty() {
         let path = request.uri().path().to_owned();
-        host.told.lock().unwrap().push((path, sent.clone()));
+        let mut authorizations = host.authorizations.lock().unwrap();
+        authorizations.push((path, sent.clone()));
     }
-    if let Some(elsewhere) = &host.elsewhere {
+    if let Some(target) = &host.redirect {
         return plain(
             StatusCode::FOUND,
             header::LOCATION,
-            &format!("{elsewhere}{}", request.uri()),
+            &format!("{target}{}", request.uri()),
         );
     }
     if !host.tokens.iter().any(|token| sent == password(token)) {
@@ -121,12 +122,12 @@ async fn answer(State(host): State<Arc<GitHost>>, request: Request) -> Response 
         .env("REQUEST_METHOD", parts.method.as_str())
         .env("PATH_INFO", parts.uri.path())
         .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
-        .env("CONTENT_TYPE", word(&parts.headers, "content-type"))
+        .env("CONTENT_TYPE", header_value(&parts.headers, "content-type"))
         .env(
             "HTTP_CONTENT_ENCODING",
-            word(&parts.headers, "content-encoding"),
+            header_value(&parts.headers, "content-encoding"),
         )
-        .env("GIT_PROTOCOL", word(&parts.headers, "git-protocol"))
+        .env("GIT_PROTOCOL", header_value(&parts.headers, "git-protocol"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -153,7 +154,7 @@ async fn answer(State(host): State<Arc<GitHost>>, request: Request) -> Response 
         .unwrap()
 }
 
-fn word(headers: &HeaderMap, name: &str) -> String {
+fn header_value(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! An embedded cluster without node, served over HTTPS as other processes meet it.
+//! An embedded cluster served over HTTPS, like for other processes.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -19,7 +19,7 @@ use kube_embedded::{
     serve::{Server, ServerOptions},
 };
 
-/// The cluster, what serves it, and a client of that.
+/// A cluster, its server, and a client of the server.
 pub(crate) struct Served {
     pub cluster: Cluster,
     pub server: Server,
@@ -36,7 +36,7 @@ impl Served {
         Self::on(0, options).await
     }
 
-    /// With a node that runs containers.
+    /// Starts a cluster with a node that runs containers.
     pub(crate) async fn with_node() -> Self {
         Self::on(2, ServerOptions::default()).await
     }
@@ -61,7 +61,7 @@ impl Served {
     }
 }
 
-/// Opens and serves the cluster of a directory.
+/// Opens the cluster of a directory and serves it.
 pub(crate) async fn open(directory: &Path, options: ServerOptions) -> (Cluster, Server) {
     let cluster = cluster(directory, 0).await;
     let server = Server::start_with(&cluster, directory, options)
@@ -84,7 +84,7 @@ async fn cluster(directory: &Path, max_containers: usize) -> Cluster {
     Cluster::open(options).await.unwrap()
 }
 
-/// A client made of the kubeconfig, as anybody's.
+/// Returns a client of the server, from its kubeconfig.
 pub(crate) async fn client(endpoint: &Endpoint) -> Client {
     let kubeconfig = Kubeconfig::read_from(&endpoint.kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
@@ -92,7 +92,7 @@ pub(crate) async fn client(endpoint: &Endpoint) -> Client {
     Client::try_from(config.unwrap()).unwrap()
 }
 
-/// Token of a server.
+/// Returns the token of a server.
 pub(crate) fn token(endpoint: &Endpoint) -> String {
     let text = std::fs::read_to_string(&endpoint.kubeconfig).unwrap();
     let line = text
@@ -101,13 +101,13 @@ pub(crate) fn token(endpoint: &Endpoint) -> String {
     line.unwrap().to_owned()
 }
 
-/// A plain connection to a server.
+/// Opens a TCP connection to a server.
 pub(crate) async fn connect(endpoint: &Endpoint) -> TcpStream {
     let address = endpoint.address.strip_prefix("https://").unwrap();
     TcpStream::connect(address).await.unwrap()
 }
 
-/// An encrypted connection to a server, asked for by `name`, which its certificate need not have.
+/// Opens a TLS connection to a server, with `name` as the server name to verify.
 pub(crate) async fn encrypted(
     endpoint: &Endpoint,
     name: &str,
@@ -132,7 +132,7 @@ pub(crate) async fn encrypted(
         .await
 }
 
-/// HTTP on an encrypted connection.
+/// Opens an HTTP connection over TLS.
 pub(crate) async fn http(endpoint: &Endpoint) -> SendRequest<http_body_util::Full<Bytes>> {
     let stream = encrypted(endpoint, "127.0.0.1").await.unwrap();
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

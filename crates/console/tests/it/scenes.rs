@@ -549,7 +549,7 @@ fn log(console: &mut Harness, mut given: LogStep) {
     });
     let items: Vec<LogItem> = items.collect();
     if given.stream.is_some() {
-        // As whoever follows the log tells how far the run is.
+        // Report the progress, like the task that follows the log.
         let mut transcript = Transcript::default();
         for item in &items {
             transcript.add(Some(item.at), &item.text);

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_path_has_one_spelling() {
+    fn repository_path_is_normalised_or_rejected() {
         for (url, expected) in [
             ("https://github.com/acme/shop.git", Some("acme/shop")),
             ("https://ada@github.com:443/acme/shop/", Some("acme/shop")),

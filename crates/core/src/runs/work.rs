@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn same_work_is_told_by_all_that_identifies_the_tasks() {
+    fn same_work_requires_equal_task_identity() {
         type Change = fn(&mut Run);
         let same: [(&str, Change); 8] = [
             ("name", |run| run.metadata.name = Some("other".into())),

@@ -1,4 +1,4 @@
-//! FilterExpression expressions for tasks: `status:pending priority:high ready:yes id:3 words of the title`, with `!` to negate
+//! Filter expressions for tasks: `status:pending priority:high ready:yes id:3 words of the title`, with `!` to negate
 //! and commas for alternatives. Used by the console and the CLI.
 
 use super::Task;

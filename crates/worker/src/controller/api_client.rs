@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_without_a_response_times_out() {
+    async fn call_without_response_times_out() {
         let pods = pods(Duration::from_millis(20), |_| None);
         let error = pods.list(&ListParams::default()).await.unwrap_err();
         let mut chain = error.to_string();

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_complete_list_replaces_the_old_and_reports_changes() {
+    async fn complete_list_replaces_old_one_and_reports_changes() {
         let cache = Cache::default();
         let list = |jobs: Vec<Job>| {
             let jobs = jobs.into_iter().map(Event::InitApply);

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ready_part_stays_ready_until_set_pending_again() {
+    fn ready_part_stays_ready_until_set_pending() {
         let health = Health::default();
         // Not required.
         health.update_pending("runs", "cut off");

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_limit_starts_at_the_shutdown() {
+    async fn time_limit_starts_at_shutdown() {
         let long = async {
             for _ in 0..1000 {
                 tokio::task::yield_now().await;

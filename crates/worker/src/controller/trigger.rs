@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owned_object_requeues_its_run_by_uid() {
+    fn owned_object_requeues_its_run_by_uid() {
         let long = "l".repeat(253);
         let runs = [
             run("short", "u1", &Value::Null),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_workspace_requeues_waiting_runs() {
+    fn shared_workspace_requeues_waiting_runs() {
         let waits = |name: &str, reason: &str, claim: &str| {
             let status = json!({ "phase": "Pending", "reason": reason, "workspaceName": claim });
             run(name, name, &status)

@@ -140,7 +140,7 @@ fn copy(mut from: impl Read, mut to: impl Write, sender: &mpsc::Sender<Vec<u8>>)
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
-        // The log's reader may be gone; the agent's work goes on.
+        // The reader of the log may be gone; the agent continues.
         let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
         if sender.blocking_send(buffer[..count].to_vec()).is_err() {
             return;

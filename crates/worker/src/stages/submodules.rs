@@ -202,11 +202,11 @@ pub(crate) async fn url_of(repository: &Path, commit: &str, path: &str) -> Optio
     url.map(|(_, url)| (*url).to_owned())
 }
 
-/// The address of a submodule, which may be written relative to that of the repository it is in.
+/// Returns the absolute address of a submodule, which may be relative to that of its parent repository.
 fn resolve(parent: &str, url: &str) -> Result<String, String> {
     let refused = |why: &str| Err(format!("its address {url:?} {why}"));
     if url.starts_with('-') || url.contains("::") || url.chars().any(char::is_control) {
-        return refused("is none that is followed");
+        return refused("is not supported");
     }
     let mut resolved = url.to_owned();
     if url.starts_with("./") || url.starts_with("../") {
@@ -231,10 +231,10 @@ fn resolve(parent: &str, url: &str) -> Result<String, String> {
         };
         resolved = format!("{base}{between}{rest}");
     }
-    // A path would be one of this container; only a run that was itself cloned from a path may name one.
+    // A path would refer to this container's files, so it is accepted only if the parent was cloned from a path too.
     let is_network = |address| Transport::of(address).is_some_and(Transport::is_authenticated);
     if !is_network(&resolved) && is_network(parent) {
-        return refused("is no network address");
+        return refused("is not a network address");
     }
     Ok(resolved)
 }

@@ -57,7 +57,7 @@ fn next_agrees_with_task_master() {
             Some("9"),
         ),
         (
-            "ids that are no numbers keep the order of the file",
+            "ids that are not numbers keep the order of the file",
             &["b pending high", "a pending high"],
             Some("b"),
         ),

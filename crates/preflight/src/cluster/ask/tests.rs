@@ -71,7 +71,7 @@ fn lease(renewed: &str, holder: &str) -> Value {
             "spec": { "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed } })
 }
 
-/// A cluster in order, but for what `other` says.
+/// Answers like a working cluster.
 fn in_order(line: &str, sent: &Value) -> (u16, Value) {
     let kinds = json!({ "kind": "APIResourceList", "groupVersion": "orchestrator.io/v1", "resources": [
         { "name": "docsruns", "singularName": "docsrun", "namespaced": true, "kind": "DocsRun", "verbs": ["get"] },
@@ -203,7 +203,7 @@ async fn reads_valid_controller_settings() {
     let shipped = Settings::shipped().allow.github_token_hosts;
     assert_eq!(said(none).await, Some(shipped));
     assert_eq!(said(refusal(403, "forbidden")).await, None);
-    // Which settings it has instead, nobody outside knows.
+    // With invalid settings, the controller uses others, which are unknown.
     assert_eq!(said(map("nonsense")).await, None);
     assert_eq!(said((200, json!({}))).await, None);
 

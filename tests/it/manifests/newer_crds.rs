@@ -1,4 +1,4 @@
-//! A cluster whose definitions are newer than this version: what it does not know stays as it is.
+//! CRDs of a newer version: fields that this version does not know are kept.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use flightdeck_core::{
 use flightdeck_host::settings::Settings;
 use flightdeck_verbs::{AddContext, ClusterContext, Retry, Stop};
 
-/// The definition of docs runs as a later version might have it.
-pub(crate) fn later() -> Value {
-    let mut later = serde_json::to_value(definition(Kind::Docs)).unwrap();
-    let schema = &mut later["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+/// Returns the CRD of docs runs with additional fields, like that of a newer version.
+pub(crate) fn newer_crd() -> Value {
+    let mut crd = serde_json::to_value(definition(Kind::Docs)).unwrap();
+    let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let text = json!({ "type": "string", "maxLength": 63 });
     schema["spec"]["properties"]["sandbox"] = text.clone();
     schema["spec"]["properties"]["context"]["items"]["properties"]["author"] = text.clone();
@@ -31,10 +31,10 @@ pub(crate) fn later() -> Value {
         status[inner]["properties"]["source"] = text.clone();
     }
     status["sandboxName"] = text;
-    later
+    crd
 }
 
-/// Gives a cluster that definition.
+/// Installs a CRD.
 pub(crate) async fn install(client: &Client, definition: Value) {
     let object: DynamicObject = serde_json::from_value(definition).unwrap();
     let resource = ApiResource::erase::<CustomResourceDefinition>(&());
@@ -47,10 +47,10 @@ pub(crate) async fn install(client: &Client, definition: Value) {
 }
 
 #[tokio::test]
-async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
+async fn verbs_keep_fields_of_a_newer_version() {
     let served = Served::new().await;
     let client = served.client.clone();
-    install(&client, later()).await;
+    install(&client, newer_crd()).await;
     let code = definition(Kind::Code);
     install(&client, serde_json::to_value(code).unwrap()).await;
     let context = ClusterContext {

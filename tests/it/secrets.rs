@@ -4,7 +4,7 @@
 //! SSH. Every program is wrapped by a spy, and every file is captured, including removed ones. The places where a secret may
 //! be are listed, each with its reason.
 
-mod net;
+mod capture;
 mod planted;
 mod programs;
 
@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use self::{
-    net::{Catch, Net},
+    capture::{Capture, CapturedFile},
     planted::{
         DOCS, KEY, MODEL, OWN_MODEL, POD_PROXY, PROXY, REMOTE, STORE, Search, TOKEN, VARIABLE,
         in_address, pieces_on,
@@ -307,7 +307,7 @@ async fn carry_out(client: &Client, run: CodeRun) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_only_where_they_belong() {
     let world = World::new();
-    let host = GitHost::taking(&[TOKEN, REMOTE], Some(world.root.clone()));
+    let host = GitHost::with_tokens(&[TOKEN, REMOTE], Some(world.root.clone()));
     let url = host.serve().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = StandInOptions {
@@ -334,7 +334,7 @@ async fn secrets_are_only_where_they_belong() {
     );
     fs::write(world.at("home/config/config.toml"), &config).unwrap();
     world.plant(&url.replace("http://", ""));
-    let net = Net::below(&world.root, &world.aside());
+    let capture = Capture::start(&world.root, &world.aside());
     let client = world.client().await;
     plant_secrets(&client).await;
 
@@ -386,22 +386,22 @@ async fn secrets_are_only_where_they_belong() {
     assert_eq!(ended["status"]["phase"], "Succeeded", "{ended:#}");
 
     // The token was used: Git and its API accept no other.
-    assert!(host.told().len() > 8);
+    assert!(host.authorizations().len() > 8);
     let objects = objects(&client).await;
     assert!(objects.len() > 20, "{}", objects.len());
     let bearer = bearer(&world);
-    let (caught, seen) = tokio::task::spawn_blocking(move || {
+    let (captured, seen) = tokio::task::spawn_blocking(move || {
         drop(world.flightdeck(&["embedded", "stop"]));
         no_process_stays_below(&world.root);
         let repository = world.at("project.git");
         let all = ["cat-file", "--batch-all-objects", "--batch"];
-        let mut caught = net.draw();
-        caught.push(Catch {
+        let mut captured = capture.finish();
+        captured.push(CapturedFile {
             path: repository.join("(objects)"),
             content: git(&repository, &all).into_bytes(),
             private: false,
         });
-        (caught, world.programs.seen())
+        (captured, world.programs.seen())
     })
     .await
     .unwrap();
@@ -413,7 +413,7 @@ async fn secrets_are_only_where_they_belong() {
         let found = in_value(&search, &object);
         assert_eq!(found, [""; 0], "in an object: {object:#}");
     }
-    in_files(&search, &caught);
+    in_files(&search, &captured);
     in_processes(&search, &seen);
 }
 
@@ -450,11 +450,11 @@ fn unpacked(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-fn in_files(search: &Search, caught: &[Catch]) {
-    assert!(caught.len() > 300, "{} files", caught.len());
+fn in_files(search: &Search, captured: &[CapturedFile]) {
+    assert!(captured.len() > 300, "{} files", captured.len());
     let mut met = [false; IN_FILES.len()];
     let mut wrong = Vec::new();
-    for one in caught {
+    for one in captured {
         let (path, content) = (one.path.to_str().unwrap(), &one.content);
         let mut found = search.found(path.as_bytes());
         found.extend(search.found(content));

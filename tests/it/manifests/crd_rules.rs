@@ -1,4 +1,4 @@
-//! The embedded cluster refuses what an API server refuses by the rules of our definitions.
+//! The embedded cluster rejects what an API server rejects by the CEL rules of the CRDs.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn run(name: &str, changes: &[(&str, Value)]) -> CodeRun {
 }
 
 #[tokio::test]
-async fn the_embedded_cluster_keeps_the_rules_of_our_definitions() {
+async fn embedded_cluster_applies_the_crd_rules() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = Cluster::open(ClusterOptions {
         directory: directory.path().to_owned(),
@@ -46,7 +46,7 @@ async fn the_embedded_cluster_keeps_the_rules_of_our_definitions() {
     let post = PostParams::default();
 
     let secret = json!("https://ada:hunter2@github.com/acme/docs.git");
-    for (changes, blamed) in [
+    for (changes, field) in [
         (
             vec![("docsRepositoryUrl", secret)],
             "spec.docsRepositoryUrl",
@@ -55,9 +55,9 @@ async fn the_embedded_cluster_keeps_the_rules_of_our_definitions() {
         (vec![("env", json!({"LD_PRELOAD": "x"}))], "spec.env"),
     ] {
         let refused = runs.create(&post, &run("a", &changes)).await.unwrap_err();
-        let said = refused.to_string();
-        assert!(said.contains(blamed), "{blamed}: {said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let message = refused.to_string();
+        assert!(message.contains(field), "{field}: {message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 
     runs.create(&post, &run("a", &[])).await.unwrap();
@@ -65,14 +65,14 @@ async fn the_embedded_cluster_keeps_the_rules_of_our_definitions() {
         let patch = Patch::Merge(json!({ "spec": spec }));
         runs.patch("a", &PatchParams::default(), &patch).await
     };
-    for (spec, taken) in [
+    for (spec, accepted) in [
         (json!({"taskId": "2"}), false),
         (json!({"targetBranch": "main"}), false),
         (json!({"contextVersion": 1}), false),
         (json!({"contextVersion": 3}), true),
     ] {
-        let words = spec.to_string();
-        assert_eq!(change(spec).await.is_ok(), taken, "{words}");
+        let text = spec.to_string();
+        assert_eq!(change(spec).await.is_ok(), accepted, "{text}");
     }
     cluster.shutdown().await;
 }

@@ -19,30 +19,30 @@ const COPIED: u64 = 4 << 20;
 /// Creating a file of this name ends the watch.
 const END: &str = "the-end-of-the-watch";
 
-pub(super) struct Net {
+pub(super) struct Capture {
     directory: PathBuf,
     thread: JoinHandle<Watch>,
 }
 
 /// A captured file.
-pub(super) struct Catch {
+pub(super) struct CapturedFile {
     pub path: PathBuf,
     pub content: Vec<u8>,
     /// Only its owner can read it.
     pub private: bool,
 }
 
-impl Net {
+impl Capture {
     /// Watches `directory`; hard links go into `aside`, which is on the same file system and not below it.
-    pub(super) fn below(directory: &Path, aside: &Path) -> Self {
+    pub(super) fn start(directory: &Path, aside: &Path) -> Self {
         let mut watch = Watch {
             inotify: Inotify::init().unwrap(),
-            places: BTreeMap::new(),
+            directories: BTreeMap::new(),
             aside: aside.to_owned(),
-            kept: BTreeMap::new(),
+            linked: BTreeMap::new(),
             written: BTreeSet::new(),
         };
-        watch.take_in(directory);
+        watch.add_directory(directory);
         Self {
             directory: directory.to_owned(),
             thread: std::thread::spawn(move || watch.run()),
@@ -50,33 +50,36 @@ impl Net {
     }
 
     /// Returns everything captured since the start.
-    pub(super) fn draw(self) -> Vec<Catch> {
+    pub(super) fn finish(self) -> Vec<CapturedFile> {
         fs::write(self.directory.join(END), "").unwrap();
         let mut watch = self.thread.join().unwrap();
-        watch.take_in(&self.directory);
-        let last = watch.kept.iter().map(|(id, path)| {
+        watch.add_directory(&self.directory);
+        let last = watch.linked.iter().map(|(id, path)| {
             let aside = watch.aside.join(id.to_string());
-            Catch {
+            CapturedFile {
                 path: path.clone(),
                 content: fs::read(&aside).unwrap_or_default(),
                 private: is_private(&aside),
             }
         });
-        let written = watch.written.iter().map(|(path, content, private)| Catch {
-            path: path.clone(),
-            content: content.clone(),
-            private: *private,
-        });
+        let written = watch
+            .written
+            .iter()
+            .map(|(path, content, private)| CapturedFile {
+                path: path.clone(),
+                content: content.clone(),
+                private: *private,
+            });
         last.chain(written).collect()
     }
 }
 
 struct Watch {
     inotify: Inotify,
-    places: BTreeMap<i32, PathBuf>,
+    directories: BTreeMap<i32, PathBuf>,
     aside: PathBuf,
     /// Every file by inode, with the path it was first seen at.
-    kept: BTreeMap<u64, PathBuf>,
+    linked: BTreeMap<u64, PathBuf>,
     /// Contents of files when they were closed, and whether they were private.
     written: BTreeSet<(PathBuf, Vec<u8>, bool)>,
 }
@@ -89,58 +92,58 @@ impl Watch {
             let events: Vec<_> = events.map(|event| event.to_owned()).collect();
             for event in events {
                 assert!(!event.mask.contains(EventMask::Q_OVERFLOW), "events lost");
-                let place = self.places.get(&event.wd.get_watch_descriptor_id());
-                let (Some(place), Some(name)) = (place, &event.name) else {
+                let directory = self.directories.get(&event.wd.get_watch_descriptor_id());
+                let (Some(directory), Some(name)) = (directory, &event.name) else {
                     continue;
                 };
-                let path = place.join(name);
+                let path = directory.join(name);
                 if name == END {
                     return self;
                 } else if event.mask.contains(EventMask::ISDIR) {
-                    self.take_in(&path);
+                    self.add_directory(&path);
                 } else if event.mask.contains(EventMask::CLOSE_WRITE) {
-                    self.take_down(&path);
+                    self.record_content(&path);
                 } else {
-                    self.keep(&path);
+                    self.link(&path);
                 }
             }
         }
     }
 
     /// Watches a directory, then lists it, so that no file is missed.
-    fn take_in(&mut self, directory: &Path) {
+    fn add_directory(&mut self, directory: &Path) {
         let mask = WatchMask::CREATE
             | WatchMask::MOVED_TO
             | WatchMask::CLOSE_WRITE
             | WatchMask::ONLYDIR
             | WatchMask::DONT_FOLLOW;
         // A file that is already gone had no content that was not captured.
-        let Ok(place) = self.inotify.watches().add(directory, mask) else {
+        let watch: Result<WatchDescriptor, _> = self.inotify.watches().add(directory, mask);
+        let Ok(watch) = watch else {
             return;
         };
-        let place: WatchDescriptor = place;
-        self.places
-            .insert(place.get_watch_descriptor_id(), directory.to_owned());
+        self.directories
+            .insert(watch.get_watch_descriptor_id(), directory.to_owned());
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => self.take_in(&entry.path()),
-                Ok(_) => self.keep(&entry.path()),
+                Ok(kind) if kind.is_dir() => self.add_directory(&entry.path()),
+                Ok(_) => self.link(&entry.path()),
                 Err(_) => {}
             }
         }
     }
 
-    fn keep(&mut self, path: &Path) {
+    fn link(&mut self, path: &Path) {
         let Ok(about) = path.symlink_metadata() else {
             return;
         };
         let aside = self.aside.join(about.ino().to_string());
         if about.is_file() && fs::hard_link(path, aside).is_ok() {
-            self.kept.insert(about.ino(), path.to_owned());
+            self.linked.insert(about.ino(), path.to_owned());
         }
     }
 
-    fn take_down(&mut self, path: &Path) {
+    fn record_content(&mut self, path: &Path) {
         let short = path
             .symlink_metadata()
             .is_ok_and(|about| about.is_file() && about.len() <= COPIED);
@@ -163,7 +166,7 @@ fn removed_and_overwritten_files_are_captured() {
     fs::create_dir_all(below.join("old")).unwrap();
     fs::create_dir(&aside).unwrap();
     fs::write(below.join("old/file"), "from before").unwrap();
-    let net = Net::below(&below, &aside);
+    let capture = Capture::start(&below, &aside);
     let seen = |count: usize| {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         while fs::read_dir(&aside).unwrap().count() < count {
@@ -181,12 +184,12 @@ fn removed_and_overwritten_files_are_captured() {
     // Events are ordered: the first content is recorded by now.
     seen(4);
     fs::write(below.join("file"), "two").unwrap();
-    let mut drawn: Vec<String> = net
-        .draw()
+    let mut captured: Vec<String> = capture
+        .finish()
         .into_iter()
         .map(|one| String::from_utf8(one.content).unwrap())
         .collect();
-    drawn.sort();
-    drawn.dedup();
-    assert_eq!(drawn, ["", "from before", "one", "soon removed", "two"]);
+    captured.sort();
+    captured.dedup();
+    assert_eq!(captured, ["", "from before", "one", "soon removed", "two"]);
 }

@@ -1,5 +1,5 @@
-//! Archives every run of the embedded cluster in the ledger when it ends, so that its log survives a deletion. Prunes the ledger
-//! to the limits in the settings.
+//! Archives every run of the embedded cluster in the ledger when it ends, so that its log survives deletion. Prunes the
+//! ledger to the limits in the settings.
 
 use std::{
     pin::pin,
@@ -22,7 +22,7 @@ use flightdeck_verbs::ClusterContext;
 /// Minimum time between two prunes.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
-/// Archives runs until it is dropped, including those that ended earlier.
+/// Archives runs until dropped, including runs that ended before the start.
 pub(super) async fn run(context: ClusterContext, retention: Retention) {
     let ended = stream::select(ended::<DocsRun>(&context), ended::<CodeRun>(&context));
     let mut ended = pin!(ended);

@@ -1,4 +1,4 @@
-//! `flightdeck tasks ...` as a script meets it: exactly the JSON that is documented, and a sentence with a place for every bad file.
+//! `flightdeck tasks ...` in scripts: the documented JSON, and errors with a position.
 
 use std::{
     fs,
@@ -25,8 +25,8 @@ struct Shell {
     directory: tempfile::TempDir,
 }
 
-/// Exit code, stdout, stderr.
-type Answer = (i32, String, String);
+/// Exit code, stdout and stderr.
+type Output = (i32, String, String);
 
 impl Shell {
     fn new() -> Self {
@@ -52,7 +52,7 @@ impl Shell {
         self.at("project/.taskmaster/tasks/tasks.json")
     }
 
-    fn run(&self, arguments: &[&str]) -> Answer {
+    fn run(&self, arguments: &[&str]) -> Output {
         let output = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
             .arg("--home")
             .arg(self.at("home"))
@@ -79,7 +79,7 @@ impl Shell {
 }
 
 #[test]
-fn list_and_next_print_the_objects_that_are_documented() {
+fn list_and_next_print_documented_objects() {
     let shell = Shell::with(PLAN);
     let documents = shell.at("project/.taskmaster/docs/task-2");
     fs::create_dir_all(&documents).unwrap();
@@ -126,7 +126,7 @@ fn list_and_next_print_the_objects_that_are_documented() {
 }
 
 #[test]
-fn a_list_is_narrowed_by_status_and_by_query() {
+fn list_filters_by_status_and_query() {
     let shell = Shell::with(PLAN);
     for (arguments, ids) in [
         (&["--status", "pending,done"] as &[&str], "1 3"),
@@ -146,11 +146,11 @@ fn a_list_is_narrowed_by_status_and_by_query() {
         lines[4].starts_with("2.2") && lines[4].contains("next"),
         "{table}"
     );
-    assert!(lines[5].contains("2,9"), "what it waits for: {table}");
+    assert!(lines[5].contains("2,9"), "open dependencies: {table}");
 }
 
 #[test]
-fn a_card_tells_what_a_task_is_and_what_it_waits_for_and_is_harmless() {
+fn show_prints_dependencies_and_is_sanitised() {
     let shell = Shell::with(PLAN);
     let reports = shell.at("project/.taskmaster/reports");
     fs::create_dir_all(&reports).unwrap();
@@ -190,7 +190,7 @@ fn a_card_tells_what_a_task_is_and_what_it_waits_for_and_is_harmless() {
 }
 
 #[test]
-fn validate_exits_by_what_is_wrong_and_not_by_what_was_tolerated() {
+fn validate_fails_on_errors_but_not_on_warnings() {
     let shell = Shell::with(PLAN);
     let (code, out, _) = shell.run(&["validate", "-o", "json"]);
     assert_eq!(code, 1);
@@ -228,7 +228,7 @@ fn validate_exits_by_what_is_wrong_and_not_by_what_was_tolerated() {
 }
 
 #[test]
-fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
+fn lists_tags_and_names_a_missing_tag() {
     let shell = Shell::with(PLAN);
     let tags = shell.json(&["tags"]);
     assert_eq!(
@@ -236,11 +236,8 @@ fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
         json!([{"name": "master", "current": true, "tasks": 3, "done": 1, "ready": 1, "subtasks": 2}, {"name": "mvp", "current": false, "tasks": 1, "done": 0, "ready": 1, "subtasks": 0}])
     );
     let (code, _, error) = shell.run(&["list", "--tag", "x"]);
-    assert!(
-        code == 3 && error.contains("available tags: master, mvp"),
-        "{error}"
-    );
-    // Where the tag in use is not in the file, the one that is shown is named.
+    assert!(code == 3 && error.contains("it has master, mvp"), "{error}");
+    // If the current tag is not in the file, a notice names the tag that is shown.
     fs::write(
         shell.at("project/.taskmaster/state.json"),
         r#"{"currentTag": "gone"}"#,
@@ -253,13 +250,13 @@ fn tags_are_listed_and_a_tag_that_is_not_there_is_named() {
             && error.contains("the current tag gone is not in the file; showing tag master"),
         "{error}"
     );
-    // Nothing is written to a tag that nobody named.
+    // Nothing is written to a tag that was not selected.
     let (code, _, error) = shell.run(&["set-status", "1", "review"]);
     assert!(code == 3 && error.contains("no tag gone"), "{error}");
 }
 
 #[test]
-fn whatever_stands_in_the_place_of_the_plan_is_a_sentence_with_its_path() {
+fn errors_about_unusual_plan_files_name_the_path() {
     type Make = fn(&Path);
     let cases: [(&str, Make, &str); 9] = [
         ("nothing", |_| {}, "use --file, or create one"),
@@ -324,10 +321,10 @@ fn whatever_stands_in_the_place_of_the_plan_is_a_sentence_with_its_path() {
 }
 
 #[test]
-fn a_plan_that_may_not_be_read_or_written_is_a_sentence() {
-    let name = "a_plan_that_may_not_be_read_or_written_is_a_sentence";
+fn unreadable_plan_is_an_error() {
+    let name = "unreadable_plan_is_an_error";
     if nix::unistd::Uid::effective().is_root() {
-        crate::support::skipped(name, "an administrator may read everything");
+        crate::support::skipped(name, "root can read every file");
         return;
     }
     let shell = Shell::with(PLAN);
@@ -337,7 +334,7 @@ fn a_plan_that_may_not_be_read_or_written_is_a_sentence() {
 }
 
 #[test]
-fn an_id_that_is_a_path_stays_an_id() {
+fn id_that_looks_like_a_path_is_not_followed() {
     let shell = Shell::with(
         r#"{"../..": {"tasks": [{"id": "../../../secret", "title": "t", "status": "pending"}]}}"#,
     );
