@@ -23,7 +23,10 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{git, served::Served};
+use crate::support::{
+    git,
+    https_cluster::{self, HttpsCluster},
+};
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_worker::controller;
 
@@ -41,7 +44,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(served: &Served) -> Self {
+    fn start(served: &HttpsCluster) -> Self {
         let kubeconfig = &served.server.endpoint().kubeconfig;
         let context = Kubeconfig::read_from(kubeconfig).unwrap().current_context;
         let mut child = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
@@ -190,7 +193,7 @@ async fn refusal(client: &Client) -> (String, String) {
 
 #[tokio::test]
 async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     let process = Process::start(&served);
     assert_eq!(process.get("/healthz").0, 200);
@@ -224,16 +227,16 @@ async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
         assert!(event["level"].is_string(), "{line}");
     }
     assert!(log.contains("shutting down"), "{log}");
-    let token = crate::support::served::token(served.server.endpoint());
+    let token = https_cluster::token(served.server.endpoint());
     for secret in [PLANTED, token.as_str()] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test]
 async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
@@ -255,7 +258,7 @@ async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
     process.until_metric("flightdeck_settings_valid 1").await;
     assert_eq!(size_of_workspace(&client, "docs-3").await, "5Gi");
     process.end();
-    served.end().await;
+    served.shutdown().await;
 }
 
 /// Launches a run; title and labels of the pull request it would open.
@@ -275,7 +278,7 @@ async fn pull_request(client: &Client, name: &str) -> (String, String) {
 
 #[tokio::test]
 async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[publish.docs]\nlabels = \"settings\"\n").await;
@@ -310,12 +313,12 @@ async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
     let (title, _) = pull_request(&client, "docs-4").await;
     assert_eq!(title, "docs: Task Master documents of task 1");
     process.end();
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test]
 async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[workspace]\nsize = 4\n").await;
@@ -335,7 +338,7 @@ async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
     let begun = lease.spec.unwrap().acquire_time.unwrap().0;
     assert!(begun > mended, "it began without its settings");
     process.end();
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[test]
@@ -352,7 +355,7 @@ fn outside_of_a_cluster_the_controller_asks_which_one_is_meant() {
 
 /// The command line on that cluster: exit code, stdout and stderr.
 fn flightdeck(
-    served: &Served,
+    served: &HttpsCluster,
     home: &std::path::Path,
     arguments: &[&str],
 ) -> (i32, String, String) {
@@ -373,7 +376,7 @@ fn flightdeck(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touched() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let home = tempfile::tempdir().unwrap();
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -427,12 +430,12 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
     );
     let other = runs.get("docs-stays").await.unwrap().metadata.finalizers;
     assert_eq!(other.unwrap(), ["flightdeck.dev/run"]);
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clean_takes_only_runs_of_this_repository() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let directory = tempfile::tempdir().unwrap();
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -491,12 +494,12 @@ async fn clean_takes_only_runs_of_this_repository() {
             .items
             .is_empty()
     );
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orphans_are_listed_with_their_uid_and_deleted_only_after_a_yes() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let home = tempfile::tempdir().unwrap();
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -527,12 +530,12 @@ async fn orphans_are_listed_with_their_uid_and_deleted_only_after_a_yes() {
     assert_eq!(code, 0, "{said}");
     assert!(maps.get_opt("lost").await.unwrap().is_none());
     assert!(maps.get_opt("used").await.unwrap().is_some());
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let home = tempfile::tempdir().unwrap();
     let words = ["doctor", "--agent", "template", "--github-user", "ada"];
     let (code, said, _) = flightdeck(&served, home.path(), &words);
@@ -574,5 +577,5 @@ async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
     let (code, said, _) = flightdeck(&served, home.path(), &words);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("pod-1 is running"), "{said}");
-    served.end().await;
+    served.shutdown().await;
 }

@@ -2,9 +2,8 @@
 
 pub mod git_host;
 pub mod proxy;
-pub mod served;
 
 pub use flightdeck_testing::{
-    TaskMaster, corpus, fuzz, git, no_process_stays_below, said, sample_project, skipped,
-    task_master,
+    TaskMaster, corpus, fuzz, git, https_cluster, no_process_stays_below, said, sample_project,
+    skipped, task_master,
 };
