@@ -117,16 +117,13 @@ async fn every_path(client: &Client) -> BTreeSet<String> {
             } else {
                 ""
             };
-            match resource.name.split_once('/') {
-                Some((plural, sub)) => {
-                    paths.insert(format!("{base}{scope}/{plural}/x/{sub}"));
-                }
-                None => {
-                    let plural = &resource.name;
-                    paths.insert(format!("{base}{scope}/{plural}"));
-                    paths.insert(format!("{base}{scope}/{plural}/x"));
-                    paths.insert(format!("{base}/{plural}?watch=true"));
-                }
+            if let Some((plural, sub)) = resource.name.split_once('/') {
+                paths.insert(format!("{base}{scope}/{plural}/x/{sub}"));
+            } else {
+                let plural = &resource.name;
+                paths.insert(format!("{base}{scope}/{plural}"));
+                paths.insert(format!("{base}{scope}/{plural}/x"));
+                paths.insert(format!("{base}/{plural}?watch=true"));
             }
         }
     }

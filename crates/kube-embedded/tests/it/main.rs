@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::format_collect,
+    clippy::needless_pass_by_value,
     clippy::print_stderr
 )]
 

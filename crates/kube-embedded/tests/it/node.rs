@@ -129,13 +129,11 @@ impl TestCluster {
             object.is_some_and(|object| wanted(&serde_json::to_value(object).unwrap()))
         };
         let wait = await_condition(api.clone(), name, holds);
-        match tokio::time::timeout(TIMEOUT, wait).await {
-            Ok(found) => serde_json::to_value(found.unwrap()).unwrap(),
-            Err(_) => {
-                let now = serde_json::to_value(api.get_opt(name).await.unwrap()).unwrap();
-                panic!("{name} is not {what}: {now:#}")
-            }
+        if let Ok(found) = tokio::time::timeout(TIMEOUT, wait).await {
+            return serde_json::to_value(found.unwrap()).unwrap();
         }
+        let now = serde_json::to_value(api.get_opt(name).await.unwrap()).unwrap();
+        panic!("{name} is not {what}: {now:#}")
     }
 
     async fn until_gone<K>(&self, name: &str)
