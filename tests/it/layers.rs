@@ -10,7 +10,7 @@ use std::{
 const LAYERS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("kube-embedded", &[]),
-    ("testing", &[]),
+    ("testing", &["kube-embedded"]),
     ("host", &["core"]),
     ("preflight", &["core", "host"]),
     ("verbs", &["core", "host", "preflight"]),

@@ -11,18 +11,10 @@
     clippy::format_collect
 )]
 
+mod background_server;
 mod command_line;
-mod conformance;
 mod controller;
 mod corpus;
-mod embedded_access;
-mod embedded_api;
-mod embedded_clients;
-mod embedded_durable;
-mod embedded_faults;
-mod embedded_kubectl;
-mod embedded_node;
-mod embedded_surface;
 mod forge;
 mod layers;
 mod ledger;
@@ -47,3 +39,4 @@ mod tasks_peer;
 mod tasks_write;
 mod transcript;
 mod transcript_fuzz;
+mod watch_faults;

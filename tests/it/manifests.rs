@@ -19,7 +19,7 @@ use k8s_openapi::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::support::{self, served::Served};
+use crate::support::{self, https_cluster::HttpsCluster};
 use flightdeck::cli::manifests::{self, File, Manifests, Options, What};
 use flightdeck_host::settings::Settings;
 
@@ -277,7 +277,7 @@ async fn kubectl_applies_manifests_and_knows_short_names() {
         support::skipped(TEST, "kubectl is not installed");
         return;
     }
-    let served = Served::new().await;
+    let served = HttpsCluster::start().await;
     let known = ["Namespace", "CustomResourceDefinition", "ConfigMap"];
     let documents = documents(&all());
     let known = documents
@@ -321,5 +321,5 @@ async fn kubectl_applies_manifests_and_knows_short_names() {
     for said in &said[2..] {
         assert!(said.contains("No resources found"), "{said}");
     }
-    served.end().await;
+    served.shutdown().await;
 }

@@ -23,7 +23,10 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{git, served::Served};
+use crate::support::{
+    git,
+    https_cluster::{self, HttpsCluster},
+};
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_worker::controller;
 
@@ -41,7 +44,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(served: &Served) -> Self {
+    fn start(served: &HttpsCluster) -> Self {
         let kubeconfig = &served.server.endpoint().kubeconfig;
         let context = Kubeconfig::read_from(kubeconfig).unwrap().current_context;
         let mut child = Command::new(env!("CARGO_BIN_EXE_flightdeck"))
@@ -189,8 +192,8 @@ async fn refusal(client: &Client) -> (String, String) {
 }
 
 #[tokio::test]
-async fn controller_reports_health_and_stops_on_sigterm() {
-    let served = Served::new().await;
+async fn a_controller_process_tells_how_it_is_and_ends_when_told() {
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     let process = Process::start(&served);
     assert_eq!(process.get("/healthz").0, 200);
@@ -224,16 +227,16 @@ async fn controller_reports_health_and_stops_on_sigterm() {
         assert!(event["level"].is_string(), "{line}");
     }
     assert!(log.contains("shutting down"), "{log}");
-    let token = crate::support::served::token(served.server.endpoint());
+    let token = https_cluster::token(served.server.endpoint());
     for secret in [PLANTED, token.as_str()] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test]
-async fn changed_settings_apply_and_invalid_ones_are_rejected() {
-    let served = Served::new().await;
+async fn settings_are_taken_up_as_they_change_and_bad_ones_are_refused() {
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[workspace]\nsize = \"3Gi\"\n").await;
@@ -255,7 +258,7 @@ async fn changed_settings_apply_and_invalid_ones_are_rejected() {
     process.until_metric("flightdeck_settings_valid 1").await;
     assert_eq!(workspace_size(&client, "docs-3").await, "5Gi");
     process.end();
-    served.end().await;
+    served.shutdown().await;
 }
 
 /// Launches a run. Returns the title template and the labels of its pull request.
@@ -274,8 +277,8 @@ async fn pull_request(client: &Client, name: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn docs_pr_config_overrides_settings_and_errors_name_the_key() {
-    let served = Served::new().await;
+async fn docs_pr_config_is_laid_over_the_settings_and_a_bad_key_is_named() {
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[publish.docs]\nlabels = \"settings\"\n").await;
@@ -310,12 +313,12 @@ async fn docs_pr_config_overrides_settings_and_errors_name_the_key() {
     let (title, _) = pull_request(&client, "docs-4").await;
     assert_eq!(title, "docs: Task Master documents of task 1");
     process.end();
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test]
-async fn controller_with_invalid_settings_does_not_start() {
-    let served = Served::new().await;
+async fn nothing_is_done_by_other_settings_than_those_that_were_meant() {
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     write_settings(&client, "[workspace]\nsize = 4\n").await;
@@ -338,7 +341,7 @@ async fn controller_with_invalid_settings_does_not_start() {
         "the controller started with invalid settings"
     );
     process.end();
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[test]
@@ -355,7 +358,7 @@ fn controller_outside_a_cluster_requires_a_context() {
 
 /// Runs a command on the cluster. Returns the exit code, stdout and stderr.
 fn flightdeck(
-    served: &Served,
+    served: &HttpsCluster,
     home: &std::path::Path,
     arguments: &[&str],
 ) -> (i32, String, String) {
@@ -375,8 +378,8 @@ fn flightdeck(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clean_finalizers_changes_only_runs_being_deleted() {
-    let served = Served::new().await;
+async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touched() {
+    let served = HttpsCluster::start().await;
     let home = tempfile::tempdir().unwrap();
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -430,12 +433,12 @@ async fn clean_finalizers_changes_only_runs_being_deleted() {
     );
     let other = runs.get("docs-stays").await.unwrap().metadata.finalizers;
     assert_eq!(other.unwrap(), ["flightdeck.dev/run"]);
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clean_deletes_only_runs_of_this_repository() {
-    let served = Served::new().await;
+async fn clean_takes_only_runs_of_this_repository() {
+    let served = HttpsCluster::start().await;
     let directory = tempfile::tempdir().unwrap();
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -494,12 +497,12 @@ async fn clean_deletes_only_runs_of_this_repository() {
             .items
             .is_empty()
     );
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clean_lists_orphans_and_deletes_them_with_yes() {
-    let served = Served::new().await;
+async fn orphans_are_listed_with_their_uid_and_deleted_only_after_a_yes() {
+    let served = HttpsCluster::start().await;
     let home = tempfile::tempdir().unwrap();
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
@@ -530,12 +533,12 @@ async fn clean_lists_orphans_and_deletes_them_with_yes() {
     assert_eq!(code, 0, "{stderr}");
     assert!(maps.get_opt("lost").await.unwrap().is_none());
     assert!(maps.get_opt("used").await.unwrap().is_some());
-    served.end().await;
+    served.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_lists_what_is_missing() {
-    let served = Served::new().await;
+async fn the_doctor_says_what_is_missing_and_nothing_once_it_is_there() {
+    let served = HttpsCluster::start().await;
     let home = tempfile::tempdir().unwrap();
     let words = ["doctor", "--agent", "template", "--github-user", "ada"];
     let (code, stdout, _) = flightdeck(&served, home.path(), &words);
@@ -574,8 +577,8 @@ async fn doctor_lists_what_is_missing() {
     });
     let lease = serde_json::from_value(lease).unwrap();
     leases.create(&PostParams::default(), &lease).await.unwrap();
-    let (code, stdout, _) = flightdeck(&served, home.path(), &words);
-    assert_eq!(code, 0, "{stdout}");
-    assert!(stdout.contains("pod-1 is running"), "{stdout}");
-    served.end().await;
+    let (code, said, _) = flightdeck(&served, home.path(), &words);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("pod-1 is running"), "{said}");
+    served.shutdown().await;
 }

@@ -43,6 +43,20 @@ impl Object {
         }
     }
 
+    /// Returns the result of a dry run: it keeps the version of the stored object, and has none if there is no such object.
+    pub fn dry_run(key: Key, stored: Option<&Self>, mut value: Value) -> Self {
+        if let Some(stored) = stored {
+            return Self::new(key, stored.revision, value);
+        }
+        metadata_mut(&mut value).shift_remove("resourceVersion");
+        Self {
+            key,
+            revision: 0,
+            json: Bytes::from(value.to_string()),
+            value,
+        }
+    }
+
     /// Returns `metadata.uid`.
     pub fn uid(&self) -> &str {
         text(&self.value, "/metadata/uid")

@@ -92,6 +92,7 @@ impl Store {
         let (sender, reply) = oneshot::channel();
         let write_job: Write = Box::new(move |transaction| {
             let mark = transaction.mark();
+            transaction.set_dry_run(dry_run);
             // A panic in one write must not end the writer thread.
             let result = catch_unwind(AssertUnwindSafe(|| decide(transaction)))
                 .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));

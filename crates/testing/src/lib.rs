@@ -8,6 +8,8 @@
 )]
 
 pub mod fuzz;
+#[cfg(feature = "cluster")]
+pub mod https_cluster;
 
 use std::{
     fs,

@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::support::served::Served;
+use crate::support::https_cluster::HttpsCluster;
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
 use flightdeck_verbs::{ClusterContext, Migrate, MigrateOutcome};
@@ -48,8 +48,8 @@ async fn add(client: &Client, name: &str, spec: Value) {
 }
 
 #[tokio::test]
-async fn task_runs_become_suspended_runs_once() {
-    let served = Served::new().await;
+async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     controller::install_crds(client.clone()).await.unwrap();
     let context = ClusterContext {
@@ -138,5 +138,5 @@ async fn task_runs_become_suspended_runs_once() {
             .len(),
         3
     );
-    served.end().await;
+    served.shutdown().await;
 }

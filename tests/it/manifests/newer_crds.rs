@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::support::served::Served;
+use crate::support::https_cluster::HttpsCluster;
 use flightdeck_core::{
     resources::{Kind, definition},
     runs::RunKind,
@@ -47,8 +47,8 @@ pub(crate) async fn install(client: &Client, definition: Value) {
 }
 
 #[tokio::test]
-async fn verbs_keep_fields_of_a_newer_version() {
-    let served = Served::new().await;
+async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
+    let served = HttpsCluster::start().await;
     let client = served.client.clone();
     install(&client, newer_crd()).await;
     let code = definition(Kind::Code);
@@ -99,5 +99,5 @@ async fn verbs_keep_fields_of_a_newer_version() {
     AddContext { name, text }.run(&context).await.unwrap();
     let run = unharmed().await;
     assert_eq!(run["spec"]["context"][1]["content"], "New.");
-    served.end().await;
+    served.shutdown().await;
 }

@@ -16,6 +16,7 @@ pub struct Transaction<'a> {
     changes: Vec<Arc<Change>>,
     newest: HashMap<(ResourceId, Key), Option<Arc<Object>>>,
     revision: u64,
+    dry_run: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -25,7 +26,13 @@ impl<'a> Transaction<'a> {
             changes: Vec::new(),
             newest: HashMap::new(),
             revision: before.revision(),
+            dry_run: false,
         }
+    }
+
+    /// Sets whether the next writes are a dry run, which assigns no resource versions.
+    pub(super) fn set_dry_run(&mut self, dry_run: bool) {
+        self.dry_run = dry_run;
     }
 
     /// Returns the kinds served when the batch began.
@@ -55,7 +62,7 @@ impl<'a> Transaction<'a> {
         } else {
             ChangeType::Added
         };
-        let object = Arc::new(Object::new(key, self.revision, value));
+        let object = self.object(key, value, previous.as_deref());
         self.record(kind, resource, &object, previous);
         object
     }
@@ -64,9 +71,17 @@ impl<'a> Transaction<'a> {
     pub fn remove(&mut self, resource: &ResourceId, key: &Key, last: Value) -> Option<Arc<Object>> {
         let previous = self.get(resource, key)?;
         self.revision += 1;
-        let object = Arc::new(Object::new(key.clone(), self.revision, last));
+        let object = self.object(key.clone(), last, Some(&previous));
         self.record(ChangeType::Deleted, resource, &object, Some(previous));
         Some(object)
+    }
+
+    fn object(&self, key: Key, value: Value, previous: Option<&Object>) -> Arc<Object> {
+        Arc::new(if self.dry_run {
+            Object::dry_run(key, previous, value)
+        } else {
+            Object::new(key, self.revision, value)
+        })
     }
 
     fn record(
