@@ -33,7 +33,6 @@ pub fn memory(pid: &str, field: &str) -> String {
 pub async fn open(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     Cluster::open(ClusterOptions {
-        validation_rules: &[],
         identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: PROGRAM.into(),

@@ -9,15 +9,11 @@ use std::{
 
 use kube::Client;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use flightdeck_core::{
-    resources::{self, Kind},
-    runs::naming::ANNOTATION_INHERIT_ENV,
-};
+use flightdeck_core::runs::naming::ANNOTATION_INHERIT_ENV;
 use flightdeck_host::{
     forge::stand_in::{self, StandIn, StandInOptions},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
@@ -25,22 +21,12 @@ use flightdeck_host::{
 use flightdeck_worker::controller::{
     self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsWatcher,
 };
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, fault::Faults};
+use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, fault::Faults};
 
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
 /// The only token that the stand-in forge takes; it guards nothing.
 pub const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
-
-/// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
-pub const RULES: ValidationRules = &[
-    ("docsruns.orchestrator.io", |new, old| {
-        judge(Kind::Docs, new, old)
-    }),
-    ("coderuns.orchestrator.io", |new, old| {
-        judge(Kind::Code, new, old)
-    }),
-];
 
 /// The names under which the embedded cluster presents itself.
 #[must_use]
@@ -50,15 +36,6 @@ pub fn identity() -> Identity {
         inherit_env_annotation: ANNOTATION_INHERIT_ENV.to_owned(),
         ..Identity::new("flightdeck", env!("CARGO_PKG_VERSION"))
     }
-}
-
-fn judge(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
-    let old = old.map(|old| &old["spec"]);
-    let faults = resources::rule_errors(kind, &new["spec"], old);
-    let named = faults
-        .into_iter()
-        .map(|fault| (format!("spec.{}", fault.field), fault.message));
-    named.collect()
 }
 
 /// What an engine needs.
@@ -191,7 +168,6 @@ impl Engine {
             max_containers: options.settings.embedded.max_containers,
             environment: options.environment,
             limits: limits(&options.settings.embedded),
-            validation_rules: RULES,
             identity: identity(),
         })
         .await?;

@@ -24,7 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn open(directory: &std::path::Path) -> Cluster {
     let options = ClusterOptions {
-        validation_rules: &[],
         identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),

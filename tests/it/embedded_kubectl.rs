@@ -78,7 +78,6 @@ impl Kubectl {
         let directory = home.path().join("state");
         let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
         let cluster = Cluster::open(ClusterOptions {
-            validation_rules: &[],
             identity: flightdeck::daemon::identity(),
             directory: directory.clone(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -77,7 +77,6 @@ async fn open_with(directory: &Path, max_containers: usize, limits: Limits) -> S
         ("SSH_AUTH_SOCK", "/hidden".to_owned()),
     ];
     let cluster = Cluster::open(ClusterOptions {
-        validation_rules: &[],
         identity: daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -45,7 +45,6 @@ impl Api {
     async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
-            validation_rules: &[],
             identity: flightdeck::daemon::identity(),
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use kube_rules::Rules;
+
 use super::{schema::Schema, table::Column};
 
 /// Storage key of a kind's objects: `configmaps`, `widgets.example.org`. Two kinds may share it.
@@ -44,6 +46,8 @@ pub struct Kind {
     pub view: View,
     /// Schema of a custom resource; built-in kinds are validated by code.
     pub schema: Option<Arc<Schema>>,
+    /// Validation rules of a custom resource.
+    pub rules: Option<Arc<Rules>>,
     /// Fields that field selectors support besides name and namespace, as dotted paths.
     pub selectable: Vec<String>,
     /// Printer columns of a custom resource; those of built-in kinds are in code.
@@ -167,6 +171,7 @@ impl Builtin {
                 View::Stored
             },
             schema: None,
+            rules: None,
             columns: Vec::new(),
             selectable: self
                 .selectable

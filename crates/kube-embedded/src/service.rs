@@ -20,7 +20,6 @@ use hyper::body::Body;
 
 use super::{
     Identity,
-    crd::ValidationRules,
     kinds::{PODS, Registry},
     node::Logs,
     representation::{IncludeObject, Representation},
@@ -38,21 +37,14 @@ use review::review;
 pub struct Service {
     store: Store,
     logs: Arc<Logs>,
-    rules: ValidationRules,
     identity: Arc<Identity>,
 }
 
 impl Service {
-    pub(super) fn new(
-        store: Store,
-        logs: Logs,
-        rules: ValidationRules,
-        identity: Identity,
-    ) -> Self {
+    pub(super) fn new(store: Store, logs: Logs, identity: Identity) -> Self {
         Self {
             store,
             logs: Arc::new(logs),
-            rules,
             identity: Arc::new(identity),
         }
     }
@@ -126,7 +118,6 @@ impl Service {
                 representation,
                 headers: head.headers,
                 body,
-                rules: self.rules,
             };
             return self.resource(&head.method, call).await;
         }

@@ -24,7 +24,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// An embedded cluster, served over HTTPS.
 pub async fn embedded(directory: &Path) -> (Cluster, Server) {
     let cluster = Cluster::open(ClusterOptions {
-        validation_rules: &[],
         identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -73,7 +73,6 @@ pub async fn open(directory: &Path, options: ServerOptions) -> (Cluster, Server)
 async fn cluster(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     let options = ClusterOptions {
-        validation_rules: &[],
         identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::response::{ResponseBody, bytes_response};
 use crate::{
-    crd::ValidationRules,
     duplicate_keys::duplicates,
     kinds::Kind,
     list::{self, Scope},
@@ -96,7 +95,6 @@ pub struct Call {
     pub representation: Representation,
     pub headers: HeaderMap,
     pub body: Bytes,
-    pub rules: ValidationRules,
 }
 
 impl Call {
@@ -140,7 +138,6 @@ impl Call {
                 "Ignore" => FieldValidation::Ignore,
                 _ => FieldValidation::Warn,
             },
-            rules: self.rules,
         })
     }
 
