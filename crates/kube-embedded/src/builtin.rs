@@ -6,8 +6,8 @@ mod rules;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-pub use self::prune::prune;
-pub use rules::validate;
+pub(crate) use self::prune::prune;
+pub(crate) use rules::validate;
 
 use super::{
     crd,
@@ -19,7 +19,7 @@ use super::{
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Sets the defaults of a new object, whose name and uid are already set.
-pub fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str) {
+pub(crate) fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str) {
     match &*kind.resource {
         NAMESPACES => {
             child_mut(value, "spec")
@@ -40,7 +40,7 @@ pub fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str) {
 }
 
 /// Sets the fields that are derived at every write.
-pub fn prepare_for_update(kind: &Kind, value: &mut Value, now: &str) {
+pub(crate) fn prepare_for_update(kind: &Kind, value: &mut Value, now: &str) {
     match &*kind.resource {
         NAMESPACES => {
             let name = value["metadata"]["name"].clone();

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Finalizer that keeps a definition until its objects are gone.
-pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+pub(crate) const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Condition of a definition with rules that are not evaluated.
 const RULES_IGNORED: &str = "RulesIgnored";
@@ -22,7 +22,7 @@ const RULES_IGNORED: &str = "RulesIgnored";
 const MANAGED_CONDITIONS: [&str; 3] = ["NamesAccepted", "Established", RULES_IGNORED];
 
 /// Returns the kinds a definition serves, one per served version.
-pub fn kinds(definition: &Value) -> Vec<Kind> {
+pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
     let names = &definition["spec"]["names"];
     let group = text(definition, "/spec/group");
     let kind = text(names, "/kind");
@@ -72,7 +72,7 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
 }
 
 /// Validates a definition.
-pub fn validate(definition: &Value) -> Vec<Cause> {
+pub(crate) fn validate(definition: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for field in ["group", "scope"] {
         if text(definition, &format!("/spec/{field}")).is_empty() {
@@ -154,7 +154,7 @@ fn ignored_rules(definition: &Value) -> Vec<String> {
 }
 
 /// Returns the warnings for the client that writes a definition.
-pub fn warnings(definition: &Value) -> Vec<String> {
+pub(crate) fn warnings(definition: &Value) -> Vec<String> {
     let rules = ignored_rules(definition).into_iter().map(|rule| {
         format!(
             "{rule}, which the embedded cluster does not evaluate: it accepts objects that violate the rule"
@@ -168,7 +168,7 @@ pub fn warnings(definition: &Value) -> Vec<String> {
 }
 
 /// Sets the defaults and the status of a definition.
-pub fn prepare(definition: &mut Value, now: &str) {
+pub(crate) fn prepare(definition: &mut Value, now: &str) {
     let kind = text(definition, "/spec/names/kind").to_owned();
     let names = child_mut(
         map_mut(definition).entry("spec").or_insert(Value::Null),

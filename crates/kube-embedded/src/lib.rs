@@ -109,6 +109,8 @@
 //! | `fault` | fault injection |
 //! | `kinds`, `object`, `status`, `identity` | shared types |
 
+#![warn(unreachable_pub)]
+
 mod apply;
 #[doc(hidden)]
 pub mod attempt;

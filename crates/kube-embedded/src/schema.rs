@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-pub use structural::validate_schema;
+pub(crate) use structural::validate_schema;
 
 /// How server-side apply merges a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -29,7 +29,8 @@ use super::{
     store::Store,
 };
 use call::{BoxError, Call, header_text, read_body};
-pub use response::{ResponseBody, error_response};
+pub use response::ResponseBody;
+pub(crate) use response::error_response;
 use review::review;
 
 /// The API of one cluster. Clones share the cluster.

@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use kube_rules::{Reason, Violation};
 use serde_json::Value;
 
-pub use create::create;
-pub use delete::{
+pub(crate) use create::create;
+pub(crate) use delete::{
     DeleteOptions, Deleted, FOREGROUND, NAMESPACE_CONTENT, ORPHAN, Propagation, delete,
 };
-pub use update::{Edit, replace, update};
+pub(crate) use update::{Edit, replace, update};
 
 use super::{
     apply::Writer,
@@ -28,7 +28,7 @@ use super::{
 
 /// Options of every write.
 #[derive(Clone, Debug, Default)]
-pub struct WriteOptions {
+pub(crate) struct WriteOptions {
     /// Field manager.
     pub manager: String,
     pub field_validation: FieldValidation,
@@ -36,7 +36,7 @@ pub struct WriteOptions {
 
 /// What to do about unknown fields in a write (`fieldValidation`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FieldValidation {
+pub(crate) enum FieldValidation {
     /// Drop them.
     Ignore,
     /// Drop them, and warn.
@@ -48,7 +48,7 @@ pub enum FieldValidation {
 
 /// Result of a write.
 #[derive(Debug)]
-pub struct WriteResult {
+pub(crate) struct WriteResult {
     pub object: Arc<Object>,
     /// Warnings for the client.
     pub warnings: Vec<String>,
@@ -90,12 +90,12 @@ impl WriteOptions {
 }
 
 /// Returns the current time, as Kubernetes writes it.
-pub fn now() -> String {
+pub(crate) fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Converts a stored object to `kind`.
-pub fn from_stored(kind: &Kind, stored: &Value) -> Value {
+pub(crate) fn from_stored(kind: &Kind, stored: &Value) -> Value {
     let mut value = match kind.view {
         View::Stored => stored.clone(),
         View::EventsV1 => event_conversion::to_v1(stored),

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Validates the `openAPIV3Schema` at the path `at`.
-pub fn validate_schema(schema: &Value, at: &str) -> Vec<Cause> {
+pub(crate) fn validate_schema(schema: &Value, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     if schema["type"] != "object" {
         causes.push(Cause::invalid(

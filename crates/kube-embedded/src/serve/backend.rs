@@ -10,15 +10,15 @@ mod selected {
         serve::ServerOptions,
     };
 
-    pub use crate::fault::{ConnectionCut as Error, FaultyBody as Body};
+    pub(crate) use crate::fault::{ConnectionCut as Error, FaultyBody as Body};
 
-    pub type Backend = FaultService<Service>;
+    pub(crate) type Backend = FaultService<Service>;
 
-    pub fn backend(service: Service, options: &ServerOptions) -> Backend {
+    pub(crate) fn backend(service: Service, options: &ServerOptions) -> Backend {
         options.faults.layer().layer(service)
     }
 
-    pub fn body(body: ResponseBody) -> Body {
+    pub(crate) fn body(body: ResponseBody) -> Body {
         fault::whole(body)
     }
 }
@@ -41,4 +41,4 @@ mod selected {
     }
 }
 
-pub use selected::{Backend, Body, Error, backend, body};
+pub(super) use selected::{Backend, Body, Error, backend, body};

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Creates an object. `namespace` is empty for cluster-scoped kinds.
-pub fn create(
+pub(crate) fn create(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     namespace: &str,

@@ -21,7 +21,7 @@ use crate::{
 
 /// A change to an object.
 #[derive(Clone, Debug)]
-pub enum Edit {
+pub(crate) enum Edit {
     Put(Value),
     Patch(PatchType, Value),
     Apply { config: Value, force: bool },
@@ -29,7 +29,7 @@ pub enum Edit {
 
 /// Updates an object in the form of `kind`. With `status`, only the status changes; without, everything else. Apply
 /// creates a missing object.
-pub fn update(
+pub(crate) fn update(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,
@@ -260,7 +260,7 @@ fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
 }
 
 /// Writes an object, or removes it if it is being deleted and nothing delays that any longer.
-pub fn replace(
+pub(crate) fn replace(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,
