@@ -2,6 +2,11 @@
 //!
 //! The interpreter has those for texts, too, but theirs are not bounded: one call could take all memory, or minutes.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature of a function of the interpreter"
+)]
+
 use std::{any::Any, cmp::Ordering};
 
 use cel::{
@@ -154,7 +159,7 @@ fn list<'x>(args: &'x Args<'_, '_>) -> Result<&'x [Box<dyn Val + 'x>]> {
     let value = args
         .get(1)
         .and_then(|value| value.downcast_ref::<CelList<'_>>());
-    value.map(|list| list.inner()).ok_or_else(|| mismatch(args))
+    value.map(CelList::inner).ok_or_else(|| mismatch(args))
 }
 
 /// Returns a text that was computed, and charges it.

@@ -177,7 +177,7 @@ impl Evaluation {
                     _ => format!("{at}{}", rule.field_path),
                 };
                 let computed = rule.message_expression.as_ref();
-                let computed = computed.and_then(|program| message(program.text(&scope).ok()?));
+                let computed = computed.and_then(|program| message(&program.text(&scope).ok()?));
                 (
                     field,
                     rule.reason,
@@ -204,7 +204,7 @@ impl Evaluation {
 }
 
 /// Returns a computed message, unless an API server would fall back to the message of the rule.
-fn message(text: String) -> Option<String> {
+fn message(text: &str) -> Option<String> {
     let trimmed = text.trim();
     let usable =
         !trimmed.is_empty() && text.len() <= MAX_MESSAGE && !trimmed.contains(['\n', '\r']);

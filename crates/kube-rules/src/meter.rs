@@ -99,6 +99,10 @@ pub(crate) fn of<'x>(args: &'x [CowVal<'_, '_>]) -> Result<&'x Meter, ExecutionE
     meter.ok_or_else(|| ExecutionError::InternalError("no meter".to_owned()))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature of a function of the interpreter"
+)]
 fn alive<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     of(&args)?.charge(1)?;
     Ok(CowVal::owned(CelBool::from(true)))

@@ -89,18 +89,17 @@ pub(crate) fn compile(text: &str, check: &Check<'_>) -> Result<Program, Refusal>
         return Err(Refusal::Invalid(why));
     }
     let known = cache(|parsed| parsed.get(text).cloned());
-    let parsed = match known {
-        Some(parsed) => parsed,
-        None => {
-            let parsed = Arc::new(parse(text).map_err(Refusal::Invalid)?);
-            cache(|known| {
-                if known.len() >= MAX_PARSED {
-                    known.clear();
-                }
-                known.insert(text.to_owned(), Arc::clone(&parsed));
-            });
-            parsed
-        }
+    let parsed = if let Some(parsed) = known {
+        parsed
+    } else {
+        let parsed = Arc::new(parse(text).map_err(Refusal::Invalid)?);
+        cache(|known| {
+            if known.len() >= MAX_PARSED {
+                known.clear();
+            }
+            known.insert(text.to_owned(), Arc::clone(&parsed));
+        });
+        parsed
     };
     check::check(&parsed.source, check)?;
     Ok(Program(parsed))

@@ -153,7 +153,7 @@ impl SharedList<'_> {
     }
 }
 
-impl<'v> Val for SharedList<'v> {
+impl Val for SharedList<'_> {
     fn get_type(&self) -> &Type {
         <CelList<'_> as Val>::cel_type()
     }
@@ -263,7 +263,7 @@ impl Adder for SharedList<'_> {
     }
 }
 
-impl<'v> Val for SharedMap<'v> {
+impl Val for SharedMap<'_> {
     fn get_type(&self) -> &Type {
         <CelMap<'_> as Val>::cel_type()
     }
