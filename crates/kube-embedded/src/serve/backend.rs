@@ -27,16 +27,16 @@ mod selected {
 mod selected {
     use crate::{ResponseBody, Service, serve::ServerOptions};
 
-    pub use crate::ResponseBody as Body;
-    pub use std::convert::Infallible as Error;
+    pub(crate) use crate::ResponseBody as Body;
+    pub(crate) use std::convert::Infallible as Error;
 
-    pub type Backend = Service;
+    pub(crate) type Backend = Service;
 
-    pub fn backend(service: Service, _: &ServerOptions) -> Backend {
+    pub(crate) fn backend(service: Service, _: &ServerOptions) -> Backend {
         service
     }
 
-    pub fn body(body: ResponseBody) -> Body {
+    pub(crate) fn body(body: ResponseBody) -> Body {
         body
     }
 }
