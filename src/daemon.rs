@@ -6,5 +6,5 @@ mod archiver;
 mod engine;
 mod serve;
 
-pub use engine::{Engine, EngineError, Options, RULES, StandInFile, identity};
+pub use engine::{Engine, EngineError, Options, StandInFile, identity};
 pub use serve::serve;

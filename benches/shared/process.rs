@@ -34,7 +34,6 @@ pub(crate) fn memory(pid: &str, field: &str) -> String {
 pub(crate) async fn open(directory: &Path, max_containers: usize) -> Cluster {
     let path = std::env::var("PATH").unwrap();
     Cluster::open(ClusterOptions {
-        validation_rules: &[],
         identity: flightdeck::daemon::identity(),
         directory: directory.to_owned(),
         program: PROGRAM.into(),

@@ -9,15 +9,11 @@ use std::{
 
 use kube::Client;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
-use flightdeck_core::{
-    resources::{self, Kind},
-    runs::naming::ANNOTATION_INHERIT_ENV,
-};
+use flightdeck_core::runs::naming::ANNOTATION_INHERIT_ENV;
 use flightdeck_host::{
     forge::stand_in::{self, StandIn, StandInOptions},
     settings::{EmbeddedSettings, ForgeHost, Paths, Settings},
@@ -25,22 +21,12 @@ use flightdeck_host::{
 use flightdeck_worker::controller::{
     self, ControllerConfig, Health, InstallError, LeaseConfig, Metrics, SettingsWatcher,
 };
-use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, fault::Faults};
+use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, fault::Faults};
 
 /// Namespace of the runs.
 const NAMESPACE: &str = "default";
 /// The only token that the fake Git host accepts. Not a secret.
 pub(super) const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
-
-/// Validation rules of the custom resources. The embedded cluster applies them in place of the CEL rules of the CRDs.
-pub const RULES: ValidationRules = &[
-    ("docsruns.orchestrator.io", |new, old| {
-        validate(Kind::Docs, new, old)
-    }),
-    ("coderuns.orchestrator.io", |new, old| {
-        validate(Kind::Code, new, old)
-    }),
-];
 
 /// Returns the names that the embedded cluster uses for itself.
 #[must_use]
@@ -50,16 +36,6 @@ pub fn identity() -> Identity {
         inherit_env_annotation: ANNOTATION_INHERIT_ENV.to_owned(),
         ..Identity::new("flightdeck", env!("CARGO_PKG_VERSION"))
     }
-}
-
-/// Returns the fields that are invalid, each with a message.
-fn validate(kind: Kind, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
-    let old = old.map(|old| &old["spec"]);
-    let errors = resources::rule_errors(kind, &new["spec"], old);
-    let named = errors
-        .into_iter()
-        .map(|error| (format!("spec.{}", error.field), error.message));
-    named.collect()
 }
 
 /// Options of an engine.
@@ -192,7 +168,6 @@ impl Engine {
             max_containers: options.settings.embedded.max_containers,
             environment: options.environment,
             limits: limits(&options.settings.embedded),
-            validation_rules: RULES,
             identity: identity(),
         })
         .await?;

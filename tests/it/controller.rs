@@ -72,7 +72,6 @@ impl Scene {
     async fn without_controller(play: Play) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = Cluster::open(ClusterOptions {
-            validation_rules: &[],
             identity: flightdeck::daemon::identity(),
             directory: directory.path().to_owned(),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),

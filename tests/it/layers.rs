@@ -8,8 +8,9 @@ use std::{
 
 /// Each crate of ours and the crates of ours it may depend on. The root package may depend on all of them.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("core", &[]),
-    ("kube-embedded", &[]),
+    ("kube-rules", &[]),
+    ("core", &["kube-rules"]),
+    ("kube-embedded", &["kube-rules"]),
     ("testing", &["kube-embedded"]),
     ("host", &["core"]),
     ("preflight", &["core", "host"]),

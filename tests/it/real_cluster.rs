@@ -125,7 +125,6 @@ async fn embedded(directory: &Path) -> (Cluster, Server) {
     let home = directory.join("home");
     std::fs::create_dir_all(&home).unwrap();
     let cluster = Cluster::open(ClusterOptions {
-        validation_rules: &[],
         identity: flightdeck::daemon::identity(),
         directory: directory.join("cluster"),
         program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -23,7 +23,7 @@ pub use run_spec::{
 };
 pub use run_status::{Attempt, Documents, RunStatus, Usage};
 pub use unknown_fields::UnknownFields;
-pub use validate::{FieldError, InvalidSpec, rule_errors, validate};
+pub use validate::{FieldError, InvalidSpec, validate};
 
 /// API group of the custom resources.
 pub const GROUP: &str = "orchestrator.io";

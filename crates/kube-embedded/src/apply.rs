@@ -72,11 +72,11 @@ impl Entry {
 
 /// The field managers of one object, with the fields each owns.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Managers(Vec<Entry>);
+pub(crate) struct Managers(Vec<Entry>);
 
 /// The manager that makes a write, and when.
 #[derive(Clone, Copy, Debug)]
-pub struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     pub manager: &'a str,
     pub api_version: &'a str,
     pub now: &'a str,
@@ -86,7 +86,7 @@ pub struct Writer<'a> {
 
 impl Managers {
     /// Reads `metadata.managedFields`.
-    pub fn read(object: &Value) -> Self {
+    pub(crate) fn read(object: &Value) -> Self {
         let entries = list(object, "/metadata/managedFields")
             .iter()
             .filter(|entry| entry["fieldsV1"].is_object())
@@ -103,7 +103,7 @@ impl Managers {
     }
 
     /// Writes `metadata.managedFields`, without managers that own nothing.
-    pub fn write(&self, object: &mut Value) {
+    pub(crate) fn write(&self, object: &mut Value) {
         let entries: Vec<Value> = self
             .0
             .iter()
@@ -155,7 +155,13 @@ impl Managers {
 
     /// Updates the owners after a write other than apply: the writer takes the fields it changed, and removed fields
     /// lose all owners.
-    pub fn update(&mut self, writer: &Writer<'_>, old: &Value, new: &Value, shape: Shape<'_>) {
+    pub(crate) fn update(
+        &mut self,
+        writer: &Writer<'_>,
+        old: &Value,
+        new: &Value,
+        shape: Shape<'_>,
+    ) {
         let before = field_set::leaves(old, shape);
         let after = field_set::leaves(new, shape);
         let changed: FieldSet = after
@@ -180,7 +186,7 @@ impl Managers {
 
     /// Applies `config` to `live` and returns the merged object. Returns a conflict if another manager owns a field
     /// with another value, unless `force` is set.
-    pub fn apply(
+    pub(crate) fn apply(
         &mut self,
         writer: &Writer<'_>,
         live: &Value,

@@ -6,11 +6,11 @@ mod rules;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-pub use self::prune::prune;
-pub use rules::validate;
+pub(crate) use self::prune::prune;
+pub(crate) use rules::validate;
 
 use super::{
-    crd::{self, ValidationRules},
+    crd,
     kinds::{DEFINITIONS, JOBS, Kind, NAMESPACES, PODS},
     object::{add_finalizer, child_mut, map_mut, text},
 };
@@ -19,7 +19,7 @@ use super::{
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Sets the defaults of a new object, whose name and uid are already set.
-pub fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
+pub(crate) fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str) {
     match &*kind.resource {
         NAMESPACES => {
             child_mut(value, "spec")
@@ -36,18 +36,18 @@ pub fn prepare_for_create(kind: &Kind, value: &mut Value, now: &str, rules: Vali
         DEFINITIONS => add_finalizer(value, crd::CLEANUP_FINALIZER),
         _ => {}
     }
-    prepare_for_update(kind, value, now, rules);
+    prepare_for_update(kind, value, now);
 }
 
 /// Sets the fields that are derived at every write.
-pub fn prepare_for_update(kind: &Kind, value: &mut Value, now: &str, rules: ValidationRules) {
+pub(crate) fn prepare_for_update(kind: &Kind, value: &mut Value, now: &str) {
     match &*kind.resource {
         NAMESPACES => {
             let name = value["metadata"]["name"].clone();
             child_mut(&mut value["metadata"], "labels").insert(NAME_LABEL.into(), name);
         }
         "secrets" => encode_string_data(value),
-        DEFINITIONS => crd::prepare(value, now, rules),
+        DEFINITIONS => crd::prepare(value, now),
         _ => {}
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube_rules::{Problem, ProblemKind, Rules};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,21 +14,15 @@ use super::{
 };
 
 /// Finalizer that keeps a definition until its objects are gone.
-pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+pub(crate) const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// A validation rule as a function, in place of CEL: takes the new object and the old one, and returns the violations
-/// as (field, message).
-pub type ValidationRule = fn(&Value, Option<&Value>) -> Vec<(String, String)>;
-/// Validation rules by the name of their definition (`widgets.example.org`).
-pub type ValidationRules = &'static [(&'static str, ValidationRule)];
-
-/// Condition of a definition whose CEL rules are stored but not evaluated.
+/// Condition of a definition with rules that are not evaluated.
 const RULES_IGNORED: &str = "RulesIgnored";
 /// Conditions written by this module.
 const MANAGED_CONDITIONS: [&str; 3] = ["NamesAccepted", "Established", RULES_IGNORED];
 
 /// Returns the kinds a definition serves, one per served version.
-pub fn kinds(definition: &Value) -> Vec<Kind> {
+pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
     let names = &definition["spec"]["names"];
     let group = text(definition, "/spec/group");
     let kind = text(names, "/kind");
@@ -64,6 +59,9 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
             schema: Some(Arc::new(Schema::read(
                 &version["schema"]["openAPIV3Schema"],
             ))),
+            rules: Some(Rules::compile(&version["schema"]["openAPIV3Schema"]).0)
+                .filter(|rules| !rules.is_empty())
+                .map(Arc::new),
             columns: table::custom_columns(version),
             selectable: list(version, "/selectableFields")
                 .iter()
@@ -74,7 +72,7 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
 }
 
 /// Validates a definition.
-pub fn validate(definition: &Value) -> Vec<Cause> {
+pub(crate) fn validate(definition: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for field in ["group", "scope"] {
         if text(definition, &format!("/spec/{field}")).is_empty() {
@@ -114,31 +112,52 @@ pub fn validate(definition: &Value) -> Vec<Cause> {
             continue;
         };
         causes.extend(schema::validate_schema(schema, &at));
+        let (_, problems) = Rules::compile(schema);
+        causes.extend(problems.iter().filter_map(|problem| cause(problem, &at)));
     }
     causes
 }
 
-/// Returns the versions with CEL rules, unless `rules` has functions for the definition.
-fn versions_with_ignored_rules(definition: &Value, rules: ValidationRules) -> Vec<&str> {
-    let name = text(definition, "/metadata/name");
-    if rules
-        .iter()
-        .any(|(name_with_rules, _)| *name_with_rules == name)
-    {
-        return Vec::new();
+/// Returns the violation of a rule that an API server refuses.
+fn cause(problem: &Problem, at: &str) -> Option<Cause> {
+    let field = format!("{at}.{}", problem.field);
+    match problem.kind {
+        ProblemKind::Required => Some(Cause {
+            message: format!("Required value: {}", problem.message),
+            ..Cause::required(field)
+        }),
+        ProblemKind::Invalid => {
+            let value = Value::from(problem.value.as_str());
+            Some(Cause::invalid(field, &value, &problem.message))
+        }
+        ProblemKind::Unsupported => None,
     }
-    list(definition, "/spec/versions")
-        .iter()
-        .filter(|version| schema::has_rules(&version["schema"]))
-        .map(|version| text(version, "/name"))
-        .collect()
+}
+
+/// Returns the rules that are not evaluated, each with the reason.
+fn ignored_rules(definition: &Value) -> Vec<String> {
+    let mut ignored = Vec::new();
+    for version in list(definition, "/spec/versions") {
+        let (_, problems) = Rules::compile(&version["schema"]["openAPIV3Schema"]);
+        let unsupported = |problem: &&Problem| problem.kind == ProblemKind::Unsupported;
+        for problem in problems.iter().filter(unsupported) {
+            ignored.push(format!(
+                "spec.versions[{}].{}: {:?} uses {}",
+                text(version, "/name"),
+                problem.field,
+                problem.value,
+                problem.message
+            ));
+        }
+    }
+    ignored
 }
 
 /// Returns the warnings for the client that writes a definition.
-pub fn warnings(definition: &Value, rules: ValidationRules) -> Vec<String> {
-    let rules = versions_with_ignored_rules(definition, rules).into_iter().map(|version| {
+pub(crate) fn warnings(definition: &Value) -> Vec<String> {
+    let rules = ignored_rules(definition).into_iter().map(|rule| {
         format!(
-            "spec.versions[{version}]: the embedded cluster does not evaluate x-kubernetes-validations, and accepts objects that violate them"
+            "{rule}, which the embedded cluster does not evaluate: it accepts objects that violate the rule"
         )
     });
     let webhook = text(definition, "/spec/conversion/strategy") == "Webhook";
@@ -149,7 +168,7 @@ pub fn warnings(definition: &Value, rules: ValidationRules) -> Vec<String> {
 }
 
 /// Sets the defaults and the status of a definition.
-pub fn prepare(definition: &mut Value, now: &str, rules: ValidationRules) {
+pub(crate) fn prepare(definition: &mut Value, now: &str) {
     let kind = text(definition, "/spec/names/kind").to_owned();
     let names = child_mut(
         map_mut(definition).entry("spec").or_insert(Value::Null),
@@ -179,7 +198,7 @@ pub fn prepare(definition: &mut Value, now: &str, rules: ValidationRules) {
             )
     };
     let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since(kind)});
-    let rules = versions_with_ignored_rules(definition, rules).join(", ");
+    let rules = ignored_rules(definition).join("; ");
     let mut conditions = vec![
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
         condition(
@@ -189,9 +208,7 @@ pub fn prepare(definition: &mut Value, now: &str, rules: ValidationRules) {
         ),
     ];
     if !rules.is_empty() {
-        let message = format!(
-            "the embedded cluster does not evaluate the x-kubernetes-validations of {rules}"
-        );
+        let message = format!("the embedded cluster does not evaluate {rules}");
         conditions.push(condition(RULES_IGNORED, "NotSupported", &message));
     }
     conditions.extend(
@@ -214,9 +231,9 @@ mod tests {
     #[test]
     fn warns_of_conversion_webhook() {
         let with = |strategy: &str| json!({"spec": {"conversion": {"strategy": strategy}}});
-        assert_eq!(warnings(&with("None"), &[]), [""; 0]);
+        assert_eq!(warnings(&with("None")), [""; 0]);
         assert!(
-            warnings(&with("Webhook"), &[])[0]
+            warnings(&with("Webhook"))[0]
                 .starts_with("spec.conversion: the embedded cluster calls no conversion webhook")
         );
     }

@@ -49,7 +49,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// Reads the credentials in `directory`, or creates new ones.
-    pub fn open(directory: &Path, name: &str) -> Result<Self, CredentialsError> {
+    pub(crate) fn open(directory: &Path, name: &str) -> Result<Self, CredentialsError> {
         let path = directory.join("credentials.json");
         let read = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).ok(),
@@ -102,7 +102,7 @@ impl Credentials {
     }
 
     /// Writes the credentials and the kubeconfig of a server at `address`.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         directory: &Path,
         name: &str,
@@ -132,7 +132,7 @@ impl Credentials {
     }
 
     /// Returns the TLS configuration of the server.
-    pub fn tls(&self) -> Result<ServerConfig, CredentialsError> {
+    pub(crate) fn tls(&self) -> Result<ServerConfig, CredentialsError> {
         let decode = |text: &str| {
             BASE64_STANDARD
                 .decode(text)
@@ -151,7 +151,7 @@ impl Credentials {
     }
 
     /// Returns whether an `Authorization` header holds the token. Compares in constant time.
-    pub fn admits(&self, header: Option<&[u8]>) -> bool {
+    pub(crate) fn admits(&self, header: Option<&[u8]>) -> bool {
         let Some(given) = header.and_then(|header| header.strip_prefix(b"Bearer ")) else {
             return false;
         };

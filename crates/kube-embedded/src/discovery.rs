@@ -18,7 +18,7 @@ const VERBS: [&str; 8] = [
 ];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 /// Group, plural and kind of the reviews: resources that are created but never stored.
-pub const REVIEWS: [(&str, &str, &str); 3] = [
+pub(crate) const REVIEWS: [(&str, &str, &str); 3] = [
     (
         "authorization.k8s.io",
         "selfsubjectaccessreviews",
@@ -60,12 +60,12 @@ fn group_entry(group: &str, versions: &[String]) -> Value {
 }
 
 /// `/api`
-pub fn core_versions() -> Value {
+pub(crate) fn core_versions() -> Value {
     json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
 }
 
 /// `/apis`
-pub fn group_list(registry: &Registry) -> Value {
+pub(crate) fn group_list(registry: &Registry) -> Value {
     let groups: Vec<Value> = groups(registry)
         .iter()
         .filter(|(group, _)| !group.is_empty())
@@ -75,7 +75,7 @@ pub fn group_list(registry: &Registry) -> Value {
 }
 
 /// `/apis/GROUP`
-pub fn group(registry: &Registry, name: &str) -> Option<Value> {
+pub(crate) fn group(registry: &Registry, name: &str) -> Option<Value> {
     let groups = groups(registry);
     let mut entry = group_entry(name, groups.get(name).filter(|_| !name.is_empty())?);
     entry["kind"] = "APIGroup".into();
@@ -95,7 +95,7 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, &'static [&'static str])> {
 }
 
 /// `/api/v1`, `/apis/GROUP/VERSION`
-pub fn resource_list(registry: &Registry, group: &str, version: &str) -> Option<Value> {
+pub(crate) fn resource_list(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let mut resources = Vec::new();
     for kind in in_version(registry, group, version) {
         resources.push(json!({
@@ -142,7 +142,7 @@ fn reviews<'a>(
 }
 
 /// Returns the media type of an aggregated response, if `accept` asks for one.
-pub fn aggregated_type(accept: &str) -> Option<&'static str> {
+pub(crate) fn aggregated_type(accept: &str) -> Option<&'static str> {
     let part = accept
         .split(',')
         .map(str::trim)
@@ -158,7 +158,7 @@ pub fn aggregated_type(accept: &str) -> Option<&'static str> {
 }
 
 /// `/api` (if `core`) or `/apis`, aggregated.
-pub fn aggregated(registry: &Registry, core: bool, media_type: &str) -> Value {
+pub(crate) fn aggregated(registry: &Registry, core: bool, media_type: &str) -> Value {
     let version = if media_type.contains("v2beta1") {
         "v2beta1"
     } else {

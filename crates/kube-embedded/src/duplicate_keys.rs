@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Returns the paths of duplicate keys, in order; none if the body is not JSON.
-pub fn duplicates(body: &[u8]) -> Vec<String> {
+pub(crate) fn duplicates(body: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     let scanner = Scanner {
         at: "",

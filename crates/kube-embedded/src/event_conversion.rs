@@ -14,14 +14,14 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Converts a stored Event to events.k8s.io/v1.
-pub fn to_v1(stored: &Value) -> Value {
+pub(crate) fn to_v1(stored: &Value) -> Value {
     rename(stored, "events.k8s.io/v1", |name| {
         NAMES.iter().find(|pair| pair.0 == name).map(|pair| pair.1)
     })
 }
 
 /// Converts an events.k8s.io/v1 Event to its stored form.
-pub fn to_stored(event: &Value) -> Value {
+pub(crate) fn to_stored(event: &Value) -> Value {
     rename(event, "v1", |name| {
         NAMES.iter().find(|pair| pair.1 == name).map(|pair| pair.0)
     })

@@ -14,13 +14,13 @@ use super::{
 };
 
 /// Steps from the root of an object to a field.
-pub type Path = Vec<String>;
+pub(crate) type Path = Vec<String>;
 /// A set of fields.
-pub type FieldSet = BTreeSet<Path>;
+pub(crate) type FieldSet = BTreeSet<Path>;
 
 /// The type of a value, as far as merging needs it.
 #[derive(Clone, Copy, Debug)]
-pub enum Shape<'a> {
+pub(crate) enum Shape<'a> {
     /// A whole object.
     Root(Option<&'a Schema>),
     /// A value described by a schema.
@@ -45,7 +45,7 @@ const ATOMIC_MAPS: [&str; 8] = [
 
 impl<'a> Shape<'a> {
     /// Returns the shape of stored objects of a kind.
-    pub fn of(kind: &'a Kind) -> Self {
+    pub(crate) fn of(kind: &'a Kind) -> Self {
         Self::Root(kind.schema.as_deref())
     }
 
@@ -108,7 +108,7 @@ fn item_step(list: &ListType, item: &Value) -> Option<String> {
 }
 
 /// Returns every field of `value` that can be owned, with its value (`None` for the existence of a list item).
-pub fn leaves<'v>(value: &'v Value, shape: Shape<'_>) -> BTreeMap<Path, Option<&'v Value>> {
+pub(crate) fn leaves<'v>(value: &'v Value, shape: Shape<'_>) -> BTreeMap<Path, Option<&'v Value>> {
     let mut out = BTreeMap::new();
     collect(value, shape, &ListType::Atomic, &mut Vec::new(), &mut out);
     out
@@ -151,7 +151,7 @@ fn collect<'v>(
 
 /// Returns whether managers own this field: not identity, not system metadata, and on the side (spec or status) being
 /// written.
-pub fn is_owned(path: &Path, status: bool) -> bool {
+pub(crate) fn is_owned(path: &Path, status: bool) -> bool {
     let step = |index: usize| path.get(index).map_or("", String::as_str);
     match step(0) {
         "f:apiVersion" | "f:kind" | "" => false,
@@ -168,7 +168,7 @@ pub fn is_owned(path: &Path, status: bool) -> bool {
 }
 
 /// Merges `applied` into `live`, list items by their keys.
-pub fn merge(live: &mut Value, applied: &Value, shape: Shape<'_>) {
+pub(crate) fn merge(live: &mut Value, applied: &Value, shape: Shape<'_>) {
     merge_at(live, applied, shape, &ListType::Atomic);
 }
 
@@ -200,7 +200,7 @@ fn merge_at(live: &mut Value, applied: &Value, shape: Shape<'_>, list: &ListType
 }
 
 /// Removes the value at `path`, if any.
-pub fn remove(value: &mut Value, path: &[String]) {
+pub(crate) fn remove(value: &mut Value, path: &[String]) {
     let Some((first, rest)) = path.split_first() else {
         return;
     };
@@ -237,7 +237,7 @@ pub fn remove(value: &mut Value, path: &[String]) {
 }
 
 /// Formats a path for messages: `.spec.containers[name="a"].image`.
-pub fn to_string(path: &Path) -> String {
+pub(crate) fn to_string(path: &Path) -> String {
     let mut out = String::new();
     for step in path {
         if let Some(name) = step.strip_prefix("f:") {
@@ -258,7 +258,7 @@ pub fn to_string(path: &Path) -> String {
 }
 
 /// Returns the wire format of a set.
-pub fn to_json(set: &FieldSet) -> Value {
+pub(crate) fn to_json(set: &FieldSet) -> Value {
     let mut root = json!({});
     for path in set {
         let mut at = &mut root;
@@ -275,7 +275,7 @@ pub fn to_json(set: &FieldSet) -> Value {
 }
 
 /// Reads the wire format: a path for every leaf, and for every node that contains `.`.
-pub fn from_json(value: &Value) -> FieldSet {
+pub(crate) fn from_json(value: &Value) -> FieldSet {
     fn walk(value: &Value, at: &mut Path, out: &mut FieldSet) {
         let Some(map) = value.as_object() else { return };
         if map.is_empty() || map.contains_key(".") {

@@ -25,7 +25,7 @@ const EVENTS: &str = "events";
 type ObjectRef = (ResourceId, Key);
 
 /// Processes `changes` until the store closes.
-pub async fn run(store: Store, mut changes: UnboundedReceiver<Arc<Change>>) {
+pub(crate) async fn run(store: Store, mut changes: UnboundedReceiver<Arc<Change>>) {
     let all = {
         let state = store.read();
         state

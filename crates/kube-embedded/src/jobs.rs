@@ -44,7 +44,7 @@ struct Context {
 }
 
 /// Runs the controller until the future is dropped.
-pub async fn run(client: Client, recorder: Recorder, component: String) {
+pub(crate) async fn run(client: Client, recorder: Recorder, component: String) {
     let all = watcher::Config::default();
     Controller::new(Api::<Job>::all(client.clone()), all.clone())
         .owns(Api::<Pod>::all(client.clone()), all)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A parsed path.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct JsonPath(Vec<Step>);
+pub(crate) struct JsonPath(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
@@ -43,7 +43,7 @@ const COMPARISONS: [(&str, Comparison); 6] = [
 
 impl JsonPath {
     /// Parses `.spec.items[?(@.type=="Ready")].status`; returns `None` if it is not a simple path.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut steps = Vec::new();
         let mut rest = text.trim().strip_prefix('$').unwrap_or(text.trim());
         while !rest.is_empty() {
@@ -68,7 +68,7 @@ impl JsonPath {
     }
 
     /// Returns all matches, in order.
-    pub fn find<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
+    pub(crate) fn find<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
         self.0
             .iter()
             .fold(vec![value], |found, step| step.apply_all(&found))

@@ -4,10 +4,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use kube_rules::Rules;
+
 use super::{schema::Schema, table::Column};
 
 /// Storage key of a kind's objects: `configmaps`, `widgets.example.org`. Two kinds may share it.
-pub type ResourceId = Arc<str>;
+pub(crate) type ResourceId = Arc<str>;
 
 /// Conversion between a kind and the stored objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Kind {
     pub view: View,
     /// Schema of a custom resource; built-in kinds are validated by code.
     pub schema: Option<Arc<Schema>>,
+    /// Validation rules of a custom resource.
+    pub rules: Option<Arc<Rules>>,
     /// Fields that field selectors support besides name and namespace, as dotted paths.
     pub selectable: Vec<String>,
     /// Printer columns of a custom resource; those of built-in kinds are in code.
@@ -51,7 +55,7 @@ pub struct Kind {
 }
 
 /// `batch/v1`, or `v1` for the core group.
-pub fn api_version(group: &str, version: &str) -> String {
+pub(crate) fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() {
         version.to_owned()
     } else {
@@ -97,15 +101,15 @@ struct Builtin {
 }
 
 /// Resource of pods.
-pub const PODS: &str = "pods";
+pub(crate) const PODS: &str = "pods";
 /// Resource of namespaces.
-pub const NAMESPACES: &str = "namespaces";
+pub(crate) const NAMESPACES: &str = "namespaces";
 /// Resource of CustomResourceDefinitions.
-pub const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+pub(crate) const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 /// Resource of jobs.
-pub const JOBS: &str = "jobs.batch";
+pub(crate) const JOBS: &str = "jobs.batch";
 /// Resource of leases.
-pub const LEASES: &str = "leases.coordination.k8s.io";
+pub(crate) const LEASES: &str = "leases.coordination.k8s.io";
 
 const EVENT_FIELDS: &[&str] = &[
     "involvedObject.kind",
@@ -167,6 +171,7 @@ impl Builtin {
                 View::Stored
             },
             schema: None,
+            rules: None,
             columns: Vec::new(),
             selectable: self
                 .selectable
@@ -179,14 +184,14 @@ impl Builtin {
 
 /// The kinds served at one point in time.
 #[derive(Clone, Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     kinds: Vec<Arc<Kind>>,
     by_path: HashMap<(String, String, String), Arc<Kind>>,
 }
 
 impl Registry {
     /// Returns the built-in kinds and `custom`.
-    pub fn new(custom: impl IntoIterator<Item = Kind>) -> Self {
+    pub(crate) fn new(custom: impl IntoIterator<Item = Kind>) -> Self {
         let kinds: Vec<Arc<Kind>> = BUILTIN
             .iter()
             .map(Builtin::kind)
@@ -208,25 +213,25 @@ impl Registry {
     }
 
     /// Returns the kind served at a path.
-    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
+    pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         self.by_path
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
     /// Returns all kinds, built-in ones first.
-    pub fn kinds(&self) -> &[Arc<Kind>] {
+    pub(crate) fn kinds(&self) -> &[Arc<Kind>] {
         &self.kinds
     }
 
     /// Returns a kind that serves `resource` as stored.
-    pub fn of_resource(&self, resource: &str) -> Option<&Arc<Kind>> {
+    pub(crate) fn of_resource(&self, resource: &str) -> Option<&Arc<Kind>> {
         self.kinds
             .iter()
             .find(|kind| &*kind.resource == resource && kind.view == View::Stored)
     }
 
     /// Returns the kind that an object or owner reference names.
-    pub fn of_object(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
+    pub(crate) fn of_object(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
         self.kinds
             .iter()
             .find(|known| known.kind == kind && known.api_version == api_version)

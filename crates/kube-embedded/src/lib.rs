@@ -59,7 +59,8 @@
 //!
 //! * Namespaces, ConfigMaps, Secrets, PersistentVolumeClaims, Pods, Events (core/v1 and events.k8s.io/v1), Jobs, Leases
 //!   and CustomResourceDefinitions, with all verbs, the `status` subresource, and `pods/log`.
-//! * Custom resources: structural schemas with pruning, defaulting and validation, printer columns, selectable fields.
+//! * Custom resources: structural schemas with pruning, defaulting and validation, CEL rules, printer columns, selectable
+//!   fields.
 //! * Lists with paging and resource versions, watches with bookmarks and initial events, label and field selectors,
 //!   tables and partial metadata.
 //! * JSON Patch, merge patch, strategic merge patch, server-side apply with managed fields, dry runs, field validation.
@@ -73,7 +74,8 @@
 //! |---|---|
 //! | other kinds, such as Services, Nodes, Deployments and RBAC | 404, naming the kind |
 //! | other subresources, such as `exec`, `attach`, `portforward`, `eviction` and `scale` | 404, naming the subresource |
-//! | CEL rules (`x-kubernetes-validations`), conversion webhooks | the definition is accepted, with a warning and the condition `RulesIgnored`, unless [`ValidationRules`] are given |
+//! | CEL rules (`x-kubernetes-validations`) with times, URLs, quantities and other types, see `kube-rules` | the definition is accepted, with a warning and the condition `RulesIgnored`, which name the rule |
+//! | conversion webhooks | the definition is accepted, with a warning |
 //! | admission webhooks, quotas | never called, never enforced |
 //! | authorization | the holder of the token may do everything; access reviews say so |
 //! | responses in protobuf or CBOR | 406 |
@@ -106,6 +108,8 @@
 //! | `serve`, `endpoint`, `credentials` | HTTPS |
 //! | `fault` | fault injection |
 //! | `kinds`, `object`, `status`, `identity` | shared types |
+
+#![warn(unreachable_pub)]
 
 mod apply;
 #[doc(hidden)]
@@ -157,7 +161,6 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-pub use crd::{ValidationRule, ValidationRules};
 pub use identity::Identity;
 pub use service::{ResponseBody, Service};
 pub use status::StatusError;
@@ -187,8 +190,6 @@ pub struct ClusterOptions {
     pub environment: BTreeMap<String, String>,
     /// Limits on disk usage.
     pub limits: Limits,
-    /// Validation rules of custom resources, in place of CEL.
-    pub validation_rules: ValidationRules,
     /// Names under which the cluster presents itself.
     pub identity: Identity,
 }
@@ -202,7 +203,6 @@ impl ClusterOptions {
             max_containers: 0,
             environment: BTreeMap::new(),
             limits: Limits::default(),
-            validation_rules: &[],
             identity: Identity::default(),
         }
     }
@@ -249,12 +249,7 @@ impl Cluster {
     pub async fn open(options: ClusterOptions) -> Result<Self, OpenError> {
         let (store, changes) = Store::open(&options.directory)?;
         let logs = Logs::new(&options.directory).map_err(OpenError::Node)?;
-        let service = Service::new(
-            store.clone(),
-            logs,
-            options.validation_rules,
-            options.identity.clone(),
-        );
+        let service = Service::new(store.clone(), logs, options.identity.clone());
         create_system_namespaces(&store).await?;
         let collector = tokio::spawn(gc::run(store.clone(), changes));
         let client = kube::Client::new(service.clone(), "default");

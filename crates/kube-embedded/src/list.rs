@@ -18,7 +18,7 @@ use super::{
 
 /// Which objects a request covers, and in which representation.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Empty for all namespaces.
     pub namespace: String,
     pub selector: Selector,
@@ -27,14 +27,19 @@ pub struct Scope {
 
 impl Scope {
     /// Returns whether an object is in scope.
-    pub fn contains(&self, object: &Object) -> bool {
+    pub(crate) fn contains(&self, object: &Object) -> bool {
         (self.namespace.is_empty() || object.key.namespace == self.namespace)
             && (self.selector.is_empty() || self.selector.matches(&object.key, &object.value))
     }
 }
 
 /// Appends an object in the given representation.
-pub fn append(out: &mut Vec<u8>, kind: &Kind, representation: Representation, object: &Object) {
+pub(crate) fn append(
+    out: &mut Vec<u8>,
+    kind: &Kind,
+    representation: Representation,
+    object: &Object,
+) {
     let stored_version = || object.value["apiVersion"] == kind.api_version;
     if representation == Representation::Full
         && kind.view == View::Stored
@@ -96,7 +101,7 @@ fn expired(options: &ListOptions) -> StatusError {
 }
 
 /// Returns the body of one page.
-pub fn page(
+pub(crate) fn page(
     state: &State,
     kind: &Kind,
     scope: &Scope,

@@ -11,7 +11,7 @@ use super::{
 
 /// The revision a list shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListRevision {
+pub(crate) enum ListRevision {
     /// The latest revision.
     Latest,
     /// Exactly this revision.
@@ -22,7 +22,7 @@ pub enum ListRevision {
 
 /// Parameters of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListOptions {
+pub(crate) struct ListOptions {
     pub revision: ListRevision,
     /// Maximum number of objects in a page.
     pub limit: Option<usize>,
@@ -32,7 +32,7 @@ pub struct ListOptions {
 
 /// Start and duration of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchOptions {
+pub(crate) struct WatchOptions {
     /// Revision after which events are sent; `None` for events from now on.
     pub since: Option<u64>,
     /// Whether to send an ADDED event for every existing object first.
@@ -91,7 +91,7 @@ impl<'a> VersionParams<'a> {
 }
 
 /// Parses a resource version; `None` for "" and "0", which accept any.
-pub fn revision(version: &str) -> Result<Option<u64>, StatusError> {
+pub(crate) fn revision(version: &str) -> Result<Option<u64>, StatusError> {
     match version {
         "" | "0" => Ok(None),
         version => version.parse().map(Some).map_err(|_| {
@@ -104,7 +104,7 @@ pub fn revision(version: &str) -> Result<Option<u64>, StatusError> {
 
 impl ListOptions {
     /// Returns options for all objects at the latest revision.
-    pub const fn all() -> Self {
+    pub(crate) const fn all() -> Self {
         Self {
             revision: ListRevision::Latest,
             limit: None,
@@ -113,7 +113,7 @@ impl ListOptions {
     }
 
     /// Parses the parameters of a list.
-    pub fn parse(params: &Params) -> Result<Self, StatusError> {
+    pub(crate) fn parse(params: &Params) -> Result<Self, StatusError> {
         let mut versions = VersionParams::parse(params);
         if !versions.matching.is_empty() {
             if versions.version.is_empty() {
@@ -167,7 +167,7 @@ impl ListOptions {
 
 impl WatchOptions {
     /// Parses the parameters of a watch.
-    pub fn parse(params: &Params) -> Result<Self, StatusError> {
+    pub(crate) fn parse(params: &Params) -> Result<Self, StatusError> {
         let mut versions = VersionParams::parse(params);
         if versions.initial_events.is_some() && versions.matching != NOT_OLDER_THAN {
             let why = format!(

@@ -15,7 +15,7 @@ const QUALIFIED: &str = "a qualified name must consist of alphanumeric character
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 /// Validates an object's metadata, except its name.
-pub fn validate(object: &Value) -> Vec<Cause> {
+pub(crate) fn validate(object: &Value) -> Vec<Cause> {
     let metadata = &object["metadata"];
     let mut causes = labels(&metadata["labels"], "metadata.labels");
     causes.extend(annotations(&metadata["annotations"]));
@@ -25,7 +25,7 @@ pub fn validate(object: &Value) -> Vec<Cause> {
 }
 
 /// Validates the labels at the path `at`.
-pub fn labels(labels: &Value, at: &str) -> Vec<Cause> {
+pub(crate) fn labels(labels: &Value, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in labels.as_object().into_iter().flatten() {
         causes.extend(qualified(key, at));
@@ -152,7 +152,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Validates the name of a namespace or container (an RFC 1123 label).
-pub fn label(name: &str) -> Result<(), &'static str> {
+pub(crate) fn label(name: &str) -> Result<(), &'static str> {
     if name.len() > 63 {
         return Err("must be no more than 63 characters");
     }
@@ -163,7 +163,7 @@ pub fn label(name: &str) -> Result<(), &'static str> {
 }
 
 /// Validates the name of an object (an RFC 1123 subdomain).
-pub fn subdomain(name: &str) -> Result<(), &'static str> {
+pub(crate) fn subdomain(name: &str) -> Result<(), &'static str> {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.len() > 253 {
         return Err("must be no more than 253 characters");

@@ -146,12 +146,12 @@ fn link(program: &Path, path: &Path) -> io::Result<()> {
 
 impl NodeHandle {
     /// Stops the node and the Job controller. Containers keep running under their shims until the next node finds them.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         self.task.abort();
     }
 
     /// Kills every container and starts no more. Returns once no process is left.
-    pub async fn stop_containers(&self) {
+    pub(crate) async fn stop_containers(&self) {
         let node = Arc::clone(&self.node);
         let task = tokio::task::spawn_blocking(move || {
             *node.stopped.write().unwrap_or_else(PoisonError::into_inner) = true;

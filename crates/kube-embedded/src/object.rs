@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 
 /// Namespace (empty for cluster-scoped kinds) and name. Lists are in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     pub namespace: String,
     pub name: String,
 }
 
 impl Key {
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub(crate) fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
             name: name.into(),
@@ -21,7 +21,7 @@ impl Key {
 
 /// One version of an object; immutable.
 #[derive(Debug)]
-pub struct Object {
+pub(crate) struct Object {
     pub key: Key,
     /// The resource version as a number.
     pub revision: u64,
@@ -32,7 +32,7 @@ pub struct Object {
 
 impl Object {
     /// Returns `value` with `revision` written into its metadata.
-    pub fn new(key: Key, revision: u64, mut value: Value) -> Self {
+    pub(crate) fn new(key: Key, revision: u64, mut value: Value) -> Self {
         metadata_mut(&mut value).insert("resourceVersion".into(), revision.to_string().into());
         let json = Bytes::from(value.to_string());
         Self {
@@ -58,27 +58,27 @@ impl Object {
     }
 
     /// Returns `metadata.uid`.
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         text(&self.value, "/metadata/uid")
     }
 
     /// Returns whether a deletion timestamp is set.
-    pub fn is_deleting(&self) -> bool {
+    pub(crate) fn is_deleting(&self) -> bool {
         self.value.pointer("/metadata/deletionTimestamp").is_some()
     }
 
     /// Returns the owner references.
-    pub fn owners(&self) -> &[Value] {
+    pub(crate) fn owners(&self) -> &[Value] {
         list(&self.value, "/metadata/ownerReferences")
     }
 }
 
 /// Most levels that an object may nest. Readers of JSON give up at 128 levels, and a list or an event puts the object
 /// some levels deeper; an object that cannot be read again would make the store unreadable.
-pub const DEEPEST: usize = 100;
+pub(crate) const DEEPEST: usize = 100;
 
 /// The levels that a value nests; 1 for a scalar.
-pub fn depth(value: &Value) -> usize {
+pub(crate) fn depth(value: &Value) -> usize {
     let inner = match value {
         Value::Array(items) => items.iter().map(depth).max(),
         Value::Object(map) => map.values().map(depth).max(),
@@ -88,7 +88,7 @@ pub fn depth(value: &Value) -> usize {
 }
 
 /// Returns the string at `pointer`, or "".
-pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value
         .pointer(pointer)
         .and_then(Value::as_str)
@@ -96,7 +96,7 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// Returns the value at a path as in messages: `spec.containers[0]`.
-pub fn value_at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+pub(crate) fn value_at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     path.split(['.', '['])
         .try_fold(value, |value, step| match step.strip_suffix(']') {
             Some(index) => value.get(index.parse::<usize>().ok()?),
@@ -105,7 +105,7 @@ pub fn value_at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// Returns the array at `pointer`, or an empty one.
-pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value
         .pointer(pointer)
         .and_then(Value::as_array)
@@ -113,7 +113,7 @@ pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
 }
 
 /// Returns `value` as a map, replacing any other value.
-pub fn map_mut(value: &mut Value) -> &mut Map<String, Value> {
+pub(crate) fn map_mut(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
@@ -124,24 +124,24 @@ pub fn map_mut(value: &mut Value) -> &mut Map<String, Value> {
 }
 
 /// Returns the map at `key`, created if missing.
-pub fn child_mut<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
+pub(crate) fn child_mut<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
     map_mut(map_mut(value).entry(key).or_insert(Value::Null))
 }
 
 /// Returns `metadata`, created if missing.
-pub fn metadata_mut(value: &mut Value) -> &mut Map<String, Value> {
+pub(crate) fn metadata_mut(value: &mut Value) -> &mut Map<String, Value> {
     child_mut(value, "metadata")
 }
 
 /// Returns the finalizers of an object.
-pub fn finalizers(value: &Value) -> impl Iterator<Item = &str> {
+pub(crate) fn finalizers(value: &Value) -> impl Iterator<Item = &str> {
     list(value, "/metadata/finalizers")
         .iter()
         .filter_map(Value::as_str)
 }
 
 /// Removes a finalizer.
-pub fn remove_finalizer(value: &mut Value, name: &str) {
+pub(crate) fn remove_finalizer(value: &mut Value, name: &str) {
     let metadata = metadata_mut(value);
     if let Some(Value::Array(all)) = metadata.get_mut("finalizers") {
         all.retain(|finalizer| finalizer != name);
@@ -152,7 +152,7 @@ pub fn remove_finalizer(value: &mut Value, name: &str) {
 }
 
 /// Adds a finalizer, unless present.
-pub fn add_finalizer(value: &mut Value, name: &str) {
+pub(crate) fn add_finalizer(value: &mut Value, name: &str) {
     let all = metadata_mut(value)
         .entry("finalizers")
         .or_insert_with(|| Value::Array(Vec::new()));

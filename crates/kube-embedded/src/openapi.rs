@@ -24,10 +24,10 @@ const TITLE: &str = "Kubernetes";
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// Key of a document: group (empty for core) and version.
-pub type GroupVersion = (String, String);
+pub(crate) type GroupVersion = (String, String);
 
 /// `/openapi/v3`: the URL of each document, which contains its hash.
-pub fn index(state: &State, identity: &Identity) -> Value {
+pub(crate) fn index(state: &State, identity: &Identity) -> Value {
     let paths: Map<String, Value> = group_versions(state, identity)
         .into_iter()
         .map(|((group, version), hash)| {
@@ -40,7 +40,7 @@ pub fn index(state: &State, identity: &Identity) -> Value {
 }
 
 /// `/openapi/v3/apis/GROUP/VERSION`: the hash and the document.
-pub fn document(
+pub(crate) fn document(
     state: &State,
     identity: &Identity,
     group: &str,

@@ -9,7 +9,7 @@ use super::{
 
 /// Type of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatchType {
+pub(crate) enum PatchType {
     Json,
     Merge,
     Strategic,
@@ -17,7 +17,7 @@ pub enum PatchType {
 
 impl PatchType {
     /// Returns the type for a content type.
-    pub fn from_content_type(content_type: &str) -> Option<Self> {
+    pub(crate) fn from_content_type(content_type: &str) -> Option<Self> {
         match content_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Some(Self::Json),
             "application/merge-patch+json" => Some(Self::Merge),
@@ -28,7 +28,7 @@ impl PatchType {
 }
 
 /// Applies a patch (other than server-side apply) and returns the result.
-pub fn apply(
+pub(crate) fn apply(
     patch_type: PatchType,
     mut target: Value,
     patch: &Value,
@@ -48,7 +48,7 @@ const MAX_OPERATIONS: usize = 10_000;
 const MAX_COPIES: usize = 3 << 20;
 
 /// Applies a JSON Patch (RFC 6902). A failed `test` rejects the whole patch.
-pub fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
+pub(crate) fn json(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| {
         StatusError::bad_request(format!("the body is not a JSON Patch: {error}"))
     })?;
@@ -114,7 +114,7 @@ fn limit(
 }
 
 /// Applies a merge patch (RFC 7386).
-pub fn merge(target: &mut Value, patch: &Value) {
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -134,7 +134,7 @@ pub fn merge(target: &mut Value, patch: &Value) {
 
 /// Returns the merge keys of a list in a built-in kind, for strategic merge and server-side apply. `None`: the list is
 /// atomic. Empty: a set of scalars.
-pub fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> {
+pub(crate) fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> {
     Some(match (parent, field) {
         ("metadata", "finalizers") => &[],
         (_, "ownerReferences") => &["uid"],
@@ -158,7 +158,7 @@ pub fn merge_keys(parent: &str, field: &str) -> Option<&'static [&'static str]> 
 }
 
 /// Applies a strategic merge patch to an object of a built-in kind.
-pub fn strategic(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
+pub(crate) fn strategic(target: &mut Value, patch: &Value) -> Result<(), StatusError> {
     strategic_at(target, patch, "")
 }
 

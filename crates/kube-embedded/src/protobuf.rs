@@ -56,7 +56,7 @@ impl Wire<'_> {
 }
 
 /// Decodes a body. Returns 400 if it is malformed, and 415 if its kind or a field is not supported.
-pub fn decode(body: &[u8]) -> Result<Value, StatusError> {
+pub(crate) fn decode(body: &[u8]) -> Result<Value, StatusError> {
     let envelope = body.strip_prefix(MAGIC).ok_or_else(malformed)?;
     let (mut types, mut raw) = (&[][..], &[][..]);
     for field in Fields(envelope) {

@@ -11,7 +11,7 @@ use std::{
 ///
 /// # Errors
 /// If something other than a regular file is at `path`, or it cannot be opened.
-pub fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let regular = |metadata: &fs::Metadata| {
         if metadata.is_file() {
             Ok(())

@@ -7,7 +7,7 @@ const SUPPORTED: [&str; 1] = ["application/json"];
 
 /// Representation of objects in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Representation {
+pub(crate) enum Representation {
     Full,
     /// `PartialObjectMetadata` of this apiVersion.
     Metadata(&'static str),
@@ -17,7 +17,7 @@ pub enum Representation {
 
 /// Object in each row of a table (`includeObject`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IncludeObject {
+pub(crate) enum IncludeObject {
     None,
     #[default]
     Metadata,
@@ -26,7 +26,7 @@ pub enum IncludeObject {
 
 impl IncludeObject {
     /// Parses the parameter `includeObject`.
-    pub fn parse(text: &str) -> Result<Self, StatusError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, StatusError> {
         match text {
             "" | "Metadata" => Ok(Self::Metadata),
             "None" => Ok(Self::None),
@@ -40,7 +40,7 @@ impl IncludeObject {
 
 impl Representation {
     /// Returns the first representation in `accept` that is supported, or 406.
-    pub fn negotiate(accept: &str, include: IncludeObject) -> Result<Self, StatusError> {
+    pub(crate) fn negotiate(accept: &str, include: IncludeObject) -> Result<Self, StatusError> {
         if accept.trim().is_empty() {
             return Ok(Self::Full);
         }

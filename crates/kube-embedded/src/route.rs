@@ -8,7 +8,7 @@ use super::status::{Cause, StatusError};
 
 /// What a path refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     Version,
     Health,
     /// `/api`
@@ -28,7 +28,7 @@ pub enum Target {
 
 /// A path below a group and version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResourcePath {
+pub(crate) struct ResourcePath {
     pub group: String,
     pub version: String,
     /// Empty for cluster-scoped kinds, or all namespaces.
@@ -40,7 +40,7 @@ pub struct ResourcePath {
 
 impl ResourcePath {
     /// Returns `jobs.batch`, as in messages.
-    pub fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         if self.group.is_empty() {
             self.plural.clone()
         } else {
@@ -51,7 +51,7 @@ impl ResourcePath {
 
 impl Target {
     /// Parses a path; `None` if it can never be served.
-    pub fn parse(path: &str) -> Option<Self> {
+    pub(crate) fn parse(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let owned = |text: &str| text.to_owned();
         Some(match parts.as_slice() {
@@ -98,29 +98,32 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<ResourcePath> {
 
 /// Query parameters.
 #[derive(Clone, Debug, Default)]
-pub struct Params(BTreeMap<String, String>);
+pub(crate) struct Params(BTreeMap<String, String>);
 
 impl Params {
     /// Parses the query. The last of several equal parameters counts.
-    pub fn parse(uri: &Uri) -> Self {
+    pub(crate) fn parse(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default().as_bytes();
         Self(form_urlencoded::parse(query).into_owned().collect())
     }
 
     /// Returns a parameter, or "".
-    pub fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
     /// Returns whether a flag is given and not `false` or `0`.
-    pub fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.0
             .get(name)
             .is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
     }
 
     /// Returns a number, if given.
-    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StatusError> {
+    pub(crate) fn number<T: std::str::FromStr>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, StatusError> {
         match self.text(name) {
             "" => Ok(None),
             text => text
@@ -132,12 +135,17 @@ impl Params {
 
     /// Returns whether `dryRun=All` is given. Any other value is an error in `options` (`CreateOptions`, `PatchOptions`
     /// ...).
-    pub fn dry_run(&self, options: &str) -> Result<bool, StatusError> {
+    pub(crate) fn dry_run(&self, options: &str) -> Result<bool, StatusError> {
         Ok(self.one_of("dryRun", &["All"], options)? == "All")
     }
 
     /// Returns a parameter that is "" or one of `words`.
-    pub fn one_of(&self, name: &str, words: &[&str], options: &str) -> Result<&str, StatusError> {
+    pub(crate) fn one_of(
+        &self,
+        name: &str,
+        words: &[&str],
+        options: &str,
+    ) -> Result<&str, StatusError> {
         let text = self.text(name);
         if text.is_empty() || words.contains(&text) {
             return Ok(text);

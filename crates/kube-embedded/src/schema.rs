@@ -1,6 +1,6 @@
 //! Structural schemas of custom resources: pruning, defaulting and validation.
 //!
-//! CEL rules (`x-kubernetes-validations`) are not evaluated. Pure.
+//! CEL rules (`x-kubernetes-validations`) are in the crate `kube-rules`. Pure.
 
 mod format;
 mod normalize;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::Value;
 
-pub use structural::{has_rules, validate_schema};
+pub(crate) use structural::validate_schema;
 
 /// How server-side apply merges a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

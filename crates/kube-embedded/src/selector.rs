@@ -10,7 +10,7 @@ use super::{
 
 /// A label and field selector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selector {
+pub(crate) struct Selector {
     labels: Vec<Requirement>,
     fields: Vec<(String, bool, String)>,
 }
@@ -28,7 +28,7 @@ enum Requirement {
 
 impl Selector {
     /// Parses `labelSelector` and `fieldSelector`.
-    pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, StatusError> {
+    pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, StatusError> {
         Ok(Self {
             labels: parse_labels(labels)?,
             fields: parse_fields(kind, fields)?,
@@ -36,12 +36,12 @@ impl Selector {
     }
 
     /// Returns whether everything is selected.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
     /// Returns whether a stored object is selected.
-    pub fn matches(&self, key: &Key, value: &Value) -> bool {
+    pub(crate) fn matches(&self, key: &Key, value: &Value) -> bool {
         let labels = &value["metadata"]["labels"];
         let label = |name: &str| labels.get(name).and_then(Value::as_str);
         let number = |name: &str| label(name).and_then(|value| value.parse::<i64>().ok());

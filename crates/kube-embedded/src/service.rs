@@ -20,7 +20,6 @@ use hyper::body::Body;
 
 use super::{
     Identity,
-    crd::ValidationRules,
     kinds::{PODS, Registry},
     node::Logs,
     representation::{IncludeObject, Representation},
@@ -30,7 +29,8 @@ use super::{
     store::Store,
 };
 use call::{BoxError, Call, header_text, read_body};
-pub use response::{ResponseBody, error_response};
+pub use response::ResponseBody;
+pub(crate) use response::error_response;
 use review::review;
 
 /// The API of one cluster. Clones share the cluster.
@@ -38,21 +38,14 @@ use review::review;
 pub struct Service {
     store: Store,
     logs: Arc<Logs>,
-    rules: ValidationRules,
     identity: Arc<Identity>,
 }
 
 impl Service {
-    pub(super) fn new(
-        store: Store,
-        logs: Logs,
-        rules: ValidationRules,
-        identity: Identity,
-    ) -> Self {
+    pub(super) fn new(store: Store, logs: Logs, identity: Identity) -> Self {
         Self {
             store,
             logs: Arc::new(logs),
-            rules,
             identity: Arc::new(identity),
         }
     }
@@ -126,7 +119,6 @@ impl Service {
                 representation,
                 headers: head.headers,
                 body,
-                rules: self.rules,
             };
             return self.resource(&head.method, call).await;
         }

@@ -21,8 +21,8 @@ use std::{
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
 pub use disk::DiskError;
-pub use state::{Change, ChangeType, State};
-pub use transaction::Transaction;
+pub(crate) use state::{Change, ChangeType, State};
+pub(crate) use transaction::Transaction;
 
 use super::status::StatusError;
 
@@ -36,7 +36,7 @@ type Write = Box<dyn FnOnce(&mut Transaction<'_>) -> Reply + Send>;
 
 /// The store of a cluster. Clones share it.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     state: Arc<RwLock<State>>,
     writer: Arc<Mutex<Writer>>,
 }
@@ -48,7 +48,9 @@ struct Writer {
 
 impl Store {
     /// Opens or creates the store in `directory`. The receiver gets every change from now on, in order.
-    pub fn open(directory: &Path) -> Result<(Self, UnboundedReceiver<Arc<Change>>), DiskError> {
+    pub(crate) fn open(
+        directory: &Path,
+    ) -> Result<(Self, UnboundedReceiver<Arc<Change>>), DiskError> {
         let (disk, loaded) = disk::Disk::open(directory)?;
         Self::start(disk, loaded)
     }
@@ -76,7 +78,7 @@ impl Store {
     }
 
     /// Returns the current state. Must not be held across an await.
-    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,7 +86,7 @@ impl Store {
     /// readers.
     ///
     /// Nothing is written with `dry_run`, if `decide` fails or panics, or if the commit fails.
-    pub async fn write<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         dry_run: bool,
         decide: impl FnOnce(&mut Transaction<'_>) -> Result<T, StatusError> + Send + 'static,
@@ -119,7 +121,7 @@ impl Store {
     }
 
     /// Ends the writer thread after the pending writes, closes the file, and ends all watches.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let thread = {
             let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             writer.writes = None;

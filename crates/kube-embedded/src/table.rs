@@ -11,12 +11,12 @@ mod values;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub use custom::{Column, columns as custom_columns};
+pub(crate) use custom::{Column, columns as custom_columns};
 
 use super::{kinds::Kind, object::Object, representation::IncludeObject, write};
 
 /// Returns the `columnDefinitions` of a kind.
-pub fn definitions(kind: &Kind) -> Value {
+pub(crate) fn definitions(kind: &Kind) -> Value {
     if kind.is_custom() {
         return custom::definitions(&kind.columns);
     }
@@ -33,7 +33,7 @@ fn definition(name: &str, kind: &str, format: &str, description: &str, priority:
 }
 
 /// Returns the row of an object at the time `now`.
-pub fn row(
+pub(crate) fn row(
     kind: &Kind,
     api_version: &str,
     include: IncludeObject,
@@ -57,6 +57,6 @@ pub fn row(
 }
 
 /// Returns a `PartialObjectMetadata`.
-pub fn partial(api_version: &str, metadata: &Value) -> Value {
+pub(crate) fn partial(api_version: &str, metadata: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": metadata})
 }

@@ -47,7 +47,7 @@ enum Phase {
 }
 
 /// Opens a watch.
-pub fn open(
+pub(crate) fn open(
     store: &Store,
     kind: &Arc<Kind>,
     scope: Scope,

@@ -9,19 +9,18 @@ mod update;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube_rules::{Reason, Violation};
 use serde_json::Value;
 
-pub use create::create;
-pub use delete::{
+pub(crate) use create::create;
+pub(crate) use delete::{
     DeleteOptions, Deleted, FOREGROUND, NAMESPACE_CONTENT, ORPHAN, Propagation, delete,
 };
-pub use update::{Edit, replace, update};
+pub(crate) use update::{Edit, replace, update};
 
 use super::{
     apply::Writer,
-    builtin,
-    crd::{self, ValidationRules},
-    event_conversion,
+    builtin, crd, event_conversion,
     kinds::{DEFINITIONS, Kind, View},
     object::{DEEPEST, Object, depth, map_mut, metadata_mut, text, value_at},
     status::{Cause, StatusError},
@@ -29,17 +28,15 @@ use super::{
 
 /// Options of every write.
 #[derive(Clone, Debug, Default)]
-pub struct WriteOptions {
+pub(crate) struct WriteOptions {
     /// Field manager.
     pub manager: String,
     pub field_validation: FieldValidation,
-    /// Validation rules of custom resources, besides their schemas.
-    pub rules: ValidationRules,
 }
 
 /// What to do about unknown fields in a write (`fieldValidation`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FieldValidation {
+pub(crate) enum FieldValidation {
     /// Drop them.
     Ignore,
     /// Drop them, and warn.
@@ -51,7 +48,7 @@ pub enum FieldValidation {
 
 /// Result of a write.
 #[derive(Debug)]
-pub struct WriteResult {
+pub(crate) struct WriteResult {
     pub object: Arc<Object>,
     /// Warnings for the client.
     pub warnings: Vec<String>,
@@ -62,7 +59,6 @@ impl WriteResult {
         kind: &Kind,
         object: Arc<Object>,
         mut warnings: Vec<String>,
-        options: &WriteOptions,
     ) -> Result<Self, StatusError> {
         if object.json.len() > MAX_OBJECT {
             return Err(StatusError::too_large(MAX_OBJECT));
@@ -73,7 +69,7 @@ impl WriteResult {
             )));
         }
         if &*kind.resource == DEFINITIONS {
-            warnings.extend(crd::warnings(&object.value, options.rules));
+            warnings.extend(crd::warnings(&object.value));
         }
         Ok(Self { object, warnings })
     }
@@ -94,12 +90,12 @@ impl WriteOptions {
 }
 
 /// Returns the current time, as Kubernetes writes it.
-pub fn now() -> String {
+pub(crate) fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Converts a stored object to `kind`.
-pub fn from_stored(kind: &Kind, stored: &Value) -> Value {
+pub(crate) fn from_stored(kind: &Kind, stored: &Value) -> Value {
     let mut value = match kind.view {
         View::Stored => stored.clone(),
         View::EventsV1 => event_conversion::to_v1(stored),
@@ -189,8 +185,8 @@ fn prune(
     }
 }
 
-/// Sets defaults of a custom resource and validates it. Violations that the old object already had in unchanged fields
-/// are tolerated.
+/// Sets defaults of a custom resource and validates it by its schema and rules. Violations that the old object already
+/// had in unchanged fields are tolerated.
 fn default_and_validate(
     kind: &Kind,
     value: &mut Value,
@@ -214,45 +210,52 @@ fn default_and_validate(
             !(known && (same_spec || cause.reason != "FieldValueRequired"))
         });
     }
+    if let Some(rules) = &kind.rules {
+        if causes.iter().any(hides_rules) {
+            causes.push(Cause::invalid(
+                "<nil>",
+                &"null".into(),
+                "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+            ));
+        } else {
+            causes.extend(rules.evaluate(value, old).into_iter().map(rule_cause));
+        }
+    }
     fail_if_invalid(kind, name, &causes)
 }
 
-/// Checks the validation rules of a custom resource, unless its spec is unchanged.
-fn check_rules(
-    kind: &Kind,
-    value: &Value,
-    old: Option<&Value>,
-    name: &str,
-    rules: ValidationRules,
-) -> Result<(), StatusError> {
-    let rule = rules.iter().find(|(name, _)| *name == &*kind.resource);
-    let same = old.is_some_and(|old| old.get("spec") == value.get("spec"));
-    let Some((_, rule)) = rule.filter(|_| !same) else {
-        return Ok(());
-    };
-    let causes: Vec<Cause> = rule(value, old)
-        .into_iter()
-        .map(|(field, message)| Cause {
-            reason: "FieldValueInvalid",
-            message: format!(
-                "Invalid value: {:?}: {message}",
-                type_of(value_at(value, &field))
-            ),
-            field,
-        })
-        .collect();
-    fail_if_invalid(kind, name, &causes)
+/// Whether rules are not evaluated on an object with this violation: they could meet values that their schema excludes.
+fn hides_rules(cause: &Cause) -> bool {
+    matches!(
+        cause.reason,
+        "FieldValueNotSupported"
+            | "FieldValueRequired"
+            | "FieldValueTooLong"
+            | "FieldValueTooMany"
+            | "FieldValueTypeInvalid"
+    )
 }
 
-/// Returns the type of a value, which the API server prints instead of a value that violates a rule.
-fn type_of(value: Option<&Value>) -> &'static str {
-    match value {
-        None | Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "boolean",
-        Some(Value::Number(_)) => "integer",
-        Some(Value::String(_)) => "string",
-        Some(Value::Array(_)) => "array",
-        Some(Value::Object(_)) => "object",
+/// Describes the violation of a rule as the API server does: with the type in place of the value.
+fn rule_cause(violation: Violation) -> Cause {
+    let Violation {
+        mut field,
+        reason,
+        value_type,
+        detail,
+    } = violation;
+    if field.is_empty() {
+        "<nil>".clone_into(&mut field);
+    }
+    let value_type = Value::from(value_type);
+    match reason {
+        Reason::Invalid => Cause::invalid(field, &value_type, detail),
+        Reason::Forbidden => Cause::forbidden(field, detail),
+        Reason::Required => Cause {
+            message: format!("Required value: {detail}"),
+            ..Cause::required(field)
+        },
+        Reason::Duplicate => Cause::duplicate(field, &value_type),
     }
 }
 

@@ -46,7 +46,6 @@ impl Real {
             ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
         ];
         let cluster = Cluster::open(ClusterOptions {
-            validation_rules: &[],
             identity: flightdeck::daemon::identity(),
             directory: directory.path().join("cluster"),
             program: env!("CARGO_BIN_EXE_flightdeck").into(),

@@ -8,7 +8,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use flightdeck::daemon::RULES;
 use flightdeck_core::resources::CodeRun;
 use flightdeck_worker::controller;
 use kube_embedded::{Cluster, ClusterOptions, node::Limits};
@@ -36,7 +35,6 @@ async fn embedded_cluster_applies_the_crd_rules() {
         max_containers: 0,
         environment: BTreeMap::new(),
         limits: Limits::default(),
-        validation_rules: RULES,
         identity: flightdeck::daemon::identity(),
     })
     .await

@@ -9,13 +9,11 @@ use std::{
     sync::LazyLock,
 };
 
+use kube_rules::Rules;
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{
-    Kind, definition, format,
-    rules::{RULES, Rule},
-};
+use super::{Kind, definition, format};
 
 /// Maximum length of a value repeated in a message, in characters.
 const VALUE_LIMIT: usize = 60;
@@ -53,6 +51,12 @@ impl fmt::Display for InvalidSpec {
 
 static SPECS: LazyLock<[Value; 2]> =
     LazyLock::new(|| [Kind::Docs, Kind::Code].map(definition::spec));
+static RULES: LazyLock<[Rules; 2]> = LazyLock::new(|| {
+    SPECS.each_ref().map(|spec| {
+        let schema = json!({"type": "object", "properties": {"spec": spec}});
+        Rules::compile(&schema).0
+    })
+});
 static PATTERNS: LazyLock<BTreeMap<&str, (Regex, &str)>> = LazyLock::new(|| {
     let compiled = format::DESCRIPTIONS.iter().filter_map(|(pattern, words)| {
         Regex::new(pattern)
@@ -70,11 +74,9 @@ pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), Inv
     let mut errors = Vec::new();
     let schema = &SPECS[usize::from(kind == Kind::Code)];
     check_value(schema, &spec, "", &mut errors);
-    for fault in rule_errors(kind, &spec, old.as_ref()) {
-        // Report each field once; the schema error is more specific.
-        if errors.iter().all(|known| known.field != fault.field) {
-            errors.push(fault);
-        }
+    // Rules expect values that fit the schema.
+    if errors.is_empty() {
+        errors = rule_errors(kind, spec, old);
     }
     if errors.is_empty() {
         Ok(())
@@ -83,17 +85,22 @@ pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), Inv
     }
 }
 
-/// Returns the errors of the rules that a schema cannot express.
-pub fn rule_errors(kind: Kind, spec: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let rules = RULES
-        .iter()
-        .filter(|rule| rule.kind.is_none_or(|only| only == kind));
-    let broken = rules.filter(|rule| !rule.holds(spec, old));
-    let fault = |rule: &Rule| FieldError {
-        field: rule.field.to_owned(),
-        message: rule.message.to_owned(),
-    };
-    broken.map(fault).collect()
+/// Returns the errors of the rules that a schema cannot express, one per top-level field.
+fn rule_errors(kind: Kind, spec: Value, old: Option<Value>) -> Vec<FieldError> {
+    let rules = &RULES[usize::from(kind == Kind::Code)];
+    let old = old.map(|old| json!({ "spec": old }));
+    let mut errors: Vec<FieldError> = Vec::new();
+    for violation in rules.evaluate(&json!({ "spec": spec }), old.as_ref()) {
+        let field = violation.field.trim_start_matches("spec.");
+        let field = field.split(['.', '[']).next().unwrap_or_default();
+        if errors.iter().all(|known| known.field != field) {
+            errors.push(FieldError {
+                field: field.to_owned(),
+                message: violation.detail,
+            });
+        }
+    }
+    errors
 }
 
 fn without_nulls(value: &Value) -> Value {

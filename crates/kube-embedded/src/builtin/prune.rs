@@ -15,7 +15,7 @@ use crate::{
 
 /// Removes unknown fields and nulls from an object. Returns the paths of unknown fields, or an error if a field has the
 /// wrong type.
-pub fn prune(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
+pub(crate) fn prune(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
     let (part, at, round_trip): (&mut Value, &str, RoundTrip) = match &*kind.resource {
         NAMESPACES => (value, "", round_trip::<core::Namespace>),
         "configmaps" => (value, "", round_trip::<core::ConfigMap>),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Validates an object, or the change from `old`.
-pub fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<Cause> {
+pub(crate) fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = match &*kind.resource {
         PODS => pod(new, old),
         JOBS => job(new, old),

@@ -17,7 +17,7 @@ pub type FaultyBody = UnsyncBoxBody<Bytes, ConnectionCut>;
 pub struct ConnectionCut;
 
 /// Returns the body unchanged.
-pub fn whole(body: ResponseBody) -> FaultyBody {
+pub(crate) fn whole(body: ResponseBody) -> FaultyBody {
     body.map_err(|never| match never {}).boxed_unsync()
 }
 

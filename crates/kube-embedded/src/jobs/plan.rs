@@ -23,7 +23,7 @@ const MAX_BACK_OFF: i64 = 360;
 
 /// Steps for a Job, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Pods to delete.
     pub delete: Vec<Pod>,
     pub create: Option<Pod>,
@@ -37,7 +37,7 @@ pub struct Plan {
 
 /// Returns the plan for `job` and the pods it controls.
 #[must_use]
-pub fn plan(job: &Job, pods: &[Pod], now: Timestamp) -> Plan {
+pub(super) fn plan(job: &Job, pods: &[Pod], now: Timestamp) -> Plan {
     let spec = job.spec.clone().unwrap_or_default();
     if job.metadata.deletion_timestamp.is_some() {
         return Plan::default();

@@ -14,7 +14,7 @@ const WINDOW: u64 = 40 * 1024;
 const SEARCH_STEP: u64 = 64 * 1024;
 
 /// One open file. Only the newest still grows.
-pub struct LogPart {
+pub(super) struct LogPart {
     pub number: u32,
     pub file: File,
     /// Position of its first byte in the whole log.
@@ -23,11 +23,11 @@ pub struct LogPart {
 }
 
 /// The open files of a log.
-pub struct LogFiles(Vec<LogPart>);
+pub(super) struct LogFiles(Vec<LogPart>);
 
 impl LogFiles {
     /// Opens all files of the log, so that rotation cannot remove one while it is read.
-    pub fn open(attempt: &Attempt) -> io::Result<Self> {
+    pub(super) fn open(attempt: &Attempt) -> io::Result<Self> {
         let mut parts: Vec<LogPart> = Vec::new();
         let mut start = 0;
         for number in attempt.log_files()? {
@@ -56,7 +56,7 @@ impl LogFiles {
     }
 
     /// Reads the bytes between two positions.
-    pub fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for part in &self.0 {
             let first = from.max(part.start);
@@ -72,7 +72,7 @@ impl LogFiles {
 
     /// Returns a position shortly before the first record at or after `time` (in the format of a record). Binary
     /// search: reads only a few windows.
-    pub fn position_of(&self, time: &str) -> io::Result<u64> {
+    pub(super) fn position_of(&self, time: &str) -> io::Result<u64> {
         let (mut low, mut high) = (0, self.length());
         while high - low > SEARCH_STEP {
             let middle = low + (high - low) / 2;
@@ -86,7 +86,7 @@ impl LogFiles {
     }
 
     /// Returns where the last `lines` lines begin, reading at most twice their size.
-    pub fn position_of_tail(&self, lines: u64) -> io::Result<u64> {
+    pub(super) fn position_of_tail(&self, lines: u64) -> io::Result<u64> {
         let length = self.length();
         let mut window = SEARCH_STEP;
         loop {
@@ -100,7 +100,7 @@ impl LogFiles {
     }
 
     /// Reads at most the last `bytes` bytes, starting at a record.
-    pub fn end(&self, bytes: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn end(&self, bytes: u64) -> io::Result<Vec<u8>> {
         let length = self.length();
         let start = length.saturating_sub(bytes);
         let mut read = self.read(start, length)?;
@@ -112,7 +112,7 @@ impl LogFiles {
     }
 
     /// Returns the files from `position` on, the first one positioned there.
-    pub fn from(self, position: u64) -> io::Result<Vec<LogPart>> {
+    pub(super) fn from(self, position: u64) -> io::Result<Vec<LogPart>> {
         let last = self.0.last().map(|part| part.number);
         let mut rest: Vec<LogPart> = self
             .0

@@ -29,7 +29,7 @@ impl<'a> Record<'a> {
 
 /// Returns the time of the first record that starts after the first line break of `window`, and its offset.
 #[must_use]
-pub fn first_time(window: &[u8]) -> Option<(usize, &[u8])> {
+pub(super) fn first_time(window: &[u8]) -> Option<(usize, &[u8])> {
     let start = window.iter().position(|byte| *byte == b'\n')? + 1;
     let length = window[start..].iter().position(|byte| *byte == b' ')?;
     Some((start, &window[start..start + length]))
@@ -37,7 +37,7 @@ pub fn first_time(window: &[u8]) -> Option<(usize, &[u8])> {
 
 /// Formats a time as in a record.
 #[must_use]
-pub fn time(moment: Timestamp) -> String {
+pub(super) fn time(moment: Timestamp) -> String {
     format!("{moment:.9}")
 }
 
@@ -54,7 +54,7 @@ pub struct LogFilter {
 
 /// Decodes the bytes of a log file into the bytes the container wrote.
 #[derive(Debug)]
-pub struct RecordReader {
+pub(super) struct RecordReader {
     since: Option<String>,
     timestamps: bool,
     remaining: Option<u64>,
@@ -75,7 +75,7 @@ struct OpenLine {
 
 impl RecordReader {
     #[must_use]
-    pub fn new(selection: &LogFilter) -> Self {
+    pub(super) fn new(selection: &LogFilter) -> Self {
         Self {
             since: selection.since.map(time),
             timestamps: selection.timestamps,
@@ -88,17 +88,17 @@ impl RecordReader {
 
     /// Returns whether the limit has been reached.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.remaining == Some(0)
     }
 
     /// Starts the next file; an incomplete record of the last one is discarded.
-    pub fn next_file(&mut self) {
+    pub(super) fn next_file(&mut self) {
         self.incomplete.clear();
     }
 
     /// Decodes more of the file into `out`.
-    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             if self.incomplete.is_empty() {
@@ -114,7 +114,7 @@ impl RecordReader {
     }
 
     /// Ends the log: an unfinished line is written as it is.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         while !self.held.is_empty() {
             self.end_open_line(out);
         }
@@ -195,7 +195,7 @@ impl RecordReader {
 /// Returns where the last `lines` lines begin in `window`, the end of a log file (`whole`: all of it). `None`: the
 /// window is too small.
 #[must_use]
-pub fn tail(window: &[u8], whole: bool, lines: u64) -> Option<usize> {
+pub(super) fn tail(window: &[u8], whole: bool, lines: u64) -> Option<usize> {
     let lines = usize::try_from(lines).unwrap_or(usize::MAX);
     let first = if whole {
         0

@@ -48,7 +48,7 @@ const POLL: Duration = Duration::from_millis(5);
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Configuration of a container's process.
-pub struct LaunchConfig {
+pub(super) struct LaunchConfig {
     pub spec: Spec,
     pub environment: BTreeMap<String, String>,
 }
@@ -56,7 +56,7 @@ pub struct LaunchConfig {
 impl LaunchConfig {
     /// Builds the configuration of `container`. `volumes` are the directories of the pod's volumes, `scratch` is the
     /// working directory unless the container names one.
-    pub fn new(
+    pub(super) fn new(
         container: &Container,
         env_context: &EnvContext<'_>,
         volumes: &BTreeMap<String, PathBuf>,
@@ -129,7 +129,7 @@ fn mounts(
 }
 
 /// An attempt whose shim has been started.
-pub struct AttemptHandle {
+pub(super) struct AttemptHandle {
     pub attempt: Attempt,
     /// The shim, if this process started it.
     child: Option<Child>,
@@ -138,7 +138,11 @@ pub struct AttemptHandle {
 
 impl AttemptHandle {
     /// Creates the directory of an attempt and starts its shim.
-    pub fn start(program: &Path, attempt: Attempt, config: &LaunchConfig) -> io::Result<Self> {
+    pub(super) fn start(
+        program: &Path,
+        attempt: Attempt,
+        config: &LaunchConfig,
+    ) -> io::Result<Self> {
         fs::create_dir_all(attempt.directory())?;
         File::create(attempt.log_path(0))?;
         OpenOptions::new()
@@ -177,7 +181,7 @@ impl AttemptHandle {
 
     /// Returns an attempt started by an earlier process.
     #[must_use]
-    pub const fn existing(attempt: Attempt) -> Self {
+    pub(super) const fn existing(attempt: Attempt) -> Self {
         Self {
             attempt,
             child: None,
@@ -187,12 +191,12 @@ impl AttemptHandle {
 
     /// Returns whether this process started the attempt.
     #[must_use]
-    pub const fn is_new(&self) -> bool {
+    pub(super) const fn is_new(&self) -> bool {
         self.is_new
     }
 
     /// Waits until the container runs or has failed to start.
-    pub async fn started(&mut self) -> Option<Started> {
+    pub(super) async fn started(&mut self) -> Option<Started> {
         match self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
             Some(stdout) => {
                 let _ = stdout.read(&mut [0]).await;
@@ -215,7 +219,7 @@ impl AttemptHandle {
     }
 
     /// Waits for the end of the attempt.
-    pub async fn ended(&mut self) -> io::Result<Ended> {
+    pub(super) async fn ended(&mut self) -> io::Result<Ended> {
         if let Some(child) = &mut self.child {
             child.wait().await?;
             let attempt = self.attempt.clone();
@@ -236,7 +240,7 @@ impl AttemptHandle {
 
     /// Asks the container to stop, with `grace` or the grace period of its spec. Returns whether the shim got the
     /// signal.
-    pub fn stop(&self, grace: Option<u64>) -> bool {
+    pub(super) fn stop(&self, grace: Option<u64>) -> bool {
         if let Some(seconds) = grace
             && let Err(error) = self.attempt.write_grace(seconds)
         {
@@ -246,7 +250,7 @@ impl AttemptHandle {
     }
 
     /// Kills the container. Returns whether the shim got the signal.
-    pub fn kill(&self) -> bool {
+    pub(super) fn kill(&self) -> bool {
         signal(&self.attempt, Signal::SIGUSR1)
     }
 }
@@ -262,7 +266,7 @@ fn signal(attempt: &Attempt, signal: Signal) -> bool {
 }
 
 /// Kills an attempt and waits until no process of it is left. Blocks the thread.
-pub fn kill_and_wait(attempt: &Attempt) -> io::Result<()> {
+pub(super) fn kill_and_wait(attempt: &Attempt) -> io::Result<()> {
     loop {
         signal(attempt, Signal::SIGUSR1);
         if let Some(lock) = attempt.try_lock()? {
@@ -275,7 +279,7 @@ pub fn kill_and_wait(attempt: &Attempt) -> io::Result<()> {
 
 /// Returns how an attempt ended, once its shim is gone. If the shim did not report the end, kills what is left of the
 /// container and records it as lost.
-pub fn reap(attempt: &Attempt) -> io::Result<Ended> {
+pub(super) fn reap(attempt: &Attempt) -> io::Result<Ended> {
     let _lock = attempt.lock()?;
     if let Some(ended) = attempt.ended() {
         return Ok(ended);
@@ -296,7 +300,7 @@ pub fn reap(attempt: &Attempt) -> io::Result<Ended> {
 
 /// Converts the end of an attempt to the terms of a kubelet, with the termination message.
 #[must_use]
-pub fn termination(container: &Container, attempt: &Attempt, ended: Ended) -> Termination {
+pub(super) fn termination(container: &Container, attempt: &Attempt, ended: Ended) -> Termination {
     let reason = match (&ended.reason, ended.exit_code) {
         (Some(reason), _) => reason.clone(),
         (None, 0) => "Completed".to_owned(),

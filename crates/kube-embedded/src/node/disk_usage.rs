@@ -66,7 +66,7 @@ fn allocated(metadata: &fs::Metadata) -> u64 {
 }
 
 /// Returns why no container may be started, if disk space or the cluster's limit is exhausted.
-pub fn pressure(state: &Path, limits: &Limits) -> io::Result<Option<String>> {
+pub(super) fn pressure(state: &Path, limits: &Limits) -> io::Result<Option<String>> {
     let directory = state.display();
     let free = free(state)?;
     if free < limits.min_free_bytes {

@@ -21,7 +21,7 @@ const INHERITED: [&str; 8] = [
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Inputs for resolving declared variables.
-pub struct EnvContext<'a> {
+pub(super) struct EnvContext<'a> {
     pub pod: &'a Pod,
     pub sources: &'a Sources,
     /// The node's environment.
@@ -33,7 +33,7 @@ pub struct EnvContext<'a> {
 }
 
 /// Resolves the variables of `container` in Kubernetes' order. Paths are not translated yet.
-pub fn declared(
+pub(super) fn declared(
     container: &Container,
     context: &EnvContext<'_>,
 ) -> Result<BTreeMap<String, String>, Missing> {
@@ -144,7 +144,7 @@ fn field(path: &str, pod: &Pod) -> Result<String, Missing> {
 /// Returns the complete environment of a container's process: inherited variables, overridden by declared ones with
 /// paths translated, and the program's directory first in the PATH.
 #[must_use]
-pub fn complete(
+pub(super) fn complete(
     container: &str,
     declared: &BTreeMap<String, String>,
     context: &EnvContext<'_>,

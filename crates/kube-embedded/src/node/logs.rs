@@ -16,7 +16,7 @@ use crate::{
 
 /// The parameters of `GET pods/NAME/log`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogQuery {
+pub(crate) struct LogQuery {
     pub container: Option<String>,
     pub follow: bool,
     /// The log of the previous attempt.
@@ -30,7 +30,7 @@ pub struct LogQuery {
 
 /// Reasons why there is no log.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// 400: the container or attempt does not exist (yet).
     #[error("{0}")]
     BadRequest(String),
@@ -40,14 +40,14 @@ pub enum LogError {
 }
 
 /// The logs below a state directory.
-pub struct Logs {
+pub(crate) struct Logs {
     directory: PathBuf,
     notifier: Arc<LogNotifier>,
 }
 
 impl Logs {
     /// Returns the logs of the node with this state directory.
-    pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
+    pub(crate) fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
         Ok(Self {
             directory: directory.into(),
             notifier: LogNotifier::new()?,
@@ -55,7 +55,7 @@ impl Logs {
     }
 
     /// Opens a log of `pod`, as the bytes the container wrote.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         pod: &Pod,
         query: &LogQuery,

@@ -13,7 +13,7 @@ use std::{
 
 /// Mount paths of a container, with their real paths.
 #[derive(Clone, Debug, Default)]
-pub struct Paths {
+pub(super) struct Paths {
     /// Longest first, so that a nested mount wins.
     mounts: Vec<(String, PathBuf)>,
 }
@@ -21,7 +21,7 @@ pub struct Paths {
 impl Paths {
     /// Takes pairs of mount path and real path.
     #[must_use]
-    pub fn new(mounts: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
+    pub(super) fn new(mounts: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
         let mut mounts: Vec<_> = mounts
             .into_iter()
             .map(|(path, real)| (path.trim_end_matches('/').to_owned(), real))
@@ -33,7 +33,7 @@ impl Paths {
 
     /// Returns `text` with a leading mount path replaced.
     #[must_use]
-    pub fn translate(&self, text: &str) -> String {
+    pub(super) fn translate(&self, text: &str) -> String {
         self.real(text).map_or_else(
             || text.to_owned(),
             |path| path.to_string_lossy().into_owned(),
@@ -42,7 +42,7 @@ impl Paths {
 
     /// Returns the real path of `path`; `None` outside the mounts.
     #[must_use]
-    pub fn real(&self, path: &str) -> Option<PathBuf> {
+    pub(super) fn real(&self, path: &str) -> Option<PathBuf> {
         self.mounts.iter().find_map(|(mount, real)| {
             let rest = path.strip_prefix(mount.as_str())?;
             match rest.strip_prefix('/') {
@@ -55,7 +55,7 @@ impl Paths {
 
 /// Replaces `$(NAME)` with the value of a variable. `$$(NAME)` becomes `$(NAME)`, and unknown names are kept.
 #[must_use]
-pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
+pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -82,7 +82,7 @@ pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
 }
 
 /// Joins `name` to `directory`. Refuses a name that is not a single normal component: the path would lead elsewhere.
-pub fn join(directory: &Path, name: &str) -> io::Result<PathBuf> {
+pub(super) fn join(directory: &Path, name: &str) -> io::Result<PathBuf> {
     if is_component(name) {
         Ok(directory.join(name))
     } else {
@@ -92,7 +92,7 @@ pub fn join(directory: &Path, name: &str) -> io::Result<PathBuf> {
 
 /// Whether `name` is a single normal component of a path.
 #[must_use]
-pub fn is_component(name: &str) -> bool {
+pub(super) fn is_component(name: &str) -> bool {
     use std::path::Component::Normal;
     let mut components = Path::new(name).components();
     matches!((components.next(), components.next()), (Some(Normal(only)), None) if only == name)
@@ -100,7 +100,7 @@ pub fn is_component(name: &str) -> bool {
 
 /// Returns whether a relative path stays inside its base.
 #[must_use]
-pub fn is_inside(path: &Path) -> bool {
+pub(super) fn is_inside(path: &Path) -> bool {
     use std::path::Component::{CurDir, Normal};
     path.components()
         .all(|part| matches!(part, Normal(_) | CurDir))

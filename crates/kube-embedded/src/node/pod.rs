@@ -35,17 +35,21 @@ use super::{
 use container_loop::Role;
 use lifecycle::{Lifecycle, Stop};
 
-pub use container_loop::attempts;
-pub use recovery::{PodStart, SavedState, in_queue_order, slots};
+pub(super) use container_loop::attempts;
+pub(super) use recovery::{PodStart, SavedState, in_queue_order, slots};
 
 /// The last observed pod; `None` if it is gone.
-pub type ObservedPod = Option<Arc<Pod>>;
+pub(super) type ObservedPod = Option<Arc<Pod>>;
 
 /// Delay before a failed write is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs a pod until it is gone.
-pub async fn run(node: Arc<Node>, mut observed: watch::Receiver<ObservedPod>, start: PodStart) {
+pub(super) async fn run(
+    node: Arc<Node>,
+    mut observed: watch::Receiver<ObservedPod>,
+    start: PodStart,
+) {
     let Some(pod) = observed.borrow_and_update().clone() else {
         return;
     };
@@ -73,7 +77,7 @@ pub async fn run(node: Arc<Node>, mut observed: watch::Receiver<ObservedPod>, st
     runner.finish(observed).await;
 }
 
-pub fn is_finished(pod: &Pod) -> bool {
+pub(super) fn is_finished(pod: &Pod) -> bool {
     let phase = pod
         .status
         .as_ref()
@@ -205,7 +209,7 @@ async fn clear(directory: PathBuf) {
 }
 
 /// Removes a directory. What cannot be removed now is removed when the node starts next.
-pub fn remove(directory: &Path) {
+pub(super) fn remove(directory: &Path) {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(directory = %directory.display(), %error, "cannot remove a directory");

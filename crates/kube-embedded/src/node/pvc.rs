@@ -21,17 +21,17 @@ const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// State of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub(super) struct Claim {
     pub uid: String,
     pub bound: bool,
     pub deleting: bool,
 }
 
 /// Claims by namespace and name.
-pub type ClaimsByName = BTreeMap<(String, String), Claim>;
+pub(super) type ClaimsByName = BTreeMap<(String, String), Claim>;
 
 /// Returns the names of the claims that a pod mounts.
-pub fn mounted(pod: &Pod) -> impl Iterator<Item = &str> {
+pub(super) fn mounted(pod: &Pod) -> impl Iterator<Item = &str> {
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter());
     volumes
         .flatten()
@@ -40,7 +40,7 @@ pub fn mounted(pod: &Pod) -> impl Iterator<Item = &str> {
 
 /// Returns the uid of each claim, or the scheduler's message why the pod has to wait. `begun`: the pod has been
 /// admitted before.
-pub fn find(
+pub(super) fn find(
     claims: &ClaimsByName,
     namespace: &str,
     names: &[String],
@@ -64,7 +64,7 @@ pub fn find(
 
 /// The claims, as watched.
 #[derive(Default)]
-pub struct Claims {
+pub(super) struct Claims {
     all: HashMap<String, PersistentVolumeClaim>,
     /// Claims of an incomplete list.
     listed: Option<HashMap<String, PersistentVolumeClaim>>,
@@ -72,7 +72,7 @@ pub struct Claims {
 
 impl Claims {
     /// Handles a watch event, and reconciles.
-    pub async fn handle(&mut self, node: &Arc<Node>, event: Event<PersistentVolumeClaim>) {
+    pub(super) async fn handle(&mut self, node: &Arc<Node>, event: Event<PersistentVolumeClaim>) {
         let uid = |claim: &PersistentVolumeClaim| claim.uid().unwrap_or_default();
         match event {
             Event::Init => self.listed = Some(HashMap::new()),
@@ -129,12 +129,12 @@ impl Claims {
     }
 
     /// Returns whether a claim is waiting to be released.
-    pub fn any_terminating(&self) -> bool {
+    pub(super) fn any_terminating(&self) -> bool {
         self.all.values().any(is_terminating)
     }
 
     /// Releases the claims that are being deleted and that none of `pods` uses.
-    pub async fn release(&self, node: &Arc<Node>, pods: &[Arc<Pod>]) {
+    pub(super) async fn release(&self, node: &Arc<Node>, pods: &[Arc<Pod>]) {
         for claim in self.all.values().filter(|claim| is_terminating(claim)) {
             let name = claim.name_any();
             let used = pods.iter().any(|pod| {

@@ -11,11 +11,11 @@ use std::{
 use tokio::sync::watch;
 
 /// Position of a pod in the queue; the lowest is admitted first.
-pub type Ticket = u64;
+pub(super) type Ticket = u64;
 
 /// Number of pods ahead. Coarse far back, so that hundreds of waiters need not be notified of every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueuePosition {
+pub(super) enum QueuePosition {
     Exactly(usize),
     MoreThan(usize),
 }
@@ -52,7 +52,7 @@ enum Admission {
 
 /// A limited number of slots for containers, and the pods waiting for them.
 #[derive(Clone)]
-pub struct Queue(Arc<Mutex<State>>);
+pub(super) struct Queue(Arc<Mutex<State>>);
 
 struct State {
     slots: usize,
@@ -70,7 +70,7 @@ struct QueuedPod {
 impl Queue {
     /// Creates a queue that admits no container until it is opened.
     #[must_use]
-    pub fn new(slots: usize) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             slots: slots.max(1),
             used: 0,
@@ -83,14 +83,14 @@ impl Queue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn open(&self) {
+    pub(super) fn open(&self) {
         let mut state = self.state();
         state.open = true;
         state.admit();
     }
 
     /// Takes slots for running containers, even if none are free.
-    pub fn reserve(&self, containers: usize) -> Slots {
+    pub(super) fn reserve(&self, containers: usize) -> Slots {
         let mut state = self.state();
         let requested = state.requested(containers);
         state.used += requested;
@@ -101,7 +101,7 @@ impl Queue {
     }
 
     /// Queues for slots; leaves the queue when dropped.
-    pub fn join(&self, ticket: Ticket, containers: usize) -> Waiter {
+    pub(super) fn join(&self, ticket: Ticket, containers: usize) -> Waiter {
         let mut state = self.state();
         let requested = state.requested(containers);
         let (admission, receiver) =
@@ -170,7 +170,7 @@ impl State {
 }
 
 /// Slots in use, released when dropped.
-pub struct Slots {
+pub(super) struct Slots {
     queue: Queue,
     requested: usize,
 }
@@ -184,7 +184,7 @@ impl Drop for Slots {
 }
 
 /// A waiting pod.
-pub struct Waiter {
+pub(super) struct Waiter {
     queue: Queue,
     ticket: Ticket,
     requested: usize,
@@ -195,7 +195,7 @@ pub struct Waiter {
 
 impl Waiter {
     /// Waits for admission. Calls `on_wait` with the position whenever it changes.
-    pub async fn wait(mut self, mut on_wait: impl FnMut(QueuePosition)) -> Slots {
+    pub(super) async fn wait(mut self, mut on_wait: impl FnMut(QueuePosition)) -> Slots {
         loop {
             let admission = *self.receiver.borrow_and_update();
             match admission {

@@ -26,7 +26,7 @@ const MAX_REMEMBERED: usize = 1024;
 
 /// Records Events.
 #[derive(Clone)]
-pub struct Recorder(mpsc::UnboundedSender<Note>);
+pub(crate) struct Recorder(mpsc::UnboundedSender<Note>);
 
 struct Note {
     about: ObjectReference,
@@ -37,7 +37,10 @@ struct Note {
 
 impl Recorder {
     /// Returns a recorder, and the task that writes its Events.
-    pub fn new(client: Client, component: &str) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(
+        client: Client,
+        component: &str,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let component = component.to_owned();
         let (sender, mut notes) = mpsc::unbounded_channel();
         let task = async move {
@@ -52,12 +55,17 @@ impl Recorder {
     }
 
     /// Records an Event of type Normal.
-    pub fn normal(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
+    pub(crate) fn normal(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
         self.record(about, "Normal", reason, message.into());
     }
 
     /// Records an Event of type Warning.
-    pub fn warning(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
+    pub(crate) fn warning(
+        &self,
+        about: &ObjectReference,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.record(about, "Warning", reason, message.into());
     }
 

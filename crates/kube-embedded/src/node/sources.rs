@@ -13,7 +13,7 @@ use kube::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
+pub(super) enum Source {
     ConfigMap,
     Secret,
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Source {
 
 /// A missing value or file. The message names the object and key, never a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
+pub(super) enum Missing {
     #[error("{0} {1:?} not found{2}")]
     Object(Source, String, String),
     #[error("couldn't find key {2:?} in {0} {1:?}{3}")]
@@ -40,28 +40,28 @@ pub enum Missing {
 
 /// Data of an object, and the version it was read at.
 #[derive(Clone, Debug, Default)]
-pub struct Data {
+pub(super) struct Data {
     pub version: String,
     pub entries: BTreeMap<String, Vec<u8>>,
 }
 
 /// The objects found among those a pod references.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub(super) struct Sources {
     objects: HashMap<(Source, String), Data>,
 }
 
 impl Sources {
     #[must_use]
     #[cfg(test)]
-    pub fn new(objects: impl IntoIterator<Item = ((Source, String), Data)>) -> Self {
+    pub(super) fn new(objects: impl IntoIterator<Item = ((Source, String), Data)>) -> Self {
         Self {
             objects: objects.into_iter().collect(),
         }
     }
 
     /// Reads all objects that `pod` references; missing ones are left out.
-    pub async fn read(client: &Client, pod: &Pod) -> kube::Result<Self> {
+    pub(super) async fn read(client: &Client, pod: &Pod) -> kube::Result<Self> {
         let namespace = pod.namespace().unwrap_or_default();
         let mut objects = HashMap::new();
         for (source, name) in referenced(pod) {
@@ -83,12 +83,12 @@ impl Sources {
     }
 
     #[must_use]
-    pub fn get(&self, source: Source, name: &str) -> Option<&Data> {
+    pub(super) fn get(&self, source: Source, name: &str) -> Option<&Data> {
         self.objects.get(&(source, name.to_owned()))
     }
 
     /// Waits until one of the objects that `pod` references differs from what was read.
-    pub async fn changed(&self, client: &Client, pod: &Pod) {
+    pub(super) async fn changed(&self, client: &Client, pod: &Pod) {
         let namespace = pod.namespace().unwrap_or_default();
         let watches = referenced(pod).into_iter().map(|(source, name)| {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));

@@ -15,7 +15,7 @@ const ADDRESS: &str = "127.0.0.1";
 
 /// State of a container.
 #[derive(Clone, Debug, PartialEq)]
-pub enum State {
+pub(super) enum State {
     Waiting { reason: String, message: String },
     Running(Timestamp),
     Terminated(Termination),
@@ -23,7 +23,7 @@ pub enum State {
 
 impl State {
     #[must_use]
-    pub fn waiting(reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn waiting(reason: &str, message: impl Into<String>) -> Self {
         Self::Waiting {
             reason: reason.to_owned(),
             message: message.into(),
@@ -33,7 +33,7 @@ impl State {
 
 /// How a container ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Termination {
+pub(super) struct Termination {
     pub exit_code: i32,
     pub signal: Option<i32>,
     pub reason: String,
@@ -44,7 +44,7 @@ pub struct Termination {
 
 /// Record of a container.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ContainerRecord {
+pub(super) struct ContainerRecord {
     pub state: State,
     /// How the previous attempt ended.
     pub last: Option<Termination>,
@@ -64,7 +64,7 @@ impl Default for ContainerRecord {
 impl ContainerRecord {
     /// Returns how the container ended, unless it waits or runs again.
     #[must_use]
-    pub fn end(&self) -> Option<&Termination> {
+    pub(super) fn end(&self) -> Option<&Termination> {
         match &self.state {
             State::Terminated(end) => Some(end),
             _ => None,
@@ -74,7 +74,7 @@ impl ContainerRecord {
 
 /// Record of a pod, from which its status is derived.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct PodRecord {
+pub(super) struct PodRecord {
     /// Why the pod is not scheduled yet; `None` once it is.
     pub unscheduled: Option<String>,
     /// When the pod was scheduled.
@@ -90,7 +90,7 @@ pub struct PodRecord {
 impl PodRecord {
     /// Reads the record from the status of `pod`.
     #[must_use]
-    pub fn from_pod(pod: &Pod) -> Self {
+    pub(super) fn from_pod(pod: &Pod) -> Self {
         let spec = pod.spec.as_ref();
         let status = pod.status.as_ref();
         let init = spec.and_then(|spec| spec.init_containers.as_deref());
@@ -107,7 +107,7 @@ impl PodRecord {
     }
 
     /// Records why the pod is not scheduled, unless it was before.
-    pub fn set_unscheduled(&mut self, why: String) {
+    pub(super) fn set_unscheduled(&mut self, why: String) {
         if self.start_time.is_none() {
             self.unscheduled = Some(why);
         }
@@ -115,7 +115,7 @@ impl PodRecord {
 
     /// Returns `Pending`, `Running`, `Succeeded` or `Failed`.
     #[must_use]
-    pub fn phase(&self) -> &'static str {
+    pub(super) fn phase(&self) -> &'static str {
         let failed =
             |container: &ContainerRecord| container.end().is_some_and(|end| end.exit_code != 0);
         if self.finished {
@@ -158,7 +158,7 @@ impl PodRecord {
 
     /// Returns the status of `pod`. The transition time of a condition changes only with its status.
     #[must_use]
-    pub fn status(&self, pod: &Pod, now: Timestamp) -> PodStatus {
+    pub(super) fn status(&self, pod: &Pod, now: Timestamp) -> PodStatus {
         let phase = self.phase();
         let ready = !self.finished
             && self

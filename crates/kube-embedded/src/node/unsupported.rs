@@ -13,7 +13,7 @@ use super::paths::is_component;
 
 /// Returns a message about the first unsupported feature of `pod`.
 #[must_use]
-pub fn unsupported_feature(pod: &Pod) -> Option<String> {
+pub(super) fn unsupported_feature(pod: &Pod) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     let init = spec.init_containers.iter().flatten();
     pod_feature(spec)
@@ -85,7 +85,7 @@ fn container_feature(container: &Container) -> Option<&'static str> {
 
 /// Returns the type of a volume, as its field is named.
 #[must_use]
-pub fn volume_type(volume: &Volume) -> String {
+pub(super) fn volume_type(volume: &Volume) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(volume) else {
         return "unknown".to_owned();
     };

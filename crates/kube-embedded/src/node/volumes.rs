@@ -18,7 +18,7 @@ use super::{
 
 /// Reasons why a volume cannot be filled.
 #[derive(Debug, thiserror::Error)]
-pub enum VolumeError {
+pub(super) enum VolumeError {
     /// Retried once the missing object exists.
     #[error("volume {0:?}: {1}")]
     Missing(String, #[source] Missing),
@@ -34,7 +34,7 @@ pub enum VolumeError {
 /// Returns the directory of each volume: that of its claim (in `claims`, by name), or one below `directory`. Omits a volume whose
 /// name is not a file name.
 #[must_use]
-pub fn directories(
+pub(super) fn directories(
     pod: &Pod,
     directory: &Path,
     claims: &BTreeMap<String, PathBuf>,
@@ -50,7 +50,7 @@ pub fn directories(
 }
 
 /// Fills the volumes that are not claims, replacing their content.
-pub fn fill(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(), VolumeError> {
+pub(super) fn fill(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(), VolumeError> {
     for volume in of(pod).filter(|volume| volume.persistent_volume_claim.is_none()) {
         let entries = entries(volume, sources)
             .map_err(|missing| VolumeError::Missing(volume.name.clone(), missing))?;

@@ -20,7 +20,7 @@ fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
 }
 
 /// Returns the schemas of a built-in group and version; for any other, those that custom resources refer to.
-pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
+pub(super) fn schemas(group: &str, version: &str) -> Map<String, Value> {
     let mut generator = SchemaSettings::openapi3().into_generator();
     let add_all: &[fn(&mut SchemaGenerator)] = match group {
         "" => &[
@@ -60,7 +60,7 @@ pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
 }
 
 /// Returns the schema name of a built-in kind.
-pub fn name_of(kind: &Kind) -> String {
+pub(super) fn name_of(kind: &Kind) -> String {
     let (group, version, kind) = (&kind.group, &kind.version, &kind.kind);
     match group.as_str() {
         "" => format!("io.k8s.api.core.{version}.{kind}"),
@@ -75,7 +75,7 @@ pub fn name_of(kind: &Kind) -> String {
 }
 
 /// Returns the properties of every object, which the schema of a custom resource may omit.
-pub fn object_properties() -> [(String, Value); 3] {
+pub(super) fn object_properties() -> [(String, Value); 3] {
     let api_version =
         "APIVersion defines the versioned schema of this representation of an object.";
     let kind = "Kind is a string value representing the REST resource this object represents.";

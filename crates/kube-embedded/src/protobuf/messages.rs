@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Returns the message of a kind.
-pub fn of(api_version: &str, kind: &str) -> Option<&'static Message> {
+pub(super) fn of(api_version: &str, kind: &str) -> Option<&'static Message> {
     Some(match (api_version, kind) {
         ("v1", "ConfigMap") => &CONFIG_MAP,
         ("v1", "Namespace") => &NAMESPACE,

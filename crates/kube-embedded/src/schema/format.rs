@@ -28,7 +28,7 @@ const FORMATS: &[(&str, Check)] = &[
 ];
 
 /// Returns whether `text` has the given format.
-pub fn fits(format: &str, text: &str) -> bool {
+pub(super) fn fits(format: &str, text: &str) -> bool {
     FORMATS
         .iter()
         .find(|(name, _)| *name == format)

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Validates the `openAPIV3Schema` at the path `at`.
-pub fn validate_schema(schema: &Value, at: &str) -> Vec<Cause> {
+pub(crate) fn validate_schema(schema: &Value, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     if schema["type"] != "object" {
         causes.push(Cause::invalid(
@@ -139,17 +139,6 @@ fn check_list_map(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Returns whether a schema contains CEL rules.
-pub fn has_rules(schema: &Value) -> bool {
-    match schema {
-        Value::Object(map) => {
-            map.contains_key("x-kubernetes-validations") || map.values().any(has_rules)
-        }
-        Value::Array(items) => items.iter().any(has_rules),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -245,16 +234,5 @@ mod tests {
                 "{schema}: {causes:?}"
             );
         }
-    }
-
-    #[test]
-    fn finds_nested_rules() {
-        let rule = json!([{"rule": "self > 0"}]);
-        assert!(has_rules(
-            &json!({"properties": {"a": {"items": {"x-kubernetes-validations": rule}}}})
-        ));
-        assert!(!has_rules(
-            &json!({"properties": {"a": {"type": "string"}}})
-        ));
     }
 }

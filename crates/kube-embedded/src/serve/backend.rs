@@ -10,15 +10,15 @@ mod selected {
         serve::ServerOptions,
     };
 
-    pub use crate::fault::{ConnectionCut as Error, FaultyBody as Body};
+    pub(crate) use crate::fault::{ConnectionCut as Error, FaultyBody as Body};
 
-    pub type Backend = FaultService<Service>;
+    pub(crate) type Backend = FaultService<Service>;
 
-    pub fn backend(service: Service, options: &ServerOptions) -> Backend {
+    pub(crate) fn backend(service: Service, options: &ServerOptions) -> Backend {
         options.faults.layer().layer(service)
     }
 
-    pub fn body(body: ResponseBody) -> Body {
+    pub(crate) fn body(body: ResponseBody) -> Body {
         fault::whole(body)
     }
 }
@@ -27,18 +27,18 @@ mod selected {
 mod selected {
     use crate::{ResponseBody, Service, serve::ServerOptions};
 
-    pub use crate::ResponseBody as Body;
-    pub use std::convert::Infallible as Error;
+    pub(crate) use crate::ResponseBody as Body;
+    pub(crate) use std::convert::Infallible as Error;
 
-    pub type Backend = Service;
+    pub(crate) type Backend = Service;
 
-    pub fn backend(service: Service, _: &ServerOptions) -> Backend {
+    pub(crate) fn backend(service: Service, _: &ServerOptions) -> Backend {
         service
     }
 
-    pub fn body(body: ResponseBody) -> Body {
+    pub(crate) fn body(body: ResponseBody) -> Body {
         body
     }
 }
 
-pub use selected::{Backend, Body, Error, backend, body};
+pub(super) use selected::{Backend, Body, Error, backend, body};

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::response::{ResponseBody, bytes_response};
 use crate::{
-    crd::ValidationRules,
     duplicate_keys::duplicates,
     kinds::Kind,
     list::{self, Scope},
@@ -26,9 +25,9 @@ use crate::{
 const MAX_BODY: usize = 3 << 20;
 
 /// Error of a body stream.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-pub async fn read_body<B>(body: B) -> Result<Bytes, StatusError>
+pub(super) async fn read_body<B>(body: B) -> Result<Bytes, StatusError>
 where
     B: Body + Send + 'static,
     B::Error: Into<BoxError>,
@@ -42,7 +41,7 @@ where
     }
 }
 
-pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+pub(super) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
@@ -50,7 +49,7 @@ pub fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
 }
 
 /// Parses a JSON, YAML or protobuf body.
-pub fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, StatusError> {
+pub(super) fn parse_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, StatusError> {
     let media_type = header_text(headers, header::CONTENT_TYPE);
     if media_type.contains("protobuf") {
         return protobuf::decode(body);
@@ -89,18 +88,17 @@ fn parse_yaml(body: &[u8]) -> Result<Value, String> {
 }
 
 /// A request for a resource.
-pub struct Call {
+pub(super) struct Call {
     pub kind: Arc<Kind>,
     pub path: ResourcePath,
     pub params: Params,
     pub representation: Representation,
     pub headers: HeaderMap,
     pub body: Bytes,
-    pub rules: ValidationRules,
 }
 
 impl Call {
-    pub fn scope(&self) -> Result<Scope, StatusError> {
+    pub(super) fn scope(&self) -> Result<Scope, StatusError> {
         let selector = Selector::parse(
             &self.kind,
             self.params.text("labelSelector"),
@@ -113,12 +111,12 @@ impl Call {
         })
     }
 
-    pub fn key(&self, name: &str) -> Key {
+    pub(super) fn key(&self, name: &str) -> Key {
         Key::new(&*self.path.namespace, name)
     }
 
     /// Returns the options of a write. `options` names their kind in errors (`CreateOptions`, `PatchOptions` ...).
-    pub fn write_options(&self, options: &str) -> Result<WriteOptions, StatusError> {
+    pub(super) fn write_options(&self, options: &str) -> Result<WriteOptions, StatusError> {
         let words = ["Ignore", "Warn", "Strict"];
         let validation = self.params.one_of("fieldValidation", &words, options)?;
         let manager = match self.params.text("fieldManager") {
@@ -140,12 +138,11 @@ impl Call {
                 "Ignore" => FieldValidation::Ignore,
                 _ => FieldValidation::Warn,
             },
-            rules: self.rules,
         })
     }
 
     /// Returns warnings of duplicate keys in the body, or an error under strict field validation.
-    pub fn duplicates(
+    pub(super) fn duplicates(
         &self,
         field_validation: FieldValidation,
     ) -> Result<Vec<String>, StatusError> {
@@ -167,7 +164,7 @@ impl Call {
     }
 
     /// Returns the options of a DELETE, in which the query overrides the body, and whether it is a dry run.
-    pub fn delete_options(&self) -> Result<(DeleteOptions, bool), StatusError> {
+    pub(super) fn delete_options(&self) -> Result<(DeleteOptions, bool), StatusError> {
         let body = if self.body.is_empty() {
             Value::Null
         } else {
@@ -183,7 +180,11 @@ impl Call {
     }
 
     /// Returns the written object, with warnings as headers (RFC 7234), which kubectl prints.
-    pub fn written(&self, code: StatusCode, written: &WriteResult) -> Response<ResponseBody> {
+    pub(super) fn written(
+        &self,
+        code: StatusCode,
+        written: &WriteResult,
+    ) -> Response<ResponseBody> {
         let mut response = self.object(code, &written.object);
         for warning in &written.warnings {
             let text = format!("299 - {warning:?}");
@@ -194,7 +195,7 @@ impl Call {
         response
     }
 
-    pub fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
+    pub(super) fn object(&self, code: StatusCode, object: &Object) -> Response<ResponseBody> {
         let mut out = Vec::with_capacity(object.json.len());
         list::append(&mut out, &self.kind, self.representation, object);
         bytes_response(code, out.into(), "application/json")

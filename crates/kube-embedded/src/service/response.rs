@@ -14,7 +14,7 @@ use crate::status::StatusError;
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Returns the response of an error.
-pub fn error_response(error: &StatusError) -> Response<ResponseBody> {
+pub(crate) fn error_response(error: &StatusError) -> Response<ResponseBody> {
     let code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(code, &error.to_status());
     if error.code == 429 {
@@ -26,12 +26,12 @@ pub fn error_response(error: &StatusError) -> Response<ResponseBody> {
 }
 
 /// Returns a JSON response.
-pub fn json_response(code: StatusCode, value: &Value) -> Response<ResponseBody> {
+pub(super) fn json_response(code: StatusCode, value: &Value) -> Response<ResponseBody> {
     bytes_response(code, value.to_string().into(), "application/json")
 }
 
 /// Returns a response with a complete body.
-pub fn bytes_response(
+pub(super) fn bytes_response(
     code: StatusCode,
     bytes: Bytes,
     media_type: &'static str,
@@ -46,7 +46,7 @@ pub fn bytes_response(
 }
 
 /// Returns a response that streams `lines`.
-pub fn stream_response(
+pub(super) fn stream_response(
     lines: impl Stream<Item = Bytes> + Send + 'static,
     media_type: &'static str,
 ) -> Response<ResponseBody> {

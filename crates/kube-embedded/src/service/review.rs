@@ -10,7 +10,7 @@ use super::{
 use crate::{discovery, kinds::api_version, route::ResourcePath, status::StatusError};
 
 /// Answers a review; `None` if the path is not one. The holder of the token may do everything.
-pub fn review(
+pub(super) fn review(
     method: &Method,
     path: &ResourcePath,
     headers: &HeaderMap,

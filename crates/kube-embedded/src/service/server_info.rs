@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Answers a GET of a path that is not a resource.
-pub fn respond(
+pub(super) fn respond(
     state: &State,
     identity: &Identity,
     target: &Target,

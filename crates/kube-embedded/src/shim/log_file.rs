@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::attempt::Attempt;
 
 /// Writer of a log's files.
-pub struct LogFile {
+pub(super) struct LogFile {
     attempt: Attempt,
     number: u32,
     file: File,
@@ -29,7 +29,7 @@ pub struct LogFile {
 
 impl LogFile {
     /// Continues after the newest file. `limit` is the maximum size of a file, `keep` the maximum number of files.
-    pub fn open(attempt: &Attempt, limit: u64, keep: u32) -> io::Result<Self> {
+    pub(super) fn open(attempt: &Attempt, limit: u64, keep: u32) -> io::Result<Self> {
         let number = attempt.log_files()?.last().copied().unwrap_or(0);
         let file = File::options()
             .create(true)
@@ -47,7 +47,7 @@ impl LogFile {
     }
 
     /// Writes whole records at the time `now`.
-    pub fn write(&mut self, now: Timestamp, records: &[u8]) {
+    pub(super) fn write(&mut self, now: Timestamp, records: &[u8]) {
         if records.is_empty() {
             return;
         }

@@ -17,7 +17,7 @@ use super::processes::{self, ticks};
 use crate::attempt::{Attempt, Started};
 
 /// Environment variable of every process of a container: the directory of its attempt.
-pub const ATTEMPT_VARIABLE: &str = "KUBE_EMBEDDED_ATTEMPT";
+pub(crate) const ATTEMPT_VARIABLE: &str = "KUBE_EMBEDDED_ATTEMPT";
 
 /// Number of scans, and the delay between them: killed processes take a moment to disappear.
 const MAX_SCANS: u32 = 1000;
@@ -25,7 +25,7 @@ const SCAN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Kills the processes of an attempt until none is left. Returns `false` if one cannot be killed. Blocks the thread.
 #[must_use]
-pub fn kill_orphans(attempt: &Attempt) -> bool {
+pub(crate) fn kill_orphans(attempt: &Attempt) -> bool {
     let started = attempt.started();
     if let Some(started) = &started {
         let leader = Pid::from_raw(started.process);

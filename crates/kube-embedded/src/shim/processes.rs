@@ -13,7 +13,7 @@ use nix::{
 
 /// Exit of the main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exit {
+pub(super) struct Exit {
     /// 128 + signal if a signal ended it.
     pub code: i32,
     pub signal: Option<i32>,
@@ -34,7 +34,7 @@ impl Exit {
 
 /// Makes orphaned descendants children of this process, even those that left the process group. Does nothing on systems
 /// without subreapers.
-pub fn adopt_orphans() {
+pub(super) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
@@ -42,7 +42,7 @@ pub fn adopt_orphans() {
 /// Reaps exited children. Returns `Some` once the main process has exited. `before` is called while its id cannot be
 /// reused yet, so that its group can be signaled safely.
 #[cfg(target_os = "linux")]
-pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
+pub(super) fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
     use nix::sys::wait::{Id, waitid};
 
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
@@ -83,7 +83,7 @@ pub fn reap(main: Pid, before: impl FnOnce()) -> io::Result<Option<Exit>> {
 }
 
 /// Kills and reaps all children until none is left.
-pub fn kill_children() {
+pub(super) fn kill_children() {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Err(Errno::EINTR) => {}
@@ -110,7 +110,7 @@ fn children() -> Vec<Pid> {
 }
 
 /// Returns all processes; none on systems without /proc.
-pub fn all() -> Vec<Pid> {
+pub(super) fn all() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
     entries.filter_map(number).map(Pid::from_raw).collect()
@@ -120,7 +120,7 @@ pub fn all() -> Vec<Pid> {
 /// same id; `None` if it is gone.
 #[cfg(target_os = "linux")]
 #[must_use]
-pub fn ticks(process: Pid) -> Option<u64> {
+pub(crate) fn ticks(process: Pid) -> Option<u64> {
     number(process, START)
 }
 
@@ -140,17 +140,17 @@ pub fn ticks(process: Pid) -> Option<u64> {
 }
 
 /// Returns the session of a process.
-pub fn session(process: Pid) -> Option<i32> {
+pub(super) fn session(process: Pid) -> Option<i32> {
     i32::try_from(number(process, SESSION)?).ok()
 }
 
 /// Returns whether a process is running, that is, neither a zombie nor dead.
-pub fn is_running(process: Pid) -> bool {
+pub(super) fn is_running(process: Pid) -> bool {
     field(process, STATE).is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
 }
 
 /// Returns whether a process was started with `name=value` in its environment.
-pub fn has_variable(process: Pid, name: &str, value: &Path) -> bool {
+pub(super) fn has_variable(process: Pid, name: &str, value: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
 
     let wanted = [name.as_bytes(), b"=", value.as_os_str().as_bytes()].concat();

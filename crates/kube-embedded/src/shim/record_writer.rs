@@ -14,11 +14,11 @@ const MAX_PIECE: usize = 16 * 1024;
 /// Many records arrive at once, and some followers take two lines with the same time for duplicates (kubetui 1.14
 /// does). Therefore each record is at least a nanosecond later than the one before, unless the clock was set back.
 #[derive(Debug)]
-pub struct Timestamps(Timestamp);
+pub(super) struct Timestamps(Timestamp);
 
 impl Timestamps {
     #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(Timestamp::MIN)
     }
 
@@ -37,14 +37,14 @@ impl Timestamps {
 
 /// Encoder of one stream, with its incomplete line.
 #[derive(Debug)]
-pub struct RecordWriter {
+pub(super) struct RecordWriter {
     stream: &'static str,
     pending: Vec<u8>,
 }
 
 impl RecordWriter {
     #[must_use]
-    pub fn new(stream: &'static str) -> Self {
+    pub(super) fn new(stream: &'static str) -> Self {
         Self {
             stream,
             pending: Vec::new(),
@@ -52,7 +52,7 @@ impl RecordWriter {
     }
 
     /// Encodes bytes received at `now` into `out`.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         now: Timestamp,
         timestamps: &mut Timestamps,
@@ -76,7 +76,12 @@ impl RecordWriter {
     }
 
     /// Ends the stream: an incomplete line becomes a partial record.
-    pub fn finish(&mut self, now: Timestamp, timestamps: &mut Timestamps, out: &mut Vec<u8>) {
+    pub(super) fn finish(
+        &mut self,
+        now: Timestamp,
+        timestamps: &mut Timestamps,
+        out: &mut Vec<u8>,
+    ) {
         if !self.pending.is_empty() {
             self.record(timestamps.next(now), b"P", &[], out);
         }

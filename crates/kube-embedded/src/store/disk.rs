@@ -21,7 +21,8 @@ use hyper::body::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use serde_json::Value;
 
-pub use error::{DiskError, panic_message};
+pub use error::DiskError;
+pub(super) use error::panic_message;
 
 use self::{error::FileError, revision_guard::RevisionGuard};
 use super::{Change, ChangeType};
@@ -42,7 +43,7 @@ const CURRENT_FORMAT: u64 = 1;
 const CACHE: usize = 4 << 20;
 
 /// The content of the file at startup.
-pub struct Loaded {
+pub(super) struct Loaded {
     pub revision: u64,
     pub objects: Vec<(Arc<str>, Key, Value)>,
 }
@@ -50,7 +51,7 @@ pub struct Loaded {
 /// Opens the existing database.
 type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
 
-pub struct Disk {
+pub(super) struct Disk {
     path: PathBuf,
     open: Opener,
     /// `None` between a failed commit and the next one.
@@ -62,7 +63,7 @@ pub struct Disk {
 
 impl Disk {
     /// Opens or creates the store's file in `directory`.
-    pub fn open(directory: &Path) -> Result<(Self, Loaded), DiskError> {
+    pub(super) fn open(directory: &Path) -> Result<(Self, Loaded), DiskError> {
         fs::create_dir_all(directory).map_err(|error| DiskError::unusable(directory, error))?;
         let path = directory.join("objects.redb");
         let exists = path
@@ -107,7 +108,11 @@ impl Disk {
     }
 
     /// Makes `changes` durable, all or none.
-    pub fn commit(&mut self, changes: &[Arc<Change>], revision: u64) -> Result<(), DiskError> {
+    pub(super) fn commit(
+        &mut self,
+        changes: &[Arc<Change>],
+        revision: u64,
+    ) -> Result<(), DiskError> {
         let written = catch_unwind(AssertUnwindSafe(|| {
             let written = self.write(changes, revision);
             if written.is_err() {

@@ -22,7 +22,7 @@ const MAX_LOG_BYTES: usize = 32 << 20;
 
 /// Type of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeType {
+pub(crate) enum ChangeType {
     Added,
     Modified,
     Deleted,
@@ -30,7 +30,7 @@ pub enum ChangeType {
 
 /// A change of an object.
 #[derive(Debug)]
-pub struct Change {
+pub(crate) struct Change {
     pub kind: ChangeType,
     pub resource: ResourceId,
     /// The new object; for a deletion, the last state with the resource version of the deletion.
@@ -39,7 +39,7 @@ pub struct Change {
 }
 
 /// The objects and change log of one resource.
-pub struct Collection {
+pub(crate) struct Collection {
     objects: BTreeMap<Key, Arc<Object>>,
     log: VecDeque<Arc<Change>>,
     log_bytes: usize,
@@ -61,12 +61,12 @@ impl Collection {
     }
 
     /// Returns the number of objects.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.objects.len()
     }
 
     /// Returns the objects of `namespace` (all if empty) after `after`, in order.
-    pub fn range<'a>(
+    pub(crate) fn range<'a>(
         &'a self,
         namespace: &'a str,
         after: Option<&Key>,
@@ -82,7 +82,7 @@ impl Collection {
     }
 
     /// Returns the changes after `revision`, oldest first; `None` if some are no longer in the log.
-    pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
+    pub(crate) fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
         if revision < self.compacted {
             return None;
         }
@@ -94,7 +94,10 @@ impl Collection {
 
     /// Returns the objects changed since `revision` as they were then (`None`: did not exist); `None` if changes are no
     /// longer in the log.
-    pub fn changed_since(&self, revision: u64) -> Option<BTreeMap<&Key, Option<&Arc<Object>>>> {
+    pub(crate) fn changed_since(
+        &self,
+        revision: u64,
+    ) -> Option<BTreeMap<&Key, Option<&Arc<Object>>>> {
         let mut then = BTreeMap::new();
         for change in self.since(revision)? {
             then.entry(&change.object.key)
@@ -104,7 +107,7 @@ impl Collection {
     }
 
     /// Notifies of every change; closed when the resource is no longer served.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
@@ -129,7 +132,7 @@ impl Collection {
 }
 
 /// All objects at one revision.
-pub struct State {
+pub(crate) struct State {
     revision: u64,
     /// Revision at startup; earlier changes are not in the log.
     start: u64,
@@ -166,33 +169,36 @@ impl State {
     }
 
     /// Returns the latest resource version.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
     /// Returns the kinds being served.
-    pub fn registry(&self) -> &Arc<Registry> {
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
     /// Returns the collection of a resource, if it is served.
-    pub fn collection(&self, resource: &str) -> Option<&Collection> {
+    pub(crate) fn collection(&self, resource: &str) -> Option<&Collection> {
         self.collections.get(resource)
     }
 
     /// Returns an object.
-    pub fn get(&self, resource: &str, key: &Key) -> Option<&Arc<Object>> {
+    pub(crate) fn get(&self, resource: &str, key: &Key) -> Option<&Arc<Object>> {
         self.collections.get(resource)?.objects.get(key)
     }
 
     /// Returns the object with this uid.
-    pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
+    pub(crate) fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
         let (resource, key) = self.uids.get(uid)?;
         self.get(resource, key)
     }
 
     /// Returns the dependents of the object with this uid.
-    pub fn dependents(&self, uid: &str) -> impl Iterator<Item = (&ResourceId, &Arc<Object>)> {
+    pub(crate) fn dependents(
+        &self,
+        uid: &str,
+    ) -> impl Iterator<Item = (&ResourceId, &Arc<Object>)> {
         self.dependents
             .get(uid)
             .into_iter()
@@ -201,7 +207,7 @@ impl State {
     }
 
     /// Returns the objects in a namespace.
-    pub fn in_namespace<'a>(
+    pub(crate) fn in_namespace<'a>(
         &'a self,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a ResourceId, &'a Arc<Object>)> {
@@ -215,7 +221,7 @@ impl State {
     }
 
     /// Returns all objects.
-    pub fn all(&self) -> impl Iterator<Item = (&ResourceId, &Arc<Object>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&ResourceId, &Arc<Object>)> {
         self.collections.iter().flat_map(|(resource, collection)| {
             collection
                 .objects

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The latest state, with the writes of the batch on top.
-pub struct Transaction<'a> {
+pub(crate) struct Transaction<'a> {
     before: &'a State,
     changes: Vec<Arc<Change>>,
     newest: HashMap<(ResourceId, Key), Option<Arc<Object>>>,
@@ -36,17 +36,17 @@ impl<'a> Transaction<'a> {
     }
 
     /// Returns the kinds served when the batch began.
-    pub fn registry(&self) -> &Arc<Registry> {
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
         self.before.registry()
     }
 
     /// Returns the state when the batch began.
-    pub fn before(&self) -> &State {
+    pub(crate) fn before(&self) -> &State {
         self.before
     }
 
     /// Returns an object, including writes of the batch.
-    pub fn get(&self, resource: &ResourceId, key: &Key) -> Option<Arc<Object>> {
+    pub(crate) fn get(&self, resource: &ResourceId, key: &Key) -> Option<Arc<Object>> {
         match self.newest.get(&(Arc::clone(resource), key.clone())) {
             Some(object) => object.clone(),
             None => self.before.get(resource, key).cloned(),
@@ -54,7 +54,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Adds or replaces an object, under the next resource version.
-    pub fn put(&mut self, resource: &ResourceId, key: Key, value: Value) -> Arc<Object> {
+    pub(crate) fn put(&mut self, resource: &ResourceId, key: Key, value: Value) -> Arc<Object> {
         self.revision += 1;
         let previous = self.get(resource, &key);
         let kind = if previous.is_some() {
@@ -68,7 +68,12 @@ impl<'a> Transaction<'a> {
     }
 
     /// Removes an object, under the next resource version. Watches receive `last`.
-    pub fn remove(&mut self, resource: &ResourceId, key: &Key, last: Value) -> Option<Arc<Object>> {
+    pub(crate) fn remove(
+        &mut self,
+        resource: &ResourceId,
+        key: &Key,
+        last: Value,
+    ) -> Option<Arc<Object>> {
         let previous = self.get(resource, key)?;
         self.revision += 1;
         let object = self.object(key.clone(), last, Some(&previous));

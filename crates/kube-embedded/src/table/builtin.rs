@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A column, and the function for its cell.
-pub struct Column {
+pub(super) struct Column {
     pub name: &'static str,
     /// `string` or `integer`.
     pub kind: &'static str,
@@ -54,7 +54,7 @@ const AGE: Column = shown("Age", "string", |object, now| {
 });
 
 /// Returns the columns of the kind stored as `resource`; name and age for unknown ones.
-pub fn columns(resource: &str) -> &'static [Column] {
+pub(super) fn columns(resource: &str) -> &'static [Column] {
     match resource {
         NAMESPACES => {
             const {

@@ -24,7 +24,7 @@ pub struct Column {
 }
 
 /// Returns the columns of a version of a definition; by default, the age.
-pub fn columns(version: &Value) -> Vec<Column> {
+pub(crate) fn columns(version: &Value) -> Vec<Column> {
     let asked = list(version, "/additionalPrinterColumns");
     if asked.is_empty() {
         return vec![Column {

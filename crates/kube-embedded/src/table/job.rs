@@ -7,7 +7,7 @@ use super::values::between;
 use crate::object::{list, text};
 
 /// Returns the status in one word.
-pub fn status(job: &Value) -> &'static str {
+pub(super) fn status(job: &Value) -> &'static str {
     let has = |kind: &str| {
         list(job, "/status/conditions")
             .iter()
@@ -31,7 +31,7 @@ pub fn status(job: &Value) -> &'static str {
 }
 
 /// Returns succeeded and wanted completions, as `1/3`.
-pub fn completions(job: &Value) -> String {
+pub(super) fn completions(job: &Value) -> String {
     let number = |value: &Value| value.as_i64();
     let done = number(&job["status"]["succeeded"]).unwrap_or(0);
     match (
@@ -45,7 +45,7 @@ pub fn completions(job: &Value) -> String {
 }
 
 /// Returns the duration, until now if the Job is running.
-pub fn duration(job: &Value, now: Timestamp) -> String {
+pub(super) fn duration(job: &Value, now: Timestamp) -> String {
     let time = |pointer: &str| text(job, pointer).parse::<Timestamp>().ok();
     time("/status/startTime").map_or_else(String::new, |start| {
         between(start, time("/status/completionTime").unwrap_or(now))
@@ -53,7 +53,7 @@ pub fn duration(job: &Value, now: Timestamp) -> String {
 }
 
 /// Returns a field of each container, comma-separated.
-pub fn containers(job: &Value, field: &str) -> String {
+pub(super) fn containers(job: &Value, field: &str) -> String {
     let all: Vec<&str> = list(job, "/spec/template/spec/containers")
         .iter()
         .filter_map(|container| container[field].as_str())
@@ -62,7 +62,7 @@ pub fn containers(job: &Value, field: &str) -> String {
 }
 
 /// Returns the label selector of its pods.
-pub fn selector(job: &Value) -> String {
+pub(super) fn selector(job: &Value) -> String {
     let labels = job["spec"]["selector"]["matchLabels"].as_object();
     let all: Vec<String> = labels
         .into_iter()

@@ -26,7 +26,7 @@ fn long_lived(pod: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Returns ready and all containers, as `1/2`.
-pub fn ready(pod: &Value) -> String {
+pub(super) fn ready(pod: &Value) -> String {
     let sidecars = list(pod, "/spec/initContainers")
         .iter()
         .filter(|container| container["restartPolicy"] == "Always");
@@ -38,7 +38,7 @@ pub fn ready(pod: &Value) -> String {
 }
 
 /// Returns the number of restarts, and the time since the last.
-pub fn restarts(pod: &Value, now: Timestamp) -> String {
+pub(super) fn restarts(pod: &Value, now: Timestamp) -> String {
     let initializing = list(pod, "/status/initContainerStatuses")
         .iter()
         .any(|status| !is_sidecar(pod, text(status, "/name")) && !init_done(status));
@@ -68,7 +68,7 @@ fn init_done(status: &Value) -> bool {
 }
 
 /// Returns the status in a few words.
-pub fn status(pod: &Value) -> String {
+pub(super) fn status(pod: &Value) -> String {
     let own_reason = text(pod, "/status/reason");
     let mut reason = match own_reason {
         "" => text(pod, "/status/phase"),

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// Placeholder of a missing value.
-pub const NONE: &str = "<none>";
+pub(super) const NONE: &str = "<none>";
 const UNKNOWN: &str = "<unknown>";
 const INVALID: &str = "<invalid>";
 
 /// Returns the time since `time`; `<unknown>` if there is none.
-pub fn since(time: &Value, now: Timestamp) -> String {
+pub(super) fn since(time: &Value, now: Timestamp) -> String {
     match time.as_str().unwrap_or_default() {
         "" => UNKNOWN.to_owned(),
         text => text
@@ -19,12 +19,12 @@ pub fn since(time: &Value, now: Timestamp) -> String {
 }
 
 /// Returns the duration between two times, in at most two units.
-pub fn between(from: Timestamp, to: Timestamp) -> String {
+pub(super) fn between(from: Timestamp, to: Timestamp) -> String {
     human(to.as_second() - from.as_second())
 }
 
 /// Returns `text`, or `<none>` if it is empty.
-pub fn or_none(text: &str) -> Value {
+pub(super) fn or_none(text: &str) -> Value {
     if text.is_empty() { NONE } else { text }.into()
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    WriteOptions, WriteResult, cannot_be_handled_as, check_body, check_rules, default_and_validate,
+    WriteOptions, WriteResult, cannot_be_handled_as, check_body, default_and_validate,
     fail_if_invalid, now, prune, to_stored,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Creates an object. `namespace` is empty for cluster-scoped kinds.
-pub fn create(
+pub(crate) fn create(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     namespace: &str,
@@ -75,8 +75,7 @@ pub(super) fn create_with_managers(
         cannot_be_handled_as(kind, &why)
     })?;
     default_and_validate(kind, &mut value, None, &key.name)?;
-    check_rules(kind, &value, None, &key.name, options.rules)?;
-    builtin::prepare_for_create(kind, &mut value, &now, options.rules);
+    builtin::prepare_for_create(kind, &mut value, &now);
     fail_if_invalid(kind, &key.name, &builtin::validate(kind, &value, None))?;
     let managers = managers.unwrap_or_else(|| {
         let mut managers = Managers::default();
@@ -86,7 +85,7 @@ pub(super) fn create_with_managers(
     });
     managers.write(&mut value);
     let object = transaction.put(&kind.resource, key, value);
-    WriteResult::new(kind, object, warnings, options)
+    WriteResult::new(kind, object, warnings)
 }
 
 /// Sets the name and namespace of a new object.

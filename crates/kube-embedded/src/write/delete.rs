@@ -14,20 +14,20 @@ use crate::{
 };
 
 /// Finalizer of a foreground deletion: the object waits for its dependents.
-pub const FOREGROUND: &str = "foregroundDeletion";
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
 /// Finalizer of an orphaning deletion: the object waits until its dependents are released.
-pub const ORPHAN: &str = "orphan";
+pub(crate) const ORPHAN: &str = "orphan";
 
 /// Finalizer of a namespace, until its content is gone.
-pub const NAMESPACE_CONTENT: &str = "kubernetes";
+pub(crate) const NAMESPACE_CONTENT: &str = "kubernetes";
 
 /// Namespaces that cannot be deleted.
 const PERMANENT_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// Options of a deletion.
 #[derive(Clone, Debug, Default)]
-pub struct DeleteOptions {
+pub(crate) struct DeleteOptions {
     pub uid: Option<String>,
     pub resource_version: Option<String>,
     pub propagation: Option<Propagation>,
@@ -37,7 +37,7 @@ pub struct DeleteOptions {
 
 /// What to do about the dependents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Propagation {
+pub(crate) enum Propagation {
     Orphan,
     Background,
     Foreground,
@@ -45,7 +45,7 @@ pub enum Propagation {
 
 impl DeleteOptions {
     /// Parses the body of a DELETE.
-    pub fn parse(body: &Value) -> Result<Self, StatusError> {
+    pub(crate) fn parse(body: &Value) -> Result<Self, StatusError> {
         let string = |pointer: &str| {
             body.pointer(pointer)
                 .and_then(Value::as_str)
@@ -74,7 +74,7 @@ impl DeleteOptions {
     }
 
     /// Sets the propagation policy by name; "" changes nothing.
-    pub fn set_propagation(&mut self, policy: &str) -> Result<(), StatusError> {
+    pub(crate) fn set_propagation(&mut self, policy: &str) -> Result<(), StatusError> {
         self.propagation = match policy {
             "" => self.propagation,
             "Orphan" => Some(Propagation::Orphan),
@@ -92,7 +92,7 @@ impl DeleteOptions {
 
 /// Result of a deletion.
 #[derive(Debug)]
-pub enum Deleted {
+pub(crate) enum Deleted {
     /// The object has been removed.
     Removed(Arc<Object>),
     /// The deletion timestamp is set; finalizers or the grace period delay the removal.
@@ -100,7 +100,7 @@ pub enum Deleted {
 }
 
 /// Deletes an object, or sets its deletion timestamp.
-pub fn delete(
+pub(crate) fn delete(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,

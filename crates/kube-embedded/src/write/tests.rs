@@ -137,7 +137,6 @@ fn options(manager: &str) -> WriteOptions {
     WriteOptions {
         manager: manager.to_owned(),
         field_validation: FieldValidation::Warn,
-        rules: &[],
     }
 }
 
@@ -633,19 +632,25 @@ async fn equal_times_are_no_change() {
     }
 }
 
-#[tokio::test]
-async fn cel_rules_give_warning_and_condition() {
-    let scene = Scene::new().await;
-    let mut body = definition("ruled", "Ruled", &json!({}));
-    let rules = json!([{"rule": "self.size > 0", "message": "too small"}]);
+/// Returns a definition of `ruleds` with rules on its spec.
+fn ruled(rules: &Value) -> Value {
+    let mut body = definition("ruleds", "Ruled", &json!({"status": {}}));
     let spec = &mut body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     spec["x-kubernetes-validations"] = rules.clone();
+    body
+}
+
+#[tokio::test]
+async fn unsupported_rules_give_warning_and_condition() {
+    let scene = Scene::new().await;
+    let rules = json!([{"rule": "self.size > 0"}, {"rule": "isURL(self.note)"}]);
     let written = scene
-        .create_as(DEFINITIONS, body, options("tester"))
+        .create_as(DEFINITIONS, ruled(&rules), options("tester"))
         .await
         .unwrap();
+    let named = "properties[spec].x-kubernetes-validations[1].rule: \"isURL(self.note)\" uses the function isURL";
     assert!(
-        matches!(&written.warnings[..], [one] if one.contains("does not evaluate x-kubernetes-validations")),
+        matches!(&written.warnings[..], [one] if one.contains(named)),
         "{:?}",
         written.warnings
     );
@@ -653,312 +658,90 @@ async fn cel_rules_give_warning_and_condition() {
     let kept = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations";
     assert_eq!(made.pointer(kept), Some(&rules));
     let conditions = made["status"]["conditions"].as_array().unwrap();
-    assert!(
-        conditions
-            .iter()
-            .any(|one| one["type"] == "RulesIgnored" && one["status"] == "True")
-    );
+    assert!(conditions.iter().any(|one| one["type"] == "RulesIgnored"
+        && one["status"] == "True"
+        && one["message"].as_str().unwrap().contains(named)));
+    // The other rule is evaluated.
+    let thing = |size: i64| json!({"metadata": {"name": "a"}, "spec": {"size": size, "note": "x"}});
+    let small = scene.create("ruleds.example.org", thing(0)).await;
+    assert_eq!(small.unwrap_err().code, 422);
+    scene.create("ruleds.example.org", thing(1)).await.unwrap();
     let gone = json!([{"op": "remove", "path": kept}]);
-    let after = scene
-        .edit_as(
-            DEFINITIONS,
-            "ruled.example.org",
-            false,
-            Edit::Patch(PatchType::Json, gone),
-            options("tester"),
-        )
-        .await
-        .unwrap();
-    assert!(!after["status"].to_string().contains("RulesIgnored"));
+    let edit = Edit::Patch(PatchType::Json, gone);
+    let after = scene.edit(DEFINITIONS, "ruleds.example.org", edit).await;
+    assert!(
+        !after.unwrap()["status"]
+            .to_string()
+            .contains("RulesIgnored")
+    );
+}
+
+#[tokio::test]
+async fn invalid_rules_are_refused_with_the_definition() {
+    let scene = Scene::new().await;
+    for (rule, message) in [
+        (
+            json!({}),
+            "x-kubernetes-validations[0].rule: Required value: rule is not specified",
+        ),
+        (
+            json!({"rule": "self.size >"}),
+            "x-kubernetes-validations[0].rule: Invalid value: \"self.size >\": compilation failed: ERROR: <input>:1:",
+        ),
+        (json!({"rule": "self.sise > 0"}), "undefined field 'sise'"),
+    ] {
+        let refused = scene.create(DEFINITIONS, ruled(&json!([rule]))).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code, 422);
+        assert!(refused.message.contains(message), "{}", refused.message);
+    }
 }
 
 #[tokio::test]
 async fn validation_rules_reject_violations() {
-    fn small(new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
-        let size = |object: &Value| object["spec"]["size"].as_i64().unwrap_or_default();
-        let shrinks = old.is_some_and(|old| size(new) < size(old));
-        let broken = size(new) < 1 || shrinks;
-        Vec::from_iter(broken.then(|| ("spec.size".to_owned(), "only grows".to_owned())))
-    }
-    let judged = |manager| WriteOptions {
-        rules: &[("ruled.example.org", small)],
-        ..options(manager)
-    };
     let scene = Scene::new().await;
-    let mut body = definition("ruled", "Ruled", &json!({}));
-    let spec = &mut body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-    spec["x-kubernetes-validations"] = json!([{"rule": "self.size > 0"}]);
-    let written = scene.create_as(DEFINITIONS, body, judged("tester")).await;
-    let written = written.unwrap();
+    let rules = json!([
+        {"rule": "self.size > 0", "message": "too small", "fieldPath": ".size"},
+        {"rule": "self.size >= oldSelf.size", "messageExpression": "'less than ' + string(oldSelf.size)"},
+        {"rule": "self.size != 9", "reason": "FieldValueForbidden", "message": "not nine"},
+    ]);
+    let written = scene
+        .create_as(DEFINITIONS, ruled(&rules), options("tester"))
+        .await
+        .unwrap();
     assert_eq!(written.warnings, [""; 0]);
     assert!(
         !written.object.value["status"]
             .to_string()
             .contains("RulesIgnored")
     );
-    let ruled = "ruled.example.org";
-    let thing = |size: i64| json!({"metadata": {"name": "a"}, "spec": {"size": size}});
-    let refused = scene.create_as(ruled, thing(0), judged("tester")).await;
-    let refused = refused.unwrap_err();
-    assert_eq!(refused.code, 422);
-    let said = "spec.size: Invalid value: \"integer\": only grows";
-    assert!(refused.message.ends_with(said), "{}", refused.message);
-    scene
-        .create_as(ruled, thing(5), judged("tester"))
-        .await
-        .unwrap();
+    let resource = "ruleds.example.org";
+    let thing = |size: Value| json!({"metadata": {"name": "a"}, "spec": {"size": size}});
+    for (size, message) in [
+        (json!(0), "spec.size: Invalid value: \"object\": too small"),
+        (json!(9), "spec: Forbidden: not nine"),
+        (
+            json!("0"),
+            "<nil>: Invalid value: \"null\": some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]",
+        ),
+    ] {
+        let refused = scene.create(resource, thing(size)).await.unwrap_err();
+        assert_eq!(refused.code, 422);
+        assert!(refused.message.ends_with(message), "{}", refused.message);
+    }
+    scene.create(resource, thing(json!(5))).await.unwrap();
     let merge = |patch: Value| Edit::Patch(PatchType::Merge, patch);
-    for (patch, taken) in [
-        (json!({"spec": {"size": 4}}), false),
-        (json!({"metadata": {"labels": {"a": "b"}}}), true),
-        (json!({"spec": {"size": 6}}), true),
+    for (patch, message) in [
+        (
+            json!({"spec": {"size": 4}}),
+            "spec: Invalid value: \"object\": less than 5",
+        ),
+        (json!({"metadata": {"labels": {"a": "b"}}}), ""),
+        (json!({"spec": {"size": 6}}), ""),
     ] {
-        let words = patch.to_string();
-        let edit = scene.edit_as(ruled, "a", false, merge(patch), judged("tester"));
-        assert_eq!(edit.await.is_ok(), taken, "{words}");
+        let edited = scene.edit(resource, "a", merge(patch.clone())).await;
+        let refused = edited.err().map(|error| error.message).unwrap_or_default();
+        assert_eq!(refused.is_empty(), message.is_empty(), "{patch}: {refused}");
+        assert!(refused.ends_with(message), "{patch}: {refused}");
     }
-}
-
-#[tokio::test]
-async fn spec_and_status_are_separate() {
-    let scene = Scene::new().await;
-    let both = json!({"spec": {"size": 2}, "status": {"phase": "X"}});
-    let patch = || Edit::Patch(PatchType::Merge, both.clone());
-    for (resource, own_status) in [("things.example.org", true), ("plains.example.org", false)] {
-        let mut body = both.clone();
-        body["metadata"] = json!({"name": "t", "generation": 9, "uid": "mine", "creationTimestamp": "1999-01-01T00:00:00Z"});
-        body["spec"]["size"] = 1.into();
-        let made = scene.create(resource, body).await.unwrap();
-        assert_eq!(made["metadata"]["generation"], 1);
-        assert_ne!(made["metadata"]["uid"], "mine");
-        assert_eq!(made.get("status").is_none(), own_status, "{resource}");
-        let edited = scene.edit(resource, "t", patch()).await.unwrap();
-        assert_eq!(edited["spec"]["size"], 2);
-        assert_eq!(edited["metadata"]["generation"], 2);
-        assert_eq!(edited.get("status").is_none(), own_status, "{resource}");
-        let label = json!({"metadata": {"labels": {"a": "b"}, "generation": 7, "deletionTimestamp": "1999-01-01T00:00:00Z"}});
-        let labelled = scene.merge(resource, "t", label).await.unwrap();
-        assert_eq!(
-            labelled["metadata"]["generation"], 2,
-            "metadata does not count"
-        );
-        assert_eq!(labelled["metadata"].get("deletionTimestamp"), None);
-        let same = scene.edit(resource, "t", patch()).await.unwrap();
-        assert_eq!(same, labelled, "nothing changed, nothing is written");
-        let other = json!({"status": {"phase": "Y"}});
-        let other = Edit::Patch(PatchType::Merge, other);
-        let status = scene
-            .edit_as(resource, "t", own_status, other, options("s"))
-            .await
-            .unwrap();
-        assert_eq!(status["status"]["phase"], "Y");
-        assert_eq!(
-            status["metadata"]["generation"],
-            if own_status { 2 } else { 3 }
-        );
-    }
-    let through =
-        json!({"spec": {"size": 5}, "metadata": {"labels": {"a": "c"}}, "status": {"phase": "Z"}});
-    let through = Edit::Patch(PatchType::Merge, through);
-    let after = scene
-        .edit_as("things.example.org", "t", true, through, options("s"))
-        .await
-        .unwrap();
-    assert_eq!(after["spec"]["size"], 2);
-    assert_eq!(after["metadata"]["labels"]["a"], "b");
-    assert_eq!(after["status"]["phase"], "Z");
-    let nulls = json!({"spec": {"size": null, "note": null}});
-    let replaced = scene
-        .edit(
-            "things.example.org",
-            "t",
-            Edit::Patch(
-                PatchType::Json,
-                json!([{"op": "replace", "path": "/spec", "value": nulls["spec"]}]),
-            ),
-        )
-        .await;
-    assert_eq!(
-        replaced.unwrap()["spec"],
-        json!({"size": 1, "note": null}),
-        "a null that is not allowed takes the default"
-    );
-}
-
-#[tokio::test]
-async fn delete_honors_preconditions_and_finalizers() {
-    let scene = Scene::new().await;
-    let mut held = map("m");
-    held["metadata"]["finalizers"] = json!(["example.org/f"]);
-    let made = scene.create("configmaps", held).await.unwrap();
-    for (body, code, why) in [
-        (
-            json!({"preconditions": {"uid": "other"}}),
-            409,
-            "UID in precondition: other",
-        ),
-        (
-            json!({"preconditions": {"resourceVersion": "1"}}),
-            409,
-            "ResourceVersion in precondition: 1",
-        ),
-        (
-            json!({"propagationPolicy": "Sideways"}),
-            422,
-            "supported values: \"Foreground\"",
-        ),
-        (
-            json!({"propagationPolicy": "Orphan", "orphanDependents": true}),
-            422,
-            "cannot be both set",
-        ),
-    ] {
-        let error = scene.delete("configmaps", "m", body).await.unwrap_err();
-        assert_eq!(error.code, code, "{error}");
-        assert!(error.message.contains(why), "{error}");
-    }
-    assert_eq!(scene.get("configmaps", "m").as_ref(), Some(&made));
-    let right = json!({"preconditions": {"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]}});
-    let Deleted::Terminating(object) = scene.delete("configmaps", "m", right).await.unwrap() else {
-        panic!("a finalizer holds it");
-    };
-    assert!(object.is_deleting());
-    let more = json!({"metadata": {"finalizers": ["example.org/f", "example.org/g"]}});
-    let refused = scene.merge("configmaps", "m", more).await.unwrap_err();
-    assert!(
-        refused
-            .message
-            .contains("no new finalizers can be added if the object is being deleted"),
-        "{refused}"
-    );
-    let undelete = json!({"metadata": {"deletionTimestamp": null}});
-    let after = scene.merge("configmaps", "m", undelete).await.unwrap();
-    assert!(
-        after["metadata"]["deletionTimestamp"].is_string(),
-        "a deletion cannot be undone"
-    );
-    scene
-        .merge("configmaps", "m", json!({"metadata": {"finalizers": null}}))
-        .await
-        .unwrap();
-    assert_eq!(scene.get("configmaps", "m"), None);
-    let missing = scene
-        .delete("configmaps", "m", Value::Null)
-        .await
-        .unwrap_err();
-    assert_eq!((missing.code, missing.reason), (404, "NotFound"));
-    let stays = scene
-        .delete("namespaces", NAMESPACE, Value::Null)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        stays.message,
-        "namespaces \"default\" is forbidden: this namespace may not be deleted"
-    );
-}
-
-#[tokio::test]
-async fn migrates_client_side_apply() {
-    let scene = Scene::new().await;
-    let by_client = options("kubectl-client-side-apply");
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1", "b": "1"}});
-    scene
-        .create_as("configmaps", config.clone(), by_client)
-        .await
-        .unwrap();
-    let apply = |config: &Value, force| Edit::Apply {
-        config: config.clone(),
-        force,
-    };
-    let mut changed = config.clone();
-    changed["data"] = json!({"a": "2", "b": "2"});
-    let refused = scene
-        .edit_as(
-            "configmaps",
-            "m",
-            false,
-            apply(&changed, false),
-            options("kubectl"),
-        )
-        .await
-        .unwrap_err();
-    let by = "\"kubectl-client-side-apply\" using v1";
-    assert_eq!(
-        refused.message,
-        format!("Apply failed with 2 conflicts: conflicts with {by}:\n- .data.a\n- .data.b")
-    );
-    assert_eq!(
-        refused.details.unwrap()["causes"][0]["message"],
-        format!("conflict with {by}")
-    );
-    // The patch kubectl sends to transfer the fields (k8s.io/client-go/util/csaupgrade).
-    let mut managers = scene.get("configmaps", "m").unwrap()["metadata"]["managedFields"].clone();
-    managers[0]["manager"] = "kubectl".into();
-    managers[0]["operation"] = "Apply".into();
-    let version = scene.get("configmaps", "m").unwrap()["metadata"]["resourceVersion"].clone();
-    let upgrade = json!([
-        {"op": "replace", "path": "/metadata/managedFields", "value": managers},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-    ]);
-    scene
-        .edit_as(
-            "configmaps",
-            "m",
-            false,
-            Edit::Patch(PatchType::Json, upgrade.clone()),
-            options("kubectl"),
-        )
-        .await
-        .unwrap();
-    let stale = scene
-        .edit("configmaps", "m", Edit::Patch(PatchType::Json, upgrade))
-        .await;
-    assert_eq!(
-        stale.unwrap_err().code,
-        409,
-        "the patch requires the version that was read"
-    );
-    changed["data"] = json!({"a": "2"});
-    let after = scene
-        .edit_as(
-            "configmaps",
-            "m",
-            false,
-            apply(&changed, false),
-            options("kubectl"),
-        )
-        .await
-        .unwrap();
-    assert_eq!(
-        after["data"],
-        json!({"a": "2"}),
-        "fields no longer applied are removed"
-    );
-    let mut field_validation = changed.clone();
-    field_validation["dota"] = json!({});
-    let refused = scene
-        .edit_as(
-            "configmaps",
-            "m",
-            false,
-            apply(&field_validation, true),
-            options("kubectl"),
-        )
-        .await
-        .unwrap_err();
-    assert!(
-        refused
-            .message
-            .ends_with(".dota: field not declared in schema"),
-        "{refused}"
-    );
-    let nameless = scene
-        .edit_as("configmaps", "m", false, apply(&changed, true), options(""))
-        .await;
-    assert!(
-        nameless
-            .unwrap_err()
-            .message
-            .contains("fieldManager: Required value")
-    );
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    WriteOptions, WriteResult, cannot_be_handled_as, check_body, check_rules,
-    create::create_with_managers, default_and_validate, fail_if_invalid, from_stored, now,
-    preconditions, prune, to_stored,
+    WriteOptions, WriteResult, cannot_be_handled_as, check_body, create::create_with_managers,
+    default_and_validate, fail_if_invalid, from_stored, now, preconditions, prune, to_stored,
 };
 use crate::{
     apply::Managers,
@@ -22,7 +21,7 @@ use crate::{
 
 /// A change to an object.
 #[derive(Clone, Debug)]
-pub enum Edit {
+pub(crate) enum Edit {
     Put(Value),
     Patch(PatchType, Value),
     Apply { config: Value, force: bool },
@@ -30,7 +29,7 @@ pub enum Edit {
 
 /// Updates an object in the form of `kind`. With `status`, only the status changes; without, everything else. Apply
 /// creates a missing object.
-pub fn update(
+pub(crate) fn update(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,
@@ -100,8 +99,7 @@ pub fn update(
         None => cannot_be_handled_as(kind, &why),
     })?;
     default_and_validate(kind, &mut new, Some(old), &key.name)?;
-    check_rules(kind, &new, Some(old), &key.name, options.rules)?;
-    builtin::prepare_for_update(kind, &mut new, &now, options.rules);
+    builtin::prepare_for_update(kind, &mut new, &now);
     fail_if_invalid(kind, &key.name, &builtin::validate(kind, &new, Some(old)))?;
     check_finalizers(kind, key, old, &new)?;
     if !applies {
@@ -109,11 +107,11 @@ pub fn update(
     }
     managers.write(&mut new);
     if new == *old {
-        return WriteResult::new(kind, current, warnings, options);
+        return WriteResult::new(kind, current, warnings);
     }
     count_generation(kind, &mut new, old);
     let object = replace(transaction, kind, key, new)?;
-    WriteResult::new(kind, object, warnings, options)
+    WriteResult::new(kind, object, warnings)
 }
 
 /// Checks an applied configuration.
@@ -262,7 +260,7 @@ fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
 }
 
 /// Writes an object, or removes it if it is being deleted and nothing delays that any longer.
-pub fn replace(
+pub(crate) fn replace(
     transaction: &mut Transaction<'_>,
     kind: &Kind,
     key: &Key,

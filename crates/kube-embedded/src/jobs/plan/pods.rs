@@ -11,7 +11,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 
 /// Returns the phase; `Pending` if unset.
-pub fn phase(pod: &Pod) -> &str {
+pub(super) fn phase(pod: &Pod) -> &str {
     let status = pod.status.as_ref();
     status
         .and_then(|status| status.phase.as_deref())
@@ -23,17 +23,17 @@ fn is_finished(pod: &Pod) -> bool {
 }
 
 /// Returns whether a pod is neither finished nor being deleted.
-pub fn is_active(pod: &Pod) -> bool {
+pub(super) fn is_active(pod: &Pod) -> bool {
     !is_finished(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
 /// Returns whether a pod is being deleted and has not finished.
-pub fn is_deleting(pod: &Pod) -> bool {
+pub(super) fn is_deleting(pod: &Pod) -> bool {
     !is_finished(pod) && pod.metadata.deletion_timestamp.is_some()
 }
 
 /// Returns whether a pod is active and ready.
-pub fn is_ready(pod: &Pod) -> bool {
+pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
         .iter()
@@ -45,7 +45,7 @@ pub fn is_ready(pod: &Pod) -> bool {
 }
 
 /// Returns the sum of the restarts of its containers.
-pub fn restarts(pod: &Pod) -> i32 {
+pub(super) fn restarts(pod: &Pod) -> i32 {
     let containers = pod.status.iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
         init.chain(status.container_statuses.iter().flatten())
@@ -54,7 +54,7 @@ pub fn restarts(pod: &Pod) -> i32 {
 }
 
 /// Returns when the last container of a pod ended.
-pub fn finished_at(pod: &Pod) -> Option<Timestamp> {
+pub(super) fn finished_at(pod: &Pod) -> Option<Timestamp> {
     let containers = pod.status.iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
         init.chain(status.container_statuses.iter().flatten())
@@ -74,7 +74,7 @@ pub fn finished_at(pod: &Pod) -> Option<Timestamp> {
 }
 
 /// Returns `<job>-<five characters>`: stable for an attempt, and different for other Jobs of the same name.
-pub fn pod_name(job: &Job, failures: i32) -> String {
+pub(super) fn pod_name(job: &Job, failures: i32) -> String {
     use sha2::{Digest, Sha256};
 
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -90,7 +90,7 @@ pub fn pod_name(job: &Job, failures: i32) -> String {
 }
 
 /// Returns the pod for the attempt after this many failures.
-pub fn pod(job: &Job, spec: &JobSpec, failures: i32) -> Pod {
+pub(super) fn pod(job: &Job, spec: &JobSpec, failures: i32) -> Pod {
     let template = spec.template.metadata.clone().unwrap_or_default();
     let owner = job.controller_owner_ref(&()).map(|owner| OwnerReference {
         block_owner_deletion: Some(true),

@@ -43,7 +43,7 @@ impl PodRunner {
     }
 
     /// Runs a container to completion, with restarts. Returns whether it succeeded.
-    pub async fn container(
+    pub(super) async fn container(
         &self,
         role: Role,
         container: &Container,
@@ -264,7 +264,7 @@ impl CreateError {
 
 /// Index of a container in its pod.
 #[derive(Clone, Copy)]
-pub enum Role {
+pub(super) enum Role {
     Init(usize),
     Main(usize),
 }
@@ -303,7 +303,7 @@ fn back_off(failures: u32) -> Duration {
 }
 
 /// Returns the numbers of the attempts in a container's directory, in order.
-pub fn attempts(directory: &Path) -> Vec<u32> {
+pub(crate) fn attempts(directory: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };

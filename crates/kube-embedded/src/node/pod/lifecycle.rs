@@ -24,18 +24,18 @@ const DEADLINE: (&str, &str) = (
 
 /// How far a pod is being stopped; never decreases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
+pub(super) enum Stop {
     Run,
     Terminate,
     Kill,
 }
 
-pub fn is_stopping(stop: &watch::Receiver<Stop>) -> bool {
+pub(super) fn is_stopping(stop: &watch::Receiver<Stop>) -> bool {
     *stop.borrow() > Stop::Run
 }
 
 /// Returns the result of `runner`, or `None` if the pod is stopped first.
-pub async fn until_stopped<T>(
+pub(super) async fn until_stopped<T>(
     stop: &mut watch::Receiver<Stop>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
@@ -67,7 +67,7 @@ async fn sleep_until_some(at: Option<Instant>) {
 
 /// Why a timer fired.
 #[derive(Clone, Copy)]
-pub enum Due {
+pub(super) enum Due {
     /// The pod's `activeDeadlineSeconds` have passed.
     Deadline,
     /// The grace period has passed.
@@ -75,7 +75,7 @@ pub enum Due {
 }
 
 /// Writes a pod's status, and stops the pod in time.
-pub struct Lifecycle<'a> {
+pub(super) struct Lifecycle<'a> {
     runner: &'a PodRunner,
     stop: watch::Sender<Stop>,
     pod: Arc<Pod>,
@@ -87,7 +87,7 @@ pub struct Lifecycle<'a> {
 }
 
 impl<'a> Lifecycle<'a> {
-    pub fn new(runner: &'a PodRunner, stop: watch::Sender<Stop>) -> Self {
+    pub(super) fn new(runner: &'a PodRunner, stop: watch::Sender<Stop>) -> Self {
         Self {
             runner,
             stop,
@@ -107,7 +107,7 @@ impl<'a> Lifecycle<'a> {
     }
 
     /// Handles a change of the pod.
-    pub fn observe(&mut self, observed: ObservedPod) {
+    pub(super) fn observe(&mut self, observed: ObservedPod) {
         let Some(pod) = observed else {
             self.written = true;
             return self.stop(Stop::Kill);
@@ -135,7 +135,7 @@ impl<'a> Lifecycle<'a> {
     }
 
     /// Resolves when a timer fires; never if none is running.
-    pub fn due(&self) -> impl Future<Output = Due> + use<> {
+    pub(super) fn due(&self) -> impl Future<Output = Due> + use<> {
         let record = self.runner.record();
         let ending = record.finished || record.stop_reason.is_some();
         let deadline = self.deadline().filter(|_| !ending);
@@ -148,7 +148,7 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    pub fn stop_for(&self, due: Due) {
+    pub(super) fn stop_for(&self, due: Due) {
         match due {
             Due::Deadline => {
                 let (reason, message) = DEADLINE;
@@ -165,7 +165,7 @@ impl<'a> Lifecycle<'a> {
 
     /// Waits for an update of the record and writes the status. Cancel-safe: what was not written is written by the
     /// next call.
-    pub async fn write(&mut self) {
+    pub(super) async fn write(&mut self) {
         let record = self.runner.record();
         let status = record.status(&self.pod, Timestamp::now());
         if self.status.as_ref() == Some(&status) || self.written {

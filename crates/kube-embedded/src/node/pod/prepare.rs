@@ -38,7 +38,7 @@ const DISK_CHECK: Duration = Duration::from_secs(2);
 const DISK_CHECK_FACTOR: u32 = 20;
 
 /// Inputs of a pod's containers.
-pub struct Prepared {
+pub(super) struct Prepared {
     _slots: Slots,
     pub sources: Sources,
     pub volume_directories: BTreeMap<String, PathBuf>,
@@ -47,7 +47,7 @@ pub struct Prepared {
 impl PodRunner {
     /// Waits for the claims, for slots, and for everything that is mounted or referenced. Returns `None` if the pod is
     /// stopped first.
-    pub async fn prepare(&self, stop: &mut watch::Receiver<Stop>) -> Option<Prepared> {
+    pub(super) async fn prepare(&self, stop: &mut watch::Receiver<Stop>) -> Option<Prepared> {
         let reserved = self
             .reserved
             .lock()
@@ -244,7 +244,7 @@ impl PodRunner {
         }
     }
 
-    pub fn env_context<'a>(&'a self, sources: &'a Sources) -> EnvContext<'a> {
+    pub(super) fn env_context<'a>(&'a self, sources: &'a Sources) -> EnvContext<'a> {
         EnvContext {
             pod: &self.pod,
             sources,

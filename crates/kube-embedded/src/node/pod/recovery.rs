@@ -17,7 +17,7 @@ use super::super::{
 };
 
 /// Start of a pod: its ticket, and its slots if it was admitted by an earlier node.
-pub struct PodStart {
+pub(crate) struct PodStart {
     pub ticket: Ticket,
     /// Time of the admission, and the slots.
     pub begun: Option<(Timestamp, Slots)>,
@@ -25,7 +25,7 @@ pub struct PodStart {
 
 /// State of a pod saved by an earlier node.
 #[derive(Default)]
-pub struct SavedState {
+pub(crate) struct SavedState {
     pub ticket: Option<Ticket>,
     pub begun: Option<Timestamp>,
 }
@@ -46,19 +46,19 @@ impl SavedState {
 }
 
 /// Saves a pod's ticket. Blocking.
-pub fn save_ticket(directory: &Path, ticket: Ticket) -> io::Result<()> {
+pub(super) fn save_ticket(directory: &Path, ticket: Ticket) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     fs::write(directory.join("ticket"), ticket.to_string())
 }
 
 /// Returns the number of slots a pod needs: its containers run at once.
 #[must_use]
-pub fn slots(pod: &Pod) -> usize {
+pub(crate) fn slots(pod: &Pod) -> usize {
     pod.spec.as_ref().map_or(1, |spec| spec.containers.len())
 }
 
 /// Returns pods with their saved state, in the order they queue. Blocking.
-pub fn in_queue_order(node: &Node, pods: Vec<Pod>) -> Vec<(Pod, SavedState)> {
+pub(crate) fn in_queue_order(node: &Node, pods: Vec<Pod>) -> Vec<(Pod, SavedState)> {
     let mut all: Vec<(Pod, SavedState)> = pods
         .into_iter()
         .map(|pod| {

@@ -12,7 +12,7 @@ use k8s_openapi::{
 use super::{ContainerRecord, State, Termination};
 
 /// Reads container records from their statuses.
-pub fn from_statuses(
+pub(super) fn from_statuses(
     containers: &[ContainerSpec],
     statuses: Option<&[ContainerStatus]>,
 ) -> Vec<ContainerRecord> {
@@ -62,12 +62,12 @@ pub fn from_statuses(
 }
 
 /// Cuts a time to whole seconds, as on the wire, so that a written status equals the one read back.
-pub fn whole_seconds(at: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// Converts container records to statuses.
-pub fn to_statuses(
+pub(super) fn to_statuses(
     containers: &[ContainerSpec],
     record: &[ContainerRecord],
     init: bool,

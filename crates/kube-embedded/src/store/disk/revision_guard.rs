@@ -12,7 +12,7 @@ use std::{
 
 use super::DiskError;
 
-pub struct RevisionGuard {
+pub(super) struct RevisionGuard {
     path: PathBuf,
     file: File,
     /// The last revision written.
@@ -21,7 +21,7 @@ pub struct RevisionGuard {
 
 impl RevisionGuard {
     /// Opens or creates the guard of `directory`. An unreadable number counts as 0.
-    pub fn open(directory: &Path) -> Result<Self, DiskError> {
+    pub(super) fn open(directory: &Path) -> Result<Self, DiskError> {
         let path = path(directory);
         let failed = |error| DiskError::unusable(&path, error);
         let mut file = File::options()
@@ -43,7 +43,7 @@ impl RevisionGuard {
     }
 
     /// Removes the guard of `directory`.
-    pub fn remove(directory: &Path) -> Result<(), DiskError> {
+    pub(super) fn remove(directory: &Path) -> Result<(), DiskError> {
         let path = path(directory);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -54,7 +54,7 @@ impl RevisionGuard {
     }
 
     /// Returns an error if the store at `path` is behind the last revision written.
-    pub fn check(&self, path: &Path, revision: u64) -> Result<(), DiskError> {
+    pub(super) fn check(&self, path: &Path, revision: u64) -> Result<(), DiskError> {
         if revision >= self.written {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl RevisionGuard {
     }
 
     /// Records a commit.
-    pub fn record(&mut self, revision: u64) {
+    pub(super) fn record(&mut self, revision: u64) {
         self.written = revision;
         // Fixed width, so that each write overwrites the last. A stale (lower) number is harmless.
         if let Err(error) = self
