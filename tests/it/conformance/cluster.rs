@@ -63,7 +63,7 @@ async fn done(http: &Http, step: &Step, variables: &Variables) -> Result<Value, 
 /// Makes the kind that rows share, and waits until it is served.
 pub async fn define_widgets(stage: &Stage) -> Result<(), String> {
     let text = include_str!("../../conformance/shared/widget.yaml");
-    let definition: Value = serde_yaml::from_str(text).unwrap();
+    let definition: Value = serde_saphyr::from_str(text).unwrap();
     let variables = Variables::from([("group".to_owned(), stage.group().into())]);
     let step = Step {
         create: Some(definition),
