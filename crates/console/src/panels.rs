@@ -1,7 +1,6 @@
 //! The panels. A panel is one file with an implementation of [`Panel`] and one row in [`panel`].
 
 pub mod detail;
-pub(crate) mod format;
 pub(crate) mod list_view;
 pub mod preflight;
 pub mod runs;

@@ -18,10 +18,7 @@ use crate::{
     field::Field,
     ids::{PanelId, TabId},
     model::Model,
-    panels::{
-        format::{compact, dollars},
-        list_view, move_selection,
-    },
+    panels::{list_view, move_selection},
     theme::{Scope, Theme},
     widgets::text_view::{self, Pattern, TextView, line_layout::Spans},
 };
@@ -396,7 +393,7 @@ impl StepRow<'_> {
                 words.push(text::count(calls, "call"));
             }
             if so_far.tokens > 0 {
-                words.push(format!("{} tokens", compact(so_far.tokens)));
+                words.push(format!("{} tokens", text::compact(so_far.tokens)));
             }
             self.right(&words.join(" · "), Scope::Muted);
             self.pen.right_space(2);
@@ -424,7 +421,7 @@ impl StepRow<'_> {
             words.push(text::count(turns.max(0) as usize, "turn"));
         }
         if let Some(cost) = outcome.cost_micro_usd.filter(|cost| *cost > 0) {
-            words.push(dollars(cost));
+            words.push(text::usd(cost));
         }
         if let Some(ms) = outcome.duration_ms {
             words.push(text::duration(ms / 1_000));
