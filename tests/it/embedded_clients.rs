@@ -11,6 +11,13 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
+use kube::runtime::{
+    controller::{Action, Controller},
+    events::{Event, EventType, Recorder, Reporter},
+    finalizer::{self, finalizer},
+    wait::{await_condition, conditions},
+    watcher,
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{
@@ -19,13 +26,6 @@ use kube::{
     },
     core::PartialObjectMeta,
     discovery::Discovery,
-};
-use kube_runtime::{
-    controller::{Action, Controller},
-    events::{Event, EventType, Recorder, Reporter},
-    finalizer::{self, finalizer},
-    wait::{await_condition, conditions},
-    watcher,
 };
 use serde_json::json;
 

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use kube_runtime::{WatchStreamExt, reflector, watcher};
 use serde_json::json;
 use tower::Layer;
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::runtime::wait::{await_condition, conditions};
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
-use kube_runtime::wait::{await_condition, conditions};
 
 use flightdeck_core::{
     resources,
