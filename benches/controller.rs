@@ -20,12 +20,12 @@ use std::{
 
 use futures::{StreamExt, pin_mut, stream};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams, PostParams},
     config::Kubeconfig,
 };
-use kube_runtime::{WatchStreamExt, watcher};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -23,15 +23,15 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, Pod},
 };
+use kube::runtime::{
+    WatchStreamExt,
+    wait::await_condition,
+    watcher::{self, watcher},
+};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     config::{KubeConfigOptions, Kubeconfig},
-};
-use kube_runtime::{
-    WatchStreamExt,
-    wait::await_condition,
-    watcher::{self, watcher},
 };
 use serde_json::json;
 

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::output;
-use flightdeck_core::{resources, runs::RunKind};
+use flightdeck_core::{resources, runs::RunKind, yaml};
 use flightdeck_host::settings::Settings;
 
 /// The namespace that is meant where none is named.
@@ -147,7 +147,7 @@ fn is_label(name: &str) -> bool {
 fn definition(kind: RunKind) -> anyhow::Result<File> {
     let text = format!(
         "---\n# Made from the Rust types; `UPDATE=1 cargo test shipped` writes it anew.\n{}",
-        serde_yaml::to_string(&resources::definition(kind.into()))?
+        yaml::to_string(&resources::definition(kind.into()))?
     );
     let path = match kind {
         RunKind::Docs => "crd/docsruns.yaml",
@@ -176,8 +176,5 @@ fn settings(options: &Options) -> anyhow::Result<String> {
 /// A document with a line or more about it.
 fn document(about: &str, object: &impl Serialize) -> anyhow::Result<String> {
     let about = about.replace('\n', "\n# ");
-    Ok(format!(
-        "---\n# {about}\n{}",
-        serde_yaml::to_string(object)?
-    ))
+    Ok(format!("---\n# {about}\n{}", yaml::to_string(object)?))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-use flightdeck_core::text;
+use flightdeck_core::{text, yaml};
 use flightdeck_verbs::{Rendered, Table, View};
 
 /// Output format.
@@ -101,7 +101,7 @@ pub fn confirm(question: &str) -> io::Result<Option<bool>> {
 /// Writes a value as JSON or YAML.
 pub fn value(format: Format, value: &impl Serialize) -> io::Result<()> {
     let text = match format {
-        Format::Yaml => serde_yaml::to_string(value).map_err(io::Error::other)?,
+        Format::Yaml => yaml::to_string(value).map_err(io::Error::other)?,
         _ => serde_json::to_string_pretty(value)?,
     };
     let text = text.trim_end();

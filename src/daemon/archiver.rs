@@ -8,8 +8,8 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, core::DeserializeGuard};
-use kube_runtime::{WatchStreamExt, watcher};
 use serde::de::DeserializeOwned;
 
 use flightdeck_core::{

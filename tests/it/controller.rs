@@ -27,11 +27,11 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod},
 };
+use kube::runtime::{WatchStreamExt, wait::await_condition, watcher};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use kube_runtime::{WatchStreamExt, wait::await_condition, watcher};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 use tower::ServiceExt;

@@ -16,11 +16,12 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::support::{self, https_cluster::HttpsCluster};
 use flightdeck::cli::manifests::{self, File, Manifests, Options, What};
+use flightdeck_core::yaml;
 use flightdeck_host::settings::Settings;
 
 fn files(what: What, options: Options, namespace: Option<&str>) -> Vec<File> {
@@ -35,8 +36,7 @@ fn all() -> Vec<File> {
 fn documents(files: &[File]) -> Vec<Value> {
     files
         .iter()
-        .flat_map(|file| serde_yaml::Deserializer::from_str(&file.text))
-        .map(|document| Value::deserialize(document).unwrap())
+        .flat_map(|file| serde_saphyr::from_multiple::<Value>(&file.text).unwrap())
         .collect()
 }
 
@@ -284,7 +284,7 @@ async fn kubectl_applies_manifests_and_knows_short_names() {
         .iter()
         .filter(|object| known.contains(&object["kind"].as_str().unwrap()));
     let text: String = known
-        .map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap()))
+        .map(|object| format!("---\n{}", yaml::to_string(object).unwrap()))
         .collect();
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("all.yaml");

@@ -6,11 +6,11 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, Pod},
 };
+use kube::runtime::wait::await_condition;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
 };
-use kube_runtime::wait::await_condition;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -1,7 +1,6 @@
 //! The panels. A panel is one file with an implementation of [`Panel`] and one row in [`panel`](panel()).
 
 pub(crate) mod detail;
-pub(crate) mod format;
 pub(crate) mod list_view;
 mod panel;
 pub(crate) mod preflight;

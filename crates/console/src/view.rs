@@ -89,7 +89,7 @@ fn header(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if let Some((controller, scope)) = controller(model, wide) {
         pen.right(&controller, style(scope)).right_space(2);
     }
-    let spent = panels::format::dollars(model.spent_today);
+    let spent = text::usd(model.spent_today);
     if model.spent_today > 0 && wide {
         let spent = format!("{spent} today");
         pen.right(&spent, style(Scope::Text)).right_space(2);

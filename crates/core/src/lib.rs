@@ -11,3 +11,4 @@ pub mod runs;
 pub mod tasks;
 pub mod text;
 pub mod transcript;
+pub mod yaml;

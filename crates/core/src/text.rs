@@ -233,6 +233,12 @@ pub fn usd(micro_usd: i64) -> String {
     format!("${:.2}", micro_usd as f64 / 1e6)
 }
 
+/// Formats the budget of a run, an amount in US dollars as it was entered: `$2.5`, `no limit`.
+#[must_use]
+pub fn budget(usd: Option<&str>) -> String {
+    usd.map_or_else(|| "no limit".to_owned(), |usd| format!("${usd}"))
+}
+
 /// Formats a number in at most four characters or so: `950`, `41k`, `1.2M`.
 #[must_use]
 pub fn compact(n: i64) -> String {
@@ -300,6 +306,34 @@ mod tests {
         ] {
             assert_eq!(bytes(amount), expected);
         }
+    }
+
+    #[test]
+    fn formats_money_and_numbers() {
+        for (micro, expected) in [
+            (0, "$0.00"),
+            (4_000, "$0.00"),
+            (420_000, "$0.42"),
+            (1_995_000_000, "$1995.00"),
+        ] {
+            assert_eq!(usd(micro), expected);
+        }
+        for (n, expected) in [
+            (-3, "-3"),
+            (950, "950"),
+            (1_000, "1k"),
+            (41_999, "41k"),
+            (999_999, "999k"),
+            (1_240_000, "1.2M"),
+        ] {
+            assert_eq!(compact(n), expected);
+        }
+        assert_eq!(budget(Some("2.5")), "$2.5");
+        assert_eq!(budget(None), "no limit");
+        assert_eq!(
+            [0, 1, 2].map(|n| count(n, "commit")),
+            ["0 commits", "1 commit", "2 commits"]
+        );
     }
 
     #[test]

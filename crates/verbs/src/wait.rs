@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
-use kube_runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 
 use super::{ClusterContext, VerbError};
 use flightdeck_core::{

@@ -212,9 +212,7 @@ fn end(outcome: &SessionOutcome) -> String {
     let parts = [
         Some(how),
         turns.map(|turns| text::count(turns, "turn")),
-        outcome
-            .cost_micro_usd
-            .map(|cost| format!("${:.2}", cost as f64 / 1e6)),
+        outcome.cost_micro_usd.map(text::usd),
         outcome
             .duration_ms
             .map(|milliseconds| text::duration(milliseconds / 1000)),

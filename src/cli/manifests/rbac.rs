@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{File, document};
+use flightdeck_core::yaml;
 use flightdeck_preflight::cluster::LEASE;
 
 /// One thing that is allowed.
@@ -264,7 +265,7 @@ impl Role {
                 rule["resourceNames"] = json!(grant.names);
             }
             rule["verbs"] = json!(grant.verbs);
-            text.extend(["# ", grant.why, "\n", &serde_yaml::to_string(&[rule])?]);
+            text.extend(["# ", grant.why, "\n", &yaml::to_string(&[rule])?]);
         }
         Ok(text)
     }

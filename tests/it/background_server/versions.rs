@@ -72,7 +72,7 @@ async fn older_server_with_an_active_run_is_kept() {
     runs.delete("docs-waits", &DeleteParams::default())
         .await
         .unwrap();
-    let gone = kube_runtime::wait::await_condition(runs, "docs-waits", |run: Option<&DocsRun>| {
+    let gone = kube::runtime::wait::await_condition(runs, "docs-waits", |run: Option<&DocsRun>| {
         run.is_none()
     });
     gone.await.unwrap();

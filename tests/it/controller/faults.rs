@@ -10,11 +10,11 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, PersistentVolumeClaim},
 };
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, PostParams},
 };
-use kube_runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 use tower::Layer;
 

@@ -15,11 +15,11 @@ use k8s_openapi::{
         core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
     },
 };
+use kube::runtime::wait::await_condition;
 use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, LogParams, Patch, PatchParams},
 };
-use kube_runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 use super::environment::{Environment, POLL_INTERVAL, TIMEOUT, from, make};

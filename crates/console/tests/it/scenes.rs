@@ -214,7 +214,9 @@ fn directory() -> PathBuf {
 /// Returns the console after the steps of a scene, with the steps changed by `change`.
 pub(crate) fn played(name: &str, width: u16, height: u16, change: impl Fn(&mut Value)) -> Harness {
     let text = fs::read_to_string(directory().join(format!("{name}.yaml"))).unwrap();
-    let mut steps: Value = serde_yaml::from_str(&text).unwrap();
+    // `y` and `n` are keys here, not booleans.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let mut steps: Value = serde_saphyr::from_str_with_options(&text, options).unwrap();
     change(&mut steps);
     let steps: Vec<Step> =
         serde_json::from_value(steps).unwrap_or_else(|error| panic!("{name}: {error}"));

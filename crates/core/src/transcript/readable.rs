@@ -168,10 +168,10 @@ fn push_outcome(out: &mut Vec<ReadableLine>, outcome: &SessionOutcome) {
     }
     if let Some(tokens) = outcome.tokens {
         let all = tokens.context().saturating_add(tokens.output);
-        parts.push(format!("{} tokens", short_number(all)));
+        parts.push(format!("{} tokens", text::compact(all)));
     }
     if let Some(cost) = outcome.cost_micro_usd {
-        parts.push(format!("${:.2}", cost as f64 / 1e6));
+        parts.push(text::usd(cost));
     }
     if let Some(milliseconds) = outcome.duration_ms {
         parts.push(text::duration(milliseconds / 1000));
@@ -185,14 +185,5 @@ fn push_outcome(out: &mut Vec<ReadableLine>, outcome: &SessionOutcome) {
     // The final text of a successful session was shown before.
     if let Some(words) = outcome.text.as_deref().filter(|_| failed) {
         push_lines(out, LineKind::Failure, words);
-    }
-}
-
-/// `950`, `41k`, `1.2M`
-fn short_number(n: i64) -> String {
-    match n {
-        ..1_000 => n.to_string(),
-        1_000..1_000_000 => format!("{}k", n / 1_000),
-        _ => format!("{:.1}M", n as f64 / 1e6),
     }
 }

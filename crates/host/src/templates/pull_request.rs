@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn accepts_shipped_sample() {
         let sample = include_str!("../../../../config/samples/docs-pr-config.yaml");
-        let sample: k8s_openapi::api::core::v1::ConfigMap = serde_yaml::from_str(sample).unwrap();
+        let sample: k8s_openapi::api::core::v1::ConfigMap = serde_saphyr::from_str(sample).unwrap();
         let options = sample.data.unwrap();
         let taken = validate_pull_request_options(RunKind::Docs, options.clone());
         assert_eq!(taken.unwrap(), options);

@@ -9,11 +9,11 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
-use kube_runtime::events::{Event, EventType, Recorder};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 

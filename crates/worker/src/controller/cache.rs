@@ -14,11 +14,11 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
-use kube::{ResourceExt, core::PartialObjectMeta};
-use kube_runtime::{
+use kube::runtime::{
     utils::Backoff,
     watcher::{self, Event},
 };
+use kube::{ResourceExt, core::PartialObjectMeta};
 use tokio::sync::watch;
 
 use super::prune::Prune;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::runtime::wait::{await_condition, conditions};
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
-use kube_runtime::wait::{await_condition, conditions};
 
 use flightdeck_core::{
     resources,
@@ -118,9 +118,9 @@ mod tests {
                 .join(file);
             fs::read_to_string(file).unwrap()
         };
-        let docs: DocsRun = serde_yaml::from_str(&read("docsrun.yaml")).unwrap();
+        let docs: DocsRun = serde_saphyr::from_str(&read("docsrun.yaml")).unwrap();
         assert_eq!(docs.spec.task_ids, ["1", "2"]);
-        let code: CodeRun = serde_yaml::from_str(&read("coderun.yaml")).unwrap();
+        let code: CodeRun = serde_saphyr::from_str(&read("coderun.yaml")).unwrap();
         assert_eq!(code.spec.run.context_version, 1);
     }
 

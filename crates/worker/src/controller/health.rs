@@ -10,6 +10,7 @@ use std::{
 
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
+use prometheus_client::encoding::prometheus_text;
 use tokio::net::TcpListener;
 
 use super::Metrics;
@@ -88,8 +89,8 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
 }
 
 async fn text(State(metrics): State<Metrics>) -> impl IntoResponse {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.text())
+    let kind = [(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)];
+    (kind, metrics.text())
 }
 
 #[cfg(test)]

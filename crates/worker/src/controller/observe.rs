@@ -9,12 +9,12 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{ConfigMap, Event, Pod},
 };
+use kube::runtime::reflector::Store;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams},
     core::{DeserializeGuard, object::HasStatus},
 };
-use kube_runtime::reflector::Store;
 use serde::de::DeserializeOwned;
 
 use super::{

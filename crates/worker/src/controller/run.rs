@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, channel::mpsc, stream};
-use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
-use kube_runtime::{
+use kube::runtime::{
     Config, WatchStreamExt, applier,
     controller::{Action, trigger_self},
     events::{Recorder, Reporter},
     reflector::{self, Store, store::Writer},
     watcher,
 };
+use kube::{Api, Client, ResourceExt, core::DeserializeGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -174,7 +174,10 @@ async fn reconcile_kind<K: RunResource>(
             health.update_pending(part, &error.to_string());
             tracing::warn!(kind = part, %error, "the watch of runs failed");
         })
-        .predicate_filter(trigger::spec_hash, kube_runtime::PredicateConfig::default());
+        .predicate_filter(
+            trigger::spec_hash,
+            kube::runtime::PredicateConfig::default(),
+        );
     let triggers = [
         trigger_self(changed, ()).boxed(),
         trigger::affected_runs(store.clone(), namespace.to_owned(), owned).boxed(),

@@ -4,15 +4,15 @@ use std::hash::{Hash, Hasher};
 
 use futures::{Stream, StreamExt, channel::mpsc, stream};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{
-    Api, Resource, ResourceExt,
-    core::{DeserializeGuard, object::HasStatus},
-};
-use kube_runtime::{
+use kube::runtime::{
     WatchStreamExt,
     controller::ReconcileRequest,
     reflector::{ObjectRef, Store},
     watcher,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    core::{DeserializeGuard, object::HasStatus},
 };
 use serde::de::DeserializeOwned;
 
@@ -185,7 +185,7 @@ fn known<K: RunResource>(store: &Store<DeserializeGuard<K>>) -> impl Iterator<It
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use kube_runtime::reflector;
+    use kube::runtime::reflector;
     use serde_json::{Value, json};
 
     use super::*;

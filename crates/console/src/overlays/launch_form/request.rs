@@ -108,13 +108,7 @@ impl LaunchForm {
         );
         fact("agent", launch.agent.clone().unwrap_or_default());
         fact("model", launch.model.clone().unwrap_or_default());
-        fact(
-            "budget",
-            launch
-                .budget
-                .as_ref()
-                .map_or_else(|| "no limit".into(), |usd| format!("${usd}")),
-        );
+        fact("budget", text::budget(launch.budget.as_deref()));
         if !launch.overrides.is_empty() {
             let passed = launch.overrides.join(", ");
             let reason = launch.reason.clone().unwrap_or_default();

@@ -7,7 +7,6 @@ use crate::{
     command::Context,
     draw::RowPen,
     model::{Model, remedy_command},
-    panels::format::{compact, dollars},
     theme::{Scope, Theme},
     world::RunEntry,
 };
@@ -175,11 +174,11 @@ fn usage_pieces(model: &Model, entry: &RunEntry) -> Vec<(String, Scope)> {
         });
     }
     if usage.cost_micro_usd > 0 {
-        let cost = dollars(usage.cost_micro_usd);
+        let cost = text::usd(usage.cost_micro_usd);
         let budget = entry.run.spec.budget_usd.as_deref();
         let budget = budget.and_then(|budget| budget.parse::<f64>().ok());
         add(match budget {
-            Some(budget) => format!("{cost} of ${budget:.2}"),
+            Some(budget) => format!("{cost} of {}", text::usd((budget * 1e6).round() as i64)),
             None => cost,
         });
     }
@@ -195,7 +194,7 @@ fn usage_pieces(model: &Model, entry: &RunEntry) -> Vec<(String, Scope)> {
         (usage.cache_read_tokens, "cached"),
     ] {
         if tokens > 0 {
-            add(format!("{} {what}", compact(tokens)));
+            add(format!("{} {what}", text::compact(tokens)));
         }
     }
     if transcript.tool_calls > 0 {

@@ -173,10 +173,7 @@ fn of_run(model: &Model, entry: &RunEntry) -> PageContent {
         format!(", model {}", spec.model)
     };
     field(&mut lines, "Agent", &format!("{}{model_name}", spec.agent));
-    let budget = spec
-        .budget_usd
-        .as_ref()
-        .map_or_else(|| "no limit".into(), |budget| format!("${budget}"));
+    let budget = text::budget(spec.budget_usd.as_deref());
     field(&mut lines, "Budget", &budget);
     match &spec.tasks_revision {
         Some(revision) => {

@@ -5,7 +5,7 @@ use super::{
     tab::{Tab, run_content},
 };
 use crate::{ids::TabId, model::Model, widgets::syntax::Syntax};
-use flightdeck_core::runs::Run;
+use flightdeck_core::{runs::Run, yaml};
 
 pub(super) struct YamlTab;
 
@@ -31,7 +31,7 @@ fn content(run: &Run) -> PageContent {
     if let Some(fields) = object.as_object_mut() {
         fields.insert("status".into(), status);
     }
-    match serde_yaml::to_string(&object) {
+    match yaml::to_string(&object) {
         Ok(text) => PageContent::Text(PageFormat::Source(Syntax::Yaml), Syntax::Yaml.lines(&text)),
         Err(error) => PageContent::sentence(format!("Cannot format the run as YAML: {error}")),
     }

@@ -7,11 +7,7 @@ use crate::{
     draw::RowPen,
     ids::PanelId,
     model::Model,
-    panels::{
-        format::{compact, dollars},
-        list_view,
-        panel::Panel,
-    },
+    panels::{list_view, panel::Panel},
     theme::{Scope, Theme},
     world::{ClusterConnection, RunEntry},
 };
@@ -118,14 +114,17 @@ fn row(
         .right_space(1);
     let usage = entry.usage();
     if usage.cost_micro_usd > 0 && pen.room() > 24 {
-        pen.right(&dollars(usage.cost_micro_usd), style(Scope::Muted))
+        pen.right(&text::usd(usage.cost_micro_usd), style(Scope::Muted))
             .right_space(1);
     }
     // Usage, as much as leaves room for the activity.
     let tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
     if tokens > 0 && pen.room() > 56 {
-        pen.right(&format!("{:>5}", compact(tokens)), style(Scope::Muted))
-            .right_space(1);
+        pen.right(
+            &format!("{:>5}", text::compact(tokens)),
+            style(Scope::Muted),
+        )
+        .right_space(1);
     }
     if usage.turns > 0 && pen.room() > 52 {
         pen.right(&format!("{:>4}t", usage.turns), style(Scope::Muted))

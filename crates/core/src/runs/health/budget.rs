@@ -1,6 +1,7 @@
 //! The run reaches or exceeds its budget.
 
 use super::{Detector, Facts, Finding, Remedy, never};
+use crate::text::usd;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "budget",
@@ -20,7 +21,6 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
         .flatten()
         .filter(|bound| *bound > 0)
         .min();
-    let dollars = |micro: i64| format!("${:.2}", micro as f64 / 1e6);
     let cost = facts.cost_micro_usd;
     let finding = |message, needs_action| Finding {
         detector: DETECTOR.id,
@@ -34,13 +34,13 @@ fn find(facts: &Facts<'_>) -> Option<Finding> {
     };
     let share = i128::from(cost) * 100 / i128::from(bound);
     if facts.signals.over_budget || cost >= bound {
-        let message = format!("budget used up: {} of {}", dollars(cost), dollars(bound));
+        let message = format!("budget used up: {} of {}", usd(cost), usd(bound));
         Some(finding(message, true))
     } else if facts.thresholds.budget_share > 0 && share >= facts.thresholds.budget_share.into() {
         let message = format!(
             "{share}% of the budget used: {} of {}",
-            dollars(cost),
-            dollars(bound)
+            usd(cost),
+            usd(bound)
         );
         Some(finding(message, false))
     } else {

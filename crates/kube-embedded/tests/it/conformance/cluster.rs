@@ -34,7 +34,7 @@ async fn send(http: &Http, step: &Step, variables: &Variables) -> Result<Value, 
 /// Creates the shared definition, and waits until its kind is served.
 pub async fn define_widgets(runner: &Runner) -> Result<(), String> {
     let text = include_str!("../../conformance/shared/widget.yaml");
-    let definition: Value = serde_yaml::from_str(text).unwrap();
+    let definition: Value = serde_saphyr::from_str(text).unwrap();
     let variables = Variables::from([("group".to_owned(), runner.group().into())]);
     let step = Step {
         create: Some(definition),

@@ -154,8 +154,12 @@ pub fn load(directory: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     for path in paths {
         let text = fs::read_to_string(&path).unwrap();
-        let read: Vec<Row> = serde_yaml::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // `y` and `on` are words here, as in YAML 1.2.
+        let read: Vec<Row> = serde_saphyr::from_str_with_options(
+            &text,
+            serde_saphyr::options! { strict_booleans: true },
+        )
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let area = path.file_stem().unwrap().to_string_lossy().into_owned();
         rows.extend(read.into_iter().map(|row| Row {
             area: area.clone(),

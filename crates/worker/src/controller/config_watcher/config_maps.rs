@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
-use kube::{Api, Client, ResourceExt};
-use kube_runtime::{
+use kube::runtime::{
     WatchStreamExt,
     events::{Event, EventType, Recorder, Reporter},
     watcher,
 };
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 
 use super::LiveSettings;

@@ -1,8 +1,8 @@
 //! The queue for the workspace that code runs share.
 
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use kube::{ResourceExt, core::DeserializeGuard};
-use kube_runtime::reflector::ObjectRef;
 
 use super::{Sources, pods_of};
 use crate::controller::{

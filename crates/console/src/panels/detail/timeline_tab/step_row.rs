@@ -5,10 +5,7 @@ use jiff::Timestamp;
 use crate::{
     draw::RowPen,
     model::Model,
-    panels::{
-        detail::timeline::{INDENT, MARGIN, RowId, Timeline},
-        format::{compact, dollars},
-    },
+    panels::detail::timeline::{INDENT, MARGIN, RowId, Timeline},
     theme::{Scope, Theme},
     widgets::text_view::line_layout::Spans,
 };
@@ -200,7 +197,7 @@ impl StepRow<'_> {
                 words.push(text::count(calls, "call"));
             }
             if so_far.tokens > 0 {
-                words.push(format!("{} tokens", compact(so_far.tokens)));
+                words.push(format!("{} tokens", text::compact(so_far.tokens)));
             }
             self.right(&words.join(" · "), Scope::Muted);
             self.pen.right_space(2);
@@ -228,7 +225,7 @@ impl StepRow<'_> {
             words.push(text::count(turns.max(0) as usize, "turn"));
         }
         if let Some(cost) = outcome.cost_micro_usd.filter(|cost| *cost > 0) {
-            words.push(dollars(cost));
+            words.push(text::usd(cost));
         }
         if let Some(ms) = outcome.duration_ms {
             words.push(text::duration(ms / 1_000));
