@@ -219,7 +219,7 @@ async fn push(
             .await
             .map_err(|error| {
                 let report = StageReport {
-                    pull_request_reason: Some(error.problem.name().to_owned()),
+                    pull_request_reason: Some(error.failure.name().to_owned()),
                     ..report.clone()
                 };
                 ended(reason::PUSH_FAILED, error.message, report)

@@ -131,7 +131,7 @@ async fn fetch_one(
     fetch::init(own).await.map_err(|error| error.to_string())?;
     match (fetch::commit(&remote, own, id).await, withheld) {
         (Ok(()), _) => Ok(url),
-        (Err(error), Some(path)) if error.problem.is_refusal() => Err(format!(
+        (Err(error), Some(path)) if error.failure.may_need_credential() => Err(format!(
             "{} was not found or requires a credential, and the run's credential is used only for submodules listed in [allow] submodules of the settings; add {path:?} there",
             remote.display_url()
         )),
