@@ -29,8 +29,6 @@ use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, ValidationRules, 
 
 /// The namespace of the embedded cluster that runs live in.
 const NAMESPACE: &str = "default";
-/// The only token that the stand-in forge takes; it guards nothing.
-pub const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
 
 /// The rules of our two kinds, by which the embedded cluster judges as an API server does by their CEL.
 pub const RULES: ValidationRules = &[
@@ -139,6 +137,8 @@ impl StandInFile {
         settings.forge.hosts.push(ForgeHost {
             r#match: self.bare_repository.display().to_string(),
             api_url: format!("http://{}", self.address),
+            // The user's token is never sent to this kind.
+            kind: Some(stand_in::NAME.to_owned()),
             repository: Some(self.repository.clone()),
         });
     }
@@ -172,11 +172,6 @@ impl Engine {
         let stand_in = match file {
             Some(file) => {
                 file.add_to(&mut options.settings);
-                // The person's own token must never reach it.
-                options
-                    .environment
-                    .insert("GITHUB_TOKEN".into(), STAND_IN_TOKEN.into());
-                options.environment.remove("GH_TOKEN");
                 Some(
                     serve_stand_in(&file, &options.paths.state)
                         .await
@@ -273,7 +268,7 @@ async fn serve_stand_in(file: &StandInFile, state: &Path) -> io::Result<StandIn>
         state_file: state.join("stand-in-forge-state.json"),
         bare_repository: Some(file.bare_repository.clone()),
         repository: Some(file.repository.clone()),
-        token: Some(STAND_IN_TOKEN.into()),
+        token: Some(stand_in::TOKEN.into()),
         ..StandInOptions::default()
     };
     stand_in::serve(listener, options).await

@@ -12,7 +12,7 @@ use flightdeck_core::{
     runs::RunManifest,
 };
 use flightdeck_host::{
-    forge::Secret,
+    forge::{self, Secret},
     proxy,
     repository::{
         GitFailure, error_summary,
@@ -20,8 +20,6 @@ use flightdeck_host::{
     },
 };
 
-/// Variables that may contain a token: removed from every git process that should not have it.
-const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 /// The variable the credential helper reads.
 const HELPER_TOKEN: &str = "FLIGHTDECK_GIT_TOKEN";
 const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=x-access-token\npassword=%s\n' "$FLIGHTDECK_GIT_TOKEN"; }; f"#;
@@ -32,8 +30,8 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_sec
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Returns the Git token of this container, if it has one.
-pub(crate) fn token() -> Option<Secret> {
-    Secret::from_environment(|name| std::env::var(name).ok())
+pub(crate) fn token(manifest: &RunManifest) -> Option<Secret> {
+    forge::token(manifest.forge.as_ref(), |name| std::env::var(name).ok())
 }
 
 /// Returns a git command for local work: isolated from other configuration, hooks and tokens.
@@ -42,7 +40,7 @@ pub(crate) fn local(directory: &Path) -> Git {
 }
 
 fn quiet(git: Git) -> Git {
-    git.env_remove(&TOKENS)
+    git.env_remove(&forge::token_variables())
         .config("core.fsmonitor", "false")
         .config("gc.auto", "0")
         .config("maintenance.auto", "false")

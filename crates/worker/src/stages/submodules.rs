@@ -121,7 +121,7 @@ async fn fetch_one(
     let url = resolve(&parent.url, &url)?;
     let same_host = same_host(manifest, &url);
     let known_host = same_host && manifest.forge.is_some();
-    let remote = Remote::at(&url, known_host, remote::token());
+    let remote = Remote::at(&url, known_host, remote::token(manifest));
     let mut remote = remote.map_err(|error| error.to_string())?;
     let mut withheld = None;
     if !(same_host && is_allowed(manifest, &url)) {
