@@ -42,6 +42,8 @@ pub trait Forge: Send + Sync {
     fn status(&self, number: i64) -> BoxFuture<'_, Result<PullRequestStatus, ForgeError>>;
 }
 
+type Open = fn(&ForgeTarget, ForgeOptions) -> Result<Box<dyn Forge>, ForgeError>;
+
 /// A kind of Git host.
 #[derive(Debug)]
 pub struct ForgeKind {
@@ -53,7 +55,7 @@ pub struct ForgeKind {
     pub token_variables: &'static [&'static str],
     /// Returns whether the API at a URL is of this kind.
     recognizes: fn(&str) -> bool,
-    open: fn(&ForgeTarget, ForgeOptions) -> Result<Box<dyn Forge>, ForgeError>,
+    open: Open,
 }
 
 /// The kinds of Git hosts. A host that none recognises is of the first kind.

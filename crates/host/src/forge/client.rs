@@ -267,19 +267,17 @@ impl ApiClient {
             None => text,
         };
         let answer = self.answer(parts.status, parts.headers, &text)?;
-        if request.method == Method::GET && parts.status == StatusCode::OK {
-            if let Some(etag) = answer
-                .headers
-                .get(ETAG)
-                .filter(|_| text.len() <= CACHED_SIZE)
-            {
-                self.remember(Cached {
-                    path: request.path.to_owned(),
-                    etag: etag.clone(),
-                    headers: answer.headers.clone(),
-                    text: text.into_owned(),
-                });
-            }
+        if request.method == Method::GET
+            && parts.status == StatusCode::OK
+            && text.len() <= CACHED_SIZE
+            && let Some(etag) = answer.headers.get(ETAG)
+        {
+            self.remember(Cached {
+                path: request.path.to_owned(),
+                etag: etag.clone(),
+                headers: answer.headers.clone(),
+                text: text.into_owned(),
+            });
         }
         Ok((parts.status, answer))
     }
