@@ -305,7 +305,8 @@ fn keeps_the_message_of_the_remote() {
 #[test]
 fn long_message_of_the_remote_is_cut() {
     let flood = "remote: a line of a chatty hook that goes on and on for no reason at all, line ";
-    let output: String = (0..1000).map(|n| format!("{flood}{n}\n")).collect();
+    let lines: Vec<String> = (0..1000).map(|n| format!("{flood}{n}")).collect();
+    let output = lines.join("\n");
     let message = failed(&output);
     assert!(
         message.contains("line 0") && !message.contains("line 6"),
