@@ -25,8 +25,6 @@ use kube_embedded::{Cluster, ClusterOptions, Identity, Limits, fault::Faults};
 
 /// Namespace of the runs.
 const NAMESPACE: &str = "default";
-/// The only token that the fake Git host accepts. Not a secret.
-pub(super) const STAND_IN_TOKEN: &str = flightdeck_host::forge::stand_in::TOKEN;
 
 /// Returns the names that the embedded cluster uses for itself.
 #[must_use]
@@ -116,6 +114,8 @@ impl StandInFile {
         settings.forge.hosts.push(ForgeHost {
             r#match: self.bare_repository.display().to_string(),
             api_url: format!("http://{}", self.address),
+            // The user's token is never sent to this kind.
+            kind: Some(stand_in::NAME.to_owned()),
             repository: Some(self.repository.clone()),
         });
     }
@@ -149,11 +149,6 @@ impl Engine {
         let stand_in = match file {
             Some(file) => {
                 file.add_to(&mut options.settings);
-                // The user's own token must never reach the fake host.
-                options
-                    .environment
-                    .insert("GITHUB_TOKEN".into(), STAND_IN_TOKEN.into());
-                options.environment.remove("GH_TOKEN");
                 Some(
                     serve_stand_in(&file, &options.paths.state)
                         .await
@@ -249,7 +244,7 @@ async fn serve_stand_in(file: &StandInFile, state: &Path) -> io::Result<StandIn>
         state_file: state.join("stand-in-forge-state.json"),
         bare_repository: Some(file.bare_repository.clone()),
         repository: Some(file.repository.clone()),
-        token: Some(STAND_IN_TOKEN.into()),
+        token: Some(stand_in::TOKEN.into()),
         ..StandInOptions::default()
     };
     stand_in::serve(listener, options).await

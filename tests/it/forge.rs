@@ -20,7 +20,7 @@ use tokio::{
 use crate::support::skipped;
 use flightdeck_core::runs::ForgeTarget;
 use flightdeck_host::forge::{
-    Forge, ForgeError, PullRequest, PullRequestSpec, RetryPolicy, Secret,
+    self, Forge, ForgeError, ForgeOptions, PullRequest, PullRequestSpec, RetryPolicy, Secret,
     stand_in::{self, CannedResponse, RecordedCall, StandIn, StandInOptions},
 };
 
@@ -29,7 +29,7 @@ const TOKEN: &str = "ghp_of_the_stand_in";
 /// A stand-in and a client that never waits between retries.
 struct Scene {
     stand_in: StandIn,
-    forge: Forge,
+    forge: Box<dyn Forge>,
     calls: UnboundedReceiver<RecordedCall>,
     _directory: TempDir,
 }
@@ -48,10 +48,15 @@ impl Scene {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stand_in = stand_in::serve(listener, options).await.unwrap();
-        let forge = Forge::new(&target(&stand_in.url()), Secret::new(TOKEN)).unwrap();
+        let options = ForgeOptions {
+            token: Secret::new(TOKEN),
+            retry_policy: without_delays(),
+            ..ForgeOptions::default()
+        };
+        let forge = forge::open(&target(&stand_in.url()), options).unwrap();
         Self {
             stand_in,
-            forge: forge.with_retry_policy(without_delays()),
+            forge: forge.unwrap(),
             calls,
             _directory: directory,
         }
@@ -69,9 +74,9 @@ impl Scene {
 
 fn target(api_url: &str) -> ForgeTarget {
     ForgeTarget {
+        kind: "github".into(),
         api_url: api_url.to_owned(),
-        owner: "acme".into(),
-        repository: "shop".into(),
+        project: "acme/shop".into(),
     }
 }
 
@@ -110,7 +115,8 @@ async fn requests_and_responses_match_githubs_openapi() {
     assert_eq!(made.notes, [""; 0]);
     scene.forge.ensure_pull_request(&spec()).await.unwrap();
     scene.forge.status(made.number).await.unwrap();
-    scene.forge.find(&spec().head).await.unwrap().unwrap();
+    // Unchanged, so answered with 304.
+    scene.forge.status(made.number).await.unwrap();
     scene.forge.status(made.number + 1).await.unwrap_err();
     let calls = scene.recorded();
     let rest = calls.iter().filter(|call| call.uri != "/graphql");
@@ -349,8 +355,13 @@ async fn requests_use_the_proxy() {
         drop(copy_bidirectional(&mut client, &mut server).await);
         String::from_utf8(head).unwrap()
     });
-    let remote = target("http://github.acme.example");
-    let forge = Forge::with_proxies(&remote, Secret::new(TOKEN), &proxies).unwrap();
+    let away = target("http://github.acme.example");
+    let options = ForgeOptions {
+        token: Secret::new(TOKEN),
+        proxies: Some(proxies),
+        ..ForgeOptions::default()
+    };
+    let forge = forge::open(&away, options).unwrap().unwrap();
     let made = forge.ensure_pull_request(&spec()).await.unwrap();
     assert_eq!(made.number, 1);
     drop(forge);

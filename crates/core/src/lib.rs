@@ -2,6 +2,7 @@
 //!
 //! Has no async runtime, no cluster client, no terminal and no clock.
 
+pub mod backoff;
 pub mod files;
 pub mod log;
 pub mod quantity;

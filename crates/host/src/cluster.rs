@@ -4,7 +4,6 @@
 //! stream. The code is the same for real and embedded clusters; both are a [`kube::Client`].
 
 mod active;
-mod backoff;
 mod channel_stream;
 mod kind_watch;
 
@@ -13,6 +12,12 @@ pub mod logs;
 
 mod watch;
 
+use std::time::Duration;
+
+use flightdeck_core::backoff::Backoff;
+
 pub use active::has_active_runs;
-pub use backoff::Backoff;
 pub use watch::{Kind, Object, WorldDelta, wait_finished, watch_runs};
+
+/// Backoff of watches and logs after a failure.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(20));

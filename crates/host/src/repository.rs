@@ -5,6 +5,7 @@ mod command_log;
 mod diff;
 mod facts;
 pub mod git;
+mod git_failure;
 mod history;
 pub mod merge;
 mod read;
@@ -22,10 +23,11 @@ pub use facts::{
     Changes, Difference, Differing, Facts, FactsError, Head, Identity, Operation, PlanFile, Remote,
     TrackingBranch,
 };
+pub use git_failure::{GitFailure, error_summary, explanation};
 pub use history::{CommitLine, commits};
 pub use read::read;
+pub use remote::git as network_git;
 pub use remote::{RemoteAnswer, RemoteError, blob, fetch, query_remote};
-pub use remote::{error_summary, git as network_git};
 pub use remote_poller::{PollInterval, poll_remote};
 pub use watch::{Changed, RepositoryWatch, WatchError};
 

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::forge;
 use flightdeck_core::{
-    remote_url,
+    remote_url::{self, RemoteUrl},
     runs::{ForgeTarget, RunKind, health::Thresholds},
 };
 
@@ -165,19 +166,45 @@ pub struct Publish {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForgeSettings {
+    /// Kind of the hosts that do not have one: a [`forge::ForgeKind`], [`forge::AUTO`] or [`forge::NONE`].
+    #[serde(deserialize_with = "forge_kind")]
+    pub kind: String,
     pub hosts: Vec<ForgeHost>,
 }
 
-/// A forge: a host where pull requests are created.
+/// A Git host: the token may be used for it, and pull requests are created there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForgeHost {
     /// A host, or the start of a normalised URL ([`remote_url::identity`]).
     pub r#match: String,
     pub api_url: String,
-    /// `owner/name`, if the URL does not end in it.
+    /// Its kind, if it differs from that of the table.
+    #[serde(default, deserialize_with = "some_forge_kind")]
+    pub kind: Option<String>,
+    /// Path of the project, if it differs from that of the URL.
     #[serde(default)]
     pub repository: Option<String>,
+}
+
+fn forge_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if forge::is_known(&name) {
+        return Ok(name);
+    }
+    let known = forge::KINDS.iter().map(|kind| kind.name);
+    let known: Vec<&str> = [forge::AUTO, forge::NONE]
+        .into_iter()
+        .chain(known)
+        .collect();
+    Err(D::Error::custom(format!(
+        "unknown kind of Git host `{name}`: use one of {}",
+        known.join(", ")
+    )))
+}
+
+fn some_forge_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    forge_kind(deserializer).map(Some)
 }
 
 /// `[embedded]`
@@ -305,22 +332,27 @@ impl Settings {
         }
     }
 
-    /// Returns the forge of the repository at `url`; `None` if no configured forge matches.
+    /// Returns the project of the repository at `url` on its Git host; `None` if the settings do not list the host.
     #[must_use]
     pub fn forge_target(&self, url: &str) -> Option<ForgeTarget> {
-        let address = remote_url::identity(url);
+        let remote = RemoteUrl::parse(url.trim()).ok()?;
+        let address = remote.identity();
         let host = self.forge.hosts.iter().find(|host| {
             address
                 .strip_prefix(remote_url::identity(&host.r#match).as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })?;
-        let full = host.repository.clone().unwrap_or(address);
-        let mut parts = full.rsplit('/');
-        let (repository, owner) = (parts.next()?, parts.next()?);
+        let kind = match host.kind.as_ref().unwrap_or(&self.forge.kind).as_str() {
+            forge::AUTO => forge::recognize(&host.api_url),
+            kind => kind,
+        };
         Some(ForgeTarget {
+            kind: kind.to_owned(),
             api_url: host.api_url.clone(),
-            owner: owner.to_owned(),
-            repository: repository.to_owned(),
+            project: host
+                .repository
+                .clone()
+                .unwrap_or_else(|| remote.path().to_owned()),
         })
     }
 }
@@ -394,28 +426,61 @@ mod tests {
     }
 
     #[test]
-    fn finds_forge_by_host_or_path() {
+    fn finds_project_of_a_listed_host() {
         let mut settings = Settings::shipped();
-        let target = settings
-            .forge_target("git@github.com:acme/shop.git")
-            .unwrap();
+        let project = |settings: &Settings, url: &str| {
+            let target = settings.forge_target(url)?;
+            Some(format!("{} {}", target.kind, target.project))
+        };
+        let found = |url: &str| project(&settings, url);
         assert_eq!(
-            (target.owner.as_str(), target.repository.as_str()),
-            ("acme", "shop")
+            found("git@github.com:acme/shop.git").as_deref(),
+            Some("github acme/shop")
         );
-        assert_eq!(settings.forge_target("/srv/origin.git"), None);
+        // Groups are kept; the forge decides whether it has them.
         assert_eq!(
-            settings.forge_target("https://github.com.evil.example/acme/shop"),
-            None
+            found("https://github.com/group/sub/project.git").as_deref(),
+            Some("github group/sub/project")
         );
+        for url in [
+            "/srv/origin.git",
+            "https://github.com.evil.example/acme/shop",
+            "https://evil.example\\@github.com/acme/shop",
+        ] {
+            assert_eq!(found(url), None, "{url}");
+        }
         settings.forge.hosts.push(ForgeHost {
             r#match: "/srv/origin.git".into(),
             api_url: "http://127.0.0.1:1".into(),
+            kind: Some("stand-in".into()),
             repository: Some("acme/shop".into()),
         });
         assert_eq!(
-            settings.forge_target("/srv/origin.git").unwrap().owner,
-            "acme"
+            project(&settings, "/srv/origin.git").as_deref(),
+            Some("stand-in acme/shop")
+        );
+    }
+
+    #[test]
+    fn kind_of_a_host_is_its_own_or_that_of_the_table() {
+        let kinds = |text: &str| {
+            let settings = Settings::from_layers(&[("mine.toml".into(), text.into())])?;
+            let kind = |url: &str| settings.forge_target(url).unwrap().kind;
+            Ok::<_, SettingsError>([kind("https://a.example/x/y"), kind("https://b.example/x/y")])
+        };
+        let hosts = "hosts = [{ match = \"a.example\", api_url = \"https://a.example/api/v3\" }, { match = \"b.example\", api_url = \"https://b.example\", kind = \"none\" }]";
+        assert_eq!(
+            kinds(&format!("[forge]\n{hosts}")).unwrap(),
+            ["github", "none"]
+        );
+        assert_eq!(
+            kinds(&format!("[forge]\nkind = \"none\"\n{hosts}")).unwrap(),
+            ["none", "none"]
+        );
+        let error = kinds("[forge]\nkind = \"gitlub\"").unwrap_err().to_string();
+        assert!(
+            error.contains("unknown kind of Git host `gitlub`: use one of auto, none, github"),
+            "{error}"
         );
     }
 }

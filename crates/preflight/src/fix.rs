@@ -5,7 +5,6 @@
 mod apply;
 mod branch;
 mod error;
-mod refusal;
 mod steps;
 
 use std::path::PathBuf;

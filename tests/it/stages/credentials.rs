@@ -13,9 +13,9 @@ fn point(bench: &mut Bench, url: &str) {
     bench.credential = vec![("GITHUB_TOKEN".into(), TOKEN.into())];
     bench.manifest.repository_url = format!("{url}/origin.git");
     bench.manifest.forge = Some(ForgeTarget {
+        kind: "github".into(),
         api_url: format!("{url}/api"),
-        owner: "acme".into(),
-        repository: "shop".into(),
+        project: "acme/shop".into(),
     });
 }
 

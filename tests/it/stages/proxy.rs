@@ -24,9 +24,9 @@ fn behind(proxy: &str, password: &str) -> Bench {
     ];
     bench.manifest.repository_url = "http://git.example/origin.git".into();
     bench.manifest.forge = Some(ForgeTarget {
+        kind: "github".into(),
         api_url: "http://api.example".into(),
-        owner: "acme".into(),
-        repository: "shop".into(),
+        project: "acme/shop".into(),
     });
     bench
 }

@@ -20,9 +20,9 @@ async fn forged() -> (Bench, StandIn) {
     };
     let stand_in = stand_in::serve(listener, options).await.unwrap();
     bench.manifest.forge = Some(ForgeTarget {
+        kind: "github".into(),
         api_url: stand_in.url(),
-        owner: "acme".into(),
-        repository: "shop".into(),
+        project: "acme/shop".into(),
     });
     bench.run_file("pr-title", "docs: two tasks\n");
     bench.run_file("pr-body.md", "Documents.\n");

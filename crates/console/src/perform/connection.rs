@@ -13,12 +13,12 @@ use crate::{
     msg::Msg,
     world::Delta,
 };
+use flightdeck_core::backoff::Backoff;
 use flightdeck_host::{cluster, ledger::Ledger, settings::Settings};
 use flightdeck_verbs::ClusterContext;
 
-/// Delay after the first failed attempt; doubled after each further one.
-const MIN_BACKOFF: Duration = Duration::from_secs(2);
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// Backoff after failed attempts.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 
 #[derive(Clone)]
 enum Status {
@@ -102,18 +102,19 @@ async fn connect_with_backoff(
     status: &watch::Sender<Status>,
     sender: &mpsc::Sender<Msg>,
 ) -> Connected {
-    let mut backoff = MIN_BACKOFF;
+    let mut failures = 0_u32;
     loop {
         let reason = match connect().await {
             Ok(connected) => return connected,
             Err(reason) => reason,
         };
         status.send_replace(Status::Failed(reason.clone()));
-        let next = Timestamp::now() + backoff;
+        let delay = BACKOFF.delay(failures);
+        failures = failures.saturating_add(1);
+        let next = Timestamp::now() + delay;
         send(sender, Msg::World(Delta::Unreachable(reason, next))).await;
         // Both a timeout and a notification start the next attempt.
-        let _ = tokio::time::timeout(backoff, retry.notified()).await;
+        let _ = tokio::time::timeout(delay, retry.notified()).await;
         send(sender, Msg::World(Delta::Connecting)).await;
-        backoff = (backoff * 2).min(MAX_BACKOFF);
     }
 }

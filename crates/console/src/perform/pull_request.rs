@@ -6,8 +6,7 @@ use tokio::sync::mpsc;
 
 use super::send::send;
 use crate::{detail_io::DetailResponse, msg::Msg, panels::detail, world::RunId};
-use flightdeck_core::runs::ForgeTarget;
-use flightdeck_host::forge::{Forge, ForgeError, PullRequestStatus, RetryPolicy, Secret, stand_in};
+use flightdeck_host::forge::{self, Forge, ForgeError, ForgeOptions, RetryPolicy};
 use flightdeck_verbs::ClusterContext;
 
 /// Polls a pull request and sends each change, until it is closed or has not changed for long.
@@ -18,19 +17,24 @@ pub(super) async fn watch(
     number: i64,
     sender: &mpsc::Sender<Msg>,
 ) {
-    let Some(target) = context.settings.forge_target(url) else {
-        let why = "not a known Git host".to_owned();
-        send(
-            sender,
-            Msg::Detail(DetailResponse::PullRequest(run, Err(why))),
-        )
-        .await;
-        return;
+    // One client for all polls: it keeps ETags, so that an unchanged response costs no rate limit.
+    let opened = open_forge(context, url).map_err(|error| error.to_string());
+    let opened = opened.and_then(|forge| forge.ok_or_else(|| "not a known Git host".to_owned()));
+    let forge = match opened {
+        Ok(forge) => forge,
+        Err(why) => {
+            send(
+                sender,
+                Msg::Detail(DetailResponse::PullRequest(run, Err(why))),
+            )
+            .await;
+            return;
+        }
     };
     let mut last = None;
     let mut changed_at = Instant::now();
     loop {
-        let found = pull_request(&target, number).await;
+        let found = forge.status(number).await;
         if last.as_ref() != Some(&found) {
             changed_at = Instant::now();
             let news = found
@@ -52,13 +56,15 @@ pub(super) async fn watch(
     }
 }
 
-async fn pull_request(target: &ForgeTarget, number: i64) -> Result<PullRequestStatus, ForgeError> {
-    // The local stand-in forge has its own token. The user's token must only go to real forges.
-    let token = if target.api_url.starts_with("http://127.0.0.1:") {
-        Secret::new(stand_in::TOKEN)
-    } else {
-        Secret::from_environment(|name| std::env::var(name).ok())
+/// Opens the Git host of a repository; `None` if it is unknown or has no pull requests.
+fn open_forge(context: &ClusterContext, url: &str) -> Result<Option<Box<dyn Forge>>, ForgeError> {
+    let Some(target) = context.settings.forge_target(url) else {
+        return Ok(None);
     };
-    let forge = Forge::new(target, token)?.with_retry_policy(RetryPolicy::interactive());
-    forge.status(number).await
+    let options = ForgeOptions {
+        token: forge::token(Some(&target), |name| std::env::var(name).ok()),
+        retry_policy: RetryPolicy::interactive(),
+        ..ForgeOptions::default()
+    };
+    forge::open(&target, options)
 }

@@ -42,14 +42,16 @@ pub mod env {
     pub const TERMINATION_MESSAGE: &str = "TERMINATION_MESSAGE_PATH";
 }
 
-/// Forge repository for pull requests.
+/// Project on a Git host, for pull requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForgeTarget {
-    /// Base URL of the REST API, for example `https://api.github.com`.
+    /// Kind of the Git host, as in the settings; `none` if it has no pull requests.
+    pub kind: String,
+    /// Base URL of the API, for example `https://api.github.com`.
     pub api_url: String,
-    pub owner: String,
-    pub repository: String,
+    /// Path of the project, with all groups: `owner/name` or `group/sub/name`.
+    pub project: String,
 }
 
 /// Repository of the plan and documents, if separate from the repository being changed.
@@ -123,7 +125,7 @@ pub struct RunManifest {
     pub service: Option<String>,
     pub continue_session: bool,
     pub overwrite_memory: bool,
-    /// `None` if the remote is not a known forge; no pull request is opened then.
+    /// `None` if the remote is not a known Git host: no token is sent to it, and no pull request is opened.
     pub forge: Option<ForgeTarget>,
     /// Pull request options `labels`, `reviewers`, `draft`, `auto_merge` as strings, as in `docs-pr-config`.
     pub pull_request: BTreeMap<String, String>,

@@ -13,12 +13,13 @@ use kube::{
     core::DeserializeGuard,
 };
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 
-use super::{
+use super::channel_stream::channel_stream;
+use flightdeck_core::{
     backoff::{Attempts, Backoff},
-    channel_stream::channel_stream,
+    text,
 };
-use flightdeck_core::text;
 
 /// Page size of a list.
 const PAGE: u32 = 500;
@@ -102,10 +103,10 @@ where
         loop {
             match self.watch_once().await {
                 End::Clean => {}
-                End::ClosedEarly => self.attempts.wait().await,
+                End::ClosedEarly => sleep(self.attempts.next_delay()).await,
                 End::Expired => {
                     self.version = None;
-                    self.attempts.wait().await;
+                    sleep(self.attempts.next_delay()).await;
                 }
                 End::Broken(reason) => {
                     if !std::mem::replace(&mut self.disconnected, true)
@@ -113,7 +114,7 @@ where
                     {
                         return;
                     }
-                    self.attempts.wait().await;
+                    sleep(self.attempts.next_delay()).await;
                 }
                 End::ReceiverDropped => return,
             }

@@ -14,10 +14,11 @@ use kube::{Api, Client, Resource, core::DeserializeGuard, core::NamespaceResourc
 use serde::de::DeserializeOwned;
 
 use super::{
-    backoff::Backoff,
+    BACKOFF,
     kind_watch::{Change, Selection, watch_kind},
 };
 use flightdeck_core::{
+    backoff::Backoff,
     resources::{CodeRun, DocsRun},
     runs::{Run, RunKind, Stage, naming},
     text,
@@ -134,7 +135,7 @@ pub fn watch_runs(
     client: &Client,
     namespace: &str,
 ) -> impl Stream<Item = WorldDelta> + Send + use<> {
-    let backoff = Backoff::default();
+    let backoff = BACKOFF;
     let ours = Selection {
         labels: Some(format!("{}={}", naming::LABEL_MANAGED_BY, naming::MANAGER)),
         fields: None,
@@ -202,7 +203,7 @@ where
         labels: None,
         fields: Some(format!("metadata.name={name}")),
     };
-    let changes = watch_kind(api, only, Backoff::default());
+    let changes = watch_kind(api, only, BACKOFF);
     pin_mut!(changes);
     while let Some(change) = changes.next().await {
         let run = match change {

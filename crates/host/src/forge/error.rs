@@ -1,18 +1,41 @@
 //! Forge errors. Each message says what failed and what to do.
 
-/// A forge error. `repository` is `owner/name`; server messages are sanitised and shortened.
+/// A forge error. `repository` is the project's path; server messages are sanitised and shortened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForgeError {
     /// 401, and no token was sent.
     #[error(
-        "{host} requires a token for {repository}: set GITHUB_TOKEN to a token with write access to pull requests"
+        "{host} requires a token for {repository}: set {variable} to a token with write access to pull requests"
     )]
-    NoToken { host: String, repository: String },
+    NoToken {
+        host: String,
+        repository: String,
+        /// The environment variable for a token.
+        variable: &'static str,
+    },
     /// 401, and a token was sent.
     #[error(
-        "{host} rejected the token for {repository} (wrong, expired or revoked): set GITHUB_TOKEN to a valid one"
+        "{host} rejected the token for {repository} (wrong, expired or revoked): set {variable} to a valid one"
     )]
-    Unauthorized { host: String, repository: String },
+    Unauthorized {
+        host: String,
+        repository: String,
+        variable: &'static str,
+    },
+    /// The path of a project is not one of this forge.
+    #[error(
+        "{project} is not a repository of {forge}, which has {expected}: check the remote's URL, or set `repository` of its host in [forge] of the settings"
+    )]
+    InvalidProject {
+        forge: &'static str,
+        project: String,
+        expected: &'static str,
+    },
+    /// The run was created by a version with other forges.
+    #[error(
+        "unknown kind of Git host `{kind}`: use the version of Flightdeck that created the run"
+    )]
+    UnknownKind { kind: String },
     /// 403: a permission is missing.
     #[error(
         "the token may not {action} in {repository} ({message}): grant it write access to pull requests and contents, or ask an owner"
@@ -71,7 +94,7 @@ pub enum ForgeError {
         "auto-merge is disabled in {repository}: have an owner enable it in the repository's settings (Allow auto-merge), or remove `auto_merge`"
     )]
     AutoMergeOff { repository: String },
-    /// The pull request can be merged at once, and GitHub then rejects auto-merge.
+    /// The pull request can be merged at once, and the forge then rejects auto-merge.
     #[error(
         "#{number} can be merged now, so auto-merge was not enabled: merge it, or require checks or reviews on its base branch"
     )]
@@ -115,6 +138,8 @@ impl ForgeError {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NoToken { .. } => "NoToken",
+            Self::InvalidProject { .. } => "InvalidProject",
+            Self::UnknownKind { .. } => "UnknownForge",
             Self::Unauthorized { .. } => "Unauthorized",
             Self::Forbidden { .. } => "PermissionDenied",
             Self::NotFound { .. } => "RepositoryNotFound",

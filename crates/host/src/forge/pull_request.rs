@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The desired pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,35 +78,4 @@ pub struct PullRequest {
     /// Sentences about requested options (labels, reviewers, auto-merge ...) that could not be set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-}
-
-impl PullRequest {
-    /// Parses GitHub's JSON; `None` if it is not a pull request.
-    pub(super) fn read(value: &Value) -> Option<Self> {
-        let text = |value: &Value, pointer: &str| {
-            value
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let is = |key: &str| value.get(key).and_then(Value::as_bool) == Some(true);
-        let merged = is("merged") || value.get("merged_at").is_some_and(Value::is_string);
-        Some(Self {
-            number: value.get("number")?.as_i64()?,
-            url: text(value, "/html_url")?,
-            title: text(value, "/title").unwrap_or_default(),
-            state: match value.get("state").and_then(Value::as_str) {
-                _ if merged => PullState::Merged,
-                Some("closed") => PullState::Closed,
-                _ => PullState::Open,
-            },
-            draft: is("draft"),
-            base: text(value, "/base/ref")?,
-            head: text(value, "/head/ref")?,
-            head_commit: text(value, "/head/sha").unwrap_or_default(),
-            auto_merge: value.get("auto_merge").is_some_and(Value::is_object),
-            node_id: text(value, "/node_id").unwrap_or_default(),
-            notes: Vec::new(),
-        })
-    }
 }

@@ -1,20 +1,18 @@
 //! Decides when to retry a call. Pure, apart from the clock it is given.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use flightdeck_core::backoff::Backoff;
+
 /// Retries after the first attempt.
 const RETRIES: u32 = 4;
-/// First wait; doubles with every retry.
-const FIRST: Duration = Duration::from_millis(500);
-/// First wait after a rate limit without a reset time; doubles with every retry.
-const MINUTE: Duration = Duration::from_secs(60);
+/// Backoff after a transient failure.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(4));
+/// Backoff after a rate limit without a reset time.
+const MINUTES: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(480));
 /// Longest wait while a user waits for the response; a longer one is reported as an error.
 const INTERACTIVE_LIMIT: Duration = Duration::from_secs(5);
 /// Longest wait of background work.
@@ -41,10 +39,8 @@ pub(super) fn wait(retry: u32, hint: Hint, jitter: f64, longest: Duration) -> Op
     }
     let wait = match hint {
         Hint::Final => return None,
-        Hint::Backoff => {
-            return Some((FIRST * 2_u32.pow(retry)).mul_f64(0.5 + jitter / 2.0));
-        }
-        Hint::Minutes => MINUTE * 2_u32.pow(retry),
+        Hint::Backoff => return Some(BACKOFF.jittered(retry, jitter)),
+        Hint::Minutes => MINUTES.delay(retry),
         Hint::After(wait) => wait,
     };
     // Never earlier than requested, with jitter to spread clients.
@@ -91,12 +87,6 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Returns a number in `0.0..1.0` that differs between clients.
-pub(super) fn jitter() -> f64 {
-    // The standard library seeds each `RandomState` differently, which is random enough to spread retries.
-    (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,11 +99,11 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            waits(Hint::Backoff, 0.0),
+            waits(Hint::Backoff, 1.0),
             [Some(250), Some(500), Some(1000), Some(2000), None]
         );
         assert_eq!(
-            waits(Hint::Backoff, 1.0),
+            waits(Hint::Backoff, 0.0),
             [Some(500), Some(1000), Some(2000), Some(4000), None]
         );
         assert_eq!(
@@ -135,10 +125,5 @@ mod tests {
         assert_eq!(background(after(3600), 0.0), None);
         assert_eq!(wait(0, after(7), 0.0, INTERACTIVE_LIMIT), None);
         assert_eq!(wait(0, Hint::Minutes, 0.0, INTERACTIVE_LIMIT), None);
-    }
-
-    #[test]
-    fn jitter_stays_in_range() {
-        assert!((0..1000).all(|_| (0.0..1.0).contains(&jitter())));
     }
 }

@@ -15,11 +15,12 @@ impl Secret {
         (!token.is_empty() && carried).then(|| Self(token.to_owned()))
     }
 
-    /// Returns the first valid token of `GITHUB_TOKEN` and `GH_TOKEN`. `lookup` reads the environment.
-    pub fn from_environment(lookup: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        ["GITHUB_TOKEN", "GH_TOKEN"]
-            .into_iter()
-            .find_map(|name| Self::new(&lookup(name)?))
+    /// Returns the first valid token in `variables`. `lookup` reads the environment.
+    pub fn from_environment(
+        variables: &[&str],
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
+        variables.iter().find_map(|name| Self::new(&lookup(name)?))
     }
 
     /// Redacts the token from `message`: servers, proxies and git may echo what they were sent.
@@ -69,8 +70,13 @@ mod tests {
 
     #[test]
     fn reads_environment_in_order() {
-        let secret = Secret::from_environment(|name| (name == "GH_TOKEN").then(|| "second".into()));
-        assert_eq!(secret.unwrap().expose(), "second");
-        assert_eq!(Secret::from_environment(|_| Some(String::new())), None);
+        let read = |lookup: fn(&str) -> Option<String>| {
+            Secret::from_environment(&["FIRST", "SECOND"], lookup)
+        };
+        let second = read(|name| (name == "SECOND").then(|| "second".into()));
+        assert_eq!(second.unwrap().expose(), "second");
+        let both = read(|name| Some(name.to_lowercase()));
+        assert_eq!(both.unwrap().expose(), "first");
+        assert_eq!(read(|_| Some(String::new())), None);
     }
 }

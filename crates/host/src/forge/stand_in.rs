@@ -1,4 +1,4 @@
-//! An in-process stand-in for GitHub, for the demo and tests: the part of the API that [`super::Forge`] uses, in
+//! An in-process stand-in for GitHub, for the demo and tests: the part of the API that the GitHub client uses, in
 //! GitHub's documented JSON, and a web page per pull request.
 //!
 //! With a bare repository, its responses reflect that repository: missing branches and branches without new commits
@@ -26,7 +26,24 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::{ForgeKind, ForgeOptions, Secret, github::GitHub};
 use store::Store;
+
+/// The row of [`KINDS`](super::KINDS). Calls carry its own token, so a user's token never reaches it.
+pub(super) const KIND: ForgeKind = ForgeKind {
+    name: NAME,
+    label: "GitHub stand-in",
+    token_variables: &[],
+    recognizes: |_| false,
+    open: |target, options| {
+        let token = Secret::new(TOKEN);
+        let options = ForgeOptions { token, ..options };
+        Ok(Box::new(GitHub::new(target, options)?))
+    },
+};
+
+/// The kind of a stand-in in the settings.
+pub const NAME: &str = "stand-in";
 
 /// The token of a stand-in served by this program. Not a secret; it is sent only to stand-ins.
 pub const TOKEN: &str = "stand-in";

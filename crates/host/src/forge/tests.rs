@@ -1,6 +1,10 @@
 //! Tests the forge client against the stand-in.
 
-use std::{path::Path, sync::Mutex, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -15,10 +19,11 @@ use flightdeck_core::runs::ForgeTarget;
 
 struct Scene {
     stand_in: StandIn,
-    forge: Forge,
+    forge: Box<dyn Forge>,
+    retry_policy: RetryPolicy,
     /// Requested waits; none was slept.
-    waits: std::sync::Arc<Mutex<Vec<Duration>>>,
-    calls: std::sync::Arc<Mutex<Vec<Call>>>,
+    waits: Arc<Mutex<Vec<Duration>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
     directory: tempfile::TempDir,
 }
 
@@ -34,8 +39,8 @@ impl Scene {
         change(&mut options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stand_in = stand_in::serve(listener, options).await.unwrap();
-        let waits = std::sync::Arc::new(Mutex::new(Vec::new()));
-        let calls = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let calls = Arc::new(Mutex::new(Vec::new()));
         let (asked, made) = (waits.clone(), calls.clone());
         let retry_policy = RetryPolicy::new(
             move |wait| {
@@ -44,13 +49,19 @@ impl Scene {
             },
             || "2030-01-01T00:00:00Z".parse().unwrap(),
         );
-        let forge = Forge::new(&target(&stand_in.url()), Secret::new("secret-token"))
-            .unwrap()
-            .with_retry_policy(retry_policy)
-            .with_audit(move |call| made.lock().unwrap().push(call.clone()));
+        let options = ForgeOptions {
+            token: Secret::new("secret-token"),
+            retry_policy: retry_policy.clone(),
+            audit: Some(Arc::new(move |call: &Call| {
+                made.lock().unwrap().push(call.clone());
+            })),
+            ..ForgeOptions::default()
+        };
+        let forge = open(&target(&stand_in.url()), options).unwrap().unwrap();
         Self {
             stand_in,
             forge,
+            retry_policy,
             waits,
             calls,
             directory,
@@ -84,6 +95,16 @@ impl Scene {
             .await;
     }
 
+    /// Opens a target with the options of the scene.
+    fn open(&self, target: &ForgeTarget, token: Option<&str>) -> Box<dyn Forge> {
+        let options = ForgeOptions {
+            token: token.and_then(Secret::new),
+            retry_policy: self.retry_policy.clone(),
+            ..ForgeOptions::default()
+        };
+        open(target, options).unwrap().unwrap()
+    }
+
     fn waited(&self) -> Vec<u64> {
         let waits = self.waits.lock().unwrap();
         waits.iter().map(Duration::as_secs).collect()
@@ -92,9 +113,9 @@ impl Scene {
 
 fn target(api_url: &str) -> ForgeTarget {
     ForgeTarget {
+        kind: "github".into(),
         api_url: api_url.to_owned(),
-        owner: "acme".into(),
-        repository: "shop".into(),
+        project: "acme/shop".into(),
     }
 }
 
@@ -172,7 +193,7 @@ async fn sets_labels_reviewers_and_teams_from_options() {
     .await;
     let options = [
         ("labels", "documentation, auto-generated"),
-        ("reviewers", "ann,team-leads,nobody"),
+        ("reviewers", "ann,team-leads,zoe"),
         ("draft", "true"),
         ("auto_merge", "true"),
     ];
@@ -183,7 +204,7 @@ async fn sets_labels_reviewers_and_teams_from_options() {
     assert_eq!(
         made.notes,
         [
-            "cannot request reviews from nobody in acme/shop: correct `reviewers` in the settings, or add them as collaborators"
+            "cannot request reviews from zoe in acme/shop: correct `reviewers` in the settings, or add them as collaborators"
         ]
     );
     assert!(made.auto_merge);
@@ -236,13 +257,13 @@ async fn waits_minutes_for_secondary_limit_unless_interactive() {
     assert!((120..=121).contains(&waits[1]), "{waits:?}");
 
     scene.plan(Method::GET, "/pulls", 403, limit(), 1).await;
-    let error = scene
-        .forge
-        .clone()
-        .with_retry_policy(RetryPolicy::interactive())
-        .status(1)
-        .await
-        .unwrap_err();
+    let options = ForgeOptions {
+        token: Secret::new("secret-token"),
+        retry_policy: RetryPolicy::interactive(),
+        ..ForgeOptions::default()
+    };
+    let forge = open(&target(&scene.stand_in.url()), options).unwrap();
+    let error = forge.unwrap().status(1).await.unwrap_err();
     assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
 }
 
@@ -273,7 +294,7 @@ async fn ignores_pull_requests_of_other_branches() {
 async fn does_not_retry_unauthorized() {
     let scene = Scene::new(|_| ()).await;
     scene.plan(Method::GET, "/pulls", 401, Value::Null, 1).await;
-    let error = scene.forge.find("x").await.unwrap_err();
+    let error = scene.forge.status(1).await.unwrap_err();
     assert!(matches!(error, ForgeError::Unauthorized { .. }));
     assert_eq!(scene.waited(), Vec::<u64>::new());
 }
@@ -281,8 +302,8 @@ async fn does_not_retry_unauthorized() {
 #[tokio::test]
 async fn missing_token_differs_from_wrong_token() {
     let scene = Scene::new(|_| ()).await;
-    let forge = Forge::new(&target(&scene.stand_in.url()), None).unwrap();
-    let error = forge.find("x").await.unwrap_err();
+    let forge = scene.open(&target(&scene.stand_in.url()), None);
+    let error = forge.status(1).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -297,14 +318,10 @@ async fn unreachable_server_is_a_network_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let retry_policy = RetryPolicy::new(|_| Box::pin(std::future::ready(())), jiff::Timestamp::now);
-    let forge = Forge::new(&target(&url), None)
-        .unwrap()
-        .with_retry_policy(retry_policy);
-    let error = forge.find("x").await.unwrap_err();
+    let forge = scene.open(&target(&url), None);
+    let error = forge.status(1).await.unwrap_err();
     assert!(matches!(error, ForgeError::Network { .. }), "{error}");
     assert!(error.is_transient());
-    drop(scene);
 }
 
 #[tokio::test]
@@ -313,10 +330,10 @@ async fn distinguishes_missing_repository_and_pull_request() {
     let error = scene.forge.status(9).await.unwrap_err();
     assert_eq!(error.to_string(), "acme/shop has no pull request #9");
     let other = ForgeTarget {
-        repository: "other".into(),
+        project: "acme/other".into(),
         ..target(&scene.stand_in.url())
     };
-    let forge = Forge::new(&other, Secret::new("secret-token")).unwrap();
+    let forge = scene.open(&other, Some("secret-token"));
     let error = forge.status(9).await.unwrap_err();
     assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
 }
@@ -361,8 +378,8 @@ async fn stand_in_reflects_its_repository() {
         &["update-ref", "refs/heads/feature/nested/checkout", &head],
     )
     .await;
-    let merged = scene.forge.find("docs/plan-7f3a").await.unwrap().unwrap();
-    assert_eq!(merged.state, PullState::Merged);
+    let merged = scene.forge.status(made.number).await.unwrap();
+    assert_eq!(merged.pull_request.state, PullState::Merged);
 }
 
 #[tokio::test]
@@ -371,8 +388,8 @@ async fn stand_in_restores_pull_requests() {
     scene.forge.ensure_pull_request(&spec()).await.unwrap();
     let state_file = scene.directory.path().join("pulls.json");
     let again = Scene::new(|options| options.state_file = state_file).await;
-    let found = again.forge.find(&spec().head).await.unwrap().unwrap();
-    assert_eq!(found.number, 1);
+    let found = again.forge.status(1).await.unwrap().pull_request;
+    assert_eq!((found.number, found.head), (1, spec().head));
     assert!(
         found.url.starts_with(&again.stand_in.url()),
         "{}",
@@ -402,4 +419,94 @@ async fn counts_checks_and_tolerates_missing_permission() {
     }
     let status = scene.forge.status(made.number).await.unwrap();
     assert_eq!(status.checks, None);
+}
+
+#[tokio::test]
+async fn unchanged_responses_are_read_from_the_cache() {
+    let scene = Scene::new(|_| ()).await;
+    let made = scene.forge.ensure_pull_request(&spec()).await.unwrap();
+    let first = scene.forge.status(made.number).await.unwrap();
+    let before = scene.calls.lock().unwrap().len();
+    assert_eq!(scene.forge.status(made.number).await.unwrap(), first);
+    let statuses: Vec<Option<u16>> = scene.calls.lock().unwrap()[before..]
+        .iter()
+        .map(|call| call.status)
+        .collect();
+    assert_eq!(statuses, [Some(304); 4]);
+    // A change is read.
+    let change = PullRequestSpec {
+        title: "another title".into(),
+        ..spec()
+    };
+    scene.forge.ensure_pull_request(&change).await.unwrap();
+    let status = scene.forge.status(made.number).await.unwrap();
+    assert_eq!(status.pull_request.title, "another title");
+}
+
+#[tokio::test]
+async fn redirect_is_not_followed() {
+    let scene = Scene::new(|_| ()).await;
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let elsewhere = Scene::new(|options| options.recorder = Some(sender)).await;
+    let location = format!("{}/repos/acme/shop/pulls/1", elsewhere.stand_in.url());
+    let headers = vec![("location".into(), location)];
+    scene
+        .plan_with(Method::GET, "/pulls", 302, Value::Null, 1, headers)
+        .await;
+    let error = scene.forge.status(1).await.unwrap_err();
+    assert!(matches!(error, ForgeError::Moved { .. }), "{error}");
+    assert!(received.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn stand_in_never_gets_the_token_of_the_user() {
+    let scene = Scene::new(|options| options.token = Some(stand_in::TOKEN.into())).await;
+    let target = ForgeTarget {
+        kind: stand_in::NAME.into(),
+        ..target(&scene.stand_in.url())
+    };
+    let own = |_: &str| Some("ghp_of_the_user".to_owned());
+    assert_eq!(token(Some(&target), own), None);
+    let forge = scene.open(&target, Some("ghp_of_the_user"));
+    assert_eq!(forge.ensure_pull_request(&spec()).await.unwrap().number, 1);
+}
+
+#[tokio::test]
+async fn rejects_project_with_groups_and_unknown_kinds() {
+    let at = |kind: &str, project: &str| {
+        let target = ForgeTarget {
+            kind: kind.into(),
+            api_url: "https://api.github.com".into(),
+            project: project.into(),
+        };
+        open(&target, ForgeOptions::default()).map(|forge| forge.is_some())
+    };
+    assert_eq!(at("github", "acme/shop"), Ok(true));
+    assert_eq!(at(NONE, "group/sub/project"), Ok(false));
+    for project in ["group/sub/project", "shop", "/srv/shop", "acme/", ""] {
+        let error = at("github", project).unwrap_err();
+        assert_eq!(error.name(), "InvalidProject", "{project}");
+    }
+    let error = at("github", "group/sub/project").unwrap_err().to_string();
+    assert!(
+        error.starts_with("group/sub/project is not a repository of GitHub, which has owner/name:"),
+        "{error}"
+    );
+    assert_eq!(at("gitlub", "a/b").unwrap_err().name(), "UnknownForge");
+}
+
+#[test]
+fn kinds_are_distinct_and_recognized_by_their_api() {
+    for (at, kind) in KINDS.iter().enumerate() {
+        assert!(KINDS[..at].iter().all(|other| other.name != kind.name));
+        assert!(is_known(kind.name) && kind.name != AUTO && kind.name != NONE);
+    }
+    for url in [
+        "https://api.github.com",
+        "https://api.acme.ghe.com",
+        "https://github.acme.example/api/v3",
+        "https://git.example",
+    ] {
+        assert_eq!(recognize(url), "github", "{url}");
+    }
 }

@@ -66,7 +66,7 @@ pub enum GitError {
     Timeout { command: String, seconds: u64 },
     #[error("git {command}: cancelled")]
     Cancelled { command: String },
-    #[error("git {command}: stopped, because it push_line more than {}", flightdeck_core::text::bytes(*.limit as u64))]
+    #[error("git {command}: stopped after printing more than {}", flightdeck_core::text::bytes(*.limit as u64))]
     TooMuchOutput {
         command: String,
         /// In bytes.
@@ -360,7 +360,10 @@ mod tests {
             .arg("flood")
             .output_limit(20_000);
         let error = git.run().await.unwrap_err().to_string();
-        assert!(error.ends_with("it push_line more than 19 KiB"), "{error}");
+        assert!(
+            error.ends_with("stopped after printing more than 19 KiB"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -6,9 +6,10 @@ use super::{
     CommitLine, Diff, DiffError, Facts, RemoteError,
     diff::{diff, merged},
     git::{Git, GitError},
+    git_failure::error_summary,
     history::commits,
     named,
-    remote::{error_summary, fetch, git},
+    remote::{fetch, git},
 };
 
 /// How a branch is merged.

@@ -5,9 +5,9 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    address,
     facts::Facts,
     git::{Git, GitError},
+    git_failure::{GitFailure, error_summary},
 };
 use flightdeck_core::tasks;
 
@@ -34,92 +34,48 @@ pub enum RemoteError {
     NoRemote,
     #[error("{place} has no branch {branch}")]
     NoBranch { branch: String, place: String },
-    #[error("{place} rejected your credentials: {said}")]
-    Auth { place: String, said: String },
-    #[error("host key of {place} is unknown or has changed: {said}")]
-    HostKey { place: String, said: String },
-    #[error("{place} not found, or your credentials have no access")]
-    NotFound { place: String },
-    #[error("cannot reach {place}: {said}")]
-    Network { place: String, said: String },
     #[error("{place} did not respond within {seconds} s")]
     Timeout { place: String, seconds: u64 },
-    #[error("{place}: {said}")]
-    Other { place: String, said: String },
+    /// `detail` is what the remote or git printed.
+    #[error("{}: {detail}", failure.summary(place))]
+    Failed {
+        place: String,
+        failure: GitFailure,
+        detail: String,
+    },
 }
 
 impl RemoteError {
     /// Classifies a failed command for the remote at `place` by what git printed.
     pub fn new(place: &str, error: &GitError) -> Self {
         let place = place.to_owned();
-        if let GitError::Timeout { seconds, .. } = error {
-            return Self::Timeout {
+        match error {
+            GitError::Timeout { seconds, .. } => Self::Timeout {
                 place,
                 seconds: *seconds,
-            };
-        }
-        let stderr = error.stderr();
-        let said = error_summary(error);
-        let has = |signs: &[&str]| signs.iter().any(|sign| stderr.contains(sign));
-        if has(&["Host key verification failed"]) {
-            Self::HostKey { place, said }
-        } else if has(&[
-            "Authentication failed",
-            "could not read Username",
-            "could not read Password",
-            "unable to get password from user",
-            "unable to read askpass response",
-            "user interactivity has been disabled",
-            "Permission denied (",
-            "Invalid username or",
-            "returned error: 401",
-            "returned error: 403",
-        ]) {
-            Self::Auth { place, said }
-        } else if has(&[
-            "epository not found",
-            "does not appear to be a git repository",
-            "returned error: 404",
-            "No such file or directory",
-            "not found",
-        ]) {
-            Self::NotFound { place }
-        } else if has(&[
-            "Could not resolve host",
-            "Couldn't resolve host",
-            "Temporary failure in name resolution",
-            "Name or service not known",
-            "Connection refused",
-            "Connection timed out",
-            "Connection reset",
-            "Operation timed out",
-            "Network is unreachable",
-            "No route to host",
-            "Failed to connect",
-            "Couldn't connect",
-            "hung up unexpectedly",
-        ]) {
-            Self::Network { place, said }
-        } else {
-            Self::Other { place, said }
+            },
+            error => Self::Failed {
+                place,
+                failure: GitFailure::of(error.stderr()),
+                detail: error_summary(error),
+            },
         }
     }
-}
 
-/// Returns the line of git's output that explains the failure, without credentials.
-pub fn error_summary(error: &GitError) -> String {
-    let lines = || error.stderr().lines().map(str::trim);
-    // The first fatal line has the cause, followed by advice. With SSH, the cause is printed before it.
-    let fatal = lines()
-        .find(|line| line.starts_with("fatal:") && !line.contains("Could not read from remote"));
-    let line = fatal
-        .or_else(|| lines().find(|line| line.starts_with("error:")))
-        .or_else(|| lines().find(|line| !line.is_empty()))
-        .map_or_else(|| error.to_string(), str::to_owned);
-    let line = line
-        .trim_start_matches("fatal: ")
-        .trim_start_matches("error: ");
-    address::without_credentials_in(line)
+    /// Returns the cause, if git reported one.
+    #[must_use]
+    pub const fn failure(&self) -> Option<GitFailure> {
+        match self {
+            Self::Failed { failure, .. } => Some(*failure),
+            _ => None,
+        }
+    }
+
+    /// Returns whether only the user can resolve it, by logging in or by trusting a key.
+    #[must_use]
+    pub fn needs_user(&self) -> bool {
+        self.failure().is_some_and(GitFailure::needs_user)
+    }
 }
 
 /// Returns a git command in `root` that may contact a remote but never prompts on the terminal. SSH passphrases can
@@ -222,12 +178,16 @@ pub(super) async fn query_remote_as(
 /// If there is no remote, it does not respond, or it has no such branch.
 pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
     let remote = facts.remote.as_ref().ok_or(RemoteError::NoRemote)?;
-    let failed = |error: GitError| match error.stderr() {
-        stderr if stderr.contains("couldn't find remote ref") => RemoteError::NoBranch {
+    let failed = |error: GitError| match RemoteError::new(&remote.clone_url, &error) {
+        RemoteError::Failed {
+            failure: GitFailure::MissingBranch,
+            place,
+            ..
+        } => RemoteError::NoBranch {
             branch: branch.to_owned(),
-            place: remote.clone_url.clone(),
+            place,
         },
-        _ => RemoteError::new(&remote.clone_url, &error),
+        error => error,
     };
     let tracking = format!("refs/remotes/{}/{branch}", remote.name);
     fetch_into(
@@ -389,8 +349,9 @@ mod tests {
         let error = query_remote(&read(&fixture.root).await.unwrap())
             .await
             .unwrap_err();
+        assert_eq!(error.failure(), Some(GitFailure::NotFound), "{error}");
         assert!(
-            matches!(&error, RemoteError::NotFound { place } if place.ends_with("/nowhere.git")),
+            error.to_string().contains("/nowhere.git was not found"),
             "{error}"
         );
         fixture
@@ -399,55 +360,6 @@ mod tests {
         let error = query_remote(&read(&fixture.root).await.unwrap())
             .await
             .unwrap_err();
-        assert!(matches!(error, RemoteError::Network { .. }), "{error}");
-    }
-
-    #[test]
-    fn classifies_git_failures() {
-        for (stderr, expected) in [
-            (
-                "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
-                "Auth",
-            ),
-            (
-                "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
-                "Auth",
-            ),
-            (
-                "fatal: unable to access 'https://u:secret@x/': The requested URL returned error: 403",
-                "Auth",
-            ),
-            (
-                "remote: Repository not found.\nfatal: repository 'https://github.com/a/b/' not found",
-                "NotFound",
-            ),
-            (
-                "fatal: unable to access 'https://x/': Could not resolve host: x",
-                "Network",
-            ),
-            (
-                "ssh: connect to host x port 22: Connection refused\nfatal: Could not read from remote repository.",
-                "Network",
-            ),
-            (
-                "Host key verification failed.\nfatal: Could not read from remote repository.",
-                "HostKey",
-            ),
-            ("fatal: protocol error", "Other"),
-        ] {
-            let error = RemoteError::new(
-                "x",
-                &GitError::Failed {
-                    command: String::new(),
-                    code: Some(128),
-                    stderr: stderr.into(),
-                },
-            );
-            assert!(
-                format!("{error:?}").starts_with(expected),
-                "{stderr}: {error:?}"
-            );
-            assert!(!format!("{error:?}").contains("secret"));
-        }
+        assert_eq!(error.failure(), Some(GitFailure::Network), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Facts, RemoteAnswer, RemoteError,
     remote::{self, PromptMode},
 };
+use flightdeck_core::backoff::Backoff;
 
 /// Longest time between two polls while the remote does not answer.
 const MAX_INTERVAL: Duration = Duration::from_secs(15 * 60);
@@ -40,7 +41,7 @@ impl PollInterval {
     pub fn record(&mut self, answer: &Result<RemoteAnswer, RemoteError>) {
         match answer {
             Ok(_) => *self = Self::new(self.interval),
-            Err(RemoteError::Auth { .. } | RemoteError::HostKey { .. }) => self.refused = true,
+            Err(error) if error.needs_user() => self.refused = true,
             Err(_) => self.unanswered = self.unanswered.saturating_add(1),
         }
     }
@@ -55,8 +56,7 @@ impl PollInterval {
     /// jitter from `chance` to spread consoles.
     #[must_use]
     pub fn wait(&self, chance: u64) -> Duration {
-        let doubled = self.interval * 2_u32.saturating_pow(self.unanswered.min(10));
-        let wait = doubled.min(MAX_INTERVAL.max(self.interval));
+        let wait = Backoff::new(self.interval, MAX_INTERVAL).delay(self.unanswered);
         // From 80% to 120%.
         wait.mul_f64(0.8 + (chance % 1000) as f64 / 2500.0)
     }
@@ -102,13 +102,18 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::repository::{fixture::Fixture, read};
+    use crate::repository::{GitFailure, fixture::Fixture, read};
+
+    fn failed(failure: GitFailure) -> Result<RemoteAnswer, RemoteError> {
+        Err(RemoteError::Failed {
+            place: "x".into(),
+            failure,
+            detail: "x".into(),
+        })
+    }
 
     fn no_response() -> Result<RemoteAnswer, RemoteError> {
-        Err(RemoteError::Network {
-            place: "x".into(),
-            said: "x".into(),
-        })
+        failed(GitFailure::Network)
     }
 
     const ANSWER: Result<RemoteAnswer, RemoteError> = Ok(RemoteAnswer {
@@ -139,10 +144,7 @@ mod tests {
     #[test]
     fn stops_polling_after_auth_failure_until_user_succeeds() {
         let mut interval = PollInterval::new(Duration::from_secs(60));
-        interval.record(&Err(RemoteError::Auth {
-            place: "x".into(),
-            said: "x".into(),
-        }));
+        interval.record(&failed(GitFailure::Auth));
         interval.record(&no_response());
         assert!(!interval.is_enabled());
         interval.record(&ANSWER);

@@ -1,11 +1,9 @@
 //! Errors of fixes, classified by git's output.
 
-use super::{
-    Fix,
-    refusal::{self, Refusal},
-    steps::Act,
+use super::{Fix, steps::Act};
+use flightdeck_host::repository::{
+    GitFailure, RemoteError, address, error_summary, explanation, git::GitError,
 };
-use flightdeck_host::repository::{RemoteError, address, error_summary, git::GitError};
 
 /// Why a fix failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,20 +99,24 @@ impl FixError {
             Act::Push if has(&["not be found on any remote"]) => {
                 Self::Submodules(listed(printed, "  "))
             }
-            Act::Push => match refusal::of(printed) {
-                Some((Refusal::Behind, _)) => Self::Behind,
-                Some((Refusal::Protected, said)) => Self::Protected(said),
-                Some((Refusal::NoWrite, said)) => Self::NoWrite(said),
-                Some((Refusal::Content | Refusal::Hook, said)) => Self::Refused(said),
-                None if has(&["failed to push some refs"]) => Self::Stopped(last()),
-                None => Self::remote(place, error),
-            },
+            Act::Push => {
+                let detail = || explanation(printed, error);
+                match GitFailure::of(printed) {
+                    GitFailure::NonFastForward => Self::Behind,
+                    GitFailure::Protected => Self::Protected(detail()),
+                    GitFailure::ReadOnly => Self::NoWrite(detail()),
+                    GitFailure::Content | GitFailure::Rejected => Self::Refused(detail()),
+                    _ if has(&["[remote rejected]"]) => Self::Refused(detail()),
+                    _ if has(&["failed to push some refs"]) => Self::Stopped(last()),
+                    _ => Self::remote(place, error),
+                }
+            }
         }
     }
 
     fn remote(place: &str, error: &GitError) -> Self {
         match RemoteError::new(place, error) {
-            error @ (RemoteError::Auth { .. } | RemoteError::HostKey { .. }) => Self::Auth(error),
+            error if error.needs_user() => Self::Auth(error),
             error => Self::Remote(error),
         }
     }

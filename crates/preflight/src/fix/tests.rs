@@ -292,7 +292,7 @@ async fn runs_user_hooks_and_shows_output() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, FixError::Refused(said) if said.starts_with("not on a Friday (") && said.contains("pre-receive hook declined")),
+        matches!(&error, FixError::Refused(said) if said == "not on a Friday (pre-receive hook declined)"),
         "{error}"
     );
 }
@@ -424,7 +424,7 @@ async fn switches_away_from_protected_branch() {
     assert_eq!(
         (error.to_string().as_str(), error.offers()),
         (
-            "the branch is protected: GH006: Protected branch update failed for refs/heads/feature/x.",
+            "the branch is protected: GH006: Protected branch update failed for refs/heads/feature/x. (pre-receive hook declined)",
             Some(Fix::Switch)
         )
     );

@@ -15,14 +15,14 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
 use kube::runtime::{
-    utils::Backoff,
+    utils,
     watcher::{self, Event},
 };
 use kube::{ResourceExt, core::PartialObjectMeta};
 use tokio::sync::watch;
 
 use super::prune::Prune;
-use flightdeck_core::runs::naming;
+use flightdeck_core::{backoff::Backoff, runs::naming};
 
 /// The watch backoff resets after this time without an error.
 const RESET_AFTER: Duration = Duration::from_secs(120);
@@ -184,16 +184,16 @@ impl<T: ResourceExt + Prune> Cache<T> {
 
 /// Backoff for reopening a watch: doubles up to [`MAX_BACKOFF`], and resets after [`RESET_AFTER`] without an error.
 pub(crate) struct WatchBackoff {
-    initial: Duration,
-    next: Duration,
+    backoff: Backoff,
+    failures: u32,
     last: Option<Instant>,
 }
 
 impl WatchBackoff {
     pub(super) const fn new(initial: Duration) -> Self {
         Self {
-            initial,
-            next: initial,
+            backoff: Backoff::new(initial, MAX_BACKOFF),
+            failures: 0,
             last: None,
         }
     }
@@ -204,16 +204,16 @@ impl Iterator for WatchBackoff {
 
     fn next(&mut self) -> Option<Duration> {
         if self.last.is_none_or(|last| last.elapsed() >= RESET_AFTER) {
-            self.next = self.initial;
+            self.failures = 0;
         }
         self.last = Some(Instant::now());
-        let delay = self.next;
-        self.next = (delay * 2).min(MAX_BACKOFF);
+        let delay = self.backoff.delay(self.failures);
+        self.failures = self.failures.saturating_add(1);
         Some(delay)
     }
 }
 
-impl Backoff for WatchBackoff {
+impl utils::Backoff for WatchBackoff {
     // A single event does not show that the watch is stable; `next` resets by time.
     fn reset(&mut self) {}
 }

@@ -15,7 +15,7 @@ use k8s_openapi::{
 
 use super::objects;
 use flightdeck_core::runs::{Run, Stage, naming};
-use flightdeck_host::settings::Settings;
+use flightdeck_host::{forge, settings::Settings};
 
 /// Seconds for image pulls, volumes, scheduling and admission before a stage's pod starts. Only the Job's deadline includes
 /// them: a pod that never starts has no start time, so its own deadline never expires.
@@ -23,9 +23,9 @@ pub(crate) const PENDING_ALLOWANCE: i64 = 3600;
 /// Seconds that a finished Job, with its pod and log, is kept once its result is in the status.
 pub(crate) const JOB_TTL: i32 = 24 * 3600;
 
-/// Variables that containers with the Git credential inherit from the user's environment on the embedded node.
-const GIT_ENVIRONMENT: &str =
-    "SSH_AUTH_SOCK,GITHUB_TOKEN,GH_TOKEN,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_HOME";
+/// Variables that containers with the Git credential inherit from the user's environment on the embedded node, besides
+/// those with tokens.
+const GIT_ENVIRONMENT: &str = "SSH_AUTH_SOCK,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_HOME";
 /// Proxy variables, inherited by every container with network access.
 const PROXIES: &str =
     "HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy";
@@ -73,9 +73,10 @@ pub(crate) fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings:
 }
 
 fn inherited(run: &Run, stage: Stage, settings: &Settings) -> String {
+    let tokens = forge::token_variables().join(",");
     match stage {
-        Stage::Prep => format!("clone={GIT_ENVIRONMENT},{PROXIES}"),
-        Stage::Publish => format!("push={GIT_ENVIRONMENT},{PROXIES}"),
+        Stage::Prep => format!("clone={GIT_ENVIRONMENT},{tokens},{PROXIES}"),
+        Stage::Publish => format!("push={GIT_ENVIRONMENT},{tokens},{PROXIES}"),
         Stage::Agent => {
             let agent = settings.agents.get(&run.spec.agent);
             let names = agent.map(|agent| agent.inherit_env.join(","));

@@ -11,10 +11,8 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
 use super::prune::Prune;
-use flightdeck_core::runs::Run;
+use flightdeck_core::{backoff::Backoff, runs::Run};
 
-/// Maximum number of times a retry delay is doubled.
-const DOUBLINGS: u32 = 10;
 /// Time within which a watch should report a created Job.
 const WATCH_DELAY: Duration = Duration::from_secs(5);
 
@@ -117,9 +115,9 @@ impl Memory {
     pub(super) fn failed(&self, uid: &str, initial: Duration, max: Duration) -> Duration {
         let mut runs = self.lock();
         let entry = runs.entry(uid.to_owned()).or_default();
-        let delay = initial.saturating_mul(1 << entry.failures.min(DOUBLINGS));
+        let delay = Backoff::new(initial, max).delay(entry.failures);
         entry.failures = entry.failures.saturating_add(1);
-        delay.min(max.max(initial))
+        delay
     }
 
     /// Removes the entry of a run that is settled or gone.

@@ -25,6 +25,7 @@ use super::{
     observed::{Observed, active_version, is_cancelled},
 };
 use flightdeck_core::{
+    backoff::Backoff,
     resources::{Attempt, RunStatus},
     runs::{Phase, Run, Stage, naming, reason},
 };
@@ -52,8 +53,8 @@ pub(crate) mod why {
 
 /// Requeue interval of a run that waits for a workspace, in case a change was missed.
 const WORKSPACE_RECHECK: Duration = Duration::from_secs(30);
-/// Seconds before the first retry of a stage; doubles each time.
-const RETRY_DELAY: i64 = 10;
+/// Backoff before a failed stage is retried.
+const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(640));
 /// Automatic retries of prep and publish after a lost pod; they cost no money.
 const FREE_RETRIES: i32 = 2;
 
@@ -291,6 +292,7 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
         .filter(|attempt| (attempt.reason.as_deref() == Some(why::JOB_LOST)) == lost)
         .count();
     let times = i32::try_from(similar).unwrap_or(i32::MAX);
+    let earlier = u32::try_from(similar.saturating_sub(1)).unwrap_or(u32::MAX);
     if times > retries(stage, &why, draft.observed.run.spec.retries) {
         let message = draft.failure_message(stage);
         draft.finish(&Phase::Failed, &why, &message);
@@ -299,7 +301,7 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
     // A Job deleted by hand did not fail: retry at once, but back off if that repeats.
     let delay = match (lost, times) {
         (true, ..=1) => 0,
-        _ => RETRY_DELAY << (times - 1).clamp(0, 6),
+        _ => RETRY_BACKOFF.delay(earlier).as_secs().cast_signed(),
     };
     let ended = failed
         .finished_at

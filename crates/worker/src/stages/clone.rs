@@ -23,7 +23,7 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     let handover = stage.handover()?;
     check_branches(manifest, handover).await?;
 
-    let remote = Remote::new(manifest, remote::token())?;
+    let remote = Remote::new(manifest, remote::token(manifest))?;
     let repository = handover.join(REPOSITORY);
     fetch::init(&repository).await?;
     let source = &manifest.source_branch;

@@ -40,7 +40,11 @@ pub(crate) async fn fetch(
     manifest: &RunManifest,
     handover: &Path,
 ) -> Result<Fetched, StageError> {
-    let remote = Remote::at(&docs.repository_url, docs.known_host, remote::token())?;
+    let remote = Remote::at(
+        &docs.repository_url,
+        docs.known_host,
+        remote::token(manifest),
+    )?;
     let repository = handover.join(REPOSITORY);
     fetch::init(&repository).await?;
     let branch = docs.branch.as_deref();

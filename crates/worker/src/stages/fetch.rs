@@ -7,8 +7,9 @@ use std::path::Path;
 use super::{
     error::StageError,
     log,
-    remote::{Problem, Remote, RemoteError, local},
+    remote::{Remote, RemoteError, local},
 };
+use flightdeck_host::repository::GitFailure;
 
 /// Creates an empty bare repository.
 pub(crate) async fn init(repository: &Path) -> Result<(), StageError> {
@@ -62,7 +63,7 @@ pub(crate) async fn commit(
         .run()
         .await;
     there.map(drop).map_err(|_| RemoteError {
-        problem: Problem::Other,
+        failure: GitFailure::Other,
         message: format!("{} has no commit {id}", remote.display_url()),
     })
 }

@@ -1,5 +1,7 @@
 //! Opens the pull request of a pushed branch.
 
+use std::sync::Arc;
+
 use super::{
     environment::StageEnv,
     error::{StageError, annotated},
@@ -10,7 +12,7 @@ use flightdeck_core::{
     runs::{ForgeTarget, StageReport, reason},
 };
 use flightdeck_host::{
-    forge::{Call, Forge, ForgeError, PullRequest, PullRequestSpec},
+    forge::{self, Call, ForgeError, ForgeOptions, PullRequest, PullRequestSpec},
     templates,
 };
 
@@ -25,7 +27,11 @@ const BODY: &str = "pr-body.md";
 pub(crate) async fn open(stage: &StageEnv, report: StageReport) -> Result<StageReport, StageError> {
     let branch = report.branch.clone().unwrap_or_default();
     let note = report.message.clone();
-    let Some(target) = &stage.manifest.forge else {
+    let opened = match &stage.manifest.forge {
+        Some(target) => ensure(stage, target, &branch).await,
+        None => Ok(None),
+    };
+    let Some(opened) = opened.transpose() else {
         let message = format!(
             "not a known Git host, so no pull request was created; the work is on branch {branch}"
         );
@@ -36,7 +42,7 @@ pub(crate) async fn open(stage: &StageEnv, report: StageReport) -> Result<StageR
             ..report
         });
     };
-    match ensure(stage, target, &branch).await {
+    match opened {
         Ok(request) => {
             let suffix = if request.auto_merge {
                 " (auto-merge enabled)"
@@ -70,11 +76,12 @@ pub(crate) async fn open(stage: &StageEnv, report: StageReport) -> Result<StageR
     }
 }
 
+/// Creates or updates the pull request; `None` if the Git host has none.
 async fn ensure(
     stage: &StageEnv,
     target: &ForgeTarget,
     branch: &str,
-) -> Result<PullRequest, ForgeError> {
+) -> Result<Option<PullRequest>, ForgeError> {
     let manifest = &stage.manifest;
     let text = |name: &str| {
         let read = read_bounded(&stage.run_files.join(name), templates::SIZE_LIMIT as u64);
@@ -90,9 +97,14 @@ async fn ensure(
         ..PullRequestSpec::default()
     };
     // Log every API call, for audits; a call never contains the token.
-    let audit = |call: &Call| log(call.to_string());
-    Forge::new(target, remote::token())?
-        .with_audit(audit)
-        .ensure_pull_request(&spec.with_options(&manifest.pull_request))
-        .await
+    let options = ForgeOptions {
+        token: remote::token(manifest),
+        audit: Some(Arc::new(|call: &Call| log(call.to_string()))),
+        ..ForgeOptions::default()
+    };
+    let Some(forge) = forge::open(target, options)? else {
+        return Ok(None);
+    };
+    let spec = spec.with_options(&manifest.pull_request);
+    forge.ensure_pull_request(&spec).await.map(Some)
 }

@@ -33,7 +33,7 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     let collected: Collected = read_json(&handover.join(COLLECTED))?;
     let own = tempfile::tempdir_in(handover).map_err(StageError::file("write to", handover))?;
     let repository = own.path();
-    let remote = Remote::new(manifest, remote::token())?;
+    let remote = Remote::new(manifest, remote::token(manifest))?;
 
     let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
     let documents = documents_in(repository, manifest, &work.head).await?;
@@ -219,7 +219,7 @@ async fn push(
             .await
             .map_err(|error| {
                 let report = StageReport {
-                    pull_request_reason: Some(error.problem.name().to_owned()),
+                    pull_request_reason: Some(error.failure.name().to_owned()),
                     ..report.clone()
                 };
                 ended(reason::PUSH_FAILED, error.message, report)

@@ -7,26 +7,31 @@ use std::{path::Path, time::Duration};
 
 use super::{error::StageError, log, ssh};
 use flightdeck_core::{
+    backoff::Backoff,
     remote_url::{RemoteUrl, Transport, redact},
     runs::RunManifest,
 };
 use flightdeck_host::{
-    forge::Secret,
+    forge::{self, Secret},
     proxy,
-    repository::git::{Git, GitError, Output},
+    repository::{
+        GitFailure, error_summary,
+        git::{Git, GitError, Output},
+    },
 };
 
-/// Variables that may contain a token: removed from every git process that should not have it.
-const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 /// The variable the credential helper reads.
 const HELPER_TOKEN: &str = "FLIGHTDECK_GIT_TOKEN";
 const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=x-access-token\npassword=%s\n' "$FLIGHTDECK_GIT_TOKEN"; }; f"#;
+/// Retries after a network failure, and their backoff.
+const RETRIES: u32 = 4;
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(16));
 /// Ends a hung git; a slow clone is ended by the pod's deadline.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Returns the Git token of this container, if it has one.
-pub(crate) fn token() -> Option<Secret> {
-    Secret::from_environment(|name| std::env::var(name).ok())
+pub(crate) fn token(manifest: &RunManifest) -> Option<Secret> {
+    forge::token(manifest.forge.as_ref(), |name| std::env::var(name).ok())
 }
 
 /// Returns a git command for local work: isolated from other configuration, hooks and tokens.
@@ -35,7 +40,7 @@ pub(crate) fn local(directory: &Path) -> Git {
 }
 
 fn quiet(git: Git) -> Git {
-    git.env_remove(&TOKENS)
+    git.env_remove(&forge::token_variables())
         .config("core.fsmonitor", "false")
         .config("gc.auto", "0")
         .config("maintenance.auto", "false")
@@ -139,27 +144,22 @@ impl Remote {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
-            let problem = Problem::of(error.stderr());
-            let Some(delay) = retry_delay(problem, attempt) else {
-                return Err(self.explain(problem, &error));
+            let failure = GitFailure::of(error.stderr());
+            let Some(delay) = retry_delay(failure, attempt) else {
+                return Err(self.explain(failure, &error));
             };
             attempt += 1;
             log(format!(
                 "{}; retrying in {} s",
-                self.explain(problem, &error).message,
+                self.explain(failure, &error).message,
                 delay.as_secs()
             ));
             tokio::time::sleep(delay).await;
         }
     }
 
-    fn explain(&self, problem: Problem, error: &GitError) -> RemoteError {
-        let detail = match error {
-            GitError::Failed { stderr, .. } => {
-                error_line(stderr).replace(&self.url, &self.display_url)
-            }
-            other => other.to_string().replace(&self.url, &self.display_url),
-        };
+    fn explain(&self, failure: GitFailure, error: &GitError) -> RemoteError {
+        let detail = error_summary(error).replace(&self.url, &self.display_url);
         let detail = proxy::redact_passwords(&detail);
         // A server may echo the token.
         let detail = match &self.token {
@@ -167,36 +167,39 @@ impl Remote {
             None => detail.into_owned(),
         };
         let url = &self.display_url;
-        let message = match problem {
-            Problem::Auth if self.token.is_none() && self.is_http() => format!(
-                "{url} requires a credential, but none was sent ({detail}); add its host to [forge] hosts of the settings, or log in with your own git"
-            ),
-            Problem::HostKey => format!(
-                "{url} has an unknown host key ({detail}); add its line to [git] known_hosts of the settings, or to the key known_hosts of the Secret with the user's SSH key"
-            ),
-            Problem::Auth => format!(
-                "{url} rejected the credential ({detail}); check the token of the run's githubUser, or your own git login on the embedded cluster"
-            ),
-            Problem::NotFound => format!(
-                "{url} was not found, or the credential has no access ({detail}); check the run's repositoryUrl"
-            ),
-            Problem::NoBranch => {
-                format!("{url} does not have the branch ({detail}); push it, then retry")
+        let summary = match failure {
+            GitFailure::Auth if self.token.is_none() && self.is_http() => {
+                format!("{url} requires a credential, but none was sent")
             }
-            Problem::Protected => format!(
-                "{url} protects the branch ({detail}); launch the run with another target branch, or allow this token to push to it"
-            ),
-            Problem::Proxy => format!(
-                "the proxy for {url} rejects git ({detail}); fix [pods] proxy of the settings, or HTTPS_PROXY and NO_PROXY on the embedded cluster"
-            ),
-            Problem::Hook => format!("a hook of {url} rejected the push ({detail})"),
-            Problem::Moved => format!(
-                "the branch at {url} moved in the meantime ({detail}); retry, or choose another target branch"
-            ),
-            Problem::Network => format!("{url} is unreachable ({detail}); retry later"),
-            Problem::Other => format!("git failed for {url}: {detail}"),
+            failure => failure.summary(url),
         };
-        RemoteError { problem, message }
+        // Where the settings are the place to fix it, name the setting.
+        let advice = match failure {
+            GitFailure::Auth if self.token.is_none() && self.is_http() => {
+                "add its host to [forge] hosts of the settings, or log in with your own git"
+            }
+            GitFailure::Auth => {
+                "check the token of the run's githubUser, or your own git login on the embedded cluster"
+            }
+            GitFailure::HostKey => {
+                "add its line to [git] known_hosts of the settings, or to the key known_hosts of the Secret with the user's SSH key"
+            }
+            GitFailure::NotFound => "check the run's repositoryUrl",
+            GitFailure::MissingBranch => "push it, then retry",
+            GitFailure::Protected => {
+                "launch the run with another target branch, or allow this token to push to it"
+            }
+            GitFailure::NonFastForward => "retry, or choose another target branch",
+            GitFailure::Proxy => {
+                "fix [pods] proxy of the settings, or HTTPS_PROXY and NO_PROXY on the embedded cluster"
+            }
+            failure => failure.advice(),
+        };
+        let message = match advice {
+            "" => format!("{summary} ({detail})"),
+            advice => format!("{summary} ({detail}); {advice}"),
+        };
+        RemoteError { failure, message }
     }
 }
 
@@ -204,7 +207,7 @@ impl Remote {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct RemoteError {
-    pub problem: Problem,
+    pub failure: GitFailure,
     pub message: String,
 }
 
@@ -215,153 +218,9 @@ impl RemoteError {
     }
 }
 
-/// The cause of a failed call to the remote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
-    Auth,
-    HostKey,
-    NotFound,
-    NoBranch,
-    Protected,
-    Hook,
-    Moved,
-    Proxy,
-    Network,
-    Other,
-}
-
-/// Patterns of git's messages. The first matching row wins, so specific ones precede those that follow any failure.
-const PROBLEMS: &[(Problem, &[&str])] = &[
-    (
-        Problem::Protected,
-        &[
-            "protected branch",
-            "gh006",
-            "gh013",
-            "rule violations",
-            "not allowed to push",
-        ],
-    ),
-    (
-        Problem::Hook,
-        &["hook declined", "pre-receive", "remote rejected"],
-    ),
-    (
-        Problem::Moved,
-        &["stale info", "non-fast-forward", "fetch first"],
-    ),
-    (
-        Problem::NoBranch,
-        &["couldn't find remote ref", "could not find remote ref"],
-    ),
-    (Problem::HostKey, &["host key verification failed"]),
-    (
-        Problem::Proxy,
-        &[
-            "connect tunnel failed",
-            "from proxy after connect",
-            "could not resolve proxy",
-            "proxy url",
-            "returned error: 407",
-        ],
-    ),
-    (
-        Problem::Auth,
-        &[
-            "authentication failed",
-            "could not read username",
-            "could not read password",
-            "permission denied",
-            "permission to",
-            "invalid username or",
-            "returned error: 401",
-            "returned error: 403",
-            "terminal prompts disabled",
-        ],
-    ),
-    (
-        Problem::NotFound,
-        &[
-            "repository not found",
-            "does not appear to be a git repository",
-            "does not exist",
-            "returned error: 404",
-            "no such file or directory",
-            "repository '",
-        ],
-    ),
-    (
-        Problem::Network,
-        &[
-            "could not resolve host",
-            "connection refused",
-            "connection reset",
-            "timed out",
-            "failed to connect",
-            "couldn't connect",
-            "network is unreachable",
-            "hung up unexpectedly",
-            "early eof",
-            "rpc failed",
-            "returned error: 5",
-            "returned error: 429",
-            "tls connect",
-        ],
-    ),
-];
-
-impl Problem {
-    /// Returns the name for a condition's reason, equal to [`flightdeck_host::forge::ForgeError::name`] where both exist.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Auth => "Unauthorized",
-            Self::HostKey => "UnknownHostKey",
-            Self::NotFound => "RepositoryNotFound",
-            Self::NoBranch => "MissingBase",
-            Self::Protected => "ProtectedBranch",
-            Self::Hook => "HookDeclined",
-            Self::Moved => "BranchMoved",
-            Self::Proxy | Self::Network => "ForgeUnreachable",
-            Self::Other => "PushFailed",
-        }
-    }
-
-    /// Returns whether the cause may be a missing credential: hosts often report private repositories as not found.
-    pub(super) const fn is_refusal(self) -> bool {
-        matches!(self, Self::Auth | Self::NotFound | Self::HostKey)
-    }
-
-    /// Finds the cause in git's output (in the C locale).
-    pub(super) fn of(stderr: &str) -> Self {
-        let stderr = stderr.to_lowercase();
-        PROBLEMS
-            .iter()
-            .find(|(_, words)| words.iter().any(|word| stderr.contains(word)))
-            .map_or(Self::Other, |(problem, _)| *problem)
-    }
-}
-
 /// Returns the delay before the next attempt; `None` if there is none.
-fn retry_delay(problem: Problem, attempt: u32) -> Option<Duration> {
-    (problem == Problem::Network && attempt < 4).then(|| Duration::from_secs(2 << attempt))
-}
-
-/// Returns the line of git's output with the cause: the first error line, else the last line.
-fn error_line(stderr: &str) -> &str {
-    let lines = || {
-        stderr
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-    };
-    lines()
-        .find(|line| {
-            ["fatal:", "error:", "remote: error", "ERROR:", "! ["]
-                .iter()
-                .any(|start| line.starts_with(start))
-        })
-        .or_else(|| lines().next_back())
-        .unwrap_or("no output")
+fn retry_delay(failure: GitFailure, attempt: u32) -> Option<Duration> {
+    (failure.is_transient() && attempt < RETRIES).then(|| BACKOFF.delay(attempt))
 }
 
 #[cfg(test)]
@@ -369,86 +228,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classifies_git_errors() {
-        for (stderr, problem) in [
-            (
-                "fatal: Authentication failed for 'https://x/'",
-                Problem::Auth,
-            ),
-            (
-                "No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed.\nfatal: Could not read from remote repository.",
-                Problem::HostKey,
-            ),
-            (
-                "git@x: Permission denied (publickey).\nfatal: Could not read from remote repository.",
-                Problem::Auth,
-            ),
-            (
-                "fatal: unable to access 'https://x/': The requested URL returned error: 403",
-                Problem::Auth,
-            ),
-            (
-                "remote: Repository not found.\nfatal: repository 'https://x/' not found",
-                Problem::NotFound,
-            ),
-            (
-                "fatal: '/srv/x' does not appear to be a git repository\nfatal: Could not read from remote repository.",
-                Problem::NotFound,
-            ),
-            (
-                "fatal: couldn't find remote ref refs/heads/x",
-                Problem::NoBranch,
-            ),
-            (
-                "fatal: unable to access 'https://x/': CONNECT tunnel failed, response 407",
-                Problem::Proxy,
-            ),
-            (
-                "fatal: unable to access 'http://x/': The requested URL returned error: 407",
-                Problem::Proxy,
-            ),
-            (
-                "fatal: unable to access 'https://x/': Could not resolve proxy: proxy.example",
-                Problem::Proxy,
-            ),
-            (
-                "remote: error: GH006: Protected branch update failed\n ! [remote rejected] x (protected branch hook declined)",
-                Problem::Protected,
-            ),
-            (
-                " ! [remote rejected] x -> x (pre-receive hook declined)",
-                Problem::Hook,
-            ),
-            (" ! [rejected] x -> x (stale info)", Problem::Moved),
-            (" ! [rejected] x -> x (fetch first)", Problem::Moved),
-            (
-                "fatal: unable to access 'https://x/': Could not resolve host: x",
-                Problem::Network,
-            ),
-            (
-                "error: RPC failed; HTTP 503\nfatal: the remote end hung up unexpectedly",
-                Problem::Network,
-            ),
-            ("fatal: bad object", Problem::Other),
-            ("", Problem::Other),
-        ] {
-            assert_eq!(Problem::of(stderr), problem, "{stderr}");
-        }
-    }
-
-    #[test]
     fn retries_only_network_errors_and_gives_up() {
         let delays: Vec<_> = (0..5)
-            .map_while(|n| retry_delay(Problem::Network, n))
+            .map_while(|n| retry_delay(GitFailure::Network, n))
             .collect();
         assert_eq!(delays, [2, 4, 8, 16].map(Duration::from_secs));
-        for problem in [
-            Problem::Auth,
-            Problem::NoBranch,
-            Problem::Moved,
-            Problem::Other,
+        for failure in [
+            GitFailure::Auth,
+            GitFailure::MissingBranch,
+            GitFailure::NonFastForward,
+            GitFailure::Other,
         ] {
-            assert_eq!(retry_delay(problem, 0), None, "{problem:?}");
+            assert_eq!(retry_delay(failure, 0), None, "{failure:?}");
         }
     }
 

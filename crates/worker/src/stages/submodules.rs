@@ -121,7 +121,7 @@ async fn fetch_one(
     let url = resolve(&parent.url, &url)?;
     let same_host = same_host(manifest, &url);
     let known_host = same_host && manifest.forge.is_some();
-    let remote = Remote::at(&url, known_host, remote::token());
+    let remote = Remote::at(&url, known_host, remote::token(manifest));
     let mut remote = remote.map_err(|error| error.to_string())?;
     let mut withheld = None;
     if !(same_host && is_allowed(manifest, &url)) {
@@ -131,7 +131,7 @@ async fn fetch_one(
     fetch::init(own).await.map_err(|error| error.to_string())?;
     match (fetch::commit(&remote, own, id).await, withheld) {
         (Ok(()), _) => Ok(url),
-        (Err(error), Some(path)) if error.problem.is_refusal() => Err(format!(
+        (Err(error), Some(path)) if error.failure.may_need_credential() => Err(format!(
             "{} was not found or requires a credential, and the run's credential is used only for submodules listed in [allow] submodules of the settings; add {path:?} there",
             remote.display_url()
         )),

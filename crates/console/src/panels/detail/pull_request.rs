@@ -324,6 +324,7 @@ mod tests {
         let token = ForgeError::Unauthorized {
             host: host(),
             repository,
+            variable: "GITHUB_TOKEN",
         };
         assert_eq!(seconds(Err(&token), 0), None);
     }

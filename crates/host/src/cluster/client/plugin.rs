@@ -23,14 +23,14 @@ use tokio::{process::Command, sync::Mutex, time::Instant};
 use tower::{Layer, ServiceBuilder, util::BoxService};
 
 use super::Stack;
-use crate::cluster::backoff::{Attempts, Backoff};
-use flightdeck_core::{files::last_line, text};
+use flightdeck_core::{
+    backoff::{Attempts, Backoff},
+    files::last_line,
+    text,
+};
 
 /// Backoff after failures. The first wait is long enough to notice that the plugin opened a browser.
-const BACKOFF: Backoff = Backoff {
-    first: Duration::from_secs(2),
-    longest: Duration::from_secs(30),
-};
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(30));
 /// How long before its expiry a token is renewed, at most half of its remaining lifetime.
 const MARGIN: Duration = Duration::from_secs(60);
 /// Minimum time between two calls of a plugin whose tokens expire at once.
@@ -247,7 +247,9 @@ impl State {
                     self.attempts.reset();
                 } else {
                     // The server may still accept the token: the local clock may be ahead.
-                    token.renew = now.saturating_add(self.attempts.delay()).unwrap_or(now);
+                    token.renew = now
+                        .saturating_add(self.attempts.next_delay())
+                        .unwrap_or(now);
                 }
                 let header = token.header.clone();
                 self.token = Some(token);
@@ -256,7 +258,7 @@ impl State {
             }
             Err(failure) => {
                 let header = self.fall_back(&failure);
-                self.failure = Some((failure, Instant::now() + self.attempts.delay()));
+                self.failure = Some((failure, Instant::now() + self.attempts.next_delay()));
                 header
             }
         }
@@ -320,14 +322,8 @@ mod tests {
     use super::*;
     use crate::cluster::client::builder;
 
-    const FOREVER: Backoff = Backoff {
-        first: Duration::from_secs(3600),
-        longest: Duration::from_secs(3600),
-    };
-    const NEVER: Backoff = Backoff {
-        first: Duration::ZERO,
-        longest: Duration::ZERO,
-    };
+    const FOREVER: Backoff = Backoff::new(Duration::from_secs(3600), Duration::from_secs(3600));
+    const NEVER: Backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
 
     /// A plugin that runs `script` in `directory`, where each call appends its request to the file `calls`.
     fn exec(directory: &Path, script: &str) -> ExecConfig {

@@ -26,11 +26,12 @@ use super::{
     source::{self, Life, Subject},
 };
 use crate::cluster::{
-    backoff::{Attempts, Backoff},
+    BACKOFF,
     channel_stream::channel_stream,
     kind_watch::{Change, Selection, watch_kind},
 };
 use flightdeck_core::{
+    backoff::{Attempts, Backoff},
     log::{LogEvent, LogSource},
     runs::{Run, Stage, naming},
 };
@@ -66,7 +67,7 @@ impl Default for FollowOptions {
     fn default() -> Self {
         Self {
             until: future::pending().boxed(),
-            backoff: Backoff::default(),
+            backoff: BACKOFF,
             timeouts: Timeouts::default(),
             batch_time: Duration::ZERO,
         }
@@ -165,7 +166,7 @@ async fn list_pods(
         if let Ok(pods) = api.list(&params).await {
             return Some(pods.items);
         }
-        attempts.wait().await;
+        tokio::time::sleep(attempts.next_delay()).await;
     }
     None
 }

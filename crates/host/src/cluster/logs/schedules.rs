@@ -19,8 +19,10 @@ use super::{
     tests::{Answer, json_response, pod_object, streamed},
     *,
 };
-use crate::cluster::Backoff;
-use flightdeck_core::log::{LogEvent, Notice};
+use flightdeck_core::{
+    backoff::Backoff,
+    log::{LogEvent, Notice},
+};
 
 /// Random numbers (SplitMix64), reproducible on every machine.
 struct Dice(u64);
@@ -449,10 +451,7 @@ async fn read(cluster: &Shared, seed: u64) -> Vec<LogEvent> {
     let instant = Duration::from_micros(10);
     let options = FollowOptions {
         until: async {}.boxed(),
-        backoff: Backoff {
-            first: instant,
-            longest: instant,
-        },
+        backoff: Backoff::new(instant, instant),
         timeouts: Timeouts {
             running: Duration::from_millis(40),
             ended: Duration::from_millis(20),

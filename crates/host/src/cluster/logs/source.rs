@@ -19,11 +19,9 @@ use super::{
     resume::{Resume, Verdict},
     timeouts::Timeouts,
 };
-use crate::cluster::{
-    backoff::{Attempts, Backoff},
-    channel_stream::channel_stream,
-};
+use crate::cluster::channel_stream::channel_stream;
 use flightdeck_core::{
+    backoff::{Attempts, Backoff},
     log::{LogEvent, LogLine, LogSource, Notice},
     text,
 };
@@ -327,7 +325,7 @@ impl Follow {
             }
         }
         self.failing = !closed;
-        let mut delay = self.attempts.delay();
+        let mut delay = self.attempts.next_delay();
         if closed {
             delay = delay.min(MAX_CLOSED_WAIT);
         }
@@ -374,10 +372,7 @@ mod tests {
             ))
         });
         let instant = Duration::from_micros(10);
-        let backoff = Backoff {
-            first: instant,
-            longest: instant,
-        };
+        let backoff = Backoff::new(instant, instant);
         let source = Arc::new(LogSource {
             pod: "p".into(),
             pod_uid: "u".into(),
@@ -406,7 +401,7 @@ mod tests {
             let stop = stop.ok().unwrap();
             assert!(matches!(stop, Stop::Closed));
             assert!(follow.recover(stop).await.is_ok());
-            assert_eq!(follow.attempts.failures, failed);
+            assert_eq!(follow.attempts.failures(), failed);
         }
         life_sender.send_replace(Life::Ended);
         drop(follow);

@@ -23,8 +23,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::Backoff;
 use flightdeck_core::{
+    backoff::Backoff,
     log::{LogEvent, Notice},
     runs::naming,
 };
@@ -252,10 +252,7 @@ impl Server {
         let instant = Duration::from_micros(10);
         let options = FollowOptions {
             until: until.boxed(),
-            backoff: Backoff {
-                first: instant,
-                longest: instant,
-            },
+            backoff: Backoff::new(instant, instant),
             ..FollowOptions::default()
         };
         follow_run(&self.client(), "ns", &run, options)

@@ -85,10 +85,10 @@ fn status(code: u16, message: &str) -> Value {
 
 /// Describes the first `count` deltas of pods as text.
 async fn first_deltas(script: &Script, count: usize) -> Vec<String> {
-    let backoff = Backoff {
-        first: std::time::Duration::from_millis(1),
-        longest: std::time::Duration::from_millis(1),
-    };
+    let backoff = Backoff::new(
+        std::time::Duration::from_millis(1),
+        std::time::Duration::from_millis(1),
+    );
     let selection = Selection::default();
     let stream = deltas(
         &script.client(),

@@ -10,13 +10,17 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use http::{HeaderName, StatusCode};
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{CONTENT_LENGTH, ETAG, IF_NONE_MATCH},
+};
 use serde_json::{Value, json};
 
 use super::{
     RecordedCall, Service, checks, graphql, page, pulls, responses, reviews,
     store::{Store, StoredPull},
 };
+use flightdeck_core::runs::naming;
 
 pub(super) type Shared = State<Arc<Service>>;
 /// Owner, repository and pull request number.
@@ -47,6 +51,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .nest("/repos/{owner}/{name}", repository)
         .route("/graphql", post(graphql::answer))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&service), guard))
+        .route_layer(middleware::from_fn(conditional))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&service), record))
         .route("/{owner}/{name}/pull/{number}", get(show))
         .with_state(service)
@@ -104,6 +109,30 @@ async fn record(State(service): Shared, request: Request, next: Next) -> Respons
     // The receiver may be gone.
     let _ = recorder.send(call);
     Response::from_parts(parts, Body::from(answered))
+}
+
+/// Adds an `ETag` to successful reads, and answers those that match it with 304.
+async fn conditional(request: Request, next: Next) -> Response {
+    let reads = request.method() == Method::GET;
+    let known = request.headers().get(IF_NONE_MATCH).cloned();
+    let response = next.run(request).await;
+    if !reads || response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    let hash = naming::hash(&String::from_utf8_lossy(&body), 32);
+    let Ok(etag) = HeaderValue::from_str(&format!("W/\"{hash}\"")) else {
+        return Response::from_parts(parts, Body::from(body));
+    };
+    let unchanged = known.as_ref() == Some(&etag);
+    parts.headers.insert(ETAG, etag);
+    if unchanged {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(CONTENT_LENGTH);
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// Applies canned responses, and checks the token and the repository's name.

@@ -9,7 +9,7 @@ use super::backend::{Backend, Blob};
 use crate::repository::{
     facts::{FactsError, Head, Operation},
     git::{Git, GitError},
-    remote::error_summary,
+    git_failure::error_summary,
 };
 
 /// A repository and a snapshot of its configuration.

@@ -61,7 +61,7 @@ async fn uses_ssh_of_the_user_without_prompting() {
     )
     .unwrap();
     let error = query_remote(&facts).await.unwrap_err();
-    assert!(matches!(error, RemoteError::Auth { .. }), "{error}");
+    assert_eq!(error.failure(), Some(GitFailure::Auth), "{error}");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn credential_helper_that_fails_or_hangs_is_an_error() {
         let error = query_remote_as(&facts, mode, LIST_TIMEOUT)
             .await
             .unwrap_err();
-        assert!(matches!(error, RemoteError::Auth { .. }), "{error}");
+        assert_eq!(error.failure(), Some(GitFailure::Auth), "{error}");
     }
 
     let pid = fixture.directory.path().join("pid");

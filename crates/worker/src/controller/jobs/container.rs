@@ -20,6 +20,7 @@ use flightdeck_core::{
     runs::{Run, env, naming},
 };
 use flightdeck_host::{
+    forge,
     settings::{ContainerResources, ProxySettings, ResourceList, SecretName, Settings},
     templates::PASSWD,
 };
@@ -101,8 +102,10 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
         let token = secret(&settings.secrets.github_token, user);
         // Over SSH, only the pull request needs the token.
         let optional = Transport::of(&run.spec.repository_url) == Some(Transport::Ssh);
+        let target = settings.forge_target(&run.spec.repository_url);
+        let variable = forge::token_variable(target.as_ref());
         let environment = container.env.get_or_insert_default();
-        environment.push(from_secret("GITHUB_TOKEN", token, optional));
+        environment.push(from_secret(variable, token, optional));
     }
     if !settings.workspace.repositories.is_empty() {
         let mounts = container.volume_mounts.get_or_insert_default();

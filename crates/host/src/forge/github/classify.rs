@@ -6,9 +6,12 @@ use http::{StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::{
-    Forge, ForgeError,
-    connection::{ApiResponse, clean_message},
+    GitHub, KIND,
     refusal::{Refusal, parse_refusal},
+};
+use crate::forge::{
+    ForgeError,
+    client::{ApiResponse, clean_message},
     retry::Hint,
 };
 
@@ -19,7 +22,7 @@ pub(super) enum CallError {
     Other(ForgeError),
 }
 
-impl Forge {
+impl GitHub {
     /// Returns the failure and whether to retry; `None` for a success.
     pub(super) fn classify(&self, answer: &ApiResponse, action: &str) -> Option<(Hint, CallError)> {
         let (host, repository) = (self.host(), self.repository());
@@ -42,8 +45,16 @@ impl Forge {
         }
         let error = match answer.status.as_u16() {
             200..=299 => return None,
-            401 if !self.connection.has_token() => ForgeError::NoToken { host, repository },
-            401 => ForgeError::Unauthorized { host, repository },
+            401 if !self.client.has_token() => ForgeError::NoToken {
+                host,
+                repository,
+                variable: KIND.token_variable(),
+            },
+            401 => ForgeError::Unauthorized {
+                host,
+                repository,
+                variable: KIND.token_variable(),
+            },
             403 => ForgeError::Forbidden {
                 repository,
                 action: action.to_owned(),
@@ -98,7 +109,7 @@ impl Forge {
         }
         let reset = number("x-ratelimit-reset").filter(|_| used_up);
         let until_reset =
-            reset.map(|reset| reset.saturating_sub((self.retry_policy.now)().as_second()));
+            reset.map(|reset| reset.saturating_sub((self.client.retry_policy.now)().as_second()));
         let known = retry_after.or(until_reset);
         Some(known.map_or(Hint::Minutes, |seconds| {
             Hint::After(Duration::from_secs(seconds.max(0).unsigned_abs()))

@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::json;
 
-use super::{Forge, ForgeError, classify::CallError, refusal::Refusal};
+use super::{GitHub, classify::CallError, refusal::Refusal};
+use crate::forge::ForgeError;
 
 /// The result of a review request.
 enum Outcome {
@@ -13,7 +14,7 @@ enum Outcome {
     OwnPullRequest,
 }
 
-impl Forge {
+impl GitHub {
     /// Requests all reviews at once. If the forge refuses, requests them one by one, so that only unknown reviewers
     /// are left out. Returns the errors for those.
     pub(super) async fn request_reviewers(

@@ -3,22 +3,17 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{
-    Forge, ForgeError, PullRequest, PullRequestSpec, PullState, call::encode, classify::CallError,
-    refusal::Refusal,
-};
+use super::{GitHub, classify::CallError, encode, refusal::Refusal};
+use crate::forge::{ForgeError, PullRequest, PullRequestSpec, PullState};
 
 /// The action in errors about creating one.
 const OPEN: &str = "open a pull request";
 
-impl Forge {
+impl GitHub {
     /// Finds the pull request by head and base or creates it, then sets title, text, labels, reviewers and
     /// auto-merge. Failures after the pull request exists become [`PullRequest::notes`].
-    pub async fn ensure_pull_request(
-        &self,
-        spec: &PullRequestSpec,
-    ) -> Result<PullRequest, ForgeError> {
-        let mut pull = match self.find_open(&spec.head, Some(&spec.base)).await? {
+    pub(super) async fn ensure(&self, spec: &PullRequestSpec) -> Result<PullRequest, ForgeError> {
+        let mut pull = match self.find_open(&spec.head, &spec.base).await? {
             Some(found) => self.update(found, spec).await,
             None => self.create(spec).await?,
         };
@@ -37,32 +32,12 @@ impl Forge {
         Ok(pull)
     }
 
-    /// Returns the branch's open pull request, or else the latest one.
-    pub async fn find(&self, head: &str) -> Result<Option<PullRequest>, ForgeError> {
-        let all = self.list(head, None, "all").await?;
-        let open = all.iter().position(|pull| pull.state == PullState::Open);
-        Ok(all.into_iter().nth(open.unwrap_or(0)))
-    }
-
-    async fn find_open(
-        &self,
-        head: &str,
-        base: Option<&str>,
-    ) -> Result<Option<PullRequest>, ForgeError> {
-        Ok(self.list(head, base, "open").await?.into_iter().next())
-    }
-
-    /// Returns pull requests, newest first.
-    async fn list(
-        &self,
-        head: &str,
-        base: Option<&str>,
-        state: &str,
-    ) -> Result<Vec<PullRequest>, ForgeError> {
-        let full_head = encode(&format!("{}:{head}", self.target.owner));
-        let base_query = base.map_or_else(String::new, |base| format!("&base={}", encode(base)));
+    /// Returns the newest open pull request of a branch into `base`.
+    async fn find_open(&self, head: &str, base: &str) -> Result<Option<PullRequest>, ForgeError> {
+        let full_head = encode(&format!("{}:{head}", self.owner));
         let path = self.path(&format!(
-            "/pulls?state={state}&head={full_head}{base_query}&sort=created&direction=desc"
+            "/pulls?state=open&head={full_head}&base={}&sort=created&direction=desc",
+            encode(base)
         ));
         let action = "list pull requests";
         let pages = self.pages(&path, action).await;
@@ -71,15 +46,13 @@ impl Forge {
             return Err(self.bad_response("expected a list of pull requests"));
         }
         // GitHub ignores filters it does not understand, so filter the response again.
-        let asked =
-            |pull: &PullRequest| pull.head == head && base.is_none_or(|base| pull.base == base);
+        let asked = |pull: &PullRequest| pull.head == head && pull.base == base;
         Ok(pages
             .iter()
             .filter_map(Value::as_array)
             .flatten()
-            .filter_map(PullRequest::read)
-            .filter(asked)
-            .collect())
+            .filter_map(read_pull_request)
+            .find(asked))
     }
 
     async fn create(&self, spec: &PullRequestSpec) -> Result<PullRequest, ForgeError> {
@@ -130,7 +103,7 @@ impl Forge {
             CallError::Refused(Refusal::NoCommits) => ForgeError::NoCommits { base, head },
             // Created concurrently, or by an earlier attempt whose response was lost.
             CallError::Refused(Refusal::AlreadyExists) => {
-                let found = self.find_open(&spec.head, Some(&spec.base)).await?;
+                let found = self.find_open(&spec.head, &spec.base).await?;
                 return found.ok_or(ForgeError::AlreadyExists {
                     repository,
                     base,
@@ -170,6 +143,35 @@ impl Forge {
     }
 
     pub(super) fn read(&self, value: &Value) -> Result<PullRequest, ForgeError> {
-        PullRequest::read(value).ok_or_else(|| self.bad_response("expected a pull request"))
+        read_pull_request(value).ok_or_else(|| self.bad_response("expected a pull request"))
     }
+}
+
+/// Parses GitHub's JSON; `None` if it is not a pull request.
+fn read_pull_request(value: &Value) -> Option<PullRequest> {
+    let text = |value: &Value, pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let is = |key: &str| value.get(key).and_then(Value::as_bool) == Some(true);
+    let merged = is("merged") || value.get("merged_at").is_some_and(Value::is_string);
+    Some(PullRequest {
+        number: value.get("number")?.as_i64()?,
+        url: text(value, "/html_url")?,
+        title: text(value, "/title").unwrap_or_default(),
+        state: match value.get("state").and_then(Value::as_str) {
+            _ if merged => PullState::Merged,
+            Some("closed") => PullState::Closed,
+            _ => PullState::Open,
+        },
+        draft: is("draft"),
+        base: text(value, "/base/ref")?,
+        head: text(value, "/head/ref")?,
+        head_commit: text(value, "/head/sha").unwrap_or_default(),
+        auto_merge: value.get("auto_merge").is_some_and(Value::is_object),
+        node_id: text(value, "/node_id").unwrap_or_default(),
+        notes: Vec::new(),
+    })
 }

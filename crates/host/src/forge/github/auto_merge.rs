@@ -4,10 +4,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{
-    Forge, ForgeError, PullRequest,
-    connection::{GRAPHQL, clean_message},
-};
+use super::{GRAPHQL, GitHub};
+use crate::forge::{ForgeError, PullRequest, client::clean_message};
 
 const ENABLE: &str = "mutation($id: ID!, $method: PullRequestMergeMethod!) { \
     enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $method}) { \
@@ -19,7 +17,7 @@ const METHODS: [(&str, &str); 3] = [
     ("allow_rebase_merge", "REBASE"),
 ];
 
-impl Forge {
+impl GitHub {
     /// Enables auto-merge with the first merge method that the repository allows.
     pub(super) async fn enable_auto_merge(&self, pull: &PullRequest) -> Result<(), ForgeError> {
         let repository = self
