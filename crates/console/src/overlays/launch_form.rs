@@ -37,6 +37,9 @@ enum Slot {
     Model,
     Budget,
     Service,
+    DocsRepository,
+    DocsBranch,
+    DocsDirectory,
     User,
     Tools,
     Overwrite,
@@ -67,6 +70,9 @@ pub(crate) struct LaunchForm {
     model: Field,
     budget: Field,
     service: Field,
+    docs_repository: Field,
+    docs_branch: Field,
+    docs_directory: Field,
     user: Field,
     tools: ToolPreset,
     overwrite: bool,
@@ -135,6 +141,9 @@ impl LaunchForm {
             model: Field::new(settings.model(RunKind::Docs)),
             budget: Field::default(),
             service: Field::default(),
+            docs_repository: Field::default(),
+            docs_branch: Field::default(),
+            docs_directory: Field::default(),
             user: Field::default(),
             tools: ToolPreset::Default,
             overwrite: false,
@@ -159,6 +168,12 @@ impl LaunchForm {
             Slot::Budget,
         ];
         slots.extend(self.kind.shares_workspace().then_some(Slot::Service));
+        if self.kind.needs_documents() {
+            slots.push(Slot::DocsRepository);
+            if !self.docs_repository.text().trim().is_empty() {
+                slots.extend([Slot::DocsBranch, Slot::DocsDirectory]);
+            }
+        }
         slots.extend([Slot::User, Slot::Tools]);
         slots.extend(self.kind.writes_documents().then_some(Slot::Overwrite));
         slots.push(Slot::Prompt);
@@ -195,7 +210,14 @@ impl LaunchForm {
     /// Moves to the next or the previous field. Returns `true` if the checks depend on the field that was left.
     fn step(&mut self, forwards: bool) -> bool {
         // Only fields that are typed into: for the others the checks run when the choice changes.
-        let checked = matches!(self.focus, Slot::User | Slot::Service);
+        let checked = matches!(
+            self.focus,
+            Slot::User
+                | Slot::Service
+                | Slot::DocsRepository
+                | Slot::DocsBranch
+                | Slot::DocsDirectory
+        );
         let slots = self.slots();
         let at = slots
             .iter()
@@ -277,6 +299,9 @@ impl Overlay for LaunchForm {
             Slot::Model
             | Slot::Budget
             | Slot::Service
+            | Slot::DocsRepository
+            | Slot::DocsBranch
+            | Slot::DocsDirectory
             | Slot::User
             | Slot::Prompt
             | Slot::Override
@@ -301,6 +326,9 @@ impl Overlay for LaunchForm {
             Slot::Model
                 | Slot::Budget
                 | Slot::Service
+                | Slot::DocsRepository
+                | Slot::DocsBranch
+                | Slot::DocsDirectory
                 | Slot::User
                 | Slot::Override
                 | Slot::Reason
@@ -313,6 +341,9 @@ impl Overlay for LaunchForm {
             Slot::Model => Some(&mut self.model),
             Slot::Budget => Some(&mut self.budget),
             Slot::Service => Some(&mut self.service),
+            Slot::DocsRepository => Some(&mut self.docs_repository),
+            Slot::DocsBranch => Some(&mut self.docs_branch),
+            Slot::DocsDirectory => Some(&mut self.docs_directory),
             Slot::User => Some(&mut self.user),
             Slot::Override => Some(&mut self.overrides),
             Slot::Reason => Some(&mut self.reason),
