@@ -213,7 +213,7 @@ fn a_launch_is_followed_to_its_end_and_exits_by_its_phase() {
     );
     let cleaned = flightdeck(&home, &["--repo", repo, "clean", "--finished"]);
     assert!(
-        stderr(&cleaned).contains("nothing was deleted"),
+        stderr(&cleaned).contains("Nothing was changed"),
         "{}",
         stderr(&cleaned)
     );
@@ -246,7 +246,7 @@ fn a_run_that_nobody_watched_keeps_its_log_when_it_is_deleted() {
     let output = flightdeck(&home, &run);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let name = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    let deleted = flightdeck(&home, &["runs", "delete", &name]);
+    let deleted = flightdeck(&home, &["runs", "delete", &name, "--yes"]);
     assert!(
         stderr(&deleted).contains("was kept"),
         "{}",

@@ -401,7 +401,7 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
         "{listed}"
     );
     assert!(!listed.contains("docs-stays"), "{listed}");
-    assert!(said.contains("nothing was deleted"), "{said}");
+    assert!(said.contains("Nothing was changed"), "{said}");
 
     // Nor while a controller is at work.
     let leases: Api<Lease> = Api::default_namespaced(client.clone());

@@ -12,7 +12,7 @@ use flightdeck_preflight::{
     fix::{FixPlan, Progress},
 };
 use flightdeck_verbs::{
-    AddContext, CleanPlan, CleanReport, Delete, Launch, Retry, SetStatus, Stop,
+    AddContext, CleanReport, CleanSelection, Delete, Launch, Retry, SetStatus, Stop,
 };
 
 /// Declares [`Effect`]: a row per domain.
@@ -109,7 +109,7 @@ pub enum RunEffect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CleanupEffect {
     /// Delete runs, one after the other.
-    Delete(CleanPlan),
+    Delete(CleanSelection),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,12 @@
 //! Fields of a TaskRun as the public platform's definitions have them (`taskruns.orchestrator.io/v1`, July 2025, early and
 //! late forms). Values of tokens and Secrets are never repeated.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{ResourceExt, api::DynamicObject};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::launch::labels;
 use flightdeck_core::{
     remote_url,
     resources::{ContextFile, PromptMode, RunSpec, RunStatus, ToolPreset},
@@ -176,22 +175,11 @@ fn run(
         RunKind::Code => vec![task],
         RunKind::Docs => documented(&spec.repository_url, plans)?,
     };
-    let labels = BTreeMap::from([
-        (
-            naming::LABEL_MANAGED_BY.to_owned(),
-            naming::MANAGER.to_owned(),
-        ),
-        (naming::LABEL_KIND.to_owned(), kind.to_string()),
-        (
-            naming::LABEL_REPOSITORY.to_owned(),
-            naming::repository_label(&spec.repository_url),
-        ),
-    ]);
     Ok(Run {
         kind,
         metadata: ObjectMeta {
             name: Some(object.name_any()),
-            labels: Some(labels),
+            labels: Some(labels(kind, &spec.repository_url)),
             ..ObjectMeta::default()
         },
         tasks,
