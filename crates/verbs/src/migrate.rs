@@ -2,6 +2,7 @@
 //!
 //! The TaskRuns are not modified. Migrating again does nothing: an annotation records the TaskRun of each run.
 
+mod fields;
 mod translate;
 
 use std::path::Path;
@@ -14,13 +15,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClusterContext, Context, LaunchSource, Render, Table, Verb, VerbError, View};
+pub use fields::DroppedField;
 use flightdeck_core::{
     remote_url,
     resources::{GROUP, VERSION},
     runs::{Run, RunKind, naming},
 };
 use flightdeck_preflight::{PreflightRequest, RemoteQuery, Report, Sources};
-pub use translate::DroppedField;
 use translate::{Plans, translate};
 
 /// Annotation of a run: the TaskRun it was migrated from, as `name/uid`.

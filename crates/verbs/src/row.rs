@@ -67,7 +67,7 @@ impl<P: Plan> PlannedOutput for P {
     where
         Self: 'a,
     {
-        async move { erased(Box::pin(Plan::apply(*self, context)).await?) }.boxed()
+        async move { Ok(erased(Box::pin(Plan::apply(*self, context)).await?)) }.boxed()
     }
 }
 
@@ -113,8 +113,8 @@ fn from_json<V: DeserializeOwned>(name: &str, input: Value) -> Result<V, VerbErr
     serde_json::from_value(input).map_err(|error| VerbError::Usage(format!("{name}: {error}")))
 }
 
-fn erased(output: impl Rendered + 'static) -> Result<Box<dyn Rendered>, VerbError> {
-    Ok(Box::new(output))
+fn erased(output: impl Rendered + 'static) -> Box<dyn Rendered> {
+    Box::new(output)
 }
 
 fn run_arguments<V: Verb>(
@@ -124,7 +124,7 @@ fn run_arguments<V: Verb>(
     async move {
         let verb = from_arguments::<V>(&arguments)?;
         // Boxed: these futures are large.
-        erased(Box::pin(verb.run(context)).await?)
+        Ok(erased(Box::pin(verb.run(context)).await?))
     }
     .boxed()
 }
@@ -135,7 +135,7 @@ fn run_json<V: Verb>(
 ) -> BoxFuture<'_, Result<Box<dyn Rendered>, VerbError>> {
     async move {
         let verb = from_json::<V>(V::NAME, input)?;
-        erased(Box::pin(verb.run(context)).await?)
+        Ok(erased(Box::pin(verb.run(context)).await?))
     }
     .boxed()
 }
