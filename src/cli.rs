@@ -1,15 +1,11 @@
 //! The command line. Verbs are generated from their table; the commands here wait, follow, ask, or start other front ends.
 
-mod clean;
 mod embedded;
-mod ledger;
 mod logs;
 pub mod manifests;
-mod merge;
 pub mod output;
 mod preflight;
 mod run;
-mod runs;
 mod session;
 mod verbs;
 
@@ -22,8 +18,6 @@ pub use session::Session;
 pub use verbs::{Invocation, Parsed, command, parse, run as run_verb};
 
 use crate::telemetry::LogFormat;
-use flightdeck_core::runs::RunKind;
-use flightdeck_verbs::{Clean, Launch};
 
 /// An operations console for AI coding-agent runs.
 ///
@@ -75,19 +69,9 @@ pub enum Command {
     Console,
     /// Try Flightdeck on a sample project, offline and without an API key.
     Demo(Demo),
-    /// Launch a run.
-    #[command(subcommand)]
-    Run(Run),
     /// Show and change runs.
     #[command(subcommand)]
     Runs(Runs),
-    /// Show archived runs, which outlive the cluster.
-    #[command(subcommand)]
-    Ledger(ledger::LedgerCommand),
-    /// Find and delete runs that are no longer needed.
-    Clean(CleanArguments),
-    /// Check that runs would clone what you see.
-    Preflight(preflight::PreflightArguments),
     /// Manage the embedded cluster.
     #[command(subcommand)]
     Embedded(Embedded),
@@ -128,66 +112,11 @@ pub struct Demo {
     pub output: Format,
 }
 
-/// `run docs|code`
-#[derive(Debug, Subcommand)]
-pub enum Run {
-    /// Launch an agent that writes the documents of tasks.
-    Docs(RunArguments),
-    /// Launch an agent that implements a task.
-    Code(RunArguments),
-}
-
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct RunArguments {
-    #[command(flatten)]
-    pub launch: Launch,
-    /// Print the resource instead of creating it.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Wait for the run to end; exit with 0 if it succeeded, 1 if it failed, 4 if it was cancelled.
-    #[arg(long)]
-    pub wait: bool,
-    /// Follow the log.
-    #[arg(long)]
-    pub follow: bool,
-    /// Stop waiting after this many seconds (exit code 124; the run continues).
-    #[arg(long, value_name = "SECONDS", requires = "wait")]
-    pub timeout: Option<u64>,
-    #[arg(long, short, value_enum, default_value_t)]
-    pub output: Format,
-}
-
 /// `runs ...`
 #[derive(Debug, Subcommand)]
 pub enum Runs {
     /// Print the log of a run, from the cluster or the ledger.
     Logs(logs::Logs),
-    /// Merge the branch of a run into the current one.
-    Merge {
-        name: String,
-        /// Merge; without this only the changes are shown.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// `clean`
-#[derive(Debug, Args)]
-pub struct CleanArguments {
-    #[command(flatten)]
-    pub clean: Clean,
-    /// Runs of all repositories.
-    #[arg(long, short = 'A')]
-    pub all: bool,
-    /// Remove the finalizer of runs being deleted whose controller is gone.
-    #[arg(long, conflicts_with_all = ["all", "older", "phase", "rules", "finished"])]
-    pub finalizers: bool,
-    /// Delete without asking.
-    #[arg(long)]
-    pub yes: bool,
-    #[arg(long, short, value_enum, default_value_t)]
-    pub output: Format,
 }
 
 /// `controller`
@@ -213,10 +142,6 @@ pub enum Embedded {
         #[arg(long, value_name = "FILE")]
         fault: Option<PathBuf>,
     },
-    /// Show whether the server runs, and where.
-    Status,
-    /// Stop the server. Running containers continue and are adopted at the next start.
-    Stop,
     /// Print the kubeconfig.
     Kubeconfig {
         /// Print the path instead of the content.
@@ -228,14 +153,8 @@ pub enum Embedded {
 /// Runs a command and returns its exit code. `main` starts the other front ends.
 pub async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Run(Run::Docs(arguments)) => run::run(session, RunKind::Docs, arguments).await,
-        Command::Run(Run::Code(arguments)) => run::run(session, RunKind::Code, arguments).await,
-        Command::Runs(command) => runs::runs(session, command).await,
-        Command::Ledger(command) => ledger::ledger(session, command).await,
-        Command::Clean(arguments) => clean::clean(session, arguments).await,
-        Command::Preflight(arguments) => preflight::preflight(session, arguments).await,
-        Command::Embedded(Embedded::Status) => embedded::status(session),
-        Command::Embedded(Embedded::Stop) => embedded::stop(session).await,
+        // Archived logs need no cluster, so this connects only if necessary.
+        Command::Runs(Runs::Logs(logs)) => logs::logs(session, &logs).await,
         Command::Embedded(Embedded::Kubeconfig { path }) => {
             embedded::kubeconfig(session, path).await
         }

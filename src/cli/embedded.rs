@@ -1,55 +1,63 @@
-//! `embedded status`, `embedded stop` and `embedded kubeconfig`.
+//! The embedded cluster, for verbs, and `embedded kubeconfig`.
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::task::spawn_blocking;
 
 use super::{Session, output};
-use flightdeck_core::text;
-use flightdeck_verbs::VerbError;
+use flightdeck_verbs::{DiskUsage, EmbeddedServer, EmbeddedStatus, RunningServer, VerbError};
 use kube_embedded::{endpoint, node};
 
-/// Prints the status. Returns 3 if the server is not running.
-pub(super) fn status(session: &Session) -> anyhow::Result<u8> {
-    let Some(found) = endpoint::find(&session.paths.embedded) else {
-        output::line("not running; it is started when needed")?;
-        return Ok(3);
-    };
-    output::line(&format!(
-        "running: {} (process {}, version {})",
-        found.address, found.pid, found.version
-    ))?;
-    output::line(&format!("kubeconfig: {}", found.kubeconfig.display()))?;
-    if found.fault_rules > 0 {
-        output::line(&format!(
-            "faults: {} injected",
-            text::count(found.fault_rules, "rule")
-        ))?;
+impl EmbeddedServer for Session {
+    fn status(&self) -> BoxFuture<'_, EmbeddedStatus> {
+        let directory = self.paths.embedded.clone();
+        let usage = spawn_blocking(move || node::usage(&directory));
+        async {
+            let usage = usage.await.unwrap_or_default();
+            let server = endpoint::find(&self.paths.embedded).map(|found| RunningServer {
+                address: found.address,
+                pid: found.pid,
+                version: found.version,
+                kubeconfig: found.kubeconfig,
+                fault_rules: found.fault_rules,
+            });
+            EmbeddedStatus {
+                server,
+                directory: self.paths.embedded.clone(),
+                disk: DiskUsage {
+                    objects: usage.objects,
+                    logs: usage.logs,
+                    volumes: usage.volumes,
+                },
+            }
+        }
+        .boxed()
     }
-    disk(session)?;
-    Ok(0)
-}
 
-/// Prints the disk usage of the embedded cluster.
-fn disk(session: &Session) -> anyhow::Result<()> {
-    let node::Usage {
-        objects,
-        logs,
-        volumes,
-    } = node::usage(&session.paths.embedded);
-    output::line(&format!(
-        "disk: objects {}, logs {}, volumes {}",
-        text::bytes(objects),
-        text::bytes(logs),
-        text::bytes(volumes)
-    ))?;
-    Ok(())
-}
-
-/// Stops the server.
-pub(super) async fn stop(session: &Session) -> anyhow::Result<u8> {
-    if endpoint::stop(&session.paths.embedded).await? {
-        output::notice("Stopped; running containers continue and are adopted at the next start");
-    } else {
-        output::notice("Not running");
+    fn stop(&self) -> BoxFuture<'_, Result<bool, VerbError>> {
+        async {
+            let stopped = endpoint::stop(&self.paths.embedded).await;
+            stopped.map_err(|error| VerbError::Failed(format!("stopping the server: {error}")))
+        }
+        .boxed()
     }
-    Ok(0)
+
+    fn delete_data(&self) -> BoxFuture<'_, Result<(), VerbError>> {
+        let directory = self.paths.embedded.clone();
+        async move {
+            let failed = |error: std::io::Error| {
+                VerbError::Failed(format!("deleting {}: {error}", directory.display()))
+            };
+            // Held while deleting, so that no server starts on the data.
+            let lock = endpoint::Lock::acquire(&directory).map_err(failed)?;
+            let Some(_lock) = lock else {
+                return Err(VerbError::Conflict(
+                    "the embedded cluster was started again in the meantime".into(),
+                ));
+            };
+            tokio::fs::remove_dir_all(&directory).await.map_err(failed)
+        }
+        .boxed()
+    }
 }
 
 /// Prints the kubeconfig. Starts the server, because the file is useless without it.

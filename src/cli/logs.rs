@@ -209,13 +209,13 @@ async fn live(context: &ClusterContext, run: &Run, logs: &Logs) -> anyhow::Resul
     let mut printer = Printer::new(logs);
     let earlier = flightdeck_verbs::archived_log(context, run).await;
     if let Some(earlier) = earlier.clone() {
-        for words in earlier.words() {
+        for words in earlier.notices() {
             output::notice(&words);
         }
         let complete = earlier.complete;
         printer = spawn_blocking(move || {
             if earlier.complete {
-                let mut events = earlier.whole()?;
+                let mut events = earlier.all_events()?;
                 events.try_for_each(|event| printer.event(&event))?;
                 printer.finish()?;
             } else {
@@ -257,7 +257,7 @@ fn untold(
     earlier: Option<&ArchivedLog>,
 ) -> impl Stream<Item = LogEvent> {
     events.filter(move |event| {
-        let told = earlier.is_some_and(|earlier| earlier.tells(event));
+        let told = earlier.is_some_and(|earlier| earlier.contains(event));
         futures::future::ready(!told)
     })
 }
@@ -358,7 +358,7 @@ async fn follow_to_its_end(
             output::notice(&format!("the log is no longer kept: {error}"));
         }
         let new: Vec<usize> = (0..chunk.len())
-            .filter(|index| earlier.is_none_or(|earlier| !earlier.tells(&chunk[*index])))
+            .filter(|index| earlier.is_none_or(|earlier| !earlier.contains(&chunk[*index])))
             .filter(|index| is_new(&chunk[*index], &mut reached))
             .collect();
         printer = spawn_blocking(move || {

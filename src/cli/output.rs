@@ -180,15 +180,6 @@ fn write_table(table: &Table, format: Format) -> io::Result<()> {
     columns(&headings, &rows)
 }
 
-/// Writes rows under headings.
-pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
-    let rows: Vec<Vec<&str>> = rows
-        .iter()
-        .map(|row| row.iter().map(String::as_str).collect())
-        .collect();
-    columns(&headings, &rows)
-}
-
 /// Writes aligned columns, sanitized.
 fn columns(headings: &[&str], rows: &[Vec<&str>]) -> io::Result<()> {
     let sanitize = |row: &Vec<&str>| -> Vec<String> {

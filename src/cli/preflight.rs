@@ -1,6 +1,6 @@
 //! `preflight --fix`: shows the commands of safe fixes, asks, and runs them.
 
-use clap::Args;
+use clap::{ArgMatches, Args, FromArgMatches};
 use tokio_util::sync::CancellationToken;
 
 use super::{Format, Session, output};
@@ -14,31 +14,28 @@ use flightdeck_verbs::{Preflight, Render, Verb, VerbError};
 /// Maximum number of fixes in a row: one may enable the next.
 const MAX_FIXES: usize = 3;
 
-/// Arguments of `preflight`.
+/// Options of `preflight` on the command line.
 #[derive(Debug, Args)]
-pub struct PreflightArguments {
-    #[command(flatten)]
-    pub preflight: Preflight,
+pub(super) struct FixOptions {
     /// Commit the files a run reads, and push the branch. Asks first.
     #[arg(long)]
     pub fix: bool,
     /// Fix without asking.
     #[arg(long, requires = "fix")]
     pub yes: bool,
-    /// Output format.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub output: Format,
 }
 
 /// Runs the command. Returns 5 if a check blocks launches, else 0.
 pub(super) async fn preflight(
     session: &Session,
-    arguments: PreflightArguments,
+    arguments: &ArgMatches,
+    format: Format,
 ) -> anyhow::Result<u8> {
+    let options = FixOptions::from_arg_matches(arguments)?;
+    let verb = Preflight::from_arg_matches(arguments)?;
     let context = session.verb_context();
-    let verb = arguments.preflight;
     verb.validate()?;
-    if arguments.fix {
+    if options.fix {
         for _ in 0..MAX_FIXES {
             let facts = context.preflight_facts(&verb.request).await;
             let Some(fix) = safe_fix(&Report::of(&facts)) else {
@@ -47,14 +44,14 @@ pub(super) async fn preflight(
             let plan = fix::plan(&facts, fix).await;
             let plan = plan.map_err(|error| VerbError::Failed(error.to_string()))?;
             show(&plan);
-            if !(arguments.yes || confirmed()?) {
+            if !(options.yes || confirmed()?) {
                 break;
             }
             run(&plan).await?;
         }
     }
     let report = verb.run(&context).await?;
-    output::render(&report, arguments.output)?;
+    output::render(&report, format)?;
     Ok(report.exit_code())
 }
 

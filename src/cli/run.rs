@@ -2,70 +2,57 @@
 
 use std::time::Duration;
 
+use clap::{ArgMatches, Args, FromArgMatches};
+
 use super::{
-    Format, RunArguments, Session,
+    Format, Session,
     logs::{self, Logs},
     output,
 };
-use flightdeck_core::{
-    runs::{Run, RunKind},
-    text,
-};
-use flightdeck_preflight::{PreflightRequest, Report};
-use flightdeck_verbs::{Launch, LaunchSource, LaunchedRun, Wait, exit_code};
+use flightdeck_core::text;
+use flightdeck_verbs::{LaunchedRun, VerbRow, Wait, exit_code};
 
 /// Exit code after Ctrl-C; the run continues.
 const INTERRUPTED: u8 = 130;
 
+/// Options of `run docs` and `run code` on the command line.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// Wait for the run to end; exit with 0 if it succeeded, 1 if it failed, 4 if it was cancelled.
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+    /// Follow the log.
+    #[arg(long, conflicts_with = "dry_run")]
+    follow: bool,
+    /// Stop waiting after this many seconds (exit code 124; the run continues).
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    timeout: Option<u64>,
+}
+
 /// Runs the command. Returns the exit code.
 pub(super) async fn run(
     session: &Session,
-    kind: RunKind,
-    arguments: RunArguments,
+    row: &VerbRow,
+    arguments: ArgMatches,
+    format: Format,
 ) -> anyhow::Result<u8> {
-    let launch = Launch {
-        kind,
-        ..arguments.launch
-    };
-    let verbs = session.verb_context();
-    let facts = verbs
-        .preflight_facts(&PreflightRequest::from(&launch))
-        .await;
-    let source = LaunchSource::new(&facts, &Report::of(&facts))?;
-    if arguments.dry_run {
-        let run = launch.compose(&source, &session.settings, "0000")?;
-        output::value(
-            if arguments.output == Format::Json {
-                Format::Json
-            } else {
-                Format::Yaml
-            },
-            &run.into_resource(),
-        )?;
-        return Ok(0);
+    let options = RunOptions::from_arg_matches(&arguments)?;
+    let context = session.verb_context();
+    let launched = (row.run_arguments)(arguments, &context).await?;
+    if !(options.wait || options.follow) {
+        output::render(launched.as_ref(), format)?;
+        return Ok(launched.exit_code());
     }
-    // Validate before connecting: that may start the embedded cluster.
-    launch.compose(&source, &session.settings, "0000")?;
-    let context = session.context().await?;
-    let run = launch.run(&context, &source).await?;
-    let name = run.name().to_owned();
-    output::notice(&format!(
-        "Launched {name}: {} of {} on {}",
-        kind,
-        text::count(run.tasks.len(), "task"),
-        run.spec.source_branch
-    ));
-    if !(arguments.wait || arguments.follow) {
-        print(run, arguments.output)?;
-        return Ok(0);
-    }
+    output::notices(&launched.notices());
+    let context = context.cluster().await?;
+    let name = launched.names().concat();
     let wait = Wait {
         name: name.clone(),
-        timeout: arguments.timeout.map(Duration::from_secs),
+        timeout: options.timeout.map(Duration::from_secs),
     };
     let following = async {
-        if arguments.follow {
-            logs::print(&context, &Logs::following(&name))
+        if options.follow {
+            logs::print(context, &Logs::following(&name))
                 .await
                 .map(drop)
         } else {
@@ -73,7 +60,7 @@ pub(super) async fn run(
         }
     };
     let ended = tokio::select! {
-        (ended, followed) = async { tokio::join!(wait.run(&context, |_| {}), following) } => { followed?; ended? }
+        (ended, followed) = async { tokio::join!(wait.run(context, |_| {}), following) } => { followed?; ended? }
         _ = tokio::signal::ctrl_c() => {
             output::notice(&format!("{name} continues; follow it with flightdeck runs logs {name} --follow"));
             return Ok(INTERRUPTED);
@@ -92,12 +79,8 @@ pub(super) async fn run(
             text::sanitize(message)
         ));
     }
-    if !arguments.follow {
-        print(ended, arguments.output)?;
+    if !options.follow {
+        output::render(&LaunchedRun::created(ended), format)?;
     }
-    Ok(if arguments.wait { exit_code(&phase) } else { 0 })
-}
-
-fn print(run: Run, format: Format) -> anyhow::Result<()> {
-    output::render(&LaunchedRun(run), format)
+    Ok(if options.wait { exit_code(&phase) } else { 0 })
 }

@@ -13,7 +13,7 @@ use flightdeck_host::{
     settings::{Paths, Settings, SettingsError},
 };
 use flightdeck_preflight::{ClusterFacts, ClusterSource, cluster::ClusterQuery};
-use flightdeck_verbs::{ClusterAccess, ClusterContext, Context, VerbError};
+use flightdeck_verbs::{ClusterAccess, ClusterContext, Context, EmbeddedServer, VerbError};
 use kube_embedded::endpoint;
 
 /// Paths, settings and the selected cluster.
@@ -159,13 +159,12 @@ impl ClusterAccess for Session {
         self.place.context.as_deref()
     }
 
-    fn connect(&self) -> BoxFuture<'_, Result<(Client, String), VerbError>> {
-        async {
-            let connection = Self::connect(self).await?;
-            output::notices(&connection.notices);
-            Ok((connection.client, connection.namespace))
-        }
-        .boxed()
+    fn namespace(&self) -> Option<&str> {
+        self.place.namespace.as_deref()
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<ClusterContext, VerbError>> {
+        self.context().boxed()
     }
 
     fn facts_source(&self) -> BoxFuture<'_, ClusterSource> {
@@ -174,5 +173,9 @@ impl ClusterAccess for Session {
 
     fn notice(&self, message: &str) {
         output::notice(message);
+    }
+
+    fn embedded(&self) -> Option<&dyn EmbeddedServer> {
+        Some(self)
     }
 }

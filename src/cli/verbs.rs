@@ -1,15 +1,20 @@
 //! The part of the command line that is generated from the table of verbs.
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, builder::EnumValueParser};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, builder::EnumValueParser};
 
-use super::{Cli, Format, Place, Session, output};
-use flightdeck_verbs::{VERBS, VerbRow, verb};
-
-/// Verbs with commands of their own, which wait, follow or ask before they run the verb.
-const INTERACTIVE: &[&str] = &["run docs", "run code", "ledger prune", "preflight"];
+use super::{
+    Cli, Format, Place, Session, output,
+    preflight::{self, FixOptions},
+    run::{self, RunOptions},
+};
+use flightdeck_verbs::{Context, EXIT_CODES, PlannedOutput, VERBS, VerbError, VerbRow, verb};
 
 /// Groups of verbs, with their help.
-const GROUPS: &[(&str, &str)] = &[("tasks", "Show the plan and set the status of tasks")];
+const GROUPS: &[(&str, &str)] = &[
+    ("run", "Launch a run"),
+    ("ledger", "Show archived runs, which outlive the cluster"),
+    ("tasks", "Show the plan and set the status of tasks"),
+];
 
 /// A verb to run, as typed.
 pub struct Invocation {
@@ -51,18 +56,17 @@ fn leaf(matches: &ArgMatches) -> Option<(&'static VerbRow, &ArgMatches)> {
         Some((second, arguments)) => (format!("{first} {second}"), arguments),
         None => (first.to_owned(), arguments),
     };
-    let row = verb(&name).filter(|row| !INTERACTIVE.contains(&row.name))?;
+    let row = verb(&name)?;
     Some((row, arguments))
 }
 
 /// Returns the whole command line.
 #[must_use]
 pub fn command() -> clap::Command {
-    let rows = VERBS.iter();
-    let generated = rows.filter(|row| !INTERACTIVE.contains(&row.name));
-    generated.fold(Cli::command(), |root, row| {
+    let root = Cli::command().after_help(exit_codes());
+    VERBS.iter().fold(root, |root, row| {
         let (group, word) = row.words();
-        let verb = (row.arguments)(clap::Command::new(word))
+        let verb = with_options(row, (row.arguments)(clap::Command::new(word)))
             .about(row.about)
             .long_about(None::<&str>)
             .arg(output_argument());
@@ -83,6 +87,28 @@ pub fn command() -> clap::Command {
     })
 }
 
+/// Returns the table of exit codes, for the help.
+fn exit_codes() -> String {
+    let codes = EXIT_CODES.iter();
+    let lines = codes.map(|(code, meaning)| format!("\n  {code:<4} {meaning}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
+
+/// Adds the options that only the command line has.
+fn with_options(row: &VerbRow, command: clap::Command) -> clap::Command {
+    match row.name {
+        "run docs" | "run code" => RunOptions::augment_args(command),
+        "preflight" => FixOptions::augment_args(command),
+        _ if row.plan_arguments.is_some() => command.arg(
+            clap::Arg::new("yes")
+                .long("yes")
+                .action(ArgAction::SetTrue)
+                .help("Do it without asking"),
+        ),
+        _ => command,
+    }
+}
+
 fn output_argument() -> clap::Arg {
     clap::Arg::new("output")
         .long("output")
@@ -100,9 +126,54 @@ pub async fn run(session: &Session, invocation: Invocation) -> anyhow::Result<u8
         arguments,
         format,
     } = invocation;
-    let context = session.verb_context();
-    let output = (row.run_arguments)(arguments, &context).await?;
-    output::render(output.as_ref(), format)?;
+    match (row.name, row.plan_arguments) {
+        ("run docs" | "run code", _) => run::run(session, row, arguments, format).await,
+        ("preflight", _) => preflight::preflight(session, &arguments, format).await,
+        (_, Some(plan)) if !arguments.get_flag("dry_run") => {
+            let (yes, context) = (arguments.get_flag("yes"), session.verb_context());
+            let plan = plan(arguments, &context).await?;
+            apply(plan, yes, &context, format).await
+        }
+        _ => {
+            let output = (row.run_arguments)(arguments, &session.verb_context()).await?;
+            output::render(output.as_ref(), format)?;
+            Ok(output.exit_code())
+        }
+    }
+}
+
+/// Prints a plan, asks unless `yes` is given, and applies the plan. Returns the exit code.
+async fn apply(
+    plan: Box<dyn PlannedOutput>,
+    yes: bool,
+    context: &Context,
+    format: Format,
+) -> anyhow::Result<u8> {
+    output::render(plan.as_ref(), format)?;
+    let Some(question) = plan.question() else {
+        return Ok(0);
+    };
+    if !yes {
+        match output::confirm(&question)? {
+            Some(true) => {}
+            Some(false) => return Ok(0),
+            // A script that names an object must not take silence for success.
+            None if plan.is_named() => {
+                return Err(VerbError::Usage(
+                    "confirmation needs a terminal; use --yes to skip it".into(),
+                )
+                .into());
+            }
+            None => {
+                output::notice("Nothing was changed; use --yes to go ahead");
+                return Ok(0);
+            }
+        }
+    }
+    let output = plan.apply(context).await?;
+    // stdout has the plan, which is what a script asked for.
+    output::notices(&output.warnings());
+    output::notices(&output.notices());
     Ok(output.exit_code())
 }
 
@@ -138,6 +209,11 @@ mod tests {
             "flightdeck controller --context prod -n agents --listen 0.0.0.0:8080 --log-format json",
             "flightdeck runs list -A -o wide",
             "flightdeck ledger prune --older 90d --yes",
+            "flightdeck runs merge docs-x --yes",
+            "flightdeck runs delete docs-x --dry-run -o yaml",
+            "flightdeck embedded status -o json",
+            "flightdeck embedded reset --force --yes",
+            "flightdeck run docs --task 1 --dry-run -o name",
         ] {
             let matches = command().try_get_matches_from(line.split(' '));
             let matches = matches.unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -15,7 +15,9 @@ use flightdeck_core::{
     text,
 };
 use flightdeck_preflight::{PreflightRequest, RemoteQuery, Report, Sources};
-use flightdeck_verbs::{ClusterContext, Launch, LaunchSource, VerbError, Wait, exit_code};
+use flightdeck_verbs::{
+    ClusterContext, Launch, LaunchSource, Render, Table, VerbError, View, Wait, exit_code,
+};
 use kube_embedded::endpoint::Lock;
 
 /// The demo without a terminal.
@@ -43,6 +45,33 @@ struct Summary {
 struct Count {
     expected: i32,
     written: i32,
+}
+
+impl Render for Summary {
+    fn names(&self) -> Vec<String> {
+        vec![self.run.clone()]
+    }
+
+    fn view(&self) -> View {
+        let or = |text: &Option<String>, other: &str| text.as_deref().unwrap_or(other).to_owned();
+        let row = vec![
+            self.run.clone(),
+            self.phase.clone(),
+            format!("{}/{}", self.documents.written, self.documents.expected),
+            or(&self.branch, "-"),
+            or(&self.pull_request_url, "none: not a known Git host"),
+            format!("{:.1} s", self.seconds),
+        ];
+        let headings = [
+            "RUN",
+            "PHASE",
+            "DOCUMENTS",
+            "BRANCH",
+            "PULL REQUEST",
+            "TIME",
+        ];
+        View::Table(Table::new(&headings, vec![row]))
+    }
 }
 
 impl Headless {
@@ -90,7 +119,7 @@ impl Headless {
             overwrite: true,
             ..Launch::new(RunKind::Docs)
         };
-        let run = launch.run(context, &source).await?;
+        let run = launch.create(context, &source).await?;
         let name = run.name().to_owned();
         output::notice(&format!(
             "Launched {name}: {} on {}",
@@ -134,38 +163,7 @@ impl Headless {
             pull_request_url: status.pull_request_url.clone(),
             seconds: (started.elapsed().as_secs_f64() * 100.0).round() / 100.0,
         };
-        match self.format {
-            Format::Table => {
-                let branch = summary.branch.as_deref().unwrap_or("-").to_owned();
-                let pull_request = summary
-                    .pull_request_url
-                    .as_deref()
-                    .unwrap_or("none: the remote is no forge")
-                    .to_owned();
-                let documents = format!("{written}/{expected}");
-                let row = [
-                    summary.run,
-                    summary.phase,
-                    documents,
-                    branch,
-                    pull_request,
-                    format!("{:.1} s", summary.seconds),
-                ];
-                output::table(
-                    [
-                        "RUN",
-                        "PHASE",
-                        "DOCUMENTS",
-                        "BRANCH",
-                        "PULL REQUEST",
-                        "TIME",
-                    ],
-                    &[row],
-                )?;
-            }
-            Format::Name => output::line(&summary.run)?,
-            format => output::value(format, &summary)?,
-        }
+        output::render(&summary, self.format)?;
         if exit_code(&phase) != 0 {
             let reason = status
                 .message

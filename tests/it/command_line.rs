@@ -213,7 +213,7 @@ fn launch_follows_the_log_and_exits_with_the_result() {
     );
     let cleaned = flightdeck(&home, &["--repo", repo, "clean", "--finished"]);
     assert!(
-        stderr(&cleaned).contains("nothing was deleted"),
+        stderr(&cleaned).contains("Nothing was changed"),
         "{}",
         stderr(&cleaned)
     );
@@ -246,7 +246,7 @@ fn deleting_a_run_archives_its_log() {
     let output = flightdeck(&home, &run);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let name = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    let deleted = flightdeck(&home, &["runs", "delete", &name]);
+    let deleted = flightdeck(&home, &["runs", "delete", &name, "--yes"]);
     assert!(
         stderr(&deleted).contains("was kept"),
         "{}",

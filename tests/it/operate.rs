@@ -407,7 +407,7 @@ async fn a_run_whose_controller_is_gone_is_let_go_by_hand_and_no_other_is_touche
         "{listed}"
     );
     assert!(!listed.contains("docs-stays"), "{listed}");
-    assert!(stderr.contains("nothing was deleted"), "{stderr}");
+    assert!(stderr.contains("Nothing was changed"), "{stderr}");
 
     // Nothing is changed while a controller is running.
     let leases: Api<Lease> = Api::default_namespaced(client.clone());

@@ -1,4 +1,4 @@
-//! The key tables of the README derive from the keymap.
+//! The generated sections of the README: keys and exit codes.
 
 use std::{env, fs, path::PathBuf};
 
@@ -6,9 +6,7 @@ use flightdeck_console::{
     command::{COMMANDS, Context},
     keymap::Keymap,
 };
-
-const BEGIN: &str = "<!-- keys:begin (generated: UPDATE=1 cargo test --test it readme) -->\n";
-const END: &str = "<!-- keys:end -->";
+use flightdeck_verbs::EXIT_CODES;
 
 /// Returns a table per context, with a row per command.
 fn key_tables() -> String {
@@ -38,21 +36,40 @@ fn key_tables() -> String {
     out
 }
 
-#[test]
-fn readme_lists_all_keys() {
+/// Returns the table of exit codes.
+fn exit_code_table() -> String {
+    let rows = EXIT_CODES
+        .iter()
+        .map(|(code, meaning)| format!("| {code} | {meaning} |\n"));
+    format!(
+        "\n| exit code | meaning |\n|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+/// Compares a generated section of the README, or writes it with `UPDATE=1`.
+fn check_section(name: &str, content: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme
-        .split_once(BEGIN)
-        .expect("the README has the begin marker");
-    let (_, after) = rest.split_once(END).expect("the README has the end marker");
-    let fresh = format!("{before}{BEGIN}{}\n{END}{after}", key_tables());
+    let begin =
+        format!("<!-- {name}:begin (generated: UPDATE=1 cargo test --test it readme) -->\n");
+    let end = format!("<!-- {name}:end -->");
+    let (before, rest) = readme.split_once(&begin).expect("begin marker");
+    let (_, after) = rest.split_once(&end).expect("end marker");
+    let fresh = format!("{before}{begin}{content}\n{end}{after}");
     if env::var_os("UPDATE").is_some() {
         fs::write(&path, fresh).unwrap();
     } else {
         assert!(
             readme == fresh,
-            "the README's keys are outdated: UPDATE=1 cargo test --test it readme"
+            "the {name} of the README are outdated: UPDATE=1 cargo test --test it readme"
         );
     }
+}
+
+// One test: both sections are in one file.
+#[test]
+fn generated_sections_are_current() {
+    check_section("keys", &key_tables());
+    check_section("exit-codes", &exit_code_table());
 }

@@ -4,10 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{
-    detail_io::DetailRequest,
-    world::{RunId, TaskId},
-};
+use super::{detail_io::DetailRequest, world::RunId};
 use flightdeck_core::{runs::RunKind, tasks::StatusChange};
 use flightdeck_host::repository::merge::MergePlan;
 use flightdeck_preflight::{
@@ -15,7 +12,7 @@ use flightdeck_preflight::{
     fix::{FixPlan, Progress},
 };
 use flightdeck_verbs::{
-    AddContext, CleanPlan, CleanReport, Delete, Launch, Retry, SetStatus, Stop,
+    AddContext, CleanReport, CleanSelection, Delete, Launch, Retry, SetStatus, Stop,
 };
 
 /// Declares [`Effect`]: a row per domain.
@@ -112,7 +109,7 @@ pub enum RunEffect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CleanupEffect {
     /// Delete runs, one after the other.
-    Delete(CleanPlan),
+    Delete(CleanSelection),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,21 +134,13 @@ pub enum DesktopEffect {
     Copy(String),
 }
 
-/// The launch to check, as selected so far.
+/// The launch to check, as selected so far, and what the console knows about the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightRequest {
-    pub kind: RunKind,
-    pub tasks: Vec<TaskId>,
-    /// `None` for the current tag.
-    pub tag: Option<String>,
-    pub agent: String,
+    pub launch: flightdeck_preflight::PreflightRequest,
     /// Active runs of this repository.
     pub active: Vec<ActiveRun>,
     pub embedded: bool,
-    /// The account whose Git credentials the pods would use.
-    pub github_user: Option<String>,
-    /// Service of a code run, if it differs from the repository's name.
-    pub service: Option<String>,
     /// Contact the remote instead of using the cached answer.
     pub contact_remote: bool,
 }

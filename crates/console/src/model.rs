@@ -23,7 +23,7 @@ use super::{
         detail::state::DetailPanel, preflight::state::PreflightPanel, runs::state::RunsPanel,
         tasks::state::TasksPanel,
     },
-    world::{ClusterConnection, FinishedRun, Level, RunEntry, RunId, TaskId, World},
+    world::{ClusterConnection, FinishedRun, Level, RunEntry, RunId, World},
 };
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
@@ -250,16 +250,18 @@ impl Model {
     /// The pre-flight request without an open form: a docs run of the marked or selected tasks.
     #[must_use]
     pub fn preflight_request(&self, contact_remote: bool) -> PreflightRequest {
-        self.preflight_request_for(RunKind::Docs, self.tasks.chosen(), None, contact_remote)
+        let launch = flightdeck_preflight::PreflightRequest {
+            tasks: self.tasks.chosen(),
+            ..flightdeck_preflight::PreflightRequest::new(RunKind::Docs)
+        };
+        self.preflight_request_for(launch, contact_remote)
     }
 
-    /// The pre-flight request for a launch; `None` for the default agent.
+    /// The pre-flight request for a launch with the current tag. An agent that is not selected is the default one.
     #[must_use]
     pub fn preflight_request_for(
         &self,
-        kind: RunKind,
-        tasks: Vec<TaskId>,
-        agent: Option<String>,
+        launch: flightdeck_preflight::PreflightRequest,
         contact_remote: bool,
     ) -> PreflightRequest {
         let label = self
@@ -272,15 +274,15 @@ impl Model {
             .filter(|entry| entry.active() && label.is_some_and(|label| entry.of_repository(label)))
             .map(|entry| ActiveRun::from(&entry.run));
         let target = self.world.cluster.target();
+        let default_agent = || self.settings.defaults.agent.clone();
         PreflightRequest {
-            kind,
-            tasks,
-            tag: self.tag.clone(),
-            agent: agent.unwrap_or_else(|| self.settings.defaults.agent.clone()),
+            launch: flightdeck_preflight::PreflightRequest {
+                tag: self.tag.clone(),
+                agent: Some(launch.agent.unwrap_or_else(default_agent)),
+                ..launch
+            },
             active: active.collect(),
             embedded: target.is_none_or(|target| target.embedded),
-            github_user: None,
-            service: None,
             contact_remote,
         }
     }

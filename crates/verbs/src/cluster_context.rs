@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::{FutureExt, future::BoxFuture};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use super::VerbError;
+use super::{ClusterAccess, VerbError, embedded::EmbeddedServer};
 use flightdeck_core::{
     resources,
     runs::{Run, RunKind, naming},
@@ -18,7 +19,10 @@ use flightdeck_host::{
     settings::Settings,
     templates::{self, TemplateError},
 };
-use flightdeck_preflight::cluster::{api_resource, list_runs, parse_run};
+use flightdeck_preflight::{
+    ClusterSource,
+    cluster::{ClusterQuery, api_resource, list_runs, parse_run},
+};
 
 /// A connected cluster with the settings and the ledger. Cheap to clone.
 #[derive(Clone)]
@@ -156,5 +160,40 @@ impl ClusterContext {
                 created.name_any()
             ))
         })
+    }
+}
+
+/// The access of a context that is already connected.
+impl ClusterAccess for ClusterContext {
+    fn kubeconfig_context(&self) -> Option<&str> {
+        None
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        Some(&self.namespace)
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<ClusterContext, VerbError>> {
+        futures::future::ready(Ok(self.clone())).boxed()
+    }
+
+    fn facts_source(&self) -> BoxFuture<'_, ClusterSource> {
+        let query = ClusterQuery {
+            client: self.client.clone(),
+            disk: None,
+            context: None,
+            namespace: self.namespace.clone(),
+            secrets: Vec::new(),
+            settings: Some(Arc::clone(&self.settings)),
+        };
+        futures::future::ready(ClusterSource::Live(query)).boxed()
+    }
+
+    fn notice(&self, message: &str) {
+        tracing::info!("{message}");
+    }
+
+    fn embedded(&self) -> Option<&dyn EmbeddedServer> {
+        None
     }
 }

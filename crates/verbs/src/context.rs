@@ -3,13 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use futures::future::BoxFuture;
-use kube::Client;
 use tokio::sync::OnceCell;
 
-use super::{ClusterContext, VerbError};
+use super::{ClusterContext, VerbError, embedded::EmbeddedServer};
 use flightdeck_core::runs::naming;
 use flightdeck_host::{
-    ledger::{Ledger, LedgerError},
+    ledger::Ledger,
     repository,
     settings::{Paths, Settings},
 };
@@ -20,14 +19,20 @@ pub trait ClusterAccess: Send + Sync {
     /// Kubeconfig context; `None` for the embedded cluster.
     fn kubeconfig_context(&self) -> Option<&str>;
 
-    /// Connects, and starts the embedded cluster if necessary. Returns the client and the namespace.
-    fn connect(&self) -> BoxFuture<'_, Result<(Client, String), VerbError>>;
+    /// Namespace chosen by the user; `None` for the cluster's default.
+    fn namespace(&self) -> Option<&str>;
+
+    /// Connects, and starts the embedded cluster if necessary.
+    fn connect(&self) -> BoxFuture<'_, Result<ClusterContext, VerbError>>;
 
     /// Returns where pre-flight gets its facts about the cluster. Starts no cluster.
     fn facts_source(&self) -> BoxFuture<'_, ClusterSource>;
 
     /// Shows a message that is not part of the output.
     fn notice(&self, message: &str);
+
+    /// Returns the server of the embedded cluster on this machine; `None` if the front end has none.
+    fn embedded(&self) -> Option<&dyn EmbeddedServer>;
 }
 
 /// Everything a verb may use. The cluster is connected on first use, so verbs on files work without one.
@@ -36,7 +41,8 @@ pub struct Context {
     /// Directory to search upwards from for the repository.
     pub start: PathBuf,
     pub settings: Arc<Settings>,
-    pub paths: Paths,
+    /// `None` for a front end without files of its own.
+    paths: Option<Paths>,
     access: Arc<dyn ClusterAccess>,
     cluster: Arc<OnceCell<ClusterContext>>,
 }
@@ -53,24 +59,42 @@ impl Context {
         Self {
             start,
             settings,
-            paths,
+            paths: Some(paths),
             access,
             cluster: Arc::default(),
         }
     }
 
+    /// Returns a context for verbs on the runs of a cluster that is already connected.
+    #[must_use]
+    pub fn connected(start: PathBuf, cluster: ClusterContext) -> Self {
+        Self {
+            start,
+            settings: Arc::clone(&cluster.settings),
+            paths: None,
+            access: Arc::new(cluster.clone()),
+            cluster: Arc::new(OnceCell::new_with(Some(cluster))),
+        }
+    }
+
     /// Returns the cluster, connecting on first use.
     pub async fn cluster(&self) -> Result<&ClusterContext, VerbError> {
-        let connect = async || {
-            let (client, namespace) = self.access.connect().await?;
-            Ok(ClusterContext {
-                client,
-                namespace,
-                settings: Arc::clone(&self.settings),
-                ledger: self.archive()?,
-            })
-        };
+        let connect = || self.access.connect();
         self.cluster.get_or_try_init(connect).await
+    }
+
+    /// Returns the configuration and state directories of this machine.
+    pub fn paths(&self) -> Result<&Paths, VerbError> {
+        self.paths
+            .as_ref()
+            .ok_or_else(|| VerbError::Usage("not available here: no local state".into()))
+    }
+
+    /// Describes the selected cluster: `prod, namespace agents`.
+    pub async fn target(&self) -> Result<String, VerbError> {
+        let name = self.access.kubeconfig_context().unwrap_or("embedded");
+        let namespace = &self.cluster().await?.namespace;
+        Ok(format!("{name}, namespace {namespace}"))
     }
 
     /// Returns the access to the selected cluster.
@@ -81,22 +105,9 @@ impl Context {
 
     /// Opens the ledger.
     pub fn ledger(&self) -> Result<Ledger, VerbError> {
-        let ledger = Ledger::open(&self.paths.ledger);
+        let ledger = Ledger::open(&self.paths()?.ledger);
         let ledger = ledger.map_err(|error| VerbError::Failed(error.to_string()))?;
         Ok(ledger.with_settings(&self.settings.ledger))
-    }
-
-    /// Opens the ledger for archiving; `None` if a newer version wrote it.
-    fn archive(&self) -> Result<Option<Ledger>, VerbError> {
-        match Ledger::open(&self.paths.ledger) {
-            Ok(ledger) => Ok(Some(ledger.with_settings(&self.settings.ledger))),
-            Err(error @ LedgerError::Newer { .. }) => {
-                self.access
-                    .notice(&format!("archiving is disabled: {error}"));
-                Ok(None)
-            }
-            Err(error) => Err(VerbError::Failed(error.to_string())),
-        }
     }
 
     /// Gathers the pre-flight facts about a launch. Contacts the remote and the cluster; starts no cluster.

@@ -5,6 +5,22 @@ use std::time::Duration;
 use flightdeck_core::text;
 use flightdeck_preflight::cause;
 
+/// Exit codes of the command line, with their meaning.
+pub const EXIT_CODES: &[(u8, &str)] = &[
+    (0, "success"),
+    (1, "failed; or the run that was waited for failed"),
+    (
+        2,
+        "invalid arguments or settings, or confirmation is missing",
+    ),
+    (3, "not found"),
+    (4, "the run that was waited for was cancelled"),
+    (5, "blocked by pre-flight"),
+    (6, "conflict, such as a run that has not ended"),
+    (124, "timed out; the run continues"),
+    (130, "interrupted; the run continues"),
+];
+
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerbError {
@@ -82,6 +98,8 @@ fn messages(blocking: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code;
+    use flightdeck_core::runs::Phase;
 
     fn api_error(code: u16) -> VerbError {
         let status = kube::core::Status {
@@ -98,6 +116,27 @@ mod tests {
             [404, 409, 500].map(|code| api_error(code).exit_code()),
             [3, 6, 1]
         );
+    }
+
+    #[test]
+    fn every_exit_code_is_documented() {
+        let errors = [
+            VerbError::Usage(String::new()),
+            VerbError::NotFound(String::new()),
+            VerbError::Blocked(Vec::new()),
+            VerbError::Conflict(String::new()),
+            VerbError::Timeout {
+                what: String::new(),
+                after: Duration::ZERO,
+            },
+            VerbError::Cluster(String::new()),
+            VerbError::Failed(String::new()),
+        ];
+        let documented = |code| EXIT_CODES.iter().any(|(known, _)| *known == code);
+        assert!(errors.iter().all(|error| documented(error.exit_code())));
+        let phases = [Phase::Succeeded, Phase::Failed, Phase::Cancelled];
+        assert!(phases.iter().all(|phase| documented(exit_code(phase))));
+        assert!(EXIT_CODES.is_sorted());
     }
 
     #[test]

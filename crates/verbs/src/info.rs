@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Context, Render, Table, Verb, VerbError, View};
 use flightdeck_core::text;
+use flightdeck_host::settings::Paths;
 
 /// Shows paths and versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +29,7 @@ impl Verb for Info {
     type Output = InfoValues;
 
     async fn run(self, context: &Context) -> Result<InfoValues, VerbError> {
-        let paths = &context.paths;
+        let paths = context.paths()?;
         let target = context.access().kubeconfig_context();
         Ok(InfoValues(vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -40,15 +41,15 @@ impl Verb for Info {
             ("state", paths.state.display().to_string()),
             ("embedded", paths.embedded.display().to_string()),
             ("ledger", paths.ledger.display().to_string()),
-            ("ledger size", text::bytes(ledger_bytes(context))),
+            ("ledger size", text::bytes(ledger_bytes(context, paths))),
             ("log", paths.log.display().to_string()),
         ]))
     }
 }
 
 /// Returns the size of the ledger; 0 if it does not exist or a newer version wrote it.
-fn ledger_bytes(context: &Context) -> u64 {
-    if !context.paths.ledger.is_dir() {
+fn ledger_bytes(context: &Context, paths: &Paths) -> u64 {
+    if !paths.ledger.is_dir() {
         return 0;
     }
     let size = context.ledger().map(|ledger| ledger.size());

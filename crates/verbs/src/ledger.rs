@@ -1,4 +1,6 @@
-//! `ledger list`, `ledger show` and `ledger prune`: the archived runs on this machine.
+//! `ledger list` and `ledger show`: the archived runs on this machine.
+
+mod prune;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -6,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::{Context, Render, Table, Verb, VerbError, View, parse_age, runs::resource};
+use super::{Context, Render, Table, Verb, VerbError, View, runs::resource};
 use flightdeck_core::text;
-use flightdeck_host::ledger::{Entry, Ledger, LedgerError, PrunePlan, PrunedRun, Retention};
-
-const DAY: i64 = 24 * 60 * 60;
+use flightdeck_host::ledger::{Entry, Ledger, LedgerError};
+pub use prune::{PruneLedger, PrunePlan, PruneResult};
 
 /// Opens the ledger and runs `work` on a blocking thread.
 async fn blocking<T: Send + 'static>(
@@ -171,129 +172,5 @@ impl Render for LedgerEntry {
     fn view(&self) -> View {
         // There is no shorter form than the whole entry.
         View::Yaml
-    }
-}
-
-/// Removes archived runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PruneLedger {
-    /// Remove runs not written for this long: 12h, 90d. Default: `keep_days` in the settings.
-    #[arg(long, value_name = "AGE", value_parser = days)]
-    pub older: Option<u64>,
-    /// Remove the oldest runs until all fit into this many MiB. Default: `total_mib` in the settings.
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_mib: Option<u64>,
-    /// Only show what would be removed.
-    #[arg(long)]
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-fn days(word: &str) -> Result<u64, String> {
-    let seconds = parse_age(word).ok_or("expected an age in days, like 90d")?;
-    u64::try_from(seconds / DAY)
-        .ok()
-        .filter(|days| *days > 0)
-        .ok_or_else(|| "at least 1d".into())
-}
-
-/// Removed runs, or runs to remove.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct PruneResult {
-    #[schemars(with = "Vec<Value>")]
-    pub runs: Vec<PrunedRun>,
-    pub stays: u64,
-    /// The plan, until it is applied.
-    #[serde(skip)]
-    #[schemars(skip)]
-    plan: Option<PrunePlan>,
-}
-
-impl PruneLedger {
-    fn retention(&self, context: &Context) -> Retention {
-        match (self.older, self.max_mib) {
-            (None, None) => Retention::of(&context.settings.ledger),
-            (days, mib) => Retention::new(days.unwrap_or(0), mib.unwrap_or(0)),
-        }
-    }
-}
-
-impl Verb for PruneLedger {
-    const NAME: &'static str = "ledger prune";
-    const ABOUT: &'static str = "Remove archived runs beyond the limits in the settings";
-    type Output = PruneResult;
-
-    async fn run(self, context: &Context) -> Result<PruneResult, VerbError> {
-        let retention = self.retention(context);
-        let plan = blocking(context, move |ledger| {
-            ledger.plan_prune(&retention, Timestamp::now())
-        });
-        let planned = PruneResult::planned(plan.await?);
-        if self.dry_run {
-            return Ok(planned);
-        }
-        planned.apply(context).await
-    }
-}
-
-impl PruneResult {
-    fn planned(plan: PrunePlan) -> Self {
-        Self {
-            runs: plan.runs.clone(),
-            stays: plan.stays,
-            plan: Some(plan),
-        }
-    }
-
-    /// Removes the runs of the plan. Runs that are being written stay.
-    pub async fn apply(self, context: &Context) -> Result<Self, VerbError> {
-        let Some(plan) = self.plan else {
-            return Ok(self);
-        };
-        let removed = blocking(context, move |ledger| ledger.prune(&plan)).await?;
-        Ok(Self {
-            runs: removed,
-            stays: self.stays,
-            plan: None,
-        })
-    }
-}
-
-impl Render for PruneResult {
-    fn names(&self) -> Vec<String> {
-        self.runs.iter().map(|run| run.name.clone()).collect()
-    }
-
-    fn view(&self) -> View {
-        if self.runs.is_empty() {
-            return View::Notices;
-        }
-        let row = |run: &PrunedRun| {
-            // What a crash left of a run has no name.
-            let name = if run.name.is_empty() {
-                &run.uid
-            } else {
-                &run.name
-            };
-            vec![name.clone(), text::bytes(run.bytes), run.why.clone()]
-        };
-        View::Table(Table::new(
-            &["NAME", "SIZE", "REASON"],
-            self.runs.iter().map(row).collect(),
-        ))
-    }
-
-    fn notices(&self) -> Vec<String> {
-        let bytes = self.runs.iter().map(|run| run.bytes).sum();
-        match (&self.plan, self.runs.len()) {
-            (Some(_), 0) => vec!["nothing to remove".into()],
-            (Some(_), _) => Vec::new(),
-            (None, runs) => vec![format!(
-                "Removed {}, freed {}",
-                text::count(runs, "run"),
-                text::bytes(bytes)
-            )],
-        }
     }
 }

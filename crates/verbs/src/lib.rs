@@ -1,20 +1,25 @@
 //! The operations of Flightdeck. One struct per verb is its command-line arguments, its JSON input and the code that runs; one
 //! table, [`VERBS`], lists them all.
 
+mod age;
 mod archive;
 pub mod clean;
 mod cluster_context;
 mod context;
 mod delete;
 mod doctor;
+mod embedded;
 mod error;
 mod info;
 mod launch;
 mod launch_source;
 mod ledger;
+mod merge;
 mod migrate;
 mod preflight;
+mod render;
 mod retry;
+mod row;
 mod runs;
 mod set_status;
 mod stop;
@@ -22,25 +27,33 @@ mod tasks;
 mod verb;
 mod wait;
 
+pub use age::parse_age;
 pub use archive::{ArchivedLog, LogArchiver, archive_run, archived_log, import_archived};
-pub use clean::{Candidate, Clean, CleanPlan, CleanReport, Rule, parse_age};
+pub use clean::{Candidate, Clean, CleanPlan, CleanReport, CleanSelection, Rule};
 pub use cluster_context::ClusterContext;
 pub use context::{ClusterAccess, Context, Scope};
-pub use delete::{Delete, Deleted};
+pub use delete::{Delete, DeletePlan, Deleted};
 pub use doctor::Doctor;
-pub use error::VerbError;
+pub use embedded::{
+    DiskUsage, EmbeddedServer, EmbeddedStatus, ResetEmbedded, RunningServer, StatusEmbedded,
+    StopEmbedded,
+};
+pub use error::{EXIT_CODES, VerbError};
 pub use info::Info;
 pub use launch::{Launch, LaunchCode, LaunchDocs, duplicate};
 pub use launch_source::LaunchSource;
-pub use ledger::{ListLedger, PruneLedger, PruneResult, ShowLedger};
+pub use ledger::{ListLedger, PruneLedger, PrunePlan, PruneResult, ShowLedger};
+pub use merge::Merge;
 pub use migrate::{DroppedField, Migrate, MigrateOutcome, MigrateReport, MigratedRun};
 pub use preflight::Preflight;
+pub use render::{Column, Render, Rendered, Table, View};
 pub use retry::{AddContext, Attempt, CONTEXT_LIMIT, Retry};
+pub use row::{PlannedOutput, VerbRow};
 pub use runs::{GetRun, LaunchedRun, ListRuns, RunDetails, RunList};
 pub use set_status::{SetStatus, StatusChanges, plan_file};
 pub use stop::Stop;
 pub use tasks::{ListTags, ListTasks, NextTask, ShowTask, ValidateTasks};
-pub use verb::{Column, Render, Rendered, Table, Verb, VerbRow, View};
+pub use verb::{DryRun, Plan, PlanOrOutput, PlannedVerb, Verb};
 pub use wait::{Wait, exit_code};
 
 /// Every verb. To add one, write its file and add its row.
@@ -52,10 +65,12 @@ pub static VERBS: &[VerbRow] = &[
     VerbRow::of::<Stop>(),
     VerbRow::of::<Retry>(),
     VerbRow::of::<AddContext>(),
-    VerbRow::of::<Delete>(),
+    VerbRow::planned::<Merge>(),
+    VerbRow::planned::<Delete>(),
     VerbRow::of::<ListLedger>(),
     VerbRow::of::<ShowLedger>(),
-    VerbRow::of::<PruneLedger>(),
+    VerbRow::planned::<PruneLedger>(),
+    VerbRow::planned::<Clean>(),
     VerbRow::of::<ListTasks>(),
     VerbRow::of::<NextTask>(),
     VerbRow::of::<ShowTask>(),
@@ -63,6 +78,9 @@ pub static VERBS: &[VerbRow] = &[
     VerbRow::of::<ValidateTasks>(),
     VerbRow::of::<SetStatus>(),
     VerbRow::of::<Preflight>(),
+    VerbRow::of::<StatusEmbedded>(),
+    VerbRow::of::<StopEmbedded>(),
+    VerbRow::planned::<ResetEmbedded>(),
     VerbRow::of::<Doctor>(),
     VerbRow::of::<Migrate>(),
     VerbRow::of::<Info>(),

@@ -2,6 +2,7 @@
 //!
 //! The TaskRuns are not modified. Migrating again does nothing: an annotation records the TaskRun of each run.
 
+mod fields;
 mod translate;
 
 use std::path::Path;
@@ -14,13 +15,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClusterContext, Context, LaunchSource, Render, Table, Verb, VerbError, View};
+pub use fields::DroppedField;
 use flightdeck_core::{
     remote_url,
     resources::{GROUP, VERSION},
     runs::{Run, RunKind, naming},
 };
 use flightdeck_preflight::{PreflightRequest, RemoteQuery, Report, Sources};
-pub use translate::DroppedField;
 use translate::{Plans, translate};
 
 /// Annotation of a run: the TaskRun it was migrated from, as `name/uid`.
@@ -87,23 +88,24 @@ impl MigrateReport {
     }
 }
 
-impl Migrate {
-    /// Migrates all TaskRuns of the namespace, continuing after failures. Documentation runs get the tasks of the plan found from
-    /// `start`.
+impl Verb for Migrate {
+    const NAME: &'static str = "migrate";
+    const ABOUT: &'static str = "Create suspended runs from the TaskRuns of an older platform";
+    type Output = MigrateReport;
+
+    /// Migrates all TaskRuns of the namespace, continuing after failures. Documentation runs get the tasks of the plan in the
+    /// working directory.
     ///
     /// # Errors
     /// If the cluster does not serve TaskRuns or is unreachable.
-    pub async fn run(
-        &self,
-        context: &ClusterContext,
-        start: &Path,
-    ) -> Result<MigrateReport, VerbError> {
-        let mut old = task_runs(context).await?;
+    async fn run(self, context: &Context) -> Result<MigrateReport, VerbError> {
+        let cluster = context.cluster().await?;
+        let mut old = task_runs(cluster).await?;
         old.sort_by_key(ResourceExt::name_any);
         let plans = Plans {
             named: self.tasks.clone(),
             here: if self.tasks.is_empty() {
-                plan_at(start).await
+                plan_at(&context.start).await
             } else {
                 None
             },
@@ -111,17 +113,19 @@ impl Migrate {
         let mut report = MigrateReport {
             dry_run: self.dry_run,
             task_runs: Vec::new(),
-            namespace: context.namespace.clone(),
+            namespace: cluster.namespace.clone(),
         };
         for object in &old {
             report
                 .task_runs
-                .push(self.one(context, object, &plans).await);
+                .push(self.migrate(cluster, object, &plans).await);
         }
         Ok(report)
     }
+}
 
-    async fn one(
+impl Migrate {
+    async fn migrate(
         &self,
         context: &ClusterContext,
         object: &DynamicObject,
@@ -174,16 +178,6 @@ impl Migrate {
             .map_err(|invalid| VerbError::Usage(invalid.to_string()))?;
         context.create(run, self.dry_run).await?;
         Ok(MigrateOutcome::Created)
-    }
-}
-
-impl Verb for Migrate {
-    const NAME: &'static str = "migrate";
-    const ABOUT: &'static str = "Create suspended runs from the TaskRuns of an older platform";
-    type Output = MigrateReport;
-
-    async fn run(self, context: &Context) -> Result<MigrateReport, VerbError> {
-        Self::run(&self, context.cluster().await?, &context.start).await
     }
 }
 

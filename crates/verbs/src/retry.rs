@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ClusterContext, Context, LaunchSource, Render, Verb, VerbError, View};
+use super::{Context, LaunchSource, Render, Verb, VerbError, View};
 use flightdeck_core::{
     remote_url,
     resources::{ContextFile, TasksRevision},
@@ -24,23 +24,6 @@ pub struct Retry {
     pub name: String,
 }
 
-impl Retry {
-    /// Requests the attempt and returns its context version. Uses the current plan if pre-flight can verify it in the repository
-    /// at `start`; otherwise the plan of the launch.
-    pub async fn run(&self, context: &ClusterContext, start: &Path) -> Result<i32, VerbError> {
-        let revision = revision_now(&context.run(&self.name).await?, start).await;
-        let retry = |run: &Run, _: &Value| {
-            let mut spec = json!({ "contextVersion": next_version(run)? });
-            if let Some(revision) = &revision {
-                spec["tasksRevision"] = json!(revision);
-            }
-            Ok(spec)
-        };
-        let run = context.change_spec(&self.name, "retrying", retry).await?;
-        Ok(run.spec.context_version + 1)
-    }
-}
-
 /// Adds `context-v<n>.md` to a run that has ended, and retries it.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 pub struct AddContext {
@@ -48,38 +31,6 @@ pub struct AddContext {
     pub name: String,
     /// Markdown for the agent.
     pub text: String,
-}
-
-impl AddContext {
-    /// Adds the context and requests the attempt. Returns its context version.
-    pub async fn run(&self, context: &ClusterContext) -> Result<i32, VerbError> {
-        if self.text.trim().is_empty() {
-            return Err(VerbError::Usage("the context is empty".into()));
-        }
-        if self.text.len() > CONTEXT_LIMIT {
-            return Err(VerbError::Usage(format!(
-                "the context has {} bytes; the limit is {CONTEXT_LIMIT}",
-                self.text.len()
-            )));
-        }
-        let add = |run: &Run, spec: &Value| {
-            let version = next_version(run)?;
-            let mut files = spec["context"].as_array().cloned().unwrap_or_default();
-            let added = ContextFile {
-                filename: format!("context-v{version}.md"),
-                content: self.text.clone(),
-            };
-            let mut wanted = run.clone();
-            wanted.spec.context.push(added.clone());
-            context.check_files(&wanted)?;
-            files.push(json!(added));
-            Ok(json!({ "contextVersion": version, "context": files }))
-        };
-        let run = context
-            .change_spec(&self.name, "adding context to", add)
-            .await?;
-        Ok(run.spec.context_version + 1)
-    }
 }
 
 /// Returns the context version of the next attempt.
@@ -130,13 +81,40 @@ impl Verb for Retry {
     const ABOUT: &'static str = "Start a new attempt of a run that has ended";
     type Output = Attempt;
 
+    /// Requests the attempt. Uses the current plan if pre-flight can verify it in the repository of the working directory;
+    /// otherwise the plan of the launch.
     async fn run(self, context: &Context) -> Result<Attempt, VerbError> {
-        let version = Self::run(&self, context.cluster().await?, &context.start).await?;
+        let cluster = context.cluster().await?;
+        let revision = revision_now(&cluster.run(&self.name).await?, &context.start).await;
+        let retry = |run: &Run, _: &Value| {
+            let mut spec = json!({ "contextVersion": next_version(run)? });
+            if let Some(revision) = &revision {
+                spec["tasksRevision"] = json!(revision);
+            }
+            Ok(spec)
+        };
+        let run = cluster.change_spec(&self.name, "retrying", retry).await?;
         Ok(Attempt {
             name: self.name,
-            context_version: version,
+            context_version: run.spec.context_version + 1,
             context_file: None,
         })
+    }
+}
+
+impl AddContext {
+    /// Fails if the text is empty or exceeds the limit of the CRD.
+    fn validate(&self) -> Result<(), VerbError> {
+        if self.text.trim().is_empty() {
+            return Err(VerbError::Usage("the context is empty".into()));
+        }
+        if self.text.len() > CONTEXT_LIMIT {
+            return Err(VerbError::Usage(format!(
+                "the context has {} bytes; the limit is {CONTEXT_LIMIT}",
+                self.text.len()
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -146,13 +124,35 @@ impl Verb for AddContext {
     type Output = Attempt;
 
     async fn run(self, context: &Context) -> Result<Attempt, VerbError> {
-        let version = Self::run(&self, context.cluster().await?).await?;
+        self.validate()?;
+        let cluster = context.cluster().await?;
+        let add = |run: &Run, spec: &Value| {
+            let added = ContextFile {
+                filename: context_file(next_version(run)?),
+                content: self.text.clone(),
+            };
+            let mut wanted = run.clone();
+            wanted.spec.context.push(added.clone());
+            cluster.check_files(&wanted)?;
+            let mut files = spec["context"].as_array().cloned().unwrap_or_default();
+            files.push(json!(added));
+            Ok(json!({ "contextVersion": next_version(run)?, "context": files }))
+        };
+        let run = cluster
+            .change_spec(&self.name, "adding context to", add)
+            .await?;
+        let version = run.spec.context_version + 1;
         Ok(Attempt {
             name: self.name,
             context_version: version,
-            context_file: Some(format!("context-v{version}.md")),
+            context_file: Some(context_file(version)),
         })
     }
+}
+
+/// Returns the name of the file that the agent reads in an attempt.
+fn context_file(version: i32) -> String {
+    format!("context-v{version}.md")
 }
 
 impl Render for Attempt {

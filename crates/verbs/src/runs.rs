@@ -199,9 +199,28 @@ fn finished(cluster: &ClusterContext) -> Result<Vec<FinishedRun>, VerbError> {
     Ok(earlier.collect())
 }
 
-/// A run that was just created, or has just ended.
+/// A run that was just created, has just ended, or would be created.
 #[derive(Clone, Debug)]
-pub struct LaunchedRun(pub Run);
+pub struct LaunchedRun {
+    run: Run,
+    dry_run: bool,
+}
+
+impl LaunchedRun {
+    /// A run on the cluster.
+    #[must_use]
+    pub const fn created(run: Run) -> Self {
+        Self {
+            run,
+            dry_run: false,
+        }
+    }
+
+    /// A run that is not created.
+    pub(crate) const fn dry(run: Run) -> Self {
+        Self { run, dry_run: true }
+    }
+}
 
 impl JsonSchema for LaunchedRun {
     fn schema_name() -> Cow<'static, str> {
@@ -215,16 +234,38 @@ impl JsonSchema for LaunchedRun {
 
 impl Serialize for LaunchedRun {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        resource(self.0.clone()).serialize(serializer)
+        let run = self.run.clone();
+        if self.dry_run {
+            run.into_resource().serialize(serializer)
+        } else {
+            resource(run).serialize(serializer)
+        }
     }
 }
 
 impl Render for LaunchedRun {
     fn names(&self) -> Vec<String> {
-        vec![self.0.name().to_owned()]
+        vec![self.run.name().to_owned()]
     }
 
     fn view(&self) -> View {
-        View::Text(self.names())
+        if self.dry_run {
+            View::Yaml
+        } else {
+            View::Text(self.names())
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        if self.dry_run || self.run.ended() {
+            return Vec::new();
+        }
+        let Run { kind, tasks, .. } = &self.run;
+        vec![format!(
+            "Launched {}: {kind} of {} on {}",
+            self.run.name(),
+            text::count(tasks.len(), "task"),
+            self.run.spec.source_branch
+        )]
     }
 }

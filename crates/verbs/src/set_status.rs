@@ -43,7 +43,7 @@ pub struct StatusChanges {
 
 impl SetStatus {
     /// Writes the status. Searches for the plan from `start` unless a file is given.
-    pub async fn run(&self, start: &Path) -> Result<StatusChanges, VerbError> {
+    pub async fn set(&self, start: &Path) -> Result<StatusChanges, VerbError> {
         let status = self.parsed()?;
         let (verb, start) = (self.clone(), start.to_owned());
         let written = tokio::task::spawn_blocking(move || verb.write(&start, &status));
@@ -143,7 +143,7 @@ impl Verb for SetStatus {
     type Output = ChangedStatus;
 
     async fn run(self, context: &Context) -> Result<ChangedStatus, VerbError> {
-        let written = Self::run(&self, &context.start).await?;
+        let written = self.set(&context.start).await?;
         let change = |change: StatusChange| ChangedTask {
             id: change.id,
             title: change.title,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ClusterContext, Context, Render, Verb, VerbError, View};
+use super::{Context, Render, Verb, VerbError, View};
 use flightdeck_core::runs::Run;
 
 /// Stops a run.
@@ -12,24 +12,6 @@ use flightdeck_core::runs::Run;
 pub struct Stop {
     /// Name of the run.
     pub name: String,
-}
-
-impl Stop {
-    /// Requests the stop, which the controller performs.
-    pub async fn run(&self, context: &ClusterContext) -> Result<(), VerbError> {
-        let stop = |run: &Run, _: &Value| {
-            if run.ended() {
-                let phase = run.phase().as_str().to_lowercase();
-                return Err(VerbError::Conflict(format!(
-                    "run {} has already ended ({phase})",
-                    self.name
-                )));
-            }
-            Ok(json!({ "cancelVersion": run.spec.context_version }))
-        };
-        context.change_spec(&self.name, "stopping", stop).await?;
-        Ok(())
-    }
 }
 
 /// A run that is being stopped.
@@ -43,8 +25,20 @@ impl Verb for Stop {
     const ABOUT: &'static str = "Stop the current attempt of a run; the log is kept";
     type Output = Stopping;
 
+    /// Requests the stop, which the controller performs.
     async fn run(self, context: &Context) -> Result<Stopping, VerbError> {
-        Self::run(&self, context.cluster().await?).await?;
+        let stop = |run: &Run, _: &Value| {
+            if run.ended() {
+                let phase = run.phase().as_str().to_lowercase();
+                return Err(VerbError::Conflict(format!(
+                    "run {} has already ended ({phase})",
+                    self.name
+                )));
+            }
+            Ok(json!({ "cancelVersion": run.spec.context_version }))
+        };
+        let cluster = context.cluster().await?;
+        cluster.change_spec(&self.name, "stopping", stop).await?;
         Ok(Stopping { name: self.name })
     }
 }

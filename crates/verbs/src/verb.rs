@@ -1,14 +1,11 @@
-//! What a verb is: its arguments, its output and how the output is printed.
+//! What a verb is: its arguments, its output and the code that runs.
 
 use std::future::Future;
 
-use clap::ArgMatches;
-use futures::{FutureExt, future::BoxFuture};
-use schemars::{JsonSchema, Schema, schema_for};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Context, VerbError};
+use super::{Context, Render, VerbError, View};
 
 /// An operation of Flightdeck. The struct is the command line's arguments, the JSON input and the code that runs.
 pub trait Verb: clap::Args + DeserializeOwned + JsonSchema + Send + Sync + 'static {
@@ -23,191 +20,97 @@ pub trait Verb: clap::Args + DeserializeOwned + JsonSchema + Send + Sync + 'stat
     -> impl Future<Output = Result<Self::Output, VerbError>> + Send;
 }
 
-/// How an output is printed to people and shells. JSON and YAML come from `Serialize`.
-pub trait Render {
-    /// Returns one name per object, for `-o name`.
-    fn names(&self) -> Vec<String>;
+/// A verb whose effect cannot be undone. It plans first, so that a front end can show the plan and ask.
+pub trait PlannedVerb: clap::Args + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// Words of the command, like `runs delete`.
+    const NAME: &'static str;
+    /// One sentence for help and tool descriptions.
+    const ABOUT: &'static str;
+    type Plan: Plan;
 
-    /// Returns the default view, for `-o table` and `-o wide`.
-    fn view(&self) -> View;
+    /// Returns what the verb would do. Changes nothing.
+    fn plan(self, context: &Context) -> impl Future<Output = Result<Self::Plan, VerbError>> + Send;
+}
 
-    /// Returns sentences for stderr, printed with the default view only.
+/// What a [`PlannedVerb`] is about to do.
+pub trait Plan: Serialize + JsonSchema + Render + Send + 'static {
+    type Output: Serialize + JsonSchema + Render + Send + 'static;
+
+    /// Whether the user named the object, so that not changing it is a failure.
+    const NAMED: bool = false;
+
+    /// Returns the question to confirm; `None` if there is nothing to do.
+    fn question(&self) -> Option<String>;
+
+    /// Does what the plan says, and nothing else.
+    fn apply(
+        self,
+        context: &Context,
+    ) -> impl Future<Output = Result<Self::Output, VerbError>> + Send;
+}
+
+/// The [`Verb`] of a [`PlannedVerb`]: applies the plan, or with `dry_run` returns it.
+#[derive(Clone, Debug, clap::Args, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRun<V: clap::Args> {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub verb: V,
+    /// Only show what would be done.
+    #[arg(long)]
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl<V: PlannedVerb> Verb for DryRun<V> {
+    const NAME: &'static str = V::NAME;
+    const ABOUT: &'static str = V::ABOUT;
+    type Output = PlanOrOutput<V::Plan>;
+
+    async fn run(self, context: &Context) -> Result<Self::Output, VerbError> {
+        let plan = self.verb.plan(context).await?;
+        if self.dry_run || plan.question().is_none() {
+            return Ok(PlanOrOutput::Planned(plan));
+        }
+        Ok(PlanOrOutput::Done(plan.apply(context).await?))
+    }
+}
+
+/// The plan of a dry run, or the result.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PlanOrOutput<P: Plan> {
+    Planned(P),
+    Done(P::Output),
+}
+
+impl<P: Plan> PlanOrOutput<P> {
+    fn inner(&self) -> &dyn Render {
+        match self {
+            Self::Planned(plan) => plan,
+            Self::Done(output) => output,
+        }
+    }
+}
+
+impl<P: Plan> Render for PlanOrOutput<P> {
+    fn names(&self) -> Vec<String> {
+        self.inner().names()
+    }
+
+    fn view(&self) -> View {
+        self.inner().view()
+    }
+
     fn notices(&self) -> Vec<String> {
-        Vec::new()
+        self.inner().notices()
     }
 
-    /// Returns sentences for stderr, printed with every format.
     fn warnings(&self) -> Vec<String> {
-        Vec::new()
+        self.inner().warnings()
     }
 
-    /// Returns the exit code of the command line. Errors have their own.
     fn exit_code(&self) -> u8 {
-        0
-    }
-}
-
-/// The default view of an output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum View {
-    Table(Table),
-    /// Tables separated by empty lines.
-    Tables(Vec<Table>),
-    /// The output as YAML.
-    Yaml,
-    /// Lines of text.
-    Text(Vec<String>),
-    /// Nothing but the notices.
-    Notices,
-}
-
-/// Rows under headings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    pub columns: Vec<Column>,
-    pub rows: Vec<Vec<String>>,
-}
-
-/// A column of a [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    pub heading: &'static str,
-    /// Shown with `-o wide` only.
-    pub wide: bool,
-}
-
-impl Table {
-    /// Returns a table with these headings; a heading that starts with `+` is shown with `-o wide` only.
-    #[must_use]
-    pub fn new(headings: &[&'static str], rows: Vec<Vec<String>>) -> Self {
-        let column = |heading: &&'static str| Column {
-            heading: heading.strip_prefix('+').unwrap_or(heading),
-            wide: heading.starts_with('+'),
-        };
-        Self {
-            columns: headings.iter().map(column).collect(),
-            rows,
-        }
-    }
-
-    /// Returns the headings and rows to print.
-    #[must_use]
-    pub fn visible(&self, wide: bool) -> (Vec<&'static str>, Vec<Vec<&str>>) {
-        let shown = |column: &Column| wide || !column.wide;
-        let headings = self.columns.iter().filter(|column| shown(column));
-        let headings = headings.map(|column| column.heading).collect();
-        let rows = self.rows.iter().map(|row| {
-            let cells = self.columns.iter().zip(row);
-            let cells = cells.filter(|(column, _)| shown(column));
-            cells.map(|(_, cell)| cell.as_str()).collect()
-        });
-        (headings, rows.collect())
-    }
-}
-
-/// A type-erased output.
-pub trait Rendered: Render + Send {
-    /// Returns the output as JSON.
-    fn json(&self) -> Result<Value, VerbError>;
-}
-
-impl<T: Serialize + Render + Send> Rendered for T {
-    fn json(&self) -> Result<Value, VerbError> {
-        serde_json::to_value(self).map_err(|error| VerbError::Failed(error.to_string()))
-    }
-}
-
-type Run<Input> =
-    for<'a> fn(Input, &'a Context) -> BoxFuture<'a, Result<Box<dyn Rendered>, VerbError>>;
-
-/// A type-erased [`Verb`].
-pub struct VerbRow {
-    pub name: &'static str,
-    pub about: &'static str,
-    /// JSON Schema of the input.
-    pub input_schema: fn() -> Schema,
-    /// JSON Schema of the output.
-    pub output_schema: fn() -> Schema,
-    /// Adds the arguments to a command.
-    pub arguments: fn(clap::Command) -> clap::Command,
-    /// Runs the verb with parsed arguments.
-    pub run_arguments: Run<ArgMatches>,
-    /// Runs the verb with a JSON input.
-    pub run_json: Run<Value>,
-}
-
-impl VerbRow {
-    /// Returns the row of a verb.
-    pub(crate) const fn of<V: Verb>() -> Self {
-        Self {
-            name: V::NAME,
-            about: V::ABOUT,
-            input_schema: input_schema::<V>,
-            output_schema: output_schema::<V>,
-            arguments: V::augment_args,
-            run_arguments: run_arguments::<V>,
-            run_json: run_json::<V>,
-        }
-    }
-
-    /// Returns the group and the last word of the name: `("runs", "stop")`, `("", "info")`.
-    #[must_use]
-    pub fn words(&self) -> (&'static str, &'static str) {
-        self.name.rsplit_once(' ').unwrap_or(("", self.name))
-    }
-}
-
-fn input_schema<V: Verb>() -> Schema {
-    schema_for!(V)
-}
-
-fn output_schema<V: Verb>() -> Schema {
-    schema_for!(V::Output)
-}
-
-fn run_arguments<V: Verb>(
-    arguments: ArgMatches,
-    context: &Context,
-) -> BoxFuture<'_, Result<Box<dyn Rendered>, VerbError>> {
-    async move {
-        let verb = V::from_arg_matches(&arguments);
-        let verb = verb.map_err(|error| VerbError::Usage(error.to_string()))?;
-        let output: Box<dyn Rendered> = Box::new(Box::pin(verb.run(context)).await?);
-        Ok(output)
-    }
-    .boxed()
-}
-
-fn run_json<V: Verb>(
-    input: Value,
-    context: &Context,
-) -> BoxFuture<'_, Result<Box<dyn Rendered>, VerbError>> {
-    async move {
-        let verb: V = serde_json::from_value(input)
-            .map_err(|error| VerbError::Usage(format!("{}: {error}", V::NAME)))?;
-        let output: Box<dyn Rendered> = Box::new(Box::pin(verb.run(context)).await?);
-        Ok(output)
-    }
-    .boxed()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wide_columns_are_hidden_by_default() {
-        let table = Table::new(
-            &["NAME", "+UID", "AGE"],
-            vec![vec!["a".into(), "1".into(), "2d".into()]],
-        );
-        assert_eq!(
-            table.visible(false),
-            (vec!["NAME", "AGE"], vec![vec!["a", "2d"]])
-        );
-        assert_eq!(
-            table.visible(true),
-            (vec!["NAME", "UID", "AGE"], vec![vec!["a", "1", "2d"]])
-        );
+        self.inner().exit_code()
     }
 }

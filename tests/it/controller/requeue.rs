@@ -28,7 +28,7 @@ use super::{
 };
 use flightdeck_core::{resources::DocsRun, runs::naming};
 use flightdeck_host::settings::Settings;
-use flightdeck_verbs::{AddContext, ClusterContext, VerbError};
+use flightdeck_verbs::{AddContext, ClusterContext, Context, Verb, VerbError};
 use flightdeck_worker::controller::{ControllerConfig, SettingsWatcher};
 
 /// Returns a client that may create Jobs only while `open`, and counts the refusals in `refused`.
@@ -155,7 +155,10 @@ async fn too_large_context_is_refused_before_a_retry() {
         name: "docs-grows".into(),
         text: "y".repeat(16_384),
     };
-    let refused = add.run(&verbs).await.unwrap_err();
+    let refused = add
+        .run(&Context::connected("/".into(), verbs))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, VerbError::Usage(_)), "{refused}");
     assert!(
         refused.to_string().contains("over the ConfigMap limit"),

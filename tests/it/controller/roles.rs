@@ -42,7 +42,8 @@ use flightdeck_host::{
 };
 use flightdeck_preflight::cluster::{self, ClusterQuery};
 use flightdeck_verbs::{
-    AddContext, ClusterContext, Delete, Launch, LaunchSource, Retry, Stop, Wait,
+    AddContext, ClusterContext, Context, Delete, Launch, LaunchSource, Plan, PlannedVerb, Retry,
+    Stop, Verb, Wait,
 };
 use flightdeck_worker::controller::{ANNOTATION_HOLDER, ControllerConfig, LeaseConfig};
 use kube_embedded::Cluster;
@@ -424,7 +425,7 @@ async fn user_and_viewer_roles_allow_their_commands() {
         agent: Some("template".into()),
         ..Launch::new(RunKind::Docs)
     };
-    let run = launch.run(&user, &subject()).await.unwrap();
+    let run = launch.create(&user, &subject()).await.unwrap();
     let name = run.name().to_owned();
     let wait = Wait {
         name: name.clone(),
@@ -433,18 +434,16 @@ async fn user_and_viewer_roles_allow_their_commands() {
     wait.run(&user, |_| {}).await.unwrap();
     read_like_the_console(&user.client, &name, run.uid()).await;
     let nowhere = tempfile::tempdir().unwrap();
-    Retry { name: name.clone() }
-        .run(&user, nowhere.path())
-        .await
-        .unwrap();
+    let verbs = Context::connected(nowhere.path().to_owned(), user.clone());
+    Retry { name: name.clone() }.run(&verbs).await.unwrap();
     // It may already have ended.
-    drop(Stop { name: name.clone() }.run(&user).await);
+    drop(Stop { name: name.clone() }.run(&verbs).await);
     wait.run(&user, |_| {}).await.unwrap();
     AddContext {
         name: name.clone(),
         text: "Mind the gap.".into(),
     }
-    .run(&user)
+    .run(&verbs)
     .await
     .unwrap();
     wait.run(&user, |_| {}).await.unwrap();
@@ -455,14 +454,16 @@ async fn user_and_viewer_roles_allow_their_commands() {
     assert_eq!(viewer.runs(None).await.unwrap().len(), 1);
     assert_eq!(gate.refused(), []);
     let refused = launch
-        .run(&viewer, &subject())
+        .create(&viewer, &subject())
         .await
         .unwrap_err()
         .to_string();
     assert!(refused.contains("forbidden"), "{refused}");
     assert_eq!(gate.refused().len(), 1);
 
-    Delete { name, force: true }.run(&user).await.unwrap();
+    let delete = Delete { name, force: true };
+    let plan = delete.plan(&verbs).await.unwrap();
+    plan.apply(&verbs).await.unwrap();
     assert_eq!(gate.refused().len(), 1);
     scene.end().await;
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::https_cluster::HttpsCluster;
 use flightdeck_core::runs::RunKind;
 use flightdeck_host::settings::Settings;
-use flightdeck_verbs::{ClusterContext, Migrate, MigrateOutcome};
+use flightdeck_verbs::{ClusterContext, Context, Migrate, MigrateOutcome, Verb};
 use flightdeck_worker::controller;
 
 /// Returns the CRD of the older platform, as far as it is known.
@@ -59,11 +59,12 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
         ledger: None,
     };
     let nowhere = tempfile::tempdir().unwrap();
+    let verbs = Context::connected(nowhere.path().to_owned(), context.clone());
     let migrate = Migrate {
         tasks: vec!["1".into(), "4".into()],
         dry_run: false,
     };
-    let nothing = migrate.run(&context, nowhere.path()).await.unwrap_err();
+    let nothing = migrate.clone().run(&verbs).await.unwrap_err();
     assert_eq!(nothing.exit_code(), 3, "{nothing}");
 
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
@@ -87,10 +88,10 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
         dry_run: true,
         ..migrate.clone()
     };
-    let foreseen = dry.run(&context, nowhere.path()).await.unwrap();
+    let foreseen = dry.run(&verbs).await.unwrap();
     assert!(runs(RunKind::Docs).await.is_empty() && runs(RunKind::Code).await.is_empty());
 
-    let report = migrate.run(&context, nowhere.path()).await.unwrap();
+    let report = migrate.clone().run(&verbs).await.unwrap();
     assert_eq!(report.task_runs, foreseen.task_runs);
     assert!(!report.is_complete());
     let outcomes: Vec<&MigrateOutcome> = report.task_runs.iter().map(|run| &run.outcome).collect();
@@ -122,7 +123,7 @@ async fn task_runs_become_suspended_runs_once_and_are_left_as_they_are() {
         assert!(!serde_json::to_string(run).unwrap().contains("s3cret"));
     }
 
-    let again = migrate.run(&context, nowhere.path()).await.unwrap();
+    let again = migrate.clone().run(&verbs).await.unwrap();
     let there = again
         .task_runs
         .iter()

@@ -15,7 +15,7 @@ use flightdeck_core::{
     runs::RunKind,
 };
 use flightdeck_host::settings::Settings;
-use flightdeck_verbs::{AddContext, ClusterContext, Retry, Stop};
+use flightdeck_verbs::{AddContext, ClusterContext, Context, Retry, Stop, Verb};
 
 /// Returns the CRD of docs runs with additional fields, like that of a newer version.
 pub(crate) fn newer_crd() -> Value {
@@ -85,18 +85,16 @@ async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
 
     say(status("Running", 1)).await;
     let name = "docs-new".to_owned();
-    Stop { name: name.clone() }.run(&context).await.unwrap();
+    let nowhere = tempfile::tempdir().unwrap();
+    let verbs = Context::connected(nowhere.path().to_owned(), context.clone());
+    Stop { name: name.clone() }.run(&verbs).await.unwrap();
     assert_eq!(unharmed().await["spec"]["cancelVersion"], 1);
     say(status("Cancelled", 1)).await;
-    let nowhere = tempfile::tempdir().unwrap();
-    Retry { name: name.clone() }
-        .run(&context, nowhere.path())
-        .await
-        .unwrap();
+    Retry { name: name.clone() }.run(&verbs).await.unwrap();
     assert_eq!(unharmed().await["spec"]["contextVersion"], 2);
     say(status("Failed", 2)).await;
     let text = "New.".to_owned();
-    AddContext { name, text }.run(&context).await.unwrap();
+    AddContext { name, text }.run(&verbs).await.unwrap();
     let run = unharmed().await;
     assert_eq!(run["spec"]["context"][1]["content"], "New.");
     served.shutdown().await;

@@ -28,7 +28,7 @@ use flightdeck_core::{
     resources::{CodeRun, DocsRun},
     runs::naming,
 };
-use flightdeck_verbs::Clean;
+use flightdeck_verbs::{Clean, CleanSelection};
 use flightdeck_worker::controller;
 
 /// A Secret that a run may use but that does not exist.
@@ -405,10 +405,13 @@ async fn clean(environment: &Environment) -> Outcome {
         finished: true,
         ..Clean::default()
     };
-    let plan = clean.plan(&all, jiff::Timestamp::now());
-    let plan = plan.map_err(|error| error.to_string())?;
-    let number = plan.candidates.len();
-    let report = plan.apply(&context, |_| {}).await;
+    let candidates = clean.select(&all, jiff::Timestamp::now());
+    let selection = CleanSelection {
+        candidates: candidates.map_err(|error| error.to_string())?,
+        ..CleanSelection::default()
+    };
+    let number = selection.candidates.len();
+    let report = selection.delete(&context, |_| {}).await;
     expect(report.failed.is_empty(), || format!("{:?}", report.failed))?;
     let begun = Instant::now();
     let owned = ListParams::default().labels(&format!(

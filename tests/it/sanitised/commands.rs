@@ -46,6 +46,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         &["", "-o json", "--agent NASTY", "--github-user NASTY"],
     ),
     ("embedded kubeconfig", &["", "--path"]),
+    ("embedded reset", &[]),
     ("embedded serve", &[]),
     ("embedded status", &[""]),
     ("embedded stop", &[]),

@@ -21,7 +21,7 @@ use flightdeck_core::{
     runs::{Run, naming::LABEL_REPOSITORY},
     text,
 };
-use flightdeck_verbs::{Candidate, Clean, CleanPlan, CleanReport};
+use flightdeck_verbs::{Candidate, Clean, CleanReport, CleanSelection};
 
 /// The candidates, or the result of deleting them.
 #[derive(Clone, Debug)]
@@ -68,12 +68,12 @@ impl Cleanup {
             .filter(|(_, entry)| !entry.removed && (self.all_repositories || ours(&entry.run)))
             .map(|(_, entry)| entry.run.clone())
             .collect();
-        let plan = |clean: Clean| clean.plan(&runs, model.now).unwrap_or_default().candidates;
-        self.candidates = plan(Clean {
+        let select = |clean: Clean| clean.select(&runs, model.now).unwrap_or_default();
+        self.candidates = select(Clean {
             finished: true,
             ..Clean::default()
         });
-        let due = plan(Clean::default())
+        let due = select(Clean::default())
             .into_iter()
             .map(|candidate| candidate.uid);
         let due: Vec<String> = due
@@ -280,9 +280,9 @@ fn confirm(candidates: Vec<Candidate>, target: Option<&ClusterTarget>) -> Confir
         yes: "Delete".into(),
         danger: true,
         effects: vec![
-            CleanupEffect::Delete(CleanPlan {
+            CleanupEffect::Delete(CleanSelection {
                 candidates,
-                ..CleanPlan::default()
+                ..CleanSelection::default()
             })
             .into(),
         ],

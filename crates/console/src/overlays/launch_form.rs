@@ -37,6 +37,9 @@ enum FormLine {
     Model,
     Budget,
     Service,
+    DocsRepository,
+    DocsBranch,
+    DocsDirectory,
     User,
     Tools,
     Overwrite,
@@ -67,6 +70,9 @@ pub(crate) struct LaunchForm {
     model: Field,
     budget: Field,
     service: Field,
+    docs_repository: Field,
+    docs_branch: Field,
+    docs_directory: Field,
     user: Field,
     tools: ToolPreset,
     overwrite: bool,
@@ -135,6 +141,9 @@ impl LaunchForm {
             model: Field::new(settings.model(RunKind::Docs)),
             budget: Field::default(),
             service: Field::default(),
+            docs_repository: Field::default(),
+            docs_branch: Field::default(),
+            docs_directory: Field::default(),
             user: Field::default(),
             tools: ToolPreset::Default,
             overwrite: false,
@@ -159,6 +168,12 @@ impl LaunchForm {
             FormLine::Budget,
         ];
         lines.extend(self.kind.shares_workspace().then_some(FormLine::Service));
+        if self.kind.needs_documents() {
+            lines.push(FormLine::DocsRepository);
+            if !self.docs_repository.text().trim().is_empty() {
+                lines.extend([FormLine::DocsBranch, FormLine::DocsDirectory]);
+            }
+        }
         lines.extend([FormLine::User, FormLine::Tools]);
         lines.extend(self.kind.writes_documents().then_some(FormLine::Overwrite));
         lines.push(FormLine::Prompt);
@@ -196,7 +211,14 @@ impl LaunchForm {
     /// Moves to the next or the previous field. Returns `true` if the checks depend on the field that was left.
     fn step(&mut self, forwards: bool) -> bool {
         // Only fields that are typed into: for the others the checks run when the choice changes.
-        let checked = matches!(self.focus, FormLine::User | FormLine::Service);
+        let checked = matches!(
+            self.focus,
+            FormLine::User
+                | FormLine::Service
+                | FormLine::DocsRepository
+                | FormLine::DocsBranch
+                | FormLine::DocsDirectory
+        );
         let lines = self.lines();
         let at = lines
             .iter()
@@ -278,6 +300,9 @@ impl Overlay for LaunchForm {
             FormLine::Model
             | FormLine::Budget
             | FormLine::Service
+            | FormLine::DocsRepository
+            | FormLine::DocsBranch
+            | FormLine::DocsDirectory
             | FormLine::User
             | FormLine::Prompt
             | FormLine::Override
@@ -302,6 +327,9 @@ impl Overlay for LaunchForm {
             FormLine::Model
                 | FormLine::Budget
                 | FormLine::Service
+                | FormLine::DocsRepository
+                | FormLine::DocsBranch
+                | FormLine::DocsDirectory
                 | FormLine::User
                 | FormLine::Override
                 | FormLine::Reason
@@ -314,6 +342,9 @@ impl Overlay for LaunchForm {
             FormLine::Model => Some(&mut self.model),
             FormLine::Budget => Some(&mut self.budget),
             FormLine::Service => Some(&mut self.service),
+            FormLine::DocsRepository => Some(&mut self.docs_repository),
+            FormLine::DocsBranch => Some(&mut self.docs_branch),
+            FormLine::DocsDirectory => Some(&mut self.docs_directory),
             FormLine::User => Some(&mut self.user),
             FormLine::Override => Some(&mut self.overrides),
             FormLine::Reason => Some(&mut self.reason),

@@ -8,15 +8,16 @@ use crate::{
 
 pub(super) fn perform(performer: &mut Performer, effect: CleanupEffect) {
     match effect {
-        CleanupEffect::Delete(plan) => {
+        CleanupEffect::Delete(selection) => {
             let sender = performer.sender.clone();
             performer.spawn_verb(async move |context| {
                 let progress = |name: &str| {
                     // Dropped if the channel is full: the screen only misses a name.
                     let _ = sender.try_send(Msg::Done(Outcome::CleanupDeleting(name.to_owned())));
                 };
+                let cluster = context.cluster().await?;
                 Ok(Outcome::CleanupFinished(
-                    plan.apply(&context, progress).await,
+                    selection.delete(cluster, progress).await,
                 ))
             });
         }

@@ -142,7 +142,7 @@ async fn send_archived(
 ) -> Option<ArchivedLog> {
     let run = context.run(&followed.name).await.ok()?;
     let archived = flightdeck_verbs::archived_log(context, &run).await?;
-    let notices = archived.words().into_iter().map(notice_item).collect();
+    let notices = archived.notices().into_iter().map(notice_item).collect();
     let response = DetailResponse::Log(followed.id.clone(), notices);
     send(sender, Msg::Detail(response)).await;
     let sent = archived.clone();
@@ -232,7 +232,7 @@ impl FollowTask {
             if self.served.is_some() {
                 let sent = |event: &&LogEvent| {
                     let archived = self.archived.as_ref();
-                    archived.is_some_and(|archived| archived.tells(event))
+                    archived.is_some_and(|archived| archived.contains(event))
                 };
                 let items = chunk.iter().filter(|event| !sent(event));
                 let items: Vec<LogItem> = items.filter_map(item).collect();

@@ -114,14 +114,6 @@ impl LocalContext {
         };
         let quiet = matches!(query, RemoteQuery::Background(_));
         let cluster = self.cluster_source(&request);
-        let launch = flightdeck_preflight::PreflightRequest {
-            tasks: request.tasks,
-            tag: request.tag,
-            agent: Some(request.agent),
-            github_user: request.github_user,
-            service: request.service,
-            ..flightdeck_preflight::PreflightRequest::new(request.kind)
-        };
         let sources = Sources {
             start: self.start.clone(),
             settings: Some(Arc::clone(&self.settings)),
@@ -130,7 +122,7 @@ impl LocalContext {
             embedded: request.embedded,
             active_runs: Some(request.active),
         };
-        let facts = flightdeck_preflight::gather(&launch, sources).await;
+        let facts = flightdeck_preflight::gather(&request.launch, sources).await;
         if let Some(cluster) = &facts.cluster {
             lock(&self.cluster_facts).replace(cluster.clone());
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{effect::Outcome, msg::Msg};
 use flightdeck_host::{ledger::Ledger, repository::CommandLog};
-use flightdeck_verbs::{ClusterContext, VerbError};
+use flightdeck_verbs::{Context, VerbError};
 
 /// A kind of work where only the newest matters: new work aborts the work in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,16 +78,15 @@ impl Performer {
     }
 
     /// Spawns a verb, which waits for the connection to the cluster.
-    pub(super) fn spawn_verb<F>(
-        &mut self,
-        run: impl FnOnce(Arc<ClusterContext>) -> F + Send + 'static,
-    ) where
+    pub(super) fn spawn_verb<F>(&mut self, run: impl FnOnce(Context) -> F + Send + 'static)
+    where
         F: Future<Output = Result<Outcome, VerbError>> + Send + 'static,
     {
         let connection = self.connection.clone();
+        let start = self.local.start().to_owned();
         self.spawn_detached(async move {
             match connection.ready().await {
-                Ok(context) => run(context)
+                Ok(cluster) => run(Context::connected(start, cluster.as_ref().clone()))
                     .await
                     .unwrap_or_else(|error| Outcome::Failed(error.to_string())),
                 Err(sentence) => Outcome::Failed(sentence),

@@ -10,7 +10,7 @@ pub(super) fn perform(performer: &mut Performer, effect: PlanEffect) {
             performer.spawn_detached(async move {
                 let mut changes = Vec::new();
                 for verb in verbs {
-                    match verb.run(local.start()).await {
+                    match verb.set(local.start()).await {
                         Ok(set) => changes.extend(set.changes),
                         Err(error) => return Outcome::Failed(error.to_string()),
                     }

@@ -2,7 +2,7 @@
 
 use super::performer::Performer;
 use crate::effect::{Outcome, RunEffect};
-use flightdeck_verbs::LaunchSource;
+use flightdeck_verbs::{LaunchSource, Plan, PlannedVerb, Verb};
 
 pub(super) fn perform(performer: &mut Performer, effect: RunEffect) {
     match effect {
@@ -11,28 +11,21 @@ pub(super) fn perform(performer: &mut Performer, effect: RunEffect) {
             performer.spawn_verb(async move |context| {
                 let (facts, report) = local.facts(request).await;
                 let subject = LaunchSource::new(&facts, &report)?;
-                let run = launch.run(&context, &subject).await?;
+                let cluster = context.cluster().await?;
+                let run = launch.create(cluster, &subject).await?;
                 Ok(Outcome::Launched(run.name().to_owned()))
             });
         }
-        RunEffect::Stop(stop) => performer.spawn_verb(async move |context| {
-            stop.run(&context).await?;
-            Ok(Outcome::Stopped(stop.name))
-        }),
-        RunEffect::Retry(retry) => {
-            let local = performer.local.clone();
-            performer.spawn_verb(async move |context| {
-                retry.run(&context, local.start()).await?;
-                Ok(Outcome::Retried(retry.name))
-            });
-        }
+        RunEffect::Stop(stop) => performer
+            .spawn_verb(async move |context| Ok(Outcome::Stopped(stop.run(&context).await?.name))),
+        RunEffect::Retry(retry) => performer
+            .spawn_verb(async move |context| Ok(Outcome::Retried(retry.run(&context).await?.name))),
         RunEffect::AddContext(add) => performer.spawn_verb(async move |context| {
-            add.run(&context).await?;
-            Ok(Outcome::ContextAdded(add.name))
+            Ok(Outcome::ContextAdded(add.run(&context).await?.name))
         }),
         RunEffect::Delete(delete) => performer.spawn_verb(async move |context| {
-            let deleted = delete.run(&context).await?;
-            Ok(Outcome::Deleted(deleted.name))
+            let plan = delete.plan(&context).await?;
+            Ok(Outcome::Deleted(plan.apply(&context).await?.name))
         }),
     }
 }

@@ -158,7 +158,44 @@ fn launch_confirmation_lists_everything() {
         panic!("{actions:?}");
     };
     assert!(request.contact_remote && launch.all && launch.agent.as_deref() == Some("claude"));
-    assert_eq!(request.tasks, ["2", "3"]);
+    assert_eq!(request.launch.tasks, ["2", "3"]);
+}
+
+#[test]
+fn code_run_takes_documents_from_another_repository() {
+    let mut console = given(&[], vec![]);
+    // Kind; then tasks, agent, model, budget, service.
+    console.press("n shift-tab right tab tab tab tab tab tab");
+    console.type_text("https://git.example/docs");
+    console.press("tab");
+    console.type_text("main");
+    console.press("tab");
+    console.type_text("plans/shop");
+    console.effects();
+    console.press("tab");
+    let effects = console.effects();
+    let [Effect::Preflight(PreflightEffect::Run(request))] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let docs = [
+        &request.launch.docs_repository,
+        &request.launch.docs_branch,
+        &request.launch.docs_directory,
+    ];
+    let docs = docs.map(|text| text.as_deref().unwrap_or_default());
+    assert_eq!(docs, ["https://git.example/docs", "main", "plans/shop"]);
+    console.press("ctrl-s");
+    let question = console.screen();
+    assert!(
+        question.contains("https://git.example/docs, main, plans/shop"),
+        "{question}"
+    );
+    console.press("enter");
+    let actions = actions(&mut console);
+    let [Effect::Run(RunEffect::Launch(_, launch))] = actions.as_slice() else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(launch.docs_directory.as_deref(), Some("plans/shop"));
 }
 
 #[test]
@@ -260,7 +297,7 @@ fn form_runs_checks_after_agent_or_user_changes() {
         let effects = console.effects().into_iter();
         let asked = effects.filter_map(|effect| match effect {
             Effect::Preflight(PreflightEffect::Run(request)) => {
-                Some((request.agent, request.github_user))
+                Some((request.launch.agent?, request.launch.github_user))
             }
             _ => None,
         });

@@ -1,6 +1,7 @@
-//! What no run accounts for any more: objects of runs that are gone, and shared workspaces that nobody used for long.
+//! Objects that belong to no run: objects of runs that no longer exist, and shared workspaces that have been unused for a long
+//! time.
 //!
-//! The controller deletes only what is its run's by reference and uid, so these are a person's to delete, by name and uid.
+//! The controller deletes only objects of its own run, by owner reference and UID, so a person has to delete these.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,7 @@ use kube::{
     Api, Resource,
     api::{DeleteParams, ListParams, Preconditions},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Clean, Rule, older};
@@ -26,11 +28,11 @@ use flightdeck_core::{
     text,
 };
 
-/// Seconds after which a workspace that nobody uses counts: thirty days.
+/// Seconds without a run after which a workspace is unused: thirty days.
 const UNUSED: i64 = 30 * 86_400;
 
-/// One object that could go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An object to delete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Leftover {
     /// `Job`, `ConfigMap` or `PersistentVolumeClaim`.
@@ -38,25 +40,25 @@ pub struct Leftover {
     pub name: String,
     pub uid: String,
     pub rule: Rule,
-    /// The rule as a sentence about this object.
+    /// Explains the rule for this object, as a phrase.
     pub why: String,
 }
 
-/// What there is in a namespace, as far as leftovers are concerned.
+/// The objects of a namespace, as far as they can be leftovers.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
-    /// Objects of ours by kind.
+pub struct NamespaceObjects {
+    /// Our objects, with their kinds.
     pub objects: Vec<(&'static str, ObjectMeta)>,
-    /// Claims that pods use which have not ended.
+    /// Claims used by pods that have not ended.
     pub in_use: BTreeSet<String>,
-    /// Every run there is, also those that this version cannot read.
+    /// UIDs of all runs, including those that this version cannot parse.
     pub run_uids: BTreeSet<String>,
     pub runs: Vec<Run>,
 }
 
-impl Found {
-    /// Looks. Objects are listed before runs: one whose run is not listed then has none.
-    pub async fn look(context: &ClusterContext) -> Result<Self, VerbError> {
+impl NamespaceObjects {
+    /// Lists the namespace. Objects are listed before runs, so that an object of a new run is never taken for an orphan.
+    pub async fn list(context: &ClusterContext) -> Result<Self, VerbError> {
         let mut found = Self::default();
         found.add::<Job>(context).await?;
         found.add::<ConfigMap>(context).await?;
@@ -96,9 +98,9 @@ impl Found {
     {
         let kind = kind_of(&K::kind(&()));
         let api: Api<K> = Api::namespaced(context.client.clone(), &context.namespace);
-        let ours = format!("{}={}", naming::LABEL_MANAGED_BY, naming::MANAGER);
+        let selector = format!("{}={}", naming::LABEL_MANAGED_BY, naming::MANAGER);
         let listed = api
-            .list_metadata(&ListParams::default().labels(&ours))
+            .list_metadata(&ListParams::default().labels(&selector))
             .await;
         let listed = listed.map_err(VerbError::cluster(format!("listing {kind}s")))?;
         let all = listed.items.into_iter().map(|object| object.metadata);
@@ -115,20 +117,24 @@ fn kind_of(name: &str) -> &'static str {
 }
 
 impl Clean {
-    /// Whether leftovers are asked for: they are no repository's, so it takes a rule of theirs.
+    /// Whether leftovers are selected. They belong to no repository, so this takes one of their rules.
     #[must_use]
     pub fn wants_leftovers(&self) -> bool {
         let rules = [Rule::Orphan, Rule::Workspace];
         rules.iter().any(|rule| self.rules.contains(rule))
     }
 
-    /// Chooses leftovers. Pure; `now` is given.
-    pub fn leftovers(&self, found: &Found, now: Timestamp) -> Result<Vec<Leftover>, VerbError> {
+    /// Selects leftovers at the time `now`, by rule, kind and name. Pure.
+    pub fn select_leftovers(
+        &self,
+        found: &NamespaceObjects,
+        now: Timestamp,
+    ) -> Result<Vec<Leftover>, VerbError> {
         let limit = match &self.older {
             Some(age) => older(age)?,
             None => UNUSED,
         };
-        let chosen = found.objects.iter().filter_map(|(kind, metadata)| {
+        let selected = found.objects.iter().filter_map(|(kind, metadata)| {
             if metadata.deletion_timestamp.is_some() {
                 return None;
             }
@@ -142,9 +148,9 @@ impl Clean {
                 why,
             })
         });
-        let mut chosen: Vec<Leftover> = chosen.collect();
-        chosen.sort_by(|a, b| (a.rule, a.kind, &a.name).cmp(&(b.rule, b.kind, &b.name)));
-        Ok(chosen)
+        let mut selected: Vec<Leftover> = selected.collect();
+        selected.sort_by(|a, b| (a.rule, a.kind, &a.name).cmp(&(b.rule, b.kind, &b.name)));
+        Ok(selected)
     }
 }
 
@@ -152,20 +158,21 @@ fn label<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
     Some(metadata.labels.as_ref()?.get(name)?.as_str())
 }
 
-fn orphan(metadata: &ObjectMeta, found: &Found) -> Option<(Rule, String)> {
+/// Returns the rule for an object whose run no longer exists.
+fn orphan(metadata: &ObjectMeta, found: &NamespaceObjects) -> Option<(Rule, String)> {
     let uid = label(metadata, naming::LABEL_RUN_UID)?;
     if found.run_uids.contains(uid) {
         return None;
     }
     let run = label(metadata, naming::LABEL_RUN).unwrap_or("a run");
-    Some((Rule::Orphan, format!("its run {run} ({uid}) is gone")))
+    Some((Rule::Orphan, format!("run {run} ({uid}) no longer exists")))
 }
 
-/// A shared workspace: made for code runs, and no run's own.
+/// Returns the rule for a shared workspace of code runs that no run has used since the limit.
 fn unused(
     kind: &str,
     metadata: &ObjectMeta,
-    found: &Found,
+    found: &NamespaceObjects,
     limit: i64,
     now: Timestamp,
 ) -> Option<(Rule, String)> {
@@ -186,18 +193,23 @@ fn unused(
     let ended = users
         .iter()
         .filter_map(|run| run.status.finished_at.as_deref()?.parse().ok());
-    let made = metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let last: Timestamp = ended.chain(made).max()?;
+    let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let last: Timestamp = ended.chain(created).max()?;
     let age = now.duration_since(last).as_secs();
     (age >= limit).then(|| {
-        let why = format!("nobody used it for {}", text::age(age));
+        let why = format!("unused for {}", text::age(age));
         (Rule::Workspace, why)
     })
 }
 
 impl Leftover {
-    /// Deletes it, and only the object that was meant.
-    pub async fn delete(&self, context: &ClusterContext) -> Result<(), VerbError> {
+    /// Returns `Kind/name`.
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// Deletes the object of this UID.
+    pub(super) async fn delete(&self, context: &ClusterContext) -> Result<(), VerbError> {
         match self.kind {
             "Job" => self.delete_as::<Job>(context).await,
             "ConfigMap" => self.delete_as::<ConfigMap>(context).await,
@@ -264,66 +276,66 @@ mod tests {
         run.into()
     }
 
-    fn chosen(found: &Found, older: Option<&str>) -> Vec<String> {
+    fn selected(found: &NamespaceObjects, older: Option<&str>) -> Vec<String> {
         let clean = Clean {
             older: older.map(str::to_owned),
             rules: vec![Rule::Orphan, Rule::Workspace],
             ..Clean::default()
         };
-        let chosen = clean.leftovers(found, at(0)).unwrap();
-        chosen
+        let selected = clean.select_leftovers(found, at(0)).unwrap();
+        selected
             .iter()
             .map(|left| format!("{} {} {}", left.rule.as_str(), left.kind, left.name))
             .collect()
     }
 
     #[test]
-    fn an_orphan_is_what_names_a_run_that_is_gone_and_nothing_else() {
-        let of = |uid: &'static str| [(naming::LABEL_RUN_UID, uid)];
-        let mut leaving = object("leaving", 0, &of("gone"));
-        leaving.deletion_timestamp = Some(Time(at(0)));
-        let found = Found {
+    fn selects_objects_of_missing_runs_only() {
+        let labels = |uid: &'static str| [(naming::LABEL_RUN_UID, uid)];
+        let mut deleting = object("deleting", 0, &labels("gone"));
+        deleting.deletion_timestamp = Some(Time(at(0)));
+        let found = NamespaceObjects {
             objects: vec![
-                ("Job", object("lost", 0, &of("gone"))),
-                ("ConfigMap", object("files", 0, &of("there"))),
+                ("Job", object("lost", 0, &labels("gone"))),
+                ("ConfigMap", object("files", 0, &labels("there"))),
                 (
                     "PersistentVolumeClaim",
-                    object("work", 0, &of("unreadable")),
+                    object("work", 0, &labels("unreadable")),
                 ),
-                ("Job", leaving),
+                ("Job", deleting),
             ],
             run_uids: ["there".to_owned(), "unreadable".to_owned()].into(),
-            ..Found::default()
+            ..NamespaceObjects::default()
         };
-        assert_eq!(chosen(&found, None), ["orphan Job lost"]);
+        assert_eq!(selected(&found, None), ["orphan Job lost"]);
     }
 
     #[test]
-    fn a_workspace_is_unused_when_its_last_run_ended_long_ago_and_no_pod_has_it() {
+    fn selects_workspaces_without_recent_run_or_pod() {
         let claim = |name: &str, age: i64| {
             let shared = [(naming::LABEL_REPOSITORY, "shop")];
             ("PersistentVolumeClaim", object(name, age, &shared))
         };
         let old = 40 * 86_400;
-        let found = |runs: Vec<Run>, in_use: &[&str]| Found {
+        let found = |runs: Vec<Run>, in_use: &[&str]| NamespaceObjects {
             objects: vec![claim("old", old), claim("young", 86_400)],
             in_use: in_use.iter().map(|name| (*name).to_owned()).collect(),
             run_uids: ["there".to_owned()].into(),
             runs,
         };
         let unused = ["workspace PersistentVolumeClaim old"];
-        assert_eq!(chosen(&found(vec![], &[]), None), unused);
+        assert_eq!(selected(&found(vec![], &[]), None), unused);
         let none: [String; 0] = [];
-        assert_eq!(chosen(&found(vec![], &["old"]), None), none);
-        let lately = code_run("old", "Succeeded", 86_400);
-        assert_eq!(chosen(&found(vec![lately], &[]), None), none);
+        assert_eq!(selected(&found(vec![], &["old"]), None), none);
+        let recent = code_run("old", "Succeeded", 86_400);
+        assert_eq!(selected(&found(vec![recent], &[]), None), none);
         let active = code_run("old", "Running", old);
-        assert_eq!(chosen(&found(vec![active], &[]), None), none);
-        assert_eq!(chosen(&found(vec![], &[]), Some("12h")).len(), 2);
+        assert_eq!(selected(&found(vec![active], &[]), None), none);
+        assert_eq!(selected(&found(vec![], &[]), Some("12h")).len(), 2);
     }
 
     #[test]
-    fn leftovers_are_looked_for_only_when_a_rule_of_theirs_is_named() {
+    fn leftovers_need_a_rule() {
         assert!(!Clean::default().wants_leftovers());
         let clean = Clean {
             rules: vec![Rule::Workspace],

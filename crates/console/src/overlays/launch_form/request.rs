@@ -19,6 +19,7 @@ impl LaunchForm {
         };
         let prompt = self.prompt.lines().join("\n").trim().to_owned();
         let prompt = (!prompt.is_empty()).then_some(prompt);
+        let docs_repository = filled(&self.docs_repository).filter(|_| self.kind.needs_documents());
         let (tasks, all) = match self.choices.get(self.chosen) {
             Some(Choice::Tasks(ids)) => (ids.clone(), false),
             Some(Choice::Undocumented(_)) => (Vec::new(), true),
@@ -29,6 +30,9 @@ impl LaunchForm {
             all,
             model: filled(&self.model),
             service: filled(&self.service).filter(|_| self.kind.shares_workspace()),
+            docs_branch: filled(&self.docs_branch).filter(|_| docs_repository.is_some()),
+            docs_directory: filled(&self.docs_directory).filter(|_| docs_repository.is_some()),
+            docs_repository,
             github_user: filled(&self.user),
             overwrite: self.overwrite && self.kind.writes_documents(),
             tools: Some(self.tools),
@@ -56,17 +60,12 @@ impl LaunchForm {
     ) -> PreflightRequest {
         let launch = self.launch();
         let plan = model.world.plan.get();
-        let tasks = if launch.all {
+        let mut request = flightdeck_preflight::PreflightRequest::from(&launch);
+        if launch.all {
             let undocumented = plan.into_iter().flat_map(|plan| plan.undocumented());
-            undocumented.cloned().collect()
-        } else {
-            launch.tasks
-        };
-        PreflightRequest {
-            github_user: launch.github_user,
-            service: launch.service,
-            ..model.preflight_request_for(self.kind, tasks, launch.agent, contact_remote)
+            request.tasks = undocumented.cloned().collect();
         }
+        model.preflight_request_for(request, contact_remote)
     }
 
     /// The first failed check without an override and a reason.
@@ -106,6 +105,14 @@ impl LaunchForm {
                 |branch| format!("{branch} (cloned; also the PR base)"),
             ),
         );
+        if let Some(repository) = &launch.docs_repository {
+            let branch = launch.docs_branch.as_deref().unwrap_or("default branch");
+            let directory = launch
+                .docs_directory
+                .as_deref()
+                .unwrap_or("repository root");
+            fact("documents", format!("{repository}, {branch}, {directory}"));
+        }
         fact("agent", launch.agent.clone().unwrap_or_default());
         fact("model", launch.model.clone().unwrap_or_default());
         fact("budget", text::budget(launch.budget.as_deref()));

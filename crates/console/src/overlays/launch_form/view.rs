@@ -158,8 +158,29 @@ impl LaunchForm {
                 focused,
             ),
             FormLine::Service => {
-                text_field(&mut pen, theme, &self.service, "repository name", focused);
+                text_field(&mut pen, theme, &self.service, "repository name", focused)
             }
+            FormLine::DocsRepository => text_field(
+                &mut pen,
+                theme,
+                &self.docs_repository,
+                "URL, empty = this repository",
+                focused,
+            ),
+            FormLine::DocsBranch => text_field(
+                &mut pen,
+                theme,
+                &self.docs_branch,
+                "default branch",
+                focused,
+            ),
+            FormLine::DocsDirectory => text_field(
+                &mut pen,
+                theme,
+                &self.docs_directory,
+                "repository root",
+                focused,
+            ),
             FormLine::User => text_field(
                 &mut pen,
                 theme,
@@ -240,6 +261,9 @@ const fn label_of(line: &FormLine) -> &'static str {
         FormLine::Model => "model",
         FormLine::Budget => "budget",
         FormLine::Service => "service",
+        FormLine::DocsRepository => "docs repo",
+        FormLine::DocsBranch => "docs branch",
+        FormLine::DocsDirectory => "docs dir",
         FormLine::User => "GitHub user",
         FormLine::Tools => "tools",
         FormLine::Overwrite => "overwrite",
