@@ -1,9 +1,9 @@
 //! Helpers shared by the integration tests.
 
-pub mod git_host;
-pub mod proxy;
+pub(crate) mod git_host;
+pub(crate) mod proxy;
 
-pub use flightdeck_testing::{
+pub(crate) use flightdeck_testing::{
     TaskMaster, corpus, fuzz, git, https_cluster, no_process_stays_below, said, sample_project,
     skipped, task_master,
 };

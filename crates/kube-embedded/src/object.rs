@@ -44,7 +44,7 @@ impl Object {
     }
 
     /// Returns the result of a dry run: it keeps the version of the stored object, and has none if there is no such object.
-    pub fn dry_run(key: Key, stored: Option<&Self>, mut value: Value) -> Self {
+    pub(crate) fn dry_run(key: Key, stored: Option<&Self>, mut value: Value) -> Self {
         if let Some(stored) = stored {
             return Self::new(key, stored.revision, value);
         }

@@ -52,7 +52,7 @@ pub use row::{PlannedOutput, VerbRow};
 pub use runs::{GetRun, LaunchedRun, ListRuns, RunDetails, RunList};
 pub use set_status::{SetStatus, StatusChanges, plan_file};
 pub use stop::Stop;
-pub use tasks::{ListTags, ListTasks, NextTask, ShowTask, ValidateTasks};
+pub(crate) use tasks::{ListTags, ListTasks, NextTask, ShowTask, ValidateTasks};
 pub use verb::{DryRun, Plan, PlanOrOutput, PlannedVerb, Verb};
 pub use wait::{Wait, exit_code};
 

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::selection::Selection;
-pub use self::{
+pub(crate) use self::{
     json::{TagItem, TaskDetails, TaskItem},
     list::ListTasks,
     next::NextTask,
@@ -27,7 +27,7 @@ use super::{Context, Render, VerbError, View};
 
 /// Which plan and tag to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// Task file. Default: the nearest tasks.json.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -68,7 +68,7 @@ impl PlanArgs {
 /// An output with the warnings about the selected tag.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct FromPlan<T> {
+pub(crate) struct FromPlan<T> {
     output: T,
     #[serde(skip)]
     #[schemars(skip)]

@@ -88,9 +88,10 @@ pub fn validate(kind: Kind, spec: &Value, old: Option<&Value>) -> Result<(), Inv
 /// Returns the errors of the rules that a schema cannot express, one per top-level field.
 fn rule_errors(kind: Kind, spec: Value, old: Option<Value>) -> Vec<FieldError> {
     let rules = &RULES[usize::from(kind == Kind::Code)];
-    let old = old.map(|old| json!({ "spec": old }));
+    let object = |spec| Value::from_iter([("spec".to_owned(), spec)]);
+    let old = old.map(object);
     let mut errors: Vec<FieldError> = Vec::new();
-    for violation in rules.evaluate(&json!({ "spec": spec }), old.as_ref()) {
+    for violation in rules.evaluate(&object(spec), old.as_ref()) {
         let field = violation.field.trim_start_matches("spec.");
         let field = field.split(['.', '[']).next().unwrap_or_default();
         if errors.iter().all(|known| known.field != field) {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use kube_embedded::{Cluster, ClusterOptions};
 
 /// Upper limit for what happens at once on an idle machine.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The program of this crate. The node uses it as the shim.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-embedded");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-embedded");
 
 /// A custom kind with a required list, a status subresource and a number.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -24,7 +24,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-embedded");
     status = "WidgetStatus",
     derive = "PartialEq"
 )]
-pub struct WidgetSpec {
+pub(crate) struct WidgetSpec {
     #[schemars(length(min = 1))]
     pub parts: Vec<String>,
     #[serde(default)]
@@ -32,18 +32,18 @@ pub struct WidgetSpec {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct WidgetStatus {
+pub(crate) struct WidgetStatus {
     pub phase: Option<String>,
 }
 
 /// Returns a valid widget of size 1.
-pub fn widget(name: &str) -> Widget {
+pub(crate) fn widget(name: &str) -> Widget {
     let parts = vec!["wheel".to_owned()];
     Widget::new(name, WidgetSpec { parts, size: 1 })
 }
 
 /// Opens a cluster that passes only PATH on to containers. Without containers it has no node.
-pub async fn open_cluster(directory: &Path, max_containers: usize) -> Cluster {
+pub(crate) async fn open_cluster(directory: &Path, max_containers: usize) -> Cluster {
     let options = ClusterOptions {
         program: PROGRAM.into(),
         max_containers,

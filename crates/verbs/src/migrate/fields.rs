@@ -22,7 +22,7 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Returns the fields of the object at `path`; none if it is not an object.
-    pub fn of(path: &str, value: Option<Value>) -> Self {
+    pub(super) fn of(path: &str, value: Option<Value>) -> Self {
         let fields = match value {
             Some(Value::Object(fields)) => fields,
             _ => Map::new(),
@@ -34,12 +34,12 @@ impl Fields {
     }
 
     /// Takes a field that is not null.
-    pub fn take(&mut self, field: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, field: &str) -> Option<Value> {
         self.fields.remove(field).filter(|value| !value.is_null())
     }
 
     /// Takes a field as trimmed text; `None` if it is empty.
-    pub fn text(&mut self, field: &str) -> Option<String> {
+    pub(super) fn text(&mut self, field: &str) -> Option<String> {
         let text = match self.take(field)? {
             Value::String(text) => text.trim().to_owned(),
             other => other.to_string(),
@@ -48,7 +48,7 @@ impl Fields {
     }
 
     /// Takes a list of texts, or one text with commas, as some versions wrote it.
-    pub fn texts(&mut self, field: &str) -> Vec<String> {
+    pub(super) fn texts(&mut self, field: &str) -> Vec<String> {
         let texts: Vec<String> = match self.take(field) {
             Some(Value::Array(items)) => items
                 .iter()
@@ -62,14 +62,14 @@ impl Fields {
     }
 
     /// Takes a field that is an object.
-    pub fn object(&mut self, field: &str) -> Self {
+    pub(super) fn object(&mut self, field: &str) -> Self {
         let path = format!("{}.{field}", self.path);
         let value = self.take(field);
         Self::of(&path, value)
     }
 
     /// Returns the report of a field that is not carried over.
-    pub fn dropped(&self, field: &str, why: impl Into<String>) -> DroppedField {
+    pub(super) fn dropped(&self, field: &str, why: impl Into<String>) -> DroppedField {
         DroppedField {
             field: format!("{}.{field}", self.path),
             why: why.into(),
@@ -77,7 +77,7 @@ impl Fields {
     }
 
     /// Reports the fields that were not taken.
-    pub fn report_unknown(&self, dropped: &mut Vec<DroppedField>) {
+    pub(super) fn report_unknown(&self, dropped: &mut Vec<DroppedField>) {
         dropped.extend(
             self.fields
                 .iter()

@@ -18,7 +18,7 @@ pub(super) struct Converter<'a> {
 
 /// A task of a list. A subtask has neither subtasks nor documents.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct TaskItem {
+pub(crate) struct TaskItem {
     pub id: String,
     pub title: String,
     status: String,
@@ -34,7 +34,7 @@ pub struct TaskItem {
 /// A task with all details.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TaskDetails {
+pub(crate) struct TaskDetails {
     #[serde(flatten)]
     pub task: TaskItem,
     parent: Option<String>,
@@ -183,7 +183,7 @@ impl From<DependencyNode> for LinkView {
 
 /// A tag with its counts.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct TagItem {
+pub(crate) struct TagItem {
     pub name: String,
     /// Whether the tag is selected.
     pub current: bool,

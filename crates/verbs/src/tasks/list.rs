@@ -15,7 +15,7 @@ const TITLE_WIDTH: usize = 100;
 
 /// Lists tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-pub struct ListTasks {
+pub(crate) struct ListTasks {
     #[command(flatten)]
     #[serde(flatten)]
     pub plan: PlanArgs,
@@ -36,7 +36,7 @@ pub struct ListTasks {
 /// Tasks, in file order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct TaskList {
+pub(crate) struct TaskList {
     tasks: Vec<TaskItem>,
     #[serde(skip)]
     #[schemars(skip)]

@@ -12,7 +12,7 @@ use flightdeck_core::{
 
 /// Returns the next task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-pub struct NextTask {
+pub(crate) struct NextTask {
     #[command(flatten)]
     #[serde(flatten)]
     pub plan: PlanArgs,
@@ -21,7 +21,7 @@ pub struct NextTask {
 /// The next task, or `null`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Next {
+pub(crate) struct Next {
     task: Option<TaskItem>,
     /// Why this task, or why none.
     #[serde(skip)]

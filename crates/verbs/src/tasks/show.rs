@@ -8,7 +8,7 @@ use crate::{Context, Render, Verb, VerbError, View};
 
 /// Shows one task.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-pub struct ShowTask {
+pub(crate) struct ShowTask {
     /// ID of the task, like 3, or 3.2 for a subtask.
     pub id: String,
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct ShowTask {
 /// One task with all details.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct ShownTask {
+pub(crate) struct ShownTask {
     task: TaskDetails,
     #[serde(skip)]
     #[schemars(skip)]

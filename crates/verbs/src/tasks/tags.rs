@@ -9,7 +9,7 @@ use flightdeck_core::tasks;
 
 /// Lists tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-pub struct ListTags {
+pub(crate) struct ListTags {
     #[command(flatten)]
     #[serde(flatten)]
     pub plan: PlanArgs,
@@ -18,7 +18,7 @@ pub struct ListTags {
 /// Tags, in file order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct TagList {
+pub(crate) struct TagList {
     tags: Vec<TagItem>,
 }
 

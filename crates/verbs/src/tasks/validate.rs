@@ -28,7 +28,7 @@ struct FindingItem {
 
 /// Result of a validation.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Validation {
+pub(crate) struct Validation {
     ok: bool,
     findings: Vec<FindingItem>,
     #[serde(skip)]
@@ -72,7 +72,7 @@ fn unreadable(error: &ReadError) -> FindingItem {
 
 /// Validates the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
-pub struct ValidateTasks {
+pub(crate) struct ValidateTasks {
     #[command(flatten)]
     #[serde(flatten)]
     plan: PlanArgs,

@@ -158,7 +158,7 @@ impl LaunchForm {
                 focused,
             ),
             FormLine::Service => {
-                text_field(&mut pen, theme, &self.service, "repository name", focused)
+                text_field(&mut pen, theme, &self.service, "repository name", focused);
             }
             FormLine::DocsRepository => text_field(
                 &mut pen,

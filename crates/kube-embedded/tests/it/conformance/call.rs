@@ -27,7 +27,7 @@ pub(super) struct Resource {
 
 impl Resource {
     /// Parses `configmaps`, `jobs.v1.batch` or `widgets.v1.example.org`.
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut parts = text.splitn(3, '.');
         let plural = parts.next().unwrap_or_default().to_owned();
         let version = parts.next().unwrap_or("v1").to_owned();
@@ -56,7 +56,7 @@ impl Resource {
     }
 
     /// Returns the name that kubectl accepts: `configmaps`, `widgets.v1.example.org`.
-    pub fn qualified(&self) -> String {
+    pub(super) fn qualified(&self) -> String {
         if self.is_core() {
             self.plural.clone()
         } else {
@@ -102,13 +102,13 @@ pub(super) struct Call {
 
 /// The result of a call.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub(super) enum Outcome {
     Done(Response),
     Refused(Refusal),
 }
 
 #[derive(Clone, Debug)]
-pub struct Response {
+pub(super) struct Response {
     /// JSON or a string. `None` if the driver does not return it.
     pub body: Option<Value>,
     /// `None` if the driver does not return them.
@@ -126,7 +126,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// Parses the body of an error response.
-    pub fn parse(code: u16, body: &str) -> Self {
+    pub(super) fn parse(code: u16, body: &str) -> Self {
         let status: Value = serde_json::from_str(body).unwrap_or_else(|_| json!({"message": body}));
         let text = |field: &str| status[field].as_str().map(str::to_owned);
         Self {
@@ -140,7 +140,7 @@ impl Refusal {
 
 impl Call {
     /// Returns the call of a step. Panics on a step without one, which is a mistake in the table.
-    pub fn from_step(step: &Step, variables: &Variables, namespace: &str) -> Self {
+    pub(super) fn from_step(step: &Step, variables: &Variables, namespace: &str) -> Self {
         let filled = |value: &Option<Value>| value.as_ref().map(|value| fill(value, variables));
         let (verb, target, body) = if let Some(body) = filled(&step.create) {
             (Verb::Create, Target::Object, Some(body))

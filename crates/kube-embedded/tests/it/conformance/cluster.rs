@@ -16,7 +16,7 @@ use super::{
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns a unique name for a run.
-pub fn run_name() -> String {
+pub(super) fn run_name() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..8].to_owned()
 }
 
@@ -32,7 +32,7 @@ async fn send(http: &Http, step: &Step, variables: &Variables) -> Result<Value, 
 }
 
 /// Creates the shared definition, and waits until its kind is served.
-pub async fn define_widgets(runner: &Runner) -> Result<(), String> {
+pub(super) async fn define_widgets(runner: &Runner) -> Result<(), String> {
     let text = include_str!("../../conformance/shared/widget.yaml");
     let definition: Value = serde_saphyr::from_str(text).unwrap();
     let variables = Variables::from([("group".to_owned(), runner.group().into())]);
@@ -55,7 +55,10 @@ pub async fn define_widgets(runner: &Runner) -> Result<(), String> {
 }
 
 /// Waits for the default service account of a namespace of a real cluster: pods cannot be created without it.
-pub async fn wait_for_service_account(runner: &Runner, namespace: &str) -> Result<(), String> {
+pub(super) async fn wait_for_service_account(
+    runner: &Runner,
+    namespace: &str,
+) -> Result<(), String> {
     if runner.name != DriverName::Cluster {
         return Ok(());
     }
@@ -99,7 +102,7 @@ async fn allowed(http: &Http, verb: &str, group: &str, resource: &str) -> bool {
 }
 
 /// Returns the minor version of Kubernetes 1.
-pub async fn version(http: &Http) -> u32 {
+pub(super) async fn version(http: &Http) -> u32 {
     let step = Step {
         raw: Some("GET /version".into()),
         ..Step::default()
@@ -113,7 +116,7 @@ pub async fn version(http: &Http) -> u32 {
 }
 
 /// Returns the needs of rows for which the user lacks permission. Fails if the user cannot run any row.
-pub async fn missing_permissions(http: &Http) -> Result<Vec<(Need, String)>, String> {
+pub(super) async fn missing_permissions(http: &Http) -> Result<Vec<(Need, String)>, String> {
     for verb in ["create", "delete", "list"] {
         if !allowed(http, verb, "", "namespaces").await {
             return Err(format!(
@@ -139,7 +142,7 @@ pub async fn missing_permissions(http: &Http) -> Result<Vec<(Need, String)>, Str
 }
 
 /// Deletes everything that a run created, also after failures: objects are found by the name of the run.
-pub async fn remove_all(runner: &Runner) -> Result<(), String> {
+pub(super) async fn remove_all(runner: &Runner) -> Result<(), String> {
     let none = Variables::new();
     let list = |resource: &str| Step {
         list: Some(resource.to_owned()),

@@ -28,7 +28,7 @@ fn percent_encode(text: &str) -> String {
 }
 
 /// Returns the path of a call, without its query.
-pub fn path(call: &Call) -> String {
+pub(super) fn path(call: &Call) -> String {
     let resource = &call.resource;
     let mut path = if resource.is_core() {
         format!("/api/{}", resource.version)
@@ -119,7 +119,7 @@ impl Http {
             .map_err(|error| format!("the request failed: {error}"))
     }
 
-    pub async fn send_call(&self, call: &Call) -> Result<Outcome, String> {
+    pub(super) async fn send_call(&self, call: &Call) -> Result<Outcome, String> {
         let (head, body) = self.send(call).await?.into_parts();
         let bytes = body.collect().await.map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
@@ -150,7 +150,11 @@ impl Http {
     }
 
     /// Returns the first `count` events of a watch, or all events.
-    pub async fn watch(&self, call: &Call, count: Option<usize>) -> Result<Vec<Value>, String> {
+    pub(super) async fn watch(
+        &self,
+        call: &Call,
+        count: Option<usize>,
+    ) -> Result<Vec<Value>, String> {
         let response = self.send(call).await?;
         if response.status() != 200 {
             let code = response.status();

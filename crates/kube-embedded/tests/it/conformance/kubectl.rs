@@ -22,14 +22,14 @@ pub(super) struct Kubectl {
 
 /// The output of kubectl.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub(super) struct Output {
     pub stdout: String,
     pub stderr: String,
     pub exit: i32,
 }
 
 /// Returns the first kubectl in the PATH.
-pub fn find() -> Result<PathBuf, String> {
+pub(super) fn find() -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|directory| directory.join("kubectl"))
@@ -39,7 +39,7 @@ pub fn find() -> Result<PathBuf, String> {
 
 impl Kubectl {
     /// `home` is where kubectl keeps its cache.
-    pub fn new(program: PathBuf, kubeconfig: &Path, home: &Path) -> Self {
+    pub(super) fn new(program: PathBuf, kubeconfig: &Path, home: &Path) -> Self {
         Self {
             program,
             kubeconfig: kubeconfig.to_owned(),
@@ -49,7 +49,7 @@ impl Kubectl {
     }
 
     /// Runs kubectl in a namespace, or in none if `namespace` is empty.
-    pub async fn run(
+    pub(super) async fn run(
         &self,
         namespace: &str,
         arguments: &[String],
@@ -97,7 +97,7 @@ impl Kubectl {
         })
     }
 
-    pub async fn send_call(&self, call: &Call) -> Result<Outcome, String> {
+    pub(super) async fn send_call(&self, call: &Call) -> Result<Outcome, String> {
         let (arguments, stdin) = arguments(call)?;
         let output = self
             .run(&call.namespace, &arguments, stdin.as_ref())
@@ -243,7 +243,7 @@ fn refusal(stderr: &str) -> Refusal {
 }
 
 /// Splits arguments at spaces outside of single quotes.
-pub fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     line.split('\'')
         .enumerate()
         .fold(vec![String::new()], |mut words, (index, part)| {

@@ -30,7 +30,7 @@ const MIN_VERSION: u32 = 37;
 /// Calls without response, by id.
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>;
 
-pub struct Python {
+pub(super) struct Python {
     /// Killed on drop.
     _process: Child,
     stdin: tokio::sync::Mutex<ChildStdin>,
@@ -39,7 +39,7 @@ pub struct Python {
 }
 
 /// Returns a Python with the client: that of the environment below `target/peers`, or the first in the PATH.
-pub fn find() -> Result<PathBuf, String> {
+pub(super) fn find() -> Result<PathBuf, String> {
     let environment = workspace().join("target/peers/python/bin/python3");
     let installed = format!(
         "from importlib.metadata import version; assert int(version('kubernetes').split('.')[0]) >= {MIN_VERSION}"
@@ -57,7 +57,7 @@ pub fn find() -> Result<PathBuf, String> {
 }
 
 impl Python {
-    pub fn start(program: &Path, kubeconfig: &Path) -> Self {
+    pub(super) fn start(program: &Path, kubeconfig: &Path) -> Self {
         let script = super::directory().join("python_client.py");
         let mut process = Command::new(program)
             .args(["-u".as_ref(), script.as_os_str(), kubeconfig.as_os_str()])
@@ -141,7 +141,7 @@ impl Python {
         }
     }
 
-    pub async fn send_call(&self, call: &Call) -> Result<Outcome, String> {
+    pub(super) async fn send_call(&self, call: &Call) -> Result<Outcome, String> {
         let response = self.request(call, None).await?;
         if let Some(code) = response["code"].as_u64() {
             let body = response["body"].as_str().unwrap_or_default();
@@ -153,7 +153,11 @@ impl Python {
         }))
     }
 
-    pub async fn watch(&self, call: &Call, count: Option<usize>) -> Result<Vec<Value>, String> {
+    pub(super) async fn watch(
+        &self,
+        call: &Call,
+        count: Option<usize>,
+    ) -> Result<Vec<Value>, String> {
         let response = self.request(call, count).await?;
         if let Some(code) = response["code"].as_u64() {
             return Err(format!("{code}: {}", response["body"]));

@@ -20,17 +20,17 @@ const HUGE: usize = (3 << 20) + 1;
 /// Bytes of `$large`: the limit of all annotations of an object, so that a key exceeds it.
 const LARGE: usize = 256 << 10;
 /// Prefix of the namespaces of rows.
-pub const NAMESPACE_PREFIX: &str = "conformance";
+pub(super) const NAMESPACE_PREFIX: &str = "conformance";
 
 /// How calls are sent.
-pub enum Driver {
+pub(super) enum Driver {
     Http(Http),
     Kubectl(Kubectl),
     Python(Python),
 }
 
 /// Runs rows on one cluster with one driver.
-pub struct Runner {
+pub(super) struct Runner {
     pub name: DriverName,
     pub driver: Driver,
     /// Creates and deletes namespaces and shared definitions.
@@ -47,7 +47,7 @@ pub struct Runner {
 
 /// The results of the rows.
 #[derive(Default)]
-pub struct Report {
+pub(super) struct Report {
     pub passed: usize,
     /// Rows that do not apply to the driver or the cluster.
     pub skipped: usize,
@@ -56,7 +56,7 @@ pub struct Report {
 
 impl Runner {
     /// Returns the group of the shared kind.
-    pub fn group(&self) -> String {
+    pub(super) fn group(&self) -> String {
         format!("{}.conformance.example.org", self.run)
     }
 
@@ -65,7 +65,7 @@ impl Runner {
     }
 
     /// Runs every row that applies to the driver and the cluster.
-    pub async fn run(&self, rows: &[Row]) -> Report {
+    pub(super) async fn run(&self, rows: &[Row]) -> Report {
         let results = stream::iter(rows.iter().enumerate())
             .map(|(index, row)| self.row(index, row))
             .buffer_unordered(self.parallel)

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 /// Values of variables, which rows write as `$name`.
-pub type Variables = BTreeMap<String, Value>;
+pub(super) type Variables = BTreeMap<String, Value>;
 
 /// Returns the differences of a response from a shape, each with its path.
-pub fn differences(expected: &Value, got: &Value) -> Vec<String> {
+pub(super) fn differences(expected: &Value, got: &Value) -> Vec<String> {
     let mut all = Vec::new();
     compare("", expected, Some(got), &mut all);
     all
@@ -94,7 +94,7 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// Replaces variables by their values. A string that is one variable becomes its value, of any type.
-pub fn fill(value: &Value, variables: &Variables) -> Value {
+pub(super) fn fill(value: &Value, variables: &Variables) -> Value {
     match value {
         Value::String(text) => {
             let whole = text.strip_prefix('$').and_then(|name| variables.get(name));
@@ -113,7 +113,7 @@ pub fn fill(value: &Value, variables: &Variables) -> Value {
 }
 
 /// Replaces variables in a string. Unknown variables stay.
-pub fn fill_text(text: &str, variables: &Variables) -> String {
+pub(super) fn fill_text(text: &str, variables: &Variables) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -136,7 +136,7 @@ pub fn fill_text(text: &str, variables: &Variables) -> String {
 }
 
 /// Returns the value at a dotted path, or the whole value if the path is empty.
-pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
     parts.try_fold(value, |at, part| match at {
         Value::Array(items) => items.get(part.parse::<usize>().ok()?),

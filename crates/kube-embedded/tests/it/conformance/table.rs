@@ -44,7 +44,7 @@ pub(super) enum DriverName {
 /// What a row needs besides a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Need {
+pub(super) enum Need {
     /// Permission to create CustomResourceDefinitions: the shared `Widget`, or those of the row.
     Definitions,
     /// A node that can run `busybox`.
@@ -56,7 +56,7 @@ pub enum Need {
 /// A call and its expected result.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Step {
+pub(super) struct Step {
     // The call: exactly one of these.
     pub create: Option<Value>,
     pub update: Option<Value>,
@@ -126,7 +126,7 @@ impl Row {
     }
 
     /// Returns why a driver does not run the row, or `None` if it does.
-    pub fn skip_reason(&self, driver: DriverName) -> Option<&str> {
+    pub(super) fn skip_reason(&self, driver: DriverName) -> Option<&str> {
         if let Some(why) = self.except.get(&driver) {
             return Some(why);
         }
@@ -141,7 +141,7 @@ impl Row {
 }
 
 /// Returns the rows of a directory, in the order of files and rows.
-pub fn load(directory: &Path) -> Vec<Row> {
+pub(super) fn load(directory: &Path) -> Vec<Row> {
     let mut paths: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())

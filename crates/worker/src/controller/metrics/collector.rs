@@ -29,7 +29,7 @@ impl fmt::Debug for RunCounts {
 }
 
 impl RunCounts {
-    pub fn set(
+    pub(super) fn set(
         &self,
         kind: RunKind,
         runs: impl Fn() -> Vec<(String, Option<String>)> + Send + 'static,
