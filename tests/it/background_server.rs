@@ -213,7 +213,11 @@ fn fault_injection_is_announced_and_summed_up() {
     assert!(status.contains("faults: 1 rule"), "{status}");
     let list = run(home, &["runs", "list", "-A"]);
     assert!(list.status.success());
-    assert!(stderr(&list).contains("a rehearsal"), "{}", stderr(&list));
+    assert!(
+        stderr(&list).contains("fault injection is on"),
+        "{}",
+        stderr(&list)
+    );
     let second = run(home, &["embedded", "serve", "--fault", &file]);
     assert_eq!(second.status.code(), Some(1));
     assert!(

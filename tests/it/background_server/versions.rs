@@ -33,7 +33,7 @@ fn idle_older_server_is_restarted() {
     assert!(output.status.success(), "{}", stderr(&output));
     let notice = stderr(&output);
     assert!(
-        notice.contains("0.0.9") && notice.contains("anew"),
+        notice.contains("restarted the embedded cluster: version 0.0.9"),
         "{notice}"
     );
     let now = find_server(home).unwrap();
@@ -77,7 +77,11 @@ async fn older_server_with_an_active_run_is_kept() {
     });
     gone.await.unwrap();
     let output = run(home, &["runs", "list", "-A"]);
-    assert!(stderr(&output).contains("anew"), "{}", stderr(&output));
+    let notice = stderr(&output);
+    assert!(
+        notice.contains("restarted the embedded cluster"),
+        "{notice}"
+    );
     assert_ne!(find_server(home).unwrap().pid, older.pid);
     assert!(run(home, &["embedded", "stop"]).status.success());
     no_process_stays_below(home);
