@@ -184,7 +184,7 @@ async fn names_missing_tag_and_remaining_ones() {
     session.replace(r#"{"master":{"tasks":[{"id":1,"title":"Of master"}]}}"#);
     session
         .screen
-        .wait_for("No tag \"mvp\" in tasks.json. Tags: master.")
+        .wait_for("No tag mvp in tasks.json. Available tags: master.")
         .await;
     session.screen.press("t").wait_for("Tags").await;
     session.screen.press("enter").wait_for("Of master").await;

@@ -529,7 +529,7 @@ fn ledger_prune_asks_before_removing() {
     let planned = setup.say("ledger prune --max-mib 1 -o name");
     assert_eq!(lines(&planned.stdout)[0], "docs-one", "oldest first");
     assert!(
-        stderr(&planned).contains("Nothing was removed"),
+        stderr(&planned).contains("Nothing was changed"),
         "{}",
         stderr(&planned)
     );
