@@ -236,7 +236,10 @@ fn lists_tags_and_names_a_missing_tag() {
         json!([{"name": "master", "current": true, "tasks": 3, "done": 1, "ready": 1, "subtasks": 2}, {"name": "mvp", "current": false, "tasks": 1, "done": 0, "ready": 1, "subtasks": 0}])
     );
     let (code, _, error) = shell.run(&["list", "--tag", "x"]);
-    assert!(code == 3 && error.contains("available tags: master, mvp"), "{error}");
+    assert!(
+        code == 3 && error.contains("available tags: master, mvp"),
+        "{error}"
+    );
     // If the current tag is not in the file, a notice names the tag that is shown.
     fs::write(
         shell.at("project/.taskmaster/state.json"),

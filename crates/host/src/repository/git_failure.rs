@@ -389,6 +389,11 @@ fn remote_message(output: &str) -> Option<String> {
             lines.push(line);
         }
     }
+    // Git's own line about a hook; its reason follows in parentheses.
+    let is_own = |line: &&str| line.starts_with("hook declined to update");
+    if !lines.iter().all(is_own) {
+        lines.retain(|line| !is_own(line));
+    }
     if lines.is_empty() {
         return None;
     }

@@ -424,7 +424,7 @@ async fn switches_away_from_protected_branch() {
     assert_eq!(
         (error.to_string().as_str(), error.offers()),
         (
-            "the branch is protected: GH006: Protected branch update failed for refs/heads/feature/x. (pre-receive hook declined)",
+            "the branch is protected: GH006: Protected branch update failed for refs/heads/feature/x. (hook declined)",
             Some(Fix::Switch)
         )
     );
