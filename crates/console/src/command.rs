@@ -143,6 +143,7 @@ pub enum Command {
     Merge,
     Stop,
     Retry,
+    StartOver,
     AddContext,
     Delete,
     Deleted,
@@ -206,7 +207,8 @@ commands! {
     Merge "merge" Runs "merge" "Show the changes of the run's branch and merge it into the current branch" CanMerge;
     Stop "stop" Runs "stop" "Stop the run; its log is kept" CanStop;
     Retry "retry" Runs "retry" "Start a new attempt of a finished run" CanRetry;
-    AddContext "add-context" Runs "add context" "Give the agent more context and start a new attempt" CanAddContext;
+    StartOver "start-over" Runs "" "Start a new attempt from the source branch" CanRetry;
+    AddContext "add-context" Runs "add context" "Give the agent more context in a new attempt" CanAddContext;
     Mark "mark" List "select" "Select for bulk actions" CanMark;
     Expand "expand" Tasks "subtasks" "Show or hide the subtasks" HasSubtasks;
     Delete "delete" Runs "delete" "Delete the run and its objects; its log stays in the ledger" CanDelete;
@@ -290,7 +292,7 @@ commands! {
     NextTab "next-tab" Detail "next tab" "Next tab";
     Stop "stop" Detail "stop" "Stop the run; its log is kept" CanStop;
     Retry "retry" Detail "" "Start a new attempt of a finished run" CanRetry;
-    AddContext "add-context" Detail "" "Give the agent more context and start a new attempt" CanAddContext;
+    AddContext "add-context" Detail "" "Give the agent more context in a new attempt" CanAddContext;
 
     Palette "palette" Global "command" "Find a command by name";
     Help "help" Global "help" "Keys for this view";

@@ -6,6 +6,7 @@ pub mod health;
 mod kind;
 mod manifest;
 pub mod naming;
+pub mod patch;
 mod phase;
 mod report;
 mod run;

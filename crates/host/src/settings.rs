@@ -158,8 +158,19 @@ pub struct GitSettings {
 #[serde(deny_unknown_fields)]
 pub struct Publish {
     pub incomplete: bool,
+    pub other_changes: OtherChanges,
     pub docs: PullRequestOptions,
     pub code: PullRequestOptions,
+}
+
+/// What happens to changes of a docs run beside its documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OtherChanges {
+    /// Publish the documents alone, and list the other changes.
+    LeaveOut,
+    /// Publish nothing.
+    Refuse,
 }
 
 /// `[forge]`

@@ -10,6 +10,7 @@ mod delete;
 mod doctor;
 mod embedded;
 mod error;
+mod export;
 mod info;
 mod launch;
 mod launch_source;
@@ -17,6 +18,7 @@ mod ledger;
 mod merge;
 mod migrate;
 mod preflight;
+mod publish;
 mod render;
 mod retry;
 mod row;
@@ -39,6 +41,7 @@ pub use embedded::{
     StopEmbedded,
 };
 pub use error::{EXIT_CODES, VerbError};
+pub use export::Export;
 pub use info::Info;
 pub use launch::{Launch, LaunchCode, LaunchDocs, duplicate};
 pub use launch_source::LaunchSource;
@@ -46,8 +49,9 @@ pub use ledger::{ListLedger, PruneLedger, PrunePlan, PruneResult, ShowLedger};
 pub use merge::Merge;
 pub use migrate::{DroppedField, Migrate, MigrateOutcome, MigrateReport, MigratedRun};
 pub use preflight::Preflight;
+pub use publish::Publish;
 pub use render::{Column, Render, Rendered, Table, View};
-pub use retry::{AddContext, Attempt, CONTEXT_LIMIT, Retry};
+pub use retry::{AddContext, Attempt, AttemptStart, CONTEXT_LIMIT, Retry};
 pub use row::{PlannedOutput, VerbRow};
 pub use runs::{GetRun, LaunchedRun, ListRuns, RunDetails, RunList};
 pub use set_status::{SetStatus, StatusChanges, plan_file};
@@ -65,6 +69,8 @@ pub static VERBS: &[VerbRow] = &[
     VerbRow::of::<Stop>(),
     VerbRow::of::<Retry>(),
     VerbRow::of::<AddContext>(),
+    VerbRow::of::<Publish>(),
+    VerbRow::of::<Export>(),
     VerbRow::planned::<Merge>(),
     VerbRow::planned::<Delete>(),
     VerbRow::of::<ListLedger>(),

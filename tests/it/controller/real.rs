@@ -298,8 +298,10 @@ async fn stopped_agent_keeps_its_log_and_pushes_nothing() {
         .await;
     let run = until(&runs, "docs-stop", ended).await;
     assert_eq!(run["status"]["phase"], "Cancelled", "{run:#}");
-    assert_eq!(stages(&run), ["prep", "agent"]);
+    // Publish saves what the agent had finished: nothing.
+    assert_eq!(stages(&run), ["prep", "agent", "publish"]);
     assert_eq!(run["status"]["attempts"][1]["reason"], "Cancelled");
+    assert_eq!(run["status"]["attempts"][2]["reason"], "NoChanges");
     assert!(real.logs("docs-stop").await.contains("agent"));
     let branches = real.git(&["branch", "--format=%(refname:short)"]).await;
     assert!(!branches.contains("docs/docs-stop"), "{branches}");

@@ -151,10 +151,7 @@ async fn too_large_context_is_refused_before_a_retry() {
         settings: Arc::new(Settings::shipped()),
         ledger: None,
     };
-    let add = AddContext {
-        name: "docs-grows".into(),
-        text: "y".repeat(16_384),
-    };
+    let add = AddContext::new("docs-grows".into(), "y".repeat(16_384));
     let refused = add
         .run(&Context::connected("/".into(), verbs))
         .await

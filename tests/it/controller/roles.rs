@@ -435,17 +435,14 @@ async fn user_and_viewer_roles_allow_their_commands() {
     read_like_the_console(&user.client, &name, run.uid()).await;
     let nowhere = tempfile::tempdir().unwrap();
     let verbs = Context::connected(nowhere.path().to_owned(), user.clone());
-    Retry { name: name.clone() }.run(&verbs).await.unwrap();
+    Retry::new(name.clone()).run(&verbs).await.unwrap();
     // It may already have ended.
     drop(Stop { name: name.clone() }.run(&verbs).await);
     wait.run(&user, |_| {}).await.unwrap();
-    AddContext {
-        name: name.clone(),
-        text: "Mind the gap.".into(),
-    }
-    .run(&verbs)
-    .await
-    .unwrap();
+    AddContext::new(name.clone(), "Mind the gap.".into())
+        .run(&verbs)
+        .await
+        .unwrap();
     wait.run(&user, |_| {}).await.unwrap();
     assert_eq!(gate.refused(), []);
 

@@ -90,11 +90,11 @@ async fn stop_retry_and_added_context_leave_what_a_newer_version_wrote() {
     Stop { name: name.clone() }.run(&verbs).await.unwrap();
     assert_eq!(unharmed().await["spec"]["cancelVersion"], 1);
     say(status("Cancelled", 1)).await;
-    Retry { name: name.clone() }.run(&verbs).await.unwrap();
+    Retry::new(name.clone()).run(&verbs).await.unwrap();
     assert_eq!(unharmed().await["spec"]["contextVersion"], 2);
     say(status("Failed", 2)).await;
     let text = "New.".to_owned();
-    AddContext { name, text }.run(&verbs).await.unwrap();
+    AddContext::new(name, text).run(&verbs).await.unwrap();
     let run = unharmed().await;
     assert_eq!(run["spec"]["context"][1]["content"], "New.");
     served.shutdown().await;

@@ -44,6 +44,8 @@ pub(super) struct Bench {
     pub commit: String,
     /// Environment of the containers with the Git credential.
     pub credential: Vec<(String, String)>,
+    /// Why the agent failed, for `publish push`.
+    pub agent_failure: Option<String>,
     handovers: RefCell<usize>,
 }
 
@@ -90,6 +92,7 @@ impl Bench {
             blob: String::new(),
             commit: String::new(),
             credential: Vec::new(),
+            agent_failure: None,
             handovers: RefCell::new(0),
         };
         bench.git(&["init", "-q", "--bare", origin.to_str().unwrap()]);
@@ -260,6 +263,9 @@ impl Bench {
         }
         if ["prep clone", "publish push"].contains(&name) {
             command.envs(self.credential.iter().cloned());
+            if let Some(reason) = &self.agent_failure {
+                command.env("AGENT_FAILURE", reason);
+            }
         } else {
             command.env("WORKSPACE", self.path("workspace"));
         }
@@ -382,10 +388,13 @@ fn manifest(origin: &Path) -> RunManifest {
         prompt_modification: None,
         service: None,
         continue_session: false,
+        pushed_branch: None,
+        accepted_paths: Vec::new(),
         overwrite_memory: false,
         forge: None,
         pull_request: std::collections::BTreeMap::new(),
         publish_incomplete: false,
+        refuse_other_changes: false,
         docs: None,
         layout: Layout::default(),
         submodules: Vec::new(),

@@ -170,10 +170,17 @@ fn documents_of_another_task_are_not_pushed() {
     bench.agent(
         "flightdeck agent template; cp -r .taskmaster/docs/task-1 .taskmaster/docs/task-3; git add . && git commit -qm 3",
     );
-    refused(
-        &bench,
-        reason::OUTSIDE_TASK,
-        ".taskmaster/docs/task-3/task.md",
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let message = ended.report.message.unwrap();
+    assert!(
+        message.contains(".taskmaster/docs/task-3/task.md"),
+        "{message}"
+    );
+    let files = bench.origin(&["ls-tree", "-r", "--name-only", "docs/run-1"]);
+    assert!(
+        files.contains("task-2/task.md") && !files.contains("task-3"),
+        "{files}"
     );
 }
 
@@ -277,7 +284,9 @@ fn symlinked_memory_is_not_kept_for_a_retry() {
     bench.run_until("agent");
     bench.manifest.context_version = 2;
     bench.agent("cat CLAUDE.md");
-    assert_eq!(bench.run_until("agent").log, "the run's");
+    let log = bench.run_until("agent").log;
+    assert!(log.starts_with("the run's"), "{log}");
+    assert!(!log.contains("secret"), "{log}");
 }
 
 #[test]
@@ -300,7 +309,7 @@ fn first_attempt_ignores_planted_files() {
     plant(bench.path("workspace/runs/run-1"));
     plant(bench.run_directory());
     bench.manifest.continue_session = true;
-    bench.agent("test ! -e \"$HOME/.claude\" && test -z \"$FD_SESSION\" && cat CLAUDE.md");
+    bench.agent("test ! -e \"$HOME/.claude\" && test -z \"$FD_SESSION\" && cat CLAUDE.md && git commit -qm x --allow-empty");
     let agent = bench.run_until("agent");
     assert_eq!((agent.code, agent.log.as_str()), (0, "the run's"));
 }
@@ -308,7 +317,7 @@ fn first_attempt_ignores_planted_files() {
 #[test]
 fn agent_cannot_write_the_stages_report() {
     let bench = Bench::new();
-    bench.agent(r#"echo '{"commit":"forged","branch":"main"}' > "$TERMINATION_MESSAGE_PATH""#);
+    bench.agent(r#"echo '{"commit":"forged","branch":"main"}' > "$TERMINATION_MESSAGE_PATH"; git commit -qm x --allow-empty"#);
     let agent = bench.run_until("agent");
     assert_eq!(
         (agent.code, agent.report.commit, agent.report.branch),
@@ -451,15 +460,19 @@ git checkout -q $base -- .taskmaster; git commit -qm back",
 }
 
 #[test]
-fn reverted_commit_is_checked() {
+fn reverted_commit_is_not_pushed() {
     let bench = Bench::new();
     bench.agent(
         "set -e; echo x > secret.txt; git add .; git commit -qm secret; git rm -q secret.txt; git commit -qm gone
 flightdeck agent template",
     );
-    refused(
-        &bench,
-        reason::OUTSIDE_TASK,
-        "secret.txt (in an earlier commit)",
+    let ended = bench.run();
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let message = ended.report.message.unwrap();
+    assert!(
+        message.contains("secret.txt (in an earlier commit)"),
+        "{message}"
     );
+    let secret = bench.origin(&["log", "--format=%H", "docs/run-1", "--", "secret.txt"]);
+    assert_eq!(secret, "");
 }

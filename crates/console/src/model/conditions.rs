@@ -35,7 +35,7 @@ impl Model {
             Condition::CanRetry => self.run_is(|entry| {
                 !entry.removed && matches!(entry.run.phase(), Phase::Failed | Phase::Cancelled)
             }),
-            Condition::CanAddContext => self.run_is(|entry| !entry.removed && entry.run.ended()),
+            Condition::CanAddContext => self.run_is(|entry| !entry.removed),
             Condition::CanDelete => self.run_is(|entry| !entry.removed),
             Condition::CanCleanUp => !self.runs.list.rows().is_empty(),
             Condition::CanFollow => self.detail.can_follow(),

@@ -16,7 +16,7 @@ use crate::{
     theme::{Scope, Theme},
 };
 use flightdeck_core::text;
-use flightdeck_verbs::{AddContext, CONTEXT_LIMIT};
+use flightdeck_verbs::{AddContext, AttemptStart, CONTEXT_LIMIT};
 
 const ROWS: u16 = 14;
 const COLUMNS: u16 = 80;
@@ -27,6 +27,10 @@ pub(crate) struct ContextEditor {
     run: String,
     /// The context version that the text becomes.
     version: i32,
+    /// What the attempt starts from.
+    start: AttemptStart,
+    /// Whether an attempt is active.
+    active: bool,
     input: TextArea<'static>,
 }
 
@@ -39,6 +43,8 @@ pub(crate) fn open(model: &mut Model) {
         entry.run.name().to_owned(),
         entry.run.spec.context_version + 1,
     );
+    let start = AttemptStart::of(&entry.run, false);
+    let active = !entry.run.ended();
     let draft = model.drafts.take::<ContextEditor>();
     let draft = draft.filter(|draft| draft.run == run);
     let mut input = draft.map_or_else(TextArea::default, |draft| draft.input);
@@ -46,6 +52,8 @@ pub(crate) fn open(model: &mut Model) {
     model.overlays.push(ContextEditor {
         run,
         version,
+        start,
+        active,
         input,
     });
 }
@@ -101,7 +109,7 @@ impl Overlay for ContextEditor {
             return Next::Stay;
         }
         let name = self.run.clone();
-        effects.push(RunEffect::AddContext(AddContext { name, text }));
+        effects.push(RunEffect::AddContext(AddContext::new(name, text)));
         Next::Close
     }
 
@@ -114,8 +122,14 @@ impl Overlay for ContextEditor {
         };
         let area = window.draw(theme, screen, buffer);
         let sentence = format!(
-            "Saved as context-v{}.md; the agent reads it in a new attempt.",
-            self.version
+            "Saved as context-v{}.md for a new attempt, which {}.{}",
+            self.version,
+            self.start.describe(),
+            if self.active {
+                " It starts when the current attempt has ended."
+            } else {
+                ""
+            }
         );
         let used = draw::paragraph(buffer, area, &sentence, theme.style(Scope::Muted)) + 1;
         let input = Rect {

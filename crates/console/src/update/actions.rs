@@ -48,6 +48,7 @@ pub(super) fn command(model: &mut Model, command: Command, effects: &mut Effects
         Command::Merge => overlays::open_merge(model, effects),
         Command::Stop => run_actions::stop(model),
         Command::Retry => run_actions::retry(model),
+        Command::StartOver => run_actions::start_over(model),
         Command::AddContext => overlays::open_add_context(model),
         Command::Delete => run_actions::delete(model),
         _ => return false,

@@ -1,7 +1,8 @@
 //! Actions on the selected runs that need confirmation: stop, retry, delete.
 
 use crate::{effect::RunEffect, ids::PanelId, model::Model, overlays::Confirm, world::RunEntry};
-use flightdeck_verbs::{Delete, Retry, Stop};
+use flightdeck_core::text;
+use flightdeck_verbs::{AttemptStart, Delete, Retry, Stop};
 
 /// An action on runs.
 struct RunAction {
@@ -13,6 +14,8 @@ struct RunAction {
     applies: fn(&RunEntry) -> bool,
     /// Returns the effect for the run with this name.
     effect: fn(String) -> RunEffect,
+    /// What else to know before confirming.
+    facts: fn(&[&RunEntry]) -> Vec<(String, String)>,
 }
 
 const STOP: RunAction = RunAction {
@@ -21,15 +24,46 @@ const STOP: RunAction = RunAction {
     danger: true,
     applies: RunEntry::active,
     effect: |name| RunEffect::Stop(Stop { name }),
+    facts: |_| Vec::new(),
 };
 
 const RETRY: RunAction = RunAction {
     name: "Retry",
-    sentence: "Starts a new attempt with the current plan from the remote.",
+    sentence: "Continues the earlier work in a new attempt, with the current plan from the remote.",
     danger: false,
     applies: ended,
-    effect: |name| RunEffect::Retry(Retry { name }),
+    effect: |name| RunEffect::Retry(Retry::new(name)),
+    facts: |runs| attempt_facts(runs, false),
 };
+
+const START_OVER: RunAction = RunAction {
+    name: "Start over",
+    sentence: "Starts a new attempt from the source branch. Pushed branches stay.",
+    danger: true,
+    applies: ended,
+    effect: |name| {
+        RunEffect::Retry(Retry {
+            start_over: true,
+            ..Retry::new(name)
+        })
+    },
+    facts: |runs| attempt_facts(runs, true),
+};
+
+/// Returns what a new attempt of these runs starts from, and what the earlier ones cost.
+fn attempt_facts(runs: &[&RunEntry], start_over: bool) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    if let [entry] = runs {
+        let start = AttemptStart::of(&entry.run, start_over).describe();
+        facts.push(("attempt".into(), start));
+    }
+    let usage = runs.iter().filter_map(|entry| entry.run.status.usage);
+    let spent: i64 = usage.map(|usage| usage.cost_micro_usd).sum();
+    if spent > 0 {
+        facts.push(("spent".into(), format!("{} so far", text::usd(spent))));
+    }
+    facts
+}
 
 const DELETE: RunAction = RunAction {
     name: "Delete",
@@ -37,6 +71,7 @@ const DELETE: RunAction = RunAction {
     danger: true,
     applies: ended,
     effect: |name| RunEffect::Delete(Delete { name, force: false }),
+    facts: |_| Vec::new(),
 };
 
 /// Whether a run has ended and is still in the cluster.
@@ -52,6 +87,11 @@ pub(super) fn stop(model: &mut Model) {
 /// Asks whether to retry the selected runs.
 pub(super) fn retry(model: &mut Model) {
     RETRY.ask(model, None);
+}
+
+/// Asks whether to start the selected runs over.
+pub(super) fn start_over(model: &mut Model) {
+    START_OVER.ask(model, None);
 }
 
 /// Asks whether to delete the selected runs. For a single active run, asks whether to stop it.
@@ -72,11 +112,11 @@ pub(super) fn delete(model: &mut Model) {
 impl RunAction {
     /// Asks for confirmation, unless the action applies to none of the selected runs.
     fn ask(&self, model: &mut Model, sentence: Option<String>) {
-        let names: Vec<&str> = selected(model)
+        let runs: Vec<&RunEntry> = selected(model)
             .into_iter()
             .filter(|entry| (self.applies)(entry))
-            .map(|entry| entry.run.name())
             .collect();
+        let names: Vec<&str> = runs.iter().map(|entry| entry.run.name()).collect();
         if names.is_empty() {
             return;
         }
@@ -85,6 +125,7 @@ impl RunAction {
             let target = format!("{}, namespace {}", target.label, target.namespace);
             facts.push(("target".into(), target));
         }
+        facts.extend((self.facts)(&runs));
         let effects = names
             .iter()
             .map(|name| (self.effect)((*name).to_owned()).into());

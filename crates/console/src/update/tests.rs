@@ -266,10 +266,7 @@ fn text_dialog_follows_keymap() {
     console.press("2 a").type_text("Shorter").press("ctrl-s");
     assert_eq!(actions(&mut console), []);
     console.press("alt-l x");
-    let added = flightdeck_verbs::AddContext {
-        name: "a".into(),
-        text: "Shorter".into(),
-    };
+    let added = flightdeck_verbs::AddContext::new("a".into(), "Shorter".into());
     assert_eq!(
         actions(&mut console),
         [Effect::Run(RunEffect::AddContext(added))]

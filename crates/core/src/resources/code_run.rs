@@ -57,9 +57,6 @@ pub struct CodeRunSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = format::BRANCH))]
     pub docs_branch: Option<String>,
-    /// Continue the agent's previous session instead of starting a new one.
-    #[serde(default)]
-    pub continue_session: bool,
     /// Replace the agent's memory file of an earlier attempt.
     #[serde(default)]
     pub overwrite_memory: bool,

@@ -91,6 +91,18 @@ pub struct RunSpec {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub cancel_version: i32,
+    /// Attempts after the first continue the run's own branch and the agent's session. If false, an attempt starts over
+    /// from the source branch and discards what was not pushed.
+    #[serde(default = "yes")]
+    pub continue_session: bool,
+    /// The `contextVersion` whose attempt only publishes the work of the previous one, without the agent; 0 for none.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub publish_version: i32,
+    /// Paths outside the task that publish may include, named by a person after a refusal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 1024), regex(pattern = format::SAFE_PATH)), extend("x-kubernetes-list-type" = "set"))]
+    pub accepted_paths: Vec<String>,
     /// Do not create Jobs, as in a Job.
     #[serde(default)]
     pub suspend: bool,
@@ -134,6 +146,9 @@ fn claude() -> String {
 fn one() -> i32 {
     1
 }
+fn yes() -> bool {
+    true
+}
 
 impl Default for RunSpec {
     fn default() -> Self {
@@ -157,6 +172,9 @@ impl Default for RunSpec {
             context: Vec::new(),
             context_version: one(),
             cancel_version: 0,
+            continue_session: yes(),
+            publish_version: 0,
+            accepted_paths: Vec::new(),
             suspend: false,
             overwrite: false,
             budget_usd: None,

@@ -8,6 +8,7 @@
 //! | [`env::WORKSPACE`] | workspace volume | prep `setup`, agent, publish `collect` (read-only) |
 //! | [`env::HANDOVER`] | `emptyDir` shared by the containers of a pod | prep and publish |
 //! | [`env::SSH_FILES`] | SSH key of the user (`key`), optionally `known_hosts` | prep `clone` and publish `push`, for repositories over SSH |
+//! | [`env::AGENT_FAILURE`] | reason of the agent's failure, when publish saves unfinished work | publish |
 //! | [`env::TERMINATION_MESSAGE`] | file for the final [`super::StageReport`] | all |
 //!
 //! # Containers of the Jobs
@@ -40,6 +41,7 @@ pub mod env {
     pub const HANDOVER: &str = "HANDOVER";
     pub const SSH_FILES: &str = "SSH_FILES";
     pub const TERMINATION_MESSAGE: &str = "TERMINATION_MESSAGE_PATH";
+    pub const AGENT_FAILURE: &str = "AGENT_FAILURE";
 }
 
 /// Project on a Git host, for pull requests.
@@ -93,6 +95,7 @@ pub struct ManifestSettings {
     pub forge: Option<ForgeTarget>,
     pub pull_request: BTreeMap<String, String>,
     pub publish_incomplete: bool,
+    pub refuse_other_changes: bool,
     pub docs: Option<DocsSource>,
     pub layout: Layout,
     pub submodules: Vec<String>,
@@ -123,7 +126,15 @@ pub struct RunManifest {
     pub prompt_modification: Option<String>,
     /// Code runs only.
     pub service: Option<String>,
+    /// Whether an attempt after the first continues; see [`Self::continues`].
+    #[serde(default)]
     pub continue_session: bool,
+    /// The branch that earlier attempts pushed to.
+    #[serde(default)]
+    pub pushed_branch: Option<String>,
+    /// Paths outside the task that publish may include.
+    #[serde(default)]
+    pub accepted_paths: Vec<String>,
     pub overwrite_memory: bool,
     /// `None` if the remote is not a known Git host: no token is sent to it, and no pull request is opened.
     pub forge: Option<ForgeTarget>,
@@ -131,6 +142,9 @@ pub struct RunManifest {
     pub pull_request: BTreeMap<String, String>,
     /// Whether to publish a docs run with missing documents.
     pub publish_incomplete: bool,
+    /// Whether a docs run that changed other files is refused, instead of published without those changes.
+    #[serde(default)]
+    pub refuse_other_changes: bool,
     /// Code runs only.
     #[serde(default)]
     pub docs: Option<DocsSource>,
@@ -149,7 +163,6 @@ impl RunManifest {
         let code = run.code.clone().unwrap_or_default();
         let CodeDetails {
             service,
-            continue_session,
             overwrite_memory,
             ..
         } = code;
@@ -157,6 +170,7 @@ impl RunManifest {
             forge,
             pull_request,
             publish_incomplete,
+            refuse_other_changes,
             docs,
             layout,
             submodules,
@@ -182,15 +196,26 @@ impl RunManifest {
             budget_usd: spec.budget_usd.clone(),
             prompt_modification: spec.prompt_modification.clone(),
             service: run.kind.shares_workspace().then_some(service),
-            continue_session,
+            continue_session: spec.continue_session,
+            pushed_branch: (run.status.commit.is_some())
+                .then(|| run.status.branch.clone())
+                .flatten(),
+            accepted_paths: spec.accepted_paths.clone(),
             overwrite_memory,
             forge,
             pull_request,
             publish_incomplete,
+            refuse_other_changes,
             docs,
             layout,
             submodules,
         }
+    }
+
+    /// Returns whether this attempt continues the work and the session of the earlier ones.
+    #[must_use]
+    pub const fn continues(&self) -> bool {
+        self.continue_session && self.context_version > 1
     }
 
     /// Returns the paths of the documents that the run must write, from the repository root; empty for runs that

@@ -12,7 +12,11 @@ pub mod reason {
     pub const TASKS_MISMATCH: &str = "TasksMismatch";
     pub const CLONE_FAILED: &str = "CloneFailed";
     pub const AGENT_FAILED: &str = "AgentFailed";
+    /// The agent exited with success but did nothing: it is not logged in, or over a usage limit.
+    pub const AGENT_NOT_STARTED: &str = "AgentNotStarted";
     pub const BUDGET_EXCEEDED: &str = "BudgetExceeded";
+    /// Stopped by a person.
+    pub const CANCELLED: &str = "Cancelled";
     pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
     pub const OUTSIDE_TASK: &str = "OutsideTask";
     /// The work tree contains a nested repository. A push would include only a link to it.
@@ -23,6 +27,8 @@ pub mod reason {
     pub const BASE_MOVED: &str = "BaseMoved";
     pub const PUSH_FAILED: &str = "PushFailed";
     pub const PULL_REQUEST_FAILED: &str = "PullRequestFailed";
+    /// The agent failed, and what it had finished was pushed.
+    pub const PARTIAL: &str = "Partial";
     pub const NO_FORGE: &str = "NoForge";
     pub const NOT_CLAIMED: &str = "NotClaimed";
     pub const VERIFIED: &str = "Verified";

@@ -17,7 +17,6 @@ pub struct CodeDetails {
     pub docs_repository_url: Option<String>,
     pub docs_project_directory: Option<String>,
     pub docs_branch: Option<String>,
-    pub continue_session: bool,
     pub overwrite_memory: bool,
 }
 
@@ -164,7 +163,6 @@ impl Run {
                     docs_repository_url: code.docs_repository_url,
                     docs_project_directory: code.docs_project_directory,
                     docs_branch: code.docs_branch,
-                    continue_session: code.continue_session,
                     overwrite_memory: code.overwrite_memory,
                     run: self.spec,
                 },
@@ -202,7 +200,6 @@ impl From<CodeRun> for Run {
                 docs_repository_url: spec.docs_repository_url,
                 docs_project_directory: spec.docs_project_directory,
                 docs_branch: spec.docs_branch,
-                continue_session: spec.continue_session,
                 overwrite_memory: spec.overwrite_memory,
             }),
             status: object.status.unwrap_or_default(),

@@ -173,6 +173,13 @@ impl Git {
         self
     }
 
+    /// Uses another index than the repository's.
+    #[must_use]
+    pub fn index_file(mut self, path: &Path) -> Self {
+        self.removed.retain(|name| *name != "GIT_INDEX_FILE");
+        self.env("GIT_INDEX_FILE", path)
+    }
+
     /// Sets the standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {

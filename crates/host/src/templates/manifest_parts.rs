@@ -1,7 +1,7 @@
 //! Files and manifest entries of a run that come from the settings instead of a template: documents, workspace
 //! layout, and ssh files.
 
-use crate::settings::Settings;
+use crate::settings::{OtherChanges, Settings};
 use flightdeck_core::runs::{DocsSource, Layout, ManifestSettings, Run};
 
 /// Host keys for ssh, both in the run's files and in a user's SSH Secret.
@@ -24,6 +24,7 @@ pub(super) fn arrangement(run: &Run, settings: &Settings) -> ManifestSettings {
         forge: settings.forge_target(&run.spec.repository_url),
         pull_request: settings.pull_request(run.kind).clone(),
         publish_incomplete: settings.publish.incomplete,
+        refuse_other_changes: settings.publish.other_changes == OtherChanges::Refuse,
         docs,
         layout: Layout {
             depth: settings.git.depth,

@@ -30,9 +30,26 @@ const GIT_ENVIRONMENT: &str = "SSH_AUTH_SOCK,GIT_ASKPASS,SSH_ASKPASS,XDG_CONFIG_
 const PROXIES: &str =
     "HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,NO_PROXY,http_proxy,https_proxy,all_proxy,no_proxy";
 
-/// Returns the Job of attempt `attempt` (from 1) of `stage` at context version `version`.
+/// Which Job of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub stage: Stage,
+    pub version: i32,
+    /// Counts from 1.
+    pub attempt: i32,
+    /// Reason of the agent's failure, if publish saves what the agent had finished.
+    pub agent_failure: Option<&'a str>,
+}
+
+/// Returns the Job of an attempt.
 #[must_use]
-pub(crate) fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings: &Settings) -> Job {
+pub(crate) fn job(run: &Run, place: Place<'_>, settings: &Settings) -> Job {
+    let Place {
+        stage,
+        version,
+        attempt,
+        ..
+    } = place;
     let name = naming::job_name(run.name(), run.uid(), stage, version, attempt);
     let mut metadata = objects::owned(run, name);
     let labels = metadata.labels.get_or_insert_default();
@@ -64,7 +81,7 @@ pub(crate) fn job(run: &Run, stage: Stage, version: i32, attempt: i32, settings:
             active_deadline_seconds: Some(deadline.saturating_add(PENDING_ALLOWANCE)),
             template: PodTemplateSpec {
                 metadata: Some(template),
-                spec: Some(pod::pod(run, stage, version, deadline, settings)),
+                spec: Some(pod::pod(run, place, deadline, settings)),
             },
             ..JobSpec::default()
         }),

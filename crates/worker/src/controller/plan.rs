@@ -40,7 +40,6 @@ pub(crate) mod why {
     pub(crate) const TERMINATING: &str = "Terminating";
     pub(crate) const SUSPENDED: &str = "Suspended";
     pub(crate) const STOPPING: &str = "Stopping";
-    pub(crate) const CANCELLED: &str = "Cancelled";
     pub(crate) const SUCCEEDED: &str = "Succeeded";
     pub(crate) const BACK_OFF: &str = "BackOff";
     pub(crate) const JOB_LOST: &str = "JobLost";
@@ -187,26 +186,85 @@ fn advance(draft: &mut Draft) {
     ending::stop_orphans(draft);
     let cancelled = is_cancelled(&draft.observed.run);
     if let Some((attempt, state)) = active {
-        if cancelled {
+        // Saving what the stopped agent had finished is part of stopping.
+        if cancelled && !(is_publish(&attempt) && draft.agent_failure().is_some()) {
             stop(draft, &attempt);
         } else {
             follow(draft, &attempt, &state);
         }
         return;
     }
-    let last = draft.attempts().last().cloned();
-    let done = last.as_ref().filter(|last| last.reason.is_none());
-    let is_published = done.is_some_and(|last| Stage::parse(&last.stage) == Some(Stage::Publish));
-    if is_published {
-        draft.succeed();
+    let Some(last) = draft.attempts().last().cloned() else {
+        if cancelled {
+            draft.finish(&Phase::Cancelled, reason::CANCELLED, "stopped on request");
+        } else {
+            let stage = record::first_stage(draft);
+            start(draft, stage);
+        }
+        return;
+    };
+    if is_publish(&last) && last.reason.is_none() {
+        if draft.published_all() {
+            draft.succeed();
+        } else {
+            finish_without_success(draft, &last);
+        }
     } else if cancelled {
-        draft.finish(&Phase::Cancelled, why::CANCELLED, "stopped on request");
-    } else if let Some(failed) = last.as_ref().filter(|last| last.reason.is_some()) {
-        repeat_or_fail(draft, failed);
+        save_or_finish(draft, &last);
+    } else if last.reason.is_some() {
+        repeat_or_fail(draft, &last);
     } else {
-        let next = done.and_then(|last| Stage::parse(&last.stage)?.next());
-        let stage = next.unwrap_or_else(|| record::first_stage(draft));
-        start(draft, stage);
+        let next = Stage::parse(&last.stage).and_then(Stage::next);
+        start(draft, next.unwrap_or(Stage::Prep));
+    }
+}
+
+fn is_publish(attempt: &Attempt) -> bool {
+    attempt.stage == Stage::Publish.as_str()
+}
+
+/// Publishes what a failed or stopped agent had finished, or ends the run.
+fn save_or_finish(draft: &mut Draft, failed: &Attempt) {
+    let observed = draft.observed;
+    let worked = failed.stage == Stage::Agent.as_str()
+        && failed.reason.is_some()
+        && failed.pod_name.is_some();
+    let workspace = observed.workspace.as_ref();
+    let kept = workspace.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none());
+    if !worked || !kept {
+        finish_without_success(draft, failed);
+    } else if observed.live_pods().next().is_some() {
+        draft.set_phase(
+            &Phase::Running,
+            Some(why::STOPPING),
+            "waiting for the agent to stop, to publish what it finished",
+        );
+        draft.requeue_after(WORKSPACE_RECHECK.as_secs());
+    } else {
+        start(draft, Stage::Publish);
+    }
+}
+
+/// Ends a run after its last attempt. If the agent failed or was stopped, that is why, whatever publish reports; the message
+/// also says what was published.
+fn finish_without_success(draft: &mut Draft, last: &Attempt) {
+    let cancelled = is_cancelled(&draft.observed.run);
+    let failed = draft.agent_failure().unwrap_or_else(|| last.clone());
+    let stage = Stage::parse(&failed.stage).unwrap_or(Stage::Prep);
+    let mut message = if cancelled {
+        "stopped on request".to_owned()
+    } else {
+        draft.failure_message(stage)
+    };
+    draft.set_current(&failed);
+    if is_publish(last) && stage != Stage::Publish {
+        message = format!("{message}; {}", draft.failure_message(Stage::Publish));
+    }
+    if cancelled {
+        draft.finish(&Phase::Cancelled, reason::CANCELLED, &message);
+    } else {
+        let why = failed.reason.unwrap_or_default();
+        draft.finish(&Phase::Failed, &why, &message);
     }
 }
 
@@ -289,13 +347,15 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
     let similar = draft
         .attempts()
         .filter(|attempt| attempt.stage == failed.stage)
-        .filter(|attempt| (attempt.reason.as_deref() == Some(why::JOB_LOST)) == lost)
+        // Every attempt of the agent costs money, whatever ended it.
+        .filter(|attempt| {
+            stage == Stage::Agent || (attempt.reason.as_deref() == Some(why::JOB_LOST)) == lost
+        })
         .count();
     let times = i32::try_from(similar).unwrap_or(i32::MAX);
     let earlier = u32::try_from(similar.saturating_sub(1)).unwrap_or(u32::MAX);
     if times > retries(stage, &why, draft.observed.run.spec.retries) {
-        let message = draft.failure_message(stage);
-        draft.finish(&Phase::Failed, &why, &message);
+        save_or_finish(draft, failed);
         return;
     }
     // A Job deleted by hand did not fail: retry at once, but back off if that repeats.
@@ -321,10 +381,11 @@ fn repeat_or_fail(draft: &mut Draft, failed: &Attempt) {
 /// Returns how often a stage that ended for `why` is retried automatically.
 fn retries(stage: Stage, why: &str, requested: i32) -> i32 {
     match (stage, why) {
+        (Stage::Agent, reason::BUDGET_EXCEEDED) => 0,
+        // Also after a deletion by hand: a new attempt is paid again.
+        (Stage::Agent, _) => requested,
         // A Job deleted by hand says nothing about the work.
         (_, why::JOB_LOST) => LOST_RETRIES,
-        (Stage::Agent, reason::BUDGET_EXCEEDED) => 0,
-        (Stage::Agent, _) => requested,
         (Stage::Prep | Stage::Publish, job_state::POD_LOST | job_state::EVICTED) => FREE_RETRIES,
         (Stage::Prep | Stage::Publish, _) => 0,
     }
@@ -333,7 +394,12 @@ fn retries(stage: Stage, why: &str, requested: i32) -> i32 {
 /// Starts a stage if its requirements are met.
 fn start(draft: &mut Draft, stage: Stage) {
     draft.status.stage = Some(stage.to_string());
-    if draft.observed.run.spec.suspend {
+    let agent_failure = draft
+        .agent_failure()
+        .and_then(|failed| failed.reason)
+        .filter(|_| stage == Stage::Publish);
+    // Work that is paid for is saved even while the run is suspended.
+    if draft.observed.run.spec.suspend && agent_failure.is_none() {
         draft.set_phase(
             &Phase::Pending,
             Some(why::SUSPENDED),
@@ -351,7 +417,13 @@ fn start(draft: &mut Draft, stage: Stage) {
         .filter(|attempt| attempt.stage == stage.as_str())
         .map(|attempt| attempt.attempt);
     let number = before.max().unwrap_or(0).saturating_add(1);
-    let job = jobs::job(run, stage, draft.version, number, &observed.settings);
+    let place = jobs::Place {
+        stage,
+        version: draft.version,
+        attempt: number,
+        agent_failure: agent_failure.as_deref(),
+    };
+    let job = jobs::job(run, place, &observed.settings);
     draft.ensure_finalizer();
     let attempt = Attempt {
         stage: stage.to_string(),

@@ -23,8 +23,11 @@ use tokio::{
     time::Instant,
 };
 
-use self::usage::{LastSession, UsageReporter};
-use super::{environment::StageEnv, error::StageError, log};
+use self::{
+    outcome::Exit,
+    usage::{LastSession, UsageReporter},
+};
+use super::{environment::StageEnv, error::StageError, log, remote::local};
 use flightdeck_core::{
     runs::{RunManifest, StageReport, documents_directory},
     transcript::Transcript,
@@ -37,12 +40,14 @@ const SESSION: &str = "session.json";
 /// Time the agent has after SIGTERM. The pod's grace period is 30 s, and our commit and report come after.
 const GRACE: Duration = Duration::from_secs(15);
 /// Timeout for committing uncommitted changes: the checkout may configure programs that never end.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// The same after the agent was stopped, to stay within the pod's grace period.
 const STOPPED_COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time to wait for more output once the agent and its process group have ended: a process that left the group may hold
 /// the pipe open forever.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Time of silence after the agent's result until its process is ended: some never exit.
+const RESULT_GRACE: Duration = Duration::from_secs(10);
 /// Longest line parsed as an event, in bytes; longer lines are copied to the log but not parsed.
 const LINE_LIMIT: usize = 4 << 20;
 
@@ -51,6 +56,7 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     let home = stage.home()?;
     std::fs::create_dir_all(&home).map_err(StageError::file("create", &home))?;
     let script = stage.run_files.join(SCRIPT);
+    let head_before = head(&stage).await;
     let mut child = Command::new("sh")
         .arg(&script)
         .current_dir(&project)
@@ -71,21 +77,32 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     let mut reader = Lines::default();
     let mut stopped = None;
     let mut killed = false;
+    let mut last_output = Instant::now();
+    // When the process was asked to end because it had nothing left to do.
+    let mut dismissed = None;
     let status = loop {
         let grace_over = async {
-            match stopped {
+            match stopped.or(dismissed) {
                 Some(at) => tokio::time::sleep_until(at + GRACE).await,
                 None => std::future::pending().await,
             }
         };
+        let has_result = reader.transcript.outcome.is_some();
+        let lingers = tokio::time::sleep_until(last_output + RESULT_GRACE);
         tokio::select! {
             Some(piece) = pieces.recv() => {
+                last_output = Instant::now();
                 reader.take(&piece);
                 usage.update(&reader.transcript, previous.as_ref());
             }
             status = child.wait() => break status,
             _ = terminate.recv() => {
                 stopped.get_or_insert_with(Instant::now);
+                end(group, Signal::SIGTERM);
+            }
+            () = lingers, if has_result && dismissed.is_none() && stopped.is_none() => {
+                log("The agent reported its result but did not exit; ending it.");
+                dismissed = Some(Instant::now());
                 end(group, Signal::SIGTERM);
             }
             () = grace_over, if !killed => {
@@ -111,7 +128,36 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
         Err(_) => log("Could not commit the agent's uncommitted changes: git timed out."),
     }
     let report = usage::report(&reader.transcript, previous.as_ref());
-    outcome::result(&reader.transcript, report, status, stopped.is_some())
+    let exit = if stopped.is_some() {
+        Exit::Stopped
+    } else if dismissed.is_some() {
+        Exit::Dismissed
+    } else if reader.transcript.session.is_none()
+        && status.success()
+        && head(&stage).await == head_before
+        && is_clean(&stage).await
+    {
+        Exit::DidNothing(reader.last_line)
+    } else {
+        Exit::Status(status)
+    };
+    outcome::result(&reader.transcript, report, exit)
+}
+
+/// Returns the commit of the checkout.
+async fn head(stage: &StageEnv) -> Option<String> {
+    let resolve = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
+    let found = local(&stage.checkout().ok()?).args(resolve).run().await;
+    found.ok().map(|output| output.text())
+}
+
+/// Returns whether the checkout has no uncommitted changes and no new files.
+async fn is_clean(stage: &StageEnv) -> bool {
+    let Ok(checkout) = stage.checkout() else {
+        return false;
+    };
+    let status = local(&checkout).args(["status", "--porcelain"]).run().await;
+    status.is_ok_and(|status| status.stdout.is_empty())
 }
 
 /// Copies the agent's output to stdout as it arrives, unchanged, and sends each chunk to the returned channel.
@@ -215,6 +261,8 @@ struct Lines {
     /// The incomplete last line; dropped once it exceeds [`LINE_LIMIT`].
     line: Vec<u8>,
     overlong: bool,
+    /// The start of the last line before a session that was not empty.
+    last_line: String,
 }
 
 impl Lines {
@@ -237,7 +285,11 @@ impl Lines {
     fn finish(&mut self) {
         if !self.overlong && !self.line.is_empty() {
             let line = String::from_utf8_lossy(&self.line);
-            self.transcript.add(None, line.trim_end());
+            let line = line.trim_end();
+            self.transcript.add(None, line);
+            if !line.trim().is_empty() && self.transcript.session.is_none() {
+                self.last_line = line.chars().take(300).collect();
+            }
         }
         self.line.clear();
         self.overlong = false;

@@ -133,6 +133,31 @@ pub(crate) async fn check_target(
     Ok(())
 }
 
+/// Fetches `branch` with its history into `name`. Returns its tip, or `None` if the remote has no such branch.
+pub(crate) async fn fetch_tip(
+    remote: &Remote,
+    repository: &Path,
+    branch: &str,
+    name: &str,
+) -> Result<Option<String>, RemoteError> {
+    let full = format!("refs/heads/{branch}");
+    let listed = remote
+        .run_git(repository, |git| {
+            git.args(["ls-remote", "--quiet", "--heads", "--", &remote.url])
+                .arg(&full)
+        })
+        .await?
+        .text();
+    let tip = listed
+        .lines()
+        .find_map(|line| line.strip_suffix(&full)?.split_whitespace().next());
+    let Some(tip) = tip else {
+        return Ok(None);
+    };
+    fetch::branch(remote, repository, &format!("+{full}:{name}"), 0).await?;
+    Ok(Some(tip.to_owned()))
+}
+
 fn refused(manifest: &RunManifest, remote: &Remote, tip: &str) -> StageError {
     StageError::ended(
         reason::PUSH_FAILED,

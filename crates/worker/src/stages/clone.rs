@@ -6,8 +6,8 @@ use super::{
     branch, docs,
     environment::{StageEnv, write_json},
     error::StageError,
-    fetch, lfs, log,
-    remote::{self, Remote, local},
+    fetch, lfs, log, plan,
+    remote::{self, Remote, RemoteError, local},
     submodules,
     verify::{self, Found},
 };
@@ -15,6 +15,8 @@ use flightdeck_core::runs::{RunManifest, StageReport, reason};
 
 /// The bare clone, in the handover.
 pub(crate) const REPOSITORY: &str = "clone.git";
+/// The branch that earlier attempts pushed to, in the bare clone.
+pub(crate) const PUSHED: &str = "refs/flightdeck/pushed";
 /// The stage report for the next container, in the handover.
 pub(crate) const REPORT: &str = "clone.json";
 
@@ -29,9 +31,12 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     let source = &manifest.source_branch;
     log(format!("Cloning {} branch {source}.", remote.display_url()));
     let refspec = format!("+refs/heads/{source}:refs/heads/{source}");
-    // The commit that a continued session started from may be far back.
-    let continues = manifest.continue_session && manifest.context_version > 1;
-    let depth = if continues { 0 } else { manifest.layout.depth };
+    // The commit that the work of earlier attempts is based on may be far back.
+    let depth = if manifest.continues() {
+        0
+    } else {
+        manifest.layout.depth
+    };
     fetch::branch(&remote, &repository, &refspec, depth)
         .await
         .map_err(|error| error.ended(reason::CLONE_FAILED))?;
@@ -43,12 +48,14 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
         .text();
     log(format!("Cloned commit {commit}."));
     branch::check_target(manifest, &remote, handover, &commit).await?;
+    let start = fetch_pushed(manifest, &remote, &repository, &commit).await?;
+    let start = start.as_ref().unwrap_or(&commit);
 
     let report = match &manifest.docs {
         None => {
-            verify_tasks(manifest, &remote, &repository, &commit)
-                .await?
-                .0
+            let (report, found) = verify_tasks(manifest, &remote, &repository, &commit).await?;
+            plan::hand_over(&found, handover)?;
+            report
         }
         Some(source) => {
             let fetched = docs::fetch(source, manifest, handover).await?;
@@ -67,10 +74,54 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
             }
         }
     };
-    fetch_lfs_files(manifest, &remote, &repository, &commit).await?;
-    submodules::fetch_all(manifest, &repository, &commit, handover).await?;
+    fetch_lfs_files(manifest, &remote, &repository, start).await?;
+    submodules::fetch_all(manifest, &repository, start, handover).await?;
     write_json(&handover.join(REPORT), &report)?;
     Ok(report)
+}
+
+/// Fetches the branch that earlier attempts pushed to, if this attempt continues it. Returns its tip, unless the source branch
+/// contains it already.
+async fn fetch_pushed(
+    manifest: &RunManifest,
+    remote: &Remote,
+    repository: &Path,
+    source: &str,
+) -> Result<Option<String>, StageError> {
+    let Some(branch) = manifest
+        .pushed_branch
+        .as_ref()
+        .filter(|_| manifest.continues())
+    else {
+        return Ok(None);
+    };
+    let failed = |error: RemoteError| error.ended(reason::CLONE_FAILED);
+    let tip = branch::fetch_tip(remote, repository, branch, PUSHED).await;
+    let Some(tip) = tip.map_err(failed)? else {
+        log(format!("Branch {branch} is gone from the remote."));
+        return Ok(None);
+    };
+    if is_ancestor(repository, &tip, source).await {
+        log(format!("Branch {branch} is merged; starting from there."));
+        local(repository)
+            .args(["update-ref", "-d", PUSHED])
+            .run()
+            .await?;
+        return Ok(None);
+    }
+    log(format!(
+        "Fetched {branch} of the earlier attempts, at {tip}."
+    ));
+    Ok(Some(tip))
+}
+
+/// Returns whether commit `old` is contained in `new`.
+pub(crate) async fn is_ancestor(repository: &Path, old: &str, new: &str) -> bool {
+    local(repository)
+        .args(["merge-base", "--is-ancestor", old, new])
+        .run()
+        .await
+        .is_ok()
 }
 
 /// Checks the branch names, which become part of refspecs, with git itself.

@@ -1,7 +1,9 @@
 //! `publish collect`: bundles the agent's commits from its checkout. Holds no credential.
 //!
-//! The checkout is untrusted: its configuration may name programs and other remotes. Nothing here uses the network, a work
-//! tree or the index, and nothing found here is trusted: `publish push` checks the bundle.
+//! The checkout is untrusted: its configuration may name programs and other remotes. Nothing here uses the network or that
+//! configuration, and nothing found here is trusted: `publish push` checks the bundle.
+
+mod snapshot;
 
 use std::fs;
 
@@ -19,6 +21,7 @@ use flightdeck_core::{
     text,
 };
 use flightdeck_host::repository::git::Git;
+use snapshot::Snapshot;
 
 /// The bundle, in the handover; absent if there are no commits.
 pub(crate) const BUNDLE: &str = "work.bundle";
@@ -46,9 +49,7 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
             "the workspace no longer records which commit the agent started from",
         )
     })?;
-    let git = || offline(local(&checkout));
-
-    let head = git()
+    let head = offline(local(&checkout))
         .args(["rev-parse", "--verify", "HEAD^{commit}"])
         .run()
         .await
@@ -59,9 +60,19 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
             )
         })?
         .text();
+    let work = Snapshot::open(&checkout, handover, &head).await?;
+    let head = match work.commit_uncommitted(&stage).await {
+        Ok(snapshot) => snapshot.unwrap_or(head),
+        Err(error) => {
+            log(format!(
+                "Could not commit what the agent left uncommitted: {error}"
+            ));
+            head
+        }
+    };
     let range = format!("{base}..HEAD");
-    let count = git()
-        .args(["rev-list", "--count", &range, "--"])
+    let count = work
+        .git(&["rev-list", "--count", &range, "--"])
         .run()
         .await
         .map_err(|error| {
@@ -76,8 +87,7 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     if commits == 0 {
         log("The agent committed nothing.");
     } else {
-        git()
-            .args(["bundle", "create", "--quiet"])
+        work.git(&["bundle", "create", "--quiet"])
             .arg(&bundle)
             .arg(&range)
             .run()

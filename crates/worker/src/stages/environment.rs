@@ -28,6 +28,8 @@ pub(crate) struct StageEnv {
     pub run_files: PathBuf,
     workspace: Option<PathBuf>,
     handover: Option<PathBuf>,
+    /// Reason of the agent's failure, if publish saves what the agent had finished.
+    pub agent_failure: Option<String>,
 }
 
 impl StageEnv {
@@ -62,6 +64,9 @@ impl StageEnv {
             run_files,
             workspace: path(env::WORKSPACE),
             handover: path(env::HANDOVER),
+            agent_failure: std::env::var(env::AGENT_FAILURE)
+                .ok()
+                .filter(|reason| !reason.is_empty()),
         })
     }
 

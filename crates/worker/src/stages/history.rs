@@ -31,7 +31,7 @@ struct Commit {
     parents: Vec<String>,
 }
 
-/// Returns the changes of the commits up to `head`. The source branch is [`SOURCE`] in `repository`.
+/// Returns the commit of the source branch that `head` is based on, and the changes since. The source branch is [`SOURCE`] in `repository`.
 ///
 /// # Errors
 /// If the commits do not simply continue the source branch, so that no single diff shows all changes.
@@ -39,7 +39,7 @@ pub(crate) async fn read(
     manifest: &RunManifest,
     repository: &Path,
     head: &str,
-) -> Result<Changes, StageError> {
+) -> Result<(String, Changes), StageError> {
     let refused =
         |why: String| StageError::ended(reason::OUTSIDE_TASK, format!("nothing was pushed: {why}"));
     let source = &manifest.source_branch;
@@ -70,7 +70,7 @@ pub(crate) async fn read(
     let mut seen: HashSet<Change> = net.iter().cloned().collect();
     let mut undone = differences(repository, &pairs).await?;
     undone.retain(|change| seen.insert(change.clone()));
-    Ok(Changes { net, undone })
+    Ok((base.to_owned(), Changes { net, undone }))
 }
 
 /// Returns the commits that are not in the source branch, newest first; at most one more than [`LIMIT`].

@@ -33,41 +33,94 @@ pub(crate) enum Verdict {
     },
 }
 
+/// The result of checking the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Review {
+    pub verdict: Verdict,
+    /// Changes that are not published, as named paths. If there are any, the commits are not pushed as they are.
+    pub left_out: Vec<String>,
+}
+
+/// How publish treats a change.
+enum Class {
+    Include,
+    /// Left out, or refused by setting. With the path, and a reason where needed.
+    Stray(String),
+    /// Never published without the consent of a person.
+    Forbidden(String),
+}
+
 /// Checks the changes of a run; `documents` counts its documents in the commit to push.
 pub(crate) fn check(
     manifest: &RunManifest,
     changes: &Changes,
     documents: Option<&Documents>,
-) -> Verdict {
+) -> Review {
     let own: HashSet<String> = manifest.expected_documents().into_iter().collect();
-    let is_outside = |change: &Change| {
-        if manifest.kind.writes_documents() {
-            outside_docs(change, &own)
+    let class = |change: &Change| {
+        if is_accepted(manifest, &change.path) {
+            Class::Include
+        } else if manifest.kind.writes_documents() {
+            class_in_docs(change, &own)
         } else {
-            outside_code(change, manifest)
+            class_in_code(change, manifest)
         }
     };
-    let mut outside: Vec<String> = changes.net.iter().filter_map(is_outside).collect();
-    let undone = changes.undone.iter().filter_map(is_outside);
-    // A push publishes reverted commits too.
-    outside.extend(undone.map(|named| format!("{named} (in an earlier commit)")));
-    if !outside.is_empty() {
-        return Verdict::Refuse {
-            reason: reason::OUTSIDE_TASK,
-            message: format!(
-                "nothing was pushed: the agent changed paths outside its task: {}",
-                list(&outside, outside.len())
-            ),
+    let (mut included, mut left_out, mut forbidden) = (0_usize, Vec::new(), Vec::new());
+    for change in &changes.net {
+        match class(change) {
+            Class::Include => included += 1,
+            Class::Stray(named) => {
+                // The content of a document is published in any case.
+                included += usize::from(own.contains(&change.path));
+                left_out.push(named);
+            }
+            Class::Forbidden(named) => forbidden.push(named),
+        }
+    }
+    for change in &changes.undone {
+        // A push of the commits as they are would publish reverted changes too.
+        let earlier = |named: String| format!("{named} (in an earlier commit)");
+        match class(change) {
+            Class::Include => {}
+            Class::Stray(named) => left_out.push(earlier(named)),
+            Class::Forbidden(named) if manifest.kind.writes_documents() => {
+                left_out.push(earlier(named));
+            }
+            Class::Forbidden(named) => forbidden.push(earlier(named)),
+        }
+    }
+    if manifest.refuse_other_changes {
+        forbidden.append(&mut left_out);
+    }
+    if !forbidden.is_empty() {
+        let message = format!(
+            "nothing was pushed: the agent changed paths outside its task: {}",
+            list(&forbidden, forbidden.len())
+        );
+        return Review {
+            verdict: Verdict::Refuse {
+                reason: reason::OUTSIDE_TASK,
+                message,
+            },
+            left_out,
         };
     }
     let missing = documents.filter(|documents| documents.written < documents.expected);
-    match (changes.net.is_empty(), missing) {
+    let verdict = match (included == 0, missing) {
         (true, None) if manifest.kind.writes_documents() => {
             Verdict::AlreadyDone("all documents already exist: nothing to push".into())
         }
-        (true, _) => Verdict::Refuse {
+        (true, _) if left_out.is_empty() => Verdict::Refuse {
             reason: reason::NO_CHANGES,
             message: "the agent made no changes: nothing to push".into(),
+        },
+        (true, _) => Verdict::Refuse {
+            reason: reason::NO_CHANGES,
+            message: format!(
+                "nothing was pushed: the agent wrote no documents, and changed only {}",
+                list(&left_out, left_out.len())
+            ),
         },
         (false, Some(documents)) if !manifest.publish_incomplete => {
             let missing = documents.expected - documents.written;
@@ -81,7 +134,27 @@ pub(crate) fn check(
             ))
         }
         (false, _) => Verdict::Publish,
-    }
+    };
+    Review { verdict, left_out }
+}
+
+/// Returns a sentence about changes that were left out, or `None` if there are none.
+pub(crate) fn left_out_note(left_out: &[String]) -> Option<String> {
+    (!left_out.is_empty()).then(|| {
+        format!(
+            "left out {} outside the task: {}",
+            text::count(left_out.len(), "change"),
+            list(left_out, left_out.len())
+        )
+    })
+}
+
+/// Returns whether a person accepted the path, or a folder above it.
+pub(crate) fn is_accepted(manifest: &RunManifest, path: &str) -> bool {
+    manifest.accepted_paths.iter().any(|accepted| {
+        let rest = path.strip_prefix(accepted.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Refuses work that contains nested repositories at `paths`, which would be pushed as links to nowhere. `folder` is where
@@ -124,28 +197,76 @@ pub(crate) fn count(expected: &[String], present: &[String]) -> Option<Documents
     })
 }
 
-/// Returns the path, with a reason where needed, if a docs run may not make this change.
-fn outside_docs(change: &Change, own: &HashSet<String>) -> Option<String> {
-    if !own.contains(&change.path) {
-        return Some(change.path.clone());
-    }
+/// Classifies a change of a docs run, which may write only its own documents.
+fn class_in_docs(change: &Change, own: &HashSet<String>) -> Class {
+    let path = &change.path;
+    let named = || format!("{path} (as {})", change.new.noun());
     match (change.old, change.new) {
-        (_, Mode::Absent | Mode::File) | (Mode::Executable, Mode::Executable) => None,
-        (_, mode) => Some(format!("{} (as {})", change.path, mode.noun())),
+        (_, Mode::Link | Mode::Submodule | Mode::Other) => Class::Forbidden(named()),
+        (Mode::Link | Mode::Submodule, _) => Class::Forbidden(path.clone()),
+        _ if !own.contains(path) => {
+            if is_protected(path) {
+                Class::Forbidden(path.clone())
+            } else {
+                Class::Stray(path.clone())
+            }
+        }
+        (_, Mode::Absent | Mode::File) | (Mode::Executable, Mode::Executable) => Class::Include,
+        (_, Mode::Executable) => Class::Stray(named()),
     }
 }
 
-/// Returns the path if a code run may not make this change.
-fn outside_code(change: &Change, manifest: &RunManifest) -> Option<String> {
+/// Classifies a change of a code run, which may change everything but the plan and our own files.
+fn class_in_code(change: &Change, manifest: &RunManifest) -> Class {
     let path = change.path.as_str();
-    let is_plan = path == ".taskmaster/tasks/tasks.json"
-        || path.ends_with("/.taskmaster/tasks/tasks.json")
-        || manifest
-            .tasks_revision
-            .as_ref()
-            .is_some_and(|revision| revision.path == path);
-    let is_ours = path == ".flightdeck" || path.starts_with(".flightdeck/");
-    (is_plan || is_ours).then(|| path.to_owned())
+    let is_verified_plan = manifest
+        .tasks_revision
+        .as_ref()
+        .is_some_and(|revision| revision.path == path);
+    if is_plan(path) || is_verified_plan || is_ours(path) {
+        Class::Forbidden(path.to_owned())
+    } else {
+        Class::Include
+    }
+}
+
+fn is_plan(path: &str) -> bool {
+    path == ".taskmaster/tasks/tasks.json" || path.ends_with("/.taskmaster/tasks/tasks.json")
+}
+
+fn is_ours(path: &str) -> bool {
+    path == ".flightdeck" || path.starts_with(".flightdeck/")
+}
+
+/// Returns whether a change of the path would affect the plan, what runs in CI, or where submodules come from.
+fn is_protected(path: &str) -> bool {
+    /// Files and folders that CI systems run.
+    const CI: [&str; 9] = [
+        ".github/workflows/",
+        ".github/actions/",
+        ".gitlab-ci.yml",
+        ".circleci/",
+        ".buildkite/",
+        ".travis.yml",
+        "azure-pipelines.yml",
+        "bitbucket-pipelines.yml",
+        "Jenkinsfile",
+    ];
+    let lower = path.to_lowercase();
+    let is_ci = |entry: &str| {
+        let entry = entry.to_lowercase();
+        if entry.ends_with('/') {
+            lower.starts_with(&entry)
+        } else {
+            lower == entry
+        }
+    };
+    let file = lower.rsplit('/').next().unwrap_or_default();
+    is_plan(&lower)
+        || is_ours(&lower)
+        || file == "tasks.json"
+        || file == ".gitmodules"
+        || CI.iter().any(|entry| is_ci(entry))
 }
 
 /// Lists the first of `total` paths.
@@ -193,11 +314,14 @@ pub(crate) mod tests {
             budget_usd: None,
             prompt_modification: None,
             service: None,
-            continue_session: false,
+            continue_session: true,
+            pushed_branch: None,
+            accepted_paths: Vec::new(),
             overwrite_memory: false,
             forge: None,
             pull_request: BTreeMap::new(),
             publish_incomplete: false,
+            refuse_other_changes: false,
             docs: None,
             layout: Layout::default(),
             submodules: Vec::new(),
@@ -269,7 +393,7 @@ pub(crate) mod tests {
             (
                 vec![written(doc), written(".taskmaster/docs/task-3/task.md")],
                 8,
-                "OutsideTask",
+                "publish, 1 left out",
             ),
             (
                 vec![
@@ -281,25 +405,26 @@ pub(crate) mod tests {
             ),
             (
                 vec![written(".taskmaster/docs/task-1/extra.md")],
-                8,
-                "OutsideTask",
+                3,
+                "NoChanges, 1 left out",
             ),
             (
                 vec![written(".taskmaster/docs/task-1/Task.md")],
                 8,
-                "OutsideTask",
+                "done, 1 left out",
             ),
             (
                 vec![written("web/.taskmaster/docs/task-1/task.md")],
                 8,
-                "OutsideTask",
+                "done, 1 left out",
             ),
             (
-                vec![written(".taskmaster/docs/v2/task-1/task.md")],
-                8,
-                "OutsideTask",
+                vec![written(".taskmaster/docs/v2/task-1/task.md"), written(doc)],
+                5,
+                "incomplete, 1 left out",
             ),
-            (vec![written(".gitattributes")], 8, "OutsideTask"),
+            (vec![written(".gitmodules")], 8, "OutsideTask"),
+            (vec![written("plan/Tasks.json")], 8, "OutsideTask"),
             (vec![written(".github/workflows/x.yml")], 8, "OutsideTask"),
             (vec![change(doc, Absent, Link)], 7, "OutsideTask"),
             (
@@ -308,34 +433,92 @@ pub(crate) mod tests {
                 "OutsideTask",
             ),
             (vec![change(doc, Absent, Submodule)], 7, "OutsideTask"),
-            (vec![change(doc, Absent, Executable)], 8, "OutsideTask"),
-            (vec![change(doc, File, Executable)], 8, "OutsideTask"),
+            (
+                vec![change(doc, Absent, Executable)],
+                8,
+                "publish, 1 left out",
+            ),
+            (
+                vec![change(doc, File, Executable)],
+                8,
+                "publish, 1 left out",
+            ),
+            (vec![change("README.md", File, Link)], 8, "OutsideTask"),
+            (vec![change("lib", Submodule, Absent)], 8, "OutsideTask"),
             (vec![change(doc, Executable, Executable)], 8, "publish"),
         ] {
-            let verdict = check(&manifest(), &net(&changes), Some(&documents(present)));
-            assert_eq!(word(&verdict), expected, "{changes:?} with {present} of 8");
+            let review = check(&manifest(), &net(&changes), Some(&documents(present)));
+            let left_out = review.left_out.len();
+            let got = match left_out {
+                0 => word(&review.verdict).to_owned(),
+                _ => format!("{}, {left_out} left out", word(&review.verdict)),
+            };
+            assert_eq!(got, expected, "{changes:?} with {present} of 8");
         }
     }
 
     #[test]
-    fn checks_reverted_changes_too() {
+    fn leaves_out_reverted_changes_of_a_docs_run() {
         let changes = Changes {
             net: vec![written(".taskmaster/docs/task-1/task.md")],
-            undone: vec![written("secret.txt")],
+            undone: vec![written("secret.txt"), written(".github/workflows/x.yml")],
         };
-        let Verdict::Refuse { message, .. } = check(&manifest(), &changes, Some(&documents(8)))
-        else {
+        let review = check(&manifest(), &changes, Some(&documents(8)));
+        assert_eq!(review.verdict, Verdict::Publish);
+        assert_eq!(
+            review.left_out,
+            [
+                "secret.txt (in an earlier commit)",
+                ".github/workflows/x.yml (in an earlier commit)"
+            ]
+        );
+        let strict = RunManifest {
+            refuse_other_changes: true,
+            ..manifest()
+        };
+        let verdict = check(&strict, &changes, Some(&documents(8))).verdict;
+        assert_eq!(word(&verdict), "OutsideTask");
+    }
+
+    #[test]
+    fn refuses_reverted_changes_of_a_code_run() {
+        let changes = |undone: &str| Changes {
+            net: vec![written("src/lib.rs")],
+            undone: vec![written(undone)],
+        };
+        let plan = changes(".taskmaster/tasks/tasks.json");
+        let Verdict::Refuse { message, .. } = check(&code(), &plan, None).verdict else {
             panic!("not refused");
         };
         assert!(
-            message.ends_with(": secret.txt (in an earlier commit)"),
+            message.ends_with("tasks.json (in an earlier commit)"),
             "{message}"
         );
         let nothing_left = Changes {
             net: Vec::new(),
-            undone: vec![written("src/lib.rs")],
+            ..changes("src/main.rs")
         };
-        assert_eq!(word(&check(&code(), &nothing_left, None)), "NoChanges");
+        assert_eq!(
+            word(&check(&code(), &nothing_left, None).verdict),
+            "NoChanges"
+        );
+    }
+
+    #[test]
+    fn publishes_accepted_paths() {
+        let run = RunManifest {
+            accepted_paths: vec![".github".into(), "plan/tasks.json".into()],
+            ..manifest()
+        };
+        for (path, expected) in [
+            (".github/workflows/x.yml", "publish"),
+            ("plan/tasks.json", "publish"),
+            (".githubx/y", "done"),
+            (".taskmaster/tasks/tasks.json", "OutsideTask"),
+        ] {
+            let review = check(&run, &net(&[written(path)]), Some(&documents(8)));
+            assert_eq!(word(&review.verdict), expected, "{path}");
+        }
     }
 
     #[test]
@@ -347,12 +530,12 @@ pub(crate) mod tests {
         };
         let own = "apps/web/.taskmaster/docs/v2/task-2/prompt.md";
         assert_eq!(
-            check(&run, &net(&[written(own)]), Some(&documents(8))),
+            check(&run, &net(&[written(own)]), Some(&documents(8))).verdict,
             Verdict::Publish
         );
         let roots = written(".taskmaster/docs/v2/task-2/prompt.md");
-        let verdict = check(&run, &net(&[roots]), Some(&documents(8)));
-        assert_eq!(word(&verdict), "OutsideTask");
+        let review = check(&run, &net(&[roots]), Some(&documents(8)));
+        assert_eq!(review.left_out.len(), 1);
     }
 
     #[test]
@@ -363,11 +546,11 @@ pub(crate) mod tests {
         };
         let changes = [written(".taskmaster/docs/task-1/task.md")];
         assert_eq!(
-            check(&with_request, &net(&changes), Some(&documents(1))),
+            check(&with_request, &net(&changes), Some(&documents(1))).verdict,
             Verdict::Publish
         );
-        let Verdict::Incomplete(message) = check(&manifest(), &net(&changes), Some(&documents(6)))
-        else {
+        let review = check(&manifest(), &net(&changes), Some(&documents(6)));
+        let Verdict::Incomplete(message) = review.verdict else {
             panic!("not incomplete");
         };
         assert!(
@@ -393,7 +576,7 @@ pub(crate) mod tests {
         ] {
             let changes: Vec<_> = paths.iter().map(|path| written(path)).collect();
             assert_eq!(
-                word(&check(&code(), &net(&changes), None)),
+                word(&check(&code(), &net(&changes), None).verdict),
                 expected,
                 "{paths:?}"
             );
@@ -402,12 +585,15 @@ pub(crate) mod tests {
 
     #[test]
     fn refusal_lists_a_limited_number_of_paths() {
-        let changes: Vec<_> = (0..5000).map(|n| written(&format!("f{n}"))).collect();
-        let Verdict::Refuse { message, .. } = check(&manifest(), &net(&changes), None) else {
+        let changes: Vec<_> = (0..5000)
+            .map(|n| written(&format!("f{n}/.gitmodules")))
+            .collect();
+        let Verdict::Refuse { message, .. } = check(&manifest(), &net(&changes), None).verdict
+        else {
             panic!("not refused");
         };
         assert!(
-            message.contains("f0, f1") && message.ends_with("and 4990 more"),
+            message.contains("f0/.gitmodules, f1/") && message.ends_with("and 4990 more"),
             "{message}"
         );
     }

@@ -10,6 +10,7 @@ use super::{
 use flightdeck_core::{
     files::read_bounded,
     runs::{ForgeTarget, StageReport, reason},
+    text,
 };
 use flightdeck_host::{
     forge::{self, Call, ForgeError, ForgeOptions, PullRequest, PullRequestSpec},
@@ -20,15 +21,19 @@ use flightdeck_host::{
 const TITLE: &str = "pr-title";
 const BODY: &str = "pr-body.md";
 
-/// Creates or updates the pull request of the branch in `report`.
+/// Creates or updates the pull request of the branch in `report`, as a draft if `draft`.
 ///
 /// # Errors
 /// If the Git host refuses: the branch stays pushed, but the run does not succeed without its pull request.
-pub(crate) async fn open(stage: &StageEnv, report: StageReport) -> Result<StageReport, StageError> {
+pub(crate) async fn open(
+    stage: &StageEnv,
+    report: StageReport,
+    draft: bool,
+) -> Result<StageReport, StageError> {
     let branch = report.branch.clone().unwrap_or_default();
     let note = report.message.clone();
     let opened = match &stage.manifest.forge {
-        Some(target) => ensure(stage, target, &branch).await,
+        Some(target) => ensure(stage, target, &branch, note.as_deref(), draft).await,
         None => Ok(None),
     };
     let Some(opened) = opened.transpose() else {
@@ -81,30 +86,42 @@ async fn ensure(
     stage: &StageEnv,
     target: &ForgeTarget,
     branch: &str,
+    note: Option<&str>,
+    draft: bool,
 ) -> Result<Option<PullRequest>, ForgeError> {
     let manifest = &stage.manifest;
-    let text = |name: &str| {
+    let file = |name: &str| {
         let read = read_bounded(&stage.run_files.join(name), templates::SIZE_LIMIT as u64);
         String::from_utf8(read.unwrap_or_default()).unwrap_or_default()
     };
-    let title = text(TITLE);
+    let mut body = file(BODY);
+    if let Some(note) = note {
+        // Written by us, but it names paths that the agent chose.
+        let note = text::sanitize(note).replace('`', "'");
+        body = format!("{}\n\n> **Note**: `{note}`\n", body.trim_end());
+    }
+    let mut options = manifest.pull_request.clone();
+    if draft {
+        options.insert("draft".to_owned(), "true".to_owned());
+    }
+    let title = file(TITLE);
     let title = title.lines().map(str::trim).find(|line| !line.is_empty());
     let spec = PullRequestSpec {
         head: branch.to_owned(),
         base: manifest.source_branch.clone(),
         title: title.unwrap_or(&manifest.run).to_owned(),
-        body: text(BODY),
+        body,
         ..PullRequestSpec::default()
     };
     // Log every API call, for audits; a call never contains the token.
-    let options = ForgeOptions {
+    let forge_options = ForgeOptions {
         token: remote::token(manifest),
         audit: Some(Arc::new(|call: &Call| log(call.to_string()))),
         ..ForgeOptions::default()
     };
-    let Some(forge) = forge::open(target, options)? else {
+    let Some(forge) = forge::open(target, forge_options)? else {
         return Ok(None);
     };
-    let spec = spec.with_options(&manifest.pull_request);
+    let spec = spec.with_options(&options);
     forge.ensure_pull_request(&spec).await.map(Some)
 }

@@ -11,9 +11,9 @@ use super::{
     environment::{StageEnv, read_json},
     error::{StageError, annotated},
     history::{self, Changes},
-    log,
-    policy::{self, Verdict},
-    pull_request,
+    log, patch,
+    policy::{self, Review, Verdict},
+    pull_request, rebuild,
     remote::{self, Remote, local},
     submodules,
 };
@@ -37,7 +37,10 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
 
     let work = fetch_work(manifest, &remote, repository, handover, &collected).await?;
     let documents = documents_in(repository, manifest, &work.head).await?;
-    let mut verdict = policy::check(manifest, &work.changes, documents.as_ref());
+    let Review {
+        mut verdict,
+        left_out,
+    } = policy::check(manifest, &work.changes, documents.as_ref());
     if let Some(refused) = check_nested(manifest, repository, &work, &collected).await {
         verdict = verdict.or_refused_for(refused);
     }
@@ -51,28 +54,84 @@ pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
         "The agent changed {}.",
         text::count(work.changes.net.len(), "path")
     ));
+    for change in &left_out {
+        log(format!("Left out: {change}"));
+    }
     let report = StageReport {
+        message: policy::left_out_note(&left_out),
         documents,
         ..StageReport::default()
     };
     match verdict {
-        Verdict::Refuse { reason, message } => Err(ended(reason, message, report)),
+        Verdict::Refuse { reason, message } => {
+            if work.head != work.base {
+                patch::write_to_log(repository, &work.base, &work.head).await?;
+            }
+            return Err(ended(reason, message, report));
+        }
+        Verdict::AlreadyDone(_)
+            if stage
+                .agent_failure
+                .as_deref()
+                .is_some_and(|failure| !is_complete(manifest, &report, failure)) =>
+        {
+            let message = "the agent made no changes: nothing to push".to_owned();
+            return Err(ended(reason::NO_CHANGES, message, report));
+        }
         Verdict::AlreadyDone(message) => {
             log(&message);
-            Ok(StageReport {
-                message: Some(message),
+            return Ok(StageReport {
+                message: Some(annotated(message, report.message.as_deref())),
                 ..report
-            })
+            });
         }
-        Verdict::Incomplete(message) => {
-            let report = push(manifest, &remote, repository, &work.head, report).await?;
+        Verdict::Incomplete(_) | Verdict::Publish => {}
+    }
+    let head = if left_out.is_empty() {
+        work.head.clone()
+    } else {
+        rebuild::documents_commit(manifest, &remote, repository, &work).await?
+    };
+    let report = push(manifest, &remote, repository, &head, report).await?;
+    match (verdict, stage.agent_failure.as_deref()) {
+        (Verdict::Incomplete(message), None) => {
             let message = annotated(message, report.message.as_deref());
             Err(ended(reason::INCOMPLETE, message, report))
         }
-        Verdict::Publish => {
-            let report = push(manifest, &remote, repository, &work.head, report).await?;
-            pull_request::open(&stage, report).await
+        (Verdict::Incomplete(_), Some(_)) => Ok(partial(report)),
+        (_, Some(failure)) if !is_complete(manifest, &report, failure) => {
+            if manifest.publish_incomplete && failure != reason::CANCELLED {
+                pull_request::open(&stage, report, true).await
+            } else {
+                Ok(partial(report))
+            }
         }
+        _ => pull_request::open(&stage, report, false).await,
+    }
+}
+
+/// Returns whether the work is complete although the agent failed with `failure`: its documents all exist.
+fn is_complete(manifest: &RunManifest, report: &StageReport, failure: &str) -> bool {
+    // Documents that are rewritten existed before.
+    let counts = !manifest.overwrite && failure != reason::CANCELLED;
+    let documents = report.documents.as_ref();
+    counts && documents.is_some_and(|documents| documents.written >= documents.expected)
+}
+
+/// Returns the report of pushed work that has no pull request, because the agent failed.
+fn partial(report: StageReport) -> StageReport {
+    let branch = report.branch.as_deref().unwrap_or_default();
+    let pushed = match &report.documents {
+        Some(documents) => format!(
+            "{} of {} documents pushed to {branch}",
+            documents.written, documents.expected
+        ),
+        None => format!("work in progress pushed to {branch}"),
+    };
+    StageReport {
+        message: Some(annotated(pushed, report.message.as_deref())),
+        pull_request_reason: Some(reason::PARTIAL.to_owned()),
+        ..report
     }
 }
 
@@ -85,9 +144,11 @@ fn ended(reason: &'static str, message: String, report: StageReport) -> StageErr
 }
 
 /// The agent's work, fetched into our repository.
-struct Work {
-    head: String,
-    changes: Changes,
+pub(crate) struct Work {
+    /// The commit of the source branch that it is based on.
+    pub base: String,
+    pub head: String,
+    pub changes: Changes,
 }
 
 async fn fetch_work(
@@ -113,6 +174,7 @@ async fn fetch_work(
     if collected.head == collected.base {
         let head = resolve(repository, SOURCE).await?;
         return Ok(Work {
+            base: head.clone(),
             head,
             changes: Changes::default(),
         });
@@ -127,8 +189,12 @@ async fn fetch_work(
         .await
         .map_err(|error| unusable(manifest, collected, &error))?;
     let head = resolve(repository, HEAD).await?;
-    let changes = history::read(manifest, repository, &head).await?;
-    Ok(Work { head, changes })
+    let (base, changes) = history::read(manifest, repository, &head).await?;
+    Ok(Work {
+        base,
+        head,
+        changes,
+    })
 }
 
 /// Refuses work with nested repositories that are not submodules: no URL says where their files would come from.
@@ -235,7 +301,10 @@ async fn push(
     Ok(StageReport {
         commit: Some(head.to_owned()),
         branch: Some(branch),
-        message: destination.note,
+        message: match (report.message, destination.note) {
+            (Some(message), note) => Some(annotated(message, note.as_deref())),
+            (None, note) => note,
+        },
         ..report
     })
 }

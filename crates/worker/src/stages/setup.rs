@@ -1,5 +1,6 @@
 //! `prep setup`: sets up the agent's workspace from the clone in the handover. Holds no credential.
 
+mod start;
 mod volume;
 
 use std::{fs, path::Path};
@@ -10,14 +11,15 @@ use super::{
     docs,
     environment::{StageEnv, read_json},
     error::StageError,
-    lfs, log,
+    lfs, log, plan,
     remote::local,
-    submodules, verify,
+    submodules,
 };
 use flightdeck_core::runs::{RunManifest, StageReport, naming};
+use start::Start;
 
 /// Author name of the agent's commits.
-const AGENT_NAME: &str = "Flightdeck agent";
+pub(crate) const AGENT_NAME: &str = "Flightdeck agent";
 
 /// Returns the author address of the agent's commits. It contains the run's name, to recognize the run's own branches.
 pub(crate) fn agent_email(run: &str) -> String {
@@ -27,86 +29,56 @@ pub(crate) fn agent_email(run: &str) -> String {
 pub(crate) async fn run(stage: StageEnv) -> Result<StageReport, StageError> {
     let manifest = &stage.manifest;
     let report: StageReport = read_json(&stage.handover()?.join(REPORT))?;
-    let commit = report.commit.clone().unwrap_or_default();
+    let source = report.commit.clone().unwrap_or_default();
     volume::check_writable(&stage)?;
-    if manifest.context_version <= 1 {
-        // The first attempt starts without a home, memory or session.
+    let (handover, repo) = (stage.handover()?, stage.checkout()?);
+    let prefix = naming::directory_prefix(&manifest.working_directory);
+    let start = if manifest.continues() {
+        start::find(&stage, &source).await?
+    } else {
+        Start::new(source)
+    };
+    let memory = if manifest.overwrite_memory || manifest.context_version <= 1 {
+        None
+    } else {
+        checkout::memory_of(&repo, &prefix)
+    };
+    if !manifest.continues() {
+        // An attempt that starts over has no home, session or work of an earlier one.
         checkout::clear(&stage.run_directory()?)?;
     }
     let home = stage.home()?;
     fs::create_dir_all(&home).map_err(StageError::file("create", home))?;
 
-    let (handover, repo) = (stage.handover()?, stage.checkout()?);
-    let prefix = naming::directory_prefix(&manifest.working_directory);
-    let report = if let Some(base) = previous_base(&stage, &report).await? {
+    if start.in_place {
         log(format!(
-            "Continuing in the checkout of the previous attempt, which started from {base}."
+            "Continuing in the checkout of the previous attempt, at {}.",
+            start.commit
         ));
-        stage.set_base(&base)?;
-        StageReport {
-            commit: Some(base),
-            ..report
-        }
     } else {
-        let memory = if manifest.overwrite_memory {
-            None
-        } else {
-            checkout::memory_of(&repo, &prefix)
-        };
         checkout::clear(&repo)?;
         let clone = handover.join(REPOSITORY);
-        check_out(&clone, &repo, manifest, &commit).await?;
+        check_out(&clone, &repo, manifest, &start.commit).await?;
+        if start.diverged {
+            start::keep(&clone, &repo, manifest.context_version).await?;
+        }
         lfs::replace_pointers(&clone, &repo).await?;
         submodules::check_out(handover, &repo).await?;
         stage.project()?;
         checkout::add_memory(&stage.run_files, &repo, &prefix, memory).await?;
-        stage.set_base(&commit)?;
         log(format!(
-            "Checked out {commit} as branch {}.",
-            manifest.target_branch
+            "Checked out {} as branch {}.",
+            start.commit, manifest.target_branch
         ));
-        report
-    };
+    }
+    stage.set_base(&start.base)?;
+    plan::update(handover, &repo).await?;
     docs::add_to_checkout(handover, &repo, &prefix).await?;
     volume::remove_old(&stage);
-    Ok(report)
-}
-
-/// Returns the commit the previous attempt started from if this attempt continues in its checkout, which requires that the
-/// tasks at that commit equal the verified ones. Reads the clone, because the checkout is untrusted.
-async fn previous_base(
-    stage: &StageEnv,
-    report: &StageReport,
-) -> Result<Option<String>, StageError> {
-    let manifest = &stage.manifest;
-    let continues = manifest.context_version > 1 && manifest.continue_session;
-    if !continues || !stage.checkout()?.join(".git").is_dir() {
-        return Ok(None);
-    }
-    let Some(base) = stage.base() else {
-        return Ok(None);
-    };
-    let clone = stage.handover()?.join(REPOSITORY);
-    if manifest.docs.is_some() {
-        // The tasks are in the docs repository; the verified ones replace the previous ones in the checkout.
-        let known = local(&clone)
-            .args(["cat-file", "-e", &format!("{base}^{{commit}}")])
-            .run()
-            .await;
-        return Ok(known.is_ok().then_some(base));
-    }
-    for path in verify::candidates(manifest) {
-        let blob = local(&clone)
-            .args(["rev-parse", "--verify", "--quiet"])
-            .arg(format!("{base}:{path}"))
-            .run()
-            .await;
-        if blob.is_ok_and(|blob| Some(blob.text()) == report.tasks_blob) {
-            return Ok(Some(base));
-        }
-    }
-    log("The tasks changed since the previous attempt: creating a new checkout.");
-    Ok(None)
+    Ok(StageReport {
+        commit: Some(start.base),
+        ..report
+    })
 }
 
 /// Creates a checkout without a remote, whose commits have the agent's name.
@@ -129,6 +101,13 @@ async fn check_out(
         .arg(format!("--branch={}", manifest.source_branch))
         .arg("--")
         .args([from, to])
+        .run()
+        .await?;
+    // Not part of the source branch if the attempt continues.
+    local(to)
+        .args(["fetch", "--quiet", "--no-tags", "--"])
+        .arg(from)
+        .arg(commit)
         .run()
         .await?;
     let branch = format!("refs/heads/{}", manifest.target_branch);

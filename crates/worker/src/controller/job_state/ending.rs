@@ -122,7 +122,12 @@ fn trusted(stage: Stage, word: &str) -> Option<&str> {
         && word.starts_with(|c: char| c.is_ascii_uppercase())
         && word.chars().all(|c| c.is_ascii_alphanumeric());
     let allowed = match stage {
-        Stage::Agent => [reason::AGENT_FAILED, reason::BUDGET_EXCEEDED].contains(&word),
+        Stage::Agent => [
+            reason::AGENT_FAILED,
+            reason::AGENT_NOT_STARTED,
+            reason::BUDGET_EXCEEDED,
+        ]
+        .contains(&word),
         Stage::Prep | Stage::Publish => camel_case,
     };
     allowed.then_some(word)

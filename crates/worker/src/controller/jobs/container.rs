@@ -125,6 +125,16 @@ pub(super) fn git(run: &Run, command: &[&str], settings: &Settings) -> Container
     container
 }
 
+/// Returns the container that pushes. It saves unfinished work if the agent failed for the reason `agent_failure`.
+pub(super) fn publish(run: &Run, agent_failure: Option<&str>, settings: &Settings) -> Container {
+    let mut container = git(run, &["publish", "push"], settings);
+    if let Some(reason) = agent_failure {
+        let environment = container.env.get_or_insert_default();
+        environment.push(value(env::AGENT_FAILURE, reason));
+    }
+    container
+}
+
 /// Returns the agent's container: with the model credential, the workspace and the run's environment.
 pub(super) fn agent(run: &Run, settings: &Settings) -> Container {
     let mut container = plain(&["agent"], settings);

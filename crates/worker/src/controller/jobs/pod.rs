@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
     SeccompProfile, SecretProjection, Toleration, Volume, VolumeProjection,
 };
 
-use super::container;
+use super::{Place, container};
 use crate::controller::objects;
 use flightdeck_core::runs::{Run, Stage, naming};
 use flightdeck_host::{
@@ -26,14 +26,9 @@ pub(super) mod volume {
     pub(crate) const REPOSITORIES: &str = "repositories";
 }
 
-/// Returns the pod of `stage`, which may run for `deadline` seconds.
-pub(super) fn pod(
-    run: &Run,
-    stage: Stage,
-    version: i32,
-    deadline: i64,
-    settings: &Settings,
-) -> PodSpec {
+/// Returns the pod of an attempt, which may run for `deadline` seconds.
+pub(super) fn pod(run: &Run, place: Place<'_>, deadline: i64, settings: &Settings) -> PodSpec {
+    let (stage, version) = (place.stage, place.version);
     let (init, main) = match stage {
         Stage::Prep => (
             Some(container::git(run, &["prep", "clone"], settings)),
@@ -46,7 +41,7 @@ pub(super) fn pod(
                 Some(true),
                 settings,
             )),
-            container::git(run, &["publish", "push"], settings),
+            container::publish(run, place.agent_failure, settings),
         ),
     };
     let pods = &settings.pods;

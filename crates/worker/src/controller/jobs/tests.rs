@@ -38,8 +38,18 @@ fn run() -> Run {
     }
 }
 
+/// The first attempt of a stage.
+fn first(stage: Stage) -> Place<'static> {
+    Place {
+        stage,
+        version: 1,
+        attempt: 1,
+        agent_failure: None,
+    }
+}
+
 fn pod_of(stage: Stage) -> PodSpec {
-    let job = job(&run(), stage, 1, 1, &Settings::shipped());
+    let job = job(&run(), first(stage), &Settings::shipped());
     job.spec.unwrap().template.spec.unwrap()
 }
 
@@ -90,7 +100,7 @@ fn no_container_has_git_credential_and_workspace() {
 #[test]
 fn only_network_containers_inherit_the_users_environment() {
     let of = |stage| {
-        let job = job(&run(), stage, 1, 1, &Settings::shipped());
+        let job = job(&run(), first(stage), &Settings::shipped());
         let template = job.spec.unwrap().template.metadata.unwrap();
         template.annotations.unwrap()[naming::ANNOTATION_INHERIT_ENV].clone()
     };
@@ -108,7 +118,7 @@ fn only_network_containers_inherit_the_users_environment() {
 fn pod_deadline_is_shorter_than_job_deadline() {
     let mut run = run();
     run.spec.deadline_seconds = Some(60);
-    let spec = job(&run, Stage::Agent, 1, 1, &Settings::shipped())
+    let spec = job(&run, first(Stage::Agent), &Settings::shipped())
         .spec
         .unwrap();
     let pod = spec.template.spec.unwrap();
@@ -127,7 +137,7 @@ fn run_environment_overrides_settings_without_duplicates() {
     run.spec
         .env
         .insert("DISABLE_AUTOUPDATER".into(), "0".into());
-    let job = job(&run, Stage::Agent, 1, 1, &Settings::shipped());
+    let job = job(&run, first(Stage::Agent), &Settings::shipped());
     let pod = job.spec.unwrap().template.spec.unwrap();
     let environment = pod.containers[0].env.clone().unwrap();
     let values: Vec<_> = environment
@@ -142,7 +152,7 @@ fn run_environment_overrides_settings_without_duplicates() {
 fn proxy_is_set_for_network_containers_only() {
     let named = |settings: &Settings| -> Vec<String> {
         let pods = Stage::ALL.into_iter().map(|stage| {
-            let job = job(&run(), stage, 1, 1, settings);
+            let job = job(&run(), first(stage), settings);
             job.spec.unwrap().template.spec.unwrap()
         });
         let containers = pods.flat_map(|pod| {
@@ -181,4 +191,24 @@ fn proxy_is_set_for_network_containers_only() {
     settings.pods.proxy.secret = "proxy".into();
     let words = " HTTP_PROXY<proxy.HTTP_PROXY http_proxy<proxy.HTTP_PROXY HTTPS_PROXY<proxy.HTTPS_PROXY https_proxy<proxy.HTTPS_PROXY NO_PROXY<proxy.NO_PROXY no_proxy<proxy.NO_PROXY";
     assert_eq!(named(&settings), expected(words));
+}
+
+#[test]
+fn only_push_is_given_the_failure_of_the_agent() {
+    let place = Place {
+        agent_failure: Some("BudgetExceeded"),
+        ..first(Stage::Publish)
+    };
+    let pod = job(&run(), place, &Settings::shipped()).spec.unwrap();
+    let pod = pod.template.spec.unwrap();
+    let [collect] = &pod.init_containers.unwrap()[..] else {
+        panic!("one init container")
+    };
+    assert!(has(&pod.containers[0], "AGENT_FAILURE"));
+    assert!(!has(collect, "AGENT_FAILURE"));
+    assert!(
+        !containers(Stage::Publish)
+            .iter()
+            .any(|container| has(container, "AGENT_FAILURE"))
+    );
 }

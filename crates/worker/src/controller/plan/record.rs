@@ -25,7 +25,7 @@ const PUBLISH_AGAIN: [&str; 7] = [
     job_state::POD_LOST,
     job_state::EVICTED,
     why::JOB_LOST,
-    why::CANCELLED,
+    reason::CANCELLED,
 ];
 
 /// Maximum length of a reported branch name, in bytes.
@@ -167,7 +167,7 @@ fn close(draft: &mut Draft, attempt: &mut Attempt, stage: Stage, ending: &Ending
     // After a cancellation, a failure that the stop caused counts as cancelled.
     let cancelled = is_cancelled(&draft.observed.run) && STOP_REASONS.contains(&why.as_str());
     let (why, message) = if cancelled {
-        (why::CANCELLED, "stopped on request")
+        (reason::CANCELLED, "stopped on request")
     } else {
         (why.as_str(), message.as_str())
     };
@@ -297,7 +297,8 @@ fn sum(before: Usage, more: Usage) -> Usage {
     }
 }
 
-/// Returns the stage a version starts with: publish, if only publishing failed before and no context was added since.
+/// Returns the stage a version starts with: publish, if a person asked for it, or if only publishing failed before and no context
+/// was added since.
 pub(crate) fn first_stage(draft: &mut Draft) -> Stage {
     let version = draft.version;
     let mut attempts = draft.status.attempts.iter();
@@ -306,10 +307,17 @@ pub(crate) fn first_stage(draft: &mut Draft) -> Stage {
         let reason = last.reason.as_deref().unwrap_or_default();
         last.stage == Stage::Publish.as_str() && PUBLISH_AGAIN.contains(&reason)
     });
+    let agent = draft.status.attempts.iter().rfind(|attempt| {
+        attempt.context_version < version && attempt.stage == Stage::Agent.as_str()
+    });
+    let finished = agent.is_some_and(|agent| agent.reason.is_none());
+    let requested = draft.observed.run.spec.publish_version == version;
     let added = format!("context-v{version}.md");
     let context = &draft.observed.run.spec.context;
     let new_context = context.iter().any(|file| file.filename == added);
-    if again && !new_context && draft.observed.workspace.is_some() {
+    let kept = draft.observed.workspace.is_some();
+    // A requested publish fails without the workspace: it must not start the agent.
+    if requested || again && finished && !new_context && kept {
         for stage in [Stage::Prep, Stage::Agent] {
             let message = "done by an earlier version; publishing its work again";
             draft.set(condition_of(stage), ConditionStatus::True, "Kept", message);

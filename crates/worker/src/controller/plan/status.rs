@@ -11,7 +11,7 @@ use crate::controller::{
 };
 use flightdeck_core::{
     resources::{Attempt, Condition, ConditionStatus, Documents, RunStatus, set_condition},
-    runs::{Phase, Stage, naming},
+    runs::{Phase, Stage, naming, reason},
 };
 
 /// All conditions of a run, in the order they become true.
@@ -91,7 +91,11 @@ impl<'a> Draft<'a> {
             branch: Some(run.branch()),
             documents: run.kind.writes_documents().then(|| Documents {
                 expected: i32::try_from(run.expected_documents().len()).unwrap_or(i32::MAX),
-                written: old.documents.map_or(0, |documents| documents.written),
+                // An attempt that starts over has none of the earlier documents.
+                written: old
+                    .documents
+                    .filter(|_| run.spec.continue_session)
+                    .map_or(0, |documents| documents.written),
                 missing: Vec::new(),
             }),
             attempts: old.attempts,
@@ -115,6 +119,22 @@ impl<'a> Draft<'a> {
         let version = self.version;
         let all = self.status.attempts.iter();
         all.filter(move |attempt| attempt.context_version == version)
+    }
+
+    /// Returns the last attempt of the agent in the active version, if it failed or was stopped.
+    pub(super) fn agent_failure(&self) -> Option<Attempt> {
+        let last = self
+            .attempts()
+            .filter(|attempt| attempt.stage == Stage::Agent.as_str())
+            .last();
+        last.filter(|attempt| attempt.reason.is_some()).cloned()
+    }
+
+    /// Returns whether the published work is complete, although the agent may have failed.
+    pub(super) fn published_all(&self) -> bool {
+        let condition = self.condition(condition_of(Stage::Publish));
+        self.agent_failure().is_none()
+            || condition.is_none_or(|condition| condition.reason != reason::PARTIAL)
     }
 
     /// Returns the current time for a status.
@@ -208,13 +228,21 @@ impl<'a> Draft<'a> {
     pub(super) fn succeed(&mut self) {
         let branch = self.status.branch.clone().unwrap_or_default();
         let notes = self.observed_publish_message();
+        let early = self.agent_failure().and_then(|failed| failed.reason);
+        let early = early.map_or_else(String::new, |why| {
+            format!("; the agent ended early ({why}), but its work is complete")
+        });
         let message = match (&self.status.pull_request_url, notes) {
             (Some(url), Some(notes)) if notes != *url => format!("published as {url}; {notes}"),
             (Some(url), _) => format!("published as {url}"),
             (None, Some(notes)) => notes,
             (None, None) => format!("pushed to {branch}"),
         };
-        self.finish(&Phase::Succeeded, why::SUCCEEDED, &message);
+        self.finish(
+            &Phase::Succeeded,
+            why::SUCCEEDED,
+            &format!("{message}{early}"),
+        );
     }
 
     /// Returns the message of publish: notes about the pull request, or why there is none.

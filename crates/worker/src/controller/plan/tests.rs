@@ -134,6 +134,133 @@ fn starting() {
     ]);
 }
 
+/// The agent has failed, and publish saves its work.
+fn saving() -> World {
+    docs()
+        .at(Stage::Agent)
+        .ends(Err((1, report())))
+        .reconciled()
+}
+
+fn partial() -> StageReport {
+    StageReport {
+        message: Some("3 of 8 documents pushed to docs/x".into()),
+        pull_request_reason: Some(reason::PARTIAL.into()),
+        commit: Some("b".repeat(40)),
+        ..report()
+    }
+}
+
+#[test]
+fn saving_the_work_of_an_agent_that_failed() {
+    let stopped = |world: World| world.spec(|spec| spec.cancel_version = 1);
+    let refused = StageReport {
+        reason: Some(reason::NO_CHANGES.into()),
+        ..report()
+    };
+    check(vec![
+        (
+            "the failure of the agent is the result",
+            saving().running().ends(Ok(partial())),
+            "| Failed agent AgentFailed | requeue 0",
+        ),
+        (
+            "also if there is nothing to save",
+            saving().running().ends(Err((1, refused))),
+            "| Failed agent AgentFailed | requeue 0",
+        ),
+        (
+            "complete work succeeds",
+            saving().running().ends(Ok(report())),
+            "| Succeeded publish Succeeded | requeue 0",
+        ),
+        (
+            "a lost pod is retried",
+            saving().running().pod_lost(),
+            "| Pending publish BackOff | requeue 10",
+        ),
+        (
+            "a stop does not interrupt it",
+            stopped(saving().running()),
+            "| Running publish",
+        ),
+        (
+            "a stopped run ends after it",
+            stopped(docs().at(Stage::Agent).running().deadline())
+                .reconciled()
+                .running()
+                .ends(Ok(partial())),
+            "| Cancelled agent Cancelled | requeue 0",
+        ),
+        (
+            "suspended runs save work too",
+            docs()
+                .at(Stage::Agent)
+                .spec(|spec| spec.suspend = true)
+                .ends(Err((1, report()))),
+            "publish-v1-1 | Pending publish",
+        ),
+        (
+            "there is nothing to save without the workspace",
+            docs()
+                .at(Stage::Agent)
+                .ends(Err((1, report())))
+                .workspace_deleted(),
+            "| Failed agent AgentFailed | requeue 0",
+        ),
+        (
+            "there is nothing to save of an agent that never started",
+            docs().at(Stage::Agent).job_deadline(),
+            "| Failed agent DeadlineExceeded | requeue 0",
+        ),
+    ]);
+}
+
+#[test]
+fn failed_run_names_what_was_saved() {
+    let mut world = saving().running().ends(Ok(partial()));
+    world.reconcile();
+    let message = world.run().status.message.clone().unwrap();
+    assert!(
+        message.ends_with("; 3 of 8 documents pushed to docs/x"),
+        "{message}"
+    );
+    assert_eq!(world.run().status.work_completed, Some(false));
+}
+
+#[test]
+fn version_that_only_publishes_starts_with_publish() {
+    let requested = |world: World| {
+        world.spec(|spec| {
+            spec.context_version = 2;
+            spec.publish_version = 2;
+        })
+    };
+    let refused = || {
+        let report = StageReport {
+            reason: Some(reason::OUTSIDE_TASK.into()),
+            ..report()
+        };
+        docs()
+            .at(Stage::Publish)
+            .ends(Err((1, report)))
+            .reconciled()
+            .reconciled()
+    };
+    check(vec![
+        (
+            "after a refusal",
+            requested(refused()),
+            "files, +finalizer, publish-v2-1 | Pending publish",
+        ),
+        (
+            "not without the workspace",
+            requested(refused()).workspace_deleted(),
+            "files | Failed publish WorkspaceLost | requeue 0",
+        ),
+    ]);
+}
+
 #[test]
 fn sharing_a_workspace() {
     check(vec![
@@ -313,9 +440,9 @@ fn moving_through_the_stages() {
             "| Failed prep TasksMismatch | requeue 0",
         ),
         (
-            "a failed agent is not retried by default",
+            "a failed agent is not retried by default; its work is saved",
             docs().at(Stage::Agent).ends(Err((1, report()))),
-            "| Failed agent AgentFailed | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "an agent is retried if requested, after a backoff",
@@ -347,7 +474,7 @@ fn moving_through_the_stages() {
                         ..report()
                     },
                 ))),
-            "| Failed agent BudgetExceeded | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "an agent cannot report another stage's reason",
@@ -358,7 +485,7 @@ fn moving_through_the_stages() {
                     ..report()
                 },
             ))),
-            "| Failed agent AgentFailed | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "a lost pod of prep is retried automatically",
@@ -378,7 +505,7 @@ fn moving_through_the_stages() {
         (
             "an exceeded deadline has its own reason",
             docs().at(Stage::Agent).running().deadline(),
-            "| Failed agent DeadlineExceeded | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "missing documents fail the run but the push is reported",
@@ -430,7 +557,7 @@ fn stopping() {
         (
             "a pod stopped by its moved deadline counts as cancelled",
             stopped(docs().at(Stage::Agent).running().deadline()),
-            "| Cancelled agent Cancelled | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "a run that published before the stop succeeds",

@@ -9,14 +9,25 @@ use flightdeck_core::{
     transcript::Transcript,
 };
 
-/// Returns `report` if the agent succeeded by its exit status and its result event, else the failure with it.
+/// How the agent's process ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Exit {
+    Status(ExitStatus),
+    /// It was asked to stop.
+    Stopped,
+    /// It was ended after its result, which it had reported without exiting.
+    Dismissed,
+    /// It exited with success, but started no session and changed nothing. With its last line.
+    DidNothing(String),
+}
+
+/// Returns `report` if the agent succeeded by its exit and its result event, else the failure with it.
 pub(crate) fn result(
     transcript: &Transcript,
     report: StageReport,
-    status: ExitStatus,
-    stopped: bool,
+    exit: Exit,
 ) -> Result<StageReport, StageError> {
-    match failure(transcript, status, stopped) {
+    match failure(transcript, exit) {
         None => Ok(report),
         Some((reason, message)) => Err(StageError::Ended {
             reason,
@@ -26,12 +37,8 @@ pub(crate) fn result(
     }
 }
 
-fn failure(
-    transcript: &Transcript,
-    status: ExitStatus,
-    stopped: bool,
-) -> Option<(&'static str, String)> {
-    if stopped {
+fn failure(transcript: &Transcript, exit: Exit) -> Option<(&'static str, String)> {
+    if matches!(exit, Exit::Stopped) {
         return Some((
             reason::AGENT_FAILED,
             "the agent was stopped before it finished".into(),
@@ -60,6 +67,21 @@ fn failure(
             ),
         });
     }
+    let status = match exit {
+        Exit::Status(status) => status,
+        Exit::Stopped | Exit::Dismissed => return None,
+        Exit::DidNothing(line) => {
+            let line = if line.is_empty() {
+                "it printed nothing".to_owned()
+            } else {
+                format!("its last line: {}", text::sanitize(&line))
+            };
+            return Some((
+                reason::AGENT_NOT_STARTED,
+                format!("the agent exited without starting its work; {line}"),
+            ));
+        }
+    };
     let how = match (status.code(), status.signal()) {
         (Some(0), _) => return None,
         (Some(127), _) => "command not found (exit code 127)".to_owned(),
@@ -83,63 +105,63 @@ mod tests {
 
     #[test]
     fn succeeds_only_if_exit_and_result_agree() {
-        let exit = |code: i32| ExitStatus::from_raw(code << 8);
-        for (line, status, stopped, expected) in [
-            (result("success", false, "done"), exit(0), false, None),
-            (String::new(), exit(0), false, None),
+        let exit = |code: i32| Exit::Status(ExitStatus::from_raw(code << 8));
+        for (line, exit, expected) in [
+            (result("success", false, "done"), exit(0), None),
+            (String::new(), exit(0), None),
             (
                 result("success", false, "done"),
                 exit(1),
-                false,
                 Some(("AgentFailed", "exit code 1")),
             ),
             (
                 result("success", true, "API Error: 529"),
                 exit(0),
-                false,
                 Some(("AgentFailed", "API Error: 529")),
             ),
             (
                 result("error_max_turns", false, ""),
                 exit(1),
-                false,
                 Some(("AgentFailed", "turns")),
             ),
             (
                 result("error_max_budget_usd", true, ""),
                 exit(1),
-                false,
                 Some(("BudgetExceeded", "budget")),
             ),
+            (String::new(), exit(127), Some(("AgentFailed", "not found"))),
             (
                 String::new(),
-                exit(127),
-                false,
-                Some(("AgentFailed", "not found")),
-            ),
-            (
-                String::new(),
-                ExitStatus::from_raw(9),
-                false,
+                Exit::Status(ExitStatus::from_raw(9)),
                 Some(("AgentFailed", "signal 9")),
             ),
             (
                 result("success", false, "done"),
-                exit(0),
-                true,
+                Exit::Stopped,
                 Some(("AgentFailed", "stopped")),
+            ),
+            (result("success", false, "done"), Exit::Dismissed, None),
+            (
+                result("success", true, "API Error: 529"),
+                Exit::Dismissed,
+                Some(("AgentFailed", "API Error: 529")),
+            ),
+            (
+                String::new(),
+                Exit::DidNothing("usage limit reached".into()),
+                Some(("AgentNotStarted", "usage limit reached")),
             ),
         ] {
             let mut transcript = Transcript::default();
             transcript.add(None, &line);
-            let failure = failure(&transcript, status, stopped);
+            let failure = failure(&transcript, exit);
             match (&failure, expected) {
                 (None, None) => {}
                 (Some((reason, message)), Some((expected, word))) => {
                     assert_eq!(*reason, expected, "{line}");
                     assert!(message.contains(word), "{message}");
                 }
-                _ => panic!("{line} {status}: {failure:?}"),
+                _ => panic!("{line}: {failure:?}"),
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::stages::{
     log,
     remote::local,
 };
+use flightdeck_core::runs::RunManifest;
 use flightdeck_host::repository::git::Git;
 
 /// Pathspecs of everything a code run may commit.
@@ -40,33 +41,62 @@ async fn repositories(git: Git, checkout: &Path) -> Result<Vec<String>, StageErr
     Ok(paths.take(NAMED).map(str::to_owned).collect())
 }
 
+/// What of a checkout is committed.
+pub(crate) struct Pathspecs {
+    pub paths: Vec<String>,
+    /// Whether the paths are literal, not patterns.
+    pub literal: bool,
+    /// Subcommand and options that stage them.
+    pub add: &'static [&'static str],
+}
+
+/// Returns what the run may commit of its checkout.
+pub(crate) fn pathspecs(stage: &StageEnv) -> Result<Pathspecs, StageError> {
+    let checkout = stage.checkout()?;
+    if !stage.manifest.kind.writes_documents() {
+        return Ok(Pathspecs {
+            paths: CODE.map(String::from).to_vec(),
+            literal: false,
+            // One path that cannot be added does not stop the rest.
+            add: &["add", "--all", "--ignore-errors"],
+        });
+    }
+    let there = stage.manifest.expected_documents();
+    Ok(Pathspecs {
+        paths: there
+            .into_iter()
+            .filter(|path| checkout.join(path).is_file())
+            .collect(),
+        literal: true,
+        // Force: the repository may ignore its documents folder.
+        add: &["add", "--force"],
+    })
+}
+
+/// Returns the message of the commit.
+pub(crate) fn message(manifest: &RunManifest) -> String {
+    format!("Uncommitted work of the agent of {}", manifest.run)
+}
+
 pub(crate) async fn commit(stage: &StageEnv) -> Result<(), StageError> {
     let manifest = &stage.manifest;
     let checkout = stage.checkout()?;
-    let own = local(&checkout);
-    let documents_only = manifest.kind.writes_documents();
-    let (git, paths): (Git, Vec<String>) = if documents_only {
-        let there = manifest
-            .expected_documents()
-            .into_iter()
-            .filter(|path| checkout.join(path).is_file());
-        (own.env("GIT_LITERAL_PATHSPECS", "1"), there.collect())
-    } else {
-        (own, CODE.map(String::from).to_vec())
-    };
+    let Pathspecs {
+        paths,
+        literal,
+        add,
+    } = pathspecs(stage)?;
     if paths.is_empty() {
         return Ok(());
     }
-    let on_paths = |words: &[&str]| git.clone().args(words).arg("--").args(&paths);
-    let add: &[&str] = if documents_only {
-        // Force: the repository may ignore its documents folder.
-        &["add", "--force"]
+    let git = if literal {
+        local(&checkout).env("GIT_LITERAL_PATHSPECS", "1")
     } else {
-        // One path that cannot be added does not stop the rest.
-        &["add", "--all", "--ignore-errors"]
+        local(&checkout)
     };
+    let on_paths = |words: &[&str]| git.clone().args(words).arg("--").args(&paths);
     let added = on_paths(add).run().await;
-    if documents_only {
+    if literal {
         added?;
     } else {
         let left_out = repositories(local(&checkout), &checkout).await?;
@@ -87,7 +117,7 @@ pub(crate) async fn commit(stage: &StageEnv) -> Result<(), StageError> {
     {
         return Ok(());
     }
-    let message = format!("Uncommitted work of the agent of {}", manifest.run);
+    let message = message(manifest);
     on_paths(&["commit", "--quiet", "--no-verify", "--only", "-m", &message])
         .run()
         .await?;

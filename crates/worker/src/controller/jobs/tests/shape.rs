@@ -344,7 +344,7 @@ fn pods(settings: &Settings) -> Vec<(String, Stage, Value)> {
                 if ssh {
                     run.spec.repository_url = SSH_URL.into();
                 }
-                let job = job(&run, stage, 1, 1, settings);
+                let job = job(&run, first(stage), settings);
                 let mut pod = json!(job.spec.unwrap().template.spec.unwrap());
                 pod["_ssh"] = ssh.into();
                 let name = format!("{kind} {stage}{}", if ssh { " over SSH" } else { "" });

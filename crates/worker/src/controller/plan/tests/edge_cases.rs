@@ -107,8 +107,10 @@ fn stopped_attempt_is_cancelled_without_a_warning() {
         .deadline()
         .spec(|spec| spec.cancel_version = 1);
     world.reconcile();
-    let attempt = world.run().status.attempts.last().unwrap();
-    assert_eq!(attempt.reason.as_deref(), Some(why::CANCELLED));
+    let attempts = &world.run().status.attempts;
+    let attempt = attempts.iter().rfind(|attempt| attempt.stage == "agent");
+    let reason = attempt.and_then(|attempt| attempt.reason.as_deref());
+    assert_eq!(reason, Some(reason::CANCELLED));
     assert!(
         world.notes.iter().all(|note| !note.warning),
         "{:?}",
@@ -119,7 +121,7 @@ fn stopped_attempt_is_cancelled_without_a_warning() {
 #[test]
 fn incrementing_the_version() {
     let incremented = |world: World| world.spec(|spec| spec.context_version = 2);
-    let failed = || docs().at(Stage::Agent).ends(Err((1, report())));
+    let failed = || docs().at(Stage::Prep).ends(Err((1, report())));
     check(vec![
         (
             "while a stage runs: that attempt continues",
@@ -175,9 +177,24 @@ fn manual_changes() {
             "| Failed agent Foreign | requeue 0",
         ),
         (
-            "a Job deleted while the agent runs is retried at once",
+            "a Job deleted while the agent runs is not paid again; its work is saved",
             docs().at(Stage::Agent).running().reconciled().job_deleted(),
+            "publish-v1-1 | Pending publish",
+        ),
+        (
+            "a Job deleted while the agent runs is retried if requested",
+            docs()
+                .spec(|spec| spec.retries = 1)
+                .at(Stage::Agent)
+                .running()
+                .reconciled()
+                .job_deleted(),
             "agent-v1-2 | Pending agent",
+        ),
+        (
+            "a Job deleted while prep runs is retried at once",
+            docs().reconciled().running().reconciled().job_deleted(),
+            "prep-v1-2 | Pending prep",
         ),
         (
             "a claim deleted before prep started is created again",
@@ -339,9 +356,9 @@ fn results_of_stages() {
             "| Pending prep BackOff | requeue 10",
         ),
         (
-            "an evicted pod of the agent is not retried",
+            "an evicted pod of the agent is not retried; its work is saved",
             docs().at(Stage::Agent).running().evicted(),
-            "| Failed agent Evicted | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "a lost pod of publish is retried without the agent",
@@ -351,7 +368,7 @@ fn results_of_stages() {
         (
             "out of memory",
             docs().at(Stage::Agent).out_of_memory(),
-            "| Failed agent OutOfMemory | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "the Job's own deadline, for a pod that never started",
@@ -366,7 +383,7 @@ fn results_of_stages() {
         (
             "any other exit code of the agent",
             docs().at(Stage::Agent).ends(Err((2, report()))),
-            "| Failed agent AgentFailed | requeue 0",
+            "publish-v1-1 | Pending publish",
         ),
         (
             "any other exit code of publish",

@@ -230,7 +230,13 @@ impl World {
     /// Creates a Job whose request was delayed.
     pub(super) fn late_job(mut self, stage: Stage, attempt: i32) -> Self {
         let run = &self.observed.run;
-        let job = jobs::job(run, stage, 1, attempt, &self.observed.settings);
+        let place = jobs::Place {
+            stage,
+            version: 1,
+            attempt,
+            agent_failure: None,
+        };
+        let job = jobs::job(run, place, &self.observed.settings);
         self.create(job);
         self
     }
