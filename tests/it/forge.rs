@@ -335,6 +335,25 @@ async fn reads_all_pages_and_each_reviewers_last_review() {
     assert!(before > 0 && scene.recorded().len() == 5);
 }
 
+/// GitHub may not have seen a branch that was pushed a moment ago.
+#[tokio::test]
+async fn branch_that_is_seen_late_gets_its_pull_request() {
+    let (_, missing) = documented_failures()
+        .into_iter()
+        .find(|(file, _)| file.contains("missing-head"))
+        .unwrap();
+    let late = DocumentedFailure {
+        times: 2,
+        ..missing
+    };
+    let (result, calls) = open_with(&late).await;
+    assert_eq!(result.unwrap().number, 1);
+    let posts = calls
+        .iter()
+        .filter(|call| call.method == Method::POST && call.uri.ends_with("/pulls"));
+    assert_eq!(posts.count(), 3);
+}
+
 #[tokio::test]
 async fn requests_use_the_proxy() {
     let scene = Scene::new().await;

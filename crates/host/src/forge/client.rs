@@ -124,6 +124,19 @@ pub(super) struct ApiClient {
 }
 
 impl ApiClient {
+    /// Waits before retry number `retry` (from 0) of a call whose response depends on something that GitHub may not have seen
+    /// yet. Returns `false` to give up.
+    pub(super) async fn wait_briefly(&self, retry: u32) -> bool {
+        let longest = self.retry_policy.longest;
+        match retry::wait(retry, Hint::Backoff, backoff::jitter(), longest) {
+            Some(wait) => {
+                (self.retry_policy.sleep)(wait).await;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Creates a client of the API at `root`, through a proxy if one is configured for it. Must be called within a
     /// tokio runtime.
     pub(super) fn new(root: &str, options: ForgeOptions) -> Result<Self, ForgeError> {

@@ -143,6 +143,8 @@ fn compare(root: &Path, into: &str, head: &str) -> Result<Diff, DiffError> {
     }
     let (old, new) = (ours.tree()?, theirs.tree()?);
     let mut options = DiffOptions::new();
+    // Not those of the user's configuration: the output is parsed.
+    options.old_prefix("a").new_prefix("b");
     options.max_size(FILE_LIMIT);
     let base = repository.find_commit(bases[0])?.tree()?;
     let own = repository.diff_tree_to_tree(Some(&base), Some(&new), Some(&mut options))?;
@@ -355,6 +357,17 @@ mod tests {
             .git(&["diff", "--name-only", "HEAD^1", "HEAD"])
             .await;
         assert_eq!(merged, "auth.rs\ndocs/task.md", "same as git");
+    }
+
+    #[tokio::test]
+    async fn diff_settings_of_the_user_do_not_change_it() {
+        let fixture = criss_cross().await;
+        let plain = diff(&fixture.root, "feature/x", "run").await.unwrap();
+        for setting in ["diff.noprefix", "diff.mnemonicPrefix"] {
+            fixture.git(&["config", setting, "true"]).await;
+            let with_setting = diff(&fixture.root, "feature/x", "run").await.unwrap();
+            assert_eq!(with_setting, plain, "{setting}");
+        }
     }
 
     #[tokio::test]

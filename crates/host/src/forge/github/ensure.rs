@@ -56,7 +56,17 @@ impl GitHub {
     }
 
     async fn create(&self, spec: &PullRequestSpec) -> Result<PullRequest, ForgeError> {
-        match self.open(spec, spec.draft).await {
+        let mut retries = 0;
+        let opened = loop {
+            let opened = self.open(spec, spec.draft).await;
+            // GitHub may see a branch only some seconds after its push.
+            let is_late = matches!(&opened, Err(CallError::Refused(Refusal::MissingHead)));
+            if !is_late || !self.client.wait_briefly(retries).await {
+                break opened;
+            }
+            retries += 1;
+        };
+        match opened {
             Err(CallError::Refused(Refusal::NoDrafts)) if spec.draft => {
                 let mut pull = match self.open(spec, false).await {
                     Ok(pull) => pull,
