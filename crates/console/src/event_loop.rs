@@ -49,7 +49,7 @@ pub async fn run(options: ConsoleOptions) -> Result<(), ConsoleError> {
     // Dropping `tty` restores the terminal, whichever branch ends first.
     tokio::select! {
         ended = drive(options, &mut screen, &mut tty) => ended,
-        () = terminal::termination_signal() => Ok(()),
+        () = terminal::termination() => Ok(()),
     }
 }
 

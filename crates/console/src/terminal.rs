@@ -4,6 +4,7 @@ mod notifier;
 
 use std::{
     io::{self, IsTerminal, Stdout, Write},
+    os::fd::AsFd,
     path::Path,
     process::{Command, ExitStatus},
 };
@@ -21,9 +22,16 @@ use futures::{
     StreamExt,
     stream::{BoxStream, FuturesUnordered, select_all},
 };
-use nix::sys::signal::{Signal, raise};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, raise},
+};
 use ratatui::{Terminal, backend::CrosstermBackend};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 pub use self::notifier::Notifier;
 use super::effect::Notice;
@@ -73,8 +81,39 @@ pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<(), ConsoleError> {
     Ok(())
 }
 
+/// Resolves on SIGTERM, SIGINT or SIGHUP, and when the terminal is gone: SIGHUP does not reach a program whose parent ignores it.
+pub async fn termination() {
+    tokio::select! {
+        () = termination_signal() => {}
+        () = hangup(io::stdin()) => {}
+    }
+}
+
+/// Resolves when the other end of `terminal` is closed.
+async fn hangup(terminal: impl AsFd + Send + 'static) {
+    let (sender, receiver) = oneshot::channel::<()>();
+    // Blocks until the hangup, or until the process exits.
+    let watcher = std::thread::Builder::new().spawn(move || {
+        loop {
+            // No events requested: poll reports only a hangup or an error.
+            let mut descriptors = [PollFd::new(terminal.as_fd(), PollFlags::empty())];
+            match poll(&mut descriptors, PollTimeout::NONE) {
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
+                Err(_) => return std::mem::forget(sender),
+            }
+        }
+        drop(sender);
+    });
+    if watcher.is_err() {
+        std::future::pending::<()>().await;
+    }
+    // The sender is dropped without a value.
+    let _ = receiver.await;
+}
+
 /// Resolves on SIGTERM, SIGINT or SIGHUP.
-pub async fn termination_signal() {
+async fn termination_signal() {
     let kinds = [
         SignalKind::terminate(),
         SignalKind::interrupt(),
@@ -225,6 +264,16 @@ impl TerminalIo for Tty {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn notices_that_the_other_end_is_closed() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let gone = hangup(ours);
+        let mut gone = std::pin::pin!(gone);
+        assert!(futures::poll!(&mut gone).is_pending());
+        drop(theirs);
+        gone.await;
+    }
 
     #[test]
     fn editor_gets_line_in_its_own_syntax() {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::{
     filter::Filter,
     list::List,
-    world::{RunEntry, RunId, World},
+    world::{Loaded, RunEntry, RunId, World},
 };
 
 /// Columns that the filter can name.
@@ -59,10 +59,13 @@ impl RunsPanel {
     pub fn refresh(&mut self, world: &World) {
         let repository = world.repository.get();
         let label = repository.and_then(|repository| repository.label.as_deref());
+        // Until the repository is read, the runs of others cannot be told apart; none of them is shown or selected meanwhile.
+        let unknown = matches!(world.repository, Loaded::Waiting) && !self.everyone;
         let mut terms = self.filter.terms(COLUMNS);
         let mut shown: Vec<(&RunId, &RunEntry)> = world
             .runs
             .iter()
+            .filter(|_| !unknown)
             .filter(|(_, entry)| self.removed || !entry.removed)
             .filter(|(_, entry)| {
                 self.everyone || label.is_none_or(|label| entry.of_repository(label))
