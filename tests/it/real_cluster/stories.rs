@@ -320,14 +320,14 @@ async fn stop_and_retry(environment: &Environment) -> Outcome {
     expect(log.contains("\"type\""), || {
         format!("the log of a stopped agent is gone: {log}")
     })?;
-    is_archived(environment, &run, 2).await?;
+    is_archived(environment, &run, 3).await?;
 
     let again = json!({ "contextVersion": 2, "env": { "TEMPLATE_AGENT_PACE_MS": "0" } });
     change(&runs, name, again).await?;
     let run = ended(environment, &runs, name, "Succeeded").await?;
     let attempts = stages(&run);
     expect(
-        attempts == ["prep", "agent", "prep", "agent", "publish"],
+        attempts == ["prep", "agent", "publish", "prep", "agent", "publish"],
         || format!("its stages were {attempts:?}"),
     )?;
     is_pushed(environment, &run).await?;

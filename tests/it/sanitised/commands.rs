@@ -86,6 +86,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("runs context", &["!NASTY NASTY"]),
     ("runs delete", &["!NASTY"]),
+    ("runs export", &["!NASTY", "!code-evil"]),
     (
         "runs get",
         &[
@@ -112,6 +113,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("runs merge", &["code-evil", "!NASTY"]),
+    ("runs publish", &["!NASTY --accept NASTY"]),
     ("runs retry", &["!NASTY"]),
     ("runs stop", &["!NASTY"]),
     ("shim", &[]),

@@ -132,9 +132,12 @@ impl<'a> Draft<'a> {
 
     /// Returns whether the published work is complete, although the agent may have failed.
     pub(super) fn published_all(&self) -> bool {
+        let Some(failed) = self.agent_failure() else {
+            return true;
+        };
         let condition = self.condition(condition_of(Stage::Publish));
-        self.agent_failure().is_none()
-            || condition.is_none_or(|condition| condition.reason != reason::PARTIAL)
+        failed.reason.as_deref() != Some(reason::CANCELLED)
+            && condition.is_none_or(|condition| condition.reason != reason::PARTIAL)
     }
 
     /// Returns the current time for a status.
