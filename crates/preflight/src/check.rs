@@ -13,6 +13,7 @@ mod remote;
 mod repo;
 mod secrets;
 mod sync;
+mod target;
 mod task_ready;
 mod tasks_committed;
 mod tasks_file;
@@ -42,6 +43,7 @@ pub static CHECKS: &[&dyn Check] = &[
     &tasks_pushed::TasksPushed,
     &sync::Sync,
     &base::Base,
+    &target::Target,
     &docs_ready::DocsReady,
     &task_ready::TaskReady,
     &duplicate::Duplicate,

@@ -40,6 +40,8 @@ pub struct Facts {
     pub docs_location: Option<DocsLocation>,
     /// Code: the service, if not named after the repository.
     pub service: Option<String>,
+    /// The branch to push to, if chosen.
+    pub target_branch: Option<String>,
     /// When the facts were gathered.
     pub now: Timestamp,
 }

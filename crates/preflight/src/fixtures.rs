@@ -81,6 +81,7 @@ pub(super) fn facts() -> Facts {
     Facts {
         repository: Ok(repository),
         remote: Some(Ok(RemoteAnswer {
+            taken_folders: Vec::new(),
             commit: Some(commit),
             default_branch: Some("main".into()),
             asked: now,
@@ -101,6 +102,7 @@ pub(super) fn facts() -> Facts {
         github_user: Some("ada".into()),
         docs_location: None,
         service: None,
+        target_branch: None,
         now,
     }
 }

@@ -97,6 +97,7 @@ async fn repository_facts(request: &PreflightRequest, sources: &Sources) -> Fact
         github_user: request.github_user.clone(),
         docs_location: request.docs_location(),
         service: request.service.clone(),
+        target_branch: request.target_branch.clone(),
         now: Timestamp::now(),
     };
     facts.remote_plan = remote_plan(&facts).await;

@@ -40,6 +40,9 @@ pub struct PreflightRequest {
     /// Code: service the task belongs to. Default: the repository's name.
     #[arg(long)]
     pub service: Option<String>,
+    /// Branch to push to. Default: `docs/<run>` or `feature/task-<id>-<run>`.
+    #[arg(long, value_name = "BRANCH")]
+    pub target_branch: Option<String>,
     /// Code: repository with the task's documents, if not this one.
     #[arg(long, value_name = "URL")]
     pub docs_repository: Option<String>,
@@ -70,6 +73,7 @@ impl PreflightRequest {
             agent: None,
             github_user: None,
             service: None,
+            target_branch: None,
             docs_repository: None,
             docs_branch: None,
             docs_directory: None,

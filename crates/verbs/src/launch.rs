@@ -34,6 +34,9 @@ pub struct Launch {
     /// Model, passed to the agent.
     #[arg(long)]
     pub model: Option<String>,
+    /// Branch to push to; it must not exist. Default: `docs/<run>` or `feature/task-<id>-<run>`.
+    #[arg(long, value_name = "BRANCH")]
+    pub target_branch: Option<String>,
     /// Code: service the task belongs to. Default: the repository's name.
     #[arg(long)]
     pub service: Option<String>,
@@ -90,6 +93,7 @@ impl Launch {
             tasks: Vec::new(),
             all: false,
             model: None,
+            target_branch: None,
             service: None,
             docs_repository: None,
             docs_branch: None,
@@ -115,6 +119,7 @@ impl From<&Launch> for PreflightRequest {
             agent: launch.agent.clone(),
             github_user: launch.github_user.clone(),
             service: launch.service.clone(),
+            target_branch: launch.target_branch.clone(),
             docs_repository: launch.docs_repository.clone(),
             docs_branch: launch.docs_branch.clone(),
             docs_directory: launch.docs_directory.clone(),

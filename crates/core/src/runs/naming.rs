@@ -93,9 +93,19 @@ pub fn run_directory(uid: &str) -> String {
 /// Returns the default branch that a run pushes to.
 #[must_use]
 pub fn target_branch(kind: RunKind, run: &str, task: &str) -> String {
+    let folder = branch_folder(kind);
     match kind {
-        RunKind::Docs => format!("docs/{run}"),
-        RunKind::Code => format!("feature/task-{task}-{run}"),
+        RunKind::Docs => format!("{folder}/{run}"),
+        RunKind::Code => format!("{folder}/task-{task}-{run}"),
+    }
+}
+
+/// Returns the folder of the branches that runs of a kind push to by default. Git cannot store a branch of that name beside them.
+#[must_use]
+pub const fn branch_folder(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Docs => "docs",
+        RunKind::Code => "feature",
     }
 }
 

@@ -70,6 +70,14 @@ pub(super) fn read_with_offsets(
     if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(ReadError::TooLarge(bytes.len() as u64));
     }
+    // Windows PowerShell writes it for `>`.
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(ReadError::NotJson {
+            line: 1,
+            column: 1,
+            message: "the file is UTF-16; save it as UTF-8".into(),
+        });
+    }
     let lossy = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
@@ -140,8 +148,17 @@ fn not_a_plan(text: &str, kind: ValueKind) -> ReadError {
     })
 }
 
-/// Returns the error of `serde_json` for a text that is not JSON.
+/// Returns why a text is not JSON: a merge conflict, or the error of `serde_json`.
 fn not_json(text: &str) -> ReadError {
+    let mut lines = text.lines().zip(1..);
+    let is_marker = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    if let Some((_, line)) = lines.find(|(line, _)| is_marker(line)) {
+        return ReadError::NotJson {
+            line,
+            column: 1,
+            message: "the file has merge conflict markers; resolve the conflict".into(),
+        };
+    }
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     let Some(Err(error)) = values.next() else {
         // Both parsers accept the same JSON; a test checks this.

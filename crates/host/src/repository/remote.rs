@@ -9,7 +9,10 @@ use super::{
     git::{Git, GitError},
     git_failure::{GitFailure, error_summary},
 };
-use flightdeck_core::tasks;
+use flightdeck_core::{
+    runs::{RunKind, naming},
+    tasks,
+};
 
 /// Time limit for listing refs.
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -23,6 +26,8 @@ pub struct RemoteAnswer {
     pub commit: Option<String>,
     /// The remote's default branch.
     pub default_branch: Option<String>,
+    /// Branches with the name of a folder of runs' branches, see [`naming::branch_folder`].
+    pub taken_folders: Vec<String>,
     /// When the remote responded.
     pub asked: Timestamp,
 }
@@ -137,6 +142,7 @@ pub(super) async fn query_remote_as(
         .git(&facts.root)
         .args(["ls-remote", "--symref", "--", &remote.name, "HEAD"])
         .args(&branch_ref)
+        .args(folders().map(|folder| format!("refs/heads/{folder}")))
         .timeout(timeout)
         .run()
         .await
@@ -144,9 +150,14 @@ pub(super) async fn query_remote_as(
         .text();
     let asked = Timestamp::now();
     let (commit, default_branch) = read_listing(&listed, branch_ref.as_deref());
+    let is_listed = |folder: &&str| {
+        let name = format!("\trefs/heads/{folder}");
+        listed.lines().any(|line| line.ends_with(&name))
+    };
     let answer = RemoteAnswer {
         commit,
         default_branch,
+        taken_folders: folders().filter(is_listed).map(str::to_owned).collect(),
         asked,
     };
     let (Some(commit), Some(branch_ref), Some(tracking)) =
@@ -210,6 +221,10 @@ pub async fn fetch(facts: &Facts, branch: &str) -> Result<String, RemoteError> {
         .await
         .map_err(failed)?;
     Ok(commit.text())
+}
+
+fn folders() -> impl Iterator<Item = &'static str> {
+    RunKind::ALL.into_iter().map(naming::branch_folder)
 }
 
 async fn fetch_into(

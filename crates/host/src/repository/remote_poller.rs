@@ -117,6 +117,7 @@ mod tests {
     }
 
     const ANSWER: Result<RemoteAnswer, RemoteError> = Ok(RemoteAnswer {
+        taken_folders: Vec::new(),
         commit: None,
         default_branch: None,
         asked: Timestamp::UNIX_EPOCH,

@@ -719,3 +719,25 @@ fn checks_never_panic() {
         let _ = Report::of(&facts);
     }
 }
+
+#[test]
+fn branch_with_the_name_of_the_folder_blocks_the_launch() {
+    let blocked = |target: Option<&str>, kind: RunKind| {
+        let mut facts = facts();
+        facts.kind = kind;
+        facts.target_branch = target.map(str::to_owned);
+        if let Some(Ok(answer)) = &mut facts.remote {
+            answer.taken_folders = vec!["docs".into()];
+        }
+        let report = Report::of(&facts);
+        report.check("target").map(|check| check.level)
+    };
+    for (target, kind, expected) in [
+        (None, RunKind::Docs, Some(crate::Level::Fail)),
+        (None, RunKind::Code, None),
+        (Some("plan/x"), RunKind::Docs, None),
+        (Some("docs/x"), RunKind::Code, Some(crate::Level::Fail)),
+    ] {
+        assert_eq!(blocked(target, kind), expected, "{target:?} {kind}");
+    }
+}

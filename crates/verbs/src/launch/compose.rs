@@ -34,6 +34,7 @@ impl Launch {
             code: (self.kind.changes_code()).then(|| self.code_details(source)),
             spec: RunSpec {
                 repository_url: source.repository_url.clone(),
+                target_branch: self.target_branch.clone(),
                 source_branch: source.branch.clone(),
                 working_directory: source.working_directory.clone(),
                 tag: source.tag.clone(),

@@ -437,6 +437,28 @@ fn nearly_json() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn names_conflict_markers_and_utf_16() {
+    let conflict =
+        "{\"tasks\": [\n<<<<<<< HEAD\n{\"id\": 1}\n=======\n{\"id\": 2}\n>>>>>>> other\n]}";
+    let utf_16: Vec<u8> = "\u{feff}{}"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (bytes, expected) in [
+        (
+            conflict.as_bytes(),
+            "line 2, column 1: not JSON: the file has merge conflict markers",
+        ),
+        (&utf_16, "line 1, column 1: not JSON: the file is UTF-16"),
+    ] {
+        let error = read(bytes).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    // Markers inside a value are text.
+    assert!(read(br#"{"tasks": [], "x": "<<<<<<< HEAD"}"#).is_ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
