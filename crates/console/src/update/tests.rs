@@ -425,8 +425,21 @@ fn cleanup_deletes_only_selected_after_confirmation() {
 }
 
 #[test]
+fn newest_run_is_selected_once_the_repository_is_known() {
+    let mut console = Harness::new(140, 40);
+    let mut foreign = run("foreign", "Running");
+    foreign.spec.repository_url = "https://example.com/other.git".into();
+    console.runs([foreign, run("old", "Succeeded"), run("new", "Failed")]);
+    assert!(console.model.runs.list.rows().is_empty());
+    console.world([Delta::Repository(Err("not in a git repository".into()))]);
+    assert_eq!(console.model.runs.list.cursor(), 0);
+    assert_eq!(console.model.runs.list.rows().len(), 3);
+}
+
+#[test]
 fn follows_active_run_once() {
     let mut console = Harness::new(140, 40);
+    console.world([Delta::Repository(Err("not in a git repository".into()))]);
     console.runs([run("a", "Running"), run("b", "Succeeded")]);
     console.runs([run("a", "Running"), run("b", "Succeeded")]);
     let followed = console

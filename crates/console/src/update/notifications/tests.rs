@@ -39,6 +39,7 @@ fn run(console: &Harness, phase: &str) -> Run {
 fn given(focused: bool) -> Harness {
     let mut console = Harness::new(140, 40);
     let run = run(&console, "Running");
+    console.world([Delta::Repository(Err("not in a git repository".into()))]);
     console.runs([run]);
     console.send(Msg::Focus(focused));
     report(
