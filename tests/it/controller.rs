@@ -177,10 +177,20 @@ async fn kubelet(client: Client, play: Play) {
         let (name, namespace) = (job.name_any(), job.namespace().unwrap());
         let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
         let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-        if job.metadata.deletion_timestamp.is_some()
-            || pods.get_opt(&format!("{name}-x")).await.unwrap().is_some()
-        {
+        if job.metadata.deletion_timestamp.is_some() {
             continue;
+        }
+        if let Some(pod) = pods.get_opt(&format!("{name}-x")).await.unwrap() {
+            let owners = pod.owner_references();
+            if owners
+                .iter()
+                .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+            {
+                continue;
+            }
+            // Of a deleted Job of the same name, which the garbage collector has not reached yet.
+            let now = DeleteParams::default().grace_period(0);
+            let _ = pods.delete(&pod.name_any(), &now).await;
         }
         let stage = Stage::parse(&job.labels()[naming::LABEL_STAGE]).unwrap();
         let template = job.spec.clone().unwrap().template;

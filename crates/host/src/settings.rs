@@ -58,6 +58,28 @@ pub struct Defaults {
     pub agent: String,
     pub docs_model: String,
     pub code_model: String,
+    /// Empty for none.
+    pub github_user: String,
+    /// Spending limit in US dollars, as a decimal number; empty for none.
+    pub budget_usd: String,
+    /// Automatic retries of the agent stage.
+    pub retries: i32,
+    /// 0 for the default of the run's kind.
+    pub deadline_seconds: i64,
+}
+
+impl Defaults {
+    /// Returns the GitHub account, if set.
+    #[must_use]
+    pub fn github_user(&self) -> Option<&str> {
+        Some(self.github_user.as_str()).filter(|user| !user.is_empty())
+    }
+
+    /// Returns the spending limit, if set.
+    #[must_use]
+    pub fn budget(&self) -> Option<&str> {
+        Some(self.budget_usd.as_str()).filter(|budget| !budget.is_empty())
+    }
 }
 
 /// `[ui]`

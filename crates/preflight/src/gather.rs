@@ -30,7 +30,7 @@ pub async fn gather(request: &PreflightRequest, sources: Sources) -> Facts {
         let path = std::env::var_os("PATH");
         agent::facts(name, settings, sources.embedded, path.as_deref())
     });
-    let user = request.github_user.as_deref();
+    let user = github_user(request, &sources);
     // Boxed: the futures are large, and callers embed them in larger ones.
     let (mut facts, cluster) = tokio::join!(
         Box::pin(repository_facts(request, &sources)),
@@ -43,6 +43,13 @@ pub async fn gather(request: &PreflightRequest, sources: Sources) -> Facts {
     };
     facts.cluster = cluster;
     facts
+}
+
+/// Returns the GitHub account of the request, else the default one.
+fn github_user<'a>(request: &'a PreflightRequest, sources: &'a Sources) -> Option<&'a str> {
+    let settings = sources.settings.as_ref();
+    let default = settings.and_then(|settings| settings.defaults.github_user());
+    request.github_user.as_deref().or(default)
 }
 
 async fn repository_facts(request: &PreflightRequest, sources: &Sources) -> Facts {
@@ -94,7 +101,7 @@ async fn repository_facts(request: &PreflightRequest, sources: &Sources) -> Fact
         active_runs: None,
         agent: None,
         cluster: None,
-        github_user: request.github_user.clone(),
+        github_user: github_user(request, sources).map(str::to_owned),
         docs_location: request.docs_location(),
         service: request.service.clone(),
         target_branch: request.target_branch.clone(),

@@ -4,6 +4,7 @@ mod compose;
 #[cfg(test)]
 mod tests;
 
+pub use self::compose::NO_LIMIT;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ pub struct Launch {
     /// Agent, by its name in the settings.
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
-    /// Spending limit of the agent, in USD.
+    /// Spending limit of the agent, in USD; `none` for no limit. Default: `defaults.budget_usd`.
     #[arg(long, value_name = "USD")]
     pub budget: Option<String>,
     /// Launch despite a failed check; requires --reason. Repeat for several.

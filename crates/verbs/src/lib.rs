@@ -43,7 +43,7 @@ pub use embedded::{
 pub use error::{EXIT_CODES, VerbError};
 pub use export::Export;
 pub use info::Info;
-pub use launch::{Launch, LaunchCode, LaunchDocs, duplicate};
+pub use launch::{Launch, LaunchCode, LaunchDocs, NO_LIMIT, duplicate};
 pub use launch_source::LaunchSource;
 pub use ledger::{ListLedger, PruneLedger, PrunePlan, PruneResult, ShowLedger};
 pub use merge::Merge;

@@ -74,6 +74,8 @@ pub(crate) struct LaunchForm {
     docs_branch: Field,
     docs_directory: Field,
     user: Field,
+    /// Whether an empty budget must override the one of the settings.
+    has_default_budget: bool,
     tools: ToolPreset,
     overwrite: bool,
     prompt: TextArea<'static>,
@@ -130,6 +132,7 @@ impl LaunchForm {
         let agent = agents
             .iter()
             .position(|name| *name == settings.defaults.agent);
+        let defaults = &settings.defaults;
         let mut prompt = TextArea::default();
         prompt.set_cursor_line_style(ratatui::style::Style::new());
         Self {
@@ -139,12 +142,13 @@ impl LaunchForm {
             agent: agent.unwrap_or_default(),
             agents,
             model: Field::new(settings.model(RunKind::Docs)),
-            budget: Field::default(),
+            budget: Field::new(defaults.budget_usd.clone()),
+            has_default_budget: defaults.budget().is_some(),
             service: Field::default(),
             docs_repository: Field::default(),
             docs_branch: Field::default(),
             docs_directory: Field::default(),
-            user: Field::default(),
+            user: Field::new(defaults.github_user.clone()),
             tools: ToolPreset::Default,
             overwrite: false,
             prompt,

@@ -425,6 +425,27 @@ fn cleanup_deletes_only_selected_after_confirmation() {
 }
 
 #[test]
+fn form_starts_with_account_and_budget_of_the_settings() {
+    let mut console = given(&[], vec![]);
+    let mut settings = flightdeck_host::settings::Settings::shipped();
+    settings.defaults.github_user = "octocat".into();
+    settings.defaults.budget_usd = "5".into();
+    console.model.settings = Arc::new(settings);
+    console.press("n ctrl-s");
+    let screen = console.screen();
+    assert!(screen.contains("$5"), "{screen}");
+    console.press("y");
+    let launched = actions(&mut console);
+    let [Effect::Run(RunEffect::Launch(_, launch))] = launched.as_slice() else {
+        panic!("{launched:?}");
+    };
+    assert_eq!(
+        (launch.budget.as_deref(), launch.github_user.as_deref()),
+        (Some("5"), Some("octocat"))
+    );
+}
+
+#[test]
 fn newest_run_is_selected_once_the_repository_is_known() {
     let mut console = Harness::new(140, 40);
     let mut foreign = run("foreign", "Running");

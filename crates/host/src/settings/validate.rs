@@ -45,6 +45,26 @@ impl Settings {
                 return no(field, bad, "a host; use for example git.example.com");
             }
         }
+        let budget = &self.defaults.budget_usd;
+        if !budget.is_empty()
+            && !budget
+                .parse::<f64>()
+                .is_ok_and(|usd| usd > 0.0 && usd.is_finite())
+        {
+            return no(
+                "defaults.budget_usd",
+                budget,
+                "an amount in USD; use for example 2.50",
+            );
+        }
+        if !(0..=10).contains(&self.defaults.retries) {
+            let retries = self.defaults.retries.to_string();
+            return no("defaults.retries", &retries, "between 0 and 10");
+        }
+        if self.defaults.deadline_seconds < 0 {
+            let seconds = self.defaults.deadline_seconds.to_string();
+            return no("defaults.deadline_seconds", &seconds, "a number of seconds");
+        }
         for (field, address) in [
             ("pods.proxy.http", &self.pods.proxy.http),
             ("pods.proxy.https", &self.pods.proxy.https),

@@ -253,6 +253,16 @@ fn room() {
                 |f| disk(f, 100 << 20),
                 "Fail 100 MiB free at /var/lib",
             ),
+            (
+                "less than the settings require",
+                |f| {
+                    disk(f, 100 << 30);
+                    let mut settings = Settings::shipped();
+                    settings.embedded.free_mib = 200 << 10;
+                    f.cluster.as_mut().unwrap().settings = Some(Arc::new(settings));
+                },
+                "Fail 100 GiB free at /var/lib",
+            ),
         ],
     )]);
 }

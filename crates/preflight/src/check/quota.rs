@@ -4,9 +4,9 @@ use super::{Check, Facts, Verdict};
 use crate::cluster::{Disk, Quota as Limit};
 use flightdeck_core::{quantity, runs::ContainerResources, text};
 
-/// Free bytes below which the embedded node blocks launches.
+/// Free bytes below which the embedded node starts no container, if its settings are unknown.
 const DISK_MINIMUM: u64 = 256 << 20;
-/// Free bytes below which a run may fail.
+/// Free bytes above the node's minimum below which a run may fail.
 const DISK_LOW: u64 = 2 << 30;
 
 /// Demand of the largest stage, the agent, on each resource.
@@ -39,7 +39,11 @@ impl Check for Quota {
     fn check(&self, facts: &Facts) -> Option<Verdict> {
         let cluster = facts.cluster.as_ref()?;
         if cluster.context.is_none() {
-            return cluster.disk.as_ref().map(disk);
+            let settings = cluster.settings.as_ref();
+            let minimum =
+                settings.map(|settings| settings.embedded.free_mib.saturating_mul(1 << 20));
+            let minimum = minimum.unwrap_or(DISK_MINIMUM);
+            return cluster.disk.as_ref().map(|found| disk(found, minimum));
         }
         let quotas = cluster.state()?.quotas.as_ref()?;
         let short = |fits: fn(&Limit, f64) -> bool| {
@@ -86,13 +90,17 @@ fn used(limit: &Limit) -> f64 {
     quantity::parse(&limit.used).unwrap_or_default()
 }
 
-fn disk(disk: &Disk) -> Verdict {
+/// Compares the free space with `minimum` bytes, as the node does before it starts a container.
+fn disk(disk: &Disk, minimum: u64) -> Verdict {
     let free = disk.free;
     let message = format!("{} free at {}", text::bytes(free), disk.place.display());
     let why = "Runs clone and build there.";
-    if free < DISK_MINIMUM {
-        Verdict::fail(message).because(why)
-    } else if free < DISK_LOW {
+    if free < minimum {
+        Verdict::fail(message).because(format!(
+            "The node starts no container with less than {} free ([embedded] free_mib).",
+            text::bytes(minimum)
+        ))
+    } else if free.saturating_sub(minimum) < DISK_LOW {
         Verdict::warn(message).because(why)
     } else {
         Verdict::pass(message)

@@ -26,6 +26,7 @@ impl Launch {
                 "--docs-repository is for code runs; docs runs write to this repository".into(),
             ));
         }
+        let defaults = &settings.defaults;
         let preflight_override = self.preflight_override(source)?;
         let tasks = self.selected_tasks(source)?;
         let run = Run {
@@ -44,13 +45,22 @@ impl Launch {
                     .clone()
                     .unwrap_or_else(|| settings.model(self.kind).to_owned()),
                 agent: self.known_agent(settings)?,
-                github_user: self.github_user.clone(),
+                github_user: self
+                    .github_user
+                    .clone()
+                    .or_else(|| defaults.github_user().map(str::to_owned)),
                 tool_config: self.tools.unwrap_or_default(),
                 env: self.env.iter().cloned().collect(),
                 prompt_modification: self.prompt.clone(),
                 prompt_mode: self.prompt_mode.unwrap_or_default(),
                 overwrite: self.overwrite,
-                budget_usd: self.budget.as_deref().map(budget).transpose()?,
+                budget_usd: (self.budget.as_deref())
+                    .or_else(|| defaults.budget())
+                    .filter(|budget| *budget != NO_LIMIT)
+                    .map(budget)
+                    .transpose()?,
+                retries: defaults.retries,
+                deadline_seconds: Some(defaults.deadline_seconds).filter(|seconds| *seconds > 0),
                 preflight_override,
                 ..RunSpec::default()
             },
@@ -211,6 +221,9 @@ pub(crate) fn labels(kind: RunKind, repository_url: &str) -> BTreeMap<String, St
     ];
     labels.map(|(name, value)| (name.to_owned(), value)).into()
 }
+
+/// A budget without a limit, where the settings have one.
+pub const NO_LIMIT: &str = "none";
 
 /// Parses a budget in USD.
 fn budget(text: &str) -> Result<String, VerbError> {

@@ -61,6 +61,35 @@ fn code_run_gets_defaults() {
 }
 
 #[test]
+fn settings_give_account_budget_retries_and_deadline() {
+    let mut settings = Settings::shipped();
+    settings.defaults.github_user = "octocat".into();
+    settings.defaults.budget_usd = "5".into();
+    settings.defaults.retries = 2;
+    settings.defaults.deadline_seconds = 600;
+    let spec = |launch: Launch| launch.compose(&source(), &settings, "7f3a").unwrap().spec;
+    let launch = || Launch {
+        tasks: vec!["2".into()],
+        ..Launch::new(RunKind::Docs)
+    };
+    let run = spec(launch());
+    assert_eq!(
+        (run.github_user.as_deref(), run.budget_usd.as_deref()),
+        (Some("octocat"), Some("5"))
+    );
+    assert_eq!((run.retries, run.deadline_seconds), (2, Some(600)));
+    let unlimited = spec(Launch {
+        budget: Some(NO_LIMIT.into()),
+        github_user: Some("hubot".into()),
+        ..launch()
+    });
+    assert_eq!(
+        (unlimited.github_user.as_deref(), unlimited.budget_usd),
+        (Some("hubot"), None)
+    );
+}
+
+#[test]
 fn code_run_accepts_docs_repository() {
     let launch = Launch {
         tasks: vec!["2".into()],

@@ -39,7 +39,10 @@ impl LaunchForm {
             prompt_mode: prompt.as_ref().map(|_| self.prompt_mode),
             prompt,
             agent: self.agents.get(self.agent).cloned(),
-            budget: filled(&self.budget),
+            budget: filled(&self.budget).or_else(|| {
+                self.has_default_budget
+                    .then(|| flightdeck_verbs::NO_LIMIT.to_owned())
+            }),
             overrides: self
                 .overrides
                 .text()
@@ -115,7 +118,10 @@ impl LaunchForm {
         }
         fact("agent", launch.agent.clone().unwrap_or_default());
         fact("model", launch.model.clone().unwrap_or_default());
-        fact("budget", text::budget(launch.budget.as_deref()));
+        fact("budget", {
+            let budget = launch.budget.as_deref();
+            text::budget(budget.filter(|budget| *budget != flightdeck_verbs::NO_LIMIT))
+        });
         if !launch.overrides.is_empty() {
             let passed = launch.overrides.join(", ");
             let reason = launch.reason.clone().unwrap_or_default();
