@@ -11,8 +11,14 @@ mod proxy;
 mod pull_requests;
 mod ssh;
 
-use bench::{Bench, PLAN};
+use std::fs;
 
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+use bench::{Bench, PLAN};
 use flightdeck_core::runs::reason;
 
 #[test]
@@ -238,11 +244,15 @@ fn agent_that_hangs_after_its_result_is_ended() {
 /// A docs run of two tasks whose agent writes those of the first, then is killed.
 fn killed_half_way() -> Bench {
     let bench = Bench::new();
-    bench.agent("mkdir -p .taskmaster/docs/task-1 && cd .taskmaster/docs/task-1 && for f in task prompt design-spec acceptance-criteria; do echo x > $f.md; done; echo stray > ../../../stray; sync; echo written; sleep 600");
+    bench.agent("echo $$ > \"$HOME/pid\"; mkdir -p .taskmaster/docs/task-1 && cd .taskmaster/docs/task-1 && for f in task prompt design-spec acceptance-criteria; do echo x > $f.md; done; echo stray > ../../../stray; echo written; sleep 600");
     assert_eq!(bench.run_until("prep setup").code, 0);
     let mut agent = bench.start("agent");
     assert_eq!(agent.first_line(), "written\n");
     agent.kill();
+    // On a cluster the container's processes end with it.
+    let pid = fs::read_to_string(bench.run_directory().join("home/pid")).unwrap();
+    let group = Pid::from_raw(pid.trim().parse().unwrap());
+    killpg(group, Signal::SIGKILL).unwrap();
     bench
 }
 
